@@ -89,7 +89,7 @@ class ListSource:
         """Do nothing."""
 
     async def poll(self, limits: PollLimits, /) -> list[SinkRecord] | None:
-        """Return the next records; None after the last."""
+        """Return the next records; None after the last one."""
         batch, self._records = self._records[: limits.records], self._records[limits.records :]
         return batch or None
 

@@ -1,4 +1,4 @@
-"""Warnings to the operator of a process about problems that make no call fail."""
+"""Warnings to the operator about problems that do not make a call fail."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import warnings
 
 
 def give_notice(text: str, *, stacklevel: int = 1) -> None:
-    """Emit a warning; if warnings are errors, write it to the log `moorage` instead.
+    """Emit a warning; where warnings are errors, write to the log `moorage` instead.
 
     So neither the current call nor the notice is lost.
 

@@ -13,7 +13,7 @@ _LOW_52_BITS: Final = (1 << 52) - 1
 
 
 class SystemRandomness:
-    """Random fractions from a generator, and tokens from the operating system.
+    """Random fractions from a generator, and random tokens from the operating system.
 
     A token identifies the owner of a lease, so it never depends on a generator's state, which a
     fork or a snapshot of a virtual machine would duplicate. A fraction only spreads waits.
@@ -33,7 +33,7 @@ class SystemRandomness:
 
 
 class UlidIds:
-    """ULIDs: 48 bits of milliseconds, then 80 bits from the operating system.
+    """ULIDs: 48 bits of time in milliseconds, and 80 random bits.
 
     The time is encoded by python-ulid, once per millisecond. The random bits do not come from
     python-ulid: its newer versions count upwards within a millisecond, and a forked child would
@@ -51,11 +51,11 @@ class UlidIds:
         in_child(self, UlidIds._forget)
 
     def new(self) -> str:
-        """Return an id for a past time, which sorts among the ids of that time."""
+        """Return an id for a past time; it sorts among the ids of that time."""
         return self.at(time.time_ns() // 1_000_000)
 
     def at(self, milliseconds: int) -> str:
-        """Return an id for a moment in the past, which sorts among the ids of that moment.
+        """Return an id for a past moment; it sorts among the ids of that moment.
 
         Args:
             milliseconds: the moment, in milliseconds since the Unix epoch; moments before it count

@@ -1,4 +1,4 @@
-"""The trusted authorities and the client certificate, as OpenSSL needs them."""
+"""Trusted authorities and client certificates, in the form that OpenSSL needs."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _CERTIFICATES: Final = re.compile(
 
 
 def context_for(tls: Tls, path: str = "tls.") -> ssl.SSLContext:
-    """Return an `SSLContext` for the TLS settings of a client.
+    """Return an `SSLContext` for a client's TLS settings.
 
     Args:
         tls: the settings.
@@ -65,7 +65,7 @@ def context_for(tls: Tls, path: str = "tls.") -> ssl.SSLContext:
 
 
 def _unreadable_files(tls: Tls) -> Iterator[Problem]:
-    """Yield a description for each certificate or key file that cannot be read."""
+    """Yield a description of each unreadable certificate or key file."""
     files = {"authorities": tls.authorities, "certificate": tls.certificate, "key": tls.key}
     for name, file in files.items():
         if isinstance(file, str):
@@ -77,7 +77,7 @@ def _unreadable_files(tls: Tls) -> Iterator[Problem]:
 
 
 def _names(problems: Iterable[Problem], *names: str) -> bool:
-    """Return whether any of the problems concerns one of these settings."""
+    """Return whether a problem concerns one of these settings."""
     return any(problem.path in names for problem in problems)
 
 
@@ -125,7 +125,7 @@ def _file(files: ExitStack, content: bytes) -> str:
 
 
 def _encrypted_key(key: Secret, own_password: Secret | None, password: Secret) -> bytes:
-    """Return a private key encrypted with a new password, so that no file has the plain key."""
+    """Return a private key encrypted with a new password, so that no file has it plain."""
     # Few have a key that is in no file.
     from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415 - costs milliseconds
     from cryptography.hazmat.primitives import serialization  # noqa: PLC0415 - costs milliseconds

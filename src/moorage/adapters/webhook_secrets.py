@@ -1,4 +1,4 @@
-"""Secrets of webhooks that never change, and the generation of new ones."""
+"""Unchanging webhook secrets, and the generation of new ones."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SecretsInput: TypeAlias = "Secret | str | bytes | Iterable[Secret | str | bytes]
 
 
 def read_secrets(secrets_input: Any) -> tuple[Secret, ...]:
-    """Return the secrets in an argument as a tuple; empty if any of them is invalid.
+    """Return an argument's secrets as a tuple; empty if any of them is invalid.
 
     It never raises, because the frame of the caller contains the secrets in plain text.
     """
@@ -49,7 +49,7 @@ def generate_webhook_secret() -> str:
 
 @with_careful_constructor
 class StaticWebhookSecrets:
-    """Webhook secrets that never change, by tenant; `None` is for webhooks without a tenant.
+    """Unchanging webhook secrets, by tenant; `None` is for webhooks without a tenant.
 
     Args:
         secrets: the secrets of each tenant, the newest first.

@@ -143,7 +143,7 @@ class AuditTable:
         execute: Execute,
         build: Callable[[AuditHead], tuple[Sequence[AuditRecord], AuditHead]],
     ) -> tuple[Sequence[AuditRecord] | None, AuditHead]:
-        """Append new records to the chain; return them, and the head that they continue.
+        """Append new records to the chain; return them, and the head of the chain before them.
 
         No records are added if the last stored record is not the one that the head names.
         """
@@ -166,12 +166,12 @@ class AuditTable:
         return records, head
 
     async def head(self, execute: Execute) -> AuditHead:
-        """Return the head of the audit chain, which identifies its last record."""
+        """Return the head of the audit chain: the number and hash of its last record."""
         (heads,) = await execute((self._sql.head(locked=False), ()))
         return AuditHead(*heads.rows[0]) if heads.rows else AuditHead()
 
     async def following(self, execute: Execute, number: int | None) -> list[AuditRecord]:
-        """Return a page of audit records after a number; None means the beginning of the chain."""
+        """Return the next page of audit records after a number; after None, the first page."""
         last_number = _BEFORE_ALL if number is None else number
         (page_result,) = await execute(
             (self._sql.find(["number > ?"], "ASC"), (last_number, _PAGE))

@@ -24,7 +24,7 @@ TABLE: Final = "audit"
 
 
 class Run(Protocol):
-    """Runs a function in a transaction of its own; repeats it only if it changed nothing."""
+    """Runs a function in a transaction of its own; retries it only if nothing was changed."""
 
     def __call__(self, work: Callable[[Execute], Coroutine[Any, Any, A]], /) -> A: ...
 
@@ -54,7 +54,7 @@ class TableTrail:
         return records
 
     def head(self) -> AuditHead:
-        """Return the head of the audit chain, which identifies its last record."""
+        """Return the head of the audit chain: the number and hash of its last record."""
         return self._run(self._table.head)
 
     def records(self) -> Iterator[AuditRecord]:

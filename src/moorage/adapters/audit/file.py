@@ -173,7 +173,7 @@ def line_of(record: AuditRecord) -> bytes:
 
 
 def record_of(line: bytes) -> AuditRecord:
-    """Parse an audit record from a line; a changed line gives a record whose hash is wrong."""
+    """Parse an audit record from a line; a tampered line gives a record with a wrong hash."""
     try:
         fields = json.loads(line)
     except ValueError:

@@ -124,7 +124,7 @@ class MemoryCache:
             return True
 
     def delete(self, key: str, /, timeout: float | None = None) -> None:  # noqa: ARG002 - memory needs no waiting
-        """Remove the responses under a key; writers that looked up before cannot store theirs."""
+        """Remove the responses under a key; writers that looked up before do not store theirs."""
         with self._lock:
             self._store(key, _TRACE)
 
@@ -137,7 +137,7 @@ class MemoryCache:
             self._lost = max(self._lost, self._remove_responses(next(iter(self._entries))))
 
     def _remove_responses(self, key: str) -> int:
-        """Remove the responses under a key; return the number of the change that stored them."""
+        """Remove the responses under a key; return the number of the write that stored them."""
         removed_answers = self._entries.pop(key, None)
         if removed_answers is None:
             return 0
@@ -177,5 +177,5 @@ class AsyncMemoryCache:
         return self.shared.store(key, mark, entries, seconds)
 
     async def delete(self, key: str, /, timeout: float | None = None) -> None:  # noqa: ARG002 - memory needs no waiting
-        """Remove the responses under a key; writers that looked up before cannot store theirs."""
+        """Remove the responses under a key; writers that looked up before do not store theirs."""
         self.shared.delete(key)

@@ -33,7 +33,7 @@ _CIPHER: Final = ("seal", "open")
 
 
 class _SealedEntries:
-    """The encryption and decryption that the synchronous and asynchronous cache share."""
+    """The encryption and decryption that the synchronous and asynchronous caches share."""
 
     def __init__(self, storage: Any, cipher: Any) -> None:
         for port, operations, name in ((storage, _STORAGE, "storage"), (cipher, _CIPHER, "cipher")):
@@ -102,7 +102,7 @@ class SealedCache(_SealedEntries):
         return was_stored
 
     def delete(self, key: str, /, timeout: float | None = None) -> None:
-        """Remove the responses under a key; writers that looked up before cannot store theirs."""
+        """Remove the responses under a key; writers that looked up before do not store theirs."""
         self._execute(RemoveCachedAnswers(key), timeout)
 
 
@@ -138,5 +138,5 @@ class AsyncSealedCache(_SealedEntries):
         return was_stored
 
     async def delete(self, key: str, /, timeout: float | None = None) -> None:
-        """Remove the responses under a key; writers that looked up before cannot store theirs."""
+        """Remove the responses under a key; writers that looked up before do not store theirs."""
         await self._execute(RemoveCachedAnswers(key), timeout)

@@ -67,7 +67,7 @@ class AesGcmCipher:
         raise TypeError("A cipher cannot be pickled, because it holds keys.")
 
     def seal(self, plain: bytes, about: bytes, /) -> bytes:
-        """Encrypt bytes for the context `about`, without which they cannot be decrypted."""
+        """Encrypt bytes for a context; decryption needs the same `about`."""
         if isinstance(plain, bytes) and isinstance(about, bytes) and len(plain) <= LONGEST:
             nonce = os.urandom(NONCE_BYTES)
             return self._header + nonce + self._seal(nonce, plain, self._header + about)
@@ -79,7 +79,7 @@ class AesGcmCipher:
         )
 
     def open(self, sealed: bytes, about: bytes, /) -> bytes:
-        """Decrypt bytes that were encrypted for the same context `about`."""
+        """Decrypt bytes that were encrypted with the same context `about`."""
         begin = sealed[:HEADER_BYTES]
         opener = self._openers.get(begin)
         if opener is None:

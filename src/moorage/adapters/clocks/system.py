@@ -17,7 +17,7 @@ _MAX_SLEEP: Final = 86_400.0  # `time.sleep` refuses longer times
 
 
 def boot_clock(number: int | None) -> Callable[[], int]:
-    """Return the system's clock with this number, in nanoseconds; without one the monotonic clock.
+    """Return a function that reads the system clock with this number, or else the monotonic clock.
 
     It is implemented in C only, because every call reads it several times.
     """
@@ -32,7 +32,7 @@ def boot_clock(number: int | None) -> Callable[[], int]:
 
 
 class SystemClock:
-    """The system's clocks; durations include the machine's time in standby where possible.
+    """The system's clocks; durations include standby of the machine where the system measures it.
 
     `wall` is the time of `utc` in nanoseconds since the Unix epoch; reading it is faster.
     """

@@ -13,7 +13,7 @@ _MAX_SLEEP: Final = 86_400.0
 
 
 class AsyncioSleeper:
-    """Waits by suspending the calling task, in whichever event loop it runs."""
+    """Waits by suspending the calling task, in any event loop."""
 
     __slots__ = ()
 

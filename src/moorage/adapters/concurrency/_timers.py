@@ -69,7 +69,7 @@ class _TimerWheel:
         return bucket
 
     def _drop_empty_buckets(self) -> None:
-        """Forget the times at which nothing expires any more, because those calls have ended.
+        """Forget the expiry times that have no timeouts left, because their calls have ended.
 
         Otherwise short calls with a timeout of an hour would fill the memory for an hour. The next
         time is when there are twice as many buckets, so each bucket is looked at about once.
@@ -104,7 +104,7 @@ _thread_state: Final = _ThreadState()
 
 
 def bound_here(seconds: float) -> TaskTimeout | None:
-    """Start a timeout for the running task; return None where no asyncio task runs."""
+    """Start a timeout for the running task; return None if no asyncio task is running."""
     try:
         loop = get_running_loop()
     except RuntimeError:

@@ -1,4 +1,4 @@
-"""The event loop in which synchronous connectors keep connections of asynchronous libraries."""
+"""A background event loop, in which synchronous connectors use asynchronous libraries."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Background:
     """Runs coroutines in an event loop of another thread, which all connectors share."""
 
     def run(self, work: Coroutine[Any, Any, R]) -> R:
-        """Run a coroutine, and wait for its end; an interruption of the caller cancels it."""
+        """Run a coroutine and wait until it ends; interrupting the caller cancels it."""
         loop = _loop_of(getpid())
         waiting = _AwaitedWork(loop, work)
         try:
@@ -35,16 +35,16 @@ class Background:
         return waiting.result()
 
     def call(self, function: Callable[[], object]) -> None:
-        """Call a function in the event loop soon, without waiting for it."""
+        """Schedule a function in the event loop, without waiting for it."""
         _loop_of(getpid()).call_soon_threadsafe(function)
 
     def start(self, work: Coroutine[Any, Any, object]) -> None:
-        """Start a coroutine without waiting for its end."""
+        """Start a coroutine without waiting until it ends."""
         asyncio.run_coroutine_threadsafe(work, _loop_of(getpid()))
 
 
 class _AwaitedWork(Generic[R]):
-    """A coroutine that a thread has started in the event loop, and whose end it waits for.
+    """A coroutine that a thread has started in the event loop and waits for.
 
     `asyncio.run_coroutine_threadsafe` does the same with two futures, at twice the cost. The
     coroutine begins in the turn of the loop that starts it where Python can do that, and the
@@ -68,7 +68,7 @@ class _AwaitedWork(Generic[R]):
         self._task = asyncio.Task(self._finish(), loop=self._loop, **_BEGUN_AT_ONCE)
 
     def cancel(self) -> None:
-        """Cancel the coroutine, or close it if it has not begun; the event loop calls this."""
+        """Cancel the coroutine, or close it if it has not started; the event loop calls this."""
         if self._task is not None:
             self._task.cancel()
         if getcoroutinestate(self._work) == CORO_CREATED:
@@ -90,7 +90,7 @@ class _AwaitedWork(Generic[R]):
             del error
 
     async def _finish(self) -> None:
-        """Run the coroutine to its end, and let the calling thread go on."""
+        """Run the coroutine to its end, and wake the calling thread."""
         try:
             self._result = await self._work
         except BaseException as error:  # noqa: BLE001 - raised in the calling thread

@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 class DaemonExecutor(ThreadPoolExecutor):
-    """An executor for the event loop of a process that must end in time.
+    """An executor with daemon threads, for an event loop whose process must end in time.
 
     Before a process ends, Python waits for the threads of `ThreadPoolExecutor`, but not for those
     of this class. It is a subclass because event loops accept only subclasses of
@@ -39,7 +39,7 @@ class DaemonExecutor(ThreadPoolExecutor):
         self._is_shut_down = False
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Return the future result of a function, which runs in the next free thread.
+        """Return a future; the function runs in the next free thread.
 
         Raises:
             RuntimeError: the executor was shut down.
@@ -57,7 +57,7 @@ class DaemonExecutor(ThreadPoolExecutor):
         return outcome
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: ARG002, FBT001, FBT002 - as the base class
-        """End the threads once all submitted functions are done, without waiting for that."""
+        """End the threads after all submitted functions, without waiting for them."""
         with self._lock:
             self._is_shut_down = True
             for _ in range(self._threads_started):

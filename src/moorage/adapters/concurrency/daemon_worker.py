@@ -1,4 +1,4 @@
-"""A thread for functions that block, which does not keep the process alive."""
+"""A daemon thread that runs blocking functions, and does not keep the process alive."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 class DaemonWorker:
-    """A thread that runs functions for an event loop, one after the other.
+    """A thread that runs functions for an event loop, one after another.
 
     A function that never returns does not keep the process from ending.
 
@@ -28,7 +28,7 @@ class DaemonWorker:
         Thread(target=self._run_jobs, name=name, daemon=True).start()
 
     def run(self, function: Callable[[], T]) -> asyncio.Future[T]:
-        """Return the future result of a function, which begins when those before it have ended.
+        """Return a future; the function starts when all functions submitted before it have ended.
 
         Cancelling the future keeps the function from beginning; one that has begun goes on.
         """
@@ -37,7 +37,7 @@ class DaemonWorker:
         return asyncio.wrap_future(outcome)
 
     def end(self) -> None:
-        """End the thread once all functions queued before are done."""
+        """End the thread after all functions that were submitted before."""
         self._jobs.put(None)
 
     def _run_jobs(self) -> None:

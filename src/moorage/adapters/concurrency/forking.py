@@ -49,19 +49,19 @@ def _listen() -> None:
 
 
 def pause_before_fork() -> None:
-    """Pause every object that is registered with `around_fork`, as before a fork."""
+    """Pause every object registered with `around_fork`, like Python does before a fork."""
     for owner, (pause, _) in list(_pausing.items()):
         pause(owner)
 
 
 def resume_after_fork() -> None:
-    """Resume every object that is registered with `around_fork`, as after a fork."""
+    """Resume every object registered with `around_fork`, like Python does after a fork."""
     for owner, (_, resume) in list(_pausing.items()):
         resume(owner)
 
 
 def restart_in_child() -> None:
-    """Restart every object that is registered with `in_child`, as in a newly forked child."""
+    """Restart every object registered with `in_child`, like Python does in a forked child."""
     for owner, start in list(_owners.items()):
         start(owner)
 
@@ -76,7 +76,7 @@ def was_imported_before_fork(module: str) -> bool:
 
 
 def record_imported_modules(modules: Iterable[str]) -> None:
-    """Record the imported modules, as in a child process that was just forked."""
+    """Record the imported modules, as happens in a forked child process."""
     _modules_before_fork.update(modules)
 
 

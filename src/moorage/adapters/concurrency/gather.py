@@ -39,7 +39,7 @@ def _value_of(outcome: _Outcome[Result]) -> Result:
 
 
 def _drain(waiting: deque[Item]) -> Iterator[Item]:
-    """Take items from a queue that several threads empty, until there is none."""
+    """Yield items from a queue until it is empty; several threads may do this at once."""
     with suppress(IndexError):
         while True:
             yield waiting.popleft()
@@ -55,7 +55,7 @@ def daemon(run: Callable[[], None]) -> bool:
 
 
 def without_waiting(run: Callable[[], None]) -> None:
-    """Run a function in a thread of the system, and do not wait until that has begun.
+    """Start a function in a thread, without waiting until the thread is running.
 
     Nothing happens if the system cannot start a thread.
     """
@@ -64,7 +64,7 @@ def without_waiting(run: Callable[[], None]) -> None:
 
 
 class ThreadGather:
-    """Runs steps in new threads, and in the caller's thread.
+    """Runs steps concurrently: one in the caller's thread, the others in new threads.
 
     Each step sees the caller's context variables, and changes only a copy of them. If the system
     cannot start more threads, the steps run one after another. The error of a step is raised in
@@ -127,7 +127,7 @@ class ThreadGather:
         stagger: float,
         good: Callable[[Result], bool],
     ) -> Result:
-        """Start a step every `stagger` seconds, until a step has a good result."""
+        """Start a step every `stagger` seconds, and return the first good result."""
         if not steps:
             raise InvalidData("There is no step to run.", field="steps")
         waiting_steps = deque(steps)

@@ -66,7 +66,7 @@ class AsyncioGather:
         stagger: float,
         good: Callable[[Result], bool],
     ) -> Result:
-        """Start a step every `stagger` seconds, until a step has a good result."""
+        """Start a step every `stagger` seconds, and return the first good result."""
         if not steps:
             raise InvalidData("There is no step to run.", field="steps")
         try:
@@ -76,7 +76,7 @@ class AsyncioGather:
 
 
 def _result_in(answer: tuple[Result, ...]) -> Result:
-    """Return the result of a step; cancel the caller if the step cancelled itself."""
+    """Return the result of a step; if the step cancelled itself, cancel the caller too."""
     if not answer:
         raise asyncio.CancelledError
     return answer[0]

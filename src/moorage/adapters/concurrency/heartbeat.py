@@ -1,4 +1,4 @@
-"""A thread that repeats a job for as long as there is something to do."""
+"""A thread that repeats a job as long as there is work."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class Heartbeat:
                     self._thread = None
 
     def hurry(self) -> None:
-        """End the current interval now, or the next one if the thread is at work."""
+        """End the current waiting time now; if the job is running, skip the next waiting time."""
         with suppress(RuntimeError):  # the interval has ended already
             self._interval.release()
 
@@ -114,7 +114,7 @@ class Heartbeat:
 
 
 def threads_may_run(modules: Mapping[str, Any] = sys.modules) -> bool:
-    """Return whether background threads run here; uWSGI stops them by default.
+    """Return whether background threads can run here; by default uWSGI stops them.
 
     Args:
         modules: the loaded modules; a server that embeds Python adds its own.
@@ -131,6 +131,6 @@ def _at_exit() -> None:
 
 
 def stop_all() -> None:
-    """Stop all job threads before the interpreter ends, because their jobs could not finish."""
+    """Stop all job threads before the interpreter exits, because then jobs could not finish."""
     for heartbeat in list(_running_heartbeats):
         heartbeat.stop()

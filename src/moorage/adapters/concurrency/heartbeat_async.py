@@ -1,4 +1,4 @@
-"""A timer of an event loop that repeats a job for as long as there is something to do."""
+"""A timer of an event loop that repeats a job as long as there is work."""
 
 from __future__ import annotations
 

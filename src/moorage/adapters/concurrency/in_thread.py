@@ -1,4 +1,4 @@
-"""Runs a blocking function in a thread of its own, for an event loop that awaits it."""
+"""Runs a blocking function in a thread of its own, and awaits it in an event loop."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Closing of connections together with the event loop that they belong to."""
+"""Closing of connections when their event loop ends."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _OPEN_GUARDS: Final[set[AsyncGenerator[None]]] = set()
 
 
 async def close_with_loop(close: Callable[[], Awaitable[object]]) -> AsyncGenerator[None]:
-    """Return a generator that awaits `close` when it, or its event loop, is closed.
+    """Return a generator that awaits `close` when the generator or its event loop is closed.
 
     `asyncio.run` closes all generators of its loop at the end. A global reference keeps the guard
     alive until then, because the garbage collector could find it when the loop has ended.

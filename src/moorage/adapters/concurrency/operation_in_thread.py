@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 class OperationInThread(Generic[T]):
-    """An `AsyncOperation` that performs a synchronous one in a thread of the event loop's pool.
+    """Performs a synchronous operation in a thread of the event loop's pool.
 
     An attempt that is cancelled goes on in its thread until its own time limit.
 
@@ -39,5 +39,5 @@ class OperationInThread(Generic[T]):
         return await run_in_thread(partial(self._operation.perform, attempt))
 
     def judge(self, error: Exception) -> ConnectorError | None:
-        """Return the error that an exception of the operation stands for."""
+        """Return the moorage error for an exception of the operation."""
         return self._operation.judge(error)

@@ -34,7 +34,7 @@ _Holding: TypeAlias = "tuple[str, object]"
 
 
 class Waiter:
-    """A caller that may wait for a slot; `wake` is called once, when the caller gets a slot."""
+    """A caller that may wait for a slot; `wake` is called once, when a slot is granted."""
 
     __slots__ = ("ahead", "behind", "held", "key", "state", "wake")
 
@@ -100,7 +100,7 @@ class SlotHolders:
         return is_inside
 
     def join(self, waiter: Waiter, places: int, queue: int) -> None:
-        """Take a semaphore's slot, or join its queue, or do neither; see `waiter.state`."""
+        """Take a slot, or join the queue of the semaphore; `waiter.state` tells which."""
         held_slots, taken_counts, queues, new_queue = (
             self._held,
             self._taken,
@@ -135,14 +135,14 @@ class SlotHolders:
             self.settle(name)
 
     def leave(self, waiter: Waiter) -> None:
-        """Leave the queue of a semaphore, or give back a slot that was granted in the meantime."""
+        """Leave the queue of a semaphore; give back the slot if one has been granted meanwhile."""
         name, holder = waiter.held
         self.settle(name, holder, waiter)
 
     def settle(  # noqa: C901, PLR0912 - one section, so it may not call another function (law 1)
         self, name: str, holder: object = NOBODY, gone: Waiter | None = None
     ) -> None:
-        """Give back a slot, or remove a caller from the queue; then grant the slot to the next one.
+        """Give back a slot or leave the queue, and grant the free slot to the next caller.
 
         At most one waiter is admitted. If more slots are free, that waiter calls this again.
         """

@@ -1,4 +1,4 @@
-"""Jobs that finish before the signal SIGTERM ends the process.
+"""Jobs that run when SIGTERM arrives, before the process ends.
 
 Without a handler, SIGTERM ends a process at once, and nothing registered with `atexit` runs. So a
 handler is installed where the process has none of its own: in the main thread, and only while the
@@ -24,7 +24,7 @@ _work: Final[dict[Callable[[], object], None]] = {}
 
 
 def before_termination(work: Callable[[], object]) -> bool:
-    """Register a job to run before SIGTERM ends the process; return whether that is possible.
+    """Register a job to run before SIGTERM ends the process; return False if that is impossible.
 
     It is not possible outside the main thread, or if the host handles or ignores the signal.
     """

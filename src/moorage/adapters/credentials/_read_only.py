@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Source(ABC):
-    """A source of credentials that are only read; a renewal checks whether they were replaced."""
+    """A read-only source of credentials; a renewal only checks whether they were replaced."""
 
     @abstractmethod
     def find(self, service: str, tenant: str | None) -> AnyCredentials | None:
@@ -22,7 +22,7 @@ class Source(ABC):
 
     @abstractmethod
     def where(self, service: str, tenant: str | None) -> str:
-        """Return the place of the credentials of a service and tenant, for messages."""
+        """Return the location of the credentials of a service and tenant, for messages."""
 
     def get(self, service: str, tenant: str | None) -> Any:
         """Return the current credentials of a service and tenant."""
@@ -36,7 +36,7 @@ class Source(ABC):
         return credentials
 
     def refresh(self, service: str, tenant: str | None, stale: AnyCredentials) -> Any:
-        """Return the credentials that replaced stale ones; raise an error if none have."""
+        """Return the replacement of stale credentials; raise an error if there is none yet."""
         credentials = self.get(service, tenant)
         if credentials != stale:
             return credentials
@@ -47,7 +47,7 @@ class Source(ABC):
         )
 
     def refuse(self, service: str, tenant: str | None) -> NoReturn:
-        """Raise an error, because credentials of this source cannot be written."""
+        """Raise an error, because this source is read-only."""
         raise ConfigurationError(
             f"The provider cannot write to {self.where(service, tenant)}.",
             path="credentials",
@@ -69,7 +69,7 @@ class ReadOnlyProvider:
         return self._source.find(service, tenant) is not None
 
     def refresh(self, service: str, tenant: str | None, stale: AnyCredentials, /) -> Any:
-        """Return the credentials that replaced stale ones; raise an error if none have."""
+        """Return the replacement of stale credentials; raise an error if there is none yet."""
         return self._source.refresh(service, tenant, stale)
 
     def rotate(self, service: str, tenant: str | None, new: AnyCredentials, /) -> None:  # noqa: ARG002 - the port's
@@ -83,7 +83,7 @@ class AsyncReadOnlyProvider:
     _source: Source
 
     async def _run(self, function: Callable[..., Any], *arguments: object) -> Any:
-        """Call a function of the source directly, because it does not block."""
+        """Call a function of the source directly, since it does not block."""
         return function(*arguments)
 
     async def get(self, service: str, tenant: str | None, /) -> Any:
@@ -95,7 +95,7 @@ class AsyncReadOnlyProvider:
         return await self._run(self._source.find, service, tenant) is not None
 
     async def refresh(self, service: str, tenant: str | None, stale: AnyCredentials, /) -> Any:
-        """Return the credentials that replaced stale ones; raise an error if none have."""
+        """Return the replacement of stale credentials; raise an error if there is none yet."""
         return await self._run(self._source.refresh, service, tenant, stale)
 
     async def rotate(self, service: str, tenant: str | None, new: AnyCredentials, /) -> None:  # noqa: ARG002 - the port's

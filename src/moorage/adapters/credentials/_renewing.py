@@ -59,7 +59,7 @@ class AsyncVault(Protocol):
 
 
 class _Renewal:
-    """A renewal of credentials in progress; it succeeds, fails, or is interrupted."""
+    """A running renewal of credentials; it succeeds, fails or is interrupted."""
 
     def __init__(self) -> None:
         self.renewed = False
@@ -114,7 +114,7 @@ class CredentialRenewal:
         self._vault.put((service, tenant), new)
 
     def refresh(self, service: str, tenant: str | None, stale: AnyCredentials, /) -> Any:
-        """Renew stale credentials, or return those that another caller has renewed."""
+        """Renew stale credentials, or return the ones that another caller has just renewed."""
         vault, owner, is_succeeded = self._vault, (service, tenant), False
         while not is_succeeded and vault.get(owner) == stale:
             own_renewal = _ThreadRenewal()
@@ -200,7 +200,7 @@ class AsyncCredentialRenewal:
         await self._vault.put((service, tenant), new)
 
     async def refresh(self, service: str, tenant: str | None, stale: AnyCredentials, /) -> Any:
-        """Renew stale credentials, or return those that another caller has renewed."""
+        """Renew stale credentials, or return the ones that another caller has just renewed."""
         vault, owner, is_succeeded = self._vault, (service, tenant), False
         while not is_succeeded and await vault.get(owner) == stale:
             own_renewal = _TaskRenewal()

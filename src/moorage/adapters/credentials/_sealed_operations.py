@@ -1,4 +1,4 @@
-"""The operations of a credential provider that keeps encrypted credentials in a table."""
+"""The operations of a credential provider that stores encrypted credentials in a table."""
 
 from __future__ import annotations
 

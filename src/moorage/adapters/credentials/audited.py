@@ -1,4 +1,4 @@
-"""A credential provider that records each use of credentials in the audit trail first.
+"""A credential provider that writes each use of credentials to the audit trail first.
 
 1. A use is the first time that a process gets the credentials of a service and tenant, and each
    renewal and change of them. Further reads by the same process are not recorded.
@@ -27,7 +27,7 @@ _MOST_OWNERS: Final = 10_000
 
 
 class _UsedCredentials:
-    """The services and tenants whose credentials this process has used since it began."""
+    """The services and tenants whose credentials this process has used."""
 
     def __init__(self) -> None:
         self._begin()
@@ -44,10 +44,10 @@ class _UsedCredentials:
 
 
 class _AuditedProvider(Generic[Provider]):
-    """The code that the synchronous and the asynchronous audited provider share."""
+    """The common code of the synchronous and asynchronous audited providers."""
 
     def __init__(self, provider: Provider, trail: AuditTrail) -> None:
-        """Record the uses of credentials that another provider returns.
+        """Wrap a provider, and record each use of its credentials.
 
         Args:
             provider: the provider.
@@ -66,7 +66,7 @@ class AuditedCredentials(_AuditedProvider[CredentialProvider]):
     """A credential provider that records the uses of another provider's credentials."""
 
     def get(self, service: str, tenant: str | None, /) -> Any:
-        """Return the current credentials; record their first use before that."""
+        """Return the current credentials; their first use is recorded beforehand."""
         if (service, tenant) not in self._uses.owners:
             self._record("use", service, tenant)
             self._uses.add((service, tenant))
@@ -77,12 +77,12 @@ class AuditedCredentials(_AuditedProvider[CredentialProvider]):
         return self._provider.has(service, tenant)
 
     def refresh(self, service: str, tenant: str | None, stale: Any, /) -> Any:
-        """Renew stale credentials, after recording that in the audit trail."""
+        """Renew stale credentials, after recording the renewal in the audit trail."""
         self._record("refresh", service, tenant)
         return self._provider.refresh(service, tenant, stale)
 
     def rotate(self, service: str, tenant: str | None, new: Any, /) -> None:
-        """Store new credentials, after recording that in the audit trail."""
+        """Store new credentials, after recording the change in the audit trail."""
         self._record("set", service, tenant)
         self._provider.rotate(service, tenant, new)
 
@@ -91,7 +91,7 @@ class AsyncAuditedCredentials(_AuditedProvider[AsyncCredentialProvider]):
     """The asynchronous `AuditedCredentials`; threads write to the audit trail."""
 
     async def get(self, service: str, tenant: str | None, /) -> Any:
-        """Return the current credentials; record their first use before that."""
+        """Return the current credentials; their first use is recorded beforehand."""
         if (service, tenant) not in self._uses.owners:
             await asyncio.to_thread(partial(self._record, "use", service, tenant))
             self._uses.add((service, tenant))
@@ -102,11 +102,11 @@ class AsyncAuditedCredentials(_AuditedProvider[AsyncCredentialProvider]):
         return await self._provider.has(service, tenant)
 
     async def refresh(self, service: str, tenant: str | None, stale: Any, /) -> Any:
-        """Renew stale credentials, after recording that in the audit trail."""
+        """Renew stale credentials, after recording the renewal in the audit trail."""
         await asyncio.to_thread(partial(self._record, "refresh", service, tenant))
         return await self._provider.refresh(service, tenant, stale)
 
     async def rotate(self, service: str, tenant: str | None, new: Any, /) -> None:
-        """Store new credentials, after recording that in the audit trail."""
+        """Store new credentials, after recording the change in the audit trail."""
         await asyncio.to_thread(partial(self._record, "set", service, tenant))
         await self._provider.rotate(service, tenant, new)

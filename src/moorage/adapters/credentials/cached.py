@@ -69,7 +69,7 @@ class _Cache:
         return entry is not None and self.nanoseconds() < entry[0]
 
     def store(self, owner: tuple[str, str | None], credentials: object, removals: int) -> None:
-        """Cache credentials, unless they were removed after they had been requested."""
+        """Cache credentials, unless they were removed while they were being requested."""
         with self._lock:
             if self.removals != removals:
                 return
@@ -81,7 +81,7 @@ class _Cache:
             entries[owner] = (expiry, credentials, expiry + self._grace)
 
     def get_in_outage(self, owner: tuple[str, str | None], error: StorageUnavailable) -> Any:
-        """Return credentials during an outage of the provider, within a grace time."""
+        """Return cached credentials while the provider is unavailable, within a grace period."""
         with self._lock:
             entry, now = self.entries.get(owner), self.nanoseconds()
             if entry is None or now >= entry[2]:
@@ -91,14 +91,14 @@ class _Cache:
         return credentials
 
     def remove(self, owner: tuple[str, str | None]) -> None:
-        """Remove credentials from the cache, and do not cache those that are being requested."""
+        """Remove credentials from the cache; a request in progress does not store its result."""
         with self._lock:
             self.removals += 1
             self.entries.pop(owner, None)
 
 
 class _CachedProvider(Generic[Provider]):
-    """The code that the synchronous and the asynchronous cached provider share."""
+    """The common code of the synchronous and asynchronous caching providers."""
 
     def __init__(
         self,
@@ -109,7 +109,7 @@ class _CachedProvider(Generic[Provider]):
         most: int = 10_000,
         clock: Clock | None = None,
     ) -> None:
-        """Set the provider whose credentials are cached, and the limits of the cache.
+        """Wrap a provider, and set the limits of the cache.
 
         Args:
             provider: the provider of the credentials.
@@ -136,7 +136,7 @@ class CachedCredentials(_CachedProvider[CredentialProvider]):
     """
 
     def get(self, service: str, tenant: str | None, /) -> Any:
-        """Return the credentials of a service and tenant, which may be from the cache."""
+        """Return the credentials of a service and tenant, from the cache if possible."""
         entry = self._entries.get((service, tenant))
         if entry is not None and self._nanoseconds() < entry[0]:
             self.hits += 1
@@ -178,7 +178,7 @@ class AsyncCachedCredentials(_CachedProvider[AsyncCredentialProvider]):
     """
 
     async def get(self, service: str, tenant: str | None, /) -> Any:
-        """Return the credentials of a service and tenant, which may be from the cache."""
+        """Return the credentials of a service and tenant, from the cache if possible."""
         entry = self._entries.get((service, tenant))
         if entry is not None and self._nanoseconds() < entry[0]:
             self.hits += 1

@@ -55,7 +55,7 @@ class _File(Source):
         self._read: tuple[Look, dict[Owner, AnyCredentials]] = ((), {})
 
     def find(self, service: str, tenant: str | None) -> AnyCredentials | None:
-        """Return the credentials that the file has for a service and tenant."""
+        """Return the credentials of a service and tenant in the file."""
         file_identity, credentials = self._read
         try:
             if _check_file(os.stat(self._path)) != file_identity:  # noqa: PTH116 - with every call
@@ -68,7 +68,7 @@ class _File(Source):
         return credentials.get((service, tenant))
 
     def where(self, service: str, tenant: str | None) -> str:
-        """Return the name of a table in the file, for messages."""
+        """Return the name of an owner's table in the file, for messages."""
         table = f"{_SERVICES}.{service}" if tenant is None else f"{_TENANTS}.{tenant}.{service}"
         return f"[{table}] of {self._path}"
 
@@ -124,14 +124,14 @@ class AsyncFileCredentialProvider(AsyncReadOnlyProvider):
 
 
 def _check_file(status: os.stat_result) -> Look:
-    """Return a value that changes whenever the file does."""
+    """Return a value that differs whenever the file has changed."""
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 def _read_file(
     file: BinaryIO, parse: Callable[[str], dict[str, Any]]
 ) -> tuple[dict[Owner, AnyCredentials], str]:
-    """Return the credentials in the file, and a description of any problem with it."""
+    """Return the credentials in the file, and a problem with the file, if any."""
     try:
         tables = parse(file.read().decode())
     except (ValueError, RecursionError) as error:

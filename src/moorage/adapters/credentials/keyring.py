@@ -104,7 +104,7 @@ class KeyringSecrets:
 
 
 class _Passwords:
-    """The passwords of one application in a keyring; each operation blocks."""
+    """The passwords of one application in a keyring; all operations block."""
 
     def __init__(
         self, application: str, names: Mapping[Owner, str], backend: KeyringBackend | None
@@ -147,7 +147,7 @@ class _Passwords:
         raise failure
 
     async def replace(self, owner: Owner, old: AnyCredentials, new: AnyCredentials) -> None:
-        """Replace old credentials by new ones, unless another caller has replaced them already."""
+        """Replace stale credentials, unless another caller has replaced them meanwhile."""
         if await self.get(owner) == old:
             await self.put(owner, new)
 

@@ -78,7 +78,7 @@ class ManagedCredentialProvider(CredentialRenewal, ContextClosable):
         super().__init__(PlainVault(_Secrets(session, names or {})), renew)
 
     def close(self) -> None:
-        """Close the connections of the HTTP client, unless the application passed that client."""
+        """Close the HTTP client, unless the application passed it."""
         if self._close is not None:
             self._close()
 
@@ -116,7 +116,7 @@ class AsyncManagedCredentialProvider(AsyncCredentialRenewal):
         super().__init__(_Secrets(session, names or {}), renew)
 
     async def close(self) -> None:
-        """Close the connections of the HTTP client, unless the application passed that client."""
+        """Close the HTTP client, unless the application passed it."""
         if self._close is not None:
             await self._close()
 
@@ -171,7 +171,7 @@ class _Secrets:
         await self._named_errors(owner, self._session.do(write))
 
     async def replace(self, owner: Owner, old: AnyCredentials, new: AnyCredentials) -> None:
-        """Replace old credentials by new ones, unless another caller has replaced them already."""
+        """Replace stale credentials, unless another caller has replaced them meanwhile."""
         if await self.get(owner) == old:
             await self.put(owner, new)
 
@@ -184,7 +184,7 @@ class _Secrets:
         return await self._named_errors(owner, self._session.do(read))
 
     async def _named_errors(self, owner: Owner, request: Coroutine[Any, Any, Answer]) -> Answer:
-        """Await a request for a service's secret; an error names the service."""
+        """Await a request for a service's secret; errors name the service."""
         try:
             return await request
         except ConnectorError as error:

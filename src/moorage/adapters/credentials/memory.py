@@ -52,7 +52,7 @@ class _Vault:
             self._credentials[owner] = new
 
     def replace(self, owner: Owner, old: AnyCredentials, new: AnyCredentials) -> None:
-        """Replace old credentials by new ones, unless another caller has replaced them already."""
+        """Replace stale credentials, unless another caller has replaced them meanwhile."""
         credentials = self._credentials
         with self._lock:
             if credentials[owner] is old:
@@ -78,7 +78,7 @@ class _AsyncVault:
         self._vault.put(owner, new)
 
     async def replace(self, owner: Owner, old: AnyCredentials, new: AnyCredentials) -> None:
-        """Replace old credentials by new ones, unless another caller has replaced them already."""
+        """Replace stale credentials, unless another caller has replaced them meanwhile."""
         self._vault.replace(owner, old, new)
 
 

@@ -1,1 +1,1 @@
-"""Connections to databases and transactions, for all adapters that store data there."""
+"""Database connections and transactions, for all adapters that store data in databases."""

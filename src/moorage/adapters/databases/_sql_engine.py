@@ -52,7 +52,7 @@ _PAUSE_OF_A_FULL_SERVER: Final = 0.25
 
 
 class Signal(Protocol):
-    """A signal that wakes one waiting caller, once."""
+    """A signal that wakes one waiting caller once."""
 
     def open(self) -> None:
         """Wake the waiting caller."""
@@ -64,7 +64,7 @@ class Signal(Protocol):
 
 
 class Runtime(Protocol):
-    """The operations that a store performs by blocking a thread, or in an event loop.
+    """The operations for which a store blocks a thread or suspends a task.
 
     Attributes:
         blocks: whether waiting blocks the thread; if so, a caller runs its batch itself.
@@ -89,7 +89,7 @@ class Runtime(Protocol):
         ...
 
     def start(self, opening: Coroutine[Any, Any, None]) -> ConnectionOpening:
-        """Open a connection in the background, even if the caller does not wait for it."""
+        """Open a connection in the background; it continues if the caller stops waiting."""
         ...
 
     def start_detached(self, flow: Coroutine[Any, Any, None]) -> ConnectionOpening | None:
@@ -105,7 +105,7 @@ class Runtime(Protocol):
         ...
 
     def later(self, seconds: float, act: Callable[[], None]) -> None:
-        """Call a function after this number of seconds, unless the process or loop ends first."""
+        """Call a function after this number of seconds, unless the process or loop ends before."""
         ...
 
     async def create(self) -> None:
@@ -113,11 +113,11 @@ class Runtime(Protocol):
         ...
 
     def scope(self) -> object:
-        """Return the thread pool or event loop in which new connections can be used."""
+        """Return the event loop of new connections; None in a store that blocks threads."""
         ...
 
     def gone(self, other_scope: object, /) -> bool:
-        """Return whether an event loop, or another scope of connections, has ended."""
+        """Return whether an owner of connections, such as an event loop, has ended."""
         ...
 
 
@@ -188,7 +188,7 @@ class Engine:
         return deleted_count
 
     def close(self) -> None:
-        """Close idle connections now, and the others when their commands end."""
+        """Close idle connections now, and busy ones when their commands end."""
         self._closed = True
         scope = self.runtime.scope()
         for other_scope, pool in list(self._pools.items()):
@@ -201,7 +201,7 @@ class Engine:
         await self.runtime.sleep(seconds)
 
     def until(self, timeout: float | None) -> float:
-        """Return the deadline of a command as a time of `monotonic()`."""
+        """Return the deadline of a command, as a time of `monotonic()`."""
         return monotonic() + bounded_seconds(2 * self._timeout, timeout)
 
     async def attempt(
@@ -211,7 +211,7 @@ class Engine:
         *,
         once: bool,
     ) -> Answer:
-        """Run an operation on a connection, and repeat it if it was certainly not executed.
+        """Run an operation on a connection; repeat it if it certainly was not executed.
 
         Args:
             work: the operation, called with a link.
@@ -262,7 +262,7 @@ class Engine:
         failure: MissingTable | ConnectionDenied | MissingFeature | ConfigurationError,
         until: float,
     ) -> None:
-        """Create tables that were deleted meanwhile, or raise the error of the failure.
+        """Recreate tables that were deleted meanwhile, or raise the error of the failure.
 
         The failure of a store that worked before counts as an outage.
         """
@@ -296,7 +296,7 @@ class Engine:
             self._return_link(pool, link)
 
     def pool(self) -> LinkPool:
-        """Return the pool of connections that this thread or event loop can use."""
+        """Return the connection pool of this thread or event loop."""
         if self._closed:
             raise StorageUnavailable(
                 "The SQL store is closed.",
@@ -323,14 +323,14 @@ class Engine:
             self.runtime.later(self.idle_seconds, partial(self._expire, pool))
 
     def _expire(self, pool: LinkPool) -> None:
-        """Close connections that were not used for long, and look again later."""
+        """Close connections that were idle for long, and schedule the next check."""
         seconds_left = pool.expire(self.idle_seconds)
         pool.expires = seconds_left is not None
         if seconds_left is not None:
             self.runtime.later(seconds_left, partial(self._expire, pool))
 
     async def _open_when_accepted(self, pool: LinkPool, until: float) -> Link:
-        """Return a new connection; while the server is full, wait for a returned one."""
+        """Return a new connection; if the server is full, wait for one that is given back."""
         refusal: ServerFull | None = None
         while True:
             try:
@@ -347,7 +347,7 @@ class Engine:
             await self.runtime.sleep(min(time_left, _PAUSE_OF_A_FULL_SERVER * random()))  # noqa: S311 - random, so that retries do not collide
 
     async def _open(self, pool: LinkPool, until: float) -> Link:
-        """Return a new connection if it opens in time; otherwise keep it for the next caller."""
+        """Return a new connection if it opens in time; otherwise leave it to the next caller."""
         opening = pool.joinable(self._connections)
         if opening is None:
             opening = PendingConnection(partial(self._keep_late, pool))
@@ -363,14 +363,14 @@ class Engine:
         return link
 
     def _keep_late(self, pool: LinkPool, opening: PendingConnection, link: Link | None) -> None:
-        """Keep a connection that opened too late for its caller; the next caller gets it."""
+        """Keep a connection that opened too late for its caller, for the next caller."""
         with suppress(ValueError):  # its caller was interrupted
             pool.late_openings.remove(opening)
         if link is not None:
             self._return_link(pool, link)
 
     async def _connect(self, pool: LinkPool, opening: PendingConnection) -> Link:
-        """Open a connection, even if a slow server takes long."""
+        """Open a connection, however long a slow server takes."""
         link = await self.runtime.connect()
         opening.reached = True
         try:
@@ -387,7 +387,7 @@ class Engine:
         return link
 
     async def _prepare(self, link: Link) -> None:
-        """Prepare a connection for use, and check that the tables exist in a supported version."""
+        """Prepare a connection for use, and check that the tables have a supported version."""
         patience = max(self._timeout, SLOWEST)
         version = None
         try:

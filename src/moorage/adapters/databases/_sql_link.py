@@ -26,7 +26,7 @@ MULTI_STATEMENTS: Final = 1 << 16
 
 
 class Row(NamedTuple):
-    """The stored row of a key, with its expiry; `state` is None if the row is still empty."""
+    """The stored row of a key, with its expiry; `state` is None in a new row."""
 
     id: bytes
     state: bytes | None
@@ -34,7 +34,7 @@ class Row(NamedTuple):
 
 
 class NotExecuted(Exception):
-    """Raised if a command was certainly not executed.
+    """Raised if a command certainly was not executed.
 
     Attributes:
         reason: the reason, as the end of a sentence.
@@ -57,7 +57,7 @@ class NotExecuted(Exception):
 
 
 class ServerFull(NotExecuted):
-    """Raised if the server accepts no more connections; a connection may be free in a moment."""
+    """Raised if the server accepts no more connections; this may change within a moment."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -67,7 +67,7 @@ class ServerFull(NotExecuted):
 
 
 class FateUnknown(Exception):
-    """Raised if the connection was lost during a commit, so that the outcome is unknown."""
+    """Raised if the connection broke during a commit, so that the outcome is unknown."""
 
     lost = True
     slow = False
@@ -96,7 +96,7 @@ class MissingFeature(Exception):
 
 
 class Link(Protocol):
-    """A store's connection to the database; `until` is a deadline by `monotonic()`.
+    """A store's connection to its database; `until` is a deadline by `monotonic()`.
 
     Attributes:
         ready: whether the connection is between two transactions, so that it can be reused.
@@ -105,15 +105,15 @@ class Link(Protocol):
     ready: bool
 
     async def prepare(self, timeout: float, until: float) -> int | None:
-        """Prepare the session, and return the version of the stored tables."""
+        """Prepare the session, and return the version of the store's tables."""
         ...
 
     async def lock(self, ids: Sequence[bytes], until: float) -> tuple[list[Row], int]:
-        """Begin a transaction, lock existing rows, and return them with the server's time."""
+        """Begin a transaction, lock existing rows, and return them and the server's time."""
         ...
 
     async def read(self, ids: Sequence[bytes], until: float) -> tuple[list[Row], int]:
-        """Return the existing rows with the server's time, without locks."""
+        """Return existing rows and the server's time, without locking."""
         ...
 
     async def write(self, rows: Sequence[Row], until: float, *, durable: bool) -> None:
@@ -125,7 +125,7 @@ class Link(Protocol):
         ...
 
     async def leave(self, until: float, *, durable: bool = False) -> None:
-        """End a transaction that changed nothing; `durable` waits until its reads are on disk."""
+        """End a transaction without changes; `durable` waits until its reads are on disk."""
         ...
 
     async def insert_missing(self, rows: Sequence[Row], names: Sequence[str], until: float) -> None:
@@ -133,24 +133,24 @@ class Link(Protocol):
         ...
 
     async def is_crowded(self, until: float, /) -> bool:
-        """Return whether the server can hardly accept more connections; False if unknown."""
+        """Return whether the server has almost no connections left; False if unknown."""
         ...
 
     async def delete_expired(self, limit: int, until: float) -> int:
-        """Delete expired rows that nobody has locked, and return their number."""
+        """Delete expired rows that are not locked, and return their number."""
         ...
 
     def close(self) -> None:
-        """Close the connection at once, even during a statement."""
+        """Close the connection at once, even while a statement runs."""
         ...
 
     def abandon(self) -> None:
-        """Drop the connection, because it belongs to the parent of this forked process."""
+        """Drop an inherited connection after a fork, because the parent process uses it."""
         ...
 
 
 class SocketWait(Protocol):
-    """Waits until a socket can be read; with `writing`, until it can be read or written.
+    """Waits until a socket is readable; with `writing`, until it is readable or writable.
 
     Raises:
         TimeoutError: the socket was not ready in time.

@@ -69,7 +69,7 @@ RunResult: TypeAlias = "tuple[Sequence[Sequence[Any]], int]"
 
 
 class Run(Protocol):
-    """Runs SQL statements in order until one fails, and appends each result to `done`.
+    """Runs SQL statements in order until one fails, and appends their results to `done`.
 
     Attributes:
         at_once: whether all of them are sent before the first reply.
@@ -83,7 +83,7 @@ class Run(Protocol):
 
 
 class SyncRun:
-    """Runs SQL statements on a connection of PyMySQL, which blocks the thread."""
+    """Runs SQL statements over PyMySQL, which blocks the thread."""
 
     def __init__(self, connection: Any) -> None:
         self._connection = connection
@@ -107,7 +107,7 @@ class SyncRun:
 
 
 class _TimedReader(RawIOBase):
-    """Reads from a connection of PyMySQL, and fails at the time `until` by `monotonic()`.
+    """Reads from a PyMySQL connection, and fails after the deadline `until`.
 
     The driver's own timeout applies to each read, so a server that sends single bytes could delay
     it without limit.
@@ -139,7 +139,7 @@ class _TimedReader(RawIOBase):
 
 
 class AsyncRun:
-    """Runs SQL statements on a connection of asyncmy, several in one query."""
+    """Runs SQL statements over asyncmy, several in one query."""
 
     at_once = True
 
@@ -218,7 +218,7 @@ class MysqlLink:
         return version_rows[0][0] if version_rows else None
 
     async def lock(self, ids: Sequence[bytes], until: float) -> tuple[list[Row], int]:
-        """Begin a transaction, lock existing rows, and return them with the server's time."""
+        """Begin a transaction, lock existing rows, and return them and the server's time."""
         statement = (
             f"(SELECT id, state, expires FROM {self._states} WHERE id IN ({_hex_list(ids)})"  # noqa: S608 - quoted names; values are numbers or hexadecimal
             f" ORDER BY id FOR UPDATE) UNION ALL SELECT NULL, NULL, {_NOW}"
@@ -228,7 +228,7 @@ class MysqlLink:
         return [Row(*row) for row in rows], now
 
     async def read(self, ids: Sequence[bytes], until: float) -> tuple[list[Row], int]:
-        """Return the existing rows with the server's time, without locks."""
+        """Return existing rows and the server's time, without locking."""
         statement = (
             f"(SELECT id, state, expires FROM {self._states} WHERE id IN ({_hex_list(ids)}))"  # noqa: S608 - quoted names; values are numbers or hexadecimal
             f" UNION ALL SELECT NULL, NULL, {_NOW}"
@@ -292,11 +292,11 @@ class MysqlLink:
             raise NotExecuted("lost its connection", lost=True) from None
 
     async def is_crowded(self, _: float) -> bool:
-        """Return False, because the store counts connections only in PostgreSQL."""
+        """Return False, because the store asks only PostgreSQL for its number of connections."""
         return False
 
     async def delete_expired(self, limit: int, until: float) -> int:
-        """Delete expired rows that nobody has locked, and return their number."""
+        """Delete expired rows that are not locked, and return their number."""
         expired_query = (
             f"SELECT id FROM {self._states} WHERE expires <= {_STATEMENT_TIME}"  # noqa: S608 - quoted names; values are numbers or hexadecimal
             f" ORDER BY expires LIMIT {limit} FOR UPDATE SKIP LOCKED"
@@ -308,13 +308,13 @@ class MysqlLink:
         return deleted_count
 
     def close(self) -> None:
-        """Close the connection at once, even during a statement."""
+        """Close the connection at once, even while a statement runs."""
         self.ready = False
         with suppress(Exception):  # the connection or its event loop has ended already
             self._connection.close()
 
     def abandon(self) -> None:  # pragma: no cover - runs in children, which coverage does not see
-        """Drop the connection without sending anything: it belongs to the parent of this fork."""
+        """Drop an inherited connection without sending anything, because the parent uses it."""
         self.ready = False
         _left_to_the_parent.append(self._connection)
 
@@ -326,7 +326,7 @@ class MysqlLink:
         return f"INSERT INTO {self._states} (id, name, state, expires) VALUES {values}"  # noqa: S608 - quoted names; values are numbers or hexadecimal
 
     async def _run_round_trip(self, statements: Sequence[str], until: float) -> list[RunResult]:
-        """Run SQL statements in one round trip; roll back if the server refuses any of them."""
+        """Run SQL statements in one round trip; roll back if the server refuses one of them."""
         self.ready = False
         results: list[RunResult] = []
         try:
@@ -354,7 +354,7 @@ class MysqlLink:
 
 
 class _Duplicate(Exception):
-    """Raised if a row with this id exists already."""
+    """Raised if a row with this id already exists."""
 
 
 def _code(error: BaseException) -> int:
@@ -364,7 +364,7 @@ def _code(error: BaseException) -> int:
 
 
 def _error_of(code: int) -> Exception:
-    """Return the exception for a server's error number; the transaction is rolled back already."""
+    """Return the exception for a server's error number; the server has rolled back already."""
     if code in _RETRYABLE:
         return NotExecuted(_RETRYABLE[code], slow=True)
     if code in _NOT_RETRYABLE:

@@ -40,7 +40,7 @@ class ConnectionOpening(Protocol):
 
 
 class PendingConnection:
-    """A connection that is being opened, for which at most one caller waits.
+    """A connection that is being opened; at most one caller waits for it.
 
     Args:
         keep: receives the connection if it opens when nobody waits.
@@ -67,7 +67,7 @@ class PendingConnection:
     async def run(
         self, connected: Callable[[PendingConnection], Coroutine[Any, Any, Link]]
     ) -> None:
-        """Open the connection for the waiting caller; if nobody waits, hand it to the pool."""
+        """Open the connection for the waiting caller; without one, hand it to the pool."""
         link: Link | None = None
         error: BaseException | None = None
         try:
@@ -82,11 +82,11 @@ class PendingConnection:
         self._keep_late(self, link)
 
     def is_hanging(self) -> bool:
-        """Return whether the opening takes so long that another connection may open sooner."""
+        """Return whether opening takes so long that a second attempt may be faster."""
         return monotonic() - self._began > _HANGS_AFTER
 
     def claim(self) -> bool:
-        """Become the caller that waits for this connection; return False if its opening ended."""
+        """Start to wait for this connection; return False if its opening has ended."""
         with self._lock:
             self._has_waiter = not self._ended
             return self._has_waiter
@@ -112,7 +112,7 @@ class PendingConnection:
     def _stop_waiting(
         self, late_openings: list[PendingConnection]
     ) -> tuple[Link | None, BaseException | None]:
-        """Stop waiting, and return the connection or the error if there is one by now."""
+        """Stop waiting; return the connection or the error if the opening has ended by now."""
         with self._lock:
             self._has_waiter = False
             link, error = self._link, self._error
@@ -123,7 +123,7 @@ class PendingConnection:
 
 
 class LinkPool:
-    """The connections that can be used in one event loop, or in all threads.
+    """The connections of one event loop, or of all threads.
 
     A connection that is lost through an interruption is closed with its last reference.
 
@@ -174,7 +174,7 @@ class LinkPool:
             return None
 
     def may_look(self) -> bool:
-        """Return whether it is time to ask the server again how many connections it has."""
+        """Return whether it is time to ask the server again for its number of connections."""
         now = monotonic()
         if now < self.look_at:
             return False
@@ -182,13 +182,13 @@ class LinkPool:
         return True
 
     def looked(self, *, is_crowded: bool) -> None:
-        """Note whether the server is crowded; if so, it is asked again sooner."""
+        """Store whether the server is crowded; a crowded server is asked again sooner."""
         self._gives_back = is_crowded
         if is_crowded:
             self.look_at = monotonic() + _CROWDED_LOOK_SECONDS
 
     def gives_back_now(self) -> bool:
-        """Return whether the connection in use is closed to leave room for other processes.
+        """Return whether to close a used connection, to leave room for other processes.
 
         Each check closes at most one connection, and only half of the processes close one, so that
         they do not all reconnect at the same time.
@@ -197,7 +197,7 @@ class LinkPool:
         return is_crowded and random() < _CLOSING_SHARE  # noqa: S311 - no secret
 
     def expire(self, seconds: float) -> float | None:
-        """Close connections that were idle for this time; return the seconds until the next one."""
+        """Close connections idle for this time; return the seconds until the next check."""
         while True:
             try:
                 used_at, link = self.idle.pop(0)
@@ -210,7 +210,7 @@ class LinkPool:
             self.drop(link)
 
     def joinable(self, most: int) -> PendingConnection | None:
-        """Return a connection that is being opened and for which no caller waits.
+        """Return a connection that is being opened and that nobody waits for.
 
         Return None if a new one is to be opened: there is none, or it takes very long and there
         are fewer than `most` of them.
@@ -223,7 +223,7 @@ class LinkPool:
         return None
 
     def drop(self, link: Link) -> None:
-        """Close a connection that is not used again."""
+        """Close a connection that cannot be reused."""
         self.links.discard(link)
         link.close()
 
@@ -233,6 +233,6 @@ class LinkPool:
             self.drop(link)
 
     def cancel(self) -> None:
-        """Cancel the opening of all connections where that is possible."""
+        """Cancel the opening of all connections that can be cancelled."""
         for opening in list(self.late_openings):
             opening.running.cancel()

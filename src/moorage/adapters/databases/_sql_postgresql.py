@@ -221,7 +221,7 @@ class PostgresLink:
         return _version_of(version_result)
 
     def _enter_pipeline_mode(self) -> None:
-        """Switch the connection to pipelines; raise an error if libpq is too old for them."""
+        """Switch the connection to pipeline mode; raise an error if libpq is too old."""
         if pq.version() < _LEAST_LIBPQ:
             raise MissingFeature(
                 f"is used through libpq {pq.version() // 10_000}, which is too old",
@@ -231,13 +231,13 @@ class PostgresLink:
         self._pg.enter_pipeline_mode()
 
     async def lock(self, ids: Sequence[bytes], until: float) -> tuple[list[Row], int]:
-        """Begin a transaction, lock existing rows, and return them with the server's time."""
+        """Begin a transaction, lock existing rows, and return them and the server's time."""
         statement = self._statements.lock(len(ids))
         _, result = await self._round_trip([(BEGIN, ()), (statement, ids)], until, ready=False)
         return _rows(result)
 
     async def read(self, ids: Sequence[bytes], until: float) -> tuple[list[Row], int]:
-        """Return the existing rows with the server's time, without locks."""
+        """Return existing rows and the server's time, without locking."""
         (result,) = await self._round_trip([(self._statements.read(len(ids)), ids)], until)
         return _rows(result)
 
@@ -266,24 +266,24 @@ class PostgresLink:
         await self._round_trip([(self._statements.place(len(rows)), values)], until)
 
     async def is_crowded(self, until: float) -> bool:
-        """Return whether the server can hardly accept more connections."""
+        """Return whether the server has almost no connections left."""
         (result,) = await self._round_trip([(_CROWDED, ())], until)
         return result.get_value(0, 0) == b"\1"
 
     async def delete_expired(self, limit: int, until: float) -> int:
-        """Delete expired rows that nobody has locked, and return their number."""
+        """Delete expired rows that are not locked, and return their number."""
         (result,) = await self._round_trip(
             [(self._statements.forget, (_INT64.pack(limit),))], until
         )
         return result.command_tuples or 0
 
     def close(self) -> None:
-        """Close the connection at once, even during a statement."""
+        """Close the connection at once, even while a statement runs."""
         self.ready = False
         self._pg.finish()
 
     def abandon(self) -> None:  # pragma: no cover - runs in children, which coverage does not see
-        """Drop the connection, because it belongs to the parent of this forked process.
+        """Drop an inherited connection after a fork, because the parent process uses it.
 
         The child's end of the socket is closed, so that the server notices the parent's death.
         libpq is not used, because it would end the parent's session.
@@ -314,7 +314,7 @@ class PostgresLink:
         then: Sequence[StatementWithValues] = (),
         ready: bool = True,
     ) -> list[PGresult]:
-        """Send SQL statements, also those of `then` after a failure, and return the results."""
+        """Send SQL statements and return their results; `then` runs even after a failure."""
         self.ready = False
         reply = _Reply()
         try:
@@ -356,7 +356,7 @@ class PostgresLink:
     def _queue(
         self, statement: Statement, parameters: Sequence[bytes | None], reply: _Reply
     ) -> None:
-        """Add a statement to the pipeline, and prepare it first if it has a name."""
+        """Add a statement to the pipeline; a named statement is prepared first."""
         pg, expected_names, (name, text) = self._pg, reply.expected, statement
         values = [*parameters]  # psycopg 3.1 accepts only lists
         formats = [_BINARY] * len(values)
@@ -370,7 +370,7 @@ class PostgresLink:
         expected_names.append(None)
 
     async def _read(self, reply: _Reply, until: float) -> bool:
-        """Receive results until the round trip is complete; return False if the connection ends."""
+        """Receive results until the round trip is complete; return False if it broke off."""
         pg, empty_results = self._pg, 0
         get_result, is_busy, expected_names = pg.get_result, pg.is_busy, iter(reply.expected)
         while empty_results < _END_OF_RESULTS:  # pragma: no branch - libpq raises an error before
@@ -398,7 +398,7 @@ class PostgresLink:
 
 
 class PooledPostgresLink(PostgresLink):
-    """A connection through a pooler that may give each transaction another session of the server.
+    """A connection through a pooler, which may run each transaction in another server session.
 
     It leaves nothing behind in a session, because other clients use it next: statements have no
     names, and settings end with their transaction.
@@ -457,7 +457,7 @@ class PooledPostgresLink(PostgresLink):
 
 
 class _Reply:
-    """The results that have been received of a round trip.
+    """The results received so far in a round trip.
 
     Attributes:
         expected: for each result, the name of the statement that it prepares, or None.
@@ -475,7 +475,7 @@ class _Reply:
         self.parts = 0
 
     def may_be_committed(self, commit: int, *, lost: bool) -> bool:
-        """Return whether the commit with this number in the round trip may have been executed."""
+        """Return whether the n-th commit of the round trip may have been executed."""
         failure, result_count = self.failure, len(self.results)
         if failure is None or not failure.error_field(_CODE):
             return True
@@ -484,12 +484,12 @@ class _Reply:
 
 
 def _milliseconds(timeout: float, least: float) -> int:
-    """Return a timeout in milliseconds, which is never shorter than `least` seconds."""
+    """Return a timeout in milliseconds, but at least `least` seconds."""
     return min(ceil(max(timeout, least) * 1000), _MAX_MILLISECONDS)
 
 
 def _version_of(result: PGresult) -> int | None:
-    """Return the version of the tables; None without one."""
+    """Return the version of the tables; None if no version is stored."""
     return _INT64.unpack(result.get_value(0, 0) or b"")[0] if result.ntuples else None
 
 
@@ -507,7 +507,7 @@ def _rows(result: PGresult) -> tuple[list[Row], int]:
 
 
 def _error_of(failure: PGresult) -> NotExecuted | MissingTable | ConnectionDenied | MissingFeature:
-    """Return the error for a failed result; PostgreSQL has rolled back the transaction."""
+    """Return the error for a failed result; PostgreSQL has rolled back already."""
     code = failure.error_field(_CODE) or b""
     if code in _RETRYABLE:
         return NotExecuted(_RETRYABLE[code], slow=True)

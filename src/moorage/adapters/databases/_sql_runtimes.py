@@ -1,4 +1,4 @@
-"""The operations of a store that blocks a thread, and of one in an event loop."""
+"""The operations of a store that blocks threads, and of one that suspends tasks."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ class _ThreadSignal:
 
 
 class _WorkerThread(Thread):
-    """Runs a function in a thread, which goes on if the caller stops waiting.
+    """Runs a function in a thread, which continues if the caller stops waiting.
 
     No driver has a timeout for all of its steps, such as name resolution; libpq waits for at least
     two seconds.
@@ -274,7 +274,7 @@ def _end(waiting: asyncio.Future[None]) -> None:
 
 
 class _WorkerTask:
-    """Runs a coroutine in a task, which goes on if the caller stops waiting."""
+    """Runs a coroutine in a task, which continues if the caller stops waiting."""
 
     def __init__(self, flow: Coroutine[Any, Any, None]) -> None:
         self._task = asyncio.get_running_loop().create_task(flow)
@@ -296,7 +296,7 @@ class _WorkerTask:
 def link_maker(
     source: Source, tables: Tables, wait: SocketWait, *, is_async: bool
 ) -> Callable[[Any], Link]:
-    """Return a function that wraps a driver's connection for the store."""
+    """Return a function that wraps connections of a database driver."""
     states, meta = source.quoted(tables.states), source.quoted(tables.meta)
     if source.kind == "postgresql":
         from moorage.adapters.databases._sql_postgresql import (  # noqa: PLC0415 - imports psycopg

@@ -62,7 +62,7 @@ class Tables:
     meta: Table
 
     def create(self, connection: Connection) -> None:
-        """Create the tables that are missing; several processes may do so at once."""
+        """Create missing tables; several processes may do so at once."""
         with exclusive_creation(connection, self.meta.name):
             self.meta.metadata.create_all(connection, [self.states, self.meta])
             self.stamp(connection)
@@ -79,16 +79,16 @@ class Tables:
         return "".join(f"{statement};\n" for statement in statements)
 
     def stamp(self, connection: Connection) -> None:
-        """Store the version of the tables, unless one is stored."""
+        """Store the version of the tables, unless a version is stored already."""
         connection.execute(text(self.stamping(connection.dialect)))
 
     def reserve_free_space(self, connection: Connection) -> None:
-        """Make the database leave free space on the pages of the states table, where that helps."""
+        """Make the database leave free space in the pages of the state table, where that helps."""
         for statement in self.free_space_statements(connection.dialect):
             connection.execute(text(statement))
 
     def free_space_statements(self, dialect: Dialect) -> list[str]:
-        """Return the SQL statements that leave free space on pages."""
+        """Return the SQL statements that leave free space in table pages."""
         states = dialect.identifier_preparer.format_table(self.states)
         return [] if dialect.name in _KINDS else [f"ALTER TABLE {states} SET (fillfactor = 50)"]
 
@@ -115,7 +115,7 @@ def declare_tables(metadata: MetaData | None, prefix: str, schema: str | None) -
 
 @contextmanager
 def exclusive_creation(connection: Connection, name: str) -> Generator[None]:
-    """A context manager that keeps other processes from creating the tables meanwhile."""
+    """A context manager that keeps other processes from creating the tables at the same time."""
     kind = connection.dialect.name
     if kind in _KINDS:
         connection.execute(text(f"SELECT GET_LOCK('{name}', {_LOCK_TIMEOUT})"))
@@ -139,7 +139,7 @@ def run_statement(connection: Connection) -> RunStatement:
 
 
 def checked_metadata(metadata: MetaData | None, prefix: str) -> MetaData:
-    """Return SQLAlchemy's metadata for the tables, after checking it and the prefix."""
+    """Return SQLAlchemy's metadata for the tables, after checking the metadata and the prefix."""
     metadata = MetaData() if metadata is None else metadata
     if not isinstance(metadata, MetaData):
         raise ConfigurationError(
@@ -191,12 +191,12 @@ def _new_tables(metadata: MetaData, names: list[str], schema: str | None) -> Tab
 
 
 def byte_comparison() -> dict[str, Any]:
-    """Return the table options by which the database compares text byte by byte."""
+    """Return the table options that make the database compare text byte by byte."""
     return {f"{kind}_{option}": value for kind in _KINDS for option, value in _LIKE_BYTES.items()}
 
 
 def dialect_of(name: str) -> Dialect:
-    """Return SQLAlchemy's dialect of this name."""
+    """Return the SQLAlchemy dialect with this name."""
     makers = {"postgresql": postgresql.dialect, "mysql": mysql.dialect, "mariadb": mysql.dialect}
     if name not in makers:
         raise ConfigurationError(

@@ -59,7 +59,7 @@ _FULL_SERVER_WORDS: Final = ("too many", "slots", "max_user_connections")
 
 
 class Names(NamedTuple):
-    """The names of tables and database that messages show.
+    """The names of the tables and the database in messages.
 
     Attributes:
         where: the URL of the database, without its password.
@@ -73,7 +73,7 @@ class Names(NamedTuple):
 
 
 class Source:
-    """Opens synchronous or asynchronous connections to a database.
+    """Opens synchronous or asynchronous database connections.
 
     Args:
         url_or_engine: a URL, or an engine of SQLAlchemy.
@@ -150,7 +150,7 @@ class Source:
         return Names(self.where, self.quoted(tables.states), tables.stamping(self.engine.dialect))
 
     def quoted(self, table: Any) -> str:
-        """Return the quoted name of a table for statements."""
+        """Return the quoted name of a table for SQL statements."""
         return self.engine.dialect.identifier_preparer.format_table(table)
 
     def create_tables(self, create: Callable[[Connection], None]) -> None:
@@ -172,7 +172,7 @@ class Source:
         raise failure
 
     async def acreate_tables(self, create: Callable[[Connection], None]) -> None:
-        """Run a function that creates tables in one transaction; asynchronous."""
+        """Run a function that creates tables in one asynchronous transaction."""
         from sqlalchemy.ext.asyncio import AsyncEngine  # noqa: PLC0415 - wants greenlet
 
         try:
@@ -185,7 +185,7 @@ class Source:
         raise failure
 
     def _creation_error(self, error: Exception) -> ConnectorError:
-        """Return the error for a failed creation of the tables."""
+        """Return the error if the tables could not be created."""
         if isinstance(error, ConfigurationError):
             return error.with_traceback(None)
         return StorageUnavailable(
@@ -195,14 +195,14 @@ class Source:
         )
 
     def failure_of(self, error: BaseException) -> StorageUnavailable | ServerFull:
-        """Return the error for a failed connection; after a full server it may be retried."""
+        """Return the error for a failed connection; it is retryable if the server was full."""
         error_text = str(error).lower()
         if any(words in error_text for words in _FULL_SERVER_WORDS):
             return ServerFull()
         return self.unreachable(error)
 
     def unreachable(self, error: BaseException, *, slow: bool = False) -> StorageUnavailable:
-        """Return the error for a failed connection; `slow`: the server answered, but too late."""
+        """Return the error for a failed connection; `slow`: the server answered too late."""
         error_text = f"{type(error).__name__} {error}".lower()
         for words, reason, remedy in _REASONS:
             if words in error_text:
@@ -214,7 +214,7 @@ class Source:
 
 
 def _open_detached(pool: Pool) -> Any:
-    """Open a connection through the host's engine, and take it out of SQLAlchemy's pool."""
+    """Open a connection with the application's engine, and detach it from SQLAlchemy's pool."""
     pooled_connection = pool.connect()
     connection = pooled_connection.driver_connection
     pooled_connection.detach()
@@ -289,7 +289,7 @@ def _database_kind(name: str, driver: str, drivers: dict[str, str], where: str, 
 
 
 def _pools_transactions(url: URL, path: str) -> bool:
-    """Return whether the option `pool_mode` of a URL says that a pooler pools transactions."""
+    """Return whether the URL's option `pool_mode` announces a pooler of transactions."""
     pool_mode = url.query["pool_mode"]
     if pool_mode not in {"transaction", "session"}:
         raise ConfigurationError(
@@ -301,7 +301,7 @@ def _pools_transactions(url: URL, path: str) -> bool:
 
 
 def _bounds(kind: str, url: URL, timeout: float) -> dict[str, Any]:
-    """Return the driver's time limits for connecting, unless the URL sets them.
+    """Return the driver's connection timeouts, unless the URL sets them.
 
     They allow for a slow server, because each caller has its own timeout.
     """

@@ -101,7 +101,7 @@ class AsyncTransactions(Transactions):
         return answer  # type: ignore[no-any-return]  # the result of the function
 
     def _outcome(self, task: asyncio.Task[Any]) -> tuple[Any, ConnectorError | None]:
-        """Return a task's result; raise the error if it failed or exceeded its time limit."""
+        """Return the result of a task; raise its error, or an error if its time is over."""
         if not task.done() or task.cancelled():
             return None, self._error_of(TimeoutError())
         error = task.exception()
@@ -109,7 +109,7 @@ class AsyncTransactions(Transactions):
 
 
 class _Watchdog:
-    """Closes a connection after a time limit, while a thread is blocked by it."""
+    """Closes a connection after a time limit, to wake the thread that it blocks."""
 
     def __init__(self, connection: Connection, timeout: float) -> None:
         self._connection: Connection | None = connection
@@ -134,7 +134,7 @@ class _Watchdog:
 
 
 def _hang_up(connection: Connection) -> bool:
-    """Close the socket of a psycopg connection; return False for another driver's."""
+    """Close the socket of a psycopg connection; return False for other drivers."""
     driver: Any = connection.connection.driver_connection
     if not hasattr(driver, "pgconn"):
         return False
@@ -144,6 +144,6 @@ def _hang_up(connection: Connection) -> bool:
 
 
 def _retrieve_exception(task: asyncio.Task[Any]) -> None:
-    """Retrieve the exception of a task that nobody awaits, so that asyncio does not log it."""
+    """Retrieve the exception of an abandoned task, so that asyncio does not log it."""
     if not task.cancelled():
         task.exception()

@@ -1,4 +1,4 @@
-"""Waits for a socket by blocking the thread, or in an event loop."""
+"""Functions that wait for a socket, by blocking the thread or in an event loop."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ async def by_poll(fd: int, until: float, *, writing: bool) -> None:
 
 
 async def by_select(fd: int, until: float, *, writing: bool) -> None:
-    """Block the thread until the socket is ready, using select where there is no poll."""
+    """Block the thread until the socket is ready, using select on systems without poll."""
     writing_sockets: Iterable[int] = [fd] if writing else []
     if not any(select.select([fd], writing_sockets, [], max(0, until - monotonic()))):
         raise TimeoutError

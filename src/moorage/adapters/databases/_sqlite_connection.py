@@ -1,4 +1,4 @@
-"""Connections to SQLite that are closed when nobody can use them any more."""
+"""SQLite connections that are closed when they are garbage-collected."""
 
 from __future__ import annotations
 

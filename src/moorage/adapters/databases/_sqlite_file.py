@@ -71,7 +71,7 @@ class DatabaseBusy(Exception):
 
 
 class Link:
-    """A connection to the SQLite file, used by one caller at a time.
+    """A connection to the SQLite file, for one caller at a time.
 
     Attributes:
         run: runs a statement, and returns a cursor.
@@ -90,7 +90,7 @@ class Link:
         self.open = True
 
     def undo(self) -> None:
-        """Roll back an open transaction; if that fails, the connection is not used again."""
+        """Roll back an open transaction; if that fails, mark the connection as unusable."""
         try:
             if self.connection.in_transaction:
                 self.connection.rollback()
@@ -157,7 +157,7 @@ class StateFile:
 
     @contextmanager
     def _link(self, path: str, identity: object = None) -> Generator[Link]:
-        """Yield a connection to the file, which is closed if the block fails."""
+        """Yield a connection to the file; close it if the block fails."""
         try:
             connection = sqlite3.connect(
                 f"{Path(path).as_uri()}?mode=rw",
@@ -176,7 +176,7 @@ class StateFile:
             raise self.failure(error) from None
 
     def failure(self, error: Exception) -> DatabaseBusy | StorageUnavailable:
-        """Return the error of moorage for an error of SQLite."""
+        """Convert an error of SQLite to an error of moorage."""
         code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_IOERR) & 0xFF
         if code in _LOCKED:
             return DatabaseBusy()
@@ -184,7 +184,7 @@ class StateFile:
         return StorageUnavailable(f"{self.path}: {description} ({error}).", remedy=remedy)
 
     def locked(self) -> StorageUnavailable:
-        """Return the error for a file that another process has locked for too long."""
+        """Return the error for a file that another process keeps locked."""
         return StorageUnavailable(
             f"{self.path}: another process has held the lock on it for too long.",
             remedy="Find the process that has it open (`fuser FILE`), such as a backup, a shell or"
@@ -192,7 +192,7 @@ class StateFile:
         )
 
     def create(self) -> None:
-        """Create the file, unless another process has created it meanwhile."""
+        """Create the file, unless another process creates it first."""
         try:
             with self._exclusively():
                 if os.path.lexists(self.path):
@@ -216,7 +216,7 @@ class StateFile:
 
     @contextmanager
     def _exclusively(self) -> Generator[None]:
-        """Keep other processes from creating the file at the same time, except on Windows."""
+        """Keep other processes from creating the file meanwhile, except on Windows."""
         if sys.platform == "win32":  # pragma: no cover - only on Windows
             yield
             return
@@ -261,7 +261,7 @@ class StateFile:
         return version
 
     def _migrate(self, run: Run) -> None:
-        """Update the file's schema, unless another process has updated it meanwhile."""
+        """Update the schema of the file, unless another process updates it first."""
         run(f"PRAGMA page_size = {PAGE}")
         run("BEGIN IMMEDIATE")
         for step in MIGRATIONS[self._version(run) :]:
@@ -272,7 +272,7 @@ class StateFile:
         run("COMMIT")
 
     def _enable_wal(self, run: Run) -> None:
-        """Switch the file to write-ahead logging, which allows reading during writes."""
+        """Enable write-ahead logging, which allows reading during writes."""
         if run("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":
             raise ConfigurationError(
                 f"{self.path}: its file system cannot be shared between processes.",

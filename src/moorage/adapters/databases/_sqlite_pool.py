@@ -1,4 +1,4 @@
-"""A pool of connections to a SQLite file, which a forked process does not inherit.
+"""A pool of connections to a SQLite file, which a forked child does not inherit.
 
 SQLite records its locks per process, and a forked child would inherit the record without the locks.
 So before a fork all idle connections are closed, and connections in use are waited for. If the wait

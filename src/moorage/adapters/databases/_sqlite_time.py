@@ -1,4 +1,4 @@
-"""The time that processes of a SQLite file share: boot clock plus an origin in the file.
+"""The common time of a SQLite file's processes: the boot clock plus a stored origin.
 
 The origin is a row of the file, so all processes of a machine have the same time, even if the wall
 clock changes. After a reboot the boot clock restarts, and the first process stores a new origin,
@@ -25,7 +25,7 @@ _ORIGIN: Final = "SELECT origin FROM clock WHERE boot = ?"
 
 
 def boot_id() -> str | None:
-    """Return the id of the current boot; None if the system has none, unlike Linux."""
+    """Return the id of the current boot; None if the system has none, such as outside of Linux."""
     try:
         return _BOOT.read_text("ascii").strip() or None
     except (OSError, ValueError):
@@ -33,7 +33,7 @@ def boot_id() -> str | None:
 
 
 def origin(run: Run, boot: str, clock: Clock) -> int:
-    """Return the value to add to the boot clock, which the first process has stored in the file."""
+    """Return the value to add to the boot clock; the first process has stored it in the file."""
     row = run(_ORIGIN, (boot,)).fetchone()
     if row is None:
         run("BEGIN IMMEDIATE")

@@ -1,4 +1,4 @@
-"""The check of the options in a database's URL, which would otherwise fail at the first use."""
+"""Checks the options of a database URL early, rather than at the first use."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SSL_MODES: Final = ("disable", "allow", "prefer", "require", "verify-ca", "veri
 
 
 def check_url_options(url: URL, path: str) -> None:
-    """Refuse options of a URL that its driver does not know, or cannot use.
+    """Refuse URL options that the driver does not know or cannot use.
 
     Raises:
         ConfigurationError: the driver has no such option, or the value is not valid.

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class DeadLetterFile:
-    """Dead letters in a file of JSON Lines, which the processes of a machine share.
+    """Dead letters in a JSON Lines file, which the processes of a machine share.
 
     Args:
         path: the path of the file, which the first letter creates for its owner alone.
@@ -41,7 +41,7 @@ class DeadLetterFile:
         return f"DeadLetterFile({str(self._path)!r})"
 
     async def add(self, letter: DeadLetter, /) -> None:
-        """Append a dead letter; it is on disk when this returns.
+        """Append a dead letter, and return once it is on disk.
 
         Raises:
             StorageUnavailable: the file cannot be written.
@@ -81,7 +81,7 @@ class DeadLetterFile:
 
     @contextmanager
     def _locked(self) -> Generator[Any]:
-        """Open the file and lock it; another process may replace it until it is locked."""
+        """Open and lock the file; reopen it if another process has replaced it meanwhile."""
         try:
             from fcntl import LOCK_EX, flock  # noqa: PLC0415 - not on every system
         except ImportError:  # pragma: no cover - only on Windows
@@ -99,7 +99,7 @@ class DeadLetterFile:
                     return
 
     def _is_current(self, status: os.stat_result) -> bool:
-        """Return whether an opened file is still the one at the path."""
+        """Return whether an open file is still the file at the path."""
         try:
             return samestat(self._path.stat(), status)
         except FileNotFoundError:
@@ -119,7 +119,7 @@ class DeadLetterFile:
 
 
 class DeadLetterSource:
-    """A source of the records of dead letters in a file, which it removes when they are done.
+    """A source that reads the records of dead letters, and removes each processed letter.
 
     Args:
         file: the file.
@@ -146,7 +146,7 @@ class DeadLetterSource:
         self._ids = {id(record): name for name, record in letters}
 
     async def poll(self, limits: PollLimits, /) -> list[SinkRecord] | None:
-        """Return the next records; None after the last."""
+        """Return the next records; None after the last one."""
         records = self._records[: limits.records]
         self._records = self._records[limits.records :]
         return records or None
@@ -157,7 +157,7 @@ class DeadLetterSource:
         await asyncio.to_thread(self._file.drop, done_ids)
 
     async def release(self, _: Sequence[SinkRecord], /) -> None:
-        """Do nothing, because the dead letters stay in the file."""
+        """Do nothing, because released dead letters stay in the file."""
 
     async def extend(self, _: Sequence[SinkRecord], /) -> None:
         """Do nothing, because dead letters have no lease that could expire."""

@@ -54,7 +54,7 @@ class EntryOperations(ABC, Generic[E]):
         return self._transact(self._table.now, timeout)
 
     def add(self, entry: E, /, timeout: float | None = None) -> E:
-        """Store an entry, or return the stored one with this id."""
+        """Store an entry; if its id exists already, return the stored entry."""
         return self._transact(partial(self._table.add, entry=entry), timeout)
 
     def due(self, limit: int, /, timeout: float | None = None) -> Sequence[E]:
@@ -76,7 +76,7 @@ class EntryOperations(ABC, Generic[E]):
         return self._transact(work, timeout, once=True)
 
     def swap(self, entry: E, fence: int, /, timeout: float | None = None) -> bool:
-        """Replace a stored entry, if its fencing token is still `fence`."""
+        """Replace a stored entry, unless its fencing token has changed from `fence`."""
         return self._transact(
             partial(self._table.swap, entry=entry, fence=fence), timeout, once=True
         )
@@ -91,12 +91,12 @@ class EntryOperations(ABC, Generic[E]):
 
 
 class HostEntryOperations(EntryOperations[E]):
-    """The operations of a synchronous store that can add entries in a transaction of the host."""
+    """The operations of a synchronous store that can write in the application's transactions."""
 
     _host: HostTransaction | None = None
 
     def within(self, connection: Any, /) -> Self:
-        """Return this store with an `add` that writes in the open transaction of `connection`.
+        """Return a store whose `add` writes in the open transaction of `connection`.
 
         Args:
             connection: a DB-API connection of the host, or a `Connection` or `Session` of
@@ -107,7 +107,7 @@ class HostEntryOperations(EntryOperations[E]):
         return bound_store
 
     def add(self, entry: E, /, timeout: float | None = None) -> E:
-        """Store an entry, or return the stored one with this id."""
+        """Store an entry; if its id exists already, return the stored entry."""
         if self._host is not None:
             return run_now(self._table.add(self._host, entry))
         return super().add(entry, timeout)
@@ -141,7 +141,7 @@ class AsyncEntryOperations(ABC, Generic[E]):
         return await self._transact(self._table.now, timeout)
 
     async def add(self, entry: E, /, timeout: float | None = None) -> E:
-        """Store an entry, or return the stored one with this id."""
+        """Store an entry; if its id exists already, return the stored entry."""
         return await self._transact(partial(self._table.add, entry=entry), timeout)
 
     async def due(self, limit: int, /, timeout: float | None = None) -> Sequence[E]:
@@ -163,7 +163,7 @@ class AsyncEntryOperations(ABC, Generic[E]):
         return await self._transact(work, timeout, once=True)
 
     async def swap(self, entry: E, fence: int, /, timeout: float | None = None) -> bool:
-        """Replace a stored entry, if its fencing token is still `fence`."""
+        """Replace a stored entry, unless its fencing token has changed from `fence`."""
         work = partial(self._table.swap, entry=entry, fence=fence)
         return await self._transact(work, timeout, once=True)
 
@@ -177,12 +177,12 @@ class AsyncEntryOperations(ABC, Generic[E]):
 
 
 class AsyncHostEntryOperations(AsyncEntryOperations[E]):
-    """The operations of an asynchronous store that can add in a transaction of the host."""
+    """The operations of an asynchronous store that can write in the application's transactions."""
 
     _host: HostTransaction | None = None
 
     def within(self, connection: Any, /) -> Self:
-        """Return this store with an `add` that writes in the open transaction of `connection`.
+        """Return a store whose `add` writes in the open transaction of `connection`.
 
         Args:
             connection: an asynchronous connection of the driver, or an `AsyncConnection` or
@@ -194,7 +194,7 @@ class AsyncHostEntryOperations(AsyncEntryOperations[E]):
         return bound_store
 
     async def add(self, entry: E, /, timeout: float | None = None) -> E:
-        """Store an entry, or return the stored one with this id."""
+        """Store an entry; if its id exists already, return the stored entry."""
         if self._host is not None:
             return await self._table.add(self._host, entry)
         return await super().add(entry, timeout)

@@ -1,4 +1,4 @@
-"""Inbox and outbox in the application's own tables, over the application's connections.
+"""Inbox and outbox in tables of the application, over the application's connections.
 
 A framework connects and begins transactions in its own way. These stores use the framework's
 connections with any of its drivers, and run the same statements as the other stores.
@@ -50,7 +50,7 @@ class _HostEntries(EntryOperations[E]):
         mark: str | None = None,
         skips_locked: Callable[[], bool] | None = None,
     ) -> None:
-        """Set the tables of the store, and the functions that lend connections to them.
+        """Set the tables of the store, and the functions that provide connections.
 
         Args:
             database: `sqlite`, `postgresql`, `mysql` or `mariadb`.
@@ -86,7 +86,7 @@ class _HostEntries(EntryOperations[E]):
         )
 
     def add(self, entry: E, /, timeout: float | None = None) -> E:  # noqa: ARG002 - as the port has it
-        """Store an entry, or return the stored one with this id."""
+        """Store an entry; if its id exists already, return the stored entry."""
         return self._tables.join(self._lend_to_add, partial(self._table.add, entry=entry))
 
     def _transact(
@@ -115,7 +115,7 @@ class _AsyncHostEntries(AsyncEntryOperations[E]):
     def __init__(
         self, sync_store: _HostEntries[E], in_thread: Callable[..., Awaitable[Any]]
     ) -> None:
-        """Wrap a synchronous store, which threads call.
+        """Wrap a synchronous store, whose methods run in threads.
 
         Args:
             sync_store: the same store, synchronous.
@@ -128,7 +128,7 @@ class _AsyncHostEntries(AsyncEntryOperations[E]):
         self.shortest_lease = sync_store.shortest_lease
 
     async def add(self, entry: E, /, timeout: float | None = None) -> E:
-        """Store an entry, or return the stored one with this id."""
+        """Store an entry; if its id exists already, return the stored entry."""
         stored_entry: E = await self._in_thread(self._sync_store.add, entry, timeout)
         return stored_entry
 

@@ -27,7 +27,7 @@ E = TypeVar("E", bound=Entry)
 
 
 class _ForkSafeLock:
-    """An object with a lock, which is replaced in a forked child, where nobody would release it."""
+    """An object with a lock, which a forked child replaces because its owner may be gone."""
 
     def __init__(self) -> None:
         self._forget_lock()
@@ -68,7 +68,7 @@ class _Entries(_ForkSafeLock, Generic[E]):
         return self._created_at + timedelta(microseconds=elapsed_micros)
 
     def add(self, entry: E, /) -> E:
-        """Store an entry, or return the stored one with this id."""
+        """Store an entry; if its id exists already, return the stored entry."""
         with self._lock:
             if entry.id not in self._entries:
                 if len(self._entries) >= self._max_entries:
@@ -102,7 +102,7 @@ class _Entries(_ForkSafeLock, Generic[E]):
         return tuple(due_entries[:limit])
 
     def swap(self, entry: E, fence: int, /) -> bool:
-        """Replace a stored entry, if its fencing token is still `fence`."""
+        """Replace a stored entry, unless its fencing token has changed from `fence`."""
         with self._lock:
             stored_entry = self._entries.get(entry.id)
             if stored_entry is None or stored_entry.fence != fence:
@@ -152,7 +152,7 @@ class _AsyncEntries(Generic[E]):
         return self._entries.now()
 
     async def add(self, entry: E, /) -> E:
-        """Store an entry, or return the stored one with this id."""
+        """Store an entry; if its id exists already, return the stored entry."""
         return self._entries.add(entry)
 
     async def due(self, limit: int, /) -> tuple[E, ...]:
@@ -160,7 +160,7 @@ class _AsyncEntries(Generic[E]):
         return self._entries.due(limit)
 
     async def swap(self, entry: E, fence: int, /) -> bool:
-        """Replace a stored entry, if its fencing token is still `fence`."""
+        """Replace a stored entry, unless its fencing token has changed from `fence`."""
         return self._entries.swap(entry, fence)
 
     async def find(self, query: EntryQuery, /) -> EntryPage[E]:

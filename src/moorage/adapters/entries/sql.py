@@ -38,7 +38,7 @@ PREFIX: Final = "moorage_"
 
 
 class _Entries(SqlTables[EntrySql], Generic[E]):
-    """The code that synchronous and asynchronous stores share."""
+    """The common code of synchronous and asynchronous stores."""
 
     reach: Final = "network"
 
@@ -97,7 +97,7 @@ class _Entries(SqlTables[EntrySql], Generic[E]):
 
 
 class _SqlEntries(_Entries[E], HostEntryOperations[E], SyncSqlTables[EntrySql]):
-    """The code that the synchronous inbox and outbox share."""
+    """The common code of the synchronous inbox and outbox."""
 
     @without_arguments_in_errors
     def __init__(
@@ -133,7 +133,7 @@ class _SqlEntries(_Entries[E], HostEntryOperations[E], SyncSqlTables[EntrySql]):
         return run_now(self._run_transaction(work, timeout, once=once))
 
     def wait(self, seconds: float, /) -> bool:
-        """Wait until an entry may have been added; return False if the time was over first.
+        """Wait until an entry may have been added; return False on timeout.
 
         It waits at most `seconds`. PostgreSQL wakes waiting callers; with MariaDB and MySQL, and
         behind a pooler of transactions, it is only a pause.
@@ -142,7 +142,7 @@ class _SqlEntries(_Entries[E], HostEntryOperations[E], SyncSqlTables[EntrySql]):
 
 
 class _AsyncSqlEntries(_Entries[E], AsyncHostEntryOperations[E], AsyncSqlTables[EntrySql]):
-    """The code that the asynchronous inbox and outbox share."""
+    """The common code of the asynchronous inbox and outbox."""
 
     @without_arguments_in_errors
     def __init__(
@@ -178,7 +178,7 @@ class _AsyncSqlEntries(_Entries[E], AsyncHostEntryOperations[E], AsyncSqlTables[
         return await self._run_transaction(work, timeout, once=once)
 
     async def wait(self, seconds: float, /) -> bool:
-        """Wait until an entry may have been added; return False if the time was over first.
+        """Wait until an entry may have been added; return False on timeout.
 
         It waits at most `seconds`. PostgreSQL wakes waiting callers; with MariaDB and MySQL, and
         behind a pooler of transactions, it is only a pause.

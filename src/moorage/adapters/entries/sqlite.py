@@ -42,7 +42,7 @@ PREFIX: Final = "moorage_"
 
 
 class _FileClock:
-    """The clock of a SQLite file: the boot clock plus an origin that is stored in the file.
+    """The clock of a SQLite file: the boot clock plus an origin stored in the file.
 
     Args:
         clock: measures time.
@@ -82,7 +82,7 @@ class _FileClock:
 
 
 class _Entries(SqliteTables, HostEntryOperations[E]):
-    """The code that the synchronous inbox and outbox share."""
+    """The common code of the synchronous inbox and outbox."""
 
     reach: Final = "machine"
     shortest_lease: Final = FILE_LEASE
@@ -131,7 +131,7 @@ class _Entries(SqliteTables, HostEntryOperations[E]):
 
 
 class _AsyncEntries(AsyncContextClosable, AsyncHostEntryOperations[E]):
-    """The code that the asynchronous inbox and outbox share; threads access the disk."""
+    """The common code of the asynchronous inbox and outbox; threads access the disk."""
 
     reach: Final = "machine"
     shortest_lease: Final = FILE_LEASE
@@ -147,7 +147,7 @@ class _AsyncEntries(AsyncContextClosable, AsyncHostEntryOperations[E]):
         create: bool = False,
         clock: Clock | None = None,
     ) -> None:
-        """Open the store in tables of a SQLite file, with the synchronous store's arguments."""
+        """Open the store in tables of a SQLite file; the arguments are the synchronous store's."""
         self._store: _Entries[E] = self._sync_class(
             path, timeout=timeout, prefix=prefix, create=create, clock=clock
         )

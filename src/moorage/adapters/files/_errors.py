@@ -1,4 +1,4 @@
-"""The conversion of the operating system's file errors to errors of a storage vendor."""
+"""Conversion of the operating system's file errors to errors of a storage vendor."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ _FULL_DISK_ERRORS: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 
 
 def refusal(code: str, status: int, message: str) -> VendorRejected:
-    """Return the error for an operation that the file system refuses."""
+    """Return the error for an operation that the file system has refused."""
     return VendorRejected(message, status=status, vendor_code=code)
 
 
 def folder_in_place(code: str) -> InvalidRequest:
-    """Return the error for a folder where a file is expected, or a file where a folder is."""
+    """Return the error for a folder in place of a file, or a file in place of a folder."""
     return InvalidRequest(
         "There is a folder in place of the file, or a file in place of its folder.",
         vendor_code=code,
@@ -39,7 +39,7 @@ def folder_in_place(code: str) -> InvalidRequest:
 
 
 def mapping_errors(verb: Callable[P, R]) -> Callable[P, R]:
-    """Wrap an operation so that it raises errors of moorage, without paths in their messages."""
+    """Wrap an operation so that its errors are moorage's, without paths in messages."""
 
     @wraps(verb)
     def run_guarded(*args: P.args, **kwargs: P.kwargs) -> R:

@@ -28,7 +28,7 @@ _MOST_IDLE: Final = 8
 
 
 class Connection:
-    """An open filesystem of fsspec, and the folder in it that has the files.
+    """An open fsspec filesystem, and its folder that contains the files.
 
     Attributes:
         filesystem: the filesystem of fsspec.
@@ -47,7 +47,7 @@ class Connection:
 
 
 class Connections:
-    """Opens connections, and keeps those that are idle.
+    """Opens connections, and keeps idle ones for reuse.
 
     Args:
         options: the settings `url`, `options` and `secrets`.
@@ -81,7 +81,7 @@ class Connections:
         raise failure
 
     def give_back(self, connection: Connection) -> None:
-        """Keep a connection for the next operation."""
+        """Keep a connection for later operations."""
         with self._lock:
             if not self._closed and len(self._idle) < _MOST_IDLE:
                 self._idle.append(connection)
@@ -89,14 +89,14 @@ class Connections:
         connection.close()
 
     def drop(self, connection: Connection) -> None:
-        """Close a connection that failed, and the idle ones, which are likely to be broken too."""
+        """Drop a failed connection, and all idle ones, which are probably broken too."""
         with self._lock:
             connections, self._idle = [connection, *self._idle], []
         for item in connections:
             item.close()
 
     def close(self) -> None:
-        """Close the idle connections; those in use are closed when they are given back."""
+        """Close idle connections now, and busy ones when they are given back."""
         with self._lock:
             self._closed = True
             connections, self._idle = self._idle, []
@@ -123,12 +123,12 @@ class Connections:
 
 
 def _quoted_url(join_url: Callable[..., Any], path: str, *arguments: Any, **named: Any) -> Any:
-    """Return the URL of a path, of which webdav4 itself would not quote "?", "#" and "%"."""
+    """Return the URL of a path with "?", "#" and "%" quoted, which webdav4 does not do."""
     return join_url(quote(path), *arguments, **named)
 
 
 def _close_filesystem(filesystem: object) -> None:
-    """Close the clients of a filesystem, because fsspec itself has no method for that."""
+    """Close the network clients of a filesystem, for which fsspec has no method."""
     client = getattr(filesystem, "client", None)
     for resource in (getattr(filesystem, "ftp", None), client, getattr(client, "http", None)):
         end = getattr(resource, "close", None)
@@ -138,7 +138,7 @@ def _close_filesystem(filesystem: object) -> None:
 
 
 def _close_half_open(error: Exception) -> None:
-    """Close the connections of a filesystem whose constructor failed.
+    """Close the connections of a filesystem object whose constructor failed.
 
     Only the frames of the error still refer to it. After a refused password, the thread of
     paramiko would otherwise keep the connection.

@@ -48,7 +48,7 @@ _FTP_FULL_DISK: Final = frozenset({452, 552})
 
 
 def usual_error(error: OSError) -> OSError:
-    """Return an OSError as an instance of Python's own class for its error number.
+    """Convert an OSError to Python's built-in class for its error number.
 
     smbprotocol 1.17 raises one class of its own for every number.
     """
@@ -61,7 +61,7 @@ def usual_error(error: OSError) -> OSError:
 
 @contextmanager
 def passing_over(*kinds: type[OSError]) -> Generator[None]:
-    """Suppress an error of these built-in classes that ends the block; raise any other error."""
+    """Suppress errors of these built-in classes in the block; raise all others."""
     try:
         yield
     except OSError as error:
@@ -124,7 +124,7 @@ def filesystem_error(error: Exception, *, changed: bool) -> ConnectorError:
 
 
 def _failed_call(error: OSError) -> ConnectorError:
-    """Return the error for a call that the filesystem refused with a number of the system."""
+    """Return the error for a refused filesystem call, by its system error number."""
     refusal = _REFUSALS.get(getattr(error, "ntstatus", None))
     if refusal is not None:
         return refusal()
@@ -144,7 +144,7 @@ def _failed_call(error: OSError) -> ConnectorError:
 
 
 def _status_of(error: Exception, names: set[str]) -> int | None:
-    """Return the status code of a server's reply in an error; None if there is none."""
+    """Return the status code in a server's error reply; None if there is none."""
     if names & {"error_perm", "error_temp"}:
         match = _FTP_CODE.match(str(error))
         return int(match[0]) if match else None
@@ -158,7 +158,7 @@ def _status_of(error: Exception, names: set[str]) -> int | None:
 
 
 def _refusal(status: int, names: set[str]) -> ConnectorError:
-    """Return the error for a server's refusal, by the code of FTP or the status of HTTP."""
+    """Return the error for a server's refusal, by its FTP code or HTTP status."""
     if names & {"error_perm", "error_temp"}:
         is_login, is_full = status in _FTP_LOGIN, status in _FTP_FULL_DISK
         is_failure = status < 500

@@ -41,7 +41,7 @@ Metadata: TypeAlias = "Mapping[str, Any]"
 
 @attrs.frozen
 class FsspecFile:
-    """A file that is being read in pieces.
+    """A file that is read in pieces.
 
     Attributes:
         entry: its metadata.
@@ -50,7 +50,7 @@ class FsspecFile:
     entry: FileEntry
 
     def close(self) -> None:
-        """Do nothing: each piece is an operation of its own."""
+        """Do nothing, because each piece is read by a separate operation."""
 
 
 class FsspecFolder:
@@ -75,7 +75,7 @@ class FsspecFolder:
         return self._store(key, [data], metadata)
 
     def open(self, key: str) -> FsspecFile:
-        """Find the file under a key, to read it."""
+        """Find the file under a key, for reading."""
         return FsspecFile(self.head(key))
 
     def read(self, file: FsspecFile, start: int, size: int) -> bytes:
@@ -96,7 +96,7 @@ class FsspecFolder:
         return _entry(key, file, metadata["kept"] if metadata.get("etag") == file.stamp else {})
 
     def delete(self, key: str) -> None:
-        """Delete a file, and its metadata."""
+        """Delete a file and its metadata."""
         file = self._look_up(self._path(key))
         if file is not None and file.is_file:
             self.changed = True
@@ -112,7 +112,7 @@ class FsspecFolder:
     def list(
         self, prefix: str, delimiter: str | None, after: str, limit: int
     ) -> tuple[list[FileEntry], list[str], str | None]:
-        """Return files and folders in the order of their keys, and the key to continue after."""
+        """Return files and folders sorted by key, and the key after which the next page begins."""
         files: dict[str, ForeignFile] = {}
 
         def children(folder: str) -> Iterator[tuple[str, bool]]:
@@ -187,7 +187,7 @@ class FsspecFolder:
     # --- writing -----------------------------------------------------------
 
     def _store(self, key: str, pieces: Iterable[bytes], metadata: Metadata) -> FileEntry:
-        """Write a file under a temporary name, and rename it when it is complete."""
+        """Write a file under a temporary name, and rename it when complete."""
         path = self._path(key)
         target = self._look_up(path)
         if target is not None and not target.is_file:
@@ -224,7 +224,7 @@ class FsspecFolder:
                 file.write(piece)
 
     def _rename(self, path: str, target: str) -> None:
-        """Rename a file, in one step where the filesystem supports that."""
+        """Rename a file, atomically if the filesystem supports that."""
         fsspec: Any = import_module("fsspec")  # an optional dependency without types
         move = getattr(getattr(self._filesystem, "client", None), "move", None)
         if move is not None:  # WebDAV's own, where `mv` copies
@@ -240,7 +240,7 @@ class FsspecFolder:
             self._filesystem.mv(path, target)
 
     def _make_folder(self, path: str) -> None:
-        """Create a folder and its parents, unless they exist; refuse a file in their place."""
+        """Create a folder and its parents if they are missing; refuse a file in their place."""
         if self._connection.protocol in HTTP or path in {"", "/"}:
             return
         folder = self._look_up(path)

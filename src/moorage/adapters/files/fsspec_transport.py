@@ -1,4 +1,4 @@
-"""The transport of files on filesystems of fsspec, each operation in a thread of its own.
+"""The transport of files on fsspec filesystems; each operation runs in its own thread.
 
 fsspec has no deadline for an operation. The thread makes a deadline possible: when the time is
 over, the connection of the operation is closed, and the caller goes on.
@@ -35,7 +35,7 @@ class FsspecTransport:
         self._connections = Connections(options)
 
     def within(self, seconds: float) -> _TimeLimited:
-        """Return the operations of this transport with a time limit for each, in seconds."""
+        """Return this transport with a time limit for each operation, in seconds."""
         return _TimeLimited(self._connections, seconds)
 
     def __getattr__(self, verb: str) -> Callable[..., Any]:
@@ -47,7 +47,7 @@ class FsspecTransport:
 
 
 class AsyncFsspecTransport:
-    """The asynchronous `FsspecTransport`; an operation that is cancelled loses its connection.
+    """The asynchronous `FsspecTransport`; cancelling an operation closes its connection.
 
     Args:
         options: the settings `url`, `options` and `secrets`.
@@ -102,11 +102,11 @@ class _Job:
 
     @property
     def changed(self) -> bool:
-        """True if the operation may have changed a visible file."""
+        """True if the operation may have changed a visible file already."""
         return self._folder is not None and self._folder.changed
 
     def abandon(self) -> None:
-        """Close the connection of an unfinished operation, so that the operation ends soon."""
+        """Close the connection of an unfinished operation, so that its thread ends soon."""
         with self._lock:
             self._is_over = True
             connection, self._connection = self._connection, None

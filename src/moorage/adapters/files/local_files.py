@@ -111,7 +111,7 @@ class LocalFolder:
 
     @mapping_errors
     def delete(self, key: str) -> None:
-        """Delete a file, and each folder that is empty then."""
+        """Delete a file, and the parent folders that are empty then."""
         path = self._path(key)
         with self._exclusive(), suppress(FileNotFoundError, NotADirectoryError, IsADirectoryError):
             if not path.is_dir():
@@ -145,7 +145,7 @@ class LocalFolder:
     def list(
         self, prefix: str, delimiter: str | None, after: str, limit: int
     ) -> tuple[list[FileEntry], list[str], str | None]:
-        """Return files and folders in the order of their keys, and the key to continue after."""
+        """Return files and folders sorted by key, and the key after which the next page begins."""
         keys, folders, next_after = page_of_keys(self._children, prefix, delimiter, after, limit)
         files: list[FileEntry] = []
         for key in keys:
@@ -236,7 +236,7 @@ class LocalFolder:
     # --- the folder --------------------------------------------------------
 
     def _path(self, key: str) -> Path:
-        """Return the path of a key's file; refuse one outside the folder, or behind a link."""
+        """Return the path of a key's file; refuse paths outside the folder and symbolic links."""
         path = self._root
         for name in names_of(key):
             path /= name
@@ -283,7 +283,7 @@ class LocalFolder:
     def _commit(
         self, file: WholeFile, key: str, path: Path, metadata: Metadata, conditions: Conditions
     ) -> FileEntry:
-        """Move a completely written file to its name, if the conditions are met."""
+        """Move a completely written file to its final name, if the conditions hold."""
         with self._exclusive():
             self._check(key, path, conditions)
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -344,7 +344,7 @@ def _file_not_found() -> Generator[None]:
 
 
 def _read_metadata(path: Path) -> dict[str, Any] | None:
-    """Return the content of an upload's or file's JSON metadata; None if there is none."""
+    """Return an upload's or file's metadata from its JSON file; None if there is none."""
     try:
         content: dict[str, Any] = json.loads(path.read_bytes())
     except (FileNotFoundError, NotADirectoryError, ValueError):

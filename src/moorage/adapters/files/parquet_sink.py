@@ -1,4 +1,4 @@
-"""A sink that writes records into files of Parquet.
+"""A sink that writes records to Parquet files.
 
 Laws:
 
@@ -41,7 +41,7 @@ _LONGEST_PROBLEM: Final = 200
 
 @with_careful_constructor
 class ParquetSink(RotatingSink):
-    """A sink that writes records into files of Parquet in a folder.
+    """A sink that writes records to Parquet files in a folder.
 
     The JSON of a record becomes a row. A record that does not fit the columns is refused. Until a
     file is complete, its rows are in a file that ends with ".part"; the next process completes
@@ -130,7 +130,7 @@ class ParquetSink(RotatingSink):
         return fitting_lines, problem
 
     def _check_schema(self, lines: Sequence[bytes]) -> None:
-        """Check that lines fit the schema; the first lines determine it, if it is not given.
+        """Check that lines fit the schema; without one, infer it from the first lines.
 
         Raises:
             InvalidData: a line does not fit.
@@ -176,7 +176,7 @@ class ParquetSink(RotatingSink):
         )
 
     def _without_guesses(self, schema: Any) -> Any:
-        """Return an inferred schema in which texts that look like times are texts."""
+        """Return an inferred schema with texts instead of guessed times."""
         return self._arrow.schema([(field.name, self._plain_type(field.type)) for field in schema])
 
     def _plain_type(self, kind: Any) -> Any:
@@ -205,7 +205,7 @@ class ParquetSink(RotatingSink):
         part.unlink()
 
     def _write_parquet(self, path: Path, header: bytes, lines: BinaryIO) -> None:
-        """Write the lines of a part into a file of Parquet; name it when it is complete."""
+        """Write the lines of a part to a Parquet file, and rename it when complete."""
         try:
             schema = self._arrow.ipc.read_schema(self._arrow.py_buffer(b64decode(header)))
         except (ValueError, OSError):
@@ -224,7 +224,7 @@ class ParquetSink(RotatingSink):
 
 
 def _problem(message: str) -> str:
-    """Return the reason in a message of pyarrow, without the value of the field."""
+    """Return the reason in a message of pyarrow, without the field's value."""
     text = message.removeprefix("JSON parse error: ").partition(", couldn't parse")[0]
     return text.partition(": ")[0].partition(" in row ")[0][:_LONGEST_PROBLEM]
 

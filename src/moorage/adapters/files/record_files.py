@@ -1,4 +1,4 @@
-"""Reads records from files of JSON Lines or CSV, beginning at a position."""
+"""Reads records from JSON Lines or CSV files, beginning at a position."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class _Position(NamedTuple):
-    """A position in a series of files that replaced each other, such as rotated logs.
+    """A position in a series of files, such as rotated logs, each of which replaced the one before.
 
     Attributes:
         generation: the number of files before this one.
@@ -35,13 +35,13 @@ class _Position(NamedTuple):
     file: str
 
     def text(self) -> str:
-        """Return the position as a text; texts of later positions are greater."""
+        """Return the position as text; later positions have greater texts."""
         return f"{self.generation:010}/{self.offset:016}/{self.file}"
 
 
 @with_careful_constructor
 class RecordFile:
-    """The records of a file to which a program appends, as JSON Lines or CSV.
+    """The records of a JSON Lines or CSV file to which another program appends.
 
     `after` is a function for a `PollingSource`. A last line that is not complete yet waits. A file
     that is renamed and replaced, as by logrotate, is read to its end first: its new name must begin
@@ -74,7 +74,7 @@ class RecordFile:
         self._longest = longest
 
     def after(self, position: Offset | None, /) -> list[SourceRecord] | None:
-        """Return the next records after a position; None at the end of a complete file.
+        """Return the next records after a position; None at the end of a finished file.
 
         Raises:
             StorageUnavailable: the file cannot be read.
@@ -122,7 +122,7 @@ class RecordFile:
         )
 
     def _files(self) -> list[Path]:
-        """Return the file and those that it replaced, the oldest first and the file itself last."""
+        """Return the file and its rotated predecessors, oldest first."""
         others = [
             path
             for path in self._path.parent.iterdir()
@@ -131,7 +131,7 @@ class RecordFile:
         return [*sorted(others, key=lambda path: path.stat().st_mtime_ns), self._path]
 
     def _successor(self, path: Path, file: str) -> Path | None:
-        """Return the file that replaced a renamed file; None for the file that is still written."""
+        """Return the next file after a rotated one; None for the current file."""
         if path == self._path:
             return None
         files = self._files()
@@ -158,7 +158,7 @@ class RecordFile:
         return records
 
     def _complete_part(self, file: Any, offset: int, *, is_ended: bool) -> bytes:
-        """Read bytes from an offset up to the end of a complete record."""
+        """Read bytes from an offset up to the end of a record."""
         size = self._size
         while True:
             file.seek(offset)
@@ -177,13 +177,13 @@ class RecordFile:
             size *= 2
 
     def _end(self, data: bytes) -> int:
-        """Return the offset behind the last complete record in some bytes."""
+        """Return the offset after the last complete record in a byte string."""
         if not self._is_csv:
             return data.rfind(b"\n") + 1
         return sum(len(line) for line in self._record_lines(data) if line.endswith(b"\n"))
 
     def _record_lines(self, data: bytes) -> Any:
-        """Yield the lines of records with their ends; a line end in quotes belongs to a value."""
+        """Yield the lines of records with their ends; quoted CSV values may contain line ends."""
         line = b""
         for piece in data.splitlines(keepends=True) if self._is_csv else _lines(data):
             line += piece
@@ -201,7 +201,7 @@ def _rows(data: bytes) -> list[list[str]]:
 
 
 def _record(line: bytes, columns: list[str], offset: str) -> SourceRecord:
-    """Convert a line to a record; a CSV line that is not a valid row is kept as it is."""
+    """Convert a line to a record; an invalid CSV row is kept as raw text."""
     if not columns:
         return SourceRecord(line.rstrip(b"\r\n"), content_type="application/json", offset=offset)
     rows = _rows(line)
@@ -228,7 +228,7 @@ def _read_position(position: Offset) -> _Position:
 
 
 def checked_format(file_format: str) -> str:
-    """Return the format of a file of records if it is known; otherwise raise an error.
+    """Return a supported file format; raise an error for any other.
 
     Raises:
         ConfigurationError: there is no such format.

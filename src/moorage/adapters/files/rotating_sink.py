@@ -1,4 +1,4 @@
-"""The base of sinks that write records into files, and name each file when it is complete.
+"""The base of sinks that write records to files, and rename each file when complete.
 
 Laws:
 
@@ -34,7 +34,7 @@ _PART: Final = ".part"
 
 
 class RotatingSink(ABC):
-    """A sink that appends lines to a file, and completes it when it is large or old enough.
+    """A sink that appends lines to a file, and starts a new file by size or age.
 
     A file that is not complete ends with ".part". Only one sink at a time may write files of a
     name.
@@ -91,7 +91,7 @@ class RotatingSink(ABC):
     async def process_batch(
         self, records: Sequence[SinkRecord], /
     ) -> Sequence[Result[object]] | None:
-        """Write the records before the first that cannot become a line, and return its error."""
+        """Write the records before the first invalid one, and return that one's error."""
         lines: list[bytes] = []
         problem: Exception | None = None
 
@@ -107,7 +107,7 @@ class RotatingSink(ABC):
         return [*(Result[object]() for _ in lines), Result(error=problem)]
 
     async def flush(self) -> None:
-        """Return when everything that was written is on disk."""
+        """Return when all written data is on disk."""
         await self._in_thread(self._flush)
 
     async def close(self) -> None:
@@ -129,10 +129,10 @@ class RotatingSink(ABC):
 
     @abstractmethod
     def _lines(self, records: Sequence[SinkRecord]) -> tuple[list[bytes], Exception | None]:
-        """Return the lines before the first bad record, and the error of that record."""
+        """Return the lines before the first invalid record, and that record's error."""
 
     def _header(self) -> bytes:
-        """Return the bytes at the beginning of a file."""
+        """Return the bytes with which a file begins."""
         return b""
 
     def _finish(self, part: Path) -> None:
@@ -198,7 +198,7 @@ class RotatingSink(ABC):
             sync_folder(self._folder)
 
     def _recover(self) -> None:
-        """Complete the files of a process that died; cut off an unfinished last line."""
+        """Complete the files of a crashed process; cut off an unfinished last line."""
         current = [*self._sealed, *([] if self._file is None else [self._path])]
         for path in sorted(self._folder.glob(f"*.{self._ending}{_PART}")):
             name, _, moment = path.name.removesuffix(f".{self._ending}{_PART}").rpartition("-")

@@ -1,4 +1,4 @@
-"""Files that are written completely or not at all."""
+"""Files that are written either completely or not at all."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ class WholeFile:
         self._file.write(data)
 
     def allow(self, mode: int) -> None:
-        """Set who may access the file; without this call, only its owner may."""
+        """Set the file's access permissions; by default only its owner has access."""
         Path(self._name).chmod(mode)
 
     def keep(self, path: Path | None = None) -> os.stat_result:
-        """Give the file its final name, on the same disk, and return its status."""
+        """Rename the file to its final name on the same disk, and return its status."""
         target = self._path if path is None else path
         self._file.flush()
         os.fsync(self._file.fileno())
@@ -61,7 +61,7 @@ class WholeFile:
 
 
 def sync_folder(folder: Path) -> None:
-    """Write the list of files in a folder to disk, if the system supports that."""
+    """Flush a folder's list of files to disk, if the system supports that."""
     with suppress(OSError):
         number = os.open(folder, os.O_RDONLY)
         try:

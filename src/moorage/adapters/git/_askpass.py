@@ -1,4 +1,4 @@
-"""Answers the questions that `git` asks for a name and a password, over a socket.
+"""Answers git's questions for a user name and password, over a socket.
 
 `git` starts a small shell script for each question. The script asks this process through a socket
 in a folder that only this user can open, so a credential is in no argument, no environment and no
@@ -78,7 +78,7 @@ def _serve(listener: socket.socket, remote: GitRemote) -> None:
 
 
 def answer_to(question: str, remote: GitRemote) -> bytes:
-    """Return the answer to a question of git; nothing if it is about another host."""
+    """Return the answer to a question of git; empty if it is about another host."""
     match = _QUESTION.fullmatch(question)
     if match is None or remote.token is None:
         return b""

@@ -1,4 +1,4 @@
-"""Mirrors a git repository: fetches refs into a bare repository, and pushes them to a target."""
+"""Mirrors a git repository: fetches its refs, and pushes them to a target."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ _REFUSALS: Final[tuple[tuple[type[ConnectorError], tuple[str, ...], str], ...]] 
 
 
 class MirrorReport(NamedTuple):
-    """The result of a mirror.
+    """The result of one mirror run.
 
     Attributes:
         changed: the refs of the target that were created, moved or deleted, and their new objects;
@@ -130,7 +130,7 @@ class _Update(NamedTuple):
 
 
 def _absolute(folder: str | Path) -> Path:
-    """Return the absolute path of a folder, in which git itself runs."""
+    """Return the absolute path of a folder, in which git is to run."""
     if "\0" in str(folder):
         raise InvalidData(
             "The folder of a mirror contains a NUL character.",
@@ -273,7 +273,7 @@ class GitMirror:
         )
 
     def _objects(self, refs: Sequence[str], timeout: float) -> dict[str, str]:
-        """Return the objects of refs."""
+        """Return the object ids of refs."""
         objects: dict[str, str] = {}
         for start in range(0, len(refs), _AT_ONCE):
             command = ("for-each-ref", "--format=%(refname) %(objectname)", "--")
@@ -290,7 +290,7 @@ class GitMirror:
 
 @attrs.frozen
 class MirrorOperation:
-    """A mirror as an operation, for `ConnectorManager.perform`; repeating it is safe.
+    """A mirror run as an operation for `ConnectorManager.perform`; it may be repeated safely.
 
     Attributes:
         mirror: the mirror.
@@ -308,7 +308,7 @@ class MirrorOperation:
         return self.mirror.run(attempt.timeout)
 
     def judge(self, error: Exception) -> ConnectorError | None:  # noqa: ARG002 - a mirror raises ours only
-        """Return None, since a mirror raises errors of moorage only."""
+        """Return None, because a mirror raises only errors of moorage."""
         return None
 
     def pack_result(self, result: MirrorReport) -> object:
@@ -354,7 +354,7 @@ def _refusal(refused: Sequence[_Update]) -> ConnectorError:
 
 
 def _failure(side: str, ending: GitEnding) -> ConnectorError:
-    """Return the error that a failed run of `git` stands for."""
+    """Return the moorage error for a failed run of `git`."""
     text = ending.err.strip()[-_SHOWN_CHARACTERS:]
     for kind, words, remedy in _REFUSALS:
         if any(word in text for word in words):

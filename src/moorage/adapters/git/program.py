@@ -1,4 +1,4 @@
-"""Runs the program `git`: with a time limit, with bounded output, and with nothing inherited."""
+"""Runs `git` with a time limit, bounded output, and no inherited environment."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _SETTINGS: Final = (
 
 
 class GitEnding(NamedTuple):
-    """The end of a run of `git`: its exit code and its outputs, with the token masked."""
+    """The end of a `git` run: its exit code and its output with the token masked."""
 
     code: int
     out: str
@@ -115,7 +115,7 @@ def run_git(
 
 
 def _complete(output: bytes, secrets: Sequence[bytes]) -> bytes:
-    """Return an output; cut the end of a truncated one, which may be a part of a secret."""
+    """Return an output; if truncated, without its end, which may hold part of a secret."""
     if len(output) < LARGEST_OUTPUT:
         return output
     longest = max(map(len, secrets), default=0)
@@ -163,7 +163,7 @@ def _run_to_end(
 
 
 class _Reader:
-    """Reads a stream to its end in a thread, and keeps its first bytes."""
+    """Reads a stream to its end in a thread, but keeps only its first bytes."""
 
     def __init__(self, stream: IO[bytes]) -> None:
         self._stream = stream
@@ -172,7 +172,7 @@ class _Reader:
         self._thread.start()
 
     def data(self) -> bytes:
-        """Return the bytes after the end of the stream."""
+        """Return the kept bytes, after the end of the stream."""
         self._thread.join()
         return bytes(self._kept)
 

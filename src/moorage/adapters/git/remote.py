@@ -99,18 +99,18 @@ class GitRemote:
 
     @property
     def scheme(self) -> str:
-        """The scheme of the URL, which is the only one that `git` may use."""
+        """The scheme of the URL; `git` may use no other."""
         return urlsplit(self.url).scheme
 
     def options(self) -> list[str]:
-        """Return the options of `git` for this repository; no credential is in them."""
+        """Return the options of `git` for this repository, without any credential."""
         options = ["http.followRedirects=false", "credential.helper="]
         if self.ca_file is not None:
             options.append(f"http.sslCAInfo={self.ca_file}")
         return [part for option in options for part in ("-c", option)]
 
     def ssh_command(self) -> str:
-        """Return the command with which `git` starts `ssh`."""
+        """Return the `ssh` command that `git` runs."""
         parts = ["ssh", "-F", "none", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=yes"]
         if self.known_hosts is not None:
             # The quotes keep a path with spaces one file.

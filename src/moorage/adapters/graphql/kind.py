@@ -28,7 +28,7 @@ _PERSISTED: Final = ("automatic", "registered")
 @checked_options
 @attrs.frozen(kw_only=True)
 class GraphQLSettings:
-    """A GraphQL service, whose address and credentials are those of a service.
+    """A GraphQL service, with the address and credentials of a moorage service.
 
     Attributes:
         service: the name of the service; by default that of the connector.
@@ -51,7 +51,7 @@ class GraphQLSettings:
     ping: str | None = None
 
     def __attrs_post_init__(self) -> None:
-        """Refuse documents that are no query or mutation, or that do not fit the schema."""
+        """Refuse documents that are not a query or mutation, or do not fit the schema."""
         client = self.client()
         for name in self.documents:
             try:
@@ -100,7 +100,7 @@ class GraphQLSettings:
 def _operation(
     client: GraphQL, text: str, variables: Mapping[str, Any]
 ) -> HttpOperation[GraphQLAnswer]:
-    """Return the operation of a document, which only the configuration can supply."""
+    """Return the operation of a document from the configuration."""
     from moorage.domain.graphql.documents import read_document  # noqa: PLC0415 - few programs have one
 
     make: Any = client.mutation if read_document(text).kind == "mutation" else client.query

@@ -1,4 +1,4 @@
-"""The schema of a GraphQL service, with which documents are compared before they are sent."""
+"""The schema of a GraphQL service, against which documents are checked before sending."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _MOST_PROBLEMS: Final = 5
 
 
 class GraphQLSchema:
-    """The schema of a GraphQL service, made with one of the three constructors.
+    """The schema of a GraphQL service; make it with one of the three constructors.
 
     `GraphQL(schema=…)` compares each document with it when an operation is made. A document that
     was accepted once is not compared again. It may be used from several threads at once.
@@ -52,7 +52,7 @@ class GraphQLSchema:
 
     @classmethod
     def from_introspection(cls, result: Mapping[str, Any]) -> Self:
-        """Return the schema from a service's result of an introspection query.
+        """Return the schema from the result of an introspection query.
 
         Args:
             result: the answer, or its member "data".
@@ -64,7 +64,7 @@ class GraphQLSchema:
 
     @classmethod
     def from_file(cls, path: str | Path) -> Self:
-        """Return the schema in a file: an introspection if its name ends in .json, else SDL.
+        """Return the schema in a file: introspection JSON if its name ends in .json, otherwise SDL.
 
         Raises:
             ConfigurationError: the file cannot be read or describes no schema, or graphql-core is
@@ -85,7 +85,7 @@ class GraphQLSchema:
         return cls(lambda library: library.build_schema(text), file.name)
 
     def check(self, document: str, /) -> None:
-        """Raise an error unless a GraphQL document matches the schema.
+        """Check that a GraphQL document matches the schema.
 
         Raises:
             InvalidData: the service would refuse the document. The message has the line and the

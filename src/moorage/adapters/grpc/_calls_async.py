@@ -54,13 +54,13 @@ def _is_async(requests: Any) -> bool:
 
 
 def is_cancelled() -> bool:
-    """Return whether the running task itself is being cancelled, not only its gRPC call."""
+    """Return whether the running task is being cancelled, rather than just its gRPC call."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
 
 
 class Requests:
-    """The serialized requests of a call that sends a stream of requests.
+    """The serialized requests of a client-streaming call.
 
     Attributes:
         failure: the exception that ended the stream before its time, if there was one.
@@ -86,7 +86,7 @@ class Requests:
 
 
 class Messages:
-    """The messages of a call whose answers are a stream, each within a time limit."""
+    """The messages of a server-streaming call, each within a time limit."""
 
     def __init__(self, call: Any) -> None:
         self._call = call

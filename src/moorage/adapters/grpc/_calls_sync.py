@@ -32,7 +32,7 @@ class Scope:
         self._process = os.getpid()
 
     def check(self) -> bool:
-        """Return whether the channel can still be used: a forked child needs one of its own."""
+        """Check that the channel can be used: a forked child needs a channel of its own."""
         return self._process == os.getpid()
 
 
@@ -53,7 +53,7 @@ def is_cancelled() -> bool:
 
 
 class Requests:
-    """The serialized requests of a call that sends a stream of requests.
+    """The serialized requests of a client-streaming call.
 
     Attributes:
         failure: the exception that ended the stream before its time, if there was one.
@@ -75,7 +75,7 @@ class Requests:
 
 
 class Messages:
-    """The messages of a call whose answers are a stream, each within a time limit.
+    """The messages of a server-streaming call, each within a time limit.
 
     grpcio waits for a message without a limit, so a thread cancels the call where one is overdue.
     """

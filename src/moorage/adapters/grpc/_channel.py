@@ -1,4 +1,4 @@
-"""Channels of grpcio: their options, their TLS settings, and their use after a fork."""
+"""Channels of grpcio: options, TLS settings, and behaviour after a fork."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ def begin_use() -> None:
 
 
 def check_forks(processes: frozenset[int] | set[int], support: str) -> None:
-    """Refuse to use grpcio in a process that was forked from one that has used it.
+    """Refuse gRPC calls in a process whose parent used gRPC before the fork.
 
     Args:
         processes: the ids of this process and its ancestors that have used grpcio.
@@ -191,6 +191,6 @@ def _decrypted(key: bytes, password: Secret) -> bytes:
 
 
 def _system_authorities() -> bytes | None:
-    """Return the certificates that this system trusts; None for those of grpcio."""
+    """Return the certificates that this system trusts; None for grpcio's own."""
     certificates = ssl.create_default_context().get_ca_certs(binary_form=True)
     return "".join(map(ssl.DER_cert_to_PEM_cert, certificates)).encode() or None

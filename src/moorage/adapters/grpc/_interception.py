@@ -1,4 +1,4 @@
-"""The part of interceptors that synchronous and asynchronous programs share."""
+"""The common code of the interceptors for synchronous and asynchronous programs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @attrs.frozen
 class CallDetails(grpc.ClientCallDetails):
-    """The details of a call, with a time limit that replaces the call's own."""
+    """The details of a call, with a replaced time limit."""
 
     method: Any
     timeout: float | None
@@ -31,7 +31,7 @@ class CallDetails(grpc.ClientCallDetails):
 
 @attrs.frozen
 class MethodFacts:
-    """The paths of the methods that change nothing, and of those that may be repeated."""
+    """The paths of the methods that are read-only, and of those that may be repeated."""
 
     safe: frozenset[str]
     repeatable: frozenset[str]
@@ -40,7 +40,7 @@ class MethodFacts:
 def method_facts(
     safe: Iterable[str], repeatable: Iterable[str], definitions: Iterable[Any]
 ) -> MethodFacts:
-    """Return which methods are safe or repeatable, from their paths and protobuf definitions.
+    """Return which methods are read-only or repeatable, from their paths and definitions.
 
     Args:
         safe: the methods that change nothing, such as "/shop.Orders/Get".
@@ -61,7 +61,7 @@ def method_facts(
 
 
 class InterceptedCall:
-    """The base of operations that are calls of a generated stub."""
+    """The base class of operations that call a method of a generated stub."""
 
     system = "grpc"
 
@@ -74,7 +74,7 @@ class InterceptedCall:
         self.repeatable = text in facts.repeatable and not streams_requests
 
     def judge(self, error: Exception, /) -> ConnectorError | None:
-        """Convert an exception of grpcio; a call whose requests were consumed is not repeated."""
+        """Convert a grpcio exception; a call with a consumed request stream is not repeated."""
         failure = judged(error)
         if failure is None:
             return None
@@ -89,7 +89,7 @@ class InterceptedCall:
 
 
 def converted_error(error: Exception, *, is_async: bool) -> Exception:
-    """Convert an exception that ended a stream of answers to an error of moorage."""
+    """Convert an exception that ended a response stream to an error of moorage."""
     failure = judged(error)
     if failure is None:
         return error

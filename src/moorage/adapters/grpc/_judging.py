@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def fault_of(error: Any) -> GrpcFault:
-    """Return the status code, message and details in an exception of a failed gRPC call."""
+    """Return the status code, message and details from the exception of a failed gRPC call."""
     return GrpcFault(
         code=error.code().name,
         message=error.details() or "",
@@ -30,7 +30,7 @@ def fault_of(error: Any) -> GrpcFault:
 
 
 def judged(error: Exception) -> ConnectorError | None:
-    """Return the error of moorage for an exception of a call that was sent; None for any other."""
+    """Return the moorage error for an exception of a sent call; None for other exceptions."""
     if isinstance(error, ConnectorError):
         return error
     if isinstance(error, TimeoutError):
@@ -46,7 +46,7 @@ def is_of_code(error: Exception, code: str) -> bool:
 
 
 def without_secret(error: Exception, secret: str) -> Exception:
-    """Convert an exception to an error of moorage whose message does not contain a secret."""
+    """Convert an exception to an error of moorage, and remove a secret from its message."""
     failure = judged(error)
     if failure is None:
         return error
@@ -60,7 +60,7 @@ def without_secret(error: Exception, secret: str) -> Exception:
 
 
 def answer_of(method: GrpcMethod[Any, Any], data: bytes) -> Any:
-    """Deserialize the answer of a method.
+    """Deserialize the response of a method.
 
     Raises:
         VendorFailed: the bytes are not a message of the method's type.

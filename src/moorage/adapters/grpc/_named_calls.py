@@ -34,7 +34,7 @@ def named_operations(connector: AnyGrpcConnector) -> Mapping[str, NamedOperation
 
 
 class _Operations(Mapping[str, NamedOperation]):
-    """The named operations "methods" and "call" of a gRPC connector.
+    """The gRPC connector's operations by name: "methods" and "call".
 
     Without descriptions of the service, any full name of a method is an operation: only the server
     knows its methods, and it is asked for them when the operation is performed.

@@ -75,7 +75,7 @@ def serialized(method: GrpcMethod[Any, Any], limit: int, request: Any) -> bytes:
 
 
 def interrupted() -> LocalFailure:
-    """Return the error for a call whose stream of requests failed before its end."""
+    """Return the error for a call whose request stream failed before its end."""
     return LocalFailure(
         "The stream of requests failed before its end.",
         may_have_been_processed=True,
@@ -126,7 +126,7 @@ def received_metadata(pairs: Iterable[Any] | None) -> Pairs:
 def authorization_of(
     credentials: Credentials | OAuthCredentials,
 ) -> Authorization:
-    """Return the metadata that carries credentials, and the secret in it that messages must hide.
+    """Return the metadata that carries credentials, and its secret for masking messages.
 
     Raises:
         ConfigurationError: credentials of this kind cannot be sent as metadata.

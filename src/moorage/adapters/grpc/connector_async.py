@@ -198,7 +198,7 @@ class AsyncGrpcConnector:
         return "idle" if self._channel is None else calls.state_of(self._channel)
 
     def statistics(self) -> PoolStatistics:
-        """Return the statistics of the connection, which all calls share."""
+        """Return the statistics of the connection that all calls share."""
         active = int(bool(self._holders))
         return PoolStatistics(
             created=self._connected,
@@ -281,7 +281,7 @@ class AsyncGrpcConnector:
         metadata: Metadata | None = None,
         lasts: float | None = None,
     ) -> AsyncGrpcOperation[AsyncGrpcStream[A]]:
-        """Return the operation that opens a stream of answers, which a context manager ends.
+        """Return a context manager that opens a stream of responses, and ends it.
 
         The protections apply until the first answer. Each further answer may take as long as the
         first one might.
@@ -302,7 +302,7 @@ class AsyncGrpcConnector:
         return AsyncGrpcOperation(self, self._prepared(method, request, metadata, lasts))
 
     async def open(self, timeout: float = _CONNECT_TIMEOUT, /) -> None:
-        """Connect within `timeout` seconds, so that a wrong configuration is noticed now."""
+        """Connect within `timeout` seconds, so that configuration errors appear early."""
         await self._connected_channel(timeout)
 
     async def health(self, timeout: float = _CONNECT_TIMEOUT, /) -> ConnectorHealth:
@@ -327,7 +327,7 @@ class AsyncGrpcConnector:
         )
 
     async def close(self) -> None:
-        """Close the connection, or let the last active call close it."""
+        """Close the connection; if calls are active, the last one closes it."""
         self._is_closed = True
         if not self._holders:
             await self._close_channel()
@@ -339,7 +339,7 @@ class AsyncGrpcConnector:
         await self.close()
 
     async def attempt(self, call: PreparedCall, attempt: OperationAttempt) -> Any:
-        """Make one attempt of a call, or two if the first one shows that credentials are stale."""
+        """Make one attempt of a call; repeat it once if the credentials were stale."""
         holder = object()
         self._holders[holder] = None
         is_open = False
@@ -357,7 +357,7 @@ class AsyncGrpcConnector:
             del failure
 
     async def leave(self, holder: object) -> None:
-        """Record the end of a call; the last one closes the connection of a closed connector."""
+        """Record the end of a call; after `close`, the last call closes the connection."""
         self._holders.pop(holder, None)
         if self._is_closed and not self._holders:
             await self._close_channel()
@@ -386,7 +386,7 @@ class AsyncGrpcConnector:
     async def _outcome(
         self, call: PreparedCall, attempt: OperationAttempt, holder: object
     ) -> tuple[Any, Exception | None]:
-        """Return the result of an attempt, or its error without frames that hold secrets."""
+        """Return an attempt's result, or its error without frames that hold secrets."""
         try:
             return await self._authorized(call, attempt, holder), None
         except Exception as error:  # noqa: BLE001 - raised again by the caller
@@ -399,7 +399,7 @@ class AsyncGrpcConnector:
         attempt: OperationAttempt,
         holder: object,
     ) -> Any:
-        """Send a call with its credentials, and once more if the server refuses stale ones."""
+        """Send a call with its credentials; if the server refuses stale ones, send it once more."""
         until, tenant = monotonic() + attempt.timeout, attempt.tenant
         channel = await self._connected_channel(attempt.timeout)
         self._handed_out += 1
@@ -491,7 +491,7 @@ class AsyncGrpcConnector:
         return send
 
     async def _connected_channel(self, timeout: float) -> Any:
-        """Return the channel once it has a connection.
+        """Return the channel when it is connected.
 
         Only then is a request sent. So a request that is not sent because there is no connection
         certainly had no effect, whatever the library says about it.
@@ -518,7 +518,7 @@ class AsyncGrpcConnector:
         return channel
 
     async def _connect(self, channel: Any, timeout: float, is_doubted: bool) -> None:  # noqa: FBT001 - private
-        """Connect by sending a health check, which changes nothing on the server.
+        """Connect by sending a health check, which changes nothing at the server.
 
         Args:
             channel: the channel.
@@ -537,7 +537,7 @@ class AsyncGrpcConnector:
             raise grpc_error(fault, GrpcPhase.CONNECTING)
 
     async def _problem(self, timeout: float) -> tuple[str, str] | None:
-        """Return the health problem that the server reports and a remedy; None if healthy."""
+        """Return the health problem that the server reports, with a remedy, or None."""
         try:
             answer = await self.attempt(_ASK_HEALTH, OperationAttempt(1, timeout))
             status = number_of(answer, 1)
@@ -551,7 +551,7 @@ class AsyncGrpcConnector:
         tenant: str | None,
         stale: Any | None = None,
     ) -> tuple[Any, Authorization]:
-        """Return the credentials of a call, and the metadata that carry them.
+        """Return the credentials of a call, and its metadata with these credentials.
 
         Args:
             provider: the provider of the credentials.

@@ -1,4 +1,4 @@
-"""Descriptions of gRPC services: their methods, and calls of them with plain JSON."""
+"""Descriptions of gRPC services: their methods, and calls with plain JSON."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ class GrpcDescriptors:
 
 
 def descriptor_pool(files: Mapping[str, bytes]) -> Any:
-    """Return a pool with files, and with the common files that they import.
+    """Return a descriptor pool of these files and the common files that they import.
 
     Args:
         files: `FileDescriptorProto` messages as bytes, by the names of the files.
@@ -220,7 +220,7 @@ def _reader(deserialize: Callable[[bytes], Any], pool: Any) -> Callable[[bytes],
 
 
 def _type_of(field: Any) -> str:
-    """Return the type of a field as a definition writes it."""
+    """Return the type of a field in the notation of .proto files."""
     if field.message_type is not None:
         name = str(field.message_type.full_name)
         if field.message_type.GetOptions().map_entry:

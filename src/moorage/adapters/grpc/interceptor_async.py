@@ -49,7 +49,7 @@ def grpc_interceptors(
 
 
 class _Calls:
-    """Performs the intercepted gRPC calls through the manager."""
+    """Performs intercepted gRPC calls through the connector manager."""
 
     def __init__(
         self, manager: AsyncPerformer, service: str, facts: MethodFacts, tenant: str | None
@@ -137,21 +137,21 @@ class _StreamStream(grpc.aio.StreamStreamClientInterceptor):  # type: ignore[typ
         client_call_details: Any,
         request_iterator: Any,
     ) -> Any:
-        """Protect the beginning of a call with streams in both directions."""
+        """Protect the start of a call with streams in both directions."""
         return await self._calls.perform(
             _Answers, continuation, client_call_details, request_iterator, streams_requests=True
         )
 
 
 class _Answer(InterceptedCall):
-    """A call with one answer, as an operation."""
+    """A call with a single response, as an operation."""
 
     begin: Callable[[Any, Any], Any]
     details: Any
     request: Any
 
     async def perform(self, attempt: OperationAttempt, /) -> Any:
-        """Make one attempt, and return the call of grpcio with its answer."""
+        """Make one attempt; return grpcio's call object with its response."""
         call = await self.begin(self._details(attempt.timeout), self.request)
         await call
         return call
@@ -168,10 +168,10 @@ class _Answer(InterceptedCall):
 
 
 class _Answers(_Answer):
-    """A call with a stream of answers, as an operation."""
+    """A call with a stream of responses, as an operation."""
 
     async def perform(self, attempt: OperationAttempt, /) -> Any:
-        """Begin the call, and wait for its first answer unless that waits for requests."""
+        """Begin the call; wait for its first response, unless the server needs requests first."""
         call = await self.begin(self._details(self.details.timeout), self.request)
         if self._streams_requests:
             return _answers([], Messages(call), None)
@@ -190,7 +190,7 @@ class _Answers(_Answer):
 async def _answers(
     first: list[Any], messages: Messages, patience: float | None
 ) -> AsyncIterator[Any]:
-    """Yield the answers of a call, whose failures are errors of moorage."""
+    """Yield the responses of a call; failures are raised as errors of moorage."""
     try:
         while True:
             yield first.pop() if first else await messages.following(patience)

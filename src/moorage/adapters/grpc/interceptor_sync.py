@@ -95,7 +95,7 @@ class GrpcInterceptor(
         client_call_details: Any,
         request_iterator: Any,
     ) -> Any:
-        """Protect the beginning of a call with streams in both directions."""
+        """Protect the start of a call with streams in both directions."""
         return self._perform(_Answers, continuation, client_call_details, request_iterator, True)
 
     def _perform(
@@ -119,14 +119,14 @@ class GrpcInterceptor(
 
 
 class _Answer(InterceptedCall):
-    """A call with one answer, as an operation."""
+    """A call with a single response, as an operation."""
 
     begin: Callable[[Any, Any], Any]
     details: Any
     request: Any
 
     def perform(self, attempt: OperationAttempt, /) -> Any:
-        """Make one attempt, and return the call of grpcio with its answer."""
+        """Make one attempt; return grpcio's call object with its response."""
         call = self.begin(self._details(attempt.timeout), self.request)
         call.result()
         return call
@@ -144,10 +144,10 @@ class _Answer(InterceptedCall):
 
 
 class _Answers(_Answer):
-    """A call with a stream of answers, as an operation."""
+    """A call with a stream of responses, as an operation."""
 
     def perform(self, attempt: OperationAttempt, /) -> Any:
-        """Begin the call, and wait for its first answer unless that waits for requests."""
+        """Begin the call; wait for its first response, unless the server needs requests first."""
         call = self.begin(self._details(self.details.timeout), self.request)
         messages = Messages(call)
         if self._streams_requests:
@@ -175,7 +175,7 @@ def _stream_answers(first: list[Any], messages: Messages, patience: float) -> It
 
 
 class _ProtectedAnswers:
-    """A stream of answers that behaves like grpcio's call, but raises errors of moorage."""
+    """A stream of responses that behaves like grpcio's call object, but raises moorage's errors."""
 
     def __init__(self, call: Any, answers: Iterator[Any], messages: Messages) -> None:
         self._call = call

@@ -1,4 +1,4 @@
-"""Methods of gRPC services, as values with the properties that the protections need."""
+"""Methods of gRPC services, with the properties on which their protection depends."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ class GrpcMethod(Generic[Q, A]):
 
     @classmethod
     def described(cls, descriptor: Any, **facts: Any) -> Self:
-        """Return a method as its protobuf definition describes it.
+        """Return the method that a protobuf definition describes.
 
         Its option `idempotency_level` says whether the method is safe or repeatable.
 
@@ -137,7 +137,7 @@ class GrpcMethod(Generic[Q, A]):
 
 
 def packed_answer(answer: Any) -> object:
-    """Return an answer as plain values, if it is a protobuf message or has metadata."""
+    """Return a response as plain values, if it is a protobuf message or has metadata."""
     if _has_metadata(answer):
         metadata = answer.initial_metadata, answer.trailing_metadata
         return (_WITH_METADATA, packed_answer(answer.value), *metadata)
@@ -150,7 +150,7 @@ def _has_metadata(answer: object) -> TypeGuard[GrpcAnswer[Any]]:
 
 
 def unpacked_answer(method: GrpcMethod[Any, Any], stored: Any) -> Any:
-    """Return the answer that `packed_answer` returned as plain values."""
+    """Return the response from the plain values of `packed_answer`."""
     match stored:
         case (mark, value, initial, trailing) if mark == _WITH_METADATA:
             return GrpcAnswer(

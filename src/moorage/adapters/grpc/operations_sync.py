@@ -63,11 +63,11 @@ class GrpcOperation(Generic[A]):
         return judged(error)
 
     def pack_result(self, result: A, /) -> object:
-        """Return an answer as plain values, which a store keeps for repeats of the key."""
+        """Return a response as plain values, to be stored under the idempotency key."""
         return packed_answer(result)
 
     def unpack_result(self, stored: object, /) -> A:
-        """Return the answer that `pack_result` returned as plain values."""
+        """Return the response from the plain values of `pack_result`."""
         return cast("A", unpacked_answer(self.prepared.method, stored))
 
     def __repr__(self) -> str:
@@ -131,7 +131,7 @@ class GrpcNamedCall:
             self.safe, self.repeatable = known_method.safe, known_method.repeatable
 
     def perform(self, attempt: OperationAttempt, /) -> Any:
-        """Make one attempt of the call; ask the server for unknown descriptions first."""
+        """Make one attempt of the call; if its description is unknown, ask the server first."""
         until = monotonic() + attempt.timeout
         descriptors = self._connector.descriptors
         if descriptors is None:
@@ -161,7 +161,7 @@ class GrpcNamedCall:
 
 
 def _reflected(connector: GrpcConnector, attempt: OperationAttempt) -> GrpcDescriptors:
-    """Return the descriptions that the server gives by reflection, within an attempt's time."""
+    """Return the descriptions that the server reports by reflection, within one attempt's time."""
     until = monotonic() + attempt.timeout
     for path in PATHS:
         method = GrpcMethod[bytes, bytes](path=path, serialize=bytes, deserialize=bytes, safe=True)

@@ -1,4 +1,4 @@
-"""Errors of moorage that are errors of grpcio too, for code that was written for grpcio."""
+"""Errors of moorage that are also errors of grpcio, for code that expects grpcio's."""
 
 from __future__ import annotations
 
@@ -66,22 +66,22 @@ class _Status:
 
 
 class _StatusOfCall:
-    """The methods of an exception of grpcio, for an error of moorage."""
+    """The methods of grpcio's exceptions, for an error of moorage."""
 
     def code(self) -> grpc.StatusCode:
-        """Return the status code of the server, or the one that stands for the error."""
+        """Return the server's status code, or the code that corresponds to the error."""
         return grpc.StatusCode[self._status().code]
 
     def details(self) -> str:
-        """Return the server's error message, or that of the error itself."""
+        """Return the server's error message, or else the error's own message."""
         return self._status().details
 
     def initial_metadata(self) -> Pairs:
-        """Return the metadata that the server sent before its answer."""
+        """Return the metadata that the server sent before its response."""
         return self._status().initial
 
     def trailing_metadata(self) -> Pairs:
-        """Return the metadata that the server sent after its answer."""
+        """Return the metadata that the server sent after its response."""
         return self._status().trailing
 
     def debug_error_string(self) -> str:
@@ -108,7 +108,7 @@ _KINDS: Final[dict[tuple[type[ConnectorError], bool], type[Any]]] = {}
 
 
 def _kind(base: type[ConnectorError], *, is_async: bool) -> type[Any]:
-    """Return the exception class that derives from a moorage error and from one of grpcio."""
+    """Return the class that derives from both a moorage error and grpcio's exception."""
     kind = _KINDS.get((base, is_async))
     if kind is None:
         foreign: type[Exception] = grpc.aio.AioRpcError if is_async else grpc.RpcError
@@ -131,7 +131,7 @@ def _rebuilt(
 
 
 def remember_status(failure: ConnectorError, error: Any) -> ConnectorError:
-    """Store the gRPC status of a failed call in the error of moorage that stands for it."""
+    """Store the gRPC status of a failed call in its moorage error."""
     vars(failure)[_STATUS] = _Status(
         error.code().name,
         error.details() or "",
@@ -142,7 +142,7 @@ def remember_status(failure: ConnectorError, error: Any) -> ConnectorError:
 
 
 def rpc_error(error: ConnectorError, *, is_async: bool) -> Any:
-    """Return the error as an instance of a class that is an exception of grpcio too.
+    """Return the error as an instance of a class that is also a grpcio exception.
 
     Args:
         error: the error of moorage.

@@ -21,7 +21,7 @@ A = TypeVar("A")
 
 
 class GrpcStream(Generic[A]):
-    """The answers of a call: an iterator, and a context manager that ends the call.
+    """The responses of a call: an iterator, and a context manager that ends the call.
 
     The protections of the service applied until the first answer.
     """
@@ -44,7 +44,7 @@ class GrpcStream(Generic[A]):
         self._is_ended = False
 
     def begin(self, patience: float) -> None:
-        """Wait for the first answer, or for the end of a stream without answers."""
+        """Wait for the first response, or for the end of an empty stream."""
         self._patience = patience
         try:
             self._first.append(self._following())

@@ -1,1 +1,1 @@
-"""HTTP clients on several libraries."""
+"""HTTP clients on top of several libraries."""

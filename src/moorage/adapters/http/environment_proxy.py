@@ -1,4 +1,4 @@
-"""Reads the proxy from environment variables, for callers that choose to use it."""
+"""Reads the proxy from environment variables, if a caller wants that."""
 
 from __future__ import annotations
 

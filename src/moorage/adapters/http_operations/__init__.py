@@ -1,1 +1,1 @@
-"""Connectors of HTTP services whose operations have names, such as those of OData."""
+"""Connectors of HTTP services with named operations, such as OData."""

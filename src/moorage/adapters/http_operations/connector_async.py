@@ -69,15 +69,15 @@ class AsyncHttpConnector:
 
     @property
     def versions(self) -> ConnectorVersions:
-        """The versions of library and server; always unknown for HTTP services."""
+        """The versions of the library and server, which HTTP services do not report."""
         return ConnectorVersions()
 
     def statistics(self) -> PoolStatistics | None:
-        """Return None: the connections are those of the manager's HTTP client."""
+        """Return None, because the connections belong to the manager's HTTP client."""
         return None
 
     async def open(self, timeout: float = 5.0, /) -> None:
-        """Check that the service answers, so that a wrong configuration is noticed now.
+        """Check that the service answers, so that configuration errors appear early.
 
         Raises:
             ConnectorError: the service did not answer as expected.
@@ -86,7 +86,7 @@ class AsyncHttpConnector:
         await self._ping_server(timeout)
 
     def _check_open(self) -> None:
-        """Refuse a connector that was closed."""
+        """Raise an error if the connector is closed."""
         if self._is_closed:
             raise LocalFailure(
                 f"The connector {self.name} is closed.",
@@ -94,11 +94,11 @@ class AsyncHttpConnector:
             )
 
     async def _ping_server(self, timeout: float) -> None:
-        """Perform the operation that checks whether the service answers."""
+        """Perform the configured ping operation, to check that the service answers."""
         await self._performer.perform(self.service, cast("Any", self._ping), timeout=timeout)
 
     async def health(self, timeout: float = 5.0, /) -> ConnectorHealth:
-        """Return whether the service answers, as a value.
+        """Return the health of the service, determined by a ping.
 
         It asks through the service, so an open circuit shows as an unavailable service.
         """
@@ -111,7 +111,7 @@ class AsyncHttpConnector:
         return health_of(self.name, "The service", monotonic() - begun)
 
     async def close(self) -> None:
-        """Mark the connector as closed; its connections belong to the manager."""
+        """Mark the connector as closed; the manager owns its connections."""
         self._is_closed = True
 
     async def __aenter__(self) -> Self:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @checked_options
 @attrs.frozen(kw_only=True)
 class JsonRpcSettings:
-    """A JSON-RPC 2.0 service over HTTP, whose address and credentials are those of a service.
+    """A JSON-RPC 2.0 service, with the address and credentials of a moorage service.
 
     Attributes:
         service: the name of the service; by default that of the connector.

@@ -33,7 +33,7 @@ _READING_METHODS: Final = frozenset({
 @checked_options
 @attrs.frozen(kw_only=True)
 class XmlRpcSettings:
-    """An XML-RPC service, such as Odoo, whose address is that of a service.
+    """An XML-RPC service, such as Odoo, with the address of a moorage service.
 
     Attributes:
         service: the name of the service; by default that of the connector.
@@ -52,7 +52,7 @@ class XmlRpcSettings:
     password: Secret | None = attrs.field(default=None, converter=maybe_secret, repr=False)
 
     def __attrs_post_init__(self) -> None:
-        """Refuse an incomplete Odoo account: database, user id and password belong together."""
+        """Refuse an incomplete Odoo account: it needs a database, user id and password."""
         fields = {"database": self.database, "user_id": self.user_id, "password": self.password}
         missing = [name for name, value in fields.items() if value is None]
         if missing and len(missing) < len(fields):
@@ -137,7 +137,7 @@ def _list(values: Mapping[str, Any], name: str) -> list[Any]:
 
 
 def _value(value: Any) -> Any:
-    """Convert a JSON value to an XML-RPC value; {"$datetime": "…"} stands for a datetime."""
+    """Convert a JSON value to an XML-RPC value; {"$datetime": "…"} becomes a datetime."""
     if is_list(value):
         return [_value(item) for item in value]
     if not is_object(value):
@@ -155,7 +155,7 @@ def _value(value: Any) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """Return a result as plain JSON: a datetime in ISO's form, and bytes in Base64."""
+    """Convert a result to plain JSON: datetimes in ISO format, and bytes in Base64."""
     if isinstance(value, datetime):
         return value.isoformat()
     if isinstance(value, bytes):

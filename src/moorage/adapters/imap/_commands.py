@@ -1,4 +1,4 @@
-"""The commands of IMAP over one connection: greeting, authentication, replies, and waiting."""
+"""IMAP commands over one connection: greeting, authentication, replies and waiting."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _MOST_REPLIES: Final = 1_000_000
 
 
 class ImapCommands(AsyncWireLink):
-    """A connection that performs commands of IMAP, for one task at a time.
+    """A connection that performs IMAP commands, for one task at a time.
 
     Attributes:
         capabilities: the extensions that the server has.
@@ -40,7 +40,7 @@ class ImapCommands(AsyncWireLink):
         self._is_idle = False
 
     def is_connected(self) -> bool:
-        """Return whether the connection is open, and the server has not announced its end."""
+        """Return whether the connection is open, and the server has not announced to close it."""
         if self._is_closed:
             return False
         while arrived := self._wire.glance():
@@ -60,7 +60,7 @@ class ImapCommands(AsyncWireLink):
         await self.command(["NOOP"], monotonic() + timeout, is_preparation=True)
 
     async def greet(self, until: float) -> None:
-        """Wait for the greeting of the server."""
+        """Wait for the server's greeting."""
         try:
             reply = await self._reply(until)
         except BaseException as error:  # noqa: BLE001 - judged, and raised again
@@ -73,7 +73,7 @@ class ImapCommands(AsyncWireLink):
         raise failure
 
     async def accepts_tls(self, until: float) -> bool:
-        """Ask the server to encrypt the connection; return whether it agreed and sent no more."""
+        """Ask the server to start TLS; return False if it refused or sent unexpected data."""
         # An authentication that an unencrypted greeting claims could come from anybody.
         if self._is_authenticated:
             return False
@@ -128,7 +128,7 @@ class ImapCommands(AsyncWireLink):
         self.capabilities = frozenset(names)
 
     async def idle(self, seconds: float, patience: float) -> None:
-        """Wait until the open folder changes, or until the time is over.
+        """Wait until the open folder changes or the time is over.
 
         Args:
             seconds: the seconds to wait at most.
@@ -158,7 +158,7 @@ class ImapCommands(AsyncWireLink):
         raise failure
 
     async def _next_change(self, until: float) -> ImapReply | None:
-        """Return the reply that reports a change, or ends the wait; None after the deadline."""
+        """Return the reply that reports a change or ends the wait; None after the deadline."""
         try:
             while not _reports_change(reply := await self._reply(until)):
                 continue
@@ -167,7 +167,7 @@ class ImapCommands(AsyncWireLink):
         return reply
 
     async def end_idle(self, until: float) -> None:
-        """End the wait of `idle`, also from another task; do nothing if there is none."""
+        """End a running `idle`; other tasks may call this too."""
         if self._is_idle:
             self._is_idle = False
             await self._wire.send(b"DONE\r\n", until)
@@ -182,7 +182,7 @@ class ImapCommands(AsyncWireLink):
         is_preparation: bool = False,
         is_login: bool = False,
     ) -> None:
-        """Perform a command, and raise the error for its refusal.
+        """Perform a command; raise an error if the server refuses it.
 
         Args:
             words: the words of the command.
@@ -208,7 +208,7 @@ class ImapCommands(AsyncWireLink):
         has_effect: bool = False,
         is_preparation: bool = False,
     ) -> ImapReply:
-        """Perform a command, and return the reply that ends it."""
+        """Perform a command, and return its final reply."""
         try:
             tag = self._tag()
             first, *rest = imap_wire.command_chunks(tag, words)
@@ -225,7 +225,7 @@ class ImapCommands(AsyncWireLink):
         until: float,
         note: Callable[[ImapReply], None] | None,
     ) -> ImapReply:
-        """Send the rest of a command when the server asks for it, and return its last reply."""
+        """Send the rest of a command when the server asks for it, and return the final reply."""
         for _ in range(_MOST_REPLIES):
             reply = await self._reply(until)
             if reply.tag == tag:
@@ -254,7 +254,7 @@ class ImapCommands(AsyncWireLink):
 
 
 def _reports_change(reply: ImapReply) -> bool:
-    """Return whether a reply says that there may be new messages."""
+    """Return whether a reply announces possible new messages."""
     if reply.status == "BYE":
         raise ConnectionResetError
     return (len(reply.items) == 2 and reply.items[1] in {b"EXISTS", b"RECENT"}) or reply.tag != "*"

@@ -41,7 +41,7 @@ _CHUNK: Final = 500
 
 
 class Login(NamedTuple):
-    """The user of a mailbox, and the source of the credentials.
+    """A mailbox user, and the source of the user's credentials.
 
     Attributes:
         user: the name of the user.
@@ -142,7 +142,7 @@ class AsyncImapLink(ImapCommands):
         self._largest = largest
 
     async def select(self, folder: str, until: float) -> OpenFolder:
-        """Open a folder; if it is open already, update the server's report about it."""
+        """Open a folder; if it is open already, ask the server for changes."""
         if self.selected is not None and self.selected.folder == folder:
             # A server passes over the uids of messages that it has not told of on this connection.
             await self.command(["NOOP"], until, is_preparation=True)
@@ -169,7 +169,7 @@ class AsyncImapLink(ImapCommands):
         return self.selected
 
     async def search(self, folder: str, condition: ImapCondition, until: float) -> ImapSearchResult:
-        """Return the uids of the messages that fulfil a condition."""
+        """Return the uids of the messages that match a condition."""
         selected = await self.select(folder, until)
         uids: list[int] = []
 
@@ -184,7 +184,7 @@ class AsyncImapLink(ImapCommands):
         return ImapSearchResult(selected.validity, tuple(sorted(set(uids))))
 
     async def sizes(self, uids: Sequence[int], until: float) -> dict[int, int]:
-        """Return the sizes of messages in the open folder, without those that are gone."""
+        """Return the sizes of messages in the open folder, without deleted messages."""
         sizes: dict[int, int] = {}
 
         def note(reply: ImapReply) -> None:
@@ -201,7 +201,7 @@ class AsyncImapLink(ImapCommands):
     async def fetch(
         self, folder: str, uids: Sequence[int], validity: int | None, until: float
     ) -> tuple[ImapMessage, ...]:
-        """Return messages that together are no larger than allowed."""
+        """Return messages, up to a total size."""
         selected = await self._valid(folder, validity, until)
         sizes = await self.sizes(uids, until)
         if sum(size for size in sizes.values() if size <= self._largest) > self._largest:
@@ -216,7 +216,7 @@ class AsyncImapLink(ImapCommands):
     async def message(
         self, selected: OpenFolder, uid: int, size: int, until: float
     ) -> ImapMessage | None:
-        """Return a message of the open folder; None if it is gone."""
+        """Return a message of the open folder; None if it is deleted."""
         part = "BODY[]" if size <= self._largest else "BODY[HEADER]"
         messages: list[ImapMessage] = []
 
@@ -252,7 +252,7 @@ class AsyncImapLink(ImapCommands):
         change: tuple[str, Sequence[str]],
         until: float,
     ) -> None:
-        """Add flags to messages, or remove some: "+" or "-", and the flags."""
+        """Add ("+") or remove ("-") flags of messages."""
         await self._valid(folder, validity, until)
         sign, flags = change
         words = ["UID", "STORE", imap_wire.uid_set(uids), f"{sign}FLAGS.SILENT"]
@@ -285,7 +285,7 @@ class AsyncImapLink(ImapCommands):
 
 
 def _fetched(reply: ImapReply) -> dict[str, Any] | None:
-    """Return the fields of a message in a reply; None if the reply is another one."""
+    """Return the fields of a message in a reply; None for any other reply."""
     if len(reply.items) == 3 and reply.items[1] == b"FETCH":
         return imap_wire.pairs_of(reply.items[2])
     return None
@@ -295,13 +295,13 @@ class ImapLink(WireLink[AsyncImapLink]):
     """A connection to a mailbox, for one thread at a time."""
 
     def search(self, folder: str, condition: ImapCondition, until: float) -> ImapSearchResult:
-        """Return the uids of the messages that fulfil a condition."""
+        """Return the uids of the messages that match a condition."""
         return run(self._link.search(folder, condition, until))
 
     def fetch(
         self, folder: str, uids: Sequence[int], validity: int | None, until: float
     ) -> tuple[ImapMessage, ...]:
-        """Return messages that together are no larger than allowed."""
+        """Return messages, up to a total size."""
         return run(self._link.fetch(folder, uids, validity, until))
 
     def flag(

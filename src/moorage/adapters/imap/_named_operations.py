@@ -64,7 +64,7 @@ def named_operations(connector: Any) -> Mapping[str, NamedOperation]:
 
 
 def _converted(name: str, value: Any) -> Any:
-    """Return an argument in the form of the connector's method."""
+    """Convert an argument to the type that the connector's method takes."""
     if name == "where":
         return condition_of(value)
     check_type(name, value, _TYPES)

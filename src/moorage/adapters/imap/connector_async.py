@@ -51,11 +51,11 @@ class AsyncImapOperation(AsyncLinkOperation[R]):
     system = "imap"
 
     def pack_result(self, result: Any, /) -> object:
-        """Return a result as plain values, which a store keeps for repeats of the key."""
+        """Return a result as plain values, to be stored under the idempotency key."""
         return pack_result(result)
 
     def unpack_result(self, stored: Any, /) -> Any:
-        """Return the result that `pack_result` returned as plain values."""
+        """Return the result from the plain values of `pack_result`."""
         return unpack_result(stored)
 
 
@@ -94,7 +94,7 @@ class AsyncImapConnector(AsyncLinkConnector[AsyncImapLink]):
     def search(
         self, where: ImapCondition | None = None, /, *, folder: str = "INBOX"
     ) -> AsyncImapOperation[ImapSearchResult]:
-        r"""Return the operation that looks for messages, and returns their uids.
+        r"""Return the operation that searches messages and returns their uids.
 
         Args:
             where: the condition, such as `subject_contains("invoice") & ~has_flag("\\Seen")`.
@@ -110,7 +110,7 @@ class AsyncImapConnector(AsyncLinkConnector[AsyncImapLink]):
     def fetch(
         self, uids: Iterable[int], /, *, validity: int | None = None, folder: str = "INBOX"
     ) -> AsyncImapOperation[tuple[ImapMessage, ...]]:
-        """Return the operation that reads messages, and leaves them unseen.
+        """Return the operation that reads messages without marking them as seen.
 
         Messages that are gone are left out. Of a message that is larger than `largest` only the
         header is read.
@@ -137,7 +137,7 @@ class AsyncImapConnector(AsyncLinkConnector[AsyncImapLink]):
         validity: int | None = None,
         folder: str = "INBOX",
     ) -> AsyncImapOperation[None]:
-        r"""Return the operation that marks messages, and that may be repeated.
+        r"""Return the operation that adds or removes flags of messages; it may be repeated.
 
         Args:
             uids: the numbers of the messages.

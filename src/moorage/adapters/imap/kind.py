@@ -1,4 +1,4 @@
-"""The settings of a mailbox over IMAP, and the kind `imap` of connectors in a configuration."""
+"""The settings of an IMAP mailbox, and the connector kind `imap` in configurations."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class Imap:
     )
 
     def __attrs_post_init__(self) -> None:
-        """Refuse settings with which no connection could be made."""
+        """Refuse settings that do not allow a connection."""
         self.address()
         if self.password is not None and self.token is not None:
             raise ConfigurationError(

@@ -104,7 +104,7 @@ class ImapSource:
         self._round: asyncio.Task[None] | None = None
 
     async def open(self, revoked: Revocation, /) -> None:
-        """Connect, and open the folder; a changed UIDVALIDITY makes all deliveries void."""
+        """Connect and open the folder; if UIDVALIDITY has changed, earlier deliveries are void."""
         await self.close()
         before = self._selected
         try:
@@ -148,7 +148,7 @@ class ImapSource:
             )
 
     async def poll(self, limits: PollLimits, /) -> list[SinkRecord]:
-        """Return messages in the order in which they arrived."""
+        """Return messages in order of arrival."""
         self._link()
         if not self._ready:
             if self._round is None:
@@ -192,7 +192,7 @@ class ImapSource:
                     self._ready.append(_record(message))
 
     async def _find_new(self, link: AsyncImapLink) -> None:
-        """Look for messages that are neither delivered nor processed."""
+        """Search messages that are neither delivered nor processed."""
         earlier = set(self._processed)
         result = await link.search(self.folder, self._condition, monotonic() + _REPLY_TIMEOUT)
         # A message that was marked, or released, while the server looked may be in its answer.
@@ -227,7 +227,7 @@ class ImapSource:
         self._delivered.difference_update(uids)
 
     async def release(self, records: Sequence[SinkRecord], /) -> None:
-        """Deliver messages again."""
+        """Make messages available for delivery again."""
         uids = self._uids(records)
         if not uids:
             return
@@ -237,10 +237,10 @@ class ImapSource:
             await self._reading.end_idle(monotonic() + _REPLY_TIMEOUT)
 
     async def extend(self, records: Sequence[SinkRecord], /) -> None:
-        """Do nothing, because IMAP delivers messages to nobody else."""
+        """Do nothing, because IMAP has no lease that could expire."""
 
     async def seek(self, partition: Partition, offset: Offset, /) -> None:
-        """Raise an error, because marks say which messages are read."""
+        """Raise an error, because a mailbox has no position: processed messages are marked."""
         del partition, offset
         raise UnsupportedByVendor(
             "A folder has no position that could be moved.",
@@ -259,7 +259,7 @@ class ImapSource:
         return numbers[0]
 
     async def close(self) -> None:
-        """Drop the connections; the next worker reads uncommitted messages again."""
+        """Drop the connections; uncommitted messages will be read again."""
         current, self._round = self._round, None
         if current is not None:
             current.cancel()
@@ -278,14 +278,14 @@ class ImapSource:
         return self._reading
 
     async def _on_other_link(self, work: Callable[[AsyncImapLink], Awaitable[None]]) -> None:
-        """Run an operation on the connection that never waits for messages."""
+        """Run an operation on the second connection, which never waits for new messages."""
         async with self._section:
             if self._telling is None:
                 raise connection_lost(has_effect=False)
             await work(self._telling)
 
     def _uids(self, records: Sequence[SinkRecord]) -> list[int]:
-        """Return the uids of records, which must be those of the open folder."""
+        """Return the uids of records, after checking that they are of the open folder."""
         self._link()
         validity = None if self._selected is None else str(self._selected.validity)
         for record in records:
@@ -297,7 +297,7 @@ class ImapSource:
 
 
 def _raise_failure(finished: asyncio.Task[None]) -> None:
-    """Raise the error with which a round ended, if it ended with one."""
+    """Raise the error that ended a round, if any."""
     failure = None if finished.cancelled() else finished.exception()
     if failure is not None:
         raise without_frames(failure)

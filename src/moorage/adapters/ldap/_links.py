@@ -52,7 +52,7 @@ class SearchPage(NamedTuple):
 
 
 class SearchRequest(NamedTuple):
-    """The parameters of a search, which are the same for each of its pages.
+    """The parameters of a search, common to all its pages.
 
     Attributes:
         base: the name of the entry below which to search.
@@ -82,12 +82,12 @@ async def connect_async(server: WireServer, settings: Ldap, timeout: float) -> A
 
 
 def accepts_sync(server: WireServer, settings: Ldap, identity: bytes, until: float) -> bool:
-    """Return whether the directory accepts an identity, on a connection of its own."""
+    """Return whether the directory accepts an identity, over a separate connection."""
     return run(_accepts(server, settings, identity, until, THREADS))
 
 
 async def accepts_async(server: WireServer, settings: Ldap, identity: bytes, until: float) -> bool:
-    """Return whether the directory accepts an identity, on a connection of its own."""
+    """Return whether the directory accepts an identity, over a separate connection."""
     return await _accepts(server, settings, identity, until, LOOPS)
 
 
@@ -128,7 +128,7 @@ async def _connected(
 async def _open_connection(
     server: WireServer, settings: Ldap, until: float, network: Network
 ) -> AsyncLdapLink:
-    """Open a connection, but do not authenticate."""
+    """Open a connection without authentication."""
     return await server.opened(lambda wire: AsyncLdapLink(wire, settings.largest), until, network)
 
 
@@ -148,11 +148,11 @@ class AsyncLdapLink(AsyncWireLink):
         self._number = 0
 
     def is_connected(self) -> bool:
-        """Return whether the connection is open, without unexpected data from the server."""
+        """Return whether the connection is open, and the server has sent nothing unexpected."""
         return not (self._is_closed or self._arrived or self._wire.stale())
 
     async def ping(self, timeout: float) -> None:
-        """Ask the server about itself."""
+        """Ask the directory server for its description, to check that it answers."""
         request = SearchRequest("", ldap_wire.BASE, _ANY_ENTRY, _ABOUT_SERVER, 0, 0)
         page = await self.search(request, b"", monotonic() + timeout)
         for entry in page.entries:
@@ -160,7 +160,7 @@ class AsyncLdapLink(AsyncWireLink):
             self.version = " ".join(text for text in texts if text) or None
 
     async def perform(self, operation: bytes, kind: int, until: float) -> LdapResult:
-        """Perform a change, and return the result of the server.
+        """Make a change, and return the server's result.
 
         Args:
             operation: the request.
@@ -173,7 +173,7 @@ class AsyncLdapLink(AsyncWireLink):
         return result
 
     async def compare(self, operation: bytes, until: float) -> bool:
-        """Return whether an attribute has a value."""
+        """Return whether an attribute has this value."""
         kind = ldap_wire.COMPARE_RESPONSE
         result = await self._exchange(operation, kind, until, has_effect=False)
         if result.code not in {IS_FALSE, IS_TRUE}:
@@ -181,13 +181,13 @@ class AsyncLdapLink(AsyncWireLink):
         return result.code == IS_TRUE
 
     async def bind(self, operation: bytes, until: float) -> LdapResult:
-        """Authenticate, and return the result of the server."""
+        """Authenticate, and return the server's result."""
         return await self._exchange(
             operation, ldap_wire.BIND_RESPONSE, until, has_effect=False, is_preparation=True
         )
 
     async def accepts_tls(self, until: float) -> bool:
-        """Ask the server to encrypt the connection; return whether it agreed and sent no more."""
+        """Ask the server to start TLS; return False if it refused or sent unexpected data."""
         operation, kind = (
             ldap_wire.extended_request(ldap_wire.START_TLS),
             ldap_wire.EXTENDED_RESPONSE,
@@ -263,7 +263,7 @@ class AsyncLdapLink(AsyncWireLink):
         return self._number
 
     async def _response(self, number: int, until: float) -> tuple[ldap_wire.LdapResponse, int]:
-        """Return the next message of the server and its size."""
+        """Return the server's next message and its size."""
         arrived = self._arrived
         while (size := ldap_wire.message_size(arrived, self._largest)) is None or size > len(
             arrived
@@ -293,11 +293,11 @@ class LdapLink(WireLink[AsyncLdapLink]):
     """A connection to a directory, for one thread at a time."""
 
     def perform(self, operation: bytes, kind: int, until: float) -> LdapResult:
-        """Perform a change, and return the result of the server."""
+        """Make a change, and return the server's result."""
         return run(self._link.perform(operation, kind, until))
 
     def compare(self, operation: bytes, until: float) -> bool:
-        """Return whether an attribute has a value."""
+        """Return whether an attribute has this value."""
         return run(self._link.compare(operation, until))
 
     def search(self, request: SearchRequest, cookie: bytes, until: float) -> SearchPage:

@@ -95,16 +95,16 @@ class AsyncLdapOperation(AsyncLinkOperation[R]):
 
 
 class AsyncLdapSearch(AsyncLdapOperation[LdapSearchResult]):
-    """A search in a directory, whose result is kept under the idempotency key."""
+    """A search in a directory; its result is stored under the idempotency key."""
 
     __slots__ = ()
 
     def pack_result(self, result: LdapSearchResult, /) -> object:
-        """Return a result as plain values, which a store keeps for repeats of the key."""
+        """Return a result as plain values, to be stored under the idempotency key."""
         return pack_result(result)
 
     def unpack_result(self, stored: Any, /) -> LdapSearchResult:
-        """Return the result that `pack_result` returned as plain values."""
+        """Return the result from the plain values of `pack_result`."""
         return unpack_result(stored)
 
 
@@ -186,7 +186,7 @@ class AsyncLdapConnector(AsyncLinkConnector[AsyncLdapLink]):
         scope: str = "subtree",
         attributes: Sequence[str] = (),
     ) -> AsyncLdapOperation[AsyncLdapStream]:
-        """Return the operation that opens a stream of entries, for a block of `async with`.
+        """Return an asynchronous context manager that opens a stream of entries.
 
         One page is in memory at a time. The protections apply to the opening; each further page may
         take as long as the opening might. The stream keeps a connection until its block ends.
@@ -245,7 +245,7 @@ class AsyncLdapConnector(AsyncLinkConnector[AsyncLdapLink]):
         replace: Mapping[str, LdapValue | Sequence[LdapValue]] | None = None,
         repeatable: bool = False,
     ) -> AsyncLdapOperation[None]:
-        """Return the operation that changes an entry, as a whole or not at all.
+        """Return the operation that changes an entry atomically.
 
         Args:
             entry: the name of the entry.
@@ -279,7 +279,7 @@ class AsyncLdapConnector(AsyncLinkConnector[AsyncLdapLink]):
         )
 
     def delete(self, entry: str, /, *, repeatable: bool = False) -> AsyncLdapOperation[None]:
-        """Return the operation that deletes an entry; it must have no entries below it.
+        """Return the operation that deletes an entry without entries below it.
 
         Args:
             entry: the name of the entry.
@@ -295,7 +295,7 @@ class AsyncLdapConnector(AsyncLinkConnector[AsyncLdapLink]):
     def rename(
         self, entry: str, new_name: str, /, *, parent: str | None = None, keep_old: bool = False
     ) -> AsyncLdapOperation[None]:
-        """Return the operation that renames an entry, and moves it if a parent is given.
+        """Return the operation that renames an entry, and moves it below another parent if given.
 
         Args:
             entry: the name of the entry.
@@ -317,7 +317,7 @@ class AsyncLdapConnector(AsyncLinkConnector[AsyncLdapLink]):
         )
 
     def compare(self, entry: str, attribute: str, value: LdapValue, /) -> AsyncLdapOperation[bool]:
-        """Return the operation that asks whether an attribute of an entry has a value."""
+        """Return the operation that tests whether an attribute of an entry has a value."""
         name = attribute_name(attribute)
         request = ldap_wire.compare(text_argument("entry", entry), name, value_bytes(name, value))
 
@@ -327,7 +327,7 @@ class AsyncLdapConnector(AsyncLinkConnector[AsyncLdapLink]):
         return AsyncLdapOperation(self, "compare", self._on_link("compare", work), safe=True)
 
     def check_password(self, entry: str, password: Secret | str, /) -> AsyncLdapOperation[bool]:
-        """Return the operation that checks whether a password belongs to an entry.
+        """Return the operation that checks an entry's password.
 
         It uses a connection of its own. A server refuses the password of a locked or expired
         account too.
@@ -387,7 +387,7 @@ class AsyncLdapConnector(AsyncLinkConnector[AsyncLdapLink]):
 
 
 class AsyncLdapStream:
-    """Entries that arrive in pages; its `async with` block ends the stream.
+    """A stream of entries that arrive in pages; leaving its `async with` block ends it.
 
     Attributes:
         references: the URLs of other servers that hold a part of the searched tree, as far as the
@@ -428,7 +428,7 @@ class AsyncLdapStream:
         return self._entries.popleft()
 
     async def read(self, until: float) -> None:
-        """Read the next page before a deadline; the stream does so itself."""
+        """Read the next page before a deadline; the stream calls this itself."""
         try:
             page = await self._link.search(self._request, self._cookie, until)
         except Exception as error:  # noqa: BLE001 - raised again without its frames
@@ -441,7 +441,7 @@ class AsyncLdapStream:
         raise without_frames(failure)
 
     async def close(self) -> None:
-        """End the stream, even before the last entry."""
+        """End the stream, also before the last entry."""
         loan, self._loan = self._loan, None
         self._entries.clear()
         if loan is not None:

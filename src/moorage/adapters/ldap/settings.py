@@ -75,7 +75,7 @@ class Ldap:
     )
 
     def __attrs_post_init__(self) -> None:
-        """Refuse settings with which no connection, or only an insecure one, could be made."""
+        """Refuse settings that allow no connection, or only an insecure one."""
         self.address()
         if self.password is not None and not self.password.reveal_bytes():
             # RFC 4513, 5.1.2: servers take a name without a password for an anonymous login.
@@ -107,7 +107,7 @@ class Ldap:
         return _FORM.upgradable_address(self.url, tls=tls_of(self), start_tls=self.start_tls)
 
     def identity(self) -> bytes | None:
-        """Return the request that authenticates a connection; None if it stays anonymous."""
+        """Return the request that authenticates a connection; None for anonymous access."""
         if self.external:
             return ldap_wire.bind_external()
         if self.user is None or self.password is None:

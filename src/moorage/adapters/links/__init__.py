@@ -1,1 +1,1 @@
-"""Pools of links, which are connections to one foreign system."""
+"""Pools of links; a link is a connection to a foreign system."""

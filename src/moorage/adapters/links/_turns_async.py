@@ -1,4 +1,4 @@
-"""Lets tasks wait for a connection, and binds a pool to its event loop."""
+"""Queues of tasks that wait for a connection; a pool belongs to one event loop."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _FOREVER: Final = 1e9  # seconds; not every event loop counts further
 
 
 class Scope:
-    """The event loop that a pool belongs to: the loop of its first caller, until that is closed."""
+    """The event loop that owns a pool: that of the first caller, as long as it is open."""
 
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -42,7 +42,7 @@ class Scope:
 
 
 class Turn:
-    """The place of a task in a queue: `wait` ends when `call` is called, or after a time limit."""
+    """The waiting position of a task in a queue; `call` ends its `wait`."""
 
     __slots__ = ("_is_called", "_signal")
 
@@ -51,7 +51,7 @@ class Turn:
         self._is_called = False
 
     async def wait(self, seconds: float) -> None:
-        """Suspend the task until its turn comes, at most this number of seconds."""
+        """Suspend the task until `call`, at most this number of seconds."""
         if self._is_called:
             return
         loop = asyncio.get_running_loop()
@@ -63,7 +63,7 @@ class Turn:
             timer.cancel()
 
     def call(self) -> None:
-        """End the wait; only tasks of the same event loop may call."""
+        """End the wait; the caller must be in the same event loop."""
         self._is_called = True
         if self._signal is not None:
             _set(self._signal)
@@ -75,7 +75,7 @@ def _set(signal: asyncio.Future[None]) -> None:
 
 
 class Gate:
-    """A lock that one task holds at a time; others wait for it, each with a time limit."""
+    """A lock for tasks; `enter` waits for it with a time limit."""
 
     __slots__ = ("_lock",)
 
@@ -83,7 +83,7 @@ class Gate:
         self._lock = asyncio.Lock()
 
     async def enter(self, seconds: float) -> bool:
-        """Wait for the lock, and return whether it was free in time."""
+        """Wait for the lock; return False if it was not free in time."""
         try:
             async with asyncio.timeout(max(0.0, min(seconds, _FOREVER))):
                 await self._lock.acquire()

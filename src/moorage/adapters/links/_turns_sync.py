@@ -1,4 +1,4 @@
-"""Lets threads wait for a connection."""
+"""Queues of threads that wait for a connection."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ if TYPE_CHECKING:
 
 
 class Scope:
-    """The scope of a pool: all threads of the process share it."""
+    """The owner of a pool: all threads of the process."""
 
     def enter(self, forget: Callable[[], None]) -> None:
-        """Do nothing: every thread may use the pool."""
+        """Do nothing, because every thread may use the pool."""
 
 
 class Turn:
-    """The place of a thread in a queue: `wait` ends when `call` is called, or at a time limit."""
+    """The waiting position of a thread in a queue; `call` ends its `wait`."""
 
     __slots__ = ("_lock",)
 
@@ -26,16 +26,16 @@ class Turn:
         self._lock.acquire()
 
     def wait(self, seconds: float) -> None:
-        """Block the thread until its turn comes, at most this number of seconds."""
+        """Block the thread until `call`, at most this number of seconds."""
         self._lock.acquire(timeout=max(0.0, min(seconds, TIMEOUT_MAX)))
 
     def call(self) -> None:
-        """End the wait, from any thread; it is called once at most."""
+        """End the wait, from any thread; it may be called only once."""
         self._lock.release()
 
 
 class Gate:
-    """A lock that one thread holds at a time; others wait for it, each with a time limit."""
+    """A lock for threads; `enter` waits for it with a time limit."""
 
     __slots__ = ("_lock",)
 
@@ -43,7 +43,7 @@ class Gate:
         self._lock = Lock()
 
     def enter(self, seconds: float) -> bool:
-        """Wait for the lock, and return whether it was free in time."""
+        """Wait for the lock; return False if it was not free in time."""
         return self._lock.acquire(timeout=max(0.0, min(seconds, TIMEOUT_MAX)))
 
     def leave(self) -> None:

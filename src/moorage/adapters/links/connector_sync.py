@@ -1,4 +1,4 @@
-"""The base of connectors whose operations use links, for synchronous programs.
+"""The base of connectors whose operations use pooled connections, for synchronous programs.
 
 `python -m tools.twins` makes this file; do not edit it.
 """
@@ -33,7 +33,7 @@ _ATTEMPT_MARGIN: Final = 0.02
 
 
 def end_of(timeout: float) -> float:
-    """Return the deadline for the work of an attempt, as a time of `monotonic`.
+    """Return the deadline of an attempt, as a time of `monotonic`.
 
     Args:
         timeout: the seconds after which the attempt must have ended.
@@ -42,7 +42,7 @@ def end_of(timeout: float) -> float:
 
 
 class LinkOperation(Generic[R]):
-    """An operation that uses links, for `ConnectorManager.perform`.
+    """An operation that uses a connection of the pool, for `ConnectorManager.perform`.
 
     Attributes:
         name: its name in events, errors and logs.
@@ -77,7 +77,7 @@ class LinkOperation(Generic[R]):
         raise without_frames(failure)
 
     def judge(self, error: Exception, /) -> ConnectorError | None:
-        """Return None: every error of a link is one of moorage already."""
+        """Return None, because links raise only errors of moorage."""
         del error
         return None
 
@@ -86,7 +86,7 @@ class LinkOperation(Generic[R]):
 
 
 class LinkConnector(Generic[L]):
-    """A connector whose operations use links, for synchronous programs.
+    """A connector whose operations use pooled connections, for synchronous programs.
 
     Attributes:
         kind: the name of the connector's kind.
@@ -119,7 +119,7 @@ class LinkConnector(Generic[L]):
 
     @property
     def versions(self) -> ConnectorVersions:
-        """The version of the server, if a connection has reported it."""
+        """The server's version, once a connection has reported it."""
         return ConnectorVersions(server=self._server)
 
     def statistics(self) -> PoolStatistics:
@@ -127,7 +127,7 @@ class LinkConnector(Generic[L]):
         return self._links.statistics()
 
     def open(self, timeout: float = _CONNECT_TIMEOUT, /) -> None:
-        """Open a connection, so that a wrong configuration is noticed now."""
+        """Open a connection, so that configuration errors appear early."""
         try:
             self._links.open(timeout)
         except Exception as error:  # noqa: BLE001 - judged, and raised again
@@ -153,7 +153,7 @@ class LinkConnector(Generic[L]):
         return health_of(self.name, self._title, monotonic() - begun, concern=concern)
 
     def close(self) -> None:
-        """Close the idle connections; those in use are closed at the end of their operations."""
+        """Close idle connections now, and busy ones at the end of their operations."""
         self._links.close()
 
     def __enter__(self) -> Self:
@@ -171,7 +171,7 @@ class LinkConnector(Generic[L]):
         operation: str,
         work: Callable[[L, float], R],
     ) -> Callable[[float], R]:
-        """Return the work of an operation that uses one connection.
+        """Return a function that performs an operation over one connection.
 
         Args:
             operation: the name of the operation.
@@ -189,10 +189,10 @@ class LinkConnector(Generic[L]):
             return work(link, until)
 
     def _judged(self, error: Exception) -> Exception:
-        """Return the error of moorage for an exception of a link; return others unchanged."""
+        """Convert an exception of a link to an error of moorage; return others unchanged."""
         return error
 
     def _concern(self, link: L) -> tuple[str, str] | None:
-        """Return the problem that a responding system reports, and its remedy; None if healthy."""
+        """Return the problem that the system itself reports, and its remedy; None if healthy."""
         del link
         return None

@@ -1,4 +1,4 @@
-"""Looks up the credentials for opening a connection."""
+"""Looks up credentials when a connection is opened."""
 
 from __future__ import annotations
 

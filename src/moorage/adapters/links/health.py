@@ -1,4 +1,4 @@
-"""Describes the health of a foreign system by the outcome of a ping."""
+"""Determines the health of a foreign system from the outcome of a ping."""
 
 from __future__ import annotations
 

@@ -73,7 +73,7 @@ class LinkPool(Generic[L]):
         in_child(self, lambda pool: pool.restart_after_fork())
 
     def link(self, operation: str, timeout: float) -> LinkLoan[L]:
-        """Return a context manager that lends a link for the time of its block.
+        """Return a context manager that lends a link during its block.
 
         A link is closed if the block was cancelled or interrupted, or if it is no longer connected.
 
@@ -90,7 +90,7 @@ class LinkPool(Generic[L]):
         return LinkLoan(self, operation, timeout)
 
     def open(self, timeout: float) -> None:
-        """Open links up to the minimum, at least one; close links whose lifetime has ended.
+        """Open links up to the minimum, but at least one; close links that are too old.
 
         It may be called again, for example every minute: then it replaces links that have ended.
         """
@@ -102,23 +102,23 @@ class LinkPool(Generic[L]):
             pass
 
     def statistics(self) -> PoolStatistics:
-        """Return the numbers of the pool, without waiting."""
+        """Return the current numbers of the pool, without waiting."""
         return link_pool.statistics(self._state, self._config)
 
     def holders(self) -> tuple[PoolHolder, ...]:
-        """Return the operations that have a link, the longest first, without waiting."""
+        """Return the operations that hold a link, the longest-held link first, without waiting."""
         return link_pool.holders(self._state, self._now())
 
     def discard(self) -> None:
-        """Close all links: idle ones now, and the others when they are returned."""
+        """Close all links: idle ones now, and busy ones when they are returned."""
         self._update_state(link_pool.discard)
 
     def close(self) -> None:
-        """Stop lending; close idle links now, and links in use when they are returned."""
+        """Stop lending links; close idle ones now, and busy ones when they are returned."""
         self._update_state(link_pool.close)
 
     def lend(self, loan: LinkLoan[L]) -> L:
-        """Return a link for a loan, for which `end` must be called even if this fails."""
+        """Return a link for a loan; the caller must call `end`, even after an error."""
         self._scope.enter(self._forget)
         until = self._now() + loan.timeout
         lease = self._update_state(link_pool.request_lease, loan, loan.operation).lease
@@ -139,7 +139,7 @@ class LinkPool(Generic[L]):
         return self._open_link(loan, until)
 
     def end(self, loan: LinkLoan[L], *, reusable: bool) -> None:
-        """End a loan or its wait, and keep the link for the next caller if that is possible."""
+        """End a loan or its wait; the link is kept for the next caller if still usable."""
         self._update_state(link_pool.give_back, loan, reusable)
 
     def _wait(self, loan: LinkLoan[L], until: float) -> Lease:
@@ -157,7 +157,7 @@ class LinkPool(Generic[L]):
         raise link_pool.exhaustion_error(state, self._config, self._now())
 
     def _is_alive(self, link: L, until: float) -> bool:
-        """Return whether the server answers on a link that was idle."""
+        """Return whether the server answers over an idle link."""
         seconds = min(until - self._now(), self._config.validation_timeout)
         try:
             link.ping(max(0.0, seconds))
@@ -166,7 +166,7 @@ class LinkPool(Generic[L]):
         return True
 
     def _open_link(self, loan: LinkLoan[L], until: float) -> L:
-        """Open a link for a loan whose lease has reserved room for it."""
+        """Open a link for a loan that has reserved a slot for it."""
         seconds = until - self._now()
         if seconds <= 0:
             raise AttemptTimeout(
@@ -185,7 +185,7 @@ class LinkPool(Generic[L]):
         return link
 
     def _open_missing(self, until: float) -> bool:
-        """Open one link if there are fewer than the minimum; return whether one was missing."""
+        """Open one link if the pool has fewer than the minimum; return whether it did."""
         loan = LinkLoan(self, "pool.open", 0.0)
         if self._update_state(link_pool.reserve, loan, loan.operation).lease is None:
             return False
@@ -198,7 +198,7 @@ class LinkPool(Generic[L]):
     def _update_state(
         self, decide: Callable[..., tuple[LinkPoolState, PoolDecision]], *arguments: Any
     ) -> PoolDecision:
-        """Compute a decision from the pool's state, and carry it out."""
+        """Compute a decision from the pool's state, and act on it."""
         while True:
             state = self._state
             changed, decision = decide(state, self._config, self._now(), *arguments)
@@ -220,7 +220,7 @@ class LinkPool(Generic[L]):
         return decision
 
     def _forget(self) -> None:  # pragma: no cover - only event loops end
-        """Close the links of an event loop that is closed, and begin again."""
+        """Drop the links of a closed event loop, and start empty."""
         state, self._state = self._state, LinkPoolState(closed=self._state.closed)
         leased = [lease.record for lease in state.leases.values() if lease.record is not None]
         for record in (*state.idle, *leased):
@@ -228,7 +228,7 @@ class LinkPool(Generic[L]):
                 record.link.close()
 
     def restart_after_fork(self) -> None:
-        """Begin with an empty pool, as in a newly forked child."""
+        """Start with an empty pool in a forked child."""
         # Closing a link, or collecting it as garbage, could end the connection of the parent.
         self._inherited.append(self._state)
         self._section = Lock()

@@ -1,4 +1,4 @@
-"""A link that many callers of an asynchronous program use at the same time.
+"""A link that many callers of an asynchronous program use concurrently.
 
 `python -m tools.twins` makes `shared_sync.py` of this file.
 
@@ -76,7 +76,7 @@ class AsyncSharedLink(Generic[L]):
         in_child(self, lambda shared: shared.restart_after_fork())
 
     def link(self, operation: str, timeout: float) -> AsyncSharedLoan[L]:
-        """Return a context manager that lends the link for the time of its block.
+        """Return a context manager that lends the link during its block.
 
         Args:
             operation: the name of the operation that needs it.
@@ -89,7 +89,7 @@ class AsyncSharedLink(Generic[L]):
         return AsyncSharedLoan(self, operation, timeout)
 
     async def open(self, timeout: float) -> None:
-        """Open the link, if it is not open."""
+        """Open the link, unless it is open."""
         async with self.link("open", timeout):
             pass
 
@@ -107,7 +107,7 @@ class AsyncSharedLink(Generic[L]):
         )
 
     async def close(self) -> None:
-        """Close the shared link at once or when its last user returns it; lend it no more."""
+        """Stop lending the link; it is closed when no caller uses it."""
         self._is_closed = True
         record = self._record
         if record is None:
@@ -149,7 +149,7 @@ class AsyncSharedLink(Generic[L]):
             self._gate.leave()
 
     def end(self, record: _Record[L]) -> None:
-        """End a loan; the last user of a link that is not needed any more closes it."""
+        """End a loan; the last user closes a link that was replaced or closed."""
         with self._section:
             record.users -= 1
             is_over = record.is_retired and not record.users
@@ -157,7 +157,7 @@ class AsyncSharedLink(Generic[L]):
             _close(record)
 
     def _use_open_link(self) -> _Record[L] | None:
-        """Return the open link and count one more user; None if there is no open link."""
+        """Return the open link and count one more user; None if no link is open."""
         if self._is_closed:
             raise link_pool.closed_error()
         with self._section:
@@ -168,7 +168,7 @@ class AsyncSharedLink(Generic[L]):
             return record
 
     async def _open_new_link(self, seconds: float) -> _Record[L]:
-        """Open a link that replaces a broken one."""
+        """Open a link in place of a broken one."""
         if self._record is not None:
             self._retire(self._record)
         try:
@@ -195,7 +195,7 @@ class AsyncSharedLink(Generic[L]):
             _close(record)
 
     def _forget(self) -> None:  # only event loops end
-        """Close the link of an event loop that is closed, and begin again."""
+        """Drop the link of a closed event loop, and start without one."""
         record, self._record = self._record, None
         self._gate = Gate()
         if record is not None:
@@ -203,7 +203,7 @@ class AsyncSharedLink(Generic[L]):
             _close(record)
 
     def restart_after_fork(self) -> None:
-        """Begin without a link, as in a newly forked child."""
+        """Start without a link in a forked child."""
         # Closing the link, or collecting it as garbage, could end the connection of the parent.
         self._inherited.append(self._record)
         self._record = None

@@ -1,4 +1,4 @@
-"""The entries of the integration log as rows of its table."""
+"""The entries of the integration log as table rows."""
 
 from __future__ import annotations
 
@@ -67,19 +67,19 @@ Encoder: TypeAlias = "tuple[int, Callable[[Any], Value], bool]"
 
 
 def text_length(name: str) -> int:
-    """Return the maximum number of characters in a text column."""
+    """Return the maximum length of a text column."""
     return _TEXT_LENGTHS.get(name, TEXT_LENGTH)
 
 
 def encoders(columns: Iterable[str]) -> tuple[Encoder, ...]:
-    """Return the encoders of columns, in their order."""
+    """Return the encoders of the columns, in column order."""
     return tuple((COLUMNS.index(name), _ENCODERS[name], name not in NOT_NULL) for name in columns)
 
 
 def row_of(
     item: IntegrationLog | SuccessFacts, encoders: Iterable[Encoder], *, complete: bool = False
 ) -> Sequence[Value]:
-    """Return the values of a log entry in the order of the table's columns.
+    """Return the values of a log entry, in column order.
 
     Args:
         item: the log entry, or the facts of a successful call.
@@ -120,7 +120,7 @@ _PlainSuccess: TypeAlias = tuple[
 
 
 def _plain_success(item: IntegrationLog | SuccessFacts) -> _PlainSuccess | None:
-    """Return the facts of a successful call with no further details; None for other entries.
+    """Return the facts of a success without further details; None for other entries.
 
     Most entries are successes. Their rows are made without computing the fields of an entry first,
     which saves most of the work.
@@ -199,7 +199,7 @@ class InsertedRows:
 
 
 def insertions(columns: Sequence[str], rows: Sequence[Sequence[Value]]) -> Iterator[InsertedRows]:
-    """Split rows into groups that one statement each inserts, in order.
+    """Split rows into groups, each for one INSERT statement.
 
     Columns that are NULL in all rows of a group are left out. A statement is prepared for
     each set of columns and each number of rows, so there are few such sets, and the numbers are
@@ -224,7 +224,7 @@ def insertions(columns: Sequence[str], rows: Sequence[Sequence[Value]]) -> Itera
 
 
 def entry_of_row(row: Mapping[str, Any]) -> IntegrationLog:
-    """Return the log entry that a row stores."""
+    """Return the log entry of a row."""
     fields = {name: value for name, value in row.items() if name != "number"}
     fields["status"] = IntegrationStatus(fields["status"])
     fields["started_at"] = moment(fields["started_at"])
@@ -233,7 +233,7 @@ def entry_of_row(row: Mapping[str, Any]) -> IntegrationLog:
 
 @lru_cache(maxsize=1_000)
 def _text(text: str) -> str:
-    """Convert a text that many entries share to the form that a column stores."""
+    """Convert a text that many entries share to its column value."""
     return column_text(text, TEXT_LENGTH)
 
 
@@ -259,7 +259,7 @@ def _finite_number(value: Any) -> float:
 
 
 def _encoder(name: str) -> Callable[[Any], Value]:
-    """Return the function that converts the values of a field."""
+    """Return the function that encodes the values of a field."""
     if name in NUMBERS:
         return _number
     length = text_length(name)

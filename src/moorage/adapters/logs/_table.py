@@ -101,7 +101,7 @@ class LogSql:
     columns: tuple[str, ...] = COLUMNS
 
     def insert(self, columns: tuple[str, ...], count: int) -> str:
-        """Return the statement that inserts this number of rows, with values for some columns."""
+        """Return the statement that inserts this number of rows into some columns."""
         return _insert(self.table, columns, count)
 
     def find(self, where: Sequence[str]) -> str:
@@ -113,7 +113,7 @@ class LogSql:
         )
 
     def edge(self, where: Sequence[str]) -> str:
-        """Return the SQL query for the position of a matching row, counted from the newest."""
+        """Return the SQL query for the cursor of the n-th newest matching row."""
         return (
             f"SELECT started_at, number FROM {self.table}{all_of(where)}"  # noqa: S608 - quoted names; values are parameters
             " ORDER BY started_at DESC, number DESC LIMIT 1 OFFSET ?"
@@ -219,7 +219,7 @@ class LogTable:
 
 @attrs.frozen
 class _Rows:
-    """The rows of the log's table, from which `read_page` reads.
+    """The rows of the log table, as `read_page` needs them.
 
     Attributes:
         sql: the statements about the table.
@@ -230,7 +230,7 @@ class _Rows:
     execute: Execute
 
     async def at(self, window: LogQuery, position: int, /) -> tuple[str, datetime] | None:
-        """Return the cursor and the start time of the entry at a position in a window, if any."""
+        """Return the cursor and start time of the n-th entry in a time window, if it exists."""
         conditions, values = self._conditions(window, window)
         (result,) = await self.execute((self.sql.edge(conditions), [*values, position - 1]))
         if not result.rows:
@@ -239,7 +239,7 @@ class _Rows:
         return f"{started_at}.{number}", moment(started_at)
 
     async def page(self, query: LogQuery, window: LogQuery, last: str | None, /) -> LogPage:
-        """Return a page of the matching entries, which ends with the entry at a cursor."""
+        """Return a page of matching entries that ends with the cursor's entry."""
         conditions, values = self._conditions(query, window)
         if last is not None:
             time, number = _position(last)

@@ -41,7 +41,7 @@ TABLE: Final = "log"
 
 
 class TableLog:
-    """An integration log in a database table; new entries first wait in a queue in memory."""
+    """An integration log in a database table; new entries are first queued in memory."""
 
     durable: Final = False  # queued entries are lost in a crash
 
@@ -74,11 +74,11 @@ class TableLog:
         return self._queue.lost
 
     def write(self, entry: IntegrationLog, /) -> None:
-        """Queue a log entry, which a thread stores a moment later."""
+        """Queue a log entry, for a background thread to store soon."""
         self._queue.write(entry)
 
     def success_writer(self) -> Callable[[SuccessFacts], int]:
-        """Return the function that queues the entry of a success from its facts.
+        """Return the function that queues a successful call's entry, made from its facts.
 
         It returns the number of entries that were lost so far. A manager calls it in place of
         `write`, because computing an entry takes longer than everything else.
@@ -95,7 +95,7 @@ class TableLog:
         self._queue.flush()
 
     def after_request(self) -> None:
-        """Store the queued entries, unless a background thread does that."""
+        """Store the queued entries, unless a background thread does so."""
         self._queue.after_request()
 
     def find(self, query: LogQuery, /) -> LogPage:
@@ -109,7 +109,7 @@ class TableLog:
         return self._run(partial(self._table.summarise, query=query))
 
     def remove(self, query: LogQuery, /) -> int:
-        """Delete all matching entries, a thousand per transaction, and return their number."""
+        """Delete all matching entries, 1,000 per transaction, and return their number."""
         self._queue.flush()
         total = 0
         while deleted_count := self._run(partial(self._table.remove, query=query)):
@@ -117,7 +117,7 @@ class TableLog:
         return total
 
     def close(self) -> None:
-        """Store the queued entries, if the database is available, and close every connection."""
+        """Store the queued entries if the database is available, and close all connections."""
         self._queue.close()
         self._release()
 
@@ -142,11 +142,11 @@ class AsyncTableLog(AsyncContextClosable):
         return f"Async{self._log!r}"
 
     def write(self, entry: IntegrationLog, /) -> None:
-        """Queue a log entry, which a thread stores a moment later."""
+        """Queue a log entry, for a background thread to store soon."""
         self._log.write(entry)
 
     def success_writer(self) -> Callable[[SuccessFacts], int]:
-        """Return the function that queues the entry of a success from its facts."""
+        """Return the function that queues a successful call's entry, made from its facts."""
         writer: Callable[[SuccessFacts], int] = self._log.success_writer()
         return writer
 
@@ -168,7 +168,7 @@ class AsyncTableLog(AsyncContextClosable):
         return await asyncio.to_thread(self._log.summarise, query)
 
     async def remove(self, query: LogQuery, /) -> int:
-        """Delete all matching entries, a thousand per transaction, and return their number."""
+        """Delete all matching entries, 1,000 per transaction, and return their number."""
         return await asyncio.to_thread(self._log.remove, query)
 
     async def migrate(self) -> None:
@@ -176,7 +176,7 @@ class AsyncTableLog(AsyncContextClosable):
         await asyncio.to_thread(self._log.migrate)
 
     async def aclose(self) -> None:
-        """Store the queued entries, if the database is available, and close every connection."""
+        """Store the queued entries if the database is available, and close all connections."""
         await asyncio.to_thread(self._log.close)
 
 

@@ -1,4 +1,4 @@
-"""Export of an integration log: entries in pages, written as CSV, JSON Lines or Parquet."""
+"""Export of the integration log, page by page, to CSV, JSON Lines or Parquet."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def plain_fields(entry: IntegrationLog) -> dict[str, Any]:
 
 
 def write_csv(entries: Iterable[IntegrationLog], file: IO[str]) -> int:
-    """Write log entries as CSV with a header line, and return their number.
+    """Write log entries as CSV with a header, and return their number.
 
     A text that a spreadsheet would take for a formula gets an apostrophe before it. Open the file
     with `newline=""`.
@@ -72,7 +72,7 @@ def write_json_lines(entries: Iterable[IntegrationLog], file: IO[str]) -> int:
 
 
 def write_parquet(entries: Iterable[IntegrationLog], file: IO[bytes]) -> int:
-    """Write log entries as Parquet, and return their number.
+    """Write log entries as a Parquet file, and return their number.
 
     A column has the type of its field: times are timestamps in UTC. Each thousand entries are a
     group of rows.
@@ -91,7 +91,7 @@ def write_parquet(entries: Iterable[IntegrationLog], file: IO[bytes]) -> int:
 
 
 def export(format: str, entries: Iterable[IntegrationLog], path: Path) -> int:  # noqa: A002 - as the option
-    """Write log entries to a file, replacing it, and return their number.
+    """Write log entries to a file, replacing an existing one, and return their number.
 
     Args:
         format: `csv`, `jsonl` or `parquet`.

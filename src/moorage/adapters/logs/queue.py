@@ -52,7 +52,7 @@ _LOCK_TIMEOUT: Final = 1.0
 
 @attrs.frozen
 class _LongEntry:
-    """An entry with long texts, and their bytes."""
+    """A log entry with long texts, and the size of these texts in bytes."""
 
     entry: IntegrationLog
     size: int
@@ -126,7 +126,7 @@ class LogQueue:
         self._append(_LongEntry(entry, size) if size else entry, size)
 
     def write_success(self, facts: SuccessFacts, /) -> int:
-        """Queue the entry of a success, and return the number of entries that were lost so far."""
+        """Queue the entry of a success; return the number of entries lost so far."""
         waiting = self._waiting
         if self._listed and len(waiting) < self._half:
             waiting.append(facts)
@@ -137,7 +137,7 @@ class LogQueue:
         return self.lost
 
     def _append(self, item: _Item, size: int) -> None:
-        """Queue an item with this number of bytes of long texts."""
+        """Queue an item with long texts of this size in bytes."""
         waiting = self._waiting
         number = len(waiting)
         is_half_full = number >= self._half
@@ -161,7 +161,7 @@ class LogQueue:
                 self._store_soon()
 
     def _store_soon(self) -> None:
-        """Start storing the queue now; after a failure, do not retry with each new entry."""
+        """Start storing the queue now; but after a failure, new entries trigger no retry."""
         if not self._hurries:
             self._hurries = True
             self._timer.hurry()
@@ -195,7 +195,7 @@ class LogQueue:
             self._hurries = False
 
     def after_request(self) -> None:
-        """Store the queued entries, unless a background thread does that."""
+        """Store the queued entries, unless a background thread does so."""
         if not self._threads and self._waiting:
             self._write()
 
@@ -242,7 +242,7 @@ class LogQueue:
                 self._counting.release()
 
     def _make_room(self, size: int) -> str | None:
-        """Drop the oldest log entries until there is room for another one of this size.
+        """Drop the oldest log entries until there is room for one of this size.
 
         Returns:
             The reason why entries were lost; None if no entry was lost.
@@ -263,7 +263,7 @@ class LogQueue:
         return reason
 
     def _take_oldest(self, limit: int) -> list[_Item]:
-        """Take the oldest log entries; they occupy the queue until they are stored."""
+        """Return the oldest log entries; they stay in the queue until they are stored."""
         batch: list[_Item] = []
         batch_bytes = 0
         waiting = self._waiting
@@ -289,7 +289,7 @@ class LogQueue:
         return f"more than {self._max_waiting} entries wait to be stored"
 
     def _count_dropped(self, batch: Sequence[_Item], reason: str) -> None:
-        """Count log entries that were dropped."""
+        """Add to the count of dropped log entries."""
         with self._locked():
             self._bytes -= _bytes_of(batch)
             self.lost += len(batch)
@@ -302,7 +302,7 @@ class LogQueue:
         )
 
     def _warn_once(self, kind: str, problem: str) -> None:
-        """Emit a warning, but only once for each kind of problem."""
+        """Emit a warning once per kind of problem."""
         if kind in self._warnings_given:
             return
         self._warnings_given.add(kind)

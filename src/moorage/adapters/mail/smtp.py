@@ -101,7 +101,7 @@ class SmtpTransport:
         envelope: Mapping[str, Any],
         message: bytes,
     ) -> tuple[str, Iterable[tuple[str, list[Any]]]]:
-        """Send an email message; return the server's reply, and the recipients that it refused."""
+        """Send an email message; return the server's reply and the refused recipients."""
         server = self._connect()
         try:
             self._log_in(server, credentials)

@@ -1,4 +1,4 @@
-"""The code shared by the publishing and the reading clients of librdkafka."""
+"""The common code of librdkafka's producers and consumers."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ SILENT.disabled = True
 
 
 class ClusterWatch:
-    """Records the errors that a Kafka client reports, and waits for its cluster.
+    """Records the errors of a Kafka client, and waits for its cluster to answer.
 
     Args:
         serve: lets the client run its callbacks, which report errors.
@@ -52,7 +52,7 @@ class ClusterWatch:
         self._events.append((error.name(), error.str()))
 
     def metadata(self, client: Any, topic: str, until: float) -> Any:
-        """Return the metadata of a topic and its cluster, as soon as the cluster answers.
+        """Return the metadata of a topic and its cluster, waiting until the cluster answers.
 
         Raises:
             ConnectorError: the cluster did not answer before the deadline.
@@ -73,7 +73,7 @@ class ClusterWatch:
 
 
 def options_error() -> ConfigurationError:
-    """Return the error for settings that librdkafka refuses, without quoting their values."""
+    """Return the error for settings that librdkafka refuses; it does not quote their values."""
     return ConfigurationError(
         "The settings of the connector are refused by librdkafka.",
         path="options",

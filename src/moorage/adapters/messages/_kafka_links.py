@@ -1,4 +1,4 @@
-"""Links to Kafka: one for synchronous programs, and one for asynchronous ones.
+"""Connections to Kafka, for synchronous and asynchronous programs.
 
 The asynchronous client of confluent-kafka refuses headers and delays messages. So an asynchronous
 link has a thread, which waits while messages are under way.
@@ -26,22 +26,22 @@ R = TypeVar("R")
 
 
 class _KafkaLink:
-    """The code that synchronous and asynchronous links to Kafka share."""
+    """The common code of synchronous and asynchronous links to Kafka."""
 
     def __init__(self, producer: KafkaProducer) -> None:
         self._producer = producer
 
     @property
     def version(self) -> str | None:
-        """The id of the Kafka cluster, which does not report a version."""
+        """The id of the Kafka cluster, which reports no version."""
         return self._producer.version
 
     def is_connected(self) -> bool:
-        """Return False if the producer was closed, or gave up messages."""
+        """Return False if the producer is closed, or has given up messages."""
         return self._producer.is_connected()
 
     def concern(self) -> tuple[str, str] | None:
-        """Return None, because a Kafka cluster that answers reports no problems."""
+        """Return None, because a Kafka cluster reports no problems of its own."""
         return None
 
     def close(self) -> None:
@@ -67,7 +67,7 @@ class KafkaLink(_KafkaLink):
         return self._producer.publish(items, timeout)
 
     def leave(self, timeout: float, /) -> None:  # noqa: ARG002 - nothing is left to be sent
-        """Close the producer, whose messages are all acknowledged or given up."""
+        """Close the producer; all its messages are acknowledged or given up."""
         self.close()
 
 
@@ -94,7 +94,7 @@ class AsyncKafkaLink(_KafkaLink):
         return await self._in_thread(partial(self._producer.publish, items, timeout))
 
     async def leave(self, timeout: float, /) -> None:  # noqa: ARG002 - nothing is left to be sent
-        """Close the producer, whose messages are all acknowledged or given up."""
+        """Close the producer; all its messages are acknowledged or given up."""
         self.close()
 
     def close(self) -> None:
@@ -103,7 +103,7 @@ class AsyncKafkaLink(_KafkaLink):
         self._thread.shutdown(wait=False)
 
     async def _in_thread(self, step: Callable[[], R]) -> R:
-        """Run a blocking step in the link's thread; purge the messages of a cancelled caller."""
+        """Run a blocking step in the link's thread; cancelling the caller purges its messages."""
         try:
             return await asyncio.get_running_loop().run_in_executor(self._thread, step)
         except asyncio.CancelledError:
@@ -112,7 +112,7 @@ class AsyncKafkaLink(_KafkaLink):
 
 
 def connect_kafka(settings: Mapping[str, Any], timeout: float) -> KafkaLink:
-    """Return a link to a Kafka cluster that answered in time."""
+    """Return a link to a Kafka cluster that has answered in time."""
     link = KafkaLink(_producer(settings))
     try:
         link.ping(timeout)
@@ -123,7 +123,7 @@ def connect_kafka(settings: Mapping[str, Any], timeout: float) -> KafkaLink:
 
 
 async def connect_kafka_async(settings: Mapping[str, Any], timeout: float) -> AsyncKafkaLink:
-    """Return a link to a Kafka cluster that answered in time."""
+    """Return a link to a Kafka cluster that has answered in time."""
     thread = ThreadPoolExecutor(1, thread_name_prefix="moorage-kafka")
     link = AsyncKafkaLink(_producer(settings), thread)
     try:

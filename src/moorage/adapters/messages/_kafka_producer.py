@@ -1,4 +1,4 @@
-"""A producer of librdkafka that carries the messages of one caller at a time.
+"""A librdkafka producer, used by one caller at a time.
 
 Its laws:
 
@@ -41,7 +41,7 @@ _OFFSET: Final = Message.offset
 
 
 class KafkaProducer:
-    """A Kafka producer that synchronous and asynchronous links use.
+    """The Kafka producer of synchronous and asynchronous links.
 
     Args:
         settings: the configuration of librdkafka.
@@ -61,7 +61,7 @@ class KafkaProducer:
         self._producer = Producer({**settings, "error_cb": self._cluster.note}, logger=SILENT)
 
     def is_connected(self) -> bool:
-        """Return False if the producer was closed, or gave up messages."""
+        """Return False if the producer is closed, or has given up messages."""
         return self._is_open
 
     def ping(self, timeout: float) -> None:
@@ -71,7 +71,7 @@ class KafkaProducer:
     def publish(
         self, items: Sequence[OutgoingMessage], timeout: float
     ) -> list[Result[PublishReceipt]]:
-        """Publish messages to one topic, and return a result for each."""
+        """Publish messages to one topic, and return a result for each message."""
         return self._run_step(partial(self._publish, items), monotonic() + timeout)
 
     def close(self) -> None:
@@ -117,13 +117,13 @@ class KafkaProducer:
         Thread(target=end, name="moorage-kafka-close", daemon=True).start()
 
     def _topic_metadata(self, topic: str, until: float) -> Any:
-        """Return the metadata of a topic, as soon as the cluster answers."""
+        """Return the metadata of a topic, waiting until the cluster answers."""
         metadata = self._cluster.metadata(self._producer, topic, until)
         self.version = f"cluster {metadata.cluster_id}"
         return metadata.topics[topic]
 
     def _check_topic(self, topic: str, until: float) -> None:
-        """Refuse a topic that the cluster does not have, before anything is sent."""
+        """Refuse an unknown topic before anything is sent."""
         if topic in self._topics:
             return
         error = self._topic_metadata(topic, until).error
@@ -150,7 +150,7 @@ class KafkaProducer:
         return _results(items, reports)
 
     def _hand_over(self, items: Sequence[OutgoingMessage]) -> list[_Report]:
-        """Hand messages to librdkafka, and return the reports that it will fill when it is polled.
+        """Pass messages to librdkafka, and return their reports, which polling fills in.
 
         librdkafka calls a report's `setdefault` with its error, or None, and the message. This
         method costs a message less than a function written in Python. The client's queue has room
@@ -174,7 +174,7 @@ class KafkaProducer:
         return reports
 
     def _hand_over_one(self, item: OutgoingMessage) -> _Report:
-        """Hand one message to librdkafka, which takes no headers for messages of a batch."""
+        """Pass one message to librdkafka, because its batch function accepts no headers."""
         topic, message, _ = item
         report: _Report = {}
         try:
@@ -192,7 +192,7 @@ class KafkaProducer:
         return report
 
     def _give_up(self, reports: Sequence[_Report], error: ConnectorError) -> None:
-        """Purge all unacknowledged messages, report this error, and stop using the producer."""
+        """Purge all unacknowledged messages with this error, and stop using the producer."""
         with self._section:
             self._is_open = False
         self._producer.purge()
@@ -214,7 +214,7 @@ class KafkaProducer:
 
 
 def _delivery_error(error: Any, topic: str) -> ConnectorError:
-    """Return the moorage error for librdkafka's error about one message."""
+    """Convert librdkafka's error about one message to an error of moorage."""
     name = error.name()
     return publish_error(delivery_fault(name), RULES, topic, code=name)
 
@@ -222,7 +222,7 @@ def _delivery_error(error: Any, topic: str) -> ConnectorError:
 def _results(
     items: Sequence[OutgoingMessage], reports: list[_Report]
 ) -> list[Result[PublishReceipt]]:
-    """Return the results of messages from their reports."""
+    """Return the results of messages from their delivery reports."""
     topic = items[0].topic
     messages = [message for report in reports if (message := report.get(None)) is not None]
     has_errors = len(messages) < len(items)
@@ -255,7 +255,7 @@ def _error_of(report: _Report, topic: str) -> ConnectorError:
 
 
 def _refusal(name: str, topic: str) -> ConnectorError:
-    """Return the error for a message that librdkafka refused to queue, by its error's name."""
+    """Return the error for a message that librdkafka did not queue, by the error's name."""
     fault = delivery_fault(name)
     # It was not sent, whatever the reason.
     fault = PublishFault.INVALID if fault in _SENT else fault

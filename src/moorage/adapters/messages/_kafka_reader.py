@@ -1,4 +1,4 @@
-"""A Kafka consumer that a source uses from a thread.
+"""A Kafka consumer that runs in a thread, for a source.
 
 The methods of a librdkafka consumer block each other, even while one of them waits for a message or
 a rebalance. So one thread calls all of them.
@@ -65,7 +65,7 @@ _HARMLESS: Final = frozenset({"_MAX_POLL_EXCEEDED", "_PARTITION_EOF"})
 
 
 class KafkaReader:
-    """A Kafka consumer of librdkafka.
+    """A Kafka consumer over librdkafka.
 
     Its methods block and belong to one thread, except `store` and `stop`, which do not.
 
@@ -131,7 +131,7 @@ class KafkaReader:
         raise options_error()
 
     def join(self) -> None:
-        """Join the consumer group, after checking that the cluster has all named topics."""
+        """Join the consumer group, after checking that all topics exist."""
         until = monotonic() + self._patience
         self._cluster.metadata(self._consumer, KNOWN_TOPIC, until)
         for topic in self._topics:
@@ -150,7 +150,7 @@ class KafkaReader:
         )
 
     def read(self, count: int, limit: int, wait: float) -> None:
-        """Wait for records, at most `wait` seconds; then `take` returns them.
+        """Wait at most `wait` seconds for records, which `take` then returns.
 
         Args:
             count: the largest number of records to read.
@@ -179,26 +179,26 @@ class KafkaReader:
                 break
 
     def take(self) -> RecordBatch:
-        """Return the records that were read and have room, and remove them from the buffer."""
+        """Remove and return read records, as many as there is room for."""
         room = max(0, self._room)
         messages, self._buffer = self._buffer[:room], self._buffer[room:]
         return records_of(messages, is_one_topic=len({topic for topic, _ in self._held}) == 1)
 
     def _wait_for_commit(self, waits: int) -> None:
-        """Wait a moment for the answer to a commit; a message that comes stays in the buffer."""
+        """Wait briefly for the answer to a commit; an incoming message stays in the buffer."""
         if waits > _UNPAUSED_STEPS:
             self._pause()
         if self._poll(_COMMIT_STEP):
             sleep(_COMMIT_STEP)
 
     def serve(self) -> None:
-        """Stay in the consumer group without reading, while there is no room for records."""
+        """Stay in the consumer group without reading, while the pipeline has no room."""
         self._pause()
         self._poll(0.0)
         self._note_membership()
 
     def _note_membership(self) -> None:
-        """Record the group's generation, which may change although the partitions stay the same."""
+        """Record the group's generation, which can change while the partitions stay the same."""
         if self._held and not self._is_committing_itself:
             self.membership = self._consumer.consumer_group_metadata()
 
@@ -212,7 +212,7 @@ class KafkaReader:
             self._is_paused = False
 
     def _poll(self, seconds: float) -> bool:
-        """Wait for one message, and return whether there was one."""
+        """Wait for one message; return False if none came."""
         self._store_done()
         message = self._consumer.poll(seconds)
         if message is None:
@@ -236,7 +236,7 @@ class KafkaReader:
             self._is_down = True
 
     def _raise_failure(self) -> None:
-        """Raise a recorded failure, unless records that were read earlier wait in the buffer."""
+        """Raise a recorded failure, unless earlier records are still in the buffer."""
         if self._buffer and self._room > 0:
             return
         if self._failure is not None:
@@ -245,7 +245,7 @@ class KafkaReader:
             self.reach()
 
     def reach(self) -> None:
-        """Wait a limited time until the cluster answers; the consumer then resumes by itself.
+        """Wait a limited time until the cluster answers; the consumer then continues by itself.
 
         Raises:
             ConnectorError: the cluster cannot be reached.
@@ -302,7 +302,7 @@ class KafkaReader:
             self._done.put((place, position))
 
     def _store_done(self) -> None:
-        """Pass the queued positions to librdkafka; only the consumer's thread may call this."""
+        """Pass queued positions to librdkafka; only the consumer's thread may do this."""
         done: dict[Partition, int] = {}
         while not self._done.empty():
             place, position = self._done.get()
@@ -316,13 +316,13 @@ class KafkaReader:
         self._commit_due()
 
     def _commit_due(self) -> None:
-        """Commit positions now if many records wait for that; do not wait for the answer."""
+        """Start a commit if many records wait for it, without waiting for the answer."""
         due = self._uncommitted.take_due(self._limit // _PARTS)
         if due:
             self._consumer.commit(offsets=_positions(due), asynchronous=True)
 
     def _note_commit(self, error: Any, partitions: Sequence[Any]) -> None:
-        """Record what the cluster committed, or a final failure; a temporary failure is retried."""
+        """Record the committed positions, or a final failure; temporary failures are retried."""
         if error is None:
             committed = [item for item in partitions if item.error is None and item.offset >= 0]
             self._uncommitted.acknowledge({_partition_of(item): item.offset for item in committed})
@@ -332,7 +332,7 @@ class KafkaReader:
             self._failure = reading_error(error.name())
 
     def _measure(self, statistics: str) -> None:
-        """Read from librdkafka's statistics how many records are not committed."""
+        """Read the number of uncommitted records from librdkafka's statistics."""
         topics: dict[str, Any] = json.loads(statistics)["topics"]
         lags = [
             partition_lag(partition, from_beginning=self._from_beginning)
@@ -345,7 +345,7 @@ class KafkaReader:
         self.lag = sum(known_lags) if is_known else None
 
     def seek(self, place: Partition, position: int) -> None:
-        """Continue reading a partition at a position, now or as soon as it is assigned."""
+        """Continue reading a partition at a position, now or once it is assigned."""
         self._forget([place])
         self._uncommitted.forget([place])
         if place not in self._held:
@@ -354,7 +354,7 @@ class KafkaReader:
         _attempt(partial(self._consumer.seek, _position(place, position)))
 
     def stop(self) -> None:
-        """End all waits of the reader, in any thread."""
+        """End all waits of the reader; any thread may call this."""
         self.is_stopped = True
 
     def close(self) -> None:
@@ -366,7 +366,7 @@ class KafkaReader:
         self._consumer.close()
 
     def _commit_before_leaving(self) -> None:
-        """Retry the last commit for a limited time: during a rebalance the cluster refuses commits.
+        """Retry the last commit for a limited time, since a cluster refuses commits in a rebalance.
 
         If the group has a new generation, a member must join it before it may commit; a leaving
         member does not join.
@@ -379,7 +379,7 @@ class KafkaReader:
 
 
 def _attempt(step: Callable[[], object]) -> None:
-    """Run a function, and convert an exception of librdkafka to an error of moorage."""
+    """Run a function, and convert its librdkafka exceptions to errors of moorage."""
     try:
         step()
     except KafkaException as error:

@@ -1,4 +1,4 @@
-"""Records of Kafka messages, in runs of one partition each."""
+"""Records of Kafka messages, grouped in runs of one partition."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _PARTITION: Final = methodcaller("partition")
 
 
 def records_of(messages: Sequence[Any], *, is_one_topic: bool = False) -> RecordBatch:
-    """Return the records of messages; they are created when the first one is accessed.
+    """Return the records of messages; they are created at the first access.
 
     Args:
         messages: messages of the Kafka client without an error.
@@ -41,12 +41,12 @@ def records_of(messages: Sequence[Any], *, is_one_topic: bool = False) -> Record
 
 
 def place_of(message: Any) -> Partition:
-    """Return the topic and the partition of a message."""
+    """Return the topic and partition of a message."""
     return message.topic(), message.partition()
 
 
 def _records(messages: Sequence[Any]) -> list[SinkRecord]:
-    """Return the records of messages, whose fields are read in columns."""
+    """Return the records of messages, reading one field of all messages at a time."""
     return checked_records(
         **record_columns(
             [message.value() for message in messages],
@@ -61,7 +61,7 @@ def _records(messages: Sequence[Any]) -> list[SinkRecord]:
 
 
 def _headers(message: Any) -> Sequence[tuple[str, bytes | None]]:
-    """Return the headers of a message; none if the name of one is not UTF-8."""
+    """Return the headers of a message; empty if the name of one is not UTF-8."""
     try:
         return message.headers() or ()
     except UnicodeDecodeError:

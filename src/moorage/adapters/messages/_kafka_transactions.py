@@ -1,4 +1,4 @@
-"""Transactions of Kafka that publish messages and move the positions of a consumer group.
+"""Kafka transactions, which publish messages and move a consumer group's positions together.
 
 Laws:
 
@@ -63,7 +63,7 @@ class _Failed(Exception):
 
 
 class KafkaTransactions:
-    """The transactions of one worker, which end when another worker begins with the same id.
+    """The transactions of one worker; a new worker with the same id ends them.
 
     Args:
         options: the configuration of a producer of librdkafka, with `transactional.id`.
@@ -93,7 +93,7 @@ class KafkaTransactions:
         self._failed: list[_Failed] = []
 
     def begin(self) -> None:
-        """Abort the transaction of an earlier worker with the same id; do nothing if already begun.
+        """Abort an earlier worker's transaction with the same id; repeated calls do nothing.
 
         Raises:
             ConnectorError: the cluster cannot be reached, or refuses transactions.
@@ -131,7 +131,7 @@ class KafkaTransactions:
         positions: Mapping[Partition, int],
         membership: Any,
     ) -> None:
-        """Publish messages and move positions in one transaction; skip those already committed.
+        """Publish messages and move positions in one transaction; skip records already committed.
 
         Args:
             messages: the messages.
@@ -164,7 +164,7 @@ class KafkaTransactions:
         self._committed.update(moved)
 
     def _check_topics(self, topics: set[str], until: float) -> None:
-        """Refuse topics that the cluster does not have, before a transaction begins."""
+        """Refuse unknown topics before a transaction begins."""
         for topic in topics - self._topics:
             error = self._cluster.metadata(self._producer, topic, until).topics[topic].error
             if error is not None:
@@ -172,7 +172,7 @@ class KafkaTransactions:
             self._topics.add(topic)
 
     def _publish(self, items: Sequence[OutgoingMessage], until: float) -> None:
-        """Begin a transaction, and hand its messages to librdkafka."""
+        """Begin a transaction, and pass its messages to librdkafka."""
         self._failed = []
         self._step(lambda _: self._producer.begin_transaction(), until)
         for item in items:
@@ -180,7 +180,7 @@ class KafkaTransactions:
             self._producer.poll(0)
 
     def _hand_over(self, item: OutgoingMessage, until: float) -> None:
-        """Give a message to librdkafka, as soon as its queue has room."""
+        """Pass a message to librdkafka, waiting until its queue has room."""
         message = item.message
         while True:
             try:
@@ -201,12 +201,12 @@ class KafkaTransactions:
                 return
 
     def _report(self, error: Any, message: Any) -> None:
-        """Record the failure of a message, unless an abort caused it."""
+        """Record the failure of a message, unless an abort has caused it."""
         if error is not None and not error.name().startswith("_PURGE"):
             self._failed.append(_Failed(error.name(), message.topic()))
 
     def _commit(self, positions: Mapping[Partition, int], until: float) -> ConnectorError | None:
-        """Commit the open transaction, and return the error if it may not be committed."""
+        """Commit the transaction; return the error if it must be aborted instead."""
         try:
             self._step(self._producer.commit_transaction, until)
         except _Failed as failure:
@@ -221,21 +221,21 @@ class KafkaTransactions:
         return None
 
     def _error(self, failure: _Failed) -> ConnectorError:
-        """Return the error of a failed transaction, which is that of its message if one failed."""
+        """Return the error of a failed transaction: that of a failed message, if any."""
         if self._is_stopped:
             return unknown_outcome()
         cause = next(iter(self._failed), failure)
         return transaction_error(cause.name, cause.topic)
 
     def _abort(self) -> None:
-        """Abort the transaction; if that fails, the next producer of the id does it."""
+        """Abort the transaction; if that fails, the next producer with this id aborts it."""
         try:
             self._step(self._producer.abort_transaction, monotonic() + self._patience)
         except _Failed:
             self._discard()
 
     def _step(self, call: Callable[[float], object], until: float) -> None:
-        """Run a step of a transaction, which librdkafka resumes after each short wait."""
+        """Run a step of a transaction in short waits, which librdkafka can resume."""
         while True:
             try:
                 call(STEP)
@@ -251,7 +251,7 @@ class KafkaTransactions:
         return self._is_stopped or monotonic() > until
 
     def _stored_positions(self, until: float) -> dict[Partition, int]:
-        """Ask the cluster for the group's positions in the partitions whose outcome is unknown."""
+        """Ask the cluster for the group's positions in partitions with unknown outcome."""
         consumer = Consumer(dict(self._reading), logger=SILENT)
         places = [_offset(place, 0) for place in self._doubtful]
         try:
@@ -264,21 +264,21 @@ class KafkaTransactions:
         return {(item.topic, item.partition): max(0, item.offset) for item in stored}
 
     def forget(self, places: Iterable[Partition]) -> None:
-        """Forget the committed positions of partitions whose reading continues elsewhere."""
+        """Forget the committed positions of partitions that are read from another position now."""
         for place in places:
             self._committed.pop(place, None)
 
     def stop(self) -> None:
-        """End all waits, in any thread."""
+        """End all waits; any thread may call this."""
         self._is_stopped = True
 
     def close(self) -> None:
-        """Give up an open transaction, and end the producer without waiting."""
+        """Give up an open transaction, and close the producer without waiting."""
         self.stop()
         self._discard()
 
     def _discard(self) -> None:
-        """End the producer in a thread of its own, which may take librdkafka a second."""
+        """Close the producer in a separate thread, since this may take a second."""
         producer, self._producer = self._producer, None
         if producer is not None:
             last_reference = [producer]
@@ -289,7 +289,7 @@ class KafkaTransactions:
 
 
 def _end(last_reference: list[Any]) -> None:
-    """Drop the last reference to a producer; closing it would wait for its transaction."""
+    """Drop the last reference to a producer, because closing it would wait for its transaction."""
     last_reference.pop().purge()
 
 

@@ -1,4 +1,4 @@
-"""The operations of a publisher that are performed by name, for example from a command line."""
+"""The operations of a publisher by name, for example for the command line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A client of nats-py for one connection, which is never opened again and buffers nothing.
+"""A nats-py client for one connection, which never reconnects and buffers nothing.
 
 nats-py has no public way to do six things, for which this class replaces methods of its own: to
 try one server and report why it failed, to insist on TLS, to give up waiting for a ping's answer,
@@ -44,7 +44,7 @@ class NatsClient(Client):
         self._cancellations = 0
 
     async def open(self, **options: Any) -> None:
-        """Connect with options of `Client.connect`, and raise a cancellation without delay."""
+        """Connect with options of `Client.connect`; a cancellation takes effect at once."""
         task: Any = asyncio.current_task()
         self._cancellations = task.cancelling()
         try:
@@ -53,20 +53,20 @@ class NatsClient(Client):
             self._raise_cancellation()
 
     def _raise_cancellation(self) -> None:
-        """Raise a cancellation that `asyncio.wait_for` dropped, as it does before Python 3.12."""
+        """Raise a cancellation that `asyncio.wait_for` has swallowed, as before Python 3.12."""
         task: Any = asyncio.current_task()
         if task.cancelling() > self._cancellations:
             raise asyncio.CancelledError
 
     def has_unsent(self) -> bool:
-        """Return whether bytes wait in this process to be sent."""
+        """Return whether bytes wait to be sent."""
         transport = self._raw_transport()
         return self.pending_data_size > 0 or (
             transport is not None and transport.get_write_buffer_size() > 0
         )
 
     def has_hung_up(self) -> bool:
-        """Return whether the server has ended the connection, even if the end was not read yet."""
+        """Return whether the server has closed the connection, even if that was not read yet."""
         transport = self._raw_transport()
         connected = None if transport is None else transport.get_extra_info("socket")
         if connected is None or connected.fileno() < 0:
@@ -76,7 +76,7 @@ class NatsClient(Client):
         return bool(poll.poll(0))
 
     def abort(self) -> None:
-        """Drop the connection without waiting, also if its event loop is closed."""
+        """Drop the connection without waiting, even if its event loop is closed."""
         transport = self._raw_transport()
         if transport is not None:
             with suppress(RuntimeError):

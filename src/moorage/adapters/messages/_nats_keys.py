@@ -1,4 +1,4 @@
-"""Keys of NATS: a seed, as a text of letters and digits, that signs what a server sends.
+"""NATS keys: a seed is a text with which a client signs the server's challenge.
 
 The form is that of NATS's own tools: the bytes of a seed or of a public key follow a prefix of one
 or two bytes, a checksum follows them, and all are written in Base32.
@@ -37,7 +37,7 @@ class NatsKey:
     private: Ed25519PrivateKey = attrs.field(repr=False)
 
     def sign(self, nonce: str) -> bytes:
-        """Return the signature of a server's random text, as Base64."""
+        """Return the signature of a server's challenge, in Base64."""
         return b64encode(self.private.sign(nonce.encode()))
 
 
@@ -69,7 +69,7 @@ def nats_key(seed: Secret, path: str = "nkey") -> NatsKey:
 
 
 def read_credentials(text: Secret) -> tuple[Secret, NatsKey]:
-    """Return the token and the key of a user, which are the content of a credentials file.
+    """Return the token and key of a user, from the content of a credentials file.
 
     Raises:
         ConfigurationError: the text is not that of a credentials file.

@@ -1,4 +1,4 @@
-"""Connections to NATS JetStream, with nats-py: one carries the messages of all callers.
+"""Connections to NATS JetStream with nats-py, each shared by all callers.
 
 nats-py needs an event loop. So the connection of a synchronous program wraps an asynchronous one,
 which runs in a background event loop.
@@ -54,7 +54,7 @@ _BACKGROUND_LOOP: Final = Background()
 
 
 async def connect_nats_async(settings: Nats, timeout: float) -> AsyncNatsLink:
-    """Return a connection to the first server that accepts one."""
+    """Return a connection to the first server that accepts it."""
     until = monotonic() + min(timeout, settings.connect_timeout)
     failures: list[ConnectorError] = []
     addresses = settings.addresses()
@@ -92,7 +92,7 @@ async def _connected(settings: Nats, address: ServerAddress, seconds: float) -> 
 
 
 def _login(settings: Nats, address: ServerAddress) -> dict[str, Any]:
-    """Return the options of nats-py that name the user."""
+    """Return the nats-py options that identify the user."""
     if settings.credentials is not None:
         token, key = read_credentials(settings.credentials)
         return {"user_jwt_cb": token.reveal_bytes, "signature_cb": key.sign}
@@ -109,7 +109,7 @@ def _login(settings: Nats, address: ServerAddress) -> dict[str, Any]:
 
 
 def _connecting_error(error: Exception) -> Exception:
-    """Return the error for an exception that ended the opening of a connection."""
+    """Return the error for an exception that occurred while a connection was opened."""
     if isinstance(error, ConnectorError):
         return error
     fault = network_fault(error)
@@ -121,7 +121,7 @@ def _connecting_error(error: Exception) -> Exception:
 
 
 class AsyncNatsLink:
-    """A connection of an asynchronous program, which many tasks use at once."""
+    """A connection of an asynchronous program, which many tasks use concurrently."""
 
     def __init__(self, settings: Nats, address: ServerAddress, public_key: str | None) -> None:
         self._settings = settings
@@ -171,12 +171,12 @@ class AsyncNatsLink:
             raise publish_error(PublishFault.NO_REPLIES, RULES)
 
     def is_connected(self) -> bool:
-        """Return False if the connection has ended, or if it holds bytes back for too long."""
+        """Return False if the connection has ended, or cannot send bytes for too long."""
         client = self._client
         return client.is_connected and not self._is_stuck and not client.has_hung_up()
 
     async def ping(self, timeout: float) -> None:
-        """Check that the server answers, and how long the streams remember message ids."""
+        """Check that the server answers, and how long its streams remember message ids."""
         until = monotonic() + timeout
         flush = asyncio.ensure_future(self._client.flush(max(timeout, 0.001)))  # type: ignore[arg-type]  # asyncio takes it
         try:
@@ -194,7 +194,7 @@ class AsyncNatsLink:
             await self._read_window(stream, until)
 
     def concern(self) -> tuple[str, str] | None:
-        """Return the problem of a stream that remembers message ids for too short a time."""
+        """Return the problem of a stream that remembers message ids too briefly, or None."""
         promised = self._settings.duplicate_window or 0.0
         for stream, window in self._windows.items():
             if window is not None and window < promised:
@@ -222,7 +222,7 @@ class AsyncNatsLink:
         return [self._result(item, reply) for item, reply in zip(items, replies, strict=True)]
 
     async def listen(self, receive: Callable[[Any], None], end: Callable[[], None]) -> str:
-        """Receive messages at a new prefix of subjects, which is returned.
+        """Receive the messages of a new subject prefix, and return this prefix.
 
         Args:
             receive: called with each message.
@@ -249,7 +249,7 @@ class AsyncNatsLink:
         return prefix
 
     async def stop_listening(self) -> None:
-        """Have the server send nothing more, and receive what it has sent; never cancel this."""
+        """Unsubscribe, and receive what was sent before; this must not be cancelled."""
         with suppress(wrong.Error, TimeoutError):
             await self._subscription.drain()
 
@@ -268,7 +268,7 @@ class AsyncNatsLink:
     async def request_all(
         self, requests: Sequence[tuple[str, bytes]], until: float
     ) -> list[tuple[str | None, bytes] | PublishFault]:
-        """Send requests, each a subject and a payload, and return their replies or faults.
+        """Send requests, given as subject and payload; return their replies or faults.
 
         A reply is a status, with which the server itself answers, and a content.
         """
@@ -286,13 +286,13 @@ class AsyncNatsLink:
         return answer
 
     async def leave(self, timeout: float) -> None:
-        """Close the connection to NATS and let its client finish."""
+        """Close the connection to NATS, and let the client finish."""
         with suppress(TimeoutError, OSError, wrong.Error):
             async with asyncio.timeout(timeout):
                 await self._client.close()
 
     def close(self) -> None:
-        """Drop the connection, from any thread and even if its event loop is closed."""
+        """Drop the connection; any thread may do this, even if the event loop is closed."""
         with suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._client.abort)
 
@@ -311,7 +311,7 @@ class AsyncNatsLink:
         ]
 
     async def _request(self, subject: str, payload: bytes, headers: dict[str, str]) -> Any:
-        """Send a request, and return a future for its reply, or the reason it was not sent."""
+        """Send a request, and return a future for its reply, or the reason why it was not sent."""
         if wire_size(payload, headers) > self._client.max_payload:
             return PublishFault.TOO_LARGE
         self._count += 1
@@ -326,7 +326,7 @@ class AsyncNatsLink:
         return future
 
     async def _wait(self, replies: Sequence[Any], until: float) -> None:
-        """Wait for the replies to requests; give up those that do not come in time."""
+        """Wait for the replies to requests, and give up requests that are late."""
         futures = [future for future in map(_future, replies) if future is not None]
         try:
             if futures:
@@ -358,7 +358,7 @@ class AsyncNatsLink:
     async def _api(
         self, command: str, body: dict[str, Any] | None, until: float
     ) -> dict[str, Any] | PublishFault:
-        """Return the reply to a request to JetStream's own API, or the reason there is none."""
+        """Return JetStream's reply to an API request, or the reason why there is none."""
         payload = b"" if body is None else dumps(body).encode()
         [answer] = await self.request_all([(f"{self._settings.api}.{command}", payload)], until)
         if isinstance(answer, PublishFault):
@@ -410,7 +410,7 @@ class AsyncNatsLink:
             self._gets_replies = False
 
     def _settle_denied(self, subject: str) -> None:
-        """Fail all waiting messages of a subject once the server has refused as many messages.
+        """Fail the waiting messages of a subject, if the server has refused that many of them.
 
         The server names the refused subject, but not the message.
         """
@@ -435,7 +435,7 @@ _UNCLEAR_FAULTS: Final = frozenset({PublishFault.TIMEOUT, PublishFault.LOST, Pub
 
 
 def _answer(reply: Any) -> Any:
-    """Return the reply to a request, or the fault that explains why there is none."""
+    """Return the reply to a request, or the fault that prevented it."""
     future = _future(reply)
     if future is None:
         return reply
@@ -443,12 +443,12 @@ def _answer(reply: Any) -> Any:
 
 
 def _future(reply: Any) -> asyncio.Future[Any] | None:
-    """Return the future for the reply to a request; None if the request was not sent."""
+    """Return the future of a request's reply; None if it was not sent."""
     return reply if isinstance(reply, asyncio.Future) else None  # pyright: ignore[reportUnknownVariableType] - of any result
 
 
 class NatsLink:
-    """A NATS connection of a synchronous program, which many threads use at once."""
+    """A NATS connection of a synchronous program, which many threads use concurrently."""
 
     def __init__(self, link: AsyncNatsLink) -> None:
         self._link = link
@@ -459,15 +459,15 @@ class NatsLink:
         return self._link.version
 
     def is_connected(self) -> bool:
-        """Return False if the connection has ended, or if it holds bytes back for too long."""
+        """Return False if the connection has ended, or cannot send bytes for too long."""
         return self._link.is_connected()
 
     def ping(self, timeout: float) -> None:
-        """Check that the server answers, and how long the streams remember message ids."""
+        """Check that the server answers, and how long its streams remember message ids."""
         _BACKGROUND_LOOP.run(self._link.ping(timeout))
 
     def concern(self) -> tuple[str, str] | None:
-        """Return the problem of a stream that remembers message ids for too short a time."""
+        """Return the problem of a stream that remembers message ids too briefly, or None."""
         return self._link.concern()
 
     def publish(self, item: OutgoingMessage, timeout: float) -> PublishReceipt:
@@ -481,7 +481,7 @@ class NatsLink:
         return _BACKGROUND_LOOP.run(self._link.publish_batch(items, timeout))
 
     def leave(self, timeout: float) -> None:
-        """Close the connection to NATS and let its client finish."""
+        """Close the connection to NATS, and let the client finish."""
         _BACKGROUND_LOOP.run(self._link.leave(timeout))
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""A connection that receives messages of durable consumers of NATS JetStream, with nats-py.
+"""A connection that receives messages from durable JetStream consumers, with nats-py.
 
 Laws:
 
@@ -93,7 +93,7 @@ _USUAL_SIZE: Final = 1_000
 
 
 class Deliveries:
-    """The messages that were delivered and are not settled.
+    """The delivered messages that are not settled yet.
 
     Attributes:
         waiting: the records that no poll has taken, by the streams and the positions in them.
@@ -105,7 +105,7 @@ class Deliveries:
         self._size = _USUAL_SIZE
 
     def add(self, delivery: Delivery, message: Any) -> None:
-        """Add a delivered message; for a known unsettled one, only update its acknowledgement."""
+        """Add a delivered message; if it is known and unsettled, only update its reply subject."""
         key = delivery.stream, delivery.sequence
         if key not in self._replies:
             record = SinkRecord(
@@ -126,7 +126,7 @@ class Deliveries:
         return max(1, min(limits.records, limits.size // self._size))
 
     def take(self, limits: PollLimits) -> list[SinkRecord]:
-        """Return waiting records within limits, and remove them."""
+        """Remove and return waiting records, within limits."""
         records: list[SinkRecord] = []
         size = 0
         while self.waiting and len(records) < limits.records and size < limits.size:
@@ -136,20 +136,20 @@ class Deliveries:
         return records
 
     def replies(self, records: Iterable[SinkRecord]) -> list[list[str]]:
-        """Return the subjects of the acknowledgements of records, in order, by consumer."""
+        """Return the reply subjects of records, in order, grouped by consumer."""
         return _by_consumer(filter(None, (self._replies.get(_key(record)) for record in records)))
 
     def all_replies(self) -> list[list[str]]:
-        """Return the subjects of all acknowledgements in the order of the streams, by consumer."""
+        """Return the reply subjects of all deliveries in stream order, grouped by consumer."""
         return _by_consumer(reply for _, reply in sorted(self._replies.items()))
 
     def settle(self, records: Iterable[SinkRecord]) -> None:
-        """Forget records that are acknowledged or given back."""
+        """Forget records that are acknowledged or returned."""
         for record in records:
             self._replies.pop(_key(record), None)
 
     def forget(self, stream: str, consumer: str) -> None:
-        """Forget the deliveries of a consumer, whose position moves."""
+        """Forget the deliveries of a consumer whose position changes."""
         gone = [key for key, (place, _) in self._replies.items() if place == (stream, consumer)]
         for key in gone:
             del self._replies[key]
@@ -169,7 +169,7 @@ def _by_consumer(replies: Iterable[tuple[tuple[str, str], str]]) -> list[list[st
 
 @attrs.define
 class _Consumer:
-    """A durable consumer that is read.
+    """A durable consumer from which messages are read.
 
     Attributes:
         stream: its stream.
@@ -192,7 +192,7 @@ class _Consumer:
 
 
 class NatsReader:
-    """A connection to NATS that receives messages of durable consumers.
+    """A NATS connection that receives messages of durable consumers.
 
     Args:
         link: the connection.
@@ -220,7 +220,7 @@ class NatsReader:
         self._next_discovery = 0.0
 
     async def begin(self) -> None:
-        """Find the consumers, create those that are missing, and prepare to receive."""
+        """Find or create the consumers, and prepare to receive messages."""
         if self._settings.exclusive and not can_pin(self._link.version):
             raise no_pinning(self._link.version)
         self._inbox = await self._link.listen(self._receive, self._arrived.set)
@@ -231,7 +231,7 @@ class NatsReader:
                 raise no_stream(subject)
 
     async def poll(self, limits: PollLimits) -> list[SinkRecord]:
-        """Return messages that have arrived, or the first that arrive."""
+        """Return the messages that have arrived, waiting for the first if there are none."""
         until = monotonic() + limits.wait
         waiting = self._deliveries.waiting
         if monotonic() >= self._next_discovery:
@@ -250,7 +250,7 @@ class NatsReader:
         return self._deliveries.take(limits)
 
     async def _request(self, count: int, until: float) -> float:
-        """Request messages for consumers without a request; return the time of the next check."""
+        """Send a request for each consumer that has none; return the time of the next check."""
         now = monotonic()
         wake = until
         for consumer in self._consumers.values():
@@ -282,7 +282,7 @@ class NatsReader:
         )
 
     def _receive(self, message: Any) -> None:
-        """Keep a message, or note the status that ends a request."""
+        """Keep a message, or record the status that ends a request."""
         delivery = read_delivery(message.reply)
         headers: dict[str, str] = message.headers or {}
         if delivery is None:
@@ -298,7 +298,7 @@ class NatsReader:
         self._arrived.set()
 
     def _note(self, subject: str, headers: dict[str, str]) -> None:
-        """Note the status that ends a request; ignore the status of an earlier request."""
+        """Record the status that ends a request; ignore the status of an older request."""
         status, token = headers.get("Status"), subject.rpartition(".")[2]
         for consumer in self._consumers.values():
             if consumer.token == token and status != _HEARTBEAT:
@@ -312,7 +312,7 @@ class NatsReader:
                 self._arrived.set()
 
     def _raise_failure(self) -> None:
-        """Raise the failure of the connection, of a consumer, or of a missing right."""
+        """Raise the failure of the connection or a consumer, or a missing permission."""
         if self._failure is not None:
             raise without_frames(self._failure)
         if self._link.denied_subjects:
@@ -321,11 +321,11 @@ class NatsReader:
             raise read_error(PublishFault.LOST, RULES)
 
     async def acknowledge(self, records: Sequence[SinkRecord]) -> None:
-        """Acknowledge records, and wait until the server has done so."""
+        """Acknowledge records, and wait for the server's confirmation."""
         await self._settle(records, _ACKNOWLEDGE)
 
     async def give_back(self, records: Sequence[SinkRecord]) -> None:
-        """End the requests of this source, give records back, and wait for the confirmation."""
+        """End the source's requests, return its records, and wait for the confirmation."""
         if records:
             await self._end_requests(monotonic() + _REPLY_TIMEOUT)
             await self._settle(records, _GIVE_BACK)
@@ -338,7 +338,7 @@ class NatsReader:
     async def _send_word(
         self, replies: Iterable[Sequence[str]], word: bytes, seconds: float
     ) -> None:
-        """Send an acknowledgement word per delivery; the server answers the last per consumer."""
+        """Send one acknowledgement per delivery; the server confirms each consumer's last."""
         lasts: list[tuple[str, bytes]] = []
         for subjects in replies:
             for subject in subjects[:-1]:
@@ -351,7 +351,7 @@ class NatsReader:
                 raise unavailable(self._settings.group)
 
     async def extend(self, records: Sequence[SinkRecord]) -> None:
-        """Keep the server from delivering records again, also those that no poll has taken."""
+        """Extend the leases of all delivered records, including those not polled yet."""
         self._raise_failure()
         waiting = [*records, *self._deliveries.waiting.values()]
         for subjects in self._deliveries.replies(waiting):
@@ -362,7 +362,7 @@ class NatsReader:
             await self._request(1, monotonic() + self._settings.ack_wait)
 
     async def seek(self, place: Partition, offset: Offset) -> None:
-        """Replace a consumer by one of the same name that begins after a position."""
+        """Replace a consumer by one with the same name that begins after a position."""
         subject, stream = place
         matches = (
             consumer
@@ -402,7 +402,7 @@ class NatsReader:
         return waiting
 
     async def _end_requests(self, until: float) -> None:
-        """Make the server end all requests, and keep the messages that it has sent.
+        """Make the server end all requests, and keep the messages that it has sent already.
 
         A server notices only with its next message that nobody listens for a request any more. Some
         versions deliver this message again only after `ack_wait`. Another short request makes the
@@ -446,7 +446,7 @@ class NatsReader:
             self._link.close()
 
     async def _discover(self) -> None:
-        """Find streams with the subjects, and prepare their consumers."""
+        """Find the streams of the subjects, and prepare their consumers."""
         for subject in self._settings.subjects:
             name = consumer_name(self._settings.group, subject)
             for stream in await self._streams(subject):
@@ -471,7 +471,7 @@ class NatsReader:
                 return names
 
     async def _prepare(self, stream: str, name: str, subject: str) -> None:
-        """Create a consumer if it is missing, and update one with other settings."""
+        """Create a missing consumer, or update one with different settings."""
         answer = await self._api("INFO", stream, name)
         config: Any = answer.get("config")
         changeable = self._settings.changeable()
@@ -498,7 +498,7 @@ class NatsReader:
         return await self._ask(f"CONSUMER.{action}.{stream}.{name}", None)
 
     async def _ask(self, command: str, body: dict[str, Any] | None) -> dict[str, Any]:
-        """Return the reply to a request to JetStream's API, which may report an error."""
+        """Return JetStream's reply to an API request; the reply may report an error."""
         payload = b"" if body is None else dumps(body).encode()
         subject = f"{self._prefix}.{command}"
         [answer] = await self._link.request_all([(subject, payload)], monotonic() + _REPLY_TIMEOUT)

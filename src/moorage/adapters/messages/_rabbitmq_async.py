@@ -34,7 +34,7 @@ _CLOSING_SECONDS: Final = 1.0
 
 
 async def connect_aio_pika(settings: RabbitMq, timeout: float) -> AioPikaLink:
-    """Open a connection with a channel, and check that the exchange exists."""
+    """Open a connection and a channel, and check that the exchange exists."""
     seconds = min(timeout, settings.connect_timeout)
     until = monotonic() + seconds
     connection: Any = None
@@ -57,7 +57,7 @@ async def connect_aio_pika(settings: RabbitMq, timeout: float) -> AioPikaLink:
 
 
 async def open_connection(settings: RabbitMq, seconds: float) -> Any:
-    """Open a connection with aio-pika, whose exceptions the caller must convert."""
+    """Open an aio-pika connection; the caller must convert its exceptions."""
     address = settings.address()
     context = None if address.tls is None else context_for(address.tls, "")
     return await aio_pika.connect(
@@ -76,13 +76,13 @@ async def open_connection(settings: RabbitMq, seconds: float) -> Any:
 
 
 async def drop_connection(connection: Any, until: float) -> None:
-    """Close a connection that is not needed, within the time that is left."""
+    """Close an unneeded connection within the remaining time."""
     if connection is not None:
         await close_connection(connection, max(0.0, min(_CLOSING_SECONDS, until - monotonic())))
 
 
 async def close_connection(connection: Any, seconds: float) -> None:
-    """Close a connection of aio-pika cleanly, or cut it off after a limited time."""
+    """Close an aio-pika connection cleanly; cut it off after a time limit."""
     try:
         async with asyncio.timeout(seconds):
             await connection.close()
@@ -93,7 +93,7 @@ async def close_connection(connection: Any, seconds: float) -> None:
 
 
 class AioPikaLink:
-    """A connection to RabbitMQ that many tasks use at once."""
+    """A connection to RabbitMQ that many tasks use concurrently."""
 
     def __init__(self, settings: RabbitMq, connection: Any, channel: Any, exchange: Any) -> None:
         self._settings = settings
@@ -115,11 +115,11 @@ class AioPikaLink:
 
     @property
     def is_blocked(self) -> bool:
-        """True while RabbitMQ takes no messages, for lack of memory or disk space."""
+        """True while RabbitMQ accepts no messages, because memory or disk space is short."""
         return self._unblocked is not None and not self._unblocked.is_set()
 
     async def ping(self, timeout: float) -> None:
-        """Open and close a channel, which the broker has to answer unless it blocks us."""
+        """Open and close a channel, to check that the broker answers."""
         if self.is_blocked:
             return
         async with asyncio.timeout(timeout):
@@ -127,7 +127,7 @@ class AioPikaLink:
             await channel.close()
 
     def concern(self) -> tuple[str, str] | None:
-        """Return the alarm of the broker, if there is one."""
+        """Return the broker's alarm about memory or disk space; None if there is none."""
         if not self.is_blocked:
             return None
         error = publish_error(PublishFault.BLOCKED, RULES)
@@ -139,7 +139,7 @@ class AioPikaLink:
             return await self._publish(item)
 
     async def _publish(self, item: OutgoingMessage) -> PublishReceipt:
-        """Publish a message, and wait for its confirmation without a limit."""
+        """Publish a message, and wait for its confirmation without a time limit."""
         if self.is_blocked:
             raise publish_error(PublishFault.BLOCKED, RULES)
         self._in_flight += 1
@@ -198,7 +198,7 @@ class AioPikaLink:
         await close_connection(self._connection, timeout)
 
     def close(self) -> None:
-        """Begin to close the connection in the background."""
+        """Start to close the connection in the background."""
         if not self._connection.is_closed and not self._loop.is_closed():
             self._closing = self._loop.create_task(
                 close_connection(self._connection, _CLOSING_SECONDS)

@@ -1,4 +1,4 @@
-"""Interprets the exceptions of RabbitMQ's client libraries without quoting their texts."""
+"""Interprets the exceptions of RabbitMQ's client libraries, without quoting their messages."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _LIBRARIES: Final = frozenset({"aio_pika", "aiormq", "pika", "pamqp"})
 
 
 def rabbitmq_fault(error: BaseException, *, is_connecting: bool = False) -> PublishFault | None:
-    """Return the fault that an exception stands for; None if it has another origin.
+    """Return the fault that an exception represents; None if it has another origin.
 
     Args:
         error: the exception.
@@ -77,7 +77,7 @@ def _fault(error: BaseException, *, is_connecting: bool) -> PublishFault | None:
 
 
 def _causes(error: BaseException) -> list[BaseException]:
-    """Return an exception and the exceptions that caused it, the innermost first."""
+    """Return an exception with its causes, the innermost first."""
     causes: list[BaseException] = []
     pending: list[Any] = [error]
     while pending:

@@ -1,4 +1,4 @@
-"""A connection that receives messages from queues of RabbitMQ, with aio-pika.
+"""A connection that receives messages from RabbitMQ queues, with aio-pika.
 
 All queues share a channel. When it closes, RabbitMQ delivers unacknowledged messages again.
 """
@@ -54,7 +54,7 @@ _SEND_TIMEOUT: Final = 10.0
 async def connect_reader(
     settings: RabbitMq, queues: Sequence[str], *, prefetch: int, exclusive: bool
 ) -> RabbitMqReader:
-    """Open a connection to RabbitMQ, and begin to receive messages.
+    """Open a connection to RabbitMQ, and start to receive messages.
 
     Args:
         settings: the server.
@@ -103,11 +103,11 @@ class RabbitMqReader:
 
     @property
     def has_delivered(self) -> bool:
-        """True if a delivered message is not settled."""
+        """True if a delivered message is unsettled."""
         return bool(self._unsettled)
 
     async def consume(self, queue: str, *, prefetch: int, exclusive: bool) -> None:
-        """Begin to receive the messages of an existing queue."""
+        """Start to receive the messages of an existing queue."""
         wire = self._wire
 
         async def on_message(message: Any) -> None:
@@ -119,7 +119,7 @@ class RabbitMqReader:
         self._queues.append(queue)
 
     async def take(self, limits: PollLimits) -> list[SinkRecord]:
-        """Return messages that have arrived, or the first that arrives."""
+        """Return the messages that have arrived, waiting for the first if there are none."""
         if not self._buffer and self._failure is None:
             self._arrived.clear()
             with suppress(TimeoutError):
@@ -137,7 +137,7 @@ class RabbitMqReader:
         return _records(taken, [f"{self._name}-{tag}" for tag in tags])
 
     async def acknowledge(self, records: Iterable[SinkRecord]) -> None:
-        """Acknowledge messages at RabbitMQ, those before the first open one all at once."""
+        """Acknowledge messages; all before the first unsettled one go in one frame."""
         tags = self._settled_tags(records)
         first_open = next(iter(self._unsettled), _ABOVE_ANY_TAG)
         await self._send_frames(
@@ -148,13 +148,13 @@ class RabbitMqReader:
         )
 
     async def requeue(self, records: Iterable[SinkRecord]) -> None:
-        """Return messages to their queues at RabbitMQ."""
+        """Return messages to their queues."""
         await self._send_frames(
             [partial(self._wire.basic_nack, tag) for tag in self._settled_tags(records)]
         )
 
     def _settled_tags(self, records: Iterable[SinkRecord]) -> list[int]:
-        """Return the tags of deliveries that are not settled yet, and count them as settled.
+        """Return the delivery tags that are unsettled, and mark them as settled.
 
         RabbitMQ closes the channel when it is told a tag twice.
         """
@@ -167,7 +167,7 @@ class RabbitMqReader:
         return tags
 
     async def _send_frames(self, messages: Sequence[Callable[..., Awaitable[object]]]) -> None:
-        """Send messages to RabbitMQ, and wait until the last has left this process."""
+        """Send frames to RabbitMQ, and wait until the last one has left this process."""
         try:
             async with asyncio.timeout(_SEND_TIMEOUT):
                 for send in messages:
@@ -179,7 +179,7 @@ class RabbitMqReader:
         raise without_frames(failure)
 
     async def lag(self) -> int:
-        """Return the number of messages that wait in the queues or were delivered here."""
+        """Return the number of messages in the queues, including unacknowledged ones here."""
         self._check()
         waiting = len(self._buffer) + len(self._unsettled)
         try:
@@ -194,7 +194,7 @@ class RabbitMqReader:
         raise without_frames(failure)
 
     async def close(self) -> None:
-        """Close the connection, so that RabbitMQ delivers unacknowledged messages again."""
+        """Close the connection; RabbitMQ then delivers unacknowledged messages again."""
         await close_connection(self._connection, _CLOSING_SECONDS)
 
     def _check(self) -> None:
@@ -222,7 +222,7 @@ class RabbitMqReader:
 
 
 def _records(messages: Sequence[tuple[str, Any]], offsets: Sequence[str]) -> list[SinkRecord]:
-    """Return the records of messages, each given with the name of its queue."""
+    """Return the records of messages, which are given with their queue's name."""
     properties = [message.header.properties for _, message in messages]
     headers: list[dict[str, Any]] = [item.headers or {} for item in properties]
     pairs = [attributes_and_key(item) for item in headers]

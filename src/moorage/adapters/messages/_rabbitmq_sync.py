@@ -46,7 +46,7 @@ _SMALL: Final = 65_536
 
 
 def connect_pika(settings: RabbitMq, timeout: float) -> PikaLink:
-    """Open a connection with a channel, and check that the exchange exists."""
+    """Open a connection and a channel, and check that the exchange exists."""
     link = PikaLink(settings)
     try:
         link.connect(min(timeout, settings.connect_timeout))
@@ -62,7 +62,7 @@ def connect_pika(settings: RabbitMq, timeout: float) -> PikaLink:
 
 
 class PikaLink:
-    """A connection to RabbitMQ of a synchronous program, for one thread at a time."""
+    """A synchronous program's connection to RabbitMQ, for one thread at a time."""
 
     def __init__(self, settings: RabbitMq) -> None:
         self._settings = settings
@@ -116,7 +116,7 @@ class PikaLink:
         return self._end is None
 
     def ping(self, timeout: float) -> None:
-        """Open and close a channel, which the broker has to answer unless it blocks us."""
+        """Open and close a channel, to check that the broker answers."""
         answers: list[object] = []
 
         def proceed(channel: Any) -> None:
@@ -131,7 +131,7 @@ class PikaLink:
         self._run_loop_until(lambda: self._is_blocked or len(answers) > 0, monotonic() + timeout)
 
     def concern(self) -> tuple[str, str] | None:
-        """Return the alarm of the broker, if there is one."""
+        """Return the broker's alarm about memory or disk space; None if there is none."""
         if not self._is_blocked:
             return None
         error = publish_error(PublishFault.BLOCKED, RULES)
@@ -171,7 +171,7 @@ class PikaLink:
         return results
 
     def close(self) -> None:
-        """Drop the connection, without waiting for the broker."""
+        """Drop the connection without waiting for the broker."""
         self._end = self._end or ConnectionError()
         connection, self._connection = self._connection, None
         if connection is None:
@@ -231,7 +231,7 @@ class PikaLink:
         return self._sent
 
     def _run_loop_until(self, is_done: Callable[[], bool], until: float) -> None:
-        """Process pika's events until a condition holds; raise an error after the deadline."""
+        """Process pika's events until a condition holds; raise an error at the deadline."""
         connection = self._connection
         loop = connection.ioloop
         connection.until = until
@@ -300,7 +300,7 @@ class PikaLink:
 
 
 class _Connection(SelectConnection):  # type: ignore[misc]  # pika has no types
-    """A connection of pika that sends the frames of a small message at once.
+    """A pika connection that sends the frames of a small message together.
 
     pika sends each frame by itself, which costs more than everything else about a message. While it
     receives, it would copy all it has for each piece that comes, and wait for four gigabytes if the
@@ -344,7 +344,7 @@ class _Connection(SelectConnection):  # type: ignore[misc]  # pika has no types
 
 
 class _SocketLoop(IOLoop):  # type: ignore[misc]  # pika has no types
-    """An event loop of pika for one socket, to which it writes without asking whether it may.
+    """A pika event loop for one socket, which it writes to without first polling.
 
     Attributes:
         socket: the file descriptor of the socket.
@@ -367,7 +367,7 @@ class _SocketLoop(IOLoop):  # type: ignore[misc]  # pika has no types
         super().add_handler(fd, handler, events)  # pyright: ignore[reportUnknownMemberType]  # pika has no types
 
     def update_handler(self, fd: int, events: int) -> None:
-        """Watch a file descriptor for other events; write waiting bytes at once if possible.
+        """Watch a file descriptor for other events; if possible, write pending bytes at once.
 
         A socket nearly always has room for a message.
         """
@@ -401,4 +401,4 @@ def _run_once(loop: Any) -> None:
 
 
 def _do_nothing() -> None:
-    """Do nothing; pika's loop calls this to end a wait."""
+    """Do nothing; pika's loop calls this function when a wait ends."""

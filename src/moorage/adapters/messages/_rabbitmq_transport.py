@@ -1,4 +1,4 @@
-"""Connections of aio-pika whose server cannot fill the memory with one frame."""
+"""Connections of aio-pika with a limited frame size, so that a server cannot fill the memory."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class BoundedConnection(Connection):
         self.kwargs["transport_factory"] = self._bounded_transport
 
     async def connect(self, timeout: float | None = None) -> None:
-        """Connect to the server; a caller who is cancelled leaves nothing behind.
+        """Connect to the server; a cancelled attempt leaves no connection behind.
 
         aio-pika would forget a connection that is open already when it still waits for its tasks.
         """
@@ -45,7 +45,7 @@ class BoundedConnection(Connection):
         self._bounded_transport.abort()
 
     def __del__(self) -> None:
-        """Cut off a connection that its owner has forgotten, in the event loop that it belongs to.
+        """Cut off a connection without owner, in its own event loop.
 
         aio-pika would begin to close it, even one that was never opened. Python collects an object
         anywhere, and without a running event loop nothing awaits that coroutine.
@@ -56,25 +56,25 @@ class BoundedConnection(Connection):
 
 
 class _BoundedTransport(TransportFactory):
-    """Opens TCP connections, with TLS if there is a context for it."""
+    """Opens TCP connections, with TLS if a context is set."""
 
     def __init__(self) -> None:
         self._transport: asyncio.WriteTransport | None = None
 
     @property
     def is_open(self) -> bool:
-        """True if there is a connection that nobody has begun to close."""
+        """True if there is a connection and nobody is closing it."""
         return self._transport is not None and not self._transport.is_closing()
 
     def abort(self) -> None:
-        """Cut off the connection that was opened last, if any; its tasks then end."""
+        """Cut off the latest connection, if any; its tasks then end."""
         if self._transport is not None:
             self._transport.abort()
 
     async def create(
         self, url: URL, **options: Any
     ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """Open a connection, whose reader refuses frames that are too large."""
+        """Open a connection whose reader refuses oversized frames."""
         provider = options.pop("ssl_context_provider")
         tls = await provider.get_context() if url.scheme == "amqps" else None
         loop = asyncio.get_running_loop()
@@ -91,7 +91,7 @@ class _BoundedTransport(TransportFactory):
 
 
 class _BoundedReader(asyncio.StreamReader):
-    """A reader of frames, each of which is read by its size."""
+    """A reader of frames, which checks the size of each frame before reading it."""
 
     async def readexactly(self, n: int) -> bytes:
         """Read exactly this number of bytes.

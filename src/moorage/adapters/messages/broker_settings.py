@@ -1,4 +1,4 @@
-"""The base of brokers' settings, which make connectors that publish messages."""
+"""The base class of broker settings, from which publishing connectors are made."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class BrokerLibrary:
 
 
 class BrokerSettings(ABC):
-    """The settings of a broker, which make publishers to it.
+    """The settings of a broker, from which publishers are made.
 
     Attributes:
         library: the client libraries of the broker.
@@ -76,20 +76,20 @@ class BrokerSettings(ABC):
     @property
     @abstractmethod
     def rules(self) -> BrokerRules:
-        """The broker's rules for messages, such as the largest size."""
+        """The broker's rules for messages, such as the maximum size."""
 
     @property
     def server(self) -> tuple[str, int] | None:
-        """The host and the port of the broker, for telemetry; None if there are several brokers."""
+        """The host and port of the broker for telemetry; None if there are several brokers."""
         return None
 
     @abstractmethod
     def links(self) -> LinkSource[PublishLink]:
-        """Return the source of a synchronous program's connections, without connecting yet."""
+        """Return the source of a synchronous program's connections; it does not connect yet."""
 
     @abstractmethod
     def async_links(self) -> AsyncLinkSource[AsyncPublishLink]:
-        """Return the source of an asynchronous program's connections, without connecting yet."""
+        """Return the source of an asynchronous program's connections; it does not connect yet."""
 
     def judge(self, error: Exception, /) -> ConnectorError | None:
         """Return the error for an exception of the client library; None for any other."""
@@ -97,7 +97,7 @@ class BrokerSettings(ABC):
         return None
 
     def publisher(self, name: str | None = None, *, service: str | None = None) -> MessagePublisher:
-        """Return a connector of a synchronous program, which connects with its first use.
+        """Return a publisher for synchronous programs, which connects at its first use.
 
         Args:
             name: the name of the connector; by default the kind of the broker.
@@ -122,7 +122,7 @@ class BrokerSettings(ABC):
     def async_publisher(
         self, name: str | None = None, *, service: str | None = None
     ) -> AsyncMessagePublisher:
-        """Return a connector of an asynchronous program, which connects with its first use.
+        """Return a publisher for asynchronous programs, which connects at its first use.
 
         Args:
             name: the name of the connector; by default the kind of the broker.

@@ -60,7 +60,7 @@ def _options(value: Mapping[str, Any] | None) -> dict[str, Any]:
 @checked_options
 @attrs.frozen(kw_only=True)
 class Kafka(BrokerSettings):
-    """A Kafka cluster, to which messages are published with acknowledgement of all replicas.
+    """A Kafka cluster for publishing messages, which all replicas acknowledge.
 
     Attributes:
         servers: the addresses of some brokers, such as "one.example:9092,two.example:9092".
@@ -103,7 +103,7 @@ class Kafka(BrokerSettings):
     )
 
     def __attrs_post_init__(self) -> None:
-        """Refuse settings that contradict each other."""
+        """Refuse contradictory settings."""
         if not self.servers.strip():
             raise ConfigurationError(
                 "No broker of Kafka is named.",
@@ -138,7 +138,7 @@ class Kafka(BrokerSettings):
                 )
 
     def producer_options(self) -> dict[str, Any]:
-        """Return the options for a producer of librdkafka; they contain the passwords."""
+        """Return the options of a librdkafka producer, which include the passwords."""
         return {
             "linger.ms": 0,
             **self.client_options(),
@@ -149,7 +149,7 @@ class Kafka(BrokerSettings):
         }
 
     def transaction_options(self, id: str) -> dict[str, Any]:
-        """Return the options for a producer with transactions; they contain the passwords."""
+        """Return the options of a transactional producer, which include the passwords."""
         return self.producer_options() | {
             "transactional.id": id,
             "transaction.timeout.ms": TRANSACTION,
@@ -157,7 +157,7 @@ class Kafka(BrokerSettings):
         }
 
     def client_options(self) -> dict[str, Any]:
-        """Return the options for any client of librdkafka; they contain the passwords."""
+        """Return the options of any librdkafka client, which include the passwords."""
         protocol = "SASL_" if self.password is not None else ""
         options: dict[str, Any] = {
             "log_level": 0,
@@ -183,7 +183,7 @@ class Kafka(BrokerSettings):
 
     @property
     def rules(self) -> BrokerRules:
-        """The broker's rules for messages, which are those of Kafka."""
+        """Kafka's rules for messages."""
         return RULES
 
     @property

@@ -139,7 +139,7 @@ class KafkaSource:
         self._transaction_seconds = TRANSACTION / 1000
 
     async def open(self, revoked: Revocation, /) -> None:
-        """Join the consumer group, after checking that the cluster has all topics.
+        """Join the consumer group, after checking that all topics exist.
 
         After an outage of the whole cluster the member stays the same, so that its group need not
         wait until the member's session ends.
@@ -176,7 +176,7 @@ class KafkaSource:
         self._was_open = True
 
     async def poll(self, limits: PollLimits, /) -> RecordBatch:
-        """Return the next records, beginning with those of a cancelled poll."""
+        """Return the next records; if a poll was cancelled, first those that it had read."""
         link = self._require_link()
         if self._reading is None:
             count = max(1, min(limits.records, limits.size // self._size))
@@ -196,7 +196,7 @@ class KafkaSource:
         return records
 
     async def commit(self, records: Sequence[SinkRecord], /) -> None:
-        """Queue positions for commit, for those partitions that this member still has."""
+        """Queue positions for commit, if this group member still has their partitions."""
         link = self._require_link()
         positions: dict[Partition, int] = {}
         for record in records:
@@ -207,7 +207,7 @@ class KafkaSource:
             await link.carry_out((), positions)
 
     async def publish(self, messages: Sequence[SourcedMessage[Partition]], /) -> None:
-        """Publish messages and commit the positions after their records, in one transaction.
+        """Publish messages, and commit the positions of their records, in one transaction.
 
         The messages are those of all records since the last transaction, in their order.
 
@@ -230,26 +230,26 @@ class KafkaSource:
         """Do nothing, because uncommitted records are delivered again after a rebalance."""
 
     async def extend(self, _: Sequence[SinkRecord], /) -> None:
-        """Stay in the consumer group while the pipeline has no room for more records."""
+        """Stay in the consumer group without reading, while the pipeline has no room."""
         link = self._link
         if link is not None and self._reading is None:
             await link.reading.run(link.reader.serve)
 
     async def seek(self, partition: Partition, offset: Offset, /) -> None:
-        """Continue reading a partition after an offset, now or as soon as it is assigned."""
+        """Continue reading a partition after an offset, now or once it is assigned."""
         link = self._require_link()
         await link.reading.run(partial(link.reader.seek, partition, _next(offset)))
         link.forget([partition])
 
     async def lag(self) -> int | None:
-        """Return the number of records of this member's partitions that are not committed yet.
+        """Return the number of uncommitted records in this member's partitions.
 
         The number is at most five seconds old.
         """
         return self._require_link().reader.lag
 
     async def close(self) -> None:
-        """Leave the consumer group; a static member stays in it for a while."""
+        """Leave the consumer group; a static member remains registered for a while."""
         link, self._link, self._reading = self._link, None, None
         if link is not None:
             await link.close()
@@ -261,7 +261,7 @@ class KafkaSource:
 
 
 class _Link:
-    """A Kafka reader and the thread that runs its blocking calls.
+    """A Kafka reader, and the thread for its blocking calls.
 
     Attributes:
         reader: the reader.
@@ -286,14 +286,14 @@ class _Link:
         self.reading = DaemonWorker("moorage-kafka-read")
 
     async def wait_until_available(self, revoked: Revocation) -> None:
-        """Wait until the cluster is available again, and continue reading."""
+        """Wait until the cluster is available again, then continue reading."""
         self._call = revoked
         await self.reading.run(self.reader.reach)
 
     async def begin_transactions(
         self, options: dict[str, Any], patience: float, longest: float
     ) -> None:
-        """Abort the transaction of an earlier worker with the same id, before reading positions."""
+        """Abort an earlier worker's transaction with the same id, before positions are read."""
         from moorage.adapters.messages._kafka_transactions import (  # noqa: PLC0415 - only some need it
             KafkaTransactions,
         )
@@ -315,12 +315,12 @@ class _Link:
         )
 
     def forget(self, places: Sequence[Partition]) -> None:
-        """Forget the committed positions of partitions whose reading continues elsewhere."""
+        """Forget the committed positions of partitions that are read from another position now."""
         if self._transactions is not None:
             self._transactions.forget(places)
 
     def _revoked(self, places: list[Partition]) -> None:
-        """Block the reader's thread until the event loop has handled revoked partitions."""
+        """Block the reader's thread until the event loop has processed revoked partitions."""
 
         async def call() -> None:
             await self._call(places)
@@ -330,7 +330,7 @@ class _Link:
             pass
 
     async def close(self) -> None:
-        """Stop the reader and its thread; wait a limited time for the cluster."""
+        """Stop the reader and its thread, waiting a limited time for the cluster."""
         self.reader.stop()
         ending = [self.reading.run(self.reader.close)]
         self.reading.end()
@@ -345,7 +345,7 @@ class _Link:
 
 
 def _next(offset: Offset | None) -> int:
-    """Return the Kafka position after an offset."""
+    """Return the Kafka position that follows an offset."""
     try:
         return int(offset or 0) + 1
     except ValueError:

@@ -43,7 +43,7 @@ _LOGIN_SETTINGS: Final = ("password", "token", "nkey", "credentials")
 @checked_options
 @attrs.frozen(kw_only=True)
 class Nats(BrokerSettings):
-    """NATS servers with JetStream, to whose streams messages are published.
+    """NATS servers with JetStream, for publishing messages to streams.
 
     Attributes:
         url: the server's URL, such as nats://user@host, or tls:// for TLS; several servers of a
@@ -142,19 +142,19 @@ class Nats(BrokerSettings):
 
     @property
     def rules(self) -> BrokerRules:
-        """The broker's rules for messages; repeats are recognised within the duplicate window."""
+        """The broker's rules for messages; it detects repeats within the duplicate window."""
         window = self.duplicate_window
         return attrs.evolve(RULES, deduplicates=window is not None, remembers=window or 0.0)
 
     @property
     def server(self) -> tuple[str, int] | None:
-        """The host and the port of the server; None if there are several servers."""
+        """The host and port of the server; None if there are several servers."""
         address, *others = self.addresses()
         return None if others else (address.host, address.port)
 
     @property
     def api(self) -> str:
-        """The prefix of the subjects of JetStream's API."""
+        """The subject prefix of JetStream's API."""
         if self.api_prefix is not None:
             return self.api_prefix
         return "$JS.API" if self.domain is None else f"$JS.{self.domain}.API"

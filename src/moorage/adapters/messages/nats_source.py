@@ -1,4 +1,4 @@
-"""A source of records from streams of NATS JetStream, with durable pull consumers.
+"""A source of records from JetStream streams, with durable pull consumers.
 
 Laws:
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 @with_careful_constructor
 class NatsSource:
-    """A source that reads streams of NATS JetStream with durable pull consumers.
+    """A source that reads JetStream streams with durable pull consumers.
 
     The workers of a group share the messages among them, without an order between workers. Each
     subject of the source has a durable consumer of its own in each stream that stores it, named
@@ -104,7 +104,7 @@ class NatsSource:
         self._reader: NatsReader | None = None
 
     async def open(self, _: Revocation, /) -> None:
-        """Connect to NATS, and create the consumers that do not exist."""
+        """Connect to NATS, and create missing consumers."""
         from moorage.adapters.messages._nats_links import (  # noqa: PLC0415 - only some need it
             connect_nats_async,
         )
@@ -130,23 +130,23 @@ class NatsSource:
             raise
 
     async def poll(self, limits: PollLimits, /) -> list[SinkRecord]:
-        """Return messages of the consumers, in the order of each stream."""
+        """Return messages of the consumers, ordered within each stream."""
         return await self._connected().poll(limits)
 
     async def commit(self, records: Sequence[SinkRecord], /) -> None:
-        """Acknowledge messages, and wait until the server has noted the acknowledgements."""
+        """Acknowledge messages, and wait for the server's confirmation."""
         await self._connected().acknowledge(records)
 
     async def release(self, records: Sequence[SinkRecord], /) -> None:
-        """Have messages delivered again at once, to this worker or another."""
+        """Return messages for immediate redelivery, to this worker or another."""
         await self._connected().give_back(records)
 
     async def extend(self, records: Sequence[SinkRecord], /) -> None:
-        """Keep the server from delivering messages to other workers."""
+        """Extend the lease of messages, so that the server delivers them to no other worker."""
         await self._connected().extend(records)
 
     async def seek(self, partition: Partition, offset: Offset, /) -> None:
-        """Make the group continue after a position, with all messages of the source's subject.
+        """Move the group to a position; it then reads all later messages of the subject.
 
         JetStream cannot move a consumer. It is deleted and created again, so that messages which
         workers are processing may be delivered again.
@@ -158,7 +158,7 @@ class NatsSource:
         return await self._connected().lag()
 
     async def close(self) -> None:
-        """Have all unacknowledged messages delivered again at once, and disconnect."""
+        """Return all unacknowledged messages for redelivery, and disconnect."""
         await self._disconnect(gives_back=True)
         self._deliveries = None
 

@@ -1,4 +1,4 @@
-"""Interprets network failures that occur while a connection to a broker is opened."""
+"""Interprets network failures during the opening of a broker connection."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from moorage.domain.messages.publish_failures import PublishFault
 
 
 def network_fault(error: BaseException) -> PublishFault | None:
-    """Return the fault for an exception of Python's network modules; None for others."""
+    """Return the fault for a network exception of Python; None for other exceptions."""
     if isinstance(error, socket.gaierror):
         return PublishFault.HOST
     if isinstance(error, ssl.SSLError):

@@ -104,7 +104,7 @@ class AsyncPublishOperation(Generic[R]):
 
     @property
     def target(self) -> MessageTarget:
-        """The broker and topic that the messages are published to, for traces and metrics."""
+        """The destination of the messages for traces and metrics: broker and topic."""
         publisher = self._publisher
         host, port = publisher.server or (None, None)
         single = None if self.is_batch else self._messages[0]
@@ -141,11 +141,11 @@ class AsyncPublishOperation(Generic[R]):
             raise
 
     def pack_result(self, result: R, /) -> object:
-        """Return receipts as plain values, which a store keeps for repeats of the key."""
+        """Return receipts as plain values, to be stored under the idempotency key."""
         return cast("Any", pack_results if self.is_batch else pack_receipt)(result)
 
     def unpack_result(self, stored: object, /) -> R:
-        """Return the receipts that `pack_result` returned as plain values."""
+        """Return the receipts from the plain values of `pack_result`."""
         return cast("R", (unpack_results if self.is_batch else unpack_receipt)(stored))
 
     def judge(self, error: Exception, /) -> ConnectorError | None:
@@ -209,12 +209,12 @@ class AsyncMessagePublisher(AsyncLinkConnector[AsyncPublishLink]):
 
     @property
     def versions(self) -> ConnectorVersions:
-        """The versions of the client library, and of the broker after the first connection."""
+        """The versions of the client library, and of the broker once connected."""
         return ConnectorVersions(library=self._library, server=self._server)
 
     @property
     def operations(self) -> Mapping[str, NamedOperation]:
-        """The operations `publish` and `publish_batch`, which can be performed by name."""
+        """The operations `publish` and `publish_batch`, by name."""
         return named_operations(self)
 
     def destination(self, topic: str) -> str:
@@ -240,7 +240,7 @@ class AsyncMessagePublisher(AsyncLinkConnector[AsyncPublishLink]):
     def publish_batch(
         self, topic: str, messages: Iterable[Message], *, name: str = "publish_batch"
     ) -> AsyncPublishOperation[tuple[Result[PublishReceipt], ...]]:
-        """Return the operation that publishes messages and returns a result for each.
+        """Return the operation that publishes messages, and returns a result for each message.
 
         It returns one result per message, in their order: a receipt or an error. It raises an error
         if certainly none of the messages was stored.
@@ -298,7 +298,7 @@ class AsyncMessagePublisher(AsyncLinkConnector[AsyncPublishLink]):
         return tuple(results)
 
     def _judged(self, error: Exception) -> Exception:
-        """Return the error of moorage for an exception; return an unknown exception unchanged."""
+        """Convert an exception to an error of moorage; return an unknown one unchanged."""
         if isinstance(error, ConnectorError):
             return error
         if isinstance(error, TimeoutError):
@@ -306,5 +306,5 @@ class AsyncMessagePublisher(AsyncLinkConnector[AsyncPublishLink]):
         return self.judge(error) or error
 
     def _concern(self, link: AsyncPublishLink) -> tuple[str, str] | None:
-        """Return the problem that a responding broker reports, and its remedy; None if healthy."""
+        """Return the problem that the broker itself reports, and its remedy; None if healthy."""
         return link.concern()

@@ -63,7 +63,7 @@ _FORM: Final = AddressForm(
 @checked_options
 @attrs.frozen(kw_only=True)
 class RabbitMq(BrokerSettings):
-    """A RabbitMQ broker, to which messages are published with acknowledgement.
+    """A RabbitMQ broker for publishing messages, which it confirms.
 
     Attributes:
         url: the broker's URL, such as amqp://user@host/virtual-host, or amqps:// for TLS. It may
@@ -103,16 +103,16 @@ class RabbitMq(BrokerSettings):
     )
 
     def __attrs_post_init__(self) -> None:
-        """Refuse settings of RabbitMQ with which no connection could be made."""
+        """Refuse settings that do not allow a connection to RabbitMQ."""
         self.address()
 
     @property
     def rules(self) -> BrokerRules:
-        """The broker's rules for messages, which are those of RabbitMQ."""
+        """RabbitMQ's rules for messages."""
         return RULES
 
     def address(self) -> ServerAddress:
-        """Return the address of the broker, whose path is the name of the virtual host.
+        """Return the broker's URL, whose path is the virtual host.
 
         Raises:
             ConfigurationError: the URL or the settings of TLS are wrong.
@@ -155,7 +155,7 @@ class RabbitMq(BrokerSettings):
 
 
 def connecting_error(error: BaseException) -> ConnectorError | None:
-    """Return the error for an exception that ended the opening of a connection."""
+    """Return the error for an exception that occurred while a connection was opened."""
     fault = rabbitmq_fault(error, is_connecting=True)
     if fault is None:
         return None

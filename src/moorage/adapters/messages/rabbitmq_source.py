@@ -74,7 +74,7 @@ class RabbitMqSource:
         self._reader: RabbitMqReader | None = None
 
     async def open(self, revoked: Revocation, /) -> None:
-        """Connect to RabbitMQ, and begin to receive; earlier deliveries become void."""
+        """Connect to RabbitMQ, and start to receive; earlier deliveries become void."""
         from moorage.adapters.messages._rabbitmq_reader import (  # noqa: PLC0415 - only some need it
             connect_reader,
         )
@@ -87,7 +87,7 @@ class RabbitMqSource:
         )
 
     async def poll(self, limits: PollLimits, /) -> list[SinkRecord]:
-        """Return messages of the queues, in the order of each queue."""
+        """Return messages of the queues, ordered within each queue."""
         return await self._connected().take(limits)
 
     async def commit(self, records: Sequence[SinkRecord], /) -> None:
@@ -95,14 +95,14 @@ class RabbitMqSource:
         await self._connected().acknowledge(records)
 
     async def release(self, records: Sequence[SinkRecord], /) -> None:
-        """Return messages to their queues, to their old positions if RabbitMQ can do that."""
+        """Return messages to their queues, to their old positions where RabbitMQ can."""
         await self._connected().requeue(records)
 
     async def extend(self, records: Sequence[SinkRecord], /) -> None:
-        """Do nothing, because RabbitMQ reserves messages as long as the consumer is connected."""
+        """Do nothing, because RabbitMQ reserves messages for a connected consumer."""
 
     async def seek(self, partition: Partition, offset: Offset, /) -> None:
-        """Raise an error, because a queue of RabbitMQ has no positions."""
+        """Raise an error, because RabbitMQ queues have no positions."""
         del partition, offset
         raise UnsupportedByVendor(
             "A queue of RabbitMQ has no position that could be moved.",
@@ -110,7 +110,7 @@ class RabbitMqSource:
         )
 
     async def lag(self) -> int | None:
-        """Return the number of messages that wait in the queues or are with this consumer."""
+        """Return the number of messages in the queues, including those with this consumer."""
         return await self._connected().lag()
 
     async def close(self) -> None:

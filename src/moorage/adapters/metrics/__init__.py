@@ -1,1 +1,1 @@
-"""Stores of metrics about calls, which are observers too."""
+"""Stores of metrics about calls; each store is also an observer."""

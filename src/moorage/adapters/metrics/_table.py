@@ -59,7 +59,7 @@ class MetricSql:
 
     @cached_property
     def put(self) -> str:
-        """The statement that inserts a row, or replaces the row of the same series and window."""
+        """The SQL statement that inserts a row, or replaces that of the same series and window."""
         marks, names = ", ".join("?" * len(COLUMNS)), ", ".join(COLUMNS)
         if self.kind == "mysql":
             # MySQL and MariaDB have no common way to name the new value of an update.
@@ -81,7 +81,7 @@ class MetricSql:
 
     @cached_property
     def hold(self) -> str:
-        """The SQL query that locks and returns some old rows of a window length, by series."""
+        """The SQL query that locks some old rows of a window length, and returns them by series."""
         names = ", ".join(("number", *COLUMNS))
         lock = "" if self.kind == "sqlite" else " FOR UPDATE"
         return (
@@ -91,13 +91,13 @@ class MetricSql:
 
     @cached_property
     def delete(self) -> str:
-        """The SQL statement that deletes the rows with these numbers."""
+        """The SQL statement that deletes the rows with these ids."""
         marks = ", ".join("?" * _BATCH)
         return f"DELETE FROM {self.table} WHERE number IN ({marks})"  # noqa: S608 - quoted names; values are parameters
 
     @cached_property
     def remove(self) -> str:
-        """The SQL statement that deletes some rows of windows that began before a time."""
+        """The SQL statement that deletes some rows with windows before a given time."""
         if self.kind == "mysql":
             return f"DELETE FROM {self.table} WHERE started < ? LIMIT {_BATCH}"  # noqa: S608 - quoted names; values are parameters
         batch = f"SELECT number FROM {self.table} WHERE started < ? LIMIT {_BATCH}"  # noqa: S608 - quoted names; values are parameters
@@ -143,7 +143,7 @@ class MetricTable:
         )
 
     async def figures(self, execute: Execute, query: FiguresQuery) -> tuple[WindowFigures, ...]:
-        """Return the metrics that a query asks for.
+        """Return the metrics that match a query.
 
         One statement reads all rows. Several could miss rows that are rolled up in between.
         """
@@ -154,7 +154,7 @@ class MetricTable:
         return grouping.result()
 
     async def roll_up(self, execute: Execute, now: datetime, retention: Retention) -> int:
-        """Merge some old rows into rows of longer windows, and return the number of old rows.
+        """Merge some old rows into longer windows, and return the number of merged rows.
 
         Locks on the rows keep other processes from merging the same rows.
         """
@@ -176,13 +176,13 @@ class MetricTable:
         return 0
 
     async def remove(self, execute: Execute, now: datetime, retention: Retention) -> int:
-        """Delete some rows that are older than the retention allows, and return their number."""
+        """Delete some rows past their retention, and return their number."""
         end = _seconds(retention.end(now))
         (deletion,) = await execute((self._sql.remove, (end,)), writes=True)
         return deletion.changed
 
     def _deletion(self, rows: Sequence[Sequence[Any]]) -> list[Statement]:
-        """Return the statement that deletes these rows; nothing if there are no rows."""
+        """Return the statement that deletes these rows; none if there are no rows."""
         numbers = [row[0] for row in rows]
         if not numbers:
             return []

@@ -38,7 +38,7 @@ TABLE: Final = "metrics"
 
 
 class TableMetrics:
-    """Metrics about calls in a table; new ones wait in memory before they are stored.
+    """Metrics about calls in a table; new metrics are first collected in memory.
 
     Attributes:
         event_classes: the classes of events that are counted.
@@ -79,11 +79,11 @@ class TableMetrics:
         return self._recorder.lost
 
     def __call__(self, event: Event, /) -> None:
-        """Count a call, if this event reports the end of one."""
+        """Count a call, if the event reports its end."""
         self._recorder(event)
 
     def flush(self) -> None:
-        """Store the metrics that this process has in memory.
+        """Store the metrics that this process has collected in memory.
 
         Raises:
             StorageUnavailable: the database cannot store them now; they remain in memory.
@@ -92,7 +92,7 @@ class TableMetrics:
         self._recorder.flush()
 
     def after_request(self) -> None:
-        """Store the metrics of this process, unless a thread stores them."""
+        """Store the metrics of this process, unless a background thread does so."""
         self._recorder.after_request()
 
     def figures(self, query: FiguresQuery, /) -> tuple[WindowFigures, ...]:
@@ -101,7 +101,7 @@ class TableMetrics:
         return self._run(partial(self._table.figures, query=query))
 
     def housekeep(self, now: datetime, /) -> int:
-        """Merge old windows into longer ones, delete the oldest, and return the number of rows.
+        """Merge old windows, delete the oldest ones, and return the number of rows.
 
         Each transaction changes a few hundred rows, and several processes may do it at once.
         """
@@ -113,7 +113,7 @@ class TableMetrics:
         return total
 
     def close(self) -> None:
-        """Store the metrics, if the database is available, and close every connection."""
+        """Store the metrics if the database is available, and close all connections."""
         self._recorder.close()
         self._release()
 
@@ -142,11 +142,11 @@ class AsyncTableMetrics(AsyncContextClosable):
         return f"Async{self._metrics!r}"
 
     def __call__(self, event: Event, /) -> None:
-        """Count a call, if this event reports the end of one."""
+        """Count a call, if the event reports its end."""
         self._metrics(event)
 
     async def flush(self) -> None:
-        """Store the metrics that this process has in memory.
+        """Store the metrics that this process has collected in memory.
 
         Raises:
             StorageUnavailable: the database cannot store them now; they remain in memory.
@@ -159,7 +159,7 @@ class AsyncTableMetrics(AsyncContextClosable):
         return await asyncio.to_thread(self._metrics.figures, query)
 
     async def housekeep(self, now: datetime, /) -> int:
-        """Merge old windows into longer ones, delete the oldest, and return the number of rows.
+        """Merge old windows, delete the oldest ones, and return the number of rows.
 
         Each transaction changes a few hundred rows, and several processes may do it at once.
         """
@@ -170,7 +170,7 @@ class AsyncTableMetrics(AsyncContextClosable):
         await asyncio.to_thread(self._metrics.migrate)
 
     async def aclose(self) -> None:
-        """Store the metrics, if the database is available, and close every connection."""
+        """Store the metrics if the database is available, and close all connections."""
         await asyncio.to_thread(self._metrics.close)
 
 

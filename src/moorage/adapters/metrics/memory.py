@@ -29,7 +29,7 @@ _MAX_WAITING: Final = 10_000
 
 
 class MemoryMetrics(ContextClosable):
-    """Metrics about the calls of this process, which are lost when it ends.
+    """Metrics about the calls of this process, lost when the process ends.
 
     Args:
         max_series: the maximum number of separate series in a day; further series are added up.
@@ -55,11 +55,11 @@ class MemoryMetrics(ContextClosable):
         return self._recorder.lost
 
     def __call__(self, event: Event, /) -> None:
-        """Count a call, if this event reports the end of one."""
+        """Count a call, if the event reports its end."""
         self._recorder(event)
 
     def flush(self) -> None:
-        """Count the calls so far, as every query does too."""
+        """Count the calls so far; every query does this too."""
         self._recorder.flush()
 
     def figures(self, query: FiguresQuery, /) -> tuple[WindowFigures, ...]:
@@ -68,7 +68,7 @@ class MemoryMetrics(ContextClosable):
         return grouped_figures(list(self._rows.values()), query)
 
     def housekeep(self, now: datetime, /) -> int:
-        """Merge old windows into longer ones, delete the oldest, and return the number of rows."""
+        """Merge old windows, delete the oldest ones, and return the number of rows."""
         end, removed_count = self._retention.end(now), 0
         with self._changing:
             for step, longer_window, cutoff in self._retention.rolls(now):
@@ -117,11 +117,11 @@ class AsyncMemoryMetrics(AsyncContextClosable):
         return self._metrics.lost
 
     def __call__(self, event: Event, /) -> None:
-        """Count a call, if this event reports the end of one."""
+        """Count a call, if the event reports its end."""
         self._metrics(event)
 
     async def flush(self) -> None:
-        """Count the calls so far, as every query does too."""
+        """Count the calls so far; every query does this too."""
         self._metrics.flush()
 
     async def figures(self, query: FiguresQuery, /) -> tuple[WindowFigures, ...]:
@@ -129,7 +129,7 @@ class AsyncMemoryMetrics(AsyncContextClosable):
         return self._metrics.figures(query)
 
     async def housekeep(self, now: datetime, /) -> int:
-        """Merge old windows into longer ones, delete the oldest, and return the number of rows."""
+        """Merge old windows, delete the oldest ones, and return the number of rows."""
         return self._metrics.housekeep(now)
 
     async def aclose(self) -> None:

@@ -1,4 +1,4 @@
-"""An observer that counts calls, with a thread that stores the metrics.
+"""An observer that counts calls, and a thread that stores the counts.
 
 The thread runs while there are figures to store. Where no threads run, such as in uWSGI without
 `--enable-threads`, the host stores them with `flush`.
@@ -40,7 +40,7 @@ _recorders: Final[WeakSet[FiguresRecorder]] = WeakSet()
 
 @with_careful_constructor
 class FiguresRecorder:
-    """Counts calls in memory, and stores the metrics from a thread.
+    """Counts calls in memory; a thread stores the counts.
 
     Args:
         store: stores several figures in one transaction, replacing those of the same part, window
@@ -94,7 +94,7 @@ class FiguresRecorder:
         return self._recording.lost + self._unsettled.lost
 
     def __call__(self, event: Event, /) -> None:
-        """Count the call that this event reports."""
+        """Count the call that an event reports."""
         with self._adding:
             self._recording.record(event)
         if not self._listed:
@@ -105,7 +105,7 @@ class FiguresRecorder:
             self._timer.wake()
 
     def flush(self) -> None:
-        """Store the metrics; they stay in memory if that fails.
+        """Store the metrics; after a failure they stay in memory.
 
         Raises:
             ConnectorError: the database is not available or not usable.
@@ -127,12 +127,12 @@ class FiguresRecorder:
                 unsettled_figures.stored(batch)
 
     def after_request(self) -> None:
-        """Store the metrics of this process, unless a thread stores them."""
+        """Store the metrics of this process, unless a background thread does so."""
         if not self._threads and self._has_figures():
             self._write()
 
     def close(self) -> None:
-        """Store the metrics, if the database is available, and stop the thread."""
+        """Store the metrics if the database is available, and stop the thread."""
         self._timer.stop()
         with suppress(Exception):
             self.flush()
@@ -150,7 +150,7 @@ class FiguresRecorder:
             return
 
     def _housekeep_hourly(self) -> None:
-        """Merge and delete old metrics once an hour, when calls are stored."""
+        """Merge and delete old metrics once an hour, together with storing new ones."""
         newest_window = self._unsettled.newest
         if newest_window is None or newest_window // HOUR == self._hour:
             return
@@ -173,7 +173,7 @@ class FiguresRecorder:
         )
 
     def _warn_once(self, kind: str, problem: str) -> None:
-        """Emit a warning, but only once for each kind of problem."""
+        """Emit a warning once per kind of problem."""
         if kind not in self._warnings_given:
             self._warnings_given.add(kind)
             give_notice(

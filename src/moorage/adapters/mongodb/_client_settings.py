@@ -25,7 +25,7 @@ _USUAL_PORT: Final = 27017
 
 @attrs.frozen(kw_only=True)
 class ClientSettings:
-    """The settings of a client, as they were passed to the connector."""
+    """The settings of a pymongo client, as passed to the connector."""
 
     url: Secret
     database: str | None
@@ -52,7 +52,7 @@ class ClientSettings:
         return name
 
     def client(self, kind: Any, *monitors: Monitor) -> Any:
-        """Return a client that connects when it is first used."""
+        """Return a client that connects at its first use."""
         url = self.url.reveal()
         if not url.startswith(_SCHEMES):
             raise _refused("url", "The URL does not begin with mongodb:// or mongodb+srv://.")
@@ -76,7 +76,7 @@ class ClientSettings:
         return kind(url, **settings)
 
     def place(self) -> tuple[str | None, int | None]:
-        """Return the host and port of a single server; None if there may be several servers."""
+        """Return the host and port of a single server; None if there may be several."""
         url = self.url.reveal()
         if not url.startswith(_SCHEMES[0]):
             return None, None
@@ -122,7 +122,7 @@ class ClientSettings:
 
 @contextmanager
 def _refusing() -> Generator[None]:
-    """Convert exceptions of the driver to an error that does not show any setting."""
+    """Convert exceptions of the driver to an error that shows no setting."""
     try:
         with catch_warnings():
             # pymongo goes on without an option that it does not understand.

@@ -30,7 +30,7 @@ _CANCEL_INTERVAL: Final = 0.1
 
 
 class Scope:
-    """The event loop that a connector belongs to, which is the first that uses it."""
+    """The event loop that owns a connector: the first one that uses it."""
 
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -70,7 +70,7 @@ async def ready(client: Any, _: Monitor, seconds: float, *, for_writing: bool) -
 
 
 async def cancelled_until_it_ends(operation: Awaitable[R]) -> R:
-    """Await an operation that may ignore a cancellation; cancel it again until it ends."""
+    """Await an operation that may ignore a cancellation; repeat the cancellation until it ends."""
     task = asyncio.ensure_future(operation)
     try:
         await asyncio.wait((task,))

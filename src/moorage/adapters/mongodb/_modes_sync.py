@@ -24,14 +24,14 @@ EndOfStream: Final = StopIteration
 
 
 class Scope:
-    """The scope of a synchronous connector, which every thread may use."""
+    """The owner of a synchronous connector: all threads of the process."""
 
     def check(self) -> None:
         """Do nothing, because every thread may use the connector."""
 
 
 def time_limit(_: float) -> AbstractContextManager[None]:
-    """Return a context manager without effect, since pymongo limits the time itself."""
+    """Return a context manager without effect, because pymongo limits the time itself."""
     return nullcontext()
 
 

@@ -1,4 +1,4 @@
-"""An observer of a pymongo client, which follows its pools and the sent commands.
+"""A listener of a pymongo client, which tracks its pools and its commands.
 
 pymongo calls it in the thread or task of the operation that an event belongs to.
 """
@@ -21,7 +21,7 @@ _COMMIT: Final = "commitTransaction"
 
 
 class Progress:
-    """The progress of one attempt, which shows whether a command was sent.
+    """The progress of one attempt, to tell whether a command was sent.
 
     Attributes:
         phase: how far the attempt has come, which decides what a failure means.
@@ -81,20 +81,20 @@ class Monitor(CommandListener, ConnectionPoolListener):
             )
 
     def begin_search(self) -> bool:
-        """Return True if this caller must search for a server, because no other caller does so."""
+        """Return True if this caller must search for a server, because nobody else does."""
         with self._changed:
             is_first = not self._is_searched
             self._is_searched = True
             return is_first
 
     def end_search(self) -> None:
-        """Record that no caller is searching for a server any more."""
+        """Record that the search for a server has ended."""
         with self._changed:
             self._is_searched = False
             self._changed.notify_all()
 
     def wait_for_search(self, seconds: float) -> None:
-        """Wait a limited time until no caller is searching for a server."""
+        """Wait a limited time until the search for a server has ended."""
         with self._changed:
             self._changed.wait_for(lambda: not self._is_searched, seconds)
 
@@ -116,7 +116,7 @@ class Monitor(CommandListener, ConnectionPoolListener):
             self._pools.add(event.address)
 
     def pool_ready(self, event: Any) -> None:
-        """Do nothing, because a pool that becomes ready has no new connection."""
+        """Do nothing, because becoming ready adds no connection to a pool."""
 
     def pool_cleared(self, event: Any) -> None:
         """Do nothing, because each closed connection is reported separately."""
@@ -175,6 +175,6 @@ def is_ready(client: Any, *, for_writing: bool) -> bool:
 
 
 def obstacles_of(client: Any) -> str:
-    """Return the driver's messages about the servers that it cannot reach."""
+    """Return the driver's messages about unreachable servers."""
     servers = client.topology_description.server_descriptions().values()
     return " ".join(str(server.error) for server in servers)

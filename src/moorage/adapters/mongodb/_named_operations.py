@@ -126,7 +126,7 @@ def named_operations(connector: AnyMongoConnector) -> Mapping[str, NamedOperatio
 
 
 def _converted(name: str, value: Any, *, trusted: frozenset[str]) -> Any:
-    """Return an argument in the form of the connector's method."""
+    """Convert an argument to the type that the connector's method takes."""
     check_type(name, value, _TYPES)
     kind, words = _TYPES[name]
     try:
@@ -141,7 +141,7 @@ def _converted(name: str, value: Any, *, trusted: frozenset[str]) -> Any:
 
 
 def _trusted_value(value: Any) -> Any:
-    """Return a value whose mappings are all marked as trusted MongoDB operators."""
+    """Return a value with all its mappings marked as trusted MongoDB operators."""
     if is_object(value):
         return MongoOperators({name: _trusted_value(item) for name, item in value.items()})
     if is_list(value):

@@ -1,4 +1,4 @@
-"""Converts results of operations to texts for stores, and to plain JSON."""
+"""Converts results of operations to text for stores, and to plain JSON."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ VALUES: Final = frozenset(
 
 
 def packed(result: Any) -> str:
-    """Convert a result to a text that `unpacked` converts back."""
+    """Convert a result to a text; `unpacked` is the reverse."""
     return json_util.dumps(_plain(result), json_options=_EXACT)
 
 
 def unpacked(text: str, kind: type[Any] | None) -> Any:
-    """Convert a text of `packed` back to the result.
+    """Convert a text made by `packed` back to the result.
 
     Args:
         text: the text.
@@ -54,7 +54,7 @@ def as_json(result: Any) -> Any:
 
 
 def from_json(value: Any) -> Any:
-    """Convert JSON to a value with MongoDB's types in place of Extended JSON.
+    """Convert JSON to a value; Extended JSON becomes MongoDB's types.
 
     Raises:
         ValueError: a value of Extended JSON is wrong.

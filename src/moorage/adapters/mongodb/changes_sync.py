@@ -1,4 +1,4 @@
-"""Streams of changes of MongoDB.
+"""Streams of changes from MongoDB.
 
 `python -m tools.twins` makes this file; do not edit it.
 """
@@ -20,7 +20,7 @@ _CLOSING_SECONDS = 0.5
 
 
 class MongoChanges:
-    """A stream of changes of a collection or database; its `with` block ends it.
+    """A stream of changes of a collection or database; leaving its `with` block ends it.
 
     Iteration waits for the next change without a limit. The protections of the service apply only
     to the opening; after an error, open another stream with `after=changes.token`.
@@ -33,7 +33,7 @@ class MongoChanges:
 
     @property
     def token(self) -> str | None:
-        """The text with which another stream continues at this position; None if unknown."""
+        """The text with which a new stream can continue from here; None if unknown."""
         token: Any = self._stream.resume_token
         return None if token is None else str(token["_data"])
 
@@ -55,7 +55,7 @@ class MongoChanges:
                 raise EndOfStream
 
     def next_in_time(self) -> MongoChange | None:
-        """Return the next change; None if the server had none while it waited."""
+        """Return the next change; None if the server reported none in its waiting time."""
 
         def run(*_: object) -> Any:
             return self._stream.try_next()

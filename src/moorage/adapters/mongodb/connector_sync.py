@@ -51,7 +51,7 @@ _CHANGE_WAIT: Final = 1.0
 
 
 class MongoConnector(MongoCollections):
-    """A connector of a database of MongoDB, for synchronous programs.
+    """A connector of a MongoDB database, for synchronous programs.
 
     Names of operations are those of the collection and the method, such as "orders.find".
 
@@ -156,7 +156,7 @@ class MongoConnector(MongoCollections):
         name: str,
         repeatable: bool = False,
     ) -> MongoOperation[R]:
-        """Return the operation that calls a function in a transaction, and commits it.
+        """Return the operation that calls a function in a transaction, and commits the transaction.
 
         The function is called again for each attempt, so it must have no effect elsewhere. If the
         function raises an exception, the transaction is undone, and the exception is raised
@@ -214,7 +214,7 @@ class MongoConnector(MongoCollections):
         )
 
     def open(self, timeout: float = _CONNECT_TIMEOUT, /) -> None:
-        """Ask the server for its version, so that a wrong configuration is noticed now."""
+        """Ask the server for its version, so that configuration errors appear early."""
         progress = Progress(has_effect=False, is_whole=True)
         self._version = self.attempt(_version_of, timeout, progress, for_writing=False)
 
@@ -228,7 +228,7 @@ class MongoConnector(MongoCollections):
         return health_of(self.name, "The server", monotonic() - begun)
 
     def close(self) -> None:
-        """Close the idle connections; those in use are closed at the end of their operations."""
+        """Close idle connections now, and busy ones at the end of their operations."""
         self._is_closed = True
         if self._client is not None:
             with suppress(PyMongoError), pymongo.timeout(_CLOSING_SECONDS):
@@ -280,7 +280,7 @@ class MongoConnector(MongoCollections):
             del failure
 
     def judged(self, error: Exception, progress: Progress) -> Exception:
-        """Return the error of moorage for an exception; return an unknown exception unchanged."""
+        """Convert an exception to an error of moorage; return an unknown one unchanged."""
         failure = judge(error, progress, obstacles_of(self._client))
         return error if failure is None else without_frames(failure)
 

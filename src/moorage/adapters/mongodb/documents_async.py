@@ -52,7 +52,7 @@ class AsyncMongoCollections:
         skip: int = 0,
         name: str | None = None,
     ) -> AsyncMongoOperation[tuple[dict[str, Any], ...]]:
-        """Return the operation that reads the documents that fulfil a condition.
+        """Return the operation that reads the documents that match a condition.
 
         Args:
             collection: the name of the collection.
@@ -86,7 +86,7 @@ class AsyncMongoCollections:
         batch: int = _BATCH,
         name: str | None = None,
     ) -> AsyncMongoOperation[AsyncMongoDocuments]:
-        """Return the operation that opens a stream of documents, to be used in a `with` block.
+        """Return the operation that opens a stream of documents, for a `with` block.
 
         At most `batch` documents are in memory. The protections apply to the opening, which reads
         the first batch; each further batch may take as long as the opening might. The server works
@@ -117,7 +117,7 @@ class AsyncMongoCollections:
         sort: Mapping[str, int] | None = None,
         name: str | None = None,
     ) -> AsyncMongoOperation[dict[str, Any] | None]:
-        """Return the operation that reads the first document that fulfils a condition.
+        """Return the operation that reads the first document that matches a condition.
 
         Its result is None if no document fulfils the condition. The arguments are those of `find`.
         """
@@ -139,7 +139,7 @@ class AsyncMongoCollections:
         *,
         name: str | None = None,
     ) -> AsyncMongoOperation[int]:
-        """Return the operation that counts the documents that fulfil a condition."""
+        """Return the operation that counts the documents that match a condition."""
         condition = condition_of(where)
 
         async def run(database: Any, session: Any) -> int:
@@ -226,7 +226,7 @@ class AsyncMongoCollections:
         name: str | None = None,
         repeatable: bool = False,
     ) -> AsyncMongoOperation[MongoUpdated]:
-        """Return the operation that changes the first document that fulfils a condition.
+        """Return the operation that changes the first document that matches a condition.
 
         Args:
             collection: the name of the collection.
@@ -257,7 +257,7 @@ class AsyncMongoCollections:
         name: str | None = None,
         repeatable: bool = False,
     ) -> AsyncMongoOperation[MongoUpdated]:
-        """Return the operation that changes all documents that fulfil a condition.
+        """Return the operation that changes all documents that match a condition.
 
         The arguments are those of `update_one`.
         """
@@ -288,7 +288,7 @@ class AsyncMongoCollections:
         name: str | None = None,
         repeatable: bool = False,
     ) -> AsyncMongoOperation[MongoUpdated]:
-        """Return the operation that replaces the first document that fulfils a condition.
+        """Return the operation that replaces the first document that matches a condition.
 
         The other arguments are those of `update_one`.
         """
@@ -311,7 +311,7 @@ class AsyncMongoCollections:
         name: str | None = None,
         repeatable: bool = False,
     ) -> AsyncMongoOperation[int]:
-        """Return the operation that deletes the first document that fulfils a condition.
+        """Return the operation that deletes the first document that matches a condition.
 
         Its result is the number of deleted documents.
         """
@@ -332,7 +332,7 @@ class AsyncMongoCollections:
         name: str | None = None,
         repeatable: bool = False,
     ) -> AsyncMongoOperation[int]:
-        """Return the operation that deletes all documents that fulfil a condition.
+        """Return the operation that deletes all documents that match a condition.
 
         Its result is the number of deleted documents.
         """
@@ -356,7 +356,7 @@ class AsyncMongoCollections:
         ordered: bool = True,
         repeatable: bool = False,
     ) -> AsyncMongoOperation[MongoBulkResult]:
-        """Return the operation that performs several changes of a collection in few requests.
+        """Return the operation that makes several changes to a collection in few requests.
 
         Args:
             collection: the name of the collection.

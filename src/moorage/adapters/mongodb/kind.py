@@ -1,4 +1,4 @@
-"""The kind `mongodb` of connectors in a configuration."""
+"""The connector kind `mongodb` in a configuration."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _OF_TLS: Final = ("tls", "tls_authorities", "tls_certificate", "tls_key_password
 @checked_options
 @attrs.frozen(kw_only=True)
 class MongoSettings:
-    """A database of MongoDB over pymongo.
+    """A MongoDB database over pymongo.
 
     Attributes:
         url: the address of the server or the replica set, such as mongodb://db.example/erp or
@@ -62,7 +62,7 @@ class MongoSettings:
     options: dict[str, Any] = attrs.field(factory=dict[str, Any], repr=False)
 
     def __attrs_post_init__(self) -> None:
-        """Refuse settings that contradict each other."""
+        """Refuse contradictory settings."""
         if not self.tls and any(getattr(self, name) is not None for name in _OF_TLS[1:]):
             raise ConfigurationError(
                 "There are files for TLS, and TLS is not demanded.",

@@ -24,7 +24,7 @@ R = TypeVar("R")
 
 
 class MongoOperation(Generic[R]):
-    """An operation on a database of MongoDB, for `ConnectorManager.perform`."""
+    """An operation on a MongoDB database, for `ConnectorManager.perform`."""
 
     __slots__ = (
         "connector",
@@ -78,11 +78,11 @@ class MongoOperation(Generic[R]):
         return judge(error, progress, "")
 
     def pack_result(self, result: R, /) -> object:
-        """Return a result as plain values, which a store keeps for repeats of the key."""
+        """Return a result as plain values, to be stored under the idempotency key."""
         return packed(result) if self.is_plain else result
 
     def unpack_result(self, stored: object, /) -> R:
-        """Return the result that `pack_result` returned as plain values."""
+        """Return the result from the plain values of `pack_result`."""
         return cast("R", unpacked(str(stored), self.kind) if self.is_plain else stored)
 
     def __repr__(self) -> str:
@@ -90,7 +90,7 @@ class MongoOperation(Generic[R]):
 
 
 class MongoTransaction:
-    """An open transaction, in which operations are performed one after another.
+    """An open transaction, which performs operations one after another.
 
     It ends when the function that received it returns.
     """

@@ -1,4 +1,4 @@
-"""Streams of documents of MongoDB.
+"""Streams of documents from MongoDB.
 
 `python -m tools.twins` makes the synchronous module from this one.
 """
@@ -22,7 +22,7 @@ _CLOSING_SECONDS: Final = 0.5
 
 
 class AsyncMongoDocuments:
-    """Documents that arrive in batches; its `async with` block ends the stream."""
+    """Documents that arrive in batches; leaving the `async with` block ends the stream."""
 
     def __init__(
         self,
@@ -40,7 +40,7 @@ class AsyncMongoDocuments:
 
     @classmethod
     async def opened(cls, connector: AsyncMongoConnector, cursor: Any, batch: int) -> Self:
-        """Return the stream of a new cursor, whose first batch is read by the current attempt."""
+        """Return the stream of a new cursor; the current attempt reads its first batch."""
         patience = cast("Progress", CURRENT.get()).seconds
         try:
             first = await cursor.to_list(batch)
@@ -71,7 +71,7 @@ class AsyncMongoDocuments:
         self._documents.extend(await self._cursor.to_list(self._batch))
 
     async def close(self) -> None:
-        """End the stream, even before the last document."""
+        """End the stream, also before the last document."""
         self._documents.clear()
         await _close(self._cursor)
 

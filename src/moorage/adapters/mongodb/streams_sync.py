@@ -1,4 +1,4 @@
-"""Streams of documents of MongoDB.
+"""Streams of documents from MongoDB.
 
 `python -m tools.twins` makes this file; do not edit it.
 """
@@ -22,7 +22,7 @@ _CLOSING_SECONDS: Final = 0.5
 
 
 class MongoDocuments:
-    """Documents that arrive in batches; its `with` block ends the stream."""
+    """Documents that arrive in batches; leaving the `with` block ends the stream."""
 
     def __init__(
         self,
@@ -40,7 +40,7 @@ class MongoDocuments:
 
     @classmethod
     def opened(cls, connector: MongoConnector, cursor: Any, batch: int) -> Self:
-        """Return the stream of a new cursor, whose first batch is read by the current attempt."""
+        """Return the stream of a new cursor; the current attempt reads its first batch."""
         patience = cast("Progress", CURRENT.get()).seconds
         try:
             first = cursor.to_list(batch)
@@ -71,7 +71,7 @@ class MongoDocuments:
         self._documents.extend(self._cursor.to_list(self._batch))
 
     def close(self) -> None:
-        """End the stream, even before the last document."""
+        """End the stream, also before the last document."""
         self._documents.clear()
         _close(self._cursor)
 

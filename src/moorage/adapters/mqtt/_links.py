@@ -54,7 +54,7 @@ async def connect_async(settings: Mqtt, timeout: float) -> AsyncMqttLink:
 async def connect_subscriber(
     settings: Mqtt, client_id: str, subscription: MqttSubscription
 ) -> AsyncMqttLink:
-    """Open a connection to an MQTT broker, and continue the session of a client id."""
+    """Open a connection to an MQTT broker, and resume the session of a client id."""
     return await _connected(settings, settings.connect_timeout, _LOOPS, client_id, subscription)
 
 
@@ -71,7 +71,7 @@ async def _connected(
     client_id: str,
     subscription: MqttSubscription | None = None,
 ) -> AsyncMqttLink:
-    """Open a connection to an MQTT broker, and begin or continue a session."""
+    """Open a connection to an MQTT broker, and start or resume a session."""
     until = monotonic() + min(timeout, settings.connect_timeout)
     wire: Wire | None = None
     try:
@@ -100,7 +100,7 @@ def _close_if_open(wire: Wire | None) -> None:
 
 
 def _connecting_error(error: Exception) -> Exception:
-    """Return the error for an exception that ended the opening of a connection."""
+    """Return the error for an exception that occurred while a connection was opened."""
     fault = network_fault(error)
     if isinstance(error, DeadlinePassed):
         fault = PublishFault.SLOW_CONNECT
@@ -131,7 +131,7 @@ class AsyncMqttLink:
         self._last_sent = monotonic()
 
     def is_connected(self) -> bool:
-        """Return whether the connection is open and was not idle for too long."""
+        """Return whether the connection is open, and was not idle for too long."""
         if self._is_closed or 0 < self._keepalive <= monotonic() - self._last_sent:
             return False
         arrived = self._wire.glance()
@@ -140,11 +140,11 @@ class AsyncMqttLink:
         return not self.session.is_ended
 
     def concern(self) -> tuple[str, str] | None:
-        """Return None, because an MQTT broker reports only problems of single messages."""
+        """Return None, because an MQTT broker reports no problems of its own."""
         return None
 
     async def greet(self, until: float) -> None:
-        """Begin the session, and learn the limits of the broker."""
+        """Begin the session, and read the broker's limits."""
         session, settings = self.session, self._settings
         await self.flush(until)
         while not session.is_accepted and session.refusal is None:
@@ -158,7 +158,7 @@ class AsyncMqttLink:
             self._keepalive = float(session.limits.keepalive)
 
     async def subscribe(self, subscription: MqttSubscription, until: float) -> None:
-        """Ask for messages, and wait until the broker agrees."""
+        """Subscribe to messages, and wait for the broker's confirmation."""
         session = self.session
         session.subscribe(subscription)
         await self.flush(until)
@@ -173,7 +173,7 @@ class AsyncMqttLink:
             raise refusal
 
     async def ping(self, timeout: float) -> None:
-        """Send a ping to the broker, and wait for the answer."""
+        """Send a ping to the broker, and wait for the reply."""
         until = monotonic() + timeout
         try:
             self.session.ping()
@@ -197,7 +197,7 @@ class AsyncMqttLink:
     async def publish_batch(
         self, items: Sequence[OutgoingMessage], timeout: float
     ) -> list[Result[PublishReceipt]]:
-        """Publish messages, several of them before the first is acknowledged."""
+        """Publish messages, several of them before the first acknowledgement."""
         batch = _Batch(items)
         try:
             await self._send(batch, monotonic() + timeout)
@@ -215,7 +215,7 @@ class AsyncMqttLink:
         return results
 
     async def _send(self, batch: _Batch, until: float) -> None:
-        """Send the messages of a batch, and wait until each is acknowledged."""
+        """Send the messages of a batch, and wait for all acknowledgements."""
         session = self.session
         if session.is_ended:
             raise ConnectionResetError
@@ -233,7 +233,7 @@ class AsyncMqttLink:
             await self.receive(until)
 
     async def _flush_batch(self, batch: _Batch, until: float) -> None:
-        """Send the buffered bytes of a batch, and count the messages that may have been sent."""
+        """Send the buffered bytes of a batch, and count the messages that they may contain."""
         before, written = batch.sent, self._wire.written
         batch.sent = len(batch.numbers)
         try:
@@ -244,7 +244,7 @@ class AsyncMqttLink:
             raise
 
     async def flush(self, until: float) -> None:
-        """Send the buffered bytes, unless another task is sending, which then sends these too."""
+        """Send the buffered bytes; if another task is sending, leave them to that task."""
         outgoing = self.session.memory.outgoing
         while outgoing and not self._is_torn:
             data = bytes(outgoing)
@@ -255,7 +255,7 @@ class AsyncMqttLink:
             self._last_sent = monotonic()
 
     async def receive(self, until: float) -> None:
-        """Wait for bytes from the broker, and send a ping if it stays silent.
+        """Wait for bytes from the broker; if none arrive, send a ping.
 
         Raises:
             TimeIsUp: no bytes came before the deadline.
@@ -281,7 +281,7 @@ class AsyncMqttLink:
         await self.flush(until)
 
     def close(self) -> None:
-        """Drop the connection, after ending the session if that needs no wait."""
+        """Drop the connection; before that, end the session if this needs no waiting."""
         if self._is_closed:
             return
         self._is_closed = True
@@ -295,7 +295,7 @@ class AsyncMqttLink:
 
 
 class _Batch:
-    """Messages that are being published, with their acknowledgements.
+    """Messages that are being published, and their acknowledgements.
 
     Attributes:
         items: the messages.
@@ -343,15 +343,15 @@ class MqttLink:
         self._link = link
 
     def is_connected(self) -> bool:
-        """Return whether the connection is open and was not idle for too long."""
+        """Return whether the connection is open, and was not idle for too long."""
         return self._link.is_connected()
 
     def concern(self) -> tuple[str, str] | None:
-        """Return None, because an MQTT broker reports only problems of single messages."""
+        """Return None, because an MQTT broker reports no problems of its own."""
         return self._link.concern()
 
     def ping(self, timeout: float) -> None:
-        """Send a ping to the broker, and wait for the answer."""
+        """Send a ping to the broker, and wait for the reply."""
         run(self._link.ping(timeout))
 
     def publish(self, item: OutgoingMessage, timeout: float) -> PublishReceipt:
@@ -361,9 +361,9 @@ class MqttLink:
     def publish_batch(
         self, items: Sequence[OutgoingMessage], timeout: float
     ) -> list[Result[PublishReceipt]]:
-        """Publish messages, several of them before the first is acknowledged."""
+        """Publish messages, several of them before the first acknowledgement."""
         return run(self._link.publish_batch(items, timeout))
 
     def close(self) -> None:
-        """Drop the connection, after ending the session if that needs no wait."""
+        """Drop the connection; before that, end the session if this needs no waiting."""
         self._link.close()

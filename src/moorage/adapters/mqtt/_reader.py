@@ -72,11 +72,11 @@ class MqttReader:
 
     @property
     def has_delivered(self) -> bool:
-        """True if a poll has returned a message that is not settled."""
+        """True if a delivered message is unsettled."""
         return self._taken and bool(self._unsettled)
 
     async def take(self, limits: PollLimits) -> list[SinkRecord]:
-        """Return messages that have arrived, or the first that arrives."""
+        """Return the messages that have arrived, waiting for the first if there are none."""
         with suppress(TimeoutError):
             async with asyncio.timeout(limits.wait):
                 while not self._has_next and self._failure is None:
@@ -96,11 +96,11 @@ class MqttReader:
 
     @property
     def _has_next(self) -> bool:
-        """True if a message waits in memory, and the limit lets it be delivered."""
+        """True if a message waits in memory, and the limit allows its delivery."""
         return bool(self._buffer) and self._out < self._prefetch
 
     async def acknowledge(self, records: Sequence[SinkRecord]) -> None:
-        """Acknowledge messages, once all that arrived before them are done too."""
+        """Acknowledge messages, each after all that arrived before it."""
         self._check()
         offsets = {str(record.offset) for record in records}
         self._done.update(offsets.intersection(self._unsettled))
@@ -124,7 +124,7 @@ class MqttReader:
         self._link.session.acknowledge(number, qos)
 
     async def close(self) -> None:
-        """Acknowledge all processed messages, and disconnect; the broker keeps the others."""
+        """Acknowledge all processed messages and disconnect; the broker keeps the others."""
         try:
             if self._failure is None:
                 await self._finish()
@@ -134,7 +134,7 @@ class MqttReader:
             self._link.close()
 
     async def _finish(self) -> None:
-        """Send all acknowledgements, and wait a short time until the broker has read them."""
+        """Send all acknowledgements, and wait briefly until the broker has read them."""
         # A broker that insists on the order can only end the connection, which ends here.
         for offset in list(self._unsettled):
             if offset in self._done:
@@ -174,7 +174,7 @@ class MqttReader:
             self._arrived.set()
 
     def _collect(self) -> None:
-        """Take the messages from the session into memory, as records."""
+        """Convert the session's messages to records in memory."""
         messages = self._link.session.messages
         while messages:
             message = messages.popleft()

@@ -1,4 +1,4 @@
-"""One MQTT session with paho-mqtt, which reads and writes memory instead of a network.
+"""One MQTT session with paho-mqtt, which uses memory buffers instead of a socket.
 
 paho writes to memory and reads from it, and has no thread, no timer and no socket. So synchronous
 and asynchronous programs share this code, and a link moves the bytes. A session object ends with
@@ -48,7 +48,7 @@ _VERSIONS: Final = {
 
 
 class _Memory:
-    """The received and outgoing bytes of a session, used by paho in place of a socket."""
+    """The received and outgoing bytes of a session, which replace a socket for paho."""
 
     def __init__(self) -> None:
         self.incoming = bytearray()
@@ -85,7 +85,7 @@ class Acknowledgement(NamedTuple):
 
 
 class _Client(Client):
-    """A paho client that reads the codes of acknowledgements itself.
+    """A paho client that stores the codes of acknowledgements.
 
     paho ignores a failure in the first acknowledgement of QoS 2, and cannot read codes that it does
     not know. These methods are not public; the tests run with the oldest and the newest paho.
@@ -100,7 +100,7 @@ class _Client(Client):
         self.max_inflight_messages = 0
 
     def forget(self, number: int) -> None:
-        """Remove a message that is acknowledged, or that must not be sent."""
+        """Remove a message that is acknowledged, or must not be sent."""
         self._out_messages.pop(number, None)
 
     def ping(self) -> None:
@@ -108,7 +108,7 @@ class _Client(Client):
         self._send_pingreq()
 
     def incoming_size(self) -> int:
-        """Return the announced size of the packet that is arriving."""
+        """Return the total size of the packet that is arriving."""
         return self._in_packet["remaining_length"]
 
     def _create_socket(self) -> Any:
@@ -133,7 +133,7 @@ class _Client(Client):
         return super()._handle_pubrec()
 
     def acknowledge(self, number: int, qos: int) -> None:
-        """Acknowledge a received message; with QoS 2 the broker releases its number then."""
+        """Acknowledge a received message; with QoS 2 this frees its packet id."""
         if qos == 1:
             self._send_puback(number)
         elif qos == _EXACTLY_ONCE:
@@ -234,7 +234,7 @@ class MqttSession:
         client.connect("broker", 1, settings.keepalive, **wishes)
 
     def publish(self, item: OutgoingMessage) -> int | None:
-        """Buffer a message, and return its number; None if it is too large."""
+        """Buffer a message, and return its packet id; None if it is too large."""
         outgoing = self.memory.outgoing
         begin = len(outgoing)
         settings = self._settings
@@ -253,7 +253,7 @@ class MqttSession:
         return number
 
     def subscribe(self, subscription: MqttSubscription) -> None:
-        """Buffer a request to receive messages."""
+        """Buffer a subscription request."""
         filters = subscription.filters
         wishes: list[Any] = [(item, subscription.qos) for item in filters]
         if self._is_v5:
@@ -267,16 +267,16 @@ class MqttSession:
         self._client.acknowledge(number, qos)
 
     def ping(self) -> None:
-        """Buffer a ping to the broker."""
+        """Buffer a ping for the broker."""
         self.awaits_ping = True
         self._client.ping()
 
     def leave(self) -> None:
-        """Buffer the message that ends the session."""
+        """Buffer the packet that ends the session."""
         self._client.disconnect()
 
     def receive(self, data: bytes, until: float = inf) -> None:
-        """Process bytes from the broker; empty bytes are the end of the connection.
+        """Process bytes from the broker; b"" means the end of the connection.
 
         Bytes that are not processed at the time `until`, by the monotonic clock, are left for
         later.
@@ -294,7 +294,7 @@ class MqttSession:
                 self.is_ended = self.is_ended or is_too_large or bool(result)
 
     def note_connack(self, packet: bytes) -> None:
-        """Record the code with which the broker answers the opening of the session."""
+        """Record the broker's answer to the opening of the session."""
         code = packet[1] if len(packet) > 1 else 0
         self.refusal = code or None
 
@@ -317,7 +317,7 @@ class MqttSession:
         self.acknowledged[number] = Acknowledgement(fault, code)
 
     def note_end(self, packet: bytes) -> None:
-        """Record the code with which the broker ends the session."""
+        """Record the code with which the broker has ended the session."""
         self.end_code = packet[0] if packet else 0
         self.is_ended = True
 

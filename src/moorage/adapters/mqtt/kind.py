@@ -61,7 +61,7 @@ def _is_short(_: object, attribute: attrs.Attribute[Any], value: int) -> None:
 @checked_options
 @attrs.frozen(kw_only=True)
 class Mqtt(BrokerSettings):
-    """An MQTT broker, to which messages are published with acknowledgement.
+    """An MQTT broker for publishing messages, which it acknowledges.
 
     Attributes:
         url: the broker's URL, such as mqtt://user@host, or mqtts:// for TLS. It may contain the
@@ -115,7 +115,7 @@ class Mqtt(BrokerSettings):
     )
 
     def __attrs_post_init__(self) -> None:
-        """Refuse settings of MQTT with which no connection could be made."""
+        """Refuse settings that do not allow an MQTT connection."""
         address = self.address()
         if address.password is not None and not address.user:
             raise ConfigurationError(
@@ -138,12 +138,12 @@ class Mqtt(BrokerSettings):
 
     @property
     def version(self) -> MqttVersion:
-        """The version of the protocol."""
+        """The protocol version."""
         return MqttVersion(self.protocol)
 
     @property
     def rules(self) -> BrokerRules:
-        """The broker's rules for messages, by the version of the protocol."""
+        """The broker's rules for messages, which depend on the protocol version."""
         return RULES if self.version is MqttVersion.V5 else RULES_311
 
     def address(self) -> ServerAddress:

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 @with_careful_constructor
 class MqttSource:
-    """A source that reads topics of an MQTT broker in a persistent session.
+    """A source that reads topics of an MQTT broker, in a persistent session.
 
     MQTT gives messages neither positions nor ids, and a client cannot give a message back: the
     broker delivers it again when the client with the same id returns. A message that is published
@@ -100,7 +100,7 @@ class MqttSource:
         self._reader: MqttReader | None = None
 
     async def open(self, revoked: Revocation, /) -> None:
-        """Connect, and continue the session of the client id; earlier deliveries become void."""
+        """Connect, and resume the client id's session; earlier deliveries become void."""
         from moorage.adapters.mqtt._links import (  # noqa: PLC0415 - only some need it
             connect_subscriber,
         )
@@ -113,7 +113,7 @@ class MqttSource:
         self._reader = MqttReader(link, self._subscription.prefetch)
 
     async def poll(self, limits: PollLimits, /) -> list[SinkRecord]:
-        """Return messages in the order in which they arrived."""
+        """Return messages in order of arrival."""
         return await self._connected().take(limits)
 
     async def commit(self, records: Sequence[SinkRecord], /) -> None:
@@ -121,13 +121,13 @@ class MqttSource:
         await self._connected().acknowledge(records)
 
     async def release(self, records: Sequence[SinkRecord], /) -> None:
-        """Do nothing, because MQTT delivers unacknowledged messages when the client returns."""
+        """Do nothing, because MQTT redelivers unacknowledged messages after a reconnection."""
 
     async def extend(self, records: Sequence[SinkRecord], /) -> None:
-        """Do nothing, because MQTT reserves messages for the client."""
+        """Do nothing, because MQTT has no lease that could expire."""
 
     async def seek(self, partition: Partition, offset: Offset, /) -> None:
-        """Raise an error, because topics of MQTT have no positions."""
+        """Raise an error, because MQTT topics have no positions."""
         del partition, offset
         raise UnsupportedByVendor(
             "A topic of MQTT has no position that could be moved.",

@@ -1,1 +1,1 @@
-"""Negotiators, which make tokens for the HTTP authentication scheme Negotiate."""
+"""Negotiators, which make tokens for the HTTP authentication scheme "Negotiate"."""

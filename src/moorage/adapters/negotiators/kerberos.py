@@ -1,4 +1,4 @@
-"""Kerberos tickets from this machine's GSSAPI library, with `moorage[kerberos]`."""
+"""Kerberos tickets of this machine's GSSAPI library, with `moorage[kerberos]`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SPNEGO: Final = "1.3.6.1.5.5.2"
 
 
 class KerberosNegotiator:
-    """Returns tokens made from the Kerberos tickets of this process.
+    """Makes tokens from the Kerberos tickets of this process.
 
     The tickets come from the credential cache that `kinit` fills, or from a client keytab. The
     environment variables of Kerberos (`KRB5_CONFIG`, `KRB5CCNAME`, `KRB5_CLIENT_KTNAME`) say where
@@ -36,7 +36,7 @@ class KerberosNegotiator:
         self._principal = principal
 
     def token(self, host: str, /) -> bytes:
-        """Return a new token for the HTTP service of a host."""
+        """Return a new token for a host's HTTP service."""
         gssapi = self._gssapi
         try:
             context = gssapi.SecurityContext(
@@ -63,7 +63,7 @@ class KerberosNegotiator:
 
 
 class AsyncKerberosNegotiator:
-    """The asynchronous `KerberosNegotiator`; threads make the tokens.
+    """The asynchronous `KerberosNegotiator`; threads make its tokens.
 
     Args and errors are those of `KerberosNegotiator`.
     """
@@ -72,7 +72,7 @@ class AsyncKerberosNegotiator:
         self._negotiator = KerberosNegotiator(principal)
 
     async def token(self, host: str, /) -> bytes:
-        """Return a new token for the HTTP service of a host."""
+        """Return a new token for a host's HTTP service."""
         return await asyncio.to_thread(self._negotiator.token, host)
 
 

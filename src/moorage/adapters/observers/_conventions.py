@@ -1,4 +1,4 @@
-"""OpenTelemetry's semantic conventions for attempts: HTTP, databases and messages.
+"""OpenTelemetry's semantic conventions for attempts over HTTP, databases and brokers.
 
 The conventions for HTTP and databases are stable (semconv 1.33), those for messages are in
 development. Values of parameters, payloads and keys of messages are never attributes.
@@ -26,7 +26,7 @@ _BROKERS: Final = {"redis-streams": "redis", "sqs": "aws_sqs"}
 
 
 def without_none(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a copy of a mapping without the entries whose value is None."""
+    """Return a copy of a mapping without its None values."""
     return {name: value for name, value in values.items() if value is not None}
 
 
@@ -42,14 +42,14 @@ def of_request(event: AttemptStarted | AttemptFinished) -> dict[str, Any]:
 
 
 def ending_of_request(event: AttemptFinished) -> dict[str, Any]:
-    """Return the OpenTelemetry attributes of an HTTP response or a failure."""
+    """Return the OpenTelemetry attributes of an HTTP response or failure."""
     error_type = str(event.status) if event.error and event.status else event.error
     return without_none({"http.response.status_code": event.status, "error.type": error_type})
 
 
 @singledispatch
 def of_target(target: OperationTarget) -> dict[str, Any]:
-    """Return the attributes of a span for an operation on a database or a broker."""
+    """Return the span attributes of an operation on a database or broker."""
     raise TypeError(f"{type(target).__name__} is not a kind of target.")
 
 
@@ -77,7 +77,7 @@ def _of_message(target: MessageTarget) -> dict[str, Any]:
 
 
 def series_of_target(target: OperationTarget) -> dict[str, Any]:
-    """Return the low-cardinality attributes of a target, which metrics may use."""
+    """Return the attributes of a target that have few different values, for metrics."""
     place = {"server.address": target.host, "server.port": target.port if target.host else None}
     if isinstance(target, MessageTarget):
         return without_none(
@@ -101,7 +101,7 @@ def series_of_target(target: OperationTarget) -> dict[str, Any]:
 
 
 def ending_of_operation(event: AttemptFinished) -> dict[str, Any]:
-    """Return the attributes of the end of an operation on a database or a broker."""
+    """Return the attributes for the end of an operation on a database or broker."""
     code = event.vendor_code if isinstance(event.target, DatabaseTarget) else None
     return without_none(
         {

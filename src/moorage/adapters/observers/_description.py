@@ -1,4 +1,4 @@
-"""Descriptions of events, for people and for systems that collect records."""
+"""Descriptions of events, for people and for log collectors."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ def fields_of(event: Event) -> dict[str, str | int | float | bool]:
 
 
 def place_of(event: Event) -> str:
-    """Return the service and the operation of an event."""
+    """Return the service and operation of an event."""
     operation = event.operation
     return event.service if operation is None else f"{event.service} {operation}"
 

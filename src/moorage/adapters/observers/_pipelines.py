@@ -1,4 +1,4 @@
-"""The numbers of pipelines, read whenever metrics are collected."""
+"""The statistics of pipelines, read whenever metrics are collected."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ OF_PIPELINES: Final[Mapping[str, Any]] = {
 
 
 class PipelineReadings:
-    """Reads the statistics of all registered pipelines; unused pipelines are dropped."""
+    """Reads the statistics of registered pipelines; pipelines without users are dropped."""
 
     def __init__(self) -> None:
         self._pipelines: WeakSet[ObservedPipeline] = WeakSet()
 
     def watch(self, pipeline: ObservedPipeline) -> None:
-        """Register a pipeline, whose statistics are then read."""
+        """Register a pipeline, to read its statistics later."""
         self._pipelines.add(pipeline)
 
     def read(self) -> Mapping[str, PipelineStatistics]:
@@ -61,14 +61,14 @@ class PipelineReadings:
 
 
 def _merged_statistics(one: PipelineStatistics, other: PipelineStatistics) -> PipelineStatistics:
-    """Return the sum of the statistics of two pipelines with the same name."""
+    """Return the summed statistics of two pipelines with the same name."""
     return other.plus(one) if one.state is PipelineState.RUNNING else one.plus(other)
 
 
 def pipeline_callbacks(
     readings: PipelineReadings, observation: Callable[[float, dict[str, str]], Any]
 ) -> Mapping[str, Callable[[Any], Iterator[Any]]]:
-    """Return the functions that OpenTelemetry calls to observe pipelines, by the metric's name.
+    """Return OpenTelemetry's callbacks for pipelines, by metric name.
 
     Args:
         readings: reads the pipelines.
@@ -85,7 +85,7 @@ def pipeline_callbacks(
 
 
 class PipelineCollector:
-    """Reads the pipelines when Prometheus collects the metrics of this process.
+    """Reads the pipelines when Prometheus collects this process's metrics.
 
     Args:
         readings: reads the pipelines.
@@ -97,7 +97,7 @@ class PipelineCollector:
         self._client = client
 
     def collect(self) -> Iterator[Any]:
-        """Yield the metrics with their present values."""
+        """Yield the metrics with their current values."""
         readings = self._readings.read()
         for name, family in self._families():
             for pipeline, statistics in readings.items():
@@ -111,7 +111,7 @@ class PipelineCollector:
             yield family
 
     def describe(self) -> Iterator[Any]:
-        """Yield the metrics without values, so that a registry knows their names."""
+        """Yield the metrics without values, which tells a registry their names."""
         for _, family in self._families():
             yield family
 
@@ -122,6 +122,6 @@ class PipelineCollector:
 
 
 def _number(name: str) -> Callable[[PipelineStatistics], float | None]:
-    """Return the number of a metric of Prometheus."""
+    """Return the value of a Prometheus metric."""
     key = name.removeprefix("moorage_pipeline_").removesuffix("_total")
     return _NUMBERS[key.replace("messages_", "messages.")]

@@ -1,4 +1,4 @@
-"""Reads the statistics of all connection pools that are registered."""
+"""Reads the statistics of registered connection pools."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _OF_DATABASES: Final = "db.client.connection.pool.name"
 
 
 class PoolReadings:
-    """Reads the connection pools of all registered sources; unused sources are dropped."""
+    """Reads the connection pools of registered sources; sources without users are dropped."""
 
     def __init__(self) -> None:
         self._sources: WeakSet[PoolSource] = WeakSet()
@@ -81,7 +81,7 @@ def _merged_pool(one: ConnectorPool, other: ConnectorPool) -> ConnectorPool:
 def pool_callbacks(
     readings: PoolReadings, observation: Callable[[int, dict[str, str]], Any]
 ) -> Mapping[str, Callable[[Any], Iterator[Any]]]:
-    """Return the functions that OpenTelemetry calls to observe pools, by the name of the metric.
+    """Return OpenTelemetry's callbacks for connection pools, by metric name.
 
     Args:
         readings: reads the pools.

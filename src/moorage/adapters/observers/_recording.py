@@ -1,4 +1,4 @@
-"""Checks whether a provider of OpenTelemetry records anything."""
+"""Checks whether an OpenTelemetry provider records anything."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class RecordingCheck:
-    """Checks, in a tenth of a µs, whether the tracers or meters of a provider record anything.
+    """Checks in 0.1 µs whether a provider's tracers or meters record anything.
 
     OpenTelemetry's own functions look the global provider up in the environment each time, so the
     variable that they keep it in is read instead. If the variable does not exist, the answer is

@@ -79,7 +79,7 @@ _OF_SPANS: Final = (*_OF_METRICS, "tenant", "request_id", "idempotency_key")
 
 @attrs.define(eq=False)
 class _CallSpans:
-    """The open OpenTelemetry spans of one call: its own, and one for each attempt."""
+    """The open OpenTelemetry spans of one call: the call's span, and one per attempt."""
 
     span: Any
     attempts: dict[int, Any] = attrs.field(factory=dict[int, Any])
@@ -172,7 +172,7 @@ class OpenTelemetryObserver:
         self._attributes: dict[tuple[object, ...], dict[str, Any]] = {}
 
     def current_event_classes(self) -> tuple[type[Event], ...]:
-        """Return the events of successful calls that are now recorded or continue a trace."""
+        """Return the events of successful calls that are recorded or continue a trace now."""
         if self._records_spans():
             return _ALL_OF_A_CALL
         continues_trace = bool(self._current_context())
@@ -204,7 +204,7 @@ class OpenTelemetryObserver:
             self._record_other(event, spans)
 
     def trace_headers(self, event: AttemptStarted, /) -> dict[str, str]:
-        """Return the headers that name the span of an attempt for the vendor."""
+        """Return the HTTP headers that continue an attempt's trace at the vendor."""
         headers: dict[str, str] = {}
         spans = self._calls.get(facts_of(event)[0])
         span = None if spans is None else spans.attempts.get(event.hedge)
@@ -213,11 +213,11 @@ class OpenTelemetryObserver:
         return headers
 
     def watch_pools(self, pools: PoolSource, /) -> None:
-        """Report on connection pools too, whenever metrics are collected."""
+        """Report connection pools too, whenever metrics are collected."""
         self._pools.watch(pools)
 
     def watch_pipeline(self, pipeline: ObservedPipeline, /) -> None:
-        """Report on a pipeline too, whenever metrics are collected.
+        """Report a pipeline too, whenever metrics are collected.
 
         It is forgotten when nobody else uses it any more.
         """
@@ -256,12 +256,12 @@ class OpenTelemetryObserver:
             )
 
     def _share_id(self, call: CallIdentity, hedge: int, span: Any) -> None:
-        """Store the id of the span of an attempt, which other observers read."""
+        """Store the span id of an attempt, for other observers."""
         span_id = self._trace.format_span_id(span.get_span_context().span_id)
         call.span_ids = {**(call.span_ids or {}), hedge: span_id}
 
     def _beginning(self, event: AttemptStarted) -> tuple[str, Any, dict[str, Any]]:
-        """Return the name, the kind and the attributes of an attempt's span."""
+        """Return the name, kind and attributes of an attempt's span."""
         target, kinds = event.target, self._trace.SpanKind
         if target is not None:
             of_messages = isinstance(target, MessageTarget)
@@ -332,7 +332,7 @@ class OpenTelemetryObserver:
         self._call_count.add(1, attributes)
 
     def _keep(self, key: tuple[object, ...], attributes: dict[str, Any]) -> dict[str, Any]:
-        """Cache the attributes of a series, because its next call has the same ones."""
+        """Cache the attributes of a series, which its next call uses again."""
         if len(self._attributes) < _MOST_KEPT:
             self._attributes[key] = attributes
         return attributes
@@ -371,7 +371,7 @@ class OpenTelemetryObserver:
         self._end(spans.span, attributes, event.error, event.at)
 
     def _record_other(self, event: Event, spans: _CallSpans | None) -> None:
-        """Record an event in the call's span, in the current span, or in a new one."""
+        """Record an event in the call's span, or else in the current span, or else in a new one."""
         span = self._trace.get_current_span() if spans is None else spans.span
         own_span = None
         if spans is None and not span.is_recording():
@@ -439,5 +439,5 @@ def _attributes_of_ending(event: AttemptFinished) -> dict[str, Any]:
 
 
 def _time(moment: datetime) -> int:
-    """Return a time as nanoseconds since the Unix epoch."""
+    """Return a time in nanoseconds since the Unix epoch."""
     return int(moment.timestamp() * 1e6) * 1000

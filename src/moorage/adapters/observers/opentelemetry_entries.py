@@ -1,4 +1,4 @@
-"""OpenTelemetry's spans for entries of inbox and outbox."""
+"""OpenTelemetry spans for inbox and outbox entries."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SYSTEM: Final = "moorage"
 
 
 class OpenTelemetryEntries:
-    """An `EntryTracing` that creates spans of OpenTelemetry.
+    """An `EntryTracing` that creates OpenTelemetry spans.
 
     Storing an entry is a span `send outbox` or `send inbox`, whose context is stored with the
     entry. The processing of an entry is a span `process outbox` or `process inbox`: a child of the
@@ -56,7 +56,7 @@ class OpenTelemetryEntries:
     def sending(
         self, queue: str, entry: Entry, incoming: TraceContext | None, /
     ) -> Generator[TraceContext | None]:
-        """Open a span while an entry is stored, and return its context."""
+        """Open a span while an entry is stored, and return the span's context."""
         origin = self._context_of(incoming)
         has_parent = self._trace.get_current_span().get_span_context().is_valid
         name = f"send {queue}"
@@ -93,7 +93,7 @@ class OpenTelemetryEntries:
 
     @contextmanager
     def _current(self, span: Any) -> Generator[None]:
-        """A context manager that makes a span the current one and records an error."""
+        """A context manager that makes a span current, and records an error in it."""
         with self._trace.use_span(
             span, end_on_exit=True, record_exception=False, set_status_on_exception=False
         ):
@@ -106,7 +106,7 @@ class OpenTelemetryEntries:
                 raise
 
     def _context_of(self, stored: TraceContext | None) -> Any:
-        """Return the OpenTelemetry context of stored texts; None if they are invalid."""
+        """Return the OpenTelemetry context from stored texts; None if they are invalid."""
         if stored is None:
             return None
         context = self._propagator.extract(stored.headers())

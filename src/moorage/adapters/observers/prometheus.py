@@ -91,13 +91,13 @@ _EXEMPLAR_INTERVAL: Final = 1_000_000_000
 
 
 def exemplar_of(event: Event) -> Mapping[str, str] | None:
-    """Return the correlation id of a call; None if it is too long for Prometheus."""
+    """Return a call's correlation id as exemplar; None if it is too long for Prometheus."""
     request_id = event.request_id or ""
     return {"request_id": request_id} if 0 < len(request_id) <= _LONGEST_ID else None
 
 
 class _Metrics:
-    """The Prometheus metrics of one registry, which several observers may share."""
+    """The Prometheus metrics of one registry; several observers may share them."""
 
     def __init__(self, client: Any, registry: Any) -> None:
         options: dict[str, dict[str, Any]] = {
@@ -141,7 +141,7 @@ class _Metrics:
         return self._metrics[f"moorage_{name}"]
 
     def series(self, name: str, *labels: str) -> Any:
-        """Return one time series of a metric, faster than Prometheus's client finds it."""
+        """Return one time series of a metric, found faster than by Prometheus's client."""
         key = (name, *labels)
         series = self._series.get(key)
         if series is None:
@@ -149,7 +149,7 @@ class _Metrics:
         return series
 
     def successes(self, ends: _CallSeries, attempts: Any) -> _Successes:
-        """Return a collection of successful calls that is emptied when the metrics are read."""
+        """Return a collection of successful calls, which is emptied when metrics are read."""
         # Other processes read the files of the multiprocess mode, so there nothing waits.
         successes = _Successes(ends, attempts, 1 if self.is_shared else _MOST_PENDING)
         self._successes.append(successes)
@@ -160,7 +160,7 @@ class _Metrics:
             successes.fold()
 
     def set_pools(self, now: int | None) -> None:
-        """Write the statistics of connection pools into the files that processes share.
+        """Write the statistics of connection pools to the files for multi-process metrics.
 
         Only in the multiprocess mode, and at most once a second by `now`, a time of the local
         clock.
@@ -187,7 +187,7 @@ def _pool_samples(pools: PoolReadings) -> Iterator[tuple[str, tuple[str, ...], i
 
 
 class _PoolCollector:
-    """Reads the connection pools when Prometheus collects the metrics of this process."""
+    """Reads the connection pools when Prometheus collects this process's metrics."""
 
     def __init__(self, pools: PoolReadings, client: Any) -> None:
         self._pools = pools
@@ -201,7 +201,7 @@ class _PoolCollector:
         yield from families.values()
 
     def describe(self) -> Iterator[Any]:
-        """Yield the metrics of connection pools without values, so that names are known."""
+        """Yield the metrics of connection pools without values, to tell a registry their names."""
         for name in _OF_POOLS:
             definition = NAMES["prometheus"][name]
             yield self._family(name, definition["description"], labels=definition["labels"])
@@ -211,7 +211,7 @@ _METRICS: Final[WeakKeyDictionary[Any, _Metrics]] = WeakKeyDictionary()
 
 
 def _kinds(client: Any, fold: Callable[[], None]) -> dict[str, Any]:
-    """Return metric classes by type; they call `fold` before a metric is read."""
+    """Return the metric classes by type; they call `fold` before they are read."""
 
     class Counter(client.Counter):  # type: ignore[misc]  # imported late
         def collect(self) -> Any:
@@ -224,7 +224,7 @@ def _kinds(client: Any, fold: Callable[[], None]) -> dict[str, Any]:
             return client.Histogram.collect(self)
 
         def observe_many(self, counts: Sequence[int], total: float) -> None:
-            """Add numbers of observations by bucket, and their sum."""
+            """Add counts of observations by bucket, and the sum of the observations."""
             self._sum.inc(total)
             for bucket, number in zip(self._buckets, counts, strict=True):
                 if number:
@@ -234,7 +234,7 @@ def _kinds(client: Any, fold: Callable[[], None]) -> dict[str, Any]:
 
 
 class _CallSeries:
-    """The two time series that count calls with one operation and outcome.
+    """The two time series for calls with one operation and outcome.
 
     Args:
         durations: the histogram's series.
@@ -259,7 +259,7 @@ class _CallSeries:
         event: CallFinished,
         exemplar: Callable[[Event], Mapping[str, str] | None],
     ) -> None:
-        """Count a call that ended at `now`, a time of the local clock; None if unknown."""
+        """Count a call that ended at the local time `now`, if known."""
         if now is not None:
             bucket = bisect_left(_BUCKETS, duration)
             if 0 <= now - self.exemplars[bucket] < _EXEMPLAR_INTERVAL:
@@ -269,18 +269,18 @@ class _CallSeries:
         self.count(duration, exemplar(event))
 
     def count(self, duration: float, exemplar: Mapping[str, str] | None) -> None:
-        """Count a call, with its exemplar if it has one."""
+        """Count a call, with its exemplar if any."""
         self._inc()
         self._observe(duration, exemplar)
 
     def add_many(self, counts: Sequence[int], total: float) -> None:
-        """Count several calls, given as numbers per bucket and the sum of their durations."""
+        """Count several calls, given as counts per bucket and the sum of their durations."""
         self._inc(sum(counts))
         self._observe_many(counts, total)
 
 
 class _Successes:
-    """The calls of one series that succeeded at once, until they are added to the metrics.
+    """The calls of one series that succeeded at the first attempt, not yet added to the metrics.
 
     Each metric of prometheus-client takes a lock for each update, so many calls are added together:
     when the metrics are read, or when `most` calls wait.
@@ -302,7 +302,7 @@ class _Successes:
         self._pending: list[int] = []
 
     def add(self, elapsed: int, now: int) -> bool:
-        """Queue a call to be counted later; return False if it must be counted with an exemplar.
+        """Queue a call for counting; return False if it needs an exemplar.
 
         Args:
             elapsed: the duration of the call.
@@ -319,12 +319,12 @@ class _Successes:
         return True
 
     def add_with_exemplar(self, elapsed: int, exemplar: Mapping[str, str] | None) -> None:
-        """Count a call now, with its exemplar."""
+        """Count a call at once, with its exemplar."""
         self._ends.count(elapsed / 1e9, exemplar)
         self._attempts.inc()
 
     def fold(self) -> None:
-        """Add the waiting calls to the metrics."""
+        """Add the queued calls to the metrics."""
         with self._lock:
             pending = self._pending
             durations = pending[:]
@@ -399,7 +399,7 @@ class PrometheusObserver:
         self._metrics.pools.watch(pools)
 
     def watch_pipeline(self, pipeline: ObservedPipeline, /) -> None:
-        """Report on a pipeline too, at each collection, while the pipeline is in use elsewhere.
+        """Report a pipeline too at each collection, as long as the pipeline is in use.
 
         Not in the multiprocess mode: a pipeline belongs to one process.
         """
@@ -430,7 +430,7 @@ class PrometheusObserver:
         ends_of_series.add(duration, now, event, self._exemplar)
 
     def read_success(self, facts: SuccessFacts, /) -> None:
-        """Count a call whose first attempt succeeded, and the attempt."""
+        """Count a call that succeeded at the first attempt, and this attempt."""
         identity, plan, now, status = facts[:4]
         contract = identity.contract
         operation = plan.operation if contract is None else contract.operation
@@ -443,7 +443,7 @@ class PrometheusObserver:
             self._metrics.set_pools(now)
 
     def _ends_of(self, key: _EndKey) -> _CallSeries:
-        """Return the two time series of the calls with a service, an operation and an outcome."""
+        """Return the two time series for calls with a service, operation and outcome."""
         end_series = self._ends.get(key)
         if end_series is None:
             service, operation, error, is_cancelled, outcome = key
@@ -460,7 +460,7 @@ class PrometheusObserver:
         return end_series
 
     def _successes_of(self, key: tuple[str, str | None, int | None]) -> _Successes:
-        """Return the collection of successful calls of a service, operation and status."""
+        """Return the collection of successful calls with a service, operation and status."""
         service, operation, status = key
         if self._labels(service, operation or "")[0] is OTHER:
             key = (OTHER, OTHER, status)
@@ -483,7 +483,7 @@ class PrometheusObserver:
             self._metrics.set_pools(None if facts is None else facts[2])
 
     def _attempts_of(self, key: _AttemptKey) -> Any:
-        """Return the time series of the attempts with a service, operation, status and error."""
+        """Return the time series for attempts with a service, operation, status and error."""
         series = self._attempts.get(key)
         if series is None:
             service, operation, status, error = key
@@ -527,7 +527,7 @@ class PrometheusObserver:
                 metrics.series("retries_total", *pair, event.error).inc()
 
     def _labels(self, service: str, name: str) -> tuple[str, str]:
-        """Return the service and operation as labels; too many are replaced by a general label."""
+        """Return the labels for service and operation; beyond a limit, a general label."""
         pair = service, name
         if pair in self._pairs:
             return pair

@@ -23,7 +23,7 @@ _LEVELS: Final = {DEBUG: "debug", INFO: "info", WARNING: "warning", ERROR: "erro
 
 
 class SentryObserver:
-    """Leaves a breadcrumb for each event from INFO on, which Sentry shows with a later error.
+    """Leaves a breadcrumb for each event from INFO on, which later Sentry errors show.
 
     It needs `sentry-sdk`, which the application sets up.
 

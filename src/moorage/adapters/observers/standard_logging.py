@@ -41,7 +41,7 @@ class LoggingObserver:
         self._logger = logging.getLogger(logger) if isinstance(logger, str) else logger
 
     def current_event_classes(self) -> tuple[type[Event], ...]:
-        """Return the events of a successful call for which the logger accepts the level now."""
+        """Return the event classes of successful calls that the logger's level accepts now."""
         is_enabled = self._logger.isEnabledFor
         if not is_enabled(INFO):
             return ()

@@ -1,4 +1,4 @@
-"""Synchronous and asynchronous connections to Redis, which add messages to streams."""
+"""Connections to Redis that add messages to streams, synchronous and asynchronous."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def _close_if_open(link: RedisLink | AsyncRedisLink | None) -> None:
 
 
 def _check_certificate_files(tls: Tls) -> None:
-    """Refuse certificate files that redis-py could not read, and content in place of a path."""
+    """Refuse certificate files that redis-py cannot read, and PEM content instead of a path."""
     if isinstance(tls.authorities, bytes) or isinstance(tls.certificate, bytes):
         raise ConfigurationError(
             "redis-py reads certificates from files, one of which is not a path.",
@@ -120,7 +120,7 @@ def _connection(settings: RedisStreams, seconds: float, *, is_async: bool) -> An
 
 
 def _connecting_error(error: Exception) -> Exception:
-    """Return the error for an exception that ended the opening of a connection."""
+    """Return the error for an exception that occurred while a connection was opened."""
     for cause in _causes(error):
         fault = _connecting_fault(cause)
         if fault is not None:
@@ -137,7 +137,7 @@ def _connecting_fault(error: BaseException) -> PublishFault | None:
 
 
 def _causes(error: BaseException) -> list[BaseException]:
-    """Return an exception and the exceptions that caused it, the innermost first."""
+    """Return an exception with its causes, the innermost first."""
     causes: list[BaseException] = []
     pending: list[Any] = [error]
     while pending:
@@ -153,7 +153,7 @@ def _refusal(error: BaseException) -> PublishFault:
 
 
 def _outcome(item: OutgoingMessage, reply: object) -> Result[PublishReceipt]:
-    """Convert Redis's reply to a message, or the failure instead of it, to a result."""
+    """Convert Redis's reply to a message, or its failure, to a result."""
     if isinstance(reply, bytes):
         receipt = PublishReceipt(
             broker=RULES.system,
@@ -182,14 +182,14 @@ def _refuse_cluster() -> NoReturn:
 
 
 def _has_received(connected: Any) -> bool:
-    """Return whether a socket has unexpected bytes, or was closed by the server."""
+    """Return whether a socket has unexpected bytes or was closed by the server."""
     poll = select.poll()
     poll.register(connected.fileno(), select.POLLIN)
     return bool(poll.poll(0))
 
 
 class _Link:
-    """The code that synchronous and asynchronous connections share."""
+    """The common code of synchronous and asynchronous connections."""
 
     def __init__(self, settings: RedisStreams, connection: Any) -> None:
         self._settings = settings
@@ -198,7 +198,7 @@ class _Link:
         self.version: str | None = None
 
     def concern(self) -> tuple[str, str] | None:
-        """Return None, because a Redis server reports problems only with single messages."""
+        """Return None, because a Redis server reports no problems of its own."""
         return None
 
     def _packed(self, items: Sequence[OutgoingMessage]) -> list[bytes]:
@@ -222,10 +222,10 @@ class _Link:
 
 
 class RedisLink(_Link):
-    """A connection to Redis of a synchronous program, for one thread at a time."""
+    """A synchronous program's connection to Redis, for one thread at a time."""
 
     def is_connected(self) -> bool:
-        """Return False if the connection is closed, or if the server has ended it."""
+        """Return False if either side has closed the connection."""
         if self._is_closed:
             return False
         try:
@@ -234,12 +234,12 @@ class RedisLink(_Link):
             return False
 
     def greet(self) -> None:
-        """Ask Redis for its version, which not every user may read."""
+        """Ask Redis for its version, if the user may read it."""
         with suppress(wrong.NoPermissionError):
             self._keep_facts(self._reply("INFO", "server"))
 
     def ping(self, timeout: float) -> None:
-        """Send a ping to Redis, and wait for the answer."""
+        """Send a ping to Redis, and wait for the reply."""
         self._bound(timeout)
         self._reply("PING")
 
@@ -250,7 +250,7 @@ class RedisLink(_Link):
     def publish_batch(
         self, items: Sequence[OutgoingMessage], timeout: float
     ) -> list[Result[PublishReceipt]]:
-        """Add messages to a Redis stream with one request, and return a result for each."""
+        """Add messages to a Redis stream in one request; return a result for each."""
         replies: list[object] = []
         packed = self._packed(items)
         try:
@@ -287,23 +287,23 @@ class RedisLink(_Link):
 
 
 class AsyncRedisLink(_Link):
-    """A connection to Redis of an asynchronous program, for one task at a time."""
+    """An asynchronous program's connection to Redis, for one task at a time."""
 
     def is_connected(self) -> bool:
-        """Return False if the connection is closed, or if the server has ended it."""
+        """Return False if either side has closed the connection."""
         writer = self._connection._writer  # noqa: SLF001 - redis-py tells it only by waiting
         if self._is_closed or writer is None or writer.is_closing():
             return False
         return not _has_received(writer.get_extra_info("socket"))
 
     async def greet(self) -> None:
-        """Connect to Redis, and ask for its version, which not every user may read."""
+        """Connect to Redis, and ask for its version if the user may read it."""
         await self._connection.connect()
         with suppress(wrong.NoPermissionError):
             self._keep_facts(await self._reply("INFO", "server"))
 
     async def ping(self, timeout: float) -> None:
-        """Send a ping to Redis, and wait for the answer."""
+        """Send a ping to Redis, and wait for the reply."""
         async with asyncio.timeout(timeout):
             await self._reply("PING")
 
@@ -314,7 +314,7 @@ class AsyncRedisLink(_Link):
     async def publish_batch(
         self, items: Sequence[OutgoingMessage], timeout: float
     ) -> list[Result[PublishReceipt]]:
-        """Add messages to a Redis stream with one request, and return a result for each."""
+        """Add messages to a Redis stream in one request; return a result for each."""
         replies: list[object] = []
         packed = self._packed(items)
         try:
@@ -331,7 +331,7 @@ class AsyncRedisLink(_Link):
         return [_outcome(item, reply) for item, reply in zip(items, replies, strict=True)]
 
     async def request(self, command: bytes, timeout: float) -> Any:
-        """Send one command to Redis unchanged, and return the reply.
+        """Send one command to Redis as it is, and return the reply.
 
         Raises:
             ResponseError: Redis refuses the command. The connection stays usable.

@@ -1,4 +1,4 @@
-"""The connector that publishes messages to streams of Redis, with redis-py."""
+"""The connector that publishes messages to Redis streams, with redis-py."""
 
 from __future__ import annotations
 
@@ -90,16 +90,16 @@ class RedisStreams(BrokerSettings):
     key: str | None = None
 
     def __attrs_post_init__(self) -> None:
-        """Refuse settings of Redis with which no connection could be made."""
+        """Refuse settings that do not allow a connection to Redis."""
         self.address()
 
     @property
     def rules(self) -> BrokerRules:
-        """The broker's rules for messages, which are those of Redis streams."""
+        """Redis streams' rules for messages."""
         return RULES
 
     def address(self) -> ServerAddress:
-        """Return the address of the server, whose path is the number of the database.
+        """Return the server's URL, whose path is the database number.
 
         Raises:
             ConfigurationError: the URL or the settings of TLS are wrong.
@@ -133,7 +133,7 @@ class RedisStreams(BrokerSettings):
 @checked_options
 @attrs.frozen(kw_only=True)
 class RedisStreamsOptions:
-    """The options of a source that reads streams of Redis.
+    """The options of a source that reads Redis streams.
 
     Attributes:
         topics: the names of the streams. Streams and groups that do not exist are created.

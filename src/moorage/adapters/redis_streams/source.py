@@ -111,7 +111,7 @@ class RedisStreamsSource:
         self._was_open = False
 
     async def open(self, _: Revocation, /) -> None:
-        """Connect to Redis, and create the consumer groups that do not exist."""
+        """Connect to Redis, and create missing consumer groups."""
         await self.close()
         try:
             self._polling = await connect_async(self._settings, self._settings.connect_timeout)
@@ -132,7 +132,7 @@ class RedisStreamsSource:
         await self._request(self._telling, words, harmless="BUSYGROUP")
 
     async def poll(self, limits: PollLimits, /) -> list[SinkRecord]:
-        """Return entries: first earlier deliveries, then abandoned entries, then new ones."""
+        """Return entries: earlier deliveries first, then abandoned entries, then new ones."""
         count = max(1, min(limits.records, limits.size // self._size))
         while self._backlog:
             stream, position = next(iter(self._backlog.items()))
@@ -165,7 +165,7 @@ class RedisStreamsSource:
         return ["XREADGROUP", "GROUP", self.group, self.consumer, "COUNT", str(count)]
 
     async def _claim(self, count: int) -> list[SinkRecord]:
-        """Take over entries that another member has neither acknowledged nor extended."""
+        """Take over entries that another group member has abandoned."""
         idle = str(int(self._claim_after * 1000))
         for stream in self.streams:
             words = [
@@ -185,7 +185,7 @@ class RedisStreamsSource:
         return []
 
     def _records(self, reply: Any, deliveries: int = 1) -> list[SinkRecord]:
-        """Return the records of a reply, without entries that were deleted meanwhile."""
+        """Return the records in a reply, without entries deleted meanwhile."""
         pairs: Iterable[Any] = (
             cast("Any", reply).items() if isinstance(reply, dict) else reply or ()
         )
@@ -205,11 +205,11 @@ class RedisStreamsSource:
             await self._request(self._telling, ["XACK", stream, self.group], ids)
 
     async def release(self, records: Sequence[SinkRecord], /) -> None:
-        """Make entries available to other members of the group at once."""
+        """Make entries available to other group members at once."""
         await self._claim_anew(records, "IDLE", str(int(self._claim_after * 1000)))
 
     async def extend(self, records: Sequence[SinkRecord], /) -> None:
-        """Keep other members of the group from taking over entries."""
+        """Extend the lease of entries, so that no other group member takes them over."""
         await self._claim_anew(records)
 
     async def _claim_anew(self, records: Sequence[SinkRecord], *options: str) -> None:
@@ -218,12 +218,12 @@ class RedisStreamsSource:
             await self._request(self._telling, words, [*ids, *options, "JUSTID"])
 
     async def seek(self, partition: Partition, offset: Offset, /) -> None:
-        """Make the consumer group continue after an entry of a stream."""
+        """Move the consumer group to a position: after an entry of a stream."""
         words = ["XGROUP", "SETID", partition[0], self.group, str(offset)]
         await self._request(self._telling, words)
 
     async def lag(self) -> int | None:
-        """Return the number of entries that the group has not acknowledged in all streams.
+        """Return the number of unacknowledged entries in all streams of the group.
 
         Before Redis 7, and after entries were deleted from the middle of a stream, Redis does not
         know the number.
@@ -254,7 +254,7 @@ class RedisStreamsSource:
         wait: float = 0.0,
         harmless: str = "\n",
     ) -> Any:
-        """Return the reply to a command; None for a refusal that begins with `harmless`.
+        """Return the reply to a command; None for a refusal that starts with `harmless`.
 
         Args:
             link: the connection.
@@ -282,14 +282,14 @@ class RedisStreamsSource:
 
 
 def _named(fields: Any) -> dict[bytes, Any]:
-    """Return named values that Redis sends as a map, or as names and values in turn."""
+    """Return named values, which Redis sends as a map or as a flat list."""
     if isinstance(fields, dict):
         return cast("dict[bytes, Any]", fields)
     return dict(zip(fields[::2], fields[1::2], strict=True))
 
 
 def _stream_records(stream: str, entries: Iterable[Any], deliveries: int) -> list[SinkRecord]:
-    """Return the records of a stream's entries that were not deleted meanwhile."""
+    """Return the records of a stream's entries, without entries deleted meanwhile."""
     present = [item for item in entries if item is not None and item[1] is not None]
     offsets = [item[0].decode() for item in present]
     return checked_records(
@@ -309,7 +309,7 @@ def _by_stream(records: Iterable[SinkRecord]) -> Iterable[tuple[str, list[str]]]
 
 
 def _refusal_error(error: Exception) -> ConnectorError:
-    """Return the error for a reply that refuses a command of a source."""
+    """Return the error for a reply that refuses a source's command."""
     fault = refusal((kind.__name__ for kind in type(error).__mro__), str(error))
     if fault in _TEMPORARY or str(error).startswith("NOGROUP"):
         return ConnectionFailed(

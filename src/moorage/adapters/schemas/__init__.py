@@ -1,4 +1,4 @@
-"""Registries of schemas, and the libraries that decode and encode records by a schema.
+"""Schema registries, and codecs that decode and encode records by a schema.
 
 Each library is imported by the module of its format only. Nothing here depends on pipelines.
 """

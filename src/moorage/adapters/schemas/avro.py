@@ -25,7 +25,7 @@ _MAX_EMPTY_VALUES: Final = 1_000
 
 
 class AvroCodec:
-    """Decodes and encodes records with one schema of Avro.
+    """Decodes and encodes records of one Avro schema.
 
     Args:
         writer: the schema of the data.
@@ -66,7 +66,7 @@ class AvroCodec:
         self._validate = validating.validate
 
     def decode(self, data: bytes, /) -> Any:
-        """Return the value that bytes stand for.
+        """Return the decoded value of bytes.
 
         Raises:
             InvalidData: the bytes are not data of the schema.
@@ -87,7 +87,7 @@ class AvroCodec:
         )
 
     def encode(self, value: Any, /) -> bytes:
-        """Return the bytes that stand for a value.
+        """Return the encoded bytes of a value.
 
         Raises:
             InvalidData: the value does not fit the schema.
@@ -108,7 +108,7 @@ class AvroCodec:
 
 
 def _fastavro_schema(complete: CompleteSchema) -> Any:
-    """Return a schema as fastavro needs it."""
+    """Return a schema in fastavro's form."""
     named_types: dict[str, Any] = {}
     try:
         for _, part in complete.parts:
@@ -125,7 +125,7 @@ def _fastavro_schema(complete: CompleteSchema) -> Any:
 
 
 def _with_names(schema: Any, named: dict[str, Any]) -> Any:
-    """Return a parsed schema from which fastavro finds the types of references."""
+    """Return a parsed schema in which fastavro finds referenced types."""
     if is_list(schema):
         return [_with_names(branch, named) for branch in schema]
     if isinstance(schema, str):
@@ -141,7 +141,7 @@ def _document(text: str) -> Any:
 
 
 def _place_of(error: Exception) -> str:
-    """Return the field that an error names, without the value, which may be secret."""
+    """Return the field that an error names, without its value, which may be secret."""
     problems = getattr(error, "errors", None) or [None]
     field = getattr(problems[0], "field", None)
     return f" at {str(field)[:200]!r}" if field else ""

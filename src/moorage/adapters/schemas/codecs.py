@@ -1,4 +1,4 @@
-"""The choice of the library that decodes and encodes the data of a schema."""
+"""Chooses the codec for a schema."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _LIBRARIES: Final = {
 def codec_of(
     schema: CompleteSchema, reader: CompleteSchema | None = None, message: str | None = None
 ) -> SchemaCodec:
-    """Return the codec for the data of a schema.
+    """Return the codec for data of a schema.
 
     Args:
         schema: the schema with which data are, or will be, written.

@@ -1,4 +1,4 @@
-"""The completion of a schema with the schemas that it uses by name."""
+"""Completion of a schema with the schemas that it references."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MOST_SCHEMAS: Final = 200
 
 
 async def complete_schema(registry: SchemaRegistry, schema: Schema) -> CompleteSchema:
-    """Return a schema with all schemas that it uses, directly or not.
+    """Return a schema with all schemas that it references directly or indirectly.
 
     Raises:
         InvalidData: schemas refer to each other in a circle, or to too many others.

@@ -1,4 +1,4 @@
-"""A schema registry with the HTTP API of Confluent, called under the protections of a service."""
+"""A schema registry with Confluent's HTTP API, called with a service's protections."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class ConfluentSchemaRegistry:
-    """The schema registry of Confluent, or another registry with the same HTTP API.
+    """Confluent's schema registry, or another one with the same HTTP API.
 
     The address, the credentials, the time limits and the retries are those of the service.
 
@@ -35,19 +35,19 @@ class ConfluentSchemaRegistry:
         return answer
 
     async def version(self, subject: str, version: int | None = None, /) -> SchemaVersion:
-        """Return a version of a subject, or the latest."""
+        """Return one version of a subject, or its latest."""
         answer: SchemaVersion = await self._manager.perform(
             self._service, version_of(subject, version)
         )
         return answer
 
     async def register(self, subject: str, schema: Schema, /) -> int:
-        """Make a schema the next version of a subject, and return its id."""
+        """Register a schema as the next version of a subject, and return its id."""
         answer: int = await self._manager.perform(self._service, registration(subject, schema))
         return answer
 
     async def check(self, subject: str, schema: Schema, /) -> tuple[str, ...]:
-        """Return the reasons why a schema could not be the next version of a subject."""
+        """Return why a schema cannot be the next version of a subject."""
         operation = compatibility_check(subject, schema)
         answer: tuple[str, ...] = await self._manager.perform(self._service, operation)
         return answer

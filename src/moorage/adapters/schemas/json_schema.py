@@ -20,7 +20,7 @@ _MOST_RULES: Final = 10_000
 
 
 class JsonSchemaCodec:
-    """Decodes and encodes JSON that is valid for one JSON Schema.
+    """Decodes and encodes JSON, and validates it against one JSON Schema.
 
     A value is refused if it is nested so deeply that the schema would check one part of it more
     than 100,000 times. Nothing is fetched: a schema can refer to its registered references only.
@@ -64,7 +64,7 @@ class JsonSchemaCodec:
         )
 
     def decode(self, data: bytes, /) -> Any:
-        """Return the value of JSON that is valid.
+        """Return the value of a JSON text, if it is valid.
 
         Raises:
             InvalidData: the bytes are not JSON, or do not match the schema.
@@ -83,7 +83,7 @@ class JsonSchemaCodec:
         )
 
     def encode(self, value: Any, /) -> bytes:
-        """Return a valid value as JSON.
+        """Return a value as JSON, if it is valid.
 
         Raises:
             InvalidData: the value cannot be written as JSON, or does not match the schema.

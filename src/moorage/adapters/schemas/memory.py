@@ -38,7 +38,7 @@ _NAME: Final = late_pattern(r"([1-9]\d{0,9})(?:@([1-9]\d{0,9}))?")
 
 
 class MemorySchemaRegistry:
-    """A registry of schemas in memory, which checks each new version by moorage's own rules.
+    """A schema registry in memory, which checks new versions by moorage's own rules.
 
     Args:
         compatibility: the compatibility mode of each subject, such as "backward".
@@ -63,7 +63,7 @@ class MemorySchemaRegistry:
         raise SchemaNotFound(f"The registry has no schema with the id {id}.")
 
     async def version(self, subject: str, version: int | None = None, /) -> SchemaVersion:
-        """Return a version of a subject, or the latest.
+        """Return one version of a subject, or its latest.
 
         Raises:
             SchemaNotFound: the subject or the version does not exist.
@@ -75,7 +75,7 @@ class MemorySchemaRegistry:
         raise SchemaNotFound(f"The registry has no version {number} of the subject {subject!r}.")
 
     async def register(self, subject: str, schema: Schema, /) -> int:
-        """Make a schema the next version of a subject, and return its id.
+        """Register a schema as the next version of a subject, and return its id.
 
         Raises:
             InvalidData: the text is not a schema.
@@ -98,7 +98,7 @@ class MemorySchemaRegistry:
         return id
 
     async def check(self, subject: str, schema: Schema, /) -> tuple[str, ...]:
-        """Return the reasons why a schema could not be the next version of a subject.
+        """Return why a schema cannot be the next version of a subject.
 
         Raises:
             InvalidData: the text is not a schema.
@@ -123,7 +123,7 @@ class MemorySchemaRegistry:
 
 
 class FolderSchemaRegistry(MemorySchemaRegistry):
-    """The schemas in a folder, which has a folder for each subject with a file for each version.
+    """The schemas in a folder: a subfolder per subject, and a file per version.
 
     The name of a file is its version and the id, such as `orders-value/3@1017.avsc`. The id may be
     left out where records do not name their schemas. Files end with `.avsc` for Avro, `.json` for
@@ -160,7 +160,7 @@ class FolderSchemaRegistry(MemorySchemaRegistry):
         )
 
     async def register(self, subject: str, schema: Schema, /) -> int:
-        """Return the id of a schema that the folder has; refuse any other.
+        """Return the id of a schema in the folder; refuse a new schema.
 
         Raises:
             UnsupportedByVendor: the folder has no such schema, or no id for it.
@@ -208,7 +208,7 @@ class FolderSchemaRegistry(MemorySchemaRegistry):
 
 
 def schema_of_file(file: str | PathLike[str]) -> Schema:
-    """Return the schema in a file, whose ending names the format.
+    """Return the schema in a file; the file's extension names the format.
 
     Raises:
         ConfigurationError: the file cannot be read, or has another ending.
@@ -236,7 +236,7 @@ def schema_of_file(file: str | PathLike[str]) -> Schema:
 
 
 def _text_of(path: Path, kind: SchemaFormat) -> str:
-    """Return a schema's text; compiled descriptors are encoded in Base64."""
+    """Return a schema's text; compiled descriptors become Base64."""
     if kind is SchemaFormat.PROTOBUF:
         return b64encode(path.read_bytes()).decode()
     return path.read_text("utf-8")

@@ -1,4 +1,4 @@
-"""Protobuf messages with descriptors in place of generated classes."""
+"""Protobuf messages, with descriptors instead of generated classes."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class ProtobufCodec:
         self._kinds: dict[str, Any] = {}
 
     def decode(self, data: bytes, /) -> dict[str, Any]:
-        """Return the fields of a message.
+        """Return the fields of an encoded message.
 
         Raises:
             InvalidData: the bytes are not such a message.
@@ -63,7 +63,7 @@ class ProtobufCodec:
         return self._decoded(self._name, data)
 
     def decode_framed(self, data: bytes, /) -> dict[str, Any]:
-        """Return the fields of a message; the bytes begin with its index in the schema.
+        """Return the fields of an encoded message with the message's index in front.
 
         Raises:
             InvalidData: the schema has no such message, or the bytes are not such a message.
@@ -79,7 +79,7 @@ class ProtobufCodec:
         return self._decoded(name, message_bytes)
 
     def encode(self, value: Any, /) -> bytes:
-        """Return the bytes of a message with these fields.
+        """Return the encoded message for these fields.
 
         Raises:
             InvalidData: the fields do not fit the message.
@@ -101,7 +101,7 @@ class ProtobufCodec:
         )
 
     def encode_framed(self, value: Any, /) -> bytes:
-        """Return the encoded index of the message in its schema, followed by its bytes.
+        """Return the encoded message for these fields, with the message's index in front.
 
         Raises:
             InvalidData: the fields do not fit the message.
@@ -164,7 +164,7 @@ def _single_value(field: Any, value: Any, pool: Any) -> Any:
 
 
 def _as_json(value: Any) -> Any:
-    """Return a value as `ParseDict` needs it: bytes in Base64, and infinite numbers as texts."""
+    """Return a value in `ParseDict`'s form: bytes as Base64, and infinite numbers as texts."""
     if isinstance(value, bytes):
         return b64encode(value).decode()
     if isinstance(value, float) and not isfinite(value):

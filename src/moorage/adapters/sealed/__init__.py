@@ -1,1 +1,1 @@
-"""Tables of encrypted texts, which the stores of credentials and tenants use."""
+"""Tables of encrypted texts, for the stores of credentials and tenants."""

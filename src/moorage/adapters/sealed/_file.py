@@ -43,7 +43,7 @@ _PAGE: Final = "SELECT about, sealed FROM credential WHERE about > ? ORDER BY ab
 
 
 class SealedFile:
-    """Encrypted texts in the rows of a SQLite file.
+    """A SQLite file with encrypted texts in its rows.
 
     Args:
         path: the path of the file.
@@ -61,7 +61,7 @@ class SealedFile:
         self._what = what
 
     def find(self, about: bytes, /) -> bytes | None:
-        """Return the encrypted text of this id; None if there is none."""
+        """Return the encrypted text with this id; None if there is none."""
         with self._transaction() as link:
             row = link.execute(_GET, (about,)).fetchone()
         return None if row is None else row[0]
@@ -72,13 +72,13 @@ class SealedFile:
             link.execute(_PUT, (about, sealed))
 
     def swap(self, swaps: Sequence[TextReplacement], /) -> int:
-        """Replace each text that has not changed meanwhile; return the number of replaced ones."""
+        """Replace each text that was not changed meanwhile; return the number of replacements."""
         with self._transaction() as link:
             parameters = [(swap.new, swap.about, swap.old) for swap in swaps]
             return link.executemany(_SWAP, parameters).rowcount
 
     def drop(self, about: bytes, /) -> bool:
-        """Delete the encrypted text of this id; return whether it existed."""
+        """Delete the encrypted text with this id; return whether it existed."""
         with self._transaction() as link:
             return bool(link.execute(_DROP, (about,)).rowcount)
 
@@ -88,14 +88,14 @@ class SealedFile:
             return link.execute(_CLEAR).rowcount
 
     def page(self, after: bytes, size: int, /) -> list[Row]:
-        """Return up to `size` rows behind an id, in order."""
+        """Return the next rows after an id, at most `size`."""
         with self._transaction() as link:
             selected_rows = link.execute(_PAGE, (after, size)).fetchall()
         return [Row(subject, subject, sealed_text) for subject, sealed_text in selected_rows]
 
     @contextmanager
     def _transaction(self) -> Generator[sqlite3.Connection]:
-        """Yield a connection; the block is one transaction."""
+        """Yield a connection for one transaction."""
         try:
             self._create_file()
             uri = f"{self.path.as_uri()}?mode=rw"
@@ -112,7 +112,7 @@ class SealedFile:
             ) from None
 
     def _create_file(self) -> None:
-        """Create the file if it is missing; only its owner may access it.
+        """Create the file if it is missing, accessible to its owner only.
 
         An existing file is not opened, because closing it would release the locks of all threads of
         this process. So a new file gets its name after it was closed.
@@ -153,7 +153,7 @@ class SealedFile:
 
 
 def _file_identity(link: sqlite3.Connection) -> tuple[int, int]:
-    """Return the application id and the version of a file."""
+    """Return the application id and version in the header of a file."""
     query = "SELECT application_id, user_version FROM pragma_application_id, pragma_user_version"
     application, version = link.execute(query).fetchone()
     return application, version

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class Row(NamedTuple):
-    """A row: its position in the table's order, its id, and its encrypted text."""
+    """A row: its position in the table's order, its id and its encrypted text."""
 
     place: bytes
     about: bytes
@@ -18,7 +18,7 @@ class Row(NamedTuple):
 
 
 class TextReplacement(NamedTuple):
-    """A text that replaces another text, unless the old text has changed meanwhile."""
+    """A replacement for a text, valid only while the old text is unchanged."""
 
     about: bytes
     old: bytes
@@ -26,7 +26,7 @@ class TextReplacement(NamedTuple):
 
 
 class SealedRows(Protocol):
-    """The interface of a table of encrypted texts, whose operations may block.
+    """The interface of a table of encrypted texts; its operations may block.
 
     Each operation is one transaction, and durable when it returns. A row is found by its id, for
     which the table may use a digest. Errors are raised as `StorageUnavailable`, or as
@@ -34,23 +34,23 @@ class SealedRows(Protocol):
     """
 
     def find(self, about: bytes, /) -> bytes | None:
-        """Return the encrypted text of this id; None if there is none."""
+        """Return the encrypted text with this id; None if there is none."""
         ...
 
     def put(self, about: bytes, sealed: bytes, /) -> None:
-        """Store an encrypted text, in place of an earlier one with this id."""
+        """Store an encrypted text, replacing an earlier one with this id."""
         ...
 
     def swap(self, swaps: Sequence[TextReplacement], /) -> int:
-        """Replace each text that has not changed meanwhile; return the number of replaced ones."""
+        """Replace each text that was not changed meanwhile; return the number of replacements."""
         ...
 
     def page(self, after: bytes, size: int, /) -> Sequence[Row]:
-        """Return up to `size` rows behind a position; the empty position is the beginning."""
+        """Return the next rows after a position, at most `size`; "" is the beginning."""
         ...
 
     def drop(self, about: bytes, /) -> bool:
-        """Delete the encrypted text of this id, and return whether there was one."""
+        """Delete the encrypted text with this id, and return whether there was one."""
         ...
 
     def clear(self) -> int:

@@ -41,7 +41,7 @@ _MAX_LENGTH: Final = 1_000
 
 
 class SqlRows:
-    """The encrypted texts in the table, in the order of their ids."""
+    """The encrypted texts of a table, ordered by id."""
 
     def __init__(
         self,
@@ -57,7 +57,7 @@ class SqlRows:
         self._insert = _upsert_postgresql if kind == "postgresql" else _upsert_mysql
 
     async def find(self, about: bytes, /) -> bytes | None:
-        """Return the encrypted text of this id; None if there is none."""
+        """Return the encrypted text with this id; None if there is none."""
         columns = self._table.c
         query = select(columns.sealed).where(columns.id == _id(about))
         return await self._run(lambda link: self._with_timeouts(link).execute(query).scalar())
@@ -69,7 +69,7 @@ class SqlRows:
         await self._run(lambda link: self._with_timeouts(link).execute(statement))
 
     async def swap(self, swaps: Sequence[TextReplacement], /) -> int:
-        """Replace texts that have not changed meanwhile; lock the rows in order of their ids."""
+        """Replace texts that were not changed meanwhile; rows are locked in id order."""
         columns = self._table.c
         statements = [
             update(self._table)
@@ -87,7 +87,7 @@ class SqlRows:
         return await self._run(work)
 
     async def drop(self, about: bytes, /) -> bool:
-        """Delete the encrypted text of this id; return whether it existed."""
+        """Delete the encrypted text with this id; return whether it existed."""
         statement = delete(self._table).where(self._table.c.id == _id(about))
         return await self._run(
             lambda link: bool(self._with_timeouts(link).execute(statement).rowcount)
@@ -99,7 +99,7 @@ class SqlRows:
         return await self._run(lambda link: self._with_timeouts(link).execute(statement).rowcount)
 
     async def page(self, after: bytes, size: int, /) -> list[Row]:
-        """Return up to `size` rows behind an id, in order."""
+        """Return the next rows after an id, at most `size`."""
         columns = self._table.c
         query = (
             select(columns.id, columns.about, columns.sealed)
@@ -117,7 +117,7 @@ class SqlRows:
         ]
 
     def _with_timeouts(self, link: Connection) -> Connection:
-        """Set the time limits of a connection, and return it."""
+        """Set the timeouts of a connection, and return the connection."""
         for statement in self._timeout_statements:
             link.execute(text(statement))
         return link
@@ -183,14 +183,14 @@ def _id(about: bytes) -> bytes:
 
 
 def _readable_owner(about: bytes) -> str:
-    """Return the name of a service and tenant in a form that any database can store."""
+    """Return the name of a service and tenant with characters that any database can store."""
     tenant, service, _ = unpack_values(about)
     owner = service if tenant is None else f"{service} of {tenant}"
     return owner.encode("ascii", "backslashreplace").decode().replace("\0", "\\0")[:_MAX_LENGTH]
 
 
 def _error_of(source: Source, table: Table, error: BaseException) -> ConnectorError:
-    """Return the error of moorage for an error in a transaction."""
+    """Convert an error of a transaction to an error of moorage."""
     origin = getattr(error, "orig", None)
     codes = {getattr(origin, "sqlstate", None), *getattr(origin, "args", ())[:1]}
     name = source.quoted(table)

@@ -26,7 +26,7 @@ PREFIX: Final = "moorage_"
 
 
 class SealedTable:
-    """The code that the synchronous and the asynchronous table of encrypted texts share."""
+    """The common code of the synchronous and asynchronous tables of encrypted texts."""
 
     _table_suffix: ClassVar[str]
     """The name of the table, without its prefix."""
@@ -76,7 +76,7 @@ class SyncSealedTable(SealedTable):
         self._connect(url, timeout, prefix, schema, BlockingTransactions, is_async=False)
 
     def migrate(self) -> None:
-        """Create a missing table, and add missing columns."""
+        """Create a missing table, or add missing columns."""
         self._source.create_tables(partial(create, self._table))
 
 
@@ -89,5 +89,5 @@ class AsyncSealedTable(SealedTable):
         self._connect(url, timeout, prefix, schema, AsyncTransactions, is_async=True)
 
     async def migrate(self) -> None:
-        """Create a missing table, and add missing columns."""
+        """Create a missing table, or add missing columns."""
         await self._source.acreate_tables(partial(create, self._table))

@@ -1,4 +1,4 @@
-"""The parsing of secret managers' responses, and the errors for failed requests.
+"""Parsing of secret managers' responses, and the errors for failed requests.
 
 Reading never raises: a missing value is None. So no traceback contains a value that was read.
 """
@@ -37,19 +37,19 @@ def value_at(response: Response, *path: str) -> Any:
 
 
 def secret_at(response: Response, *path: str) -> Secret | None:
-    """Return a secret text in a response; None if there is none."""
+    """Return a text of a response as a secret; None if there is none."""
     value = value_at(response, *path)
     return Secret(value) if isinstance(value, str) and value and is_encodable(value) else None
 
 
 def table_at(response: Response, *path: str) -> Secret | None:
-    """Return a table in a response as secret JSON; None if there is none."""
+    """Return a JSON object of a response as a secret; None if there is none."""
     value = value_at(response, *path)
     return Secret(json.dumps(value)) if isinstance(value, dict) else None
 
 
 def seconds_at(response: Response, *path: str) -> float | None:
-    """Return a duration in a response, which may be a number or a text."""
+    """Return a duration in a response, given as number or text."""
     try:
         value = float(value_at(response, *path))
     except (OverflowError, TypeError, ValueError):
@@ -58,7 +58,7 @@ def seconds_at(response: Response, *path: str) -> float | None:
 
 
 def word_at(response: Response, *path: str) -> str | None:
-    """Return an error code in a response; None if it is long or contains control characters."""
+    """Return an error code in a response; None if it is too long or has control characters."""
     value = value_at(response, *path)
     return value if isinstance(value, str) and len(value) <= 80 and value.isprintable() else None
 
@@ -75,7 +75,7 @@ def token_at(where: str, response: Response, now: datetime) -> Credentials:
 
 
 def unexpected_answer(where: str, response: Response) -> StorageUnavailable:
-    """Return the error for a successful response whose content is unexpected."""
+    """Return the error for a successful response with unexpected content."""
     return StorageUnavailable(
         f"{where} returned an unexpected response (status {response.status},"
         f" {len(response.body)} bytes).",
@@ -84,7 +84,7 @@ def unexpected_answer(where: str, response: Response) -> StorageUnavailable:
 
 
 def refusal(where: str, response: Response, code: str | None, remedy: str) -> AuthenticationFailed:
-    """Return the error for a request that the secret manager does not authorise."""
+    """Return the error for a request without the secret manager's permission."""
     return AuthenticationFailed(
         f"{where} refused the request (status {response.status}{f', {code}' if code else ''}).",
         status=response.status,

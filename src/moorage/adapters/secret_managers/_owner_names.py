@@ -1,4 +1,4 @@
-"""Names of secrets, which no two services or tenants share."""
+"""Names of secrets that are unique for each service and tenant."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _NAME: Final = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*", re.ASCII)
 
 
 def unambiguous_names(service: str, tenant: str | None) -> tuple[str, ...] | None:
-    """Return service and tenant as parts of a secret's name; None if that is ambiguous.
+    """Return service and tenant as parts of a secret's name; None if they would be ambiguous.
 
     Only words of lower-case letters and digits with single hyphens are accepted. They stay distinct
     in upper case, and when they are joined with two hyphens, a slash or two underscores.
@@ -19,7 +19,7 @@ def unambiguous_names(service: str, tenant: str | None) -> tuple[str, ...] | Non
 
 
 def secret_path(prefix: str, service: str, tenant: str | None) -> str | None:
-    """Return the path of a secret; all secrets of a tenant are in one folder."""
+    """Return the path of a secret; a tenant's secrets share one folder."""
     if unambiguous_names(service, tenant) is None:
         return None
     return (

@@ -1,4 +1,4 @@
-"""The session with a secret manager: its requests and the current login."""
+"""A session with a secret manager: its requests and its current login."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class HttpWire:
     async def send(
         self, base: str, request: Request, credentials: Credentials | None = None, /
     ) -> Response:
-        """Send a request, with credentials if any, and return the response."""
+        """Send a request, with credentials if given, and return the response."""
         if credentials is not None:
             request = authorise(request, credentials)
         url = join_url(base, request)
@@ -77,7 +77,7 @@ class HttpWire:
         )
 
     async def read(self, path: str, /) -> Secret:
-        """Return the content of a file with a secret."""
+        """Return the content of a file that holds a secret."""
         content = await self._read(path)
         if content is None:
             raise ConfigurationError(
@@ -93,7 +93,7 @@ class HttpWire:
 
 
 class Session(Generic[P]):
-    """The current login at a service, which one caller at a time renews."""
+    """The current login at a secret manager; only one caller at a time renews it."""
 
     def __init__(
         self,
@@ -109,7 +109,7 @@ class Session(Generic[P]):
         self._login: _Login | None = None
 
     async def do(self, act: Callable[[Credentials], Coroutine[Any, Any, Answer]]) -> Answer:
-        """Run an operation with the current login; log in again if the login is refused."""
+        """Run an operation with the current login; if the login is refused, log in once more."""
         login_before = self._login
         current_login = await self._current(None)
         try:
@@ -154,7 +154,7 @@ class Session(Generic[P]):
 
 
 class _Login:
-    """The credentials of a login, and the times when they are renewed and expire."""
+    """The credentials of a login, with the times of renewal and expiry."""
 
     def __init__(self, credentials: Credentials, wire: HttpWire) -> None:
         self.credentials = credentials

@@ -1,4 +1,4 @@
-"""Sessions whose operations do not block the event loop."""
+"""Sessions that do not block the event loop."""
 
 from __future__ import annotations
 

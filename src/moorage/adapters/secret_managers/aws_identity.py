@@ -1,4 +1,4 @@
-"""The access keys for AWS: explicit ones, or those of the machine."""
+"""Access keys for AWS: passed explicitly, or found on the machine."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _TRUSTED_HOSTS: Final = frozenset(
 @with_careful_constructor
 @attrs.frozen
 class AwsKeys:
-    """AWS access keys that the program passes explicitly.
+    """AWS access keys that the program passes.
 
     Attributes:
         access_key_id: the id of the key; it is not shown.
@@ -57,7 +57,7 @@ class AwsKeys:
     )
 
     async def keys(self, wire: Line, region: str, service: str) -> Credentials:  # noqa: ARG002 - sends no request
-        """Return the explicit access keys."""
+        """Return the access keys that the program passed."""
         return _signing_credentials(self, region, service, None)
 
 
@@ -67,7 +67,7 @@ def _environment(variables: Mapping[str, str] | None) -> Mapping[str, str]:
 
 @attrs.frozen
 class AwsEnvironment:
-    """The access keys that AWS's own tools would find, except those in files.
+    """The access keys that AWS's own tools would find, without those in files.
 
     1. The variables AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN.
     2. The endpoint in AWS_CONTAINER_CREDENTIALS_RELATIVE_URI or …_FULL_URI, in a container.
@@ -83,7 +83,7 @@ class AwsEnvironment:
     )
 
     async def keys(self, wire: Line, region: str, service: str) -> Credentials:
-        """Return the first access keys that are found."""
+        """Return the first access keys found."""
         keys_of_variables = _keys_of_variables(self)
         if keys_of_variables is not None:
             return _signing_credentials(keys_of_variables, region, service, None)
@@ -99,12 +99,12 @@ class AwsEnvironment:
         return await self._of_instance(wire, region, service)
 
     def secret(self, variable: str) -> Secret | None:
-        """Return the value of a variable; None if it is unset or empty."""
+        """Return an environment variable as a secret; None if it is unset or empty."""
         text = self.environment.get(variable, "")
         return Secret(text) if text and is_encodable(text) else None
 
     def _container(self) -> str | None:
-        """Return the URL at which this container gets access keys; None outside a container."""
+        """Return the URL from which this container gets access keys; None on a plain machine."""
         relative_uri = self.environment.get("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI")
         if relative_uri:
             return _CONTAINERS + relative_uri
@@ -187,7 +187,7 @@ def _with_token(request: Request, token: Secret) -> Request:
 
 
 def _endpoint_credentials(source: str, answer: Response, region: str, service: str) -> Credentials:
-    """Return the access keys in the answer of a machine's endpoint."""
+    """Return the access keys in an endpoint's answer."""
     if not answer.ok:
         raise failure_error(source, answer, None, "Check the role of this machine.")
     key, secret = value_at(answer, "AccessKeyId"), secret_at(answer, "SecretAccessKey")

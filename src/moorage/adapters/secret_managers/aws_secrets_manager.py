@@ -100,7 +100,7 @@ class AwsSecretsManager:
 
     @property
     def where(self) -> str:
-        """The name of the secret manager in messages."""
+        """The name of the secret manager for messages."""
         return f"AWS Secrets Manager in {self.region}"
 
     def name(self, service: str, tenant: str | None, /) -> str | None:
@@ -163,7 +163,7 @@ def _request(action: str, fields: dict[str, str], content: Secret | None = None)
 
 
 def _code(answer: Response) -> str | None:
-    """Return the name of an AWS error without its namespace; None for a success."""
+    """Return an AWS error code without its namespace; None for a success."""
     if answer.ok:
         return None
     error_type = word_at(answer, "__type") or answer.header("x-amzn-errortype") or ""

@@ -42,7 +42,7 @@ _ISSUER: Final = "Microsoft's token service"
 @with_careful_constructor
 @attrs.frozen
 class AzureClient:
-    """The identity of an application with a client secret.
+    """An application's identity in Azure, with a client secret.
 
     Attributes:
         client_id: the id of the application.
@@ -58,7 +58,7 @@ class AzureClient:
     authority: str = attrs.field(default=_AUTHORITY, converter=validate_base_url, kw_only=True)
 
     async def token(self, wire: Line, tenant: str, resource: str) -> Credentials:
-        """Return an access token for a resource of Azure."""
+        """Return an access token for an Azure resource."""
         directory = quote(self.tenant or tenant, safe="")
         answer = await wire.send(
             self.authority, _grant_request(self, f"/{directory}/oauth2/v2.0/token", resource)
@@ -88,7 +88,7 @@ class AzureManagedIdentity:
     address: str = attrs.field(default=_METADATA, converter=validate_base_url, kw_only=True)
 
     async def token(self, wire: Line, tenant: str, resource: str) -> Credentials:  # noqa: ARG002 - the machine has one directory
-        """Return an access token of this machine for a resource of Azure."""
+        """Return this machine's access token for an Azure resource."""
         request = Request.get(
             "/metadata/identity/oauth2/token",
             query={
@@ -127,15 +127,15 @@ class AzureKeyVault:
 
     @property
     def where(self) -> str:
-        """The name of the secret manager in messages."""
+        """The name of the secret manager for messages."""
         return f"Key Vault at {self.address}"
 
     def name(self, service: str, tenant: str | None, /) -> str | None:
-        """Return the name of a service's and tenant's secret; None if it would be ambiguous."""
+        """Return the name of the secret for a service and tenant; None if it would be ambiguous."""
         return secret_word(self.prefix, service, tenant)
 
     async def log_in(self, wire: Line, held: Credentials | None, /) -> Credentials:  # noqa: ARG002 - nothing is renewed
-        """Return an access token for the resource that the key vault names."""
+        """Return an access token for the resource that the key vault asks for."""
         challenge = await wire.send(self.address, self._request("GET", "/secrets"))
         if challenge.status != 401:
             raise unexpected_answer(self.where, challenge)
@@ -179,7 +179,7 @@ class AzureKeyVault:
         return Request(method, path, query={"api-version": self.api_version})
 
     def _is_ours(self, resource: str) -> bool:
-        """Return whether a resource is the host of the key vault, or a domain above it."""
+        """Return whether a resource is the key vault's host or a parent domain of it."""
         resource_host, host = urlsplit(resource).hostname, urlsplit(self.address).hostname
         return resource_host is not None and (
             host == resource_host or f"{host}".endswith(f".{resource_host}")

@@ -52,7 +52,7 @@ _KEY_FILE_FIELDS: Final = ("client_email", "private_key", "private_key_id", "tok
 @with_careful_constructor
 @attrs.frozen
 class GcpServiceAccount:
-    """A service account's key, which signs an assertion for an access token.
+    """A service account's key; it signs an assertion to get an access token.
 
     Attributes:
         client_email: the email address of the account.
@@ -73,7 +73,7 @@ class GcpServiceAccount:
 
     @classmethod
     def from_file(cls, path: str | os.PathLike[str]) -> GcpServiceAccount:
-        """Return the service account in a key file from Google."""
+        """Return the service account of a Google key file."""
         account = _account(path)
         if account is not None:
             return account
@@ -101,7 +101,7 @@ class GcpServiceAccount:
 @with_careful_constructor
 @attrs.frozen
 class GcpMetadata:
-    """The service account of this machine, container or function.
+    """The service account of this machine, container or function, from Google's metadata server.
 
     Attributes:
         address: the URL of the machine's metadata.
@@ -143,11 +143,11 @@ class GcpSecretManager:
 
     @property
     def where(self) -> str:
-        """The name of the secret manager in messages."""
+        """The name of the secret manager for messages."""
         return f"Secret Manager of Google's project {self.project!r}"
 
     def name(self, service: str, tenant: str | None, /) -> str | None:
-        """Return the name of a service's and tenant's secret; None if it would be ambiguous."""
+        """Return the name of the secret for a service and tenant; None if it would be ambiguous."""
         return secret_word(self.prefix, service, tenant)
 
     async def log_in(self, wire: Line, held: Credentials | None, /) -> Credentials:  # noqa: ARG002 - nothing is renewed

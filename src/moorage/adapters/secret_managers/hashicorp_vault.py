@@ -48,7 +48,7 @@ def _mount(value: str) -> str:
 @with_careful_constructor
 @attrs.frozen
 class VaultToken:
-    """A login at Vault with an existing token, renewed as long as Vault allows it.
+    """A Vault login with an existing token, renewed while Vault allows it.
 
     Attributes:
         token: the token.
@@ -59,7 +59,7 @@ class VaultToken:
 
 @attrs.frozen
 class VaultTokenFile:
-    """A login at Vault with a token in a file, which another program such as Vault's agent renews.
+    """A Vault login with a token in a file that another program renews, such as Vault's agent.
 
     Attributes:
         path: the path of the file, which is read again when Vault refuses the token.
@@ -71,7 +71,7 @@ class VaultTokenFile:
 @with_careful_constructor
 @attrs.frozen
 class VaultAppRole:
-    """A login at Vault with an AppRole, a role for programs.
+    """A Vault login with an AppRole, a role for programs.
 
     Attributes:
         role_id: the id of the role.
@@ -89,7 +89,7 @@ class VaultAppRole:
 @with_careful_constructor
 @attrs.frozen
 class VaultKubernetes:
-    """A login at Vault with the service account of a Kubernetes pod.
+    """A Vault login with the service account of a Kubernetes pod.
 
     Attributes:
         role: the role that Vault assigns to the account.
@@ -129,12 +129,12 @@ class HashiCorpVault:
 
     @property
     def where(self) -> str:
-        """The name of the secret manager in messages."""
+        """The name of the secret manager for messages."""
         namespace_phrase = "" if self.namespace is None else f", namespace {self.namespace!r}"
         return f"Vault at {self.address}{namespace_phrase}"
 
     def name(self, service: str, tenant: str | None, /) -> str | None:
-        """Return the name of a service's and tenant's secret; None if it would be ambiguous."""
+        """Return the name of the secret for a service and tenant; None if it would be ambiguous."""
         return secret_path(self.prefix, service, tenant)
 
     async def log_in(self, wire: Line, held: Credentials | None, /) -> Credentials:
@@ -186,7 +186,7 @@ class HashiCorpVault:
             )
 
     async def _renew(self, wire: Line, held: Credentials) -> Credentials | None:
-        """Extend the lifetime of the Vault token; return None if Vault does not allow it."""
+        """Extend the lifetime of the Vault token; return None if Vault refuses."""
         answer = await wire.send(
             self.address, self._post("/v1/auth/token/renew-self", Secret("{}")), held
         )
@@ -201,7 +201,7 @@ class HashiCorpVault:
         )
 
     async def _look_up(self, wire: Line, token: Secret) -> Credentials:
-        """Return a Vault token with its expiry, if the token may read that."""
+        """Return a Vault token with its expiry, if the token may read its own expiry."""
         credentials = Credentials.api_key(token, header=_TOKEN)
         answer = await wire.send(self.address, self._get("/v1/auth/token/lookup-self"), credentials)
         if answer.status in _LOGIN_REFUSED:

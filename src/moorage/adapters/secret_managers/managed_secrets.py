@@ -1,4 +1,4 @@
-"""The reading of single secrets from a secret manager."""
+"""Reading of single secrets from a secret manager."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class ManagedSecrets(ContextClosable):
         return run_now(self._session.do(read_secret))
 
     def close(self) -> None:
-        """Close the connections of the HTTP client, unless the application passed that client."""
+        """Close the HTTP client, unless the application passed it."""
         if self._close is not None:
             self._close()
 

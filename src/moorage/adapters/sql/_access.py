@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class SqlAccess:
-    """Performs operations of a SQL connector; those of a synchronous one run in threads.
+    """Performs operations of a SQL connector; a synchronous connector runs in threads.
 
     Attributes:
         connector: the connector.
@@ -45,7 +45,7 @@ class SqlAccess:
         self._manager: Any = manager
 
     async def query(self, statement: Statement, **parameters: Any) -> Any:
-        """Return the rows of a SQL statement."""
+        """Return the rows of a SQL query."""
         return await self._perform(self.connector.query(statement, **parameters))
 
     async def execute(self, statement: Statement, **parameters: Any) -> Any:
@@ -55,7 +55,7 @@ class SqlAccess:
     async def transact(
         self, work: Callable[[AsyncTransaction], Awaitable[Any]], *, name: str, repeatable: bool
     ) -> Any:
-        """Await a function in a transaction, and commit it.
+        """Await a function in a transaction, and commit the transaction.
 
         The function may await nothing but the transaction.
         """
@@ -73,7 +73,7 @@ class SqlAccess:
 
 
 def _synchronous(work: Callable[[AsyncTransaction], Awaitable[Any]]) -> Callable[..., Any]:
-    """Return a synchronous function that runs asynchronous code in a transaction."""
+    """Return a synchronous function that runs a coroutine function in a transaction."""
 
     def function(transaction: Transaction) -> Any:
         flow: Any = work(cast("AsyncTransaction", _AwaitableTransaction(transaction)))

@@ -1,4 +1,4 @@
-"""The code that the synchronous and the asynchronous SQL connector share."""
+"""The common code of the synchronous and asynchronous SQL connectors."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _LEAST_OF_REPEAT: Final = 0.06
 
 
 class _Described:
-    """The code that synchronous and asynchronous SQL operations share."""
+    """The common code of synchronous and asynchronous SQL operations."""
 
     __slots__ = ("_connector", "_statements", "_work", "name", "repeatable", "safe", "system")
 
@@ -61,7 +61,7 @@ class _Described:
 
     @property
     def target(self) -> DatabaseTarget:
-        """The database and the statement of the operation, for traces and metrics."""
+        """The database and statement of the operation, for traces and metrics."""
         return self._connector.database.target(self._statements)
 
     def judge(self, error: Exception, /) -> ConnectorError | None:
@@ -69,7 +69,7 @@ class _Described:
         return judge(error, self.system, SqlPhase.SENT)
 
     def check_time(self, attempt: OperationAttempt) -> None:
-        """Refuse a further attempt that has too little time for the server's answer."""
+        """Refuse another attempt if the time is too short for the server's answer."""
         if attempt.number > 1 and attempt.timeout < _LEAST_OF_REPEAT:
             raise timeout_error(SqlPhase.CONNECTING)
 
@@ -100,7 +100,7 @@ class AsyncSqlOperation(_Described, Generic[R]):
 
 
 class CommonConnector:
-    """The code that the synchronous and the asynchronous SQL connector share."""
+    """The common code of the synchronous and asynchronous SQL connectors."""
 
     kind = "sql"
     _is_async = False
@@ -161,7 +161,7 @@ class CommonConnector:
 
     @property
     def versions(self) -> ConnectorVersions:
-        """The versions of SQLAlchemy with its driver, and of the server after a connection."""
+        """The versions of SQLAlchemy and its driver, and of the server once connected."""
         dialect = self.database.engine.dialect
         numbers = getattr(dialect, "server_version_info", None)
         server = None
@@ -174,7 +174,7 @@ class CommonConnector:
 
     @property
     def operations(self) -> Mapping[str, NamedOperation]:
-        """The statements that the settings declare, which can be performed by name."""
+        """The statements in the settings, which can be performed by name."""
         return {
             name: NamedOperation(
                 name=name,
@@ -226,7 +226,7 @@ class CommonConnector:
     def _opened_stream(
         self, session: Session, statement: Statement, parameters: Mapping[str, Any], batch: int
     ) -> Any:
-        """Begin a transaction that only reads, and return the result of a query in it."""
+        """Start a read-only transaction, and return the result of a query in it."""
         # MySQL's limit would hold for the whole stream, and not for each batch.
         session.open(is_limited=self.database.system != "mysql")
         session.begin(None, read_only=True)
@@ -262,7 +262,7 @@ class Steps:
 
 
 def ping(session: Session) -> None:
-    """Check that the server answers, or for SQLite that the file is a database."""
+    """Check that the server answers; for SQLite, that the file is a database."""
     # SQLite reads no file for a statement that concerns none of its tables.
     is_file = session.database.system == "sqlite"
     session.control("PRAGMA schema_version" if is_file else "SELECT 1")

@@ -1,4 +1,4 @@
-"""Makes SQLAlchemy engines whose connections keep the time limit of an attempt.
+"""Makes SQLAlchemy engines whose connections obey an attempt's time limit.
 
 The server ends a statement shortly before the attempt does. If the server is silent, the client
 ends the wait: an asynchronous attempt is cancelled, and a synchronous connection stops waiting.
@@ -42,7 +42,7 @@ _EXTRA_SECONDS: Final = 0.02
 
 
 class Limits(local):
-    """The limits of the attempt that runs in each thread.
+    """The limits of each thread's current attempt.
 
     Attributes:
         most_bytes: the largest number of bytes of an answer.
@@ -195,7 +195,7 @@ def _tls_arguments(system: str, tls: Tls | None) -> dict[str, Any]:
 
 
 class _ConnectingThread(Thread):
-    """Opens a connection in a thread; if the caller stops waiting, it is closed.
+    """Opens a connection in a thread; if the caller stops waiting, the connection is closed.
 
     No driver bounds all steps of a connection, such as the look-up of the host.
     """
@@ -221,7 +221,7 @@ class _ConnectingThread(Thread):
         connection.close()
 
     def within(self, seconds: float) -> Any:
-        """Return the connection, or raise an error if it does not open in these seconds."""
+        """Return the connection; raise an error if it does not open within these seconds."""
         self.start()
         self.join(max(0.0, seconds))
         with self._lock:
@@ -267,7 +267,7 @@ def _demand_tls(connection: Any, _: object) -> None:
 
 
 def forget_unread_rows(connection: Connection) -> None:
-    """Keep a MySQL driver from reading the remaining rows before it closes a connection."""
+    """Keep a MySQL driver from reading all remaining rows before it closes a connection."""
     driver: Any = connection.connection.driver_connection
     driver._result.unbuffered_active = False  # noqa: SLF001 - the drivers have no other way
     driver._result = None  # noqa: SLF001 - the drivers have no other way

@@ -1,4 +1,4 @@
-"""A database with its connections, each under a time limit.
+"""A database and its connections, each with a time limit.
 
 Everything here is synchronous. An asynchronous connector runs it in a greenlet, in which the
 asynchronous drivers of SQLAlchemy suspend the task.
@@ -66,7 +66,7 @@ _Written: TypeAlias = "tuple[str, tuple[str, ...] | None]"
 
 @attrs.frozen
 class ResultBounds:
-    """The size of a result that is returned as a whole.
+    """The size limits of a result that is returned as a whole.
 
     Attributes:
         rows: the largest number of rows.
@@ -78,7 +78,7 @@ class ResultBounds:
 
 
 class Session:
-    """One attempt of a SQL operation on one connection.
+    """One attempt of a SQL operation, on one connection.
 
     Attributes:
         phase: the progress of the attempt.
@@ -120,12 +120,12 @@ class Session:
         self.phase = SqlPhase.UNDONE
 
     def end_waits_at(self, until: float) -> None:
-        """Set the deadline of the next batch of a stream."""
+        """Set the deadline for the next batch of a stream."""
         self.until = until
         cast("SqlLink", self.link).end_waits_at(until)
 
     def close(self, *, broken: bool = False) -> None:
-        """Keep the connection for the next operation, or close it if it cannot be reused."""
+        """Keep the connection for reuse, or close it if that is impossible."""
         database, link = self.database, self.link
         database.holders.pop(self, None)
         if link is None:
@@ -142,7 +142,7 @@ class Session:
     def run(
         self, statement: Statement, parameters: Mapping[str, Any], batch: int | None = None
     ) -> CursorResult[Any]:
-        """Execute a statement with checked parameters; with `batch`, as a stream of rows."""
+        """Execute a statement with checked parameters; with `batch`, return a stream of rows."""
         self._check_order()
         if not self.is_open and not statement.safe:
             self.phase = SqlPhase.SENT
@@ -164,7 +164,7 @@ class Session:
         return result
 
     def rows(self, statement: Statement, parameters: Mapping[str, Any]) -> tuple[Row[Any], ...]:
-        """Execute a statement with checked parameters, and return its rows within the bounds."""
+        """Execute a query with checked parameters, and return its rows up to the size limits."""
         result = self._result(statement, parameters)
         if statement.safe or self.is_open:
             return self._fetch_within_bounds(result)
@@ -175,7 +175,7 @@ class Session:
         return rows
 
     def rows_or_count(self, statement: Statement, parameters: Mapping[str, Any]) -> Any:
-        """Execute a statement in a transaction; return its rows, or how many it changed."""
+        """Execute a statement in a transaction; return its rows, or the number of changed rows."""
         result = self._result(statement, parameters)
         return self._fetch_within_bounds(result) if result.returns_rows else result.rowcount
 
@@ -202,12 +202,12 @@ class Session:
                 return tuple(rows)
 
     def run_each(self, statement: Statement, parameters: Sequence[Mapping[str, Any]]) -> None:
-        """Execute a statement once per set of parameters, in an open transaction."""
+        """Execute a statement in an open transaction, once per set of parameters."""
         executable, _, _ = prepared(statement)
         self.connection.execute(executable, parameters)
 
     def control(self, text: str) -> None:
-        """Execute a statement that controls the transaction, such as COMMIT."""
+        """Execute a transaction command, such as COMMIT."""
         self._check_order()
         self.connection.exec_driver_sql(text)
 
@@ -227,7 +227,7 @@ class Session:
                 self.control("BEGIN" if read_only else "BEGIN IMMEDIATE")
 
     def commit(self) -> None:
-        """Commit the transaction; its outcome is unknown until the answer arrives."""
+        """Commit the transaction; until the answer arrives, the outcome is unknown."""
         self._check_order()
         self.phase = SqlPhase.SENT
         self.control("COMMIT")
@@ -240,12 +240,12 @@ class Session:
             self.is_open = False
 
     def _check_order(self) -> None:
-        """Raise an error if the rest of an earlier answer would be taken for the next one."""
+        """Raise an error if unread bytes could be mistaken for the next answer."""
         if self._is_disordered:
             raise AnswerCutError
 
     def failure(self, error: Exception) -> Exception:
-        """Return the error of moorage for an exception; return an unknown exception unchanged."""
+        """Convert an exception to an error of moorage; return an unknown one unchanged."""
         if is_unreadable(error) or isinstance(error, AnswerCutError):
             self._is_disordered = True
         judged = judge(error, self.database.system, self.phase)
@@ -266,7 +266,7 @@ class Session:
 
 
 class Database:
-    """A SQLAlchemy engine with the counters of its connections."""
+    """A SQLAlchemy engine, with counters of its connections."""
 
     def __init__(
         self, engine: Engine, system: str, links: SqlLinks, bounds: ResultBounds, *, maximum: int
@@ -296,19 +296,19 @@ class Database:
         self.waiting = 0
 
     def close_idle(self) -> None:
-        """Close the idle connections; those in use are closed when they come back."""
+        """Close idle connections now, and busy ones when they are returned."""
         self.links.close()
         self.engine.pool.dispose()
 
     def check_open(self) -> None:
-        """Raise an error if the connector was closed."""
+        """Raise an error if the connector is closed."""
         if self.is_closed:
             raise LocalFailure(
                 "The connector is closed.", remedy="Perform operations before it is closed."
             )
 
     def written(self, statement: Statement) -> _Written | None:
-        """Return a statement's text in the driver's form; None if SQLAlchemy must compile it.
+        """Return a statement's text in the driver's syntax; None if SQLAlchemy must compile it.
 
         SQLAlchemy compiles expressions, and texts whose lists of values vary in length.
         """
@@ -327,7 +327,7 @@ class Database:
         return written
 
     def target(self, statements: tuple[Statement, ...]) -> DatabaseTarget:
-        """Describe the database and statements of an operation for traces and metrics."""
+        """Describe an operation's database and statements for traces and metrics."""
         if len(statements) != 1:
             several = len(statements) or None
             return attrs.evolve(
@@ -352,7 +352,7 @@ class Database:
         return target
 
     def _describe_database(self) -> DatabaseTarget:
-        """Describe the database for traces and metrics, without a statement."""
+        """Describe the database for traces and metrics."""
         url = self.engine.url
         product = url.get_backend_name()
         if getattr(self.engine.dialect, "is_mariadb", False):
@@ -365,7 +365,7 @@ class Database:
         )
 
     def statistics(self) -> PoolStatistics:
-        """Return the statistics of the connections."""
+        """Return the statistics of the connection pool."""
         links = self.links
         return PoolStatistics(
             created=links.created,
@@ -377,7 +377,7 @@ class Database:
         )
 
     def exhausted(self) -> BulkheadFull:
-        """Return the error for a pool without a free connection."""
+        """Return the error if the pool has no free connection."""
         now = monotonic()
         names = ", ".join(
             f"{session.holder} ({session.until - now:.1f} s left)"
@@ -389,7 +389,7 @@ class Database:
         )
 
     def attempt(self, holder: str, timeout: float, work: Callable[[Session], R]) -> R:
-        """Run a function on a connection; convert exceptions of the driver to moorage's errors."""
+        """Run a function on a connection; convert the driver's exceptions to errors of moorage."""
         session = Session(self, holder, timeout)
         try:
             session.open()
@@ -412,7 +412,7 @@ class Database:
     def checked_parameters(
         self, statement: Statement, parameters: Mapping[str, Any]
     ) -> Mapping[str, Any]:
-        """Check the parameters of a statement, and return them.
+        """Check and return the parameters of a statement.
 
         Raises:
             InvalidData: a parameter is missing or unknown, or is not a plain value.
@@ -438,7 +438,7 @@ class Database:
 
 
 def prepared(statement: Statement) -> tuple[Any, frozenset[str], frozenset[str]]:
-    """Return the statement for SQLAlchemy, the names of its parameters and of its lists."""
+    """Return the statement for SQLAlchemy, and the names of its single and list parameters."""
     compiled = statement.compiled
     if compiled is None:
         compiled = executable_of(statement)
@@ -502,7 +502,7 @@ _LEVELS: Final = frozenset(
 
 
 def many(session: Session, steps: Sequence[tuple[Statement, Mapping[str, Any]]]) -> tuple[Any, ...]:
-    """Execute statements; return the rows, or the number of changed rows, of each statement."""
+    """Execute statements; return for each its rows, or the number of changed rows."""
     return tuple(session.rows_or_count(*step) for step in steps)
 
 

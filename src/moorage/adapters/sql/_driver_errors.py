@@ -25,11 +25,11 @@ _UNSUITABLE = (OverflowError, UnicodeError)
 
 
 class OversizedResultError(Exception):
-    """Raised if a result is larger than the bounds of the connector."""
+    """Raised if a result exceeds the connector's size limits."""
 
 
 class AnswerCutError(OversizedResultError):
-    """Raised if an answer is too large and its rest was not read."""
+    """Raised if an answer is too large, and was not read to its end."""
 
 
 _UNREADABLE = (LookupError, ValueError, StructError)
@@ -67,7 +67,7 @@ def judge(error: Exception, system: str, phase: SqlPhase) -> ConnectorError | No
 
 
 def is_unreadable(error: Exception) -> bool:
-    """Return whether a driver failed while it read the server's answer.
+    """Return whether a driver failed while reading the server's answer.
 
     Drivers have no errors of their own for that. The connection cannot be used again, because the
     unread rest of the answer would be taken for the next answer.

@@ -1,4 +1,4 @@
-"""Uses SQLAlchemy expressions as statements, whose values are always parameters.
+"""Uses SQLAlchemy expressions as statements; their values are always sent as parameters.
 
 An expression may still contain text: `text()`, `literal_column()`, custom operators, hints and
 prefixes. At this point it cannot be seen whether that text was a literal, so such text is refused.
@@ -24,7 +24,7 @@ _HINTS: Final = ("_hints", "_statement_hints", "_prefixes", "_suffixes", "_with_
 
 
 def check_expression(expression: object, *, safe: bool) -> Executable:
-    """Return a SQLAlchemy expression after checking that it contains no literal SQL text.
+    """Check that a SQLAlchemy expression contains no literal SQL text, and return it.
 
     Raises:
         InvalidData: the value is not an expression, contains text, or is of the wrong kind.
@@ -85,7 +85,7 @@ def _text_of_options(element: Any) -> str | None:
 
 
 def executable_of(statement: Statement) -> tuple[Any, frozenset[str], frozenset[str]]:
-    """Return the statement for SQLAlchemy, and the names of its parameters and of its lists."""
+    """Return the statement for SQLAlchemy, and the names of its single and list parameters."""
     sql = statement.text
     if sql is None:
         expression = cast("Any", statement.expression)

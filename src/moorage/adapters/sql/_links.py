@@ -1,4 +1,4 @@
-"""Connections of SQLAlchemy that stay open from one operation to the next.
+"""SQLAlchemy connections that stay open between operations.
 
 Borrowing a connection from a pool of SQLAlchemy and returning it takes longer than all protections
 of a call. So the connector keeps the connections itself, and SQLAlchemy only opens and closes them.
@@ -53,7 +53,7 @@ class SqlLink:
             driver.set_progress_handler(lambda: monotonic() > end.until, _INSTRUCTIONS)
 
     def end_waits_at(self, until: float) -> None:
-        """Set the time at which the client stops waiting for the database's answer.
+        """Set the deadline until which the client waits for the database's answer.
 
         An asynchronous client is cancelled instead.
         """
@@ -63,7 +63,7 @@ class SqlLink:
             set_end(self._system, self._driver, until)
 
     def limit_statements(self, milliseconds: int) -> None:
-        """Set the server's time limit for statements in milliseconds, if it has changed."""
+        """Set the server's statement timeout in milliseconds, if it has changed."""
         if self.limit == milliseconds:
             return
         # What the server was told is not known if this fails.
@@ -76,7 +76,7 @@ class SqlLink:
         self.limit = milliseconds
 
     def answers(self) -> bool:
-        """Return whether the server answers on this connection."""
+        """Return whether the server answers over this connection."""
         dialect: Any = self.connection.dialect
         try:
             dialect.do_ping(self.connection.connection.dbapi_connection)
@@ -92,7 +92,7 @@ class SqlLink:
 
 
 class SqlLinks:
-    """The connections of a connector: it opens them, and keeps those that are idle.
+    """A connector's connections: opens them, and keeps idle ones.
 
     Args:
         engine: opens the connections.
@@ -132,7 +132,7 @@ class SqlLinks:
         return len(self._idle)
 
     def take(self, until: float) -> SqlLink:
-        """Return an idle connection, or open one, whose waits end at `until`."""
+        """Return an idle or new connection, whose waits end at the time `until`."""
         while (link := self._pop()) is not None:
             link.end_waits_at(until)
             if not self._checks_idle or self._answers(link):
@@ -146,12 +146,12 @@ class SqlLinks:
         return link
 
     def give_back(self, link: SqlLink) -> None:
-        """Keep a connection for the next operation."""
+        """Keep a connection for later operations."""
         if link.opened > self._forked_at:
             self._idle.append(link)
 
     def discard(self, link: SqlLink) -> None:
-        """Close a connection that cannot be used again."""
+        """Close a connection that cannot be reused."""
         if link.opened < self._forked_at:
             return
         if link.connection.invalidated:
@@ -164,12 +164,12 @@ class SqlLinks:
             link.connection.close()
 
     def abandon(self) -> None:
-        """Forget all connections, which belong to the process that this one was forked from."""
+        """Forget all connections after a fork, because they belong to the parent process."""
         self._forked_at = monotonic()
         _detach(self._idle)
 
     def _pop(self) -> SqlLink | None:
-        """Return the idle connection that was used last, without those that are too old."""
+        """Return the most recently used idle connection; close those that are too old."""
         while (link := _last_of(self._idle)) is not None:
             if link.opened > max(self._lost_at, monotonic() - self._lifetime):
                 return link
@@ -177,7 +177,7 @@ class SqlLinks:
         return None
 
     def _answers(self, link: SqlLink) -> bool:
-        """Return whether the server answers on a connection, which is closed otherwise."""
+        """Return whether the server answers over a connection; if not, close it."""
         answers = False
         try:
             answers = link.answers()
@@ -188,7 +188,7 @@ class SqlLinks:
 
 
 class _StatementDeadline:
-    """The time at which a statement of SQLite is interrupted, by the monotonic clock."""
+    """The time at which SQLite interrupts a statement, by the monotonic clock."""
 
     __slots__ = ("until",)
 
@@ -197,7 +197,7 @@ class _StatementDeadline:
 
 
 def _last_of(links: list[SqlLink]) -> SqlLink | None:
-    """Remove and return the last connection; None if there is none. Other threads may do so too."""
+    """Remove and return the last connection, or None; safe if other threads do so too."""
     try:
         return links.pop()
     except IndexError:
@@ -205,13 +205,13 @@ def _last_of(links: list[SqlLink]) -> SqlLink | None:
 
 
 def _detach(links: list[SqlLink]) -> None:
-    """Take connections from SQLAlchemy, without sending anything."""
+    """Remove connections from SQLAlchemy's pool, without sending anything."""
     while (link := _last_of(links)) is not None:
         link.connection.detach()
 
 
 def limit_statement(dialect: Any, milliseconds: int) -> str:
-    """Return the statement that sets a database's time limit for statements."""
+    """Return the statement that sets a database's statement timeout."""
     match dialect.name:
         case "postgresql":
             return f"SET statement_timeout = {milliseconds:d}"

@@ -1,4 +1,4 @@
-"""Connections of psycopg that do not wait forever, and do not hold endless answers."""
+"""psycopg connections with deadlines and limited answer sizes."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ _COUNTER: Final = slice(128, 136)
 
 
 class ServerSilentError(OperationalError):
-    """Raised if the server did not answer in time, so that the connection was closed."""
+    """Raised if the server did not answer in time; the connection is closed."""
 
 
 class PunctualConnection(Connection[Any]):
-    """A connection that is closed if the server does not answer until `until`.
+    """A connection that closes if the server has not answered by the time `until`.
 
     `until` is a time of the monotonic clock; 0 means that there is no limit. The connection is also
     closed if an answer is larger than `most_bytes`, because libpq reads an answer as a whole.
@@ -42,7 +42,7 @@ class PunctualConnection(Connection[Any]):
     most_bytes: int = sys.maxsize
 
     def wait(self, gen: Any, *args: Any, **options: Any) -> Any:
-        """Run a generator of psycopg until it ends, or until the deadline."""
+        """Run a psycopg generator to its end, or until the deadline."""
         gen = _counted(self, gen)
         until = self.until
         if not until or not hasattr(select, "poll"):
@@ -70,7 +70,7 @@ class PunctualConnection(Connection[Any]):
 
 
 class PunctualAsyncConnection(AsyncConnection[Any]):
-    """A connection that is closed as soon as its task is cancelled.
+    """A connection that closes as soon as its task is cancelled.
 
     psycopg would ask the server to cancel the statement, and wait ten seconds for a silent one. The
     server ends the statement all the same, by its own time limit. See `PunctualConnection` for
@@ -80,7 +80,7 @@ class PunctualAsyncConnection(AsyncConnection[Any]):
     most_bytes: int = sys.maxsize
 
     async def wait(self, gen: Any, *_: Any, **__: Any) -> Any:
-        """Run a generator of psycopg until it ends, or until the task is cancelled."""
+        """Run a psycopg generator to its end, or until the task is cancelled."""
         try:
             return await waiting.wait_async(_counted(self, gen), self.pgconn.socket, _INTERVAL)
         except asyncio.CancelledError:
@@ -89,7 +89,7 @@ class PunctualAsyncConnection(AsyncConnection[Any]):
 
 
 def _counted(connection: Any, gen: Any) -> Generator[Any, Any, Any]:
-    """Run a generator of psycopg, and close the connection if its answer is too large."""
+    """Run a psycopg generator; close the connection if the answer becomes too large."""
     reads = first = 0
     try:
         wish = next(gen)
@@ -109,7 +109,7 @@ def _counted(connection: Any, gen: Any) -> Generator[Any, Any, Any]:
 
 
 def _received(descriptor: int) -> int:
-    """Return the number of bytes that a TCP connection has received; 0 if it is not known."""
+    """Return the number of bytes received over a TCP connection; 0 if unknown."""
     if sys.platform == "linux":
         with suppress(OSError), socket.socket(fileno=os.dup(descriptor)) as connection:
             fields = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _COUNTER.stop)

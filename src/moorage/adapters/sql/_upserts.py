@@ -1,4 +1,4 @@
-"""Statements that write rows into a table, and the test that its key is unique."""
+"""Statements that upsert rows into a table, and check that its key is unique."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _INSERTS: Final[dict[str, Any]] = {
 
 
 def table_of(name: str, schema: str | None, columns: Sequence[str]) -> sa.TableClause:
-    """Return a table with these columns, for expressions."""
+    """Return a SQLAlchemy table with these columns."""
     return sa.table(name, *map(sa.column, columns), schema=schema)
 
 
 def parameter_names(columns: Sequence[str]) -> tuple[str, ...]:
-    """Return the names of the parameters of an upsert, one for each column."""
+    """Return the parameter names of an upsert, one per column."""
     return tuple(f"value_{number}" for number in range(len(columns)))
 
 
@@ -52,7 +52,7 @@ def _parameter(name: str) -> sa.BindParameter[Any]:
 
 
 def key_check(system: str, table: sa.TableClause, key: Sequence[str]) -> Command:
-    """Return a statement that writes nothing, but fails if an upsert could never succeed."""
+    """Return a statement without effect that fails if an upsert could never succeed."""
     names = [column.name for column in table.columns]
     nothing = sa.select(*table.columns).where(sa.false())
     insertion = _INSERTS[system](table).from_select(names, nothing)

@@ -1,4 +1,4 @@
-"""Checkpoints in a table of a SQL database, which a sink can update with its rows.
+"""Checkpoints in a SQL table, which a sink can update together with its rows.
 
 Laws:
 
@@ -66,7 +66,7 @@ _STORE: Final = Command(
 
 @with_careful_constructor
 class SqlCheckpoints:
-    """Positions of one source in the table moorage_checkpoints of a SQL database.
+    """The positions of one source, in the table moorage_checkpoints of a SQL database.
 
     A `SqlSink` that is given them stores the position of a record in the transaction that writes
     its row. The offsets of the records must then grow within their partition: numbers, or texts
@@ -99,7 +99,7 @@ class SqlCheckpoints:
             await self._access.execute(_CREATE)
 
     async def begin(self, name: str, /) -> tuple[int, Mapping[str, Offset]]:
-        """Take over a checkpoint by its name; return the new epoch and the stored positions."""
+        """Take over a checkpoint by name; return its new epoch and stored positions."""
         name = checked_name(name, "name")
         claim = _CLAIM_MYSQL if self._access.system == "mysql" else _CLAIM
 
@@ -115,7 +115,7 @@ class SqlCheckpoints:
         return ownership
 
     async def advance(self, name: str, epoch: int, positions: Mapping[str, Offset], /) -> None:
-        """Store the positions of a source; a position that the sink stores is never moved back.
+        """Store the positions of a source; a position stored by the sink is never moved back.
 
         Raises:
             LocalFailure: a later owner began.
@@ -136,7 +136,7 @@ class SqlCheckpoints:
         await self._access.transact(work, name=_STORE.name, repeatable=True)
 
     async def move(self, name: str, epoch: int, positions: Mapping[str, Offset], /) -> None:
-        """Store positions from which to continue, which may be before the stored ones.
+        """Store positions to continue from, which may be before the current ones.
 
         Raises:
             LocalFailure: a later owner began, or a sink has stored positions with its rows since
@@ -152,7 +152,7 @@ class SqlCheckpoints:
         await self.advance(name, epoch, positions)
 
     async def reset(self, name: str, positions: Mapping[str, Offset], /) -> None:
-        """Replace the positions of a source and end its ownership; a worker that runs it stops.
+        """Replace the positions of a source, and stop the worker that owns them.
 
         Args:
             name: the name of the source.
@@ -171,7 +171,7 @@ class SqlCheckpoints:
     async def advance_within(
         self, transaction: AsyncTransaction, records: Sequence[SinkRecord]
     ) -> list[bool]:
-        """Store the position of records in an open transaction that writes their rows.
+        """Store a record's position in the transaction that writes its row.
 
         Returns:
             For each record, whether its row must be written; False if it was written before.
@@ -211,7 +211,7 @@ class _Owner(NamedTuple):
 
 
 async def _lock(transaction: AsyncTransaction, name: str) -> _Owner:
-    """Lock a source's row of checkpoints for the transaction, and return it.
+    """Lock a source's row of checkpoints until the transaction ends, and return it.
 
     Raises:
         LocalFailure: the row was removed.

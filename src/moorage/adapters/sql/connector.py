@@ -88,11 +88,11 @@ class SqlConnector(CommonConnector):
     def query(
         self, statement: Statement, /, **parameters: Any
     ) -> SqlOperation[tuple[Row[Any], ...]]:
-        """Return the operation that reads the rows of a statement."""
+        """Return the operation that executes a query and returns its rows."""
         return self._operation(statement, self._work_of(statement, parameters, rows=True))
 
     def execute(self, statement: Statement, /, **parameters: Any) -> SqlOperation[int]:
-        """Return the operation that executes a statement, and returns how many rows changed."""
+        """Return the operation that executes a statement and returns the number of rows."""
         return self._operation(statement, self._work_of(statement, parameters, rows=False))
 
     def batch(
@@ -126,7 +126,7 @@ class SqlConnector(CommonConnector):
         read_only: bool = False,
         repeatable: bool = False,
     ) -> SqlOperation[R]:
-        """Return the operation that calls a function in a transaction, and commits it.
+        """Return the operation that calls a function in a transaction, and commits the transaction.
 
         The function is called again for each attempt, so it must have no effect elsewhere. If the
         function raises an exception, the transaction is undone, and the exception is raised
@@ -144,7 +144,7 @@ class SqlConnector(CommonConnector):
     def stream(
         self, statement: Statement, /, *, batch: int = _BATCH, **parameters: Any
     ) -> SqlOperation[RowStream]:
-        """Return the operation that opens a stream of rows, to be used in a `with` block.
+        """Return the operation that opens a stream of rows, for a `with` block.
 
         At most `batch` rows are in memory. The protections apply to the opening; each batch may
         take as long as the opening might.
@@ -160,7 +160,7 @@ class SqlConnector(CommonConnector):
         )
 
     def open(self, timeout: float = CONNECT_TIMEOUT, /) -> None:
-        """Open a connection, so that a wrong configuration is noticed now."""
+        """Open a connection, so that configuration errors appear early."""
         self.attempt("open", timeout, ping)
 
     def health(self, timeout: float = CONNECT_TIMEOUT, /) -> ConnectorHealth:
@@ -173,7 +173,7 @@ class SqlConnector(CommonConnector):
         return health_of(self.name, "The database", monotonic() - begun)
 
     def close(self) -> None:
-        """Close the idle connections; those in use are closed at the end of their operations."""
+        """Close idle connections now, and busy ones at the end of their operations."""
         self.database.is_closed = True
         if not self._is_memory:
             self.database.close_idle()
@@ -189,7 +189,7 @@ class SqlConnector(CommonConnector):
         self.close()
 
     def attempt(self, name: str, timeout: float, work: Any) -> Any:
-        """Make one attempt of a SQL operation, once a connection is free."""
+        """Make one attempt of a SQL operation when a connection is free."""
         database, places = self.database, self._places
         if not places.acquire(blocking=False):
             self._wait(places, timeout)
@@ -261,11 +261,11 @@ class AsyncSqlConnector(CommonConnector):
     def query(
         self, statement: Statement, /, **parameters: Any
     ) -> AsyncSqlOperation[tuple[Row[Any], ...]]:
-        """Return the operation that reads the rows of a statement."""
+        """Return the operation that executes a query and returns its rows."""
         return self._operation(statement, self._work_of(statement, parameters, rows=True))
 
     def execute(self, statement: Statement, /, **parameters: Any) -> AsyncSqlOperation[int]:
-        """Return the operation that executes a statement, and returns how many rows changed."""
+        """Return the operation that executes a statement and returns the number of rows."""
         return self._operation(statement, self._work_of(statement, parameters, rows=False))
 
     def batch(
@@ -299,7 +299,7 @@ class AsyncSqlConnector(CommonConnector):
         read_only: bool = False,
         repeatable: bool = False,
     ) -> AsyncSqlOperation[R]:
-        """Return the operation that awaits a function in a transaction, and commits it.
+        """Return the operation that awaits a function in a transaction, then commits.
 
         The function is called again for each attempt, so it must have no effect elsewhere. If the
         function raises an exception, the transaction is undone, and the exception is raised
@@ -313,7 +313,7 @@ class AsyncSqlConnector(CommonConnector):
     def stream(
         self, statement: Statement, /, *, batch: int = _BATCH, **parameters: Any
     ) -> AsyncSqlOperation[AsyncRowStream]:
-        """Return the operation that opens a stream of rows, to be used in an `async with` block.
+        """Return the operation that opens a stream of rows, for an `async with` block.
 
         At most `batch` rows are in memory. The protections apply to the opening; each batch may
         take as long as the opening might.
@@ -329,7 +329,7 @@ class AsyncSqlConnector(CommonConnector):
         )
 
     async def open(self, timeout: float = CONNECT_TIMEOUT, /) -> None:
-        """Open a connection, so that a wrong configuration is noticed now."""
+        """Open a connection, so that configuration errors appear early."""
         async with asyncio.timeout(timeout):
             await self.attempt("open", timeout, ping)
 
@@ -344,7 +344,7 @@ class AsyncSqlConnector(CommonConnector):
         return health_of(self.name, "The database", monotonic() - begun)
 
     async def close(self) -> None:
-        """Close the idle connections; those in use are closed at the end of their operations."""
+        """Close idle connections now, and busy ones at the end of their operations."""
         self.database.is_closed = True
         await greenlet_spawn(self.database.close_idle)
 
@@ -355,7 +355,7 @@ class AsyncSqlConnector(CommonConnector):
         await self.close()
 
     async def attempt(self, name: str, timeout: float, work: Any) -> Any:
-        """Make one attempt of a SQL operation, once a connection is free."""
+        """Make one attempt of a SQL operation when a connection is free."""
         self._check_loop()
         database, places = self.database, self._places
         end = monotonic() + timeout

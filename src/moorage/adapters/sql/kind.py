@@ -1,4 +1,4 @@
-"""The kind `sql` of connectors in a configuration, with its settings and statements."""
+"""The connector kind `sql` of a configuration, with its settings and statements."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class SqlSettings:
     repeatable: tuple[str, ...] = attrs.field(default=(), converter=as_series)
 
     def __attrs_post_init__(self) -> None:
-        """Refuse contradictory settings of a database and incomplete statements."""
+        """Refuse contradictory database settings and incomplete statements."""
         self._check_place()
         if self.tls and "sqlite" in {self.dialect, self.url and self.url.reveal()[:6]}:
             raise ConfigurationError(

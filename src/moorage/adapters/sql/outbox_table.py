@@ -1,4 +1,4 @@
-"""An outbox table of a program, whose rows are published in the order of their commits.
+"""A program's outbox table, whose rows are published in commit order.
 
 Laws:
 
@@ -41,7 +41,7 @@ class _Snapshot(UserDefinedType[str]):
 
 
 class _Window(NamedTuple):
-    """The outbox rows that become visible between two snapshots of the database."""
+    """The outbox rows that became visible between two snapshots of the database."""
 
     number: int
     id: int
@@ -49,7 +49,7 @@ class _Window(NamedTuple):
     now: str
 
     def text(self, id: int) -> str:
-        """Return the position after the row with an id; texts of later positions are greater."""
+        """Return the position after the row with an id; later positions have greater texts."""
         return f"{self.number:015}/{id:020}/{self.before}/{self.now}"
 
 
@@ -61,7 +61,7 @@ _SNAPSHOT: Final = Query(
 
 @with_careful_constructor
 class OutboxTable:
-    """A table into which a program inserts rows in its own transactions, as a source.
+    """A source of the rows that a program inserts into a table in its own transactions.
 
     `after` is a function for a `PollingSource`. No row is lost or passed over, whichever
     transaction commits first. Rows of the same key keep their order, if the program locks the
@@ -132,11 +132,11 @@ class OutboxTable:
 
     @property
     def _is_concurrent(self) -> bool:
-        """True if several transactions may insert at the same time."""
+        """True if several transactions may insert concurrently."""
         return self._access.system == "postgresql"
 
     async def after(self, position: Offset | None, /) -> list[SourceRecord]:
-        """Return the next rows after a position, in their order.
+        """Return the next rows after a position, in order.
 
         Raises:
             InvalidData: the position is not a position of this table.

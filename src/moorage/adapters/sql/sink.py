@@ -92,7 +92,7 @@ class SqlSink:
 
     @property
     def needs_one_lane(self) -> bool:
-        """True if records must arrive in the order of their positions."""
+        """True if records must be written in the order of their positions."""
         return self._checkpoints is not None
 
     async def open(self) -> None:
@@ -130,7 +130,7 @@ class SqlSink:
     async def process_batch(
         self, records: Sequence[SinkRecord], /
     ) -> Sequence[Result[object]] | None:
-        """Write the records before the first that cannot become a row, and return its error."""
+        """Write the records before the first invalid one, and return that one's error."""
         rows: list[dict[str, Any]] = []
         problem: Exception | None = None
         for record in records:
@@ -146,7 +146,7 @@ class SqlSink:
         return [*(Result[object]() for _ in rows), Result(error=problem)]
 
     def _values(self, record: SinkRecord) -> dict[str, Any]:
-        """Convert a record to the parameters of the statement that writes its row."""
+        """Convert a record to the parameters of its INSERT statement."""
         row = self._row(record)
         missing = [column for column in self._columns if column not in row]
         if missing:
@@ -177,10 +177,10 @@ class SqlSink:
         )
 
     async def flush(self) -> None:
-        """Do nothing, because processed records are already committed."""
+        """Do nothing, because processed records are committed already."""
 
     async def close(self) -> None:
-        """Do nothing, because the connector belongs to the caller."""
+        """Do nothing, because the caller owns the connector."""
 
 
 def _fields_of(record: SinkRecord) -> Mapping[str, Any]:

@@ -1,4 +1,4 @@
-"""SQL statements, which are declared once as values and performed with parameters.
+"""SQL statements, declared once as values and performed with parameters.
 
 A text has to be a literal of the program. A type checker checks that with `LiteralString`; at run
 time, a literal is a constant of the code that declares the statement. A text that was built from
@@ -23,7 +23,7 @@ _COMPREHENSIONS: Final = frozenset({"<listcomp>", "<setcomp>", "<dictcomp>"})
 
 
 class Statement:
-    """A declared SQL statement, which never changes: a `Query` or a `Command`.
+    """An immutable declared SQL statement: a `Query` or a `Command`.
 
     Attributes:
         name: its name in events, errors and logs.
@@ -51,7 +51,7 @@ class Statement:
 
 
 class Query(Statement):
-    """A statement that only reads, so it is repeated after a failure.
+    """A statement that only reads, so that it may be repeated after any failure.
 
     Args:
         statement: a literal text such as "SELECT name FROM customers WHERE id = :id", or an
@@ -67,7 +67,7 @@ class Query(Statement):
 
 
 class Command(Statement):
-    """A statement that changes rows, so it is repeated only if it certainly had no effect.
+    """A statement that changes rows; it is repeated only if it certainly had no effect.
 
     Args:
         statement: a literal text such as "DELETE FROM carts WHERE id = :id", or an expression of
@@ -86,7 +86,7 @@ class Command(Statement):
 
 
 def configured_statement(name: str, text: str, *, repeatable: bool) -> Statement:
-    """Return a statement whose text comes from a configuration, not from the program.
+    """Return a statement whose text comes from a configuration instead of the program.
 
     A configured statement must not contain values either, so its text is checked like a literal.
 
@@ -157,14 +157,14 @@ def _assign(
     safe: bool,
     repeatable: bool,
 ) -> None:
-    """Set the fields of a new, immutable statement."""
+    """Set the fields of a new immutable statement."""
     values = {"text": text, "expression": expression, "name": name, "safe": safe}
     for field, value in {**values, "repeatable": repeatable or safe, "compiled": None}.items():
         object.__setattr__(target, field, value)
 
 
 def _is_literal(text: str, frame: FrameType | None) -> bool:
-    """Return whether the text is a constant of the code that called the constructor."""
+    """Return whether a text is a literal in the code that called the constructor."""
     frame = frame and frame.f_back
     while frame is not None:
         if _is_constant(text, frame.f_code.co_consts):
@@ -175,7 +175,7 @@ def _is_literal(text: str, frame: FrameType | None) -> bool:
 
 
 def _is_constant(text: str, constants: tuple[object, ...]) -> bool:
-    """Return whether the text is one of the constants, or is in a tuple among the constants."""
+    """Return whether a text is one of the constants, or is in a tuple of the constants."""
     return any(
         constant is text
         or (

@@ -35,7 +35,7 @@ _savepoint_numbers: Final = count(1)
 
 
 class Transaction:
-    """An open SQL transaction, in which statements are performed one after another.
+    """An open SQL transaction, which executes statements one after another.
 
     It ends when the function that received it returns.
     """
@@ -44,17 +44,17 @@ class Transaction:
         self._session = session
 
     def query(self, statement: Statement, /, **parameters: Any) -> tuple[Row[Any], ...]:
-        """Return the rows of a SQL statement."""
+        """Return the rows of a SQL query."""
         rows: tuple[Row[Any], ...] = _run(self._session, statement, parameters, rows=True)
         return rows
 
     def execute(self, statement: Statement, /, **parameters: Any) -> int:
-        """Execute a statement, and return the number of rows that it changed."""
+        """Execute a statement, and return the number of changed rows."""
         changed: int = _run(self._session, statement, parameters).rowcount
         return changed
 
     def execute_each(self, statement: Statement, rows: Sequence[Mapping[str, Any]], /) -> None:
-        """Execute a statement once with each row of parameters, in their order.
+        """Execute a statement once per row of parameters, in order.
 
         The driver sends them together, which is much faster than a call for each row.
         """
@@ -62,7 +62,7 @@ class Transaction:
 
     @contextmanager
     def savepoint(self) -> Generator[None]:
-        """A savepoint: if the block raises an error, only its changes are rolled back."""
+        """A savepoint: an error in the block rolls back only the block's changes."""
         name = _savepoint_name()
         self._session.control(f"SAVEPOINT {name}")
         try:
@@ -80,14 +80,14 @@ class AsyncTransaction:
         self._session = session
 
     async def query(self, statement: Statement, /, **parameters: Any) -> tuple[Row[Any], ...]:
-        """Return the rows of a SQL statement."""
+        """Return the rows of a SQL query."""
         rows: tuple[Row[Any], ...] = await greenlet_spawn(
             _run, self._session, statement, parameters, rows=True
         )
         return rows
 
     async def execute(self, statement: Statement, /, **parameters: Any) -> int:
-        """Execute a statement, and return the number of rows that it changed."""
+        """Execute a statement, and return the number of changed rows."""
         result = await greenlet_spawn(_run, self._session, statement, parameters)
         changed: int = result.rowcount
         return changed
@@ -95,7 +95,7 @@ class AsyncTransaction:
     async def execute_each(
         self, statement: Statement, rows: Sequence[Mapping[str, Any]], /
     ) -> None:
-        """Execute a statement once with each row of parameters, in their order.
+        """Execute a statement once per row of parameters, in order.
 
         The driver sends them together, which is much faster than a call for each row.
         """
@@ -103,7 +103,7 @@ class AsyncTransaction:
 
     @asynccontextmanager
     async def savepoint(self) -> AsyncGenerator[None]:
-        """A savepoint: if the block raises an error, only its changes are rolled back."""
+        """A savepoint: an error in the block rolls back only the block's changes."""
         name, control = _savepoint_name(), self._session.control
         await greenlet_spawn(control, f"SAVEPOINT {name}")
         try:
@@ -154,7 +154,7 @@ def _judged(session: Session, work: Callable[[], Any]) -> Any:
 
 
 class _Rows:
-    """The code that synchronous and asynchronous streams of rows share."""
+    """The common code of synchronous and asynchronous streams of rows."""
 
     def __init__(
         self, session: Session, result: Any, batch: int, timeout: float, done: Callable[[], None]
@@ -167,7 +167,7 @@ class _Rows:
         self._ended = False
 
     def _fetch(self) -> list[Any]:
-        """Return the next rows of the stream; after the last, release the connection."""
+        """Return the next rows of the stream; after the last ones, release the connection."""
         if self._ended:
             return []
         session = self._session
@@ -189,7 +189,7 @@ class _Rows:
         self._stop()
 
     def _stop(self) -> None:
-        """Release the connection, even before the last row."""
+        """Release the connection, also before the last row."""
         if self._ended:
             return
         self._ended = True
@@ -214,7 +214,7 @@ class _Rows:
 
 
 class RowStream(_Rows):
-    """Rows that arrive in batches. Use it in a `with` block, which frees the connection."""
+    """Rows that arrive in batches; leaving the `with` block releases the connection."""
 
     def __enter__(self) -> Self:
         return self

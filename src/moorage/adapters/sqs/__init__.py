@@ -1,1 +1,1 @@
-"""The connector of Amazon SQS, over this package's own HTTP client."""
+"""The connector of Amazon SQS, over moorage's own HTTP client."""

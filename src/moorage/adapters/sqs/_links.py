@@ -1,4 +1,4 @@
-"""Links to Amazon SQS, for synchronous and asynchronous programs.
+"""Connections to Amazon SQS, for synchronous and asynchronous programs.
 
 A link needs no connection of its own, because the HTTP client opens, keeps and replaces them.
 """
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class _SqsLink:
-    """The code that synchronous and asynchronous links to SQS share.
+    """The common code of synchronous and asynchronous links to SQS.
 
     Args:
         requests: sends the requests.
@@ -32,7 +32,7 @@ class _SqsLink:
         self._is_open = True
 
     def is_connected(self) -> bool:
-        """Return True until the link is closed."""
+        """Return False after the link was closed."""
         return self._is_open
 
     def concern(self) -> tuple[str, str] | None:
@@ -45,7 +45,7 @@ class _SqsLink:
 
 
 class SqsLink(_SqsLink):
-    """The access of a synchronous program to the SQS queues of one account.
+    """A synchronous program's access to one account's SQS queues.
 
     Args:
         requests: sends the requests.
@@ -67,7 +67,7 @@ class SqsLink(_SqsLink):
     def publish_batch(
         self, items: Sequence[OutgoingMessage], timeout: float, /
     ) -> list[Result[PublishReceipt]]:
-        """Send several messages to the queue in one HTTP request."""
+        """Send several messages to a queue in one HTTP request."""
         return run_now(self._requests.publish_batch(items, timeout))
 
     def leave(self, timeout: float, /) -> None:  # noqa: ARG002 - HTTP has no farewell
@@ -82,7 +82,7 @@ class SqsLink(_SqsLink):
 
 
 class AsyncSqsLink(_SqsLink):
-    """The access of an asynchronous program to the SQS queues of one account.
+    """An asynchronous program's access to one account's SQS queues.
 
     Args:
         requests: sends the requests.
@@ -107,7 +107,7 @@ class AsyncSqsLink(_SqsLink):
     async def publish_batch(
         self, items: Sequence[OutgoingMessage], timeout: float, /
     ) -> list[Result[PublishReceipt]]:
-        """Send several messages to the queue in one HTTP request."""
+        """Send several messages to a queue in one HTTP request."""
         return await self._requests.publish_batch(items, timeout)
 
     async def leave(self, timeout: float, /) -> None:  # noqa: ARG002 - HTTP has no farewell
@@ -117,7 +117,7 @@ class AsyncSqsLink(_SqsLink):
             await self._end()
 
     def close(self) -> None:
-        """Mark the link as closed, and close the HTTP client's connections in its event loop."""
+        """Mark the link as closed, and close the HTTP client in its event loop."""
         super().close()
         loop = asyncio.get_running_loop()
         if self._end is not None and self._loop is loop:

@@ -1,4 +1,4 @@
-"""The requests to Amazon SQS, which synchronous and asynchronous links share.
+"""The requests to Amazon SQS, common to synchronous and asynchronous links.
 
 They are coroutines that await nothing but the function that sends a request.
 """
@@ -47,7 +47,7 @@ _PERMISSION: Final = frozenset({"AccessDenied", "AccessDeniedException"})
 
 @attrs.frozen
 class SqsAccess:
-    """The access to an account's queues in SQS; a `Session` renews its keys.
+    """The access to an account's SQS queues; a `Session` renews its keys.
 
     Attributes:
         identity: the source of the access keys.
@@ -59,7 +59,7 @@ class SqsAccess:
 
     @property
     def where(self) -> str:
-        """The name of the service in error messages."""
+        """The name of the service for error messages."""
         return f"Amazon SQS in {self.region}"
 
     async def log_in(self, wire: Line, held: Credentials | None, /) -> Credentials:  # noqa: ARG002 - nothing is renewed
@@ -69,7 +69,7 @@ class SqsAccess:
 
 @attrs.frozen
 class SqsRequests:
-    """The HTTP requests to the SQS queues of one account in one region.
+    """The HTTP requests to one account's SQS queues in one region.
 
     Attributes:
         send: sends a request, and returns any answer.
@@ -113,7 +113,7 @@ class SqsRequests:
         return [next(answered) if result.ok else result for result in results]
 
     async def ping(self, timeout: float) -> None:
-        """Ask SQS for a queue's name; even a missing permission proves that the keys work."""
+        """Ask SQS for a queue's name; a refusal for missing permission counts as success."""
         try:
             await self._send_action("ListQueues", {"MaxResults": 1}, "", timeout)
         except AuthenticationFailed as error:
@@ -126,7 +126,7 @@ class SqsRequests:
     async def _send_action(
         self, action: str, fields: dict[str, Any], queue: str, timeout: float
     ) -> dict[str, Any]:
-        """Send a signed request to SQS within a time limit, and return the answer's content."""
+        """Send a signed request to SQS with a time limit, and return the answer's content."""
         until = monotonic() + timeout
         wire = self.session.wire
         headers = {"Content-Type": _TYPE, "X-Amz-Target": f"AmazonSQS.{action}"}

@@ -1,4 +1,4 @@
-"""The settings of Amazon SQS, and the connectors that they make.
+"""The settings of Amazon SQS, and the connectors made from them.
 
 A message goes to the queue of its topic. The account and the region belong to the settings, so a
 queue is named by its name alone.
@@ -66,7 +66,7 @@ def _default_endpoint(settings: AmazonSqs) -> str:
 @checked_options
 @attrs.frozen(kw_only=True)
 class AmazonSqs:
-    """The queues of one AWS account in one region.
+    """The SQS queues of one AWS account in one region.
 
     Attributes:
         region: the region of the queues, such as `eu-central-1`.
@@ -94,7 +94,7 @@ class AmazonSqs:
     connect_timeout: float = attrs.field(default=5.0, converter=plain_seconds, validator=is_seconds)
 
     def __attrs_post_init__(self) -> None:
-        """Refuse an access key id without its secret, and a secret without its id."""
+        """Refuse an access key id without its secret, or a secret without its id."""
         if (self.access_key_id is None) != (self.secret_access_key is None):
             raise ConfigurationError(
                 "An access key of AWS needs an id and a secret, and one of them is missing.",
@@ -104,7 +104,7 @@ class AmazonSqs:
 
     @property
     def server(self) -> tuple[str, int] | None:
-        """The host and the port of the service's endpoint."""
+        """The host and port of the service's endpoint."""
         parts = urlsplit(self.endpoint)
         usual = {"http": 80, "https": 443}.get(parts.scheme, 443)
         return None if parts.hostname is None else (parts.hostname, parts.port or usual)
@@ -117,7 +117,7 @@ class AmazonSqs:
         http: HttpClient | None = None,
         clock: Clock | None = None,
     ) -> MessagePublisher:
-        """Return a connector for synchronous programs, which sends nothing before its first use.
+        """Return a publisher for synchronous programs; it sends nothing before its first use.
 
         Args:
             name: the name of the connector.
@@ -159,7 +159,7 @@ class AmazonSqs:
         http: AsyncHttpClient | None = None,
         clock: Clock | None = None,
     ) -> AsyncMessagePublisher:
-        """Return a connector for asynchronous programs, which sends nothing before its first use.
+        """Return a publisher for asynchronous programs; it sends nothing before its first use.
 
         Args:
             name: the name of the connector.

@@ -1,4 +1,4 @@
-"""Connections of a process to the broker of leases on its machine.
+"""Connections to the lease broker, a process on this machine that hands out limit tokens.
 
 Laws:
 
@@ -49,7 +49,7 @@ _MOST_FREE: Final = 64
 
 
 class _Channels(ABC):
-    """The code that synchronous and asynchronous connections share."""
+    """The common code of synchronous and asynchronous connections."""
 
     def __init__(self, path: Path) -> None:
         self._path = str(path)
@@ -59,7 +59,7 @@ class _Channels(ABC):
 
     @abstractmethod
     def _begin(self) -> None:
-        """Set up the parts that differ between synchronous and asynchronous connections."""
+        """Set the attributes that differ between synchronous and asynchronous connections."""
 
     def restart_after_fork(self) -> None:
         """Drop all connections in a forked child."""
@@ -68,10 +68,10 @@ class _Channels(ABC):
 
     @abstractmethod
     def _close_all(self) -> None:
-        """Close the connections that a forked child has inherited."""
+        """Close the connections that a forked child inherited."""
 
     def is_away(self) -> bool:
-        """Return whether the broker was not available a moment ago."""
+        """Return whether the broker was unavailable a moment ago."""
         return monotonic() < self._until
 
     def _set_pause(self, pause: float) -> None:
@@ -79,13 +79,13 @@ class _Channels(ABC):
 
 
 def _seconds_for(within: int, timeout: float | None) -> float:
-    """Return the seconds to wait for the reply to a question."""
+    """Return how many seconds to wait for the reply to a question."""
     longest = min(within, LONGEST_WAIT) / SECOND + _REPLY_SECONDS
     return longest if timeout is None else min(longest, max(0.0, timeout))
 
 
 class Channels(_Channels):
-    """The connections of threads, each of which serves one question at a time."""
+    """The broker connections of threads; each serves one question at a time."""
 
     def _begin(self) -> None:
         self._free: list[_Channel] = []
@@ -101,7 +101,7 @@ class Channels(_Channels):
         return len(self._all)
 
     def ask(self, end: bytes, within: int, timeout: float | None) -> Reply | None:
-        """Ask the broker, and return its reply; None if it is away or does not reply in time."""
+        """Ask the broker; return None if it is unavailable or does not reply in time."""
         until = monotonic() + _seconds_for(within, timeout)
         while True:
             channel, is_new = self._channel()
@@ -149,14 +149,14 @@ class Channels(_Channels):
             channel.close()
 
     def close(self) -> None:
-        """Close the connections that are not in use."""
+        """Close the idle connections."""
         with suppress(IndexError):
             while True:
                 self._discard(self._free.pop())
 
 
 class _Channel:
-    """A connection to the broker."""
+    """A connection to the lease broker."""
 
     def __init__(self) -> None:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -168,7 +168,7 @@ class _Channel:
         self._socket.connect(path)
 
     def ask(self, end: bytes, within: int, until: float) -> Reply:
-        """Send a question, and return the reply to it.
+        """Send a question, and return its reply.
 
         Raises:
             OSError: the connection is closed.
@@ -204,7 +204,7 @@ class _Channel:
 
 
 class AsyncChannels(_Channels):
-    """The connections of event loops, one for each loop."""
+    """The broker connections of event loops, one per loop."""
 
     def _begin(self) -> None:
         self._of_loops: dict[asyncio.AbstractEventLoop, LoopChannel] = {}
@@ -214,7 +214,7 @@ class AsyncChannels(_Channels):
         self._of_loops.clear()
 
     async def ask(self, end: bytes, within: int, timeout: float | None) -> Reply | None:
-        """Ask the broker, and return its reply; None if it is away or does not reply in time."""
+        """Ask the broker; return None if it is unavailable or does not reply in time."""
         pause = AWAY
         try:
             async with asyncio.timeout(_seconds_for(within, timeout)):
@@ -247,7 +247,7 @@ class AsyncChannels(_Channels):
 
 
 class LoopChannel(asyncio.Protocol):
-    """A connection to the broker, with the questions of an event loop."""
+    """The broker connection of one event loop, with the loop's pending questions."""
 
     def __init__(self) -> None:
         self._connecting = asyncio.Lock()
@@ -263,7 +263,7 @@ class LoopChannel(asyncio.Protocol):
         return self._is_lost
 
     async def connect(self, path: str) -> None:
-        """Connect to the broker, if that has not been done."""
+        """Connect to the broker, unless connected."""
         if self._transport is not None:
             return
         async with self._connecting:
@@ -273,7 +273,7 @@ class LoopChannel(asyncio.Protocol):
                 self._guard = await close_with_loop(self._disconnect)
 
     async def ask(self, end: bytes, within: int) -> Reply | None:
-        """Send a question, and return the reply to it; None if the connection was lost."""
+        """Send a question, and return its reply; None if the connection was lost."""
         if self._is_lost:
             return None
         self._number = number = self._number + 1
@@ -287,7 +287,7 @@ class LoopChannel(asyncio.Protocol):
                 self._transport.write(withdrawal(number))
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin to use the connection."""
+        """Start to use the new connection."""
         self._transport = transport
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - the name of asyncio
@@ -298,7 +298,7 @@ class LoopChannel(asyncio.Protocol):
         self._replies.clear()
 
     def data_received(self, data: bytes) -> None:
-        """Hand replies to their callers."""
+        """Deliver replies to their callers."""
         *lines, self._unread = (self._unread + data).split(b"\n")
         try:
             for line in lines:
@@ -320,6 +320,6 @@ class LoopChannel(asyncio.Protocol):
 
 
 def _settle(future: asyncio.Future[Reply | None], reply: Reply | None) -> None:
-    """Hand a reply to its caller, unless the caller has just been cancelled."""
+    """Deliver a reply to its caller, unless the caller was cancelled meanwhile."""
     with suppress(asyncio.InvalidStateError):
         future.set_result(reply)

@@ -1,4 +1,4 @@
-"""The Unix socket of a broker of leases, which one process of the machine serves at a time.
+"""The Unix socket of a lease broker; only one process on a machine serves it.
 
 Laws:
 
@@ -26,7 +26,7 @@ _LARGEST_MODE: Final = 0o777
 
 
 def socket_path(path: object) -> Path:
-    """Return the checked path of a broker's socket.
+    """Return the path of a broker's socket, after checking it.
 
     Raises:
         ConfigurationError: the value is not a path, or is too long for a socket.
@@ -57,7 +57,7 @@ def socket_path(path: object) -> Path:
 
 
 class BrokerSocket:
-    """The listening socket of a broker, and the lock by which no other broker serves it.
+    """The listening socket of a broker, with a lock that excludes other brokers.
 
     Args:
         path: the checked path of the socket.
@@ -107,7 +107,7 @@ class BrokerSocket:
         return listening
 
     def close(self) -> None:
-        """Stop listening, remove the socket, and let another broker serve."""
+        """Stop listening, remove the socket, and release the lock."""
         self.listening.close()
         if _identity(self.path) == self._identity:
             self.path.unlink(missing_ok=True)
@@ -115,7 +115,7 @@ class BrokerSocket:
 
 
 def _check_folder(path: Path) -> None:
-    """Refuse a folder in which any user could put another socket in place of the broker's."""
+    """Refuse a folder in which any user could replace the broker's socket."""
     try:
         mode = path.absolute().parent.stat().st_mode
     except OSError as error:
@@ -129,7 +129,7 @@ def _check_folder(path: Path) -> None:
 
 
 def _open_lock(path: Path) -> int:
-    """Return the descriptor of the lock beside a socket, which this process now holds."""
+    """Lock the file beside a socket, and return its descriptor."""
     from fcntl import LOCK_EX, LOCK_NB, flock  # noqa: PLC0415 - missing on Windows
 
     lock_path = path.with_name(f"{path.name}.lock")

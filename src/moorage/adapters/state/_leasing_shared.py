@@ -1,4 +1,4 @@
-"""The rules of a store that takes the tokens of hot limits from the broker of its machine.
+"""The rules of a store that gets tokens of hot limits from the machine's lease broker.
 
 Laws:
 
@@ -42,7 +42,7 @@ _LARGEST_START: Final = 64
 
 
 class Leasing:
-    """The code that the synchronous and the asynchronous store share."""
+    """The common code of the synchronous and asynchronous stores."""
 
     def __init__(
         self,
@@ -74,11 +74,11 @@ class Leasing:
         return f"<{type(self).__name__} {str(self._path)!r} of {self._storage!r}>"
 
     def post(self, command: Command[Any], /) -> None:
-        """Run a command whose answer is not needed."""
+        """Run a command without waiting for its answer."""
         self._storage.post(command)
 
     def end_of_question(self, command: object) -> bytes | None:
-        """Return the end part of a command's broker request; None if it must go to the store."""
+        """Return the last part of a command's broker request; None if it must go to the store."""
         if not isinstance(command, Admission) or command.claim is not None or command.ticketed:
             return None
         key = (command.keys, command.gates.limits, command.costs)
@@ -90,7 +90,7 @@ class Leasing:
         return self._ends[key]
 
     def admitted(self, command: Admission, reply: Reply | None, waited: int) -> Admitted | None:
-        """Return the answer in a broker's reply; None if the command must go to the store."""
+        """Return the answer in a broker's reply; None if the store must decide."""
         if reply is None:
             if self._refuses:
                 raise _no_broker(self._path)
@@ -135,7 +135,7 @@ def micros_since(start: float) -> int:
 def time_left(
     command: Admission, timeout: float | None, start: float
 ) -> tuple[Admission, float | None]:
-    """Return the command and its timeout after the time that the broker has taken."""
+    """Return the command and its timeout, reduced by the time that the broker took."""
     waited = micros_since(start)
     time_left = None if timeout is None else max(0.0, timeout - waited / SECOND)
     return command.evolve(within=max(0, command.within - waited)), time_left

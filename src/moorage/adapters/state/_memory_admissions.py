@@ -1,4 +1,4 @@
-"""Admissions of calls by the store in memory, prepared once for the rules of a plan.
+"""Fast admission of calls in the memory store, prepared once per plan's rules.
 
 An admission is the command that runs most often, and tenants differ only in its keys. A prepared
 one looks its states up, asks their fast rules, and replaces the states in a locked section; it is
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 def prepared_admission(store: MemoryStorage, admission: Admission) -> Ask:
-    """Return a function that runs admissions with the rules of `admission`, whatever their keys."""
+    """Return a function that admits calls by the rules of `admission`, for any keys."""
     gates = admission.gates
     rules: list[tuple[FastRule, int]] = []
     if gates.circuit is not None:
@@ -48,7 +48,7 @@ def prepared_admission(store: MemoryStorage, admission: Admission) -> Ask:
 
 
 def _refusal(circuit: CircuitRule | None, states: tuple[State, ...], now: int) -> Admitted | None:
-    """Return the answer that an open circuit refuses; None if `execute` must decide.
+    """Return the answer of an open circuit; None if `execute` must decide.
 
     A state of long ago, or one of a time that is to come, has to be brought to the present.
     """

@@ -1,4 +1,4 @@
-"""A NATS JetStream key-value bucket, where each write must name the latest write before it."""
+"""A NATS key-value bucket; a write succeeds only if it names the latest write before it."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _UNSENT_FAULTS: Final = frozenset(
 
 
 class Bucket:
-    """The bucket of a store: single reads and writes, which are awaited in one event loop."""
+    """The bucket of a store, for the callers of one event loop."""
 
     def __init__(
         self, settings: Nats, name: str, replicas: int, clock: ServerClock, *, creates: bool
@@ -56,7 +56,7 @@ class Bucket:
         self._position: int | None = None
 
     async def prepare(self, until: float) -> None:
-        """Check the bucket, or create it, with the first command; measure the server's time."""
+        """At the first command, check or create the bucket, and measure the server's time."""
         if not self._is_ready:
             reply = await self._ask("STREAM.INFO", b"", until)
             if isinstance(reply, Refused) and reply.code == NO_STREAM and self._creates:
@@ -75,7 +75,7 @@ class Bucket:
                 self.clock.measure(record.at)
 
     async def read(self, subject: str, until: float) -> LastMessage | None:
-        """Return the last message of a subject; None if there is none."""
+        """Return the last message of a subject; None without one."""
         query = dumps({"last_by_subj": subject}).encode()
         reply = await self._ask("STREAM.MSG.GET", query, until)
         return self._message(reply)
@@ -83,7 +83,7 @@ class Bucket:
     async def write(
         self, subject: str, value: bytes, revision: int | None, mark: str, until: float
     ) -> bool | None:
-        """Store a message; return False if another write came first, None if the reply was lost.
+        """Store a message; return False after a concurrent write, None if the reply was lost.
 
         Args:
             subject: the subject.
@@ -108,7 +108,7 @@ class Bucket:
         return True
 
     async def housekeep(self, limit: int, until: float) -> int:
-        """Purge expired states among the next `limit` messages, and return their number."""
+        """Purge the expired states among the next `limit` messages, and return their number."""
         await self.prepare(until)
         if self._position is None:
             # Each process begins somewhere else, so that many do not read the same messages.
@@ -147,7 +147,7 @@ class Bucket:
         return record
 
     async def _ask(self, command: str, body: bytes, until: float) -> dict[str, Any] | Refused:
-        """Return the reply of JetStream's API; ask once more if the connection is lost."""
+        """Return JetStream's reply to an API request; retry once if the connection is lost."""
         subject = f"{self._api}.{command}.{stream_of(self.name)}"
         reply = await self._request(subject, body, {}, until)
         if reply is PublishFault.LOST:

@@ -1,4 +1,4 @@
-"""The names, requests and replies of a JetStream bucket that holds states, as pure functions.
+"""Pure functions for a JetStream bucket of states: names, requests and replies.
 
 A state is the last message of a subject, as in the key-value buckets of NATS. The subject is made
 of the state's key: the part in braces is one word of it, and the rest is another, so that all
@@ -61,14 +61,14 @@ class LastMessage(NamedTuple):
 
 
 class Refused(NamedTuple):
-    """An error in a reply of JetStream: its code and the server's description."""
+    """An error in JetStream's reply: its code and description."""
 
     code: int
     description: str
 
 
 def subject_word(text: str) -> str:
-    """Return a text as one word of a subject; different texts are different words."""
+    """Return a text as one subject token; different texts give different tokens."""
     encoded = _UNSAFE.sub(
         lambda match: b"=%02X" % ord(match[0]), text.encode("utf-8", "surrogatepass")
     )
@@ -78,19 +78,19 @@ def subject_word(text: str) -> str:
 
 
 def subject_of(bucket: str, key: str) -> str:
-    """Return the subject of a state's key."""
+    """Return the subject for a state's key."""
     home, end, remainder = key.partition(_HOME_END)
     words = (subject_word(home), subject_word(remainder)) if end else (subject_word(key),)
     return ".".join(("$KV", bucket, *words))
 
 
 def stream_of(bucket: str) -> str:
-    """Return the name of the stream of a bucket."""
+    """Return the stream name of a bucket."""
     return f"KV_{bucket}"
 
 
 def bucket_config(bucket: str, replicas: int) -> bytes:
-    """Return the request that creates a bucket, which keeps the last write of each key.
+    """Return the request that creates a bucket with the last write of each key.
 
     A full bucket refuses writes: dropping the oldest claims instead would allow second effects.
     """
@@ -111,7 +111,7 @@ def bucket_config(bucket: str, replicas: int) -> bytes:
 
 
 def check_bucket(bucket: str, config: dict[str, Any], replicas: int) -> None:
-    """Refuse a bucket that may lose states, or that is on fewer servers than configured."""
+    """Refuse a bucket that may lose states, or has fewer replicas than configured."""
     for setting, is_right, remedy in (
         ("max_age", not config.get("max_age"), "Set it to 0."),
         ("max_msgs", config.get("max_msgs", -1) < 0, "Set it to -1; limit the bytes instead."),
@@ -138,7 +138,7 @@ def check_bucket(bucket: str, config: dict[str, Any], replicas: int) -> None:
 
 
 def read_reply(data: bytes) -> dict[str, Any] | Refused:
-    """Return JetStream's reply as an object, or the error in it; code 0 if it is malformed."""
+    """Return JetStream's reply as an object, or its error; code 0 means a malformed reply."""
     try:
         reply: Any = loads(data)
     except ValueError:
@@ -179,7 +179,7 @@ def read_stored(reply: dict[str, Any]) -> LastMessage:
 
 
 def microseconds(text: str) -> int:
-    """Return a time of JetStream in microseconds since the Unix epoch, rounded down."""
+    """Convert a JetStream time to microseconds since the Unix epoch, rounded down."""
     return (datetime.fromisoformat(text) - _EPOCH) // _MICROSECOND
 
 
@@ -192,7 +192,7 @@ def is_expired(value: bytes, now: int) -> bool:
 
 
 class ServerClock:
-    """The time of the NATS server, estimated between its answers by the local boot clock.
+    """The NATS server's time, estimated with the local boot clock between answers.
 
     Each message that was read gives a lower bound: when it arrived, the server's time was at least
     the time of the message. The estimate is the highest bound, so it lags behind the server by at
@@ -214,17 +214,17 @@ class ServerClock:
         self._last = 0
 
     def is_due(self) -> bool:
-        """Return whether the server's time has to be measured."""
+        """Return whether the server's time must be measured again."""
         local_time = self._nanoseconds() // 1_000
         return self._offset is None or local_time - self._measured >= self._every
 
     def measure(self, at: int) -> None:
-        """Take the time of a message that the server has stored just now."""
+        """Set the server's time from a message that it has just stored."""
         self._measured = self._nanoseconds() // 1_000
         self._offset = at - self._measured
 
     def learn(self, at: int) -> None:
-        """Take the time of any message that has just been read as a lower bound."""
+        """Use the time of a message just read as a lower bound of the server's time."""
         offset = at - self._nanoseconds() // 1_000
         if self._offset is None or offset > self._offset:
             self._offset = offset

@@ -1,4 +1,4 @@
-"""The commands of an asynchronous store that nobody awaits.
+"""Commands of an asynchronous store whose results nobody awaits.
 
 `post` is a synchronous function, so an asynchronous store cannot execute the command in it. Laws:
 
@@ -29,7 +29,7 @@ MAX_POSTED: Final = 1_000
 
 
 class PostedCommands:
-    """The queue of a store's commands that nobody awaits and that are not executed yet.
+    """The queue of a store's commands whose results nobody awaits.
 
     Attributes:
         queue: the commands that have not begun.
@@ -54,7 +54,7 @@ class PostedCommands:
         self.task: asyncio.Task[None] | None = None
 
     def post(self, command: Command[Any], /) -> None:
-        """Queue a command; if an event loop runs in this thread, it is executed soon."""
+        """Queue a command; a running event loop of this thread executes it soon."""
         from asyncio import get_running_loop  # noqa: PLC0415 - synchronous programs do not need asyncio
 
         self.queue.append(command)
@@ -65,7 +65,7 @@ class PostedCommands:
         self._ensure_task(loop)
 
     async def settle(self, timeout: float | None = None) -> None:
-        """Wait until every queued command has been executed or has failed.
+        """Wait until all queued commands have succeeded or failed.
 
         Args:
             timeout: the maximum number of seconds, if it is shorter than the store's timeout.
@@ -76,7 +76,7 @@ class PostedCommands:
         await wait((task,), timeout=bounded_seconds(self._timeout, timeout))
 
     def _ensure_task(self, loop: asyncio.AbstractEventLoop) -> asyncio.Task[None]:
-        """Return the task of this loop that executes the queue, starting it if necessary."""
+        """Return the task of this loop that executes the queue; start it if necessary."""
         task = self.task
         if task is None or task.done() or task.get_loop() is not loop:
             task = self.task = loop.create_task(self._send())
@@ -104,5 +104,5 @@ class PostedCommands:
 
 
 def seconds_until(until: float | None) -> float | None:
-    """Return the seconds until a time of `monotonic()`; None stays None."""
+    """Return the seconds until a time of `monotonic()`, or None for None."""
     return None if until is None else until - monotonic()

@@ -1,4 +1,4 @@
-"""Connections to Redis for the callers of an event loop: to one server, or to a cluster.
+"""Connections of an event loop to a Redis server or cluster.
 
 A client of redis-py finds the nodes of a cluster.
 """
@@ -30,7 +30,7 @@ _CONNECTIONS_PER_NODE: Final = 16
 
 
 class AsyncServerConnection:
-    """A connection to Redis for one event loop, which serves one request at a time."""
+    """An event loop's connection to Redis, for one request at a time."""
 
     def __init__(self, server: RedisServer) -> None:
         self._server = server
@@ -100,7 +100,7 @@ class AsyncServerConnection:
         return await connection.read_response(disconnect_on_error=True)  # type: ignore[no-any-return]  # as the script replies
 
     async def drop(self) -> None:
-        """Disconnect from Redis after an error, because an unread reply may follow."""
+        """Disconnect from Redis after an error, because an unread reply may arrive."""
         await self.close()
 
     async def close(self) -> None:
@@ -116,7 +116,7 @@ class AsyncServerConnection:
 async def _disconnect_guard(
     disconnect: Callable[..., Awaitable[object]], **options: object
 ) -> AsyncGenerator[None]:
-    """Return a generator that disconnects when it, or its event loop, is closed."""
+    """Return a generator that disconnects when the generator or its event loop is closed."""
 
     async def close() -> None:
         with suppress(wrong.RedisError, OSError):
@@ -126,7 +126,7 @@ async def _disconnect_guard(
 
 
 class AsyncClusterConnection:
-    """The connections to the nodes of a cluster, for the callers of one event loop.
+    """The connections of one event loop to the nodes of a cluster.
 
     A request goes directly to the node that has its keys. redis-py's client only routes requests
     that a node redirects: after a timeout of one node, it would reconnect to all nodes.
@@ -141,7 +141,7 @@ class AsyncClusterConnection:
         self._guard: AsyncGenerator[None] | None = None
 
     async def ready(self) -> None:
-        """Find the nodes of the Redis cluster, if that has not been done.
+        """Find the nodes of the Redis cluster, unless they are known.
 
         Raises:
             UnsentError: no node responded.
@@ -163,12 +163,12 @@ class AsyncClusterConnection:
             self._client, self._guard = client, guard
 
     def node_of(self, key: bytes) -> str:
-        """Return the name of the cluster node that stores a key; empty if it is unknown."""
+        """Return the name of the cluster node with a key; empty if unknown."""
         node = None if self._client is None else self._node(key_slot(key))
         return "" if node is None else str(node.name)
 
     async def run_batch(self, batch: Batch) -> list[Any]:
-        """Execute several commands in one script call, on the node that stores their keys."""
+        """Execute several commands in one script call, on the node with their keys."""
         keys, values = arguments(batch)
         try:
             return await self._send("EVALSHA", DIGEST, keys, values)
@@ -203,11 +203,11 @@ class AsyncClusterConnection:
             raise
 
     def _node(self, slot: int) -> Any:
-        """Return the cluster node that has a slot; None if it is unknown."""
+        """Return the cluster node with a slot; None if unknown."""
         return next(iter(self._client.nodes_manager.slots_cache.get(slot, ())), None)
 
     async def _find_replacement(self, slot: int, lost: Any) -> None:
-        """Find the nodes again if another node has replaced the lost one."""
+        """Find the nodes again, if another node has replaced a lost one."""
         nodes = self._client.nodes_manager
         with suppress(wrong.RedisError, wrong.RedisClusterException, OSError):
             await lost.disconnect()
@@ -222,7 +222,7 @@ class AsyncClusterConnection:
                 await nodes.initialize()
 
     async def drop(self) -> None:
-        """Do nothing: redis-py disconnects only the connection that failed."""
+        """Do nothing, because redis-py disconnects only the failed connection."""
 
     async def close(self) -> None:
         """Disconnect from every node."""
@@ -238,7 +238,7 @@ def _is_at(node: Any, owner: Sequence[Any]) -> bool:
 
 
 async def _first_reply(nodes: Any, request: str, excluded: Any = None) -> Any:
-    """Return the reply of the first node that answers, leaving one node out."""
+    """Return the reply of the first node that answers, skipping one node."""
     error: Exception = wrong.ClusterError("no other node is known")
     for node in list(nodes.nodes_cache.values()):
         if node is not excluded:
@@ -250,7 +250,7 @@ async def _first_reply(nodes: Any, request: str, excluded: Any = None) -> Any:
 
 
 async def _close_client(client: Any) -> None:
-    """Disconnect a Redis client from every node, even if it is only partly initialised."""
+    """Disconnect a Redis client from all nodes, even if it is only partly initialised."""
     await client.aclose()
     for cache in ("nodes_cache", "startup_nodes"):
         await client.nodes_manager.aclose(cache)

@@ -1,4 +1,4 @@
-"""Batches of commands from callers of one event loop, which share round trips to Redis.
+"""Batches of commands, with which callers of an event loop share round trips to Redis.
 
 Laws:
 
@@ -58,7 +58,7 @@ _QueuedSwap: TypeAlias = "tuple[Command[Any], Future[Any] | None, float]"
 
 
 def pauses(timeout: float, until: float = inf) -> Iterator[float]:
-    """Yield the pauses after each conflict with another caller, up to four timeouts in total.
+    """Yield the pauses after conflicts with other callers, in total up to four timeouts.
 
     Args:
         timeout: the store's timeout in seconds.
@@ -78,7 +78,7 @@ def pauses(timeout: float, until: float = inf) -> Iterator[float]:
 
 
 def can_resend(error: BaseException, *, once: bool) -> bool:
-    """Return whether a failed command that nobody awaits is sent again later.
+    """Return whether to retry a failed command whose result nobody awaits.
 
     A command that Redis has refused would be refused again.
     """
@@ -112,7 +112,7 @@ class Batcher:
         self._swap_task: Task[None] | None = None
 
     def idle(self) -> bool:
-        """Return whether no command waits to be sent."""
+        """Return whether no command is queued."""
         return self._send_task is None and self._swap_task is None
 
     async def send(
@@ -153,7 +153,7 @@ class Batcher:
         return answer
 
     async def _in_time(self, future: Future[Any], timeout: float | None) -> Any:
-        """Return the result of a future within a time limit; the batch goes on after that."""
+        """Return a future's result within a time limit; the batch continues afterwards."""
         if timeout is None:
             return await future
         timer = self.loop.call_later(timeout, self._time_out, future)
@@ -167,7 +167,7 @@ class Batcher:
             future.set_exception(self._error_of(wrong.TimeoutError()))
 
     def post(self, command: Command[Any], call: ScriptCall | None) -> None:
-        """Queue a command whose answer nobody waits for."""
+        """Queue a command whose result nobody awaits."""
         if call is not None:
             self._calls.append((call, None, command, self._timeout))
             if self._send_task is None:
@@ -226,13 +226,13 @@ class Batcher:
                     self._return_unread(call, command, reply)
 
     def _return_unread(self, call: ScriptCall, command: Command[Any] | None, reply: Any) -> None:
-        """Return the tokens and slots of a command whose caller does not wait any more."""
+        """Give back the tokens and slots of a command whose caller has stopped waiting."""
         if isinstance(command, Admission):
             with suppress(StateUnavailable):
                 self._post_all(return_unclaimed(command, decode_reply(call, reply)))
 
     def _return_undelivered(self, command: Command[Any], result: SwapResult) -> None:
-        """Return the tokens and slots of a compare-and-swap whose caller does not wait any more."""
+        """Give back the tokens and slots of a compare-and-swap whose caller has stopped waiting."""
         answer, error = result
         if error is None:
             self._post_all(return_unclaimed(command, answer))

@@ -1,4 +1,4 @@
-"""Connections to a Redis cluster for threads: a request goes to the node with its keys.
+"""A thread program's connections to a Redis cluster; a request goes to its keys' node.
 
 Laws:
 
@@ -44,7 +44,7 @@ _REDIRECTIONS: Final[Mapping[str, type[wrong.ResponseError]]] = {
 
 
 class ClusterPool:
-    """The connection pools of the nodes; threads share them."""
+    """The connection pools of the cluster's nodes, shared by threads."""
 
     def __init__(self, server: RedisServer) -> None:
         self._server = server
@@ -55,7 +55,7 @@ class ClusterPool:
         self._lost: set[_Node] = set()
 
     def run_batch(self, batch: Batch, until: float) -> list[Any]:
-        """Execute several commands until a time of `monotonic()`, on the node with their keys.
+        """Execute several commands on their keys' node, until a time of `monotonic()`.
 
         Raises:
             UnsentError: no connection was available.
@@ -83,16 +83,16 @@ class ClusterPool:
         raise wrong.TryAgainError
 
     def node_of(self, key: bytes) -> str:
-        """Return the name of the cluster node that stores a key; empty if it is unknown."""
+        """Return the name of the cluster node with a key; empty if unknown."""
         node = self._owners.get(key_slot(key))
         return "" if node is None else f"{node[0]}:{node[1]}"
 
     def is_lost(self, key: bytes) -> bool:
-        """Return whether the last request to the cluster node of a key failed."""
+        """Return whether the last request to a key's node failed."""
         return self._owners.get(key_slot(key)) in self._lost
 
     def finish(self) -> None:
-        """Close the pools: idle connections now, the others when they are returned."""
+        """Close the pools: idle connections now, and busy ones when they are returned."""
         for pool in list(self._pools.values()):
             pool.finish()
 
@@ -108,7 +108,7 @@ class ClusterPool:
         )
 
     def _owner(self, slot: int, until: float) -> _Node:
-        """Return the cluster node that has a slot.
+        """Return the cluster node with a slot.
 
         Raises:
             UnsentError: no node responded, or none has the slot.
@@ -122,13 +122,13 @@ class ClusterPool:
         return node
 
     def _any_node(self, until: float) -> _Node:
-        """Return any cluster node, for a request without keys, preferably one that answers."""
+        """Return any cluster node for a request without keys, preferably one that answers."""
         if not self._owners:
             self._load(until, lambda: next(iter(self._owners.values()), None))
         return min(self._owners.values() or self._server.nodes, key=self._lost.__contains__)
 
     def _load(self, until: float, look_up: Callable[[], _Node | None]) -> None:
-        """Find the nodes of all slots, unless another thread has done so meanwhile.
+        """Find the nodes of all slots, unless another thread has found them meanwhile.
 
         Args:
             until: the deadline, as a time of `monotonic()`.
@@ -150,7 +150,7 @@ class ClusterPool:
             self._loading.release()
 
     def _load_from_any(self, until: float) -> None:
-        """Ask the nodes for the slots until one answers; lost nodes are asked last."""
+        """Ask nodes for the slots until one answers, the lost ones last."""
         nodes = sorted({*self._nodes, *self._server.nodes}, key=self._lost.__contains__)
         failure: BaseException | None = None
         for number, node in enumerate(nodes):
@@ -183,7 +183,7 @@ _SLOTS: Final = ("CLUSTER", "SLOTS")
 
 
 def as_redirection(error: wrong.ResponseError) -> wrong.ResponseError:
-    """Return an error of a node; if it redirects the request, the error has its own class.
+    """Convert an error of a node; a redirection gets its own class.
 
     Before redis-py 6, an ordinary connection does not recognise the redirections of a cluster.
     """
@@ -193,12 +193,12 @@ def as_redirection(error: wrong.ResponseError) -> wrong.ResponseError:
 
 
 def _target_of(error: Any, source: _Node) -> _Node:
-    """Return the address that Redis redirects to; without a host, it is the same host."""
+    """Return the address of a redirection; if it has no host, the host stays the same."""
     return error.host or source[0], error.port
 
 
 def _address(node: Sequence[Any], source: _Node) -> _Node:
-    """Return a node's host and port; the default host is that of the node that replied."""
+    """Return a node's host and port; the default host is the replying node's."""
     host, port, *_ = node
     name = host.decode() if isinstance(host, bytes) else host
     return name or source[0], port

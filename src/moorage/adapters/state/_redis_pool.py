@@ -1,4 +1,4 @@
-"""Connections to Redis for threads; one thread at a time uses a connection.
+"""Redis connections for threads; each is used by one thread at a time.
 
 A command is sent as one packed request, without redis-py's client, whose own work takes longer than
 the request itself.
@@ -26,7 +26,7 @@ Answer = TypeVar("Answer")
 
 
 class PooledConnection:
-    """A connection to a Redis server or node, used by one thread at a time."""
+    """A connection to a Redis server or node, for one thread at a time."""
 
     def __init__(self, server: RedisServer, node: tuple[str, int] | None = None) -> None:
         self._server = server
@@ -72,15 +72,15 @@ class PooledConnection:
         self._connected = True
 
     def bound(self, until: float) -> None:
-        """Set the deadline of the following operations, as a time of `monotonic()`."""
+        """Set the deadline of later operations, as a time of `monotonic()`."""
         self._connection._sock.until = self._deadline(until)  # noqa: SLF001 - redis-py has no deadline of its own
 
     def _deadline(self, until: float) -> float:
-        """Return the caller's deadline; without one, the store's time limit counts from now."""
+        """Return the caller's deadline; without one, the store's timeout from now."""
         return monotonic() + self._server.timeout if until == inf else until
 
     def _is_interrupted(self) -> bool:
-        """Return whether bytes arrived that nobody requested, such as the connection's end."""
+        """Return whether unexpected bytes arrived, such as the end of the connection."""
         try:
             return self._connection.can_read(0)  # type: ignore[no-any-return]  # as redis-py says
         except (wrong.RedisError, OSError):
@@ -126,14 +126,14 @@ class PooledConnection:
 
 
 class _ClosedPool(list[PooledConnection]):
-    """The idle connections of a closed pool, which closes each returned connection."""
+    """The idle connections of a closed pool, which closes returned connections."""
 
     def append(self, connection: PooledConnection, /) -> None:
         connection.close()
 
 
 class ConnectionPool:
-    """Connections to one Redis server; the one that was used last is used first.
+    """Connections to one Redis server; the most recently used one is used first.
 
     Taking and returning a connection are single atomic steps, so a finaliser or a signal handler
     may use the pool at any time.

@@ -1,4 +1,4 @@
-"""A Redis server's address and connections, and the conversion of redis-py's errors.
+"""A Redis server's address and connections; converts redis-py's errors.
 
 The store has its own connections, created in the way of redis-py.
 """
@@ -77,11 +77,11 @@ _USUAL_SENTINEL: Final = 26379
 
 
 class UnsentError(Exception):
-    """Raised if no connection was available, so that nothing was sent."""
+    """Raised if nothing was sent, because no connection was available."""
 
 
 class RedisServer:
-    """The address and the connections of a Redis server, for either client of redis-py.
+    """The address and connections of a Redis server, for redis-py's sync or async client.
 
     Attributes:
         address: the URL without a password.
@@ -171,7 +171,7 @@ class RedisServer:
         self._set_tls(ca, tls=scheme == "rediss")
 
     def _set_tls(self, ca: str | PathLike[str] | None, *, tls: bool) -> None:
-        """Make connections verify certificates and host names, with `ca` by that authority only."""
+        """Make connections verify certificates and host names; `ca` is the only authority."""
         self._settings.pop("connection_class", None)
         connections = self._driver.connections
         if self._settings.get("path"):
@@ -226,7 +226,7 @@ class RedisServer:
         self.address = f"redis://{getattr(pool, 'service_name', None) or shown_address}"
 
     def connection(self, timeout: float) -> Any:
-        """Return a new connection that has `timeout` seconds to connect."""
+        """Return a new connection with a connect timeout of `timeout` seconds."""
         if self._service is None:
             kind = (
                 dialling_concurrently(self._class) if self._is_async else with_deadline(self._class)
@@ -264,7 +264,7 @@ class RedisServer:
         return connection
 
     def connection_to(self, host: str, port: int) -> Any:
-        """Return a new connection to a cluster node, which is not connected yet."""
+        """Return a new connection to a cluster node, not yet connected."""
         settings = self._cluster_settings()
         settings["retry"] = self._driver.retry(NoBackoff(), 0)
         tls = {"ssl": True} if self._tls else {}
@@ -272,11 +272,11 @@ class RedisServer:
         return with_deadline(pool.connection_class)(**pool.connection_kwargs)
 
     def _cluster_settings(self) -> dict[str, Any]:
-        """Return the connection settings without those that name a single node."""
+        """Return the connection settings without those of a single node."""
         return {name: value for name, value in self._settings.items() if name not in _NODE_SETTINGS}
 
     def cluster_client(self) -> Any:
-        """Return a client of `redis.asyncio` that finds the node of each key."""
+        """Return a client of `redis.asyncio` that finds each key's node."""
         clusters = self._driver.clusters
         settings = self._cluster_settings()
         settings["socket_timeout"] = self.timeout
@@ -289,7 +289,7 @@ class RedisServer:
         return client
 
     def check(self, info: bytes | Mapping[str, Any]) -> None:
-        """Check the version and the eviction policy that the Redis server reports.
+        """Check the version and eviction policy of the Redis server.
 
         Raises:
             ConfigurationError: the server is too old, or may evict live states.
@@ -389,7 +389,7 @@ _KEY_ERRORS: Final = ("CROSSSLOT", "ClusterCrossSlotError")
 
 
 def _check_database(path: str, settings: Mapping[str, Any], *, is_cluster: bool) -> None:
-    """Refuse a database that is not a number; redis-py would use the first one instead."""
+    """Refuse a database that is not a number, which redis-py would silently replace by 0."""
     is_number = _DATABASE.fullmatch(path) is not None and settings.get("db", 0) >= 0
     if is_cluster and (settings.get("db") or path.strip("/0")):
         raise ConfigurationError(
@@ -424,7 +424,7 @@ def _info_fields(info: bytes) -> dict[str, str]:
 def _check_options(
     settings: Mapping[str, Any], connection_class: type[Any], *, pooled: bool
 ) -> None:
-    """Refuse options of a URL that the connections of the driver do not take.
+    """Refuse URL options that the driver's connections do not know.
 
     Args:
         settings: the options.

@@ -1,4 +1,4 @@
-"""Sockets whose steps share one deadline.
+"""Sockets with one deadline for all their operations.
 
 The timeout of a socket applies to each step: each address of a name, each read. A server that sends
 single bytes could exceed it without end. Here each step has the time until one deadline: the
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class TimedSocket:
-    """A socket with one deadline for all reads and writes, a time of `monotonic()`."""
+    """A socket with one deadline for all reads and writes, given as a time of `monotonic()`."""
 
     def __init__(self, connected: Any, until: float) -> None:
         self._socket = connected
@@ -32,7 +32,7 @@ class TimedSocket:
         self.until = until
 
     def settimeout(self, seconds: float | None) -> None:
-        """Set whether operations wait at all; the deadline decides how long they wait."""
+        """Set whether operations may wait at all; the deadline limits the wait."""
         self._waits = seconds != 0
         self._socket.settimeout(seconds)
 
@@ -60,12 +60,12 @@ class TimedSocket:
 
 
 class _TimedTcpConnection(Connection):
-    """A TCP connection to Redis that must open by `until`, a time of `monotonic()`."""
+    """A TCP connection to Redis that must be open by `until`, a time of `monotonic()`."""
 
     until: float
 
     def _connect(self) -> socket.socket:
-        """Try the addresses one after another, each for an equal share of the remaining time."""
+        """Try the addresses in turn, each for an equal share of the remaining time."""
         addresses = _addresses(self.host, self.port, self.socket_type, self.until)
         failure: OSError = OSError("the name has no address")
         for attempts_left, address in zip(range(len(addresses), 0, -1), addresses, strict=True):
@@ -96,7 +96,7 @@ class _TimedTcpConnection(Connection):
 
 
 def _addresses(host: str, port: int, family: int, until: float) -> list[Address]:
-    """Return the addresses of a host, unless the look-up takes too long."""
+    """Return the addresses of a host; raise an error if the look-up takes too long."""
     addresses = numeric(host, port)
     if not addresses:
         lookup = Lookup(host, port, int)
@@ -109,7 +109,7 @@ def _addresses(host: str, port: int, family: int, until: float) -> list[Address]
 
 
 def _time_left(seconds: float) -> float:
-    """Return the seconds that are left for a step, as a socket accepts them.
+    """Return the seconds left for a step, in a form that sockets accept.
 
     Raises:
         TimeoutError: no time is left.
@@ -121,7 +121,7 @@ def _time_left(seconds: float) -> float:
 
 @cache
 def with_deadline(kind: Any) -> Any:
-    """Return a subclass of a redis-py connection whose operations keep a deadline."""
+    """Return a subclass of a redis-py connection with a deadline for all operations."""
     bases: tuple[Any, ...] = (kind,)
     if issubclass(kind, Connection):
         bases = (_TimedTcpConnection,) if kind is Connection else (kind, _TimedTcpConnection)
@@ -160,7 +160,7 @@ def dialling_concurrently(kind: Any) -> Any:
 
 
 def timed_for(kind: Any, seconds: float) -> Any:
-    """Return a subclass for redis-py that gives each new connection this many seconds."""
+    """Return a subclass of a redis-py connection that has this many seconds to connect."""
 
     class TimedForClient(with_deadline(kind)):  # type: ignore[misc]  # a class of redis-py
         def _connect(self) -> Any:

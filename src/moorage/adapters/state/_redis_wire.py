@@ -1,4 +1,4 @@
-"""The encoding of commands for the script `redis_state.lua`, and of its replies.
+"""The encoding of commands for the script `redis_state.lua`, and of the script's replies.
 
 A script call is one command in the encoding of the script. A command that the script does not know
 is executed by a `CompareAndSwap`: one call reads the stored states, and another writes the result
@@ -115,7 +115,7 @@ class ScriptCall:
 
 
 class ScriptCalls:
-    """Encodes commands for the Redis script, and caches encodings that repeat.
+    """Encodes commands for the Redis script, and caches repeated encodings.
 
     Args:
         prefix: the beginning of all keys in Redis.
@@ -129,11 +129,11 @@ class ScriptCalls:
         self._circuits: dict[int, tuple[CircuitRule, bytes]] = {}
 
     def key(self, key: str) -> bytes:
-        """Return the Redis key of a state's key."""
+        """Return the Redis key for a state's key."""
         return self._prefix + key.encode("utf-8", "surrogatepass")
 
     def of(self, command: Command[Any]) -> ScriptCall | None:
-        """Encode a command for the script; return None if the script cannot run it."""
+        """Encode a command for the script; None if the script does not support it."""
         cached_call = self._admissions.get(id(command))
         if cached_call is not None and cached_call[0] is command:
             return cached_call[1]
@@ -144,7 +144,7 @@ class ScriptCalls:
             return None
 
     def admission(self, command: Admission) -> ScriptCall:
-        """Encode an admission; the encoding is cached if nothing in it is unique."""
+        """Encode an admission; the encoding is cached if it contains nothing unique."""
         circuit, limits, budget = self._rules(command.gates)
         flags = (
             (_RETRY if command.retry else 0)
@@ -180,7 +180,7 @@ class ScriptCalls:
         return self._call(command, request_bytes, _read_confirmation)
 
     def give_back(self, command: GiveBack) -> ScriptCall | None:
-        """Encode the return of tickets for rate limits; None if any are missing."""
+        """Encode the return of rate-limit tickets; None if a ticket is missing."""
         limits = self._rules(command.gates)[1]
         if len(limits) != len(command.tickets):
             return None
@@ -220,23 +220,23 @@ class ScriptCalls:
         return self._call(command, request_bytes, _read_claim)
 
     def mark_sent(self, command: MarkSent) -> ScriptCall:
-        """Encode the mark that a claim's request was sent, as an admission with only the claim."""
+        """Encode the mark that a claim's request was sent, as an admission of the claim alone."""
         request_bytes = _ADMISSION.pack(1, _CLAIM, 0, 0, 0, 0)
         request_bytes += _ONE_INTEGER.pack(command.fence) + _text(command.target)
         return self._call(command, request_bytes, _read_mark)
 
     def settle(self, command: Settle) -> ScriptCall:
-        """Encode the end of the claim of an idempotency key."""
+        """Encode the settlement of an idempotency key's claim."""
         request_bytes = b"\7" + _SETTLE.pack(command.fence, command.stage, command.ttl)
         return self._call(command, request_bytes + pack_values((command.answer,)), _read_settlement)
 
     def withdraw(self, command: Withdraw) -> ScriptCall:
-        """Encode the withdrawal of the claim of an idempotency key."""
+        """Encode the withdrawal of an idempotency key's claim."""
         request_bytes = b"\10" + _TWO_INTEGERS.pack(command.owner, command.ttl)
         return self._call(command, request_bytes, _do_nothing)
 
     def renew(self, command: Renew) -> ScriptCall:
-        """Encode the renewal of claims of idempotency keys."""
+        """Encode the renewal of claims on idempotency keys."""
         request_bytes = b"\13" + _ONE_INTEGER.pack(command.lease)
         request_bytes += b"".join(_TWO_INTEGERS.pack(fence, ttl) for _, fence, ttl in command.held)
         return self._call(command, request_bytes, _read_renewals)
@@ -334,7 +334,7 @@ def _tickets(limits: Iterable[bytes], tickets: Iterable[Ticket]) -> bytes:
 
 
 class _UnknownRuleError(Exception):
-    """Raised for a limit of a kind that the Redis script does not know."""
+    """Raised for a kind of limit that the Redis script does not know."""
 
 
 def _all_kinds(kind: type) -> list[type]:
@@ -408,7 +408,7 @@ def _answer(packed: bytes) -> Any:
 
 
 def decode_reply(call: ScriptCall, reply: Any) -> Any:
-    """Return the answer in the script's reply to a command.
+    """Return the answer to a command from the script's reply.
 
     Raises:
         StateUnavailable: the value of one of its keys is not a state.
@@ -456,7 +456,7 @@ def arguments(batch: Batch, now: bytes = _SERVER_TIME) -> tuple[Sequence[bytes],
 
 
 def _runs(batch: Batch) -> Iterator[tuple[ScriptCall, int]]:
-    """Yield the commands, each with the number of times that it repeats in a row."""
+    """Yield the commands, each with its number of repetitions in a row."""
     times = 0
     previous_call = batch[0]
     for call in batch:
@@ -484,7 +484,7 @@ def _request(batch: Batch) -> bytes:
 
 
 def with_script(request: bytes) -> bytes:
-    """Return the request with the script's text, for a Redis server that lacks the script."""
+    """Return the request with the whole script, for a Redis server that lacks it."""
     return request.replace(_DIGEST_PREFIX, _SCRIPT_PREFIX, 1)
 
 
@@ -500,7 +500,7 @@ _SCRIPT_PREFIX: Final = _bulk(b"EVAL") + _bulk(SCRIPT)
 
 
 class CompareAndSwap:
-    """Commands that this process applies to the stored states itself, by compare-and-swap.
+    """Commands that this process applies to stored states by compare-and-swap.
 
     The call `read` reads the states. `decide` applies the commands and returns the call that writes
     the changes, if there are any. A reply of 0 to it means that another caller has changed a state
@@ -521,7 +521,7 @@ class CompareAndSwap:
         self.results: list[SwapResult] = []
 
     def decide(self, reply: list[Any]) -> ScriptCall | None:
-        """Apply the commands, one after another, to the states that were read."""
+        """Apply the commands in turn to the states that were read."""
         now: int = reply[0]
         stored_states: dict[str, Any] = dict(zip(self._names, reply[1:], strict=True))
         states: dict[str, State | None] = {}

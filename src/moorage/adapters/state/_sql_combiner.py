@@ -81,7 +81,7 @@ class RowKeys(NamedTuple):
 
 @lru_cache(_CACHE_SIZE)
 def row_keys_of(keys: tuple[str, ...]) -> RowKeys:
-    """Return the hashes of a command's keys, which are the ids of its rows."""
+    """Return the hashes of a command's keys, which are its row ids."""
     hashes = {key: sha256(key.encode("utf-8", "surrogatepass")).digest() for key in keys}
     ordered_keys = sorted(hashes, key=hashes.__getitem__)
     return RowKeys(
@@ -92,12 +92,12 @@ def row_keys_of(keys: tuple[str, ...]) -> RowKeys:
 
 
 def _storable_key(key: str) -> str:
-    """Return a key in a form that a database with any encoding can store."""
+    """Return a key with characters that a database with any encoding can store."""
     return key.encode("ascii", "backslashreplace").decode().replace("\0", "\\0")[:_LONGEST_NAME]
 
 
 def expiry(state: State, stored: int) -> int:
-    """Return the expiry for a row; the old one is kept unless it is too early or far too late."""
+    """Return the expiry for a row: the old one, unless it is too early or much too late."""
     earliest_expiry: int = state[0] + state[1]
     return (
         stored
@@ -107,7 +107,7 @@ def expiry(state: State, stored: int) -> int:
 
 
 class _PendingCommand:
-    """A command whose caller waits for the answer until a time of `monotonic()`.
+    """A command whose caller waits for the answer, until a time of `monotonic()`.
 
     Attributes:
         finished: whether the caller has its answer or its error, or must retry.
@@ -172,7 +172,7 @@ class _Batch:
         self.detached = self.begun = self.closed = False
 
     def begin(self, minimum: float) -> None:
-        """Fix the rows of the batch, and its deadline: the latest one of its callers."""
+        """Fix the batch's rows, and its deadline, which is the latest of its callers."""
         self.begun = True
         row_keys = [pending_command.row_keys for pending_command in self.pending_commands]
         if all(keys is row_keys[0] for keys in row_keys):
@@ -197,7 +197,7 @@ class _Batch:
 
 
 class ContendedRows:
-    """The rows that several callers needed at the same time.
+    """The rows that several callers needed concurrently.
 
     Args:
         bound: the number of rows beyond which all are removed before new ones are added.
@@ -208,13 +208,13 @@ class ContendedRows:
         self._ids: set[bytes] = set()
 
     def add(self, ids: frozenset[bytes]) -> None:
-        """Note that several callers needed these rows."""
+        """Record that several callers needed these rows concurrently."""
         if len(self._ids) > self._bound:
             self._ids.clear()
         self._ids |= ids
 
     def has_any(self, ids: Iterable[bytes]) -> bool:
-        """Return whether several callers have needed any of these rows."""
+        """Return whether any of these rows was needed by several callers."""
         return not self._ids.isdisjoint(ids)
 
 
@@ -233,7 +233,7 @@ class Combiner:
         self._shared = ContendedRows(_CACHE_SIZE)
 
     async def execute(self, command: Command[Answer], timeout: float | None = None) -> Answer:
-        """Execute a command, within `timeout` seconds or the store's own limit."""
+        """Execute a command within `timeout` seconds, or else within the store's own limit."""
         keys = command.keys
         row_keys = (
             row_keys_of(keys) if len(keys) < _UNCACHED_KEYS else row_keys_of.__wrapped__(keys)
@@ -271,7 +271,7 @@ class Combiner:
                 return pending_command.answer
 
     async def _join(self, pool: LinkPool, pending: _PendingCommand) -> None:
-        """Add a command to a batch, and wait until the batch has been executed."""
+        """Add a command to a batch, and wait for the end of the batch."""
         batch: _Batch | None = None
         try:
             with pool.lock:
@@ -299,11 +299,11 @@ class Combiner:
             raise self._engine.unavailable("was not answered in time")
 
     def _is_quick(self, pool: LinkPool, pending: _PendingCommand) -> bool:
-        """Return whether the caller executes its batch itself, because it is alone or quick."""
+        """Return whether the caller should execute the batch itself, since it is alone or quick."""
         return pool.round_trip < _SLOW_ROUND_TRIP or not self._shared.has_any(pending.row_keys.ids)
 
     def _batch_for(self, pool: LinkPool, pending: _PendingCommand) -> tuple[_Batch, bool]:
-        """Return the batch that a command joins, and whether it is a new batch."""
+        """Return the batch for a command, and whether the batch is new."""
         now = monotonic()
         for id_ in pending.row_keys.ids:
             batch = pool.batches.get(id_)
@@ -329,14 +329,14 @@ class Combiner:
             pool.batches[id_] = batch
 
     def _start_detached(self, pool: LinkPool, batch: _Batch) -> bool:
-        """Execute a batch in the background, if the system allows that."""
+        """Execute a batch in the background, if the system can do that."""
         # Its callers may all leave, so this set keeps a reference to it.
         pool.detached.add(batch)
         batch.running = self._runtime.start_detached(self._run_batch(pool, batch))
         return batch.running is not None
 
     async def _run_batch(self, pool: LinkPool, batch: _Batch) -> None:
-        """Execute a batch, and give each of its commands a result."""
+        """Execute a batch, and set the results of its commands."""
         work = partial(self._run_transaction, pool, batch)
         try:
             await self._engine.attempt(work, batch.until, once=False)
@@ -357,7 +357,7 @@ class Combiner:
                 await self._run_batch(pool, following_batch)
 
     async def _run_transaction(self, pool: LinkPool, batch: _Batch, link: Link) -> None:
-        """Lock the rows of a batch, apply its commands, and write the changes."""
+        """Lock a batch's rows, apply its commands, and write the changes."""
         row_keys = batch.row_keys
         while True:
             rows, now = await link.lock(row_keys.ids, batch.until)
@@ -388,7 +388,7 @@ class Combiner:
                 return
 
     def _close_and_collect(self, pool: LinkPool, batch: _Batch) -> list[_PendingCommand]:
-        """Close a batch, begin the next one, and return the commands whose callers still wait."""
+        """Close a batch, start the next one, and return the commands whose callers still wait."""
         self._close(pool, batch)
         with pool.lock:
             batch.pending_commands = [
@@ -407,7 +407,7 @@ class Combiner:
             return batch.pending_commands
 
     def _close(self, pool: LinkPool, batch: _Batch) -> None:
-        """Close a batch to further commands, and begin the next one."""
+        """Close a batch to further commands, and start the next one."""
         with pool.lock:
             if batch.closed:
                 return
@@ -436,7 +436,7 @@ class Combiner:
     def _fail_unrepeatable(
         self, pool: LinkPool, batch: _Batch, *, slow: bool = False
     ) -> StorageUnavailable:
-        """Fail the commands that must not be repeated, because the commit's outcome is unknown."""
+        """Fail the commands that must not be repeated after a commit with unknown outcome."""
         error = self._engine.unavailable(
             "has an unknown outcome, because the commit had no reply", slow=slow
         )
@@ -455,7 +455,7 @@ class Combiner:
     def _fail_batch(
         self, pool: LinkPool, batch: _Batch, error: Exception | None, *, late: bool
     ) -> None:
-        """Fail all commands of a batch; callers that have time left try again."""
+        """Fail all commands of a batch; callers with time left try again."""
         self._close(pool, batch)
         now = monotonic()
         with pool.lock:
@@ -466,7 +466,7 @@ class Combiner:
             batch.pending_commands = []
 
     def _finish_batch(self, pool: LinkPool, batch: _Batch) -> None:
-        """Give each caller its answer; undo the grants of callers that do not wait any more."""
+        """Give each caller its answer; undo the grants of callers that have stopped waiting."""
         with pool.lock:
             unclaimed_commands = [
                 pending_command
@@ -495,7 +495,7 @@ def _own_copy(error: Exception | None) -> Exception | None:
 async def _read_only(
     command: Command[Any], row_keys: RowKeys, until: float, link: Link
 ) -> tuple[Any] | None:
-    """Return the answer to a command that only reads; None if it would change a state."""
+    """Return the answer to a command that changes nothing; None if it would change a state."""
     rows, now = await link.read(row_keys.ids, until)
     pending_command = _PendingCommand(command, row_keys, until)
     if _decide([pending_command], row_keys, rows, now):
@@ -506,7 +506,7 @@ async def _read_only(
 
 
 async def _commit(link: Link, batch: _Batch, written: Sequence[Row], *, is_new: bool) -> bool:
-    """Write the changes and commit; return False if another process inserted the new row."""
+    """Write the changes and commit; return False if another process has inserted the new row."""
     end_time = batch.until
     is_durable = any(
         pending_command.command.durable
@@ -526,7 +526,7 @@ async def _commit(link: Link, batch: _Batch, written: Sequence[Row], *, is_new: 
 async def _insert_missing(
     link: Link, row_keys: RowKeys, rows: Sequence[Row], now: int, until: float
 ) -> None:
-    """Insert the rows that are missing, without holding a lock."""
+    """Insert missing rows without holding a lock."""
     await link.leave(until)
     existing_ids = {row.id for row in rows}
     missing_positions = [
@@ -578,7 +578,7 @@ def _read_state(row: Row | None, row_keys: RowKeys, id_: bytes) -> State | None:
 def _changes(
     ids: Sequence[bytes], rows_by_id: dict[bytes, Row], before: States, after: States
 ) -> dict[bytes, Row]:
-    """Return the rows that a command changes, in their stored form."""
+    """Return the rows that a command changes, encoded for the table."""
     changed_rows: dict[bytes, Row] = {}
     for id_, old_state, new_state in zip(ids, before, after, strict=True):
         if new_state is old_state or new_state is None:

@@ -113,7 +113,7 @@ class Engine:
         return time.monotonic() + bounded_seconds(self.timeout, timeout)
 
     def retry(self, command: Command[Answer], until: float) -> Answer:
-        """Run one command; try again while another process has locked the file."""
+        """Run one command; retry while another process locks the file."""
         return self._retry(partial(self.attempt, command), until)
 
     def _transact(self, link: Link, command: Command[Answer], max_bytes: int) -> Answer:
@@ -208,7 +208,7 @@ class Engine:
         self._pool.close()
 
     def _with_link(self, action: Callable[[Link], Result]) -> Result:
-        """Run a function with a connection; try again while the file is locked."""
+        """Run a function with a connection; retry while the file is locked."""
 
         def attempt() -> Result:
             link = self._take_link()
@@ -245,7 +245,7 @@ class Engine:
         return link
 
     def _set_clock(self, link: Link) -> None:
-        """Set the clock of a file that is opened for the first time."""
+        """Set the clock's origin in a file that is opened for the first time."""
         boot = _sqlite_time.boot_id()
         if boot is None:
             self._nanoseconds = partial(_sqlite_time.wall_nanoseconds, self._clock)
@@ -257,7 +257,7 @@ class Engine:
         self._clock_file = link.identity
 
     def _was_replaced(self, link: Link) -> bool:
-        """Return whether the file was moved or replaced since it was opened."""
+        """Return whether the file was moved or replaced after it was opened."""
         try:
             was_moved = self.file.identity() != link.identity
         except ConnectorError:
@@ -267,7 +267,7 @@ class Engine:
         return was_moved
 
     def _failure(self, error: Exception) -> Exception:
-        """Return the error of moorage for an error of SQLite."""
+        """Convert an error of SQLite to an error of moorage."""
         failure = self.file.failure(error)
         if not isinstance(failure, DatabaseBusy):
             self._pool.clear()
@@ -293,7 +293,7 @@ def _write_statement(number: int, *, moved: bool) -> str:
 def _changes(
     keys: tuple[str, ...], stored: tuple[bytes | None, ...], before: States, after: States
 ) -> tuple[list[Any], bool]:
-    """Return the key, bytes and expiry of each changed state, and whether an expiry changed."""
+    """Return the changed states as key, bytes and expiry, and whether an expiry changed."""
     changes: list[Any] = []
     is_moved = False
     for key, packed_state, old_state, new_state in zip(keys, stored, before, after, strict=True):
@@ -310,7 +310,7 @@ def _changes(
 
 
 def retry_until(attempt: Callable[[], Result], until: float) -> Result:
-    """Return the result of `attempt`, which is repeated while the file is locked.
+    """Return the result of `attempt`, retrying while the file is locked.
 
     Raises:
         Busy: the file is still locked at the deadline.
@@ -324,7 +324,7 @@ def retry_until(attempt: Callable[[], Result], until: float) -> Result:
 
 
 def pauses(until: float) -> Iterator[float]:
-    """Yield pauses of growing, random length until a deadline."""
+    """Yield growing random pauses until a deadline."""
     longest_pause = _FIRST_PAUSE
     while True:
         yield longest_pause * (0.5 + random())  # noqa: S311 - not a secret

@@ -1,4 +1,4 @@
-"""Writes of the SQLite journal to the disk, which several callers share.
+"""Flushes of the SQLite journal to disk, which several callers share.
 
 A commit that waits for the disk would block all other writers. So a commit only writes to the
 journal, and a durable command then flushes the journal: one flush serves all callers that have
@@ -23,7 +23,7 @@ flush_data: Final[Callable[[int], None]] = getattr(os, "fdatasync", os.fsync)
 
 
 class Flush:
-    """Writes the journal of a SQLite file to the disk.
+    """Flushes the journal of a SQLite file to disk.
 
     After a durable commit, a caller sets `is_pending`, takes a `ticket`, and calls this object
     with it.
@@ -47,12 +47,12 @@ class Flush:
 
     @property
     def is_needed(self) -> bool:
-        """Return whether a durable commit may not be on the disk yet."""
+        """Return whether a durable commit may not be on disk yet."""
         # Read twice: a flush that fails in between sets it again.
         return self.is_pending or self._lock.locked() or self.is_pending
 
     def __call__(self, ticket: int) -> None:
-        """Wait until all commits before this ticket are on the disk."""
+        """Wait until all commits before this ticket are on disk."""
         with self._lock:
             if self._flushed > ticket:
                 return
@@ -83,7 +83,7 @@ class Flush:
             self._journal = status.st_dev, status.st_ino
 
     def _flush_directory(self) -> None:
-        """Write the folder's list of files to disk, because it names the journal."""
+        """Flush the folder's list of files to disk, because it names the journal."""
         if hasattr(os, "O_DIRECTORY"):  # pragma: no branch - Windows does not need it
             directory = os.open(Path(self._path).resolve().parent, os.O_DIRECTORY)
             try:

@@ -1,4 +1,4 @@
-"""A broker that leases tokens of hot limits from a shared store for the processes of its machine.
+"""A broker that fetches tokens of busy rate limits in bulk, for all processes of its machine.
 
 The decisions are those of `moorage.domain.resilience.token_leases`, the messages those of
 `lease_messages` beside it. Laws:
@@ -55,7 +55,7 @@ _MOST_UNREAD: Final = 1_048_576
 
 
 class LeaseBroker(AsyncContextClosable):
-    """Serves the processes of a machine with tokens of hot limits, over a Unix socket.
+    """Gives tokens of busy rate limits to the processes of a machine, over a Unix socket.
 
     `async with` serves until the end of the block.
 
@@ -88,7 +88,7 @@ class LeaseBroker(AsyncContextClosable):
         return f"<LeaseBroker {str(self._path)!r}>"
 
     async def __aenter__(self) -> Self:
-        """Take the socket and serve.
+        """Open the socket and start serving.
 
         Raises:
             ConfigurationError: another broker serves the socket, or the socket cannot be created.
@@ -102,7 +102,7 @@ class LeaseBroker(AsyncContextClosable):
         return self
 
     async def aclose(self) -> None:
-        """Stop serving. Tokens that the broker has are lost."""
+        """Stop serving; the broker's unused tokens are lost."""
         serving, self._serving = self._serving, None
         if serving is None:
             return
@@ -116,16 +116,16 @@ class LeaseBroker(AsyncContextClosable):
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def execute(self, command: Any) -> Any:
-        """Send a request to the store."""
+        """Send a command to the store."""
         self.requests += 1
         return await self._storage.execute(command, _STORE_SECONDS)
 
     def give_back(self, command: GiveBack) -> None:
-        """Give tokens back to the store."""
+        """Give unused tokens back to the store."""
         self._storage.post(command)
 
     def kind(self, limits: AdmissionKind) -> _Kind | None:
-        """Return the calls and tokens of a kind of admission; None if there are too many kinds."""
+        """Return the calls and tokens for a kind of admission; None if there are too many kinds."""
         kind = self._kinds.get(limits)
         if kind is None:
             if len(self._kinds) >= _MOST_KINDS:
@@ -138,7 +138,7 @@ class LeaseBroker(AsyncContextClosable):
 
 
 def open_files() -> int | None:
-    """Return the number of files that this process may open; None if it is not limited."""
+    """Return the number of files that this process may open; None if unlimited."""
     from resource import RLIM_INFINITY, RLIMIT_NOFILE, getrlimit  # noqa: PLC0415 - not on Windows
 
     limit = getrlimit(RLIMIT_NOFILE)[0]
@@ -146,7 +146,7 @@ def open_files() -> int | None:
 
 
 def most_connections(files: int | None) -> int:
-    """Return the number of connections that a broker accepts with this limit of open files.
+    """Return how many connections a broker accepts, given its limit of open files.
 
     Without a free file it could not even refuse a connection.
     """
@@ -156,7 +156,7 @@ def most_connections(files: int | None) -> int:
 
 
 def check_store(storage: object) -> None:
-    """Refuse a store that cannot hold the limits of several processes."""
+    """Refuse a store that several processes cannot share."""
     if getattr(storage, "reach", None) == "process" or getattr(storage, "claims_only", False):
         raise ConfigurationError(
             f"{type(storage).__name__} holds no limits that several processes share.",
@@ -166,7 +166,7 @@ def check_store(storage: object) -> None:
 
 
 class _Kind:
-    """The calls of one kind of admission, and the broker's tokens for them."""
+    """The waiting calls for one kind of admission, and the broker's tokens for them."""
 
     def __init__(self, broker: LeaseBroker, limits: AdmissionKind) -> None:
         self._broker = broker
@@ -180,24 +180,24 @@ class _Kind:
         self._task: asyncio.Task[None] | None = None
 
     def ask(self, connection: _Connection, question: Question) -> int:
-        """Request a token, and return the broker's number for the call."""
+        """Request a token, and return the broker's id for the call."""
         self._last_call = call = self._last_call + 1
         self._calls[call] = connection, question.number
         self._carry_out(leases.after_call(self._lease, call, question.within, _now(), self._most))
         return call
 
     def leave(self, calls: frozenset[int]) -> None:
-        """Give up the requests of calls."""
+        """Withdraw the requests of calls."""
         for call in calls:
             self._calls.pop(call, None)
         self._carry_out(leases.after_leaving(self._lease, calls, _now(), self._most))
 
     def is_idle(self) -> bool:
-        """Return whether this kind can be dropped, since it has neither calls nor tokens."""
+        """Return whether this kind can be dropped, because it has neither calls nor tokens."""
         return not self._calls and self._task is None and _now() > self._lease.until
 
     def end(self) -> list[asyncio.Task[None]]:
-        """Forget all calls; cancel the request to the store, and return its task."""
+        """Drop all calls; cancel the request to the store, and return its task."""
         self._calls.clear()
         self._carry_out(leases.Step(TokenLease()))
         tasks = [] if self._task is None else [self._task]
@@ -206,7 +206,7 @@ class _Kind:
         return tasks
 
     def _carry_out(self, step: leases.Step) -> None:
-        """Carry out a decision about the next step."""
+        """Act on a decision about the next step."""
         self._lease = step.lease
         self._broker.handed_out += len(step.granted)
         for call in step.granted:
@@ -231,7 +231,7 @@ class _Kind:
         connection.reply(Reply(number, granted, wait))
 
     async def _request(self, number: int, within: int) -> None:
-        """Take tokens for several calls from the store, and grant them to the calls."""
+        """Take tokens for several calls from the store, and give them to the calls."""
         try:
             step = await self._step_after(number, within)
         except Exception:  # noqa: BLE001 - the processes meet the same error, and report it
@@ -260,7 +260,7 @@ class _Kind:
         return leases.after_grant(self._lease, number, sent_at, _now(), self._most)
 
     async def _confirmed_wait(self, wait: int, tickets: tuple[Ticket, ...]) -> tuple[int, int]:
-        """Wait for the tokens' time; return the time of the confirmation, and the rest to wait."""
+        """Confirm the tokens and wait for their time; return the confirmation time and the rest."""
         self._carry_out(leases.after_delayed_grant(self._lease, wait, _now()))
         await asyncio.sleep(wait / SECOND)
         sent_at = _now()
@@ -269,7 +269,7 @@ class _Kind:
 
 
 class _Connection(asyncio.Protocol):
-    """The connection of a process.
+    """The connection of one client process.
 
     Args:
         broker: the broker.
@@ -284,7 +284,7 @@ class _Connection(asyncio.Protocol):
         self._calls: dict[int, tuple[_Kind, int]] = {}
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Accept the connection of a process."""
+        """Accept a client process."""
         self._transport = transport
         if len(self._connections) >= self._broker.most_connections:
             self.refuse(InvalidData("The broker has too many connections."))
@@ -292,7 +292,7 @@ class _Connection(asyncio.Protocol):
         self._connections.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - the name of asyncio
-        """Give up the requests of a process that has disconnected."""
+        """Withdraw the requests of a process that has disconnected."""
         self._connections.discard(self)
         calls_by_kind: defaultdict[_Kind, set[int]] = defaultdict(set)
         for kind, call in self._calls.values():
@@ -302,7 +302,7 @@ class _Connection(asyncio.Protocol):
             kind.leave(frozenset(calls))
 
     def data_received(self, data: bytes) -> None:
-        """Read the requests of the process."""
+        """Read requests of the process."""
         *lines, self._unread = (self._unread + data).split(b"\n")
         try:
             for line in lines:
@@ -335,7 +335,7 @@ class _Connection(asyncio.Protocol):
             self._calls[number] = kind_of_question, call
 
     def reply(self, reply: Reply) -> None:
-        """Send a reply; disconnect a process that does not read."""
+        """Send a reply; disconnect a process that does not read its replies."""
         self._calls.pop(reply.number, None)
         if self._transport.is_closing():
             return
@@ -344,12 +344,12 @@ class _Connection(asyncio.Protocol):
             self._transport.abort()
 
     def refuse(self, error: InvalidData) -> None:
-        """Send an error to the process, and close its connection."""
+        """Send an error to the process, and close the connection."""
         self._transport.write(error_line(error))
         self.close()
 
     def close(self) -> None:
-        """Close the connection; replies that the process has not read are dropped."""
+        """Close the connection, and drop replies that the process has not read."""
         if self._transport.get_write_buffer_size():
             self._transport.abort()
         else:
@@ -362,5 +362,5 @@ def _check_length(line: bytes) -> None:
 
 
 def _now() -> int:
-    """Return the microseconds of the broker's clock."""
+    """Return the time of the broker's clock in microseconds."""
     return monotonic_ns() // 1_000

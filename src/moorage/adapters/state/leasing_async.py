@@ -1,4 +1,4 @@
-"""A store that takes the tokens of hot limits from the broker of its machine: asynchronous.
+"""The asynchronous store that gets tokens of busy rate limits from the machine's lease broker.
 
 `python -m tools.twins` makes `leasing_sync.py` of this file.
 """
@@ -22,7 +22,7 @@ Result = TypeVar("Result")
 
 
 class AsyncLeasingStorage(Leasing, AsyncContextClosable):
-    """A store that takes tokens of hot limits from the broker of its machine.
+    """A store that gets tokens of busy rate limits from the machine's lease broker.
 
     The services must have neither a circuit nor a retry budget, because these would need the store
     for each call. Calls with an idempotency key use the store too.
@@ -56,7 +56,7 @@ class AsyncLeasingStorage(Leasing, AsyncContextClosable):
         /,
         timeout: float | None = None,
     ) -> Result:
-        """Run one command on its states, and return its answer."""
+        """Run one command on its states, and return the answer."""
         end = self.end_of_question(command)
         if end is None:
             return await self._execute(command, timeout)  # type: ignore[no-any-return]  # as the command answers

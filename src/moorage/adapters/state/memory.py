@@ -97,7 +97,7 @@ class MemoryStorage:
         /,
         timeout: float | None = None,  # noqa: ARG002 - memory needs no waiting
     ) -> Answer:
-        """Run one command on its states, and return its answer."""
+        """Run one command on its states, and return the answer."""
         # Many calls run this, so the usual cases of few existing states have their own code.
         cells, keys = self._cells, command.keys
         if len(keys) == 1:
@@ -125,13 +125,13 @@ class MemoryStorage:
         return self._apply_three(command) if len(keys) == 3 else self._apply_any(command)
 
     def prepare(self, admission: Admission, /) -> Ask:
-        """Return a faster `execute` for admissions with the rules of this one."""
+        """Return a faster `execute` for admissions with the same rules."""
         from moorage.adapters.state._memory_admissions import prepared_admission  # noqa: PLC0415 - not all admit
 
         return prepared_admission(self, admission)
 
     def _apply_new(self, command: Command[Answer], key: str) -> Answer:
-        """Run a command whose only state does not exist yet."""
+        """Run a command whose only state does not exist."""
         cells, counts, name = self._cells, self._counts, class_of(key)
         number = counts[name]
         now = (self._nanoseconds() + self._offset) // 1000
@@ -149,7 +149,7 @@ class MemoryStorage:
         return self._apply_any(command)
 
     def _apply_two(self, command: Command[Answer]) -> Answer:
-        """Run a command on two states that exist."""
+        """Run a command on two existing states."""
         cells = self._cells
         first_key, second_key = command.keys
         if second_key not in cells:
@@ -179,7 +179,7 @@ class MemoryStorage:
                 raise
 
     def _apply_three(self, command: Command[Answer]) -> Answer:
-        """Run a command on three states that exist: circuit, limit and claim."""
+        """Run a command on three existing states: circuit, limit and claim."""
         cells = self._cells
         first_key, second_key, third_key = command.keys
         if third_key not in cells:
@@ -221,7 +221,7 @@ class MemoryStorage:
                 raise
 
     def _apply_last_new(self, command: Command[Answer]) -> Answer:
-        """Run a command whose last state does not exist yet."""
+        """Run a command whose last state does not exist."""
         cells, counts, keys = self._cells, self._counts, command.keys
         states_before = tuple(map(cells.get, keys))
         name = class_of(keys[-1])
@@ -259,7 +259,7 @@ class MemoryStorage:
             return
 
     def _apply_any(self, command: Command[Answer]) -> Answer:
-        """Run a command on any states, whether or not they exist."""
+        """Run a command on any states, existing or not."""
         cells, counts, keys = self._cells, self._counts, command.keys
         while True:
             before_states = tuple(map(cells.get, keys))
@@ -297,7 +297,7 @@ class MemoryStorage:
                 raise
 
     def _undo(self, keys: tuple[str, ...], before: States, after: States) -> None:
-        """Undo a command whose answer was lost, except states changed since then."""
+        """Undo a command whose answer was lost, except on states changed since."""
         cells = self._cells
         states = {
             key: old_state
@@ -317,7 +317,7 @@ class MemoryStorage:
     def _counts_with_space(
         self, new: Counter[str], keys: tuple[str, ...], now: int
     ) -> dict[str, int]:
-        """Return the number of states by class, after making room for new ones.
+        """Return the number of states by class, after making room for new states.
 
         Raises:
             StorageUnavailable: there is no space for a new claim.
@@ -338,7 +338,7 @@ class MemoryStorage:
         return counts_before
 
     def _make_space(self, name: str, number: int, keys: tuple[str, ...], now: int) -> None:
-        """Drop expired states to make room; if that is not enough, warn or drop other states."""
+        """Drop expired states to make room; if that is not enough, warn or drop others."""
         maximum = self._max_entries
         is_full = self._counts[name] + number > maximum
         if (is_full or name not in self._warned) and now >= self._swept_at + _SWEEP_PAUSE:
@@ -356,7 +356,7 @@ class MemoryStorage:
             self._drop_soonest(name, max(number, maximum // _DROP_FRACTION), keys)
 
     def _drop_soonest(self, name: str, number: int, keys: tuple[str, ...]) -> None:
-        """Drop states of a class, beginning with those that would expire first."""
+        """Drop states of a class, those with the earliest expiry first."""
         states = [
             (state[0] + state[1], key, state)
             for key, state in self._cells.copy().items()
@@ -366,7 +366,7 @@ class MemoryStorage:
             self._drop_state(key, state)
 
     def _drop_state(self, key: str, state: State) -> None:
-        """Drop a state, unless it was changed or dropped meanwhile."""
+        """Drop a state, unless it was changed or dropped already."""
         cells, counts, name = self._cells, self._counts, class_of(key)
         try:
             with self._lock:
@@ -408,5 +408,5 @@ class AsyncMemoryStorage:
         /,
         timeout: float | None = None,  # noqa: ARG002 - memory needs no waiting
     ) -> Answer:
-        """Run one command and return its answer, without suspending the task."""
+        """Run one command and return the answer, without suspending the task."""
         return self.shared.execute(command)

@@ -1,4 +1,4 @@
-"""Idempotency keys and other claims in a key-value bucket of NATS JetStream.
+"""Idempotency keys and other claims in a JetStream key-value bucket.
 
 A bucket changes one key at a time, by compare-and-set. This suits claims, which have one writer at
 a time. A limit that many callers change at once would need many attempts per write. Laws:
@@ -60,7 +60,7 @@ _BACKGROUND_LOOP: Final = Background()
 
 @without_arguments_in_errors
 def _settings_of(url: str | Nats) -> tuple[Nats, str | None]:
-    """Return the settings of the servers, and the bucket if the URL names one."""
+    """Return the server settings, and the bucket if the URL names one."""
     if isinstance(url, Nats):
         return url, None
     if not isinstance(url, str):
@@ -75,7 +75,7 @@ def _settings_of(url: str | Nats) -> tuple[Nats, str | None]:
 
 
 class _NatsStorageCore(ABC):
-    """The code that the synchronous and the asynchronous store share."""
+    """The common code of the synchronous and asynchronous stores."""
 
     reach: Final = "network"
     mixes_tags: Final = True
@@ -112,13 +112,13 @@ class _NatsStorageCore(ABC):
 
     @abstractmethod
     def _begin(self) -> None:
-        """Set up the parts that differ between the synchronous and the asynchronous store."""
+        """Set the attributes that differ between the synchronous and asynchronous store."""
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._bucket.name!r} of {self._bucket.where}>"
 
     async def _run(self, work: Coroutine[Any, Any, Answer]) -> Answer:
-        """Run a coroutine of the bucket, and return its result."""
+        """Run a coroutine of the bucket to its end, and return its result."""
         return await work
 
     async def _execute(self, command: Command[Any], timeout: float | None) -> Any:
@@ -160,7 +160,7 @@ class _NatsStorageCore(ABC):
 
 
 def _only_key(command: Command[Any]) -> str:
-    """Return the key of a command that this store can run."""
+    """Return the key of a command, after checking that this store supports the command."""
     keys = command.keys
     if len(keys) == 1 and class_of(keys[0]) not in GUARDS:
         return keys[0]
@@ -173,7 +173,7 @@ def _only_key(command: Command[Any]) -> str:
 
 
 class NatsStorage(_NatsStorageCore, ContextClosable):
-    """A `StateStorage` for claims in a bucket of NATS JetStream, for any number of processes.
+    """A `StateStorage` for claims in a JetStream bucket, for any number of processes.
 
     It runs commands on one key only, such as those of idempotency keys, and refuses limits,
     circuits, retry budgets and bulkheads with `ConfigurationError`: give it as `claims=` beside
@@ -204,7 +204,7 @@ class NatsStorage(_NatsStorageCore, ContextClosable):
         return _BACKGROUND_LOOP.run(work)
 
     def execute(self, command: Command[Answer], /, timeout: float | None = None) -> Answer:
-        """Run one command on its state, and return its answer."""
+        """Run one command on its state, and return the answer."""
         end_time = None if timeout is None else monotonic() + timeout
         if self._posted:
             self._send(end_time)
@@ -220,7 +220,7 @@ class NatsStorage(_NatsStorageCore, ContextClosable):
         return answer
 
     def post(self, command: Command[Any], /) -> None:
-        """Run a command whose answer is not needed, now or with the next command."""
+        """Run a command without returning its answer, now or with the next command."""
         self._posted.append(command)
         if not self._is_unavailable:
             self._send(None)
@@ -238,7 +238,7 @@ class NatsStorage(_NatsStorageCore, ContextClosable):
         _BACKGROUND_LOOP.run(self._bucket.close())
 
     def _send(self, until: float | None) -> None:
-        """Run the queued commands; those that an outage prevents wait for the next command."""
+        """Run the queued commands; during an outage, leave them for the next command."""
         while self._posted:
             command = self._posted.popleft()
             try:
@@ -276,7 +276,7 @@ class AsyncNatsStorage(_NatsStorageCore, AsyncContextClosable):
         self._cleaning: asyncio.Task[None] | None = None
 
     async def execute(self, command: Command[Answer], /, timeout: float | None = None) -> Answer:
-        """Run one command on its state, and return its answer."""
+        """Run one command on its state, and return the answer."""
         posts = self._posts
         end_time = None if timeout is None else monotonic() + timeout
         if posts.queue or posts.task:
@@ -288,7 +288,7 @@ class AsyncNatsStorage(_NatsStorageCore, AsyncContextClosable):
         return answer
 
     def post(self, command: Command[Any], /) -> None:
-        """Run a command whose answer is not needed, soon or with the next command."""
+        """Run a command without returning its answer, soon or with the next command."""
         self._posts.post(command)
 
     async def housekeep(self, *, limit: int = 10_000) -> int:
@@ -311,7 +311,7 @@ class AsyncNatsStorage(_NatsStorageCore, AsyncContextClosable):
 
 
 async def _housekeep_quietly(bucket: Bucket, timeout: float) -> None:
-    """Purge some expired states; a failure shows in the next command."""
+    """Purge some expired states, and ignore failures, which the next command will show."""
     try:
         await bucket.housekeep(_CLEAN_AT_ONCE, monotonic() + timeout * _CLEAN_AT_ONCE)
     except StorageUnavailable:

@@ -62,7 +62,7 @@ _MAX_POSTED: Final = 1_000
 
 
 class _Store(ABC):
-    """The code that the synchronous and the asynchronous store share."""
+    """The common code of the synchronous and asynchronous stores."""
 
     reach = "network"
     _is_async: bool
@@ -93,7 +93,7 @@ class _Store(ABC):
 
     @abstractmethod
     def _restart_after_fork(self) -> None:
-        """Drop all connections in a forked child, because they belong to its parent."""
+        """Drop all connections in a forked child, because the parent uses them."""
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._server.address!r})"
@@ -105,14 +105,14 @@ class _Store(ABC):
             )
 
     def _error_of(self, error: BaseException) -> ConnectorError:
-        """Return the error of moorage for an error of redis-py."""
+        """Convert an error of redis-py to an error of moorage."""
         if isinstance(error, ConnectorError):
             return copy(error)
         cause = error.__cause__ if isinstance(error, UnsentError) else error
         return self._server.unavailable(cause or error)
 
     def _due_commands(self) -> tuple[list[tuple[Command[Any], ScriptCall]], list[Command[Any]]]:
-        """Return the queued commands to send: those for the Redis script, and the others."""
+        """Return the queued commands to send now: those for the Redis script, and the others."""
         calls: list[tuple[Command[Any], ScriptCall]] = []
         other_commands: list[Command[Any]] = []
         while self._posted and len(calls) < MAX_BATCH:
@@ -158,7 +158,7 @@ class RedisStorage(_Store, ContextClosable):
         self._unavailable = False
 
     def execute(self, command: Command[Answer], /, timeout: float | None = None) -> Answer:
-        """Run one command on its states, and return its answer."""
+        """Run one command on its states, and return the answer."""
         self._require_open()
         end_time = inf if timeout is None else time.monotonic() + timeout
         call = self._script_calls.of(command)
@@ -169,7 +169,7 @@ class RedisStorage(_Store, ContextClosable):
         return decode_reply(call, self._execute_batch([call], end_time)[0])  # type: ignore[no-any-return]  # as the command answers
 
     def post(self, command: Command[Any], /) -> None:
-        """Run a command whose answer is not needed, now or, after a failure, with the next one."""
+        """Run a command without returning its answer; after a failure, with the next one."""
         try:
             # A closed store would open a connection that is never closed.
             self._require_open()
@@ -180,14 +180,14 @@ class RedisStorage(_Store, ContextClosable):
             return
 
     def node_of(self, command: Command[Any], /) -> str:
-        """Return the cluster node that stores a command's keys; empty without a cluster."""
+        """Return the cluster node with a command's keys; empty without a cluster."""
         pool = self._pool
         if not isinstance(pool, ClusterPool) or not command.keys:
             return ""
         return pool.node_of(self._script_calls.key(command.keys[0]))
 
     def housekeep(self, *, limit: int = 1_000) -> int:  # noqa: ARG002 - every store has it
-        """Check the connection, and return 0: Redis deletes expired states itself."""
+        """Check the connection, and return 0, because Redis deletes expired states itself."""
         self._require_open()
         self._execute_batch([self._ping])
         return 0
@@ -214,7 +214,7 @@ class RedisStorage(_Store, ContextClosable):
         raise failure
 
     def _execute_with_repeat(self, batch: Batch, until: float) -> list[Any]:
-        """Execute several commands; repeat them if their reply was lost and a repeat is safe."""
+        """Execute several commands; if the reply is lost, repeat them where that is safe."""
         self._unavailable = True
         try:
             replies = self._pool.run_batch(batch, until)
@@ -229,7 +229,7 @@ class RedisStorage(_Store, ContextClosable):
         return replies
 
     def _send_posted_first(self, until: float) -> None:
-        """Send the queued commands, except those for cluster nodes that failed last.
+        """Send the queued commands, except those for cluster nodes that failed the last time.
 
         In a cluster, their failure does not fail the command that follows.
         """
@@ -250,7 +250,7 @@ class RedisStorage(_Store, ContextClosable):
             self._posted.extend(waiting)
 
     def _send_posted(self, until: float = inf) -> None:
-        """Run the commands whose answers are not needed, as far as Redis is available."""
+        """Send the queued commands, as far as Redis is available."""
         for _ in range(0, len(self._posted), MAX_BATCH):
             self._send_due(until)
 
@@ -320,7 +320,7 @@ class AsyncRedisStorage(_Store, AsyncContextClosable):
         /,
         timeout: float | None = None,
     ) -> Answer:
-        """Run one command on its states, and return its answer."""
+        """Run one command on its states, and return the answer."""
         self._require_open()
         call = self._script_calls.of(command)
         batcher = self._batcher(command)
@@ -331,7 +331,7 @@ class AsyncRedisStorage(_Store, AsyncContextClosable):
         return decode_reply(call, await batcher.send(call, timeout, command))  # type: ignore[no-any-return]  # as the command answers
 
     def post(self, command: Command[Any], /) -> None:
-        """Run a command whose answer is not needed; at once if an event loop is running."""
+        """Run a command without returning its answer; at once if an event loop is running."""
         with suppress(Exception):
             self._require_open()
             self._posted.append(command)
@@ -339,14 +339,14 @@ class AsyncRedisStorage(_Store, AsyncContextClosable):
             self._queue_posted()
 
     def node_of(self, command: Command[Any], /) -> str:
-        """Return the cluster node that stores a command's keys; empty without a cluster."""
+        """Return the cluster node with a command's keys; empty without a cluster."""
         connection = self._connections.get(asyncio.get_running_loop())
         if not isinstance(connection, AsyncClusterConnection) or not command.keys:
             return ""
         return connection.node_of(self._script_calls.key(command.keys[0]))
 
     async def housekeep(self, *, limit: int = 1_000) -> int:  # noqa: ARG002 - every store has it
-        """Check the connection, and return 0: Redis deletes expired states itself."""
+        """Check the connection, and return 0, because Redis deletes expired states itself."""
         self._require_open()
         await self._batcher(None).send(self._ping)
         return 0
@@ -366,7 +366,7 @@ class AsyncRedisStorage(_Store, AsyncContextClosable):
             await connection.close()
 
     def _batcher(self, command: Command[Any] | None) -> Batcher:
-        """Return the batcher of this event loop and, in a cluster, of the command's hash tag."""
+        """Return the batcher of this event loop; in a cluster, of the command's hash tag too."""
         loop = asyncio.get_running_loop()
         latest_batcher = self._latest
         if (

@@ -1,4 +1,4 @@
-"""A store that spreads its states over several others, its shards.
+"""A store that distributes states among several other stores, its shards.
 
 Laws:
 
@@ -40,7 +40,7 @@ _SETTLE_SECONDS: Final = 0.5
 
 
 class _Shards:
-    """The code that the synchronous and the asynchronous store share."""
+    """The common code of the synchronous and asynchronous stores."""
 
     mixes_tags = False
 
@@ -82,7 +82,7 @@ class _Shards:
         return location_of(command.keys, self._names, self._former)
 
     def node_of(self, command: Command[Any], /) -> str:
-        """Return the name of the shard, and of its node, that stores a command's keys."""
+        """Return the names of the shard and node with a command's keys."""
         shard, former = self._location(command)
         if former is not None:
             # Both must be there, so their outages are told apart from those of one shard.
@@ -93,7 +93,7 @@ class _Shards:
 
 
 class ShardedStorage(_Shards, ContextClosable):
-    """A `StateStorage` that spreads its states over several stores.
+    """A `StateStorage` that distributes its states among several stores.
 
     Limits and circuits are spread by service and tenant, idempotency keys one by one. Adding a
     shard moves only its share of them. Registers, such as that of unsettled payments, are on the
@@ -116,7 +116,7 @@ class ShardedStorage(_Shards, ContextClosable):
         self._waiting: dict[Location, deque[Command[Any]]] = {}
 
     def execute(self, command: Command[Answer], /, timeout: float | None = None) -> Answer:
-        """Run one command on its states, and return its answer."""
+        """Run one command on its states, and return the answer."""
         end_time = inf if timeout is None else monotonic() + timeout
         location = self._location(command)
         if self._waiting.get(location):
@@ -141,7 +141,7 @@ class ShardedStorage(_Shards, ContextClosable):
         return self._stores[shard].execute(command, _seconds_left(end_time))  # type: ignore[no-any-return]  # as the command answers
 
     def post(self, command: Command[Any], /) -> None:
-        """Run a command whose answer is not needed, now or, after a failure, with the next one."""
+        """Run a command without returning its answer; after a failure, with the next one."""
         with suppress(Exception):
             location = self._location(command)
             if location.former is None:
@@ -150,7 +150,7 @@ class ShardedStorage(_Shards, ContextClosable):
                 self._settle(command, location)
 
     def _settle(self, command: Command[Any], location: Location) -> bool:
-        """Run a posted command on the shard that has its states; queue it again in an outage.
+        """Run a posted command on its shard; in an outage, queue it again.
 
         Return False in an outage.
         """
@@ -175,7 +175,7 @@ class ShardedStorage(_Shards, ContextClosable):
         return deleted
 
     def migrate(self) -> None:
-        """Update the tables of each shard that has tables."""
+        """Update the tables of each shard that uses tables."""
         with _errors_collected() as shard_action:
             for name, store in self._stores.items():
                 if hasattr(store, "migrate"):
@@ -192,7 +192,7 @@ class ShardedStorage(_Shards, ContextClosable):
 
 
 class AsyncShardedStorage(_Shards, AsyncContextClosable):
-    """An `AsyncStateStorage` that spreads its states over several asynchronous stores.
+    """An `AsyncStateStorage` that distributes its states among several asynchronous stores.
 
     The arguments are those of `ShardedStorage`.
     """
@@ -204,7 +204,7 @@ class AsyncShardedStorage(_Shards, AsyncContextClosable):
         self._posted: dict[Location, PostedCommands] = {}
 
     async def execute(self, command: Command[Answer], /, timeout: float | None = None) -> Answer:
-        """Run one command on its states, and return its answer."""
+        """Run one command on its states, and return the answer."""
         end_time = inf if timeout is None else monotonic() + timeout
         location = self._location(command)
         posted = self._posted.get(location)
@@ -229,7 +229,7 @@ class AsyncShardedStorage(_Shards, AsyncContextClosable):
         await self._execute(command, location, monotonic() + _SETTLE_SECONDS)
 
     def post(self, command: Command[Any], /) -> None:
-        """Run a command whose answer is not needed; at once if an event loop is running."""
+        """Run a command without returning its answer; at once if an event loop is running."""
         with suppress(Exception):
             location = self._location(command)
             if location.former is None:
@@ -254,7 +254,7 @@ class AsyncShardedStorage(_Shards, AsyncContextClosable):
         return deleted
 
     async def migrate(self) -> None:
-        """Update the tables of each shard that has tables."""
+        """Update the tables of each shard that uses tables."""
         with _errors_collected() as shard_action:
             for name, store in self._stores.items():
                 if hasattr(store, "migrate"):
@@ -274,13 +274,13 @@ class AsyncShardedStorage(_Shards, AsyncContextClosable):
 
 
 def _seconds_left(end_time: float) -> float | None:
-    """Return the seconds until a time of `monotonic()`; None stays None."""
+    """Return the seconds until a time of `monotonic()`, or None for None."""
     return None if end_time == inf else max(0.0, end_time - monotonic())
 
 
 @contextmanager
 def _errors_collected() -> Generator[Callable[[str], AbstractContextManager[None]]]:
-    """Yield a context for the action on one shard; raise the errors of all actions at the end."""
+    """Yield a context for the action on each shard, and raise all their errors at the end."""
     errors: list[tuple[str, Exception]] = []
 
     @contextmanager

@@ -44,7 +44,7 @@ _PREFIX: Final = "moorage_"
 
 
 class _SqlStorageCore(ABC):
-    """The code that the synchronous and the asynchronous store share."""
+    """The common code of the synchronous and asynchronous stores."""
 
     durable: Final = True
     """An answered claim survives a crash of the server."""
@@ -64,7 +64,7 @@ class _SqlStorageCore(ABC):
         *,
         is_async: bool,
     ) -> float:
-        """Set the database and the tables, and return the time limit in seconds."""
+        """Set the database and tables, and return the timeout in seconds."""
         timeout_seconds = seconds(timeout, "timeout")
         self._source = Source(url, is_async=is_async, timeout=timeout_seconds)
         self._tables = declare_tables(None, prefix, schema)
@@ -81,7 +81,7 @@ class _SqlStorageCore(ABC):
         self._combiner = Combiner(self._engine, self._return_grants)
 
     def _return_grants(self, command: Command[Any], answer: Any) -> None:
-        """Return the tokens and slots of a command whose caller does not wait any more."""
+        """Give back the tokens and slots of a command whose caller has stopped waiting."""
         for return_command in return_unclaimed(command, answer):
             self.post(return_command)
 
@@ -96,7 +96,7 @@ class _SqlStorageCore(ABC):
         prefix: str = _PREFIX,
         schema: str | None = None,
     ) -> tuple[sqlalchemy.Table, sqlalchemy.Table]:
-        """Declare the store's two tables in `metadata`, for a host that makes its own migrations.
+        """Declare the store's two tables in `metadata`, for an application's own migrations.
 
         The second needs the row that `ddl` inserts; `metadata` also inserts it in a new table.
         """
@@ -158,7 +158,7 @@ class SqlStorage(_SqlStorageCore, ContextClosable):
         self._unavailable = False
 
     def execute(self, command: Command[Answer], /, timeout: float | None = None) -> Answer:
-        """Run one command on its states, and return its answer."""
+        """Run one command on its states, and return the answer."""
         thread_state = self._inside
         end_time = None if timeout is None else monotonic() + timeout
         if self._posted:
@@ -192,11 +192,11 @@ class SqlStorage(_SqlStorageCore, ContextClosable):
         self._source.create_tables(self._tables.create)
 
     def close(self) -> None:
-        """Close idle connections now, and the others when their commands end."""
+        """Close idle connections now, and busy ones when their commands end."""
         self._engine.close()
 
     def _send(self, until: float | None = None) -> StorageUnavailable | None:
-        """Run the queued commands, unless this thread is executing another command."""
+        """Run the queued commands, unless this thread is running another command."""
         # A finaliser or signal handler may post while this thread holds row locks, and would
         # deadlock.
         posted_commands, thread_state = self._posted, self._inside
@@ -267,7 +267,7 @@ class AsyncSqlStorage(_SqlStorageCore, AsyncContextClosable):
         /,
         timeout: float | None = None,
     ) -> Answer:
-        """Run one command on its states, and return its answer."""
+        """Run one command on its states, and return the answer."""
         posts = self._posts
         end_time = None if timeout is None else monotonic() + timeout
         if posts.queue or posts.task:
@@ -287,7 +287,7 @@ class AsyncSqlStorage(_SqlStorageCore, AsyncContextClosable):
         await self._source.acreate_tables(self._tables.create)
 
     async def aclose(self) -> None:
-        """Close idle connections now, and the others when their commands end."""
+        """Close idle connections now, and busy ones when their commands end."""
         if self._posts.queue or self._posts.task:
             await self._posts.settle()
         self._engine.close()

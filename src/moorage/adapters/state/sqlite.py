@@ -80,7 +80,7 @@ class SqliteStorage(ContextClosable):
         return f"SqliteStorage({self._engine.file.path!r})"
 
     def execute(self, command: Command[Answer], /, timeout: float | None = None) -> Answer:
-        """Run one command on its states, and return its answer."""
+        """Run one command on its states, and return the answer."""
         engine, end_time = self._engine, None
         if self._posted:
             end_time = engine.until(timeout)
@@ -100,7 +100,7 @@ class SqliteStorage(ContextClosable):
         return answer
 
     def post(self, command: Command[Any], /) -> None:
-        """Run a command whose answer is not needed; if the file is locked, after the next one."""
+        """Run a command without returning its answer; a locked file delays it."""
         try:
             retry_until(partial(self._engine.attempt, command), self._engine.until(_POST_TIMEOUT))
         except DatabaseBusy:
@@ -109,7 +109,7 @@ class SqliteStorage(ContextClosable):
             return
 
     def _return_grants(self, command: Command[Any], answer: Any) -> None:
-        """Return the tokens and slots of a command whose caller does not wait any more."""
+        """Give back the tokens and slots of a command whose caller has stopped waiting."""
         for return_command in return_unclaimed(command, answer):
             self.post(return_command)
 
@@ -121,7 +121,7 @@ class SqliteStorage(ContextClosable):
         return self._engine.housekeep(limit)
 
     def migrate(self) -> None:
-        """Update the file to the schema of this release, as the first use of the store does."""
+        """Update the file to this release's schema; the first use of the store does this too."""
         self._engine.migrate()
 
     def close(self) -> None:
@@ -129,7 +129,7 @@ class SqliteStorage(ContextClosable):
         self._engine.close()
 
     def _settle(self, until: float) -> None:
-        """Run the commands that a locked file had delayed, until a deadline."""
+        """Run the commands that a locked file has delayed, until a deadline."""
         while self._posted:
             with suppress(Exception):
                 command = self._posted.popleft()
@@ -176,7 +176,7 @@ class AsyncSqliteStorage(AsyncContextClosable):
         /,
         timeout: float | None = None,
     ) -> Answer:
-        """Run one command on its states, and return its answer."""
+        """Run one command on its states, and return the answer."""
         engine, posts, end_time = self._engine, self._posts, None
         if posts.queue or posts.task:
             end_time = engine.until(timeout)
@@ -199,7 +199,7 @@ class AsyncSqliteStorage(AsyncContextClosable):
         return answer
 
     def post(self, command: Command[Any], /) -> None:
-        """Run a command whose answer is not needed; a locked file delays it for a moment."""
+        """Run a command without returning its answer; a locked file delays it for a moment."""
         posts = self._posts
         try:
             if posts.queue or posts.task:
@@ -212,7 +212,7 @@ class AsyncSqliteStorage(AsyncContextClosable):
             return
 
     def _return_grants(self, command: Command[Any], answer: Any) -> None:
-        """Return the tokens and slots of a command whose caller does not wait any more."""
+        """Give back the tokens and slots of a command whose caller has stopped waiting."""
         for return_command in return_unclaimed(command, answer):
             self.post(return_command)
 
@@ -224,7 +224,7 @@ class AsyncSqliteStorage(AsyncContextClosable):
         return await self._in_thread(partial(self._engine.housekeep, limit))
 
     async def migrate(self) -> None:
-        """Update the file to the schema of this release, as the first use of the store does."""
+        """Update the file to this release's schema; the first use of the store does this too."""
         await self._in_thread(self._engine.migrate)
 
     async def aclose(self) -> None:
@@ -241,7 +241,7 @@ class AsyncSqliteStorage(AsyncContextClosable):
         command: Command[Answer],
         until: float | None = None,
     ) -> Answer:
-        """Run one command; try again while another process has locked the file."""
+        """Run one command; retry while another process locks the file."""
         engine = self._engine
         end_time = engine.until(None) if until is None else until
         for pause in pauses(end_time):
@@ -257,7 +257,7 @@ class AsyncSqliteStorage(AsyncContextClosable):
         raise engine.file.locked()
 
     async def _retry_in_thread(self, command: Command[Answer], until: float) -> Answer:
-        """Run a command in a thread; undo its grants if the caller stops waiting."""
+        """Run a command in a thread; undo its grants if the caller has stopped waiting."""
         from asyncio import CancelledError, wrap_future  # noqa: PLC0415 - synchronous programs do not need asyncio
 
         running_future = self._pool().submit(self._engine.retry, command, until)

@@ -1,1 +1,1 @@
-"""Platforms that run steps, and logs that keep their output."""
+"""Platforms that run steps, which are batch programs, and logs of their output."""

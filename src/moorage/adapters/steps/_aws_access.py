@@ -1,4 +1,4 @@
-"""The access to Amazon's services: keys, regions, and requests of their JSON protocol."""
+"""Access to Amazon's services: keys, regions, and requests in their JSON protocol."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _JSON: Final = "application/x-amz-json-1.1"
 
 
 def is_region(_: object, __: object, value: str) -> None:
-    """Validate that a setting is the name of an AWS region."""
+    """Validate that a setting is an AWS region."""
     if _REGION.fullmatch(str(value)) is None:
         raise ConfigurationError(
             "This is not the name of an AWS region.",
@@ -57,7 +57,7 @@ class AwsAccess:
 
     @property
     def where(self) -> str:
-        """The name of the service in error messages."""
+        """The name of the service for error messages."""
         return f"AWS {self.service} in {self.region}"
 
     async def log_in(self, wire: Line, held: Credentials | None, /) -> Credentials:  # noqa: ARG002 - nothing is renewed
@@ -66,7 +66,7 @@ class AwsAccess:
 
 
 def aws_identity(key: str | None, secret: Secret | None, token: Secret | None) -> AwsIdentity:
-    """Return the identity of the settings: their keys, or the machine's keys.
+    """Return an identity with the keys in the settings, or else with the machine's keys.
 
     Raises:
         ConfigurationError: there is an access key id without its secret, or the reverse.

@@ -1,4 +1,4 @@
-"""The control flow of runs, which all clouds share.
+"""The control flow of runs that is common to all clouds.
 
 Laws:
 
@@ -34,7 +34,7 @@ _LARGE_CHUNK: Final = 16 * 1024
 
 
 class Cloud(Protocol):
-    """The requests to one cloud, on which the control flow of runs is built.
+    """The requests to one cloud, which the control flow of runs uses.
 
     `begin` starts a run, or returns the existing run of this name. `find` returns a run, and takes
     the run's place in the cloud if it is known. `end` asks a run to end for a reason, which `find`
@@ -110,7 +110,7 @@ class CloudRuns:
         self._cloud.check(step)
 
     def start(self, spec: RunSpec, timeout: float, /) -> RunStatus:
-        """Start a run, or find the one of this name.
+        """Start a run, or find an existing run with its name.
 
         Raises:
             InvalidData: the cloud cannot run the step.
@@ -137,7 +137,7 @@ class CloudRuns:
         return None if run is None else run.status
 
     def logs(self, name: str, stream: LogStream, mark: str, timeout: float, /) -> LogChunk:
-        """Return a run's output after a mark; most clouds have one output, returned as stdout."""
+        """Return a run's output after a mark; most clouds have only stdout."""
         run = self._recent_run(name, timeout)
         now = self._clock.nanoseconds()
         if run is None or (stream == "stderr" and not self._cloud.has_streams):
@@ -153,7 +153,7 @@ class CloudRuns:
         return chunk
 
     def stop(self, name: str, grace: float, timeout: float, /) -> None:  # noqa: ARG002 - clouds have their own
-        """Ask a run to end, and have it killed after the cloud's own grace."""
+        """Ask a run to end; the cloud kills it after its own grace period."""
         run = self._current_run(name, timeout)
         if run is not None and not run.status.is_over:
             self._cloud.end(run, EndReason.STOPPED, timeout)
@@ -168,7 +168,7 @@ class CloudRuns:
         )
 
     def collect(self, name: str, path: str, limit: int, timeout: float, /) -> bytes | None:  # noqa: ARG002 - there are none
-        """Return None, because a cloud collects no files."""
+        """Return None, because clouds collect no files."""
         return None
 
     def remove(self, name: str, timeout: float, /) -> None:
@@ -179,11 +179,11 @@ class CloudRuns:
             self._forget(name)
 
     def close(self) -> None:
-        """Close the connections; runs go on."""
+        """Close the connections; the runs continue."""
         self._cloud.close()
 
     def _recent_run(self, name: str, timeout: float) -> CloudRun | None:
-        """Return a run in a state that is at most `pace` old; end the run if it is late."""
+        """Return a run whose state is at most `pace` old; end it if its time limit is over."""
         now = self._clock.nanoseconds()
         with self._lock:
             last_status = self._seen.get(name)
@@ -195,7 +195,7 @@ class CloudRuns:
         return run
 
     def _current_run(self, name: str, timeout: float) -> CloudRun | None:
-        """Ask the cloud for the current state of a run, and return it."""
+        """Return the current state of a run, as the cloud reports it."""
         with self._lock:
             last_status, started = self._seen.get(name), self._started.get(name)
         run = self._cloud.find(
@@ -224,7 +224,7 @@ class CloudRuns:
 
 
 def check_command_length(step: Step, length: int, most: int, cloud: str) -> None:
-    """Refuse a step whose command and environment are longer than a cloud takes.
+    """Refuse a step whose command and environment are too long for a cloud.
 
     Args:
         step: the step.

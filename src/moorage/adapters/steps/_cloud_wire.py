@@ -1,4 +1,4 @@
-"""Requests to the API of a cloud, with credentials that are renewed."""
+"""Requests to a cloud's API, with renewable credentials."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ _LOGIN_TIMEOUT: Final = 10.0
 
 
 class CloudApi:
-    """Sends requests to the API of a cloud.
+    """Sends requests to a cloud's API.
 
     Args:
         name: the name of the service in messages.
@@ -150,12 +150,12 @@ class CloudApi:
         raise problem
 
     def now(self, answer: Response) -> datetime:
-        """Return the time that an answer states, or otherwise this machine's time."""
+        """Return the time in an answer's headers, or else this machine's time."""
         date = answer.header("date")
         return self.clock.utc() if date is None else host_time(date)
 
     def refusal(self, answer: Response) -> ConnectorError:
-        """Return the error that an answer stands for."""
+        """Return the error for an unsuccessful answer."""
         code, message = _code_and_message(answer)
         facts: dict[str, Any] = {"status": answer.status, "vendor_code": code or None}
         facts["vendor_message"] = message
@@ -184,7 +184,7 @@ class CloudApi:
         return VendorRejected(description, **facts)
 
     def read(self, read: Callable[P, T], *args: P.args, **options: P.kwargs) -> T:
-        """Return the value that a function reads from an answer.
+        """Return the value that a function reads from an answer; raise an error if it fails.
 
         Raises:
             VendorFailed: the answer does not have the form that the cloud documents.
@@ -201,13 +201,13 @@ class CloudApi:
         raise problem
 
     def close(self) -> None:
-        """Close the connections of the HTTP client, unless the application passed that client."""
+        """Close the HTTP client, unless the application passed it."""
         if self._is_own:
             self._http.close()
 
 
 def _code_and_message(answer: Response) -> tuple[str, str]:
-    """Return the code and the message in the body of any cloud's refusal."""
+    """Return the code and message in the body of a cloud's refusal."""
     try:
         document: Any = answer.json()
     except InvalidData:
@@ -223,11 +223,11 @@ def _code_and_message(answer: Response) -> tuple[str, str]:
 
 
 def _request_id(answer: Response) -> str | None:
-    """Return the id that the cloud gave a request; None if the answer has no id."""
+    """Return the cloud's id of a request; None if the answer has none."""
     numbers = (answer.header(name) for name in _REQUEST_IDS)
     return next((number[:200] for number in numbers if number), None)
 
 
 def _printable(text: str) -> str:
-    """Return a text of a cloud without control characters, which a terminal would obey."""
+    """Return a cloud's text without control characters, which could manipulate a terminal."""
     return "".join(letter if letter.isprintable() else " " for letter in text)

@@ -1,4 +1,4 @@
-"""The description and the files with which the Engine creates the container of a run."""
+"""The description and files from which the Docker Engine creates a run's container."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class ContainerOptions:
     binds: Sequence[str]
 
     def container(self, spec: RunSpec, log_driver: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the description of the container of a run."""
+        """Return the description of a run's container."""
         step, resources = spec.step, spec.step.resources
         files = {f"{name}_FILE": f"/{_SECRETS}/{name}" for name in spec.secrets}
         host: dict[str, Any] = {
@@ -72,7 +72,7 @@ class ContainerOptions:
 
 
 def tombstone_of(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the description of the tombstone of a container that was not started."""
+    """Return the description of a tombstone, which marks a run as stopped before its start."""
     return {
         "Image": facts["Image"],
         "Entrypoint": facts["Config"]["Entrypoint"],
@@ -82,7 +82,7 @@ def tombstone_of(facts: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def bind_of(path: str, source: str) -> str:
-    """Return a volume in the Engine's notation."""
+    """Return a volume in Docker's notation."""
     place, _, mode = path.partition(":")
     is_own = any(f"{place}/".startswith(f"/{folder}/") for folder in (WORK, _SECRETS))
     if not place.startswith("/") or place == "/" or is_own or mode not in {"", "ro"}:
@@ -102,7 +102,7 @@ def bind_of(path: str, source: str) -> str:
 
 
 def files_of(spec: RunSpec) -> bytes:
-    """Return an archive of the files that a container gets: its workspace and its secrets."""
+    """Return an archive of the files for a container: its workspace and its secrets."""
     archive = io.BytesIO()
     with tarfile.open(fileobj=archive, mode="w") as tar:
         folders = {WORK, "run", _SECRETS}

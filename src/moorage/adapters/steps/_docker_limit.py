@@ -1,4 +1,4 @@
-"""Starts the programs that keep the time limits of containers, and replaces those that died."""
+"""Starts watchdogs, programs that enforce the time limits of containers, and replaces dead ones."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _PROGRAM: Final = Path(__file__).with_name("_docker_watchdog.py")
 
 
 class Watchdog:
-    """The program that stops a container after some seconds, even if this process ends.
+    """A program that stops a container after some seconds, even if this process ends before.
 
     It starts at once, and ends with the `with` block unless the block gives it a task.
 
@@ -61,7 +61,7 @@ class Watchdog:
             pass
 
     def watch(self, timeout: float, *task: object) -> None:
-        """Send the watchdog its task, which `_docker_watchdog` reads; wait until it watches.
+        """Send the watchdog its task, and wait until it watches the container.
 
         Raises:
             ConnectionFailed: the watchdog ends instead, or does not watch within `timeout` seconds.
@@ -80,7 +80,7 @@ class Watchdog:
 
 
 class TimeLimits:
-    """The time limits of the containers of an Engine, each kept by a watchdog.
+    """The time limits of an Engine's containers, each enforced by a watchdog.
 
     A watchdog that dies leaves its record, from which a follower on this machine starts another.
 
@@ -97,11 +97,11 @@ class TimeLimits:
         self._folder = folder or Path(gettempdir(), f"moorage-watchdogs-{os.getuid()}")
 
     def watchdog(self) -> Watchdog:
-        """Return a watchdog that has no task yet."""
+        """Return a watchdog without a task."""
         return Watchdog(self._python)
 
     def keep(self, watchdog: Watchdog, container: str, step: Step, timeout: float) -> None:
-        """Make a watchdog stop a container at the time limit of its step.
+        """Make a watchdog stop a container at its step's time limit.
 
         Raises:
             ConnectionFailed: the watchdog does not watch within `timeout` seconds.
@@ -121,11 +121,11 @@ class TimeLimits:
             watchdog.watch(timeout, self._socket, *task, "", "")
 
     def has_no_record(self, container: str) -> bool:
-        """Return whether no watchdog has recorded this container, although records can be made."""
+        """Return whether no watchdog has a record of a container, although records work."""
         return self._is_private() and not self._record_path(container).exists()
 
     def restore(self, container: str, timeout: float) -> None:
-        """Start another watchdog for a container if its last one died; a failure is no error."""
+        """Start a new watchdog for a container if the old one died; ignore failures."""
         record = self._record_path(container)
         task = _abandoned_task(record)
         if task is not None:
@@ -137,7 +137,7 @@ class TimeLimits:
         return self._folder / name
 
     def _is_private(self) -> bool:
-        """Return whether the folder of the records exists now, and belongs to this user alone."""
+        """Return whether the folder of records exists, and is private to this user."""
         try:
             self._folder.mkdir(mode=_PRIVATE, exist_ok=True)
             facts = self._folder.lstat()
@@ -148,7 +148,7 @@ class TimeLimits:
 
 
 def _abandoned_task(record: Path) -> list[str] | None:
-    """Return the task of a watchdog that died; None if there is no record, or it is alive."""
+    """Return the task of a dead watchdog; None if it is alive or has no record."""
     try:
         with record.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)

@@ -1,4 +1,4 @@
-"""The logs of containers, in parts of about a megabyte.
+"""Container logs, read in parts of about a megabyte.
 
 The Engine finds the place of a time by reading the log from its beginning. So the connection of a
 part that is not the last one stays open for the next part, or else reading a log would take a time
@@ -94,7 +94,7 @@ class DockerLogs:
     def read(
         self, name: str, stream: LogStream, mark: str, timeout: float, *, is_over: bool
     ) -> LogChunk:
-        """Return the part of a container's output after a mark.
+        """Return the next part of a container's output after a mark.
 
         Args:
             name: the name of the container.
@@ -148,7 +148,7 @@ class DockerLogs:
         return chunk
 
     def forget(self, name: str | None = None) -> None:
-        """Close the connections of a container's logs, or of all."""
+        """Close the connections of one container's logs, or of all."""
         with self._lock:
             keys = [key for key in self._readings if name in {None, key[0]}]
             readings = [self._readings.pop(key) for key in keys]
@@ -160,7 +160,7 @@ class DockerLogs:
             reading.connection.close()
 
     def _is_due(self, name: str, stream: LogStream, *, is_over: bool) -> bool:
-        """Return whether it is time to check a container's clock: at its end, and now and then."""
+        """Return whether to check a container's clock now: at its end, and from time to time."""
         now = monotonic()
         with self._lock:
             if not is_over and now < self._checks.get((name, stream), 0.0) + _CHECK_PAUSE:
@@ -171,20 +171,20 @@ class DockerLogs:
             return True
 
     def _oldest(self, name: str, timeout: float) -> Entry | None:
-        """Return the oldest entry of a container's log that the Engine still has."""
+        """Return the oldest entry that the Engine still has of a container's log."""
         query = {"stdout": "1", "stderr": "1", "timestamps": "1"}
         with self._engine.answer("GET", container_path(name, "logs"), timeout, query=query) as log:
             return None if log.status >= _REFUSED else next(entries(log), None)
 
     def _latest(self, name: str, stream: LogStream, timeout: float) -> Entry | None:
-        """Return the last entry of an output, if it is among the last ones of the container."""
+        """Return the last entry of an output, if it is among the container's last entries."""
         query = {"stdout": "1", "stderr": "1", "timestamps": "1", "tail": str(_LATEST)}
         with self._engine.answer("GET", container_path(name, "logs"), timeout, query=query) as log:
             latest = () if log.status >= _REFUSED else tuple(entries(log))
         return next((entry for entry in reversed(latest) if entry.stream == stream), None)
 
     def _keep(self, key: tuple[str, LogStream, str], reading: _LogPosition) -> None:
-        """Keep a connection for the next part; if there are too many, close the oldest."""
+        """Keep a connection for the next part; close the oldest if there are too many."""
         with self._lock:
             surplus = list(self._readings)[: max(0, len(self._readings) + 1 - _MOST_OPEN)]
             old_readings = [
@@ -196,7 +196,7 @@ class DockerLogs:
 
 
 class _LogPosition:
-    """A log that is being read, and the place in it.
+    """A position in a log that is being read.
 
     A mark is the time of the last entry, the number of entries then, whether a line break is
     missing after it (the Engine cuts long lines into entries, and may lose their end), and whether
@@ -232,7 +232,7 @@ class _LogPosition:
         self._room = full
 
     def seek(self) -> str:
-        """Return the time from which the Engine has to show the log.
+        """Return the time from which the Engine must show the log.
 
         Podman shows only what is later than that, so it is a nanosecond before the last entry.
         """
@@ -242,7 +242,7 @@ class _LogPosition:
         return seconds_of(self.since, -1)
 
     def begin(self, answer: http.client.HTTPResponse) -> None:
-        """Begin to read from the Engine's answer."""
+        """Start reading from the Engine's answer."""
         # Podman cuts lines anywhere, and shows the end of each of them.
         self._loses_ends = not is_of_podman(answer)
         self._entries = entries(answer)
@@ -251,11 +251,11 @@ class _LogPosition:
 
     @property
     def is_divided(self) -> bool:
-        """True if the mark is inside a line that is split into entries of the same time."""
+        """True if the mark is inside of a line that was split into entries with the same time."""
         return self._loses_ends and self._is_sought and self._count > 1
 
     def compare(self, oldest: Entry | None) -> None:
-        """Check by the oldest entry of the log whether entries before the mark may be gone."""
+        """Check with the oldest entry of a log whether entries before the mark may be lost."""
         with check_understood():
             if oldest is None or nanoseconds_of(oldest.time) < self._first:
                 return
@@ -264,17 +264,17 @@ class _LogPosition:
 
     @property
     def may_miss_entries(self) -> bool:
-        """True if a reading from a time showed nothing new, as after a clock was set back."""
+        """True if reading from a time showed nothing new, as happens after a clock was set back."""
         return self._loses_ends and self._is_sought and not self.size
 
     def check(self, latest: Entry | None) -> None:
-        """Check by the output's last entry whether the clock was set back behind the mark."""
+        """Check with an output's last entry whether the clock was set back before the mark."""
         with check_understood():
             if latest is not None and nanoseconds_of(latest.time) < nanoseconds_of(self.since):
                 self.has_gap = True
 
     def read(self) -> bool:
-        """Read about a megabyte; return whether that was all."""
+        """Read about a megabyte; return whether the log ended before that."""
         for entry in self._entries:
             self._room -= len(entry.data) + _AROUND_ENTRY
             if self._first:
@@ -299,7 +299,7 @@ class _LogPosition:
         return True
 
     def _place(self, entry: Entry) -> None:
-        """Move the mark behind an entry, unless it is older than the one before it."""
+        """Move the mark after an entry, unless the entry is older than its predecessor."""
         if entry.time == self.since:
             self._count += 1
         elif self._loses_ends and entry.time < self.since:
@@ -311,7 +311,7 @@ class _LogPosition:
             self.since, self._count, self._skipped = entry.time, 1, 0
 
     def take(self) -> bytes:
-        """Return the bytes that were read."""
+        """Return the bytes read since the last call."""
         data = b"".join(self._parts)
         self._parts, self.size = [], 0
         return data
@@ -325,7 +325,7 @@ class _LogPosition:
 
 
 def nanoseconds_of(time: str) -> int:
-    """Return a time of the Engine, which may have an offset from UTC, in nanoseconds since 1970.
+    """Return an Engine's time, which may have a UTC offset, in nanoseconds since 1970.
 
     Raises:
         ValueError: the text is not a time with an offset.
@@ -339,7 +339,7 @@ def nanoseconds_of(time: str) -> int:
 
 
 def seconds_of(time: str, later: int = 0) -> str:
-    """Return a time of the Engine as its queries take it: seconds, with nanoseconds.
+    """Return an Engine's time in the form of its queries: seconds and nanoseconds.
 
     Args:
         time: the time.

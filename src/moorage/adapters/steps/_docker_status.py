@@ -1,4 +1,4 @@
-"""The status of a run, derived from its container, its notes and the Engine's events."""
+"""The status of a run, derived from its container, notes and Docker events."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _REMOVED: Final = frozenset({"removing", "dead"})
 
 
 class ContainerStates:
-    """Describes the containers of an Engine.
+    """Describes the containers of a Docker Engine.
 
     Args:
         engine: the Engine.
@@ -56,7 +56,7 @@ class ContainerStates:
         self._engine = engine
 
     def facts(self, name: str, timeout: float) -> dict[str, Any] | None:
-        """Return the description of a container; None if there is none or it is being removed."""
+        """Return a container's description; None if it does not exist or is being removed."""
         code, content = self._engine.ask(
             "GET", container_path(name, "json"), timeout, allowed=_MISSING
         )
@@ -67,7 +67,7 @@ class ContainerStates:
             return None if facts["State"]["Status"] in _REMOVED else facts
 
     def status(self, name: str, facts: Mapping[str, Any], timeout: float) -> RunStatus:
-        """Return the status of a run by the description of its container."""
+        """Return a run's status from its container's description."""
         state = facts["State"]
         labels: dict[str, str] = facts["Config"]["Labels"] or {}
         phase = phase_of(facts)
@@ -87,7 +87,7 @@ class ContainerStates:
         )
 
     def _reason(self, name: str, facts: Mapping[str, Any], timeout: float) -> EndReason:
-        """Return the reason of a container's end, by the notes inside it."""
+        """Return why a container ended, from the notes inside it."""
         if facts["State"].get("OOMKilled"):
             return EndReason.OUT_OF_MEMORY
         if is_tombstone(facts):
@@ -99,7 +99,7 @@ class ContainerStates:
         return EndReason.STOPPED if is_stopped else EndReason.DEADLINE
 
     def _lacked_memory(self, facts: Mapping[str, Any], timeout: float) -> bool:
-        """Return whether an event says that a container was killed for lack of memory.
+        """Return whether a Docker event says that a container was killed for lack of memory.
 
         The Engine may learn of that only after it has described the container's end.
         """
@@ -119,7 +119,7 @@ class ContainerStates:
         return bool(content.strip())
 
     def _was_untouched(self, facts: Mapping[str, Any], timeout: float) -> bool:
-        """Return whether the Engine's events show that no file was put into a started container.
+        """Return whether Docker's events show that no file was added to a started container.
 
         The Engine remembers its last 256 events. Looking into a container instead takes much
         longer, because the Engine mounts the files.
@@ -141,7 +141,7 @@ class ContainerStates:
         return bool(last == _BEGAN)
 
     def was_started(self, container: str, timeout: float) -> bool:
-        """Return whether the Engine's events show the start of a container, even if it is gone.
+        """Return whether Docker's events show that a container was started, even if it is gone.
 
         Podman shows no events until a time that has passed, so it is asked for all past ones.
         """
@@ -159,7 +159,7 @@ class ContainerStates:
         return bool(events.strip())
 
     def _has_note(self, name: str, note: str, timeout: float) -> bool:
-        """Return whether a watchdog left this note in a container; with an empty name, any note."""
+        """Return whether a watchdog left this note in a container; an empty name means any note."""
         query = {"path": f"{_NOTES}{note}"}
         with self._engine.answer(
             "HEAD", container_path(name, "archive"), timeout, query=query
@@ -168,7 +168,7 @@ class ContainerStates:
 
 
 def listed_status(name: str, item: Mapping[str, Any], problem: str) -> RunStatus | None:
-    """Return the status of a run from the list of containers, without its description.
+    """Return a run's status from the list of containers alone.
 
     Args:
         name: the name of the run.
@@ -197,7 +197,7 @@ def listed_status(name: str, item: Mapping[str, Any], problem: str) -> RunStatus
 
 
 def _labels_of_run(labels: Mapping[str, str]) -> dict[str, str]:
-    """Return the labels that a run was started with, from those of its container."""
+    """Return a run's own labels, from its container's labels."""
     prefix = f"{LABEL}.label."
     return {
         key.removeprefix(prefix): value for key, value in labels.items() if key.startswith(prefix)
@@ -210,7 +210,7 @@ def id_of(status: RunStatus) -> str:
 
 
 def phase_of(facts: Mapping[str, Any]) -> RunPhase:
-    """Return the phase of a run, from the Engine's description of its container."""
+    """Return the phase of a run, from its container's description."""
     state = facts["State"]
     phase = _PHASES.get(state["Status"], RunPhase.RUNNING)
     # The Engine could not run the program, or must not.
@@ -219,12 +219,12 @@ def phase_of(facts: Mapping[str, Any]) -> RunPhase:
 
 
 def is_tombstone(facts: Mapping[str, Any]) -> bool:
-    """Return whether a container only marks that a run was stopped before it started."""
+    """Return whether a container is a tombstone, for a run stopped before its start."""
     return TOMBSTONE in (facts["Config"]["Labels"] or {})
 
 
 def _moment(text: str) -> datetime | None:
-    """Parse a time of the Engine with nanoseconds; None for the time that means "never"."""
+    """Parse a Docker time with nanoseconds; None for the zero time, which means "never"."""
     if text.startswith(_NEVER_YEAR):
         return None
     return datetime.fromisoformat(text).astimezone(UTC)

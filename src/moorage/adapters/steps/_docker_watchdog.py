@@ -1,4 +1,4 @@
-"""The program that ends a container at its time limit, although its starter may be dead.
+"""The program that ends a container at its time limit, even if its starter has died.
 
 It runs alone, without the package, and reads its task from the standard input. The Engine has no
 time limit of its own, so this program waits for the container's end, and asks the Engine to stop it
@@ -47,7 +47,7 @@ _PART = 65536
 
 
 def main() -> None:
-    """Read the task, leave the starting process, and watch the container."""
+    """Read the task, detach from the starting process, and watch the container."""
     parts = sys.stdin.buffer.read().decode().split("\0")
     if len(parts) != _PARTS_OF_TASK or posix.fork():
         return
@@ -66,7 +66,7 @@ def main() -> None:
 
 
 def watch(container: Container, record: Record) -> None:
-    """Wait for the end of a container, and stop it if its time is over before."""
+    """Wait until a container ends; stop it if its time is over before."""
     if not container.has_begun() or container.has_ended(record.deadline()):
         return
     _, _, _, grace, reason, _ = record.task
@@ -76,7 +76,7 @@ def watch(container: Container, record: Record) -> None:
 
 
 class Record:
-    """The file by which other processes know of a watchdog, as long as it holds the lock.
+    """A file that tells other processes of a watchdog, as long as the watchdog locks it.
 
     Without a path, or if another watchdog of the container holds the lock, nothing is recorded.
 
@@ -92,7 +92,7 @@ class Record:
         self._file = -1
 
     def deadline(self) -> float:
-        """Return the deadline of a container that has begun, and record its start."""
+        """Return the deadline of a started container, and record its start."""
         *_, after, _, _, start_time = self.task
         self.task[-1] = start_time or str(time.monotonic())
         self._write()
@@ -124,7 +124,7 @@ class Record:
             posix.ftruncate(self._file, len(content))
 
     def remove(self) -> None:
-        """Remove the record before its lock ends with this process."""
+        """Remove the record, before this process ends and releases its lock."""
         if self._file >= 0:
             posix.unlink(self._path)
 
@@ -142,12 +142,12 @@ class Container:
         self._name = name
 
     def can_be_watched(self) -> bool:
-        """Return whether the Engine answers questions about the container."""
+        """Return whether the Engine answers requests about the container."""
         status, _ = self._ask("GET", "json", 30.0)
         return status < _SERVER_ERROR
 
     def has_begun(self) -> bool:
-        """Wait until the container is started; return False if it can no longer be started."""
+        """Wait until the container starts; return False if it cannot start any more."""
         watched_since = time.monotonic()
         while (waited := time.monotonic() - watched_since) < _TIMEOUT:
             status, content = self._ask("GET", "json", 30.0)
@@ -159,7 +159,7 @@ class Container:
         return False
 
     def has_ended(self, deadline: float) -> bool:
-        """Wait for the end of the container until a deadline; return whether it has ended."""
+        """Wait until the container ends or a deadline; return whether it ended."""
         while (time_left := deadline - time.monotonic()) > 0:
             self._ask("POST", "wait?condition=not-running", time_left)
             status, content = self._ask("GET", "json", 30.0)
@@ -169,13 +169,13 @@ class Container:
         return False
 
     def stop(self, grace: int, reason: str) -> bool:
-        """Leave the note and stop the container; return whether the Engine did so."""
+        """Leave a note and stop the container; return whether the Engine did so."""
         self._ask("PUT", "archive?path=/", _NOTE, _reason_archive(reason))
         status, _ = self._ask("POST", f"stop?t={grace}", grace + 60.0)
         return status < _SERVER_ERROR
 
     def _ask(self, method: str, path: str, timeout: float, body: bytes = b"") -> tuple[int, bytes]:
-        """Send a request, and return the status and the body of the answer.
+        """Send a request, and return the answer's status and body.
 
         The Engine ends an answer of HTTP/1.0 with the connection. Without a valid answer, the
         status is that of a server error.
@@ -202,7 +202,7 @@ class Container:
 
 
 def _reason_archive(reason: str) -> bytes:
-    """Return an archive with a folder, in which an empty file has the reason as its name."""
+    """Return an archive of a folder with an empty file, whose name is the reason."""
     import io  # noqa: PLC0415 - rarely needed
     import tarfile  # noqa: PLC0415 - rarely needed
 

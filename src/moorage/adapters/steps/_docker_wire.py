@@ -1,4 +1,4 @@
-"""Requests to a Docker Engine over its Unix socket, and the frames of its logs."""
+"""Requests to a Docker Engine over its Unix socket, and parsing of its log frames."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ _STRANGE: Final = (
 
 
 class _Connection(http.client.HTTPConnection):
-    """A connection to an Engine."""
+    """A connection to a Docker Engine."""
 
     def __init__(self, path: str, timeout: float) -> None:
         super().__init__("docker", timeout=timeout)
@@ -81,7 +81,7 @@ class Entry(NamedTuple):
 
 
 class Engine:
-    """Sends requests to a Docker Engine, each over a connection of its own.
+    """Sends requests to a Docker Engine, each over its own connection.
 
     Args:
         path: the Engine's Unix socket.
@@ -100,7 +100,7 @@ class Engine:
         body: Any = None,
         allowed: frozenset[int] = frozenset(),
     ) -> tuple[int, bytes]:
-        """Send a request, and return the status and the body of the answer.
+        """Send a request, and return the answer's status and body.
 
         Args:
             method: the HTTP method.
@@ -134,7 +134,7 @@ class Engine:
         body: Any = None,
         headers: Mapping[str, str] | None = None,
     ) -> Generator[http.client.HTTPResponse]:
-        """Send a request, and yield its answer, which the block need not read completely.
+        """Send a request, and yield its answer; the block need not read all of it.
 
         Args:
             method: the HTTP method.
@@ -177,12 +177,12 @@ def is_of_podman(answer: http.client.HTTPResponse) -> bool:
 
 
 def container_path(name: str, action: str) -> str:
-    """Return the path of a request about a container."""
+    """Return the URL path of a request about a container."""
     return f"/containers/{quote(name, safe='')}/{action}"
 
 
 def progress(answer: http.client.HTTPResponse) -> Iterator[dict[str, Any]]:
-    """Yield the lines with which the Engine reports the progress of a pull or a build."""
+    """Yield the Engine's progress lines of a pull or build."""
     while line := answer.readline(_LARGEST_ANSWER):
         try:
             value = json.loads(line)
@@ -194,7 +194,7 @@ def progress(answer: http.client.HTTPResponse) -> Iterator[dict[str, Any]]:
 
 @contextmanager
 def check_understood() -> Generator[None]:
-    """Raise an error for an answer of the Engine that the block does not understand.
+    """Turn failures to interpret an Engine's answer in the block into an error.
 
     Raises:
         VendorFailed: the block read a value that the answer does not contain.
@@ -209,7 +209,7 @@ def check_understood() -> Generator[None]:
 
 
 def message_of(content: bytes) -> str:
-    """Return the message in the body of a refusal."""
+    """Return the message in a refusal's body."""
     try:
         return str(json.loads(content)["message"])
     except (ValueError, KeyError, TypeError, RecursionError):
@@ -217,7 +217,7 @@ def message_of(content: bytes) -> str:
 
 
 def refusal(status: int, content: bytes) -> ConnectorError:
-    """Return the error that an answer of the Engine stands for."""
+    """Return the error for an unsuccessful answer of the Engine."""
     message = message_of(content)
     if status >= _SERVER_ERROR:
         return VendorFailed(
@@ -229,7 +229,7 @@ def refusal(status: int, content: bytes) -> ConnectorError:
 
 
 def entries(answer: http.client.HTTPResponse) -> Iterator[Entry]:
-    """Yield the entries of a log with timestamps; a torn entry at the end is left out."""
+    """Yield the entries of a log with timestamps, without an incomplete last entry."""
     while True:
         header = answer.read(_HEADER)
         if len(header) < _HEADER:

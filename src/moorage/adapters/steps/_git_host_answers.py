@@ -1,4 +1,4 @@
-"""Answers of git hosts: their errors, and the error for an answer that cannot be read."""
+"""Answers of git hosts, such as GitHub, and the errors for unreadable or refused ones."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _UNREADABLE: Final = (
 
 
 class Answer(NamedTuple):
-    """An answer: its status, its headers, its body, and the host's time."""
+    """An answer: status, headers, body, and the host's time."""
 
     status: int
     headers: Message
@@ -65,7 +65,7 @@ class Answer(NamedTuple):
 
 
 def refusal(name: str, answer: Answer) -> ConnectorError:
-    """Return the error that an answer stands for."""
+    """Return the error for an unsuccessful answer."""
     status, headers = answer.status, answer.headers
     message = _message(answer.data)
     pause = headers.get("Retry-After")
@@ -97,7 +97,7 @@ def refusal(name: str, answer: Answer) -> ConnectorError:
 
 
 def _message(data: bytes) -> str:
-    """Return the message in the body of a refusal."""
+    """Return the message in a refusal's body."""
     try:
         document: Any = json.loads(data)
     except (ValueError, RecursionError):
@@ -112,7 +112,7 @@ def _message(data: bytes) -> str:
 
 
 def _printable(text: str) -> str:
-    """Return a text of a host without control characters, which a terminal would obey."""
+    """Return a host's text without control characters, which could manipulate a terminal."""
     return "".join(letter if letter.isprintable() else " " for letter in text)
 
 
@@ -127,13 +127,13 @@ def _end_of_pause(now: datetime, pause: str | None, headers: Message) -> datetim
 
 
 def _number(text: str | None) -> int | None:
-    """Return the whole number in a header; None if there is none, or it is too large."""
+    """Return the integer in a header; None if it is missing or too large."""
     match = _SECONDS.fullmatch(text or "")
     return None if match is None else int(match[0])
 
 
 def host_time(text: str | None) -> datetime:
-    """Return the host's time; this machine's if the host states none."""
+    """Return the host's time, or this machine's if the host reports none."""
     try:
         return parsedate_to_datetime(text or "").astimezone(UTC)
     except (ValueError, OverflowError, TypeError):
@@ -141,7 +141,7 @@ def host_time(text: str | None) -> datetime:
 
 
 def unreadable_answer_error(host: str, error: Exception) -> ConnectorError | None:
-    """Return the error for an answer that does not have the form that the host documents.
+    """Return the error for an answer that differs from the host's documentation.
 
     Args:
         host: the name of the host in messages.
@@ -155,7 +155,7 @@ def unreadable_answer_error(host: str, error: Exception) -> ConnectorError | Non
 
 
 def reads_answers(host: str) -> Callable[[type[K]], type[K]]:
-    """Return a decorator for the requests of a host, whose methods then raise errors of moorage.
+    """Return a class decorator that makes a host's requests raise errors of moorage.
 
     It is for the public methods that have a timeout, because only these send requests.
     """
@@ -171,7 +171,7 @@ def reads_answers(host: str) -> Callable[[type[K]], type[K]]:
 
 
 def reading_answer(request: Callable[P, R], host: str) -> Callable[P, R]:
-    """Return a request to a host that raises errors of moorage if it cannot read the answer."""
+    """Wrap a request to a host so that an unreadable answer raises an error of moorage."""
 
     @wraps(request)
     def send(*args: P.args, **kwargs: P.kwargs) -> R:

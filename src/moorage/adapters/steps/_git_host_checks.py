@@ -16,7 +16,7 @@ _TAG: Final = late_pattern(r"[A-Za-z0-9][A-Za-z0-9._/+-]{0,199}")
 
 
 def checked_commit(commit: str) -> str:
-    """Return the full id of a commit.
+    """Check and return the full id of a commit.
 
     Raises:
         InvalidData: the value is not the full id of a commit.
@@ -25,7 +25,7 @@ def checked_commit(commit: str) -> str:
 
 
 def checked_tag(tag: str) -> str:
-    """Return the name of a tag.
+    """Check and return the name of a tag.
 
     Raises:
         InvalidData: the value is not a valid tag name.
@@ -34,7 +34,7 @@ def checked_tag(tag: str) -> str:
 
 
 def checked_asset(name: str) -> str:
-    """Return the name of a release's file, if no host would change it.
+    """Check and return the name of a release's file; refuse names that hosts would change.
 
     Raises:
         InvalidData: a host would change the name.

@@ -1,4 +1,4 @@
-"""The control flow of runs, which all git hosts share.
+"""The control flow of runs that is common to all git hosts.
 
 Laws:
 
@@ -52,7 +52,7 @@ _NOTHING_SENT: Final = (AuthenticationFailed, RateLimitExceeded, VendorRejected,
 
 
 class Claim(NamedTuple):
-    """The claim of a run: its note, the host's time now, and the state of the host's object."""
+    """The claim of a run: its note, the host's current time, and the state of the host's object."""
 
     note: RunNote
     now: datetime
@@ -60,7 +60,7 @@ class Claim(NamedTuple):
 
 
 class GitHost(Protocol):
-    """The requests of one git host, on which the control flow of runs is built.
+    """The requests to one git host, which the control flow of runs uses.
 
     `claim` creates a claim, and returns None if another caller has created it. `change` changes the
     note of a claim, whatever others change at the same time. `begin` dispatches a run; it returns
@@ -143,7 +143,7 @@ class GitHostRuns:
         self._host.check(step)
 
     def start(self, spec: RunSpec, timeout: float, /) -> RunStatus:
-        """Start a run, or find the one of this name.
+        """Start a run, or find an existing run with its name.
 
         Raises:
             InvalidData: the host cannot run the step.
@@ -182,7 +182,7 @@ class GitHostRuns:
         return self._status_of_run(name, timeout)
 
     def logs(self, name: str, stream: LogStream, mark: str, timeout: float, /) -> LogChunk:
-        """Return the output of a run after a mark; a git host has one output for each job."""
+        """Return a run's output after a mark; a git host has one output per job."""
         status = self.look(name, timeout)
         number = self._numbers.get(name)
         is_over = status is None or status.is_over
@@ -197,7 +197,7 @@ class GitHostRuns:
         return chunk
 
     def stop(self, name: str, grace: float, timeout: float, /) -> None:
-        """Ask a run to end; it is killed at once without a grace, or after the host's own grace."""
+        """Ask a run to end; without a grace it is killed at once, else by the host's own rules."""
         status = self._status_of_run(name, timeout, needs_approval=False)
         if status is None or status.is_over:
             return
@@ -214,21 +214,21 @@ class GitHostRuns:
         return [self._status(claim, timeout)[0] for claim in claims]
 
     def collect(self, name: str, path: str, limit: int, timeout: float, /) -> bytes | None:
-        """Return a file of a run's artifact; None if there is no such file, or it is too large."""
+        """Return a file from a run's artifact; None if it does not exist or is too large."""
         status, number = self._status_of_run(name, timeout), self._numbers.get(name)
         if status is None or not status.is_over or number is None:
             return None
         return self._host.file(number, path, limit, timeout)
 
     def remove(self, name: str, timeout: float, /) -> None:
-        """Forget a run that has ended; the host itself keeps the run and its log."""
+        """Forget a finished run; the host keeps its run and log."""
         status = self._status_of_run(name, timeout)
         if status is not None and status.is_over:
             self._host.give_back(name, timeout)
             self._forget(name)
 
     def close(self) -> None:
-        """Do nothing, because no connection stays open; runs go on."""
+        """Do nothing, because no connection stays open; the runs continue."""
 
     def _forget(self, name: str) -> None:
         with self._lock:
@@ -236,7 +236,7 @@ class GitHostRuns:
                 facts.pop(name, None)
 
     def _begin(self, spec: RunSpec, timeout: float) -> None:
-        """Dispatch a run that this caller has claimed."""
+        """Start a run on the host, after this caller has claimed it."""
         try:
             number = self._host.begin(spec, timeout)
         except ConnectorError as error:
@@ -259,7 +259,7 @@ class GitHostRuns:
     def _status_of_run(
         self, name: str, timeout: float, *, needs_approval: bool = True
     ) -> RunStatus | None:
-        """Return the status of a run, and end it if its time limit is over.
+        """Return a run's status; end the run if its time limit is over.
 
         Args:
             name: the name of the run.
@@ -283,7 +283,7 @@ class GitHostRuns:
         return status
 
     def _status(self, claim: Claim, timeout: float) -> tuple[RunStatus, HostedRun | None]:
-        """Return the status of a claimed run, and the host's description of it."""
+        """Return a claimed run's status, and the host's description of it."""
         note = claim.note
         number = self._numbers.get(note.name) or note.run
         if number is None:
@@ -299,7 +299,7 @@ class GitHostRuns:
         return hosted_status(note, run, is_lost=True), run
 
     def _end_late(self, claim: Claim, run: HostedRun, timeout: float) -> None:
-        """Ask a run whose time limit has passed to end, and kill it after its grace."""
+        """Ask a run to end after its time limit, and kill it after its grace period."""
         note = claim.note
         if not (note.is_late or note.is_stopped):
             self._host.change(note.name, _as_late, timeout)

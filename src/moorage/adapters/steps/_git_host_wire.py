@@ -1,4 +1,4 @@
-"""Requests to the API of a git host, each over a connection of its own."""
+"""Requests to a git host's API, each over its own connection."""
 
 from __future__ import annotations
 
@@ -42,24 +42,24 @@ _CACHED_ANSWERS: Final = 256
 
 
 def in_seconds(least: float) -> Any:
-    """Return the validator of a setting that is a number of seconds, of at most a year."""
+    """Return the validator of a setting in seconds, of at most a year."""
     return attrs.validators.and_(attrs.validators.ge(least), attrs.validators.le(31_536_000))
 
 
 class Access(Protocol):
-    """The credential of an API, which may change over time."""
+    """An API credential, which may change over time."""
 
     def header(self, api: GitHostApi, timeout: float, /) -> tuple[str, Secret]:
-        """Return the name of the header with the credential, and its current value."""
+        """Return the name of the credential's header, and its current value."""
         ...
 
     def renew(self, refused: Secret, /) -> bool:
-        """Forget a value that was refused; return whether a new one can be obtained."""
+        """Drop a refused credential; return whether a new one can be obtained."""
         ...
 
 
 class FixedAccess:
-    """A token that does not change.
+    """An unchanging token.
 
     Args:
         name: the name of the header.
@@ -70,16 +70,16 @@ class FixedAccess:
         self._header = name, value
 
     def header(self, api: GitHostApi, timeout: float, /) -> tuple[str, Secret]:  # noqa: ARG002 - it is fixed
-        """Return the name of the header and its value."""
+        """Return the name and value of the header."""
         return self._header
 
     def renew(self, refused: Secret, /) -> bool:  # noqa: ARG002 - it is fixed
-        """Return False, since there is no other token."""
+        """Return False, because there is no other token."""
         return False
 
 
 class GitHostApi:
-    """Sends requests to the API of a git host.
+    """Sends requests to a git host's API.
 
     The credential is sent to this API only: a redirect elsewhere is followed without it.
 
@@ -191,7 +191,7 @@ class GitHostApi:
     def pages(
         self, path: str, timeout: float, *, query: Mapping[str, str] | None = None
     ) -> Iterator[Any]:
-        """Yield the documents of all pages of a list."""
+        """Yield the JSON documents of all pages of a list."""
         deadline = monotonic() + timeout
         for page in range(1, _PAGES + 1):
             numbers = {"per_page": str(_PAGE), "page": str(page)}
@@ -216,7 +216,7 @@ class GitHostApi:
     def download(
         self, path: str, timeout: float, *, allowed: frozenset[int] = frozenset()
     ) -> Answer:
-        """Return the content at a redirect of the API; the credential is not sent there.
+        """Return the content behind an API redirect, without sending the credential there.
 
         Raises:
             ConnectorError: the content cannot be downloaded.
@@ -241,7 +241,7 @@ class GitHostApi:
         raise VendorFailed(f"{self.name} redirects more than {_HOPS} times.")
 
     def masked(self, data: bytes, timeout: float) -> bytes:
-        """Return an output without the token; each of its characters becomes an asterisk."""
+        """Return an output with each character of the token replaced by an asterisk."""
         value = self._access.header(self, timeout)[1].reveal_bytes().rpartition(b" ")[2]
         return data.replace(value, b"*" * len(value))
 
@@ -262,7 +262,7 @@ class GitHostApi:
         content: bytes | None = None,
         secret: Secret | None = None,
     ) -> Answer:
-        """Send one request, and return its answer, whatever the status."""
+        """Send one request, and return its answer with any status."""
         parts = urlsplit(url)
         target = f"{parts.path or '/'}{'?' + parts.query if parts.query else ''}"
         connection = http.client.HTTPSConnection(
@@ -304,7 +304,7 @@ class GitHostApi:
 
 
 class _DeadlineReader(io.RawIOBase):
-    """Reads from a socket until a time, however slowly the other side sends."""
+    """Reads from a socket until a deadline, however slowly the other side sends."""
 
     def __init__(self, channel: socket.socket, deadline: float) -> None:
         self._channel = channel
@@ -315,7 +315,7 @@ class _DeadlineReader(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any, /) -> int:
-        """Read what is there, or wait for it."""
+        """Read available bytes, or wait for some."""
         time_left = self._deadline - monotonic()
         if time_left <= 0:
             raise TimeoutError
@@ -324,13 +324,13 @@ class _DeadlineReader(io.RawIOBase):
 
 
 class _AnswerReader:
-    """A socket for `http.client`, whose answer ends at a time."""
+    """A socket for `http.client` whose answer has a deadline."""
 
     def __init__(self, channel: socket.socket, deadline: float) -> None:
         self._reader = _DeadlineReader(channel, deadline)
 
     def makefile(self, _mode: str) -> io.BufferedReader:
-        """Return a file of the answer."""
+        """Return the answer as a file object."""
         return io.BufferedReader(self._reader)
 
 
@@ -342,7 +342,7 @@ def _url_at(url: str, place: str) -> str:
 
 
 def _origin(url: str) -> tuple[str, int] | None:
-    """Return the host and the port of an https URL; None for any other URL."""
+    """Return the host and port of an https URL; None for other URLs."""
     try:
         parts = urlsplit(url)
         port = parts.port or 443

@@ -1,4 +1,4 @@
-"""The credentials of GitHub's API: a token, or the installation of an app."""
+"""Credentials for GitHub's API: a token, or an app installation."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ _RENEWED_BEFORE: Final = timedelta(minutes=5)
 
 
 def bearer(token: Secret) -> Access:
-    """Return the access of a GitHub token, as a bearer token."""
+    """Return the access with a GitHub token, as bearer token."""
     return FixedAccess("Authorization", Secret(f"Bearer {token.reveal()}"))
 
 
 class AppAccess:
-    """The token of an app's installation, which lives an hour and is renewed before its end.
+    """The token of an app installation, which is valid for an hour and renewed before.
 
     The app proves itself with a JSON Web Token that its private key signs. The installation's token
     has access to one repository.
@@ -75,7 +75,7 @@ class AppAccess:
             )
 
     def header(self, api: GitHostApi, timeout: float, /) -> tuple[str, Secret]:
-        """Return the header with the installation's token.
+        """Return the header with the app installation's token.
 
         Raises:
             CredentialRefreshFailed: GitHub issues no token.
@@ -87,7 +87,7 @@ class AppAccess:
             return "Authorization", self._token[0]
 
     def renew(self, refused: Secret, /) -> bool:
-        """Forget a token that was refused; the next one is fetched."""
+        """Drop a refused token, so that the next request fetches a new one."""
         with self._lock:
             if self._token is not None and self._token[0] == refused:
                 self._token = None

@@ -1,4 +1,4 @@
-"""The files that a step of Kubernetes leaves, which a second container writes to its own log.
+"""The output files of a Kubernetes step, which a second container writes to its log.
 
 The step is then the init container of its pod. If it succeeds, the second container begins, finds
 the same working directory, and writes the files in Base64. From its log, the files can be read
@@ -45,12 +45,12 @@ echo .
 
 
 def writing_command(paths: Sequence[str]) -> list[str]:
-    """Return the command that writes files to the log; it needs `sh`, `wc` and `base64`."""
+    """Return the command that writes files to the log, using `sh`, `wc` and `base64`."""
     return ["sh", "-c", _SCRIPT, CONTAINER, *paths]
 
 
 def file_in_log(log: bytes, number: int) -> bytes | None:
-    """Return the file with this number from the log; None if the log has no such file.
+    """Return the n-th file in the log; None if the log does not contain it.
 
     Raises:
         VendorFailed: a part is missing, because the container was ended or a node cut its log.

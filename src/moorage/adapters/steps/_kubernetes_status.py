@@ -1,4 +1,4 @@
-"""The status of a run, derived from its Kubernetes Job and pod."""
+"""The status of a run, derived from its Kubernetes Job and Pod."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _THROTTLED: Final = "toomanyrequests"
 
 
 def condition_of(job: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the condition with which a Job has ended; empty if it has not ended."""
+    """Return the condition with which a Job ended; empty if it is unfinished."""
     for condition in job.get("status", {}).get("conditions") or ():
         if condition["type"] in {"Complete", "Failed"} and condition["status"] == "True":
             end_state: dict[str, Any] = condition
@@ -37,7 +37,7 @@ def condition_of(job: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def status_of(job: Mapping[str, Any], pod: Mapping[str, Any] | None) -> RunStatus:
-    """Return the status that a Job and its pod stand for."""
+    """Return the status of a run from its Job and Pod."""
     metadata, condition = job["metadata"], condition_of(job)
     annotations: dict[str, str] = metadata.get("annotations") or {}
     note = note_of(job)
@@ -95,20 +95,20 @@ def status_of(job: Mapping[str, Any], pod: Mapping[str, Any] | None) -> RunStatu
 
 
 def has_exceeded_limit(job: Mapping[str, Any], pod: Mapping[str, Any] | None) -> bool:
-    """Return whether a Job or its pod exceeded its time limit, even if its container still runs."""
+    """Return whether a Job or Pod exceeded its time limit, even if its container still runs."""
     state: dict[str, Any] = pod["status"] if pod is not None else {}
     return "DeadlineExceeded" in {state.get("reason"), condition_of(job).get("reason")}
 
 
 def note_of(job: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the note that the platform has stored in a Job."""
+    """Return the platform's note in a Job."""
     annotations: dict[str, str] = job["metadata"].get("annotations") or {}
     note: dict[str, Any] = json.loads(annotations.get(NOTE, "{}"))
     return note
 
 
 def _containers(state: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any] | None]:
-    """Return the statuses of the step's container and of the one that reads its files, if any."""
+    """Return the statuses of the step's container and of the container for its files, if any."""
     statuses: list[dict[str, Any]] = state.get("containerStatuses") or [{}]
     first: list[dict[str, Any]] = state.get("initContainerStatuses") or []
     return (first[0], statuses[0]) if first else (statuses[0], None)
@@ -122,7 +122,7 @@ def _phase(
     is_settled: bool,
     is_late: bool,
 ) -> tuple[RunPhase, int | None]:
-    """Return the phase and the exit code that the states of a pod and its container stand for."""
+    """Return the phase and exit code from the states of a Pod and its container."""
     end_state = container.get("state", {}).get("terminated")
     if end_state is not None:
         return RunPhase.ENDED, end_state["exitCode"]
@@ -141,5 +141,5 @@ def _phase(
 
 
 def moment_of(text: str) -> datetime:
-    """Return a time that the API writes, with up to nanoseconds."""
+    """Parse a time of the Kubernetes API, with up to nine decimals."""
     return datetime.fromisoformat(text)

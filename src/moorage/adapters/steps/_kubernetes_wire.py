@@ -1,4 +1,4 @@
-"""Requests to the API of a Kubernetes cluster, and the entries of its logs."""
+"""Requests to a Kubernetes cluster's API, and parsing of its logs."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _STAMP: Final = late_pattern(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-
 
 
 class Cluster:
-    """Sends requests to the API of a cluster, each over a connection of its own.
+    """Sends requests to a cluster's API, each over its own connection.
 
     Args:
         server: the URL of the API, with https.
@@ -77,7 +77,7 @@ class Cluster:
         body: Any = None,
         allowed: frozenset[int] = frozenset(),
     ) -> tuple[int, bytes]:
-        """Send a request, and return the status and the body of the answer.
+        """Send a request, and return the answer's status and body.
 
         Raises:
             ConnectorError: the API cannot be reached, or refuses the request.
@@ -132,7 +132,7 @@ class Cluster:
 
 
 def refusal(status: int, content: bytes, pause: str | None = None) -> ConnectorError:
-    """Return the error that an answer of the API stands for."""
+    """Return the error for an unsuccessful answer of the API."""
     try:
         message = str(json.loads(content)["message"])
     except (ValueError, KeyError, TypeError):
@@ -157,7 +157,7 @@ def refusal(status: int, content: bytes, pause: str | None = None) -> ConnectorE
 
 
 class Entry(NamedTuple):
-    """An entry of a log: its time, as the API writes it, and its bytes."""
+    """A log entry: its time as the API writes it, and its bytes."""
 
     time: str
     data: bytes
@@ -184,7 +184,7 @@ def entries(content: bytes, *, is_complete: bool) -> Iterator[Entry]:
 
 
 def _lines(content: bytes) -> Iterator[bytes]:
-    """Yield lines that end with a line feed; other separators are part of a line."""
+    """Yield the lines between line feeds; other line separators are part of a line."""
     *whole, partial_line = content.split(b"\n")
     for line in whole:
         yield line + b"\n"

@@ -1,4 +1,4 @@
-"""The program that manages runs on the remote machine of an SSH connection.
+"""The program that manages runs on a remote machine, started over SSH.
 
 It runs alone, without the package, on Python 3.9 or newer. It reads requests from the standard
 input and answers each on the standard output: eight digits of hexadecimal length and a JSON object,
@@ -67,7 +67,7 @@ class _Runs:
         self.deadline = time.monotonic() + request["timeout"]
 
     def answered(self) -> tuple[dict[str, Any], bytes]:
-        """Return the answer to the request, and the bytes that belong to it."""
+        """Return the answer to the request, and the answer's bytes."""
         action = self.request["do"]
         if action == "start":
             return self.started(), b""
@@ -89,7 +89,7 @@ class _Runs:
         return {}, b""
 
     def started(self) -> dict[str, Any]:
-        """Start the run, or find the existing run of its name."""
+        """Start the run, or find an existing run with its name."""
         while True:
             self.folder.mkdir(mode=0o700, exist_ok=True)
             with _lock(self.folder) as lock:
@@ -105,7 +105,7 @@ class _Runs:
             time.sleep(_PAUSE)
 
     def spawn(self, lock: int) -> str:
-        """Start the supervisor, which inherits the lock; return the error if that fails."""
+        """Start the supervisor, which inherits the lock; return an error if that fails."""
         task = self.request["task"]
         work = self.folder / "work"
         work.mkdir(exist_ok=True)
@@ -165,7 +165,7 @@ class _Runs:
                     os.kill(status["pid"], signal.SIGTERM)
 
     def remove(self) -> None:
-        """Remove the run if it has ended."""
+        """Remove a run that has ended."""
         trash = self.root / f".{self.name}-{os.getpid()}"
         while self.folder.is_dir():
             with _lock(self.folder) as lock:
@@ -179,7 +179,7 @@ class _Runs:
         shutil.rmtree(trash, ignore_errors=True)
 
     def collected(self) -> Optional[bytes]:  # noqa: UP045 - old releases of Python, too
-        """Return a file of the working directory; None if there is no such regular file."""
+        """Return a regular file of the working directory; None if it does not exist."""
         work = self.folder / "work"
         try:
             # A step must not lead us outside by a symbolic link.
@@ -231,7 +231,7 @@ def _facts(path: Path) -> Optional[dict[str, Any]]:  # noqa: UP045 - old release
 
 @contextlib.contextmanager
 def _lock(folder: Path, *, is_shared: bool = False) -> Generator[Optional[int], None, None]:  # noqa: UP045 - old releases of Python, too
-    """Take the lock of a run for a block; the value is None if another process holds it."""
+    """Lock a run for a block; the value is None if another process holds the lock."""
     try:
         file = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Connections to another machine through the program `ssh`, and the requests that they carry."""
+"""Connections to another machine through `ssh`, and their requests."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _VARIABLES: Final = ("PATH", "HOME", "SSH_AUTH_SOCK")
 
 
 class Target(NamedTuple):
-    """The account on another machine, and the options of `ssh` to reach it."""
+    """An account on another machine, and the `ssh` options for it."""
 
     host: str
     user: str | None
@@ -46,7 +46,7 @@ class Target(NamedTuple):
     program: str
 
     def command(self, size: int, timeout: float) -> list[str]:
-        """Return the command that starts the program on the far side.
+        """Return the command that starts the program on the remote machine.
 
         Nothing of the user's configuration of `ssh` is read, so that nobody can switch the check of
         the host's key off there.
@@ -83,7 +83,7 @@ class Target(NamedTuple):
 
 
 class RemoteHost:
-    """Sends requests over one connection, which is opened at first use and after a loss.
+    """Sends requests over one connection, opened at its first use and after a loss.
 
     Args:
         target: the account on the other machine.
@@ -95,7 +95,7 @@ class RemoteHost:
         self._connection: _Connection | None = None
 
     def ask(self, request: dict[str, Any], timeout: float) -> tuple[dict[str, Any], bytes]:
-        """Send a request, and return the answer and the bytes that belong to it.
+        """Send a request, and return the answer with its bytes.
 
         Raises:
             ConnectorError: the other machine cannot be reached, or refuses.
@@ -151,7 +151,7 @@ class RemoteHost:
 
 
 class _Connection:
-    """A running `ssh`, and the program that it has started on the other machine."""
+    """A running `ssh`, and the program that it started on the remote machine."""
 
     def __init__(self, target: Target, deadline: float) -> None:
         self._target = target
@@ -189,11 +189,11 @@ class _Connection:
         )
 
     def is_usable(self) -> bool:
-        """Return whether the connection belongs to this process, and its program still runs."""
+        """Return whether the connection is of this process, and its `ssh` still runs."""
         return self._owner == os.getpid() and self._process.poll() is None
 
     def greet(self, deadline: float) -> None:
-        """Send the program to the far side, and wait until it runs there."""
+        """Send the program to the remote machine, and wait until it runs there."""
         self.send(self._first, deadline)
         output = b""
         while _GREETING not in output:
@@ -218,7 +218,7 @@ class _Connection:
                 raise self._failure() from None
 
     def receive_framed(self, deadline: float) -> bytes:
-        """Receive bytes that follow their length."""
+        """Receive bytes that are preceded by their length."""
         size = int(self._receive_exactly(_LENGTH, deadline), 16)
         return self._receive_exactly(size, deadline)
 
@@ -252,7 +252,7 @@ class _Connection:
             )
 
     def _failure(self) -> ConnectorError:
-        """Return the error for the end of `ssh`."""
+        """Return the error for an ended `ssh`."""
         try:
             code: int | None = self._process.wait(5)
         except subprocess.TimeoutExpired:  # pragma: no cover - ssh closes its pipes when it ends
@@ -263,7 +263,7 @@ class _Connection:
 
 
 def failure_of(target: Target, code: int | None, text: str, *, is_greeted: bool) -> ConnectorError:
-    """Return the error for the end of `ssh`, from its exit code and its last output."""
+    """Return the error for an ended `ssh`, from its exit code and last output."""
     last = text.splitlines()[-1][:200] if text else "it gave no reason"
     where = f"{target.host}, port {target.port}"
     if "Host key verification failed" in text or "IDENTIFICATION HAS CHANGED" in text:

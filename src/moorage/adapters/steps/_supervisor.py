@@ -1,4 +1,4 @@
-"""The program that supervises one step on this machine, even after its starter has ended.
+"""The program that supervises one local step, even after its starter has ended.
 
 It runs alone, without the package, and reads its task from the standard input. It holds the lock of
 the run's folder until it ends, so others can see that it still runs. It ends the step and
@@ -26,7 +26,7 @@ _TURN = 0.2
 
 
 def main() -> None:
-    """Read the task, leave the starting process, and supervise the step."""
+    """Read the task, detach from the starting process, and supervise the step."""
     try:
         task = json.loads(sys.stdin.buffer.read())
     except ValueError:
@@ -73,7 +73,7 @@ class _Supervisor:
         self.record("exit", {"code": self.code, "reason": self.reason, "at": time.time()})
 
     def become_step(self, libc: ctypes.CDLL) -> None:
-        """Turn this forked process into the step; it never returns."""
+        """Turn this forked process into the step; this function never returns."""
         try:
             os.setsid()
             libc.prctl(_DEATH_SIGNAL, signal.SIGKILL, 0, 0, 0)
@@ -104,12 +104,12 @@ class _Supervisor:
             os._exit(_CANNOT_RUN)
 
     def task_pid(self) -> int:
-        """Return the recorded id of the supervising process."""
+        """Return the recorded process id of the supervisor."""
         facts: dict[str, int] = json.loads((self.folder / "started").read_text())
         return facts["pid"]
 
     def supervise(self, deadline: float) -> None:
-        """Wait until the step has ended, and end it at its limit or when it is stopped."""
+        """Wait until the step ends; end it at its time limit or when it is stopped."""
         while self.code is None:
             now = time.monotonic()
             if self.kill_at is not None and now >= self.kill_at:
@@ -124,14 +124,14 @@ class _Supervisor:
             self.reap()
 
     def ask_to_end(self, reason: str, grace: float) -> None:
-        """Ask the step to end, and have it killed after its grace."""
+        """Ask the step to end; it is killed after its grace period."""
         if self.kill_at is None:
             self.reason = reason
             self.kill_at = time.monotonic() + grace
             self.signal_everything(signal.SIGTERM)
 
     def reap(self) -> bool:
-        """Collect the processes that have ended; return whether any are left."""
+        """Collect ended child processes; return whether any child is left."""
         while True:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
@@ -144,7 +144,7 @@ class _Supervisor:
                 self.code = 128 - code if code < 0 else code
 
     def kill_everything(self) -> None:
-        """Kill the step and its descendants until none is left; orphans become our children."""
+        """Kill the step and all its descendants; orphans become children of this process."""
         while self.reap():
             self.signal_everything(signal.SIGKILL)
             signal.sigtimedwait({signal.SIGCHLD}, 0.02)
@@ -169,14 +169,14 @@ class _Supervisor:
         self.task["secrets"] = None
 
     def remove_secrets(self) -> None:
-        """Remove the files of the secrets."""
+        """Remove the secrets' files."""
         folder = self.folder / "secrets"
         for file in folder.iterdir():
             file.unlink()
         folder.rmdir()
 
     def record(self, name: str, facts: dict[str, Any]) -> None:
-        """Write facts to a file that is complete whenever it exists."""
+        """Write facts to a file atomically, so that it is always complete."""
         new_file = self.folder / f"{name}.new"
         with new_file.open("w") as file:
             json.dump(facts, file)
@@ -186,7 +186,7 @@ class _Supervisor:
 
 
 def _descendants(root: int) -> list[int]:
-    """Return the processes below a process, from the table of all processes."""
+    """Return the descendants of a process, from the table of processes."""
     parents: dict[int, int] = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():

@@ -1,4 +1,4 @@
-"""Checks that the login in a platform's settings is complete."""
+"""Checks for a complete login in a platform's settings."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def check_whole_login(settings: object, names: Sequence[str], platform: str) -> None:
-    """Refuse an incomplete login: all of its parts are needed.
+    """Refuse a login of which a part is missing.
 
     Args:
         settings: the settings.

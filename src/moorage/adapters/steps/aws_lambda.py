@@ -1,4 +1,4 @@
-"""Functions of AWS Lambda, as operations that a manager protects.
+"""AWS Lambda functions as operations that a manager protects.
 
 They are not a platform for steps, because Lambda cannot report the outcome of an earlier
 invocation.
@@ -47,7 +47,7 @@ def _endpoint(settings: LambdaSettings) -> str:
 @checked_options
 @attrs.frozen(kw_only=True)
 class LambdaSettings:
-    """The functions of AWS Lambda in one region.
+    """The AWS Lambda functions in one region.
 
     Attributes:
         region: the region of the functions, such as `eu-central-1`.
@@ -67,7 +67,7 @@ class LambdaSettings:
     )
 
     def __attrs_post_init__(self) -> None:
-        """Refuse an access key id without its secret, and a secret without its id."""
+        """Refuse an access key id without its secret, or a secret without its id."""
         aws_identity(self.access_key_id, self.secret_access_key, self.session_token)
 
 
@@ -110,7 +110,7 @@ class LambdaInvocation:
 
 @with_careful_constructor
 class LambdaFunction:
-    """A function of AWS Lambda.
+    """An AWS Lambda function.
 
     Args:
         settings: the region and its keys.

@@ -1,4 +1,4 @@
-"""Steps as groups of Azure Container Instances.
+"""Steps that run as groups of Azure Container Instances.
 
 A group has the name of its run. A repeated request to create the group changes nothing, so the name
 always finds the first group.
@@ -59,7 +59,7 @@ _LOG_SETTLE_SECONDS: Final = 5.0
 @checked_options
 @attrs.frozen(kw_only=True)
 class AzureContainersSettings:
-    """Steps as groups of Azure Container Instances.
+    """Steps that run as groups of Azure Container Instances.
 
     Attributes:
         subscription: the id of the subscription.
@@ -105,7 +105,7 @@ class AzureContainersSettings:
 
     @property
     def identity(self) -> AzureIdentity:
-        """The identity of the application, or that of this machine."""
+        """The application's identity, or else this machine's."""
         if self.client_id is None or self.client_secret is None:
             return AzureManagedIdentity()
         return AzureClient(self.client_id, self.client_secret, tenant=self.tenant)
@@ -113,14 +113,14 @@ class AzureContainersSettings:
 
 @attrs.frozen
 class _Access:
-    """The access to Azure's Resource Manager; a `Session` renews its token."""
+    """Access to Azure's Resource Manager; a `Session` renews its token."""
 
     identity: AzureIdentity
     resource: str
 
     @property
     def where(self) -> str:
-        """The name of the service in error messages."""
+        """The name of the service for error messages."""
         return "Azure"
 
     async def log_in(self, wire: Line, held: Credentials | None, /) -> Credentials:  # noqa: ARG002 - nothing is renewed
@@ -155,7 +155,7 @@ class AzureContainersPlatform(CloudRuns):
 
 
 class _AzureContainers:
-    """The requests to Azure, in the steps of the flow of runs."""
+    """The requests to Azure that the control flow of runs needs."""
 
     has_limit = False
     has_streams = False
@@ -204,7 +204,7 @@ class _AzureContainers:
         self._ask("POST", f"{run.note.name}/stop", timeout, allowed=_MISSING)
 
     def log(self, run: CloudRun, stream: LogStream, mark: str, timeout: float, /) -> LogChunk:  # noqa: ARG002 - it has one
-        """Return a part of the log; a mark is a number of bytes."""
+        """Return a part of the log; the mark is a number of bytes."""
         is_settled = has_settled(run, _LOG_SETTLE_SECONDS)
         path = f"{run.note.name}/containers/{_CONTAINER}/logs"
         answer = self._ask("GET", path, timeout, allowed=_NO_LOG)
@@ -290,7 +290,7 @@ class _AzureContainers:
         return run if run is None or not self._settings.shell_limit else with_shell_limit(run)
 
     def _listed(self, answer: Response) -> tuple[list[str], str]:
-        """Return the names of the container groups on a page, and the path of the next page."""
+        """Return the container group names on a page, and the path of the next page."""
         document = answer.json()
         names = [
             group["name"]

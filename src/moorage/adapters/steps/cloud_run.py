@@ -1,4 +1,4 @@
-"""Steps as jobs of Google Cloud Run.
+"""Steps that run as Google Cloud Run jobs.
 
 Each run is a job with the name of the run, and Cloud Run creates a job only once. The request that
 creates the job also starts its execution, so nobody can start a second execution.
@@ -64,7 +64,7 @@ _LOG_SETTLE_SECONDS: Final = 15.0
 @checked_options
 @attrs.frozen(kw_only=True)
 class CloudRunSettings:
-    """Steps as jobs of Google Cloud Run.
+    """Steps that run as Google Cloud Run jobs.
 
     Attributes:
         project: the id of the project.
@@ -105,13 +105,13 @@ class CloudRunSettings:
 
 @attrs.frozen
 class _Access:
-    """The access to Google's APIs; a `Session` renews its token."""
+    """Access to Google's APIs; a `Session` renews its token."""
 
     identity: GcpIdentity
 
     @property
     def where(self) -> str:
-        """The name of the service in error messages."""
+        """The name of the service for error messages."""
         return "Google Cloud"
 
     async def log_in(self, wire: Line, held: Credentials | None, /) -> Credentials:  # noqa: ARG002 - nothing is renewed
@@ -121,7 +121,7 @@ class _Access:
 
 @with_careful_constructor
 class CloudRunPlatform(CloudRuns):
-    """Runs steps as jobs of Google Cloud Run, each with one task that is never retried.
+    """Runs steps as Google Cloud Run jobs, each with one task that is never retried.
 
     Args:
         settings: the project, and the permissions of the steps there.
@@ -146,7 +146,7 @@ class CloudRunPlatform(CloudRuns):
 
 
 class _CloudRun:
-    """The requests to Cloud Run, in the steps of the flow of runs."""
+    """The requests to Cloud Run that the control flow of runs needs."""
 
     has_limit = True
     has_streams = True
@@ -162,7 +162,7 @@ class _CloudRun:
         self._jobs = f"/v2/projects/{settings.project}/locations/{settings.location}/jobs"
 
     def check(self, step: Step, /) -> None:
-        """Refuse a step without an image, with secrets, or with a time limit of over a week."""
+        """Refuse a step without an image, with secrets, or with a time limit above a week."""
         problem = None
         if step.image is None:
             problem = ("image", "names no image to make a job of", "Name one.")
@@ -207,7 +207,7 @@ class _CloudRun:
             self.api.ask("POST", self._settings.endpoint, path, timeout, body={})
 
     def log(self, run: CloudRun, stream: LogStream, mark: str, timeout: float, /) -> LogChunk:
-        """Return a part of the log; a mark is the time and the id of the last entry."""
+        """Return a part of the log; the mark is the time and id of its last entry."""
         is_settled = has_settled(run, _LOG_SETTLE_SECONDS)
         if not run.place:
             return LogChunk(b"", mark, is_settled)
@@ -305,7 +305,7 @@ class _CloudRun:
         ]
 
     def _run(self, job: dict[str, Any], answer: Response, timeout: float) -> CloudRun | None:
-        """Return the run of a job and its execution; None if the job is being deleted."""
+        """Return the run of a job and its execution; None while the job is being deleted."""
         if job.get("deleteTime"):
             return None
         name = short_name(part_of(job, "latestCreatedExecution").get("name") or "")
@@ -330,7 +330,7 @@ class _CloudRun:
 
 
 def _entries(answer: Response) -> dict[str, Any]:
-    """Return the entries of a page of a log, and the token of the next one."""
+    """Return the entries on a log page, and the token of the next page."""
     document = answer.json()
     return {"entries": parts_of(document, "entries"), "next": document.get("nextPageToken")}
 

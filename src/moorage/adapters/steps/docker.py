@@ -1,4 +1,4 @@
-"""Steps as containers of a Docker Engine.
+"""Steps that run as containers of a Docker Engine.
 
 A container gets its name only when its files are inside, so any caller that finds it by its name
 may start it. Of several callers, one succeeds in naming its container; the others remove theirs. A
@@ -93,7 +93,7 @@ _LONGEST_PREPARATION: Final = 5.0
 
 
 class _Created(NamedTuple):
-    """A container that this process created, and the monotonic time before it got its name."""
+    """A container created by this process, and the monotonic time before it was named."""
 
     spec: RunSpec
     id: str
@@ -101,7 +101,7 @@ class _Created(NamedTuple):
 
     @property
     def running(self) -> RunStatus:
-        """The status of its run once it has started."""
+        """The status of the run after its start."""
         return RunStatus(
             name=self.spec.name,
             phase=RunPhase.RUNNING,
@@ -178,7 +178,7 @@ class DockerPlatform:
             )
 
     def start(self, spec: RunSpec, timeout: float, /) -> RunStatus:
-        """Start a run, or find the one of this name.
+        """Start a run, or find an existing run with its name.
 
         Raises:
             InvalidData: the step names no image.
@@ -225,7 +225,7 @@ class DockerPlatform:
         return True
 
     def wait(self, name: str, seconds: float, /) -> bool:
-        """Wait for the end of a run for some seconds; return whether it has ended.
+        """Wait some seconds for the end of a run; return whether it ended.
 
         Raises:
             VendorRejected: there is no such container.
@@ -253,7 +253,7 @@ class DockerPlatform:
         return self._logs.read(name, stream, mark, timeout, is_over=is_over)
 
     def stop(self, name: str, grace: float, timeout: float, /) -> None:
-        """Ask a run to end, and have it killed after `grace` seconds.
+        """Ask a run to end; it is killed after `grace` seconds.
 
         A run that was created and not started ends at once, and is never started.
 
@@ -325,7 +325,7 @@ class DockerPlatform:
         return [status for status in statuses if status is not None]
 
     def collect(self, name: str, path: str, limit: int, timeout: float, /) -> bytes | None:
-        """Return a file of a run's working directory; None if there is no such regular file."""
+        """Return a regular file of a run's working directory; None if it does not exist."""
         query = {"path": f"/{WORK}/{path}"}
         try:
             with self._engine.answer(
@@ -343,17 +343,17 @@ class DockerPlatform:
             return None
 
     def remove(self, name: str, timeout: float, /) -> None:
-        """Remove a run that has ended, with its output."""
+        """Remove a finished run, with its output."""
         self._latest_answers.forget(name)
         self._logs.forget(name)
         self._delete(name, timeout)
 
     def close(self) -> None:
-        """Close the connections; runs go on."""
+        """Close the connections; the runs continue."""
         self._logs.forget()
 
     def _remove_old(self, drafts: Mapping[str, int], timeout: float) -> None:
-        """Remove containers that have no run's name and that no caller is preparing any more.
+        """Remove containers without a run's name that no caller is preparing any more.
 
         Args:
             drafts: the second of each container's creation, by its name.
@@ -367,7 +367,7 @@ class DockerPlatform:
                 self._delete(name, timeout)
 
     def _begun_by_others(self, name: str, until: float, timeout: float) -> RunStatus | None:
-        """Return the status of a run that has begun, or None if there is no container of its name.
+        """Return the status of a started run; None if no container has its name.
 
         Only its creator starts a container, because a container that has ended would run again. A
         container that is not started within some seconds is removed, which its creator notices.
@@ -387,7 +387,7 @@ class DockerPlatform:
         return status
 
     def _create(self, spec: RunSpec, timeout: float) -> _Created | None:
-        """Create the container of a run with its files; return None if its name is in use."""
+        """Create a run's container with its files; return None if the name is in use."""
         if not spec.files and not spec.secrets and self._is_for_root(spec.step, timeout):
             at = monotonic()
             code, content = self._engine.ask(
@@ -437,7 +437,7 @@ class DockerPlatform:
         return _Created(spec, _id_in(content), at)
 
     def _is_for_root(self, step: Step, timeout: float) -> bool:
-        """Return whether root runs a step; root can write to directories that the Engine made."""
+        """Return whether root runs a step; root alone can write to the Engine's directories."""
         user = self._options.user
         if user is None:
             code, content = self._engine.ask(
@@ -451,7 +451,7 @@ class DockerPlatform:
         return user.partition(":")[0] in _ROOT
 
     def _log_driver(self, timeout: float) -> dict[str, Any]:
-        """Return the log driver of containers; empty for Podman, which chooses its own driver."""
+        """Return the log driver for containers; empty for Podman, which has its own."""
         if self._logs_locally is None:
             _, content = self._engine.ask("GET", "/info", timeout)
             with check_understood():
@@ -460,7 +460,7 @@ class DockerPlatform:
         return LOG_DRIVER if self._logs_locally else {}
 
     def _begin(self, created: _Created, watchdog: Watchdog, timeout: float) -> RunStatus | None:
-        """Start a container that was created; return None if others are removing it, or may be."""
+        """Start a created container; return None if others are, or may be, removing it."""
         try:
             self._limits.keep(watchdog, created.id, created.spec.step, timeout)
         except ConnectorError:
@@ -484,7 +484,7 @@ class DockerPlatform:
         return status
 
     def _tombstone(self, status: RunStatus, timeout: float) -> dict[str, Any]:
-        """Return the tombstone of a container that was not started; empty if it is gone."""
+        """Return the tombstone of a container that never started; empty if it is gone."""
         facts = self._states.facts(id_of(status), timeout)
         if facts is None:
             return {}
@@ -492,7 +492,7 @@ class DockerPlatform:
             return tombstone_of(facts)
 
     def _is_buried(self, name: str, tombstone: dict[str, Any], timeout: float) -> bool:
-        """Create a tombstone; return False if a container has its name."""
+        """Create a tombstone; return False if a container has its name already."""
         code, _ = self._engine.ask(
             *("POST", "/containers/create", timeout),
             query={"name": name},
@@ -502,7 +502,7 @@ class DockerPlatform:
         return code != _CONFLICT
 
     def _delete(self, name: str, timeout: float) -> bool:
-        """Remove a container with its volumes; return False if it does not exist, or runs."""
+        """Remove a container and its volumes; return False if it does not exist or runs."""
         path = f"/containers/{quote(name, safe='')}"
         code, _ = self._engine.ask(
             "DELETE", path, timeout, query={"v": "1"}, allowed=_MISSING_OR_CHANGED
@@ -511,7 +511,7 @@ class DockerPlatform:
 
 
 def _is_draft(name: str) -> bool:
-    """Return whether a container has no run's name yet."""
+    """Return whether a container does not have its run's name yet."""
     return name.startswith(_DRAFT)
 
 
@@ -522,14 +522,14 @@ def _id_in(answer: bytes) -> str:
 
 
 def _creation_seconds(timeout: float) -> float:
-    """Return the seconds for which other callers do not touch a container of its creator."""
+    """Return for how many seconds a container is left to its creator."""
     return min(_LONGEST_PREPARATION, timeout / 2)
 
 
 @checked_options
 @attrs.frozen(kw_only=True)
 class DockerSettings:
-    """Steps as containers of a Docker Engine.
+    """Steps that run as containers of a Docker Engine.
 
     Attributes:
         socket: the Engine's Unix socket.
@@ -560,7 +560,7 @@ class DockerSettings:
 
     @property
     def login(self) -> RegistryLogin | None:
-        """The login to the registry; None if there is none."""
+        """The login for the registry; None if there is none."""
         if self.registry is None or self.registry_user is None or self.registry_password is None:
             return None
         return RegistryLogin(

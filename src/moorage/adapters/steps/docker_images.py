@@ -1,4 +1,4 @@
-"""Images of a Docker Engine: pulled from a registry, or built from a Dockerfile and a context."""
+"""Docker images, pulled from a registry or built from a Dockerfile."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ _IGNORE: Final = ".dockerignore"
 
 @with_careful_constructor
 class DockerImages:
-    """Pulls and builds images of a Docker Engine.
+    """Pulls and builds images with a Docker Engine.
 
     Args:
         socket: the Engine's Unix socket.
@@ -70,7 +70,7 @@ class DockerImages:
         self._login = login
 
     def pull(self, image: str) -> PlatformOperation:
-        """Return the operation that pulls an image, or only its changed layers.
+        """Return the operation that pulls an image; only changed layers are transferred.
 
         Its result has the `image`, and its `id`.
 
@@ -169,7 +169,7 @@ def _is_text(value: object) -> bool:
 def pull_image(
     engine: Engine, image: str, login: RegistryLogin | None, timeout: float
 ) -> dict[str, Any]:
-    """Pull an image, and return its name and its id.
+    """Pull an image, and return its name and id.
 
     Raises:
         RateLimitExceeded: the registry takes no further pulls for now.
@@ -191,7 +191,7 @@ def pull_image(
 
 
 def _id_of(content: bytes, image: str) -> str:
-    """Return the id in the description of an image."""
+    """Return the id in an image's description."""
     try:
         id = json.loads(content)["Id"]
     except (ValueError, KeyError, TypeError, RecursionError):
@@ -205,7 +205,7 @@ def _id_of(content: bytes, image: str) -> str:
 
 
 def _lines(answer: http.client.HTTPResponse, until: float) -> Iterator[dict[str, Any]]:
-    """Yield the progress of a pull or a build in time; a refusal is a line with an `error`."""
+    """Yield the progress of a pull or build until a deadline; an `error` line is a refusal."""
     is_refused = answer.status >= _REFUSED
     refusal = ({"error": message_of(answer.read(_LARGEST_MESSAGE))} for _ in range(is_refused))
     for line in chain(refusal, progress(answer)):
@@ -218,7 +218,7 @@ def _lines(answer: http.client.HTTPResponse, until: float) -> Iterator[dict[str,
 
 
 def _failed_pull(image: str, status: int, message: str) -> ConnectorError:
-    """Return the error for an image that could not be pulled; nothing has happened then."""
+    """Return the error for a failed pull, which has changed nothing."""
     failure = PullFailure.of(message)
     excerpt = message[:_SHOWN_CHARACTERS]
     if failure.is_throttled:
@@ -254,7 +254,7 @@ def _built_image_id(
     login: RegistryLogin | None,
     log: Callable[[str], object] | None,
 ) -> str | Exception:
-    """Read the progress of a build.
+    """Read a build's progress, and return the id of the image.
 
     Returns:
         The id of the image, or the error that the log raised.
@@ -291,7 +291,7 @@ def _failed_build(image: str, message: str) -> ConnectorError:
 
 
 def _pack(folder: Path, dockerfile: str, file: IO[bytes], until: float) -> None:
-    """Write the archive of a context to a file."""
+    """Write the archive of a build context to a file."""
     try:
         ignore = folder / _IGNORE
         text = ignore.read_text("utf-8", "replace") if ignore.is_file() else ""
@@ -314,7 +314,7 @@ def _pack(folder: Path, dockerfile: str, file: IO[bytes], until: float) -> None:
 
 
 def _context(folder: Path) -> Iterator[tuple[str, str]]:
-    """Yield the paths of everything in a folder, and their names inside it, in a fixed order."""
+    """Yield everything in a folder as path and relative name, in a fixed order."""
     for place, folders, files in os.walk(folder, onerror=_raise):
         folders.sort()
         for name in sorted([*folders, *files]):

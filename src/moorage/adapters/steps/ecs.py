@@ -1,4 +1,4 @@
-"""Steps as tasks of Amazon ECS.
+"""Steps that run as Amazon ECS tasks.
 
 A task is started with a client token that follows from the name of its run, so that ECS itself
 refuses to start a second one. The note of the run is in the tags of the task.
@@ -80,7 +80,7 @@ def _logs_endpoint(settings: EcsSettings) -> str:
 @checked_options
 @attrs.frozen(kw_only=True)
 class EcsSettings:
-    """Steps as tasks of Amazon ECS.
+    """Steps that run as Amazon ECS tasks.
 
     Attributes:
         region: the region of the cluster, such as `eu-central-1`.
@@ -134,12 +134,12 @@ class EcsSettings:
     pace: float = attrs.field(default=2.0, validator=in_seconds(0))
 
     def __attrs_post_init__(self) -> None:
-        """Refuse an access key id without its secret, and a secret without its id."""
+        """Refuse an access key id without its secret, or a secret without its id."""
         aws_identity(self.access_key_id, self.secret_access_key, self.session_token)
 
 
 def ecs_api(settings: EcsSettings, http: HttpClient | None, clock: Clock | None) -> AwsJsonApi:
-    """Return the API of ECS at the address and with the keys of the settings."""
+    """Return the ECS API with the address and keys of the settings."""
     keys = aws_identity(settings.access_key_id, settings.secret_access_key, settings.session_token)
     access = AwsAccess(keys, settings.region, "ecs")
     return AwsJsonApi("Amazon ECS", _ECS, access, settings.endpoint, http, clock=clock)
@@ -147,7 +147,7 @@ def ecs_api(settings: EcsSettings, http: HttpClient | None, clock: Clock | None)
 
 @with_careful_constructor
 class EcsPlatform(CloudRuns):
-    """Runs steps as tasks of Amazon ECS.
+    """Runs steps as Amazon ECS tasks.
 
     The task definition has the image; the command and the environment of a step replace those of
     its container. The output is read from CloudWatch Logs, as one text.
@@ -175,7 +175,7 @@ class EcsPlatform(CloudRuns):
 
 
 class _Ecs:
-    """The requests to ECS, in the steps of the flow of runs."""
+    """The requests to ECS that the control flow of runs needs."""
 
     has_limit = False
     has_streams = False
@@ -236,7 +236,7 @@ class _Ecs:
         self.ecs.act("StopTask", fields, timeout)
 
     def log(self, run: CloudRun, stream: LogStream, mark: str, timeout: float, /) -> LogChunk:  # noqa: ARG002 - it has one
-        """Return a part of the log; a mark is CloudWatch's token for the next part."""
+        """Return a part of the log; the mark is CloudWatch's token for the next part."""
         is_settled = has_settled(run, _LOG_SETTLE_SECONDS)
         if self._settings.log_group is None:
             return LogChunk(b"", mark, run.status.is_over)
@@ -265,7 +265,7 @@ class _Ecs:
         return self._described([*dict.fromkeys([*running, *stopped])], timeout)
 
     def remove(self, run: CloudRun, timeout: float, /) -> None:
-        """Do nothing, because ECS forgets a task itself about an hour after its end."""
+        """Do nothing, because ECS forgets a task about an hour after its end."""
 
     def close(self) -> None:
         self.ecs.api.close()
@@ -317,7 +317,7 @@ class _Ecs:
         return fields
 
     def _started(self, answer: Response) -> CloudRun | None:
-        """Return the run of the task that was started, or raise the reason why there is none."""
+        """Return the run of a started task; raise an error with the reason if none started."""
         document = answer.json()
         tasks = parts_of(document, "tasks")
         if tasks:
@@ -344,7 +344,7 @@ class _Ecs:
             fields = {**fields, "nextToken": token}
 
     def _described(self, arns: list[str], timeout: float) -> list[CloudRun]:
-        """Return the runs of this scope among tasks."""
+        """Return the runs of this scope among some tasks."""
         runs: list[CloudRun] = []
         for start in range(0, len(arns), _DESCRIBED):
             fields = {
@@ -373,7 +373,7 @@ def _arns(document: dict[str, Any]) -> list[str]:
 
 
 def _chunk(answer: Response, mark: str, *, is_settled: bool) -> LogChunk:
-    """Return the part of a log in an answer; the log ends if the token stays the same."""
+    """Return the part of a log in an answer; an unchanged token means the end of the log."""
     document = answer.json()
     data = b"".join(
         event["message"].encode("utf-8", "surrogatepass") + b"\n" for event in document["events"]

@@ -1,4 +1,4 @@
-"""Deployments of services of Amazon ECS, as operations that a manager protects."""
+"""Deployments of Amazon ECS services, as operations that a manager protects."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _PAUSE: Final = 5.0
 
 @with_careful_constructor
 class EcsService:
-    """Deployments of one service of Amazon ECS.
+    """Deployments of one Amazon ECS service.
 
     Args:
         settings: the cluster and its keys.
@@ -86,7 +86,7 @@ class EcsService:
         return PlatformOperation(name="ecs.state", system="ecs", act=act, safe=True)
 
     def wait(self, deployment: str) -> PlatformOperation:
-        """Return the operation that waits until a deployment has completed, failed or was replaced.
+        """Return the operation that waits until a deployment completes, fails or is replaced.
 
         It waits at most for the timeout of the service.
 

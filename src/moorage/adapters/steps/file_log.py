@@ -1,4 +1,4 @@
-"""The output of a step in two files, each line once."""
+"""The output of a step in two files, without repeated lines."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _PART: Final = 1024 * 1024
 
 
 class FileLog:
-    """Keeps the output of one step in a folder, in the files stdout.log and stderr.log.
+    """Keeps a step's output in a folder, in the files stdout.log and stderr.log.
 
     If the program was killed, the next one continues after the last complete line. One process may
     write at a time.
@@ -32,11 +32,11 @@ class FileLog:
         self._folder.mkdir(parents=True, exist_ok=True)
 
     def path(self, stream: LogStream) -> Path:
-        """Return the file of an output."""
+        """Return the path of an output's file."""
         return self._folder / f"{stream}.log"
 
     def position(self, stream: LogStream, /) -> int:
-        """Return the number of complete lines in a file, after removing an incomplete last line."""
+        """Return the number of lines in a file, after removing an incomplete last line."""
         lines = end = at = 0
         with self.path(stream).open("a+b") as file:
             file.seek(0)
@@ -49,7 +49,7 @@ class FileLog:
         return lines
 
     def write(self, lines: Sequence[LogLine], /) -> None:
-        """Add lines to the files."""
+        """Append lines to the files."""
         for stream in STREAMS:
             parts = [
                 line.data + b"\n" if line.is_whole else line.data

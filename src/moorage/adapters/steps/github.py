@@ -1,4 +1,4 @@
-"""Steps as runs of GitHub Actions workflows.
+"""Steps that run as GitHub Actions workflows.
 
 A run is claimed with a git ref, which only one caller can create. The ref leads to a commit whose
 message is the note of the run; a change of the note is a further commit on top of it, so no other
@@ -60,7 +60,7 @@ _SEARCH_MARGIN: Final = timedelta(minutes=2)
 
 @with_careful_constructor
 class GitHubPlatform(GitHostRuns):
-    """Runs steps as runs of GitHub Actions workflows.
+    """Runs steps as GitHub Actions workflow runs.
 
     The command of a step is the file name of a workflow, and the branch or tag if it differs from
     the one in the settings. Its environment becomes the inputs of the workflow. The workflow needs
@@ -86,7 +86,7 @@ class GitHubPlatform(GitHostRuns):
 
 @reads_answers("GitHub")
 class _GitHub:
-    """The requests to GitHub, on which the control flow of runs is built."""
+    """The requests to GitHub that the control flow of runs needs."""
 
     def __init__(self, settings: GitHubSettings, api: GitHostApi) -> None:
         self._settings = settings
@@ -263,7 +263,7 @@ class _GitHub:
                 )
 
     def log(self, number: int, mark: str, timeout: float, /, *, is_over: bool) -> LogChunk:
-        """Return a part of the logs; a mark is a job's place and the place in its log."""
+        """Return a part of the logs; the mark is a job's number and a position in its log."""
         if not is_over:
             # GitHub has the log of a job when the job has ended.
             return LogChunk(b"", mark, is_last=False)
@@ -282,14 +282,14 @@ class _GitHub:
         return LogChunk(part.data, mark, is_last=is_read and index + 1 == len(jobs))
 
     def _job_log(self, job: int, timeout: float) -> bytes:
-        """Return the log of a job that has ended."""
+        """Return the log of a finished job."""
         path = f"{self._root}/actions/jobs/{job}/logs"
         # A job that never ran has no log, and an old one's is deleted.
         answer = self._api.download(path, timeout, allowed=_GONE_STATUSES)
         return b"" if answer.status in _GONE_STATUSES else self._api.masked(answer.data, timeout)
 
     def file(self, number: int, path: str, limit: int, timeout: float, /) -> bytes | None:
-        """Return a file of an artifact, whose name is the first part of the path."""
+        """Return a file of an artifact; the path begins with the artifact's name."""
         artifact, _, name = path.partition("/")
         query = {"name": artifact}
         for page in self._api.pages(
@@ -307,7 +307,7 @@ class _GitHub:
         return None
 
     def _exit_code(self, number: int, timeout: float) -> int:
-        """Return the exit code that GitHub's own annotation of the first failed job states."""
+        """Return the exit code in GitHub's annotation of the first failed job."""
         failed = [job for job in self._jobs(number, timeout) if job["conclusion"] == "failure"]
         for job in sorted(failed, key=lambda job: (job["completed_at"], job["id"])):
             url: str = job["check_run_url"]
@@ -339,7 +339,7 @@ class _GitHub:
         return sha
 
     def _keep(self, sha: str, note: RunNote | None) -> RunNote | None:
-        """Cache a note, which never changes, and return it."""
+        """Cache and return a note, which never changes."""
         if note is not None:
             while len(self._notes) >= _NOTES:
                 self._notes.pop(next(iter(self._notes)), None)
@@ -356,7 +356,7 @@ class _GitHub:
         return self._keep(sha, note)
 
     def _tree_and_time(self, timeout: float) -> tuple[str, datetime]:
-        """Return any tree of the repository, which a commit needs, and GitHub's time."""
+        """Return any tree of the repository, as a commit needs one, and GitHub's time."""
         ref = quote(self._settings.ref, safe="")
         answer = self._ask("GET", f"/commits/{ref}", timeout)
         return answer.json()["commit"]["tree"]["sha"], answer.now
@@ -369,7 +369,7 @@ class _GitHub:
 
 
 def _archived_file(archive: bytes, name: str, limit: int) -> bytes | None:
-    """Return a regular file of a ZIP archive; None if it does not exist or is too large."""
+    """Return a regular file of a ZIP archive; None if it is missing or too large."""
     try:
         with zipfile.ZipFile(io.BytesIO(archive)) as file:
             entry = file.getinfo(name)

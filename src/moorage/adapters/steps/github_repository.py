@@ -1,4 +1,4 @@
-"""Small operations of a GitHub repository: releases, statuses and checks."""
+"""Repeatable operations of a GitHub repository: releases, statuses and checks."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _MISSING: Final = frozenset({NOT_FOUND})
 
 @with_careful_constructor
 class GitHubRepository:
-    """The small operations of a GitHub repository; each is repeatable.
+    """The repeatable operations of a GitHub repository, such as releases.
 
     Args:
         settings: the repository and the credential, as for `GitHubPlatform`.
@@ -48,7 +48,7 @@ class GitHubRepository:
         commit: str | None = None,
         is_prerelease: bool = False,
     ) -> PlatformOperation:
-        """Return the operation that publishes a release, or finds the release of its tag.
+        """Return the operation that publishes a release, unless the tag has one.
 
         A release that exists is left unchanged.
 
@@ -94,7 +94,7 @@ class GitHubRepository:
         description: str = "",
         url: str | None = None,
     ) -> PlatformOperation:
-        """Return the operation that reports the state of a commit.
+        """Return the operation that reports a commit's status.
 
         Args:
             commit: the commit.
@@ -120,7 +120,7 @@ class GitHubRepository:
         title: str = "",
         summary: str = "",
     ) -> PlatformOperation:
-        """Return the operation that reports a check of a commit, or updates the check of its key.
+        """Return the operation that creates a check of a commit, or updates the check with its key.
 
         Only an app may do this.
 

@@ -1,4 +1,4 @@
-"""The settings for a GitHub repository, which its steps and other operations share."""
+"""The settings of a GitHub repository, for its steps and other operations."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _HEADERS: Final = {
 @checked_options
 @attrs.frozen(kw_only=True)
 class GitHubSettings:
-    """Steps as runs of GitHub Actions workflows.
+    """Steps that run as GitHub Actions workflows.
 
     Attributes:
         repository: the owner and the name of the repository, such as "acme/erp".
@@ -102,5 +102,5 @@ class GitHubSettings:
 
 
 def github_api(settings: GitHubSettings) -> GitHostApi:
-    """Return the API of the settings."""
+    """Return the GitHub API for these settings."""
     return GitHostApi("GitHub", settings.api, settings.access, settings.ca_file, _HEADERS)

@@ -1,4 +1,4 @@
-"""Steps as pipelines of GitLab.
+"""Steps that run as GitLab pipelines.
 
 A run is claimed with a label of the project, whose title only one caller can create. Its
 description is the note of the run. The label turns red if a caller has asked the run to end, so
@@ -66,7 +66,7 @@ _TAIL_BYTES: Final = 4096
 @checked_options
 @attrs.frozen(kw_only=True)
 class GitLabSettings:
-    """Steps as pipelines of GitLab.
+    """Steps that run as GitLab pipelines.
 
     Attributes:
         project: the path or the number of the project, such as "acme/erp".
@@ -108,14 +108,14 @@ class GitLabSettings:
 
 
 def gitlab_api(settings: GitLabSettings) -> GitHostApi:
-    """Return the API of the settings."""
+    """Return the GitHub API for these settings."""
     access = FixedAccess("PRIVATE-TOKEN", settings.token)
     return GitHostApi("GitLab", settings.api, access, settings.ca_file)
 
 
 @with_careful_constructor
 class GitLabPlatform(GitHostRuns):
-    """Runs steps as pipelines of GitLab.
+    """Runs steps as GitLab pipelines.
 
     The command of a step is the branch or the tag whose pipeline runs. Its environment becomes the
     variables of the pipeline.
@@ -141,7 +141,7 @@ class GitLabPlatform(GitHostRuns):
 
 @reads_answers("GitLab")
 class _GitLab:
-    """The requests to GitLab, on which the control flow of runs is built."""
+    """The requests to GitLab that the control flow of runs needs."""
 
     def __init__(self, settings: GitLabSettings, api: GitHostApi) -> None:
         self._settings = settings
@@ -294,7 +294,7 @@ class _GitLab:
                     self._ask("POST", path, timeout, body={"force": True}, allowed=allowed)
 
     def log(self, number: int, mark: str, timeout: float, /, *, is_over: bool) -> LogChunk:
-        """Return a part of the logs; a mark is the number of a job and the place in its log."""
+        """Return a part of the logs; the mark is a job's number and a position in its log."""
         first, _, place = mark.partition(":")
         jobs = sorted(self._jobs(number, timeout), key=lambda job: job["id"])
         remaining_jobs = [job for job in jobs if job["id"] >= int(first or 0)]
@@ -313,7 +313,7 @@ class _GitLab:
         return LogChunk(b"", mark, is_over)
 
     def file(self, number: int, path: str, limit: int, timeout: float, /) -> bytes | None:
-        """Return a file of the artifacts of the first job that has it."""
+        """Return a file from the artifacts of the first job that has it."""
         for job in sorted(self._jobs(number, timeout), key=lambda job: job["id"]):
             if job.get("artifacts_file"):
                 place = f"{self._root}/jobs/{job['id']}/artifacts/{quote(path)}"
@@ -323,7 +323,7 @@ class _GitLab:
         return None
 
     def _failure(self, number: int, timeout: float) -> tuple[int, EndReason]:
-        """Return the exit code that the runner prints in the log of the first job that failed."""
+        """Return the exit code that the runner printed in the first failed job's log."""
         failed = [job for job in self._jobs(number, timeout) if job["status"] == "failed"]
         for job in sorted(failed, key=lambda job: (job["finished_at"] or "", job["id"])):
             if job.get("allow_failure"):
@@ -335,7 +335,7 @@ class _GitLab:
         return exit_code_in([]), EndReason.EXITED
 
     def _trace(self, job: int, start: int, timeout: float) -> tuple[bytes, int]:
-        """Return the log of a job from about this position, and the position of its first byte.
+        """Return a job's log from about this position, and the exact position of its first byte.
 
         The request asks for a range, but GitLab up to version 19 answers with the whole log.
         """
@@ -359,7 +359,7 @@ class _GitLab:
 
 
 def _note_of_label(label: dict[str, Any]) -> RunNote | None:
-    """Return the note of a label; None if the label was not made by this platform."""
+    """Return the note in a label; None if another program made the label."""
     note = RunNote.unpacked(label["description"] or "")
     color = label["color"].lower()
     return note and note.changed(is_stopped=color == _STOPPED, is_late=color == _LATE)

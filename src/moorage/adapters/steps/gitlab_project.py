@@ -1,4 +1,4 @@
-"""Small operations of a GitLab project: releases, statuses and pull mirrors."""
+"""Repeatable operations of a GitLab project: releases, statuses and pull mirrors."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _CONFLICT: Final = frozenset({409})
 
 @with_careful_constructor
 class GitLabProject:
-    """The small operations of a GitLab project; each is repeatable.
+    """The repeatable operations of a GitLab project, such as releases.
 
     Args:
         settings: the project and the token, as for `GitLabPlatform`.
@@ -39,7 +39,7 @@ class GitLabProject:
     def release(
         self, tag: str, *, name: str | None = None, notes: str = "", ref: str | None = None
     ) -> PlatformOperation:
-        """Return the operation that publishes a release, or finds the release of its tag.
+        """Return the operation that publishes a release, unless the tag has one.
 
         A release that exists is left unchanged.
 
@@ -57,7 +57,7 @@ class GitLabProject:
     def upload(
         self, tag: str, name: str, content: bytes, *, package: str = "release"
     ) -> PlatformOperation:
-        """Return the operation that adds a file to a release, as a link to a generic package.
+        """Return the operation that adds a file to a release, as link to a generic package.
 
         Args:
             tag: the tag of the release, which is the version of the package too.
@@ -78,7 +78,7 @@ class GitLabProject:
         description: str = "",
         url: str | None = None,
     ) -> PlatformOperation:
-        """Return the operation that reports the state of a commit.
+        """Return the operation that reports a commit's status.
 
         Args:
             commit: the commit.

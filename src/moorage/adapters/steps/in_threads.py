@@ -1,4 +1,4 @@
-"""A synchronous platform in an asynchronous program."""
+"""A synchronous platform for asynchronous programs."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class AsyncPlatformInThreads:
         self._platform.validate(step)
 
     async def start(self, spec: RunSpec, timeout: float, /) -> RunStatus:
-        """Start a run, or find the one of this name."""
+        """Start a run, or find an existing run with its name."""
         return await run_in_thread(partial(self._platform.start, spec, timeout))
 
     async def look(self, name: str, timeout: float, /) -> RunStatus | None:
@@ -53,7 +53,7 @@ class AsyncPlatformInThreads:
         return isinstance(self._platform, EndWaiter) and self._platform.can_wait
 
     async def wait(self, name: str, seconds: float, /) -> bool:
-        """Wait for the end of a run for some seconds; return whether it has ended."""
+        """Wait some seconds for the end of a run; return whether it ended."""
         assert isinstance(self._platform, EndWaiter)  # noqa: S101 - `can_wait` says so
         return await run_in_thread(partial(self._platform.wait, name, seconds))
 
@@ -66,7 +66,7 @@ class AsyncPlatformInThreads:
         return await run_in_thread(partial(self._platform.runs, timeout))
 
     async def collect(self, name: str, path: str, limit: int, timeout: float, /) -> bytes | None:
-        """Return a file that a run has left."""
+        """Return an output file of a run."""
         return await run_in_thread(partial(self._platform.collect, name, path, limit, timeout))
 
     async def remove(self, name: str, timeout: float, /) -> None:

@@ -1,4 +1,4 @@
-"""Steps as Jobs of a Kubernetes cluster.
+"""Steps that run as Jobs of a Kubernetes cluster.
 
 A Job has the name of its run, so of several callers one succeeds in creating it, and the others
 find it. Its secrets are an object of their own, which belongs to the Job and ends with it; the pod
@@ -69,7 +69,7 @@ _RIGHTS: Final = (
 @checked_options
 @attrs.frozen(kw_only=True)
 class KubernetesSettings:
-    """Steps as Jobs of a Kubernetes cluster.
+    """Steps that run as Jobs of a Kubernetes cluster.
 
     Attributes:
         server: the URL of the API; by default the API of the cluster in which this program runs.
@@ -105,7 +105,7 @@ class KubernetesSettings:
 
 @with_careful_constructor
 class KubernetesPlatform:
-    """Runs steps as Jobs of a Kubernetes cluster, each with one pod that is never restarted.
+    """Runs steps as Kubernetes Jobs, each with one Pod that is never restarted.
 
     The API's certificate is always checked. The cluster keeps both outputs of a container as one,
     which is read as standard output. Files that a step leaves are collected after a success, if
@@ -148,7 +148,7 @@ class KubernetesPlatform:
             raise InvalidData(f"The step {step.name!r} {text}.", field=field, remedy=remedy)
 
     def check_access(self, timeout: float) -> None:
-        """Ask the cluster whether the account may do all that steps need.
+        """Check that the account has all permissions that steps need.
 
         Raises:
             ConfigurationError: the account lacks a right, which the message names.
@@ -175,7 +175,7 @@ class KubernetesPlatform:
                 )
 
     def manifest(self, spec: RunSpec) -> dict[str, Any]:
-        """Return the Job of a run, as it is sent to the API; it contains no secret."""
+        """Return a run's Job as sent to the API, without any secret."""
         self.validate(spec.step)
         step, settings = spec.step, self._settings
         limits: dict[str, str] = {}
@@ -284,7 +284,7 @@ class KubernetesPlatform:
         }
 
     def start(self, spec: RunSpec, timeout: float, /) -> RunStatus:
-        """Start a run, or find the one of this name.
+        """Start a run, or find an existing run with its name.
 
         It waits for some seconds, so that an image that cannot be pulled is reported as a refusal.
 
@@ -369,7 +369,7 @@ class KubernetesPlatform:
         return LogChunk(b"".join(parts), f"{since}#{count}" if since else "", is_over)
 
     def stop(self, name: str, grace: float, timeout: float, /) -> None:  # noqa: ARG002 - a pod has its own
-        """Ask a run to end, and have it killed after the grace of its step.
+        """Ask a run to end; it is killed after its step's grace period.
 
         Nothing happens if its time limit has passed, because it is ending already.
         """
@@ -400,7 +400,7 @@ class KubernetesPlatform:
         return [status_of(job, pods.get(job["metadata"]["name"])) for job in jobs]
 
     def collect(self, name: str, path: str, limit: int, timeout: float, /) -> bytes | None:
-        """Return a file that a successful step has left; None if there is no such regular file.
+        """Return a regular file that a successful step left; None if it does not exist.
 
         Raises:
             VendorFailed: the files did not arrive completely.
@@ -417,13 +417,13 @@ class KubernetesPlatform:
         return None if file is None or len(file) > limit else file
 
     def remove(self, name: str, timeout: float, /) -> None:
-        """Remove a run that has ended, with its output."""
+        """Remove a finished run, with its output."""
         status = self.look(name, timeout)
         if status is not None and status.is_over:
             self._delete(name, timeout)
 
     def close(self) -> None:
-        """Do nothing, because no connection stays open; runs go on."""
+        """Do nothing, because no connection stays open; the runs continue."""
 
     def _delete(self, name: str, timeout: float) -> None:
         query = {"propagationPolicy": "Background"}
@@ -452,7 +452,7 @@ class KubernetesPlatform:
 
 
 def _secret_data(spec: RunSpec) -> dict[str, str]:
-    """Return the data of a run's Secret: its secrets and its files."""
+    """Return the data of a run's Secret object: the step's secrets and files."""
     contents = {name: secret.reveal_bytes() for name, secret in spec.secrets.items()}
     for number, content in enumerate(spec.files.values()):
         contents[_FILE.format(number)] = content
@@ -467,7 +467,7 @@ def _secret_data(spec: RunSpec) -> dict[str, str]:
 
 
 def _literal(texts: Iterable[str]) -> list[str]:
-    """Escape texts, because Kubernetes replaces $(NAME) and $$ in them."""
+    """Escape $ in texts, because Kubernetes replaces $(NAME) and $$."""
     return [text.replace("$", "$$") for text in texts]
 
 

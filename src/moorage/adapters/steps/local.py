@@ -1,4 +1,4 @@
-"""Steps as processes of this machine.
+"""Steps that run as processes of this machine.
 
 A run is a folder. The process that holds the folder's lock may start the run; the supervisor of the
 run inherits the lock and holds it until it has recorded the exit code. So the state of a run
@@ -53,7 +53,7 @@ DEFAULT_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/
 
 @with_careful_constructor
 class LocalPlatform:
-    """Runs steps as processes of this machine, each in a session and a folder of its own.
+    """Runs steps as processes of this machine, each with its own session and folder.
 
     A step goes on if this process dies, and another process with the same folder finds it again.
     The step ends with its supervisor, and with everything that it started itself.
@@ -109,7 +109,7 @@ class LocalPlatform:
                 )
 
     def start(self, spec: RunSpec, timeout: float, /) -> RunStatus:
-        """Start a run, or find the one of this name.
+        """Start a run, or find an existing run with its name.
 
         Raises:
             InvalidData: the step cannot run in a process.
@@ -144,7 +144,7 @@ class LocalPlatform:
         timeout: float,  # noqa: ARG002 - files answer at once
         /,
     ) -> LogChunk:
-        """Return the output of a run after a mark, which is a number of bytes."""
+        """Return a run's output after a mark, which is a number of bytes."""
         folder, start = self._folder / name, int(mark or 0)
         with _as_failures(name):
             status = self._status(folder)
@@ -190,7 +190,7 @@ class LocalPlatform:
         timeout: float,  # noqa: ARG002 - files answer at once
         /,
     ) -> bytes | None:
-        """Return a file of a run's working directory; None if there is no such regular file."""
+        """Return a regular file of a run's working directory; None if it does not exist."""
         work = self._folder / name / "work"
         try:
             # A step must not lead us outside by a symbolic link.
@@ -204,7 +204,7 @@ class LocalPlatform:
             return None
 
     def remove(self, name: str, timeout: float, /) -> None:
-        """Remove a run that has ended, with its output."""
+        """Remove a finished run, with its output."""
         folder, deadline = self._folder / name, monotonic() + timeout
         trash = self._folder / f".{name}-{os.getpid()}"
         with _as_failures(name):
@@ -219,7 +219,7 @@ class LocalPlatform:
         shutil.rmtree(trash, ignore_errors=True)
 
     def close(self) -> None:
-        """Do nothing, because there are no connections; runs go on."""
+        """Do nothing, because there are no connections; the runs continue."""
 
     def _spawn(self, spec: RunSpec, folder: Path, lock: int, deadline: float) -> None:
         step = spec.step
@@ -296,7 +296,7 @@ def _phase(*, is_held: bool, has_begun: bool, has_ended: bool) -> RunPhase:
 
 
 def _facts(path: Path) -> dict[str, Any] | None:
-    """Return the facts in a file; None if it is not there, or not written completely."""
+    """Return the facts in a file; None if it is missing or incomplete."""
     try:
         facts: dict[str, Any] = json.loads(path.read_text())
     except (FileNotFoundError, ValueError):
@@ -310,7 +310,7 @@ def _moment(facts: dict[str, Any] | None) -> datetime | None:
 
 @contextmanager
 def _lock(folder: Path, *, is_shared: bool = False) -> Generator[int | None]:
-    """Take the lock of a run for a block; the value is None if another process holds it.
+    """Lock a run for a block; the value is None if another process holds the lock.
 
     The lock belongs to an open file, so a process that inherits the file goes on holding it.
     Processes that only read a run take a shared lock, so that they do not mistake each other for a
@@ -348,7 +348,7 @@ def _as_failures(name: str) -> Generator[None]:
 @checked_options
 @attrs.frozen(kw_only=True)
 class LocalSettings:
-    """Steps as processes of this machine.
+    """Steps that run as processes of this machine.
 
     Attributes:
         folder: the folder of the runs; it must outlive the process and belong to it alone.

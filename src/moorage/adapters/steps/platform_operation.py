@@ -1,4 +1,4 @@
-"""Small operations of platforms, such as building an image, which a manager protects."""
+"""Operations of platforms other than steps, such as building an image."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @attrs.frozen(kw_only=True)
 class PlatformOperation:
-    """One operation of a platform that is not a step, for `ConnectorManager.perform`.
+    """One operation of a platform other than a step, for `ConnectorManager.perform`.
 
     Its result is a dictionary of plain values.
 

@@ -1,4 +1,4 @@
-"""Steps as processes of another machine, which is reached through the program `ssh`.
+"""Steps that run as processes of another machine, reached through `ssh`.
 
 A small program is sent over the connection each time; nothing is installed on the other machine.
 It keeps runs in folders, as the local platform does, with the same supervisor. So a run does not
@@ -41,7 +41,7 @@ _RUN: Final = late_pattern(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 
 @with_careful_constructor
 class SshPlatform:
-    """Runs steps as processes of another Linux machine, through OpenSSH's program `ssh`.
+    """Runs steps as processes of another Linux machine, through OpenSSH's `ssh`.
 
     A step goes on if this process dies or the connection breaks, and any program that connects to
     the same account finds it again. The other machine needs Python 3.9 or newer, and nothing else.
@@ -117,7 +117,7 @@ class SshPlatform:
                 )
 
     def start(self, spec: RunSpec, timeout: float, /) -> RunStatus:
-        """Start a run, or find the one of this name.
+        """Start a run, or find an existing run with its name.
 
         Raises:
             InvalidData: the step cannot run in a process.
@@ -159,7 +159,7 @@ class SshPlatform:
         return None if answer["status"] is None else _status(answer["status"])
 
     def logs(self, name: str, stream: LogStream, mark: str, timeout: float, /) -> LogChunk:
-        """Return the output of a run after a mark, which is a number of bytes."""
+        """Return a run's output after a mark, which is a number of bytes."""
         start = int(mark or 0)
         answer, data = self._ask("logs", timeout, name, stream=stream, start=start)
         return LogChunk(data, str(start + len(data)), answer["is_last"])
@@ -169,21 +169,21 @@ class SshPlatform:
         self._ask("stop", timeout, name, grace=grace)
 
     def runs(self, timeout: float, /) -> Sequence[RunStatus]:
-        """Return the status of all runs of the folder, by name."""
+        """Return the status of all runs in the folder, by name."""
         answer, _ = self._ask("runs", timeout)
         return [_status(facts) for facts in answer["runs"]]
 
     def collect(self, name: str, path: str, limit: int, timeout: float, /) -> bytes | None:
-        """Return a file of a run's working directory; None if there is no such regular file."""
+        """Return a regular file of a run's working directory; None if it does not exist."""
         answer, data = self._ask("collect", timeout, name, path=path, limit=limit)
         return data if answer["found"] else None
 
     def remove(self, name: str, timeout: float, /) -> None:
-        """Remove a run that has ended, with its output."""
+        """Remove a finished run, with its output."""
         self._ask("remove", timeout, name)
 
     def close(self) -> None:
-        """End the connection; runs go on."""
+        """End the connection; the runs continue."""
         self._far.close()
 
     def _ask(
@@ -221,7 +221,7 @@ def _moment(at: float | None) -> datetime | None:
 @checked_options
 @attrs.frozen(kw_only=True)
 class SshSettings:
-    """Steps as processes of another machine.
+    """The settings for steps that run as processes of another machine.
 
     Attributes:
         host: the name or the address of the machine.

@@ -1,4 +1,4 @@
-"""Transactions in the application's own tables, over the application's connections."""
+"""Transactions in the application's tables, over the application's connections."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _KINDS: Final = {"mariadb": "mysql", **{kind: kind for kind in PLACEHOLDERS}}
 
 
 class Lend(Protocol):
-    """A function that lends a connection with an open transaction to another function.
+    """A function that calls another function with a connection in an open transaction.
 
     The transaction ends with the call, unless the host had begun it before. Errors of the database
     are raised as `ConnectorError`.
@@ -49,7 +49,7 @@ class HostTables:
         self._placeholder = PLACEHOLDERS[self.kind] if mark is None else mark
 
     def transact(self, work: Callable[[Execute], Coroutine[Any, Any, A]]) -> A:
-        """Run a function in one transaction; in SQLite, each statement commits by itself.
+        """Run a function in one transaction; in SQLite, each statement commits separately.
 
         A transaction of SQLite that has read may no longer be able to write.
         """
@@ -58,7 +58,7 @@ class HostTables:
         return self.join(self._lend, work)
 
     def join(self, lend: Lend, work: Callable[[Execute], Coroutine[Any, Any, A]]) -> A:
-        """Run a function on one connection of the application."""
+        """Run a function on one of the application's connections."""
         return lend(lambda connection: run_now(work(HostConnection(connection, self._placeholder))))
 
     async def _run_separately(

@@ -1,4 +1,4 @@
-"""Adds entries within a transaction of the application."""
+"""Adds entries in a transaction of the application."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _ASYNC_CONNECTION: Final = "an asynchronous connection of the driver, or SQLAlch
 
 
 class HostConnection:
-    """An open connection of the application, in the middle of a transaction.
+    """An open connection of the application, in an open transaction.
 
     Args:
         connection: a DB-API connection, or a connection or session of SQLAlchemy.
@@ -76,7 +76,7 @@ class HostConnection:
 
 
 class HostTransaction(HostConnection):
-    """The application's open transaction, in which an entry is added.
+    """The application's open transaction, to which an entry is added.
 
     Args:
         connection: the connection or session of the host.
@@ -131,7 +131,7 @@ async def _result_of(value: Any) -> Any:
 
 
 def _values_of_row(row: Sequence[Any] | Mapping[str, Any]) -> Sequence[Any]:
-    """Return the values of a row of any type that the application has chosen."""
+    """Return the values of a row, whatever row type the application uses."""
     return tuple(row.values()) if isinstance(row, Mapping) else tuple(row)
 
 
@@ -143,7 +143,7 @@ def _is_async(connection: Any) -> bool:
 
 
 def _is_autocommit(connection: Any) -> bool:
-    """Return whether a connection is known to commit each statement by itself."""
+    """Return whether a connection is known to commit each statement separately."""
     if getattr(connection, "isolation_level", "") is None and hasattr(connection, "in_transaction"):
         return connection.in_transaction is False
     if getattr(connection, "autocommit", None) is True and hasattr(connection, "pgconn"):

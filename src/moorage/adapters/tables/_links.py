@@ -1,4 +1,4 @@
-"""The connections over which inbox and outbox send SQL statements."""
+"""The database connections of inbox and outbox."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _CACHE_SIZE: Final = 1_024
 
 
 class MysqlEntryLink(MysqlLink):
-    """A connection to MariaDB or MySQL, which runs the statements of entry stores."""
+    """A MariaDB or MySQL connection, which runs the statements of entry stores."""
 
     def __init__(self, connection: Any, run: Run, definitions: Sequence[TableDefinition]) -> None:
         table = definitions[0].table
@@ -33,7 +33,7 @@ class MysqlEntryLink(MysqlLink):
     async def execute(
         self, statements: Sequence[Statement], until: float, *, keep_open: bool, writes: bool
     ) -> list[StatementResult]:
-        """Run SQL statements in the open transaction, or in a new one that ends with them."""
+        """Run SQL statements in the open transaction, or else in a new one of their own."""
         end = COMMIT if writes or not statements else ROLLBACK
         texts = [
             *(_insert_values(*statement) for statement in statements),
@@ -44,7 +44,7 @@ class MysqlEntryLink(MysqlLink):
 
 
 def _insert_values(text: str, values: Sequence[Value]) -> str:
-    """Return an SQL statement with its values inserted, text as hexadecimal digits."""
+    """Return an SQL statement with its values inserted; texts become hexadecimal digits."""
     first_part, *other_parts = text.split("?")
     return first_part + "".join(
         part for pair in zip(map(_literal_text, values), other_parts, strict=True) for part in pair
@@ -71,7 +71,7 @@ DOUBLE: Final = Struct("!d")
 
 @lru_cache(_CACHE_SIZE)
 def prepared_statement(text: str) -> tuple[bytes, bytes]:
-    """Return the name and the text of a prepared statement for PostgreSQL."""
+    """Return the name and text of a prepared PostgreSQL statement."""
     first_part, *other_parts = text.split("?")
     statement = first_part + "".join(
         f"${position}{part}" for position, part in enumerate(other_parts, 1)

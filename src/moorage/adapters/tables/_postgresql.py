@@ -1,4 +1,4 @@
-"""A connection to PostgreSQL for entry stores, with at most two round trips a transaction."""
+"""A PostgreSQL connection for entry stores, with at most two round trips per transaction."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _TRUE: Final = b"\1"
 
 
 class PostgresEntryLink(PostgresLink):
-    """A connection to PostgreSQL, which runs the statements of entry stores."""
+    """A PostgreSQL connection, which runs the statements of entry stores."""
 
     _in_transaction = False
 
@@ -51,7 +51,7 @@ class PostgresEntryLink(PostgresLink):
     async def execute(
         self, statements: Sequence[Statement], until: float, *, keep_open: bool, writes: bool
     ) -> list[StatementResult]:
-        """Run SQL statements in the open transaction, or in a new one that ends with them."""
+        """Run SQL statements in the open transaction, or else in a new one of their own."""
         prepared_statements = [
             (prepared_statement(text), [encode_value(value) for value in values])
             for text, values in statements
@@ -80,7 +80,7 @@ class PostgresEntryLink(PostgresLink):
         ]
 
     async def listen(self, channel: str, end: float, until: float) -> bool:
-        """Wait for a notification; return whether entries may have been added.
+        """Wait for a database notification; return whether entries may have been added.
 
         The first call returns True at once, as nothing listened before.
 
@@ -115,7 +115,7 @@ class PostgresEntryLink(PostgresLink):
 
 
 class PooledPostgresEntryLink(PostgresEntryLink, PooledPostgresLink):
-    """A connection through a pooler of transactions; it cannot listen."""
+    """A connection through a transaction pooler, which cannot listen for notifications."""
 
 
 def _statement_result(result: PGresult) -> StatementResult:

@@ -36,7 +36,7 @@ class TableSql(Protocol):
 
     @property
     def base_name(self) -> str:
-        """The name of the table, without quotes and schema."""
+        """The name of the table without quotes and schema."""
         ...
 
     @property
@@ -45,7 +45,7 @@ class TableSql(Protocol):
         ...
 
     def definitions(self, *, mariadb: bool = True) -> Sequence[TableDefinition]:
-        """Return the definitions of the tables; the first is that of `table`."""
+        """Return the table definitions; the first one defines `table`."""
         ...
 
 
@@ -153,7 +153,7 @@ class AsyncSqlTables(AsyncContextClosable, SqlTables[S]):
 
 
 def ddl_in(dialect: str, statements: Callable[[str], TableSql]) -> str:
-    """Return the statements that create the tables of a store, for a host's own migrations.
+    """Return the statements that create a store's tables, for an application's own migrations.
 
     Args:
         dialect: `postgresql`, `mysql` or `mariadb`.
@@ -166,7 +166,7 @@ def ddl_in(dialect: str, statements: Callable[[str], TableSql]) -> str:
 def _links(
     definitions: Sequence[TableDefinition], source: Source, wait: SocketWait, *, is_async: bool
 ) -> Callable[[Any], Link]:
-    """Return a function that wraps a driver's connection for the store."""
+    """Return a function that wraps connections of a database driver."""
     if source.kind == "postgresql":
         from moorage.adapters.tables._postgresql import (  # noqa: PLC0415 - imports psycopg
             PooledPostgresEntryLink,

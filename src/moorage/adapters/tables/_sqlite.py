@@ -31,7 +31,7 @@ _BUSY_CODES: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 
 
 class Link:
-    """A connection to a SQLite file, used by one caller at a time."""
+    """A SQLite connection, used by one caller at a time."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self.connection = connection
@@ -41,7 +41,7 @@ class Link:
     async def __call__(
         self, *statements: Statement, keep_open: bool = False, writes: bool = False
     ) -> list[StatementResult]:
-        """Run SQL statements in the open transaction, or in a new one that they end."""
+        """Run SQL statements in the open transaction, or else in a new one of their own."""
         connection = self.connection
         if writes and not connection.in_transaction:
             connection.execute("BEGIN IMMEDIATE")
@@ -134,7 +134,7 @@ class SqliteTables(ContextClosable):
         *,
         creates: bool = False,
     ) -> A:
-        """Run a function in a transaction of its own, raising only errors of moorage.
+        """Run a function in its own transaction, raising only errors of moorage.
 
         Args:
             work: the operation.
@@ -182,7 +182,7 @@ class SqliteTables(ContextClosable):
 
 
 def _error_of(error: sqlite3.Error, path: str, table: str) -> ConnectorError:
-    """Return the error of moorage for an error of SQLite."""
+    """Convert an error of SQLite to an error of moorage."""
     text = str(error)
     if "no such table" in text:
         return _missing_table_error(f"There is no table {table} in {path}.")
@@ -211,5 +211,5 @@ def _missing_table_error(message: str) -> ConfigurationError:
 
 
 def _code(error: sqlite3.Error) -> int:
-    """Return the primary code of an error of SQLite."""
+    """Return the primary error code of SQLite."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF

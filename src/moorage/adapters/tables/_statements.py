@@ -1,4 +1,4 @@
-"""The SQL statements of inbox and outbox; each has one table, with a row per entry.
+"""The SQL statements of inbox and outbox, whose tables have one row per entry.
 
 Every statement has `?` as the placeholder of its values, which is replaced by the driver's own
 placeholder. Statements contain no other question mark and no percent sign.
@@ -109,7 +109,7 @@ def table_name(name: str, prefix: str, schema: str | None, kind: str) -> str:
 
 @attrs.frozen(slots=False)
 class EntrySql:
-    """The SQL statements for one table of entries.
+    """The SQL statements for a table of entries.
 
     Attributes:
         kind: `sqlite`, `postgresql` or `mysql`.
@@ -134,12 +134,12 @@ class EntrySql:
 
     @cached_property
     def now(self) -> str:
-        """The SQL query for the server's time; SQLite has none."""
+        """The SQL query for the server's time, which a SQLite file does not have."""
         return f"SELECT {_NOW[self.kind]}"
 
     @cached_property
     def insert(self) -> str:
-        """The SQL statement that inserts a row unless its id exists."""
+        """The SQL statement that inserts a row, unless its id exists."""
         marks, names = ", ".join("?" * len(COLUMNS)), ", ".join(COLUMNS)
         if self.kind == "mysql":
             # ON DUPLICATE KEY would also lock the gap, and block inserts of other ids.
@@ -148,7 +148,7 @@ class EntrySql:
 
     @cached_property
     def arrival(self) -> str:
-        """PostgreSQL's statement that inserts a row at the server's time unless its id exists.
+        """PostgreSQL's statement that inserts a row with the server's time, unless its id exists.
 
         It has a placeholder for each column except `added_at`, and selects the number and the times
         of an added row. It computes the same times as `arrive`.
@@ -157,7 +157,7 @@ class EntrySql:
 
     @cached_property
     def idle_arrival(self) -> str:
-        """PostgreSQL's statement that inserts the row of an entry that is never due."""
+        """PostgreSQL's statement that inserts the row of an entry that never becomes due."""
         return self._arrival("?")
 
     def _arrival(self, due: str) -> str:
@@ -172,7 +172,7 @@ class EntrySql:
 
     @cached_property
     def seen(self) -> str:
-        """The SQL query for the row with an id, as the current transaction sees it.
+        """The SQL query for the row with an id, as visible in the current transaction.
 
         It runs before and after the insert. In MariaDB and MySQL, an insert of an existing id and
         a locking read also lock the neighbouring ids until the transaction ends.
@@ -181,7 +181,7 @@ class EntrySql:
 
     @cached_property
     def seen_now(self) -> str:
-        """The SQL query for the server's time and, if it exists, the row with an id."""
+        """The SQL query for the server's time and the row with an id, if it exists."""
         columns = ", ".join(f"entry.{name}" for name in ("number", *COLUMNS))
         return (
             f"SELECT {_NOW[self.kind]}, {columns}"  # noqa: S608 - quoted names; values are parameters
@@ -190,12 +190,12 @@ class EntrySql:
 
     @cached_property
     def stored(self) -> str:
-        """The SQL query for the row with an id, even if it was committed meanwhile."""
+        """The SQL query for the row with an id, including rows committed meanwhile."""
         lock_clauses = {"sqlite": "", "postgresql": " FOR SHARE", "mysql": " LOCK IN SHARE MODE"}
         return f"{self._select_all} WHERE id = ?{lock_clauses[self.kind]}"
 
     def lock_lane(self, number: int) -> list[tuple[str, tuple[int]]]:
-        """Return statements that wait for other transactions that add to the same lane.
+        """Return statements that wait for other transactions that add to the same ordered group.
 
         A host may add to ten thousand lanes in one transaction, and as many advisory locks would
         fill the lock table of its PostgreSQL. A row that is inserted and deleted at once is also a
@@ -232,7 +232,7 @@ class EntrySql:
         )
 
     def _free_in_postgresql(self, limit: int) -> str:
-        """Return the query for entries that may be claimed, without the lock.
+        """Return the query for entries that may be claimed, without locking them.
 
         It looks at the first due entries that no pause holds. Only if their lanes block all of
         these, and there are others, it looks at the first entry of every lane and at the entries
@@ -285,18 +285,18 @@ class EntrySql:
 
     @cached_property
     def swap(self) -> str:
-        """The statement that updates the row with this id and fencing token."""
+        """The SQL statement that updates the row with this id and fencing token."""
         changes = ", ".join(f"{name} = ?" for name in COLUMNS if name != "id")
         return f"UPDATE {self.table} SET {changes} WHERE id = ? AND fence = ?"  # noqa: S608 - quoted names; values are parameters
 
     @cached_property
     def outcome(self) -> str:
-        """The statement that stores the result of the row with this number and fencing token."""
+        """The SQL statement that stores the result of a row, by number and fencing token."""
         changes = ", ".join(f"{name} = ?" for name in OUTCOME)
         return f"UPDATE {self.table} SET {changes} WHERE number = ? AND fence = ?"  # noqa: S608 - quoted names; values are parameters
 
     def hold(self, count: int) -> str:
-        """Return the query that locks rows in their order, and returns their fencing tokens."""
+        """Return the query that locks rows in order, and returns their fencing tokens."""
         marks = ", ".join("?" * count)
         return (
             f"SELECT number, fence FROM {self.table} WHERE number IN ({marks})"  # noqa: S608 - quoted names; values are parameters
@@ -304,7 +304,7 @@ class EntrySql:
         )
 
     def outcomes(self, count: int) -> str:
-        """Return the statement that stores several results, by number and fencing token."""
+        """Return the SQL statement that stores several results, by number and fencing token."""
         names = ("number", "before", *OUTCOME)
         changes = ", ".join(f"{name} = new.{name}" for name in OUTCOME)
         if self.kind == "mysql":
@@ -328,11 +328,11 @@ class EntrySql:
         return f"{self._select_all}{all_of(where)} ORDER BY number DESC LIMIT ?"
 
     def remove(self, where: Sequence[str]) -> str:
-        """Return the statement that deletes matching rows."""
+        """Return the SQL statement that deletes matching rows."""
         return f"DELETE FROM {self.table}{all_of(where)}"  # noqa: S608 - quoted names; values are parameters
 
     def definitions(self, *, mariadb: bool = True) -> tuple[TableDefinition, ...]:
-        """Return the definitions of the tables; the first is the table of the entries."""
+        """Return the table definitions, beginning with the table of entries."""
         options = collation_options(self.kind, mariadb=mariadb)
         columns = {"number": NUMBER_KINDS[self.kind]}
         columns |= {name: self._column_kind(name) for name in COLUMNS}
@@ -384,11 +384,11 @@ class EntrySql:
 
 
 def collation_options(kind: str, *, mariadb: bool) -> str:
-    """Return the table options by which a new table compares text byte by byte."""
+    """Return the table options that make a new table compare text byte by byte."""
     collation = "utf8mb4_nopad_bin" if mariadb else "utf8mb4_0900_bin"
     return f" ENGINE=InnoDB CHARACTER SET utf8mb4 COLLATE {collation}" if kind == "mysql" else ""
 
 
 def all_of(where: Sequence[str]) -> str:
-    """Return the WHERE clause for rows that meet all of these conditions."""
+    """Return the WHERE clause that combines these conditions with AND."""
     return f" WHERE {' AND '.join(where)}" if where else ""

@@ -1,4 +1,4 @@
-"""The operations of an entry store on a table, for every database, synchronous or asynchronous.
+"""An entry store's operations on a table, for every database, sync or async.
 
 Each operation is one transaction, and receives a function that runs statements in it.
 """
@@ -39,14 +39,14 @@ _MICROSECOND: Final = timedelta(microseconds=1)
 
 
 class StatementResult(NamedTuple):
-    """The rows that a SQL statement returned, and the number of rows that it changed."""
+    """The rows that an SQL statement returned, and the number of rows that it changed."""
 
     rows: Sequence[Sequence[Any]]
     changed: int
 
 
 class Execute(Protocol):
-    """Runs SQL statements in a transaction, and ends it.
+    """Runs SQL statements in a transaction, and ends the transaction.
 
     Args:
         statements: the statements; without any, the transaction just ends.
@@ -99,7 +99,7 @@ class EntryTable(Generic[E]):
         return moment(clock.rows[0][0])
 
     async def add(self, execute: Execute, entry: E) -> E:
-        """Store an entry, or return the stored one with this id."""
+        """Store an entry; if its id exists already, return the stored entry."""
         if self._sql.kind == "postgresql":
             return await self._add_at_server_time(execute, entry)
         sql = self._sql
@@ -121,7 +121,7 @@ class EntryTable(Generic[E]):
         return self._entry(stored_result.rows[0])
 
     async def _add_at_server_time(self, execute: Execute, entry: E) -> E:
-        """Store an entry with one statement, which reads the server's clock itself."""
+        """Store an entry with one statement that reads the server's clock."""
         sql = self._sql
         arrival = sql.idle_arrival if entry.state in NEVER_DUE else sql.arrival
         row = _row(entry)
@@ -141,7 +141,7 @@ class EntryTable(Generic[E]):
         return self._entry(stored_result.rows[0])
 
     def _lane_locks(self, entry: E) -> list[Statement]:
-        """Return statements that wait for other transactions that add to the entry's lane."""
+        """Return statements that wait for transactions that add to the same ordered group."""
         if entry.lane is None:
             return []
         locks: list[Statement] = [
@@ -211,7 +211,7 @@ class EntryTable(Generic[E]):
         return are_ours
 
     async def swap(self, execute: Execute, entry: E, fence: int) -> bool:
-        """Replace a stored entry, if its fencing token is still `fence`."""
+        """Replace a stored entry, unless its fencing token has changed from `fence`."""
         row = _row(entry)
         values = [row[name] for name in COLUMNS if name != "id"]
         (result,) = await execute((self._sql.swap, [*values, entry.id, fence]), writes=True)
@@ -261,12 +261,12 @@ class EntryTable(Generic[E]):
 
 
 def micros(time: datetime) -> int:
-    """Return a time as microseconds since the Unix epoch."""
+    """Convert a time to microseconds since the Unix epoch."""
     return (time - EPOCH) // _MICROSECOND
 
 
 def moment(number: int) -> datetime:
-    """Return the time that is this number of microseconds after the Unix epoch."""
+    """Convert microseconds since the Unix epoch to a time."""
     return EPOCH + int(number) * _MICROSECOND
 
 

@@ -1,1 +1,1 @@
-"""Sources of tenants' configurations."""
+"""Stores of tenants' configurations."""

@@ -1,4 +1,4 @@
-"""The configurations of tenants, encrypted in the rows of a table.
+"""Tenants' configurations, encrypted in the rows of a table.
 
 The configuration of a tenant is one text of JSON. It is encrypted anew each time it is stored, so
 the encrypted text identifies the version without being decrypted.
@@ -25,7 +25,7 @@ _NAME: Final = "tables"
 
 
 class SealedTenants:
-    """Encrypted configurations of tenants; each row is bound to its tenant."""
+    """Encrypted configurations of tenants; a row can be decrypted for its own tenant only."""
 
     def __init__(self, rows: Rows, cipher: Cipher) -> None:
         self._rows = rows
@@ -43,7 +43,7 @@ class SealedTenants:
         return {} if sealed_row is None else unpack_tables(self._cipher.open(sealed_row, key))
 
     async def put(self, tenant: str, tables: Mapping[str, Any]) -> None:
-        """Store the configuration of a tenant in place of the earlier one."""
+        """Store a tenant's configuration, replacing an earlier one."""
         key = _binding_of(tenant)
         await self._rows.put(key, self._cipher.seal(pack_tables(tables), key))
 
@@ -70,7 +70,7 @@ class TenantOperations:
         return run_now(self._sealed.tables(tenant))
 
     def put(self, tenant: str, tables: Mapping[str, Any], /) -> None:
-        """Store the configuration of a tenant in place of the earlier one."""
+        """Store a tenant's configuration, replacing an earlier one."""
         run_now(self._sealed.put(tenant, tables))
 
     def remove(self, tenant: str, /) -> None:
@@ -96,7 +96,7 @@ class AsyncTenantOperations:
         return await self._sealed.tables(tenant)
 
     async def put(self, tenant: str, tables: Mapping[str, Any], /) -> None:
-        """Store the configuration of a tenant in place of the earlier one."""
+        """Store a tenant's configuration, replacing an earlier one."""
         await self._sealed.put(tenant, tables)
 
     async def remove(self, tenant: str, /) -> None:

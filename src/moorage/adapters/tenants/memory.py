@@ -36,7 +36,7 @@ class MemoryTenants:
         return {} if entry is None else deepcopy(entry[1])
 
     def put(self, tenant: str, tables: Mapping[str, Any], /) -> None:
-        """Store the configuration of a tenant in place of the earlier one."""
+        """Store a tenant's configuration, replacing an earlier one."""
         self._tables_by_tenant[checked_name(tenant, "tenant")] = (
             next(self._numbers),
             deepcopy(dict(tables)),
@@ -72,7 +72,7 @@ class AsyncMemoryTenants:
         return self._tenants.tables(tenant)
 
     async def put(self, tenant: str, tables: Mapping[str, Any], /) -> None:
-        """Store the configuration of a tenant in place of the earlier one."""
+        """Store a tenant's configuration, replacing an earlier one."""
         self._tenants.put(tenant, tables)
 
     async def remove(self, tenant: str, /) -> None:

@@ -25,7 +25,7 @@ class _Tenants(SealedTable):
     def tables_of(
         cls, metadata: MetaData | None = None, *, prefix: str = PREFIX, schema: str | None = None
     ) -> Table:
-        """Declare the table in `metadata`, for a host that makes its own migrations."""
+        """Declare the table in `metadata`, for an application that writes its own migrations."""
         return cls._declared(metadata, prefix, schema)
 
 

@@ -1,4 +1,4 @@
-"""Received messages of a subscription, bounded by their size, until they are taken."""
+"""Received messages of a subscription that the program has not taken yet, up to a size."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class Inbox:
-    """A queue of received messages, which can be ended.
+    """A size-limited queue of received messages.
 
     Attributes:
         failure: the error that ended it; None if it ended as planned, or has not ended.
@@ -28,7 +28,7 @@ class Inbox:
         self.is_ended = False
 
     def put(self, arrival: Arrival, size: int) -> bool:
-        """Add a message of `size` bytes; return False if there is no room for it.
+        """Add a message of `size` bytes; return False if the queue is full.
 
         A single message always has room, because its size has a bound of its own.
         """
@@ -46,7 +46,7 @@ class Inbox:
         self._change.set()
 
     async def take(self) -> Arrival | None:
-        """Return the next message, or None after the last one."""
+        """Return the next message; None after the last one."""
         while not self._messages:
             if self.is_ended:
                 return None

@@ -1,4 +1,4 @@
-"""Opens at most one connection to a WebSocket server, and reopens it when it is lost."""
+"""Opens one connection to a WebSocket server, and reopens it after a loss."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _UNAUTHORIZED = 401
 
 
 class Line:
-    """The connection to one WebSocket server, in one event loop.
+    """The connection to one WebSocket server in one event loop.
 
     Attributes:
         codec: writes and reads the messages.
@@ -83,11 +83,11 @@ class Line:
         in_child(self, lambda line: line.restart_after_fork())
 
     def next_id(self) -> str:
-        """Return an id that no other message of this connector has."""
+        """Return a message id that is unique in this connector."""
         return str(next(self._numbers))
 
     def write(self, payload: Any) -> tuple[str, str | bytes]:
-        """Return the message of a request, after its new id.
+        """Return the encoded message of a request, with a new id.
 
         Raises:
             InvalidData: the codec cannot write the payload.
@@ -110,7 +110,7 @@ class Line:
         )
 
     async def session(self, timeout: float) -> Session:
-        """Return the open connection, after opening it if necessary.
+        """Return the open connection; open it if necessary.
 
         Raises:
             ConnectorError: there is no open connection within `timeout` seconds. Nothing was sent.
@@ -118,7 +118,7 @@ class Line:
         return self.open_session() or await self._wait_to_open(timeout)
 
     def open_session(self) -> Session | None:
-        """Return the open connection; None if it must be opened first.
+        """Return the open connection; None if it is closed.
 
         Raises:
             BulkheadFull: too many requests and subscriptions use it.
@@ -137,7 +137,7 @@ class Line:
         return session
 
     async def _wait_to_open(self, timeout: float) -> Session:
-        """Wait until this caller may open the connection, or return one that another opened."""
+        """Wait for permission to open the connection, or return one opened by another caller."""
         self._waiting += 1
         try:
             async with asyncio.timeout(timeout), self._opening:
@@ -149,7 +149,7 @@ class Line:
         raise failure
 
     async def _open_connection(self, until: float) -> Session:
-        """Return the open connection; only one caller at a time opens it."""
+        """Return the connection after opening it, which only one caller does at a time."""
         session = self._session
         if session is not None and session.is_open:
             self._reused += 1
@@ -197,7 +197,7 @@ class Line:
     async def _begun_session(
         self, credentials: Credentials | OAuthCredentials | None, timeout: float
     ) -> Session:
-        """Open a connection, and return it once the server has accepted it."""
+        """Open a connection, and return it when the server has accepted it."""
         end = monotonic() + timeout
         connection = await open_connection(*self._target(credentials), timeout, self._options)
         session = Session(connection, self.codec)
@@ -218,7 +218,7 @@ class Line:
     def _target(
         self, credentials: Credentials | OAuthCredentials | None
     ) -> tuple[str, list[tuple[str, str]]]:
-        """Return the URL and the headers for a new connection, including the credentials."""
+        """Return the URL and headers of a new connection, including credentials."""
         request = Request.get("/", headers=self._headers)
         url = self._url.reveal()
         if credentials is not None:
@@ -242,7 +242,7 @@ class Line:
         return url, list(request.headers.items())
 
     async def close(self) -> None:
-        """Close the connection, and open no new one."""
+        """Close the connection, and open no other."""
         self.is_closed = True
         session, self._session = self._session, None
         if session is not None:
@@ -254,7 +254,7 @@ class Line:
                 await session.wait_closed()
 
     def restart_after_fork(self) -> None:
-        """Forget the connection, as in a newly forked child."""
+        """Drop the connection in a forked child."""
         # Collecting it as garbage could end the connection of the parent.
         self._inherited.append(self._session)
         self._session = None

@@ -1,4 +1,4 @@
-"""Opening a connection with the library `websockets`, and reading how it ended."""
+"""Opens a connection with the library `websockets`, and reads how it ended."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _DATA: Final = _WHOLE | {Opcode.CONT}
 
 
 class DirectConnection(ClientConnection):
-    """A connection that passes each message on as soon as it arrives, without a queue in between.
+    """A connection that delivers each message on arrival, without a queue.
 
     Fragments wait in the library's queue for `recv`, and so do all messages after them until the
     fragments are taken. So messages keep their order.
@@ -53,7 +53,7 @@ class DirectConnection(ClientConnection):
     queued = 0
 
     def send_at_once(self, message: str | bytes) -> bool:
-        """Send a whole message if that needs no waiting; otherwise return False.
+        """Send a whole message if that requires no waiting; otherwise return False.
 
         `send` of the library does the same inside a context manager, which costs more than the
         message. It also waits while too much is unsent, which callers of this method must not do,
@@ -74,7 +74,7 @@ class DirectConnection(ClientConnection):
         return True
 
     def process_event(self, event: Request | Response | Frame) -> None:
-        """Pass on a message, or leave the event to the library."""
+        """Deliver a message; leave all other events to the library."""
         if type(event) is Frame and event.fin and event.opcode in _DATA:
             if not self.queued and event.opcode in _WHOLE and self._was_received(event):
                 return
@@ -95,7 +95,7 @@ class DirectConnection(ClientConnection):
 
 
 class _Connect(connect):
-    """Opens a connection without following redirects, which would pass on the credentials."""
+    """Opens a connection without following redirects, which would leak the credentials."""
 
     def process_redirect(self, exc: Exception) -> Exception:
         return exc

@@ -1,4 +1,4 @@
-"""One open connection, which many requests and subscriptions share.
+"""One open connection, shared by many requests and subscriptions.
 
 Laws:
 
@@ -36,7 +36,7 @@ _APPLICATION_CODES = range(4000, 5000)
 
 
 class PendingReply(Protocol):
-    """A request that waits for its reply, such as a future."""
+    """A request that waits for its reply; it has the interface of a future."""
 
     def done(self) -> bool: ...
 
@@ -78,12 +78,12 @@ class Session:
 
     @property
     def server(self) -> str | None:
-        """The name of the server's software, if the server has sent it."""
+        """The name of the server's software, if known."""
         response = self._connection.response
         return None if response is None else response.headers.get("Server")
 
     async def begin(self) -> None:
-        """Send the protocol's first message, and wait until the server accepts it."""
+        """Send the protocol's first message, and wait for the server's acceptance."""
         opening = self._codec.opening()
         if opening is None:
             return
@@ -109,7 +109,7 @@ class Session:
         return arrival.value
 
     def begin_request(self, identity: str, message: str | bytes, reply: PendingReply) -> bool:
-        """Send a request whose reply is given to `reply`; return False if sending must wait.
+        """Send a request, whose reply goes to `reply`; return False if sending would wait.
 
         Nothing was sent then. Otherwise the caller calls `forget_request` at the end.
         """
@@ -123,11 +123,11 @@ class Session:
         return False
 
     def forget_request(self, identity: str) -> None:
-        """Drop the reply to a request from now on."""
+        """Ignore the reply to a request from now on."""
         self._replies.pop(identity, None)
 
     async def subscribe(self, identity: str, message: str | bytes, inbox: Inbox) -> None:
-        """Send the message that begins a subscription, whose messages go to a queue."""
+        """Send the message that starts a subscription, whose messages go into a queue."""
         self._inboxes[identity] = inbox
         try:
             await self.send(message)
@@ -136,7 +136,7 @@ class Session:
             raise
 
     async def unsubscribe(self, identity: str) -> None:
-        """Deliver no more messages to a subscription, and end it at the server."""
+        """Stop delivering a subscription's messages, and end it at the server."""
         if self._inboxes.pop(identity, None) is None:
             return
         cancellation = self._codec.cancellation(identity)
@@ -160,7 +160,7 @@ class Session:
         raise self._error(closure, was_sent=was_open)
 
     async def ping(self) -> None:
-        """Wait for the server's answer to a ping.
+        """Send a ping, and wait for the server's answer.
 
         Raises:
             ConnectorError: the connection ended before the answer.
@@ -174,7 +174,7 @@ class Session:
         raise self._error(closure, was_sent=False)
 
     async def close(self) -> None:
-        """Close the connection and wait for its end, in limited time."""
+        """Close the connection, waiting a limited time for its end."""
         await self._connection.close()
         await self.wait_closed()
 
@@ -183,7 +183,7 @@ class Session:
         self._connection.transport.abort()
 
     async def wait_closed(self) -> None:
-        """Wait until the connection is completely closed."""
+        """Wait until the connection is fully closed."""
         await asyncio.wait([self._reader])
 
     def _receive(self, message: str | bytes) -> bool:
@@ -219,7 +219,7 @@ class Session:
             await self._connection.close(_UNREADABLE)
 
     def _deliver(self, arrival: Arrival, message: str | bytes) -> tuple[str | bytes, ...]:
-        """Deliver a message, and return the messages to send to the server in response."""
+        """Deliver a message, and return the messages to send in response."""
         answers = () if arrival.answer is None else (arrival.answer,)
         if arrival.is_ready and not self._is_ready.done():
             self._is_ready.set_result(None)
@@ -242,7 +242,7 @@ class Session:
     def _put(
         self, identity: str, inbox: Inbox, arrival: Arrival, size: int
     ) -> tuple[str | bytes, ...]:
-        """Put a message into a subscription's queue; return the message that ends a full one."""
+        """Add a message to a subscription's queue; return the message to end it if it is full."""
         has_content = arrival.error is not None or (arrival.has_value and not arrival.is_reply)
         if has_content and not inbox.put(arrival, size):
             inbox.end(_too_slow())
@@ -255,7 +255,7 @@ class Session:
         return ()
 
     def _end(self, closure: Closure) -> None:
-        """End all requests and subscriptions, because the connection has ended."""
+        """End all requests and subscriptions after the end of the connection."""
         self.closure = closure
         if self._direct is not None:
             self._direct.receive = None

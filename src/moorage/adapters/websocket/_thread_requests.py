@@ -1,4 +1,4 @@
-"""Requests of synchronous programs, whose connection is in an event loop of another thread."""
+"""Requests of synchronous programs, whose connection runs in another thread's event loop."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class ThreadRequest:
-    """One attempt of a request: the event loop sends it, and its reply wakes the calling thread.
+    """One attempt of a request: an event loop sends it, and the reply wakes the calling thread.
 
     It needs neither a task nor a timer of the loop, because the thread itself limits its wait.
 
@@ -47,7 +47,7 @@ class ThreadRequest:
         self._is_over.acquire()
 
     def perform(self, background: Background, seconds: float) -> Any:
-        """Send the request, and wait for its reply; return None if the request must wait.
+        """Send the request, and wait for its reply; return None if sending must wait.
 
         Raises:
             ConnectorError: the reply is an error, there was none in time, or the connection ended.
@@ -74,7 +74,7 @@ class ThreadRequest:
             del error, arrival
 
     def done(self) -> bool:
-        """Return whether the request has ended; the session asks before it delivers a reply."""
+        """Return whether the request has ended; checked before a reply is delivered."""
         return self._is_done
 
     def set_result(self, arrival: Arrival, /) -> None:
@@ -88,7 +88,7 @@ class ThreadRequest:
         self._end()
 
     def _begin(self) -> None:
-        """Send the request, if that needs no waiting; the event loop calls this."""
+        """Send the request if that requires no waiting; the event loop calls this."""
         if self._is_given_up:
             return
         identity, message = self._written
@@ -103,17 +103,17 @@ class ThreadRequest:
             self._end()
 
     def _end(self) -> None:
-        """Wake the calling thread, and end this request in the session."""
+        """Wake the calling thread, and end the request in the session."""
         self._is_done = True
         self._forget()
         self._is_over.release()
 
     def _give_up(self, background: Background) -> None:
-        """Give up the request: send it no more, and let the session drop a late reply."""
+        """Abandon the request, so that the session drops a late reply."""
         self._is_given_up = True
         background.call(self._forget)
 
     def _forget(self) -> None:
-        """Tell the session to drop a reply from now on; the event loop calls this."""
+        """Make the session drop a late reply; the event loop calls this."""
         if self._session is not None:
             self._session.forget_request(self._written[0])

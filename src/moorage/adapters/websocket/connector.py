@@ -51,7 +51,7 @@ _ATTEMPT_MARGIN: Final = 0.01
 
 
 class _Described:
-    """The code that synchronous and asynchronous WebSocket operations share."""
+    """The common code of synchronous and asynchronous WebSocket operations."""
 
     __slots__ = ("_connector", "_work", "name", "repeatable", "safe")
 
@@ -67,7 +67,7 @@ class _Described:
         self.repeatable = repeatable
 
     def judge(self, error: Exception, /) -> ConnectorError | None:
-        """Return None: `perform` has converted the exceptions of the library."""
+        """Return None, because `perform` has converted the library's exceptions."""
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}>"
@@ -94,7 +94,7 @@ class AsyncWebSocketOperation(_Described):
 
 
 class _RequestAttempt:
-    """One attempt to send a request or to begin a subscription."""
+    """One attempt to send a request or start a subscription."""
 
     def __init__(
         self,
@@ -115,7 +115,7 @@ class _RequestAttempt:
         return self._options is None
 
     def message(self) -> tuple[str, str | bytes]:
-        """Return the message of the next attempt, after its id.
+        """Return the next attempt's message, with its id.
 
         A reply to an earlier attempt must not count, so only the first one has the message that was
         written to check the payload.
@@ -124,7 +124,7 @@ class _RequestAttempt:
         return self.line.write(self._payload) if written is None else written
 
     async def attempt(self, timeout: float) -> Any:
-        """Make one attempt, with a deadline a little before the caller's."""
+        """Make one attempt, with a deadline shortly before the caller's."""
         limit = _shortened(timeout)
         if self._options is not None:
             subscription = AsyncSubscription(self.line, self._payload, **self._options)
@@ -149,12 +149,12 @@ class _RequestAttempt:
 
 
 def _shortened(timeout: float) -> float:
-    """Return the seconds after which an attempt ends itself."""
+    """Return the timeout of an attempt, a little shorter than the caller's."""
     return max(0.0, timeout - min(_ATTEMPT_MARGIN, timeout / 10))
 
 
 class _Connector:
-    """The code that the synchronous and the asynchronous WebSocket connector share."""
+    """The common code of the synchronous and asynchronous WebSocket connectors."""
 
     kind = "websocket"
 
@@ -213,14 +213,14 @@ class _Connector:
 
     @property
     def versions(self) -> ConnectorVersions:
-        """The version of the library, and the server's software after a connection."""
+        """The version of the library, and the server's software once connected."""
         return ConnectorVersions(
             library=f"websockets {version('websockets')}", server=self.line.server
         )
 
     @property
     def operations(self) -> Mapping[str, NamedOperation]:
-        """The operation `request`, which sends any payload that the codec can write."""
+        """The operation `request`, which sends any payload that the codec supports."""
         return {
             "request": NamedOperation(
                 name="request",
@@ -259,7 +259,7 @@ class _Connector:
         )
 
     async def _current(self, stale: Any) -> Credentials | OAuthCredentials | None:
-        """Return the credentials to connect with; `stale` ones were refused by the server."""
+        """Return the credentials for connecting; `stale` ones were refused by the server."""
         if self._provider is None or self._credentials is not None:
             return self._credentials
         return await current_credentials(self._provider, self.service, stale)
@@ -334,7 +334,7 @@ class WebSocketConnector(_Connector):
         mark_of: Callable[[Any], str | None] | None = None,
         gaps: bool = False,
     ) -> WebSocketOperation:
-        """Return the operation that begins a subscription, and returns a `Subscription`.
+        """Return the operation that starts a subscription and returns a `Subscription`.
 
         The protections apply to the beginning. The subscription goes on by itself after a lost
         connection.
@@ -356,7 +356,7 @@ class WebSocketConnector(_Connector):
         return operation
 
     def open(self, timeout: float = _CONNECT_TIMEOUT, /) -> None:
-        """Open the connection, so that a wrong configuration is noticed now."""
+        """Open the connection, so that configuration errors appear early."""
         self.run(self.line.session(timeout))
 
     def health(self, timeout: float = _CONNECT_TIMEOUT, /) -> ConnectorHealth:
@@ -365,15 +365,15 @@ class WebSocketConnector(_Connector):
         return health
 
     def close(self) -> None:
-        """Close the connection, within twice the time for closing."""
+        """Close the connection, within twice the closing timeout."""
         self.run(self.line.close())
 
     def run(self, work: Coroutine[Any, Any, Any]) -> Any:
-        """Run a coroutine in the background event loop that has the connection."""
+        """Run a coroutine in the background event loop of the connection."""
         return self._background.run(work)
 
     def attempt(self, work: _RequestAttempt, timeout: float) -> Any:
-        """Make one attempt of an operation, in the calling thread if that is possible."""
+        """Make one attempt of an operation, in the calling thread if possible."""
         end = monotonic() + timeout
         if work.is_request:
             request = ThreadRequest(self.line, work.message())
@@ -427,7 +427,7 @@ class AsyncWebSocketConnector(_Connector):
         mark_of: Callable[[Any], str | None] | None = None,
         gaps: bool = False,
     ) -> AsyncWebSocketOperation:
-        """Return the operation that begins a subscription, and returns an `AsyncSubscription`.
+        """Return the operation that starts a subscription and returns an `AsyncSubscription`.
 
         The protections apply to the beginning. The subscription goes on by itself after a lost
         connection.
@@ -449,7 +449,7 @@ class AsyncWebSocketConnector(_Connector):
         return operation
 
     async def open(self, timeout: float = _CONNECT_TIMEOUT, /) -> None:
-        """Open the connection, so that a wrong configuration is noticed now."""
+        """Open the connection, so that configuration errors appear early."""
         await self.line.session(timeout)
 
     async def health(self, timeout: float = _CONNECT_TIMEOUT, /) -> ConnectorHealth:
@@ -457,7 +457,7 @@ class AsyncWebSocketConnector(_Connector):
         return await self._health(timeout)
 
     async def close(self) -> None:
-        """Close the connection, within twice the time for closing."""
+        """Close the connection, within twice the closing timeout."""
         await self.line.close()
 
     async def __aenter__(self) -> Self:
@@ -468,7 +468,7 @@ class AsyncWebSocketConnector(_Connector):
 
 
 def _library() -> type[Line]:
-    """Import and return the class that uses the library websockets."""
+    """Import and return the class that uses the library `websockets`."""
     try:
         from moorage.adapters.websocket._line import Line  # noqa: PLC0415 - imports websockets
     except ImportError as error:
@@ -481,7 +481,7 @@ def _library() -> type[Line]:
 
 
 def _tls_settings(url: Secret, tls: Tls | None) -> dict[str, Any]:
-    """Return the TLS options for the library websockets."""
+    """Return the TLS options for the library `websockets`."""
     scheme = url.reveal().partition("://")[0].lower()
     if scheme not in {"ws", "wss"}:
         raise ConfigurationError(

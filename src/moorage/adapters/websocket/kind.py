@@ -1,4 +1,4 @@
-"""The connector kind `websocket` of configurations."""
+"""The connector kind `websocket` in configurations."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @checked_options
 @attrs.frozen(kw_only=True)
 class WebSocketSettings:
-    """A server of JSON-RPC 2.0 over a WebSocket.
+    """The settings of a server that speaks JSON-RPC 2.0 over a WebSocket.
 
     Attributes:
         url: The address, such as wss://orders.example/ws.

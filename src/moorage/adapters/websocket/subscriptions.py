@@ -55,7 +55,7 @@ class AsyncSubscription:
 
     @property
     def mark(self) -> str | None:
-        """The position of the last message taken, after which another process can continue."""
+        """The position after the last taken message, from which another process can continue."""
         return self._mark
 
     async def begin(self, timeout: float) -> None:
@@ -135,7 +135,7 @@ class AsyncSubscription:
         return arrival.value
 
     async def _resubscribe(self, failure: ConnectorError) -> None:
-        """Subscribe again after the last position, as long as the reconnection policy allows."""
+        """Subscribe again after the last position, as often as the reconnection policy allows."""
         can_help = failure.retryable or isinstance(failure, LocalFailure)
         if not can_help:
             self._is_over = True
@@ -176,7 +176,7 @@ class Subscription:
 
     @property
     def mark(self) -> str | None:
-        """The position of the last message taken, after which another process can continue."""
+        """The position after the last taken message, from which another process can continue."""
         return self._subscription.mark
 
     def receive(self, timeout: float | None = None) -> Any:

@@ -1,1 +1,1 @@
-"""Connections over which moorage speaks a protocol itself."""
+"""Connections for protocols that moorage implements itself."""

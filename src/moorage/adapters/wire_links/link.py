@@ -1,4 +1,4 @@
-"""Connections over which moorage speaks a protocol itself, instead of a client library.
+"""Connections for protocols that moorage implements itself, without a client library.
 
 The code of a link is the same for tasks and threads; its network suspends a task or blocks a
 thread. A link whose request was interrupted is closed: a late answer would be taken for that of the
@@ -41,7 +41,7 @@ class AsyncWireLink(ABC):
 
     @abstractmethod
     def is_connected(self) -> bool:
-        """Return whether the connection is open and in order, without waiting."""
+        """Return whether the connection is open and usable, without waiting."""
 
     @abstractmethod
     async def ping(self, timeout: float) -> None:
@@ -49,23 +49,23 @@ class AsyncWireLink(ABC):
 
     @abstractmethod
     async def accepts_tls(self, until: float) -> bool:
-        """Ask the server to encrypt the connection; return whether it agreed and sent no more.
+        """Ask the server to start TLS; return False if it refused or sent unexpected data.
 
         Bytes that came before the encryption would be taken for encrypted ones.
         """
 
     async def greet(self, until: float) -> None:
-        """Wait for the greeting of the server, if the protocol has one."""
+        """Wait for the server's greeting, if the protocol has one."""
         del until
 
     async def start_tls(self, context: SSLContext, host: str, until: float) -> None:
-        """Encrypt the connection, and verify the certificate of the server."""
+        """Encrypt the connection, and verify the server's certificate."""
         if not await self.accepts_tls(until):
             raise unreachable_error("TLS")
         self._wire = await secured(self._wire, context, host, until)
 
     async def receive(self, until: float) -> bytes:
-        """Wait for bytes of the server.
+        """Wait for bytes from the server.
 
         Raises:
             ConnectionResetError: the server has ended the connection.
@@ -98,7 +98,7 @@ class AsyncWireLink(ABC):
         return error
 
     def close(self) -> None:
-        """Drop the connection, without waiting for the server."""
+        """Drop the connection without waiting for the server."""
         if not self._is_closed:
             self._is_closed = True
             self._wire.close()
@@ -119,11 +119,11 @@ class WireLink(Generic[L]):
 
     @property
     def version(self) -> str | None:
-        """The version of the server, as soon as it is known."""
+        """The server's version, once known."""
         return self._link.version
 
     def is_connected(self) -> bool:
-        """Return whether the connection is open and in order, without waiting."""
+        """Return whether the connection is open and usable, without waiting."""
         return self._link.is_connected()
 
     def ping(self, timeout: float) -> None:
@@ -131,5 +131,5 @@ class WireLink(Generic[L]):
         run(self._link.ping(timeout))
 
     def close(self) -> None:
-        """Drop the connection, without waiting for the server."""
+        """Drop the connection without waiting for the server."""
         self._link.close()

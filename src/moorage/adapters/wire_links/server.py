@@ -1,4 +1,4 @@
-"""Opens connections to a server whose protocol moorage speaks itself."""
+"""Opens connections to a server whose protocol moorage implements itself."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ THREADS: Final = ThreadNetwork()
 
 
 class WireServer:
-    """The server that the links of a connector are opened to.
+    """The server to which a connector's links are opened.
 
     Args:
         address: its address, with the TLS settings of encrypted connections.
@@ -47,7 +47,7 @@ class WireServer:
         return monotonic() + min(timeout, self._connect_timeout)
 
     async def opened(self, make: Callable[[Wire], L], until: float, network: Network) -> L:
-        """Open a connection, with TLS if the address requires it, but do not authenticate.
+        """Open a connection, with TLS if the address requires it, without authentication.
 
         Args:
             make: makes the link of the protocol.

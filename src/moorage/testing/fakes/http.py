@@ -269,7 +269,7 @@ class ScriptedIncoming(_ArrivedAnswer):
     """An `Incoming` of a response that has arrived already."""
 
     def read(self) -> bytes:
-        """Return the next piece of the body, b"" at its end."""
+        """Return the next piece of the body; b"" at the end."""
         return self._pieces.take()
 
 
@@ -277,7 +277,7 @@ class AsyncScriptedIncoming(_ArrivedAnswer):
     """An `AsyncIncoming` of a response that has arrived already."""
 
     async def read(self) -> bytes:
-        """Return the next piece of the body, b"" at its end."""
+        """Return the next piece of the body; b"" at the end."""
         return self._pieces.take()
 
 

@@ -1,1 +1,1 @@
-"""HTTP clients on a client object of another library, which the application may already have."""
+"""HTTP clients that use another library's client, such as one of the application."""

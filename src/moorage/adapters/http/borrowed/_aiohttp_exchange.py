@@ -45,7 +45,7 @@ AUTOMATIC_HEADERS: Final = ("Accept", "Accept-Encoding", "Content-Type", "User-A
 
 
 class _DoNotRetry(Exception):
-    """An exception after which aiohttp does not send the request again."""
+    """An exception for which aiohttp does not repeat the request."""
 
     def __init__(self, error: Exception) -> None:
         super().__init__()
@@ -54,14 +54,14 @@ class _DoNotRetry(Exception):
 
 @attrs.frozen
 class AuthenticatedProxy:
-    """A proxy URL with the header fields that authenticate the client at the proxy."""
+    """A proxy URL, with the header fields that authenticate at the proxy."""
 
     url: URL
     introduction: tuple[tuple[str, str], ...] = attrs.field(repr=False)
 
 
 def meaning_of(error: Exception) -> ExceptionMeaning:
-    """Return the meaning of an exception of aiohttp for the request, from its class."""
+    """Return the meaning of an aiohttp exception for the request, by its class."""
     return next(MEANINGS[kind] for kind in type(error).__mro__ if kind in MEANINGS)
 
 
@@ -90,11 +90,11 @@ class AiohttpExchange(LoopLibraryExchange):
         self._writing = False
 
     def meaning(self, error: Exception) -> ExceptionMeaning:
-        """Return the meaning of an exception of aiohttp for the request, from its class."""
+        """Return the meaning of an aiohttp exception for the request, by its class."""
         return meaning_of(error)
 
     async def send_request(self) -> bytes:
-        """Send the request, and note the head of the response."""
+        """Send the request, and store the head of the response."""
         method, target, fields = self.outgoing.parts()
         origin, timeouts = self.outgoing.origin, self.outgoing.timeouts
         self.connect_within(timeouts.connect)
@@ -130,7 +130,7 @@ class AiohttpExchange(LoopLibraryExchange):
         raise error
 
     def is_buffered(self) -> bool:
-        """Return whether all of the response has arrived, so that reading it does not wait."""
+        """Return whether the whole response has arrived, so that reading it will not wait."""
         if self._response is None:
             return False
         content = self._response.content
@@ -155,7 +155,7 @@ class AiohttpExchange(LoopLibraryExchange):
     async def _send_once(
         self, request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType
     ) -> aiohttp.ClientResponse:
-        """Keep aiohttp from sending a request a second time."""
+        """Keep aiohttp from repeating a request."""
         if isinstance(request, ReportingRequest):  # pragma: no branch - every request is one
             request.exchange = self
         try:
@@ -164,7 +164,7 @@ class AiohttpExchange(LoopLibraryExchange):
             raise _DoNotRetry(error) from None
 
     def _fields(self, fields: list[tuple[bytes, bytes]]) -> list[tuple[str, str]]:
-        """Return header fields, and those for the proxy, which aiohttp adds only to tunnels."""
+        """Return header fields, including the proxy's, which aiohttp adds only to tunnels."""
         decoded_fields = [(name.decode("ascii"), value.decode("latin-1")) for name, value in fields]
         if self._proxy is None or self.outgoing.origin.secure:
             return decoded_fields
@@ -175,7 +175,7 @@ class AiohttpExchange(LoopLibraryExchange):
         return self._timed_pieces() if whole_body is None else whole_body or None
 
     async def _timed_pieces(self) -> AsyncIterator[bytes]:
-        """Yield the pieces of a body, with a time limit for writing each, which aiohttp lacks."""
+        """Yield the pieces of a body, with a write timeout for each, which aiohttp lacks."""
         write_timeout = self.outgoing.timeouts.write
         while piece := await self.outgoing.pieces.next():
             if write_timeout is not None:
@@ -187,12 +187,12 @@ class AiohttpExchange(LoopLibraryExchange):
 
 
 class ReportingRequest(aiohttp.ClientRequest):
-    """A request that notifies its exchange when it is sent."""
+    """A request that notifies its exchange when aiohttp sends it."""
 
     exchange: AiohttpExchange
 
     async def send(self, conn: aiohttp.connector.Connection) -> aiohttp.ClientResponse:
-        """Send the request over a connection, unless that has been closed."""
+        """Send the request over a connection, unless the connection is closed."""
         transport = conn.transport
         if transport is not None and not transport.is_closing():
             self.exchange.connected()
@@ -200,7 +200,7 @@ class ReportingRequest(aiohttp.ClientRequest):
 
 
 def reason_and_fields(response: aiohttp.ClientResponse) -> tuple[str, list[tuple[str, str]]]:
-    """Return the reason phrase and the header fields of a response, decoded as Latin-1."""
+    """Return the reason phrase and header fields of a response, decoded as Latin-1."""
     reason = response.reason or ""
     if not reason.isascii():
         reason = reason.encode("utf-8", "surrogateescape").decode("latin-1")
@@ -211,12 +211,12 @@ def reason_and_fields(response: aiohttp.ClientResponse) -> tuple[str, list[tuple
 
 @lru_cache(maxsize=64)
 def client_timeout(connect: float | None, read: float | None) -> aiohttp.ClientTimeout:
-    """Return the timeouts that aiohttp applies; `run_until` applies the total."""
+    """Return the timeouts for aiohttp; the total timeout is applied by `run_until` instead."""
     return aiohttp.ClientTimeout(connect=connect, sock_read=read, ceil_threshold=inf)
 
 
 def encoded_headers(fields: list[tuple[str, str]]) -> CIMultiDict[str]:
-    """Return the header fields as aiohttp needs them, which encodes them in UTF-8."""
+    """Return header fields for aiohttp, which encodes them as UTF-8."""
     names = {name.lower() for name, value in fields if value.isascii()}
     if len(names) == len(fields) and "transfer-encoding" not in names:
         return CIMultiDict(fields)

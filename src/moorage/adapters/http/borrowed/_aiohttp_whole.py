@@ -1,4 +1,4 @@
-"""Sends a request whose body is in memory with aiohttp, and reads its whole response.
+"""Sends a request with aiohttp when its body is in memory, and reads the whole response.
 
 The request goes to the session's connector without the session: so no cookies, redirects, defaults,
 middlewares or retries apply. Errors are as in `_exchange`.
@@ -122,7 +122,7 @@ async def send_whole(  # noqa: PLR0917 - a frame less for every exchange
 
 
 async def _whole_body(content: aiohttp.StreamReader, piece: bytes, held_body: HeldBody) -> bytes:
-    """Return a body that begins with this piece."""
+    """Return a body whose first piece is known."""
     while piece:
         held_body.add(piece)
         piece = await content.readany()
@@ -130,7 +130,7 @@ async def _whole_body(content: aiohttp.StreamReader, piece: bytes, held_body: He
 
 
 class _WholeExchange(LibraryErrors):
-    """The state of an exchange; its errors say how far the exchange has come.
+    """The state of an exchange; its errors say whether the request was sent.
 
     Args:
         origin: the destination.
@@ -149,7 +149,7 @@ class _WholeExchange(LibraryErrors):
         self._status: int | None = None
 
     async def wait_for_slot(self, pool: LibraryExchangePool) -> None:
-        """Wait until fewer exchanges with the origin are in progress."""
+        """Wait until the number of exchanges with the origin is below the limit."""
         pool_timeout = self._timeouts.pool
         until = inf if pool_timeout is None else monotonic() + pool_timeout
         try:
@@ -160,7 +160,7 @@ class _WholeExchange(LibraryErrors):
     async def send(
         self, request: _WholeRequest, connections: OpenConnections, limits: Limits
     ) -> aiohttp.ClientResponse:
-        """Send a request, and return its response once the head of the response has arrived."""
+        """Send a request, and return its response when the head has arrived."""
         timeouts = self._timeouts
         timeout = client_timeout(
             below_total(timeouts.connect, timeouts.total),
@@ -195,7 +195,7 @@ class _WholeExchange(LibraryErrors):
     def head_of(
         self, response: aiohttp.ClientResponse, request: Request, engine: LibraryExchangeEngine
     ) -> tuple[int, str, Headers]:
-        """Return the status, the reason phrase and the header fields, after checking them.
+        """Check and return the status, reason phrase and header fields.
 
         Raises:
             NotHttp: it is not the head of a response, or the end of its body is ambiguous.
@@ -211,7 +211,7 @@ class _WholeExchange(LibraryErrors):
         return status, reason, headers
 
     def failure(self, error: Exception) -> Exception:
-        """Return the error for an exception of aiohttp, of a limit or of the total timeout."""
+        """Return the error for an exception of aiohttp, a limit, or the total timeout."""
         if isinstance(error, DeadlinePassed):
             if not self._sent:
                 error = StepTimeout(ExceptionMeaning.NOT_REACHED_IN_TIME)
@@ -244,7 +244,7 @@ class _WholeExchange(LibraryErrors):
 
 
 class OpenConnections:
-    """The connections of a session's connector, which the event loop may not know to be closed.
+    """The open connections of an aiohttp connector; the event loop may not know of closed ones.
 
     Args:
         session: a session of moorage on the connector of the session.
@@ -258,14 +258,14 @@ class OpenConnections:
         self._used: WeakSet[object] = WeakSet()
 
     def used(self, protocol: object) -> None:
-        """Note that a response has arrived over a connection."""
+        """Record that a response has arrived over a connection."""
         if protocol not in self._used:
             self._used.add(protocol)
 
     async def open(
         self, request: _WholeRequest, timeout: aiohttp.ClientTimeout
     ) -> aiohttp.connector.Connection:
-        """Return a connection for a request; an idle one is returned only if it is still open."""
+        """Return a connection for a request; an idle one only if it is still open."""
         connector = self.session.connector
         assert connector is not None  # noqa: S101 - the session is open
         while True:
@@ -276,7 +276,7 @@ class OpenConnections:
 
 
 async def _is_idle(connection: aiohttp.connector.Connection) -> bool:
-    """Return whether a connection is open and no unrequested bytes have arrived over it."""
+    """Return whether a connection is open, and no unexpected bytes have arrived."""
     transport, protocol = connection.transport, connection.protocol
     assert transport is not None  # noqa: S101 - it has just been taken
     assert protocol is not None  # noqa: S101 - it has just been taken
@@ -294,7 +294,7 @@ async def _is_idle(connection: aiohttp.connector.Connection) -> bool:
 
 
 class _WholeRequest(aiohttp.ClientRequest):
-    """A request of aiohttp that is sent with exactly the given header fields."""
+    """A request of aiohttp that is sent with exactly these header fields."""
 
     @classmethod
     def of(
@@ -316,7 +316,7 @@ class _WholeRequest(aiohttp.ClientRequest):
         )
 
     def update_headers(self, headers: Any) -> None:
-        """Send these header fields, which are complete."""
+        """Set these header fields, which are complete."""
         self.headers = headers
 
     def update_auto_headers(self, skip_auto_headers: Any) -> None:
@@ -335,7 +335,7 @@ _kept: Final = lru_cache(maxsize=256)(_divided)
 
 
 def _address_of(url: str) -> tuple[Origin, str, URL]:
-    """Return the origin of a URL, its `Host` field, and the URL as an object of yarl.
+    """Return the origin and `Host` field of a URL, and the URL as a yarl object.
 
     URLs without a query are kept; a query may hold a secret.
 
@@ -347,6 +347,6 @@ def _address_of(url: str) -> tuple[Origin, str, URL]:
 
 @lru_cache(maxsize=4)
 def is_original(function: Any) -> bool:
-    """Return whether a function of the session is aiohttp's own, not a replacement for tests."""
+    """Return whether a session's function is aiohttp's own, rather than a test replacement."""
     code = getattr(function, "__code__", None)
     return code is not None and code.co_filename == aiohttp_client.__file__

@@ -1,4 +1,4 @@
-"""Pools for the clients of other libraries, one per process and event loop."""
+"""Pools for other libraries' clients, one for each process and event loop."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class LibraryClient(Protocol):
-    """A library's client in one process and, if it needs one, one event loop.
+    """A library's client in one process and, if it is asynchronous, one event loop.
 
     `shut` closes it without waiting, unless the host owns it; `settle` waits until it is closed.
     """
@@ -32,7 +32,7 @@ class LibraryClient(Protocol):
 
 
 class ExchangePool(Pool):
-    """Slots for exchanges through another library's client, which keeps the connections.
+    """Slots for concurrent exchanges; the other library's client keeps the connections.
 
     Attributes:
         library: the client.
@@ -47,17 +47,17 @@ class ExchangePool(Pool):
     def give(
         self, origin: Origin, holder: object, wire: Wire | None = None, idle: float | None = None
     ) -> None:
-        """Give back a slot; the last slot of a closed pool shuts the library's client."""
+        """Give back a slot; after `close`, the last slot closes the library's client."""
         super().give(origin, holder, wire, idle)
         self._shut_if_over()
 
     def close(self) -> None:
-        """Close the pool; the library's client is shut when the last slot is given back."""
+        """Close the pool; the library's client is closed when the last slot is given back."""
         super().close()
         self._shut_if_over()
 
     def abandon(self) -> None:
-        """Drop the pool in a forked child without closing the client, which the parent uses."""
+        """Drop the pool in a forked child, but leave the client open for the parent."""
         self._abandoned = True
         super().abandon()
 
@@ -101,7 +101,7 @@ class LibraryEngine(Engine, ABC):
             return super().pool()
 
     def statistics(self) -> HttpPoolStatistics:
-        """Return the numbers of exchanges; the library alone knows its idle connections."""
+        """Return the numbers of exchanges; the library hides its idle connections."""
         return attrs.evolve(super().statistics(), idle=None)
 
     def restart_after_fork(self) -> None:

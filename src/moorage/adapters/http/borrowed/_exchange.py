@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 
 
 class ExchangeLibrary(LibraryClient, Protocol):
-    """A client of another library, which performs exchanges as a whole."""
+    """A client of another library, which performs an exchange as a whole."""
 
     @property
     def closed(self) -> bool: ...
@@ -77,7 +77,7 @@ class LibraryExchangePool(ExchangePool):
         return self._library.exchange(outgoing)
 
     def enter(self) -> None:
-        """Close the exchanges that were lost; raise an error if the client is closed."""
+        """Close abandoned exchanges; raise an error if the client is closed."""
         while self.lost:
             self.lost.popleft().close()
         if self._library.closed:
@@ -123,7 +123,7 @@ class LibraryExchangeEngine(LibraryEngine):
 
 
 class LibraryErrors(ExchangeErrors):
-    """The errors of an exchange through a library, in the words that all clients use."""
+    """The errors of an exchange through a library, worded as for all clients."""
 
     __slots__ = ()
 
@@ -132,7 +132,7 @@ class LibraryErrors(ExchangeErrors):
         """Return the error for a connection that ended before the response."""
 
     def _error_of_head(self, error: Exception, *, sent: bool) -> Exception:
-        """Return the error for a failure before the head of the response has arrived.
+        """Return the error for a failure before the head of the response arrived.
 
         Args:
             error: the failure, as a `LibraryExchange` raises it.
@@ -154,7 +154,7 @@ class LibraryErrors(ExchangeErrors):
 
 
 class BorrowedExchange(Exchange, LibraryErrors):
-    """One request and its response, which another library exchanges."""
+    """One request and its response, through another library."""
 
     __slots__ = ()
 

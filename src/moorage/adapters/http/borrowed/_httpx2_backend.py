@@ -1,4 +1,4 @@
-"""A network backend by which httpx2 observes its time limit and the guard's rules."""
+"""A network backend that makes httpx2 obey the time limit and the guard's rules."""
 
 from __future__ import annotations
 

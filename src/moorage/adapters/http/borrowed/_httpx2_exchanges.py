@@ -49,7 +49,7 @@ _HTTP11_CONNECTIONS: Final = (httpcore2.HTTP11Connection, httpcore2.AsyncHTTP11C
 
 
 class _Body(httpx2.SyncByteStream, httpx2.AsyncByteStream):
-    """The body of a request, in the synchronous and the asynchronous form of httpx2."""
+    """The body of a request, as a synchronous and an asynchronous httpx2 stream."""
 
     def __init__(self, exchange: LibraryExchange) -> None:
         self._pieces = exchange.outgoing.pieces
@@ -62,7 +62,7 @@ class _Body(httpx2.SyncByteStream, httpx2.AsyncByteStream):
 
 
 class _Httpx2Exchange(LibraryExchange):
-    """The code that synchronous and asynchronous exchanges with httpx2 share.
+    """The common code of synchronous and asynchronous exchanges with httpx2.
 
     Args:
         outgoing: the request to send.
@@ -82,7 +82,7 @@ class _Httpx2Exchange(LibraryExchange):
         self._stream: Any = None
 
     def meaning(self, error: Exception) -> ExceptionMeaning:
-        """Return the meaning of an exception of httpx2; one class has two meanings."""
+        """Return the meaning of an httpx2 exception; one of the classes has two meanings."""
         if isinstance(error, httpx2.RemoteProtocolError) and str(error).startswith(_ENDED_TEXTS):
             return (
                 ExceptionMeaning.CUT_OFF
@@ -119,10 +119,10 @@ class _Httpx2Exchange(LibraryExchange):
 
     @abstractmethod
     def _trace(self, name: str, info: dict[str, Any]) -> Any:
-        """Note the progress of a request that httpx2 reports."""
+        """Record the progress of a request, which httpx2 reports."""
 
     def _note_progress(self, name: str, info: dict[str, Any]) -> None:
-        """Note the progress of a request that httpx2 reports."""
+        """Record the progress of a request, which httpx2 reports."""
         step = name.partition(".")[2]
         if step in {"connect_tcp.started", "connect_unix_socket.started"}:
             self.connect_within(self.outgoing.timeouts.connect)
@@ -137,7 +137,7 @@ class _Httpx2Exchange(LibraryExchange):
                 self._remember_connection(self._connection._network_stream)  # noqa: SLF001 - not public otherwise
 
     def _remember_connection(self, stream: Any) -> None:
-        """Remember a connection that httpx2 forgets if it is cancelled in its TLS handshake."""
+        """Remember a new connection, because httpx2 loses it if its TLS handshake is cancelled."""
         self._stream = stream
 
     def _check(self, context: ssl.SSLContext) -> None:
@@ -145,7 +145,7 @@ class _Httpx2Exchange(LibraryExchange):
             raise unverified_tls_error("client")
 
     def _find_connection(self) -> object:
-        """Return the HTTP/1.1 connection that httpx2 uses for the request; None for another kind.
+        """Return the HTTP/1.1 connection of the request; None for another protocol.
 
         The connection is not public, so it is searched for in the pool.
         """
@@ -171,7 +171,7 @@ class _Httpx2Exchange(LibraryExchange):
             self._connection._h11_state.send_failed()  # noqa: SLF001 - the only way to close it
 
     def _unread_bytes(self) -> bytes:
-        """Return the bytes that were received after the response, where httpx2 shows them."""
+        """Return the bytes received after the response, if httpx2 makes them accessible."""
         if self._connection is None:
             return b""
         unread_bytes: bytes = self._connection._h11_state.trailing_data[0]  # noqa: SLF001 - not public otherwise
@@ -215,7 +215,7 @@ class SyncHttpx2Exchange(_Httpx2Exchange, SyncLibraryExchange):
             self._stream.close()
 
     def hang_up(self) -> None:
-        """Shut the connection down, which wakes the caller that waits for it."""
+        """Shut the connection down, which wakes the waiting caller."""
         self._hung_up = True
         if self._socket is not None:
             with contextlib.suppress(OSError):
@@ -288,5 +288,5 @@ def _is_http_start(received: bytes) -> bool:
 
 
 def url_of(origin: Origin, target: str = "/") -> httpx2.URL:
-    """Return the URL of an origin as httpx2 needs it."""
+    """Return the URL of an origin in the form that httpx2 needs."""
     return httpx2.URL(f"{'https' if origin.secure else 'http'}://{origin}{target}")

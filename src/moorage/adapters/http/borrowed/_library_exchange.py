@@ -1,4 +1,4 @@
-"""An exchange through another library, with the interface of a connection of moorage.
+"""An exchange through another library, presented like a connection of moorage.
 
 The library connects, sends, and parses the response. The parsed response is encoded as bytes again
 and read by the same parser as every response, so that the same rules decide what is valid HTTP,
@@ -46,7 +46,7 @@ WATCHDOG: Final = Watchdog()
 
 
 class ExceptionMeaning(Enum):
-    """The meaning of a library's exception: what it says about the request."""
+    """The meaning of a library's exception for the request."""
 
     NO_CONNECTION = auto()
     NOT_REACHED = auto()
@@ -73,7 +73,7 @@ _BEFORE_SENDING: Final = {
 
 
 class StepTimeout(DeadlinePassed):
-    """Raised if a time limit of the library has passed."""
+    """Raised if a library's time limit has passed."""
 
     def __init__(self, meaning: ExceptionMeaning) -> None:
         super().__init__()
@@ -81,7 +81,7 @@ class StepTimeout(DeadlinePassed):
 
 
 class ServerNotReached(Exception):
-    """Raised if no byte of the request was sent; the message says why, if that is known.
+    """Raised if no byte of the request was sent; the message gives the reason if known.
 
     Attributes:
         exhausted: whether this machine has no sockets, ports or memory left.
@@ -93,7 +93,7 @@ class ServerNotReached(Exception):
 
 
 class Pieces:
-    """The body of a request in pieces, as another library reads it.
+    """The pieces of a request body, as another library reads them.
 
     Attributes:
         error: the error of the body's source, which is not a failure of the library.
@@ -115,7 +115,7 @@ class Pieces:
         return bytes(self._body)
 
     async def next(self) -> bytes:
-        """Return the next piece of the body; b"" after the last."""
+        """Return the next piece of the body; b"" at the end."""
         if self._upload is not None and not self._body:
             try:
                 self._body = memoryview(await self._upload.piece(self._until))
@@ -135,7 +135,7 @@ class Pieces:
 
 
 class BodySourceFailed(Exception):
-    """Raised if the source of the body fails, or its length is not the announced one."""
+    """Raised if the source of the body fails, or yields another length than announced."""
 
     def __init__(self, error: Exception) -> None:
         super().__init__()
@@ -144,7 +144,7 @@ class BodySourceFailed(Exception):
 
 @attrs.frozen(repr=False)
 class OutgoingRequest:
-    """A request that another library is to send, with its deadline.
+    """A request for another library to send, with its deadline.
 
     Attributes:
         origin: the destination.
@@ -198,30 +198,30 @@ class LibraryExchange(ABC):
 
     @abstractmethod
     async def send_request(self) -> bytes:
-        """Send the request, and return the encoded head of the response, or set `parsed_head`."""
+        """Send the request; return the encoded head of the response, or set `parsed_head`."""
 
     @abstractmethod
     async def next_piece(self) -> bytes:
-        """Return the next piece of the body without chunk framing; b"" at its end."""
+        """Return the next piece of the body, without chunked framing; b"" at the end."""
 
     @abstractmethod
     async def finish(self) -> None:
-        """Give the connection back to the library, or close it after an incomplete response."""
+        """Give the connection back to the library; close it after an incomplete response."""
 
     @abstractmethod
     def meaning(self, error: Exception) -> ExceptionMeaning:
-        """Return the meaning of an exception of the library for the request."""
+        """Return the meaning of a library's exception for the request."""
 
     # --- notifications from the library ------------------------------------
 
     def connect_within(self, seconds: float | None) -> None:
-        """Note that the library begins to connect, and limit the time for that."""
+        """Record that the library starts to connect, and limit the time for that."""
         self.connecting, self.sent = True, self._ever_sent
         if seconds is not None:
             self.bound(min(self.outgoing.until, monotonic() + seconds))
 
     def connected(self) -> None:
-        """Note that the library has connected and sends the request."""
+        """Record that the library has connected, and is sending the request."""
         self.sent = self._ever_sent = True
         if self.connecting:
             self.connecting = False
@@ -240,7 +240,7 @@ class LibraryExchange(ABC):
 
     @abstractmethod
     def bound(self, until: float) -> None:
-        """Change the deadline of the `run_until` call in progress."""
+        """Change the deadline of the running `run_until` call."""
 
     @abstractmethod
     def hang_up(self) -> None:
@@ -254,24 +254,24 @@ class LibraryExchange(ABC):
 
     @property
     def written(self) -> int:
-        """Return 1 if any byte was sent, otherwise 0; the library does not report the number."""
+        """Return 1 if any byte was sent, otherwise 0; the library does not count bytes."""
         return int(self.sent)
 
     def glance(self) -> bytes | None:
-        """Return None: no bytes arrive before `receive` waits for them."""
+        """Return None, because bytes arrive only in `receive`."""
         return None
 
     def stale(self) -> bool:
-        """Return True: the connection of an exchange is never used again."""
+        """Return True, because an exchange's connection is not reused."""
         return True
 
     async def send(self, data: bytes | memoryview, until: float) -> None:
-        """Send the request through the library, which has it already, and ignore these bytes."""
+        """Send the request through the library; it has the bytes already, so these are ignored."""
         del data
         self._head = await self._translated(until, self.send_request())
 
     async def receive(self, until: float) -> bytes:
-        """Return the next bytes of the response; b"" at its end."""
+        """Return the next bytes of the response; b"" at the end."""
         head, self._head = self._head, b""
         if not head:
             return await self._translated(until, self._receive())
@@ -300,7 +300,7 @@ class LibraryExchange(ABC):
         self._finished = True
 
     def encode_head(self, status: int, reason: bytes, fields: list[tuple[bytes, bytes]]) -> bytes:
-        """Return the encoded head of a response, and note how its body is delimited."""
+        """Return the encoded head of a response, and store how its body is delimited."""
         lines = [b"%b: %b\r\n" % pair for pair in fields]
         if any(b"\n" in line[:-2] or b"\r" in line[:-2] for line in lines):
             raise NotHttp("has a malformed header field")
@@ -310,7 +310,7 @@ class LibraryExchange(ABC):
         return b"HTTP/1.1 %d %b\r\n%b\r\n" % (status, reason, b"".join(lines))
 
     def note_framing(self, status: int, *, chunked: bool, length: str) -> None:
-        """Note how the body of the response is delimited."""
+        """Store how the body of the response is delimited."""
         if self._to_head or status in BODILESS:
             self._remaining = 0
         elif chunked:
@@ -319,7 +319,7 @@ class LibraryExchange(ABC):
             self._remaining = int(length)
 
     async def _translated(self, until: float, work: Coroutine[Any, Any, _Result]) -> _Result:
-        """Await a coroutine, and convert an error of the library to one of moorage.
+        """Await a coroutine, and convert the library's errors to moorage's.
 
         The library's error may contain the request with its secrets, so the new error is raised
         neither from it nor while it is handled.
@@ -349,7 +349,7 @@ class LibraryExchange(ABC):
 
 
 def translated_error(error: Exception, meaning: ExceptionMeaning, *, sent: bool) -> Exception:
-    """Return a library's error as `StepTimeout`, `NotHttp`, `ServerNotReached` or `OSError`."""
+    """Convert a library's error to `StepTimeout`, `NotHttp`, `ServerNotReached` or `OSError`."""
     if meaning in TIMEOUT_MEANINGS:
         return StepTimeout(meaning)
     if meaning is ExceptionMeaning.NOT_HTTP and sent:
@@ -381,7 +381,7 @@ class SyncLibraryExchange(LibraryExchange):
         raise DeadlinePassed if timer.expired else ResponseCutOff
 
     def bound(self, until: float) -> None:
-        """Change the deadline at which the timer interrupts the exchange."""
+        """Change the deadline at which the exchange is interrupted."""
         WATCHDOG.move(self._alarm, until)
 
     def close(self) -> None:
@@ -417,11 +417,11 @@ class LoopLibraryExchange(LibraryExchange):
         raise ResponseCutOff if self._hung_up else DeadlinePassed
 
     def is_buffered(self) -> bool:
-        """Return whether all of the response has arrived, so that reading it does not wait."""
+        """Return whether the whole response has arrived, so that reading it will not wait."""
         return False
 
     def bound(self, until: float) -> None:
-        """Change the deadline of the `run_until` call in progress."""
+        """Change the deadline of the running `run_until` call."""
         if (  # pragma: no branch - it may have expired just now
             self._timeout is not None and not self._timeout.expired()
         ):
@@ -433,7 +433,7 @@ class LoopLibraryExchange(LibraryExchange):
         self.bound(-inf)
 
     def close(self) -> None:
-        """End the exchange in a new task, unless it has ended."""
+        """End an unfinished exchange in a new task."""
         if self._finished:
             return
         with contextlib.suppress(RuntimeError):  # the loop has ended, and its connections with it
@@ -452,7 +452,7 @@ def _loop_time(until: float) -> float | None:
 
 
 def seconds_left(timeout: float | None, until: float) -> float | None:
-    """Return the seconds that are left for a step, at least a tiny positive number."""
+    """Return the seconds left for a step; always positive."""
     remaining_seconds = until - monotonic()
     if timeout is None:
         return None if remaining_seconds == inf else max(remaining_seconds, _MIN_TIMEOUT)
@@ -460,7 +460,7 @@ def seconds_left(timeout: float | None, until: float) -> float | None:
 
 
 def reason_for(error: BaseException | None) -> str:
-    """Return the message of the operating system's error that caused a library's error."""
+    """Return the message of the system error behind a library's error."""
     for failure in _system_errors(error):
         message = getattr(failure, "verify_message", None) or failure.strerror
         if message:
@@ -469,14 +469,14 @@ def reason_for(error: BaseException | None) -> str:
 
 
 def system_error(error: BaseException) -> OSError:
-    """Return the operating system's error that caused a library's error."""
+    """Return the system error behind a library's error."""
     reason = reason_for(error)
     number = next((failure.errno for failure in _system_errors(error)), None)
     return OSError(reason) if number is None else OSError(number, reason)
 
 
 def _system_errors(error: BaseException | None) -> Iterator[OSError]:
-    """Yield the operating system's errors among the causes of an error, the latest first."""
+    """Yield the system errors among an error's causes, the latest first."""
     count = 0
     while error is not None and count < _MAX_CAUSES:
         if isinstance(error, OSError) and type(error).__module__ in _SYSTEM_MODULES:

@@ -1,4 +1,4 @@
-"""The lifetime of other libraries' clients, and the settings that such clients exclude."""
+"""The lifetime of other libraries' clients, and the settings that cannot be combined with them."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ class SyncLibraryClient:
         self._closables = tuple(closables)
 
     async def settle(self) -> None:
-        """Return at once, because nothing runs in the background."""
+        """Return at once, because no task runs in the background."""
 
     def shut(self) -> None:
-        """Close the library's objects that moorage created."""
+        """Close the library objects that moorage created."""
         for closable in self._closables:
             with contextlib.suppress(Exception):
                 closable.close()
@@ -57,7 +57,7 @@ class LoopLibraryClient:
         self.closing_tasks: set[asyncio.Task[None]] = set()
 
     def shut(self) -> None:
-        """Close the library's objects that moorage created, in a new task."""
+        """Close the library objects that moorage created, in a new task."""
         with contextlib.suppress(RuntimeError):  # without a loop there is nothing to close
             if asyncio.get_running_loop() is self._loop:
                 task = self._loop.create_task(self._close_all(tuple(self.closing_tasks)))
@@ -82,7 +82,7 @@ class LoopLibraryClient:
 def refuse_settings(
     client: object, name: str, settings: ConnectionSettings, *, with_proxy: bool = False
 ) -> None:
-    """Raise an error if connection settings are passed together with a client of the host.
+    """Raise an error if connection settings are combined with a client of the application.
 
     Args:
         client: the host's client, if there is one.

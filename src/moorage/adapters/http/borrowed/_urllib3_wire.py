@@ -1,4 +1,4 @@
-"""Connections that urllib3 makes and keeps, over which moorage sends its requests.
+"""Connections of urllib3's pools, over which moorage sends its own requests.
 
 urllib3 sends with `http.client`, which takes an interim response for the final one, cannot
 distinguish an incomplete response from a malformed one, and has the same timeout for each piece. So
@@ -120,7 +120,7 @@ class Connections:
     def _connect(
         self, pool: Urllib3Pool, connection: Urllib3Connection, until: float, *, tunnel: bool
     ) -> None:
-        """Connect with urllib3, and shut the connection down at the deadline."""
+        """Connect with urllib3, and close the connection at the deadline."""
         connection.timeout = seconds_left(None, until)
         make_connection = connection._new_conn  # noqa: SLF001 - the only access to the new connection
         if self._resolver is not None or _connects_as_usual(type(connection)):
@@ -149,7 +149,7 @@ class Connections:
 def _connect_in_turn(
     resolver: Resolver, connection: Urllib3Connection, until: float
 ) -> socket.socket:
-    """Connect to one address after another within the time limit, as urllib3 would."""
+    """Try to connect to the addresses in turn within the time limit, like urllib3."""
 
     async def connect(where: tuple[str, int], until: float) -> socket.socket:
         return create_connection(
@@ -165,7 +165,7 @@ def _connect_in_turn(
 
 
 def _check(pool: Urllib3Pool, connection: Urllib3Connection, origin: Origin) -> None:
-    """Refuse a connection whose certificate was not verified."""
+    """Refuse a connection with an unverified certificate."""
     if origin.secure:
         is_verified = connection.is_verified
     else:
@@ -175,7 +175,7 @@ def _check(pool: Urllib3Pool, connection: Urllib3Connection, origin: Origin) -> 
 
 
 class _NewConnection:
-    """A connection of urllib3 that can be shut down during its TLS handshake."""
+    """A urllib3 connection that can be closed during its TLS handshake."""
 
     def __init__(self, make: Callable[[], socket.socket]) -> None:
         self._make = make
@@ -192,14 +192,14 @@ class _NewConnection:
         return sock
 
     def cut(self) -> None:
-        """Shut the connection down, which ends its TLS handshake."""
+        """Close the connection, which ends its TLS handshake."""
         self._was_cut = True
         if self._duplicate is not None:
             with contextlib.suppress(OSError):
                 self._duplicate.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
-        """Close the copy of the connection's socket."""
+        """Close the duplicate of the connection's socket."""
         if self._duplicate is not None:
             self._duplicate.close()
 
@@ -231,7 +231,7 @@ class Urllib3Wire:
             remaining_bytes = remaining_bytes[sent_count:]
 
     async def receive(self, until: float) -> bytes:
-        """Return the next bytes of the response; b"" at its end."""
+        """Return the next bytes of the response; b"" at the end."""
         self._sock.settimeout(seconds_left(None, until))
         try:
             data: bytes = self._sock.recv(_READ_SIZE)
@@ -240,7 +240,7 @@ class Urllib3Wire:
         return data
 
     def glance(self) -> bytes | None:
-        """Return the bytes that have arrived; b"" at the end, None if none have arrived."""
+        """Return the bytes that have arrived; b"" at the end, None if there are none yet."""
         self._sock.settimeout(0)
         try:
             data: bytes = self._sock.recv(_READ_SIZE)
@@ -251,7 +251,7 @@ class Urllib3Wire:
         return data
 
     def stale(self) -> bool:
-        """Return False, because urllib3 has checked the connection."""
+        """Return False, because urllib3 has checked that the connection is open."""
         return False
 
     def hang_up(self) -> None:
@@ -268,7 +268,7 @@ class Urllib3Wire:
             self.give_back()
 
     def give_back(self) -> None:
-        """Give the connection back to urllib3."""
+        """Return the connection to urllib3's pool."""
         self._returned = True
         if isinstance(self._sock, ssl.SSLSocket):
             _set_strict_end(self._sock, strict=False)
@@ -276,5 +276,5 @@ class Urllib3Wire:
 
 
 def _set_strict_end(sock: Any, *, strict: bool) -> None:
-    """Set whether a cut connection counts as an error (RFC 9112, 9.8)."""
+    """Set whether a truncated TLS connection counts as an error (RFC 9112, 9.8)."""
     sock.suppress_ragged_eofs = not strict

@@ -1,4 +1,4 @@
-"""Deadlines for blocking calls of libraries that limit only single steps.
+"""Deadlines for blocking libraries, which limit only their single steps.
 
 A thread waits for the earliest timer. It starts with the first timer, and ends a while after the
 last.
@@ -21,7 +21,7 @@ _IDLE_SECONDS: Final = 10.0  # seconds that the thread stays, so that not every 
 
 
 class Timer:
-    """A timer that calls `on_expiry`, a quick function, at the time `at`."""
+    """A timer that calls the quick function `on_expiry` at the time `at`."""
 
     __slots__ = ("at", "expired", "on_expiry")
 
@@ -46,7 +46,7 @@ class Watchdog:
 
     @contextmanager
     def limit(self, at: float, on_expiry: Callable[[], None]) -> Generator[Timer]:
-        """Call `on_expiry` in another thread if the block takes too long, but never after it."""
+        """Call `on_expiry` from another thread if the block takes too long, never afterwards."""
         timer = Timer(at, on_expiry)
         try:
             self.move(timer, at)
@@ -56,7 +56,7 @@ class Watchdog:
                 self._timers.discard(timer)
 
     def move(self, timer: Timer, at: float) -> None:
-        """Change the time at which a timer expires."""
+        """Change the expiry of a timer."""
         with self._changed:
             timer.at = at
             self._timers.add(timer)

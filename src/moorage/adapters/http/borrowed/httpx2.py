@@ -92,7 +92,7 @@ class AsyncHttpx2HttpClient(AsyncClient, ConnectionSettings):
 
 
 def engine(client: Any, settings: ConnectionSettings, network: Network) -> LibraryExchangeEngine:
-    """Return the engine of the synchronous client; `network` resolves names under a guard."""
+    """Return the synchronous client's engine; with a guard, `network` resolves host names."""
     source = _TransportSource(httpx2.Client, httpx2.HTTPTransport, client, settings, network)
     return LibraryExchangeEngine(
         network, settings, partial(_LibraryClient, source), from_host=source.from_host
@@ -102,7 +102,7 @@ def engine(client: Any, settings: ConnectionSettings, network: Network) -> Libra
 def async_engine(
     client: Any, settings: ConnectionSettings, network: Network
 ) -> LibraryExchangeEngine:
-    """Return the engine of the asynchronous client; `network` resolves names under a guard."""
+    """Return the asynchronous client's engine; with a guard, `network` resolves host names."""
     source = _TransportSource(
         httpx2.AsyncClient, httpx2.AsyncHTTPTransport, client, settings, network
     )
@@ -112,7 +112,7 @@ def async_engine(
 
 
 class _TransportSource:
-    """Returns the transports of the application's httpx2 client, or creates other ones.
+    """Returns the transports of the application's httpx2 client, or creates new ones.
 
     Args:
         kind: the class of clients.
@@ -184,7 +184,7 @@ class _TransportSource:
         )
 
     def _check(self, client: Any) -> None:
-        """Refuse a client that does not verify certificates, or cannot be interrupted."""
+        """Refuse a client that does not verify certificates or cannot be interrupted."""
         for transport in (client._transport, *client._mounts.values()):  # noqa: SLF001 - not public otherwise
             pool = getattr(transport, "_pool", None)
             if pool is None:
@@ -203,7 +203,7 @@ class _TransportSource:
 
 @attrs.frozen
 class _Transports:
-    """The httpx2 transports of a client: direct, and by proxy.
+    """The httpx2 transports of a client, with and without proxy.
 
     Attributes:
         client: the client that they belong to, if there is one.

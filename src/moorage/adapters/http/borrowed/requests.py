@@ -69,12 +69,12 @@ def engine(
     settings: ConnectionSettings,
     network: Network,
 ) -> LibraryEngine:
-    """Return the engine of the client; `network` resolves host names if there is a guard."""
+    """Return the client's engine; with a guard, `network` resolves host names."""
     return _Engine(settings, session, network)
 
 
 class _Routes(LibraryClient, Protocol):
-    """The urllib3 pools for a request, and the object that takes connections from them."""
+    """The urllib3 pools for a request, and the taker of their connections."""
 
     connections: Connections
 
@@ -128,7 +128,7 @@ class _Engine(LibraryEngine):
 
 
 class _SessionPool(ExchangePool):
-    """A pool of slots for connections that urllib3 keeps."""
+    """Slots for connections that urllib3 keeps."""
 
     def __init__(self, network: Network, settings: ConnectionSettings, routes: _Routes) -> None:
         super().__init__(network, settings.max_connections)
@@ -138,7 +138,7 @@ class _SessionPool(ExchangePool):
     def give(
         self, origin: Origin, holder: object, wire: Wire | None = None, idle: float | None = None
     ) -> None:
-        """Give back a slot, and the connection if it can be reused."""
+        """Give back a slot, and the connection if it is reusable."""
         keep_seconds = self._keep_alive if idle is None else min(self._keep_alive, idle - 1)
         if isinstance(wire, Urllib3Wire) and keep_seconds > 0 and not self._closed:
             self.routes.connections.give(wire, keep_seconds)

@@ -73,7 +73,7 @@ class LoopNetwork:
 
 
 class _Waiter:
-    """A future that the method `call` completes."""
+    """A future that `call` completes."""
 
     __slots__ = ("_future", "_loop")
 
@@ -98,7 +98,7 @@ class _Waiter:
             self._loop.call_soon_threadsafe(self.settle, True)
 
     def settle(self, in_time: bool, /) -> None:  # noqa: FBT001 - loops pass no keywords
-        """Complete the future, from within its event loop."""
+        """Complete the future in its event loop."""
         if not self._future.done():
             self._future.set_result(in_time)
 
@@ -121,7 +121,7 @@ _watches: Final[WeakKeyDictionary[asyncio.AbstractEventLoop, SocketWatch]] = Wea
 
 
 def watch_in(loop: asyncio.AbstractEventLoop) -> SocketWatch:
-    """Return a new watch for the sockets of an event loop, which exists as long as the loop."""
+    """Return a new watch for the sockets of an event loop, with the lifetime of the loop."""
     try:
         watch: SocketWatch = EpollWatch(loop)
     except (AttributeError, NotImplementedError):  # not Linux, or not a loop that watches sockets
@@ -131,7 +131,7 @@ def watch_in(loop: asyncio.AbstractEventLoop) -> SocketWatch:
 
 
 class ReaderWatch:
-    """Waits with the event loop's reader and writer callbacks, or in threads if it has none."""
+    """Waits with the event loop's reader and writer callbacks, or else in threads."""
 
     readable: ClassVar[int] = 0
     writable: ClassVar[int] = 1
@@ -155,7 +155,7 @@ class ReaderWatch:
 async def _ready_by_thread(
     loop: asyncio.AbstractEventLoop, ready: Callable[[float], None], until: float
 ) -> None:
-    """Wait for a socket in threads that each wait only briefly."""
+    """Wait for a socket in threads, each for only a short time."""
     while True:
         step_end = min(until, monotonic() + _THREAD_INTERVAL)
         try:

@@ -30,7 +30,7 @@ class _OriginPool:
         self.queue: dict[object, Waiter] = {}
 
     def pass_on(self, holder: object) -> Waiter | None:
-        """Give the holder's slot to the first waiting caller, or take the holder off the queue."""
+        """Pass the holder's slot to the first waiting caller, or take the holder off the queue."""
         if holder not in self.holders:
             self.queue.pop(holder, None)
             return None
@@ -42,7 +42,7 @@ class _OriginPool:
 
 
 class Pool:
-    """Slots for connections: a fixed number per origin, granted in the order of arrival."""
+    """Slots for connections: a fixed number per origin, granted in order of arrival."""
 
     def __init__(self, network: Network, slots: int, keep_alive: float) -> None:
         self._network = network
@@ -57,7 +57,7 @@ class Pool:
         self._closed = False
 
     async def take(self, origin: Origin, holder: object, until: float) -> None:
-        """Wait for a slot of an origin; the caller must always give it back.
+        """Wait for a slot of an origin, which the caller must give back.
 
         Raises:
             TimeIsUp: no slot became free in time.
@@ -74,7 +74,7 @@ class Pool:
         await waiter.wait(until)
 
     def claim(self, origin: Origin, holder: object) -> bool:
-        """Take a connection slot of an origin if one is free now."""
+        """Take a slot of an origin if one is free now."""
         with self._lock:
             origin_pool = self._origin_pools.get(origin)
             if origin_pool is None:
@@ -86,7 +86,7 @@ class Pool:
             return True
 
     def reuse(self, origin: Origin) -> Wire | None:
-        """Return the idle connection that was used last and is still open."""
+        """Return the most recently used idle connection that is still open."""
         while True:
             with self._lock:
                 idle_wires = self._origin_pools[origin].idle
@@ -100,7 +100,7 @@ class Pool:
     def give(
         self, origin: Origin, holder: object, wire: Wire | None = None, idle: float | None = None
     ) -> None:
-        """Give back a slot, and the connection if it can be reused.
+        """Give back a slot, and the connection if it is reusable.
 
         `idle` is the number of seconds for which the vendor keeps the connection open.
         """
@@ -129,7 +129,7 @@ class Pool:
             waiter.call()
 
     def lose(self, origin: Origin, holder: object) -> None:
-        """Give back a slot from a finalizer, which must not wait for the pool's lock.
+        """Give back a slot from a finalizer, without waiting for the pool's lock.
 
         If the lock is taken, the slot is given back when the next slot is taken.
         """
@@ -170,7 +170,7 @@ class Pool:
             wire.close()
 
     def abandon(self) -> None:
-        """Close the pool in a forked child, where the threads that used it do not exist.
+        """Close the pool in a forked child, where its threads do not exist.
 
         A thread of the parent may have held the lock, and the parent may still use the connections.
         """

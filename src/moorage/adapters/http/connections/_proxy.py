@@ -56,13 +56,13 @@ class Gateway:
         return self._serves(origin.host)
 
     def introduction(self) -> str:
-        """Return the secret header line that authenticates at the proxy; never store it."""
+        """Return the secret header line that authenticates at the proxy; it must not be stored."""
         return "" if self._authorization is None else self._authorization.reveal()
 
     async def connect(
         self, network: Network, origin: Origin, until: float, context: SSLContext | None
     ) -> Wire:
-        """Return a connection through the proxy: to the origin for TLS, otherwise to the proxy.
+        """Return a connection: through a tunnel to the origin for TLS, otherwise to the proxy.
 
         Raises:
             ConnectionFailed: the proxy cannot be reached, or refuses.
@@ -115,7 +115,7 @@ class Gateway:
         ).encode("latin-1")
 
     def refused(self, origin: Origin, status: int) -> ConnectionFailed:
-        """Return the error for a response of the proxy itself; nothing reached the origin."""
+        """Return the error for the proxy's own response; the request did not reach the origin."""
         is_unauthenticated = status == AUTHENTICATION_REQUIRED
         retryable = status in _RETRYABLE or status >= 500
         return self._proxy_error(
@@ -142,7 +142,7 @@ def _authorization(proxy: Proxy) -> Secret | None:
 
 
 def basic(proxy: Proxy) -> str:
-    """Return the proxy's user name and password in base64; never store this secret."""
+    """Return the proxy's user name and password in base64, which must not be stored."""
     name = (proxy.username or "").encode()
     word = b"" if proxy.password is None else proxy.password.reveal_bytes()
     return b64encode(name + b":" + word).decode("ascii")

@@ -1,4 +1,4 @@
-"""The error for an exception that ended the opening of a connection."""
+"""The error for a failure to open a connection."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from moorage.domain.connectors.unreachable import unreachable_error
 
 
 def reaching_error(error: Exception) -> Exception:
-    """Return the error for a connection that could not be opened; return other errors unchanged."""
+    """Convert a failure to open a connection to an error; return other errors unchanged."""
     if isinstance(error, (DeadlinePassed, TimeoutError)):
         return unreachable_error("slow")
     if isinstance(error, (socket.gaierror, UnicodeError)):

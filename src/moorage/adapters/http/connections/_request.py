@@ -1,4 +1,4 @@
-"""The parts of a request on the wire: its URL, and the pieces of a streamed body."""
+"""The parts of a request as sent: its URL, and the pieces of a streamed body."""
 
 from __future__ import annotations
 
@@ -90,13 +90,13 @@ class Upload:
     async def of(
         cls, network: Network, stream: BodyStream, until: float, *, framed: bool = True
     ) -> Self:
-        """Open the source of a body, and read its first piece."""
+        """Open the source of a body, and read the first piece."""
         upload = cls(network, stream.open(), stream.length)
         upload.first = await (upload.next(until) if framed else upload.piece(until))
         return upload
 
     async def next(self, until: float) -> bytes:
-        """Return the next piece of the body, framed for sending; b"" after the last."""
+        """Return the next piece of the body, framed for sending; b"" at the end."""
         is_ended = self._finished
         piece = await self.piece(until)
         if self._remaining is not None or is_ended:
@@ -104,7 +104,7 @@ class Upload:
         return b"%x\r\n%b\r\n" % (len(piece), piece) if piece else b"0\r\n\r\n"
 
     async def piece(self, until: float) -> bytes:
-        """Return the next piece of the body as its source yields it; b"" after the last."""
+        """Return the next piece of the body as its source yields it; b"" at the end."""
         chunk: object = b""
         while chunk == b"" and not self._finished:  # an empty chunk would end the body
             chunk = await self._network.pull(self._chunks, until)

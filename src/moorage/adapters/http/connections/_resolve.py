@@ -1,4 +1,4 @@
-"""Resolves host names with a time limit; the operating system itself offers none."""
+"""Resolves host names with a time limit, which the operating system lacks."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def check_host(guard: OutgoingGuard, origin: Origin) -> None:
 
 
 def refuse_if(objection: str | None, origin: Origin) -> None:
-    """Raise the guard's objection to a destination, if there is one.
+    """Raise the guard's objection to a destination, if any.
 
     Raises:
         DestinationRefused: there is an objection.
@@ -49,14 +49,14 @@ def refuse_if(objection: str | None, origin: Origin) -> None:
 
 
 def numeric(host: str, port: int) -> list[Address]:
-    """Return the address if the host is an IP address; otherwise nothing."""
+    """Return the host as an address if it is an IP address; otherwise an empty list."""
     with contextlib.suppress(socket.gaierror, ValueError):
         return _look_up(host, port, socket.AI_NUMERICHOST)
     return []
 
 
 class Lookup(Thread):
-    """Resolves a host name in a thread, so that the caller can give up waiting for it.
+    """Resolves a host name in a thread, so that the caller can stop waiting.
 
     `finished` is called in that thread when `addresses` can return.
     """
@@ -78,7 +78,7 @@ class Lookup(Thread):
         self._finished()
 
     def addresses(self) -> list[Address]:
-        """Return the addresses of the host name, once they are known.
+        """Return the addresses of the host name, when they are known.
 
         Raises:
             OSError, ValueError: the name does not exist, or is not valid.

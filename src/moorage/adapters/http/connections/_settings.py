@@ -1,4 +1,4 @@
-"""The settings of HTTP clients: each is declared, checked and documented here only.
+"""The settings of HTTP clients, all declared, checked and documented here.
 
 A client's class inherits the settings that it has, so that its constructor takes them by keyword.
 Its docstring explains its other arguments; the explanations of the inherited ones are added to it.
@@ -74,7 +74,7 @@ def _check_guard(settings: PoolSettings, _: object, value: OutgoingGuard | None)
 
 
 def _with_arguments(text: str, inherited: str) -> str:
-    """Return a docstring with the arguments of a base class inserted before its own."""
+    """Insert the documented arguments of a base class into a subclass's docstring."""
     text, arguments = inspect.cleandoc(text), _ARGUMENTS.search(inspect.cleandoc(inherited))
     assert arguments is not None  # noqa: S101 - each class of settings explains its arguments
     lines = arguments["lines"].rstrip("\n")
@@ -118,7 +118,7 @@ class PoolSettings:
 
 @attrs.define(eq=False, kw_only=True, repr=False, slots=False, on_setattr=attrs.setters.frozen)
 class ConnectionSettings(PoolSettings):
-    """The settings of HTTP clients whose responses moorage itself parses.
+    """The settings of HTTP clients that parse responses with moorage's own code.
 
     Args:
         max_head: the maximum number of bytes before the body.

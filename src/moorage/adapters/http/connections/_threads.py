@@ -62,7 +62,7 @@ class ThreadNetwork:
 
 
 class _Waiter:
-    """A lock that the method `call` releases."""
+    """A lock that `call` releases."""
 
     __slots__ = ("_lock",)
 

@@ -75,7 +75,7 @@ class TlsWire:
 
     @property
     def written(self) -> int:
-        """The number of encrypted bytes that were handed to the system for sending."""
+        """The number of encrypted bytes given to the system for sending."""
         return self._wire.written
 
     async def handshake(self, until: float) -> None:
@@ -103,7 +103,7 @@ class TlsWire:
         await self._flush(until)
 
     async def receive(self, until: float) -> bytes:
-        """Return the next bytes of the response; b"" at its end."""
+        """Return the next bytes of the response; b"" at the end."""
         while True:
             try:
                 return self._tls.read(_READ_SIZE)
@@ -128,7 +128,7 @@ class TlsWire:
             return b""
 
     def stale(self) -> bool:
-        """Return whether bytes arrived although nothing was requested."""
+        """Return whether bytes have arrived without a request."""
         return self.glance() is not None
 
     def hang_up(self) -> None:

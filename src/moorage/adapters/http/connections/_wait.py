@@ -28,7 +28,7 @@ def by_poll(sock: socket.socket, until: float, *, writing: bool) -> None:
 
 
 def by_select(sock: socket.socket, until: float, *, writing: bool) -> None:
-    """Block the thread until the socket is ready, using select where there is no poll."""
+    """Block the thread until the socket is ready, using select on systems without poll."""
     reading_sockets, writing_sockets = ([], [sock]) if writing else ([sock], [])
     # Windows reports a connection that failed as exceptional.
     while not any(

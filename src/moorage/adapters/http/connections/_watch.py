@@ -1,4 +1,4 @@
-"""Waiting for many sockets of one event loop with a single epoll.
+"""Waits for many sockets of one event loop with a single epoll object.
 
 Adding and removing a reader costs an event loop time. Here the loop has one reader only, an epoll
 in which each socket is armed for one event: starting to wait costs one system call, and ending the
@@ -26,7 +26,7 @@ _TIMER_SLACK: Final = 0.001  # seconds that a timer is set late, so that it need
 
 
 class EpollWatch:
-    """The sockets that tasks of an event loop wait for; only one task waits for each."""
+    """The sockets of an event loop that tasks wait for, one task per socket."""
 
     __slots__ = ("_epoll", "_timers", "_waiting")
 

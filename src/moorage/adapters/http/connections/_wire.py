@@ -34,7 +34,7 @@ class DeadlinePassed(Exception):
 
 
 def below_total(timeout: float | None, total: float | None) -> float | None:
-    """Return the time limit of a step; None if the limit of the whole exchange ends first."""
+    """Return the time limit of a step; None if the total time limit ends first."""
     return None if timeout is None or (total is not None and timeout >= total) else timeout
 
 
@@ -50,7 +50,7 @@ class Origin(NamedTuple):
 
 
 def reason_of(error: Exception) -> str:
-    """Return the reason for which a connection failed or ended, as text."""
+    """Return the reason why a connection failed or ended, as text."""
     return getattr(error, "verify_message", None) or getattr(error, "strerror", None) or str(error)
 
 
@@ -74,7 +74,7 @@ def resource_error(peer: str, reason: str) -> LocalFailure:
 
 
 class Waiter(Protocol):
-    """An object that waits until another thread or task calls its method `call`."""
+    """An object that waits until another thread or task calls `call`."""
 
     async def wait(self, until: float) -> None: ...
 
@@ -82,7 +82,7 @@ class Waiter(Protocol):
 
 
 class Network(Protocol):
-    """The operations of a network: waiting and resolving names, blocking or in an event loop.
+    """A network's operations: waiting and resolving names, by blocking or in an event loop.
 
     `here` returns the scope in which a new connection can be used, such as an event loop; `gone`
     returns whether a scope has ended.
@@ -155,7 +155,7 @@ class SocketWire:
             data = memoryview(data)[sent_count:]
 
     async def receive(self, until: float) -> bytes:
-        """Return the next bytes of the response; b"" at its end."""
+        """Return the next bytes of the response; b"" at the end."""
         while True:
             if self._expects_bytes:
                 await self._network.readable(self._sock, until)
@@ -166,7 +166,7 @@ class SocketWire:
                 self._expects_bytes = True
 
     def glance(self) -> bytes | None:
-        """Return the bytes that have arrived; b"" at the end, None if none have arrived."""
+        """Return the bytes that have arrived; b"" at the end, None if there are none yet."""
         try:
             return self._sock.recv(_READ_SIZE)
         except BlockingIOError:
@@ -175,7 +175,7 @@ class SocketWire:
             return b""
 
     def stale(self) -> bool:
-        """Return whether bytes arrived although nothing was requested."""
+        """Return whether bytes have arrived without a request."""
         return self.glance() is not None
 
     def hang_up(self) -> None:

@@ -1,4 +1,4 @@
-"""The decompression of bodies, piece by piece, so that memory stays bounded."""
+"""Decompression of bodies in pieces, with bounded memory."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _WINDOWS: Final = {"gzip": _GZIP, "x-gzip": _GZIP, "deflate": _ZLIB}
 
 
 def wants_identity(request: Headers) -> bool:
-    """Return whether a request's `Accept-Encoding` excludes compressed answers."""
+    """Return whether a request's `Accept-Encoding` excludes compressed responses."""
     accepted = request.get("accept-encoding")
     if accepted is None:
         return False
@@ -29,7 +29,7 @@ def wants_identity(request: Headers) -> bool:
 
 
 def decompressor_for(headers: Headers) -> Decompressor | None:
-    """Return a decompressor for a body; None if the body is not compressed in a known way.
+    """Return a decompressor for a body; None if it is not compressed, or in an unknown way.
 
     A body with an unknown coding is returned as it was received; its headers name the coding.
     """
@@ -47,14 +47,14 @@ def decompressor_for(headers: Headers) -> Decompressor | None:
 
 
 def decompressor_of(request: Request, status: int, headers: Headers) -> Decompressor | None:
-    """Return a decompressor for the body of a response, if it is to be decompressed."""
+    """Return a decompressor for a response's body, if it should be decompressed."""
     if "content-encoding" not in headers or status == _PARTIAL_CONTENT:
         return None  # a part of a compressed body could not be decompressed
     return None if wants_identity(request.headers) else decompressor_for(headers)
 
 
 class HeldBody:
-    """The body of a response that is read into memory: decompressed, and limited in size.
+    """A response body in memory, decompressed and limited in size.
 
     Args:
         decompressor: decompresses the body; None if the body is not compressed in a known way.
@@ -88,7 +88,7 @@ class HeldBody:
             data = b"" if decompressor is None else decompressor.take()
 
     def whole(self) -> bytes:
-        """Return the body after its last bytes were added.
+        """Return the body, after all bytes were added.
 
         Raises:
             NotHttp: the compressed body is incomplete.
@@ -102,7 +102,7 @@ class Decompressor(Protocol):
     """Decompresses a body."""
 
     def feed(self, data: bytes) -> None:
-        """Add compressed bytes; call `take` until it returns nothing before adding more."""
+        """Add compressed bytes; before adding more, call `take` until it returns b""."""
 
     def take(self) -> bytes:
         """Return the next piece of the decompressed body; b"" if more bytes must be added."""
@@ -113,7 +113,7 @@ class Decompressor(Protocol):
 
 
 class ChainedDecompressor:
-    """Undoes several compressions of a body, beginning with the one applied last."""
+    """Undoes several compressions of a body, the last applied one first."""
 
     __slots__ = ("_before", "_last")
 
@@ -122,7 +122,7 @@ class ChainedDecompressor:
         self._before = before
 
     def feed(self, data: bytes) -> None:
-        """Add compressed bytes; call `take` until it returns nothing before adding more."""
+        """Add compressed bytes; before adding more, call `take` until it returns b""."""
         self._last.feed(data)
 
     def take(self) -> bytes:
@@ -153,7 +153,7 @@ class SingleDecompressor:
         self._pending = b""
 
     def feed(self, data: bytes) -> None:
-        """Add compressed bytes; call `take` until it returns nothing before adding more."""
+        """Add compressed bytes; before adding more, call `take` until it returns b""."""
         self._pending += data
         # Only the second byte shows whether deflate has a header.
         self._may_have_content = self._started or len(self._pending) > 1
@@ -189,7 +189,7 @@ class SingleDecompressor:
         return self._decompress(data)
 
     def _next_member(self) -> bool:
-        """Continue with the next gzip member, if another one follows the one that has ended."""
+        """Continue with the next gzip member, if another one follows."""
         self._pending = self._pending.lstrip(b"\0")
         if not self._pending:
             return False

@@ -1,4 +1,4 @@
-"""HTTP/1.1 as bytes: encodes requests, and parses responses in pieces of any size.
+"""HTTP/1.1 as bytes: encodes requests, and parses responses piece by piece.
 
 Nothing here uses a socket or a clock. Laws:
 
@@ -73,7 +73,7 @@ class ResponseCutOff(Exception):
 
 @attrs.frozen
 class Limits:
-    """The largest sizes that a response may have.
+    """The size limits of a response.
 
     Attributes:
         head: the maximum number of bytes before the body, and again of the trailers after it.
@@ -158,7 +158,7 @@ def _check_framing(headers: Headers, length: int | None) -> None:
 
 
 def framing_error(name: str, remedy: str) -> InvalidData:
-    """Return the error for a header field that contradicts how the body is delimited."""
+    """Return the error for a header field that contradicts the delimitation of the body."""
     return InvalidData(
         f"The header {name} contradicts the body.",
         field=f"headers.{name}",
@@ -214,7 +214,7 @@ class ResponseReader:
             pass
 
     def begin(self, status: int, reason: str, fields: list[tuple[str, str]]) -> None:
-        """Take the head of a response that another library has parsed.
+        """Accept the head of a response that another library has parsed.
 
         Raises:
             NotHttp: it is not the head of a response.
@@ -225,7 +225,7 @@ class ResponseReader:
         self._set_framing(status, headers, old=False)
 
     def end(self) -> None:
-        """Note that the connection has ended; raise an error if the response is incomplete.
+        """Record the end of the connection; raise an error if the response is incomplete.
 
         Raises:
             CutOff: the response is not complete.
@@ -236,7 +236,7 @@ class ResponseReader:
             raise ResponseCutOff
 
     def take(self) -> bytes:
-        """Return the bytes of the body that arrived since the last call."""
+        """Return the bytes of the body that arrived since the last `take`."""
         pieces = self._pieces
         if not pieces:
             return b""
@@ -246,12 +246,12 @@ class ResponseReader:
 
     @property
     def silent(self) -> bool:
-        """True if no byte of the response has arrived."""
+        """True if no byte of the response has arrived yet."""
         return self.head is None and not self._buffer and not self._interim_bytes
 
     @property
     def surplus(self) -> bool:
-        """True if bytes follow the response that do not belong to it."""
+        """True if surplus bytes follow the response."""
         return bool(self._buffer)
 
     @property
@@ -290,7 +290,7 @@ class ResponseReader:
         return True
 
     def _find_end(self, limit: int, part: str) -> int:
-        """Return the end of the head in the received bytes; 0 if it is incomplete."""
+        """Return the length of the head in the received bytes; 0 if the head is incomplete."""
         match = _HEAD_END.search(self._buffer, self._searched)
         end = match.end() if match else 0
         if (end or len(self._buffer)) > limit:
@@ -345,7 +345,7 @@ class ResponseReader:
         return False
 
     def _take_body_bytes(self) -> None:
-        """Move received bytes of the body to the pieces that `take` returns."""
+        """Move received bytes of the body into the pieces for `take`."""
         buffer = self._buffer
         if len(buffer) <= self._remaining:
             self._pieces.append(bytes(buffer))
@@ -446,13 +446,13 @@ def _header_lines(head: bytearray) -> list[str]:
 
 
 def check_status(status: int) -> None:
-    """Refuse a response that switches to another protocol, because no request asks for that."""
+    """Refuse a response that switches protocols, because no request of moorage asks for that."""
     if status == _SWITCHING:
         raise NotHttp("switches to another protocol")
 
 
 def body_framing(headers: Headers, *, old: bool) -> tuple[bool, int | None]:
-    """Return whether the body is sent in chunks, and otherwise its length, if that is known.
+    """Return whether the body is chunked; if not, also its length if known.
 
     Raises:
         NotHttp: the end of the response is ambiguous.
@@ -491,7 +491,7 @@ def _combined_values(headers: Headers, name: str) -> str | None:
 
 
 def _keep_alive_seconds(headers: Headers, *, old: bool) -> float | None:
-    """Return the seconds for which the server keeps the connection; negative if it closes it."""
+    """Return how many seconds the server keeps the connection; negative if it closes it now."""
     if not old and not headers.has_any(_CONNECTION_FIELDS):
         return None
     options = _combined_values(headers, "connection")

@@ -63,7 +63,7 @@ class Clients:
         self._clients: dict[object, Any] = {}
 
     def enter(self) -> None:
-        """Note that this process uses pyreqwest, so that forked processes do not.
+        """Record that this process uses pyreqwest, so that its forked children do not.
 
         Raises:
             Forked: this process cannot use it.
@@ -76,7 +76,7 @@ class Clients:
         self.pid = pid
 
     def find(self, connect: float | None, read: float | None, *, proxied: bool) -> Any:
-        """Return the pyreqwest client with these timeouts, which is created at the first use.
+        """Return the pyreqwest client with these timeouts, creating it at the first use.
 
         Raises:
             Forked: this process cannot use pyreqwest.
@@ -91,7 +91,7 @@ class Clients:
         return client
 
     def forget(self) -> None:
-        """Give up all pyreqwest clients; each is closed after its last exchange."""
+        """Drop all pyreqwest clients; each is closed after its last exchange."""
         self._clients = {}
 
     def _build_client(self, connect: float | None, read: float | None, proxy: Proxy | None) -> Any:
@@ -168,7 +168,7 @@ def async_builder() -> Any:
 
 
 def identity_of(tls: Tls | None) -> Secret | None:
-    """Return the client certificate and its decrypted key as one text."""
+    """Return the client certificate and its decrypted key as one PEM text."""
     if tls is None or tls.certificate is None:
         return None
     certificate = _content(tls.certificate)

@@ -45,13 +45,13 @@ class PyreqwestEngine(Engine):
         self._timeouts = StepTimeouts(Timeouts())
 
     def clients(self, new_builder: Callable[[], Any]) -> Clients:
-        """Return new pyreqwest clients from these builders; this engine closes them."""
+        """Return pyreqwest clients from these builders; the engine closes them later."""
         clients = Clients(new_builder, self._settings, self._identity, http2=self._http2)
         self._all_clients.append(clients)
         return clients
 
     def timeouts(self, timeouts: Timeouts) -> StepTimeouts:
-        """Return the timeouts for the steps of an exchange; equal ones are computed once."""
+        """Return the timeouts of an exchange's steps; the result is cached."""
         steps = self._timeouts
         if steps.timeouts is not timeouts:
             steps = self._timeouts = StepTimeouts(timeouts)
@@ -72,24 +72,24 @@ class PyreqwestEngine(Engine):
     async def open_with(
         self, runtime: StreamingRuntime, request: Request, url: str, timeouts: Timeouts
     ) -> PyreqwestExchange:
-        """Send a request and read its response up to the body."""
+        """Send a request, and read its response as far as the head."""
         exchange = self._exchange(runtime, url, timeouts, None)
         await exchange.start(request, streamed=is_streamed(request, self.timeouts(timeouts)))
         exchange.limit_decompressed(self.max_body)
         return exchange
 
     def statistics(self) -> HttpPoolStatistics:
-        """Return the numbers of exchanges; pyreqwest alone knows its idle connections."""
+        """Return the numbers of exchanges; pyreqwest hides its idle connections."""
         return attrs.evolve(super().statistics(), idle=None)
 
     def close(self) -> None:
-        """Close idle connections now, and the others when their exchanges end."""
+        """Close idle connections now, and busy ones when their exchanges end."""
         super().close()
         for clients in self._all_clients:
             clients.forget()
 
     def replacement(self, client: str) -> Engine:
-        """Return an engine on the standard library, and warn that pyreqwest cannot be used."""
+        """Return a standard-library engine, and warn that pyreqwest cannot be used."""
         give_notice(
             f"{client} cannot use pyreqwest in this process, which was forked from a process that"
             " had loaded pyreqwest: it uses the standard library instead. Fork before the first"

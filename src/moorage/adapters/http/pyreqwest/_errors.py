@@ -1,4 +1,4 @@
-"""Interprets pyreqwest's exceptions, whose classes alone do not say enough.
+"""Interprets pyreqwest's exceptions, whose classes alone do not tell the cause.
 
 | the causes of the exception | raised | may have been processed |
 |---|---|---|
@@ -24,7 +24,7 @@ _HEAD_TOO_LARGE: Final = "message head is too large"
 
 
 class ExceptionMeaning(NamedTuple):
-    """The meaning of an exception: what it says about the request.
+    """The meaning of an exception for the request.
 
     Attributes:
         sent: whether any byte of the request may have been sent.
@@ -44,7 +44,7 @@ class ExceptionMeaning(NamedTuple):
 
 
 def meaning_of(error: Exception) -> ExceptionMeaning:
-    """Return the meaning of an exception; if it is unclear, the request counts as sent."""
+    """Return the meaning of an exception; in doubt, the request counts as sent."""
     causes = _causes(error)
     reason = causes[-1] if causes else ""
     number = _ERROR_NUMBER.search(reason)

@@ -1,4 +1,4 @@
-"""One request and its response through pyreqwest, at least one of them in pieces.
+"""A request and its response through pyreqwest, of which at least one is streamed.
 
 | what happens | raised | may have been processed |
 |---|---|---|
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 
 
 class PyreqwestExchange(PyreqwestErrors, ExchangeBase):
-    """A request that pyreqwest sends, and then the response that it receives.
+    """A request that pyreqwest sends, and its response.
 
     Args:
         engine: the engine, with the slots and the proxy.
@@ -134,7 +134,7 @@ class PyreqwestExchange(PyreqwestErrors, ExchangeBase):
             raise
 
     async def read(self) -> bytes:
-        """Return the next piece of the body, b"" at its end."""
+        """Return the next piece of the body; b"" at the end."""
         if self._ended:
             return b""
         try:
@@ -157,13 +157,13 @@ class PyreqwestExchange(PyreqwestErrors, ExchangeBase):
         return b"".join(pieces)
 
     def close(self) -> None:
-        """Stop reading the response; this may be called at any time, and several times."""
+        """Stop reading the response; may be called at any time, also repeatedly."""
         self._aborted = not self._ended
         if not self._runtime.hang_up():
             self._release()
 
     def limit_decompressed(self, max_body: int) -> None:
-        """Limit the size of the decompressed body, if it is decompressed here."""
+        """Limit the size of the decompressed body, if moorage decompresses it."""
         if self._inflater is not None:
             self._max_body = max_body
 
@@ -179,7 +179,7 @@ class PyreqwestExchange(PyreqwestErrors, ExchangeBase):
             raise self.no_slot() from None
 
     async def _pieces(self, upload: Upload) -> AsyncIterator[bytes]:
-        """Yield the pieces of the body as fast as pyreqwest sends them."""
+        """Yield the pieces of the body whenever pyreqwest can send one."""
         piece = upload.first
         try:
             while piece and not self._abandoned:
@@ -195,7 +195,7 @@ class PyreqwestExchange(PyreqwestErrors, ExchangeBase):
         self._end_of_body()
 
     async def _pieces_in_memory(self, body: bytes) -> AsyncIterator[bytes]:
-        """Yield the pieces of a body in memory, which nobody has to wait for.
+        """Yield the pieces of a body in memory, without waiting.
 
         Without a write timeout it is one piece.
         """
@@ -209,7 +209,7 @@ class PyreqwestExchange(PyreqwestErrors, ExchangeBase):
         self._end_of_body()
 
     def _end_of_body(self) -> None:
-        """Start the read timeout of the response, as the body has been sent."""
+        """Start the response's read timeout, because the whole body was sent."""
         if self._abandoned:
             raise DeadlinePassed  # which makes pyreqwest cancel the request
         self._runtime.bound(self._timeouts.read, "read")
@@ -266,7 +266,7 @@ class PyreqwestExchange(PyreqwestErrors, ExchangeBase):
         return piece
 
     async def _receive(self) -> bytes:
-        """Return the next piece of the body, not decompressed; b"" at the end."""
+        """Return the next piece of the body before decompression; b"" at the end."""
         failure: Exception
         try:
             data = await self._runtime.read(self._reader, self._timeouts.read)
@@ -288,7 +288,7 @@ class PyreqwestExchange(PyreqwestErrors, ExchangeBase):
         self._release()
 
     def _release(self) -> None:
-        """Give up the response, and free the connection slot; a second call does nothing."""
+        """Drop the response and free the connection slot; repeated calls do nothing."""
         self._abandoned = True
         outgoing_request, self._outgoing = self._outgoing, None
         if outgoing_request is not None and self._reader is not None:
@@ -308,7 +308,7 @@ class PyreqwestExchange(PyreqwestErrors, ExchangeBase):
     # --- errors ------------------------------------------------------------
 
     def _translate(self, error: Exception) -> Exception:
-        """Return the error for an exception of pyreqwest, or of the source of the body."""
+        """Return the error for an exception of pyreqwest or of the body's source."""
         source_error = self._source_error
         if isinstance(source_error, DeadlinePassed) or (
             self._pulling and meaning_of(error).timed_out

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class PyreqwestErrors(ExchangeErrors):
-    """The errors of an exchange through pyreqwest, in the words that all clients use.
+    """The errors of an exchange through pyreqwest, worded as for all clients.
 
     Args:
         origin: the destination.
@@ -42,17 +42,17 @@ class PyreqwestErrors(ExchangeErrors):
         self._status = status
 
     def no_slot(self) -> AttemptTimeout:
-        """Return the error for an exchange that had to wait too long for its turn."""
+        """Return the error for an exchange that waited too long for a connection slot."""
         return self._timed_out("pool", "had no connection free", sent=False)
 
     def of(self, error: Exception) -> Exception:
-        """Return the error for an exception of pyreqwest, of a limit or of a wait for a slot."""
+        """Return the error for an exception of pyreqwest, a limit, or the wait for a slot."""
         if isinstance(error, NotHttp):
             return self._bad_response(error)
         return self.no_slot() if isinstance(error, DeadlinePassed) else self.of_pyreqwest(error)
 
     def of_pyreqwest(self, error: Exception) -> Exception:
-        """Return the error for an exception of pyreqwest, which may show the URL."""
+        """Return the error for an exception of pyreqwest, whose own message may contain the URL."""
         meaning = meaning_of(error)
         if meaning.too_large:
             return self._bad_response(

@@ -1,4 +1,4 @@
-"""Waiting for pyreqwest in an event loop, or from a thread in a background event loop."""
+"""Waits for pyreqwest in an event loop, or in a thread with a background event loop."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _Result = TypeVar("_Result")
 
 
 class StreamingRuntime:
-    """Waits for one exchange with a streamed body by suspending the task.
+    """Waits for a streamed exchange by suspending the task.
 
     `enter` sends the request and returns the head of the response; `read` returns the next piece of
     its body, or None at its end. Both raise `DeadlinePassed` with the name of the step
@@ -36,7 +36,7 @@ class StreamingRuntime:
         self._step = ""
 
     def perform(self, work: Coroutine[Any, Any, _Result]) -> Awaitable[_Result]:
-        """Await work that may block: waiting for a slot, reading the source of a body."""
+        """Await work that may block: waiting for a slot, or reading the body's source."""
         return work
 
     async def enter(self, outgoing: Any) -> Any:
@@ -76,7 +76,7 @@ class StreamingRuntime:
             self._reading = None
 
     def hang_up(self) -> bool:
-        """Wake the caller that waits in `read`, and return whether there is one."""
+        """Wake the caller that waits in `read`; return False if nobody waits."""
         if self._reading is None:
             return False
         self._hung_up = True
@@ -96,7 +96,7 @@ class BackgroundRuntime(StreamingRuntime):
         self._jobs: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
 
     def run(self, work: Coroutine[Any, Any, _Result]) -> _Result:
-        """Run a coroutine in the background loop, and block until it has ended."""
+        """Run a coroutine in the background loop, and block until it ends."""
         future = asyncio.run_coroutine_threadsafe(work, _loop_of(getpid()))
         future.add_done_callback(lambda _: self._jobs.put(None))
         try:
@@ -108,7 +108,7 @@ class BackgroundRuntime(StreamingRuntime):
         return future.result()
 
     def call(self, function: Callable[[], None]) -> None:
-        """Call a function in the background loop, after everything scheduled before."""
+        """Schedule a function in the background loop, after everything scheduled before."""
         _loop_of(getpid()).call_soon_threadsafe(function)
 
     async def perform(self, work: Coroutine[Any, Any, _Result]) -> _Result:
@@ -127,7 +127,7 @@ class BackgroundRuntime(StreamingRuntime):
 
 
 class _Delivery:
-    """The result of a background job, which is delivered in the event loop."""
+    """The result of a background job, for delivery in the event loop."""
 
     def __init__(self, future: asyncio.Future[Any], value: object, error: Exception | None) -> None:
         self._future = future

@@ -1,4 +1,4 @@
-"""Requests in the form that pyreqwest accepts, and the header fields of its responses.
+"""Requests as pyreqwest accepts them, and the header fields of its responses.
 
 pyreqwest normalizes URLs as browsers do, and its header fields are ASCII only. A request that it
 would change is refused. If a field of a response cannot be decoded, only the field's name is kept.
@@ -37,7 +37,7 @@ _SPECIAL: Final = BODILESS | {101, AUTHENTICATION_REQUIRED}
 
 
 def address_of(url: str) -> tuple[Origin, Url]:
-    """Return the origin of a URL, and the URL as an object of pyreqwest.
+    """Return the origin of a URL, and the URL as a pyreqwest object.
 
     URLs without a query are kept; a query may hold a secret.
 
@@ -73,7 +73,7 @@ def _inexact_url_error(problem: str) -> InvalidData:
 
 
 def fields_of(request: Request) -> list[tuple[str, str]]:
-    """Return the header fields to send; refuse those that contradict the length of the body.
+    """Return the header fields to send; refuse fields that contradict the body's length.
 
     Raises:
         InvalidData: a field cannot be sent.
@@ -125,7 +125,7 @@ def _readable_fields(fields: Any) -> Iterator[tuple[str, str]]:
 
 
 def plain_length(method: HttpMethod, status: int, headers: Headers) -> int | None:
-    """Return the length of a response's body; None if only the full parser can determine it."""
+    """Return the length of a response's body; None if only the full parser can tell."""
     first_values = first_values_of(headers)
     length = first_values.get("content-length")
     if (
@@ -142,7 +142,7 @@ def plain_length(method: HttpMethod, status: int, headers: Headers) -> int | Non
 
 
 def check_length(method: HttpMethod, status: int, headers: Headers) -> None:
-    """Refuse a response whose length is ambiguous, which pyreqwest would accept.
+    """Refuse a response with ambiguous length, which pyreqwest itself would accept.
 
     Raises:
         NotHttp: the length is ambiguous, or the response switches to another protocol.
@@ -153,7 +153,7 @@ def check_length(method: HttpMethod, status: int, headers: Headers) -> None:
 
 
 def check_proxy(gateway: Gateway | None, origin: Origin, status: int) -> None:
-    """Raise an error for a response that is the proxy's own.
+    """Raise an error if the response comes from the proxy itself.
 
     Raises:
         ConnectionFailed: the proxy refuses to send the request.

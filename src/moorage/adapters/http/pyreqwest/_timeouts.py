@@ -1,4 +1,4 @@
-"""The time limits of an exchange, as pyreqwest can apply them."""
+"""The time limits of an exchange, in the form that pyreqwest supports."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ class StepTimeouts:
         self.allowed_time = timedelta(seconds=total or 0)
 
     def remaining(self, seconds: float) -> timedelta:
-        """Return the time left for pyreqwest: at least a minimum, at most the total timeout."""
+        """Return the time left for pyreqwest, between a minimum and the total timeout."""
         if self.total is None or seconds + _MIN_SECONDS > self.total:
             return self.allowed_time
         return timedelta(seconds=max(seconds, _MIN_SECONDS))
 
 
 def is_streamed(request: Request, timeouts: StepTimeouts) -> bool:
-    """Return whether the body is sent in pieces, because it is a stream or has a write limit."""
+    """Return whether the body is sent in pieces: it is a stream, or has a write timeout."""
     body = request.body
     return not isinstance(body, bytes) or (
         len(body) > PIECE_SIZE and (timeouts.read is not None or timeouts.write is not None)

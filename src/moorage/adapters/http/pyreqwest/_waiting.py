@@ -1,4 +1,4 @@
-"""The asynchronous form of steps that differ in synchronous exchanges through pyreqwest."""
+"""The asynchronous versions of steps that differ in synchronous pyreqwest exchanges."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ __all__ = ("leave_async", "leave_sync", "run_later", "run_now")
 
 
 def run_later(flow: Coroutine[Any, Any, _Result]) -> Coroutine[Any, Any, _Result]:
-    """Return the coroutine for the caller to await; the synchronous counterpart is `run_now`."""
+    """Return the coroutine unchanged for the caller to await; `run_now` is synchronous."""
     return flow
 
 
 def leave_async(outgoing: Any) -> None:
-    """Give up a response that was not read to its end."""
+    """Drop a response that was not read to its end."""
     # It never suspends, although it is a coroutine.
     with contextlib.suppress(Exception, StopIteration):
         outgoing.__aexit__(None, None, None).send(None)
 
 
 def leave_sync(outgoing: Any) -> None:
-    """Give up a response that was not read to its end."""
+    """Drop a response that was not read to its end."""
     with contextlib.suppress(Exception):
         outgoing.__exit__(None, None, None)

@@ -1,4 +1,4 @@
-"""Sends a request whose body is in memory, and reads its whole response, asynchronously.
+"""Sends a request asynchronously when its body is in memory, and reads the whole response.
 
 `python -m tools.twins` makes this file; do not edit it.
 """
@@ -92,7 +92,7 @@ def send_whole(
 
 
 def _whole_body(reader: Any, piece: Any, held_body: HeldBody) -> bytes:
-    """Return a body that begins with this piece."""
+    """Return a body whose first piece is known."""
     while piece is not None:
         held_body.add(bytes(piece))
         piece = reader.read_chunk()

@@ -74,7 +74,7 @@ class PyreqwestHttpClient(SyncClient, PoolSettings):
         return super().send(request, url, timeouts)
 
     def open(self, request: Request, url: str, timeouts: Timeouts, /) -> IncomingResponse:
-        """Send a request and read its response up to the body."""
+        """Send a request, and read its response as far as the head."""
         if self._engine is self._pyreqwest:
             runtime = self._background()
             try:
@@ -85,7 +85,7 @@ class PyreqwestHttpClient(SyncClient, PoolSettings):
         return super().open(request, url, timeouts)
 
     def close(self) -> None:
-        """Close idle connections now, and the others when their responses end."""
+        """Close idle connections now, and busy ones when their responses end."""
         self._pyreqwest.close()
         super().close()
 
@@ -102,7 +102,7 @@ class PyreqwestHttpClient(SyncClient, PoolSettings):
 
 
 class _PyreqwestResponse(IncomingResponse):
-    """A response that an event loop in a background thread receives."""
+    """A response that a background event loop receives."""
 
     __slots__ = ("_runtime",)
 
@@ -111,11 +111,11 @@ class _PyreqwestResponse(IncomingResponse):
         self._runtime = runtime
 
     def read(self) -> bytes:
-        """Return the next piece of the body, b"" at its end."""
+        """Return the next piece of the body; b"" at the end."""
         return self._runtime.run(self._exchange.read())
 
     def close(self) -> None:
-        """Stop reading the response; this may be called at any time, and several times."""
+        """Stop reading the response; may be called at any time, also repeatedly."""
         self._runtime.call(self._exchange.close)
 
 

@@ -74,7 +74,7 @@ class AsyncPyreqwestHttpClient(AsyncClient, PoolSettings):
     async def open(
         self, request: Request, url: str, timeouts: Timeouts, /
     ) -> AsyncIncomingResponse:
-        """Send a request and read its response up to the body."""
+        """Send a request, and read its response as far as the head."""
         if self._engine is self._pyreqwest:
             try:
                 runtime = StreamingRuntime(self._clients)
@@ -86,7 +86,7 @@ class AsyncPyreqwestHttpClient(AsyncClient, PoolSettings):
         return await super().open(request, url, timeouts)
 
     async def close(self) -> None:
-        """Close idle connections now, and the others when their responses end."""
+        """Close idle connections now, and busy ones when their responses end."""
         self._pyreqwest.close()
         await super().close()
 

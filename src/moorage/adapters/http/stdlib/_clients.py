@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class ClientOfEngine(ABC):
-    """The base of synchronous and asynchronous HTTP clients, which share their methods.
+    """The common base class of synchronous and asynchronous HTTP clients.
 
     Attributes:
         unverified: the reason if certificates are not verified; otherwise None.
@@ -46,7 +46,7 @@ class ClientOfEngine(ABC):
 
     @abstractmethod
     def _new_engine(self, settings: ConnectionSettings) -> Engine:
-        """Return the engine of this client; it must not refer to the client."""
+        """Return the engine of this client, which must not hold a reference to the client."""
 
     def statistics(self) -> HttpPoolStatistics:
         """Return the numbers of active, idle and waiting connections to all origins."""
@@ -54,18 +54,18 @@ class ClientOfEngine(ABC):
 
 
 class SyncClient(ClientOfEngine):
-    """The base of synchronous HTTP clients."""
+    """The base class of synchronous HTTP clients."""
 
     def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
         """Send a request and read its whole response."""
         return run(self._engine.send(request, url, timeouts))
 
     def open(self, request: Request, url: str, timeouts: Timeouts, /) -> IncomingResponse:
-        """Send a request and read its response up to the body."""
+        """Send a request, and read its response as far as the head."""
         return IncomingResponse(run(self._engine.open(request, url, timeouts)))
 
     def close(self) -> None:
-        """Close idle connections now, and the others when their responses end."""
+        """Close idle connections now, and busy ones when their responses end."""
         self._engine.close()
 
     def __enter__(self) -> Self:
@@ -81,7 +81,7 @@ class SyncClient(ClientOfEngine):
 
 
 class AsyncClient(ClientOfEngine):
-    """The base of asynchronous HTTP clients."""
+    """The base class of asynchronous HTTP clients."""
 
     async def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
         """Send a request and read its whole response."""
@@ -90,11 +90,11 @@ class AsyncClient(ClientOfEngine):
     async def open(
         self, request: Request, url: str, timeouts: Timeouts, /
     ) -> AsyncIncomingResponse:
-        """Send a request and read its response up to the body."""
+        """Send a request, and read its response as far as the head."""
         return AsyncIncomingResponse(await self._engine.open(request, url, timeouts))
 
     async def close(self) -> None:
-        """Close idle connections now, and the others when their responses end."""
+        """Close idle connections now, and busy ones when their responses end."""
         self._engine.close()
         await self._engine.settle()
 
@@ -111,7 +111,7 @@ class AsyncClient(ClientOfEngine):
 
 
 class _Incoming:
-    """A response whose body has not been read to its end."""
+    """A response whose body is still being received."""
 
     __slots__ = ("_exchange",)
 
@@ -129,25 +129,25 @@ class _Incoming:
         return self._exchange.headers
 
     def close(self) -> None:
-        """Stop reading the response; this may be called at any time, and several times."""
+        """Stop reading the response; may be called at any time, also repeatedly."""
         self._exchange.close()
 
 
 class IncomingResponse(_Incoming):
-    """A response of a synchronous client, whose body has not been read to its end."""
+    """A response of a synchronous client whose body is still being received."""
 
     __slots__ = ()
 
     def read(self) -> bytes:
-        """Return the next piece of the body, b"" at its end."""
+        """Return the next piece of the body; b"" at the end."""
         return run(self._exchange.read())
 
 
 class AsyncIncomingResponse(_Incoming):
-    """A response of an asynchronous client, whose body has not been read to its end."""
+    """A response of an asynchronous client whose body is still being received."""
 
     __slots__ = ()
 
     async def read(self) -> bytes:
-        """Return the next piece of the body, b"" at its end."""
+        """Return the next piece of the body; b"" at the end."""
         return await self._exchange.read()

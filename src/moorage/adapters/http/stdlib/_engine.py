@@ -58,7 +58,7 @@ class StdlibSettings(ConnectionSettings):
 
 
 class Engine:
-    """Sends requests, and keeps the connections that can be used again.
+    """Sends requests, and keeps reusable connections.
 
     Args:
         network: the way to wait for sockets: blocking, or in an event loop.
@@ -105,17 +105,17 @@ class Engine:
         )
 
     async def open(self, request: Request, url: str, timeouts: Timeouts) -> Exchange:
-        """Send a request and read its response up to the body."""
+        """Send a request, and read its response as far as the head."""
         return await self._start(request, url, timeouts, self.streamed)
 
     def close(self) -> None:
-        """Close idle connections now, and the others when their exchanges end."""
+        """Close idle connections now, and busy ones when their exchanges end."""
         self._closed = True
         for pool in list(self._pools.values()):
             pool.close()
 
     async def settle(self) -> None:
-        """Return at once, because sockets are closed at once."""
+        """Return at once, because closing sockets takes no time."""
 
     def statistics(self) -> HttpPoolStatistics:
         """Return the numbers of active, idle and waiting connections of all event loops."""
@@ -162,7 +162,7 @@ class Engine:
         return gateway if gateway is None or gateway.serves(origin) else None
 
     def _for_proxy(self) -> SSLContext:
-        """Return the TLS context for connections to the proxy, without the client certificate."""
+        """Return the TLS context for the proxy, which must not receive the client certificate."""
         tls = self._settings.tls
         if tls is None or tls.certificate is None:
             return self.context()

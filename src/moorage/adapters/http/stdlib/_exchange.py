@@ -48,7 +48,7 @@ _PIECE_SIZE: Final = 65_536
 
 
 class Exchange(ExchangeBase):
-    """One HTTP exchange: a request that is being sent, then its response that is being read."""
+    """One HTTP exchange: first a request is sent, then its response is read."""
 
     __slots__ = (
         "_aborted",
@@ -147,7 +147,7 @@ class Exchange(ExchangeBase):
             self._max_body = self._engine.held.body
 
     async def read(self) -> bytes:
-        """Return the next piece of the body, b"" at its end."""
+        """Return the next piece of the body; b"" at the end."""
         if self._ended:
             return b""
         self._reading = True
@@ -180,7 +180,7 @@ class Exchange(ExchangeBase):
         return b"".join(pieces)
 
     def close(self) -> None:
-        """Stop reading the response; this may be called at any time, and several times."""
+        """Stop reading the response; may be called at any time, also repeatedly."""
         self._aborted = not self._ended
         if self._reading and self._wire is not None:
             self._wire.hang_up()  # the waiting reader wakes up and releases the connection
@@ -207,7 +207,7 @@ class Exchange(ExchangeBase):
             raise connection_failed(self._peer, error) from error
 
     async def _send_first(self, pool: Pool, first: memoryview) -> Wire:
-        """Send the first piece; use a new connection if an idle one turns out to be closed."""
+        """Send the first piece; if an idle connection turns out to be closed, use a new one."""
         wire = pool.reuse(self._origin)
         if wire is not None:
             self._wire, written_before = wire, wire.written
@@ -235,7 +235,7 @@ class Exchange(ExchangeBase):
             await self._send(wire, piece)
 
     async def _send(self, wire: Wire, data: memoryview) -> None:
-        """Send bytes; store an error instead of raising it, because the response may explain it."""
+        """Send bytes; keep an error for later, because the response may explain it."""
         try:
             for start in range(0, len(data), _PIECE_SIZE):
                 piece = data if len(data) <= _PIECE_SIZE else data[start : start + _PIECE_SIZE]
@@ -281,7 +281,7 @@ class Exchange(ExchangeBase):
         return piece
 
     def _release(self, *, reusable: bool = False) -> None:
-        """Give back the connection and the slot; a second call does nothing."""
+        """Give back the connection and its slot; repeated calls do nothing."""
         wire, self._wire = self._wire, None
         if wire is not None and not reusable:
             wire.close()

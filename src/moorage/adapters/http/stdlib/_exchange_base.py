@@ -1,4 +1,4 @@
-"""The code that exchanges share: their deadline, the request's body, and their errors.
+"""The common code of exchanges: deadline, request body and errors.
 
 All clients share it, so that each reports a failure in the same words.
 """
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class ExchangeErrors(ABC):
-    """The errors of an exchange, in the words that all clients use."""
+    """The errors of an exchange, worded as for all clients."""
 
     __slots__ = ()
 
@@ -42,7 +42,7 @@ class ExchangeErrors(ABC):
 
     @property
     def _peer(self) -> str:
-        """Return the name of the server, and of the proxy, for messages."""
+        """Return the name of the server or proxy for messages."""
         proxy = "" if self._gateway is None else f" (through the proxy {self._gateway.origin})"
         return f"{self._origin}{proxy}"
 
@@ -84,7 +84,7 @@ class ExchangeErrors(ABC):
 
 
 class ExchangeBase(ExchangeErrors):
-    """The base of exchanges, each of which is one request and its response.
+    """The base class of exchanges; an exchange is one request and its response.
 
     Attributes:
         status: the status code, once the head of the response has arrived.
@@ -103,14 +103,14 @@ class ExchangeBase(ExchangeErrors):
 
     @abstractmethod
     async def read(self) -> bytes:
-        """Return the next piece of the body, b"" at its end."""
+        """Return the next piece of the body; b"" at the end."""
 
     @abstractmethod
     def close(self) -> None:
-        """Stop reading the response; this may be called at any time, and several times."""
+        """Stop reading the response; may be called at any time, also repeatedly."""
 
     async def _open_body(self, stream: BodyStream, *, framed: bool = True) -> Upload:
-        """Read the first bytes of the body before anything is sent, since its source may fail."""
+        """Read the start of the body before sending anything, since its source may fail."""
         try:
             return await Upload.of(self._engine.network, stream, self._deadline, framed=framed)
         except DeadlinePassed:

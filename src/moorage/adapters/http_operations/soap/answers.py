@@ -60,7 +60,7 @@ def fault_in(envelope: Any) -> SoapFault | None:
 
 
 def check_references(envelope: Any, response: Response) -> None:
-    """Refuse a SOAP answer whose internal references would expand it hugely or endlessly.
+    """Refuse a SOAP answer whose internal references would expand it too far or forever.
 
     In the RPC style an element may refer to another one, which zeep puts in its place.
 
@@ -93,7 +93,7 @@ def check_references(envelope: Any, response: Response) -> None:
 
 
 def plain(value: Any) -> Any:
-    """Convert a value of zeep to dictionaries, lists and plain Python values."""
+    """Convert a zeep value to dictionaries, lists and plain Python values."""
     items: Any = value
     if isinstance(value, (zeep("xsd.valueobjects").CompoundValue, Mapping)):
         return {name: plain(items[name]) for name in items}
@@ -150,7 +150,7 @@ def _envelope(response: Response) -> Any:
 
 
 def _old_fault(fault: Any) -> SoapFault:
-    """Parse a SOAP 1.1 fault, also if its child elements are in a namespace by mistake."""
+    """Parse a SOAP 1.1 fault, even if its child elements wrongly have a namespace."""
     parts = {_local(child.tag): child for child in fault if isinstance(child.tag, str)}
     codes = _local(_text(parts.get("faultcode"))).split(".")
     detail = parts.get("detail")
@@ -193,7 +193,7 @@ def _local(name: str) -> str:
 
 
 def _with_plain_zone(value: Any) -> Any:
-    """Return a time with a time zone of Python instead of one of a library."""
+    """Return a time with Python's own time zone instead of a library's."""
     offset = value.utcoffset()
     return value if offset is None else value.replace(tzinfo=timezone(offset))
 

@@ -45,7 +45,7 @@ def arguments_for(kind: Any, arguments: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def only_argument(element: Any, arguments: Mapping[str, Any]) -> Any:
-    """Return the only argument of an operation whose body is a single value.
+    """Return the single argument of an operation whose body is one value.
 
     Raises:
         InvalidData: the argument is missing or wrong, or there are other arguments.
@@ -59,7 +59,7 @@ def only_argument(element: Any, arguments: Mapping[str, Any]) -> Any:
 
 
 def secrets_in(value: Any) -> Iterator[Secret]:
-    """Yield the secrets in a value, also in nested ones."""
+    """Yield the secrets in a value, including nested ones."""
     if isinstance(value, Secret):
         yield value
     elif isinstance(value, Mapping):
@@ -186,7 +186,7 @@ def _float(value: Any) -> Any:
 
 
 def _moment(kind: type[Any], excluded: type[Any] | None = None) -> Callable[[Any], Any]:
-    """Return a function that converts a date or time, or an ISO text of one, for zeep."""
+    """Return a function that converts a date, a time or an ISO text for zeep."""
 
     def write(value: Any) -> Any:
         if isinstance(value, kind) and (excluded is None or not isinstance(value, excluded)):

@@ -44,7 +44,7 @@ def _names(names: Iterable[str]) -> frozenset[str]:
 
 @attrs.frozen(kw_only=True, eq=False)
 class Soap:
-    """Makes operations of a SOAP 1.1 or 1.2 service, which `manager.perform` performs.
+    """Makes the operations of a SOAP 1.1 or 1.2 service for `manager.perform`.
 
     Every operation is sent once, unless `safe` or `repeatable` names it.
 
@@ -71,7 +71,7 @@ class Soap:
     _port: WsdlPort = attrs.field(init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
-        """Refuse names of operations that the WSDL does not contain."""
+        """Check that the WSDL contains the named operations."""
         port = self.wsdl.port(self.wsdl_service, self.port)
         object.__setattr__(self, "_port", port)
         for field, names in (("safe", self.safe), ("repeatable", self.repeatable)):
@@ -80,18 +80,18 @@ class Soap:
 
     @property
     def operations(self) -> dict[str, str]:
-        """The names of the operations, each with the names and types of its arguments."""
+        """The operations by name, with the names and types of their arguments."""
         return {
             name: operation.input.signature() or ""
             for name, operation in sorted(self._port.operations.items())
         }
 
     def with_headers(self, **headers: Any) -> Soap:
-        """Return a copy of this service whose requests carry SOAP headers of the WSDL."""
+        """Return a copy of this service that adds SOAP headers of the WSDL to its requests."""
         return attrs.evolve(self, headers=headers)
 
     def operation(self, name: str, /, **arguments: Any) -> HttpOperation[Any]:
-        """Return an operation; performing it returns its result as plain values.
+        """Return an operation, whose result consists of plain values.
 
         An element with children becomes a dictionary, an element that may occur several times
         becomes a list, and a decimal number a `Decimal`. If the result has a single part, that part
@@ -126,7 +126,7 @@ class Soap:
 
     @staticmethod
     def fault(error: ConnectorError) -> SoapFault | None:
-        """Return the SOAP fault in the response of an error; None if there is none.
+        """Return the SOAP fault in an error's response; None if there is none.
 
         The fault includes its detail, with the secrets of the request masked.
         """
@@ -134,7 +134,7 @@ class Soap:
         return None if response is None else fault_of(response)
 
     def parameters(self, name: str) -> dict[str, Any]:
-        """Return zeep's elements and attributes of an operation's arguments, by name."""
+        """Return zeep's elements and attributes for an operation's arguments, by name."""
         body = self._described(name, "operation").input.body
         if body is None:
             return {}
@@ -206,7 +206,7 @@ class Soap:
         return text
 
     def _broken_rule(self, envelope: Any) -> tuple[str, str] | None:
-        """Return the path of an argument that breaks the schema, and the reason; else None."""
+        """Return the path of an argument that breaks the schema and the broken rule, or None."""
         validator = self.wsdl.validator
         if validator is None or not len(envelope[-1]):
             return None
@@ -234,7 +234,7 @@ def _problem(error: Exception) -> tuple[str, str]:
 
 
 def _read(described: Any, wsdl: Wsdl, response: Response) -> Any:
-    """Return the result in the response to a SOAP operation.
+    """Return the result in the response of a SOAP operation.
 
     Raises:
         VendorFailed: the answer does not match the WSDL.
@@ -266,7 +266,7 @@ def _read(described: Any, wsdl: Wsdl, response: Response) -> Any:
 
 
 def _is_expected(described: Any, body: Any) -> bool:
-    """Return whether the first element of a SOAP body is the one that the WSDL declares.
+    """Return whether a SOAP body begins with the element that the WSDL declares.
 
     zeep does not check the element's name. In the RPC style the name is not declared.
     """

@@ -38,7 +38,7 @@ class AsyncSoapConnector(AsyncHttpConnector):
         self._settings = settings
 
     async def open(self, timeout: float = 5.0, /) -> None:
-        """Load the WSDL, unless that was done before.
+        """Load the WSDL, unless it is loaded.
 
         Raises:
             ConnectorError: the WSDL could not be loaded, or the document is not a WSDL.
@@ -47,7 +47,7 @@ class AsyncSoapConnector(AsyncHttpConnector):
         await self.soap(timeout)
 
     async def soap(self, timeout: float = 5.0, /) -> Soap:
-        """Return the object that makes operations; its WSDL is loaded by the first caller.
+        """Return the object that makes operations; the first caller loads the WSDL.
 
         Raises:
             ConnectorError: the WSDL could not be loaded, or the document is not a WSDL.
@@ -63,6 +63,6 @@ class AsyncSoapConnector(AsyncHttpConnector):
         return client
 
     async def _ping_server(self, timeout: float) -> None:
-        """Load the WSDL, and perform the operation that checks whether the service answers."""
+        """Load the WSDL, and perform the configured ping operation."""
         await self.soap(timeout)
         await super()._ping_server(timeout)

@@ -1,4 +1,4 @@
-"""The documents of a WSDL: the WSDL itself, and the WSDLs and schemas that it imports."""
+"""The documents of a WSDL: the WSDL itself, with imported WSDLs and schemas."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ KNOWN: Final[Mapping[str, bytes]] = {
 
 
 class Documents:
-    """The documents of one WSDL by their URLs, which are loaded one after the other.
+    """The documents of one WSDL by URL, loaded one after another.
 
     The loader gets the next URL from `wanted`, and passes the content to `add`.
 
@@ -83,7 +83,7 @@ class Documents:
         return None
 
     def add(self, url: str, content: bytes) -> None:
-        """Add a document, and queue those documents that it imports and that may be loaded.
+        """Add a document, and queue its imports that may be loaded.
 
         Raises:
             ConfigurationError: it is not XML, or there are too many documents.
@@ -114,7 +114,7 @@ class Documents:
                 self._queue.append(target)
 
     def load(self, url: str) -> bytes:
-        """Return a document for zeep, which may have composed the URL itself.
+        """Return a document for zeep, which may have derived the URL itself.
 
         Raises:
             ConfigurationError: the document may not be loaded.
@@ -142,7 +142,7 @@ def file_url(path: str | PurePath) -> str:
 
 
 def file_content(url: str, root: str) -> bytes:
-    """Return the content of a file that belongs to a WSDL.
+    """Return the content of a file of a WSDL.
 
     Raises:
         ConfigurationError: the file cannot be read, or a symbolic link leads out of the folder.

@@ -1,4 +1,4 @@
-"""The modules of lxml and zeep, which have no types, loaded when they are first needed."""
+"""Imports lxml and zeep at their first use; both have no type annotations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The operations of a SOAP service that can be run by name, with arguments of plain JSON."""
+"""The operations of a SOAP service by name, with plain JSON arguments."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def named_operations(client: Soap) -> Iterator[NamedOperation]:
-    """Yield each operation of the WSDL under its own name."""
+    """Yield the operations of the WSDL, each under its own name."""
     for name in client.operations:
         parameters = client.parameters(name)
         yield NamedOperation(

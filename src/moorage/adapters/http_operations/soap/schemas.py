@@ -1,4 +1,4 @@
-"""The schemas of a WSDL as one validator, which checks rules that zeep does not check."""
+"""The schemas of a WSDL as one validator, for rules that zeep does not check."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Validator:
         self._lock = Lock()
 
     def problem(self, element: Any, *, only_values: bool = False) -> tuple[str, str] | None:
-        """Return the path of the first error in an element and the broken rule; else None.
+        """Return the path of the first invalid element and the broken rule, or None.
 
         Args:
             element: the element to check, which must be declared by a schema.
@@ -72,7 +72,7 @@ class Validator:
 
 
 class _Sources:
-    """The texts of all schemas, which refer to each other by made-up URLs.
+    """The texts of all schemas, linked by artificial URLs.
 
     libxml2 reads one document for each namespace, so several schemas of one namespace are included
     by an additional schema, which only includes them.
@@ -103,7 +103,7 @@ class _Sources:
             )
 
     def root(self) -> bytes:
-        """Return the schema that imports all others."""
+        """Return the schema that imports all other schemas."""
         imports = "".join(
             f'<import schemaLocation="{self._wrapper(space)}"'
             f"{'' if space is None else f' namespace={quoteattr(space)}'}/>"
@@ -148,7 +148,7 @@ def _is_number(text: str | None) -> bool:
 
 
 def _resolver(texts: Mapping[str, bytes]) -> Any:
-    """Return a resolver for lxml that knows only these texts."""
+    """Return a resolver for lxml that finds only these texts."""
 
     def resolve(resolver: Any, url: str, _: object, context: Any) -> Any:
         return resolver.resolve_string(texts.get(url, b""), context)
@@ -157,6 +157,6 @@ def _resolver(texts: Mapping[str, bytes]) -> Any:
 
 
 def _path(path: str | None) -> str:
-    """Convert an XPath such as /*/*[2]/ns0:symbol to names without prefixes, joined by dots."""
+    """Convert an XPath such as /*/*[2]/ns0:symbol to element names joined by dots."""
     names = [part.partition("[")[0].rpartition(":")[2] for part in (path or "").split("/")]
     return ".".join(name for name in names if name not in {"", "*"})

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @checked_options
 @attrs.frozen(kw_only=True)
 class SoapSettings:
-    """A SOAP service, whose address, basic authentication and client certificate are a service's.
+    """A SOAP service, with the address, basic authentication and certificate of a moorage service.
 
     Attributes:
         service: the name of the service; by default that of the connector.
@@ -56,7 +56,7 @@ class SoapSettings:
     ping: str | None = None
 
     def __attrs_post_init__(self) -> None:
-        """Refuse incomplete settings of the WS-Security token."""
+        """Refuse incomplete settings of a WS-Security token."""
         self.security()
 
     def security(self) -> SoapSecurity | None:

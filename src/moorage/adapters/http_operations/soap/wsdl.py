@@ -1,4 +1,4 @@
-"""WSDLs: loaded from a file or through a manager, and read by zeep without a connection."""
+"""WSDLs, which are loaded from a file or through a manager; zeep parses them offline."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @attrs.frozen(kw_only=True, eq=False)
 class WsdlPort:
-    """A port of a WSDL: an address, and the operations that can be called there.
+    """A port of a WSDL: an address, and the operations that it offers.
 
     Attributes:
         service: the name of the port's service in the WSDL.
@@ -44,7 +44,7 @@ class WsdlPort:
 
 
 class Wsdl:
-    """The description of a SOAP service, with the schemas that it imports.
+    """The description of a SOAP service, including imported schemas.
 
     Make it with `from_file`, `fetch` or `afetch`. Reading it opens no connection of zeep's own.
     Imported documents are followed only if they have the host of the WSDL, or are files in its
@@ -103,7 +103,7 @@ class Wsdl:
         copies: Mapping[str, str | PurePath] | None = None,
         timeout: float | None = None,
     ) -> Self:
-        """Return the WSDL at a service, loaded through the service's protections.
+        """Return the WSDL of a service, loaded through the service's protections.
 
         Args:
             manager: a synchronous manager.
@@ -134,7 +134,7 @@ class Wsdl:
         copies: Mapping[str, str | PurePath] | None = None,
         timeout: float | None = None,
     ) -> Self:
-        """Return the WSDL at a service as `fetch` does; it is read in a thread."""
+        """Return the WSDL of a service, loaded through its protections and parsed in a thread."""
         from asyncio import to_thread  # noqa: PLC0415 - for asynchronous programs
 
         require_zeep()
@@ -207,7 +207,7 @@ def _whole_response(response: Response) -> Response:
 
 
 def _as_any(operation: Any) -> Any:
-    """Return the operation unchanged, with a type that performers accept."""
+    """Return the operation unchanged, typed as performers need it."""
     return operation
 
 
@@ -225,7 +225,7 @@ def _read_copies(copies: Mapping[str, str | PurePath] | None) -> dict[str, bytes
 
 
 class _NoTransport:
-    """A transport for zeep that returns documents loaded before, and opens no connection."""
+    """A zeep transport that only returns documents loaded before, and opens no connection."""
 
     def __init__(self, documents: Documents) -> None:
         bindings = zeep("wsdl.bindings")
@@ -234,7 +234,7 @@ class _NoTransport:
 
 
 def _ports(documents: Documents) -> tuple[WsdlPort, ...]:
-    """Return the ports that zeep finds in the documents of a WSDL.
+    """Return the ports that zeep finds in a WSDL.
 
     Raises:
         ConfigurationError: zeep cannot read the WSDL.
