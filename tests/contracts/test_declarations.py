@@ -5,12 +5,13 @@ from __future__ import annotations
 import importlib
 import inspect
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from moorage import AsyncHub, Hub, operations
 from moorage.contracts.catalog import CONTRACTS, contract
+from moorage.testing.kits.contract_conformance import require_declared_parameters
 from moorage.testing.sandbox_scenarios import BASIC, BY_CAPABILITY
 from moorage.wiring.installed_vendors import vendor_class, vendor_names
 from tools.operations import ROOT, main
@@ -75,13 +76,4 @@ def vendor_methods() -> list[tuple[str, ContractOperation]]:
 )
 def test_vendors_take_the_declared_arguments(name: str, operation: ContractOperation) -> None:
     """A vendor's method has the parameters that its operation's declaration requires."""
-    vendor = vendor_class(name)
-    method: Any = getattr(vendor, operation.verb).__get__("vendor", vendor)
-    key_arguments = {"key": None} if operation.keyed else {}
-
-    bound_arguments = inspect.signature(method).bind(
-        "wire", *operation.positional, **dict.fromkeys(operation.named), **key_arguments
-    )
-
-    assert inspect.iscoroutinefunction(method)
-    assert ("wire", *operation.positional) == bound_arguments.args
+    require_declared_parameters(vendor_class(name), operation)

@@ -128,6 +128,8 @@ ADAPTERS: Final = (
         " adapters.",
         (
             *(f"moorage.testing:{name}" for name in testing.__all__),
+            "moorage.testing.kits.contract_conformance:ContractSubject",
+            "moorage.testing.kits.contract_conformance:DeclaredLab",
             "moorage.testing.kits.connector_conformance:ConnectorSubject",
             "moorage.testing.kits.connector_conformance:NetworkFaults",
             "moorage.testing.kits.platform_conformance:PlatformSubject",

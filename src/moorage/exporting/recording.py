@@ -5,12 +5,11 @@ from __future__ import annotations
 from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import attrs
 
-from moorage.contracts.routes import Account
 from moorage.errors import ConnectorError
 from moorage.hub.hub import Hub
 from moorage.runtime.bridge import run_now
@@ -125,7 +124,7 @@ def _exchanges_of(
     """Run a scenario, and return the requests that it sent."""
     if fixture.sandbox is None:
         return []
-    account = _account(name, fixture.options)
+    account = fixture.account(vendor_class(name))
     recorder = _Recorder(use, fixture, fixture.sandbox, account.vendor)
     with Hub([account], http=recorder) as hub, suppress(ConnectorError):
         vendor = ScenarioVendor(
@@ -133,15 +132,6 @@ def _exchanges_of(
         )
         run_now(_record_async(scenario(vendor)))
     return recorder.exchanges
-
-
-def _account(name: str, options: Mapping[str, Any]) -> Account:
-    """Return the sandbox account, which is made without environment variables."""
-    kind = vendor_class(name)
-    fields = {field.name for field in attrs.fields(cast("Any", kind))}
-    vendor = kind(**{key: value for key, value in options.items() if key in fields})
-    settings = {key: value for key, value in options.items() if key not in fields}
-    return Account(name, vendor, settings=settings)
 
 
 async def _record_async(use: Awaitable[Any]) -> Any:

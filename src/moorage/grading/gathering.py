@@ -13,7 +13,6 @@ import attrs
 
 from moorage.contracts.payments import Charge, Customer, Money
 from moorage.contracts.ref import Ref
-from moorage.contracts.routes import Account
 from moorage.domain.http.requests import Response
 from moorage.domain.secrets.secret import Secret
 from moorage.domain.webhooks.events import WebhookEvent
@@ -33,10 +32,10 @@ from moorage.wiring.installed_vendors import vendor_class
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from moorage.contracts.routes import Account
     from moorage.contracts.vendor import Vendor
     from moorage.testing.sandbox_scenarios.runner import Scenario
     from moorage.testing.sandboxes.base import Sandbox
-    from moorage.testing.sandboxes.fixture import SandboxFixture
 
 _JSON: Final = {"Content-Type": "application/json"}
 _ACTING_TWICE: Final = frozenset({"PATCH", "POST"})
@@ -81,7 +80,7 @@ def evidence_of(name: str) -> Evidence:
         except ConfigurationError:
             return Evidence(name=name, vendor=vendor, modules=modules)
         try:
-            account = _account(name, fixture)
+            account = fixture.account(vendor, webhook_secret=_WEBHOOK_SECRET)
             evidence = Evidence(
                 name=name,
                 vendor=vendor,
@@ -106,14 +105,6 @@ def evidence_of(name: str) -> Evidence:
         faults=_faults(vendor, name, evidence.secrets),
         amounts=_amounts(name) if "payments" in vendor.kinds else {},
     )
-
-
-def _account(name: str, fixture: SandboxFixture) -> Account:
-    kind = vendor_class(name)
-    fields = {field.name for field in attrs.fields(cast("Any", kind))}
-    vendor = kind(**{key: value for key, value in fixture.options.items() if key in fields})
-    settings = {key: value for key, value in fixture.options.items() if key not in fields}
-    return Account(name, vendor, settings=settings, webhook_secrets=(Secret(_WEBHOOK_SECRET),))
 
 
 def outcome_of(name: str, contract: str, scenario: Scenario, fault: object = None) -> Outcome:
@@ -141,7 +132,7 @@ def _outcome(
         error: Exception | None = None
         result: Any = None
         with Hub(
-            [_account(name, fixture)],
+            [fixture.account(vendor_class(name), webhook_secret=_WEBHOOK_SECRET)],
             http=SandboxHttpClient(sandbox),
             clock=clock,
             sleeper=VirtualSleeper(clock),

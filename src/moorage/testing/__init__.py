@@ -70,6 +70,7 @@ if TYPE_CHECKING:
     from moorage.testing.kits import chat_conformance as chat_conformance
     from moorage.testing.kits import clock_conformance as clock_conformance
     from moorage.testing.kits import connector_conformance as connector_conformance
+    from moorage.testing.kits import contract_conformance as contract_conformance
     from moorage.testing.kits import credentials_conformance as credentials_conformance
     from moorage.testing.kits import currencies_conformance as currencies_conformance
     from moorage.testing.kits import einvoices_conformance as einvoices_conformance
@@ -161,6 +162,7 @@ _HOME: Final = {
     "name_of": "kits.checks",
     "waiting_at_most": "kits.checks",
     # what every adapter of a port must do: modules
+    "contract_conformance": "kits",
     "accounting_conformance": "kits",
     "bank_conformance": "kits",
     "cache_conformance": "kits",

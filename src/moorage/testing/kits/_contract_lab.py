@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from functools import partial, wraps
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, Self, TypeVar
 
 from moorage.domain.http.requests import Response
 from moorage.domain.values.json_text import encode_json, is_list, is_object
@@ -60,7 +60,7 @@ class ContractLab(ABC, Generic[AnySubject]):
         hub: the hub with an account at the vendor.
     """
 
-    contract: ClassVar[str]
+    contract: str
 
     def __init__(self, subject: AnySubject, hub: Hub | AsyncHub) -> None:
         self.subject = subject

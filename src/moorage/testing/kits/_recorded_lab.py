@@ -61,10 +61,12 @@ class RecordedLab(ContractLab[AnySubject]):
 
     @classmethod
     def _accounts(cls, subject: AnySubject) -> list[Account]:
-        settings: dict[str, Any] = {"retry": None, "circuit": None}
-        if cls.logs_content:
-            settings["log_content"] = LogContent(calls=LoggedCalls.ALL)
-        return [Account(cls.account_name, subject.vendor, settings=settings)]
+        return [Account(cls.account_name, subject.vendor, settings=cls._settings())]
+
+    @classmethod
+    def _settings(cls) -> dict[str, Any]:
+        content = {"log_content": LogContent(calls=LoggedCalls.ALL)} if cls.logs_content else {}
+        return {"retry": None, "circuit": None, **content}
 
     @classmethod
     def with_sync_hub(cls, factory: Callable[[], AnySubject]) -> Self:

@@ -5,16 +5,18 @@ The module of each vendor's sandbox has a function `fixture` that makes one.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import attrs
 
+from moorage.contracts.routes import Account
 from moorage.contracts.vendor import no_options
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from moorage.contracts.payments import Payment
+    from moorage.contracts.vendor import Vendor
     from moorage.testing.sandboxes.base import Sandbox
 
 
@@ -56,6 +58,21 @@ class SandboxFixture:
     buyer: Callable[[Payment], Mapping[str, str]] = _no_buyer
     fetch: Callable[[str], bytes] | None = None
     close: Callable[[], None] = _do_nothing
+
+    def account(self, kind: type[Vendor], *, webhook_secret: str | None = None) -> Account:
+        """Return the account, which is named after its vendor.
+
+        Options that the vendor's class does not have become settings of its services.
+
+        Args:
+            kind: the vendor's class.
+            webhook_secret: the secret that signs the account's webhooks.
+        """
+        fields = {field.name for field in attrs.fields(cast("Any", kind))}
+        vendor = kind(**{key: value for key, value in self.options.items() if key in fields})
+        settings = {key: value for key, value in self.options.items() if key not in fields}
+        secrets = () if webhook_secret is None else (webhook_secret,)
+        return Account(kind.name, vendor, settings=settings, webhook_secrets=secrets)
 
 
 def action_url(payment: Payment) -> str:

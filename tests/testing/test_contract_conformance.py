@@ -1,0 +1,194 @@
+"""Vendors pass the kit that follows from their contract's declaration, and mistakes do not."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from moorage import vendor_sdk as sdk
+from moorage.contracts.catalog import CONTRACTS, contract
+from moorage.contracts.sms import SmsCapability, SmsReceipt, SmsStatus
+from moorage.testing import contract_conformance
+from moorage.testing.kits.checks import name_of
+from moorage.testing.kits.contract_conformance import (
+    ContractSubject,
+    require_declared_parameters,
+)
+from moorage.testing.sandbox_fixtures import fixture_of
+from moorage.testing.sandboxes.base import reply
+from moorage.vendors.sms.sinch import Sinch
+from moorage.wiring.installed_vendors import vendor_class, vendor_names
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from moorage.contracts.vendor import Vendor
+
+NOT_OVER_HTTP = {"fsspec", "local_files", "smtp"}
+VENDORS = [
+    pytest.param(kind, name, id=f"{kind}-{name}")
+    for name in vendor_names()
+    if name not in NOT_OVER_HTTP
+    for kind in vendor_class(name).kinds
+]
+FIRST = [
+    pytest.param(kind, name, id=f"{kind}-{name}")
+    for kind in CONTRACTS
+    for name in [next(name for name in vendor_names() if kind in vendor_class(name).kinds)]
+]
+
+
+def make(contract: str, kind: type[Vendor], folder: Path, **fields: Any) -> ContractSubject:
+    """Return a vendor with a new sandbox."""
+    return ContractSubject(
+        contract=contract, kind=kind, fixture=fixture_of(kind.name, folder), **fields
+    )
+
+
+@pytest.mark.parametrize("check", contract_conformance.CHECKS, ids=name_of)
+@pytest.mark.parametrize("contract, name", VENDORS)
+def test_every_vendor_conforms(
+    contract: str, name: str, check: contract_conformance.Check, tmp_path: Path
+) -> None:
+    """Each vendor that is reached by HTTP passes the kit."""
+    check(partial(make, contract, vendor_class(name), tmp_path))
+
+
+@pytest.mark.parametrize("check", contract_conformance.ASYNC_CHECKS, ids=name_of)
+@pytest.mark.parametrize("contract, name", FIRST)
+def test_a_vendor_of_each_contract_conforms_async(
+    contract: str, name: str, check: contract_conformance.AsyncCheck, tmp_path: Path
+) -> None:
+    """A vendor of each contract passes the kit in asynchronous code."""
+    asyncio.run(check(partial(make, contract, vendor_class(name), tmp_path)))
+
+
+def sinch(**changes: Any) -> type[Vendor]:
+    """Return a class of Sinch with mistakes."""
+    return type("MistakenSinch", (Sinch,), {"__slots__": (), **changes})
+
+
+async def get_with_other_parameters(_: Sinch, __: sdk.Wire) -> None:
+    """Get a message that nothing names."""
+
+
+async def get_with_a_keyword(_: Sinch, wire: sdk.Wire, *, ref: sdk.Ref) -> None:
+    """Get a message that a keyword names."""
+
+
+def get_at_once(_: Sinch, __: sdk.Wire, ___: sdk.Ref) -> None:
+    """Get a message without awaiting the wire."""
+
+
+async def send_nothing(_: Sinch, __: sdk.Wire, ___: Any, /, *, key: str | None) -> Any:
+    """Report a message that was not sent as sent."""
+    return SmsReceipt(ref=sdk.Ref("sinch", "sinch", "1"), status=SmsStatus.SENT)
+
+
+async def send_twice(vendor: Sinch, wire: sdk.Wire, message: Any, /, *, key: str | None) -> Any:
+    """Send a message again after a lost answer."""
+    try:
+        return await Sinch.send.__get__(vendor, Sinch)(wire, message, key=key)
+    except sdk.ConnectionFailed:
+        return await wire.send(Sinch.send.request(vendor, message), key=None, parse=sdk.read_answer)
+
+
+def refuse_everything(_: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | None:
+    """Report each failure as a refusal, with everything that the vendor wrote."""
+    return None if response.status < 300 else sdk.VendorRejected(response.text, status=400)
+
+
+def read_anything(ref: sdk.MakeRef, _: sdk.Response) -> SmsReceipt:
+    """Take any answer for a success."""
+    return SmsReceipt(ref=ref("1"), status=SmsStatus.SENT)
+
+
+def fail_on_events(*_: object) -> Any:
+    """Expect data that a webhook need not have."""
+    raise KeyError("id")
+
+
+MISTAKES: dict[str, Callable[[], type[Vendor]]] = {
+    "operations_have_the_declared_parameters": lambda: sinch(get=get_with_other_parameters),
+    "stated_capabilities_work": lambda: sinch(
+        capabilities=Sinch.capabilities | {SmsCapability.VALIDITY, SmsCapability.BALANCE},
+    ),
+    "basic_operations_work": lambda: sinch(send=sdk.post("/nowhere", reads=read_anything)),
+    "usual_statuses_have_their_errors": lambda: sinch(refusals=staticmethod(refuse_everything)),
+    "secrets_are_not_shown": lambda: sinch(refusals=staticmethod(refuse_everything)),
+    "unreadable_answers_are_failures": lambda: sinch(
+        send=sdk.post("/xms/v1/{service_plan_id}/batches", reads=read_anything)
+    ),
+    "lost_answers_are_not_repeated": lambda: sinch(send=send_nothing),
+    "damaged_webhooks_are_no_errors": lambda: sinch(event_reading=staticmethod(fail_on_events)),
+}
+"""A mistake for each check that notices one."""
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_mistakes_are_noticed(name: str, tmp_path: Path) -> None:
+    """A vendor with a mistake fails the check for it."""
+    (check,) = (check for check in contract_conformance.CHECKS if name_of(check) == name)
+
+    with pytest.raises((AssertionError, KeyError, sdk.ConnectorError)):
+        check(partial(make, "sms", MISTAKES[name](), tmp_path))
+
+
+def test_repeated_requests_are_noticed(tmp_path: Path) -> None:
+    """A vendor that sends a message again after a lost answer fails."""
+    (check,) = (
+        check
+        for check in contract_conformance.CHECKS
+        if name_of(check) == "lost_answers_are_not_repeated"
+    )
+
+    with pytest.raises((AssertionError, sdk.ConnectorError)):
+        check(partial(make, "sms", sinch(send=send_twice), tmp_path))
+
+
+@pytest.mark.parametrize("method", [get_with_a_keyword, get_at_once])
+def test_other_parameters_are_noticed(method: Callable[..., Any]) -> None:
+    """A keyword in the place of a positional parameter is noticed, and so is a plain method."""
+    operation = contract("sms").operations()["get"]
+
+    with pytest.raises(AssertionError):
+        require_declared_parameters(sinch(get=method), operation)
+
+
+def test_wrong_classes_of_refusals_are_noticed(tmp_path: Path) -> None:
+    """A refusal whose error has another class fails, and one whose error has another code."""
+    (check,) = (
+        check
+        for check in contract_conformance.CHECKS
+        if name_of(check) == "refusals_have_their_errors"
+    )
+    answer = reply({"code": "syntax_invalid_json", "text": "This is not JSON."}, 400)
+    for kind, code in (
+        (sdk.AuthenticationFailed, "syntax_invalid_json"),
+        (sdk.InvalidRequest, "x"),
+    ):
+        with pytest.raises(AssertionError):
+            check(partial(make, "sms", Sinch, tmp_path, refusals=((answer, kind, code),)))
+
+    check(
+        partial(
+            make,
+            "sms",
+            Sinch,
+            tmp_path,
+            refusals=((answer, sdk.InvalidRequest, "syntax_invalid_json"),),
+        )
+    )
+
+
+def test_operations_of_other_contracts_are_unknown(tmp_path: Path) -> None:
+    """A lab has the operations of its contract as methods, and no others."""
+    lab = contract_conformance.DeclaredLab.with_sync_hub(lambda: make("sms", Sinch, tmp_path))
+
+    assert callable(lab.send)
+    with pytest.raises(AttributeError):
+        _ = lab.charge
