@@ -15,12 +15,11 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import attrs
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from moorage import Account, AsyncHub, ConfigurationError
+from moorage import AsyncHub, ConfigurationError
 from moorage.cli import main
 from moorage.scaffold import CONTRACTS, KINDS, scaffold, write
 from moorage.testing.sandbox_scenarios import BASIC, BY_CAPABILITY
@@ -35,7 +34,7 @@ ROOT = Path(__file__).parent.parent.parent
 EXTENSIONS = [
     str(ROOT / "adapters-examples" / f"moorage-{text}" / "src") for text in ("django", "flask")
 ]
-_UNUSED = ("cacheprovider", "django", "hypothesispytest", "pytest_cov", "randomly", "xdist")
+UNUSED_PLUGINS = ("cacheprovider", "django", "hypothesispytest", "pytest_cov", "randomly", "xdist")
 """Plugins of pytest that no scaffolded test needs."""
 MADE = [(kind, choice) for kind, choices in KINDS.items() for choice in choices or (None,)]
 
@@ -57,9 +56,9 @@ def test_scaffolded_tests_pass(kind: str, choice: str | None, tmp_path: Path) ->
     texts = scaffold(kind, "blue-bird", choice)
     write(texts, tmp_path)
     finished_process = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", *(f"-pno:{plugin}" for plugin in _UNUSED)],
+        [sys.executable, "-m", "pytest", "-q", *(f"-pno:{plugin}" for plugin in UNUSED_PLUGINS)],
         cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(EXTENSIONS)},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([*EXTENSIONS, *sys.path])},
         capture_output=True,
         text=True,
         check=False,
@@ -95,7 +94,6 @@ def test_scaffolded_vendor_conforms(
     monkeypatch.syspath_prepend(tmp_path / "src")
     package = f"{contract}_bird_vendor"
     kind = getattr(import_module(f"{package}.vendor"), f"{contract.capitalize()}Bird")
-    fields = {field.name for field in attrs.fields(kind)}
     make = import_module(f"{package}.fixture").fixture
     assert (contract,) == kind.kinds
     assert kind.capabilities <= BY_CAPABILITY[contract].keys()
@@ -107,10 +105,8 @@ def test_scaffolded_vendor_conforms(
 
     async def use(do: Scenario, fixture: SandboxFixture) -> object:
         assert fixture.sandbox is not None
-        options = {name: value for name, value in fixture.options.items() if name in fields}
-        settings = {name: fixture.options[name] for name in fixture.options.keys() - fields}
-        account = Account(kind.name, kind(**options), settings=settings)
-        async with AsyncHub([account], http=AsyncSandboxHttpClient(fixture.sandbox)) as hub:
+        client = AsyncSandboxHttpClient(fixture.sandbox)
+        async with AsyncHub([fixture.account(kind)], http=client) as hub:
             contract_api = getattr(hub, contract)()
             return await do(
                 ScenarioVendor(operations=contract_api, fixture=fixture, name=kind.name, able=True)

@@ -11,16 +11,12 @@ from moorage.errors import ConfigurationError
 from moorage.scaffold.naming import checked_name, rename_template
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from importlib.resources.abc import Traversable
 
 _TEMPLATES: Final = files(__name__.rpartition(".")[0]) / "templates"
-CONTRACTS: Final = tuple(
-    kind
-    for kind in sorted(_CATALOG, key=lambda kind: (kind != "sms", kind))
-    if (_TEMPLATES / f"vendor-{kind}").is_dir()
-)
-"""The contracts that have a template of a vendor; the first is the default."""
+CONTRACTS: Final = tuple(sorted(_CATALOG, key=lambda kind: (kind != "sms", kind)))
+"""The contracts of vendors; the first is the default."""
 PORTS: Final = ("state", "log", "http", "credentials")
 """The ports that an adapter may implement; the first is the default."""
 KINDS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -34,6 +30,8 @@ KINDS: Final[Mapping[str, tuple[str, ...]]] = {
 _ENDING: Final = ".txt"
 _CHOICE: Final = "{choice}"
 """The place of the contract or port in files that all templates of a kind share."""
+_DECLARED: Final = "vendor-declared"
+"""The template of a vendor whose contract has no template of its own."""
 
 
 def scaffold(kind: str, name: str, choice: str | None = None) -> dict[str, str]:
@@ -45,27 +43,60 @@ def scaffold(kind: str, name: str, choice: str | None = None) -> dict[str, str]:
         choice: the contract of a vendor or the port of an adapter; the first by default.
 
     Raises:
-        ConfigurationError: the kind or choice is unknown, or the name is invalid; the error's
+        ConfigurationError: the kind or choice is unknown, the name is invalid, or the contract has
+            no template and values that are too complex to be written without one; the error's
             `path` names the wrong argument.
     """
     choices = KINDS[_checked_choice(kind, KINDS, "kind")]
-    folders, checked_choice = [kind], ""
-    if choices:
-        checked_choice = _checked_choice(choice or choices[0], choices, "choice")
-        folders += [f"{kind}-{checked_choice}"]
+    if not choices:
+        return _named(name, [kind], {})
+    checked_choice = _checked_choice(choice or choices[0], choices, "choice")
+    folder = f"{kind}-{checked_choice}"
+    if not (_TEMPLATES / folder).is_dir():
+        return vendor_from_declaration(name, checked_choice)
+    return _named(name, [kind, folder], {_CHOICE: checked_choice})
+
+
+def vendor_from_declaration(name: str, contract: str) -> dict[str, str]:
+    """Return the texts of a vendor that follow from the declaration of its contract, by path.
+
+    Raises:
+        ConfigurationError: the name is invalid, or the contract has operations or values that are
+            too complex for the template.
+    """
+    from moorage.scaffold.declared_vendor import (  # noqa: PLC0415 - imports all scenarios
+        declared_parts,
+    )
+
+    return _named(name, ["vendor", _DECLARED], {_CHOICE: contract, **declared_parts(contract)})
+
+
+def _named(name: str, folders: Iterable[str], parts: Mapping[str, str]) -> dict[str, str]:
+    """Return the texts of templates with the name of the new module.
+
+    Args:
+        name: the name of the new module.
+        folders: the folders of the templates.
+        parts: the texts that replace places in the templates, by place.
+    """
     files_by_path = {
         path.removesuffix(_ENDING): file
         for folder in folders
         for path, file in _template_files(_TEMPLATES / folder, "")
     }
     texts = {
-        path: files_by_path[path].read_text("utf-8").replace(_CHOICE, checked_choice)
-        for path in sorted(files_by_path)
+        path: _fill(files_by_path[path].read_text("utf-8"), parts) for path in sorted(files_by_path)
     }
     name = checked_name(name, (text for path, text in texts.items() if path.endswith(".py")))
     return {
         rename_template(path, name): rename_template(text, name) for path, text in texts.items()
     }
+
+
+def _fill(text: str, parts: Mapping[str, str]) -> str:
+    for place, part in parts.items():
+        text = text.replace(place, part)
+    return text
 
 
 def _template_files(folder: Traversable, path: str) -> Iterator[tuple[str, Traversable]]:

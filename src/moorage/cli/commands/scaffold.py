@@ -110,7 +110,7 @@ def vendor(
 
     Args:
         name: the vendor's name in configurations.
-        contract: chat, currencies, email, payments, shipping, sms, storage or tax; sms by default.
+        contract: the name of any contract, such as email or payments; sms by default.
         target: the folder for the new files.
         context: the options that all commands share.
     """
