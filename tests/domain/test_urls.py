@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
 from typing import Any
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urljoin, urlsplit
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from moorage.domain.http.requests import Request
@@ -35,7 +36,9 @@ segments = st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"]), 
         ("https://h/v1", "/x?a=1&b", "https://h/v1/x?a=1&b"),
         ("https://h/v1", "/x#part", "https://h/v1/x"),
         ("https://h/v1", "/x?a=1#part?b", "https://h/v1/x?a=1"),
-        ("https://h/v1", "/a/../b", "https://h/v1/a/../b"),
+        ("https://h/v1", "/.well-known/a..b/...", "https://h/v1/.well-known/a..b/..."),
+        ("https://h/v1", "/a%2F..%2Fb", "https://h/v1/a%2F..%2Fb"),
+        ("https://h/v1", "/x?back=/../y", "https://h/v1/x?back=/../y"),
         ("https://h/v1", "//evil.example/x", "https://h/v1//evil.example/x"),
         ("https://h/v1", "/urn:x", "https://h/v1/urn:x"),
         ("https://h/v1", "/r?to=https://other/x", "https://h/v1/r?to=https://other/x"),
@@ -65,6 +68,7 @@ def test_both_queries_are_sent() -> None:
 def test_any_text_arrives(segment: str, query: list[tuple[str, str]]) -> None:
     """Any path and query give a printable ASCII URL that decodes to the same text."""
     path = "/" + segment.replace("%", "").replace("?", "").replace("#", "").replace("://", "")
+    assume({".", ".."}.isdisjoint(re.split(r"[/\\]", path)))
     url = join_url("https://h/v1", Request.get(path, query=query))
     assert url.isascii()
     assert url.isprintable()
@@ -124,6 +128,38 @@ def test_invalid_paths_are_refused(path: Any) -> None:
     with pytest.raises(InvalidData) as excinfo:
         Request.get(path)
     assert "path" == excinfo.value.field
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/customers/../refunds",
+        "/customers/..",
+        "/customers/.",
+        "..",
+        "../refunds?a=1",
+        "/customers/%2e%2E/refunds",
+        "/customers/.%2e?a=1",
+        "/customers/..#part",
+        "/customers/..\\refunds",
+        "https://h/v1/../refunds",
+    ],
+)
+def test_dot_segments_are_refused(path: str) -> None:
+    """A path with a segment `.` or `..` is refused with a remedy, whether encoded or not."""
+    with pytest.raises(InvalidData, match=r"segment '\.' or '\.\.'") as excinfo:
+        Request.get(path)
+    assert "path" == excinfo.value.field
+    assert "Refuse such a segment" in excinfo.value.remedy
+
+
+@given(st.text("./\\%2eEa?#"))
+def test_no_path_leaves_the_base_path(text: str) -> None:
+    """A relative path stays below the base URL's path, also for a server that resolves dots."""
+    with suppress(InvalidData):
+        url = join_url("https://h.example/v1", Request.get(f"/customers/{text}"))
+        path = unquote(url.partition("?")[0]).replace("\\", "/")
+        assert urljoin(path, path).startswith("https://h.example/v1/customers/")
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,10 @@
 """URLs, and the joining of a service's base URL with a request's path.
 
-The path is appended to the base's own path as text: `..` and doubled slashes are kept unchanged,
-because some vendors give them a meaning. So percent-encode the segments of a path that is built
-from untrusted input. Characters that are not allowed in a URL are percent-encoded; existing escapes
-stay.
+The path is appended to the base's own path as text; doubled slashes stay, because some vendors give
+them a meaning. A segment `.` or `..`, also percent-encoded, is refused: servers and proxies resolve
+it, so it would lead to another object, or out of the base's path. Percent-encode the segments of a
+path that is built from untrusted input. Characters that are not allowed in a URL are
+percent-encoded; existing escapes stay.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ _PLACEHOLDER = late_pattern(r"[{}<>]")
 _NUMBER = late_pattern(r"[0-9]+")
 _PLAIN_PATH = late_pattern(r"[A-Za-z0-9\-._~/]*")
 _PLAIN_BASE = late_pattern(r"https?://[A-Za-z0-9\-._:/]*")
+_DOT_SEGMENT = late_pattern(r"(?:^|[/\\])(?:\.|%2e){1,2}(?:[/\\]|$)", re.IGNORECASE)
 _STRAY_PERCENT = late_pattern(r"%(?![0-9A-Fa-f]{2})")
 _PATH_SAFE = "/%:@!$&'()*+,;="
 _QUERY_SAFE = _PATH_SAFE + "?"
@@ -100,6 +102,15 @@ def validate_path(path: str) -> str:
             raise _bad_path("has no host that a URL could have") from None
         if "@" in netloc:
             raise _bad_path("has a user name or password in it")
+    if ("." in path or "%2" in path) and _DOT_SEGMENT.search(
+        path.partition("?")[0].partition("#")[0]
+    ):
+        raise InvalidData(
+            "The path has a segment '.' or '..', which leads to another path.",
+            field="path",
+            remedy="Refuse such a segment if it is input; to encode it does not help, because"
+            " servers decode it. Otherwise write the path that it leads to.",
+        )
     return path
 
 
