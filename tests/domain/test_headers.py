@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import pickle
 from types import MappingProxyType
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import attrs
 import pytest
@@ -13,7 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moorage.domain.http.headers import Headers, as_headers, validated_headers
+from moorage.domain.service.settings import Service
 from moorage.errors import InvalidData
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 names = st.from_regex(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+", fullmatch=True)
 values = st.text(st.characters(codec="latin-1", exclude_categories=["Cc"])).map(
@@ -217,6 +221,24 @@ def test_the_repr_masks_credentials() -> None:
     assert "<Headers>" == repr(Headers())
 
 
+@pytest.mark.parametrize("show", [attrs.asdict, attrs.astuple])
+def test_a_service_shows_no_header_by_its_fields(show: Callable[[Any], object]) -> None:
+    """What lists the fields of a service shows its headers masked."""
+    service = Service("a", base_url="https://a.example", headers={"Authorization": "Bearer x1"})
+    shown = repr(show(service))
+    assert "Authorization: ***" in shown
+    assert "x1" not in shown
+
+
+def test_a_copy_of_headers_equals_them() -> None:
+    """A pickled or copied value of headers has the same pairs in the same order."""
+    headers = Headers([("B", "1"), ("A", "2"), ("b", "3")])
+    pickled = pickle.dumps(headers)
+    for again in (pickle.loads(pickled), copy.copy(headers), copy.deepcopy(headers)):  # noqa: S301 - our own
+        assert headers.pairs == again.pairs
+        assert "1" == again["b"]
+
+
 def test_headers_are_not_copied() -> None:
     """Headers are passed through without a copy, and empty headers are one shared value."""
     headers = Headers({"A": "1"})
@@ -229,7 +251,7 @@ def test_headers_are_not_copied() -> None:
 def test_headers_are_immutable() -> None:
     """Setting an attribute of headers raises an error."""
     with pytest.raises(attrs.exceptions.FrozenInstanceError):
-        Headers().pairs = ()  # type: ignore[misc]  # what the test is about
+        Headers().pairs = ()
 
 
 def test_parsed_values_lose_only_spaces_and_tabs() -> None:

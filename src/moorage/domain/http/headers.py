@@ -8,7 +8,7 @@ from typing import Any, Final, TypeAlias, TypeVar, cast, overload
 
 from moorage.domain.secrets.frames import without_frames
 from moorage.domain.secrets.sensitive import MASK, is_sensitive
-from moorage.domain.values.frozen_values import field, frozen
+from moorage.domain.values.frozen_values import refuse_change
 from moorage.domain.values.patterns import late_pattern
 from moorage.errors import InvalidData
 
@@ -87,7 +87,6 @@ def _value(name: str, value: object) -> str:
     )
 
 
-@frozen(init=False, repr=False, eq=False)
 class Headers(Mapping[str, str]):
     """A mapping of header names to first values; `get_all` and `pairs` return all values.
 
@@ -96,9 +95,11 @@ class Headers(Mapping[str, str]):
     White space around a value is dropped. The `repr` masks credentials.
     """
 
-    # Pretty-printers show attrs fields, whatever `__repr__` returns.
-    pairs: tuple[tuple[str, str], ...] = field(repr=False)
-    _first: dict[str, str] = field(repr=False)
+    # Without fields of attrs, because `attrs.asdict` and pretty-printers would show their values.
+    __slots__ = ("_first", "pairs")
+
+    pairs: tuple[tuple[str, str], ...]
+    _first: dict[str, str]
 
     def __init__(self, fields: HeadersInput = ()) -> None:
         try:
@@ -113,6 +114,15 @@ class Headers(Mapping[str, str]):
             return
         del self, fields
         raise without_frames(refusal)
+
+    def __setattr__(self, _: str, __: Any, /) -> None:
+        refuse_change()
+
+    def __delattr__(self, _: str, /) -> None:
+        refuse_change()
+
+    def __reduce__(self) -> tuple[type[Headers], tuple[tuple[tuple[str, str], ...]]]:
+        return type(self), (self.pairs,)
 
     def __getitem__(self, name: str) -> str:
         return self._first[name.lower()]
