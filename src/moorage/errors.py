@@ -252,6 +252,7 @@ class Problem(NamedTuple):
         nearest: the name that was probably meant, if one is near.
         origin: where it comes from, if not from the source itself: an environment variable or an
             overlay.
+        line: the line of the file on which it stands, or the table around it; None if unknown.
     """
 
     path: str
@@ -259,10 +260,13 @@ class Problem(NamedTuple):
     remedy: str
     nearest: str | None = None
     origin: str | None = None
+    line: int | None = None
 
     def __str__(self) -> str:
         sentence = self.found if self.found.endswith((".", "!", "?")) else f"{self.found}."
-        whence = "" if self.origin is None else f" (from {self.origin})"
+        places = [f"from {self.origin}"] if self.origin is not None else []
+        places += [f"line {self.line}"] if self.line is not None else []
+        whence = f" ({', '.join(places)})" if places else ""
         return f"{self.path}{whence}: {sentence} {self.remedy}"
 
 
@@ -290,7 +294,8 @@ class ConfigurationError(ConnectorError):
         """
         first, *other_texts = problems
         error = cls(first.found, path=first.path, remedy=first.remedy)
-        error._others = tuple(problems) if other_texts or first.nearest or first.origin else ()
+        is_detailed = bool(other_texts) or first[3:] != (None, None, None)
+        error._others = tuple(problems) if is_detailed else ()
         if source is not None:
             error._source = source
         return error

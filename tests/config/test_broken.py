@@ -84,6 +84,9 @@ def test_an_error_names_the_file(count: int, tmp_path: Path) -> None:
         read_configuration(file)
 
     text = str(excinfo.value)
-    beginnings = [f"{file}: services.a.retry.max_attempts: ", f"2 things are wrong in {file}:\n"]
+    beginnings = [
+        f"{file}: services.a.retry.max_attempts (line 3): ",
+        f"2 things are wrong in {file}:\n",
+    ]
     assert text.startswith(beginnings[count - 1])
     assert text == str(pickle.loads(pickle.dumps(excinfo.value)))  # noqa: S301 - our own

@@ -58,6 +58,6 @@ def error_as_dict(error: ConnectorError) -> dict[str, Any]:
     return {name: value for name, value in error_fields.items() if value is not None}
 
 
-def problem_fields(problem: Problem) -> dict[str, str]:
+def problem_fields(problem: Problem) -> dict[str, Any]:
     """Return a problem of a configuration as a dict of plain values."""
     return {name: value for name, value in problem._asdict().items() if value is not None}

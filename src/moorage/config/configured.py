@@ -369,6 +369,7 @@ def read_parts(source: Source, environment: str | None = None) -> Parts:
     origins: dict[str, str] = {}
     report = Report(origins)
     report.source = None if source_tree.file is None else str(source_tree.file)
+    report.lines = source_tree.lines
     plain_secret_problems = plain_secrets(
         tree, "the settings" if source_tree.file is None else "a file"
     )

@@ -6,6 +6,7 @@ import json
 import os
 import tomllib
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, NoReturn, TypeAlias, cast
 
@@ -32,10 +33,12 @@ class WrittenConfiguration:
     Attributes:
         tree: the whole content.
         file: the file that was read, if any.
+        lines: returns the line of each setting in the file by its path.
     """
 
     tree: dict[str, Any] = field(repr=False)
     file: Path | None = None
+    lines: Callable[[], Mapping[str, int]] = field(default=dict[str, int], repr=False)
 
     @property
     def folder(self) -> Path:
@@ -55,7 +58,8 @@ def load(source: Source) -> WrittenConfiguration:
     parse, format_name = _PARSERS.get(file.suffix.lower(), (_toml, "TOML"))
     content = _content(file)
     try:
-        parsed_tree = parse(content.decode("utf-8-sig"))
+        text = content.decode("utf-8-sig")
+        parsed_tree = parse(text)
     except RecursionError:
         reason = Reason("the text is nested too deeply.")
     except UnicodeDecodeError:
@@ -63,7 +67,8 @@ def load(source: Source) -> WrittenConfiguration:
     except ValueError as error:
         reason = reason_of(error)
     else:
-        return WrittenConfiguration(_check_table(parsed_tree), file)
+        lines = partial(_lines, text, is_yaml=parse is _yaml)
+        return WrittenConfiguration(_check_table(parsed_tree), file, lines)
     problem = f"{file}: " if reason.allowed else f"{file} is not valid {format_name}: "
     raise _file_error(problem + reason.cause, reason.remedy)
 
@@ -100,6 +105,16 @@ def _yaml(text: str) -> Any:
     except ImportError:
         raise _file_error("YAML needs PyYAML, which is not installed.", install("yaml")) from None
     return read_yaml(text)
+
+
+def _lines(text: str, *, is_yaml: bool) -> Mapping[str, int]:
+    if is_yaml:
+        from moorage.config.yaml_text import lines_of_yaml  # noqa: PLC0415 - an optional package
+
+        return lines_of_yaml(text)
+    from moorage.config.lines import lines_of  # noqa: PLC0415 - needed only for mistakes
+
+    return lines_of(text)
 
 
 def _constant(name: str) -> NoReturn:

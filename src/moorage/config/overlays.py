@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from moorage.config.problems import key, path_below, similar_word
+from moorage.config.problems import OF_ENVIRONMENT, OF_VARIABLE, key, path_below, similar_word
 from moorage.config.shapes import ListOf, NamedTable, Table
 from moorage.config.structure import EnvironmentText, read_value
 from moorage.domain.state.keys import checked_name
@@ -72,7 +72,7 @@ def for_environment(
     overlay = {
         name: value for name, value in overlay.items() if name not in {"version", ENVIRONMENTS}
     }
-    return _merge(base_tree, overlay, "", f"the environment {key(environment)}", origins)
+    return _merge(base_tree, overlay, "", f"{OF_ENVIRONMENT}{key(environment)}", origins)
 
 
 def with_variables(
@@ -104,9 +104,7 @@ def with_variables(
                     nearest=f"{_PREFIX}{_SEPARATOR.join([nearest.upper(), *parts[1:]])}",
                 )
             continue
-        assignment = _Assignment(
-            _value(variables[variable]), f"the environment variable {variable}", origins
-        )
+        assignment = _Assignment(_value(variables[variable]), f"{OF_VARIABLE}{variable}", origins)
         tree = assignment.at(tree, shape, parts, "")
     return tree
 

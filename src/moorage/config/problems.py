@@ -22,6 +22,10 @@ _BARE_KEY: Final = late_pattern(r"[A-Za-z0-9_-]+")
 _WORD: Final = late_pattern(r"[A-Za-z][A-Za-z_ -]{0,23}")
 _NAME: Final = late_pattern(r"[A-Za-z][A-Za-z0-9_ .%-]{0,39}")
 _MAX_LENGTH: Final = 80
+OF_ENVIRONMENT: Final = "the environment "
+OF_VARIABLE: Final = "the environment variable "
+"""The beginnings of the origins of values that an environment's tables or a variable have set."""
+
 _INVALID: Final = Problem("", "The value is not valid here.", "See the reference of the table.")
 
 
@@ -37,6 +41,7 @@ class Report:
 
     Attributes:
         source: the file of the configuration; None for a mapping.
+        lines: returns the line of each setting of the file by its path.
 
     Args:
         origins: the origin of a value by its path, if it is not the source itself.
@@ -46,6 +51,7 @@ class Report:
 
     def __init__(self, origins: Mapping[str, str] | None = None) -> None:
         self.problems: list[Problem] = []
+        self.lines: Callable[[], Mapping[str, int]] = dict[str, int]
         self.stand_ins: dict[str, tuple[dict[str, Any], ...]] = {}
         """By the path of a table: it with other values in place of those that are wrong."""
         self._absent: set[str] = set()
@@ -146,7 +152,21 @@ class Report:
             ConfigurationError: problems were reported.
         """
         if self.problems:
-            raise ConfigurationError.of(tuple(self.problems), source=self.source)
+            lines = self.lines()
+            problems = [_at_its_line(problem, lines) for problem in self.problems]
+            raise ConfigurationError.of(problems, source=self.source)
+
+
+def _at_its_line(problem: Problem, lines: Mapping[str, int]) -> Problem:
+    """Return a problem with the line of its setting, or of the innermost table around it."""
+    path = problem.path
+    if problem.origin is not None:
+        if problem.origin.startswith(OF_VARIABLE):
+            return problem
+        path = path_below(f"environments.{problem.origin.removeprefix(OF_ENVIRONMENT)}", path)
+    while path and path not in lines:
+        path = path[: max(path.rfind("."), path.rfind("["), 0)]
+    return problem._replace(line=lines[path]) if path else problem
 
 
 def problems_of(error: ConnectorError) -> tuple[Problem, ...]:

@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple
 
 import yaml
 
-from moorage.config.problems import key
+from moorage.config.problems import key, path_below
 from moorage.config.syntax import CORRECT, MalformedText
 
 
@@ -40,6 +40,26 @@ def read_yaml(text: str) -> Any:
     except yaml.YAMLError as error:
         fault, is_allowed = _syntax_fault(error), False
     raise MalformedText(f"{fault.cause} (line {fault.line + 1}).", fault.remedy, allowed=is_allowed)
+
+
+def lines_of_yaml(text: str) -> dict[str, int]:
+    """Return the line of each setting of a valid YAML text, counted from 1, by its path."""
+    lines: dict[str, int] = {}
+    yaml_module: Any = yaml
+    _note_lines(yaml_module.compose(text, yaml.SafeLoader), "", lines)
+    return lines
+
+
+def _note_lines(node: Any, path: str, lines: dict[str, int]) -> None:
+    if isinstance(node, yaml.MappingNode):
+        entries = [(path_below(path, key(name.value)), name, entry) for name, entry in node.value]
+    elif isinstance(node, yaml.SequenceNode):
+        entries = [(f"{path}[{number}]", entry, entry) for number, entry in enumerate(node.value)]
+    else:
+        return
+    for entry_path, start, entry in entries:
+        lines[entry_path] = int(start.start_mark.line) + 1
+        _note_lines(entry, entry_path, lines)
 
 
 class _Fault(NamedTuple):

@@ -1,0 +1,179 @@
+"""The lines on which the settings of a configuration file stand."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from moorage.cli.exit_codes import error_as_dict
+from moorage.config.configured import read_configuration
+from moorage.config.lines import lines_of
+from moorage.config.problems import key, path_below
+from moorage.config.toml_text import write_toml
+from moorage.errors import ConfigurationError, Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+TOML = '''# [services.no]
+[services.a]
+base_url = "http://a.example"  # "a" = 1
+retry.max_attempts = "x"
+text = """
+[services.no]
+\\""" no = 1 """"
+other = \'\'\'
+'no' = 1\'\'\'
+[[services.a.limits]]
+rate = 1
+[[services.a.limits]]
+per = 'a "day"'
+rate = [
+    1, # ]
+    { x.y = 2, z = 1979-05-27 07:32:00 },
+]
+[services."b.c"."\\u0064 \\U00000065"]
+inf = -inf
+'''
+
+TOML_LINES = {
+    "services": 2,
+    "services.a": 2,
+    "services.a.base_url": 3,
+    "services.a.retry": 4,
+    "services.a.retry.max_attempts": 4,
+    "services.a.text": 5,
+    "services.a.other": 8,
+    "services.a.limits": 10,
+    "services.a.limits[0]": 10,
+    "services.a.limits[0].rate": 11,
+    "services.a.limits[1]": 12,
+    "services.a.limits[1].per": 13,
+    "services.a.limits[1].rate": 14,
+    "services.a.limits[1].rate[0]": 15,
+    "services.a.limits[1].rate[1]": 16,
+    "services.a.limits[1].rate[1].x": 16,
+    "services.a.limits[1].rate[1].x.y": 16,
+    "services.a.limits[1].rate[1].z": 16,
+    'services."b.c"': 18,
+    'services."b.c"."d e"': 18,
+    'services."b.c"."d e".inf': 19,
+}
+
+NAMES = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=5)
+PLAIN = st.booleans() | st.integers(-9, 9) | st.text(st.characters(codec="utf-8"), max_size=9)
+TREES = st.dictionaries(
+    NAMES,
+    st.recursive(
+        PLAIN,
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=3),
+        max_leaves=9,
+    ),
+    min_size=1,
+    max_size=4,
+)
+
+
+def paths(value: Any, path: str = "") -> Iterator[str]:
+    """Yield the path of each setting in a tree."""
+    entries: list[tuple[str, Any]] = []
+    if isinstance(value, dict):
+        tables = cast("dict[str, Any]", value).items()
+        entries = [(path_below(path, key(name)), entry) for name, entry in tables]
+    elif isinstance(value, list):
+        items = value
+        entries = [(f"{path}[{number}]", entry) for number, entry in enumerate(items)]
+    for entry_path, entry in entries:
+        yield entry_path
+        yield from paths(entry, entry_path)
+
+
+def test_lines_of_toml() -> None:
+    """Each setting of a TOML text has the line of its key, or of its table's header."""
+    assert TOML_LINES == lines_of(TOML)
+    assert set(paths(tomllib.loads(TOML))) == set(TOML_LINES)
+    assert TOML_LINES == lines_of(TOML.replace("\n", "\r\n"))
+
+
+def test_lines_end_at_a_mistake() -> None:
+    """A malformed text has the lines of the settings before the mistake."""
+    assert {"a": 1} == lines_of("a = 1\n= 2\nb = 3")
+
+
+@given(TREES)
+def test_every_setting_of_json_has_a_line(tree: dict[str, Any]) -> None:
+    """Each setting of a JSON text has a line, which is its own if each has one."""
+    text = json.dumps(tree, indent=1)
+    lines = lines_of(text)
+    assert set(paths(tree)) == set(lines)
+    assert max(lines.values()) <= text.count("\n")
+    assert sorted(lines.values()) == list(lines.values())
+
+
+@given(TREES)
+def test_every_setting_of_toml_has_a_line(tree: dict[str, Any]) -> None:
+    """Each setting of a TOML text has a line."""
+    text = write_toml(tree)
+    assert set(paths(tomllib.loads(text))) == set(lines_of(text))
+
+
+@pytest.mark.parametrize(
+    "name, text",
+    [
+        ("m.toml", "[services.a]\nbase_url = 'http://a'\n\n[services.a.retry]\nmax_attempts = 'x'"),
+        ("m.json", '{"services":\n{"a": {"retry": {\n\n\n"max_attempts": "x"},\n"base_url": ""}}}'),
+        ("m.yaml", "services:\n  a:\n    base_url: http://a\n    retry:\n      max_attempts: x\n"),
+    ],
+)
+def test_a_problem_names_its_line(name: str, text: str, tmp_path: Path) -> None:
+    """A problem of a file names the line of the wrong setting, as text and as a value."""
+    if name.endswith("yaml"):
+        pytest.importorskip("yaml")
+    file = tmp_path / name
+    file.write_text(text)
+    with pytest.raises(ConfigurationError) as excinfo:
+        read_configuration(file)
+    problem = excinfo.value.problems[0]
+    assert ("services.a.retry.max_attempts", 5) == (problem.path, problem.line)
+    assert "services.a.retry.max_attempts (line 5): " in str(excinfo.value)
+    assert 5 == error_as_dict(excinfo.value)["problems"][0]["line"]
+
+
+def test_a_missing_setting_has_the_line_of_its_table(tmp_path: Path) -> None:
+    """A problem of a setting that is not written has the line of the table that lacks it."""
+    file = tmp_path / "moorage.toml"
+    file.write_text("\n[services.a]\nbase_url = 'http://a'\n[vendors.twilio]\n")
+    with pytest.raises(ConfigurationError) as excinfo:
+        read_configuration(file)
+    assert {4} == {problem.line for problem in excinfo.value.problems}
+
+
+def test_lines_of_overlays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A value of an environment's table has its line there; that of a variable has none."""
+    file = tmp_path / "moorage.toml"
+    file.write_text(
+        "[services.a]\nbase_url = 'http://a'\ntimeout = 5\n"
+        "[environments.production.services.a]\ntimeout = -1\n"
+    )
+    monkeypatch.setenv("MOORAGE_SERVICES__A__COST", "-1")
+    with pytest.raises(ConfigurationError) as excinfo:
+        read_configuration(file, "production")
+    lines = {problem.path: problem.line for problem in excinfo.value.problems}
+    assert 5 == lines["services.a.timeout"]
+    assert None is lines["services.a.cost"]
+    assert "(from the environment production, line 5)" in str(excinfo.value)
+
+
+def test_problems_without_a_file_have_no_line() -> None:
+    """A problem of a mapping has no line."""
+    with pytest.raises(ConfigurationError) as excinfo:
+        read_configuration({"services": {"a": {"base_url": "http://a", "timeout": -1}}})
+    (problem,) = excinfo.value.problems
+    assert None is problem.line
+    assert "a (line 3): B. C." == str(Problem("a", "B.", "C.", line=3))
