@@ -85,7 +85,7 @@ def test_invalid_tenant_store_is_refused() -> None:
     configure('[tenants_from]\nurl = "redis://:hunter2@host"\nkeys = "secret://env/RING"\n')
     result = command("check")
 
-    beginning = f"moorage: {Path('moorage.toml').resolve()}: tenants_from.url: "
+    beginning = f"moorage: {Path('moorage.toml').resolve()}: tenants_from.url (line 2): "
     assert (2, True) == (
         result.code,
         result.err.startswith(beginning),
