@@ -223,7 +223,7 @@ def test_the_repr_masks_credentials() -> None:
 
 @pytest.mark.parametrize("show", [attrs.asdict, attrs.astuple])
 def test_a_service_shows_no_header_by_its_fields(show: Callable[[Any], object]) -> None:
-    """What lists the fields of a service shows its headers masked."""
+    """A dict or a tuple of the fields of a service shows its headers masked."""
     service = Service("a", base_url="https://a.example", headers={"Authorization": "Bearer x1"})
     shown = repr(show(service))
     assert "Authorization: ***" in shown
