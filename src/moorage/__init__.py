@@ -1,4 +1,4 @@
-"""Calls of a business system to the outside world: safe, observable and replaceable.
+"""Calls from a business system to vendors: safe, observable and replaceable.
 
 The names exported here are the public API; each of them is imported on its first use.
 """

@@ -78,13 +78,13 @@ def _rebuild(kind: type[E], args: tuple[Any, ...], fields: dict[str, Any]) -> E:
 
 
 def _own_fields(fields: dict[str, Any]) -> dict[str, Any]:
-    """Return the fields of an error, with a list of notes that no other error shares."""
+    """Return the fields of an error, with a list of notes that only this error has."""
     notes = fields.get("__notes__")
     return fields if notes is None else {**fields, "__notes__": [*notes]}
 
 
 class ConnectorError(Exception):
-    """The base of all errors: a call to the outside world did not succeed.
+    """The base class of all errors: a call to an external system did not succeed.
 
     Attributes:
         remedy: what to do about it, as one sentence.
@@ -221,7 +221,7 @@ class ConnectorError(Exception):
 
 
 class _ErrorWithAnswer(ConnectorError):
-    """The base of errors that may carry a vendor's answer in the vendor's own terms."""
+    """The base class of errors that may contain a vendor's code, message and response."""
 
     response: Response | None = None
 
@@ -271,7 +271,7 @@ class Problem(NamedTuple):
 
 
 class ConfigurationError(ConnectorError):
-    """The configuration is wrong, and nothing was sent; `path` is the place in it.
+    """The configuration is wrong, and nothing was sent; `path` names the wrong setting.
 
     `problems` are all that are known, of which `path`, the message and the remedy are the first.
     """
@@ -359,7 +359,7 @@ class AttemptTimeout(ConnectionFailed):
 
 
 class LocalFailure(ConnectionFailed):
-    """The request could not be sent for a reason on this side, which says nothing about the vendor.
+    """The request could not be sent for a reason on this machine, not at the vendor.
 
     The client is closed or belongs to another process or event loop, the source of the request's
     body failed, or the machine has no sockets left.
@@ -532,7 +532,7 @@ class IdempotencyInProgress(ConnectorError):
 
 
 class StepRunning(ConnectorError):
-    """A step goes on, and its caller has waited as long as it wanted to.
+    """A step is still running, although its caller has stopped waiting.
 
     `retry_at` is the time at which to ask again, with the same key.
     """
@@ -542,7 +542,7 @@ class StepRunning(ConnectorError):
 
 
 class TenantRecordsExhausted(ConnectorError):
-    """A tenant has reached the bound of its idempotency records; nothing was sent.
+    """A tenant has reached the limit of its idempotency records; nothing was sent.
 
     Keys that are stored already continue to work, and other tenants are not affected. `tenant` is
     the tenant, `used` the number of its records, and `bound` their maximum number. `retry_at` is
@@ -756,13 +756,13 @@ class UnsupportedByVendor(ConnectorError):
 
 
 class HeldBack(ConnectorError):
-    """The configuration forbids sending this from here; nothing was sent."""
+    """The configuration forbids sending this request from here; nothing was sent."""
 
     remedy = "Look at `safety` in the configuration."
 
 
 class DryRun(HeldBack):
-    """The call ran as a rehearsal and sent nothing; `request` is the request that it held back."""
+    """The call was a dry run and sent nothing; `request` is the request that it would have sent."""
 
     remedy = "Take it for done, or point the account to a sandbox to get answers."
 
@@ -785,7 +785,7 @@ class RecipientRefused(HeldBack):
 
 
 class CopiedStore(HeldBack):
-    """The store belongs to another environment, `owner`, so it may be a copy of its store."""
+    """The store belongs to another environment, `owner`, so it may have been copied."""
 
     remedy = "Run `moorage neutralize` on a copy and then `moorage rearm` to use it here."
 

@@ -549,7 +549,9 @@ def test_garbage_ends_its_own_connection_only(folder: Path) -> None:
     assert [{"error": "A message must be a line with a JSON object."}] == garbage
     assert [{"error": f"A message is longer than {LONGEST_LINE} bytes."}] == long
     assert "number of another one" in repeated[-1]["error"]
-    assert [{"error": "A broker leases tokens of limits only, and this key is none."}] == claims
+    assert [
+        "The key does not belong to a rate limit, and a broker leases tokens of rate limits only."
+    ] == [claim["error"] for claim in claims]
 
 
 def test_withdrawal_of_an_unknown_question_is_ignored(folder: Path) -> None:

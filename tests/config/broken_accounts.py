@@ -177,7 +177,7 @@ ACCOUNTS: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
             "audit": {"url": "file:c.jsonl?sync=1"},
         },
         {
-            "log.url": "takes none",
+            "log.url": "has no options",
             "metrics.url": "options after a question mark",
             "audit.url": "Remove them",
         },

@@ -52,7 +52,7 @@ STORES: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
         },
     ),
     ({"audit": {"url": "sqlite:///nowhere/a.db"}}, {"audit.url": "Create the directory"}),
-    ({"audit": {"url": "memory:"}}, {"audit.url": "keeps no audit trail"}),
+    ({"audit": {"url": "memory:"}}, {"audit.url": "cannot be kept in the memory"}),
     (
         {"credentials_from": {"url": "file:///nowhere.toml"}},
         {"credentials_from.url": "Put the file of credentials there"},

@@ -143,7 +143,7 @@ TABLES: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
     ),
     (_stripe(credentials=" sk_test_1"), {"vendors.stripe.credentials": "white space"}),
     (_stripe(moves_money=False), {"vendors.stripe.moves_money": "Leave it"}),
-    (_stripe(base_url="http://pay.example"), {"vendors.stripe.base_url": "without TLS"}),
+    (_stripe(base_url="http://pay.example"), {"vendors.stripe.base_url": "has no TLS"}),
     (
         {"vendors": {"wallet": {**_PAYPAL, "base_url": "http://pay.example"}}},
         {"vendors.wallet.base_url": "https"},
@@ -162,7 +162,7 @@ TABLES: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
                 }
             }
         },
-        {"services.pay.base_url": "without TLS"},
+        {"services.pay.base_url": "has no TLS"},
     ),
     (
         {"state": {"url": "memory:"}, **_service(moves_money=True)},
@@ -386,7 +386,7 @@ TABLES: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
     ({"state": {"records_per_tenant": 0}}, {"state.records_per_tenant": "integer from 1"}),
     ({"tenants_from": {"url": "redis://host", "keys": "x"}}, {"tenants_from.keys": "version:key"}),
     ({"credentials_from": {"url": "sqlite:///a.db"}}, {"credentials_from.keys": "generate_keys"}),
-    ({"credentials_from": {"url": "redis://host"}}, {"credentials_from.url": "no store"}),
+    ({"credentials_from": {"url": "redis://host"}}, {"credentials_from.url": "not name a credential store"}),
     ({"http": {"tls": {"authorities": "nowhere.pem"}}}, {"http.tls.authorities": "PEM files"}),
     ({"http": {"proxy": {"url": "proxy.example"}}}, {"http.proxy.url": "Give http://host:port"}),
     ({"http": {"max_connections": 0}}, {"http.max_connections": ""}),
@@ -458,7 +458,7 @@ TABLES: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
         {
             "vendors.stripe.credentials": "NOT_SET_0",
             "vendors.stripe.moves_money": "durable",
-            "vendors.stripe.base_url": "without TLS",
+            "vendors.stripe.base_url": "has no TLS",
             "payments.vendor": "twice",
             "services.stripe": "Rename",
             "services.stripe.timeout": "more than zero",

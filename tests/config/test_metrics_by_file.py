@@ -65,7 +65,7 @@ def test_a_hub_keeps_its_metrics(tmp_path: Path) -> None:
 
 def test_a_wrong_url_of_metrics_is_reported() -> None:
     """An unsupported URL is refused at the path `metrics.url`."""
-    with pytest.raises(ConfigurationError, match="not one for metrics") as excinfo:
+    with pytest.raises(ConfigurationError, match="cannot be used for metrics") as excinfo:
         moorage.open({"services": SERVICES, "metrics": {"url": "redis://host"}})
 
     assert "metrics.url" == excinfo.value.path

@@ -109,7 +109,7 @@ def test_completed_payment_cannot_be_closed_as_not_done() -> None:
         with pytest.raises(KilledError):
             world.hub(state=dying_store).payments().charge(ORDER, idempotency_key=KEY)
         world.clock.advance(WAIT)
-        with pytest.raises(InvalidData, match="says that it was done") as excinfo:
+        with pytest.raises(InvalidData, match="says that this operation was done") as excinfo:
             hub.close_payment(KEY, done=False)
         assert "done" == excinfo.value.field
         assert hub.payments().charge(ORDER, idempotency_key=KEY).replayed
@@ -260,7 +260,7 @@ def test_unreadable_response_cannot_resolve_a_key(answer: Any) -> None:
     world = PaymentsWorld(KeylessStripe)
     with world.hub() as hub:
         world.lose(hub)
-        with pytest.raises(InvalidData, match="The answer of a key") as excinfo:
+        with pytest.raises(InvalidData, match="The answer for an idempotency key") as excinfo:
             hub.manager.resolve_key("till", KEY, done=True, answer=answer)
         assert "hub.close_payment" in excinfo.value.remedy
         hub.close_payment(KEY, done=True)

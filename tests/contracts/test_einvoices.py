@@ -87,7 +87,7 @@ def test_fa3_file_names_its_buyer_itself() -> None:
         with pytest.raises(InvalidData, match="recipient") as excinfo:
             OutgoingInvoice(document=document, recipient=recipient)
         assert "recipient" == excinfo.value.field
-    with pytest.raises(InvalidData, match="no recipient with an electronic address"):
+    with pytest.raises(InvalidData, match="cannot be sent to a recipient's electronic address"):
         _ = invoice.address
 
 

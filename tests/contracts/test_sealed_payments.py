@@ -64,7 +64,7 @@ def test_sealed_payment_is_closed_only_with_its_cipher(
             other_hub.close_payment(KEY, done=done, receipt="pi_1" if done else None)
         assert ("cipher", True) == (excinfo.value.path, "[cipher]" in excinfo.value.remedy)
         assert [KEY] == [payment.idempotency_key for payment in hub.unsettled_payments()]
-        with pytest.raises(InvalidData, match="says that it was done"):
+        with pytest.raises(InvalidData, match="says that this operation was done"):
             hub.close_payment(KEY, done=False)
         assert hub.payments().charge(ORDER, idempotency_key=KEY).replayed
 
@@ -141,7 +141,7 @@ def test_payment_whose_keys_are_lost_is_closed_as_done(
         with pytest.raises(ConfigurationError, match="cannot be read here") as excinfo:
             hub.close_payment(KEY, done=True, receipt=vendor_id)
         assert "keys_lost=True" in excinfo.value.remedy
-        with pytest.raises(InvalidData, match="nobody can verify"):
+        with pytest.raises(InvalidData, match="nobody can check"):
             hub.close_payment(KEY, done=True, receipt=vendor_id, keys_lost=True, reason=" ")
         with pytest.raises(InvalidData, match="cannot be looked for"):
             hub.close_payment(KEY, done=True, keys_lost=True, reason=REASON)

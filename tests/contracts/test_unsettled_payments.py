@@ -283,7 +283,7 @@ def test_account_that_is_gone_leaves_its_payments_to_a_person() -> None:
         (unsettled_payment,) = bare_hub.unsettled_payments()
         assert NextStep.PERSON is unsettled_payment.next
         assert [] == bare_hub.settle_payments()
-        with pytest.raises(InvalidData, match="No account that can have made this charge"):
+        with pytest.raises(InvalidData, match="No account that may have made this charge"):
             bare_hub.close_payment(KEY, done=True, receipt="pi_1")
         bare_hub.close_payment(KEY, done=False)
         assert [] == hub.unsettled_payments()

@@ -211,7 +211,7 @@ def test_each_limit_has_its_cost() -> None:
 
 def test_reports_need_a_circuit() -> None:
     """A circuit report without a circuit fails, since only a circuit gives permits."""
-    with pytest.raises(AssertionError, match="circuit breaker grants permits"):
+    with pytest.raises(AssertionError, match="has no circuit breaker"):
         Report(gates(None, ONE), (1, 1, 0), Outcome.FAILED, "a")
 
 

@@ -154,7 +154,7 @@ def test_schema_with_its_language_beside_it(schema_format: str | None) -> None:
         ([], {}, "#/operations/take", "not an object"),
         ({"reply": {}}, {}, "#/operations/take/reply", "reply"),
         ({"action": "ask"}, {}, "#/operations/take/action", "neither send nor receive"),
-        ({"channel": {"$ref": "#/no"}}, {}, "#/operations/take/channel", "leads to nothing"),
+        ({"channel": {"$ref": "#/no"}}, {}, "#/operations/take/channel", "that does not exist"),
         ({}, {"address": None}, "#/channels/a/address", "no address"),
         ({}, {"address": "a/{b"}, "#/channels/a", "brace"),
         ({}, {"address": "a b"}, "#/channels/a", "white space"),

@@ -98,7 +98,7 @@ def test_identity_needs_an_id_or_a_source_of_ids() -> None:
     """A call needs an id or a generator of ids; reading the id without either is an error."""
     identity = CallIdentity(0, 0)
 
-    with pytest.raises(AssertionError, match="has its id from the start"):
+    with pytest.raises(AssertionError, match="not created lazily"):
         _ = identity.request_id
 
     identity.request_id = "order-7"

@@ -96,13 +96,13 @@ def test_message_refuses_wrong_fields(fields: dict[str, object], field: str) -> 
 @pytest.mark.parametrize("topic", ["", 7, "a*", "a\nb"])
 def test_topic_is_checked_for_its_form(topic: object) -> None:
     """A topic name that the broker does not allow is refused."""
-    with pytest.raises(InvalidData, match="no subject of The strict broker"):
+    with pytest.raises(InvalidData, match="not a valid subject of The strict broker"):
         check_topic(topic, STRICT)
 
 
 def test_topic_without_an_encoding_is_refused() -> None:
     """A topic that cannot be written as UTF-8 is refused, whatever the broker allows."""
-    with pytest.raises(InvalidData, match="no topic of The test broker"):
+    with pytest.raises(InvalidData, match="not a valid topic of The test broker"):
         check_topic("\ud800", RULES)
 
 
@@ -144,7 +144,7 @@ def test_message_within_the_bounds_is_accepted() -> None:
     check_message(Message(b"x" * 20), STRICT)
     check_message(Message(b"", key="k", headers={"a": "1", "b": "2"}, delay=900), STRICT)
     check_message(Message(b"x", key=b"\xff", headers={"a b": b"\xff"}), RULES)
-    with pytest.raises(InvalidData, match="cannot hold a single message back"):
+    with pytest.raises(InvalidData, match="cannot delay a single message"):
         check_message(Message(b"", delay=1), RULES)
 
 

@@ -170,7 +170,7 @@ def test_a_call_cannot_wait_for_itself(shop: Shop) -> None:
 
 def test_from_answer_is_only_valid_in_an_undo(shop: Shop) -> None:
     """A call refers to a part of an answer only in its undo; elsewhere this is refused."""
-    with pytest.raises(InvalidData, match="only for the call that undoes"):
+    with pytest.raises(InvalidData, match="only in a call that undoes"):
         shop.do(shop.outbox.put, "payments", "refund", FromAnswer("ref"))
 
 

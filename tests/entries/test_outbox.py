@@ -147,7 +147,7 @@ def test_secrets_are_refused(shop: Shop) -> None:
         shop.do(shop.outbox.put, "sms", "cancel", "twilio:a:1", timeout=secret)
     assert "sk_live_1" not in repr(excinfo.value)
     request = Request.get("/", headers={"Authorization": "Bearer 1"})
-    with pytest.raises(InvalidData, match="may hold a secret") as excinfo:
+    with pytest.raises(InvalidData, match="may contain a secret") as excinfo:
         shop.do(shop.outbox.put_request, "vat", request)
     assert "request.headers" == excinfo.value.field
     assert "give the service its credentials" in excinfo.value.remedy

@@ -274,7 +274,7 @@ def test_settings_are_checked() -> None:
         AlertSettings(rules=[rule(channels="ops")])
     with pytest.raises(ConfigurationError, match="has no `to`"):
         ChannelSettings(kind="email")
-    with pytest.raises(ConfigurationError, match="There is no kind"):
+    with pytest.raises(ConfigurationError, match="is not a kind of alert channel"):
         ChannelSettings(kind="pigeon")
     with pytest.raises(ConfigurationError, match="kind email does not use `service`"):
         ChannelSettings(kind="email", to="a@example.com", service="vat")

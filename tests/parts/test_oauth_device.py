@@ -179,7 +179,7 @@ def test_timeout_is_retryable(mode: str) -> None:
         with pytest.raises(DeadlineExceeded, match="has not decided in time") as excinfo:
             waiting.face.finish_device(device, timeout=timedelta(seconds=7))
         assert excinfo.value.retryable
-        assert "Wait again" in excinfo.value.remedy
+        assert "Call this again" in excinfo.value.remedy
         assert [5.0] == clock.slept
 
         server.decide(device.user_code)

@@ -415,7 +415,7 @@ async def test_answer_in_another_form_is_an_error(
 @pytest.mark.parametrize("offset", [3, "x", "1/", "1/[]", "1/{}", '1/{"known": [[]]}'])
 async def test_position_of_another_source_is_refused(offset: Offset) -> None:
     """A stored position in another format raises an error, instead of starting over."""
-    with pytest.raises(InvalidData, match="not one of this endpoint"):
+    with pytest.raises(InvalidData, match="does not belong to this endpoint"):
         await HttpPolling(Shop(answering([])), endpoint()).after(offset)
 
 

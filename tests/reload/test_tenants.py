@@ -375,9 +375,9 @@ async def test_cached_tenants_are_bounded(awaited: bool, monkeypatch: pytest.Mon
 
 def test_tenant_port_of_the_wrong_mode() -> None:
     """A tenant port of the other mode, or without its methods, is refused when the hub opens."""
-    with pytest.raises(ConfigurationError, match="and the hub is not"):
+    with pytest.raises(ConfigurationError, match="but the hub is not"):
         moorage.open({}, tenants=AsyncMemoryTenants())
-    with pytest.raises(ConfigurationError, match="and the hub is not"):
+    with pytest.raises(ConfigurationError, match="but the hub is not"):
         moorage.aopen({}, tenants=MemoryTenants())
     with pytest.raises(ConfigurationError, match="has no `version`"):
         moorage.open({}, tenants=object())

@@ -188,7 +188,7 @@ def test_wrong_range_is_not_used() -> None:
 @pytest.mark.parametrize(
     "opened, result",
     [
-        (lambda: some_bytes(0, DATA, b"!"), "more bytes than it had announced"),
+        (lambda: some_bytes(0, DATA, b"!"), "more bytes than it announced"),
         (lambda: some_bytes(0, DATA[::-1]), "do not have the checksum"),
     ],
     ids=["more", "others"],

@@ -1,4 +1,4 @@
-"""Messages in the chats of a team: values, statuses, and the operations of chat vendors."""
+"""Messages in a team's chats: values, statuses, and the operations of chat vendors."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ class LinkButton:
 
 
 def _as_fields(value: Any) -> Any:
-    """A table as a tuple of pairs; any other value unchanged, for the validator to refuse."""
+    """Return a table as a tuple of pairs; other values unchanged, for the validator to refuse."""
     return tuple(value.items()) if is_object(value) else as_tuple(value)
 
 
@@ -194,7 +194,7 @@ class ChatReceipt:
 
 @frozen(kw_only=True)
 class ChatEvent:
-    """A message that somebody wrote in a chat.
+    """A message that somebody wrote in a chat, as the vendor's webhook reports it.
 
     Attributes:
         id: unique id of the event.

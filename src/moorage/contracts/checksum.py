@@ -1,4 +1,4 @@
-"""Checksums, which detect bytes that were changed on the way."""
+"""Checksums, which detect bytes that were changed during a transfer."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ class Checksum:
 
     @classmethod
     def from_base64(cls, algorithm: ChecksumAlgorithm, text: str | None) -> Checksum | None:
-        """Parse the base64 form of HTTP headers; a suffix such as `-3` is the number of parts."""
+        """Parse a base64 checksum of an HTTP header; a suffix such as `-3` counts the parts."""
         digest, dash, parts = (text or "").partition("-")
         try:
             value = b64decode(digest, validate=True).hex()
@@ -134,7 +134,7 @@ class Checksum:
         return b64encode(bytes.fromhex(self.value)).decode()
 
     def fits(self, data: bytes) -> bool:
-        """True if these bytes have this checksum; False if not, or if it cannot be computed."""
+        """True if these bytes have this checksum; False if it cannot be computed."""
         hasher = start_checksum(self.algorithm)
         if hasher is None or self.parts is not None:
             return False

@@ -1,4 +1,4 @@
-"""Exchange rates: official quotations of a day, and exact conversions of amounts by them."""
+"""Exchange rates: a day's official quotations, and exact conversions of amounts."""
 
 from __future__ import annotations
 
@@ -55,8 +55,8 @@ def _is_price(_: object, attribute: attrs.Attribute[Any], value: object) -> None
         or abs(value.adjusted()) > _LARGEST_EXPONENT
     ):
         raise InvalidData(
-            f"The {attribute.name} of a currency is not an exact number above zero, of a usual"
-            " size.",
+            f"The {attribute.name} of a currency is not an exact number above zero, or is too"
+            " large or too small.",
             field=attribute.name,
             remedy="Give a Decimal, such as Decimal('1.0847').",
         )
@@ -64,7 +64,7 @@ def _is_price(_: object, attribute: attrs.Attribute[Any], value: object) -> None
 
 @frozen(kw_only=True)
 class ExchangeRate:
-    """A quotation exactly as its vendor publishes it: `units` of `currency` cost `price`.
+    """A quotation as its vendor publishes it: `units` of `currency` cost `price`.
 
     The price is in `price_currency`. So "1 EUR costs 1.0847 USD" is a quotation of EUR, and "100
     JPY cost 6.5123 NOK" is one of JPY. No number is inverted or divided, because the result would
@@ -86,7 +86,7 @@ class ExchangeRate:
         """Refuse a quotation whose two currencies are the same."""
         if self.currency == self.price_currency:
             raise InvalidData(
-                f"A rate of {self.currency} has its price in {self.currency} too.",
+                f"The rate's two currencies are both {self.currency}.",
                 field="price_currency",
                 remedy="Give two different currencies.",
             )
@@ -260,7 +260,7 @@ class CurrenciesVendor(Protocol):
     """The operation of a vendor of exchange rates."""
 
     async def rates(self, wire: Wire, day: date | None, /) -> ExchangeRates:
-        """The rates of the day or, if it has none, of the last earlier day that has some.
+        """The rates of the given day, or of the latest earlier day that has rates.
 
         The vendor looks back at most ten days. It refuses a day that has not begun where it is, and
         a day before its first rates, and it never returns the rates of a later day.

@@ -1,4 +1,4 @@
-"""Declarations of contracts: a contract is a class, and its operations are the methods.
+"""Declarations of contracts: a contract is a class, whose methods are its operations.
 
 A declared method has the parameters and the docstring that users see. Its body checks the
 arguments and returns the `Requirements` of the operation, from which the account is chosen. It
@@ -56,7 +56,7 @@ _NO_FLOWS: Final[Mapping[str, Effect]] = {}
 
 
 class Target(Enum):
-    """The account that an operation goes to, and the form of its first argument there."""
+    """The account to which an operation goes, and the type of its first argument there."""
 
     ROUTED = "routed"
     """The routes choose the account."""
@@ -77,7 +77,7 @@ class Target(Enum):
 
 @frozen(kw_only=True)
 class Requirements(Generic[R]):
-    """The properties of an operation that decide its account; the operation returns an R.
+    """The properties of an operation by which routing chooses its account.
 
     Attributes:
         needs: capabilities that the vendor needs.
@@ -97,7 +97,7 @@ class Requirements(Generic[R]):
 
 
 class ContractOperation:
-    """A declared operation; flows execute it by a method of its name.
+    """A declared operation; for each one, the flows have a method of the same name.
 
     Attributes:
         plan: checks the arguments and returns the requirements.
@@ -146,7 +146,7 @@ class ContractOperation:
     def arguments(
         self, values: tuple[Any, ...], options: Mapping[str, Any], converted: Mapping[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """The positional and the keyword arguments for the vendor.
+        """The positional and keyword arguments with which the vendor is called.
 
         Args:
             values: positional arguments of the caller.

@@ -1,4 +1,4 @@
-"""Operations that change something at a vendor, and the statements vendors must make about them."""
+"""Operations that change something at a vendor, and the vendor's required statements about them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _MOVES_MONEY: Final = "payments"
 
 
 def moves_money(vendor: type[Vendor]) -> bool:
-    """True if the vendor fills a contract that moves money; its keys must then survive a crash."""
+    """True if a vendor moves money, so that its idempotency keys must survive a crash."""
     return _MOVES_MONEY in vendor.kinds
 
 
@@ -48,8 +48,8 @@ def check_vendor(vendor: type[Vendor]) -> None:
         ]
     if undeclared_operations:
         raise ConfigurationError(
-            f"The vendor {vendor.name} does not state what a repeat does after an unknown outcome"
-            f" of: {', '.join(undeclared_operations)}.",
+            f"The vendor {vendor.name} does not state what happens if these operations are"
+            f" repeated after an unknown outcome: {', '.join(undeclared_operations)}.",
             path="unknown_outcomes",
             remedy="State an UnknownOutcome for each in `unknown_outcomes` of the vendor's class.",
         )

@@ -1,4 +1,4 @@
-"""Electronic invoices that are sent and received: values, states, and the vendors' operations."""
+"""Electronic invoices: values, states, and the vendors' operations to send and receive them."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class EinvoiceSyntax(StrEnum):
 
 
 class EinvoiceEventType(StrEnum):
-    """The subject of an event: an invoice that arrived, or the state of a sent one."""
+    """The subject of an event: an invoice that arrived, or a sent invoice's new state."""
 
     RECEIVED = "received"
     STATUS = "status"
@@ -145,7 +145,7 @@ class ElectronicAddress:
 
 
 def address_or_none(text: str | None) -> ElectronicAddress | None:
-    """The address that a vendor's text stands for; None without a text or if it is not one."""
+    """The electronic address in a vendor's text; None if the text contains none."""
     try:
         return None if text is None else ElectronicAddress.parse(text)
     except InvalidData:
@@ -153,7 +153,7 @@ def address_or_none(text: str | None) -> ElectronicAddress | None:
 
 
 def document_root(document: bytes) -> tuple[EinvoiceSyntax, EinvoiceType]:
-    """The syntax and the type of a document.
+    """The syntax and the type of a document, read from its XML root element.
 
     Raises:
         InvalidData: the document is not XML, has a DTD, or is not an invoice.
@@ -249,7 +249,7 @@ class OutgoingInvoice:
         """
         if self.recipient is None:
             raise InvalidData(
-                "An FA(3) file has no recipient with an electronic address.",
+                "An FA(3) file cannot be sent to a recipient's electronic address.",
                 field="recipient",
                 remedy="Send it by a vendor that takes FA(3).",
             )
@@ -315,7 +315,7 @@ class SentInvoice:
 
 @frozen(kw_only=True)
 class RecipientCheck:
-    """The result of a look-up: whether a recipient can receive a type of document.
+    """The answer to whether a recipient can receive a type of document.
 
     Attributes:
         address: electronic address of the recipient.
@@ -356,7 +356,7 @@ class ReceivedInvoice:
 
 @frozen(kw_only=True)
 class EinvoiceInbox:
-    """The invoices that arrived and were not marked as fetched.
+    """The invoices that arrived and are not marked as fetched yet.
 
     Attributes:
         invoices: the invoices, without their documents.

@@ -93,7 +93,7 @@ class EmailCapability(StrEnum):
 
 
 class Disposition(OneOf, field="disposition"):
-    """Position of a file in a message: attached to it, or inline in its HTML."""
+    """The position of a file in a message: attached to it, or inline in its HTML."""
 
     ATTACHMENT = "attachment"
     INLINE = "inline"
@@ -139,7 +139,7 @@ class Attachment:
     content_id: str | None = field(default=None, validator=is_maybe(str))
 
     def __attrs_post_init__(self) -> None:
-        """Refuse an attachment that no mail client could show."""
+        """Refuse an attachment without a usable name, or with a misplaced `content_id`."""
         if not self.filename or "/" in self.filename or "\\" in self.filename:
             raise InvalidData(
                 "A file has no name, or its name contains a path.",
@@ -160,7 +160,7 @@ class Attachment:
 
 @frozen
 class TemplateRef:
-    """A template stored at the vendor, which fills it in.
+    """A template that the vendor stores and fills in.
 
     Attributes:
         id: the vendor's id of the template.
@@ -193,7 +193,7 @@ def check_headers(_: object, attribute: attrs.Attribute[Any], value: Mapping[str
 
 
 def check_words(_: object, attribute: attrs.Attribute[Any], value: Mapping[str, str]) -> None:
-    """Refuse metadata whose names or values have more than one line."""
+    """Refuse metadata with a name or value of more than one line."""
     are_texts(_, attribute, value)
     for word in [*value, *value.values()]:
         check_line(word, attribute.name)
@@ -259,7 +259,7 @@ class EmailMessage:
     )
 
     def __attrs_post_init__(self) -> None:
-        """Refuse a message without content, conflicting headers, and conflicting image ids."""
+        """Refuse a message without content, and conflicting headers or image ids."""
         if not (self.text or self.html or self.template or self.attachments):
             raise InvalidData(
                 "The message has no content.",
@@ -283,7 +283,7 @@ class EmailMessage:
 
     @property
     def all_headers(self) -> dict[str, str]:
-        """The further headers, with those of `unsubscribe`."""
+        """The additional headers, including those of `unsubscribe`."""
         return with_unsubscribe(self.headers, self.unsubscribe)
 
     @property
@@ -310,13 +310,13 @@ class EmailMessage:
 
     @property
     def size(self) -> int:
-        """Approximate size of the sent message in bytes, with its files in base64."""
+        """The approximate size of the sent message in bytes, with its files in base64."""
         words = sum(len((text or "").encode()) for text in (self.subject, self.text, self.html))
         return words + sum(-(-len(file.content) // 3) * 4 for file in self.attachments)
 
 
 def check_apart(people: tuple[EmailAddress, ...]) -> None:
-    """Refuse a message that lists a recipient twice."""
+    """Refuse a message that lists the same recipient twice."""
     lower_addresses = {address.wire.lower() for address in people}
     if len(lower_addresses) < len(people):
         raise InvalidData(

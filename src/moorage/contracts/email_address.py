@@ -96,12 +96,12 @@ class EmailAddress:
 
     @property
     def wide(self) -> bool:
-        """True if the part before the `@` has letters that only some mail servers accept."""
+        """True if the part before the `@` has characters that only some mail servers accept."""
         return not self.email.rpartition("@")[0].isascii()
 
     @property
     def wire(self) -> str:
-        """The address with its domain in ASCII, as the DNS knows it."""
+        """The address with its domain in ASCII, as DNS requires."""
         local, _, domain = self.email.rpartition("@")
         return f"{local}@{_encoded_domain(domain)}"
 

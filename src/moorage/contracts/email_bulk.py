@@ -1,4 +1,4 @@
-"""Bulk email: one message to many recipients, each with their own values filled in."""
+"""Bulk email: one message to many recipients, with values filled in for each."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ class BulkMessage:
         return recipient.unsubscribe or self.base.unsubscribe
 
     def own_headers(self, recipient: BulkRecipient) -> dict[str, str]:
-        """All headers of a recipient's message, if they differ from those of the whole bulk."""
+        """All headers of a recipient's message; empty if they equal those of the whole bulk."""
         if not recipient.headers and recipient.unsubscribe is None:
             return {}
         headers = {**self.base.headers, **recipient.headers}
@@ -153,7 +153,7 @@ class BulkMessage:
         )
 
     def chunks(self, most: int) -> tuple[BulkMessage, ...]:
-        """Split into bulk messages of at most `most` addresses, or of one recipient each."""
+        """Split into bulk messages of at most `most` addresses; one recipient is never split."""
         parts: list[list[BulkRecipient]] = []
         address_count = most
         for recipient in self.recipients:

@@ -62,7 +62,7 @@ _BROKEN: Final = (
 
 
 class _Part(Message):
-    """A message part that limits its containers and parameters, whose parsing can take long."""
+    """A message part with limits, because containers and parameters may take long to parse."""
 
     counts: dict[str, int]
     """Numbers of parts and of containers so far, which all parts of a message share."""
@@ -129,7 +129,7 @@ def read_headers(content: bytes) -> tuple[tuple[str, str], ...]:
 
 
 def received_email(headers: Iterable[tuple[str, str]], ref: Ref, **fields: Any) -> ReceivedEmail:
-    """A received message with the fields that its headers state, unless others are given."""
+    """A received message; fields that are not given are read from its headers."""
     pairs = tuple(headers)
     values: dict[str, str] = {}
     for name, value in pairs:
@@ -213,7 +213,7 @@ def ids_in(text: str | None) -> tuple[str, ...]:
 
 
 def plain_filename(text: str | None) -> str | None:
-    """The last part of a path, as a file name; None if it is empty."""
+    """The last part of a path as a file name; None if it is empty."""
     name = _UNSAFE.sub("", (text or "").replace("\\", "/").rpartition("/")[2]).strip()
     return None if name in {"", ".", ".."} else name[:255]
 
@@ -269,7 +269,7 @@ def _contents(message: Message) -> tuple[str | None, str | None, tuple[ReceivedF
 
 
 def _content_parts(message: Message) -> Iterator[Message]:
-    """The parts that are not containers; a forwarded message is one part."""
+    """Yield the parts that are not containers; a forwarded message counts as one part."""
     open_parts = [(message, 0)]
     while open_parts:
         part, depth = open_parts.pop()

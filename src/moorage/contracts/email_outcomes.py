@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class EmailStatus(StrEnum):
-    """Progress of a message to a recipient, or the recipient's reaction to it."""
+    """The progress of a message to a recipient, or the recipient's reaction to it."""
 
     SCHEDULED = "scheduled"
     QUEUED = "queued"
@@ -45,7 +45,7 @@ class EmailStatus(StrEnum):
 
 
 class RejectReason(StrEnum):
-    """The reason why a message did not reach a recipient, in the same words for all vendors."""
+    """The reason why a message did not reach a recipient, with the same names at all vendors."""
 
     INVALID = "invalid"
     """The address does not exist, or cannot exist."""
@@ -103,7 +103,7 @@ class EmailReceipt:
 
 
 class Verdict(StrEnum):
-    """The vendor's judgement whether an address can receive mail."""
+    """The vendor's opinion whether an address can receive mail."""
 
     DELIVERABLE = "deliverable"
     RISKY = "risky"
@@ -141,7 +141,7 @@ class AddressCheck:
 
 
 class Granularity(OneOf, field="granularity"):
-    """The time that one row of statistics covers; weeks begin on Monday."""
+    """The period that one row of statistics covers; weeks begin on Monday."""
 
     DAY = "day"
     WEEK = "week"
@@ -233,7 +233,7 @@ class EmailStatistics:
         counted: Iterable[tuple[date, EmailCounts]],
         raw: Any,
     ) -> EmailStatistics:
-        """Combine counts of days or longer periods into the requested granularity."""
+        """Combine counts of days or longer periods to the requested granularity."""
         rows: dict[date, list[EmailCounts]] = {}
         for day, counts in counted:
             rows.setdefault(query.granularity.begins(day), []).append(counts)
@@ -246,7 +246,7 @@ class EmailStatistics:
 
 
 def sum_of(several: Iterable[EmailCounts]) -> EmailCounts:
-    """The sum of several counts; a field that nobody counted stays None."""
+    """The sum of several counts; a field that is None in all of them stays None."""
     sums: dict[str, int] = {}
     for counts in several:
         for name, value in as_dict(counts).items():

@@ -1,4 +1,4 @@
-"""Received mail: one value for the mail that vendors accept for you and hand on by webhook."""
+"""Received mail, which vendors accept for you and pass on by webhook."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class SenderChecks:
 
 @frozen(kw_only=True)
 class ReceivedFile:
-    """A file of a received message. Its name and type come from the sender, and are not verified.
+    """A file of a received message; its name and type, given by the sender, are not verified.
 
     Attributes:
         filename: name without any path; None if it has none.
@@ -155,7 +155,7 @@ class ReceivedEmail:
 
     @property
     def is_authentic(self) -> bool:
-        """True if the vendor's checks vouch for the domain of `from_`.
+        """True if the vendor's checks prove the domain of the sender, `from_`.
 
         Without a result of DMARC, that domain or one above it must have signed the message, or SPF
         must have passed for an envelope sender of the same domain. The result is only as

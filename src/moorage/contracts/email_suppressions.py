@@ -1,4 +1,4 @@
-"""Addresses that an email vendor sends nothing to."""
+"""Suppressed addresses, to which an email vendor sends nothing."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ class Unsubscribe:
 
     @property
     def headers(self) -> dict[str, str]:
-        """The headers of a message that state these ways to unsubscribe."""
+        """The message headers that state these ways to unsubscribe."""
         links = [] if self.email is None else [f"mailto:{quote(self.email.wire, safe='@+')}"]
         if self.url is None:
             return {_HEADER: f"<{links[0]}>"}
@@ -77,19 +77,19 @@ class Unsubscribe:
 
 
 def with_unsubscribe(headers: Mapping[str, str], unsubscribe: Unsubscribe | None) -> dict[str, str]:
-    """Add the headers to unsubscribe to those of a message."""
+    """Add the unsubscribe headers to the headers of a message."""
     return {**headers, **({} if unsubscribe is None else unsubscribe.headers)}
 
 
 def check_unsubscribe(headers: Mapping[str, str], unsubscribe: Unsubscribe | None) -> None:
-    """Refuse headers that the field `unsubscribe` of the message sets.
+    """Refuse headers that the message's field `unsubscribe` also sets.
 
     Raises:
         InvalidData: the message has both the field and such a header.
     """
     if unsubscribe is not None and any(name.lower() in _HEADERS for name in headers):
         raise InvalidData(
-            f"The message has `unsubscribe` and a header {_HEADER} of its own.",
+            f"The message has both `unsubscribe` and a header {_HEADER}.",
             field="unsubscribe",
             remedy="Give one of them.",
         )

@@ -1,4 +1,4 @@
-"""The live configuration of a hub, and its differences from the next one."""
+"""The current configuration of a hub, and how a new configuration differs from it."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def _services(value: Iterable[Service]) -> tuple[Service, ...]:
 
 @frozen(kw_only=True)
 class HubConfiguration:
-    """The configuration of a hub.
+    """The configuration of a hub, as its accounts, routes and services use it.
 
     Attributes:
         accounts: accounts at vendors.
@@ -94,7 +94,7 @@ def check_modes(accounts: Iterable[Account], safety: Safety) -> None:
 
 
 def path_of(account: Account) -> str:
-    """The path of an account in the configuration; it names the tenant of a tenant's account."""
+    """The path of an account in the configuration, below its tenant if it has one."""
     for tenant in account.tenants or ():
         if account.name.startswith(f"{tenant}."):
             return f"tenants.{tenant}.vendors.{account.name.removeprefix(f'{tenant}.')}"

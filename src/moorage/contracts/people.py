@@ -1,4 +1,4 @@
-"""Accounts of employees in directories, their groups, and the operations of such vendors."""
+"""Employees' accounts in directories, their groups, and the operations of directory vendors."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def _are_addresses(_: object, attribute: attrs.Attribute[Any], value: Any) -> No
             )
     if len({address.casefold() for address in value}) < len(value):
         raise InvalidData(
-            "An email address is given twice.",
+            "An email address is in the list twice.",
             field=attribute.name,
             remedy="Give each address once.",
         )
@@ -123,7 +123,7 @@ class Phone:
 
 @frozen(kw_only=True)
 class NewPerson:
-    """A person who is to get an account.
+    """A person for whom an account is to be created.
 
     Attributes:
         user_name: name to sign in with, unique in the directory; Google Workspace and Microsoft
@@ -182,7 +182,7 @@ def _are_clearable(_: object, attribute: attrs.Attribute[Any], value: Any) -> No
 
 @frozen(kw_only=True)
 class PersonChanges:
-    """Changes of an account; fields that are not named here stay unchanged in the directory.
+    """Changes of an account; fields that are not given stay unchanged in the directory.
 
     Attributes:
         user_name, given_name, family_name, display_name, emails, phones, title, department,
@@ -215,7 +215,7 @@ class PersonChanges:
         for name in self.clear:
             if getattr(self, name) is not None:
                 raise InvalidData(
-                    f"The field {name} has a new value, and is in `clear` too.",
+                    f"The field {name} has a new value, but `clear` names it too.",
                     field="clear",
                     remedy="Give the new value or name the field in `clear`, not both.",
                 )

@@ -1,4 +1,4 @@
-"""Push notifications to phones and browsers: values, outcomes, and the operations of vendors."""
+"""Push notifications to phones and browsers: values, outcomes and vendors' operations."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ _VISIBLE: Final = ("title", "body", "badge", "sound", "image", "link")
 
 
 class PushCapability(StrEnum):
-    """An optional feature of a push vendor: the recipients that it reaches, and what it shows."""
+    """An optional feature of a push vendor: a type of recipient or of content."""
 
     DEVICE_TOKEN = "device_token"  # noqa: S105 - the name of a kind of recipient
     SUBSCRIPTION = "subscription"
@@ -74,14 +74,14 @@ class PushCapability(StrEnum):
 
 
 class PushPriority(OneOf, field="priority"):
-    """The urgency of a notification: `normal` may wait until the device wakes up anyway."""
+    """The urgency of a notification; `normal` may wait until the device is used."""
 
     NORMAL = "normal"
     HIGH = "high"
 
 
 class PushOutcome(StrEnum):
-    """The outcome of one notification of many."""
+    """The outcome of one of many notifications."""
 
     ACCEPTED = "accepted"
     """The push service took it; no push service reports if the device showed it."""
@@ -136,7 +136,7 @@ class DeviceToken:
 
     @property
     def listed_as(self) -> str:
-        """The entry of `safety.recipients` in a configuration that allows this recipient."""
+        """The entry that allows this recipient in `safety.recipients` of a configuration."""
         return f"token:{self.token}"
 
 
@@ -174,7 +174,7 @@ def _is_encoded(size: int) -> Any:
 
 
 def decode_base64url(text: str) -> bytes:
-    """The bytes that a text in base64 for URLs encodes, with padding or without.
+    """The bytes of a text in URL-safe base64, with or without padding.
 
     Raises:
         ValueError: the text is not base64 for URLs.
@@ -187,7 +187,7 @@ def decode_base64url(text: str) -> bytes:
 
 @frozen(kw_only=True)
 class BrowserSubscription:
-    """The subscription of one browser to notifications of your site. Its repr hides it.
+    """A browser's subscription to notifications of your site. Its repr hides the content.
 
     Attributes:
         endpoint: URL at which the browser's push service accepts notifications.
@@ -201,7 +201,7 @@ class BrowserSubscription:
 
     @classmethod
     def from_json(cls, subscription: str | Mapping[str, Any]) -> BrowserSubscription:
-        """Parse `JSON.stringify(subscription)`, or make a subscription of its decoded object.
+        """Parse the JSON of a browser's subscription, or convert its decoded object.
 
         Raises:
             InvalidData: the text is not the JSON of a subscription.
@@ -234,7 +234,7 @@ class BrowserSubscription:
 
     @property
     def listed_as(self) -> str:
-        """The entry of `safety.recipients` in a configuration that allows this recipient."""
+        """The entry that allows this recipient in `safety.recipients` of a configuration."""
         return self.endpoint
 
 
@@ -269,7 +269,7 @@ class PushTopic:
 
     @property
     def listed_as(self) -> str:
-        """The entry of `safety.recipients` in a configuration that allows this recipient."""
+        """The entry that allows this recipient in `safety.recipients` of a configuration."""
         return f"topic:{self.name}"
 
 
@@ -399,7 +399,7 @@ _PERHAPS_SENT: Final = (
 
 
 def outcome_of(result: Result[PushReceipt]) -> PushOutcome:
-    """The outcome of one notification of `send_bulk`; in doubt `unknown`, never `accepted`."""
+    """The outcome of one notification of `send_bulk`; if in doubt, `unknown`."""
     error = result.error
     if error is None:
         return PushOutcome.ACCEPTED

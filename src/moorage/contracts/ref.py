@@ -1,4 +1,4 @@
-"""References: texts that identify an object, its account and its vendor."""
+"""References: texts that identify an object at a vendor, with its account and the vendor."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class Ref:
         return cls(parts[0], parts[1], unquote(parts[2]), related_ids)
 
     def other(self, name: str) -> str | None:
-        """The related id of this name; None if there is none."""
+        """The related id with this name; None if there is none."""
         return dict(self.related).get(name)
 
     def with_related(self, **related: str | None) -> Self:

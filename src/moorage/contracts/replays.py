@@ -1,4 +1,4 @@
-"""Marking of receipts that are the stored answer of an earlier call with the same key."""
+"""A mark on receipts that are the stored answer of an earlier call with the same key."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ R = TypeVar("R")
 
 
 def replay_field() -> Any:
-    """The field that marks a receipt as replayed; it does not count in comparisons."""
+    """The field that marks a receipt as replayed, which comparisons of receipts ignore."""
     return field(default=False, eq=False, kw_only=True)
 
 
 def as_replay(receipt: R) -> R:
-    """Mark a receipt, or each one of a batch, as the stored answer of an earlier call."""
+    """Mark a receipt, or each receipt of a batch, as the stored answer of an earlier call."""
     if is_list(receipt):
         return [_mark_replay(item) for item in receipt]  # type: ignore[return-value]  # a list as before
     marked_receipt: Any = receipt

@@ -1,4 +1,4 @@
-"""The conditions of routes: the countries and currencies of the operations that they apply to."""
+"""Conditions of routes: the countries and currencies of operations to which they apply."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def check_conditions(kind: str, conditions: Mapping[str, frozenset[str]]) -> Non
 
 
 def are_countries(_: object, attribute: attrs.Attribute[Any], value: frozenset[str]) -> None:
-    """Refuse a set in which something is not the code of a country."""
+    """Refuse a set that contains anything but country codes."""
     for code in value:
         if code not in COUNTRIES:
             nearest = _MISTAKEN_COUNTRIES.get(code)
@@ -71,7 +71,7 @@ def are_countries(_: object, attribute: attrs.Attribute[Any], value: frozenset[s
 
 
 def are_currencies(_: object, attribute: attrs.Attribute[Any], value: frozenset[str]) -> None:
-    """Refuse a set in which something is not the code of a currency."""
+    """Refuse a set that contains anything but currency codes."""
     for code in value:
         if code not in EXPONENTS:
             raise ConfigurationError(

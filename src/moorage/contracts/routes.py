@@ -1,4 +1,4 @@
-"""Routing: the configured accounts, the rules, and the choice of the account for an operation."""
+"""Routing: accounts, rules, and the choice of the account for an operation."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def _codes(value: str | Iterable[str]) -> frozenset[str]:
 
 
 def _includes(members: frozenset[str], required: frozenset[str]) -> bool:
-    """True if `members` is a subset of `required`, where an empty set stands for all codes."""
+    """True if a route's codes, of which an empty set means all, include another set of codes."""
     return not required or (bool(members) and members <= required)
 
 
@@ -109,7 +109,7 @@ class Account:
             raise ConfigurationError.of(problems)
 
     def open_to(self, tenant: str | None) -> bool:
-        """True if this tenant may use it."""
+        """True if this tenant may use the account."""
         return self.tenants is None or tenant in self.tenants
 
 
@@ -168,7 +168,7 @@ class Route:
         )
 
     def covers(self, later: Route) -> bool:
-        """True if it applies to every operation of a later route, which is then never used."""
+        """True if the route applies to all operations of a later route, which is then unused."""
         return (
             self.kind == later.kind
             and self.tenant == later.tenant
@@ -179,12 +179,12 @@ class Route:
 
     @property
     def strictness(self) -> tuple[bool, int]:
-        """Sort key: the route with the more specific conditions is greater."""
+        """A sort key: routes with more specific conditions are greater."""
         return self.tenant is not None, bool(self.countries) + bool(self.currencies)
 
 
 def missing_costs(route: Route, accounts: Sequence[Account]) -> Problem | None:
-    """Return a problem if a route prefers the cheapest account, and no account has a cost."""
+    """Return the problem of a route that prefers the cheapest account, if no account has a cost."""
     if route.prefer is not Prefer.COST or any(account.cost is not None for account in accounts):
         return None
     names = ", ".join(account.name for account in accounts)
@@ -285,7 +285,7 @@ class Directory:
         )
 
     def choose(self, request: RoutingRequest) -> tuple[Account, ...]:
-        """The accounts to try for an operation, in order; each has the capabilities.
+        """The accounts to try for an operation, in order; each has the needed capabilities.
 
         Raises:
             UnsupportedByVendor: none of the eligible accounts has them; the error names vendors
@@ -299,7 +299,7 @@ class Directory:
         raise self._unsupported(request, open_to)
 
     def find(self, ref: Ref | str, request: RoutingRequest) -> tuple[Account, Ref]:
-        """The account of a reference, regardless of the routes.
+        """The account that a reference names, regardless of the routes.
 
         Raises:
             InvalidData: the reference does not belong to an account of this tenant.
@@ -387,7 +387,7 @@ class Directory:
                 )
             if not account.open_to(route.tenant):
                 raise ConfigurationError(
-                    f"The account {name!r} is not open to {route.tenant or 'everybody'}.",
+                    f"The account {name!r} may not be used by {route.tenant or 'everybody'}.",
                     path=f"{route.kind}.vendor",
                     remedy="Name the tenant in the route, or open the account to it.",
                 )

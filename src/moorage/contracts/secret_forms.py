@@ -1,4 +1,4 @@
-"""The forms of vendors' keys, by which a key in the wrong place is recognised.
+"""The forms of vendors' secrets, by which a secret in the wrong setting is recognised.
 
 Only vendors that moorage brings along are checked: another vendor's keys may look like these.
 """
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class SecretForm(NamedTuple):
-    """The beginning or the whole of a value that vendors give to their customers.
+    """The prefix or the pattern of a value that vendors give to their customers.
 
     Attributes:
         pattern: matches the beginning of the value.
@@ -98,7 +98,7 @@ _KEYS: Final[Mapping[str, str]] = {
 def misplaced_secrets(
     vendor: str, keys: Mapping[str, Secret], webhook_secrets: Sequence[Secret]
 ) -> Iterator[Problem]:
-    """Yield a problem for each secret that is certainly meant for another place.
+    """Yield a problem for each secret that certainly belongs in another setting.
 
     Args:
         vendor: the name of the vendor.
@@ -128,6 +128,6 @@ def misplaced_secrets(
 
 
 def _form_of(secret: Secret) -> SecretForm | None:
-    """Return the form that a secret has; None if it has none of them."""
+    """Return the form that a secret has; None if its form is unknown."""
     content = secret.reveal_bytes().decode(errors="replace")
     return next((form for form in _FORMS if form.pattern.match(content)), None)

@@ -32,7 +32,7 @@ def is_header(_: object, attribute: attrs.Attribute[Any], value: object) -> None
 
 
 def check_expiry(value: float | timedelta) -> int:
-    """The lifetime of a signature in whole seconds."""
+    """Return the lifetime of a signature in whole seconds, after checking it."""
     seconds = value.total_seconds() if isinstance(value, timedelta) else value
     if type(seconds) not in {int, float} or not 1 <= seconds <= _LONGEST_LIFE:
         raise InvalidData(
@@ -101,7 +101,7 @@ class PostOptions:
     content_type: str | None = field(default=None, validator=is_header)
 
     def __attrs_post_init__(self) -> None:
-        """Refuse impossible limits of the size."""
+        """Refuse impossible limits for the size of the file."""
         if self.smallest > self.largest:
             raise InvalidData(
                 "The limits of a form's file size are invalid.",

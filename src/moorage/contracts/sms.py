@@ -55,7 +55,7 @@ class SmsCapability(StrEnum):
 
 
 class SmsStatus(StrEnum):
-    """Progress of a message."""
+    """The progress of a message."""
 
     SCHEDULED = "scheduled"
     QUEUED = "queued"
@@ -76,7 +76,7 @@ class SmsStatus(StrEnum):
         return self not in {self.SCHEDULED, self.QUEUED, self.SENT, self.UNKNOWN}
 
     def then(self, update: SmsStatus) -> SmsStatus:
-        """The status after an event that may arrive late: a final status stays, or becomes read."""
+        """The status after an event that may arrive late; a final status can only become read."""
         return update if _PROGRESS_OF_STATUS[update] > _PROGRESS_OF_STATUS[self] else self
 
 
@@ -314,12 +314,12 @@ class SmsVendor(Protocol):
 
 
 def is_gsm(text: str) -> bool:
-    """True if all characters are in the GSM 03.38 alphabet, so that a part holds more of them."""
+    """True if all characters are in the GSM 03.38 alphabet, which allows longer parts."""
     return all(letter in _BASIC or letter in _EXTENDED for letter in text)
 
 
 def segments(text: str) -> int:
-    """The number of parts of a text: 160 or 153 letters of GSM 03.38, or 70 or 67 of UCS-2."""
+    """The number of parts into which a text is split, by its alphabet and length."""
     if is_gsm(text):
         # An extended letter takes two places, which must be in the same part.
         return _parts([2 if letter in _EXTENDED else 1 for letter in text], 160, 153)

@@ -54,7 +54,7 @@ class StorageCapability(StrEnum):
 
 
 class Visibility(OneOf, field="visibility"):
-    """The readers of an object without credentials."""
+    """The setting of who may read an object without credentials."""
 
     PRIVATE = "private"
     PUBLIC = "public"
@@ -67,7 +67,7 @@ def check_key(value: object, field: str = "key") -> str:
         InvalidData: some vendor or HTTP client would change or refuse the key.
     """
     if not isinstance(value, str) or not value:
-        raise _bad_key("is empty, or no str", field)
+        raise _bad_key("is empty, or not a str", field)
     try:
         size = len(value.encode())
     except UnicodeEncodeError:
@@ -119,7 +119,7 @@ def _table(value: Mapping[str, str] | None) -> Any:
 def _is_create_only(_: object, __: object, value: str | None) -> None:
     if value is not None and value != "*":
         raise InvalidData(
-            "if_none_match takes no value but '*', which refuses to replace an object.",
+            "if_none_match accepts only '*', which means that no existing object is replaced.",
             field="if_none_match",
             remedy="Give '*', or if_match with the ETag of the object to replace.",
         )
@@ -339,7 +339,7 @@ class Part:
     checksum: Checksum | None = None
 
     def holds(self, data: bytes) -> bool:
-        """True if the part certainly consists of these bytes."""
+        """True if the part certainly contains exactly these bytes."""
         if self.size != len(data):
             return False
         if self.checksum is not None:
@@ -350,7 +350,7 @@ class Part:
 
 @frozen(kw_only=True)
 class OpenedObject:
-    """An object whose bytes are arriving.
+    """An object whose bytes are being received.
 
     Attributes:
         info: properties of the object.
@@ -417,7 +417,7 @@ class StorageVendor(Protocol):
 
 
 class Pieces(Protocol):
-    """Bytes to upload, read once from the beginning; b"" marks the end.
+    """A reader of the bytes to upload, once from the beginning; b"" marks the end.
 
     The end arrives only if the bytes have the announced length and checksum.
     """
@@ -427,7 +427,7 @@ class Pieces(Protocol):
 
 @runtime_checkable
 class TakesInOrder(Protocol):
-    """A vendor whose uploads must be sent in order, from the first byte to the last.
+    """A vendor that accepts the parts of an upload only in order.
 
     It has `send` instead of `put_part`, `list_parts` and `complete`. With `resumed`, `send`
     continues after the last stored byte; a finished or deleted upload is refused.
@@ -439,7 +439,7 @@ class TakesInOrder(Protocol):
 
 
 def part_size(length: int | None, requested: int | None = None) -> int:
-    """Bytes per part, chosen so that the object does not need too many parts."""
+    """The size of a part in bytes, chosen so that the number of parts stays below the limit."""
     if requested is not None and (type(requested) is not int or requested < 1):
         raise InvalidData(
             "The part size is not a positive whole number.",

@@ -1,4 +1,4 @@
-"""VAT numbers: their forms, the details to compare with a register, and results of checks.
+"""VAT numbers: their forms, checks by a register, and the results of checks.
 
 The values of tax calculations are in `tax_calculation`.
 """
@@ -69,7 +69,7 @@ def _has_form(instance: VatNumber, attribute: attrs.Attribute[str], value: objec
 
 @frozen
 class VatNumber:
-    """A VAT number in the form of its country. Its repr hides the number; its text is the number.
+    """A VAT number in its country's form. Its repr hides the number; its str shows it.
 
     Attributes:
         prefix: the two letters that it begins with: those of ISO 3166, but EL for Greece and XI for
@@ -124,7 +124,7 @@ class VatNumber:
 
 @frozen(kw_only=True)
 class Trader:
-    """Details of a business that a register compares with its own; at least one is needed.
+    """The details of a business that a register compares with its own data.
 
     Attributes:
         name: name of the business.
@@ -139,7 +139,7 @@ class Trader:
     city: str | None = field(default=None, repr=False, validator=is_maybe(str))
 
     def __attrs_post_init__(self) -> None:
-        """Refuse details that are all missing."""
+        """Refuse a value without any detail."""
         if not (self.name or self.street or self.postal_code or self.city):
             raise InvalidData(
                 "The trader has no details to compare.",
@@ -158,7 +158,7 @@ class TraderMatch(StrEnum):
 
 @frozen(kw_only=True)
 class TraderMatches:
-    """The result for each detail of a `Trader`; unknown where the register compared nothing."""
+    """The result for each detail of a `Trader`; unknown if the register did not compare it."""
 
     name: TraderMatch = TraderMatch.UNKNOWN
     street: TraderMatch = TraderMatch.UNKNOWN

@@ -1,4 +1,4 @@
-"""Sales tax and VAT of a sale: the calculation by a vendor, its records, and reversals.
+"""Sales tax and VAT: the calculation by a vendor, recorded sales and reversals.
 
 A calculation changes nothing. Recording it puts the sale into the vendor's reports, from which tax
 returns are made; a reversal takes it, or a part of it, back out.
@@ -64,7 +64,7 @@ class JurisdictionLevel(StrEnum):
 def _is_amount(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
     if not isinstance(value, Money) or value.minor < 0:
         raise InvalidData(
-            f"The {attribute.name} is not an amount of money from zero on.",
+            f"The {attribute.name} is not an amount of money of zero or more.",
             field=attribute.name,
             remedy="Give Money that is not negative; subtract a discount from the line's amount.",
         )
@@ -285,7 +285,7 @@ class TaxCalculation:
 
 @frozen(kw_only=True)
 class ReversedAmount:
-    """The part of a line, or of the shipping, that a reversal takes back.
+    """The reversed part of a line or of the shipping.
 
     Attributes:
         amount: amount in the form of the sale: with tax if the sale was inclusive.
@@ -323,7 +323,7 @@ def _no_parts() -> dict[str, ReversedAmount]:
 
 @frozen(kw_only=True)
 class TaxReversal:
-    """A reversal of a recorded sale; one without lines and shipping reverses the whole sale.
+    """A reversal of a recorded sale: of the whole sale, unless lines or shipping are given.
 
     Attributes:
         reference: your own name of the reversal, such as the number of the credit note. No recorded
@@ -357,7 +357,7 @@ class TaxReversal:
 
 @frozen(kw_only=True)
 class TaxRecord:
-    """A recorded sale, or a reversal of one, as the vendor reports it.
+    """A recorded sale or reversal, as the vendor reports it.
 
     Attributes:
         ref: reference of the record.

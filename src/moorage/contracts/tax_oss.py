@@ -1,4 +1,4 @@
-"""The figures of a VAT return in the Union scheme of the one-stop shop (OSS).
+"""The figures of a VAT return in the Union scheme of the EU's one-stop shop (OSS).
 
 A seller declares in it the sales to consumers in other member states: for each quarter, member
 state, kind and rate the net amount and the tax. Corrections of earlier quarters are declared apart,
@@ -100,7 +100,7 @@ def _is_rate(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
 
 @frozen(kw_only=True)
 class OssSale:
-    """The part of an invoice or a credit note to a consumer that has one VAT rate.
+    """The part of a consumer's invoice or credit note that has one VAT rate.
 
     Attributes:
         reference: your own name of it, such as the number of the invoice.
@@ -126,7 +126,7 @@ class OssSale:
     )
 
     def __attrs_post_init__(self) -> None:
-        """Refuse amounts in two currencies or of two signs, and a correction of its own quarter."""
+        """Refuse mixed currencies or signs, and a correction of the declared quarter."""
         if self.net.currency != self.tax.currency:
             raise InvalidData(
                 "The net amount and the tax are in two currencies.",
@@ -149,7 +149,7 @@ class OssSale:
 
 @frozen(kw_only=True)
 class OssLine:
-    """The sales of one kind to one member state at one rate.
+    """The total of one kind of sales to one member state at one rate.
 
     Attributes:
         country: ISO 3166 code of the member state.
@@ -185,7 +185,7 @@ class OssCorrection:
 
 @frozen(kw_only=True)
 class OssReport:
-    """The figures of one quarter.
+    """The figures of the VAT return of one quarter.
 
     Attributes:
         quarter: the quarter.

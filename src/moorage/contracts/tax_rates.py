@@ -24,7 +24,7 @@ _FIRST: Final = date(2016, 1, 1)
 
 
 def _rates(text: str) -> tuple[tuple[date, Decimal], ...]:
-    """The rates of a country, the latest first, from words such as `20 2024-01-01:22`."""
+    """The rates of a country, newest first, parsed from a text such as `20 2024-01-01:22`."""
     first, *changes = text.split()
     rates = [(_FIRST, Decimal(first))]
     for change in changes:
@@ -69,7 +69,7 @@ STANDARD_RATES: Final[Mapping[str, tuple[tuple[date, Decimal], ...]]] = {
 
 
 def member_state(country: str, field: str = "country") -> str:
-    """The ISO 3166 code of a member state; EL, the prefix of Greek VAT numbers, is read as GR.
+    """The ISO 3166 code of a member state; EL, the prefix for Greece, becomes GR.
 
     Args:
         country: the two letters.

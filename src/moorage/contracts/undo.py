@@ -1,4 +1,4 @@
-"""The call that undoes another call; a program states both at the same time."""
+"""The call that undoes another call, stated together with it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _arguments(_: object, attribute: attrs.Attribute[Any], value: object) -> Non
 
 @attrs.frozen
 class FromAnswer:
-    """A placeholder for a part of the answer of the call to undo.
+    """A placeholder for a part of the answer of the call that is to be undone.
 
     Attributes:
         path: the name of the part, such as `ref`; dots lead to parts of parts.
@@ -40,7 +40,7 @@ class FromAnswer:
     path: str = attrs.field(validator=_check_words)
 
     def of(self, answer: object) -> Any:
-        """Return this part of an answer.
+        """Return this part of the given answer.
 
         Raises:
             InvalidData: the answer has no such part.
@@ -52,16 +52,17 @@ class FromAnswer:
                 part = part[name] if is_mapping else getattr(part, name)
             except (AttributeError, KeyError):
                 raise InvalidData(
-                    f"The answer has no {self.path[:80]!r} for the call that would undo it.",
+                    f"The answer has no {self.path[:80]!r}, which the call to undo it needs.",
                     field="undo",
-                    remedy="Undo it by hand if need be, and correct the path of FromAnswer.",
+                    remedy="Undo the call by hand if necessary, and correct the path of"
+                    " FromAnswer.",
                 ) from None
         return part
 
 
 @attrs.frozen
 class Undo:
-    """The call that undoes another one, if a later call of its chain fails for good.
+    """The call that undoes another one, if a later call of the same chain fails for good.
 
     Attributes:
         contract, verb: the operation, such as "payments" and "refund".
@@ -75,7 +76,7 @@ class Undo:
     options: Mapping[str, Any] = attrs.field(factory=dict, validator=_arguments)
 
     def made_of(self, answer: object) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """Return the values and options of the call, given the answer of the call to undo."""
+        """Return the values and options of the undo call, given the answer of the other call."""
         return (
             tuple(_fill_in(value, answer) for value in self.values),
             {name: _fill_in(value, answer) for name, value in self.options.items()},

@@ -25,7 +25,7 @@ _LONE: Final = late_pattern("[\ud800-\udfff]")
 
 
 class OneOf(StrEnum):
-    """An enumeration whose members may be given as texts.
+    """The base class of enumerations whose members may be given as texts.
 
     An unknown text is refused with a list of the members. A subclass names the field that takes its
     members, for the error.
@@ -85,7 +85,7 @@ def is_filled(_: object, attribute: attrs.Attribute[Any], value: object) -> None
 
 
 def is_maybe_filled(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    """Accept None or a text with more than white space; refuse others."""
+    """Accept None or a text with more than white space; refuse other values."""
     if value is not None:
         _check_filled(value, attribute.name, "Give a text, or leave the field out.")
 
@@ -108,34 +108,34 @@ def is_https(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
 
 
 def is_maybe_https(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    """Accept None or the URL of a page that is served with https; refuse others."""
+    """Accept None or the https:// URL of a page; refuse other values."""
     if value is not None:
         is_https(_, attribute, value)
 
 
 def check_maybe(value: object, kind: type, field: str) -> None:
-    """Accept None or a value of this type; refuse others."""
+    """Accept None or a value of this type; refuse other values."""
     if value is not None:
         _check(value, kind, field)
 
 
 def check_whole(value: object, field: str) -> None:
-    """Refuse any value except whole numbers from zero on."""
+    """Refuse any value except whole numbers of at least zero."""
     if type(value) is not int or value < 0:
         raise InvalidData(
-            f"The {field} is not a whole number from zero on.",
+            f"The {field} is not a whole number of at least zero.",
             field=field,
             remedy="Give a whole number, such as 0 or 50.",
         )
 
 
 def is_whole(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    """Refuse any value except whole numbers from zero on."""
+    """Refuse any value except whole numbers of at least zero."""
     check_whole(value, attribute.name)
 
 
 def as_list(value: object, field: str) -> list[Any]:
-    """A series of values as a list; a text, bytes or a table is refused."""
+    """Return a series of values as a list; refuse a text, bytes or a table."""
     if not _is_several(value):
         raise InvalidData(
             f"The {field} must be a list, not {with_article(type(value).__name__)}.",
@@ -165,12 +165,12 @@ def is_maybe(kind: type) -> Check:
 
 
 def as_tuple(value: Any) -> Any:
-    """A series of values as a tuple; any other value unchanged, for `are_all` to refuse."""
+    """Return a series of values as a tuple; other values unchanged, to be refused later."""
     return tuple(value) if _is_several(value) else value
 
 
 def is_tuple(value: object) -> TypeGuard[tuple[Any, ...]]:
-    """True for a tuple, which `as_tuple` makes of a series of values."""
+    """True for a tuple, to which `as_tuple` converts a series of values."""
     return isinstance(value, tuple)
 
 
@@ -194,7 +194,7 @@ def are_all(kind: type) -> Check:
 
 
 def as_table(value: Any) -> Any:
-    """A read-only copy of a table; any other value unchanged, for a validator to refuse."""
+    """Return a read-only copy of a table; other values unchanged, to be refused later."""
     return dict(value) if is_table(value) else value
 
 
@@ -203,17 +203,17 @@ def _is_several(value: object) -> TypeGuard[Iterable[Any]]:
 
 
 def is_table(value: object) -> TypeGuard[Mapping[Any, Any]]:
-    """Return True if the value is a mapping, with any content."""
+    """Return True if the value is a mapping."""
     return isinstance(value, Mapping)
 
 
 def are_texts(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    """Refuse any value except a table from texts to texts."""
+    """Refuse any value except a table of texts by text."""
     check_texts(value, attribute.name)
 
 
 def check_texts(value: object, field: str) -> None:
-    """Refuse any value except a table from texts to texts."""
+    """Refuse any value except a table of texts by text."""
     check_kind(value, dict, field)
     texts: dict[object, object] = value  # type: ignore[assignment]  # checked above
     for text in (*texts, *texts.values()):
@@ -221,7 +221,7 @@ def check_texts(value: object, field: str) -> None:
 
 
 def is_moment(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    """Accept None or an aware datetime; refuse others."""
+    """Accept None or an aware datetime; refuse other values."""
     if value is not None and (not isinstance(value, datetime) or value.tzinfo is None):
         raise InvalidData(
             f"The {attribute.name} is not a time with a time zone.",
@@ -246,28 +246,28 @@ def is_day(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
 
 
 def is_maybe_day(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    """Accept None or a date without a time; refuse others."""
+    """Accept None or a date without a time; refuse other values."""
     if value is not None:
         is_day(_, attribute, value)
 
 
 def is_maybe_whole(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    """Accept None or a whole number from zero on; refuse others."""
+    """Accept None or a whole number of at least zero; refuse other values."""
     if value is not None:
         check_whole(value, attribute.name)
 
 
 def is_maybe_count(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    """Accept None or a whole number from one on; refuse others."""
+    """Accept None or a whole number of at least one; refuse other values."""
     if value is not None:
         is_count(_, attribute, value)
 
 
 def is_count(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    """Refuse any value except whole numbers from one on."""
+    """Refuse any value except whole numbers of at least one."""
     if type(value) is not int or value < 1:
         raise InvalidData(
-            f"The {attribute.name} is not a whole number from one on.",
+            f"The {attribute.name} is not a whole number of at least one.",
             field=attribute.name,
             remedy="Give a whole number, such as 50.",
         )

@@ -1,4 +1,4 @@
-"""The form of VAT numbers, by the two letters that they begin with."""
+"""The forms of VAT numbers, by their two-letter prefixes."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ class MakeRef(Protocol):
     """Makes references to objects at an account."""
 
     def __call__(self, id: str, /, **related: str | None) -> Ref:
-        """Make the reference of an id, and of the ids that it is related to."""
+        """Make a reference from an id and its related ids."""
         ...
 
 
@@ -101,7 +101,7 @@ class VendorKeys:
 
 
 class Vendor:
-    """A vendor with one account there: a frozen value whose fields are the account's options.
+    """A vendor with one account, as an immutable value; its fields are the account's options.
 
     A vendor is a subclass made with `attrs.frozen(kw_only=True)` in a file of its own. Its methods
     are the operations of its kinds: each is asynchronous and takes a `Wire` first. It is found by
@@ -143,13 +143,13 @@ class Vendor:
 
     @abstractmethod
     def services(self) -> Mapping[str, Service]:
-        """The vendor's services, by the names that `Wire.send` takes; "" is the main one.
+        """The vendor's services by name; the name "" is that of the main service.
 
         The configuration of the account gives the services their full names.
         """
 
     def clients(self) -> Mapping[str, OAuthClient]:
-        """OAuth clients of the account, by the names of `services` that they authenticate.
+        """The OAuth clients of the account, by the name of the service that they authenticate.
 
         Such a service sets `needs_credentials`; all tenants share the account's token. Services
         without a client here take their credentials from the credential provider.
@@ -161,7 +161,7 @@ class Vendor:
         return None
 
     def ping(self) -> Request | None:
-        """A free request to the main service that changes nothing; None if the vendor has none.
+        """A free request to the main service that changes nothing; None if there is none.
 
         The vendor answers it successfully only if it accepts the credentials.
         """
@@ -184,7 +184,7 @@ class Vendor:
 def mode_of_key(
     key: Secret | None, *, live: tuple[str, ...] = (), test: tuple[str, ...] = ()
 ) -> Mode | None:
-    """Live or test mode, by the prefix of the key; None if it has neither prefix."""
+    """Live or test mode, by the prefix of the key; None if the prefix is not known."""
     if key is None:
         return None
     if key.begins_with(*live):
@@ -193,7 +193,7 @@ def mode_of_key(
 
 
 def mode_at(url: str, *, live: str, test: str) -> Mode | None:
-    """Live or test mode, by the URL; None if the URL is neither."""
+    """Live or test mode, according to the URL; None if the URL is not known."""
     if url.startswith(test):
         return Mode.TEST
     return Mode.LIVE if url.startswith(live) else None
@@ -211,7 +211,7 @@ def key_at(wire: Wire, key: str, longest: int) -> str:
 
 
 def part_key(key: str, part: int | str) -> str:
-    """The idempotency key of one request of several: the operation's key with the part's name.
+    """The idempotency key of one of several requests: the operation's key and the part's name.
 
     The same part of the same operation always has the same key. If the key would be longer than a
     key may be, a digest of the operation's key replaces its end.
@@ -228,7 +228,7 @@ def part_key(key: str, part: int | str) -> str:
 
 
 def choices(*words: str | int) -> Mapping[str, Any]:
-    """Metadata of an option with a fixed set of values, for configurations and their schema."""
+    """Metadata that lists the allowed values of an option, for configurations and their schema."""
     return {"choices": words}
 
 
@@ -256,7 +256,7 @@ def extra_for(vendor: str, extra: Mapping[str, Mapping[str, Any]]) -> dict[str, 
 
 
 def _not_plain(value: object, path: str) -> str | None:
-    """The path to the first value that cannot be sent as JSON; None if all can be."""
+    """The path of the first value that cannot be sent as JSON; None if all can be."""
     if value is None or isinstance(value, (str, int)):
         return None
     if is_list(value):
@@ -271,7 +271,7 @@ def _not_plain(value: object, path: str) -> str | None:
 
 
 def merged(body: Mapping[str, Any], extra: Mapping[str, Any]) -> dict[str, Any]:
-    """A body with a vendor's own options merged in: tables are joined, others replaced."""
+    """A request body with a vendor's own options added: tables are merged, others replaced."""
     merged_fields = dict(body)
     for name, value in extra.items():
         body_value = merged_fields.get(name)

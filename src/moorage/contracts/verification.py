@@ -1,4 +1,4 @@
-"""Verification codes: a vendor sends a code to a number, and checks what its owner enters."""
+"""Verification codes: a vendor sends a code to a number, and checks the entered code."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _CODE: Final = re.compile("[0-9A-Za-z]{4,10}")
 
 
 class VerificationChannel(OneOf, field="channel"):
-    """The way that a code takes to the owner of a number: a text message, or a call."""
+    """The way by which a code reaches the owner of a number: a text message or a call."""
 
     SMS = "sms"
     CALL = "call"
@@ -75,7 +75,7 @@ class VerificationRequest:
 
 @frozen(kw_only=True)
 class Verification:
-    """The vendor's answer about a verification; it never has the code.
+    """The vendor's answer about a verification, without the code.
 
     Attributes:
         ref: reference of the verification at the vendor.

@@ -1,4 +1,4 @@
-"""The wire: the only access that an operation of a vendor has to the outside."""
+"""The wire: an object by which a vendor's operation sends requests and does all other I/O."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ R = TypeVar("R")
 
 
 class Arriving(Protocol):
-    """An answer whose body is read in pieces; b"" is its end. `settle` closes it early."""
+    """An answer whose body is read in pieces; b"" marks its end."""
 
     @property
     def status(self) -> int: ...
@@ -31,7 +31,7 @@ class Arriving(Protocol):
 
 
 class Wire(Protocol):
-    """The functions that an operation may await; one source serves sync and async callers.
+    """The functions that a vendor's operation may await, in sync and async programs alike.
 
     Each step is a call of its own under the protections of the account's services; all of them
     share the operation's deadline. `to` names one of the vendor's services, "" the main one.
@@ -45,16 +45,16 @@ class Wire(Protocol):
 
     @property
     def account(self) -> str:
-        """Name of the configured account."""
+        """The name of the configured account."""
         ...
 
     @property
     def tenant(self) -> str | None:
-        """Name of the tenant; None without one."""
+        """The name of the tenant; None without one."""
         ...
 
     def ref(self, id: str, /, **related: str | None) -> Ref:
-        """Make a reference of an object at this account."""
+        """Make a reference to an object at this account."""
         ...
 
     def now(self) -> datetime:
@@ -66,7 +66,7 @@ class Wire(Protocol):
         ...
 
     async def credentials(self, to: str = "") -> Credentials | OAuthCredentials:
-        """The account's credentials, for signing something that is not sent, such as a URL."""
+        """The account's credentials, to sign something locally, such as a URL."""
         ...
 
     @overload
@@ -94,7 +94,7 @@ class Wire(Protocol):
     async def act(
         self, verb: str, /, *arguments: Any, key: str | None = None, payload: object = None
     ) -> Any:
-        """Execute an operation of the vendor's own transport, where it does not speak HTTP."""
+        """Execute an action over the vendor's own transport if it does not use HTTP."""
         ...
 
     async def every(

@@ -444,7 +444,7 @@ class ConnectorManager(_Manager):
             _check_step(function)
             if inspect.iscoroutinefunction(function):
                 raise ConfigurationError(
-                    f"{name_of(function)} is asynchronous, and this manager is not.",
+                    f"{name_of(function)} is asynchronous, but this manager is synchronous.",
                     path="function",
                     remedy="Use AsyncConnectorManager.",
                 )

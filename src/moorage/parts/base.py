@@ -1,4 +1,4 @@
-"""The base class of every part: it runs a part's flows synchronously or asynchronously."""
+"""The base class of parts, which runs their flows synchronously or asynchronously."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Execute(Protocol):
 
 
 class Part:
-    """The base class of parts: a service with one protection, and the cores that run its flows."""
+    """The base class of parts; a part applies one protection of a service."""
 
     def __init__(
         self,
@@ -97,7 +97,7 @@ class Part:
 
     @functools.cached_property
     def _ask_later(self) -> Ask | None:
-        """Ask a store that needs no waiting, for asynchronous calls; None if it has to be awaited.
+        """Ask a store for an admission in asynchronous code; None if it must be awaited.
 
         The admission has the rules of this part's plan.
         """

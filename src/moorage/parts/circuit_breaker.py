@@ -90,7 +90,7 @@ class CircuitBreaker(Guard[AdmittedCall]):
         self._span = self._plan.seconds
 
     def keyed(self, key: str) -> CircuitBreaker:
-        """Return the breaker of a key, such as a tenant or a host, which has its own circuit.
+        """Return the breaker of a key, such as a tenant or host, with a circuit of its own.
 
         It shares the settings and the store of this breaker and needs little memory, so there may
         be many keys. Breakers of the same key share their circuit. Events name the key as their
@@ -161,7 +161,7 @@ class CircuitBreaker(Guard[AdmittedCall]):
             raise
 
     def _refusal(self, core: Core, admitted: Admitted) -> ConnectorError:
-        """Return the error of a call that the open circuit refuses without making it."""
+        """Return the error of a call that an open circuit refuses."""
         if not core.observers:
             return why_not(core, self._plan, admitted[0], admitted[1])
         return refusal(core, self._new_call(core), admitted[0], admitted[1])

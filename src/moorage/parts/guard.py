@@ -36,11 +36,11 @@ T = TypeVar("T")
 
 
 class Guard(Part, ABC, Generic[T]):
-    """A part that protects calls, decorated functions, and, by `guard()`, `with` blocks."""
+    """A part that protects calls, decorated functions and `with` blocks."""
 
     @abstractmethod
     def _ticket(self) -> T:
-        """Return an empty ticket, which records the permits and slots that one entry takes."""
+        """Return an empty ticket, which will record the permits and slots of one entry."""
 
     @abstractmethod
     def _enter(self, ticket: T, /) -> None:
@@ -169,7 +169,7 @@ class Entry(Generic[T]):
 class _UsedEntry(Entry[T]):
     def _begin(self) -> None:
         raise ConfigurationError(
-            "The entry was used before, and an entry serves one `with` only.",
+            "The entry was used before, but each entry serves one `with` block only.",
             path="guard",
             remedy="Call `guard()` for each `with`.",
         )

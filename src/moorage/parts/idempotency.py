@@ -50,7 +50,7 @@ class IdempotentResult(Generic[R]):
 
 
 class Idempotency(Part):
-    """Calls a function once per key, and returns a copy of the first answer for every repeat.
+    """Calls a function once per key; repeated calls with the key get the first answer.
 
     A repeat while the first call is still running waits for its answer. If the function raises an
     error that does not prove that nothing was done, the outcome of the key is unknown: a repeat
@@ -118,7 +118,7 @@ class Idempotency(Part):
     def answer(
         self, key: str, function: Callable[[], R], /, *, payload: object
     ) -> IdempotentResult[R]:
-        """Call `function` once for `key`; return the value, and whether it was stored before."""
+        """Call `function` once for `key`; return the value and whether it was stored before."""
         check_callable(function, "function")
         result: IdempotentResult[R] = value_of(
             run_now(self._run_once(self._sync_core, key, step_sync(function), payload))
@@ -265,7 +265,7 @@ class Idempotency(Part):
         payload: object,
         reach: AllowedActions = AllowedActions.FRESH,
     ) -> Ending:
-        """Run a step once for a key, as far as `reach` allows, and return the answer."""
+        """Run a step once for a key, if `reach` allows it, and return the answer."""
         plan, key = self._plan, checked_key(key)
         compare = compared_payload if core.compares_bytes else payload_fingerprint
         key_use = KeyedUse(key, plan.claim_key(key), compare(payload), self._rules, reach)
@@ -283,7 +283,7 @@ class Idempotency(Part):
 
 
 def _stored_answer(value: Callable[[], IdempotentResult[Any]]) -> IdempotentResult[Any] | None:
-    """Return a stored answer; None if nothing is known to have been done under the key."""
+    """Return a stored answer; None if the key certainly had no effect."""
     try:
         return value()
     except NotSentError:

@@ -1,4 +1,4 @@
-"""Leases of tokens: a limiter takes several tokens from the store at once, and spends them later.
+"""Leases of tokens: a limiter takes several tokens from the store in advance.
 
 Laws:
 
@@ -50,7 +50,7 @@ class Leases:
             rule = limit.rule
             if not isinstance(rule, TokenBucket):
                 raise ConfigurationError(
-                    "A limit per calendar period cannot be leased ahead.",
+                    "Tokens of a limit per calendar period cannot be leased in advance.",
                     path="lease",
                     remedy="Leave the lease out.",
                 )
@@ -77,7 +77,7 @@ class Leases:
         return tokens_left >= 0
 
     def may_fetch(self, key: str | None, cost: int, now: int) -> HeldTokens | None:
-        """Return the key's lease if this caller is to request a new one, otherwise None.
+        """Return the key's lease if this caller should request a new one; otherwise None.
 
         The caller then reports the result with `fetched`.
         """

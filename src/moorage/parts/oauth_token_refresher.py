@@ -1,4 +1,4 @@
-"""OAuth tokens that renew themselves: a credential provider over a store of tokens."""
+"""A credential provider that stores OAuth tokens and renews them."""
 
 from __future__ import annotations
 
@@ -198,7 +198,7 @@ class OAuthTokenRefresher(_Refresher):
         )
 
     async def _run_to_end(self, flow: Flow[R]) -> R:
-        """Run a flow here, or in a new thread if the caller may give up before the flow ends."""
+        """Run a flow here, or in a thread if the caller may give up first."""
         time_allowed = allowance()
         if time_allowed is None or time_allowed >= self._pace.renewal:
             return await flow

@@ -52,7 +52,7 @@ class Reservation:
 
 
 def _do_nothing() -> None:
-    """Do nothing, because a reservation whose turn has begun cannot be cancelled."""
+    """Do nothing, because a reservation cannot be cancelled once its time has come."""
 
 
 class RateLimiter(Guard[None]):
@@ -116,7 +116,7 @@ class RateLimiter(Guard[None]):
     def acquire(
         self, cost: int = 1, *, key: str | None = None, timeout: float | timedelta | None = None
     ) -> None:
-        """Take `cost` tokens of `key`, waiting for them; raise at once if that takes too long."""
+        """Take `cost` tokens of `key`, and wait for them; raise at once if that takes too long."""
         core = self._sync_core
         question = self._with_wait_limit(self._question_for(key, cost), timeout)
         leases = self._leases
@@ -143,7 +143,7 @@ class RateLimiter(Guard[None]):
     async def aacquire(
         self, cost: int = 1, *, key: str | None = None, timeout: float | timedelta | None = None
     ) -> None:
-        """Take `cost` tokens of `key`, waiting for them; asynchronous."""
+        """Take `cost` tokens of `key`, and wait for them; asynchronous."""
         core = self._async_core
         ask = core.ask
         question = self._with_wait_limit(self._question_for(key, cost), timeout)
@@ -314,4 +314,4 @@ class RateLimiter(Guard[None]):
         await self.aacquire()
 
     def _leave(self, _: None, __: BaseException | None, /) -> None:
-        """Do nothing, because granted tokens are spent."""
+        """Do nothing, because granted tokens are not returned."""

@@ -136,7 +136,7 @@ class WebhookVerifier(Part):
 
     @property
     def hints(self) -> bool:
-        """True if equal webhooks are not repeats, because each only says that something changed."""
+        """True if equal webhooks are not repeats, since each only reports that data changed."""
         return self._endpoint.scheme.hints
 
     @functools.cached_property
@@ -340,7 +340,7 @@ def _tolerance(scheme: WebhookScheme, tolerance: float | timedelta | None) -> fl
         return scheme.tolerance
     if scheme.tolerance is None:
         raise ConfigurationError(
-            f"The scheme {scheme.name!r} signs no time, so a tolerance has no meaning.",
+            f"The scheme {scheme.name!r} does not sign a time, so a tolerance has no effect.",
             path="tolerance",
             remedy="Leave the tolerance out; the replay guard protects here.",
         )
@@ -354,7 +354,7 @@ def _ttl(remembered: float | timedelta | None, least: float, *, stored: object) 
     if remembered == math.inf:
         if stored is None:
             raise ConfigurationError(
-                "Deliveries cannot be remembered for ever in the memory of one process.",
+                "Handled webhooks cannot be remembered for ever in the memory of one process.",
                 path="remembered",
                 remedy="Give a storage that outlives the process, or a number of seconds.",
             )
@@ -362,9 +362,8 @@ def _ttl(remembered: float | timedelta | None, least: float, *, stored: object) 
     duration = seconds(remembered, "remembered")
     if duration < least:
         raise ConfigurationError(
-            f"Deliveries would be remembered for {duration:g} seconds, but their signed time"
-            f" accepts them for {least:g}, so a delivery could be"
-            " handled twice.",
+            f"Handled webhooks would be remembered for {duration:g} seconds, but their signed"
+            f" time is accepted for {least:g}, so a delivery could be handled twice.",
             path="remembered",
             remedy=f"Give at least {least:g} seconds, or a smaller tolerance.",
         )

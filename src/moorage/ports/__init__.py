@@ -1,4 +1,4 @@
-"""Ports: the interfaces through which the core uses its host.
+"""Ports: the interfaces through which the core uses clocks, stores, networks and the like.
 
 Each file holds one port in two forms, synchronous and asynchronous. A synchronous host implements
 the plain protocol, and an asynchronous host the one whose name begins with `Async`. The docstrings

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class EntryTracing(Protocol):
-    """Makes spans when an entry is stored and when its work is done.
+    """Makes tracing spans when an entry is stored and when it is processed.
 
     Both methods return a context manager. The caller awaits inside of it, so it must be usable
     around an `await` of the same task. Neither may raise an error of its own.

@@ -36,7 +36,7 @@ class OperationTraits(Protocol):
 
 
 class StorableResults(Protocol[T]):
-    """The methods that convert an operation's results, if they are not plain values, for storage.
+    """The methods that convert an operation's results for storage, unless they are plain values.
 
     An answer under an idempotency key is stored, and a store that outlives the process takes plain
     values only. `pack_result` returns a result as plain values: None, numbers, texts, bytes, times,

@@ -1,4 +1,4 @@
-"""Kinds of sources and sinks that a configuration can name, from moorage and other packages."""
+"""Kinds of pipeline sources and sinks that a configuration can name."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class PipelineParts(Protocol):
-    """The objects of which the source and the sink of one configured pipeline are made."""
+    """The objects from which one configured pipeline's source and sink are made."""
 
     @property
     def name(self) -> str:

@@ -102,7 +102,7 @@ class SourceConnector(Protocol):
 
 
 class MeasuredSource(SourceConnector, Protocol):
-    """A source that knows how many records wait in it.
+    """A source that can report how many of its records are not processed yet.
 
     `lag` returns the number of records in the source that are not committed yet, including records
     in flight: of the whole queue or group, or of the partitions that this consumer has if each has

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class DescribedPlatform(Protocol):
-    """The members that synchronous and asynchronous platforms share.
+    """The members that synchronous and asynchronous platforms have in common.
 
     `type` is the type of the platform. `validate` raises `InvalidData` for a step that the platform
     cannot run, such as one without an image; it opens no connection.

@@ -36,7 +36,7 @@ class PublishLink(Link, Protocol):
 
 
 class AsyncPublishLink(AsyncLink, Protocol):
-    """The asynchronous `PublishLink`; a method that is cancelled leaves the link usable or closed.
+    """The asynchronous `PublishLink`; a cancelled method leaves the connection usable or closed.
 
     Several tasks may use a link at once if an `AsyncSharedLink` lends it.
     """

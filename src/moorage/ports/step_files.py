@@ -1,4 +1,4 @@
-"""Storages of the files that steps read, and of the files that steps produce."""
+"""Storages for the files that steps read and produce."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The interface of sources of tenants' accounts, which may change while the program runs."""
+"""The interface of sources of tenants' configurations, which may change at any time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs flows without an event loop; no other module distinguishes synchronous from async code.
+"""Runs flows with or without an event loop; other modules need not distinguish the two.
 
 A flow awaits only ports. If every port is a synchronous function wrapped as an async one, nothing
 ever suspends, and the flow runs to its end at the first `send`. If a flow does suspend there, one
@@ -72,7 +72,7 @@ def run_now(flow: Coroutine[Any, Any, R]) -> R:
         return stop.value  # type: ignore[no-any-return]  # what the coroutine returned
     flow.close()
     raise SuspendedError(
-        f"{flow!r} suspended on the synchronous face: a port awaited something of its own."
+        f"The synchronous flow {flow!r} was suspended, because one of its ports is asynchronous."
     )
 
 
@@ -82,7 +82,7 @@ def run_later(flow: Coroutine[Any, Any, R]) -> Coroutine[Any, Any, R]:
 
 
 def lift(function: Callable[P, R]) -> Callable[P, Coroutine[Any, Any, R]]:
-    """Return an async function that calls a synchronous one and never suspends."""
+    """Return an async function that calls a synchronous one, and never suspends."""
 
     async def run_lifted(*args: P.args, **kwargs: P.kwargs) -> R:
         return function(*args, **kwargs)
@@ -103,7 +103,7 @@ def as_step(function: Callable[P, R]) -> Callable[P, Coroutine[Any, Any, R]]:
 def lift_command(
     execute: Callable[[Command[Any], float | None], R],
 ) -> Callable[[Command[Any], float | None], Coroutine[Any, Any, R]]:
-    """Do what `lift` does, in less time, for the `execute` of a store."""
+    """Do the same as `lift`, but faster, for the `execute` method of a store."""
 
     async def lifted(command: Command[Any], timeout: float | None, /) -> R:
         return execute(command, timeout)
@@ -112,7 +112,7 @@ def lift_command(
 
 
 def lift_one(function: Callable[[S], R]) -> Callable[[S], Coroutine[Any, Any, R]]:
-    """Do what `lift` does, in less time, for a function of one argument."""
+    """Do the same as `lift`, but faster, for a function of one argument."""
 
     async def lifted(argument: S, /) -> R:
         return function(argument)
@@ -132,7 +132,7 @@ def blocking_function(flow: Callable[P, Coroutine[Any, Any, R]]) -> Callable[P, 
 def guarded_port(
     function: Callable[P, R], convert: Callable[[Exception], ConnectorError]
 ) -> Callable[P, R]:
-    """Return a port's function that raises only errors of moorage, without traceback frames."""
+    """Return a synchronous port's function that raises only errors of moorage."""
 
     def guard(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
@@ -152,7 +152,7 @@ def guarded_port(
 def guarded_async(
     function: Callable[P, Awaitable[R]], convert: Callable[[Exception], ConnectorError]
 ) -> Callable[P, Coroutine[Any, Any, R]]:
-    """Like `guarded`, for an asynchronous function."""
+    """Return an asynchronous port's function that raises only errors of moorage."""
 
     async def guard(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
@@ -172,14 +172,14 @@ def guarded_async(
 def _let_through(
     error: BaseException, convert: Callable[[Exception], ConnectorError]
 ) -> BaseException:
-    """Return the error to raise in place of an exception that an adapter raised."""
+    """Return the error to raise in place of an adapter's exception."""
     if isinstance(error, ConnectorError) or not isinstance(error, Exception):
         return without_frames(error)
     return convert(error)
 
 
 def without_errors(post: Callable[[Command[Any]], None]) -> Callable[[Command[Any]], None]:
-    """Return a `post` that never raises; a claim that it fails to release ends with its lease."""
+    """Return a `post` that never raises; a claim that it cannot release ends with its lease."""
 
     def post_result(command: Command[Any], /) -> None:
         with suppress(Exception):
@@ -283,14 +283,15 @@ def refuse_generator(function: Callable[..., Any]) -> None:
         return
     if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
         raise ConfigurationError(
-            f"{name_of(function)} is a generator function: its body would run unprotected.",
+            f"{name_of(function)} is a generator function, whose body would run without"
+            " protection.",
             path="function",
             remedy="Protect what happens inside it instead.",
         )
 
 
 def can_be_awaited(value: object) -> bool:
-    """True if `await` accepts the value; an object with arbitrary attributes does not count."""
+    """True if `await` accepts the value; not for objects that merely accept any attribute."""
     return hasattr(type(value), "__await__")
 
 
@@ -300,9 +301,9 @@ def refuse_awaitable(value: R) -> R:
         if isinstance(value, Coroutine):
             value.close()
         raise ConfigurationError(
-            "A function on the synchronous face returned an awaitable, which would never run.",
+            "A function in synchronous code returned an awaitable, which would never run.",
             path="function",
-            remedy="Use the asynchronous face, or give a plain function.",
+            remedy="Use the asynchronous classes, or give a synchronous function.",
         )
     return value
 
@@ -333,7 +334,7 @@ def allowance() -> float | None:
 
 @functools.cache
 def _timers() -> tuple[Callable[[float], TaskTimeout | None], type[BaseException]]:
-    """Return asyncio's time limit and cancellation error, imported at the first use."""
+    """Import asyncio's time limit and cancellation error at the first use, and return them."""
     from asyncio import CancelledError  # noqa: PLC0415 - costs milliseconds to load
 
     from moorage.adapters.concurrency._timers import bound_here  # noqa: PLC0415 - needs asyncio
@@ -369,7 +370,7 @@ async def within_async(pending: Awaitable[R], until: float, nanoseconds: Callabl
 def rest_within(
     steps: Coroutine[Any, Any, R], first_yield: Any, until: float, nanoseconds: Callable[[], int]
 ) -> Generator[Any, Any, R]:
-    """Limit the rest of a started coroutine like `within_async`; it has yielded `first_yield`."""
+    """Limit the rest of a coroutine like `within_async`, after its yield of `first_yield`."""
     bound_here, cancelled_class = _timers()
     seconds = (until - nanoseconds()) / 1e9
     bound = bound_here(seconds) if seconds < _ENDLESS else None
@@ -403,7 +404,7 @@ def rest_within(
 
 
 def _never_ours() -> bool:
-    """Return False: without a time limit, the cancellation came from elsewhere."""
+    """Return False, because without a time limit a cancellation came from elsewhere."""
     return False
 
 
@@ -426,7 +427,7 @@ async def as_coroutine(pending: Awaitable[R]) -> R:
 def limited_by(
     nanoseconds: Callable[[], int],
 ) -> Callable[[Awaitable[R], float], Coroutine[Any, Any, R]]:
-    """Return a function like `within_async`, with the limit in seconds from now."""
+    """Return a function like `within_async`, whose limit is in seconds from now."""
 
     def within_deadline(pending: Awaitable[R], seconds: float) -> Coroutine[Any, Any, R]:
         return within_async(pending, nanoseconds() + seconds * 1e9, nanoseconds)
@@ -523,7 +524,7 @@ def value_async(  # noqa: PLR0917 - a tuple of them would cost more
 
 
 def _end_of_attempt(plan: Plan, began: int, call: Call | None) -> float:
-    """Return the end of a first attempt's time, in nanoseconds of the local clock."""
+    """Return the end of a first attempt's time limit, in local-clock nanoseconds."""
     end, start = began + plan.span, began
     if call is not None:
         end, start = call.deadline, call.attempt_started or began
@@ -541,7 +542,7 @@ def not_awaitable(function: object) -> ConfigurationError:
 
 
 def gathered_sync(verb: Callable[..., Any]) -> Callable[..., Coroutine[Any, Any, Any]]:
-    """Adapt a method of the Gather port to synchronous code: each step runs in a thread."""
+    """Adapt a synchronous `Gather` for flows: each step runs in a thread."""
 
     async def gather(steps: Any, /, **options: Any) -> Any:
         return verb([_plain_step(step) for step in steps], **options)
@@ -550,7 +551,7 @@ def gathered_sync(verb: Callable[..., Any]) -> Callable[..., Coroutine[Any, Any,
 
 
 def _plain_step(step: Callable[[], Coroutine[Any, Any, R]]) -> Callable[[], R]:
-    """Return a function for a step; it needs no coroutine if the step calls a sync function."""
+    """Return a function for a step, without a coroutine if the step is synchronous."""
     function = getattr(step, "func", None)
     if hasattr(function, _NEEDS_NO_FLOW):
         return cast("Callable[[], R]", step)

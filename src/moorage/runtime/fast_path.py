@@ -33,7 +33,7 @@ _LARGEST_KEYED: Final = 262_144
 
 
 def call_after_attempt(plan: Plan, began: int, request: Request | None = None) -> Call:
-    """Return the state of a call whose first attempt was made before the call had a state."""
+    """Return the state of a call, created after its first attempt."""
     call = Call(plan, began, plan.span)
     call.attempt_started = began
     call.request = request
@@ -107,7 +107,7 @@ def time_limits(core: Core, state: Call) -> Timeouts:
 def first_attempt(
     plan: Plan, arrived: Ending, sent: Request, url: str, begun: FirstAttempt | None
 ) -> FirstAttempt:
-    """Return a first attempt with its result; `begun` has the provider's credentials, if any."""
+    """Return a first attempt and its result; `begun` has the credentials, if any."""
     credentials = None if begun is None else begun.credentials
     return FirstAttempt(arrived, _sent_request(plan, sent, url, credentials), credentials)
 
@@ -143,7 +143,7 @@ def admit(
 async def request_admission(
     flows: CallOperations, plan: Plan, began: int, call: Call | None, request: Request | None = None
 ) -> Admitted:
-    """Do what `admit` does in a store that has to be awaited."""
+    """Ask a store that must be awaited to admit the first attempt; raise if it refuses."""
     try:
         admission = await admission_flow(flows.core, plan, call)
     except BaseException as error:
@@ -161,7 +161,7 @@ def admit_without_waiting(plan: Plan, call: Call) -> Admitted:
 
 
 def admission_flow(core: Core, plan: Plan, call: Call | None) -> Flow[Admitted]:
-    """Return the flow that asks a store, which has to be awaited, to admit the first attempt."""
+    """Return the flow that asks a store that must be awaited to admit the first attempt."""
     if call is None or not call.hurried:
         return core.execute(plan.admission, plan.seconds)  # type: ignore[arg-type]  # callers checked that it has both
     return core.execute(plan.admission_at_once, (call.deadline - call.started) / 1e9)  # type: ignore[arg-type]  # callers checked that it has both
@@ -175,7 +175,7 @@ def end_unanswered(  # noqa: PLR0917 - the state of a call that may have no stat
     error: BaseException,
     request: Request | None = None,
 ) -> None:
-    """End a call that failed or was interrupted while the store was asked to admit it."""
+    """End a call that failed or was interrupted before the store admitted its attempt."""
     state = _state_of(call, plan, began, request)
     if isinstance(error, ConnectorError):
         flows.end(state, error)
@@ -184,7 +184,7 @@ def end_unanswered(  # noqa: PLR0917 - the state of a call that may have no stat
 
 
 def took_long(core: Core, plan: Plan, began: int, call: Call | None) -> bool:
-    """Return whether the store's answer took so long that the attempt gets a shorter time limit."""
+    """Return whether the store's answer took so long that the attempt gets less time."""
     took = core.nanoseconds() - began
     return took > plan.slack or (call is not None and took > (call.deadline - began) >> SLACK)
 
@@ -199,7 +199,7 @@ def may_send_keyed(plan: Plan, request: Request) -> bool:
 
 
 def is_good(core: Core, plan: Plan, response: Response) -> bool:
-    """Return whether an answer ends its call: it is a success, and mentions no rate limit.
+    """Return whether an answer ends its call: a success that mentions no rate limit.
 
     A success shows that the service accepts the provider's credentials.
     """

@@ -68,7 +68,7 @@ def run(  # noqa: C901, PLR0912, PLR0915 - a frame less for every call
     function: Callable[[], R],
     call: Call | None = None,
 ) -> R:
-    """Call a synchronous function; `call` is the state of the call, if it is tracked."""
+    """Call a synchronous function on the fast path; `call` is its state, if it is tracked."""
     core = flows.core
     start_time = core.nanoseconds() if call is None else call.started
     permit = None
@@ -134,7 +134,7 @@ def run_tracked(
     function: Callable[[], R],
     options: CallOptions,
 ) -> R:
-    """Like `run`, for a call that has options of its own, or needs a slot of a bulkhead."""
+    """Call a function that has options of its own, or needs a slot of a bulkhead."""
     call = flows.begin(plan, options)
     if options[0] is not None:
         call.open_ended = call.deadline - call.started > plan.span
@@ -164,7 +164,7 @@ def call(  # noqa: C901 - a frame less for every call
     request: Request,
     state: Call | None = None,
 ) -> Response:
-    """Send a request whose call needs no further port; `state` is that of the call, if tracked."""
+    """Send a request on the fast path; `state` is the state of the call, if it is tracked."""
     core = flows.core
     start_time = core.nanoseconds() if state is None else state.started
     sent_request: Request | None
@@ -234,7 +234,7 @@ def call(  # noqa: C901 - a frame less for every call
 def _with_credentials(
     core: Core, state: Call, request: Request, url: str
 ) -> tuple[Request | None, FirstAttempt]:
-    """Return the request with the provider's credentials; None instead if the flow must go on."""
+    """Return the request with the provider's credentials; None if the flow must continue."""
     try:
         value = run_now(credentials_lookup(core, state))
         outcome = authorised_request(core, state, request, url, value)
@@ -255,7 +255,7 @@ def call_tracked(
     request: Request,
     options: CallOptions,
 ) -> Response:
-    """Like `call`, for a call that is observed, has options of its own, or needs a slot."""
+    """Send a request whose call is observed, has options, or needs a slot of a bulkhead."""
     state = flows.begin(plan, options)
     state.request = request
     bulkhead = plan.bulkhead
@@ -284,7 +284,7 @@ def call_keyed(  # noqa: PLR0917 - those of `call`, and its key
     key: str,
     options: CallOptions,
 ) -> Response:
-    """Like `call`, for a request with an idempotency key, in a store that answers at once."""
+    """Send a request with an idempotency key, if the store answers without waiting."""
     owner = next(local_owners)
     state, protection = flows.begin_request(plan, request, key, options)
     claim: HeldClaim | None = None
@@ -369,7 +369,7 @@ def run_keyed(  # noqa: PLR0917 - those of `run`, and its key
     payload: object,
     options: CallOptions,
 ) -> R:
-    """Like `run`, for a function with an idempotency key, in a store that answers at once."""
+    """Call a function with an idempotency key, if the store answers without waiting."""
     owner = next(local_owners)
     call, protection = flows.begin_function(plan, payload, key, options)
     claim: HeldClaim | None = None
@@ -405,7 +405,7 @@ def result_of_one(  # noqa: PLR0917 - those of `Single`
     tenant: str | None,
     endpoint: str | None,
 ) -> Result[Response]:
-    """The result of `CallOperations.call` without options, by the fast path if possible."""
+    """Return the result of `CallOperations.call`, by the fast path if possible."""
     try:
         plan = flows.plans.sendable(service, tenant, endpoint, request)
         if plan is None:

@@ -96,7 +96,7 @@ def fast_plan(
     endpoint: str | None,
     operation: DescribedOperation | HttpOperation[Any],
 ) -> Plan | None:
-    """Return the plan of an operation that the fast path may perform.
+    """Return the plan of an operation for the fast path; None if it cannot take it.
 
     Return None if the flow must decide.
     """
@@ -138,13 +138,13 @@ def first_attempt(flows: CallOperations, call: Call) -> OperationAttempt:
 def _attempt_at_once(
     timeout: float, attempt_timeout: float | None, tenant: str | None
 ) -> OperationAttempt:
-    """Return the facts of an attempt that begins with its call; many calls share them."""
+    """Return the facts of an attempt that starts together with its call."""
     seconds = timeout if attempt_timeout is None else min(attempt_timeout, timeout)
     return OperationAttempt(1, seconds, None, tenant)
 
 
 def judged_error(operation: DescribedOperation, error: Exception) -> Exception:
-    """Return the error of an attempt as the operation judges it."""
+    """Return the error of an attempt as the operation classifies it."""
     if isinstance(error, OutOfTimeError):
         return cut_off()
     judgement = None if isinstance(error, ConnectorError) else operation.judge(error)
@@ -158,7 +158,7 @@ def _attempt_of(call: Call, core: Core) -> OperationAttempt:
 
 
 def _headers_of(call: Call, core: Core) -> tuple[tuple[str, str], ...]:
-    """Return the headers with which the tracing observers mark a call's latest attempt."""
+    """Return the tracing headers that observers add to a call's latest attempt."""
     if core.trace_headers is None or call.beginning is None:
         return ()
     return core.trace_headers(call.beginning)
@@ -167,7 +167,7 @@ def _headers_of(call: Call, core: Core) -> tuple[tuple[str, str], ...]:
 def _failed_attempt(
     operation: DescribedOperation, call: Call, error: Exception, begun: int
 ) -> AttemptResult:
-    """Return the result of an attempt that raised, as the operation judges its exception."""
+    """Return the result of an attempt that raised an exception."""
     failure = judged_error(operation, error)
     call.weigh(failure, begun)
     return AttemptResult(error=failure)

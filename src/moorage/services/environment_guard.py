@@ -1,4 +1,4 @@
-"""The environment guard, which notices a database that was copied from another environment.
+"""The environment guard, which detects a database copied from another environment.
 
 Laws:
 
@@ -31,7 +31,7 @@ _RESTS: Final = 9
 
 
 class EnvironmentGuard:
-    """Stops calls in an environment, such as a test system, that does not own the store.
+    """Refuses calls in an environment, such as a test system, that does not own the store.
 
     Args:
         core: the ports.
@@ -84,7 +84,7 @@ class EnvironmentGuard:
         return await self._read(_OWNER, None)
 
     async def refusal(self) -> CopiedStore | None:
-        """Return the error with which calls are refused here; None if they are allowed.
+        """Return the error for calls in this environment; None if they are allowed.
 
         Raises:
             StorageUnavailable: the store is unreachable.
@@ -116,7 +116,7 @@ class EnvironmentGuard:
         return await self._core.execute(ReadRecord(key), self._seconds_left(until))  # type: ignore[no-any-return]  # the stored name
 
     async def _written_value(self, key: str, name: str, until: int | None) -> str:
-        """Write a value unless the store has a value; return the stored value."""
+        """Write a value if the store has none, and return the stored value."""
         write = WriteRecordOnce(key, name, fingerprint=_SAME_FINGERPRINT, ttl=_EVER)
         return await self._core.execute(write, self._seconds_left(until))  # type: ignore[no-any-return]  # the stored name
 

@@ -1,4 +1,4 @@
-"""Finding, exporting and erasing the data about one person or tenant in all stores."""
+"""The data about one person or tenant in all stores: find, export and erase it."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ class SubjectsFlows:
         return ErasedSubject(**lost_counts, credentials=len(services))
 
     async def _services(self, subject: str | None, tenant: str | None) -> list[str]:
-        """Return the services for which a tenant has credentials."""
+        """Return the services for which a tenant has stored credentials."""
         if self._vault is None or tenant is None or subject is not None:
             return []
         return [service for service, owner in await self._vault.owners() if owner == tenant]
@@ -165,7 +165,7 @@ def fields_of(entry: IntegrationLog | Entry) -> dict[str, Any]:
 def _check(subject: str | None, tenant: str | None) -> None:
     if subject is None and tenant is None:
         raise InvalidData(
-            "Neither a subject nor a tenant is given, which would mean everybody.",
+            "Neither a subject nor a tenant is given, so the data of everybody would be selected.",
             field="subject",
             remedy="Give a subject, a tenant, or both.",
         )

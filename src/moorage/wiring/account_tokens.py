@@ -1,4 +1,4 @@
-"""Credentials of accounts that get tokens by OAuth; the host provides all others."""
+"""Credentials of accounts: OAuth tokens from moorage, all others from the host's provider."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class AccountTokens:
-    """A provider of one OAuth token per account; all others come from the host's provider.
+    """A provider of accounts' OAuth tokens; other credentials come from the host's provider.
 
     Args:
         tokens: the provider of the OAuth tokens.
@@ -41,7 +41,7 @@ class AccountTokens:
         return self._others.get(service, tenant)
 
     def refresh(self, service: str, tenant: str | None, stale: Any, /) -> Any:
-        """Return a valid credential instead of one that the service refused."""
+        """Return a valid credential to replace one that the service refused."""
         if service in self._known:
             return self._tokens.refresh(service, self._known[service][0], stale)
         return self._others.refresh(service, tenant, stale)
@@ -70,7 +70,7 @@ class AsyncAccountTokens:
         return await self._others.get(service, tenant)
 
     async def refresh(self, service: str, tenant: str | None, stale: Any, /) -> Any:
-        """Return a valid credential instead of one that the service refused."""
+        """Return a valid credential to replace one that the service refused."""
         if service in self._known:
             return await self._tokens.refresh(service, self._known[service][0], stale)
         return await self._others.refresh(service, tenant, stale)

@@ -82,7 +82,7 @@ def services_of(accounts: Iterable[Account]) -> tuple[Service, ...]:
 
 
 def _with_secrets(service: Service, owners: object) -> Service:
-    """Return the service with redaction of all secrets of its owners."""
+    """Return the service, set to mask all secrets of its owners."""
     secrets: list[Secret] = []
     for secret in secrets_in((owners, service)):
         if secret not in secrets:
@@ -92,13 +92,13 @@ def _with_secrets(service: Service, owners: object) -> Service:
 
 
 def _with_account_settings(service: Service, account: Account, name: str) -> Service:
-    """Return a service with the account's settings; only the contract decides if it moves money."""
+    """Return a service with the account's settings, except that it cannot deny to move money."""
     field_names = {field.name for field in fields_of(Service) if field.init}
     settings = dict(account.settings)
     if moves_money(type(account.vendor)):
         if not settings.setdefault("moves_money", True):
             raise ConfigurationError(
-                f"{account.vendor.name} moves money, whatever its account says.",
+                f"{account.vendor.name} moves money, so an account cannot set moves_money.",
                 path=f"{account_path(account)}.moves_money",
                 remedy="Leave it out; set volatile_keys to take the risk that a crash loses keys.",
             )
@@ -131,7 +131,7 @@ def clients_of(accounts: Iterable[Account]) -> dict[str, OAuthClient]:
 def transports_of(
     accounts: Iterable[Account], existing: Mapping[str, Any], *, prefix: str
 ) -> dict[str, Any]:
-    """Return the transport of each account that needs one, from the host or an installed package.
+    """Return the transport of each account that needs one, the host's or an installed one.
 
     Raises:
         ConfigurationError: neither the host nor a package provides the transport.

@@ -78,7 +78,7 @@ class WiredCore:
         return evolve(self.core, **self.credential_verbs(credentials))
 
     def default_http(self) -> Any:
-        """The default HTTP client if it was ever used; None if the application passed its own."""
+        """The default HTTP client, if it was used and the application passed no other."""
         return self.http.created() if isinstance(self.http, defaults.LazyAdapter) else None
 
 
@@ -125,7 +125,7 @@ def sync_core(ports: Ports) -> WiredCore:
 
 
 def async_core(ports: Ports) -> WiredCore:
-    """Return the function that records actions in the audit trail; None without a trail."""
+    """Return a core with asynchronous ports."""
     check_sync_or_async(ports, is_async=True)
     clock = defaults.default_adapter("clock") if ports.clock is None else ports.clock
     http = defaults.lazy_adapter("async http") if ports.http is None else ports.http
@@ -179,7 +179,7 @@ def _is_ours(http: Any) -> bool:
 
 
 def _sync_credential_verbs(credentials: Any) -> dict[str, Any]:
-    """Return a synchronous credential provider's methods, with its foreign errors wrapped."""
+    """Return a synchronous credential provider's methods, with foreign errors converted."""
     provider = defaults.NoCredentials() if credentials is None else credentials
     return {
         "get_credentials": lift(guarded_port(provider.get, no_credentials)),
@@ -190,7 +190,7 @@ def _sync_credential_verbs(credentials: Any) -> dict[str, Any]:
 
 
 def _async_credential_verbs(credentials: Any) -> dict[str, Any]:
-    """Return an asynchronous credential provider's methods, with its foreign errors wrapped."""
+    """Return an asynchronous credential provider's methods, with foreign errors converted."""
     get = lift(defaults.NoCredentials().get)
     if credentials is not None:
         get = guarded_async(credentials.get, no_credentials)
@@ -268,7 +268,7 @@ def _with_cache(core: Core, ports: Ports, guard: Callable[[Any], Any]) -> Core:
 
 
 def _enter(locks: Any) -> Callable[[str, object, int], bool] | None:
-    """Return the function that takes a slot without waiting, if these locks have one."""
+    """Return the function that takes a slot without waiting, if the locks have one."""
     if not isinstance(locks, defaults.LazyAdapter):
         enter: Callable[[str, object, int], bool] | None = getattr(locks, "enter", None)
         return enter
@@ -283,7 +283,7 @@ def _enter(locks: Any) -> Callable[[str, object, int], bool] | None:
 
 
 def _release(locks: Any) -> Callable[[str, object], None]:
-    """Return the function of these locks that releases a slot."""
+    """Return the function that releases a slot."""
     if not isinstance(locks, defaults.LazyAdapter):
         return _verb(locks, "release", "locks")
     release: Any = None

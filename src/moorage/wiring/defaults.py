@@ -29,7 +29,7 @@ class LazyAdapter:
         self._lock = threading.Lock()
 
     def get(self) -> Any:
-        """Return the adapter, creating it at the first use."""
+        """Return the adapter, and create it at the first use."""
         if self._adapter is None:
             with self._lock:
                 if self._adapter is None:
@@ -42,7 +42,7 @@ class LazyAdapter:
 
 
 class Reporter:
-    """The name under which this process reports; a forked process gets another one."""
+    """The name under which this process reports, which is different in a forked process."""
 
     def __init__(self, token: Callable[[], int]) -> None:
         self._token = token

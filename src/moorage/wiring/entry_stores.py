@@ -1,4 +1,4 @@
-"""Adapts entry stores for synchronous and asynchronous flows."""
+"""Adapters of entry stores for synchronous and asynchronous flows."""
 
 from __future__ import annotations
 

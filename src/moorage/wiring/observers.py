@@ -114,7 +114,7 @@ class Observers:
         return bool(self._wishes)
 
     def notify(self, event: Event) -> None:
-        """Pass an event to the observers that take its class.
+        """Pass an event to the observers that accept its class.
 
         An observer that raises is reported to the others, and changes nothing else.
         """
@@ -165,7 +165,7 @@ class Observers:
         return listeners
 
     def notify_success(self, listeners: SuccessListeners, facts: SuccessFacts) -> None:
-        """Notify the listeners of a call that its first attempt, and thus the call, succeeded.
+        """Tell a call's listeners that its first attempt, and so the call, succeeded.
 
         Args:
             listeners: the listeners that the call had when it started.
@@ -208,7 +208,7 @@ class Observers:
                 frames[thread] = outer_frame
 
     def _listeners_of(self, wishes: tuple[tuple[type[Event], ...], ...]) -> SuccessListeners:
-        """Return the listeners for these event classes of the observers; later calls reuse them."""
+        """Return the listeners, given the event classes of each changing observer; reuse them."""
         listeners = self._listeners.get(wishes)
         if listeners is None:
             listeners = self._listeners_with(wishes)
@@ -217,7 +217,7 @@ class Observers:
         return listeners
 
     def _listeners_with(self, wishes: tuple[tuple[type[Event], ...], ...]) -> SuccessListeners:
-        """Return the listeners for these event classes of the observers; all if there are none."""
+        """Return the listeners, given the event classes of each changing observer, if any."""
         momentary = {
             id(observer): kinds
             for (observer, _), kinds in zip(self._momentary, wishes, strict=False)
@@ -336,7 +336,7 @@ _Frame: TypeAlias = "list[Any]"
 
 
 def _is_inside(frame: _Frame | None, observer: Observer) -> bool:
-    """Return whether this thread is already inside a call of this observer."""
+    """Return whether this observer is already running in this thread."""
     while frame is not None:
         if frame[0] is observer:
             return True
@@ -345,18 +345,18 @@ def _is_inside(frame: _Frame | None, observer: Observer) -> bool:
 
 
 def _outside(frame: _Frame, observers: Iterable[Any]) -> list[Any]:
-    """Return the observers that this thread is not inside a call of."""
+    """Return the observers that are not running in this thread."""
     return [observer for observer in observers if not _is_inside(frame, observer)]
 
 
 def _outside_ends(frame: _Frame, listeners: SuccessListeners) -> tuple[Any, Any]:
-    """Return the listeners of the ends of attempt and call that this thread is not inside of."""
+    """Return the listeners for ends of calls that are not running in this thread."""
     ends = tuple(pair for pair in listeners.ends if not _is_inside(frame, pair[0]))
     return tuple(_outside(frame, listeners.attempt_ends)), ends
 
 
 def _has_method(observer: Observer, name: str) -> bool:
-    """Return whether an observer really has a method; a mock seems to have every method."""
+    """Return whether an observer really has a method; mocks seem to have every method."""
     return inspect.getattr_static(observer, name, None) is not None
 
 
@@ -369,7 +369,7 @@ def _is_no_failure(event: Event) -> bool:
 
 
 def _wishes(observer: Observer) -> tuple[tuple[type[Event], ...], bool]:
-    """Return the classes of events that an observer receives, and whether only of failures."""
+    """Return the event classes that an observer accepts, and whether only of failures."""
     # Read statically first, because a stand-in may have every attribute that it is asked for.
     plain_observer = getattr(observer, "__func__", observer)
     kinds: Any = (Event,)
@@ -388,13 +388,13 @@ def _wishes(observer: Observer) -> tuple[tuple[type[Event], ...], bool]:
 
 
 class UnobservedFailure:
-    """Warns, once per kind of error, if no other observer could receive an observer's failure."""
+    """A warning if an observer fails and no other observer could report that."""
 
     def __init__(self) -> None:
         self._warned: set[tuple[str, str]] = set()
 
     def __call__(self, failed: ObserverFailed) -> None:
-        """Warn about a failed observer, unless it has failed in this way before."""
+        """Warn about a failed observer, once per kind of failure."""
         failure = failed.observer, failed.error
         if failure in self._warned:
             return
@@ -408,7 +408,7 @@ class UnobservedFailure:
 
 
 class LogObserver:
-    """Writes an entry of the integration log for every call that finished.
+    """Writes an entry of the integration log for each finished call.
 
     Args:
         log: the log. If it has an attribute `lost`, observers are notified when it grows, at most
@@ -463,7 +463,7 @@ class LogObserver:
         return self._log.lost if self._counts else 0
 
     def _report(self, at: datetime, now: int | None) -> None:
-        """Notify the observers of lost log entries; takes the current time of the local clock."""
+        """Notify the observers of lost log entries."""
         last_report = self._reported_at
         if (
             now is not None
@@ -482,7 +482,7 @@ class LogObserver:
 
 
 def _success_writer(log: Any) -> Callable[[SuccessFacts], int] | None:
-    """Return the function of a log that writes successes from their facts; None if it has none.
+    """Return the log's function that writes successes from facts; None if it has none.
 
     If a subclass or the object overrides `write`, every entry must be written by it. If the log
     counts lost entries, and the class with the function does not, the function would not report

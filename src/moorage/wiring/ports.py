@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from moorage.domain.values.frozen_values import field, fields_of, frozen
 from moorage.domain.values.names import name_of
+from moorage.domain.values.text import with_article
 from moorage.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ def _observer_list(observers: Iterable[Observer]) -> tuple[Observer, ...]:
         return tuple(observers)
     except TypeError:
         raise ConfigurationError(
-            f"The value {type(observers).__name__} is not a list of observers.",
+            f"The value is {with_article(type(observers).__name__)}, not a list of observers.",
             path="observers",
             remedy="Give a list of functions of one event, such as [print].",
         ) from None
@@ -156,16 +157,17 @@ def check_sync_or_async(ports: Ports, *, is_async: bool) -> None:
                 check_verb(port, name, verb)
                 if inspect.iscoroutinefunction(getattr(port, verb)):
                     raise ConfigurationError(
-                        f"{type(port).__name__}.{verb} is asynchronous, and is never awaited.",
+                        f"{type(port).__name__}.{verb} is asynchronous, but moorage never"
+                        " awaits it.",
                         path=name,
-                        remedy="Make it a plain function that returns at once.",
+                        remedy="Make it a synchronous function that returns at once.",
                     )
     for observer in ports.observers:
         if not callable(observer) or inspect.iscoroutinefunction(observer):
             raise ConfigurationError(
                 f"{name_of(observer)} is not an observer.",
                 path="observers",
-                remedy="Give plain functions of one event.",
+                remedy="Give synchronous functions that take one event.",
             )
 
 

@@ -1,4 +1,4 @@
-"""The renewers of this process's claims and entries, one for each store."""
+"""The lease renewers of this process, one for each store."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _renewals_of_stores: Final[WeakValueDictionary[tuple[int, int], Renewals]] = Wea
 
 
 def claim_renewals(core: Core, store: Any, clock: Any, *, is_async: bool) -> Renewals | NoRenewals:
-    """Return the renewer of a store's claims; `core` executes its commands."""
+    """Return the renewer of a store's claims; it runs commands with `core`."""
     if getattr(store, "reach", None) == "process":
         return NoRenewals()
     renewals = _renewals_of_stores.get((id(store), id(clock)))

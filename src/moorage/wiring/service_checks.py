@@ -1,4 +1,4 @@
-"""Checks whether services suit a manager: its functions, its HTTP client and its key store."""
+"""Checks whether a manager's functions, HTTP client and key store suit its services."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _OF_HUBS: Final = "Name a durable store, such as state.url = 'sqlite:///moorage.
 def check_steps(
     services: Iterable[Service], http: object, places: Mapping[str, str] = _NOWHERE
 ) -> None:
-    """Refuse a time limit for one step of an attempt that the HTTP client cannot observe."""
+    """Refuse a time limit for a step of an attempt if the HTTP client cannot keep it."""
     missing_steps: frozenset[str] = getattr(http, "lacks", frozenset())
     if not missing_steps:
         return
@@ -47,10 +47,10 @@ def check_steps(
             for step in sorted(missing_steps):
                 if timeouts.get(step) is not None:
                     raise ConfigurationError(
-                        f"{type(http).__name__} cannot bound how long {step!r} takes.",
+                        f"{type(http).__name__} cannot limit the duration of {step!r}.",
                         path=f"{_field_path(service, places)}.timeouts.{step}",
-                        remedy=f"Leave it out, since the whole attempt is bounded; or give another"
-                        f" client: {_EVERY_STEP}.",
+                        remedy="Leave it out, since the whole attempt has a limit; or give"
+                        f" another client: {_EVERY_STEP}.",
                     )
 
 
@@ -68,7 +68,7 @@ def check_http2(
     for service in services:
         if service.http2:
             raise ConfigurationError(
-                f"The service speaks HTTP/2 only, and {name} does not speak it.",
+                f"The service requires HTTP/2, which {name} does not support.",
                 path=_field_path(service, places),
                 remedy="Set http.http2 in the configuration, or give another HTTP client, such as"
                 " PyreqwestHttpClient(http2=True).",
@@ -96,7 +96,7 @@ def check_money(
 def check_guards(
     services: Iterable[Service], state: object, places: Mapping[str, str] = _NOWHERE
 ) -> None:
-    """Refuse services with limits or circuits if the store of states holds claims only."""
+    """Refuse limits and circuits if the store for states can hold only idempotency claims."""
     if not getattr(state, "claims_only", False):
         return
     name = type(state).__name__.removeprefix("Async")
@@ -118,7 +118,7 @@ def check_tls(services: Iterable[Service], places: Mapping[str, str] = _NOWHERE)
     for service in services:
         if service.moves_money and is_exposed(service):
             raise ConfigurationError(
-                "The service moves money, and would be called without TLS.",
+                "The service moves money, but its base_url has no TLS.",
                 path=f"{_field_path(service, places)}.base_url",
                 remedy="Give an https:// URL; plain HTTP is taken only on this machine.",
             )
@@ -160,9 +160,10 @@ def refuse_async_functions(
                 for function in functions:
                     if inspect.iscoroutinefunction(function):
                         raise ConfigurationError(
-                            f"{name_of(function)} is asynchronous, and this manager is not.",
+                            f"{name_of(function)} is asynchronous, but this manager is"
+                            " synchronous.",
                             path=f"{_field_path(service, places)}.{kind}",
-                            remedy="Give a plain function, or use AsyncConnectorManager.",
+                            remedy="Give a synchronous function, or use AsyncConnectorManager.",
                         )
 
 

@@ -73,7 +73,7 @@ _SERVED: Final[dict[str, Callable[..., Any]]] = {}
 
 
 def serve(scheme: str, make: Callable[..., Any]) -> None:
-    """Register a URL scheme for stores that the host provides.
+    """Register a URL scheme for stores that the application provides.
 
     Args:
         scheme: the part before `://`; schemes of moorage cannot be replaced.
@@ -84,7 +84,7 @@ def serve(scheme: str, make: Callable[..., Any]) -> None:
 
 
 def _with_url(build: Callable[P, R]) -> Callable[P, R]:
-    """Return a function whose first argument must be a URL, and whose errors reveal no secret."""
+    """Return a function whose first argument must be a URL, which its errors do not reveal."""
 
     @without_arguments_in_errors
     @wraps(build)
@@ -120,7 +120,7 @@ def open_storage(url: str, **options: Any) -> Any:
 
 @without_arguments_in_errors
 def aopen_storage(url: str, **options: Any) -> Any:
-    """Like `open_storage`, for an asynchronous store. Opening does no input or output."""
+    """Open the asynchronous store of shared state that `url` names, without any I/O."""
     with _errors_at("state.url"):
         return _open_store(url, "Async", options)
 
@@ -202,7 +202,7 @@ def _open_shards(url: str, prefix: str, options: dict[str, Any]) -> Any:
     )
     if len(shards) < len(urls):
         raise ConfigurationError(
-            "Two shards of the store have the same address.",
+            "Two shards of the store have the same URL.",
             path="state.url",
             remedy="Name each store once.",
         )
@@ -244,7 +244,7 @@ def _hosts_and_path(rest: str, *, is_database: bool) -> str:
 
 
 def _opener_of_scheme(scheme: str) -> Callable[..., Any] | None:
-    """Return the function that opens stores for a URL scheme, of the host or an entry point."""
+    """Return the function that opens stores of a URL scheme."""
     if scheme in _SERVED:
         return _SERVED[scheme]
     point = installed_entry_points(GROUP).get(scheme)
@@ -269,7 +269,7 @@ def open_tenants(url: str, keys: Secret, **options: Any) -> Any:
 
 @_with_url
 def aopen_tenants(url: str, keys: Secret, **options: Any) -> Any:
-    """Like `open_tenants`, for an asynchronous source. Opening does no input or output."""
+    """Open the asynchronous store of tenants that `url` names, without any I/O."""
     with _errors_at("tenants_from.url"):
         return _opened_tenants(url, keys, "Async", options)
 
@@ -283,7 +283,7 @@ def _opened_tenants(url: str, keys: Secret, prefix: str, options: dict[str, Any]
     base = scheme.partition("+")[0]
     if _HOMES.get(base, ("",))[0] != "state.sql":
         raise ConfigurationError(
-            f"{base or 'this'} keeps no tenants.",
+            f"{base or 'this'} cannot store tenants.",
             path="tenants_from.url",
             remedy="Give sqlite:///file.db, postgresql://… or mysql://….",
         )
@@ -314,19 +314,19 @@ def open_inbox(url: str, **options: Any) -> Any:
 
 @_with_url
 def aopen_inbox(url: str, **options: Any) -> Any:
-    """Like `open_inbox`, for `AsyncWebhookInbox`. Opening does no input or output."""
+    """Open the store of webhooks that `url` names, for `AsyncWebhookInbox`, without any I/O."""
     return _opened_entries(url, "Async", "Inbox", options)
 
 
 @_with_url
 def open_outbox(url: str, **options: Any) -> Any:
-    """Open the store of calls that `url` names, for `Outbox`; otherwise like `open_inbox`."""
+    """Open the store of calls that `url` names, for `Outbox`."""
     return _opened_entries(url, "", "Outbox", options)
 
 
 @_with_url
 def aopen_outbox(url: str, **options: Any) -> Any:
-    """Like `open_outbox`, for `AsyncOutbox`. Opening does no input or output."""
+    """Open the store of calls that `url` names, for `AsyncOutbox`, without any I/O."""
     return _opened_entries(url, "Async", "Outbox", options)
 
 
@@ -348,7 +348,7 @@ def open_log(url: str, **options: Any) -> Any:
 
 @_with_url
 def aopen_log(url: str, **options: Any) -> Any:
-    """Like `open_log`, for an asynchronous hub or manager. Opening does no input or output."""
+    """Open the integration log that `url` names, for an asynchronous hub, without any I/O."""
     with _errors_at("log.url"):
         return _opened_table(url, "Async", "IntegrationLogger", "logs", options)
 
@@ -373,7 +373,7 @@ def open_audit(url: str, **options: Any) -> Any:
             return _class("audit.file", "FileAudit")(path, **options)
         if url == _MEMORY:
             raise ConfigurationError(
-                "The memory of a process keeps no audit trail.",
+                "An audit trail cannot be kept in the memory of a process.",
                 path="url",
                 remedy="Give sqlite:///file.db, file:///var/log/file.jsonl, postgresql://… or mysql://….",
             )
@@ -399,7 +399,7 @@ def open_metrics(url: str, **options: Any) -> Any:
 
 @_with_url
 def aopen_metrics(url: str, **options: Any) -> Any:
-    """Like `open_metrics`, for an asynchronous hub or manager. Opening does no input or output."""
+    """Open the metrics that `url` names, for an asynchronous hub, without any I/O."""
     with _errors_at("metrics.url"):
         return _opened_table(url, "Async", "Metrics", "metrics", options)
 
@@ -419,7 +419,7 @@ def _opened_table(url: str, prefix: str, called: str, home: str, options: dict[s
         return _class(f"{home}.sqlite", f"{prefix}Sqlite{called}")(path, **options)
     if _HOMES.get(base, ("",))[0] != "state.sql":
         raise ConfigurationError(
-            f"The scheme {base[:40]!r} is not one for {store_name}.",
+            f"The scheme {base[:40]!r} cannot be used for {store_name}.",
             path="url",
             remedy="Give memory:, sqlite:///file.db, postgresql://… or mysql://….",
         )
@@ -454,7 +454,7 @@ def open_credentials(url: str, keys: Secret | None = None, **options: Any) -> An
 
 @_with_url
 def aopen_credentials(url: str, keys: Secret | None = None, **options: Any) -> Any:
-    """Like `open_credentials`, for an asynchronous provider. Opening does no input or output."""
+    """Open the asynchronous credential provider that `url` names, without any I/O."""
     with _errors_at("credentials_from.url"):
         return _opened_credentials(url, keys, "Async", options)
 
@@ -468,7 +468,7 @@ def _opened_credentials(url: str, keys: Secret | None, prefix: str, options: dic
         return _class("credentials.file", f"{prefix}FileCredentialProvider")(file, **options)
     if not is_sealed(url):
         raise ConfigurationError(
-            "The URL names no store of credentials.",
+            "The URL does not name a credential store.",
             path="credentials_from.url",
             remedy="Give sqlite:///file.db, postgresql://…, mariadb://…, mysql://…,"
             " file:///etc/file.toml or environment:.",
@@ -535,7 +535,7 @@ def _without_options(url: str, path: str | None) -> str | None:
     """Return the path of a file; refuse options in its URL, because they would be ignored."""
     if path is not None and "?" in url:
         raise ConfigurationError(
-            "The URL has options after a question mark, and the store of a file takes none.",
+            "The URL has options after a question mark, but a file store has no options.",
             path="url",
             remedy="Remove them. A question mark in the name of a file is written as %3F.",
         )

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 def sync_store_verbs(state: Any) -> dict[str, Any]:
-    """Return the methods of a synchronous store, which raise only errors of moorage."""
+    """Return the methods of a synchronous store, with foreign errors converted."""
     execute, post, is_waiting = with_timeout(state.execute, 1), state.post, not _is_memory(state)
     if is_waiting:
         execute, post = guarded_port(execute, store_broke), without_errors(post)
@@ -45,7 +45,7 @@ def sync_store_verbs(state: Any) -> dict[str, Any]:
 
 
 def async_store_verbs(state: Any) -> dict[str, Any]:
-    """Return the methods of an asynchronous store, with its foreign errors wrapped."""
+    """Return the methods of an asynchronous store, with foreign errors converted."""
     if _is_memory(state):
         # Memory never makes a task wait.
         shared_store = getattr(state, "shared", state)
@@ -97,7 +97,7 @@ def with_stores(
 
 
 def _may_hold_bytes(core: Core, claims: Any) -> bool:
-    """Return whether the store of keys may hold the bytes of requests.
+    """Return whether the key store is allowed to hold bytes of requests.
 
     Memory may, since they never leave the process. If a cipher seals the answers, the requests
     must not be readable there either.
@@ -106,7 +106,7 @@ def _may_hold_bytes(core: Core, claims: Any) -> bool:
 
 
 def _with_fallback(core: Core, name: str, state: Any, clock: Any) -> Core:
-    """Return the core with a fallback for outages of its store, and a cache of refusals."""
+    """Return the core with a fallback for outages of its store, and a memory of refusals."""
     if _is_memory(state):
         return core
     from moorage.services.state.refusals import Refusals
@@ -142,7 +142,7 @@ def _with_separate_keys(core: Core, claims: Core) -> Core:
 
 
 def sync_and_async_store(storage: Any, clock: Any) -> tuple[Any, Any]:
-    """Return a synchronous and an asynchronous store; None for the one that cannot be made.
+    """Return a synchronous and an asynchronous store; None for one that cannot be made.
 
     The store in memory never makes a task wait, so one object serves as both.
     """
@@ -165,7 +165,7 @@ def _memory_module() -> Any:
 
 
 def _is_memory(state: object) -> bool:
-    """Return whether a store is the one in memory, which never waits or raises foreign errors."""
+    """Return whether a store is the one in memory, which never waits."""
     memory = _memory_module()
     return memory is not None and isinstance(
         state, (memory.MemoryStorage, memory.AsyncMemoryStorage)

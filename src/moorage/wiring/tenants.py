@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def tenant_verbs(tenants: Any, *, is_async: bool) -> dict[str, Callable[[str], Any]]:
-    """Return the methods of a tenant store, with its foreign errors wrapped.
+    """Return the methods of a tenant store, with foreign errors converted.
 
     Raises:
         ConfigurationError: a method is missing, asynchronous in a synchronous hub, or the reverse.
@@ -27,7 +27,7 @@ def tenant_verbs(tenants: Any, *, is_async: bool) -> dict[str, Callable[[str], A
         if inspect.iscoroutinefunction(method) is not is_async:
             kind = "synchronous" if is_async else "asynchronous"
             raise ConfigurationError(
-                f"{type(tenants).__name__}.{verb} is {kind}, and the hub is not.",
+                f"{type(tenants).__name__}.{verb} is {kind}, but the hub is not.",
                 path="tenants",
                 remedy=f"Give {'an asynchronous' if is_async else 'a synchronous'} tenant store.",
             )

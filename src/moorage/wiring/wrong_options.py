@@ -1,4 +1,4 @@
-"""Finds the option of an account or connector that led to a wrong value."""
+"""Finds the option of an account or connector that caused an error."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _PLAIN: Final = "a1"
 
 
 def made_of(owner: Owner, make: Callable[[Owner], Made], place: str) -> Made:
-    """Return what `make` returns for the owner of options.
+    """Return the object that `make` creates for the owner of options.
 
     Args:
         owner: the vendor or the settings whose fields are the options.

@@ -157,6 +157,6 @@ def test_files_that_cannot_be(tmp_path: Path) -> None:
 @pytest.mark.parametrize("open_it", [open_inbox, open_outbox, aopen_outbox])
 def test_urls_without_entries(open_it: Callable[[str], Any]) -> None:
     """A store URL without inbox or outbox support is refused; a memory URL supports both."""
-    with pytest.raises(ConfigurationError, match="The scheme 'redis' is not one for an"):
+    with pytest.raises(ConfigurationError, match="The scheme 'redis' cannot be used for an"):
         open_it("redis://host/0")
     assert open_it("memory:").reach == "process"

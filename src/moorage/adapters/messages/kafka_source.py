@@ -94,7 +94,7 @@ class KafkaSource:
     ) -> None:
         if isinstance(topics, str) or not topics:
             raise ConfigurationError(
-                "The source has no list of topics.",
+                "The topics of the source are not a list of names.",
                 path="topics",
                 remedy='Give a list of names, such as ["orders"].',
             )

@@ -1,4 +1,4 @@
-"""Books of a business: contacts, invoices, bills, payments, journal entries and their results.
+"""The books of a business: contacts, invoices, bills, payments and journal entries.
 
 `contacts` contains customers and suppliers, `chart` the accounts and taxes that lines name,
 `invoices` sales invoices and bills, `payments` their payments, `journals` journal entries,

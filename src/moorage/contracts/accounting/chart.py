@@ -1,4 +1,4 @@
-"""The chart of accounts, and the taxes that lines can name."""
+"""The chart of accounts, and the tax rates that lines of invoices can name."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class LedgerAccount:
 
 @frozen(kw_only=True)
 class TaxRate:
-    """A tax that lines can name.
+    """A tax rate that lines of invoices and bills can name.
 
     Attributes:
         id: the text by which lines name the tax.

@@ -58,7 +58,7 @@ class Contact:
 
 @frozen(kw_only=True)
 class ContactQuery:
-    """A search for contacts by exactly one of their details, which must be equal.
+    """A search for contacts with one exact detail, such as a name or an email address.
 
     Attributes:
         role: customers or suppliers; some vendors do not distinguish them.

@@ -36,7 +36,7 @@ class BookChange(StrEnum):
 
 @frozen(kw_only=True)
 class AccountingEvent:
-    """A change in the books that the vendor reports; look the record up for its content.
+    """A change in the books that the vendor reports, without the content of the record.
 
     Attributes:
         id: unique id of the event.

@@ -1,4 +1,4 @@
-"""Access to bank accounts: the consent of the owner, the accounts and their balances."""
+"""Access to bank accounts: the owner's consent, the accounts and their balances."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ class ConsentRequest:
 
 @frozen(kw_only=True)
 class BankConsent:
-    """An account owner's consent to access to bank accounts.
+    """An owner's consent to let an application access bank accounts.
 
     Attributes:
         ref: reference of the consent.

@@ -1,4 +1,4 @@
-"""Transactions that are read from a bank account, as entries of a statement."""
+"""Transactions that a vendor reads from a bank account, like the entries of a statement."""
 
 from __future__ import annotations
 
@@ -74,5 +74,5 @@ class TransactionPage:
 
     @property
     def entries(self) -> tuple[StatementEntry, ...]:
-        """The entries of the booked transactions, which `match` takes."""
+        """The booked transactions as statement entries, for the function `match`."""
         return tuple(transaction.entry for transaction in self.booked)

@@ -136,7 +136,7 @@ def _part(node: Node) -> Statement:
 def _opening_and_closing(
     balances: list[AccountBalance],
 ) -> tuple[AccountBalance | None, AccountBalance | None]:
-    """The opening and the closing balance; a page may have interim ones instead."""
+    """Return the opening and closing balance, or interim ones of a single page."""
     first: dict[str, AccountBalance] = {}
     for balance in balances:
         first.setdefault(balance.code, balance)
@@ -209,7 +209,7 @@ def _batch(node: Node, details: list[_Details], *, credit: bool) -> EntryBatch |
 
 @frozen(kw_only=True)
 class _Details:
-    """A transaction whose sign and counterparty depend on its entry, which is not read yet."""
+    """A transaction without the sign and counterparty that its entry, not yet read, will give."""
 
     transaction: Transaction
     amount: Money | None

@@ -9,10 +9,10 @@ def remainder(text: str) -> int:
 
 
 def check_digits(prefix: str, body: str) -> str:
-    """The two check digits between a prefix of two letters and a body."""
+    """The two check digits between a two-letter prefix and the rest of an identifier."""
     return f"{98 - remainder(f'{body}{prefix}00'):02d}"
 
 
 def are_right(text: str) -> bool:
-    """True if the check digits at places three and four of a text are right."""
+    """True if the check digits, the third and fourth characters of a text, are right."""
     return remainder(text[4:] + text[:4]) == 1

@@ -61,7 +61,7 @@ def _pattern(country: str) -> str:
 
 
 def iban_length(country: str) -> int | None:
-    """The length of the IBANs of a country; None if the country has none in the registry."""
+    """The length of a country's IBANs; None if the IBAN registry lacks the country."""
     structure = _STRUCTURES.get(country)
     return structure and 4 + sum(int(count) for count, _ in _PART.findall(structure))  # type: ignore[return-value]  # no structure is empty
 

@@ -1,4 +1,4 @@
-"""Payments that are initiated at a bank through its interface."""
+"""Payments that an application starts at a bank."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class BankPaymentStatus(StrEnum):
 
 @frozen(kw_only=True)
 class PaymentOrder:
-    """A payment to initiate at a bank; its owner approves it there.
+    """A payment to start at a bank, where the account's owner approves it.
 
     Attributes:
         debtor: IBAN of the account that pays; a text is parsed.
@@ -58,7 +58,7 @@ class PaymentOrder:
 
 @frozen(kw_only=True)
 class BankPayment:
-    """A payment at a bank.
+    """A payment that was started at a bank.
 
     Attributes:
         ref: reference of the payment.

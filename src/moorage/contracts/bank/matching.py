@@ -68,7 +68,7 @@ class MatchReason(OneOf, field="reason"):
 
 @frozen(kw_only=True)
 class OpenItem:
-    """An item that a payment is to settle.
+    """An unpaid item, such as an invoice, that a payment may settle.
 
     Attributes:
         id: your identifier of the item, unique in a list.
@@ -125,7 +125,7 @@ class MatchResult:
 
 
 def match(entries: Iterable[StatementEntry], open_items: Iterable[OpenItem]) -> MatchResult:
-    """Match the payments of entries with open items; the order of either does not matter.
+    """Match payments with open items; the order of either does not matter.
 
     Several invoices that a payment names are matched if the sum of their amounts is equal.
 
@@ -221,7 +221,7 @@ class _Index:
             self._by_number[number].append(item)
 
     def first_match(self, entry: StatementEntry, transaction: Transaction) -> PaymentMatch:
-        """The match of a payment, regardless of all other payments."""
+        """The match of a payment, without regard to other payments."""
         reason, items = self._decide(entry, transaction)
         # A tuple is in the order of the list already.
         ordered = (
@@ -269,7 +269,7 @@ class _Index:
         yield from _with_reason(MatchReason.INVOICE_NUMBER, numbers)
 
     def _numbers(self, text: str) -> Iterator[OpenItem]:
-        """Yield the items whose number or reference is in a text, the longest at each place."""
+        """Yield the items whose number or reference occurs in a text; longer matches win."""
         words = _WORD.findall(text.upper())
         end = 0
         for start in range(len(words)):
@@ -296,7 +296,7 @@ class _Index:
 def _with_reason(
     reason: MatchReason, items: list[OpenItem]
 ) -> Iterator[tuple[MatchReason, list[OpenItem]]]:
-    """Yield the reason with its items, each once; nothing if there are no items."""
+    """Yield the reason with its items, without repeated items; nothing if there are none."""
     by_id = {item.id: item for item in items}
     if by_id:
         yield reason, list(by_id.values())

@@ -256,7 +256,7 @@ def _with_reference(
 
 
 def _booked_on(field: _Field, text: str | None, value_on: date) -> date | None:
-    """The day of booking: its field has no year, so the date nearest to the value date."""
+    """The day of booking; since its field has no year, the date nearest to the value date."""
     if text is None or not text.strip():
         return None
     days: list[date] = []

@@ -1,4 +1,4 @@
-"""Reader of MT940's field 86, which has several structures.
+"""Reader of MT940's field 86 (details of a transaction), which has several structures.
 
 The German structure has numbered parts (`166?00GUTSCHRIFT?20EREF+...`). The structure of ISO
 keywords has names between slashes (`/EREF/.../REMI/...`). Anything else is text.
@@ -37,7 +37,7 @@ _SPACES: Final = re.compile(r"\s+")
 
 @frozen
 class Details:
-    """The content of a field 86.
+    """The content of an MT940 field 86.
 
     Attributes:
         transaction: payment that the field describes.
@@ -75,7 +75,7 @@ def _identifier(text: str | None) -> str | None:
 
 
 def _german_details(code: str, text: str, amount: Money) -> Details:
-    """Parse the German structure; the first character of the text separates the parts."""
+    """Parse the German structure, whose parts are separated by the text's first character."""
     pieces = re.split(re.escape(text[0]) + "([0-9]{2})", text)
     contents: defaultdict[int, list[str]] = defaultdict(list)
     for number, content in zip(pieces[1::2], pieces[2::2], strict=True):
@@ -105,13 +105,13 @@ def _german_details(code: str, text: str, amount: Money) -> Details:
 
 
 def _remittance(texts: list[str], sections: dict[str, str]) -> str:
-    """The remittance; a space follows each part that is shorter than the maximum length."""
+    """Join the parts of a remittance; a part below the maximum length is followed by a space."""
     full = "".join(f"{text}\0" if len(text) >= _FULL_PART else f"{text} \0" for text in texts)
     return _sections(full)["SVWZ" if "SVWZ" in sections else ""]
 
 
 def _sections(text: str) -> dict[str, str]:
-    """Split a text by SEPA's keywords, such as `EREF+`; the key '' has the text before them."""
+    """Split a text at SEPA keywords such as `EREF+`; the key '' has the text before the first."""
     pieces = _KEYWORD.split(text)
     contents: defaultdict[str, list[str]] = defaultdict(list, {"": [pieces[0]]})
     for keyword, content in zip(pieces[1::2], pieces[2::2], strict=True):
@@ -120,7 +120,7 @@ def _sections(text: str) -> dict[str, str]:
 
 
 def _keywords(text: str, amount: Money) -> Details:
-    """Parse the structure of ISO keywords between slashes."""
+    """Parse a text in which ISO keywords stand between slashes."""
     pieces = _ISO_KEYWORD.split(text)
     sections: dict[str, str] = {}
     for keyword, content in zip(pieces[1::2], pieces[2::2], strict=True):

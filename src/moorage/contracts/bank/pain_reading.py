@@ -1,4 +1,4 @@
-"""Readers of the SEPA files that `pain_writing` writes, to compare or display the orders.
+"""Readers of the SEPA files that `pain_writing` writes, for comparison or display.
 
 Elements without a corresponding field are skipped, so a file of another program may contain more.
 """

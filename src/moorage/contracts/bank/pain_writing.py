@@ -171,7 +171,7 @@ def _scheme_id(creditor_id: CreditorId) -> str:
 
 @frozen(kw_only=True)
 class _Writer:
-    """The choices of a file: new or old version, and the treatment of characters."""
+    """Writes the elements of a SEPA file of one version, with one treatment of characters."""
 
     modern: bool
     characters: Characters
@@ -320,7 +320,7 @@ class _Writer:
         )
 
     def address(self, address: PartyAddress, place: str) -> str:
-        """A postal address; the old versions have lines only."""
+        """A postal address; old versions of the file contain it as lines."""
         if not self.modern:
             parts = (
                 " ".join(filter(None, (address.street, address.building))),
@@ -329,7 +329,8 @@ class _Writer:
             lines = [*filter(None, parts), *address.lines]
             if len(lines) > 2:
                 raise InvalidData(
-                    "The address needs more than the two lines that this version has.",
+                    "The address needs more than two lines, the maximum of this version of"
+                    " the file.",
                     field=place,
                     remedy="Write the newer version, or give fewer parts of the address.",
                 )
@@ -361,7 +362,8 @@ class _Writer:
             return _element(tag, _element("FinInstnId", _other_identification("NOTPROVIDED")))
         if not self.modern and not _OLD_BIC.fullmatch(bic.value):
             raise InvalidData(
-                "The BIC has digits where this version of the file has letters only.",
+                "The BIC has digits at a position where this version of the file allows"
+                " only letters.",
                 field=place,
                 remedy="Leave the BIC out, or write the newer version.",
             )

@@ -15,7 +15,7 @@ _SEVERAL: Final = re.compile(r" {2,}")
 
 
 def _pairs(text: str) -> dict[str, str]:
-    """Parse texts such as `ä=ae ö=oe` to a table, and add the capital letters."""
+    """Parse replacements such as `ä=ae ö=oe` to a table, and add those of the capital letters."""
     pairs = dict(pair.split("=") for pair in text.split())
     return {
         **{letter.upper(): latin.capitalize() for letter, latin in pairs.items() if letter != "ß"},
@@ -111,7 +111,7 @@ def _latin(character: str) -> str:
 
 
 def sepa_text(text: str, field: str, longest: int, characters: Characters) -> str:
-    """Return a text in the characters of a SEPA file.
+    """Return a text with only the characters that a SEPA file allows.
 
     Raises:
         InvalidData: the text has other characters and `characters` refuses them, or it is

@@ -1,4 +1,4 @@
-"""Reads the bytes of a bank's file, from bytes or from an open file in pieces."""
+"""Reads a bank's file in pieces, from bytes or from an open file."""
 
 from __future__ import annotations
 

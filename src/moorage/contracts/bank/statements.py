@@ -1,4 +1,4 @@
-"""Statements of account, as values that do not depend on the format of the bank's file."""
+"""Account statements, as values that are independent of the bank's file format."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ class Transaction:
 
 @frozen(kw_only=True)
 class EntryBatch:
-    """The batch of payments that an entry books as one sum.
+    """A batch of payments that one statement entry books as a single sum.
 
     Attributes:
         message_id: identifier of the file that had the batch.
@@ -239,7 +239,7 @@ def _difference(opening: Money, closing: Money, amounts: Iterable[Money]) -> Mon
 
 
 def check_balances(statement: Statement, field: str) -> None:
-    """Refuse a statement whose entries do not lead from the opening to the closing balance.
+    """Refuse a statement whose entries do not explain the change of its balance.
 
     Raises:
         InvalidData: entries are missing, repeated or changed.

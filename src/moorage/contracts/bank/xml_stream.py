@@ -35,7 +35,7 @@ Reader: TypeAlias = "Callable[[Node], object]"
 
 
 class Node:
-    """An element: its name, line, attributes, text and children, and the value made of it."""
+    """An XML element: its name, line, attributes, text, children, and the value read from it."""
 
     __slots__ = ("attributes", "children", "line", "name", "texts", "value")
 
@@ -71,14 +71,14 @@ class Node:
         return None
 
     def needed(self, path: str) -> Node:
-        """The element at a path, which the file must have."""
+        """The element at a path; the file is refused if it is missing."""
         node = self.node(path)
         if node is None:
             self.wrong(path, "is missing")
         return node
 
     def needed_text(self, path: str) -> str:
-        """The text at a path, which the file must have."""
+        """The text at a path; the file is refused if it is missing."""
         text = self.text(path)
         if text is None:
             self.wrong(path, "is missing or empty")
@@ -142,7 +142,7 @@ class Node:
         return text in {"true", "1"}
 
     def wrong(self, path: str, fault: str, remedy: str = _REMEDY) -> NoReturn:
-        """Refuse the file, and name the element that is wrong."""
+        """Raise the error that names this element as the wrong one in the file."""
         node = self.node(path) or self
         raise InvalidData(
             f"The element {path} near line {node.line} {fault}.", field=path, remedy=remedy
@@ -184,7 +184,7 @@ def read_iso_20022(
 
 
 class _ParserHandlers:
-    """The handlers of the XML parser, and the elements that are open at present."""
+    """The handlers of the XML parser, with the stack of open elements."""
 
     def __init__(self, messages: frozenset[str], readers: Mapping[str, Reader]) -> None:
         self.top = Node("", 0, None)
@@ -204,7 +204,7 @@ class _ParserHandlers:
         self.parser.CharacterDataHandler = self._text
 
     def place(self) -> str:
-        """The path of the innermost open element, with the numbers of those that are repeated."""
+        """The path of the innermost open element, with the positions of repeated elements."""
         steps: list[str] = []
         for node, counts in zip(self._stack[1:], self._counts, strict=False):
             number = counts[node.name]

@@ -117,7 +117,7 @@ def _are_apart(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
         check_address(attendee.email, f"{attribute.name}[{number}].email")
     if len({attendee.email.casefold() for attendee in value}) < len(value):
         raise InvalidData(
-            "An attendee is given twice.",
+            "An attendee is in the list twice.",
             field=attribute.name,
             remedy="Give each address once.",
         )
@@ -188,7 +188,7 @@ def _are_clearable(_: object, attribute: attrs.Attribute[Any], value: Any) -> No
 
 @frozen(kw_only=True)
 class EventChanges:
-    """Changes of an event; fields that are not named here stay unchanged in the calendar.
+    """Changes of an event; fields that are not given stay unchanged in the calendar.
 
     Attributes:
         title, description, location, recurrence: new values, with the meaning that they have in
@@ -224,7 +224,7 @@ class EventChanges:
         for name in self.clear:
             if getattr(self, name) is not None:
                 raise InvalidData(
-                    f"The field {name} has a new value, and is in `clear` too.",
+                    f"The field {name} has a new value, but `clear` names it too.",
                     field="clear",
                     remedy="Give the new value or name the field in `clear`, not both.",
                 )

@@ -83,7 +83,10 @@ class RecurrenceRule:
             "MONTHLY",
             "YEARLY",
         }:
-            raise _rule_error(field, "has a numbered weekday, which only months and years have")
+            raise _rule_error(
+                field,
+                "has a numbered weekday such as 2MO, which only monthly and yearly rules allow",
+            )
         return cls(
             frequency=parts["FREQ"],
             interval=int(parts.get("INTERVAL", "1")),
@@ -121,11 +124,13 @@ class RecurrenceRule:
         if self.until is None:
             return
         if isinstance(self.until, datetime) != isinstance(start, datetime):
-            raise _rule_error("recurrence", "has an UNTIL of another kind than the start")
+            raise _rule_error(
+                "recurrence", "has a date as UNTIL but a time as start, or the reverse"
+            )
 
 
 def is_maybe_rule(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    """Accept None or the value of an RRULE; refuse others."""
+    """Accept None or the value of an RRULE; refuse other values."""
     if value is not None:
         RecurrenceRule.parse(value, attribute.name)
 
@@ -155,7 +160,7 @@ def _read_until(text: str, field: str) -> date | datetime:
             return datetime.strptime(text, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
         return date(int(text[:4]), int(text[4:6]), int(text[6:]))
     except ValueError:
-        raise _rule_error(field, f"has an UNTIL that is no date: {text!r}") from None
+        raise _rule_error(field, f"has an UNTIL that is not a date: {text!r}") from None
 
 
 def _write_until(until: date | datetime) -> str:

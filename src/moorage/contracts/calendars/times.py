@@ -20,7 +20,7 @@ def zone_name(moment: datetime) -> str | None:
 
 
 def zone_of(name: str | None) -> ZoneInfo | None:
-    """The time zone of an IANA name; None if this machine does not know the name."""
+    """The time zone with an IANA name; None if this machine does not know the name."""
     try:
         return None if name is None else ZoneInfo(name)
     except (OSError, ValueError, ZoneInfoNotFoundError):
@@ -28,12 +28,12 @@ def zone_of(name: str | None) -> ZoneInfo | None:
 
 
 def is_ambiguous(moment: datetime) -> bool:
-    """True if clocks show this local time twice, because they are put back."""
+    """True if this local time occurs twice, because clocks are put back."""
     return moment.utcoffset() != moment.replace(fold=1 - moment.fold).utcoffset() and exists(moment)
 
 
 def exists(moment: datetime) -> bool:
-    """True if this local time exists: clocks that are put forward skip some times."""
+    """True if this local time occurs; when clocks are put forward, some times are skipped."""
     back = moment.astimezone(UTC).astimezone(moment.tzinfo)
     return back.replace(tzinfo=None) == moment.replace(tzinfo=None)
 
@@ -44,7 +44,7 @@ def is_event_time(_: object, attribute: attrs.Attribute[Any], value: object) -> 
 
 
 def is_maybe_event_time(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    """Accept None or a time of an event; refuse others."""
+    """Accept None or a time of an event; refuse other values."""
     if value is not None:
         check_event_time(value, attribute.name)
 
@@ -82,7 +82,7 @@ def check_order(start: date | datetime, end: date | datetime) -> None:
     """Refuse an end that is not after the start, or a day combined with a moment."""
     if isinstance(start, datetime) != isinstance(end, datetime):
         raise InvalidData(
-            "One of start and end is a date, and the other is a time.",
+            "Start and end are of different kinds: one is a date, the other is a time.",
             field="end",
             remedy="Give dates for an event of whole days, otherwise two datetimes.",
         )
@@ -95,7 +95,7 @@ def check_order(start: date | datetime, end: date | datetime) -> None:
 
 
 def instant(value: date | datetime) -> datetime:
-    """The moment in UTC; for a day, its midnight in UTC."""
+    """The moment in UTC; for a date, its midnight in UTC."""
     if isinstance(value, datetime):
         return value.astimezone(UTC)
     return datetime(value.year, value.month, value.day, tzinfo=UTC)

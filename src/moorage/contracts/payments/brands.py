@@ -1,4 +1,4 @@
-"""Card brands under one name at every vendor."""
+"""Card brands, with one name for all vendors."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _NAMES: Final = MappingProxyType(
 
 
 def card_brand(word: str | None) -> str | None:
-    """The name of a card brand that is the same at every vendor, such as "visa" or "amex".
+    """The common name of a card brand, such as "visa" or "amex", from a vendor's name.
 
     For an unknown brand this is the vendor's word in lower case, with an underscore between words.
     For None, or a word without a letter or digit, it is None.

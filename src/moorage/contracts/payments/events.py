@@ -126,7 +126,7 @@ class PaymentEvent:
 
 
 def completed_with(event: PaymentEvent, payment: Payment) -> PaymentEvent:
-    """Complete an event that only hints at a change with the payment that the vendor returned.
+    """Complete an event that has no amounts, with the payment that the vendor returned.
 
     The reason of a failure is taken from the event if the payment states none.
     """
@@ -169,7 +169,7 @@ def state_of(
 
 
 def advance(before: Payment, update: Payment | PaymentEvent) -> Payment:
-    """The payment after an event or a newer answer, however late it arrives.
+    """The payment after an event or a newer answer, even if it arrives late.
 
     Args:
         before: the known payment.
@@ -250,14 +250,14 @@ def advance(before: Payment, update: Payment | PaymentEvent) -> Payment:
 
 
 def _larger_total(before: Money | None, after: Money | None) -> Money | None:
-    """A total after an event that may be older, or may not include the newest changes."""
+    """A total after an event, which may be older than the total or incomplete."""
     if before is None or after is None:
         return after if before is None else before
     return max(before, after)
 
 
 def _is_same_payment(ref: Ref, update: Payment) -> bool:
-    """True if the event carries the vendor's id of a payment known only by our own reference."""
+    """True if the event names the vendor's id of a payment that had only a reference so far."""
     same_account = (ref.vendor, ref.account) == (update.ref.vendor, update.ref.account)
     return same_account and ref.other("unnamed") is not None and ref.id == update.reference
 
@@ -311,7 +311,7 @@ def _is_later(before: Payment, update: Payment) -> bool | None:
 def _merge_moves(
     earlier: tuple[M, ...], reported: Iterable[M], *, later: bool | None
 ) -> tuple[M, ...]:
-    """Merge captures or refunds by id; an old event does not reopen a finished one."""
+    """Merge captures or refunds by id; an old event never reopens a finished one."""
     by_id = {_identity(move.ref): move for move in earlier}
     for move in reported:
         known_move = by_id.get(_identity(move.ref))
@@ -327,7 +327,7 @@ def _merge_moves(
 def _total(
     stated: Money | None, before: tuple[_Move, ...], after: tuple[_Move, ...]
 ) -> Money | None:
-    """A total, updated by the changed states of single captures or refunds.
+    """A total, updated by the changed states of its captures or refunds.
 
     The vendor's total may already include changes that the single entries do not show.
     """

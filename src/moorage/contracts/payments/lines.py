@@ -1,4 +1,4 @@
-"""Lines of the order that a payment is for."""
+"""Order lines, which explain the amount of a payment."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def _is_quantity(_: object, attribute: attrs.Attribute[Any], value: int) -> None
 def _is_price(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
     if not isinstance(value, Money) or value.minor < 0:
         raise InvalidData(
-            f"The {attribute.name} is not an amount of money from zero on.",
+            f"The {attribute.name} is not an amount of money of zero or more.",
             field=attribute.name,
             remedy="Give a Money, such as Money('12.50', 'EUR').",
         )
@@ -66,7 +66,7 @@ def _is_rate(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
 
 @frozen
 class LineItem:
-    """One line of the order that a payment is for.
+    """One line of the order that a payment pays for.
 
     Attributes:
         name: name of the item that the buyer sees.
@@ -107,7 +107,7 @@ class LineItem:
             raise InvalidData(
                 "The line has a tax rate, but no tax.",
                 field="tax_rate",
-                remedy="Give the amount of the tax, too, as your invoice has it.",
+                remedy="Give the amount of the tax as well, as on your invoice.",
             )
 
     @property

@@ -1,4 +1,4 @@
-"""Amounts in minor units, such as cents, with the exceptions of single vendors."""
+"""Amounts in minor units, such as cents, with the exceptions of some vendors."""
 
 from __future__ import annotations
 
@@ -40,7 +40,8 @@ class MinorUnits:
         )
         if remainder or minor % self.steps.get(money.currency, 1):
             raise InvalidData(
-                f"{self.vendor} takes fewer decimals of {money.currency} than {money.amount} has.",
+                f"{self.vendor} accepts fewer decimals of {money.currency} than"
+                f" {money.amount} has.",
                 field="amount",
                 remedy="Round the amount first, as your books do.",
             )
@@ -61,14 +62,15 @@ class MinorUnits:
         )
         if remainder:
             raise InvalidData(
-                f"{self.vendor} reported an amount of {currency} that the currency does not have.",
+                f"{self.vendor} reported an amount in {currency} with more decimals than the"
+                " currency has.",
                 field="amount",
                 remedy="Look the amount up at the vendor.",
             )
         return Money.from_minor(exact, currency)
 
     def read(self, minor: Any, currency: Any) -> Money | None:
-        """Like `from_minor`, for unchecked input; None if it is not an amount."""
+        """Convert unchecked minor units to an amount; None if they are not an amount."""
         if type(minor) is not int or not isinstance(currency, str):
             return None
         try:

@@ -1,4 +1,4 @@
-"""Money that is sent to a payee, such as a supplier or a seller of a marketplace."""
+"""Payouts to payees, such as suppliers or sellers of a marketplace."""
 
 from __future__ import annotations
 

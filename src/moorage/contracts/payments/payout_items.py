@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class PayoutItemKind(StrEnum):
-    """The kind of a transaction in a payout; `other` has only the vendor's word."""
+    """The kind of a transaction in a payout; `other` for a kind that only this vendor has."""
 
     PAYMENT = "payment"
     REFUND = "refund"

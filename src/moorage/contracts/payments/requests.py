@@ -1,4 +1,4 @@
-"""Arguments of payment operations."""
+"""Arguments of payment operations, such as a charge."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class ThreeDs(OneOf, field="three_ds"):
 
 @frozen(kw_only=True)
 class Customer:
-    """The buyer, as far as the vendor needs to know them.
+    """The buyer, with the details that the vendor needs.
 
     Attributes:
         id: the vendor's id of the buyer.
@@ -114,7 +114,7 @@ def is_reference(_: object, attribute: attrs.Attribute[Any], value: str) -> None
     """Refuse a reference that is empty or too long."""
     if not 0 < len(value) <= _MAX_LENGTH:
         raise InvalidData(
-            f"A reference must be a text of 1 to {_MAX_LENGTH} characters.",
+            f"The reference must be a text of 1 to {_MAX_LENGTH} characters.",
             field=attribute.name,
             remedy="Give your own name of the payment, such as the invoice number.",
         )
@@ -199,7 +199,7 @@ def _is_key(_: object, __: object, value: Any) -> None:
 def _is_begun_by(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
     if value not in _BEGUN_BY:
         raise InvalidData(
-            "This operation cannot begin a payment.",
+            "This operation cannot start a payment.",
             field=attribute.name,
             remedy=f"Give one of: {', '.join(_BEGUN_BY)}.",
         )
@@ -207,7 +207,7 @@ def _is_begun_by(_: object, attribute: attrs.Attribute[Any], value: Any) -> None
 
 @frozen(kw_only=True)
 class Unsettled:
-    """A payment whose outcome is unknown and whose reference never arrived.
+    """A payment with an unknown outcome, of which no reference arrived.
 
     At a vendor with idempotency keys it is sent again under its key, which charges once and
     returns the result. At other vendors it is searched by `reference` among the payments since it
@@ -263,7 +263,7 @@ def looks_like_a_card(text: str) -> bool:
 
 
 def payment_ref(make: MakeRef, id: str, amount: Money | None, /, **related: str | None) -> Ref:
-    """Make the reference of a payment, with the requested amount in it.
+    """Make the reference of a payment, which records the requested amount.
 
     Args:
         make: makes a reference at the account, such as `Wire.ref`.
@@ -278,7 +278,7 @@ def payment_ref(make: MakeRef, id: str, amount: Money | None, /, **related: str 
 
 
 def stated_amount(ref: Ref) -> Money | None:
-    """The requested amount that the reference of a payment records; None if it records none."""
+    """The requested amount that a payment's reference records; None if it records none."""
     amount, currency = ref.other("amount"), ref.other("currency")
     return None if amount is None or currency is None else Money(amount, currency)
 

@@ -30,7 +30,7 @@ class PaymentState(StrEnum):
 
     @property
     def settled(self) -> bool:
-        """True if the payment has ended, so that asking the vendor again soon is pointless."""
+        """True if the payment will not change soon, so that asking the vendor is pointless."""
         return self not in _OPEN_STATES
 
 
@@ -43,7 +43,7 @@ _OPEN_STATES: Final = {
 
 
 class MoveState(StrEnum):
-    """The state of a capture, a void or a refund; `pending` if requested and not yet done."""
+    """The state of a capture, a void or a refund; `pending` until the vendor has done it."""
 
     PENDING = "pending"
     SUCCEEDED = "succeeded"

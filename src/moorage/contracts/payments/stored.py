@@ -1,4 +1,4 @@
-"""Means of payment that a vendor stores for a buyer, without a payment."""
+"""Means of payment that a vendor stores for a buyer's later payments."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Subscriptions: amounts that a vendor charges to a stored means of payment again and again."""
+"""Subscriptions: amounts that a vendor regularly charges to a stored means of payment."""
 
 from __future__ import annotations
 
@@ -224,7 +224,7 @@ class SubscriptionCharge:
 
 
 def charge_of(payment: Payment) -> SubscriptionCharge | None:
-    """The payment as a charge of its subscription; None if it has none, or is not finished."""
+    """Return the payment as a charge of its subscription; None if it is not a finished charge."""
     state = _CHARGES.get(payment.state)
     if payment.subscription is None or state is None:
         return None

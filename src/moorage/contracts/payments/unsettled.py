@@ -52,7 +52,7 @@ class SettledAs(StrEnum):
 
 
 class Inconclusive(StrEnum):
-    """The reason that asking the vendor did not settle an operation."""
+    """The reason that asking the vendor did not reveal an operation's outcome."""
 
     NO_ANSWER = "no_answer"
     """The vendor could not be asked, or did not answer."""
@@ -66,7 +66,7 @@ class Inconclusive(StrEnum):
 
 @frozen(kw_only=True)
 class VendorQuestion:
-    """The latest question to the vendor that did not settle an operation.
+    """The latest request to the vendor that did not reveal an operation's outcome.
 
     Attributes:
         at: time of the question.
@@ -83,7 +83,7 @@ class VendorQuestion:
 
 @frozen(kw_only=True)
 class UnsettledPayment:
-    """An operation that moves money and whose outcome is unknown.
+    """An operation that moves money and has an unknown outcome.
 
     Attributes:
         idempotency_key: key of the request.
@@ -127,7 +127,7 @@ class UnsettledPayment:
 
     @property
     def is_proven_absent(self) -> bool:
-        """True if the vendor was asked late enough, and the payment is not on its list."""
+        """True if the vendor's list proves that the payment was never made."""
         question = self.last_question
         return (
             self.next is NextStep.PERSON

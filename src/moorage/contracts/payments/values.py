@@ -53,7 +53,7 @@ class NextAction:
 
 @frozen(kw_only=True)
 class Decline:
-    """The reason of a decline: our reason, and the vendor's code and text."""
+    """The reason of a decline: the common reason, and the vendor's code and text."""
 
     reason: DeclineReason
     vendor_code: str | None = None
@@ -62,7 +62,7 @@ class Decline:
 
 @frozen(kw_only=True)
 class MeansOfPayment:
-    """The means of payment, without secret details.
+    """A means of payment, such as a card, without secret details.
 
     Attributes:
         type: the vendor's own word, such as "card".
@@ -140,7 +140,7 @@ class Refund:
 
 @frozen(kw_only=True)
 class Void:
-    """A void: the cancellation of an authorisation.
+    """A void: the cancellation of an authorised payment.
 
     Attributes:
         ref: reference of the void at the vendor; the payment's own where voids have no id.
@@ -285,7 +285,7 @@ class Payout:
 
 @frozen
 class Page(Generic[T]):
-    """One page of a longer list.
+    """One page of a list at a vendor.
 
     Attributes:
         items: items of this page.

@@ -1,4 +1,4 @@
-"""Handing parcels over to a carrier: pickups, manifests, and service points."""
+"""Handing parcels to a carrier: pickups, manifests, and service points."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def shipment_refs(value: object) -> tuple[Ref, ...]:
-    """The references of several shipments, each once, in their order.
+    """The references of shipments in their order, without repetitions.
 
     Raises:
         InvalidData: there are none, one is not a reference, or they are of several accounts.
@@ -132,7 +132,7 @@ class ManifestState(StrEnum):
 
 @frozen(kw_only=True)
 class Manifest:
-    """A manifest: one form with which a driver accepts many shipments at the end of a day.
+    """A manifest: one form by which a driver accepts many shipments at once.
 
     Attributes:
         ref: reference of the manifest at the vendor.
@@ -184,7 +184,7 @@ class ServicePoint:
 
 @frozen(kw_only=True)
 class ServicePointResult:
-    """The service points near an address, and the messages of carriers without any.
+    """The service points near an address, and messages of carriers that have none.
 
     Attributes:
         points: the service points, the nearest first.

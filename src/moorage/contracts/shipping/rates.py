@@ -1,4 +1,4 @@
-"""Rates: the carriers' prices for a shipment, and the choice of the best."""
+"""Rates: the prices of carriers for a shipment, and the choice of the best rate."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def _check_label(label: LabelFormat, size: LabelSize | None) -> None:
 
 @frozen(kw_only=True)
 class RateRequest:
-    """A shipment to request rates for.
+    """A shipment for which rates are requested.
 
     Attributes:
         sender: address of the sender.
@@ -252,7 +252,7 @@ class RateCriterion(OneOf, field="by"):
 
 @frozen(kw_only=True)
 class Choice:
-    """A rule that chooses a rate: filters, and the criterion for the best of the rest.
+    """A rule that chooses a rate: filters, and a criterion for the remaining rates.
 
     Attributes:
         carriers, services: accepted carriers and services, by our names or the vendor's; empty for

@@ -51,7 +51,7 @@ class ItemPage:
 
 @frozen(kw_only=True)
 class StockReceipt:
-    """The shop's record of a stock that was set.
+    """The shop's confirmation that a stock was set.
 
     Attributes:
         ref: reference of the item.
@@ -66,7 +66,7 @@ class StockReceipt:
 
 @frozen(kw_only=True)
 class PriceReceipt:
-    """The shop's record of a price that was set.
+    """The shop's confirmation that a price was set.
 
     Attributes:
         ref: reference of the item.

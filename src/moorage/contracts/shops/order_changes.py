@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class Completion(StrEnum):
-    """The progress of a change that the shop may carry out later."""
+    """The progress of a change that the shop may make later."""
 
     DONE = "done"
     PENDING = "pending"
@@ -104,7 +104,7 @@ class Fulfilment:
 
 @frozen(kw_only=True)
 class FulfilmentReceipt:
-    """The shop's record that a parcel left.
+    """The shop's confirmation that a parcel left.
 
     Attributes:
         ref: reference of the order at the vendor.
@@ -142,7 +142,7 @@ class CancelReceipt:
 
 @frozen(kw_only=True)
 class ShopRefund:
-    """The shop's record of a refund to the buyer.
+    """The shop's confirmation of a refund to the buyer.
 
     Attributes:
         ref: reference of the order at the vendor.
@@ -160,7 +160,7 @@ class ShopRefund:
 
 
 def check_same_currency(amount: Money, ref: Ref, field: str) -> None:
-    """Refuse an amount in another currency than that of the referenced order or item."""
+    """Refuse an amount whose currency differs from that of the referenced order or item."""
     currency = ref.other("currency")
     if currency == amount.currency:
         return

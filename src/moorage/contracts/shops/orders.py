@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class OrderState(StrEnum):
-    """The stage of an order; `closed` means that nothing is left to do for it."""
+    """The state of an order; `closed` means that nothing is left to do."""
 
     OPEN = "open"
     CLOSED = "closed"
@@ -41,7 +41,7 @@ class OrderPayment(StrEnum):
 
 
 class OrderFulfilment(StrEnum):
-    """The state of shipping an order; `restocked` items went back to the stock unsent."""
+    """The state of shipping an order; `restocked` items went back to stock unsent."""
 
     UNFULFILLED = "unfulfilled"
     IN_PROGRESS = "in_progress"
@@ -90,7 +90,7 @@ class OrderLine:
 
 @frozen(kw_only=True)
 class ShopOrder:
-    """An order at a shop, as it was when the vendor answered.
+    """An order at a shop, as the vendor described it.
 
     Amounts are in the currency of the shop; only `buyer_total` may be in another one.
 

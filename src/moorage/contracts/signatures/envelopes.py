@@ -1,4 +1,4 @@
-"""Envelopes: the state of sent documents and of their signers, links and signed files."""
+"""Envelopes, which are sets of documents to sign: their states, signers and signed files."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class EnvelopeStatus(StrEnum):
-    """The state of an envelope.
+    """The state of an envelope, which is a set of documents sent to sign.
 
     `viewed` means that every signer whose turn has come opened the documents. `processing` means
     that the vendor is still at work. `voiding` means that the vendor took the request to void the
@@ -138,7 +138,7 @@ class SigningLink:
 
 @frozen(kw_only=True)
 class SignedFile:
-    """A file about an envelope.
+    """A file of an envelope, such as the signed documents.
 
     Attributes:
         content: bytes of the PDF.

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class SignatureEventType(StrEnum):
-    """The kind of an event; `signed` is about one signer, and `completed` about all of them."""
+    """The kind of an event; `signed` means one signer, `completed` all signers."""
 
     SENT = "sent"
     VIEWED = "viewed"
@@ -30,7 +30,7 @@ class SignatureEventType(StrEnum):
 
 @frozen(kw_only=True)
 class SignatureEvent:
-    """Something that happened to an envelope.
+    """An event of an envelope (the documents that were sent to sign).
 
     Attributes:
         id: unique id of the event.

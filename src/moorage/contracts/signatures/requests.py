@@ -116,7 +116,7 @@ class SignatureDocument:
 
 @frozen(kw_only=True)
 class SignaturePlace:
-    """The place of a signature: at a text in the documents, or at a position on a page.
+    """The position of a signature: at a text in the document, or at a point on a page.
 
     Exactly one of `anchor` and `page` is given.
 
@@ -194,7 +194,7 @@ class Signer:
 
 @frozen(kw_only=True)
 class SignatureRequest:
-    """Documents, or a template of the vendor, to be signed by people.
+    """A request that people sign documents, or a template of the vendor.
 
     Attributes:
         subject: subject of the emails to the signers.
@@ -289,7 +289,7 @@ class SignatureRequest:
 
     @property
     def recipients(self) -> tuple[str, ...]:
-        """The addresses that receive something: emails, and phone numbers that get a code."""
+        """The addresses that receive messages: emails, and phone numbers that get a code."""
         phones = [signer.phone for signer in self.signers if signer.phone is not None]
         return (*(signer.email for signer in self.signers), *phones)
 

@@ -101,7 +101,7 @@ class AsyncApi:
     def mapped(
         self, operations: Collection[str] | None = None
     ) -> tuple[tuple[ChannelOperation, ...], tuple[Problem, ...]]:
-        """Return the operations that moorage can call, and the problems of those that it cannot.
+        """Return the operations that moorage can call, and the problems with all others.
 
         Args:
             operations: the names of the operations to return; by default all.

@@ -70,7 +70,7 @@ def pack_credentials(credentials: AnyCredentials) -> bytes:
 
 
 def secret_of(credentials: AnyCredentials) -> Secret | None:
-    """Return the secret that is sent or signs: the password, key or access token."""
+    """Return the secret part of credentials: the password, key or access token."""
     return (
         credentials.access_token
         if isinstance(credentials, OAuthCredentials)
@@ -123,7 +123,7 @@ def _read_credentials(values: tuple[Any, ...]) -> AnyCredentials:
             header=header,
         )
     if kind != _PLAIN:
-        raise ValueError("an unknown kind")
+        raise ValueError("The stored credential is of an unknown kind.")
     method, username, secret, name, expires_at, signing = fields
     return Credentials(
         method=method,

@@ -159,7 +159,7 @@ def _credentials_of(table: Mapping[Any, Any]) -> tuple[AnyCredentials | None, st
 
 
 def _sign(fields: dict[str, Any]) -> str:
-    """Replace the field `signing` by the object that it describes; return the problem, if any."""
+    """Replace the table in the field `signing` by a signing object; return the problem, if any."""
     kind, table = SIGNINGS.get(fields["method"]), dict(fields["signing"])
     if kind is None:
         return f"It has a table signing, and its method is none of {', '.join(SIGNINGS)}."

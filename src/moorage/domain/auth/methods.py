@@ -388,7 +388,7 @@ def respond(
 
 
 def _path_with_key(path: str, beginning: str, key: Secret) -> str:
-    """Return the path of a request after the beginning that contains the key."""
+    """Return a request's path after the prefix that contains the API key."""
     if is_absolute(path):
         raise InvalidData(
             "This service takes its key in the path, so a request cannot have an absolute URL.",

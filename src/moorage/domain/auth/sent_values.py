@@ -180,7 +180,7 @@ class SentCredentials:
         self._mask = _mask_of(values)
 
     def give_secrets_to(self, learn: SecretLearner) -> None:
-        """Pass the sent credentials to a recorder of requests, which must not record them."""
+        """Tell a recorder of requests the sent credentials, which it must not record."""
         learn(*self._values())
 
     def response(self, response: Response) -> Response:
@@ -281,7 +281,7 @@ def _values_in(secret: Secret) -> Iterable[bytes]:
 
 
 def distinctive_values(values: Iterable[str]) -> Iterator[bytes]:
-    """Yield the values long enough that a match in a text cannot be chance."""
+    """Yield the values that are too long to occur in a text by chance."""
     for value in map(str.strip, values):
         if is_telling(value):
             yield value.encode("utf-8", "replace")

@@ -110,7 +110,7 @@ class CacheEntry:
 
 
 class _NewEntry(CacheEntry):
-    """A cache entry whose fields can be set; it becomes a `CacheEntry` when it has all of them."""
+    """A mutable cache entry, which becomes a `CacheEntry` once all of its fields are set."""
 
     __slots__ = ()
     # Python sets an attribute without calling a function only if neither method is overridden.
@@ -196,7 +196,7 @@ def varies_by(response: Response) -> tuple[str, ...] | None:
 
 
 def named_url(service: Service, request: Request) -> str:
-    """Return a URL for the cache that is the same in every region of a service.
+    """Return the URL to use in cache keys, which is the same for all regions of a service.
 
     Raises:
         InvalidData: the request is for a URL of another service.
@@ -359,7 +359,7 @@ def refreshed_response(entry: CacheEntry, not_modified: Response) -> Response:
 
 
 def confirms(entry: CacheEntry, not_modified: Response) -> bool:
-    """Return whether a 304 answer confirms the cached one: it names the same or no version."""
+    """Return whether a 304 answer confirms a cached answer: it names the same version or none."""
     validators, named_version = (
         response.headers.get("etag", "").removeprefix("W/")
         for response in (entry.response, not_modified)
@@ -368,7 +368,7 @@ def confirms(entry: CacheEntry, not_modified: Response) -> bool:
 
 
 def as_received(entry: CacheEntry, request: Request) -> Response:
-    """Return a cached answer in the form for the caller, with an `Age` header."""
+    """Return a cached answer as the caller receives it, with an `Age` header."""
     headers, age = entry.response.headers, _age_header(int(entry.age))
     headers = headers.joined(age) or headers.without("Age").joined(age) or headers
     body = b"" if request.method is HttpMethod.HEAD else entry.response.body
@@ -377,7 +377,7 @@ def as_received(entry: CacheEntry, request: Request) -> Response:
 
 @lru_cache(maxsize=256)
 def _age_header(seconds: int) -> Headers:
-    """Return the header `Age`, which many answers in the cache share."""
+    """Return the `Age` header for a number of seconds."""
     return Headers({"Age": f"{seconds}"})
 
 

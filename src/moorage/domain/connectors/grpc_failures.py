@@ -163,7 +163,7 @@ def _error(fault: GrpcFault, phase: GrpcPhase) -> ConnectorError:
 
 
 def _exhaustion_error(fault: GrpcFault, words: dict[str, Any]) -> ConnectorError:
-    """Return the error for RESOURCE_EXHAUSTED, which stands for limits and for large messages."""
+    """Return the error for RESOURCE_EXHAUSTED, which means a limit or too large a message."""
     text = fault.message
     if "eceived message larger than max" in text or "ecompressed message larger" in text:
         if "SERVER:" in text:

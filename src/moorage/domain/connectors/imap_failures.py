@@ -110,7 +110,7 @@ def no_folder_error() -> VendorRejected:
 
 
 def renumbered_error() -> ChangesExpired:
-    """Return the error for uids that the server has given to other messages since."""
+    """Return the error for message numbers (UIDs) that now belong to other messages."""
     return ChangesExpired(
         "The server has numbered the messages of the folder anew.",
         remedy="Search again, and use the new uids with the new validity.",

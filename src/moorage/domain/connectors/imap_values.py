@@ -1,4 +1,4 @@
-"""Values of IMAP: conditions of a search, and messages.
+"""Values of IMAP: search conditions and messages.
 
 A condition is built from values, never by joining texts: a value can never become a part of the
 surrounding condition.
@@ -47,7 +47,7 @@ _SHOWN: Final = 80
 
 @attrs.frozen
 class ImapCondition:
-    """A condition of a search, which the functions of this module make.
+    """A search condition; functions of this module such as `sent_by` create it.
 
     Attributes:
         words: the condition as IMAP sends it: texts as they are, and bytes as strings.
@@ -102,7 +102,7 @@ def subject_contains(text: str) -> ImapCondition:
 
 
 def header_contains(name: str, text: str) -> ImapCondition:
-    """Return the condition that a header field contains a text; an empty one for any value."""
+    """Return the condition that a header field contains a text; "" accepts any value."""
     if not _HEADER.fullmatch(name):
         raise InvalidData(
             f"{name[:_SHOWN]!r} is not the name of a header field.",
@@ -130,14 +130,14 @@ def _text(text: str) -> bytes:
     if isinstance(text, str) and is_encodable(text) and "\0" not in text:  # pyright: ignore[reportUnnecessaryIsInstance]  # from JSON
         return text.encode()
     raise InvalidData(
-        "The text to look for cannot be sent.",
+        "IMAP cannot send the text to search for.",
         field="where",
         remedy="Give a text without unpaired surrogates and NUL.",
     )
 
 
 def flag_name(flag: object) -> str:
-    """Return the name of a flag unchanged.
+    """Check that a value is the name of an IMAP flag, and return it.
 
     Raises:
         InvalidData: the value is not a valid flag.
@@ -236,7 +236,7 @@ class ImapMessage:
 
 
 def moment(text: str) -> datetime | None:
-    """Return the time in IMAP text such as "17-Jul-1996 02:44:25 -0700"; None for other text.
+    """Parse an IMAP time such as "17-Jul-1996 02:44:25 -0700"; return None for other text.
 
     Months have their English names, whatever language the machine has.
     """
@@ -254,7 +254,7 @@ def moment(text: str) -> datetime | None:
 
 
 def folder_name(name: object) -> str:
-    """Return the name of a folder unchanged.
+    """Check that a value can be the name of a folder, and return it.
 
     Raises:
         InvalidData: the value is not a valid folder name.
@@ -262,14 +262,14 @@ def folder_name(name: object) -> str:
     if isinstance(name, str) and name and is_encodable(name) and not set(name) & {"\0", "\r", "\n"}:
         return name
     raise InvalidData(
-        "The name of the folder cannot be sent.",
+        "IMAP cannot send this folder name.",
         field="folder",
         remedy="Give a text such as INBOX, without line breaks.",
     )
 
 
 def uids_of(numbers: Iterable[object]) -> tuple[int, ...]:
-    """Return the numbers of messages.
+    """Check that values are message numbers (UIDs), and return them as a tuple.
 
     Raises:
         InvalidData: `numbers` is empty, or contains a value that is not a message number.
@@ -279,12 +279,14 @@ def uids_of(numbers: Iterable[object]) -> tuple[int, ...]:
     if uids and len(uids) == len(values):
         return uids
     raise InvalidData(
-        "There is no list of uids.", field="uids", remedy="Give numbers that a search returned."
+        "The message numbers (UIDs) are missing or invalid.",
+        field="uids",
+        remedy="Give numbers that a search returned.",
     )
 
 
 def pack_result(result: Any) -> object:
-    """Return the result of an operation as plain values, which a store keeps."""
+    """Return an operation's result as plain values that can be stored."""
     if isinstance(result, ImapSearchResult):
         return "search", (result.validity, result.uids)
     if result is None:
@@ -293,7 +295,7 @@ def pack_result(result: Any) -> object:
 
 
 def unpack_result(stored: Any) -> Any:
-    """Return the result that `pack_result` returned as plain values."""
+    """Return an operation's result from the plain values that `pack_result` made."""
     kind, values = stored
     if kind == "search":
         return ImapSearchResult(values[0], tuple(values[1]))

@@ -70,7 +70,7 @@ class ReplyBuffer:
         self._arrived += data
 
     def next(self) -> list[bytes] | None:
-        """Return the parts of the next reply, lines and literals in turn; None if it is incomplete.
+        """Return the next reply's alternating lines and literals; None if it is incomplete.
 
         Raises:
             ValueError: a line or the reply is larger than it may be.
@@ -86,7 +86,7 @@ class ReplyBuffer:
             if end < 0:
                 self._place = len(self._arrived)
                 if self._place > _LONGEST_LINE:
-                    raise ValueError("a line is longer than it may be")
+                    raise ValueError("a line exceeds the maximum length")
                 return None
             line = self._take_bytes(end + 1)
             literal = _LITERAL.search(line)
@@ -129,7 +129,7 @@ def read_reply(parts: Sequence[bytes]) -> ImapReply:
 
 
 def values_of(parts: Sequence[bytes]) -> list[Any]:
-    """Return the values in lines and literals in turn: bytes, None, and lists of these.
+    """Return the values in alternating lines and literals: bytes, None, and lists of these.
 
     Raises:
         ValueError: the parts break a rule of IMAP.
@@ -138,7 +138,7 @@ def values_of(parts: Sequence[bytes]) -> list[Any]:
 
 
 def _tokens(parts: Sequence[bytes]) -> Iterator[tuple[str, bytes]]:
-    """Yield the kinds and the contents of the tokens in lines and literals in turn."""
+    """Yield the kind and the content of each token in alternating lines and literals."""
     for number, part in enumerate(parts):
         if number % 2:
             yield "value", part
@@ -168,14 +168,14 @@ def _values(tokens: Iterator[tuple[str, bytes]], depth: int) -> list[Any]:
             values.append(_values(tokens, depth + 1))
         elif kind == "bracket":
             if not depth:
-                raise ValueError("a reply closes what was not opened")
+                raise ValueError("a reply has a closing bracket without an opening one")
             return values
         elif kind == "atom" and content.upper() == _NIL:
             values.append(None)
         else:
             values.append(content)
     if depth:
-        raise ValueError("a reply does not close what it opened")
+        raise ValueError("a reply has an opening bracket without a closing one")
     return values
 
 
@@ -201,7 +201,7 @@ def as_text(value: object) -> str:
     """
     if isinstance(value, bytes):
         return value.decode("utf-8", "replace")
-    raise ValueError("a reply has no text where one belongs")
+    raise ValueError("a reply lacks a required text")
 
 
 def as_number(value: object) -> int:
@@ -212,12 +212,12 @@ def as_number(value: object) -> int:
     """
     text = as_text(value)
     if not (text.isascii() and text.isdigit() and len(text) <= 20):
-        raise ValueError("a reply has no number where one belongs")
+        raise ValueError("a reply lacks a required number")
     return int(text)
 
 
 def command_chunks(tag: str, words: Iterable[str | bytes]) -> list[bytes]:
-    """Return an IMAP command as chunks; after each but the last, the server must ask for more.
+    """Return a command as chunks; the server must ask for each chunk after the first.
 
     Args:
         tag: the tag of the command.

@@ -56,7 +56,7 @@ class Interruptions:
         return timed_out(self.slow, has_effect=has_effect)
 
     def malformed(self, *, has_effect: bool, is_preparation: bool = False) -> ConnectorError:
-        """Return the error for bytes that are not an answer, or for an answer that is too large.
+        """Return the error for bytes that cannot be parsed as an answer or exceed the limit.
 
         Args:
             has_effect: whether the request may have changed something.

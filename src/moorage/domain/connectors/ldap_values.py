@@ -33,7 +33,7 @@ _SHOWN: Final = 80
 
 @attrs.frozen
 class LdapFilter:
-    """A condition of a search, which the functions of this module make.
+    """A search condition; functions of this module such as `equals` create it.
 
     Attributes:
         encoded: the condition as LDAP sends it.
@@ -100,7 +100,7 @@ def any_of(*conditions: LdapFilter) -> LdapFilter:
 
 
 def member_of_chain(attribute: str, value: LdapValue) -> LdapFilter:
-    """Return the condition of Active Directory that follows groups within groups."""
+    """Return Active Directory's condition that also finds members of nested groups."""
     rule = octets("1.2.840.113556.1.4.1941", 0x81)
     name = octets(attribute_name(attribute), 0x82)
     return LdapFilter(tlv(0xA9, rule, name, octets(value_bytes(attribute, value), 0x83)))
@@ -115,7 +115,7 @@ def _substring(attribute: str, place: int, value: LdapValue) -> LdapFilter:
     encoded = value_bytes(attribute, value)
     if not encoded:
         raise InvalidData(
-            f"The part of {attribute} to look for is empty.",
+            f"The text to search for in {attribute} is empty.",
             field=attribute,
             remedy="Give a text, or use has_attribute() for any value.",
         )
@@ -126,12 +126,14 @@ def _substring(attribute: str, place: int, value: LdapValue) -> LdapFilter:
 
 def _condition_list(conditions: tuple[LdapFilter, ...]) -> list[bytes]:
     if not conditions:
-        raise InvalidData("There is no condition.", field="where", remedy="Give at least one.")
+        raise InvalidData(
+            "The list of conditions is empty.", field="where", remedy="Give at least one."
+        )
     return [condition.encoded for condition in conditions]
 
 
 def attribute_name(name: object) -> str:
-    """Return the name of an attribute unchanged.
+    """Check that a value is the name of an LDAP attribute, and return it.
 
     Raises:
         InvalidData: the value is not a valid attribute name.
@@ -146,7 +148,7 @@ def attribute_name(name: object) -> str:
 
 
 def text_argument(field: str, value: object) -> str:
-    """Return a text that LDAP can send unchanged.
+    """Check that LDAP can send a text, and return it.
 
     Raises:
         InvalidData: the value is not such a text.
@@ -190,7 +192,7 @@ def values_bytes(attribute: str, values: object) -> tuple[bytes, ...]:
 
 
 def entry_name(attribute: str, value: str, parent: str = "") -> str:
-    """Return the name of an entry, in which the value is escaped.
+    """Return the name of an LDAP entry, with the special characters of its value escaped.
 
     Args:
         attribute: the attribute that names the entry below its parent, such as "uid".
@@ -348,7 +350,7 @@ def plain_value(value: bytes) -> object:
 
 
 def value_from_json(value: object) -> object:
-    """Return the value that plain JSON describes; another value is refused where it is used."""
+    """Return the value that plain JSON describes, unchecked if the JSON has another form."""
     if is_object(value):
         try:
             return bytes.fromhex(value["hex"])
@@ -375,13 +377,13 @@ def plain_result(result: LdapSearchResult) -> dict[str, Any]:
 
 
 def pack_result(result: LdapSearchResult) -> object:
-    """Return the result of a search as plain values, which a store keeps."""
+    """Return a search result as plain values that can be stored."""
     entries = tuple((entry.name, dict(entry.attributes)) for entry in result.entries)
     return entries, result.references
 
 
 def unpack_result(stored: Any) -> LdapSearchResult:
-    """Return the result that `pack_result` returned as plain values."""
+    """Return a search result from the plain values that `pack_result` made."""
     entries, references = stored
     return LdapSearchResult(
         tuple(

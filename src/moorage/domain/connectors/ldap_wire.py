@@ -147,7 +147,7 @@ def search(
 
 
 def page_control(size: int, cookie: bytes) -> bytes:
-    """Return the control that asks for one page; a server that has no pages must refuse it."""
+    """Return the control that requests one page of results; servers without paging refuse it."""
     place = tlv(_SEQUENCE, integer(size), octets(cookie))
     return tlv(_SEQUENCE, octets(_PAGES), _YES, octets(place))
 
@@ -158,7 +158,7 @@ def add(name: str, attributes: Mapping[str, Sequence[bytes]]) -> bytes:
 
 
 def modify(name: str, changes: Iterable[tuple[int, str, Sequence[bytes]]]) -> bytes:
-    """Return the request that changes an entry; a change is an action, an attribute and values."""
+    """Return the request that changes an entry; each change has an action, attribute and values."""
     items = [
         tlv(_SEQUENCE, integer(kind, _ENUMERATED), _attribute(attribute, values))
         for kind, attribute, values in changes
@@ -235,7 +235,7 @@ class BerReader:
         """Return the next BER value as a number."""
         content = self.value(tag)
         if not 0 < len(content) <= _LONGEST_LENGTH + 1:
-            raise ValueError("a number has no usual size")
+            raise ValueError("a number has an unsupported size")
         return int.from_bytes(content, signed=True)
 
     def text(self) -> str:
@@ -244,7 +244,7 @@ class BerReader:
 
 
 def _sizes(data: bytes | bytearray, place: int) -> tuple[int, int] | None:
-    """Return the start and size of a value's content; None if too few bytes are there."""
+    """Return the start and size of a value's content; None if too few bytes have arrived."""
     if len(data) < place + 2:
         return None
     first = data[place + 1]
@@ -252,7 +252,7 @@ def _sizes(data: bytes | bytearray, place: int) -> tuple[int, int] | None:
         return place + 2, first
     count = first - _SHORT
     if not 0 < count <= _LONGEST_LENGTH:
-        raise ValueError("a value has no usual length")
+        raise ValueError("a value's length is encoded in an unsupported form")
     start = place + 2 + count
     if len(data) < start:
         return None
@@ -260,18 +260,18 @@ def _sizes(data: bytes | bytearray, place: int) -> tuple[int, int] | None:
 
 
 def message_size(data: bytes | bytearray, largest: int) -> int | None:
-    """Return the size of the first message in received bytes; None until its length is there.
+    """Return the size of the first message in received bytes; None if it is not known yet.
 
     Raises:
         ValueError: the bytes are not an LDAP message, or the message is too large.
     """
     if data and data[0] != _SEQUENCE:
-        raise ValueError("no message of LDAP begins like this")
+        raise ValueError("the bytes do not begin like an LDAP message")
     sizes = _sizes(data, 0)
     if sizes is None:
         return None
     if sum(sizes) > largest:
-        raise ValueError("a message is larger than it may be")
+        raise ValueError("a message exceeds the maximum size")
     return sum(sizes)
 
 

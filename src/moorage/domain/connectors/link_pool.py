@@ -188,7 +188,7 @@ def request_lease(
 def reserve(
     state: LinkPoolState, config: PoolConfig, now: float, holder: object, operation: str
 ) -> tuple[LinkPoolState, PoolDecision]:
-    """Give the caller a slot for a new connection, if there are fewer than the minimum."""
+    """Give the caller a slot for a new connection if the pool is below its minimum size."""
     if state.closed or len(state.leases) + len(state.idle) >= config.minimum:
         return state, NO_CONSEQUENCES
     lease = new_tuple(Lease, (operation, now, None))
@@ -210,7 +210,7 @@ def new_link(config: PoolConfig, now: float, link: Any, draw: float) -> OpenLink
 def fill_slot(
     state: LinkPoolState, config: PoolConfig, now: float, holder: object, record: OpenLink
 ) -> tuple[LinkPoolState, PoolDecision]:
-    """Put a new connection into the caller's slot; retire it if the caller has gone."""
+    """Put a new connection into the caller's slot; close it if the caller has gone."""
     del config, now
     lease = state.leases.get(holder)
     if lease is None:
@@ -252,7 +252,7 @@ def give_back(
     holder: object,
     reusable: bool,  # noqa: FBT001 - every decision takes its arguments by position
 ) -> tuple[LinkPoolState, PoolDecision]:
-    """End the caller's use or wait, and pass its connection or its slot on to the next.
+    """End a caller's use or wait; pass its connection or slot to the next waiting caller.
 
     Does nothing if the holder has neither. So a caller that was interrupted can end its lease
     again.

@@ -296,7 +296,7 @@ def connection_lost_error(phase: SqlPhase) -> ConnectionFailed:
 
 
 def timeout_error(phase: SqlPhase, *, locked: bool = False) -> AttemptTimeout:
-    """Return the error for a statement that exceeded its time."""
+    """Return the error for a statement that exceeded its time limit."""
     return AttemptTimeout(
         "The statement waited too long for rows that others hold."
         if locked
@@ -307,7 +307,7 @@ def timeout_error(phase: SqlPhase, *, locked: bool = False) -> AttemptTimeout:
 
 
 def oversized_error(phase: SqlPhase) -> ConnectorError:
-    """Return the error for a result that is larger than the bounds of the connector."""
+    """Return the error for a result that exceeds the connector's size limits."""
     problem = "The result of the statement is larger than `most_rows` or `most_bytes`."
     if phase is SqlPhase.SENT:
         return ConnectionFailed(

@@ -122,7 +122,7 @@ def _table_name_at(
 
 
 def _names_of_with(tokens: Sequence[SqlToken]) -> frozenset[str]:
-    """Return the names that the statement gives to its own queries by WITH."""
+    """Return the names that a SQL statement defines in its WITH clause."""
     if not tokens or tokens[0].word != "WITH":
         return frozenset()
     return frozenset(

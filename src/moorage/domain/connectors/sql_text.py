@@ -211,7 +211,7 @@ def _refuse_numbers(tokens: Sequence[SqlToken]) -> None:
             _is_compared(tokens, number) or (bool(lists) and lists[-1])
         ):
             raise _refusal(
-                "has a number where a parameter belongs",
+                "has a number that should be a parameter",
                 token,
                 "Write a parameter such as :name in its place, and pass the number when it is"
                 " performed.",

@@ -66,7 +66,7 @@ def joined_ids(ids: Iterable[str | Entry]) -> str | None:
         name = item.id if isinstance(item, Entry) else item
         if not _is_id(name):
             raise InvalidData(
-                f"A call to wait for is {item!r:.80}, which is no id of a stored call.",
+                f"A call to wait for is {item!r:.80}, which is not the id of a stored call.",
                 field="after",
                 remedy=_REMEDY,
             )
@@ -75,7 +75,7 @@ def joined_ids(ids: Iterable[str | Entry]) -> str | None:
         raise InvalidData(
             f"A call can wait for at most {MOST_PREDECESSORS} others.",
             field="after",
-            remedy="Put calls between them that wait for some each.",
+            remedy="Add intermediate calls that each wait for some of them.",
         )
     return ",".join(names) or None
 
@@ -114,7 +114,7 @@ def unblocked_entry(entry: E, chain: Mapping[str, E], now: datetime) -> E | None
 
 
 def released_entry(entry: E, now: datetime, predecessor: str | None) -> E:
-    """Return a released entry: due at once, or blocked by one predecessor."""
+    """Return an entry after its release: due at once, or waiting for one predecessor."""
     is_free = predecessor is None
     return attrs.evolve(
         entry,
@@ -128,7 +128,7 @@ def released_entry(entry: E, now: datetime, predecessor: str | None) -> E:
 
 
 def undo_changes(entry: E, chain: Mapping[str, E], now: datetime) -> tuple[E, ...] | None:
-    """Return the changes that undo what was done before a failed entry; None while it must wait.
+    """Return the changes that undo a failed entry's predecessors; None while one is open.
 
     The last change is the change of the entry itself, and must be written after the others.
 

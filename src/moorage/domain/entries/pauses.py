@@ -35,7 +35,7 @@ LONGEST_REASON: Final = 500
 
 @attrs.frozen(kw_only=True)
 class Pause:
-    """A pause of some entries of an inbox or an outbox.
+    """A pause: workers do not take the inbox or outbox entries that it covers.
 
     Attributes:
         target: the account, contract or service; None for all.

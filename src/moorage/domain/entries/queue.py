@@ -369,7 +369,7 @@ def with_trace(entry: E, trace: TraceContext | None) -> E:
 
 
 def arrive(entry: E, now: datetime) -> E:
-    """Return the entry in the form in which a store adds it: due now, or at its later time.
+    """Return a new entry as the store adds it: due now, or at the later time that it states.
 
     A pause is never due, and neither is an entry that waits for others.
     """
@@ -405,7 +405,7 @@ def take_entry(entry: E, now: datetime, lease: float, most: int) -> E:
 
 
 def next_batch(size: int, count: int, seconds: float) -> int:
-    """Return the number of entries to take next time, given how long the last ones took.
+    """Return the number of entries to take next, given the time that the last ones took.
 
     The number grows only while the work is quick. So a slow call makes few others wait, and few
     results are lost if a process dies.
@@ -437,19 +437,19 @@ def renew(entry: E, now: datetime, lease: float) -> E:
 
 
 def finish(entry: E, now: datetime) -> E:
-    """Return the entry in the state after its work was done."""
+    """Return the entry with the state of finished work."""
     return _settled_entry(entry, EntryState.DONE, now, holds=False, error="")
 
 
 def postpone(entry: E, due: datetime, error: str) -> E:
-    """Return the entry in the state in which it waits for its next attempt."""
+    """Return the entry waiting for its next attempt, which is due at a given time."""
     return attrs.evolve(
         entry, state=EntryState.WAITING, due=due, fence=entry.fence + 1, error=error
     )
 
 
 def doubt(entry: E, now: datetime, error: str) -> E:
-    """Return the entry with an unknown outcome, which a person must determine."""
+    """Return the entry marked with an unknown outcome, which a person must determine."""
     return _settled_entry(entry, EntryState.UNKNOWN, now, holds=True, error=error)
 
 
@@ -519,7 +519,7 @@ def pause(policy: RetryPolicy, attempts: int, wish: float | None, draw: float) -
 
 
 def usual_wait(policy: RetryPolicy) -> timedelta:
-    """Return the longest normal wait between attempts; a longer one needs a person's attention."""
+    """Return the longest normal wait between attempts; a longer wait needs a person's attention."""
     return timedelta(seconds=max(LONGEST_PAUSE, policy.max_delay))
 
 
@@ -535,7 +535,7 @@ def stored_error_text(error: Exception) -> str:
 
 
 def lane_of(*parts: str | None, digest: Callable[[bytes], str]) -> str:
-    """Return the name of an ordering lane, or its digest if stores cannot hold the name."""
+    """Return the name of a lane, whose entries keep their order; a digest if it is too long."""
     name = "/".join(part or "" for part in parts)
     if len(name) <= _MAX_LENGTH and storable(name) == name:
         return name
@@ -543,7 +543,7 @@ def lane_of(*parts: str | None, digest: Callable[[bytes], str]) -> str:
 
 
 def lane_number(store: str, lane: str) -> int:
-    """Return a 32-bit number for a lane of a store, for databases that lock by number.
+    """Return a 32-bit number for a lane (entries that keep their order), for database locks.
 
     If two lanes have the same number, one of them sometimes waits for the other; nothing worse can
     happen.

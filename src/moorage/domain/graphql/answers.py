@@ -175,7 +175,7 @@ class GraphQLAnswer:
         nodes = _nodes_of(connection)
         if not is_object(info) or not isinstance(info.get("hasNextPage"), bool) or nodes is None:
             raise InvalidData(
-                f"There is no page of a connection at {at!r} of the answer.",
+                f"The answer has no page of a connection at {at!r}.",
                 field="at",
                 remedy="Ask for `pageInfo { hasNextPage endCursor }` and for `nodes` or"
                 " `edges { node }` there.",
@@ -291,7 +291,7 @@ def _refusal_of(
     *,
     by_code: bool = True,
 ) -> ConnectorError:
-    """Return the error that GraphQL problems stand for: the first one with a usual code decides.
+    """Return the error for GraphQL problems; the first one with a known code decides.
 
     Args:
         problems: the problems, at least one.
@@ -321,7 +321,7 @@ def _kind_of(problem: GraphQLProblem) -> type[ConnectorError] | None:
 
 
 def _looked_up(problem: GraphQLProblem) -> str:
-    """Return a GraphQL problem's code in the spelling of the error tables."""
+    """Return a GraphQL problem's code in the spelling that the error tables use."""
     return (problem.code or "").upper().replace("-", "_")
 
 

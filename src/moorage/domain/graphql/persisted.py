@@ -1,4 +1,4 @@
-"""Persisted GraphQL documents: a request sends a hash or an id instead of the text."""
+"""Persisted GraphQL documents: a request sends a hash or an id instead of the document."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _DOCUMENT_ID: Final = "documentId"
 
 @attrs.frozen
 class PersistedDocuments:
-    """The way in which requests name persisted documents; see its two constructors.
+    """The setting for how requests name persisted documents: by hash or by id.
 
     Attributes:
         is_automatic: True if the service learns a document from the first request that has its

@@ -55,7 +55,7 @@ class GraphQLSubscription:
     cursor: str | None
 
     def payload(self, mark: str | None) -> dict[str, Any]:
-        """Return the payload of the message that starts the subscription, after a mark if given."""
+        """Return the starting message's payload; with `mark`, events after it are requested."""
         added = {} if mark is None or self.cursor is None else {self.cursor: mark}
         payload: dict[str, Any] = {
             "query": self.document.text,
@@ -131,7 +131,7 @@ class GraphQLMessages:
             return Arrival(id=identity, is_last=True, has_value=False)
         if kind not in {"next", "error"}:
             raise InvalidData(
-                "A message of the server is none of graphql-transport-ws.",
+                "The server sent a message that is not part of the protocol graphql-transport-ws.",
                 field="message",
                 remedy="Check which protocol the server speaks.",
             )

@@ -1,4 +1,4 @@
-"""The body of a request: bytes or a stream, which may be possible to open again."""
+"""The body of a request: bytes, or a stream that some sources can open again for a retry."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def _bytes(chunk: object) -> bytes:
     if isinstance(chunk, bytes):
         return chunk
     raise InvalidData(
-        f"The body's file gives {type(chunk).__name__}, not bytes.",
+        f"Reading the body's file returned {type(chunk).__name__}, not bytes.",
         field="body",
         remedy="Open the file in binary mode.",
     )

@@ -37,7 +37,7 @@ def fingerprint(request: Request) -> bytes:
 
 
 def digest(parts: Iterable[bytes]) -> bytes:
-    """Return one SHA-256 digest for a list of parts, so that different lists differ.
+    """Return one SHA-256 digest of a list of parts; different lists have different digests.
 
     Each part is hashed with its length, so that different lists of parts never look alike.
     """
@@ -124,7 +124,7 @@ def _canonical_body(body: bytes) -> bytes | None:
 
 
 class _Digits(str):
-    """A JSON number, with the same digits as in the body."""
+    """A JSON number that keeps the notation of the body."""
 
     __slots__ = ()
 

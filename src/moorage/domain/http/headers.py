@@ -51,7 +51,8 @@ def check_settable(name: str, field: str) -> None:
             "Remove it; the host of the URL is sent." if name.lower() == "host" else "Remove it."
         )
         raise InvalidData(
-            f"The HTTP client sets the header {name} for each request, so a setting cannot.",
+            f"The HTTP client sets the header {name} for each request, so settings must not"
+            " contain it.",
             field=field,
             remedy=remedy,
         )
@@ -223,7 +224,7 @@ def _checked_headers(pairs: tuple[tuple[str, str], ...], first: dict[str, str]) 
 
 
 class _NewHeaders(Headers):
-    """Headers whose fields can be set; they become `Headers` when they have both of them."""
+    """Mutable headers, which become `Headers` once both of their fields are set."""
 
     __slots__ = ()
     # Python sets an attribute without calling a function only if neither method is overridden.

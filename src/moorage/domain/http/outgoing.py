@@ -1,4 +1,4 @@
-"""A guard for requests to URLs that other people choose, such as webhook addresses.
+"""A guard for requests to URLs that third parties choose, such as webhook addresses.
 
 Such a URL can lead to this machine, to its network, or to the credentials service of a cloud. The
 guard decides by the IP address that the connection goes to, not by the text of the URL. So a host
@@ -125,7 +125,7 @@ def _are_ports(_: object, attribute: attrs.Attribute[Any], value: tuple[object, 
 
 @frozen(kw_only=True)
 class OutgoingGuard:
-    """The destinations allowed for requests to URLs that other people choose.
+    """The destinations allowed for requests to URLs that third parties choose.
 
     Attributes:
         hosts: the only hosts allowed; a name with a leading dot stands for all names below it.

@@ -266,7 +266,7 @@ class _JsonPath:
         self.leads_there = False
 
     def go(self, piece: str, name: str) -> None:
-        """Move on to the next token of the JSON text; `name` is the key before it."""
+        """Move to the next token of the JSON text; `name` is the key that precedes it."""
         if not self._paths:
             return
         self.leads_there = False
@@ -288,7 +288,7 @@ class _JsonPath:
 
 
 def mask_keys(text: str) -> str:
-    """Return a text with the keys masked that have a vendor's known prefix, such as `sk_live_`."""
+    """Return a text in which keys with a known vendor prefix, such as `sk_live_`, are masked."""
     return _KEY.sub(MASK, text)
 
 

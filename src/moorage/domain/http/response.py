@@ -87,7 +87,7 @@ class Response:
         )
 
     def as_replayed(self) -> Response:
-        """Return this response marked as the stored answer of an earlier call with the key."""
+        """Return this response marked as the stored answer of an earlier call with the same key."""
         if type(self) is not Response:
             return evolve(self, replayed=True)
         response = _own_copy(self)
@@ -115,7 +115,7 @@ class Response:
 
 
 class _NewResponse(Response):
-    """A response whose fields can be set; it becomes a `Response` when it has all of them."""
+    """A mutable response, which becomes a `Response` once all of its fields are set."""
 
     __slots__ = ()
     # Python sets an attribute without calling a function only if neither method is overridden.
@@ -141,7 +141,7 @@ def received_response(
 
 
 def _own_copy(response: Response) -> Any:
-    """Return a copy whose fields can be set; its class must become `Response` afterwards."""
+    """Return a mutable copy of a response; the caller must then set its class to `Response`."""
     copied_response: Any = _new(_NewResponse)
     copied_response.status = response.status
     copied_response.headers = response.headers

@@ -78,7 +78,7 @@ class Verdict(Enum):
 
 
 class AllowedActions(Enum):
-    """The limit of what a call may do: send the request, send it again, or only look it up."""
+    """The actions that a call may take: send, send again, or only get the stored answer."""
 
     FRESH = "fresh"
     """The call may send the request, whether or not it was sent before."""
@@ -315,7 +315,7 @@ class Settle:
 
     @refusing_unreadable_states
     def apply(self, states: States, now: int) -> tuple[States, SettleResult]:
-        """Return the state after the settlement, and the key's state of settlement."""
+        """Return the state after the settlement, and whether the claim was still held."""
         entry = unexpired(states[0], now)
         if entry is None:
             return states, SettleResult(held=False)
@@ -337,7 +337,7 @@ def store_answer(key: str, fence: int, answer: object, *, ttl: int) -> Settle:
 
 
 def release(key: str, fence: int, *, ttl: int) -> Settle:
-    """Return the command that frees a key because its claim certainly had no effect.
+    """Return the command that frees a key whose claim certainly had no effect.
 
     A holder whose verdict was `ASK_AGAIN` must not use it, because the holder before it may have
     acted.
@@ -390,7 +390,7 @@ class WriteRecordOfHolder:
 
 
 class Withdraw:
-    """The command that withdraws a claim of a caller that did not get the store's answer."""
+    """The command that withdraws the claim of a caller that did not get the store's answer."""
 
     __slots__ = ("keys", "owner", "ttl")
     once = False
@@ -596,7 +596,7 @@ def unexpired(state: State | None, now: int) -> Entry | None:
 
 
 class Claims:
-    """The rule by which commands read the state of a claim."""
+    """The rule by which commands read the stored state of a claim."""
 
     present = staticmethod(unexpired)
 

@@ -1,4 +1,4 @@
-"""Commands on the former shard of an idempotency key, which has a new shard.
+"""Commands on the former shard of an idempotency key, while the key moves to a new shard.
 
 Laws:
 
@@ -28,7 +28,7 @@ _PLACES: Final = 4
 
 
 class ExecuteOnFormerShard:
-    """A command on the former shard of its states, executed there as long as they matter.
+    """A command executed on the former shard of its states, as long as these matter.
 
     Otherwise the states are marked as moved. The answer is `(True, answer)`, or `(False, None)` if
     the command has to be executed on the new shard.

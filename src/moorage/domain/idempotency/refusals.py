@@ -1,4 +1,4 @@
-"""The stored form of a final refusal, so that a repeat with its key gets the same error."""
+"""The stored form of a vendor's final refusal, which repeated calls with the key get again."""
 
 from __future__ import annotations
 

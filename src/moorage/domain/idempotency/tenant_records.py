@@ -1,4 +1,4 @@
-"""The bound of a tenant's idempotency records in a store that it shares with others.
+"""The limit on a tenant's idempotency records in a store that several tenants share.
 
 A place is room for one record within the bound, and is reserved before a claim makes a new record.
 All reservations of a tenant are one state: the number of places by the time at which their records
@@ -58,18 +58,18 @@ def records_key(tenant: str) -> str:
 
 
 def step_of(life: int) -> int:
-    """Return the microseconds by which the ends of places for such records are rounded."""
+    """Return the microseconds to which the end of a reservation is rounded, for such records."""
     return 1 << max(0, (life // _STEPS).bit_length() - 1)
 
 
 def rounded_life(life: int) -> int:
-    """Return a record's life in microseconds, rounded up, so that few differ."""
+    """Return a record's lifetime rounded up, in microseconds, so that fewer values differ."""
     step = step_of(life)
     return -(-life // step) * step
 
 
 def further_places(answer: tuple[object, ...]) -> int:
-    """Return the number of places that an answer takes beyond the one of its record.
+    """Return the number of additional places that a large answer needs in the limit.
 
     A value that only a store in memory can hold takes none, since its size is unknown.
     """
@@ -81,7 +81,7 @@ def further_places(answer: tuple[object, ...]) -> int:
 
 
 class Reservation(NamedTuple):
-    """The store's answer to a reservation of places.
+    """The store's answer to a reservation of places for records.
 
     Attributes:
         granted: the number of places that the caller has now; 0 if the tenant is at its bound.
@@ -125,7 +125,7 @@ class Reserve:
 
     @refusing_unreadable_states
     def apply(self, states: States, now: int) -> tuple[States, Reservation]:
-        """Return the state with the newly reserved places, and the number of these places."""
+        """Return the state with the newly reserved places, and the `Reservation`."""
         time, ends = _ends(states[0], now)
         record_count = sum(ends.values())
         free = self.bound - record_count
@@ -143,7 +143,7 @@ class Reserve:
 
 
 class ReturnPlaces:
-    """The command that returns places that no record has taken."""
+    """The command that returns reserved places for which no record was made."""
 
     __slots__ = ("end", "keys", "number")
     # A repeat would return places of other callers too.
@@ -157,7 +157,7 @@ class ReturnPlaces:
 
     @refusing_unreadable_states
     def apply(self, states: States, now: int) -> tuple[States, None]:
-        """Return the state without these places, if they have not ended."""
+        """Return the state without these reserved places, if they have not expired."""
         time, ends = _ends(states[0], now)
         if self.end not in ends:
             return states, None
@@ -166,7 +166,7 @@ class ReturnPlaces:
 
 
 class CountRecords:
-    """The command that counts the places of a tenant that are in use."""
+    """The command that counts the places for records that a tenant uses."""
 
     __slots__ = ("keys",)
     once = False
@@ -183,7 +183,7 @@ class CountRecords:
 
 
 class ClaimExisting(Claim):
-    """A claim of an idempotency key that makes no new record.
+    """The claim of an idempotency key that already has a record, so that none is added.
 
     Without a record of the key, its verdict is `ABSENT`.
     """
@@ -199,7 +199,7 @@ class ClaimExisting(Claim):
 
 
 def for_existing_record(claim: Claim) -> ClaimExisting:
-    """Return the same claim, for an existing record only."""
+    """Return the same claim, restricted to a key that already has a record."""
     return ClaimExisting(
         claim.keys[0],
         fingerprint=claim.fingerprint,
@@ -223,11 +223,11 @@ def has_room_again(used: int, bound: int) -> bool:
 
 
 class _Reservations:
-    """The rule by which commands read the state of a tenant's reservations."""
+    """The rule by which commands read the stored reservations of a tenant."""
 
     @staticmethod
     def present(state: State | None, now: int) -> State | None:
-        """Return the state at the present time; None if all places have ended."""
+        """Return the state at the present time; None if all reservations have expired."""
         time, ends = _ends(state, now)
         return _state(time, ends) if ends else None
 
@@ -236,7 +236,7 @@ _RULES: Final = (_Reservations(),)
 
 
 def _ends(state: State | None, now: int) -> tuple[int, dict[int, int]]:
-    """Return the time, and the numbers of places that have not ended, by their end."""
+    """Return the current time, and the number of reserved places by the time of expiry."""
     if state is None:
         return now, {}
     seen_at, _, stored_ends = state
@@ -245,7 +245,7 @@ def _ends(state: State | None, now: int) -> tuple[int, dict[int, int]]:
 
 
 def _state(time: int, ends: dict[int, int]) -> State:
-    """Return the state with these places."""
+    """Return the stored form of these reservations."""
     sorted_ends = sorted(end for end, number in ends.items() if number)
     excess = max(0, len(sorted_ends) - _MOST_ENDS)
     if excess:

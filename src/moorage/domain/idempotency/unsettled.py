@@ -158,7 +158,7 @@ class RegisterOperation:
 
 
 class ReadRegistration:
-    """The command that reads an operation's record for a caller that sends nothing."""
+    """The command that reads an operation's record for a caller that sends no request."""
 
     __slots__ = ("fingerprint", "keys")
     once = False
@@ -185,7 +185,7 @@ class ReadRegistration:
 
 
 class EndHolding:
-    """The command by which a caller that sent nothing gives up its time for an operation.
+    """The command by which a caller that sent no request stops delaying the look-up of others.
 
     Other holders keep their time. Without this command, repeats that send nothing would keep others
     from settling the effect. Only the last holder may use it, because only that holder knows for
@@ -205,7 +205,7 @@ class EndHolding:
 
     @refusing_unreadable_states
     def apply(self, states: States, now: int) -> tuple[States, bool]:
-        """Return True if this caller was the last holder, whose time for the operation ends now."""
+        """Return True if this caller registered last, so that its time for the operation ends."""
         effect = _effect(states[0], now)
         if effect is None or effect[2] != OPEN or effect[3] != self.number:
             return states, False
@@ -392,7 +392,7 @@ def is_absent(searched: int | None, listed_within: int) -> bool:
 
 
 class ReadShards:
-    """The command that reads the names of a contract's open operations."""
+    """The command that reads the names of a contract's open operations from the register."""
 
     __slots__ = ("keys",)
     once = False

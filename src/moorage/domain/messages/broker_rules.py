@@ -1,4 +1,4 @@
-"""The limits of brokers on messages, and the checks before a message is sent.
+"""The limits that brokers set for messages, and the checks before a message is sent.
 
 Laws:
 
@@ -100,7 +100,7 @@ class BrokerRules:
     special: Mapping[str, BrokerRules] = attrs.field(factory=dict[str, "BrokerRules"])
 
     def of(self, topic: object) -> BrokerRules:
-        """Return the rules for a topic, which may depend on the ending of its name."""
+        """Return the rules for a topic; at some brokers they depend on how its name ends."""
         for ending, rules in self.special.items():
             if isinstance(topic, str) and topic.endswith(ending):
                 return rules
@@ -137,7 +137,7 @@ def check_topic(topic: object, rules: BrokerRules) -> None:
         or rules.topic_pattern.fullmatch(topic) is None
     ):
         raise InvalidData(
-            f"{str(topic)[:80]!r} is no {rules.topic} of {rules.title}.",
+            f"{str(topic)[:80]!r} is not a valid {rules.topic} of {rules.title}.",
             field="topic",
             remedy=f"Give the name of a {rules.topic}, without wildcards.",
         )
@@ -163,9 +163,9 @@ def check_message(message: Message, rules: BrokerRules) -> None:
             _check_length(field, text, rules)
     if message.delay and message.delay > rules.longest_delay:
         raise InvalidData(
-            f"{rules.title} can hold a message back for {rules.longest_delay:g} seconds at most."
+            f"{rules.title} can delay a message by at most {rules.longest_delay:g} seconds."
             if rules.longest_delay
-            else f"{rules.title} cannot hold a single message back.",
+            else f"{rules.title} cannot delay a single message.",
             field="delay",
             remedy="Publish the message when it is due.",
         )
@@ -206,12 +206,12 @@ def _check_length(field: str, text: str, rules: BrokerRules) -> None:
 
 
 def _check_bareness(message: Message, rules: BrokerRules) -> None:
-    """Refuse headers, key and id of a message if the broker has no place for them."""
+    """Refuse a message with headers, a key or an id that the broker cannot store."""
     key = None if rules.has_keys else message.key
     for field, value in (("headers", message.headers), ("key", key), ("id", message.id)):
         if value:
             raise InvalidData(
-                f"{rules.title} has no place for the {field} of a message.",
+                f"{rules.title} cannot store the {field} of a message.",
                 field=field,
                 remedy="Move it into the payload, or leave it out.",
             )

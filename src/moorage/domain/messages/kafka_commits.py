@@ -54,7 +54,7 @@ class UncommittedPositions(Generic[P]):
         self._count()
 
     def take_due(self, records: int) -> dict[P, int]:
-        """Return the positions to commit, once this many records wait to be sent.
+        """Return the positions to commit, if enough records are waiting for a commit.
 
         Until then nothing is returned. Returned positions count as sent.
         """
@@ -70,7 +70,7 @@ class UncommittedPositions(Generic[P]):
         return due
 
     def fail(self) -> None:
-        """Count all positions as not sent, because a commit failed."""
+        """Mark all positions as not committed, because a commit failed."""
         self._sent.clear()
         self._count()
 

@@ -1,4 +1,4 @@
-"""The decisions of a Kafka transaction that publishes messages and moves the source's positions.
+"""Decisions in Kafka transactions, which publish messages and commit the source's positions.
 
 Laws:
 
@@ -62,7 +62,7 @@ def positions_after(messages: Sequence[SourcedMessage[P]]) -> dict[P, int]:
 
 
 def open_positions(positions: Mapping[P, int], committed: Mapping[P, int]) -> dict[P, int]:
-    """Return the positions that lie after the committed ones."""
+    """Return the positions that are after the committed ones."""
     return {
         place: position
         for place, position in positions.items()
@@ -73,7 +73,7 @@ def open_positions(positions: Mapping[P, int], committed: Mapping[P, int]) -> di
 def open_messages(
     messages: Sequence[SourcedMessage[P]], committed: Mapping[P, int]
 ) -> list[OutgoingMessage]:
-    """Return the messages whose records lie after the committed positions."""
+    """Return the messages whose source records are after the committed positions."""
     return [item.message for item in messages if item.position > committed.get(item.place, 0)]
 
 

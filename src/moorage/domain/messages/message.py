@@ -67,7 +67,8 @@ def header_pairs(value: object) -> tuple[tuple[str, str | bytes], ...]:
             isinstance(content, str) and is_encodable(content)
         ):
             raise InvalidData(
-                f"The header {name!r} has {with_article(type(content).__name__)} as its value.",
+                f"The header {name!r} has {with_article(type(content).__name__)} as its"
+                " value, not a text or bytes.",
                 field="headers",
                 remedy="Give a text or bytes.",
             )
@@ -165,7 +166,7 @@ class PublishReceipt:
 
 
 class _NewReceipt(PublishReceipt):
-    """A receipt whose fields can be set; it becomes a `PublishReceipt` when it has all of them."""
+    """A mutable receipt, which becomes a `PublishReceipt` once all of its fields are set."""
 
     __slots__ = ()
     # Python sets an attribute without calling a function only if neither method is overridden.
@@ -179,7 +180,7 @@ def receipts_of(
     at: datetime,
     positions: Iterable[tuple[int | None, int | None, str | None]],
 ) -> list[PublishReceipt]:
-    """Return the receipts of messages that were stored at the same time in the same topic.
+    """Return the receipts of messages that were stored at one time in one topic.
 
     This takes a third of the constructor's time.
 

@@ -76,7 +76,7 @@ def topic_filters(topics: Sequence[str], group: str | None) -> tuple[str, ...]:
     """
     if isinstance(topics, str) or not topics:
         raise ConfigurationError(
-            "The source has no list of topics.",
+            "The topics of the source are not a list of names.",
             path="topics",
             remedy='Give a list of names, such as ["orders/#"].',
         )

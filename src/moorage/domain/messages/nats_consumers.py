@@ -98,7 +98,7 @@ class ConsumerSettings:
     exclusive: bool
 
     def changeable(self) -> dict[str, Any]:
-        """Return the settings that an existing consumer can take over."""
+        """Return the settings that can be changed in an existing consumer."""
         return {
             "ack_wait": round(self.ack_wait * _NANOSECONDS),
             "max_deliver": self.max_deliveries or -1,
@@ -135,7 +135,7 @@ class ConsumerSettings:
         }
 
     def difference(self, name: str, subject: str, config: Mapping[str, Any]) -> str | None:
-        """Return the setting because of which the source cannot use an existing consumer, if any.
+        """Return the setting that makes an existing consumer unusable for the source, if any.
 
         Args:
             name: the name of the consumer.
@@ -151,14 +151,14 @@ class ConsumerSettings:
 
 
 def checked_subjects(subjects: Sequence[str]) -> tuple[str, ...]:
-    """Return the subjects that a source reads.
+    """Check the subjects that a source reads, and return them.
 
     Raises:
         ConfigurationError: there are no subjects, one is not valid, or two of them overlap.
     """
     if isinstance(subjects, str) or not subjects:
         raise ConfigurationError(
-            "The source has no list of subjects.",
+            "The subjects of the source are not a list of names.",
             path="subjects",
             remedy='Give a list of names, such as ["orders.*"].',
         )
@@ -177,13 +177,13 @@ def checked_subjects(subjects: Sequence[str]) -> tuple[str, ...]:
                     f"The subjects {other!r} and {subject!r} overlap, so that a message could be"
                     " read twice.",
                     path="subjects",
-                    remedy="Give subjects of which none includes messages of another.",
+                    remedy="Give subjects that have no messages in common.",
                 )
     return tuple(subjects)
 
 
 def checked_group(group: str) -> str:
-    """Return the name of a group of workers, with which the names of their consumers begin.
+    """Check the name of a group of workers, and return it.
 
     Raises:
         ConfigurationError: a consumer cannot have this name.
@@ -222,7 +222,7 @@ def consumer_name(group: str, subject: str) -> str:
 
 
 def read_delivery(subject: str) -> Delivery | None:
-    """Return the delivery that the subject of an acknowledgement describes; None if it does not."""
+    """Parse the subject of an acknowledgement as a delivery; return None if it has another form."""
     words = subject.split(".")
     if words[:2] != _ACK_PREFIX:
         return None
@@ -254,7 +254,7 @@ def record_fields(headers: Mapping[str, str]) -> dict[str, Any]:
 
 
 def ends_consumer(description: str) -> bool:
-    """Return whether a status that ends a request says that the consumer cannot be read."""
+    """Return whether a status message means that the consumer cannot be read any more."""
     return any(words in description.lower() for words in _GONE_TEXTS)
 
 
@@ -283,7 +283,7 @@ def names_in(answer: Mapping[str, Any]) -> list[str]:
 
 
 def api_error(code: int, stream: str, name: str) -> ConnectorError:
-    """Return the error for a refusal by JetStream's API that concerns a source.
+    """Return the error for JetStream's refusal of a request that a source made.
 
     Args:
         code: the error code.

@@ -36,7 +36,7 @@ def message_of(arguments: Mapping[str, Any]) -> Message:
     unknown = next((name for name in arguments if name not in MESSAGE), None)
     if unknown is not None:
         raise InvalidData(
-            f"A message has no {unknown[:80]!r}.",
+            f"A message has no field {unknown[:80]!r}.",
             field=unknown,
             remedy=f"It has: {', '.join(MESSAGE)}.",
         )
@@ -82,7 +82,7 @@ def messages_of(values: object) -> tuple[Message, ...]:
 
 
 def plain_receipt(receipt: PublishReceipt) -> dict[str, Any]:
-    """Return a publish receipt as JSON, without the fields that the broker leaves out."""
+    """Return a publish receipt as JSON, without the fields that the broker did not send."""
     fields = {
         "broker": receipt.broker,
         "topic": receipt.topic,

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 class Publication(Enum):
-    """The possible storage of a message after an attempt to publish it.
+    """The state of a message after an attempt to publish it: stored, possibly stored or not.
 
     `CERTAIN`: the broker has stored it. `POSSIBLE`: it may be stored. `NONE`: it was not stored.
     """
@@ -227,7 +227,7 @@ def check_repeat(rules: BrokerRules, seconds: float) -> None:
 
 
 def publication_of(result: Result[PublishReceipt]) -> Publication:
-    """Return whether a message is stored, may be stored or is not, from its publish result."""
+    """Return from a publish result whether the message is stored, possibly stored or not."""
     if result.error is None:
         return Publication.CERTAIN
     return Publication.POSSIBLE if may_have_acted(result.error) else Publication.NONE

@@ -60,7 +60,7 @@ def deliveries(headers: Mapping[str, Any], *, was_delivered: bool) -> int:
 
 
 def acknowledgements(done: Iterable[int], open_tag: int) -> list[tuple[int, bool]]:
-    """Return the acknowledgements of deliveries, each with whether it includes all earlier ones.
+    """Return acknowledgements of deliveries; True marks one that includes all earlier ones.
 
     Args:
         done: the tags of the deliveries, which RabbitMQ counts up.
@@ -73,7 +73,7 @@ def acknowledgements(done: Iterable[int], open_tag: int) -> list[tuple[int, bool
 
 
 def reading_error(fault: PublishFault, text: str, queue: str | None) -> ConnectorError:
-    """Return the error for a refusal by RabbitMQ that concerns a source.
+    """Return the error for RabbitMQ's refusal of a request that a source made.
 
     Args:
         fault: the meaning of the code of the refusal.

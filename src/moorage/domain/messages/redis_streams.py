@@ -107,7 +107,7 @@ def pack_commands(commands: Iterable[Sequence[str | bytes]]) -> list[bytes]:
 
 
 def packed_list(words: Sequence[str], texts: Sequence[str]) -> bytes:
-    """Return a Redis command that ends with texts such as the ids of entries, as bytes to send.
+    """Return a Redis command that ends with texts, such as entry ids, as bytes to send.
 
     Many texts of the same length cost little, because they are joined.
 
@@ -144,7 +144,7 @@ def record_columns(entries: Sequence[Sequence[bytes]]) -> dict[str, list[Any]]:
 
 
 def _record_fields(words: Sequence[bytes]) -> dict[str, Any]:
-    """Return the fields of one record; those that the entry does not have are missing."""
+    """Return the fields of one record; a missing field of the entry is left out."""
     attributes: list[tuple[str, bytes]] = []
     fields: dict[str, Any] = {"attributes": attributes}
     for name, value in zip(words[::2], words[1::2], strict=True):
@@ -191,6 +191,6 @@ def refusal(classes: Iterable[str], text: str) -> PublishFault:
 
 
 def server_facts(report: str) -> dict[str, str]:
-    """Return the facts in the report that a Redis server gives about itself."""
+    """Return the facts in the report of a Redis server about itself, such as its version."""
     pairs = (line.split(":", 1) for line in report.splitlines() if ":" in line)
     return {name: value.strip() for name, value in pairs}

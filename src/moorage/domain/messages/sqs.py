@@ -119,7 +119,8 @@ def check_for_queue(message: Message, queue: str) -> None:
         )
     if message.content_type is not None and len(message.headers) >= (RULES.most_headers or 0):
         raise InvalidData(
-            "The message has ten headers and a content type, and Amazon SQS takes ten of both.",
+            "The message has ten headers and a content type, and Amazon SQS takes at most"
+            " ten attributes in all.",
             field="headers",
             remedy="Leave one out.",
         )
@@ -171,7 +172,7 @@ def _with_length(value: bytes) -> bytes:
 def result_of(
     item: OutgoingMessage, answer: Mapping[str, Any], at: datetime
 ) -> Result[PublishReceipt]:
-    """Return the receipt in an SQS answer; an error if it belongs to another message."""
+    """Return the receipt in an SQS answer; an error if the answer is about another message."""
     message, id_ = item.message, answer.get("MessageId")
     attributes = attributes_of(message)
     expected = {"MD5OfMessageBody": digest_of_body(message.payload)}

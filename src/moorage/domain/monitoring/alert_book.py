@@ -212,7 +212,7 @@ def _stored_book(book: AlertBook, seen: int, until: int, owner: int) -> Stored:
 
 
 def _id_of(notification: Notification, channel: str) -> str:
-    """Return a notification's id, equal in all processes, so that none is added twice."""
+    """Return a notification's id, which is the same in all processes, so none is added twice."""
     content = json.dumps([channel, notification.as_dict()]).encode()
     return sha256(content).hexdigest()[:32]
 

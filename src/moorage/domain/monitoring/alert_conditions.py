@@ -1,4 +1,4 @@
-"""A search for alert rules that never fire or never end, and for useless settings."""
+"""A search for alert rules with contradictory or useless settings."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def _contradicting_thresholds(condition: Condition) -> Iterator[Contradiction]:
 
 
 def _impossible_thresholds(condition: Condition) -> Iterator[Contradiction]:
-    """Yield each threshold that either no value or every value of a metric passes."""
+    """Yield each threshold that is above or below every possible value of its metric."""
     when, upper, lower, clear = condition.when, condition.above, condition.below, condition.clear
     if when not in FIGURES:
         return

@@ -77,7 +77,7 @@ class ChannelSettings:
         """Check the channel's kind and destination, and refuse settings of other kinds."""
         if self.kind not in KINDS:
             raise ConfigurationError(
-                f"There is no kind {self.kind!r} of channels.",
+                f"{self.kind!r} is not a kind of alert channel.",
                 path="kind",
                 remedy=f"Use one of: {', '.join(KINDS)}.",
             )

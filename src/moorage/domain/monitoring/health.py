@@ -30,7 +30,7 @@ class HealthState(StrEnum):
 
 
 class HealthConcern(StrEnum):
-    """The kind of a health problem, which programs such as alert rules compare."""
+    """The kind of a health problem, by which programs such as alert rules select problems."""
 
     CIRCUIT_OPEN = "circuit_open"
     CIRCUIT_PROBING = "circuit_probing"

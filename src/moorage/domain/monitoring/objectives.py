@@ -86,7 +86,8 @@ class Objective:
             )
         if self.latency is None and self.within != _WITHIN:
             raise InvalidData(
-                f"The objective {self.name!r} has `within`, but no latency that it is a share of.",
+                f"The objective {self.name!r} has `within`, but no latency objective to"
+                " which the limit could apply.",
                 field="within",
                 remedy="Give a latency such as 0.8, or remove `within`.",
             )

@@ -1,4 +1,4 @@
-"""Readings: the values from which health is assessed."""
+"""Readings: the values from which the health of a hub is assessed."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class ProbeReading:
 
 @frozen(kw_only=True)
 class TokenReading:
-    """An OAuth token that could not be renewed, for the assessment of health.
+    """An OAuth token that could not be renewed, as a sign of bad health.
 
     Attributes:
         consent: true if a person must authorise the application again.
@@ -41,7 +41,7 @@ class TokenReading:
 
 @frozen(kw_only=True)
 class TenantRecordsReading:
-    """The use of idempotency records by a tenant that came near its bound.
+    """A tenant's number of idempotency records, when it is near the limit.
 
     Attributes:
         used: the number of records in use.
@@ -54,7 +54,7 @@ class TenantRecordsReading:
 
 @frozen(kw_only=True)
 class Signals:
-    """The problems that events of a process report, and that have not ended.
+    """The current problems that events of a process have reported.
 
     Attributes:
         outages: the reason as a sentence, by the name of the store that does not answer.
@@ -71,7 +71,7 @@ class Signals:
 
 @frozen(kw_only=True)
 class ServiceReading:
-    """The shared state of a service or of one of its regions, for the assessment of health.
+    """The shared state of a service or region, from which its health is assessed.
 
     Attributes:
         service: the name of the service.

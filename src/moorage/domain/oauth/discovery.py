@@ -20,7 +20,7 @@ _BUSY_STATUSES: Final = frozenset({408, 425, 429})
 
 
 def metadata_request() -> Request:
-    """Return the request for metadata, which is sent to each URL that may have them."""
+    """Return the request for an authorisation server's metadata, to be sent to each URL."""
     return Request.get("/", headers={"Accept": "application/json"})
 
 

@@ -1,4 +1,4 @@
-"""The time to renew a token: before it expires, and not at once in all processes."""
+"""The time to renew a token: before it expires, and at different times in each process."""
 
 from __future__ import annotations
 

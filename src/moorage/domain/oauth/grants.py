@@ -48,7 +48,7 @@ class ClientCredentials:
 @with_careful_constructor
 @attrs.frozen
 class RefreshToken:
-    """The grant by a refresh token that was issued elsewhere, such as on the vendor's pages.
+    """The grant by an existing refresh token, for example from the vendor's website.
 
     It is for servers whose refresh tokens stay valid after their use.
 

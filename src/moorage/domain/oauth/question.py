@@ -42,7 +42,7 @@ class TokenQuestion:
     subject: Secret | None = None
 
     def parameters(self, occasion: Occasion) -> Parameters:
-        """Return the parameters of one token request; each request has different ones."""
+        """Return the parameters of one token request; some are new for each request."""
         grant, held_credentials = self.client.grant, self.held
         if not isinstance(grant, Consent):
             parameters = grant.parameters(occasion, self.subject)
@@ -77,7 +77,7 @@ def claim_key(
 
 
 def is_lost(answer: Refused | ConnectorError) -> bool:
-    """Return whether the server may have granted a token whose answer was lost."""
+    """Return whether the server may have granted a token that never arrived here."""
     if isinstance(answer, Refused):
         return answer.why is Refusal.LOST
     return isinstance(answer, VendorFailed) or getattr(answer, "may_have_been_processed", False)

@@ -30,7 +30,7 @@ _LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def as_expired(credentials: OAuthCredentials) -> OAuthCredentials:
-    """Return the credentials marked as expired, so that no caller uses them again."""
+    """Return the credentials marked as expired, so that no caller uses them any more."""
     return attrs.evolve(credentials, expires_at=_LONG_AGO)
 
 
@@ -45,7 +45,7 @@ def no_client_error(service: str) -> ConfigurationError:
 
 
 def token_to_revoke(credentials: OAuthCredentials) -> tuple[Secret, str]:
-    """Return the token whose revocation ends the whole grant, and the token's type."""
+    """Return the token to revoke in order to end the whole grant, and the token's type."""
     if credentials.refresh_token is not None:
         return credentials.refresh_token, "refresh_token"
     return credentials.access_token, "access_token"

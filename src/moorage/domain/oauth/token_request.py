@@ -65,7 +65,7 @@ def token_request(
 
 
 def _in_own_names(client: OAuthClient, form: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Return the parameters under the server's own names, without those that it lacks."""
+    """Return parameters under this server's names, without those that it does not support."""
     names = client.server.own_names
     named_fields = [(names.get(name, name), value) for name, value in form] if names else form
     return [(name, value) for name, value in named_fields if name]

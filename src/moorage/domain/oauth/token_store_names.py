@@ -1,4 +1,4 @@
-"""The names under which OAuth tokens are stored, if a configuration may change their client.
+"""The names under which OAuth tokens are stored; they change with the client's registration.
 
 The name is used in place of a tenant. So a client never uses the tokens of an earlier client with
 the same service name, for example after the configuration was reloaded.
@@ -19,7 +19,7 @@ _PREFIX: Final = "client "
 
 
 def token_store_name(client: OAuthClient) -> str | None:
-    """Return the name, in place of a tenant's, under which this client's tokens are stored.
+    """Return the name under which this client's tokens are stored, used like a tenant's.
 
     Return None if the grant is a person's consent or a token exchange. Such tokens are stored under
     the service's name alone.

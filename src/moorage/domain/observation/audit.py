@@ -214,7 +214,7 @@ class AuditPage:
 
 
 def micros_of(moment: datetime) -> int:
-    """Return the microseconds from 1970 to a point in time.
+    """Return a point in time as microseconds since 1970.
 
     Raises:
         InvalidData: the moment has no time zone.
@@ -468,7 +468,7 @@ class _Chain:
         return None
 
     def _verdict(self, record: AuditRecord) -> bool | None:
-        """Return whether a seal is genuine; None if the key for it is missing."""
+        """Return whether a seal is genuine; None if its key is missing."""
         from hmac import compare_digest  # noqa: PLC0415 - loads OpenSSL
 
         match = _SEAL_TEXT.fullmatch(record.after or "")
@@ -535,7 +535,7 @@ def _records_after_seal(end: AuditHead, anchor: AuditHead | None) -> Finding | N
 def _missing_seal_finding(
     chain: _Chain, head: AuditHead | None, keys: KeyRing | None
 ) -> Finding | None:
-    """Return a finding if the newest seal according to the head is missing in the trail."""
+    """Return a finding if the trail lacks the newest seal that its head records."""
     if keys is None or head is None or chain.unverified or head.sealed <= chain.head.sealed:
         return None
     return Finding(head.sealed, Fault.ALTERED, f"Record {head.sealed} was altered: it was a seal.")

@@ -127,7 +127,7 @@ class AttemptFinished(Event):
 
 
 class CalledPlan(Protocol):
-    """The properties of a call's plan that its events contain."""
+    """The properties of a call's plan that events need."""
 
     @property
     def service(self) -> Any:
@@ -265,7 +265,7 @@ def method_name(method: HttpMethod | None) -> str | None:
 
 
 def facts_of_success(facts: SuccessFacts) -> CallFacts:
-    """Return the facts of the `CallFinished` event of a call whose first attempt succeeded."""
+    """Return the facts of the `CallFinished` event, for a first attempt that succeeded."""
     identity, plan, now, status, subject, method, traceparent, _ = facts
     return (
         identity,
@@ -300,7 +300,7 @@ def full_attempt_facts(facts: AttemptFacts | SuccessFacts) -> AttemptFacts:
 
 
 def facts_of_first_attempt(facts: SuccessFacts) -> AttemptFacts:
-    """Return the facts of the `AttemptFinished` event of a first attempt that succeeded."""
+    """Return the facts of the `AttemptFinished` event, for a first attempt that succeeded."""
     identity, plan, now, status, _, method, _, of_attempt = facts
     start_time, bytes_out, bytes_in = of_attempt or (identity.started, None, None)
     return (
@@ -332,7 +332,7 @@ def success_event(facts: SuccessFacts) -> CallFinished:
 
 
 def ending_of(event: CallFinished) -> tuple[str | None, bool]:
-    """Return the error class of a call's end, and True if the call was cancelled."""
+    """Return the class of the error that ended a call, and whether the call was cancelled."""
     # Reading an event's field is slower than reading the facts from which it is computed.
     facts: CallFacts | None = facts_of(event)
     return (event.error, event.cancelled) if facts is None else (facts[4], facts[11])

@@ -104,7 +104,7 @@ class CallIdentity:
             return existing_id
         make_id = self._make_id
         if make_id is None:
-            raise AssertionError("a call without late ids has its id from the start")
+            raise AssertionError("The id of a call is missing although it is not created lazily.")
         # `setdefault` is atomic, so that threads reading the id at the same time get the same.
         request_id: str = self.__dict__.setdefault("id", make_id(self.wall // 1_000_000))
         return request_id
@@ -119,7 +119,7 @@ class CallIdentity:
 
 
 def _moment_at(microseconds: int) -> datetime:
-    """Return the time that is so many microseconds after the Unix epoch."""
+    """Return the time that is this number of microseconds after the Unix epoch."""
     if 0 <= microseconds < _EXACT_FLOATS:
         return datetime.fromtimestamp(microseconds / 1e6, UTC)
     return _EPOCH + timedelta(0, 0, microseconds)

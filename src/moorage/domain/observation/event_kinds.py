@@ -55,7 +55,7 @@ class EventKind(type):
 
     @property
     def __attrs_attrs__(cls) -> tuple[attrs.Attribute[Any], ...]:
-        """The fields of an event, in the form in which attrs stores them."""
+        """The fields of an event, described in the form that attrs uses."""
         return _attrs_fields(cls)
 
 

@@ -186,7 +186,7 @@ class IdempotencyReplayed(Event):
 
 @frozen(kw_only=True)
 class AnswerNotStored(Event):
-    """A call had its effect, but its answer could not be stored for a repeat of the key."""
+    """A call had its effect, but its answer could not be stored for repeated calls."""
 
     error: str
 
@@ -234,7 +234,7 @@ class CacheRevalidated(Event):
 
 @frozen(kw_only=True)
 class CacheSkipped(Event):
-    """A call continued without the cache, which failed with the error class `error`."""
+    """A call continued without the cache, because the cache failed with the class `error`."""
 
     error: str
 
@@ -277,7 +277,7 @@ class StateSubstituted(Event):
 
 @frozen(kw_only=True)
 class FailedOver(Event):
-    """An operation moves to the account `to`, because `service` certainly did nothing."""
+    """An operation moves to the account `to`, because `service` certainly did not perform it."""
 
     to: str
     error: str

@@ -199,7 +199,7 @@ class CallTally:
 
 
 def sum_of_figures(figures: Iterable[Figures]) -> Figures:
-    """Return the sum of several sets of call counts and durations."""
+    """Return the sum of several counts and durations of calls."""
     tally = CallTally()
     for item in figures:
         tally.merge(item)
@@ -258,7 +258,7 @@ def _dimensions(value: Collection[str]) -> tuple[str, ...]:
     for name in names:
         if name not in DIMENSIONS:
             raise InvalidData(
-                f"Figures cannot be grouped by {str(name)[:80]!r}.",
+                f"Metrics cannot be grouped by {str(name)[:80]!r}.",
                 field="by",
                 remedy=f"Give some of {', '.join(DIMENSIONS)}.",
             )
@@ -295,7 +295,7 @@ class FiguresQuery:
 
 
 class Grouping:
-    """Adds up stored metrics by the groups and time windows that a query asks for.
+    """Adds up stored metrics by group and time window, as a query requests.
 
     Args:
         query: the query; rows that it does not match must not be added.
@@ -358,7 +358,7 @@ def grouped_figures(
 
 
 def column_label(text: str) -> str:
-    """Return the name of a service, operation or tenant in a form for database columns."""
+    """Return the name of a service, operation or tenant in a form that fits a database column."""
     return column_text(text, LABEL_LENGTH)
 
 

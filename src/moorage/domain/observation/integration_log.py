@@ -341,12 +341,12 @@ def entry_of(event: Event) -> IntegrationLog | None:
 
 
 def success_entry(facts: SuccessFacts) -> IntegrationLog:
-    """Return the log entry for a successful first attempt; its fields are computed when read."""
+    """Return the log entry for a successful first attempt, with fields computed on first read."""
     return late(IntegrationLog, facts)
 
 
 class _NewEntry(IntegrationLog):
-    """A log entry whose fields can be set; it becomes an `IntegrationLog` when it has all."""
+    """A mutable log entry, which becomes an `IntegrationLog` once all of its fields are set."""
 
     __slots__ = ()
     # Python sets an attribute without calling a function only if neither method is overridden.

@@ -1,4 +1,4 @@
-"""Objects that compute their fields when these are first read."""
+"""Objects that compute their fields when a field is first read."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ set_facts: Final = vars(LateFields)["_facts"].__set__
 
 
 def late(kind: type[V], facts: object) -> V:
-    """Return an object that computes its fields from `facts` when these are first read.
+    """Return an object that computes its fields from `facts` when a field is first read.
 
     Args:
         kind: its class.
@@ -62,7 +62,7 @@ def assign_facts(value: LateFields, facts: object) -> None:
 
 
 def complete_facts_with(complete: Callable[[Any], Any], kind: type[LateFields]) -> None:
-    """Register a function that completes the facts of a class before fields are computed.
+    """Register a function that completes the facts of a class before its fields are computed.
 
     Args:
         complete: returns the facts that `late_fields` expects, from facts in a shorter form. It

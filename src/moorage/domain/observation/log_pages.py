@@ -1,4 +1,4 @@
-"""The pages of an integration log, for each of which a limited number of entries is read.
+"""The pages of an integration log; a limited number of entries is read for each page.
 
 A log uses an index to answer a query about one of its indexed fields and an interval. For any other
 query it looks through the entries that one indexed field and the interval choose: its window. These
@@ -39,7 +39,7 @@ _FIRST_PART: Final = 50
 
 
 def window_of(query: LogQuery) -> LogQuery:
-    """Return the query with only those conditions that one database index can answer."""
+    """Return the query with only the conditions that one database index can answer."""
     unindexed = (None, IntegrationStatus.SUCCESS)
     lead_field = next(
         (name for name in INDEXED_FIELDS if getattr(query, name) not in unindexed), None

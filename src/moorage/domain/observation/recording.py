@@ -46,7 +46,7 @@ class Series:
         self._shared: set[Key] = set()
 
     def admit(self, key: Key, minute: int) -> Key:
-        """Return the series in which a call is counted; a general one above the limit."""
+        """Return the series that counts a call: its own, or a general one above the limit."""
         day = minute // DAY
         if day != self._day:
             self._day = day

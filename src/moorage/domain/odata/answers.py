@@ -70,7 +70,7 @@ class ODataPage:
         """
         if self.next_link is None:
             raise InvalidData(
-                "This is the last page.",
+                "There is no page after this one.",
                 field="page",
                 remedy="Ask for a next page only if `next_link` is not None.",
             )
@@ -187,11 +187,11 @@ def read_count(response: Response) -> int:
 
 
 def read_nothing(_: Response) -> None:
-    """Return None; used for operations whose answer has no result."""
+    """Return None; used for operations whose answer has no content."""
 
 
 def refusal_of(response: Response) -> ConnectorError | None:
-    """Return the error that an OData service added to an answer that began as a success."""
+    """Return the error that an OData service reports within an answer of status 200."""
     problem = _error_in(response)
     if problem is None:
         return None
@@ -206,7 +206,7 @@ def refusal_of(response: Response) -> ConnectorError | None:
 
 
 def failure_of(response: Response) -> ConnectorError | None:
-    """Return the error of an answer that refuses the entity's version; None for any other."""
+    """Return the error of an answer that refuses the entity's version; None for other answers."""
     if response.status not in {_CHANGED, _NEEDS_ETAG}:
         return None
     described = _problem(_error_in(response) or {})
@@ -238,7 +238,7 @@ def error_in_batch(response: Response, *, safe: bool) -> ConnectorError | None:
 
 
 def _join_link(url: str | None, link: str) -> str | None:
-    """Return a next-page link as a URL, or as a path if its page has no URL; None if invalid."""
+    """Return the next page's link as a URL or path; None if the link is invalid."""
     try:
         joined_url = link if url is None else urljoin(url, link)
     except ValueError:

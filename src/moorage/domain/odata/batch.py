@@ -173,7 +173,7 @@ def _multipart(parts: list[bytes], boundary: str) -> bytes:
 def _of_change_set(
     group: tuple[HttpOperation[Any], ...], response: Response, head: dict[str, str], body: bytes
 ) -> list[Result[Any]]:
-    """Return the results of an OData change set, whose operations all succeed or all fail."""
+    """Return the results of a change set, whose operations succeed or fail together."""
     if not head.get("content-type", "").lower().startswith("multipart/"):
         inner = _inner_response(response, body)
         error = error_in_batch(inner, safe=False) or unreadable_answer_error(

@@ -146,7 +146,7 @@ class ODataField:
         if operator in TEXT_FUNCTIONS:
             return ODataFilter(f"{operator}({self.path},{text})")
         raise InvalidData(
-            "There is no such operator in a filter.",
+            "The operator is unknown in OData filters.",
             field=self.path,
             remedy=f"Use one of {', '.join((*COMPARISONS, *TEXT_FUNCTIONS))}.",
         )

@@ -127,7 +127,7 @@ class OData:
         page_size: int | None = None,
         name: str | None = None,
     ) -> HttpOperation[ODataPage]:
-        """Return the operation that reads the first page of a query's result.
+        """Return the operation that reads the first page of the entities that a query selects.
 
         Args:
             entity_set: the name of the entity set, such as "Orders".
@@ -144,7 +144,7 @@ class OData:
     def next_page(
         self, page: ODataPage, *, name: str = "next_page"
     ) -> HttpOperation[ODataPage] | None:
-        """Return the operation that reads the page after a page; None after the last page.
+        """Return the operation that reads the page after the given one; None after the last page.
 
         Args:
             page: the page.
@@ -343,7 +343,7 @@ class OData:
         )
 
     def ping(self) -> HttpOperation[None]:
-        """Return the operation that reads the service document, to see if the service answers."""
+        """Return the operation that reads the service document, to test whether it answers."""
         return _operation("ping", Request.get(f"{self.path}/", headers=_JSON), read_nothing)
 
     def _path(self, entity_set: str) -> str:
@@ -388,7 +388,7 @@ def _write(method: str, path: str, headers: Mapping[str, str], data: object = No
 
 
 def _question(query: ODataQuery | None) -> str:
-    """Return the OData options as a URL's query, with unencoded dollar signs."""
+    """Return the query of a URL with OData options, whose dollar signs stay unencoded."""
     options = [] if query is None else query.options()
     pairs = "&".join(f"{name}={quote(value, safe='')}" for name, value in options)
     return f"?{pairs}" if pairs else ""

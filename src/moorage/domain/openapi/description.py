@@ -85,7 +85,7 @@ class OpenApi:
 
     @property
     def limit_headers(self) -> dict[str, bool]:
-        """The described response headers about rate limits; False for headers that calls ignore."""
+        """The described response headers about rate limits; False marks those not used."""
         names = {
             name: None
             for operation in self.operations
@@ -227,7 +227,7 @@ class OpenApi:
 
 
 def _specificity(operation: ApiOperation) -> list[bool]:
-    """Return a sort key that puts a path before less specific paths that match it too."""
+    """Return a sort key that puts specific paths before general paths that also match."""
     return ["{" in part for part in operation.path.split("/")]
 
 

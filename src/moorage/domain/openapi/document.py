@@ -90,8 +90,8 @@ class Document:
             target = self._target(reference, target.pointer)
         raise refusal(
             node.pointer,
-            f"The reference is in a circle, or in a chain of more than {_LONGEST_CHAIN}.",
-            "Let it refer to the part itself.",
+            f"The reference refers to itself, or to a chain of more than {_LONGEST_CHAIN} others.",
+            "Refer to the part itself instead.",
         )
 
     def _target(self, reference: str, pointer: str) -> Node:
@@ -99,7 +99,7 @@ class Document:
         if reference != "#" and not reference.startswith("#/"):
             raise refusal(
                 pointer,
-                f"The reference {excerpt!r} leads out of the description.",
+                f"The reference {excerpt!r} leads to another file.",
                 "Bundle the description into one file.",
             )
         node = Node(self.root.value, "#")
@@ -112,7 +112,7 @@ class Document:
             else:
                 raise refusal(
                     pointer,
-                    f"The reference {excerpt!r} leads to nothing.",
+                    f"The reference {excerpt!r} leads to a part that does not exist.",
                     "Correct the reference, or add the part that it names.",
                 )
         return node

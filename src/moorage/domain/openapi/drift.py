@@ -185,7 +185,7 @@ def _is_deprecated(operation: DescribedOperation) -> bool:
 
 
 def _removed_fields(name: str, old_fields: Fields, new_fields: Fields) -> Iterator[Change]:
-    """Yield the used fields that were removed, without the fields below a removed field."""
+    """Yield the used fields that were removed, but not the fields inside a removed field."""
     removed_places: set[tuple[FieldSide, str]] = set()
     for (side, path), field in old_fields.items():
         if (side, path) not in new_fields and field.used:
@@ -245,7 +245,7 @@ def _field_changes(
 
 
 def _includes_types(allowed_types: frozenset[str], types: frozenset[str]) -> bool:
-    """Return whether the allowed types include all of these; an empty set means any type."""
+    """Return whether a set of allowed types includes others; an empty set means any type."""
     if not allowed_types:
         return True
     wider_types = allowed_types | {"integer"} if "number" in allowed_types else allowed_types

@@ -1,4 +1,4 @@
-"""Extensions and headers of OpenAPI that state time limits and rate limits."""
+"""OpenAPI extensions and headers that state time limits and rate limits."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def limit_headers(document: Document, operation: Node) -> Iterator[str]:
 
 
 def is_read(header: str) -> bool:
-    """Return whether moorage reads this response header in order to slow down calls."""
+    """Return whether moorage obeys this response header when it limits the rate of calls."""
     if header.lower() == _POLICY:
         return True
     try:

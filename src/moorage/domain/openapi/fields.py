@@ -67,7 +67,7 @@ Fields: TypeAlias = dict[tuple[FieldSide, str], Field]
 
 @attrs.frozen
 class DescribedOperation:
-    """An operation of a description.
+    """An operation of an API description, with the method and the path.
 
     Attributes:
         method: the method in capitals.
@@ -155,7 +155,7 @@ def base_paths(document: Document) -> frozenset[str]:
 
 
 def fields_of(document: Document, operation: DescribedOperation, uses: Uses) -> Fields:
-    """Return the fields of an operation that are in use, and those that requests need.
+    """Return the used fields of an operation, and the fields that its requests require.
 
     Args:
         document: the description.
@@ -207,7 +207,7 @@ def _schemas(content_of: Node) -> Iterator[Node]:
 
 
 class _Reader:
-    """Adds the fields of schemas that are in use."""
+    """Collects the used fields of schemas."""
 
     def __init__(
         self, document: Document, operation: DescribedOperation, uses: Uses, fields: Fields
@@ -256,7 +256,7 @@ class _Reader:
         entered: frozenset[str] = frozenset(),
         depth: int = 0,
     ) -> None:
-        """Add a field that is in use with all fields below it, or a field that requests need."""
+        """Add a used field with all fields inside it, or a field that requests require."""
         is_used = self._uses(name)
         if not is_used and (side is FieldSide.ANSWER or not required):
             return
@@ -284,7 +284,7 @@ class _Reader:
         return any(_resolve(self._document, part).child(mark).value is True for part in schemas)
 
     def _joined(self, schemas: tuple[Node, ...], entered: frozenset[str]) -> _Schema | None:
-        """Return alternative schemas joined as one; None if all of them were visited before."""
+        """Return alternative schemas joined as one; None if each was visited before."""
         parts = [part for schema in schemas if (part := self._schema(schema, entered)) is not None]
         if not parts:
             return None

@@ -156,7 +156,7 @@ def _oauth_scheme(name: str, node: Node) -> SecurityScheme:
         flows = ", ".join(kind for kind, _ in node.child("flows").children()) or "none"
         raise refusal(
             node.child("flows").pointer,
-            f"OAuth 2 has no flow of client credentials here, but: {flows}.",
+            f"The OAuth 2 scheme has no client-credentials flow, but: {flows}.",
             "Give security= another scheme; or get tokens with OAuthConsent, and give server and"
             " endpoints to a Service yourself.",
         )

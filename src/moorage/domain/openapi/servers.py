@@ -98,7 +98,7 @@ def _checked_url(url: str, pointer: str) -> str:
     if not is_absolute(url):
         raise refusal(
             pointer,
-            f"The server's URL {url[:200]!r} is relative to the place of the description.",
+            f"The server's URL {url[:200]!r} is relative to the URL of the description.",
             "Give server='https://…' with the whole base URL.",
         )
     try:

@@ -32,7 +32,7 @@ class BatchLimits:
 
 
 class BatchSize(NamedTuple):
-    """The size of a batch that is not complete yet.
+    """The size of an incomplete batch, in records and bytes.
 
     Attributes:
         records: the number of records.
@@ -43,7 +43,7 @@ class BatchSize(NamedTuple):
     size: int = 0
 
     def fitting(self, sizes: Sequence[int], limits: BatchLimits) -> int:
-        """Return how many more records, with sizes in this order, fit into the batch.
+        """Return the number of further records, with these sizes in order, that fit.
 
         The first record of a batch always fits.
         """
@@ -78,7 +78,7 @@ def halves(batch: Sequence[R]) -> tuple[Sequence[R], Sequence[R]]:
 
 
 def lane_of(key: bytes, lanes: int) -> int:
-    """Return the number of a key's lane, which is the same in every process.
+    """Return the number of the lane that processes a key, which is the same in every process.
 
     Records with the same key share a lane, which processes them one after the other.
     """

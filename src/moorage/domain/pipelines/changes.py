@@ -1,4 +1,4 @@
-"""The difference between the pipelines of two configurations.
+"""The differences between the pipelines of two configurations.
 
 Laws:
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class PipelineChanges(NamedTuple):
-    """The names of the pipelines that differ between two configurations, and of the others.
+    """The names of the changed and of the unchanged pipelines of two configurations.
 
     Attributes:
         added: the pipelines that only the new configuration has.

@@ -29,7 +29,7 @@ ONLY_PARTITION: Final = "0"
 
 
 class Ownership(NamedTuple):
-    """The right to store the positions of a checkpoint, with the positions stored so far.
+    """The right to store a checkpoint's positions, with the positions stored so far.
 
     Attributes:
         epoch: the number of owners so far, this one included.
@@ -51,7 +51,7 @@ def partition_name(partition: int | str | None) -> str:
 
 
 def is_after(offset: Offset | None, position: Offset | None) -> bool:
-    """Return whether a record comes after a stored position; None is the beginning.
+    """Return whether a record comes after a stored position; None stands for the beginning.
 
     Raises:
         LocalFailure: the offset is missing, or has another type than the position.
@@ -62,8 +62,9 @@ def is_after(offset: Offset | None, position: Offset | None) -> bool:
         return position is None or offset > position
     raise LocalFailure(
         "The offset of a record cannot be compared with the stored position.",
-        remedy="Give all records of a source offsets of one type that grow: numbers, or texts that"
-        " sort like their positions. After a change of the type give the source a new name.",
+        remedy="Give all records of a source increasing offsets of one type: numbers, or texts"
+        " that sort in the order of the records. After a change of the type, give the"
+        " source a new name.",
     )
 
 

@@ -47,7 +47,7 @@ def line_of(letter: DeadLetter, id: str) -> bytes:
 
 
 def letter_of(line: bytes) -> tuple[str, DeadLetter] | None:
-    """Return the id and the dead letter in a line; None if the line contains none.
+    """Return the id and the dead letter in a line; None if the line has no dead letter.
 
     Such a line was torn by a crash: the record of its letter was not settled, and is delivered
     again.
@@ -76,7 +76,7 @@ def letter_of(line: bytes) -> tuple[str, DeadLetter] | None:
 
 
 def lines_without(lines: Sequence[bytes], ids: frozenset[str]) -> list[bytes]:
-    """Return the lines whose dead letters have other ids, and those without a dead letter."""
+    """Return the lines without a dead letter, and those whose dead letters have other ids."""
     return [line for line in lines if (entry := letter_of(line)) is None or entry[0] not in ids]
 
 

@@ -1,4 +1,4 @@
-"""An HTTP endpoint that lists records: its requests, and what its answers contain."""
+"""An HTTP endpoint that lists records: the requests to it, and the parsing of its answers."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def _is_path(_: object, field: attrs.Attribute[Any], value: str) -> None:
 def _is_time_format(_: object, field: attrs.Attribute[Any], value: object) -> None:
     if value not in _TIME_FORMATS:
         raise ConfigurationError(
-            "There is no such format of times.",
+            "The time format is unknown.",
             path=field.name,
             remedy=f"Use one of: {', '.join(_TIME_FORMATS)}.",
         )
@@ -93,13 +93,13 @@ def _are_parameters(_: object, field: attrs.Attribute[Any], value: dict[str, str
 
 
 def _optional() -> Any:
-    """Return an optional field of text."""
+    """Return an optional text field of an attrs class."""
     return field(default=None, validator=attrs.validators.optional(_is_text))
 
 
 @frozen(kw_only=True)
 class PolledEndpoint:
-    """An HTTP endpoint that a pipeline asks for new records again and again.
+    """An HTTP endpoint that a pipeline polls for new records.
 
     A field of an answer or of a record is a path with dots, such as data.orders.
 
@@ -184,7 +184,7 @@ class PolledEndpoint:
 
 
 class PolledItem(NamedTuple):
-    """A record in an answer of an endpoint.
+    """A record in an answer of a polled endpoint.
 
     Attributes:
         value: the record.
@@ -200,17 +200,17 @@ class PolledItem(NamedTuple):
 
     @property
     def digest(self) -> str:
-        """A short text by which the record is recognised."""
+        """A short text that identifies the record."""
         return text_digest(self.id)
 
 
 def text_digest(text: str) -> str:
-    """Return a short text by which an id or a page is recognised."""
+    """Return a short text that identifies an id or a page."""
     return sha256(text.encode()).hexdigest()[:16]
 
 
 class PolledPage(NamedTuple):
-    """The content of an answer of an endpoint.
+    """The content of an answer of a polled endpoint.
 
     Attributes:
         items: the records, in order.
@@ -222,7 +222,7 @@ class PolledPage(NamedTuple):
 
 
 def page_request(endpoint: PolledEndpoint, page: str | None, since: int | None) -> Request:
-    """Return the request for a page of an endpoint.
+    """Return the request for a page of a polled endpoint.
 
     Args:
         endpoint: the endpoint.
@@ -251,14 +251,14 @@ def _written_time(endpoint: PolledEndpoint, time: int) -> str:
 
 
 def since_of(endpoint: PolledEndpoint, newest: int | None) -> int | None:
-    """Return the time from which on records are wanted, given the newest known time."""
+    """Return the time from which to request records, given the newest time seen."""
     if newest is None:
         return None
     return max(0, newest - micros(endpoint.overlap))
 
 
 def read_page(endpoint: PolledEndpoint, response: Response) -> PolledPage:
-    """Return the content of an answer.
+    """Return the records and the next page's address from an answer of a polled endpoint.
 
     Raises:
         VendorFailed: the answer is not JSON, or lacks a field.
@@ -311,7 +311,7 @@ def _text(value: object) -> str | None:
 
 
 def _moment(endpoint: PolledEndpoint, time: Any) -> int | None:
-    """Return a time in microseconds since 1970; None if it is not one in the endpoint's format."""
+    """Return a time as microseconds since 1970; None if it does not have the endpoint's format."""
     try:
         if endpoint.time_format == "iso":
             moment = datetime.fromisoformat(time)
@@ -326,7 +326,7 @@ def _moment(endpoint: PolledEndpoint, time: Any) -> int | None:
 
 
 def _next_page(endpoint: PolledEndpoint, body: Any, response: Response) -> str | None:
-    """Return the cursor or the URL of the next page; None if there is none."""
+    """Return the cursor or the URL of the next page; None on the last page."""
     next_page: Any
     if endpoint.link_header:
         next_page = _link(response.header("link") or "")

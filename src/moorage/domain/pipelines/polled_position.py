@@ -1,4 +1,4 @@
-"""Positions between the records of a polled HTTP endpoint.
+"""Positions between the records of a polled HTTP endpoint, from which polling continues.
 
 Laws:
 
@@ -31,7 +31,7 @@ _EMPTY: Final[dict[str, int]] = {}
 
 
 class PolledPosition(NamedTuple):
-    """A position between two records of an endpoint.
+    """A position between two records of a polled endpoint.
 
     Attributes:
         delivered: the number of records that were delivered.
@@ -52,7 +52,7 @@ class PolledPosition(NamedTuple):
     mark: str | None = None
 
     def text(self, endpoint: PolledEndpoint) -> str:
-        """Return the position as a text; texts of later positions are greater."""
+        """Return the position as a text; later positions have greater texts."""
         if endpoint.since is None:
             fields: dict[str, Any] = {"page": self.page, "known": [*self.remembered]}
             if self.mark is not None:
@@ -89,7 +89,7 @@ def read_position(endpoint: PolledEndpoint, offset: Offset | None) -> PolledPosi
     except (ValueError, KeyError, TypeError):
         pass
     raise InvalidData(
-        "The stored position is not one of this endpoint.",
+        "The stored position does not belong to this endpoint.",
         field="position",
         remedy="Give the source a name that no other source had. After a change between pages and"
         " times give it a new name too.",
@@ -99,7 +99,7 @@ def read_position(endpoint: PolledEndpoint, offset: Offset | None) -> PolledPosi
 def advance(
     endpoint: PolledEndpoint, position: PolledPosition, page: PolledPage
 ) -> tuple[list[SourceRecord], PolledPosition]:
-    """Return the new records of a page, and the position after the page.
+    """Return the new records of a page, and the position after the page was processed.
 
     Raises:
         ConfigurationError: the records are not in the order of their times, or are too many to

@@ -1,4 +1,4 @@
-"""The progress in one partition of a source: the records that may be committed.
+"""The progress in one partition of a source: which records may be committed.
 
 Laws:
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class PendingRun:
-    """Successive records of one partition on their way through a pipeline.
+    """Successive records of one partition that a pipeline is processing.
 
     They are settled together. `split` divides them into runs that are settled separately.
 
@@ -55,7 +55,7 @@ class PendingRun:
         self.is_begun = self.is_done = False
 
     def split(self, cuts: Iterable[int]) -> list[PendingRun]:
-        """Split this run at positions, and return the runs that replace it."""
+        """Split this run at positions, and return the parts that replace it."""
         parts = [
             PendingRun(
                 self.records[begin:end], self.sizes[begin:end], self.progress, self.start + begin
@@ -68,7 +68,7 @@ class PendingRun:
         return parts
 
     def singles(self) -> list[PendingRun]:
-        """Return a run for each record."""
+        """Return a run of its own for each record."""
         count = len(self.sizes)
         if count == 1:
             return [self]
@@ -81,7 +81,7 @@ is_done: Final[Callable[[PendingRun], bool]] = attrgetter("is_done")
 
 
 class PartitionProgress:
-    """The records of one partition in process, and those that may be committed.
+    """The records of one partition that are processed, and those ready to be committed.
 
     It is deterministic and knows no time. It belongs to one event loop.
 

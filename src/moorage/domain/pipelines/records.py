@@ -1,4 +1,4 @@
-"""Records as a pipeline's source reads them and its sink receives them."""
+"""Records, in the forms in which a pipeline's source reads and its sink receives them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _TOPIC_AND_PARTITION: Final = attrgetter("topic", "partition")
 @with_careful_constructor
 @attrs.frozen
 class SourceRecord:
-    """A record that a source has read from outside the pipeline.
+    """A record that a source has read for a pipeline.
 
     Attributes:
         payload: the content as bytes. A text is encoded as UTF-8.
@@ -83,7 +83,7 @@ class SourceRecord:
             raise InvalidData(
                 "The payload of a record is not UTF-8.",
                 field="payload",
-                remedy="Read `payload`, which has the bytes.",
+                remedy="Read the bytes in `payload` instead.",
             ) from None
 
     def json(self) -> Any:
@@ -98,7 +98,7 @@ class SourceRecord:
             raise InvalidData(
                 "The payload of a record is not JSON.",
                 field="payload",
-                remedy="Correct the producer, or read `payload`, which has the bytes.",
+                remedy="Correct the producer, or read the bytes in `payload` instead.",
             ) from None
 
     def values_of(self, name: str) -> Iterator[str | bytes]:
@@ -132,7 +132,7 @@ class SinkRecord(SourceRecord):
 
     @property
     def place(self) -> Partition:
-        """The topic and the partition that the record comes from."""
+        """The topic and the partition from which the record was read."""
         return self.topic, self.partition
 
     @property
@@ -149,7 +149,7 @@ class SinkRecord(SourceRecord):
 @with_careful_constructor
 @attrs.frozen
 class DecodedRecord(SinkRecord):
-    """A record whose payload was decoded by a schema. The payload stays as it was read.
+    """A record whose payload was decoded with a schema; the original payload is kept.
 
     Attributes:
         value: the value of the payload, which `json()` returns.
@@ -176,7 +176,7 @@ def _partition_key(partition: int | str | None) -> tuple[int | str, ...]:
 
 
 class _NewRecord(SinkRecord):
-    """A record whose fields can be set; it becomes a `SinkRecord` when it has all of them."""
+    """A mutable record, which becomes a `SinkRecord` once all of its fields are set."""
 
     __slots__ = ()
     # Python sets an attribute without calling a function only if neither method is overridden.
@@ -201,7 +201,7 @@ _DEFAULTS: Final[dict[str, Any]] = {
 
 
 def checked_records(payloads: Sequence[bytes], **columns: Iterable[Any]) -> list[SinkRecord]:
-    """Return records of values that have their final types already.
+    """Return records made of values that already have their final types.
 
     A source that has decoded a broker's reply builds its records with this function: it takes a
     fifth of the time of the constructor, which converts and checks its arguments.
@@ -324,7 +324,7 @@ class RecordRun(NamedTuple):
 
 
 class RecordBatch(Sequence[SinkRecord]):
-    """The records of one poll, from a source that knows their partitions and sizes already.
+    """The records of one poll, with the partitions and sizes that the source knows.
 
     A pipeline need not look at each of these records.
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Order(Enum):
-    """The records that a pipeline processes one after another: by key, or by partition."""
+    """The records that a pipeline processes in order: those of one key, or of one partition."""
 
     KEY = "key"
     """Records with the same key; those without a key may be processed concurrently."""
@@ -37,7 +37,7 @@ def _order(value: Order | str) -> Order:
 
 
 def exhausted_of(value: FailureConsequence | str) -> FailureConsequence:
-    """Return the consequence of this name.
+    """Return the setting of this name for failures that outlast all retries.
 
     Raises:
         ConfigurationError: there is no such consequence.
@@ -154,7 +154,7 @@ class PipelineStatistics:
     last_error: str | None = None
 
     def plus(self, other: PipelineStatistics) -> PipelineStatistics:
-        """Return the sum of two statistics, with the state, lag and last error of the first."""
+        """Return the sum of two statistics; state, lag and last error are those of the first."""
         sums = {name: getattr(self, name) + getattr(other, name) for name in _NUMBERS}
         return evolve(self, **sums)
 
@@ -181,7 +181,7 @@ class ObservedPipeline(Protocol):
 
 @frozen(kw_only=True)
 class PipelineReport:
-    """The report on how a pipeline's run ended.
+    """The report on the end of a pipeline's run.
 
     Attributes:
         is_clean: True if each batch under way ended in time. Otherwise some batches were cut off;

@@ -1,4 +1,4 @@
-"""The admission of an attempt, decided by circuit, limits, retry budget and claim together.
+"""The admission of an attempt: a joint decision by circuit, limits, retry budget and claim.
 
 An attempt that a limit refuses takes no probe lease, and an attempt
 that the circuit refuses takes no token. One admission command per plan serves every call; only a
@@ -58,7 +58,7 @@ AT_ONCE: Final[Admitted] = (GO, 0, None, ())
 
 
 class Gates:
-    """The compiled protections of a call, with the keys of their stored states.
+    """The compiled protections of a call, such as limits, with the keys of their states.
 
     The order of keys is: circuit, limits, budget. `shares` contains, for each limit, the share that
     a process may grant by itself while the shared store is not available; None means no share.
@@ -114,7 +114,7 @@ class Gates:
         )
 
     def moved(self, old: str, new: str) -> Gates:
-        """Return the same protections with stored states whose keys begin with `new`."""
+        """Return the same protections with `new` as the prefix of their states' keys."""
         value: Gates = object.__new__(Gates)
         value._alone = {}
         value.shares = self.shares
@@ -230,7 +230,7 @@ class Admission:
         return Admission(changes.pop("gates", self.gates), **(details | changes))
 
     def through(self, gates: Gates) -> Admission:
-        """Return the same admission command with protections that have the same rules."""
+        """Return the same command for other protections, which have the same rules."""
         admission: Admission = object.__new__(type(self))
         admission.gates = gates
         admission.within = self.within
@@ -251,7 +251,7 @@ class Admission:
     def under_claim(
         self, claim: tuple[str, int, str], *, within: int, lease: int, retry: bool
     ) -> Admission:
-        """Return the same admission command for an attempt made while holding a key's claim.
+        """Return the same command for an attempt under a claimed idempotency key.
 
         It does the same as `evolve`, five times as fast.
         """

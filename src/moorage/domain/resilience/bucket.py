@@ -287,7 +287,7 @@ class TokenBucket:
     def _time_of_enough(
         self, since: int, level: int, tokens: int, at: int
     ) -> tuple[int, int, bool]:
-        """Return the time of enough tokens, their number then, and True if tokens overflowed."""
+        """Return when there are enough tokens, how many, and whether tokens overflowed."""
         at = max(at, since)
         had = level + (at - since) * self.n
         if had < tokens:
@@ -316,7 +316,7 @@ class TokenBucket:
         return since, level, self._merged_runs(runs[past_runs:])
 
     def _state_after_runs(self, since: int, level: int, runs: Runs, shift: int) -> tuple[int, int]:
-        """Return the time and the remaining tokens after the last of these runs."""
+        """Return the time and the remaining tokens after the last of some runs."""
         for begin, before, end, after, highest, _, spent, _, idle in runs:
             spare = min(self.room, level + (begin + shift - since) * self.n) - before
             spare = min(spare + idle, self.room - highest - spent)
@@ -366,7 +366,7 @@ class TokenBucket:
         return (begin, before, last, left, highest, lowest, spent + more, live, idle)
 
     def _live(self, run: Run) -> int:
-        """Return the number of tokens taken by the grants of a run."""
+        """Return the number of tokens that the grants of a run have taken."""
         begin, before, end, after, _, _, _, live, _ = run
         return live or (before - after + (end - begin) * self.n) // self.price
 

@@ -401,7 +401,7 @@ class CircuitRule:
         return circuit, (gen, 0, token), 0, False
 
     def confirm(self, circuit: Circuit, permit: Permit, wait: int) -> tuple[Circuit, int]:
-        """Return the wait until a call may be sent after its first wait.
+        """Return the microseconds to wait before a call may be sent after its first wait.
 
         The wait is 0 if the call may be sent now. The lease of a probe that must wait again is
         extended by `wait`.
@@ -425,7 +425,7 @@ class CircuitRule:
     def record(
         self, circuit: Circuit, permit: Permit, outcome: Outcome, reporter: str
     ) -> tuple[Circuit, CircuitState | None]:
-        """Return the circuit after a call has ended, and its new mode if that changed."""
+        """Return the circuit after the end of a call, and its new mode if it changed."""
         state_time, quiet, mode, gen, slot, total, base, record = circuit
         token = permit[2]
         is_held = False
@@ -531,7 +531,7 @@ class CircuitRule:
         return circuit, None
 
     def _has_too_many_failures(self, circuit: Circuit) -> bool:
-        """Return whether the counted failures open the circuit."""
+        """Return whether the counted failures suffice to open the circuit."""
         state_time, _, _, _, _, _, _, record = circuit
         config = self.config
         is_recent = len(record.who) >= config.quorum
@@ -549,7 +549,7 @@ class CircuitRule:
         return calls >= config.minimum_calls and fails * _MILLION >= self.failure_share * calls
 
     def _has_too_many_slow_calls(self, circuit: Circuit) -> bool:
-        """Return whether the counted slow answers open the circuit."""
+        """Return whether the counted slow answers suffice to open the circuit."""
         calls, fails, slow_calls = self._window(circuit)
         calls = max(calls, fails, slow_calls)
         return (
@@ -559,7 +559,7 @@ class CircuitRule:
     def _with_probe(
         self, circuit: Circuit, outcome: Outcome
     ) -> tuple[Circuit, CircuitState | None]:
-        """Return the circuit after a probe has ended, and its new mode if that changed."""
+        """Return the circuit after the end of a probe, and its new mode if it changed."""
         state_time, quiet, mode, gen, slot, total, base, record = circuit
         if outcome is Outcome.NEUTRAL:
             return circuit, None
@@ -609,7 +609,7 @@ class CircuitRule:
     def _converted(
         self, time: int, slot: int, total: int, base: int, record: Record
     ) -> tuple[int, int, Record]:
-        """Return the current slot, its first call and the record of a state of another rule."""
+        """Return a state of another rule converted: its slot, its first call and its record."""
         at = time if self.timed else total
         past_slots = list(_slots(record.past))
         if record.grid > 0 and not self.timed:
@@ -686,7 +686,7 @@ def _recent_failures(record: Record, seen: int) -> tuple[tuple[int, int, int], .
 def _in_a_row(
     rows: tuple[tuple[int, int, int], ...], number: int, *, failed: int
 ) -> tuple[tuple[int, int, int], ...]:
-    """Return the rows of consecutive failures after one more failure."""
+    """Return the rows of consecutive failures with one more failure."""
     first_number = last_number = number
     other_numbers: list[tuple[int, int, int]] = []
     for row in rows:

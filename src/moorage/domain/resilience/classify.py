@@ -160,7 +160,7 @@ def as_unreadable(raised: Exception, response: Response) -> ConnectorError:
 def vendor_words(
     response: Response, redaction: Redaction = _USUAL
 ) -> tuple[str | None, str | None]:
-    """Return the vendor's error code and message, if they are at a usual place of its answer.
+    """Return the vendor's error code and message, if they are in a usual part of its answer.
 
     A body of more than 64 KiB is not searched for them.
     """

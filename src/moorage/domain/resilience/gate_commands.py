@@ -1,4 +1,4 @@
-"""The commands on the states of a call's protections, except for the admission command.
+"""The commands on the stored states of a call's protections, except for its admission.
 
 A caller confirms or gives back what an admission granted, and reports how the attempt ended.
 Vendors and operators pause and resume limits, and operators set circuits.
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class Confirm:
-    """The command of a caller after its wait, which checks whether its call may be sent now."""
+    """The command that checks, after a caller's wait, whether its call may be sent now."""
 
     __slots__ = ("gates", "keys", "permit", "rules", "tickets")
     once = False
@@ -42,7 +42,7 @@ class Confirm:
 
     @refusing_unreadable_states
     def apply(self, states: States, now: int) -> tuple[States, tuple[Answer, int]]:
-        """Return the microseconds that the caller must still wait; or that the circuit is open."""
+        """Return the microseconds that the caller must still wait, or that the circuit is open."""
         gates = self.gates
         unchanged_states = with_times_moved_back(self.rules, states, now)
         wait = 0
@@ -62,7 +62,7 @@ class Confirm:
 
 
 class GiveBack:
-    """The command by which a caller that gives up returns its tokens and its place in the queue."""
+    """The command that returns the tokens and the place in the queue of a caller that gives up."""
 
     __slots__ = ("gates", "keys", "tickets")
     once = True
@@ -171,7 +171,7 @@ class Report:
 
     def __init__(self, gates: Gates, permit: Permit, outcome: Outcome, reporter: str) -> None:
         if gates.circuit is None:
-            raise AssertionError("only a service with a circuit breaker grants permits")
+            raise AssertionError("The report has a permit, but its service has no circuit breaker.")
         self.rule = gates.circuit
         self.keys = (gates.circuit_key,)
         self.permit = permit

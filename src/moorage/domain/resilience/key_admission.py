@@ -104,7 +104,7 @@ class WithdrawUnsent(Withdraw):
 
     @refusing_unreadable_states
     def apply(self, states: States, now: int) -> tuple[States, None]:
-        """Return the state without this owner's claim; another owner's claim stays."""
+        """Return the state without this owner's claim; a claim of another owner stays."""
         entry = unexpired(states[0], now)
         if entry is None:
             return states, None

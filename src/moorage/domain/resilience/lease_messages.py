@@ -1,4 +1,4 @@
-"""The messages between a broker of leases and the processes of its machine: lines of JSON.
+"""Messages between a broker of rate-limit tokens and its machine's processes, as JSON lines.
 
 A process asks with `{"id": 7, "within": 20000, "limits": [[key, n, price, burst, cost], …]}`, and
 gives up with `{"id": 7, "leave": true}`. The broker answers with `{"id": 7, "granted": true}`,
@@ -41,7 +41,7 @@ AdmissionKind: TypeAlias = "tuple[LeasedLimit, ...]"
 
 
 class Question(NamedTuple):
-    """A process's question for one token of each limit, or its withdrawal.
+    """A process's request for one token of each limit, or its withdrawal of a request.
 
     Attributes:
         number: the process's number of the question.
@@ -55,7 +55,7 @@ class Question(NamedTuple):
 
 
 class Reply(NamedTuple):
-    """The broker's reply to a question.
+    """The broker's reply to a request for tokens.
 
     Attributes:
         number: the process's number of the question.
@@ -102,22 +102,22 @@ def most_at_once(kind: AdmissionKind) -> int:
 
 
 def question_end(kind: AdmissionKind) -> bytes:
-    """Return the end of every question of a kind, which begins with `question_start`."""
+    """Return the end of every request of a kind; its beginning is `question_start`."""
     return b'"limits":' + encode_json(kind) + b"}\n"
 
 
 def question_start(number: int, within: int) -> bytes:
-    """Return the beginning of a question."""
+    """Return the beginning of a request for tokens."""
     return b'{"id":%d,"within":%d,' % (number, within)
 
 
 def withdrawal(number: int) -> bytes:
-    """Return the message that the process gives up a question."""
+    """Return the message by which a process withdraws a request for tokens."""
     return b'{"id":%d,"leave":true}\n' % number
 
 
 def reply_line(reply: Reply) -> bytes:
-    """Return the line of a reply."""
+    """Return a reply as a line of JSON."""
     if reply.granted:
         return b'{"id":%d,"granted":true}\n' % reply.number
     if reply.wait is None:
@@ -131,7 +131,7 @@ def error_line(error: InvalidData) -> bytes:
 
 
 def read_question(line: bytes) -> Question:
-    """Return the question of a line.
+    """Return the request for tokens in a line of JSON.
 
     Raises:
         InvalidData: the line is not a question.
@@ -148,7 +148,7 @@ def read_question(line: bytes) -> Question:
 
 
 def read_reply(line: bytes) -> Reply:
-    """Return the reply of a line.
+    """Return the broker's reply in a line of JSON.
 
     Raises:
         InvalidData: the line is not a reply, or the broker has refused the question.
@@ -175,7 +175,7 @@ def _object(line: bytes) -> dict[str, Any]:
 
 
 def _limit(value: object) -> LeasedLimit:
-    """Return the limit of a question."""
+    """Return the rate limit in a request for tokens."""
     if not is_list(value) or len(value) != 5:
         raise _invalid(
             "A limit must have a key, a rate of two numbers, a burst and a cost.", "limits"
@@ -184,7 +184,11 @@ def _limit(value: object) -> LeasedLimit:
     if not isinstance(key, str) or not 0 < len(key) <= _LONGEST_KEY or not key.isprintable():
         raise _invalid(f"A key must be a printable text of 1 to {_LONGEST_KEY} characters.", "key")
     if class_of(key) != "limit":
-        raise _invalid("A broker leases tokens of limits only, and this key is none.", "key")
+        raise _invalid(
+            "The key does not belong to a rate limit, and a broker leases tokens of rate limits"
+            " only.",
+            "key",
+        )
     n, price, burst, cost = (_number(number, "limits", least=1) for number in numbers)
     if cost > burst or (burst + cost) * price >= EXACT:
         raise _invalid("A limit must have a burst of at least its cost, below 2^53.", "limits")

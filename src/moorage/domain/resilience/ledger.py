@@ -47,7 +47,7 @@ class Ledger(NamedTuple):
 
     @property
     def acted(self) -> bool:
-        """True if the vendor may have processed an attempt, with no proof of the opposite."""
+        """True if the vendor may have processed an attempt."""
         return self.earlier or self.current is AttemptEffect.POSSIBLE
 
     @property
@@ -62,20 +62,20 @@ class Ledger(NamedTuple):
         return Ledger(self.attempts, self.acted, AttemptEffect.NOT_LEFT)
 
     def leave(self) -> Ledger:
-        """Return the ledger with the attempt marked as sent, so that it may have an effect."""
+        """Return the ledger with the attempt marked as sent: it may now have an effect."""
         if self is BLANK:
             return _FIRST_LEDGER
         return Ledger(self.attempts + 1, self.acted, AttemptEffect.POSSIBLE)
 
     def disprove(self, *, unsent: bool = False) -> Ledger:
-        """Return the ledger with a proof that the attempt had no effect or did not arrive."""
+        """Return the ledger with a proof that the attempt had no effect or never arrived."""
         proven = AttemptEffect.UNSENT if unsent else AttemptEffect.DISPROVED
         if self.current <= proven:
             return self
         return Ledger(self.attempts, self.earlier, proven)
 
     def take_over(self) -> Ledger:
-        """Return the ledger after taking over a key whose request may have had an effect."""
+        """Return the ledger after taking over a key whose earlier request may have acted."""
         return Ledger(self.attempts, True, self.current)
 
     def join(self, racers: Iterable[Ledger]) -> Ledger:

@@ -1,4 +1,4 @@
-"""The replacement of a shared store while the store, a node or a state is unavailable.
+"""The replacement of a shared store while it, one of its nodes or a state is unavailable.
 
 Limits and circuits continue in the memory of each process, because an outage of our own store must
 not stop the calls to every vendor. A limit may be configured otherwise: its calls are refused, or
@@ -63,7 +63,7 @@ class Outage:
 def extended_outage(
     before: Outage | None, error: StorageUnavailable, now: int, draw: float, *, took: int = 0
 ) -> Outage:
-    """Return the outage after another call, or the first one, that the store did not answer.
+    """Return the outage after one more call without an answer, or after the first.
 
     `took` is the time in nanoseconds that the caller waited for the store. The next probe begins no
     sooner than after the same time again.
@@ -166,7 +166,7 @@ def with_local_shares(command: Command[Any]) -> Command[Any]:
 
 
 def substitute(key: str) -> str:
-    """Return the key of the state that replaces an unreadable one."""
+    """Return the key of the state that replaces an unreadable state."""
     return f"{key}:instead-{VERSION}"
 
 

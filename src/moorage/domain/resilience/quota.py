@@ -227,7 +227,7 @@ class CalendarQuota:
         return self.burst if later and begin < later[-1][0] else 0
 
     def _counts_from(self, later: Iterable[tuple[int, int]], earliest: int) -> Later:
-        """Return the counts of later periods; earlier ones move to the period of `earliest`."""
+        """Return the counts of the periods from `earliest` on; earlier counts move there."""
         counts: dict[int, int] = {}
         for begin, used_calls in later:
             begin = self.period(max(begin, earliest))[0]  # noqa: PLW2901 - the begin of its period

@@ -233,7 +233,7 @@ class RateLimitConfig:
 
     @property
     def period(self) -> str:
-        """The name of the limit's period; two limits of one period can read each other's state."""
+        """The name of the period; limits with the same period can read each other's state."""
         return f"{self.per}s" if self.calendar is None else self.calendar.value
 
     @property
@@ -300,7 +300,7 @@ def joint_wait(rules: Sequence[Rule], presents: Sequence[State], costs: Sequence
 
 
 def common_parts(limits: Iterable[RateLimitConfig]) -> int:
-    """Return the number of parts of limits whose calls may share a circuit.
+    """Return the number of parts into which limits that share a circuit are split.
 
     Raises:
         ConfigurationError: the limits have different numbers of parts.
@@ -336,7 +336,7 @@ def _bucket(config: RateLimitConfig) -> TokenBucket:
 
 
 def _parts_of(config: RateLimitConfig) -> tuple[Rule, ...]:
-    """Return the rules of a limit's parts, whose rates and bursts add up to those of the limit."""
+    """Return the rules of the parts of a limit, among which rate and burst are divided."""
     burst, larger_parts = divmod(config.burst, config.parts)
     if not burst:
         raise ConfigurationError(

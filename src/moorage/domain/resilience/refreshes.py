@@ -1,4 +1,4 @@
-"""The pause before the next renewal of a credential that the service refuses repeatedly."""
+"""The pause before a credential that the service keeps refusing is renewed again."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Refreshes(NamedTuple):
     due: int = 0
 
     def again(self, now: int) -> Refreshes:
-        """Return the number of renewals after one more.
+        """Return the number of renewals increased by one.
 
         The next renewal is allowed after 5 seconds, then 10, and so on up to 5 minutes.
         """

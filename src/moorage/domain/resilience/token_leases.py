@@ -1,4 +1,4 @@
-"""Tokens of a hot limit that a broker leases from the store for the processes of its machine.
+"""Tokens of a busy rate limit, which a broker leases from the store for its whole machine.
 
 A broker counts the calls that ask it for one kind of admission, which is a set of limits with their
 costs, and takes tokens for several of them in one request to the store. These are its decisions:
@@ -49,7 +49,7 @@ class WaitingCall(NamedTuple):
 
 
 class Refusal(NamedTuple):
-    """The refusal of a call.
+    """The refusal of a call, which gets no token in time.
 
     Attributes:
         call: the broker's number of the call.
@@ -61,7 +61,7 @@ class Refusal(NamedTuple):
 
 
 class TokenLease(NamedTuple):
-    """A broker's state of one kind of admission; times are microseconds of its own clock.
+    """A broker's state for one kind of admission; times are microseconds of the broker's clock.
 
     Attributes:
         waiting: the calls that wait, in order of arrival.
@@ -85,7 +85,7 @@ class TokenLease(NamedTuple):
 
 
 class Step(NamedTuple):
-    """The state after a decision, and the broker's next action.
+    """The state after a decision of the broker, and the broker's next action.
 
     Attributes:
         lease: the new state.
@@ -123,13 +123,13 @@ def after_call(lease: TokenLease, call: int, within: int, now: int, most: int) -
 
 
 def after_leaving(lease: TokenLease, calls: frozenset[int], now: int, most: int) -> Step:
-    """Return the step after these calls have given up."""
+    """Return the step after some calls have given up."""
     waiting = tuple([waiting for waiting in lease.waiting if waiting.call not in calls])
     return proceed(lease._replace(waiting=waiting), now, most)
 
 
 def after_grant(lease: TokenLease, number: int, sent: int, now: int, most: int) -> Step:
-    """Return the step after the store granted a request whose tokens may be used now.
+    """Return the step after the store granted tokens that may be used now.
 
     Args:
         lease: the state.
@@ -147,7 +147,7 @@ def after_grant(lease: TokenLease, number: int, sent: int, now: int, most: int) 
 
 
 def after_delayed_grant(lease: TokenLease, wait: int, now: int) -> Step:
-    """Return the step after the store has granted the request, to be used after a wait."""
+    """Return the step after the store granted tokens that may be used after a wait."""
     due = now + wait
     impatient = tuple([Refusal(call, wait) for call, until in lease.waiting if until < due])
     waiting = tuple([waiting for waiting in lease.waiting if waiting.until >= due])
@@ -155,14 +155,14 @@ def after_delayed_grant(lease: TokenLease, wait: int, now: int) -> Step:
 
 
 def after_refusal(lease: TokenLease, wait: int, now: int, most: int) -> Step:
-    """Return the step after the store has refused the request, because the limit needs `wait`."""
+    """Return the step after the store refused tokens, because the limit is exhausted for `wait`."""
     step = after_delayed_grant(lease, wait, now)
     after = proceed(step.lease._replace(pending=0, due=0), now, most)
     return after._replace(refused=(*step.refused, *after.refused))
 
 
 def after_failure(lease: TokenLease) -> tuple[TokenLease, tuple[int, ...]]:
-    """Return the state after the store failed, and the calls that must use the store themselves."""
+    """Return the state after the store failed, and the calls that must use the store directly."""
     calls = tuple([waiting.call for waiting in lease.waiting])
     return lease._replace(waiting=(), wanted=0, pending=0, due=0), calls
 
@@ -197,7 +197,7 @@ def proceed(lease: TokenLease, now: int, most: int) -> Step:
 
 
 def _serve_waiting(lease: TokenLease) -> tuple[TokenLease, tuple[int, ...]]:
-    """Return the state after the first calls got the tokens that are there, and these calls."""
+    """Return the first waiting calls, which get the available tokens, and the new state."""
     number = min(lease.tokens, len(lease.waiting))
     if not number:
         return lease, ()

@@ -87,7 +87,7 @@ def cap_wait(wait: float, longest: float = ...) -> float: ...
 @overload
 def cap_wait(wait: float | None, longest: float = ...) -> float | None: ...
 def cap_wait(wait: float | None, longest: float = LONGEST_PAUSE) -> float | None:
-    """Return the pause that a vendor asked for, limited to `longest` seconds."""
+    """Return the pause that a vendor requested, but at most `longest` seconds."""
     return None if wait is None else min(wait, longest)
 
 
@@ -132,7 +132,7 @@ def _ietf(headers: Headers) -> Iterator[RateHint]:
 
 
 def _items(headers: Headers, name: str) -> Iterator[tuple[str, dict[str, str]]]:
-    """Yield the items of a header that is a list, each with its parameters.
+    """Yield the items of a header that contains a list, each with its parameters.
 
     Commas inside quotes are not expected.
     """

@@ -25,7 +25,7 @@ SHORT: Final = 10_000_000
 
 
 class Line(NamedTuple):
-    """A queue of callers, with the times of their turns.
+    """A queue of callers, with the time at which each caller may go on.
 
     Times are in nanoseconds.
     """
@@ -35,7 +35,7 @@ class Line(NamedTuple):
     wakes: tuple[int, ...] = ()
 
     def joined(self, turn: Turn) -> Line:
-        """Return the queue with one more caller that has this turn."""
+        """Return the queue with one more caller, who may go on at this time."""
         place = bisect_left(self.turns, turn)
         return Line(
             _added_last(self.numbers, place, turn[1]),
@@ -44,7 +44,7 @@ class Line(NamedTuple):
         )
 
     def rested(self, number: int, now: int) -> tuple[Line, int, bool]:
-        """Return the queue, the time for a caller to sleep, and whether its turn comes then.
+        """Return the queue, the seconds that a caller sleeps, and whether it may go on then.
 
         A caller that is not the first wakes up after a sixth of its time, or at the grant of the
         caller before it if that is sooner, because it may have moved up.
@@ -59,12 +59,12 @@ class Line(NamedTuple):
         return Line(self.numbers, self.turns, wakes), nap, nap == time_left
 
     def taken(self, number: int) -> tuple[Line, Turn]:
-        """Return the queue without a caller whose turn has come, and the turn."""
+        """Return the queue without a caller that goes on now, and that caller's time."""
         place = self.numbers.index(number)
         return self._without_caller(place, place), self.turns[place]
 
     def left(self, number: int) -> tuple[Line, Turn]:
-        """Return the queue without a caller that gives up, and the turn that becomes free."""
+        """Return the queue without a caller that gives up, and the time that becomes free."""
         place = last = self.numbers.index(number)
         while last + 1 < len(self.turns) and self.wakes[last + 1] <= self.turns[last][0]:
             last += 1

@@ -107,7 +107,7 @@ async def _wait_for_turn(
 
 
 def lease_of(token: int) -> Permit:
-    """Return the circuit breaker's permit for a probe, made from the probe's token."""
+    """Return the circuit breaker's permit that a probe's token stands for."""
     return (0, 0, token)
 
 
@@ -121,7 +121,7 @@ def withdraw(core: Core, gates: Gates, admitted: Admitted) -> None:
 
 
 def refusal(core: Core, call: Call, answer: Answer, wait: int) -> ConnectorError:
-    """Return the error of a refused attempt, with its time to retry, and emit the event for it."""
+    """Return the error of a refused attempt and emit the event for it."""
     error = why_not(core, call.plan, answer, wait)
     if core.observers and not (call.undecided and answer in _BY_CIRCUIT):
         call.emit(core, CallRefused, error=type(error).__name__, retry_after=wait / SECOND)
@@ -129,7 +129,7 @@ def refusal(core: Core, call: Call, answer: Answer, wait: int) -> ConnectorError
 
 
 def why_not(core: Core, plan: Plan, answer: Answer, wait: int) -> ConnectorError:
-    """Return the error of an attempt refused by a limit or the circuit, with its time to retry."""
+    """Return the error of an attempt that a limit or the circuit breaker refused."""
     kind, message = _REFUSALS[answer]
     if answer is Answer.CIRCUIT_OPEN and wait >= FOREVER:
         return CircuitBreakerOpen(

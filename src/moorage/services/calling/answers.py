@@ -19,7 +19,7 @@ _SEALED: Final = "sealed"
 
 
 def seal_answer(cipher: Cipher | None, plan: Plan, key: str, answer: Answer) -> Answer:
-    """Encode an answer to be stored for an idempotency key, encrypted if there is a cipher.
+    """Encode an answer to store it for an idempotency key; encrypt it if there is a cipher.
 
     Raises:
         InvalidData: there is a cipher, but the answer does not consist of plain values.
@@ -40,7 +40,7 @@ def open_answer(cipher: Cipher | None, plan: Plan, key: str, stored: Answer) -> 
         return stored
     if cipher is None:
         raise ConfigurationError(
-            "The answer of this key is encrypted, and no cipher is configured to decrypt it.",
+            "The stored answer for this idempotency key is encrypted, and no cipher is configured.",
             path="cipher",
             remedy="Give every process that shares the store the same cipher.",
         )

@@ -54,7 +54,7 @@ AttemptStep: TypeAlias = "Callable[[Call], Awaitable[AttemptResult]]"
 
 
 async def attempt(core: Core, call: Call, step: AttemptStep) -> Ending:
-    """Run `step` as often as the call's plan allows, and return the call's value or error."""
+    """Run `step` as often as the call's plan allows; return its value or the final error."""
     hurried = call.hurried or call.claim is not None
     if hurried and call.remaining(core) <= 0:
         return None, call.out_of_time()
@@ -329,7 +329,7 @@ async def _under_claim(
 def _refused_result(
     core: Core, call: Call, admitted: Admitted, error: BaseException
 ) -> AttemptResult:
-    """Return the result of an attempt that was not admitted; an interruption is raised again."""
+    """Return the result of an attempt that was not admitted; raise an interruption again."""
     withdraw(core, call.plan.gates, admitted)
     if not isinstance(error, ConnectorError):
         raise error
@@ -338,7 +338,7 @@ def _refused_result(
 
 
 def admission_question(core: Core, call: Call, *, retry: bool) -> Admission | None:
-    """Return the question to the limits and the circuit; None if nothing limits the call."""
+    """Return the command that asks for admission; None if nothing limits the call."""
     plan = call.plan
     claim = None
     if call.claim is not None and not core.separate_keys:
@@ -356,7 +356,7 @@ def admission_question(core: Core, call: Call, *, retry: bool) -> Admission | No
 def _outcome(
     core: Core, call: Call, began: int | None, error: Exception | None, *, left: bool = True
 ) -> Outcome:
-    """Return the outcome that the circuit counts, and emit the event that reports it.
+    """Return the outcome for the circuit breaker, and emit the event that reports it.
 
     An attempt that was never sent, for example without credentials, says nothing about the service.
     """
@@ -421,12 +421,12 @@ async def _record(
 
 
 def _pauses_all_regions(call: Call, error: Exception | None) -> bool:
-    """Return whether a requested pause holds for all regions or only for the failing one."""
+    """Return whether a requested pause applies to all regions, not only the failing one."""
     return call.route is None or error is None or isinstance(error, RateLimitExceeded)
 
 
 async def _keep_pause(core: Core, call: Call, pause: float) -> None:
-    """Store the pause that the vendor asked for, so that all processes wait until it ends."""
+    """Store a pause that the vendor requested, so that all processes wait until it ends."""
     try:
         commands = [Pause(plan.gates, micros(pause)) for plan in call.plan.parts or (call.plan,)]
         await execute_for_parts(core, commands, lambda: call.recording_seconds(core))

@@ -1,4 +1,4 @@
-"""Caching of HTTP answers: look an answer up before the attempts, and store it after them.
+"""Caching of HTTP answers: look an answer up before a call's attempts, store it afterwards.
 
 Laws:
 
@@ -210,7 +210,7 @@ class CachedExchange(Exchange):
         )
 
     def _inquiry(self, request: Request) -> CacheInquiry:
-        """Return the parts of a request that the cache compares: its key, caller and headers.
+        """Return the parts of a request that decide about its cache entry: key, caller, headers.
 
         The lookup is remembered, unless the credential may change or is in the request itself.
         """
@@ -282,7 +282,7 @@ class CachedExchange(Exchange):
     async def _ask(
         self, call: Call, lookup: CacheLookup, attempts: Callable[[], Flow[Ending]]
     ) -> Ending:
-        """Send the request; if that fails, return the stored answer if the policy allows it."""
+        """Send the request; if it fails, return the stored answer as far as the policy allows."""
         core = self._core
         if core.observers:
             call.emit(core, CacheMissed, stale=lookup.entry is not None)
@@ -304,7 +304,7 @@ class CachedExchange(Exchange):
         return value, error
 
     def _conditional(self, lookup: CacheLookup, request: Request) -> Request:
-        """Return the request with conditional headers, so that it can confirm a stored answer.
+        """Return the request with conditional headers, which let the service confirm an answer.
 
         This is the last of the transforms.
         """

@@ -43,7 +43,7 @@ Parse: TypeAlias = "Callable[[Response], object]"
 
 
 class AttemptWrapper(Protocol):
-    """A step that surrounds the attempts of a call, such as the cache, and may replace them."""
+    """A step around the attempts of a call, such as the cache, which may replace them."""
 
     async def around(
         self, call: Call, attempts: Callable[[], Coroutine[Any, Any, Ending]]
@@ -154,7 +154,7 @@ class Call:
 
     @property
     def acted(self) -> bool:
-        """True if the vendor may have processed an attempt, with no proof of the opposite."""
+        """True if the vendor may have processed an attempt."""
         return self._ledger.acted
 
     @property
@@ -172,7 +172,7 @@ class Call:
         self._ledger = self._ledger.begin()
 
     def leave(self) -> None:
-        """Record that the attempt was sent: from now on the vendor may process it."""
+        """Record that the attempt was sent, so that the vendor may process it from now on."""
         self._ledger = self._ledger.leave()
         self.written_by = 0
 
@@ -196,7 +196,7 @@ class Call:
         self._ledger = self._ledger.take_over()
 
     def racer(self, hedge: int = 0) -> Call:
-        """Return the state for one of several concurrent requests that count as one attempt.
+        """Return the state for one of several concurrent requests that form one attempt.
 
         `hedge` is the number of an extra request.
         """
@@ -211,11 +211,11 @@ class Call:
         return racer
 
     def join(self, racers: Iterable[Call]) -> None:
-        """Record the possible effects of the concurrent requests of this attempt."""
+        """Record the effects that the concurrent requests of this attempt may have had."""
         self._ledger = self._ledger.join([racer.ledger for racer in racers])
 
     def send(self, sent: SentCredentials) -> None:
-        """Record the credential that the current attempt sends."""
+        """Record which credential the current attempt sends."""
         self.sent = sent
         if self.witness is not None:
             self.witness.append(sent)
@@ -267,7 +267,7 @@ class Call:
         return max(0.0, (self.written_by - now) / 1e9)
 
     def bound(self, core: Core) -> float:
-        """Return the time limit of the current attempt in seconds."""
+        """Return the time limit in seconds for the current attempt."""
         time_left = self.remaining(core) / 1e9
         attempt_timeout = self.plan.attempt_timeout
         return time_left if attempt_timeout is None else min(attempt_timeout, time_left)
@@ -319,7 +319,7 @@ class Call:
             identity.idempotency_key = key
 
     def sign(self, core: Core, error: ConnectorError) -> None:
-        """Add the service, the operation and the call's id to the error that ended the call."""
+        """Add the service, the operation and the call's id to its final error."""
         # These two fields are no part of the error's public interface.
         vars(error).update(_signature=next(signatures), _acted=self.acted)
         error.service = error.service or self.plan.service.name
@@ -401,7 +401,7 @@ def cut_off() -> AttemptTimeout:
 
 
 def value_of(ending: Ending) -> Any:
-    """Return the value that a call ended with, or raise its error.
+    """Return the value with which a call ended, or raise its error.
 
     It is not a coroutine, because a coroutine cannot raise every exception.
     """

@@ -1,4 +1,4 @@
-"""One HTTP exchange: authenticate the request, send it, and judge the answer."""
+"""One HTTP exchange: authenticate the request, send it, and classify the answer."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ _REFUSED_PROOFS: Final = {
 
 
 class Exchange:
-    """The step that sends one request and judges its answer; a call creates one."""
+    """The step of a call that sends one request and classifies its answer."""
 
     __slots__ = (
         "_challenged",
@@ -98,7 +98,7 @@ class Exchange:
     def __init__(
         self, core: Core, call: Call, request: Request, first: FirstAttempt | None = None
     ) -> None:
-        """Prepare the exchange of one request, whose first attempt may have been made in part.
+        """Prepare the exchange of one request; the fast path may have made part of the attempt.
 
         `transforms` are applied to the request before each attempt.
         """
@@ -108,7 +108,7 @@ class Exchange:
         call.replayable = replayable = request.replayable
         if not replayable and call.repeatable and plan.retry.max_attempts > 1:
             raise InvalidData(
-                "The body can be read only once, and this request may be sent again.",
+                "The body can be read only once, but this request may be sent several times.",
                 field="body",
                 remedy="Give bytes or a function that opens the body anew, or retry=None.",
             )
@@ -149,7 +149,7 @@ class Exchange:
         return result
 
     async def send(self, call: Call) -> Response | AttemptResult:
-        """Send the request, and return the answer with any status, or the failed attempt.
+        """Send the request; return the answer with any status, or the result of a failure.
 
         Return the attempt's result if no answer can be used.
         """
@@ -179,7 +179,7 @@ class Exchange:
     def _answer_of_attempt(
         self, call: Call, ending: Ending, sent: SentCredentials | None
     ) -> Response | AttemptResult:
-        """Return the answer of the attempt that the fast path made, or the failed attempt."""
+        """Return the answer of the fast path's attempt, or the result of its failure."""
         response, error = ending
         self._first = None
         if error is not None:
@@ -345,7 +345,7 @@ class Exchange:
         return result
 
     def _judge(self, call: Call, response: Response) -> AttemptResult:
-        """Return the result that an answer stands for, and the pause that the vendor asks for."""
+        """Return the result for an answer, and the pause that the vendor requests."""
         plan = call.plan
         classify_hook, operation = plan.classify, call.http_operation
         error = None
@@ -388,7 +388,7 @@ class Exchange:
         return True
 
     def _unreadable(self, call: Call, response: Response) -> ConnectorError | None:
-        """Return an error if a successful answer cannot be parsed, so that its content is lost.
+        """Return the error for a successful answer that cannot be parsed; None if it can be.
 
         If the request may be repeated, the call may be repeated too.
         """
@@ -422,7 +422,7 @@ class Exchange:
         return as_credentials(await self._in_time(call, credentials_lookup))
 
     async def _token(self, call: Call, base_url: str) -> bytes:
-        """Return the negotiator's token for the host of this base URL."""
+        """Return the negotiator's token for the host of a base URL."""
         origin = origin_of(base_url)
         host = "" if origin is None else origin[1]
         token = await self._in_time(call, self._core.negotiate(host))
@@ -446,7 +446,7 @@ class Exchange:
     async def _renew(
         self, call: Call, result: AttemptResult, error: AuthenticationFailed
     ) -> AttemptResult:
-        """Renew the credential once after a 401; the same attempt is then repeated.
+        """Renew the credential once after a 401, so that the attempt can be repeated.
 
         If a service also refuses renewed credentials, further renewals are limited.
         """
@@ -469,7 +469,7 @@ class Exchange:
     async def _renewed_by_one(
         self, call: Call, stale: Any
     ) -> Credentials | OAuthCredentials | None:
-        """Renew the credential `stale`, unless another caller does it already; return the new one.
+        """Return a new credential in place of `stale`; only one caller renews it at a time.
 
         Return None if the credential was renewed a short time ago and the service has accepted none
         since.
@@ -497,7 +497,7 @@ class Exchange:
 
 
 class LateExchange:
-    """An HTTP exchange that is prepared when its first attempt begins.
+    """An HTTP exchange that is not prepared before its first attempt begins.
 
     It is used only if making the exchange cannot fail, so that a mistake in a request is always
     found before its key is claimed.
@@ -518,7 +518,7 @@ class LateExchange:
 
 
 def is_sure_to_leave(plan: Plan, request: Request) -> bool:
-    """Return whether preparing the exchange of this request certainly succeeds."""
+    """Return whether the exchange of this request can certainly be prepared."""
     return (
         plan.base_url is not None
         and type(request.body) is bytes
@@ -549,7 +549,7 @@ def _secrets_of(operation: HttpOperation[Any] | None) -> tuple[Secret, ...]:
 def _complete_request(
     operation: HttpOperation[Any] | None, request: Request, core: Core
 ) -> Request:
-    """Return the request with this attempt's body; the body may differ per attempt.
+    """Return the request with the body of this attempt; each attempt may have a new body.
 
     Raises:
         ConfigurationError: a transform has replaced the body with a stream.
@@ -560,14 +560,14 @@ def _complete_request(
         occasion = Occasion(core.utc(), core.new_id())
         return request.evolve(body=operation.attempt_body(request.body, occasion))
     raise ConfigurationError(
-        "A request transform made a stream of a body that is completed for each attempt.",
+        "A request transform turned the body into a stream, but each attempt must change the body.",
         path="request_transforms",
         remedy="Return a request whose body is bytes.",
     )
 
 
 def _seconds_until_reset(headers: Headers, core: Core) -> float | None:
-    """Return the seconds until the vendor's limit resets, if the answer says that it is used up."""
+    """Return the seconds until the vendor's exhausted limit resets; None if unknown."""
     hint = rate_hint(headers, core.utc()) if headers.mention("limit") else None
     return hint.reset_after if hint is not None and hint.remaining == 0 else None
 
@@ -590,14 +590,14 @@ def _error_of(verdict: object, hook: object, path: str) -> ConnectorError | None
 def _error_in(
     operation: HttpOperation[Any], response: Response, error: ConnectorError | None
 ) -> ConnectorError | None:
-    """Return the error that an operation finds in an answer, or else the status code's error."""
+    """Return the error that an operation or the status code finds in an answer."""
     if error is None:
         return _error_of(operation.refusal(response), operation.refusal, "refusal")
     return _error_of(operation.failure(response), operation.failure, "failure") or error
 
 
 def as_credentials(value: object) -> Credentials | OAuthCredentials:
-    """Return what a credential provider returned, if it is credentials.
+    """Check that a credential provider returned credentials, and return them.
 
     Raises:
         CredentialNotFound: the provider returned something else.

@@ -46,7 +46,7 @@ CallOptions: TypeAlias = "tuple[float | None, str | None, str | None]"
 
 @lru_cache(maxsize=1024)
 def _contract_without_target(operation: str, system: str, service: str) -> ContractCall:
-    """Return the contract data that many calls of one operation of a foreign system share."""
+    """Return the operation's data for events, shared by many calls without a target."""
     return ContractCall(operation, system, service)
 
 
@@ -126,7 +126,7 @@ class FastPathSteps(CallLifecycle):
     def begin_request(
         self, plan: Plan, request: Request, key: str, options: CallOptions
     ) -> tuple[Call, KeyedUse]:
-        """Return the state of a request's call, and the protection by its idempotency key."""
+        """Return the state of a request's call, and its protection by an idempotency key."""
         call = self.begin(plan, options, key)
         call.request = request
         call.repeatable = is_repeatable(plan, request)
@@ -148,7 +148,7 @@ class FastPathSteps(CallLifecycle):
     def begin_function(
         self, plan: Plan, payload: object, key: str, options: CallOptions
     ) -> tuple[Call, KeyedUse]:
-        """Return the state of a function's call, and the protection by its idempotency key."""
+        """Return the state of a function's call, and its protection by an idempotency key."""
         call = self.begin(plan, options, key)
         call.open_ended = call.deadline - call.started > plan.span
         try:
@@ -159,7 +159,7 @@ class FastPathSteps(CallLifecycle):
             raise
 
     async def continue_call(self, call: Call, grants: list[Admitted], step: AttemptStep) -> Ending:
-        """Continue a call whose first attempt was refused or has to wait for a limit."""
+        """Continue a call whose first attempt was refused or must wait for a limit."""
         core = self.core
         if call.hurried and grants and (grants[0][0] or grants[0][1]):
             # The admission was requested without waiting, so there is nothing to give back.
@@ -180,7 +180,7 @@ class FastPathSteps(CallLifecycle):
     async def continue_request(
         self, call: Call, grants: list[Admitted], request: Request, first: FirstAttempt | None
     ) -> Ending:
-        """Continue a request's call; `first` is the part of its first attempt that was made."""
+        """Continue a request's call after `first`, the finished part of its first attempt."""
         call.repeatable = is_repeatable(call.plan, request)
         return await self.continue_call(call, grants, Exchange(self.core, call, request, first))
 
@@ -308,7 +308,7 @@ class FastPathSteps(CallLifecycle):
         core.notify_success(listeners, facts)
 
     def return_grants(self, plan: Plan, grants: list[Admitted]) -> None:
-        """Give back the rate-limit grants of a fast-path call interrupted before sending."""
+        """Give back the rate-limit grants of a fast-path call that ended before sending."""
         for grant in grants:
             withdraw(self.core, plan.gates, grant)
 

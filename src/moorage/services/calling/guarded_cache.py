@@ -1,4 +1,4 @@
-"""A cache whose failures never fail a call, and never delay it for long.
+"""A cache whose failures never fail a call, nor delay it for long.
 
 An unreachable cache is not used for a while; one caller at a time probes it.
 """
@@ -27,7 +27,7 @@ _MOST_INQUIRIES: Final = 1_024
 
 
 class GuardedCache:
-    """The operations of a cache; each returns None instead of raising an error.
+    """The operations of a cache, which return None instead of raising an error.
 
     No operation takes longer than the policy's limit, and a lookup takes no longer than its call's
     time limit. Storing and removing after a call may exceed the call's deadline by the policy's
@@ -45,7 +45,7 @@ class GuardedCache:
         delete: Callable[[str, float | None], Flow[None]],
         find_now: Callable[[str], StoredAnswers] | None = None,
     ) -> None:
-        """Wrap a cache's methods; `find_now` is the lookup of a cache that never waits or fails."""
+        """Wrap the methods of a cache; `find_now` is the lookup of a cache that never waits."""
         self._core = core
         self._find = find
         self._store = store

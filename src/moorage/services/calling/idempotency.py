@@ -71,7 +71,7 @@ _UNCLAIMED: Final = (
 
 @frozen(kw_only=True)
 class KeyRules:
-    """The rules for all idempotency keys of one service and use, such as their lifetime.
+    """The rules for the idempotency keys of one service and one use, such as their lifetime.
 
     Attributes:
         target: the vendor and account that receive the key.
@@ -122,7 +122,7 @@ class KeyedUse(NamedTuple):
 
 
 class NotSentError(ConnectorError):
-    """Raised instead of sending a request that only an earlier call may have begun."""
+    """Raised because only an earlier call with the key may have sent the request."""
 
 
 async def act_once(
@@ -216,7 +216,7 @@ def _key_admission() -> type[KeyAdmission]:
 
 
 def held_claim(call: Call, once: KeyedUse, fence: int) -> HeldClaim:
-    """Return a claim that lasts until the call's deadline without being renewed."""
+    """Return a claim that lasts until the call's deadline and is not renewed."""
     return HeldClaim(once.at, fence, ttl=once.rules.ttl, until=call.deadline)
 
 
@@ -294,7 +294,7 @@ async def _claim(core: Core, call: Call, once: KeyedUse, owner: int) -> tuple[Cl
 
 
 async def _ask(core: Core, call: Call, once: KeyedUse, owner: int) -> tuple[ClaimResult, int]:
-    """Claim the key; if it may have been used in several regions, try each region's claim.
+    """Claim the key; if several regions may have used it, try each region's claim.
 
     Return the claim, and the end of its lease in nanoseconds of the local clock.
     """
@@ -346,7 +346,7 @@ def _claim_of(core: Core, call: Call, once: KeyedUse, owner: int, target: str) -
 
 
 def _in_progress(core: Core, wait: int) -> IdempotencyInProgress:
-    """Return the error for a key that another caller holds for at most `wait` microseconds."""
+    """Return the error for a key that another caller is using, for at most `wait` microseconds."""
     return IdempotencyInProgress(
         "Another caller is working on this key.",
         retry_at=core.utc() + timedelta(seconds=wait / SECOND),
@@ -354,7 +354,7 @@ def _in_progress(core: Core, wait: int) -> IdempotencyInProgress:
 
 
 def replay_answer(core: Core, call: Call, once: KeyedUse, stored: Any) -> Ending:
-    """Return the stored answer of an earlier call as the result of this one."""
+    """Return the stored answer of an earlier call as this call's result."""
     call.replayed = True
     if core.observers:
         call.emit(core, IdempotencyReplayed)
@@ -399,7 +399,7 @@ async def complete_key(
 
 
 def settled_at_once(core: Core, once: KeyedUse, claim: HeldClaim, response: Response) -> bool:
-    """Store a response under its key in a store that never waits; return True if it is stored.
+    """Store a response under its key without waiting; return True if it is stored.
 
     If it is not stored, the flow stores the response, or determines why that is impossible.
     """
@@ -420,7 +420,7 @@ def settled_at_once(core: Core, once: KeyedUse, claim: HeldClaim, response: Resp
 async def _keep_refusal(
     core: Core, call: Call, once: KeyedUse, claim: HeldClaim, error: ConnectorError
 ) -> Ending:
-    """Store a vendor's final refusal under the key, so that repeats get the same refusal."""
+    """Store a vendor's final refusal under the key, so that repeated calls get it too."""
     call.sign(core, error)
     vars(error).update(_final=True)
     settle_result = await _store_answer(core, call, once, claim, ("error", pack_refusal(error)))
@@ -484,7 +484,7 @@ def _settle_at_once(
 
 
 def _is_final(error: Exception, call: Call, once: KeyedUse) -> TypeGuard[VendorRejected]:
-    """Return whether the service understood and refused the request, so that a retry is useless.
+    """Return whether the service refused the request so clearly that retries are useless.
 
     After an attempt with a lost answer, only a vendor that honours keys can refuse for good. Even
     then, a conflict may mean that the vendor is still working on that attempt.
@@ -495,7 +495,7 @@ def _is_final(error: Exception, call: Call, once: KeyedUse) -> TypeGuard[VendorR
 
 
 def _unknown_error(once: KeyedUse, wait: int = 0) -> OutcomeUnknown:
-    """Return the error for a key whose request may still run, for `wait` microseconds at most."""
+    """Return the error for a key whose request may go on for `wait` microseconds."""
     remedy = f"Look up {once.lookup}, then settle the key; do not repeat it before."
     if wait:
         remedy += (

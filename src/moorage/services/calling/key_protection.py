@@ -1,4 +1,4 @@
-"""Protection of calls by idempotency keys: which repeats are allowed, how answers are stored."""
+"""Protection of calls by idempotency keys: the allowed repeats, and the stored answers."""
 
 from __future__ import annotations
 
@@ -123,6 +123,7 @@ def _replay(value: object) -> Response:
     if isinstance(value, Response):
         return value.as_replayed()
     raise InvalidData(
-        f"The stored answer of this key is {with_article(type(value).__name__)}, not a Response.",
+        "The stored answer for this idempotency key is"
+        f" {with_article(type(value).__name__)}, not a Response.",
         remedy="Settle the key of a request with a Response.",
     )

@@ -135,7 +135,7 @@ class CallLifecycle(ManualOperations):
         subject: str | None,
         key: object = None,
     ) -> None:
-        """Give a call its id, and notify the observers that it started."""
+        """Give a call its id, and tell the observers that it started."""
         if subject is not None:
             call.subject = subject
         if self.core.observers:
@@ -144,7 +144,7 @@ class CallLifecycle(ManualOperations):
             self._name(call, began, request_id, key)
 
     def _name(self, call: Call, began: int | None, request_id: str | None, key: object) -> None:
-        """Give a call its id, and notify its listeners that it started."""
+        """Give a call its id, and tell those observers that need its start."""
         core = self.core
         wall = core.wall() if began is None else core.wall_at(began)
         if request_id is None and core.late_id is not None:
@@ -222,7 +222,7 @@ class CallLifecycle(ManualOperations):
         self.core.notify(call.finished(self.core, failure, cancelled=failure is None))
 
     def _attempts(self, call: Call, step: AttemptStep) -> Flow[Ending]:
-        """Run the attempts, with the cache around them if the service has a cache policy."""
+        """Run the attempts, within the cache's step if the service has a cache policy."""
         if call.cache is None:
             return self._in_bulkhead(call, step)
         return call.cache.around(call, lambda: self._in_bulkhead(call, step))

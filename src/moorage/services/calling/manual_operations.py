@@ -59,7 +59,7 @@ class ManualAct:
 
 
 async def perform_recorded(core: Core, act: ManualAct, perform: Callable[[], Awaitable[R]]) -> R:
-    """Record an action in the audit trail, and carry it out; if it fails, record the failure too.
+    """Record an action in the audit trail, then perform it; record a failure as well.
 
     Raises:
         ConnectorError: the action could not be recorded, and was not carried out.
@@ -240,7 +240,7 @@ class ManualOperations:
         """
         if done and service in self.of_requests and not isinstance(answer, Response):
             raise InvalidData(
-                f"The answer of a key of {service} must be a Response, not"
+                f"The answer for an idempotency key of {service} must be a Response, not"
                 f" {with_article(type(answer).__name__)}: the service receives only requests.",
                 field="answer",
                 service=service,
@@ -297,7 +297,7 @@ async def read_circuit(
 
 
 def _subject(kind: str, *parts: str | None) -> str:
-    """Return the audit trail's name for an object, such as "circuit of vat/acme"."""
+    """Return the name of an object in the audit trail, such as "circuit of vat/acme"."""
     return f"{kind} {'/'.join(part for part in parts if part)}"
 
 

@@ -1,4 +1,4 @@
-"""The services of a manager, and the plans compiled for them."""
+"""The services of a manager, and the plans into which their settings are compiled."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _MOST_ROUTES: Final = 4_096
 
 
 class Plans:
-    """The plans of a manager's services, each compiled when first needed.
+    """The plans of a manager's services, which are compiled when first needed.
 
     Attributes:
         services: services by name.
@@ -72,7 +72,7 @@ class Plans:
     def sendable(
         self, service: str, tenant: str | None, endpoint: str | None, request: Request
     ) -> Plan | None:
-        """Return the fast-path plan of a request; None if the flow must decide."""
+        """Return the plan of a request for the fast path; None if the full flow must decide."""
         if type(request) is not Request or type(request.body) is not bytes:
             return None
         try:
@@ -84,7 +84,7 @@ class Plans:
         return plan
 
     def routed(self, service: str, tenant: str | None, request: Request) -> Plan | None:
-        """Return the fast-path plan of a request whose endpoint follows from its method and path.
+        """Return the fast path's plan of a request, whose method and path select the endpoint.
 
         It is None if the service has no endpoints, or the flow must decide.
         """
@@ -105,7 +105,7 @@ class Plans:
         return plan
 
     def endpoint_named(self, service: str, name: str) -> str | None:
-        """Return the name if the service has an endpoint of this name; otherwise None."""
+        """Return the name if the service has such an endpoint; otherwise None."""
         return name if by_name(self.services, service).has_endpoint(name) else None
 
     def find(
@@ -166,7 +166,7 @@ class Plans:
 
 
 def ask_by_rules_of(admission: Admission, core: Core) -> Ask | None:
-    """Return the function that asks the store for admissions with these rules, whatever their keys.
+    """Return the function that asks the store for admissions under these rules.
 
     It is None if the store has to be awaited.
     """
@@ -176,7 +176,7 @@ def ask_by_rules_of(admission: Admission, core: Core) -> Ask | None:
 
 
 def _prepare(plan: Plan, core: Core) -> None:
-    """Give a plan and its parts the function that asks the store to admit their attempts.
+    """Give a plan and its parts the function that asks the store for admissions.
 
     The plans of all tenants share it.
     """

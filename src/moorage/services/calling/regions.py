@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class Route:
-    """The regions that one call may use, and the regions that it has tried.
+    """The regions that a call may use, and those that it has tried.
 
     Attributes:
         whole: plan of the service without a region.
@@ -42,7 +42,7 @@ class Route:
         self._busy: dict[str, int] = {}
 
     def plans_by_target(self) -> dict[str, Plan]:
-        """The plans of the regions to which a key's request may have gone, by name.
+        """The plans of the regions that may have received a key's request, by region name.
 
         It is empty if every region is equally suitable.
         """
@@ -89,7 +89,7 @@ class Route:
     async def concurrent_attempt(
         self, core: Core, call: Call, number: int, step: AttemptStep
     ) -> AttemptResult:
-        """Make one of several concurrent attempts, each in a different region if possible."""
+        """Make one of several concurrent attempts, if possible each in another region."""
         own_plan = call.plan
         other_plans = self._other_plans(core, call, acted=True)
         turn = number % len(other_plans) if other_plans else 0

@@ -1,4 +1,4 @@
-"""The methods of a manager that call services, with the steps of each in order.
+"""The methods of a manager that call services, each with its steps in order.
 
 1. Find the service, tenant and endpoint, and their compiled plan; start the deadline.
 2. Claim the idempotency key: replay a finished answer, refuse a conflict, wait for one in progress.
@@ -141,7 +141,8 @@ class CallOperations(FastPathSteps):
         """
         if payload is not None:
             raise InvalidData(
-                f"The operation {operation.name} is an HTTP request, and has a payload besides.",
+                f"The operation {operation.name} is an HTTP request, which cannot have a"
+                " separate payload.",
                 field="payload",
                 service=service,
                 remedy="Leave the payload out: a repeated key is compared with the request itself.",
@@ -327,7 +328,7 @@ class CallOperations(FastPathSteps):
         return ending
 
     def rehearsing(self) -> CallOperations:
-        """Return a copy of these calls for dry runs, which only reports requests with effects."""
+        """Return a copy for dry runs, which reports requests with effects instead of sending."""
         flows = copy(self)
         flows.single = None
         flows._rehearses = True  # noqa: SLF001 - a copy of this object
@@ -458,13 +459,13 @@ def _no_region_error() -> ConfigurationError:
 
 
 def _is_read(plan: Plan, request: Request) -> bool:
-    """Return whether a request only reads, so that two copies may be sent at once."""
+    """Return whether a request only reads data, so that two copies may be sent at once."""
     is_idempotent = plan.repeatable if request.idempotent is None else request.idempotent
     return request.replayable and (request.method.safe if is_idempotent is None else is_idempotent)
 
 
 def _as_list(items: Any, field: str) -> list[Any]:
-    """Return the items of a batch; a single text is refused."""
+    """Return the items of a batch as a list; refuse a single text."""
     try:
         if not isinstance(items, (str, bytes)):
             return list(items)

@@ -1,4 +1,4 @@
-"""Streams: the caller reads an answer in pieces, with the same protections as a call."""
+"""Streams: the caller reads an answer in pieces, under the same protections as a call."""
 
 from __future__ import annotations
 

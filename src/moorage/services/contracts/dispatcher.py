@@ -60,7 +60,7 @@ _NO_VALUES: Final = frozenset({"extra", "source"})
 
 
 def nothing_done(error: ConnectorError, wire: VendorWire) -> bool:
-    """Return whether the vendor certainly did nothing, so that another account may be tried."""
+    """Return whether the vendor certainly did nothing, so another account may be tried."""
     return (
         (isinstance(error, _ELSEWHERE) or _gives_no_token(error))
         and not isinstance(error, DestinationRefused)
@@ -82,7 +82,7 @@ def refuses_value(error: ConnectorError, wire: VendorWire) -> bool:
 
 
 def _gives_no_token(error: ConnectorError) -> bool:
-    """Return whether an error means that the authorisation server is failing temporarily."""
+    """Return whether an error means a temporary failure of the authorisation server."""
     return isinstance(error, CredentialRefreshFailed) and error.retryable
 
 
@@ -152,7 +152,7 @@ class Dispatcher:
         return await self._at_account(operation, wire, perform, account.vendor, own_ref)
 
     def refusal(self, operation: str, recipients: Iterable[str]) -> RecipientRefused | None:
-        """Return the error if the configuration forbids sending to these recipients; else None."""
+        """Return the error if sending to these recipients is forbidden; otherwise None."""
         refused_error = self.safety.refusal(recipients)
         if refused_error is not None:
             refused_error.operation = operation
@@ -170,7 +170,7 @@ class Dispatcher:
         operation: str | None = None,
         key: str | None = None,
     ) -> VendorWire:
-        """Return the access to an account for one operation; in a dry run it sends nothing."""
+        """Return an operation's access to an account, which sends nothing in a dry run."""
         return VendorWire(
             self.calling,
             account,
@@ -349,6 +349,6 @@ class Dispatcher:
 
 
 async def _move_ownership(ownership: KeyOwnership | None, account: Account) -> None:
-    """Record the next account as the owner of a key's effect, before anything is sent there."""
+    """Record the next account as the owner of a key, before anything is sent there."""
     if ownership is not None:
         await ownership.move(account.name)

@@ -1,4 +1,4 @@
-"""Payment operations that a look-up or a person has settled as done."""
+"""Payment operations of unknown outcome that were later settled as done."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @frozen(kw_only=True)
 class DonePayment:
-    """An operation whose outcome was unknown, and that was settled as done.
+    """A payment operation of unknown outcome that a look-up or a person settled as done.
 
     Attributes:
         idempotency_key, tenant, operation, accounts, reference, amount, payment, is_readable: the
@@ -50,7 +50,7 @@ class DonePayment:
 
 
 async def done_payments(core: Core, keys: Iterable[tuple[str | None, str]]) -> list[DonePayment]:
-    """Return the operations with these tenants and idempotency keys that were settled as done."""
+    """Return the operations with these tenants and keys that were settled as done."""
     names = [effect_name(KIND, tenant, key) for tenant, key in keys]
     settle_result = await core.execute(ReadSettled(names), None) if names else ()
     return [_done_payment(core, item) for item in settle_result]

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def required_key(key: str | None) -> str:
-    """Return the idempotency key; raise an error if it is missing, since money could move twice."""
+    """Return the idempotency key; raise an error without one, since money could move twice."""
     if key is None:
         raise InvalidData(
             "An operation that moves money or stores something requires an idempotency key.",
@@ -32,7 +32,7 @@ def required_key(key: str | None) -> str:
 
 
 def _optional_key(key: str | None) -> str | None:
-    """Return the key unchanged: it is checked where it is used."""
+    """Return the key unchanged; it is checked where it is used."""
     return key
 
 
@@ -110,7 +110,7 @@ class Flows(Contract):
 
     @classmethod
     def _account_flow(cls, operation: ContractOperation) -> Callable[..., Coroutine[Any, Any, Any]]:
-        """Return a method for operations at the named account, or at that of the earlier pages."""
+        """Return a method for operations at the account that is named or gave earlier pages."""
         is_page = operation.target is Target.PAGE
 
         @wraps(operation.plan)
@@ -137,7 +137,7 @@ class Flows(Contract):
         return flow
 
     def _placeholder(self, account: str) -> Ref:
-        """Return a reference that names only an account and no object."""
+        """Return a reference that names an account but no object."""
         configured = self._dispatcher.directory.accounts.get(account)
         if configured is None:
             raise InvalidData(

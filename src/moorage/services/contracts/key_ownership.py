@@ -1,4 +1,4 @@
-"""Ownership of an idempotency key: only one account may carry out the key's operation.
+"""Ownership of an idempotency key: only one account may perform the key's operation.
 
 Laws:
 
@@ -74,7 +74,7 @@ class KeyOwnership:
         self._moves = 0
 
     async def recorded(self, first: str, *, movable: bool) -> tuple[str, bool]:
-        """Return the account that owns the key, and True if another account may take it over.
+        """Return the account that owns the key, and whether another account may take it over.
 
         A new key is given to `first`. A caller that may move the key holds the claim on its record.
 
@@ -198,7 +198,7 @@ class KeyOwnership:
             pause = min(2 * pause, _SLOWEST_LOOK)
 
     async def _execute(self, claim: Claim, new: NewRecord) -> ClaimResult:
-        """Claim a record, within the bound of its tenant if there is one."""
+        """Claim a record, within the tenant's limit if it has one."""
         core, (kind, tenant, _) = self._core, self._names
         if core.tenant_records is not None and tenant is not None:
             counted = CountedClaim(core, kind, tenant, claim, self._seconds_left, new)

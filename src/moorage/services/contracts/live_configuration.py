@@ -36,7 +36,7 @@ class LiveConfiguration:
         self.tenants: TenantDispatchers | None = None
 
     def account(self, name: str) -> Account | None:
-        """Return the account of this name from memory; None if its tenant is not cached."""
+        """Return the account of this name from memory; None if its tenant is not in memory."""
         tenant_dispatcher = None if self.tenants is None else self.tenants.cached(_tenant_of(name))
         tenant_account = (
             None if tenant_dispatcher is None else tenant_dispatcher.directory.accounts.get(name)
@@ -58,7 +58,7 @@ class LiveConfiguration:
         return tenant_account or general_account
 
     def about(self, subject: str | None) -> FindDispatcher:
-        """Return a function that finds a tenant's dispatcher for calls about this person."""
+        """Return a function that finds a tenant's dispatcher for calls about a person."""
         if subject is None:
             return self.dispatcher_of
         checked_name(subject, "subject")

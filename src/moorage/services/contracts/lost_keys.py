@@ -1,4 +1,4 @@
-"""Conditions for closing a payment whose stored request or answer cannot be decrypted."""
+"""Closing a payment whose stored request or answer cannot be decrypted any more."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from moorage.errors import InvalidData
 
 
 def check_reason(reason: str) -> None:
-    """Raise an error if no reason is given for closing a payment without its evidence.
+    """Refuse to close a payment without its evidence and without a reason.
 
     Raises:
         InvalidData: the reason is empty.
     """
     if not reason.strip():
         raise InvalidData(
-            "A payment whose keys are lost is closed without what is stored about it, and nobody"
-            " can verify that later.",
+            "Closing a payment whose encryption keys are lost needs a reason, because nobody"
+            " can check the stored data later.",
             field="reason",
             remedy="Give a reason for the audit trail: how the keys were lost, and where you"
             " looked up the outcome.",
@@ -22,7 +22,7 @@ def check_reason(reason: str) -> None:
 
 
 def readable_here(operation: str) -> InvalidData:
-    """Return the error for closing a payment as unreadable although it can be read here."""
+    """Return the error for closing a payment as unreadable that this process can read."""
     return InvalidData(
         f"What is stored about this {operation} can be read here, so that its keys are not lost.",
         field="keys_lost",

@@ -1,4 +1,4 @@
-"""The register of money movements that were sent and whose outcome is not yet known."""
+"""The register of money movements that were sent and have no known outcome yet."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class EffectRecord(NamedTuple):
 
 
 class PaymentEffects:
-    """The register of one tenant's money movements whose outcome is not yet known.
+    """The register of one tenant's money movements without a known outcome.
 
     Args:
         dispatcher: dispatcher with the store and the accounts.
@@ -227,7 +227,7 @@ class PaymentEffects:
 
 
 def stored_receipt(core: Core, tenant: str | None, key: str, answer: Any) -> Any:
-    """Return the receipt that the register keeps of an operation that was settled as done.
+    """Return the registered receipt of an operation that was settled as done.
 
     Raises:
         ConnectorError: the receipt cannot be decrypted or read here.
@@ -265,7 +265,7 @@ def _did_nothing(error: ConnectorError) -> bool:
 
 
 def _sent_nothing(error: ConnectorError) -> bool:
-    """Return whether nothing was sent because another call holds the key, or the key is old."""
+    """Return whether nothing was sent, because another call has the key or the key is too old."""
     is_held_back = isinstance(error, (IdempotencyInProgress, OutcomeUnknown))
     return is_held_back and not error.attempts
 
@@ -284,7 +284,7 @@ def _forgotten_key_error(key: str, accounts: tuple[Account, ...]) -> OutcomeUnkn
 
 
 def request_fingerprint(request: Request) -> bytes:
-    """Return a digest that is equal for equal requests, in all releases of moorage."""
+    """Return a digest that is the same for equal requests in all releases of moorage."""
     first, *other_arguments = request.values
     parts: list[object] = [request.operation]
     order = order_of(request)
@@ -312,7 +312,7 @@ def _unsealed_payload(core: Core, tenant: str | None, key: str, sealed: tuple[st
         return content
     if core.cipher is None:
         raise InvalidData(
-            "This payment is encrypted in the store, and no cipher is configured to decrypt it.",
+            "The stored payment is encrypted, and no cipher is configured to decrypt it.",
             field="cipher",
             remedy="Give every process that shares the store the same cipher.",
         )
@@ -324,13 +324,13 @@ def _binding_of(tenant: str | None, key: str) -> bytes:
 
 
 def order_of(request: Request) -> Charge | PayeeTransfer | SubscriptionRequest | None:
-    """Return the charge, transfer or subscription that a request begins, if it begins one."""
+    """Return the charge, transfer or subscription that a request starts, if it starts one."""
     first = request.values[0]
     return first if isinstance(first, (Charge, PayeeTransfer, SubscriptionRequest)) else None
 
 
 def amount_of(request: Request) -> Money | None:
-    """Return the amount of a request; None if the request is for the whole amount of a payment."""
+    """Return the amount of a request; None stands for the whole amount of a payment."""
     order = order_of(request)
     if order is not None:
         return order.amount

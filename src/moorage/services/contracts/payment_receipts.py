@@ -1,4 +1,4 @@
-"""The receipt of a payment operation that a person has closed as carried out."""
+"""The receipt of a payment operation that a person has closed as done."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def not_found(message: str, account: str) -> InvalidData:
 
 
 def listed_words(matches: list[Payment]) -> str:
-    """Return a sentence about the matching payments at a vendor, if their number is not one."""
+    """Return the sentence that a vendor lists no matching payment, or several."""
     if not matches:
         return "The vendor lists no payment with the reference and the amount of this one."
     ids = ", ".join(match.ref.id for match in matches)
@@ -84,10 +84,10 @@ def receipt_ref(effect: UnsettledEffect, accounts: list[Account], receipt: Ref |
     ref = Ref.parse(receipt, "receipt")
     if ref.account not in names:
         raise InvalidData(
-            f"The reference belongs to the account {ref.account!r}, and this was asked for at"
-            f" {', '.join(sorted(names))}.",
+            f"The reference belongs to the account {ref.account!r}, but the operation was"
+            f" requested at {', '.join(sorted(names))}.",
             field="receipt",
-            remedy="Give the reference of what was done there.",
+            remedy="Give the reference of the payment at that account.",
         )
     return ref
 
@@ -149,7 +149,7 @@ def _check_same(
     ):
         if expected is not None and actual is not None and expected != actual:
             raise InvalidData(
-                f"The {field} of {payment.ref} is {actual}, and {expected} was asked for.",
+                f"The {field} of {payment.ref} is {actual}, but the request has {expected}.",
                 field="receipt",
                 remedy="Give the payment that was made under this key.",
             )

@@ -189,7 +189,7 @@ class PaymentsFlows(Flows, PaymentsContract):
     async def _check_rest(
         self, vendor: PaymentsVendor, key: str, ref: Ref, amount: Money | None
     ) -> None:
-        """Refuse a refund of the remaining amount if the vendor cannot report that amount.
+        """Refuse to refund the remaining amount if the vendor cannot report that amount.
 
         The key of the first refund of such a payment is recorded. If another refund came first, the
         rest is less than the original amount, but the reference records only the original amount.
@@ -213,8 +213,8 @@ class PaymentsFlows(Flows, PaymentsContract):
         first, _ = await turn.recorded(key, movable=False)
         if amount is None and first != key:
             raise VendorRejected(
-                "A refund of this payment was requested before, and"
-                f" {ref.vendor} does not tell the remaining amount.",
+                f"A refund of this payment was requested before, and {ref.vendor} does not"
+                " report the remaining amount.",
                 remedy="Give the amount.",
             )
 
@@ -238,7 +238,7 @@ class PaymentsFlows(Flows, PaymentsContract):
     async def _look_up(
         self, lost: Unsettled, unknown: ConnectorError, timeout: float | None
     ) -> Payment:
-        """Find the vendor's payment with the reference and amount of a request that got no answer.
+        """Find the vendor's payment for a request without an answer, by reference and amount.
 
         A match settles its key. If there is no match, nothing is known, because the vendor may not
         list the payment yet; several matches are ambiguous.
@@ -259,7 +259,7 @@ class PaymentsFlows(Flows, PaymentsContract):
     async def _search(
         self, lost: Unsettled, unknown: ConnectorError, timeout: float | None
     ) -> list[Payment]:
-        """Return the vendor's payments with the reference and amount of a lost request.
+        """Return the vendor's payments with the reference and amount of an unanswered request.
 
         Args:
             lost: the lost request.
@@ -292,7 +292,7 @@ class PaymentsFlows(Flows, PaymentsContract):
                 return matches
 
     async def _sent_since(self, lost: Unsettled) -> datetime | None:
-        """Return the time when a lost payment's request was first sent; None if it is unknown."""
+        """Return when a request without an answer was first sent; None if unknown."""
         if lost.since is not None:
             return lost.since
         core = self._dispatcher.calling.core

@@ -153,7 +153,7 @@ class ShippingFlows(Flows, ShippingContract):
         label_format = None if label is None else LabelFormat(label)
         if type(parcel) is not int:
             raise InvalidData(
-                "The parcel is not a whole number from one on.",
+                "The parcel number is not a whole number of at least one.",
                 field="parcel",
                 remedy="Give the position of the parcel, counted from one.",
             )

@@ -54,7 +54,7 @@ class UnsettledEffect:
         self.since = self._now - timedelta(microseconds=opened.age)
 
     def report(self, dispatcher: Dispatcher | None) -> UnsettledPayment:
-        """Return the unsettled operation in the form for the hub's users."""
+        """Return the unsettled operation as the value that users of the hub get."""
         record = self.record
         accounts = [] if dispatcher is None else self.accounts(dispatcher)
         listed_within = self._listed_within(accounts)
@@ -78,7 +78,7 @@ class UnsettledEffect:
         )
 
     def _listed_within(self, accounts: list[Account]) -> float | None:
-        """Return the seconds within which all vendors list a payment; None if one does not list."""
+        """Return the seconds until all vendors list a payment; None if one lists none."""
         if not (accounts and self.is_charge and _all_list(accounts)):
             return None
         return max(account.vendor.listed_within for account in accounts)
@@ -143,7 +143,7 @@ class UnsettledEffect:
             ) from None
 
     def loses_request(self, *, done: bool, reason: str) -> bool:
-        """Return whether closing the operation without its keys loses the stored request.
+        """Return whether closing the operation abandons a stored request that is unreadable.
 
         Raises:
             InvalidData: there is no reason, or the operation was done and its request is readable.
@@ -160,7 +160,7 @@ class UnsettledEffect:
         return [configured[name] for name in self.record.accounts if name in configured]
 
     def step(self, dispatcher: Dispatcher | None) -> NextStep:
-        """Return the next step by which the settling job can find out the outcome."""
+        """Return the settling job's next step to find out the outcome."""
         if self.record.unreadable is not None:
             return NextStep.CIPHER
         accounts = [] if dispatcher is None else self.accounts(dispatcher)

@@ -82,10 +82,10 @@ _Result: TypeAlias = "tuple[Inconclusive, ConnectorError | None]"
 
 
 class _SettlementFlows(PaymentsFlows):
-    """The payment operations that look up one payment whose outcome is unknown."""
+    """The payment operations for looking up one payment of unknown outcome."""
 
     async def search(self, lost: Unsettled, unknown: ConnectorError) -> list[Payment]:
-        """Return the payments that a lost request may have created; a single one settles its key.
+        """Return the payments that an unanswered request may have made; one match settles it.
 
         Args:
             lost: the lost request.
@@ -110,7 +110,7 @@ class UnsettledFlows:
         self._find_dispatcher = find_dispatcher
 
     async def unsettled(self) -> list[UnsettledPayment]:
-        """List the operations of all tenants that move money and whose outcome is unknown."""
+        """List all tenants' operations that move money and have an unknown outcome."""
         return [
             effect.report(await self._dispatcher_of(effect.record.tenant))
             for effect in await self._read()
@@ -147,7 +147,7 @@ class UnsettledFlows:
         actor: str | None = None,
         reason: str = "",
     ) -> SettledPayment | None:
-        """Ask the vendor about one operation now, and settle it if the vendor knows the outcome."""
+        """Ask the vendor about one operation now, and settle it if the outcome is known."""
         effect = await self._find(checked_key(idempotency_key), tenant)
         effect.check_readable()
         dispatcher = await self._find_dispatcher(tenant)
@@ -162,7 +162,7 @@ class UnsettledFlows:
         reserved: LookupReservation = await self._core.execute(attend, None)
         if not reserved.ours:
             raise IdempotencyInProgress(
-                "The caller of this payment may still be at work on it.",
+                "The caller of this payment may still be working on it.",
                 retry_at=self._core.utc() + timedelta(microseconds=effect.opened.remaining),
                 remedy=f"Ask again in {effect.opened.remaining / SECOND:.0f} s.",
             )
@@ -205,8 +205,8 @@ class UnsettledFlows:
         )
         if decision.wait:
             raise IdempotencyInProgress(
-                "The request may still be under way, so that nothing proves yet that it was not"
-                " done.",
+                "The request may still be under way, so it is not proven yet that it had no"
+                " effect.",
                 retry_at=self._core.utc() + timedelta(microseconds=decision.wait),
                 remedy=f"Close it in {decision.wait / SECOND:.0f} s, after you have looked again.",
             )
@@ -318,7 +318,7 @@ class UnsettledFlows:
     async def _record(
         self, effect: UnsettledEffect, reserved: LookupReservation, results: Iterable[_Result]
     ) -> None:
-        """Record why an operation could not be settled: the reason with the greatest doubt."""
+        """Record why an operation could not be settled; the most uncertain reason counts."""
         by_reason = dict(results)
         reason = next(reason for reason in _BY_DOUBT if reason in by_reason)
         error = by_reason[reason]
@@ -334,7 +334,7 @@ class UnsettledFlows:
     async def _search(
         self, effect: UnsettledEffect, flows: _SettlementFlows, unknown: ConnectorError
     ) -> list[Payment]:
-        """Return the payments with the request's reference; a single one settles the key."""
+        """Return the payments with the request's reference; one match settles the key."""
         record = effect.record
         charge = None if record.request is None else record.request.values[0]
         if not isinstance(charge, Charge):
@@ -365,7 +365,7 @@ class UnsettledFlows:
                 return True
             raise
         raise InvalidData(
-            "The vendor's answer under this key is stored here, and says that it was done.",
+            "The stored answer of the vendor says that this operation was done.",
             field="done",
             remedy="Repeat the operation under its key to get that answer.",
         )
@@ -407,7 +407,7 @@ class UnsettledFlows:
             )
         if not accounts:
             raise InvalidData(
-                f"No account that can have made this {operation} is configured.",
+                f"No account that may have made this {operation} is configured.",
                 field="receipt",
                 remedy="Configure the account, so that the receipt can be read from the vendor.",
             )
@@ -448,7 +448,7 @@ def _manual_act(
 
 
 def _result_of(unknown: ConnectorError, error: ConnectorError) -> _Result:
-    """Return the reason that a look-up at one account was inconclusive, and its error.
+    """Return the reason why a look-up at an account proved nothing, and its error.
 
     Args:
         unknown: the error that the look-up raises if the account cannot be searched.

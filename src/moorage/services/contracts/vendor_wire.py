@@ -1,4 +1,4 @@
-"""The access of one operation to the services of its account, with one deadline."""
+"""The access of one operation to its account's services, with one deadline for all requests."""
 
 from __future__ import annotations
 
@@ -204,10 +204,10 @@ class VendorWire:
     async def act(
         self, verb: str, /, *arguments: Any, key: str | None = None, payload: object = None
     ) -> Any:
-        """Execute an action of the vendor's own transport, such as a database driver."""
+        """Execute an action over the vendor's own transport, such as a database driver."""
         if self._transport is None:
             raise ConfigurationError(
-                f"{self.vendor} has no transport here.",
+                f"No transport is configured for {self.vendor}.",
                 path=f"vendors.{self.account}",
                 remedy="Give the hub a transport for this account.",
             )
@@ -245,7 +245,7 @@ class VendorWire:
         return bool(self._replays) and all(self._replays)
 
     def _next_use(self) -> KeyUse:
-        """Return how the next step uses the idempotency key; a begun operation is completed."""
+        """Return the next step's use of the idempotency key; begun operations are completed."""
         may_replay = self._use.reach is AllowedActions.AGAIN and self._replays
         return evolve(self._use, reach=AllowedActions.FRESH) if may_replay else self._use
 
@@ -292,5 +292,5 @@ class VendorWire:
 
 
 def _operations_within(transport: Any, seconds: float) -> Any:
-    """The operations of a transport; if it has `within`, it receives an attempt's time limit."""
+    """The operations of a transport, limited to an attempt's time if it has a `within`."""
     return transport.within(seconds) if hasattr(transport.__class__, "within") else transport

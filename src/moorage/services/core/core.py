@@ -1,4 +1,4 @@
-"""The ports of a manager: async functions, or ordinary functions where nothing waits."""
+"""The ports of a manager as async functions, or ordinary functions if they never wait."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _MICROSECOND: Final = timedelta(microseconds=1)
 
 
 def seconds_left(core: Core, until: int) -> float:
-    """Return the seconds until `until`, a time of the local clock, as a limit for a store.
+    """Return the seconds until a time of the local clock, as the time limit of a store.
 
     A record that must be written gets a moment even if no time is left.
     """
@@ -72,7 +72,7 @@ def _ignore_pipeline(pipeline: ObservedPipeline, /) -> None:
 
 
 async def _in_place(work: Callable[[], R]) -> R:
-    """Run a computation directly; used where there is no event loop to keep free."""
+    """Run a computation directly, because there is no event loop to keep free."""
     return work()
 
 
@@ -195,26 +195,26 @@ class Core:
 
     @property
     def claims_at_once(self) -> bool:
-        """True if the store can claim a key and admit an attempt in one command without waiting.
+        """True if the store can claim a key and admit an attempt in one step, without waiting.
 
         A store whose claims are renewed outlives this process.
         """
         return not (self.ask is None or self.waits or self.separate_keys or self.renewals.renews)
 
     def moment(self, due: int) -> datetime:
-        """Return the wall-clock time at which the local clock will show `due` nanoseconds."""
+        """Return the wall-clock time that corresponds to `due` nanoseconds of the local clock."""
         return self.utc() + timedelta(0, 0, -((self.nanoseconds() - due) // 1000))
 
     def wall_at(self, due: int) -> int:
-        """Return the nanoseconds since the Unix epoch at which the local clock will show `due`."""
+        """Return the nanoseconds since 1970 that correspond to `due` of the local clock."""
         return self.wall() - (self.nanoseconds() - due)
 
     def identify(self, started: int) -> CallIdentity:
-        """Return the identity of a call that started at this time of the local clock."""
+        """Return the identity of a call that started at this local-clock time."""
         return self.identity(started, self.wall_at(started))
 
     def id_of(self, started: int) -> str:
-        """Return the id of a call that started at this time and has no id yet."""
+        """Return a new id for a call that started at this time."""
         return self.identify(started).request_id
 
     def identity(self, started: int, wall: int, request_id: str | None = None) -> CallIdentity:

@@ -1,4 +1,4 @@
-"""The errors of moorage that replace unexpected exceptions of an application's adapter.
+"""The moorage errors that replace unexpected exceptions of an application's adapters.
 
 A foreign exception may contain a secret, such as a URL, a header or a connection string. So only
 its class and the line of the adapter that raised it are reported, and it is not kept as the cause

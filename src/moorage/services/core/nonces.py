@@ -1,4 +1,4 @@
-"""The nonces that servers demand in clients' proofs of key possession."""
+"""The nonces that servers demand in proofs of key possession (DPoP)."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Nonces:
         return self._nonces.get(origin_of(url)) if self._nonces else None
 
     def learn(self, url: str, headers: Headers) -> bool:
-        """Remember the nonce in an answer; return True if the answer has one."""
+        """Remember the nonce in an answer; return whether there was one."""
         nonce = nonce_of(headers)
         if nonce is None:
             return False

@@ -1,4 +1,4 @@
-"""The outage of an unreachable store, and the choice of the one caller that probes it."""
+"""The outage of a store, and the choice of the one caller that probes the store."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class OutageProbe:
         self.answered: int | None = None
 
     def may_probe(self, outage: Outage) -> bool:
-        """Take the right to probe the store; return False if another caller has it."""
+        """Reserve the probe of the store for this caller; return False if another has it."""
         if self._core.nanoseconds() < outage.until:
             return False
         try:
@@ -44,13 +44,13 @@ class OutageProbe:
         return True
 
     def is_slow(self, began: int, bound: float | None) -> bool:
-        """Return whether a store that failed to answer in time may only be slow."""
+        """Return whether a store that did not answer in time may only be slow."""
         now = self._core.nanoseconds()
         silent = None if self.answered is None else now - self.answered
         return is_slow(now - began, bound, silent)
 
     def lost(self, before: Outage | None, error: StorageUnavailable, began: int) -> None:
-        """Record that the store did not answer a caller, so that its outage begins or continues."""
+        """Record that the store gave no answer, so that its outage begins or continues."""
         core, current = self._core, self.outage
         if current is not None and current is not before:
             # Another caller noticed the outage first.

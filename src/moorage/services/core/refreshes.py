@@ -1,4 +1,4 @@
-"""A limit on credential renewals for a service that refuses renewed credentials too."""
+"""A limit on renewals of a credential that the service keeps refusing."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _NO_REFRESHES: Final = Refreshes()
 
 
 class UnprovenRefreshes:
-    """The renewals of each service's credential since it was last accepted.
+    """The renewals of each service's credential since the service last accepted it.
 
     If an entry is forgotten, the credential may be renewed once too often.
     """

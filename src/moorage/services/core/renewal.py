@@ -1,4 +1,4 @@
-"""Renewal of the leases that this process holds, until their holders release them.
+"""Renewal of the leases of this process until their holders release them.
 
 The same rounds renew claims of idempotency keys, and entries of an inbox or outbox.
 
@@ -47,7 +47,7 @@ H = TypeVar("H", HeldClaim, HeldEntry)
 
 
 class Heartbeat(Protocol):
-    """Renews leases every `RENEWAL` seconds, as long as there are any."""
+    """A background loop that renews leases every `RENEWAL` seconds while there are any."""
 
     def able(self) -> bool:
         """True if this process can renew leases in the background, for example in a thread."""
@@ -59,7 +59,7 @@ class Heartbeat(Protocol):
 
 
 class _RenewalRounds(ABC, Generic[H]):
-    """The leases of this process in one store, and their renewal in rounds.
+    """The leases of this process in one store, which are renewed in rounds.
 
     Args:
         nanoseconds: local clock.
@@ -141,7 +141,7 @@ class Renewals(_RenewalRounds[HeldClaim]):
     renews = True
 
     def lease(self, term: int) -> int:
-        """Return the microseconds that a lease lasts, for a holder that may work for `term`."""
+        """Return the microseconds of a lease, for a holder that may work for `term`."""
         return LEASE if self._heartbeat.able() else term
 
     async def holds(self, held: HeldClaim, timeout: float | None) -> bool:
@@ -202,7 +202,7 @@ class EntryRenewals(_RenewalRounds[HeldEntry]):
         self._shortest = shortest
 
     def lease(self, lease: float | None) -> float:
-        """Return the seconds that a worker's lease lasts; a very short lease is prolonged."""
+        """Return the seconds of a worker's lease; a very short lease is prolonged."""
         if lease is not None:
             return lease
         return self._shortest if self._heartbeat.able() else UNRENEWED
@@ -258,13 +258,13 @@ class EntryRenewals(_RenewalRounds[HeldEntry]):
     def _bounded_store(
         self, entries: Iterable[HeldEntry], began: int, timeout: float
     ) -> EntryStore[Any]:
-        """Return the store's methods, limited to the first lease's end or to `timeout` if later."""
+        """Return the store's methods with a time limit: the first lease's end, or `timeout`."""
         end = max(began + int(timeout * 1e9), min(claim.until for claim in entries))
         return self._store.within(lambda: max(0.0, (end - self._nanoseconds()) / 1e9))
 
 
 class NoRenewals:
-    """A replacement of `Renewals` for a store whose claims end with the process.
+    """The replacement of `Renewals` for a store whose claims end with the process.
 
     Attributes:
         renews: False, since a claim is held for as long as its holder may work.

@@ -1,4 +1,4 @@
-"""The bound of each tenant's idempotency records, for the claims of one process.
+"""The limit on each tenant's idempotency records, for the claims of one process.
 
 Laws:
 
@@ -55,7 +55,7 @@ _NEWLY_RECORDED: Final = (Verdict.RUN, Verdict.ASK_AGAIN)
 
 
 class NewRecord(Enum):
-    """The permission of a claim to make a new record."""
+    """The rule by which a claim may make a new record."""
 
     IN_BOUND = "in bound"
     """It may, if the tenant is not at its bound."""
@@ -66,7 +66,7 @@ class NewRecord(Enum):
 
 
 class _ReservedPlace(NamedTuple):
-    """A reserved place.
+    """A reserved place: the right to make one record within the limit.
 
     Attributes:
         until: the time after which no claim uses the place, by the local clock.
@@ -80,7 +80,7 @@ class _ReservedPlace(NamedTuple):
 
 
 class _Refusal(NamedTuple):
-    """The store's last refusal of a place; times are nanoseconds of the local clock.
+    """The store's latest refusal to reserve a place; times are local-clock nanoseconds.
 
     Attributes:
         ask_again_at: the time at which the process may ask the store again.
@@ -94,7 +94,7 @@ class _Refusal(NamedTuple):
 
 
 class _Stock:
-    """The places that this process has reserved for one tenant and one lifetime of records.
+    """The reserved places for one tenant's records of one lifetime.
 
     Attributes:
         places: the places; each thread takes one at a time.
@@ -135,7 +135,7 @@ class CountedClaim(NamedTuple):
 
 
 class TenantRecords:
-    """The bound of each tenant's records, and the places that this process has reserved.
+    """The limits on tenants' records, and the places that this process has reserved.
 
     Args:
         bound: the maximum number of records of each tenant.
@@ -154,7 +154,7 @@ class TenantRecords:
         self._warned = set()
 
     async def claim(self, claim: CountedClaim) -> ClaimResult:
-        """Claim a key of a tenant, within the tenant's bound.
+        """Claim a key of a tenant, within the limit on its records.
 
         Raises:
             TenantRecordsExhausted: the key is new, and the tenant has no place for its record.
@@ -195,7 +195,7 @@ class TenantRecords:
         return claim_result
 
     async def _claim_uncounted(self, claim: CountedClaim, command: Claim) -> ClaimResult:
-        """Claim a key without a place; count its record if the record's life begins again."""
+        """Claim a key without a reserved place; count its record if its life begins again."""
         core, life = claim.core, claim.life
         claim_result: ClaimResult = await core.execute(command, claim.time_left())
         if claim_result.verdict in _NEWLY_RECORDED and not self._has_place(claim):
@@ -207,7 +207,7 @@ class TenantRecords:
     def count_answer(
         self, core: Core, tenant: str, answer: tuple[object, ...], *, ttl: int
     ) -> None:
-        """Count the places that a stored answer takes beyond the one of its record.
+        """Count the additional places that a large stored answer needs.
 
         Args:
             core: the ports.
@@ -221,7 +221,7 @@ class TenantRecords:
             core.post(Reserve(tenant, bound=self.bound, number=number, life=life, forced=True))
 
     def _has_place(self, claim: CountedClaim) -> bool:
-        """Return whether this process has a place for the key's record, made at this moment."""
+        """Return whether this process reserved the place of this key's record."""
         place = self._taken_by.get(claim.command.keys[0])
         if place is None or claim.core.nanoseconds() >= place.until:
             return False
@@ -245,7 +245,7 @@ class TenantRecords:
             _give_back(claim.core, claim.tenant, Counter((earlier.end,)))
 
     async def _reserve_place(self, claim: CountedClaim, stock: _Stock) -> _ReservedPlace | None:
-        """Return a place for a new record; None if the tenant is at its bound."""
+        """Return a place for a new record; None if the tenant has reached its limit."""
         core, tenant = claim.core, claim.tenant
         now = core.nanoseconds()
         place = self._take_place(core, tenant, stock, now)
@@ -268,7 +268,7 @@ class TenantRecords:
     def _take_place(
         self, core: Core, tenant: str, stock: _Stock, now: int
     ) -> _ReservedPlace | None:
-        """Return a place of the stock; give those back that were not used in time."""
+        """Return a reserved place, and return expired ones to the store."""
         unused: Counter[int] = Counter()
         taken_place = None
         try:
@@ -286,7 +286,7 @@ class TenantRecords:
         return taken_place
 
     def _stock(self, claim: CountedClaim) -> _Stock:
-        """Return the places of a tenant for records of one lifetime."""
+        """Return the reserved places of a tenant for records of one lifetime."""
         key = (claim.tenant, claim.life)
         stock = self._stocks.get(key)
         if stock is not None:
@@ -306,7 +306,7 @@ class TenantRecords:
         return stock
 
     def _warn(self, claim: CountedClaim, answer: Reservation) -> None:
-        """Notify the observers once that a tenant is near its bound."""
+        """Notify the observers once that a tenant is near its limit."""
         core, tenant = claim.core, claim.tenant
         if tenant in self._warned:
             if has_room_again(answer.used, self.bound):
@@ -324,7 +324,7 @@ class TenantRecords:
             )
 
     def _refusal(self, claim: CountedClaim, stock: _Stock) -> TenantRecordsExhausted:
-        """Return the error for a new key of a tenant at its bound."""
+        """Return the error for a new key of a tenant that has reached its limit."""
         core, tenant = claim.core, claim.tenant
         _, record_count, next_end = stock.refusal
         wait = timedelta(microseconds=max(0, next_end - core.nanoseconds()) // 1000)
@@ -339,6 +339,6 @@ class TenantRecords:
 
 
 def _give_back(core: Core, tenant: str, places: Counter[int]) -> None:
-    """Return places to the store, so that other processes can use them."""
+    """Return reserved places to the store, so that other processes can use them."""
     for end, number in places.items():
         core.post(ReturnPlaces(tenant, number=number, end=end))

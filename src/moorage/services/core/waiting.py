@@ -24,7 +24,7 @@ _numbers: Final = itertools.count(1)
 
 
 class Waiter:
-    """A caller in the queue of a limit, or at the head with its turn granted.
+    """A caller that waits in the queue of a limit, or whose turn has come.
 
     Attributes:
         key: key of the queue that it waits in.
@@ -43,7 +43,7 @@ class Waiter:
 
 
 class Waiters:
-    """The queues of one process for the limits in one store.
+    """The queues of this process's callers for the limits in one store.
 
     A queue is replaced as a whole, so that an interruption leaves either the old or the new one.
 
@@ -62,19 +62,19 @@ class Waiters:
         self._waiters: dict[int, Waiter] = {}
 
     def join(self, question: Admission, granted: tuple[Ticket, ...], due: int) -> Waiter:
-        """Join the queue with tickets that may be used from a given time of the local clock."""
+        """Join the queue with tickets that may be used from a time of the local clock on."""
         key = (question.gates, question.costs, type(granted[0]))
         waiter = self._waiters[id(granted)] = Waiter(key, granted, due)
         self._add(waiter)
         return waiter
 
     def join_again(self, waiter: Waiter, due: int) -> None:
-        """Join the queue again after a pause of the limit has postponed this caller's turn."""
+        """Join the queue again, because a pause of the limit postponed this caller."""
         waiter.turn = (due, waiter.number, waiter.turn[2])
         self._add(waiter)
 
     def rest(self, waiter: Waiter, now: int) -> tuple[int, bool]:
-        """Return the nanoseconds to sleep, and True if the caller's turn comes then."""
+        """Return the nanoseconds to sleep, and whether the caller may go on then."""
         with self._lock:
             line, nap, is_due = self._lines[waiter.key].rested(waiter.number, now)
             self._lines[waiter.key] = line

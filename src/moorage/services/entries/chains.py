@@ -1,4 +1,4 @@
-"""Flows of chains: release the calls whose predecessors are done, and undo those that failed."""
+"""Chains of calls: release the calls whose predecessors are done, and undo failed chains."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class ChainProcessing(EntryProcessing[OutboxEntry]):
     _position: ChainPosition
 
     async def _advance_chains(self, stop: StopSignal | None) -> list[ProcessedEntry[OutboxEntry]]:
-        """Release or give up the calls that wait for others; return those that were given up.
+        """Release or give up waiting calls of chains; return those that were given up.
 
         Each round looks at up to a thousand of them, and the next round continues from there.
         """
@@ -82,7 +82,7 @@ class ChainProcessing(EntryProcessing[OutboxEntry]):
         return results
 
     async def _undo_before(self, entry: OutboxEntry, now: datetime) -> None:
-        """Release the undos of the calls before a failed call; then end the failed call."""
+        """Release the undo calls of a failed call's predecessors, then end the failed call."""
         chain = await self._with_undos([entry.id])
         missing_ids = set(ancestor_ids(entry, chain))
         while missing_ids:
@@ -93,7 +93,7 @@ class ChainProcessing(EntryProcessing[OutboxEntry]):
             await self.store.swap(changed_entry, changed_entry.fence - 1)
 
     async def _with_undos(self, ids: Iterable[str]) -> dict[str, OutboxEntry]:
-        """Return the stored calls with these ids, and their undos, by id."""
+        """Return the stored calls with these ids, and the calls that undo them, by id."""
         names = [name for id in dict.fromkeys(ids) for name in (id, undo_id(id))]
         chain: dict[str, OutboxEntry] = {}
         for start in range(0, len(names), _PAGE):
@@ -103,7 +103,7 @@ class ChainProcessing(EntryProcessing[OutboxEntry]):
         return chain
 
     async def _prepare_undo(self, entry: OutboxEntry, undo: Undo, answer: object) -> None:
-        """Store the call that would undo a call that is done now.
+        """Store the call that could later undo a call that is done now.
 
         A call that cannot be built is stored as given up, so that a person sees it.
         """
@@ -132,7 +132,7 @@ class ChainProcessing(EntryProcessing[OutboxEntry]):
 
 
 def checked_undo(undo: Any) -> None:
-    """Check that a value is an `Undo`.
+    """Check that a value is an `Undo`, and return it.
 
     Raises:
         InvalidData: the value is not an `Undo`.
@@ -146,14 +146,14 @@ def checked_undo(undo: Any) -> None:
 
 
 def refuse_parts_of_answers(values: Iterable[Any]) -> None:
-    """Refuse arguments that stand for a part of an answer, where there is no answer yet.
+    """Refuse arguments that refer to an answer where no answer exists yet.
 
     Raises:
         InvalidData: an argument stands for a part of an answer.
     """
     if any(isinstance(value, FromAnswer) for value in values):
         raise InvalidData(
-            "FromAnswer is only for the call that undoes another one.",
+            "FromAnswer can be used only in a call that undoes another one.",
             field="values",
             remedy="Give it in undo=Undo(…).",
         )

@@ -1,4 +1,4 @@
-"""Entries that a worker takes, and settles one by one when it has processed them."""
+"""Entries that a worker takes and settles one by one, as soon as each is processed."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class EntryClaims(EntryProcessing[E]):
         return entries
 
     async def settle_claim(self, entry: E, lease: HeldEntry, *, is_done: bool) -> None:
-        """Mark a taken entry as done, or give it back; nothing happens if another worker has it.
+        """Mark a taken entry as done, or give it back; do nothing if another worker has it.
 
         Raises:
             StorageUnavailable: the store cannot be reached. The entry is still held.
@@ -50,5 +50,5 @@ class EntryClaims(EntryProcessing[E]):
         self.abandon(lease)
 
     def abandon(self, lease: HeldEntry) -> None:
-        """Stop renewing a lease; another worker gets the entry when the lease has ended."""
+        """Stop renewing a lease, after whose end another worker gets the entry."""
         self._renewals.let_go(lease)

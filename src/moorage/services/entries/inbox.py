@@ -221,7 +221,8 @@ class InboxFlows(EntryClaims[InboxEntry]):
         """
         if not self.handlers:
             raise ConfigurationError(
-                "This inbox has no handlers, so all webhooks would be done without effect.",
+                "This inbox has no handlers, so all webhooks would be marked as done"
+                " without effect.",
                 path="handlers",
                 remedy="Register handlers with `on`, and import the module that does so.",
             )
@@ -237,7 +238,7 @@ class InboxFlows(EntryClaims[InboxEntry]):
                         await self.core.settle(handler(event, entry))
 
     async def confirmed(self, entry: InboxEntry) -> tuple[WebhookEvent, ...]:
-        """Return the events of an entry, after confirming the subscriptions that they ask about."""
+        """Return the events of an entry, after confirming the subscriptions that they announce."""
         await self._senders.look_up(entry.account)
         webhooks = self.webhooks(entry)
         for webhook in webhooks:
@@ -252,7 +253,7 @@ class InboxFlows(EntryClaims[InboxEntry]):
     def _lane_and_subject(
         self, account: str, events: Sequence[WebhookEvent]
     ) -> tuple[str | None, str | None]:
-        """Return the ordering lane of a webhook, and the person that it is about, if known.
+        """Return the lane that orders a webhook, and the person concerned, if known.
 
         A delivery is stored in any case, even if its content cannot be understood.
         """

@@ -1,4 +1,4 @@
-"""Manual operations on a store's entries, such as to find, remove, replay or cancel them."""
+"""Manual operations on a store's entries: find, remove, replay or cancel them."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class EntryManagement(EntryPauses[E]):
         return EntryPage(items=items, next=str(items[-1].number) if goes_on else None)
 
     async def backlog(self) -> Backlog:
-        """Count the entries that need a person, and measure how long the oldest has been due.
+        """Count the entries that need a person, and return how long the oldest is overdue.
 
         At most 100 entries of each kind are counted.
         """
@@ -149,7 +149,7 @@ class EntryManagement(EntryPauses[E]):
         previous_entry = await self.get(id)
         if previous_entry.state is EntryState.PAUSED:
             raise InvalidData(
-                f"The entry {id} is a pause of the queue, and no stored call or webhook.",
+                f"The entry {id} is a pause of the queue, not a stored call or webhook.",
                 field="id",
                 remedy="Call `resume` to end it.",
             )
@@ -184,10 +184,10 @@ class EntryManagement(EntryPauses[E]):
 
 
 def _cancel_entry(entry: E, now: datetime) -> E:
-    """Return the entry in its cancelled state."""
+    """Return the entry marked as cancelled."""
     if entry.state is EntryState.DONE:
         raise InvalidData(
-            f"The entry {entry.id} is done, so that it cannot be cancelled.",
+            f"The entry {entry.id} is done, so it cannot be cancelled.",
             field="id",
             remedy="Undo what it did in another way, such as with a refund.",
         )

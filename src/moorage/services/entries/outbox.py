@@ -1,4 +1,4 @@
-"""Calls that are stored in the host's database transaction, and made after its commit."""
+"""Calls that are stored in the host's database transaction and made after its commit."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ Call: TypeAlias = "Callable[[OutboxEntry, tuple[Any, ...], dict[str, Any]], Awai
 
 @attrs.define
 class _UnknownCallsCursor:
-    """A worker's position in the list of outbox calls whose outcome is unknown.
+    """A worker's position in the list of stored calls with an unknown outcome.
 
     Attributes:
         after: the position at which the next page begins.
@@ -85,7 +85,7 @@ class _UnknownCallsCursor:
     known: set[tuple[str, int]] = attrs.field(factory=set)
 
     def needs_lookup(self, entry: OutboxEntry) -> bool:
-        """Return whether the outcome of this call is to be looked up in this round."""
+        """Return whether to look up the outcome of this call in this round."""
         if entry.state is not EntryState.UNKNOWN:
             return False
         name = (entry.id, entry.fence)
@@ -95,7 +95,7 @@ class _UnknownCallsCursor:
         return False
 
     def count_lookup(self, entry: OutboxEntry) -> None:
-        """Note that the outcome of this call was looked up, so that the next round skips it."""
+        """Record that a call was looked up, so that this round does not look it up again."""
         self.seen.add((entry.id, entry.fence))
 
     def next_page(self, page: EntryPage[OutboxEntry]) -> None:
@@ -294,7 +294,7 @@ class OutboxFlows(ChainProcessing):
         predecessors = joined_ids(after)
         if predecessors is not None and not_before is not None:
             raise InvalidData(
-                "A call that waits for others has no time of its own.",
+                "A call that waits for others cannot have a start time as well.",
                 field="not_before",
                 remedy="Leave out not_before, or after.",
             )
@@ -343,7 +343,7 @@ class OutboxFlows(ChainProcessing):
                 return True
 
     async def _start(self, not_before: datetime | timedelta | None) -> datetime | None:
-        """Return the time, by the store's clock, before which a call must not be made."""
+        """Return the earliest time of a call, by the store's clock."""
         if isinstance(not_before, timedelta):
             now = await self.store.now()
             with suppress(OverflowError):
@@ -351,7 +351,7 @@ class OutboxFlows(ChainProcessing):
         elif not_before is None or (isinstance(not_before, datetime) and not_before.tzinfo):
             return not_before
         raise InvalidData(
-            f"{not_before!r} is neither an aware datetime nor a timedelta of this calendar.",
+            f"{not_before!r} is neither an aware datetime nor a timedelta, or is out of range.",
             field="not_before",
             remedy="Give datetime.now(UTC) or another moment with a time zone, or a timedelta.",
         )
@@ -410,7 +410,7 @@ class OutboxFlows(ChainProcessing):
         limit: int,
         stop: StopSignal | None,
     ) -> None:
-        """Settle the outbox calls of unknown outcome whose outcome has been stored since.
+        """Settle calls of unknown outcome for which an outcome has been stored since.
 
         Nothing is sent for them. Each round looks at another page of the calls of unknown outcome.
         """
@@ -444,7 +444,7 @@ class OutboxFlows(ChainProcessing):
     async def _stored_outcome(
         self, payments: UnsettledFlows, entry: OutboxEntry
     ) -> Result[Any] | None:
-        """Return the stored outcome of a call; None if none is stored or readable here."""
+        """Return the stored outcome of a call; None if there is none or it is unreadable."""
         try:
             values, options = self.made_of(entry)
         except ConnectorError:
@@ -475,7 +475,8 @@ def _check_request(request: object) -> None:
     if sensitive is not None:
         raise without_frames(
             InvalidData(
-                f"The header {sensitive!r} may hold a secret, and would be kept.",
+                f"The header {sensitive!r} may contain a secret, which would be stored with"
+                " the call.",
                 field="request.headers",
                 remedy="Leave it out, and give the service its credentials.",
             )
@@ -483,7 +484,7 @@ def _check_request(request: object) -> None:
 
 
 def _failure(answer: object) -> Exception | None:
-    """Return the error that decides how an outbox entry continues; None if nothing failed."""
+    """Return the error that decides how an entry continues; None after a success."""
     errors = (
         [result.error for result in answer if isinstance(result, Result)] if is_list(answer) else []
     )

@@ -67,7 +67,7 @@ class EntryPauses(Generic[E]):
             raise InvalidData(
                 "The reason of the pause is missing.",
                 field="reason",
-                remedy="Say why, for those who wonder later why nothing is done.",
+                remedy="Give a reason, so that others can see why no entries are processed.",
             )
         entry = self._kind(
             id=_id_of(target, tenant, subject),

@@ -64,7 +64,7 @@ _SEALED: Final = b"\1"
 
 @attrs.define
 class _AdaptiveBatchSize:
-    """The number of entries that a worker takes at once, adapted to the time that they take.
+    """The number of entries that a worker takes at once, adapted to their duration.
 
     Attributes:
         batch: number of entries to take together next.
@@ -179,7 +179,7 @@ class _Batch(Generic[E]):
         self._begun: set[str] = set()
 
     def may_write(self) -> bool:
-        """Return whether the caller may write results now; it then ends with `wrote_at`."""
+        """Return whether the caller may write results now; it must call `wrote_at` afterwards."""
         try:
             self._turn.pop()
         except IndexError:
@@ -187,7 +187,7 @@ class _Batch(Generic[E]):
         return True
 
     def wrote_at(self, time: int) -> None:
-        """End a write, at this time of the local clock."""
+        """Record the end of a write, at this time of the local clock."""
         self.wrote = time
         self._turn.append(None)
 
@@ -227,7 +227,7 @@ class Concurrency:
     async def run(
         self, steps: Sequence[Callable[[], Awaitable[None]]], stops: Callable[[], bool]
     ) -> None:
-        """Run steps until one fails or the worker must stop, and wait for those under way."""
+        """Run steps until one fails or the worker must stop, then wait for the running steps."""
         failures: list[Exception] = []
 
         async def run_step(step: Callable[[], Awaitable[None]]) -> Exception | None:
@@ -299,7 +299,7 @@ class EntryProcessing(EntryManagement[E]):
         self._until: int | None = None
 
     def _in_time(self, timeout: float | timedelta | None, field: str = "timeout") -> Self:
-        """Return these operations with a time limit, which also applies to the store."""
+        """Return these operations with a time limit, which the store receives too."""
         span = maybe_seconds(timeout, field)
         if span is None:
             return self
@@ -404,7 +404,7 @@ class EntryProcessing(EntryManagement[E]):
     async def _process_claimed(
         self, batch: _Batch[E], entry: E, work: Work[E], utc: Callable[[], datetime]
     ) -> None:
-        """Process an entry of a batch; after slow work, write all results not written yet.
+        """Process an entry of a batch; after slow work, write all finished results.
 
         An entry that another worker has taken meanwhile is dropped.
         """
@@ -544,7 +544,7 @@ class EntryProcessing(EntryManagement[E]):
         return _Result(taken, error=error, fate=fate, requested_wait=requested_wait)
 
     async def _overwrite_uncertain(self, result: _Result[E]) -> None:
-        """Replace the uncertain result that another worker wrote meanwhile by a certain result."""
+        """Replace another worker's uncertain result by this certain one."""
         if result.error is not None and result.fate is not ErrorConsequence.SPENT:
             return
         page = await self.store.find(EntryQuery(id=result.entry.id, limit=1))
@@ -553,7 +553,7 @@ class EntryProcessing(EntryManagement[E]):
                 await self._overwritten(attrs.evolve(result, entry=entry))
 
     async def settled(self, entry: E, outcome: Result[Any]) -> list[ProcessedEntry[E]]:
-        """Settle an entry whose outcome was unknown; return nothing if another worker settled it.
+        """Settle an entry of unknown outcome; return nothing if another worker did so.
 
         Args:
             entry: the entry as it is stored.
@@ -574,7 +574,7 @@ class EntryProcessing(EntryManagement[E]):
         )
 
     def _entry_after(self, result: _Result[E], now: datetime) -> E:
-        """Return the entry in the state that its result leads to."""
+        """Return the entry in the state that its result requires."""
         entry, error, fate = result.entry, result.error, result.fate
         if error is None:
             return finish(entry, now)
@@ -587,7 +587,7 @@ class EntryProcessing(EntryManagement[E]):
         return postpone(entry, now + wait, words)
 
     def closed(self, entry: E, content: bytes) -> E:
-        """Return a copy of the entry with this content, encrypted if there is a cipher."""
+        """Return a copy of the entry with this content, encrypted if possible."""
         cipher = self.core.cipher
         if cipher is None:
             return attrs.evolve(entry, content=_PLAIN + content)
@@ -595,7 +595,7 @@ class EntryProcessing(EntryManagement[E]):
         return attrs.evolve(entry, content=_SEALED + sealed_bytes)
 
     def opened(self, entry: E) -> bytes:
-        """Return the content of an entry, decrypted.
+        """Return the decrypted content of an entry.
 
         Raises:
             ConfigurationError: the content is encrypted, and no cipher is configured.

@@ -100,11 +100,11 @@ class HealthFlows:
         self.health = Health(at=self.core.utc(), state=HealthState.UNKNOWN)
 
     def current(self, longest_age: float) -> Health:
-        """Return the health of the last check; unknown if that is older than `longest_age`."""
+        """Return the health at the last check; unknown if it is older than `longest_age`."""
         return as_of(self.health, self.core.utc(), longest_age)
 
     async def recent(self, longest_age: float = 10.0) -> Health:
-        """Return the health at the last check, or check again if it is older than these seconds."""
+        """Return the last known health; check again if it is older than these seconds."""
         health = self.current(longest_age)
         return health if health.state is not HealthState.UNKNOWN else await self.check()
 
@@ -235,7 +235,7 @@ class HealthFlows:
     async def _count_records(
         self, near_bound: Mapping[str, TenantRecordsReading]
     ) -> dict[str, TenantRecordsReading]:
-        """Return the records that tenants have now; the last known number if it cannot be read.
+        """Return the number of each tenant's records, or the last known number.
 
         The tenant of this check is always counted: another process may have reached its bound.
         """

@@ -166,7 +166,7 @@ async def service_status(core: Core, plan: Plan, timeout: float | None = None) -
 def _joint_limits(
     parts: list[tuple[tuple[LimitStatus, ...], BudgetStatus | None]],
 ) -> tuple[tuple[LimitStatus, ...], BudgetStatus | None]:
-    """Return the state of limits and a retry budget whose parts are in these states."""
+    """Return the joint state of limits and a retry budget, from the states of their parts."""
     if len(parts) == 1:
         return parts[0]
     limits = tuple(

@@ -120,7 +120,7 @@ class AuthorizationServerRequests:
 async def fetch(
     core: Core, request: Request, url: str, timeouts: Timeouts, largest: int
 ) -> Response | ConnectorError:
-    """Send a request; return the answer or an error; over `largest` bytes are an error too.
+    """Send a request; return the answer, or an error, also for answers over `largest` bytes.
 
     Errors are returned instead of raised, so that no traceback contains the request.
     """

@@ -1,4 +1,4 @@
-"""The operations by which a person consents to first tokens, and revokes them.
+"""Operations by which a person grants an application OAuth tokens, and revokes them.
 
 Laws:
 
@@ -61,7 +61,7 @@ class ConsentFlows:
         self._patience = patience
 
     async def finish(self, code: Secret | ConnectorError, pending: PendingConsent) -> Granted:
-        """Exchange the authorisation code that a person has brought back for tokens."""
+        """Exchange the authorisation code from a person's consent for tokens."""
         if isinstance(code, ConnectorError):
             raise code
         client = attrs.evolve(self._client, scope=pending.scope)
@@ -121,7 +121,7 @@ class ConsentFlows:
             if next_poll >= end_time:
                 raise DeadlineExceeded(
                     "The person has not decided in time.",
-                    remedy="Wait again with the same device consent, or start over.",
+                    remedy="Call this again with the same device consent, or start over.",
                 )
             await core.sleep(pace.pause)
             answer = await next_request.answer(inquiry, min(end_time, expires_at))
@@ -152,7 +152,7 @@ class ConsentFlows:
         if problem is None:
             return granted
         raise VendorFailed(
-            f"The id_token {problem}, so the tokens that came with it are refused.",
+            f"The id_token {problem}, so the tokens in the same answer are refused.",
             retryable=False,
             remedy="Check the issuer, the client's id and the clock; then let the person start"
             " again.",

@@ -120,11 +120,11 @@ class _ClaimWait(NamedTuple):
 
 
 class _AnswerLostError(Exception):
-    """Raised if the server's answer was lost, so that a token may or may not be granted."""
+    """Raised if the server's answer was lost, so that a token may have been granted."""
 
 
 class Renewal:
-    """Renews OAuth tokens; each token is renewed by one process at a time.
+    """Renews OAuth tokens; only one process at a time renews each token.
 
     Args:
         core: the ports.
@@ -145,7 +145,7 @@ class Renewal:
         self._reusable_tokens: dict[Owner, Secret] = {}
 
     async def stored(self, owner: Owner) -> Any:
-        """Return an owner's token from the credential store, after storing one still in memory."""
+        """Return an owner's stored token; first store a new token that is still only in memory."""
         token = await self._vault.get(*owner)
         waiting = self.unstored.get(owner)
         if waiting is None:
@@ -165,7 +165,7 @@ class Renewal:
         *,
         patience: float | None,
     ) -> Any:
-        """Renew a token, or return the one that another process has stored in the meantime.
+        """Renew a token, or return the token that another process has stored meanwhile.
 
         Return None if another process is renewing it, and the caller has no time to wait.
         """
@@ -236,7 +236,7 @@ class Renewal:
             seconds_left(core, patience),
         )
         if verdict is Verdict.REPLAY:
-            raise self._consent_error(owner, "its grant is over")
+            raise self._consent_error(owner, "the grant has ended")
         if verdict is Verdict.RUN:
             claim = HeldClaim(key, fence, ttl=REMEMBERED, until=start_time + lease * 1000)
             return _RenewalClaim(claim, claim_end, again)
@@ -263,7 +263,7 @@ class Renewal:
         stale: OAuthCredentials | None,
         claimed: _RenewalClaim,
     ) -> OAuthCredentials:
-        """Read the stored token again, request a new one and store it, while holding the claim."""
+        """Under a claim, read the stored token again, request a new one, and store it."""
         core, start_time, alone = self._core, self._core.nanoseconds(), client.grant.alone
         refresh_token = None if stale is None else stale.refresh_token
         repeatable = alone or (
@@ -336,7 +336,7 @@ class Renewal:
     async def _answer(
         self, question: TokenQuestion, claimed: _RenewalClaim, *, repeatable: bool
     ) -> tuple[Granted | Refused | ConnectorError, int]:
-        """Return the token endpoint's final answer, and the number of requests it took."""
+        """Return the token endpoint's final answer, and the number of requests made."""
         core, attempts, tries, delay, challenged = self._core, 0, 0, 0.0, False
         while True:
             attempts += 1
@@ -393,7 +393,7 @@ class Renewal:
     async def _keep(
         self, owner: Owner, question: TokenQuestion, new: OAuthCredentials, claimed: _RenewalClaim
     ) -> None:
-        """Store a new token, trying repeatedly, then release the claim on its renewal."""
+        """Store a new token, with retries, then release the claim on its renewal."""
         core, pause, stale = self._core, _FIRST_PAUSE, question.held
         while (failed := await self._store(owner, new)) is not None:
             if core.nanoseconds() + pause * _SECOND > claimed.until:
@@ -453,7 +453,7 @@ class Renewal:
 
 
 def _rotated_credentials(stale: OAuthCredentials | None, answer: Any) -> OAuthCredentials | None:
-    """Return the old token with the new refresh token in a refusal; None if it has none."""
+    """Return the old token with the new refresh token of a refusal; None without one."""
     refresh_token = answer.refresh_token if isinstance(answer, Refused) else None
     if stale is None or refresh_token is None or refresh_token == stale.refresh_token:
         return None

@@ -1,4 +1,4 @@
-"""OAuth tokens, each renewed once for all threads, tasks and processes that need it.
+"""OAuth tokens; one caller renews a token for all threads, tasks and processes.
 
 Laws:
 
@@ -58,12 +58,12 @@ class CachedToken:
         self.confirm(now, believed)
 
     def confirm(self, now: int, believed: float) -> None:
-        """Record that the store still has this token, which is not read again for a while."""
+        """Record that the store still has this token, so that it is not read again soon."""
         fresh = self._read_at + self._span.fresh * _SECOND
         self.look_at = min(max(fresh, self._again_at), now + believed * _SECOND)
 
     def put_off(self, until: int) -> None:
-        """Use the token unchanged until a given time, because renewing or reading it failed."""
+        """Use the token unchanged until a given time, because it could not be renewed or read."""
         self._again_at = until
         self.look_at = min(until, self._read_at + self._span.works * _SECOND)
 
@@ -131,7 +131,7 @@ class TokenRefreshFlows:
         return await self._run_apart(self._renew_or_wait(owner, client, token))
 
     async def refresh(self, service: str, tenant: str | None, stale: Any) -> Any:
-        """Return a new credential in place of one that the service has refused."""
+        """Return a new credential in place of one that the service refused."""
         owner, client = (service, tenant), self._clients(service, tenant)
         if client is None or not isinstance(stale, OAuthCredentials):
             return await self._vault.refresh(service, tenant, stale)
@@ -144,7 +144,7 @@ class TokenRefreshFlows:
         )
 
     async def has(self, service: str, tenant: str | None) -> bool:
-        """Return whether a credential is stored or can be requested without a person."""
+        """Return whether a credential is stored, or can be requested without a person."""
         client = self._clients(service, tenant)
         return (client is not None and client.grant.alone) or await self._vault.has(service, tenant)
 
@@ -179,7 +179,7 @@ class TokenRefreshFlows:
             return None
 
     def _still_valid(self, owner: Owner, error: StorageUnavailable) -> OAuthCredentials:
-        """Return the still valid token in memory, because the credential store cannot be read."""
+        """Return the valid token in memory, because the store cannot be read."""
         cached, now = self._cached.get(owner), self._core.nanoseconds()
         if cached is None or cached.freshness(now) is Freshness.PAST:
             raise error

@@ -1,4 +1,4 @@
-"""The refusals of a shared store, which a process remembers to refuse calls by itself."""
+"""A memory of a shared store's refusals, with which a process refuses further calls itself."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class _Refusal:
     costs: tuple[int, ...]
 
     def answer_to(self, command: Admission, now: int) -> Admitted | None:
-        """Return the refusal of another call, or None if the store may admit it."""
+        """Return the same refusal for another call; None if the store may admit it."""
         wait = FOREVER if self.end is None else -((now - self.end) // 1000)
         if self.answer is Answer.LIMITED and not (
             wait > command.within
@@ -54,7 +54,7 @@ class _Refusal:
 
 
 class Refusals:
-    """Runs commands in a store, and refuses attempts itself while it knows that the store would.
+    """Runs commands in a store; refuses attempts itself if the store certainly would.
 
     An open circuit stays open until its time unless a person closes it, and an empty limit has no
     token before its time unless a caller gives one back or a person ends a pause. A process
@@ -86,7 +86,7 @@ class Refusals:
         """The refusals of circuits, and of limits by the key of the first one."""
 
     async def execute(self, command: Command[Any], timeout: float | None) -> Any:
-        """Run a command, or refuse an attempt that the store is known to refuse."""
+        """Run a command, or refuse an attempt that the store would certainly refuse."""
         if not isinstance(command, Admission):
             self._forget(command)
             return await self._execute(command, timeout)
@@ -105,7 +105,7 @@ class Refusals:
         self._post(command)
 
     def _known_refusal(self, command: Admission, now: int) -> Admitted | None:
-        """Return the refusal that the store would answer, or None if the store must decide."""
+        """Return the refusal that the store would give; None if the store must decide."""
         gates = command.gates
         for key in (gates.circuit_key, *gates.limit_keys[:1]):
             refusal = self._refusals.get(key)
@@ -134,7 +134,7 @@ class Refusals:
         )
 
     def _forget(self, command: Command[Any]) -> None:
-        """Forget the refusals by states that a command may change."""
+        """Forget the refusals because of states that a command may change."""
         if self._refusals:
             for key in command.keys:
                 self._refusals.pop(key, None)

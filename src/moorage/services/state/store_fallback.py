@@ -103,7 +103,7 @@ class StoreFallback:
             self._core.post(self._without_unreadable_states(command))
 
     def next_probe(self, command: Command[Any]) -> int | None:
-        """Return when the node of a command is probed again if it is unavailable; otherwise None.
+        """Return when the unavailable node of a command is probed again; otherwise None.
 
         The time is nanoseconds of the local clock.
         """
@@ -137,7 +137,7 @@ class StoreFallback:
         return self._substitutes.applied(command) if self._substitutes.until else command
 
     def _release_probe(self, command: Command[Any]) -> None:
-        """Release the slot of a circuit probe, which a failed store may have granted."""
+        """Release a circuit's probe slot, which a failed store may have granted."""
         core = self._core
         if isinstance(command, Admission) and command.token:
             lease = lease_of(command.token)

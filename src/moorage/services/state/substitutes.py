@@ -18,7 +18,7 @@ _MOST_KEYS: Final = 1_000
 
 
 class StateSubstitutes:
-    """The unreadable states of one store, and the substitutes used for them.
+    """The unreadable states of one store, and the new states that replace them.
 
     Every few seconds a command is tried on the original state, which may be usable again.
 

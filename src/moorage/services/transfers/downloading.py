@@ -72,7 +72,7 @@ class DownloadSession:
 
     @property
     def modified(self) -> bool:
-        """False if the caller's copy of the object is current, so that no bytes are downloaded."""
+        """False if the caller has the current object, so that no bytes are downloaded."""
         return self._opened.modified
 
     async def read(self) -> bytes:
@@ -105,7 +105,7 @@ class DownloadSession:
         if self._length is not None and self.done > self._length:
             self.settle()
             raise VendorFailed(
-                "The vendor sent more bytes than it had announced.",
+                "The vendor sent more bytes than it announced.",
                 remedy="Discard the bytes that were read, and download again.",
             )
         if self._running is not None:
@@ -122,7 +122,7 @@ class DownloadSession:
         return b""
 
     async def _go_on(self, error: ConnectorError) -> None:
-        """Continue a broken download with the missing bytes of the same object version."""
+        """Continue a broken download with the rest of the same object version."""
         self._opened.arriving.settle()
         self._idle += 1
         if not self._resumes or self._length is None or self._idle > _IN_A_ROW:

@@ -46,7 +46,7 @@ class UploadPlan:
         self._size = part_size(total, requested_size)
 
     def size(self, *existing_sizes: int) -> int:
-        """Return the size of a part; a resumed upload keeps the size of its existing parts."""
+        """Return the size of a part; a resumed upload keeps the size of its first parts."""
         return (
             self._size if self._requested_size is not None else max(self._size, *existing_sizes, 0)
         )

@@ -1,4 +1,4 @@
-"""Verification of webhooks: find the keys, check the signature, and refuse repeats.
+"""Verification of webhooks: find the keys, check the signature, and refuse replays.
 
 Laws:
 
@@ -109,7 +109,7 @@ class WebhookReceiver:
         return (event_later(self._reader, signed_values, body, tenant),)
 
     def _prepared(self, tenant: str | None) -> Quick | None:
-        """Return a tenant's prepared fast path, if its secrets are known without waiting."""
+        """Return a tenant's fast path, if its secrets are available without waiting."""
         endpoint = self._endpoint
         secrets = () if self._fixed is None else self._fixed(tenant)
         if not secrets:
@@ -242,9 +242,9 @@ class WebhookReceiver:
         if answer.status == 200 and len(answer.body) <= _MAX_BYTES:
             return answer.body
         if 400 <= answer.status < 500:
-            raise rejection(WebhookReason.CERTIFICATE, "The webhook's link leads to no content.")
+            raise rejection(WebhookReason.CERTIFICATE, "The webhook's link returned no content.")
         raise VendorFailed(
-            f"The vendor answered {answer.status} at a webhook's link.",
+            f"The vendor answered with status {answer.status} at a webhook's link.",
             status=answer.status,
             service=self._endpoint.name,
         )
@@ -372,7 +372,7 @@ def _is_equal(cached: Sequence[Secret], current: Sequence[Secret]) -> bool:
 
 
 def _moved_url(url: str, origin: str) -> str:
-    """Return a webhook's URL with the vendor's original origin, before a proxy changed it."""
+    """Return a webhook's URL with its public origin, which a proxy has replaced."""
     path_and_query = re.sub(r"\A(?:[^/?#]*//[^/?#]*)?", "", url)
     return origin + path_and_query
 

@@ -1,4 +1,4 @@
-"""Orders to collect: direct debits with their mandates, in batches and files."""
+"""Orders to collect money: direct debits with their mandates, in batches and files."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class DebitScheme(OneOf, field="scheme"):
 
 @frozen(kw_only=True)
 class MandateAmendment:
-    """A change of a mandate since the last direct debit; at least one field is given.
+    """A change of a mandate since the last direct debit; at least one field is set.
 
     Attributes:
         original_id: the mandate's previous identifier.
@@ -76,7 +76,8 @@ class MandateAmendment:
             raise InvalidData(
                 "The amendment changes nothing, or names the account in two ways.",
                 field="amendment",
-                remedy="Give the values before the change, and None for a mandate as it was.",
+                remedy="Give the values before the change; for an unchanged mandate, give None"
+                " instead of an amendment.",
             )
 
 

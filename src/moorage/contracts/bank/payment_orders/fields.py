@@ -27,7 +27,7 @@ _LARGEST_CENTS: Final = 99_999_999_999
 
 
 def is_identifier(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    """Refuse a text that is not an identifier that every bank accepts."""
+    """Refuse a text that some bank would refuse as an identifier."""
     check_text(value, attribute.name)
     text = str(value)
     if len(text) > 35 or text != text.strip() or not _IDENTIFIER.fullmatch(text):
@@ -40,7 +40,7 @@ def is_identifier(_: object, attribute: attrs.Attribute[Any], value: object) -> 
 
 
 def is_maybe_identifier(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    """Accept None or an identifier that every bank accepts; refuse other values."""
+    """Accept None, or an identifier that every bank accepts."""
     if value is not None:
         is_identifier(_, attribute, value)
 
@@ -73,7 +73,7 @@ def maybe_at_most(longest: int) -> Check:
 
 
 def is_maybe_code(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    """Accept None or a code of four capitals; refuse others."""
+    """Accept None or a code of four capital letters; refuse other values."""
     if value is not None and (not isinstance(value, str) or not _CODE.fullmatch(value)):
         raise InvalidData(
             f"The {attribute.name} is not a code of four capitals.",
@@ -95,7 +95,7 @@ def is_payable(_: object, attribute: attrs.Attribute[Any], value: object) -> Non
 
 
 def is_remittance(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    """Accept None, a creditor reference or a text of up to 140 characters; refuse others."""
+    """Accept None, a creditor reference, or a text of up to 140 characters."""
     if value is None or isinstance(value, CreditorReference):
         return
     if not isinstance(value, str):

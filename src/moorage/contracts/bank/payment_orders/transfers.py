@@ -1,4 +1,4 @@
-"""Orders to pay: credit transfers, in batches and files."""
+"""Orders to pay money: credit transfers, in batches and files."""
 
 from __future__ import annotations
 
