@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tomllib
+from time import process_time
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from moorage.cli.exit_codes import error_as_dict
 from moorage.config.configured import read_configuration
 from moorage.config.lines import lines_of
-from moorage.config.problems import key, path_below
+from moorage.config.problems import Report, key, path_below
 from moorage.config.toml_text import write_toml
 from moorage.errors import ConfigurationError, Problem
 
@@ -168,6 +169,50 @@ def test_lines_of_overlays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert 5 == lines["services.a.timeout"]
     assert None is lines["services.a.cost"]
     assert "(from the environment production, line 5)" in str(excinfo.value)
+
+
+@pytest.mark.parametrize(
+    "text, expected",
+    [
+        (
+            "[services.a]\nbase_url = 'http://a'\ntimeout = 1" + "0" * 400,
+            "services.a.timeout (line 3)",
+        ),
+        ("\nversion = 'x'", "version (line 2)"),
+        ("a = " + "[" * 60 + "]" * 60, "configuration: The configuration is nested too deeply."),
+        ("a = " + "[" * 300 + "]" * 300, "configuration: The configuration is nested too deeply."),
+    ],
+)
+def test_early_errors_name_the_file(text: str, expected: str, tmp_path: Path) -> None:
+    """An error that ends the reading names the file, and the line of the setting."""
+    file = tmp_path / "moorage.toml"
+    file.write_text(text)
+    with pytest.raises(ConfigurationError) as excinfo:
+        read_configuration(file)
+    assert str(excinfo.value).startswith(f"{file}: {expected}")
+
+
+def test_paths_are_printable(tmp_path: Path) -> None:
+    """A name in a path has question marks for characters that could control a terminal."""
+    file = tmp_path / "moorage.json"
+    file.write_text(json.dumps({"services": {"a\ud800\x1b[31m\x9b\u202e\n🦊é": {"base_url": "x"}}}))
+    with pytest.raises(ConfigurationError) as excinfo:
+        read_configuration(file)
+    assert 'services."a??[31m???🦊é".base_url' == excinfo.value.problems[0].path
+    assert str(excinfo.value).replace("\n", "").isprintable()
+
+
+@pytest.mark.untraced
+def test_many_problems_take_time_in_proportion() -> None:
+    """Ten times as many problems take less than thirty times as long to collect."""
+    durations: list[float] = []
+    for count in (1_000, 10_000):
+        report = Report()
+        start = process_time()
+        for number in range(count):
+            report.add(f"services.a.k{number}", "The setting is unknown.", "Remove it.")
+        durations.append(process_time() - start)
+    assert durations[1] < 30 * durations[0]
 
 
 def test_problems_without_a_file_have_no_line() -> None:

@@ -364,7 +364,7 @@ def read_parts(source: Source, environment: str | None = None) -> Parts:
     """
     variables = dict(os.environ)
     source_tree = load(source)
-    tree, migrated = migrate(source_tree.tree)
+    tree, migrated = source_tree.checked(migrate)
     environment = environment or variables.get(VARIABLE) or None
     origins: dict[str, str] = {}
     report = Report(origins)

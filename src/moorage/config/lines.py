@@ -33,10 +33,10 @@ _PLAIN: Final = re.compile(r"[^,\[\]{}#\r\n]*")
 def lines_of(text: str) -> Mapping[str, int]:
     """Return the line of each setting of a TOML or JSON text, counted from 1, by its path.
 
-    Of a malformed text, it returns those before the mistake.
+    Of a text that is malformed or nested too deeply, it returns those before the mistake.
     """
     scanner = _Scanner(text)
-    with suppress(ValueError):
+    with suppress(ValueError, RecursionError):
         if text.lstrip().startswith("{"):
             scanner.value("")
         else:

@@ -8,17 +8,19 @@ import tomllib
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, NoReturn, TypeAlias, cast
+from typing import Any, Final, NoReturn, TypeAlias, TypeVar, cast
 
-from moorage.config.problems import key, path_below
+from moorage.config.problems import key, located, path_below
 from moorage.config.syntax import MalformedText, Reason, reason_of
-from moorage.domain.values.frozen_values import field, frozen
+from moorage.domain.values.frozen_values import evolve, field, frozen
 from moorage.domain.values.installation import install
 from moorage.domain.values.json_text import is_object
 from moorage.domain.values.text import with_article
 from moorage.errors import ConfigurationError
 
 Source: TypeAlias = Mapping[str, Any] | str | os.PathLike[str]
+
+Checked = TypeVar("Checked")
 
 _ROOT: Final = "configuration"
 _MAX_DEPTH: Final = 50
@@ -45,6 +47,16 @@ class WrittenConfiguration:
         """The folder that relative paths in the configuration start from."""
         return Path.cwd() if self.file is None else self.file.parent
 
+    def checked(self, check: Callable[[dict[str, Any]], Checked]) -> Checked:
+        """Return the result of a check of the content, whose error names the file and the line."""
+        try:
+            return check(self.tree)
+        except ConfigurationError as error:
+            if self.file is None:
+                raise
+            problems = error.problems
+        raise located(problems, str(self.file), self.lines())
+
 
 def load(source: Source) -> WrittenConfiguration:
     """Return the content of a configuration file or mapping.
@@ -68,7 +80,8 @@ def load(source: Source) -> WrittenConfiguration:
         reason = reason_of(error)
     else:
         lines = partial(_lines, text, is_yaml=parse is _yaml)
-        return WrittenConfiguration(_check_table(parsed_tree), file, lines)
+        unchecked = WrittenConfiguration(parsed_tree, file, lines)
+        return evolve(unchecked, tree=unchecked.checked(_check_table))
     problem = f"{file}: " if reason.allowed else f"{file} is not valid {format_name}: "
     raise _file_error(problem + reason.cause, reason.remedy)
 
@@ -156,7 +169,9 @@ def _check_table(source: object) -> dict[str, Any]:
 def _copy_plain(value: Any, path: str, depth: int) -> Any:
     """Return the value with mappings and sequences copied to dicts and lists."""
     if depth > _MAX_DEPTH:
-        raise _file_error("The configuration is nested too deeply.")
+        raise _file_error(
+            "The configuration is nested too deeply.", "Write fewer tables inside each other."
+        )
     if isinstance(value, Mapping):
         table: Mapping[Any, Any] = value  # pyright: ignore[reportUnknownVariableType]  # from the user's mapping
         return {

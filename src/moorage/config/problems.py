@@ -51,6 +51,7 @@ class Report:
 
     def __init__(self, origins: Mapping[str, str] | None = None) -> None:
         self.problems: list[Problem] = []
+        self._noted = set[Problem]()
         self.lines: Callable[[], Mapping[str, int]] = dict[str, int]
         self.stand_ins: dict[str, tuple[dict[str, Any], ...]] = {}
         """By the path of a table: it with other values in place of those that are wrong."""
@@ -69,7 +70,8 @@ class Report:
 
     def note(self, problem: Problem) -> None:
         """Add a problem, unless it was added before."""
-        if problem not in self.problems:
+        if problem not in self._noted:
+            self._noted.add(problem)
             self.problems.append(problem)
 
     def trial(self) -> Report:
@@ -152,9 +154,16 @@ class Report:
             ConfigurationError: problems were reported.
         """
         if self.problems:
-            lines = self.lines()
-            problems = [_at_its_line(problem, lines) for problem in self.problems]
-            raise ConfigurationError.of(problems, source=self.source)
+            raise located(self.problems, self.source, self.lines())
+
+
+def located(
+    problems: Iterable[Problem], source: str | None, lines: Mapping[str, int]
+) -> ConfigurationError:
+    """Return the error of these problems, which names the file and the lines in it."""
+    return ConfigurationError.of(
+        [_at_its_line(problem, lines) for problem in problems], source=source
+    )
 
 
 def _at_its_line(problem: Problem, lines: Mapping[str, int]) -> Problem:
@@ -206,11 +215,16 @@ def path_below(path: str, name: str) -> str:
 
 
 def key(name: object) -> str:
-    """Return a name as it appears in a path: quoted as in TOML if necessary."""
+    """Return a name as it appears in a path: quoted as in TOML if necessary.
+
+    Question marks replace characters that are not printable, which could control a terminal.
+    """
     text = str(name)[:_MAX_LENGTH]
     if _BARE_KEY.fullmatch(text):
         return text
-    return '"' + re.sub(r'["\\\x00-\x1f]', "?", text) + '"'
+    if not text.isprintable():
+        text = "".join(letter if letter.isprintable() else "?" for letter in text)
+    return '"' + re.sub(r'["\\]', "?", text) + '"'
 
 
 def quote_word(text: str) -> str:
