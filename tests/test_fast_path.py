@@ -34,6 +34,7 @@ from moorage.domain.observation.call_events import (
     CallFinished,
     CallStarted,
 )
+from moorage.runtime.bridge import run_now
 from tests.fast_path_settings import (
     ANSWERS,
     BASE,
@@ -390,6 +391,35 @@ def test_fast_path_emits_the_events_that_are_observed(
     assert [0, 0, 0] == [manager.run("vat", int) for _ in range(3)]
 
     assert expected * 3 == reports
+
+
+@pytest.mark.parametrize("bulkhead", [None, BulkheadConfig(1)])
+def test_interrupted_observer_receives_the_end_of_its_call_once(
+    bulkhead: BulkheadConfig | None,
+) -> None:
+    """The end of a call that succeeded is not emitted again if its observer is interrupted."""
+    reports: list[str] = []
+
+    def observe(event: Event) -> None:
+        reports.append(type(event).__name__)
+        if isinstance(event, CallFinished):
+            raise KeyboardInterrupt
+
+    async def answer() -> int:
+        return 0
+
+    service = Service("vat", bulkhead=bulkhead)
+    manager = ConnectorManager([service], observers=[observe])
+    async_manager = AsyncConnectorManager([service], observers=[observe])
+
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            manager.run("vat", int)
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            run_now(async_manager.run("vat", answer))
+
+    assert ["CallStarted", "AttemptFinished", "CallFinished"] * 4 == reports
 
 
 def test_full_bulkhead_refuses_a_call_on_the_fast_path() -> None:

@@ -21,6 +21,7 @@ from moorage.services.core.foreign_errors import http_broke
 if TYPE_CHECKING:
     from moorage.domain.auth.methods import Credentials, OAuthCredentials
     from moorage.domain.http.requests import Request, Response, Timeouts
+    from moorage.domain.observation.call_identity import CallIdentity
     from moorage.domain.resilience.admission import Admitted
     from moorage.domain.service.plan import Plan
     from moorage.services.calling.attempts import Ending
@@ -32,19 +33,26 @@ _LARGEST_KEYED: Final = 262_144
 """Bytes of a body up to which its fingerprint is computed where the call is made."""
 
 
-def call_after_attempt(plan: Plan, began: int, request: Request | None = None) -> Call:
-    """Return the state of a call, created after its first attempt."""
+def call_before_attempt(
+    plan: Plan, began: int, request: Request | None = None, identity: CallIdentity | None = None
+) -> Call:
+    """Return the state of a call, created before its first attempt."""
     call = Call(plan, began, plan.span)
-    call.attempt_started = began
     call.request = request
+    call.identity = identity
     return call
 
 
-def _state_of(call: Call | None, plan: Plan, began: int, request: Request | None) -> Call:
-    """Create the state of a call that ends before its first attempt."""
-    if call is None:
-        call = Call(plan, began, plan.span)
-        call.request = request
+def call_after_attempt(
+    plan: Plan,
+    began: int,
+    request: Request | None = None,
+    identity: CallIdentity | None = None,
+    attempt_start: int | None = None,
+) -> Call:
+    """Return the state of a call, created after its first attempt."""
+    call = call_before_attempt(plan, began, request, identity)
+    call.attempt_started = attempt_start or began
     return call
 
 
@@ -59,7 +67,7 @@ def outgoing_request(
             request = with_fixed_headers(request, plan)
         url = join_url(plan.base_url or "", request)
     except ConnectorError as error:
-        flows.end(_state_of(state, plan, began, request), error)
+        flows.end(state or call_before_attempt(plan, began, request), error)
         raise
     if flows.core.learn is not None and not plan.provided:
         _sent_request(plan, request, url).give_secrets_to(flows.core.learn)
@@ -174,9 +182,10 @@ def end_unanswered(  # noqa: PLR0917 - the state of a call that may have no stat
     call: Call | None,
     error: BaseException,
     request: Request | None = None,
+    identity: CallIdentity | None = None,
 ) -> None:
     """End a call that failed or was interrupted before the store admitted its attempt."""
-    state = _state_of(call, plan, began, request)
+    state = call or call_before_attempt(plan, began, request, identity)
     if isinstance(error, ConnectorError):
         flows.end(state, error)
     else:

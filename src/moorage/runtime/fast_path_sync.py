@@ -4,9 +4,9 @@ Most calls are admitted at once and succeed. A manager makes the first attempt o
 the first delay or failure the flow takes over, receives the state of the attempt so far, and
 continues as if it had made the attempt itself.
 
-A call whose success is observed, that has a timeout, id or subject of its own, or that needs a slot
-of a bulkhead is tracked: it has a `Call` from its start. Any other call has one only if the flow
-takes over.
+A call whose success is observed, or that has a timeout, id or subject of its own, is tracked: it
+has a `Call` from its start. Any other call has one only if the flow takes over. The observed call
+of a function begins with a `CallIdentity` alone, if that is enough for its observers.
 
 `python -m tools.twins` makes this file; do not edit it.
 """
@@ -27,6 +27,7 @@ from moorage.runtime.fast_path import (
     as_connector_error,
     authorised_request,
     call_after_attempt,
+    call_before_attempt,
     credentials_lookup,
     end_unanswered,
     first_attempt,
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
 
     from moorage.domain.entries.renewal import HeldClaim
     from moorage.domain.http.requests import Request, Response, Timeouts
+    from moorage.domain.observation.call_identity import CallIdentity
     from moorage.domain.resilience.admission import Admitted
     from moorage.domain.service.plan import Plan
     from moorage.services.calling.attempts import Ending
@@ -67,10 +69,18 @@ def run(  # noqa: C901, PLR0912, PLR0915 - a frame less for every call
     plan: Plan,
     function: Callable[[], R],
     call: Call | None = None,
+    identity: CallIdentity | None = None,
 ) -> R:
-    """Call a synchronous function on the fast path; `call` is its state, if it is tracked."""
+    """Call a synchronous function on the fast path.
+
+    `call` is the state of the call if it is tracked; otherwise `identity` is its identity if its
+    success is observed.
+    """
     core = flows.core
-    start_time = core.nanoseconds() if call is None else call.started
+    if call is not None:
+        start_time = call.started
+    else:
+        start_time = core.nanoseconds() if identity is None else identity.started
     permit = None
     if plan.admission is not None:
         # The same as `admit`, without its frame.
@@ -83,14 +93,14 @@ def run(  # noqa: C901, PLR0912, PLR0915 - a frame less for every call
             else:
                 admission = admit_without_waiting(plan, call)
         except BaseException as error:
-            end_unanswered(flows, plan, start_time, call, error)
+            end_unanswered(flows, plan, start_time, call, error, None, identity)
             raise
         if admission[0] or admission[1] or (core.waits and took_long(core, plan, start_time, call)):
             if admission[0] > NEEDS_TOKEN and call is None and not core.observers:
                 raise flows.refused(plan, start_time, admission)
             grants = [admission]
             try:
-                call = call or Call(plan, start_time, plan.span)
+                call = call or call_before_attempt(plan, start_time, None, identity)
                 step = step_sync(function, core)
                 return value_of(run_now(flows.continue_call(call, grants, step)))  # type: ignore[no-any-return]  # the function's
             except BaseException as error:
@@ -99,9 +109,13 @@ def run(  # noqa: C901, PLR0912, PLR0915 - a frame less for every call
                 raise
         permit = admission[2]
     ending = None
+    # Without observers, nothing needs a time of its own.
+    attempt_start = start_time
+    is_reported = False
     try:
-        if call is not None:
-            # Without observers, nothing needs a time of its own.
+        if identity is not None:
+            attempt_start = core.nanoseconds()
+        elif call is not None:
             call.attempt_started = core.nanoseconds() if core.observers else start_time
             if call.listeners.attempt_starts:
                 flows.attempting(call)
@@ -109,15 +123,20 @@ def run(  # noqa: C901, PLR0912, PLR0915 - a frame less for every call
         value: Any = result
         if type(result) not in plain_sync:
             value = value_sync(result, function, plan, start_time, call, core)
-        if call is not None and core.observers:
+        if identity is not None:
+            is_reported = True
+            flows.observed_success(identity, plan, attempt_start)
+        elif call is not None and core.observers:
             flows.succeeded(call)
     except Exception as error:  # noqa: BLE001 - the flow decides what becomes of it
-        call = call or call_after_attempt(plan, start_time)
+        call = call or call_after_attempt(plan, start_time, None, identity, attempt_start)
         step = step_sync(function, core)
         ending = run_now(flows.follow(call, permit, own_error(error, function), step))
     except BaseException as error:
         flows.return_permit(plan, permit)
-        flows.broken_off(call or call_after_attempt(plan, start_time), error)
+        if not is_reported:
+            call = call or call_after_attempt(plan, start_time, None, identity, attempt_start)
+            flows.broken_off(call, error)
         raise
     if ending is None:
         return value  # type: ignore[no-any-return]  # pyright: ignore[reportPossiblyUnboundVariable, reportReturnType]  # set when there is no ending
@@ -134,25 +153,39 @@ def run_tracked(
     function: Callable[[], R],
     options: CallOptions,
 ) -> R:
-    """Call a function that has options of its own, or needs a slot of a bulkhead."""
+    """Call a function that has options of its own."""
     call = flows.begin(plan, options)
     if options[0] is not None:
         call.open_ended = call.deadline - call.started > plan.span
-    bulkhead = plan.bulkhead
-    if bulkhead is None:
+    if plan.bulkhead is None:
         return run(flows, plan, function, call)
-    enter, release = flows.core.enter, flows.core.release
+    return run_in_slot(flows, plan, function, call)
+
+
+def run_in_slot(
+    flows: CallOperations,
+    plan: Plan,
+    function: Callable[[], R],
+    call: Call | None = None,
+) -> R:
+    """Call a function in a slot of a bulkhead; `call` is the state of the call, if any."""
+    core, bulkhead_key = flows.core, plan.bulkhead_key
+    enter, release = plan.slots  # type: ignore[misc]  # as `admit`
+    if call is None and core.observers:
+        call = flows.begin_plain(plan)
+    holder = call or object()
     try:
         try:
-            if enter(plan.bulkhead_key, call, bulkhead.max_concurrent):  # type: ignore[misc]  # as `admit`
+            if enter(bulkhead_key, holder, plan.bulkhead.max_concurrent):  # type: ignore[union-attr]  # as `admit`
                 return run(flows, plan, function, call)
-            step = step_sync(function, flows.core)
+            call = call or flows.begin_plain(plan)
+            step = step_sync(function, core)
             return value_of(run_now(flows.finish(call, step)))  # type: ignore[no-any-return]  # the function's
         finally:
-            release(plan.bulkhead_key, call)
+            release(bulkhead_key, holder)
     except BaseException as error:
         # An interruption may have come into the line above, and a slot has no lease.
-        release(plan.bulkhead_key, call)
+        release(bulkhead_key, holder)
         flows.broken_off(call, error)
         raise
 
@@ -261,10 +294,10 @@ def call_tracked(
     bulkhead = plan.bulkhead
     if bulkhead is None:
         return call(flows, send, plan, request, state)
-    enter, release = flows.core.enter, flows.core.release
+    enter, release = plan.slots  # type: ignore[misc]  # as `admit`
     try:
         try:
-            if enter(plan.bulkhead_key, state, bulkhead.max_concurrent):  # type: ignore[misc]  # as `admit`
+            if enter(plan.bulkhead_key, state, bulkhead.max_concurrent):
                 return call(flows, send, plan, request, state)
             return value_of(run_now(flows.finish_sending(state, request)))  # type: ignore[no-any-return]  # a Response
         finally:

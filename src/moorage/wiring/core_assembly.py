@@ -44,6 +44,7 @@ from moorage.wiring.stores import async_store_verbs, sync_store_verbs, with_stor
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from moorage.domain.service.plan import Slots
     from moorage.wiring.ports import Ports
 
 _CACHE: Final = (("find", 1), ("store", 4), ("delete", 1))
@@ -106,8 +107,8 @@ def sync_core(ports: Ports) -> WiredCore:
         learn=getattr(http, "learn_secrets", None),
         sleep=lift_one(loop_warning.wrap(sleeper.sleep)),
         acquire=lift(_verb(locks, "acquire", "locks")),
-        enter=_enter(locks),
-        release=_release(locks),
+        slots=_slots(locks),
+        release=_verb(locks, "release", "locks"),
         every=gathered_sync(_verb(gather, "every", "gather")),
         first=gathered_sync(_verb(gather, "first", "gather")),
         **_sync_credential_verbs(ports.credentials),
@@ -144,8 +145,8 @@ def async_core(ports: Ports) -> WiredCore:
         learn=getattr(http, "learn_secrets", None),
         sleep=_verb(sleeper, "sleep", "sleeper"),
         acquire=_verb(locks, "acquire", "locks"),
-        enter=_enter(locks),
-        release=_release(locks),
+        slots=_slots(locks),
+        release=_verb(locks, "release", "locks"),
         every=_verb(gather, "every", "gather"),
         first=_verb(gather, "first", "gather"),
         **_async_credential_verbs(ports.credentials),
@@ -267,33 +268,18 @@ def _with_cache(core: Core, ports: Ports, guard: Callable[[Any], Any]) -> Core:
     return evolve(core, cache=GuardedCache(core, find, store, delete, find_now))
 
 
-def _enter(locks: Any) -> Callable[[str, object, int], bool] | None:
-    """Return the function that takes a slot without waiting, if the locks have one."""
-    if not isinstance(locks, defaults.LazyAdapter):
-        enter: Callable[[str, object, int], bool] | None = getattr(locks, "enter", None)
-        return enter
-    take: Any = None
+def _slots(locks: Any) -> Callable[[], Slots] | None:
+    """Return a function that returns how these locks take and release a slot without waiting.
 
-    def lazy(name: str, holder: object, places: int) -> bool:
-        nonlocal take
-        take = take or locks.get().enter
-        return take(name, holder, places)  # type: ignore[no-any-return]  # as any locks
+    It is None if they may have to wait.
+    """
 
-    return lazy
+    def slots() -> Slots:
+        adapter = locks.get() if isinstance(locks, defaults.LazyAdapter) else locks
+        return adapter.enter, adapter.release
 
-
-def _release(locks: Any) -> Callable[[str, object], None]:
-    """Return the function that releases a slot."""
-    if not isinstance(locks, defaults.LazyAdapter):
-        return _verb(locks, "release", "locks")
-    release: Any = None
-
-    def lazy(name: str, holder: object) -> None:
-        nonlocal release
-        release = release or locks.get().release
-        release(name, holder)
-
-    return lazy
+    is_at_once = isinstance(locks, defaults.LazyAdapter) or getattr(locks, "enter", None)
+    return slots if is_at_once else None
 
 
 def _verb(port: Any, verb: str, name: str) -> Callable[..., Any]:

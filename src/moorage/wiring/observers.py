@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import inspect
 import sys
-from threading import get_ident
+from threading import local
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from moorage.adapters.concurrency.forking import in_child
 from moorage.adapters.notices import give_notice
 from moorage.domain.http.headers import as_headers
 from moorage.domain.observation.call_events import (
@@ -76,9 +75,7 @@ class Observers:
         wishes = tuple((observer, *_wishes(observer)) for observer in observers)
         self._wishes = wishes
         self._unheard = unheard
-        self._frames: dict[int, _Frame] = {}
-        """The observers that are being notified now, by thread."""
-        in_child(self, Observers._forget_other_threads)
+        self._here = _Here()
         self._audiences = _ObserversByClass(wishes)
         failures_only = any(only_failures for *_, only_failures in wishes)
         successes = _ObserversByClass([wish for wish in wishes if not wish[2]])
@@ -104,12 +101,6 @@ class Observers:
         # Replaced as a whole, by any thread.
         self._latest: tuple[list[tuple[type[Event], ...]], SuccessListeners] = ([], NO_LISTENERS)
 
-    def _forget_other_threads(self) -> None:
-        # In a forked child, a new thread may have the number of one that was notifying an observer.
-        for thread in [*self._frames]:
-            if thread != get_ident():
-                del self._frames[thread]
-
     def __bool__(self) -> bool:
         return bool(self._wishes)
 
@@ -125,14 +116,11 @@ class Observers:
 
     def notify_observers(self, observers: Iterable[Observer], event: Event) -> None:
         """Pass an event to some of the observers, as `notify` does to all."""
-        # A `threading.local` takes twice the time.
-        frames, thread = self._frames, get_ident()
-        outer_frame = frames.get(thread) if frames else None
-        frame: _Frame = [None, outer_frame]
-        if outer_frame is not None:
-            observers = _outside(outer_frame, observers)
+        frame = self._here.frame
+        if frame[0] is not None:
+            observers = _outside(frame, observers)
+            frame = self._here.frame = [None, frame]
         try:
-            frames[thread] = frame
             for observer in observers:
                 frame[0] = observer
                 try:
@@ -140,10 +128,9 @@ class Observers:
                 except Exception as error:  # noqa: BLE001 - an observer never breaks a call
                     self._report(observer, error, event)
         finally:
-            if outer_frame is None:
-                frames.pop(thread, None)
-            else:
-                frames[thread] = outer_frame
+            frame[0] = None
+            if frame[1] is not None:
+                self._here.frame = frame[1]
 
     def listeners(self) -> SuccessListeners:
         """Return the observers of a call that starts now, to be used until the call fails.
@@ -172,14 +159,12 @@ class Observers:
             facts: the facts of the end of the call and of its attempt.
         """
         # As in `notify_observers`.
-        frames, thread = self._frames, get_ident()
-        outer_frame = frames.get(thread) if frames else None
-        frame: _Frame = [None, outer_frame]
+        frame = self._here.frame
         attempt_ends, ends, event = listeners.attempt_ends, listeners.ends, None
-        if outer_frame is not None:
-            attempt_ends, ends = _outside_ends(outer_frame, listeners)
+        if frame[0] is not None:
+            attempt_ends, ends = _outside_ends(frame, listeners)
+            frame = self._here.frame = [None, frame]
         try:
-            frames[thread] = frame
             if attempt_ends:
                 attempt_event = new_late(AttemptFinished)
                 set_facts(attempt_event, facts)
@@ -202,10 +187,9 @@ class Observers:
                 except Exception as error:  # noqa: BLE001 - an observer never breaks a call
                     self._report(observer, error, event or success_event(facts))
         finally:
-            if outer_frame is None:
-                frames.pop(thread, None)
-            else:
-                frames[thread] = outer_frame
+            frame[0] = None
+            if frame[1] is not None:
+                self._here.frame = frame[1]
 
     def _listeners_of(self, wishes: tuple[tuple[type[Event], ...], ...]) -> SuccessListeners:
         """Return the listeners, given the event classes of each changing observer; reuse them."""
@@ -259,7 +243,7 @@ class Observers:
         """Return the trace headers of an attempt; an observer that fails adds nothing."""
         pairs: list[tuple[str, str]] = []
         for observer in self._tracers:
-            if _is_inside(self._frames.get(get_ident()), observer):
+            if _is_inside(self._here.frame, observer):
                 continue
             try:
                 pairs += as_headers(observer.trace_headers(event)).pairs
@@ -299,8 +283,7 @@ class Observers:
         for observer, kinds, _ in self._wishes:
             if observer is failed or not issubclass(ObserverFailed, kinds):
                 continue
-            frame = self._frames.get(get_ident())
-            if frame is not None and _is_inside(frame[1], observer):
+            if _is_inside(self._here.frame[1], observer):
                 was_heard = True
                 continue
             try:
@@ -333,6 +316,17 @@ _Wish: TypeAlias = "tuple[Observer, tuple[type[Event], ...], bool]"
 
 _Frame: TypeAlias = "list[Any]"
 """The observer that is notified now, and the frame of the one that made the observed call."""
+
+
+class _Here(local):
+    """The observer that the current thread is notifying.
+
+    Attributes:
+        frame: the frame of the observer, in which there is no observer between two events.
+    """
+
+    def __init__(self) -> None:
+        self.frame: _Frame = [None, None]
 
 
 def _is_inside(frame: _Frame | None, observer: Observer) -> bool:

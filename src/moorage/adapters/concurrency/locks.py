@@ -10,15 +10,17 @@ from moorage.adapters.concurrency.semaphore_slots import INSIDE, WAITING, SlotHo
 class ThreadLocks:
     """Named semaphores for threads; waiting threads get a slot in the order of their arrival.
 
-    `enter` takes a slot if one is free and nobody waits for it. Unused names take no memory, and
-    in a forked child all slots are free.
+    `enter` takes a slot if one is free and nobody waits for it. `release` gives back the holder's
+    slot, if it has one, to the first waiting caller. Unused names take no memory, and in a forked
+    child all slots are free.
     """
 
-    __slots__ = ("_slots", "enter")
+    __slots__ = ("_slots", "enter", "release")
 
     def __init__(self, places: SlotHolders | None = None) -> None:
         self._slots = places or SlotHolders()
         self.enter = self._slots.enter
+        self.release = self._slots.settle
 
     def acquire(
         self, name: str, holder: object, /, *, places: int, queue: int, timeout: float
@@ -27,10 +29,6 @@ class ThreadLocks:
         return self._slots.enter(name, holder, places) or (
             timeout > 0 and self._wait(name, holder, places, queue, timeout)
         )
-
-    def release(self, name: str, holder: object, /) -> None:
-        """Give back the holder's slot, if it has one, to the first waiting caller."""
-        self._slots.settle(name, holder)
 
     def _wait(self, name: str, holder: object, places: int, queue: int, timeout: float) -> bool:
         signal = Lock()

@@ -13,15 +13,17 @@ _FOREVER: Final = 1e9  # seconds; not every event loop counts further
 class AsyncioLocks:
     """Named semaphores for tasks of any event loops, which get slots in the order of arrival.
 
-    `enter` takes a slot if one is free and nobody waits for it. Unused names take no memory, and
-    in a forked child all slots are free.
+    `enter` takes a slot if one is free and nobody waits for it. `release` gives back the holder's
+    slot, if it has one, to the first waiting caller; any thread may call it. Unused names take no
+    memory, and in a forked child all slots are free.
     """
 
-    __slots__ = ("_slots", "enter")
+    __slots__ = ("_slots", "enter", "release")
 
     def __init__(self, places: SlotHolders | None = None) -> None:
         self._slots = places or SlotHolders()
         self.enter = self._slots.enter
+        self.release = self._slots.settle
 
     async def acquire(
         self, name: str, holder: object, /, *, places: int, queue: int, timeout: float
@@ -30,10 +32,6 @@ class AsyncioLocks:
         return self._slots.enter(name, holder, places) or (
             timeout > 0 and await self._wait(name, holder, places, queue, timeout)
         )
-
-    def release(self, name: str, holder: object, /) -> None:
-        """Give back the holder's slot to the first waiting caller; any thread may call this."""
-        self._slots.settle(name, holder)
 
     async def _wait(
         self, name: str, holder: object, places: int, queue: int, timeout: float

@@ -87,13 +87,14 @@ class SlotHolders:
         is_inside = False
         try:
             with self._section:
-                count = taken_counts[name] if name in taken_counts else 0  # noqa: SIM401 - a section makes no call (law 1)
                 if key in held_slots:
                     is_inside = True
-                elif count < places and name not in self._queues:
-                    held_slots[key] = entry
-                    taken_counts[name] = count + 1
-                    is_inside = True
+                elif name not in self._queues:
+                    count = taken_counts[name] if name in taken_counts else 0  # noqa: SIM401 - a section makes no call (law 1)
+                    if count < places:
+                        held_slots[key] = entry
+                        taken_counts[name] = count + 1
+                        is_inside = True
         except BaseException:
             self.settle(name, holder)
             raise
@@ -150,7 +151,8 @@ class SlotHolders:
         head: Waiter | None = None
         try:
             with self._section:
-                count = taken_counts[name] if name in taken_counts else 0  # noqa: SIM401 - a section makes no call (law 1)
+                earlier_count = taken_counts[name] if name in taken_counts else 0  # noqa: SIM401 - a section makes no call (law 1)
+                count = earlier_count
                 waiters = queues[name] if name in queues else None  # noqa: SIM401 - a section makes no call (law 1)
                 if key in held_slots and held_slots[key][0] == name:
                     del held_slots[key]
@@ -185,7 +187,7 @@ class SlotHolders:
                     count += 1
                 if count:
                     taken_counts[name] = count
-                elif name in taken_counts:
+                elif earlier_count:
                     del taken_counts[name]
         finally:
             if head is not None:

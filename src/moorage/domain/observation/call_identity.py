@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from moorage.domain.observation.call_content import CallContent
     from moorage.domain.observation.operation_target import OperationTarget
+    from moorage.domain.observation.success_listeners import SuccessListeners
 
 
 _EXACT_FLOATS: Final = 1 << 52
@@ -68,6 +69,8 @@ class CallIdentity:
 
     Attributes:
         started, wall: the start of the call by both clocks, as given.
+        listeners: the observers of the call, if the call has no other state until its first attempt
+            ends.
         contract: the operation of a contract that the call belongs to, if any.
         idempotency_key: the key that the caller gave, if any.
         trace_id: the id of the trace that the call belongs to, once an observer knows it.
@@ -76,8 +79,9 @@ class CallIdentity:
         content: the request and response for the integration log, if the log stores them.
     """
 
-    __slots__ = ("__dict__", "__weakref__", "_make_id", "started", "wall")
+    __slots__ = ("__dict__", "__weakref__", "_make_id", "listeners", "started", "wall")
 
+    listeners: SuccessListeners
     contract: ContractCall | None = None
     idempotency_key: str | None = None
     trace_id: str | None = None

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from moorage.domain.service.settings import Endpoint, Fallback, HedgeConfig, Service
 
     Ask: TypeAlias = Callable[[Admission, float | None], Admitted]
+    Slots: TypeAlias = "tuple[Callable[[str, object, int], bool], Callable[[str, object], None]]"
 
 AFTERWARDS: Final = 0.5
 """Seconds for recording a call's end in a store after the call's deadline."""
@@ -77,6 +78,8 @@ class Plan:
         easy: whether the fast path may make an attempt itself.
         parts: for limits in parts, the plans of all parts, of which each call draws one; this plan
             is then that of the first part or another. Each part has its own circuit and budget.
+        slots: the functions that take and release a slot of the bulkhead without waiting, for every
+            tenant; None without a bulkhead, or if the locks may have to wait.
         plain: whether a request needs no port before it is sent except the credential provider, its
             answer is judged by its status alone, and neither is stored.
         provided: whether the credentials of each request come from the credential provider.
@@ -137,6 +140,7 @@ class Plan:
         "seconds",
         "service",
         "slack",
+        "slots",
         "slow",
         "span",
         "target",
@@ -154,6 +158,7 @@ class Plan:
         part: int = 0,
     ) -> None:
         self.ask: Ask | None = None
+        self.slots: Slots | None = None
         timeout: float = _setting(service, endpoint, "timeout")
         self.attempt_timeout: float | None = _setting(service, endpoint, "attempt_timeout")
         attempt = self.attempt_timeout or timeout

@@ -51,11 +51,20 @@ def _contract_without_target(operation: str, system: str, service: str) -> Contr
 
 
 class FastPathSteps(CallLifecycle):
-    """Starts, continues and ends calls whose first attempt is made by the fast path."""
+    """Starts, continues and ends calls whose first attempt is made by the fast path.
+
+    Attributes:
+        observes_without_state: True if an observed call needs no state until its first attempt
+            ends, only an identity.
+    """
 
     def __init__(self, core: Core, services: Iterable[Service]) -> None:
         super().__init__(core, services)
         self._keys = KeyProtection(core)
+        # An awaited store may delay the attempt, and tracing observers need the call's state.
+        self.observes_without_state = (
+            core.late_id is not None and not core.waits and not core.observes_attempt_starts
+        )
 
     def begin(self, plan: Plan, options: CallOptions, key: object = None) -> Call:
         """Return the state of a new call of the fast path."""
@@ -76,22 +85,30 @@ class FastPathSteps(CallLifecycle):
     def begin_plain(self, plan: Plan, key: object = None) -> Call:
         """Return the state of a new call of the fast path that has no options."""
         core = self.core
-        call = Call(plan, core.nanoseconds(), plan.span)
         if not core.observers:
+            return Call(plan, core.nanoseconds(), plan.span)
+        if key is None and core.late_id is not None:
+            identity = self.begin_observed(plan)
+            call = Call(plan, identity.started, plan.span)
+            call.identity, call.listeners = identity, identity.listeners
             return call
-        listeners = call.listeners = core.listeners()
-        late_id = core.late_id
-        if key is not None or late_id is None:
-            self._name(call, None, None, key)
-        elif listeners is not NO_LISTENERS:
-            # The same as in `_name`, without its frame. A call without observers gets its id only
-            # when something needs it.
-            identity = call.identity = CallIdentity(call.started, core.wall(), late_id)
-            if listeners.starts:
-                event = new_late(CallStarted)
-                set_facts(event, (identity, plan, call.started))
-                core.notify_observers(listeners.starts, event)
+        call = Call(plan, core.nanoseconds(), plan.span)
+        call.listeners = core.listeners()
+        self._name(call, None, None, key)
         return call
+
+    def begin_observed(self, plan: Plan) -> CallIdentity:
+        """Return the identity of a new call of the fast path that has no options and no key."""
+        # The same as in `_name`, without its frame.
+        core = self.core
+        start_time = core.nanoseconds()
+        identity = CallIdentity(start_time, core.wall(), core.late_id)
+        listeners = identity.listeners = core.listeners()
+        if listeners.starts:
+            event = new_late(CallStarted)
+            set_facts(event, (identity, plan, start_time))
+            core.notify_observers(listeners.starts, event)
+        return identity
 
     def begin_operation(self, plan: Plan, operation: OperationTraits, options: CallOptions) -> Call:
         """Return the state of a new operation's call on the fast path."""
@@ -276,6 +293,15 @@ class FastPathSteps(CallLifecycle):
         if traced is None or call.beginning is None:
             return outgoing
         return traced(outgoing, call.beginning)
+
+    def observed_success(self, identity: CallIdentity, plan: Plan, attempt_start: int) -> None:
+        """Notify the observers that the first attempt of a call without a state succeeded."""
+        core, listeners = self.core, identity.listeners
+        if listeners is NO_LISTENERS:
+            return
+        of_attempt = (attempt_start, None, None) if listeners.attempt_ends else None
+        facts = (identity, plan, core.nanoseconds(), None, None, None, None, of_attempt)
+        core.notify_success(listeners, facts)
 
     def succeeded(
         self, call: Call, request: Request | None = None, response: Response | None = None

@@ -132,7 +132,7 @@ class Plans:
                 # Before the guard has passed, a plan may be inspected, but no call may use it.
                 return plan
             core = self._core
-            can_enter = plan.bulkhead is None or core.enter is not None
+            can_enter = plan.bulkhead is None or core.slots is not None
             if plan.easy and can_enter:
                 self.easy[key] = plan
                 # The endpoint is determined anew for each request that does not name one.
@@ -176,13 +176,15 @@ def ask_by_rules_of(admission: Admission, core: Core) -> Ask | None:
 
 
 def _prepare(plan: Plan, core: Core) -> None:
-    """Give a plan and its parts the function that asks the store for admissions.
+    """Give a plan and its parts the functions that admit their attempts and take their slots.
 
-    The plans of all tenants share it.
+    The plans of all tenants share them.
     """
     for part in plan.parts or (plan,):
         if part.admission is not None:
             part.ask = ask_by_rules_of(part.admission, core)
+        if part.bulkhead is not None and core.slots is not None:
+            part.slots = core.slots()
 
 
 def _as_tuple(services: Iterable[Service]) -> tuple[Service, ...]:

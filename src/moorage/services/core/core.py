@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from moorage.domain.observation.events import Event
     from moorage.domain.pipelines.settings import ObservedPipeline
     from moorage.domain.resilience.admission import Admission
-    from moorage.domain.service.plan import Ask
+    from moorage.domain.service.plan import Ask, Slots
     from moorage.domain.state.commands import Command
     from moorage.ports.cipher import Cipher
     from moorage.ports.http import AsyncIncoming
@@ -86,11 +86,11 @@ class Core:
     returns a faster `ask` for the admissions of one plan; None if the store has none. With
     `separate_keys`, idempotency keys are in another store or on another node than circuits and
     limits, and no command may combine them. With `compares_bytes`, the store of the keys is this
-    process's memory, and may hold the bytes from which a fingerprint is computed. `enter` takes a
-    slot if one is free and nobody waits for it; None if the locks cannot decide at once. `settle`
-    receives the result of a user's
-    function: the async manager awaits an awaitable, the sync one refuses it. `copy` makes an
-    independent copy of a user's value. `cache` stores answers. `nonces` are the values that servers
+    process's memory, and may hold the bytes from which a fingerprint is computed. `slots` returns
+    the functions that take and release a slot of a bulkhead without waiting; None if the locks
+    cannot decide at once whether a slot is free. `settle` receives the result of a user's function:
+    the async manager awaits an awaitable, the sync one refuses it. `copy` makes an independent copy
+    of a user's value. `cache` stores answers. `nonces` are the values that servers
     require in proofs of possession, and `digests` their Digest challenges. `negotiate` makes a
     token for a host, for Negotiate. `refreshes` are renewals whose credential was not accepted yet.
     `renewals` keep claims from expiring. `waiters` are the callers of this process that wait for a
@@ -125,7 +125,7 @@ class Core:
     learn: SecretLearner | None = None
     sleep: Callable[[float], Flow[None]]
     acquire: Callable[..., Flow[bool]]
-    enter: Callable[[str, object, int], bool] | None = None
+    slots: Callable[[], Slots] | None = None
     release: Callable[[str, object], None]
     every: Callable[..., Flow[list[Any]]]
     first: Callable[..., Flow[Any]]
