@@ -1,4 +1,4 @@
-"""Helpers of accounting vendors: exact numbers, kinds of records, and the comparison of totals."""
+"""Helpers of accounting vendors: exact numbers, kinds of records, and comparison of totals."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _HAS_PAYMENTS: Final = "has_payments"
 
 
 def json_number(value: Decimal) -> int | float:
-    """A number in JSON that reads as exactly this decimal.
+    """A number that JSON shows as exactly this decimal.
 
     Raises:
         InvalidData: no such number exists, because the decimal has too many digits.
@@ -61,12 +61,12 @@ def json_number(value: Decimal) -> int | float:
 
 
 def money_number(amount: Money) -> int | float:
-    """An amount in major units, as a number in JSON."""
+    """An amount in major units, as a JSON number."""
     return json_number(amount.amount)
 
 
 def type_at(ref: Ref, *types: str) -> str:
-    """The kind of record that a reference names, which must be one of `types`.
+    """The kind of record that a reference names; it must be one of `types`.
 
     Raises:
         InvalidData: the reference names another kind of record, or none.
@@ -82,7 +82,7 @@ def type_at(ref: Ref, *types: str) -> str:
 
 
 def check_contact(contact: Ref, invoice: BookInvoice) -> None:
-    """Refuse an invoice of a supplier, and a bill of a customer."""
+    """Refuse a sales invoice for a supplier, and a bill from a customer."""
     role = _ROLES[invoice.kind]
     if contact.other(TYPE) != role:
         raise InvalidData(
@@ -93,7 +93,7 @@ def check_contact(contact: Ref, invoice: BookInvoice) -> None:
 
 
 def check_currency(record: InvoiceRecord, payment: InvoicePayment) -> None:
-    """Refuse a payment in another currency than that of the invoice."""
+    """Refuse a payment whose currency differs from the invoice's."""
     if record.total is not None and record.total.currency != payment.amount.currency:
         raise InvalidData(
             f"The payment is in {payment.amount.currency}, but the invoice is in"
@@ -104,7 +104,7 @@ def check_currency(record: InvoiceRecord, payment: InvoicePayment) -> None:
 
 
 def check_unpaid(record: InvoiceRecord) -> None:
-    """Refuse to void an invoice that payments or credits cover in part or in whole.
+    """Refuse to void an invoice that has payments or credits.
 
     Raises:
         VendorRejected: the invoice has payments or credits.
@@ -133,7 +133,7 @@ def filled_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
 def check_has_new_records(
     items: Iterable[Answer], id_name: str, earlier_ids: set[str], response: Response
 ) -> None:
-    """Refuse a further page that repeats earlier records only, since such pages never end.
+    """Refuse a page with no new records, because such pages would never end.
 
     Args:
         items: records of the page.
@@ -156,7 +156,7 @@ async def with_equal_total(
     vendor: str,
     undo: Callable[[], Awaitable[object]],
 ) -> InvoiceRecord:
-    """Compare the vendor's total with the invoice's; undo the invoice if they differ.
+    """Compare the vendor's total with the invoice's; if they differ, undo the invoice.
 
     Args:
         record: invoice at the vendor.

@@ -54,7 +54,7 @@ class KeyInBody:
 
 
 def classify(_: Request, response: Response) -> ConnectorError | None:
-    """The error in an answer, because Odoo sends errors with the status of a success."""
+    """The error in an answer; Odoo sends errors with a success status."""
     if response.status >= 500 or response.status == 408:
         return None
     error = sdk.error_answer(response).object("error")
@@ -76,7 +76,7 @@ def call(
     *,
     repeatable: bool = False,
 ) -> Request:
-    """The request that calls a method of a model.
+    """The request that calls a method of an Odoo model.
 
     Args:
         account: name of the database, and id of the user.
@@ -93,7 +93,7 @@ def call(
 
 
 def result_of(response: Response) -> Any:
-    """The result of a call.
+    """The result in the answer to a call.
 
     Raises:
         VendorFailed: the answer has no result, or belongs to another call.
@@ -105,7 +105,7 @@ def result_of(response: Response) -> Any:
 
 
 def records_of(response: Response) -> list[Answer]:
-    """The records in the answer to a call of Odoo.
+    """The records in the answer to a call.
 
     Raises:
         VendorFailed: the result is not a list.
@@ -117,7 +117,7 @@ def records_of(response: Response) -> list[Answer]:
 
 
 def id_of(response: Response) -> int:
-    """The id of a record that a call created.
+    """The id of the record that a call created.
 
     Raises:
         VendorFailed: the result is not an id.
@@ -135,7 +135,7 @@ async def search_read(
     condition: list[Any],
     fields: tuple[str, ...],
 ) -> list[Answer]:
-    """The records of a model that fulfil a condition, in the order of their ids."""
+    """The request for the records of a model that match a condition, in id order."""
     options = {"fields": list(fields), "order": "id"}
     request = call(account, model, "search_read", [condition], options, repeatable=True)
     return records_of(await wire.send(request))

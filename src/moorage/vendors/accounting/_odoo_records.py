@@ -1,4 +1,4 @@
-"""Odoo's records as values of the contract, and values of the contract as Odoo's fields."""
+"""Conversion of Odoo's records to values of the contract, and the reverse."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def whole_id(text: str, field: str) -> int:
 
 
 def contact_values(contact: Contact, country: int | None) -> dict[str, Any]:
-    """The fields of a partner that the contact sets."""
+    """The fields of a partner, from the details that a contact sets."""
     address, lines = contact.address, lines_of(contact.address)
     rank = "customer_rank" if contact.role is ContactRole.CUSTOMER else "supplier_rank"
     return filled_fields(
@@ -99,7 +99,7 @@ def contact_values(contact: Contact, country: int | None) -> dict[str, Any]:
 
 
 def invoice_values(partner: int, invoice: BookInvoice, currency: int) -> dict[str, Any]:
-    """The fields of a draft of an invoice or a bill."""
+    """The fields of a draft invoice or bill."""
     return filled_fields(
         {
             "move_type": _MOVE_TYPES[invoice.kind],
@@ -130,7 +130,7 @@ def _line_values(line: BookInvoiceLine) -> dict[str, Any]:
 
 
 def journal_values(journal: Journal) -> dict[str, Any]:
-    """The fields of a draft of a journal entry."""
+    """The fields of a draft journal entry."""
     return {
         "move_type": "entry",
         "date": journal.date.isoformat(),

@@ -1,4 +1,4 @@
-"""Answers and events of QuickBooks Online as values of the contract."""
+"""Conversion of QuickBooks Online's answers and events to values of the contract."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ _EVENT_PARTS: Final = 4
 
 
 def classify(_: Request, response: Response) -> ConnectorError | None:
-    """The error for a fault in an answer; QuickBooks may send it with a success status."""
+    """The error in a fault answer; QuickBooks may send it with a success status."""
     if response.status >= 500 or response.status == 408:
         return None
     body = sdk.error_answer(response)
@@ -145,7 +145,7 @@ def entity_of(response: Response, name: str) -> Answer:
 
 
 def queried(response: Response, name: str) -> list[Answer]:
-    """The records of a query; none if the answer has no such list."""
+    """The records in a query's answer; empty if the answer has no such list."""
     body = sdk.read_answer(response)
     if not sdk.is_object(body.value("QueryResponse")):
         raise sdk.malformed(response, "QueryResponse")
@@ -153,7 +153,7 @@ def queried(response: Response, name: str) -> list[Answer]:
 
 
 def read_contact(ref: MakeRef, role: str, item: Answer) -> ContactRecord:
-    """A customer or vendor of an answer."""
+    """A customer or vendor in an answer."""
     return ContactRecord(
         ref=ref(item.text("Id") or "", type=role),
         name=item.text("DisplayName"),
@@ -164,7 +164,7 @@ def read_contact(ref: MakeRef, role: str, item: Answer) -> ContactRecord:
 
 
 def read_account(item: Answer) -> LedgerAccount | None:
-    """An account of an answer; None without an id."""
+    """An account in an answer; None without an id."""
     id_ = item.text("Id")
     if id_ is None:
         return None
@@ -180,7 +180,7 @@ def read_account(item: Answer) -> LedgerAccount | None:
 
 
 def read_tax_codes(codes: Iterable[Answer], rates: Iterable[Answer]) -> tuple[TaxRate, ...]:
-    """The tax codes, with the percentage of their only rate."""
+    """The tax codes, with the percentage of each code's only rate."""
     percents = {rate.text("Id"): rate.decimal("RateValue") for rate in rates}
     return tuple(
         TaxRate(
@@ -213,7 +213,7 @@ def _percent(code: Answer, percents: Mapping[str | None, Decimal | None]) -> Dec
 def read_invoice(
     wire: Wire, kind: str, response: Response, *, currency: str | None = None
 ) -> InvoiceRecord:
-    """The invoice or bill of an answer; `currency` is used if the answer states none."""
+    """The invoice or bill in an answer; `currency` is used if the answer has none."""
     item = entity_of(response, ENTITIES[kind])
     currency = item.text("CurrencyRef.value") or currency
     total = sdk.required(item.decimal("TotalAmt"), response, "TotalAmt")
@@ -238,7 +238,7 @@ def read_invoice(
 def read_payment(
     wire: Wire, invoice: Ref, amount: Money, name: str, response: Response
 ) -> PaymentRecord:
-    """The payment of an answer, whose amount must be the one that was sent."""
+    """The payment in an answer, after checking that its amount is the sent one."""
     item = entity_of(response, name)
     if item.decimal("TotalAmt") != amount.amount:
         raise sdk.malformed(response, "TotalAmt that was sent")
@@ -251,7 +251,7 @@ def read_payment(
 
 
 def read_journal(wire: Wire, response: Response) -> JournalRecord:
-    """The journal entry of an answer; QuickBooks has no drafts of them."""
+    """The journal entry in an answer; it is always final, because QuickBooks has no drafts."""
     item = entity_of(response, ENTITIES[JOURNAL])
     return JournalRecord(
         ref=wire.ref(item.text("Id") or "", type=JOURNAL),
@@ -262,7 +262,7 @@ def read_journal(wire: Wire, response: Response) -> JournalRecord:
 
 
 def read_attachment(wire: Wire, response: Response) -> DocumentRecord:
-    """The uploaded file of an answer."""
+    """The uploaded file in an answer."""
     for part in sdk.read_answer(response).objects("AttachableResponse"):
         item = part.object("Attachable")
         id_ = sdk.required(item.text("Id"), response, "Attachable.Id")
@@ -273,7 +273,7 @@ def read_attachment(wire: Wire, response: Response) -> DocumentRecord:
 
 
 def read_events(event: WebhookEvent, ref: MakeRef, realm_id: str) -> tuple[AccountingEvent, ...]:
-    """The change that a CloudEvent reports; empty for another company or kind of record."""
+    """The change in a CloudEvent; empty for another company or an unknown kind of record."""
     fields = sdk.as_answer(event.payload)
     parts = (fields.text("type") or "").lower().split(".")
     id_ = fields.text("intuitentityid")

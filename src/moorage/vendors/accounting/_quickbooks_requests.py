@@ -41,7 +41,7 @@ def escaped(text: str) -> str:
 
 
 def contact_body(contact: Contact) -> dict[str, Any]:
-    """The fields of a customer or vendor that the contact sets."""
+    """The fields of a customer or vendor, from the details that a contact sets."""
     address = contact.address
     place = {f"Line{number}": line for number, line in enumerate(lines_of(address), 1)}
     if address is not None:
@@ -66,7 +66,7 @@ def contact_body(contact: Contact) -> dict[str, Any]:
 
 
 def invoice_body(contact: Ref, invoice: BookInvoice) -> dict[str, Any]:
-    """The fields of an invoice or a bill; its total of tax replaces the calculated one."""
+    """The fields of an invoice or bill; its stated total of tax replaces the calculated one."""
     is_sale = invoice.kind is InvoiceKind.SALES
     lines = [_line_body(line, invoice.currency, is_sale=is_sale) for line in invoice.lines]
     has_taxes = any(line.tax_rate for line in invoice.lines)

@@ -1,4 +1,4 @@
-"""Xero's answers and events as values of the contract."""
+"""Conversion of Xero's answers and events to values of the contract."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ _LISTS: Final = ("Invoices", "Contacts", "Payments", "ManualJournals")
 
 
 def classify(request: Request, response: Response) -> ConnectorError | None:
-    """The error in an answer; validation errors of a record come with HTTP 400 or 200."""
+    """The error in an answer; Xero sends validation errors with status 400 or 200."""
     if response.status >= 500 or response.status == 408:
         return None
     body = sdk.error_answer(response)
@@ -126,7 +126,7 @@ def _problems(item: Answer) -> list[str]:
 
 
 def moment(text: str | None) -> datetime | None:
-    """A time in UTC from Xero's form, such as /Date(1552327126164+0000)/."""
+    """The UTC time of a text in Xero's format, such as /Date(1552327126164+0000)/."""
     match = _MICROSOFT_DATE.fullmatch(text or "")
     if match is None:
         return None
@@ -137,14 +137,14 @@ def moment(text: str | None) -> datetime | None:
 
 
 def first_of(response: Response, name: str) -> Answer:
-    """The only record of an answer's list."""
+    """The only record in an answer's list."""
     for item in sdk.read_answer(response).objects(name):
         return item
     raise sdk.malformed(response, name)
 
 
 def listed(response: Response, name: str) -> list[Answer]:
-    """The records of an answer's list."""
+    """The records in an answer's list."""
     body = sdk.read_answer(response)
     if not sdk.is_list(body.value(name)):
         raise sdk.malformed(response, name)
@@ -152,7 +152,7 @@ def listed(response: Response, name: str) -> list[Answer]:
 
 
 def read_contact(ref: MakeRef, role: str, item: Answer, response: Response) -> ContactRecord:
-    """A contact of an answer."""
+    """A contact in an answer."""
     id_ = sdk.required(item.text("ContactID"), response, "ContactID")
     return ContactRecord(
         ref=ref(id_, type=role),
@@ -165,7 +165,7 @@ def read_contact(ref: MakeRef, role: str, item: Answer, response: Response) -> C
 
 
 def read_account(item: Answer) -> LedgerAccount | None:
-    """An account of an answer; None if it is archived or has no id."""
+    """An account in an answer; None if it is archived or has no id."""
     id_ = item.text("Code") or item.text("AccountID")
     if id_ is None or item.text("Status") not in (None, "ACTIVE"):
         return None
@@ -181,7 +181,7 @@ def read_account(item: Answer) -> LedgerAccount | None:
 
 
 def read_tax_rate(item: Answer) -> TaxRate | None:
-    """A tax of an answer; None if it has no id."""
+    """A tax rate in an answer; None if it has no id."""
     id_ = item.text("TaxType")
     if id_ is None:
         return None
@@ -197,7 +197,7 @@ def read_tax_rate(item: Answer) -> TaxRate | None:
 
 
 def read_invoice(wire: Wire, response: Response) -> InvoiceRecord:
-    """The invoice or bill of an answer."""
+    """The invoice or bill in an answer."""
     item = first_of(response, "Invoices")
     kind, word = _KINDS.get(item.text("Type") or ""), item.text("Status")
     id_ = sdk.required(item.text("InvoiceID"), response, "InvoiceID")
@@ -218,7 +218,7 @@ def read_invoice(wire: Wire, response: Response) -> InvoiceRecord:
 def read_payment(
     wire: Wire, invoice: Ref, payment: InvoicePayment, response: Response
 ) -> PaymentRecord:
-    """Parse the payment in an answer, and check that its amount is the one that was sent."""
+    """The payment in an answer, after checking that its amount is the sent one."""
     item = first_of(response, "Payments")
     id_ = sdk.required(item.text("PaymentID"), response, "PaymentID")
     if item.decimal("Amount") != payment.amount.amount:
@@ -229,7 +229,7 @@ def read_payment(
 
 
 def read_journal(wire: Wire, response: Response) -> JournalRecord:
-    """The journal entry of an answer."""
+    """The journal entry in an answer."""
     item = first_of(response, "ManualJournals")
     id_ = sdk.required(item.text("ManualJournalID"), response, "ManualJournalID")
     word = item.text("Status")
@@ -242,14 +242,14 @@ def read_journal(wire: Wire, response: Response) -> JournalRecord:
 
 
 def read_attachment(wire: Wire, response: Response) -> DocumentRecord:
-    """The attached file of an answer."""
+    """The attached file in an answer."""
     item = first_of(response, "Attachments")
     id_ = sdk.required(item.text("AttachmentID"), response, "AttachmentID")
     return DocumentRecord(ref=wire.ref(id_, type=FILE), name=item.text("FileName"), raw=item.raw)
 
 
 def read_events(event: WebhookEvent, ref: MakeRef, tenant_id: str) -> tuple[AccountingEvent, ...]:
-    """The change that a webhook reports; empty for another organisation or category."""
+    """The change in a webhook; empty for another organisation or category."""
     fields = sdk.as_answer(event.payload)
     category = fields.text("eventCategory") or ""
     id_, word = fields.text("resourceId"), fields.text("eventType") or ""

@@ -1,4 +1,4 @@
-"""Odoo: the books of a company, by JSON-RPC calls of the models of its Invoicing app.
+"""Odoo: a company's books, by JSON-RPC calls to the models of its Invoicing app.
 
 Odoo has no idempotency keys. So each new record gets a mark derived from the key, and after a lost
 answer the record is looked up by its mark. If it is not found, its outcome stays unknown, and it is
@@ -116,7 +116,7 @@ class Odoo(sdk.Vendor):
     release: int = sdk.choice(18, *_MEMOS, problem="This release of Odoo is not supported.")
 
     def services(self) -> Mapping[str, sdk.Service]:
-        """The JSON-RPC API; the key of the user is added when a call is sent."""
+        """The JSON-RPC API; the user's key is added to a call when it is sent."""
         return {
             "": sdk.Service(
                 self.name,
@@ -131,7 +131,7 @@ class Odoo(sdk.Vendor):
     async def create_contact(
         self, wire: Wire, contact: Contact, /, *, key: str | None
     ) -> ContactRecord:
-        """Create a partner; one without a number gets a mark as its reference."""
+        """Create a partner; if it has no number, its reference is a mark derived from the key."""
         values = contact_values(contact, await self._country(wire, contact))
         condition = [["ref", "=", contact.number], ["name", "=", contact.name]]
         if contact.number is None and key is not None:
@@ -151,7 +151,7 @@ class Odoo(sdk.Vendor):
         return await self._partner(wire, id_, role)
 
     async def find_contacts(self, wire: Wire, query: ContactQuery, /) -> tuple[ContactRecord, ...]:
-        """Search for the partners with a name, an email address or a reference."""
+        """Search partners by name, email address or reference."""
         details = {"name": query.name, "email": query.email, "ref": query.number}
         condition = [[name, "=", value] for name, value in details.items() if value is not None]
         items = await self._search(wire, _PARTNERS, condition, PARTNER_FIELDS)
@@ -170,7 +170,7 @@ class Odoo(sdk.Vendor):
     async def create_invoice(
         self, wire: Wire, contact: Ref, invoice: BookInvoice, /, *, key: str | None
     ) -> InvoiceRecord:
-        """Create a draft, compare its total, and post it if it is final."""
+        """Create a draft, compare its total, and post it if it should be final."""
         check_contact(contact, invoice)
         currency = await self._active_id(wire, "res.currency", [["name", "=", invoice.currency]])
         values = invoice_values(whole_id(contact.id, "ref"), invoice, currency)
@@ -188,7 +188,7 @@ class Odoo(sdk.Vendor):
         return read_move(wire.ref, await self._read_move(wire, whole_id(ref.id, "ref")))
 
     async def void_invoice(self, wire: Wire, ref: Ref, /) -> InvoiceRecord:
-        """Make an invoice a draft again, and cancel it."""
+        """Reset an invoice to draft, and cancel it."""
         record = await self.get_invoice(wire, ref)
         if record.state is InvoiceState.VOID:
             return record
@@ -202,7 +202,7 @@ class Odoo(sdk.Vendor):
     async def record_payment(
         self, wire: Wire, ref: Ref, payment: InvoicePayment, /, *, key: str | None
     ) -> PaymentRecord:
-        """Fill in Odoo's form for payments, which also matches them with the invoice."""
+        """Fill in Odoo's payment form, which also reconciles the payment with the invoice."""
         check_currency(await self.get_invoice(wire, ref), payment)
         account = whole_id(payment.account, "account")
         journal = await self._active_id(
@@ -241,7 +241,7 @@ class Odoo(sdk.Vendor):
     async def post_journal(
         self, wire: Wire, journal: Journal, /, *, key: str | None
     ) -> JournalRecord:
-        """Create a draft of an entry in the general journal, and post it."""
+        """Create a draft entry in the general journal, and post it."""
         values = sdk.merged(journal_values(journal), sdk.extra_for(self.name, journal.extra))
         id_ = await self._create_marked(wire, _MOVES, values, key)
         record = read_entry(wire.ref, await self._read_move(wire, id_))
@@ -289,7 +289,7 @@ class Odoo(sdk.Vendor):
     async def _create_marked(
         self, wire: Wire, model: str, values: dict[str, Any], key: str | None
     ) -> int:
-        """Create a record with a mark of its key, and return its id."""
+        """Create a record with a mark derived from its key, and return its id."""
         field = _MARKED_FIELDS[model]
         mark = False if key is None else _mark(wire, key)
         return await self._create(wire, model, {**values, field: mark}, key, [[field, "=", mark]])
@@ -302,7 +302,7 @@ class Odoo(sdk.Vendor):
         key: str | None,
         condition: list[Any],
     ) -> int:
-        """Create a record; after a lost answer, look it up."""
+        """Create a record; if the answer is lost, look the record up."""
         request = self._call(model, "create", [values])
         try:
             return await wire.send(request, key=key, parse=id_of)
@@ -316,7 +316,7 @@ class Odoo(sdk.Vendor):
         condition: list[Any],
         unknown_outcome: sdk.OutcomeUnknown,
     ) -> int:
-        """The id of the only record that fulfils a condition; otherwise the outcome is unknown."""
+        """The id of the only record that matches a condition; raise OutcomeUnknown without one."""
         try:
             items = await self._search(wire, model, condition, ("id",))
         except sdk.ConnectorError:
@@ -343,7 +343,7 @@ class Odoo(sdk.Vendor):
         return read_partner(wire.ref, role, item)
 
     async def _post(self, wire: Wire, id_: int) -> Answer:
-        """Post a draft; a draft that was posted meanwhile is not an error."""
+        """Post a draft; a draft that is already posted is not an error."""
         try:
             result_of(await wire.send(self._call(_MOVES, "action_post", [[id_]])))
         except sdk.ConnectorError:
@@ -363,7 +363,7 @@ class Odoo(sdk.Vendor):
         return await self._active_id(wire, "res.country", [["code", "=", contact.address.country]])
 
     async def _active_id(self, wire: Wire, model: str, condition: list[Any]) -> int:
-        """The id of the first active record that fulfils a condition."""
+        """The id of the first active record that matches a condition."""
         for item in await self._search(wire, model, condition, ("id",)):
             if (id_ := item.integer("id")) is not None:
                 return id_
@@ -383,11 +383,11 @@ _NAMED_FIELDS: Final = {
 
 
 def _mark(wire: Wire, key: str) -> str:
-    """A text derived from a key, without characters that have a meaning in a search."""
+    """A text derived from a key, without characters that are special in a search."""
     return f"moorage-{sdk.key_at(wire, key, 0)[:_MARK_LENGTH]}"
 
 
 def _payment_id(response: Response) -> int:
-    """The id of the only payment that Odoo's payment form created."""
+    """The id of the only payment that Odoo's payment form has created."""
     result = sdk.as_answer(result_of(response))
     return sdk.required(result.integer("res_id"), response, "res_id")

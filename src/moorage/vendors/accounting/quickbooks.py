@@ -1,4 +1,4 @@
-"""QuickBooks Online: the books of one company, by version 3 of the Accounting API.
+"""QuickBooks Online: a company's books, by version 3 of the Accounting API.
 
 A request with a `requestid` is carried out once, so each creation with a key may be repeated. A
 change names the version of its record, and is sent once more if somebody else changed the record
@@ -143,7 +143,7 @@ class QuickBooks(sdk.ApiVendor):
     async def create_contact(
         self, wire: Wire, contact: Contact, /, *, key: str | None
     ) -> ContactRecord:
-        """Create a customer or vendor, whose name must be new."""
+        """Create a customer or vendor with a unique name."""
         name = ENTITIES[contact.role.value]
         body = sdk.merged(contact_body(contact), sdk.extra_for(self.name, contact.extra))
         parse = partial(_contact, wire, contact.role.value)
@@ -165,7 +165,7 @@ class QuickBooks(sdk.ApiVendor):
         raise AssertionError  # pragma: no cover - the second attempt returns or raises
 
     async def find_contacts(self, wire: Wire, query: ContactQuery, /) -> tuple[ContactRecord, ...]:
-        """Search for the customers or vendors with a name or an email address."""
+        """Search customers or vendors by name or email address."""
         field, text = "DisplayName", query.name
         if text is None:
             field, text = "PrimaryEmailAddr", query.email
@@ -181,7 +181,7 @@ class QuickBooks(sdk.ApiVendor):
         return tuple(filter(None, map(read_account, items)))
 
     async def tax_rates(self, wire: Wire, /) -> tuple[TaxRate, ...]:
-        """Get the tax codes, which lines name, with the percentages of their rates."""
+        """Get the tax codes for invoice lines, with the percentages of their rates."""
         codes = await self._query(wire, "TaxCode", "")
         return read_tax_codes(codes, await self._query(wire, "TaxRate", ""))
 
@@ -205,14 +205,14 @@ class QuickBooks(sdk.ApiVendor):
         return read_invoice(wire, type_at(ref, *_INVOICES), await self._read(wire, ref))
 
     async def void_invoice(self, wire: Wire, ref: Ref, /) -> InvoiceRecord:
-        """Void an invoice, which sets its amounts to zero."""
+        """Void an invoice, which sets its amounts to zero at QuickBooks."""
         type_at(ref, INVOICE)
         return await self._void(wire, ref, "void")
 
     async def record_payment(
         self, wire: Wire, ref: Ref, payment: InvoicePayment, /, *, key: str | None
     ) -> PaymentRecord:
-        """Record a payment of an invoice, or a payment of a bill from a bank account."""
+        """Record the payment of an invoice, or of a bill from a bank account."""
         kind = type_at(ref, *_INVOICES)
         response = await self._read(wire, ref)
         check_currency(read_invoice(wire, kind, response), payment)
@@ -232,7 +232,7 @@ class QuickBooks(sdk.ApiVendor):
     async def attach(
         self, wire: Wire, ref: Ref, document: BookDocument, /, *, key: str | None
     ) -> DocumentRecord:
-        """Upload a file for an invoice, a bill or a journal entry; it is never sent again."""
+        """Upload a file for an invoice, bill or journal entry; the upload is never repeated."""
         entity = ENTITIES[type_at(ref, INVOICE, BILL, JOURNAL)]
         metadata = {
             "AttachableRef": [{"EntityRef": {"type": entity, "value": ref.id}}],
@@ -250,7 +250,7 @@ class QuickBooks(sdk.ApiVendor):
         return await wire.send(request, key=key, parse=partial(read_attachment, wire))
 
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[AccountingEvent, ...]:
-        """The change of a record that a webhook reports."""
+        """The record change that a webhook reports."""
         return read_events(event, ref, self.realm_id)
 
     def _path(self, path: str) -> str:
@@ -270,7 +270,7 @@ class QuickBooks(sdk.ApiVendor):
         key: str | None,
         parse: Callable[[Response], R],
     ) -> R:
-        """Create a record; QuickBooks carries the request out once for its `requestid`."""
+        """Create a record; QuickBooks executes requests with the same `requestid` once."""
         if key is None:
             return await wire.send(self._post(path, body), parse=parse)
         vendor_key = sdk.key_at(wire, key, _KEY)[:_KEY]
@@ -305,7 +305,7 @@ class QuickBooks(sdk.ApiVendor):
                 return records
 
     async def _void(self, wire: Wire, ref: Ref, operation: str) -> InvoiceRecord:
-        """Void an invoice that has no payments; try again once if it was changed meanwhile."""
+        """Void an invoice without payments; retry once if it was changed meanwhile."""
         path = f"/{ENTITIES[INVOICE].lower()}"
         for attempt in range(2):
             response = await self._read(wire, ref)
@@ -324,7 +324,7 @@ class QuickBooks(sdk.ApiVendor):
         raise AssertionError  # pragma: no cover - the second attempt returns or raises
 
     async def _undo(self, wire: Wire, ref: Ref) -> None:
-        """Void an invoice, or delete a bill, which cannot be voided."""
+        """Void an invoice; delete a bill, because QuickBooks cannot void bills."""
         if ref.other("type") == INVOICE:
             await self.void_invoice(wire, ref)
             return

@@ -1,4 +1,4 @@
-"""Xero: the books of one organisation, by version 2.0 of the Accounting API.
+"""Xero: an organisation's books, by version 2.0 of the Accounting API.
 
 Records are created with PUT, since POST would change an existing record of the same number. Xero
 takes an idempotency key, and remembers it for some minutes.
@@ -127,17 +127,17 @@ class Xero(sdk.OAuthVendor):
     token_url: str = "https://identity.xero.com/connect/token"  # noqa: S105 - an address
 
     def settings(self) -> Mapping[str, Any]:
-        """The headers, of which one names the organisation."""
+        """The headers for requests, one of which names the organisation."""
         return {"headers": {"Accept": "application/json", "Xero-Tenant-Id": self.tenant_id}}
 
     def oauth_settings(self) -> Mapping[str, Any]:
-        """The token endpoint, and the scopes of the custom connection."""
+        """The token endpoint and scopes of a Xero custom connection."""
         return {"server": self.token_url, "scope": self.scope}
 
     async def create_contact(
         self, wire: Wire, contact: Contact, /, *, key: str | None
     ) -> ContactRecord:
-        """Create a contact; Xero knows it as customer or supplier after its first invoice."""
+        """Create a contact; its first invoice makes it a customer or supplier at Xero."""
         request = _creation("/Contacts", {"Contacts": [self._contact_body(contact)]})
         return await _send(wire, request, key, partial(_contact, wire, contact.role.value))
 
@@ -149,7 +149,7 @@ class Xero(sdk.OAuthVendor):
         return _contact(wire, role, await wire.send(request.evolve(idempotent=True)))
 
     async def find_contacts(self, wire: Wire, query: ContactQuery, /) -> tuple[ContactRecord, ...]:
-        """Search for a text, and return the contacts with exactly this name, email or number."""
+        """Search a text, and return contacts with exactly this name, email address or number."""
         term = query.name or query.email or query.number or ""
         contacts: list[ContactRecord] = []
         earlier_ids: set[str] = set()
@@ -192,7 +192,7 @@ class Xero(sdk.OAuthVendor):
         return read_invoice(wire, await wire.send(request))
 
     async def void_invoice(self, wire: Wire, ref: Ref, /) -> InvoiceRecord:
-        """Void an approved invoice, or delete a draft."""
+        """Void an approved invoice; delete a draft."""
         record = await self.get_invoice(wire, ref)
         if record.state is InvoiceState.VOID:
             return record
@@ -213,7 +213,7 @@ class Xero(sdk.OAuthVendor):
     async def record_payment(
         self, wire: Wire, ref: Ref, payment: InvoicePayment, /, *, key: str | None
     ) -> PaymentRecord:
-        """Record a payment in the currency of its invoice."""
+        """Record a payment in its invoice's currency."""
         check_currency(await self.get_invoice(wire, ref), payment)
         body = {
             "Invoice": {"InvoiceID": ref.id},
@@ -246,7 +246,7 @@ class Xero(sdk.OAuthVendor):
         return await _send(wire, request.evolve(idempotent=False), key, parse)
 
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[AccountingEvent, ...]:
-        """The change of an invoice or a contact that a webhook reports."""
+        """The change of an invoice or contact that a webhook reports."""
         return read_events(event, ref, self.tenant_id)
 
     def _contact_body(self, contact: Contact) -> dict[str, Any]:
@@ -254,7 +254,7 @@ class Xero(sdk.OAuthVendor):
 
 
 def contact_body(contact: Contact) -> dict[str, Any]:
-    """The fields of a contact that the caller sets."""
+    """The fields of a contact, from the details that the caller sets."""
     address = contact.address
     place = {f"AddressLine{number}": line for number, line in enumerate(lines_of(address), 1)}
     if address is not None:
@@ -311,7 +311,7 @@ def _line_body(line: BookInvoiceLine, currency: str) -> dict[str, Any]:
 
 
 def journal_body(journal: Journal) -> dict[str, Any]:
-    """The fields of a manual journal: debits are positive, and credits negative."""
+    """The fields of a manual journal: debits are positive, credits negative."""
     return {
         "Narration": journal.narration,
         "Date": journal.date.isoformat(),
@@ -335,7 +335,7 @@ def _account(account: str, name: str) -> dict[str, str]:
 
 
 def _creation(path: str, body: Mapping[str, Any], **query: str) -> Request:
-    """A PUT request that creates a new record each time, and so is not idempotent."""
+    """A PUT request that creates a new record each time, and is therefore not idempotent."""
     request = sdk.Request.put(path, query={**_CREATION, **query}, json=body)
     return request.evolve(idempotent=False)
 

@@ -1,4 +1,4 @@
-"""Converts the refusals of banks with NextGenPSD2 to errors."""
+"""Converts refusals of NextGenPSD2 banks to errors."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _REQUEST_CODES: Final = """
 
 
 def _error_words(response: Response) -> tuple[str | None, str | None]:
-    """The code and the text of a refusal, in either of the two formats of the standard."""
+    """The code and text of a refusal, in either of the standard's two formats."""
     answer = sdk.error_answer(response)
     messages = list(answer.objects("tppMessages"))
     message = next((item for item in messages if item.text("category") == "ERROR"), answer)
@@ -45,7 +45,7 @@ _REFUSALS: Final = sdk.Refusals(
 
 
 def classify(request: sdk.Request, response: Response) -> sdk.ConnectorError | None:
-    """The error in a refusal; a daily limit of accesses is not retried."""
+    """The error in a refusal; an exhausted daily access limit is not retried."""
     error = _REFUSALS(request, response)
     if isinstance(error, sdk.RateLimitExceeded) and error.vendor_code == "ACCESS_EXCEEDED":
         error.retryable = False

@@ -1,4 +1,4 @@
-"""Accounts, balances and transactions in the NextGenPSD2 format, which several vendors use."""
+"""Accounts, balances and transactions in the NextGenPSD2 format, common to several vendors."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ BALANCES: Final[Mapping[str, BalanceKind]] = {
 
 
 def stable_uuid(text: str) -> str:
-    """A UUID that is always the same for the same text."""
+    """A UUID derived from a text; the same text always gives the same UUID."""
     return str(UUID(bytes=sha256(text.encode()).digest()[:16], version=4))
 
 
 def maybe_day(text: str | None) -> date | None:
-    """A text as a day; None if it is not one."""
+    """The day in a text; None if the text is not a day."""
     try:
         return None if text is None else date.fromisoformat(text[:10])
     except ValueError:
@@ -57,7 +57,7 @@ def maybe_day(text: str | None) -> date | None:
 
 
 def read_balances(response: Response) -> tuple[CurrentBalance, ...]:
-    """The balances in an answer; a balance without a readable amount is an error."""
+    """The balances in an answer; an unreadable amount is an error."""
     answer = sdk.read_answer(response)
     if not sdk.is_list(answer.value("balances")):
         raise sdk.malformed(response, "balances")
@@ -176,14 +176,14 @@ def _counterparty(item: Answer, role: str) -> Counterparty:
 
 
 def _remittance(item: Answer) -> tuple[str, ...]:
-    """The texts of the remittance; the list of texts is preferred to the single one."""
+    """The remittance texts, from the list of texts or else the single text."""
     texts = item.texts("remittanceInformationUnstructuredArray")
     single = item.text("remittanceInformationUnstructured")
     return texts or (() if single is None else (single,))
 
 
 def _references(item: Answer) -> tuple[str, ...]:
-    """The structured references, which older versions send as an object."""
+    """The structured references, which older versions send as a single object."""
     name = "remittanceInformationStructured"
     texts = item.texts(f"{name}Array") or tuple(
         text for part in item.objects(f"{name}Array") if (text := part.text("reference"))
@@ -193,5 +193,5 @@ def _references(item: Answer) -> tuple[str, ...]:
 
 
 def quoted_path_step(text: str) -> str:
-    """An id, quoted for use as one segment of a path."""
+    """An id as one segment of a path, percent-encoded."""
     return quote(text, safe="")

@@ -1,4 +1,4 @@
-"""A bank with the interface NextGenPSD2 of the Berlin Group, in version 1.3.
+"""A bank with the Berlin Group's interface NextGenPSD2, version 1.3.
 
 The account owner consents on a page of the bank (the redirect approach). The bank identifies the
 program by the client certificate of its HTTP client. The standard names no idempotency key: a
@@ -73,7 +73,7 @@ _ALL: Final = "allAccounts"
 
 @attrs.frozen(kw_only=True)
 class BerlinGroup(sdk.ApiVendor):
-    """An access to a bank with the interface NextGenPSD2.
+    """An access to a bank with the NextGenPSD2 interface.
 
     Attributes:
         base_url: URL of the bank's interface, without "/v1".
@@ -97,13 +97,13 @@ class BerlinGroup(sdk.ApiVendor):
     ip_address: str | None = attrs.field(default=None, repr=False)
 
     def static_credentials(self) -> sdk.Credentials:
-        """The bearer token, if the bank requires one besides the client certificate."""
+        """The bearer token, if the bank requires one in addition to the client certificate."""
         return super().static_credentials() or sdk.Credentials.none()
 
     async def start_consent(
         self, wire: Wire, request: ConsentRequest, /, *, key: str | None
     ) -> BankConsent:
-        """Start a consent to the balances and transactions of accounts."""
+        """Start a consent to account balances and transactions."""
         until = (wire.now() + timedelta(days=request.days)).date()
         accounts = [{"iban": iban.value} for iban in request.accounts]
         access: dict[str, Any] = dict.fromkeys(("accounts", "balances", "transactions"), accounts)
@@ -131,7 +131,7 @@ class BerlinGroup(sdk.ApiVendor):
         )
 
     async def get_consent(self, wire: Wire, ref: Ref, /) -> BankConsent:
-        """Get a consent with its last day."""
+        """Get a consent, with its last day."""
         response = await wire.send(self._get(wire, f"/v1/consents/{quoted_path_step(ref.id)}"))
         return self._consent(ref, sdk.read_answer(response), response)
 
@@ -147,7 +147,7 @@ class BerlinGroup(sdk.ApiVendor):
         return BankConsent(ref=ref, status=ConsentStatus.REVOKED)
 
     async def accounts(self, wire: Wire, ref: Ref, /) -> tuple[BankAccount, ...]:
-        """List the accounts of a consent."""
+        """List the accounts that a consent covers."""
         response = await wire.send(self._get(wire, "/v1/accounts", ref.id))
         answer = sdk.read_answer(response)
         if not sdk.is_list(answer.value("accounts")):
@@ -164,7 +164,7 @@ class BerlinGroup(sdk.ApiVendor):
     async def transactions(
         self, wire: Wire, ref: Ref, query: TransactionQuery, /, *, after: Ref | None
     ) -> TransactionPage:
-        """Get a page of transactions; the bank's own link leads to the next one."""
+        """Get a page of transactions; the next page is behind the bank's own link."""
         path = f"/v1/accounts/{quoted_path_step(ref.id)}/transactions"
         since = query.since or (wire.now() - timedelta(days=_USUAL_DAYS)).date()
         parameters = [
@@ -219,7 +219,7 @@ class BerlinGroup(sdk.ApiVendor):
     def _owner_headers(
         self, wire: Wire, key: str | None, return_url: str, ip_address: str | None
     ) -> dict[str, str]:
-        """The headers of a request that the owner has to approve at the bank."""
+        """The headers of a request that the account owner must approve at the bank."""
         address = ip_address or self.ip_address
         if address is None:
             raise sdk.InvalidData(
@@ -272,7 +272,7 @@ class BerlinGroup(sdk.ApiVendor):
         )
 
     def _next_page(self, ref: Ref, path: str, answer: Answer, response: Response) -> Ref | None:
-        """The reference of the page that the bank's link leads to.
+        """The reference of the page behind the bank's link.
 
         Raises:
             VendorFailed: the link does not lead to the transactions of this account.

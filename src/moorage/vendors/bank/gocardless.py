@@ -1,4 +1,4 @@
-"""GoCardless Bank Account Data: accounts at many banks, by an agreement and a requisition.
+"""GoCardless Bank Account Data: accounts at many banks, by agreements and requisitions.
 
 GoCardless has no idempotency key: a request that may have made a requisition is not sent again.
 Banks allow as few as four reads of an account in a day, counted separately for balances and
@@ -59,7 +59,7 @@ _RESET_HEADER: Final = "HTTP_X_RATELIMIT_ACCOUNT_SUCCESS_RESET"
 
 
 def _error_words(response: Response) -> tuple[str | None, str | None]:
-    """The type and the text of a refusal; the text may be in the error of one field."""
+    """The type and text of a refusal; the text may be a field's error."""
     answer = sdk.error_answer(response)
     words = [answer.text("summary"), answer.text("detail")]
     if not any(words):
@@ -84,7 +84,7 @@ _REFUSALS: Final = sdk.Refusals(
 
 
 def classify(request: sdk.Request, response: Response) -> sdk.ConnectorError | None:
-    """The error in a refusal; some expired consents are recognised by the text or the path."""
+    """The error in a refusal; some expired consents are recognised by text or path."""
     summary = sdk.error_answer(response).text("summary") or ""
     is_ended = response.status in {401, 403, 409} and summary.startswith(_CONSENT_SUMMARIES)
     is_unknown = response.status == 404 and request.path.startswith(_REQUISITIONS)
@@ -136,7 +136,7 @@ class GoCardless(sdk.Vendor):
     base_url: str = "https://bankaccountdata.gocardless.com"
 
     def __attrs_post_init__(self) -> None:
-        """Refuse an id without its key, and a key without its id."""
+        """Refuse an id without its key, or a key without its id."""
         if (self.secret_id is None) is not (self.secret_key is None):
             raise sdk.ConfigurationError(
                 "GoCardless needs the id and the key of a user secret, and one is missing.",
@@ -145,13 +145,13 @@ class GoCardless(sdk.Vendor):
             )
 
     def services(self) -> Mapping[str, sdk.Service]:
-        """The API."""
+        """The GoCardless API."""
         return {
             "": sdk.Service(self.name, self.base_url, needs_credentials=True, classify=classify)
         }
 
     def clients(self) -> Mapping[str, sdk.OAuthClient]:
-        """The user secret, which is exchanged for tokens."""
+        """The OAuth client: the user secret, which is exchanged for tokens."""
         if self.secret_id is None or self.secret_key is None:
             return {}
         server = sdk.AuthorizationServer(
@@ -169,7 +169,7 @@ class GoCardless(sdk.Vendor):
     async def start_consent(
         self, wire: Wire, request: ConsentRequest, /, *, key: str | None
     ) -> BankConsent:
-        """Make an agreement with the owner, and a requisition with its link."""
+        """Create an agreement with the owner, and a requisition with the owner's link."""
         institution = request.institution or self.institution
         if institution is None:
             raise sdk.InvalidData(
@@ -220,7 +220,7 @@ class GoCardless(sdk.Vendor):
         return BankConsent(ref=ref, status=ConsentStatus.REVOKED)
 
     async def accounts(self, wire: Wire, ref: Ref, /) -> tuple[BankAccount, ...]:
-        """List the accounts of a requisition that the owner has agreed to."""
+        """List the accounts of a requisition to which the owner has agreed."""
         consent = await self.get_consent(wire, ref)
         if consent.status is not ConsentStatus.GRANTED:
             raise sdk.ConsentRequired(
@@ -241,7 +241,7 @@ class GoCardless(sdk.Vendor):
     async def transactions(
         self, wire: Wire, ref: Ref, query: TransactionQuery, /, *, after: Ref | None
     ) -> TransactionPage:
-        """Get all transactions of a period, which GoCardless sends in one answer."""
+        """Get all transactions of a period; GoCardless sends them in one answer."""
         if after is not None:
             raise sdk.InvalidData(
                 "GoCardless sends all transactions at once, so there is no next page.",

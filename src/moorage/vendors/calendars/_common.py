@@ -19,12 +19,12 @@ _GONE_STATUSES: Final = (404, 410)
 
 
 def is_gone(error: sdk.VendorRejected) -> bool:
-    """True if the vendor answered that an event does not exist, or no longer exists."""
+    """True if the vendor answered that an event does not exist or was deleted."""
     return error.status in _GONE_STATUSES
 
 
 def event_identity(wire: Wire, calendar: Ref, key: str | None) -> str:
-    """A text that identifies a new event of a calendar; the same key gives the same text.
+    """A text that identifies a new event; the same key gives the same text.
 
     Args:
         wire: supplies a new id for an event without a key.
@@ -39,7 +39,7 @@ async def created_event(
     creating: Awaitable[CalendarEvent],
     look_up: Callable[[], Awaitable[CalendarEvent | None]],
 ) -> CalendarEvent:
-    """The new event; after a lost answer the event that was created, if it is in the calendar.
+    """The new event; if the answer was lost, the event that is found in the calendar.
 
     Raises:
         OutcomeUnknown: the answer was lost, and the event is not in the calendar.
@@ -57,7 +57,7 @@ async def created_event(
 
 
 def check_kinds(attendees: tuple[Attendee, ...], vendor: str) -> None:
-    """Refuse attendees of a kind that the vendor does not have.
+    """Refuse attendees of a kind that the vendor does not support.
 
     Raises:
         InvalidData: a kind is `other`.
@@ -72,7 +72,7 @@ def check_kinds(attendees: tuple[Attendee, ...], vendor: str) -> None:
 
 
 def calendar_of(ref: Ref) -> str:
-    """The id of the calendar in the reference of an event.
+    """The calendar id in an event's reference.
 
     Raises:
         InvalidData: the reference does not name an event.
@@ -90,7 +90,7 @@ def calendar_of(ref: Ref) -> str:
 def attendee_of(
     email: str | None, name: str | None, kind: AttendeeKind, response: AttendeeResponse
 ) -> tuple[Attendee, ...]:
-    """The attendee of an answer; empty if the answer has no address."""
+    """The attendee in an answer; empty if there is no address."""
     if email is None or not email.strip():
         return ()
     shown_name = None if name is None or not name.strip() else name
@@ -106,7 +106,7 @@ def day_of(text: str | None) -> date | None:
 
 
 def moment_of(text: str | None) -> datetime | None:
-    """The moment in a text of ISO 8601 with any number of decimals; in UTC if it has no offset."""
+    """The time in an ISO 8601 text with any number of decimals; UTC if it has no offset."""
     if text is None:
         return None
     whole, point, rest = text.partition(".")

@@ -1,4 +1,4 @@
-"""Calendars and events of Google Calendar as values of the contract, and back."""
+"""Conversion of Google calendars and events to values of the contract, and the reverse."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ _KINDS: Final[Mapping[int, type[Any]]] = {
 
 
 def classify(request: Request, response: Response) -> ConnectorError | None:
-    """The error of a refusal, by its reason and its status."""
+    """The error of a refusal, by its reason and status."""
     status = response.status
     if status < 400 or status >= 500 or status == 408:
         return None
@@ -110,7 +110,7 @@ def event_body(event: NewEvent, id: str) -> dict[str, Any]:
 
 
 def change_body(values: Mapping[str, Any], current: Mapping[str, Any]) -> dict[str, Any]:
-    """The request's fields for a change of an event.
+    """The fields for a change of an event.
 
     Args:
         values: new value of each named field, None or empty for a field to empty.
@@ -137,7 +137,7 @@ def change_body(values: Mapping[str, Any], current: Mapping[str, Any]) -> dict[s
 
 
 def time_body(value: date | datetime) -> dict[str, str]:
-    """A time in Google's format; the offset distinguishes two equal clock times."""
+    """A time in Google's format, with an offset to distinguish repeated clock times."""
     if not isinstance(value, datetime):
         return {"date": value.isoformat()}
     return {"dateTime": value.isoformat(timespec="seconds"), "timeZone": zone_name(value) or "UTC"}
@@ -156,7 +156,7 @@ def _attendee_body(attendee: Attendee) -> dict[str, Any]:
 
 
 def calendar_of(ref: MakeRef, answer: Answer, response: Response) -> CalendarEntry:
-    """The calendar of an entry of the list."""
+    """The calendar in a list entry."""
     id_ = sdk.required(answer.text("id"), response, "id")
     role = answer.text("accessRole")
     return CalendarEntry(
@@ -170,7 +170,7 @@ def calendar_of(ref: MakeRef, answer: Answer, response: Response) -> CalendarEnt
 
 
 def read_event(calendar: str, ref: MakeRef, response: Response) -> CalendarEvent:
-    """The event of an answer about one event."""
+    """The event in an answer about one event."""
     return event_of(calendar, ref, sdk.read_answer(response), response)
 
 
@@ -199,7 +199,7 @@ def event_of(calendar: str, ref: MakeRef, answer: Answer, response: Response) ->
 
 
 def change_of(calendar: str, ref: MakeRef, answer: Answer, response: Response) -> EventChange:
-    """The change that an entry of a list reports; a cancelled event is reported as gone."""
+    """The change in a list entry; a cancelled event is reported as gone."""
     event = event_of(calendar, ref, answer, response)
     is_gone = event.status is EventStatus.CANCELLED
     return EventChange(ref=event.ref, event=None if is_gone else event)

@@ -1,4 +1,4 @@
-"""Calendars and events of Microsoft Graph as values of the contract, and back."""
+"""Conversion of Microsoft calendars and events to values of the contract, and the reverse."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ _STATUSES: Final[Mapping[int, type[Any]]] = {
 
 
 def classify(request: Request, response: Response) -> ConnectorError | None:
-    """The error of a refusal, by its code and its status."""
+    """The error of a refusal, by its code and status."""
     status = response.status
     if status < 400 or status >= 500 or status == 408:
         return None
@@ -107,7 +107,7 @@ def event_body(event: NewEvent, id: str) -> dict[str, Any]:
 
 
 def change_body(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The request's fields for a change of an event.
+    """The fields for a change of an event.
 
     Args:
         values: new value of each named field, None or empty for a field to empty.
@@ -140,7 +140,7 @@ def _times(start: date | datetime, end: date | datetime, *, is_series: bool) -> 
 
 
 def time_body(value: date | datetime, field: str, *, is_series: bool) -> dict[str, str]:
-    """A time in Graph's format: a clock time without an offset, and its zone.
+    """A time in Graph's format: a clock time without offset, and a time zone.
 
     A clock time that occurs twice is sent in UTC, since Graph cannot tell which one is meant.
 
@@ -175,7 +175,7 @@ def _attendee_body(attendee: Attendee) -> dict[str, Any]:
 
 
 def calendar_of(ref: MakeRef, answer: Answer, response: Response) -> CalendarEntry:
-    """The calendar of an entry of the list; Graph does not state its time zone."""
+    """The calendar in a list entry; Graph states no time zone."""
     id_ = sdk.required(answer.text("id"), response, "id")
     return CalendarEntry(
         ref=ref(id_),
@@ -187,12 +187,12 @@ def calendar_of(ref: MakeRef, answer: Answer, response: Response) -> CalendarEnt
 
 
 def read_event(calendar: str, ref: MakeRef, response: Response) -> CalendarEvent:
-    """The event of an answer about one event."""
+    """The event in an answer about one event."""
     return event_of(calendar, ref, sdk.read_answer(response), response)
 
 
 def event_of(calendar: str, ref: MakeRef, answer: Answer, response: Response) -> CalendarEvent:
-    """An event of a calendar, whose times the answer states in UTC."""
+    """An event in a calendar, whose times the answer states in UTC."""
     id_ = sdk.required(answer.text("id"), response, "id")
     series = answer.text("seriesMasterId")
     is_all_day = answer.flag("isAllDay") is True
@@ -224,7 +224,7 @@ def event_of(calendar: str, ref: MakeRef, answer: Answer, response: Response) ->
 def changes_of(
     calendar: str, ref: MakeRef, answer: Answer, response: Response
 ) -> Iterator[EventChange]:
-    """The changes on a page; an occurrence gets the fields that only its series states."""
+    """The changes on a page; an occurrence takes missing fields from its series."""
     items = [item for item in answer.objects("value") if item.text("id")]
     series = {item.text("id"): item.raw for item in items if item.text("type") == "seriesMaster"}
     for item in items:

@@ -1,4 +1,4 @@
-"""Recurrence rules as the patterns and ranges of Microsoft Graph, and back.
+"""Conversion of recurrence rules to Microsoft Graph's patterns and ranges, and the reverse.
 
 Graph has fewer rules than RFC 5545. A rule that Graph cannot express is refused; a pattern of Graph
 that RFC 5545 cannot express is read as None.
@@ -40,7 +40,7 @@ _FREQUENCIES: Final = {
 
 
 def recurrence_body(rule: RecurrenceRule, start: date | datetime) -> dict[str, Any]:
-    """The pattern and the range of a rule.
+    """The pattern and range of a rule.
 
     Args:
         rule: rule of the event.
@@ -83,7 +83,7 @@ def _pattern(rule: RecurrenceRule, start: date | datetime) -> dict[str, Any]:
 
 
 def _relative_days(rule: RecurrenceRule) -> dict[str, Any]:
-    """The weekdays of a rule and their position, from BYSETPOS or the numbers before them."""
+    """The weekdays of a rule with their position, from BYSETPOS or the weekdays' own numbers."""
     positions = {int(day[:-2]) for day in rule.by_day if day[:-2]}
     if rule.by_set_pos:
         if positions:
@@ -115,7 +115,7 @@ def _range(rule: RecurrenceRule, start: date | datetime) -> dict[str, Any]:
 
 
 def _last_day(until: datetime, start: datetime) -> date:
-    """The last day whose occurrence, at the clock time of the start, is not after a moment."""
+    """The last day with an occurrence (at the start's clock time) not later than a given time."""
     local_until = until.astimezone(start.tzinfo)
     occurrence = datetime.combine(local_until.date(), start.time(), start.tzinfo)
     is_included = occurrence.astimezone(UTC) <= until
@@ -123,7 +123,7 @@ def _last_day(until: datetime, start: datetime) -> date:
 
 
 def rule_of(answer: Answer, zone: tzinfo | None) -> str | None:
-    """The rule of a pattern and a range; None if it has no counterpart.
+    """The rule for a pattern and a range; None if no rule expresses them.
 
     Args:
         answer: the recurrence of an event.

@@ -1,4 +1,4 @@
-"""Converts Microsoft's names of time zones to IANA names, by Unicode's table windowsZones."""
+"""Converts Microsoft's time zone names to IANA names, by Unicode's table windowsZones."""
 
 from __future__ import annotations
 
@@ -50,5 +50,5 @@ ZONES: Final[Mapping[str, str]] = {
 
 
 def iana_name(name: str | None) -> str | None:
-    """The IANA name for Microsoft's name of a time zone; an unknown name is returned unchanged."""
+    """The IANA name of a Microsoft time zone; an unknown name is returned unchanged."""
     return None if name is None else ZONES.get(name, name)

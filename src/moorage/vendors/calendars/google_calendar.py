@@ -1,4 +1,4 @@
-"""Google Calendar: events of a person or of a service account, by the API in version 3.
+"""Google Calendar: events of a person or service account, by version 3 of the API.
 
 An event gets its id from moorage, so a lost creation is looked up by this id. Google cannot always
 recognise a second event with the same id at once, so a creation that may have been executed is not
@@ -87,7 +87,7 @@ class GoogleCalendar(sdk.GoogleVendor):
     async def create(
         self, wire: Wire, ref: Ref, event: NewEvent, /, *, invite: bool, key: str | None
     ) -> CalendarEvent:
-        """Insert an event; after a lost answer, look it up."""
+        """Insert an event; if the answer is lost, look the event up."""
         check_kinds(event.attendees, "Google Calendar")
         id_ = event_identity(wire, ref, key)
         extra = sdk.extra_for(self.name, event.extra)
@@ -113,7 +113,7 @@ class GoogleCalendar(sdk.GoogleVendor):
     async def update(
         self, wire: Wire, ref: Ref, changes: EventChanges, /, *, version: str | None, invite: bool
     ) -> CalendarEvent:
-        """Change the named fields of an event; attendees who stay keep their answers."""
+        """Change the named fields of an event; remaining attendees keep their replies."""
         check_kinds(changes.attendees or (), "Google Calendar")
         calendar, values = calendar_of(ref), changes.values
         current = _NO_FIELDS
@@ -141,7 +141,7 @@ class GoogleCalendar(sdk.GoogleVendor):
     async def changes(
         self, wire: Wire, ref: Ref, /, *, start: datetime, end: datetime, after: Ref | None
     ) -> ChangePage:
-        """List the events of a period, or those that changed since a token."""
+        """List the events of a period, or those changed since a token."""
         pairs = {"singleEvents": "true", "maxResults": _PAGE}
         token = None if after is None else after.other("token")
         if token is not None:
@@ -169,7 +169,7 @@ class GoogleCalendar(sdk.GoogleVendor):
     async def free_busy(
         self, wire: Wire, emails: tuple[str, ...], /, *, start: datetime, end: datetime
     ) -> tuple[Availability, ...]:
-        """Get the busy times of calendars, by the addresses of their owners."""
+        """Get the busy times of calendars, by their owners' addresses."""
         body = {
             "timeMin": start.isoformat(),
             "timeMax": end.isoformat(),

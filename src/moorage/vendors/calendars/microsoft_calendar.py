@@ -1,4 +1,4 @@
-"""Microsoft's calendars: events of a person in Outlook, by Microsoft Graph in version 1.0.
+"""Microsoft calendars: a person's Outlook events, by version 1.0 of Microsoft Graph.
 
 Graph recognises a `transactionId`, but does not say for how long. So a creation that may have been
 executed is not sent again, but looked up by a property of the event. Graph always invites the
@@ -110,7 +110,7 @@ class MicrosoftCalendar(sdk.OAuthVendor):
         invite: bool,  # noqa: ARG002 - Graph always invites
         key: str | None,
     ) -> CalendarEvent:
-        """Create an event; after a lost answer, look it up."""
+        """Create an event; if the answer is lost, look the event up."""
         check_kinds(event.attendees, "Microsoft Graph")
         id_ = event_identity(wire, ref, key)
         body = sdk.merged(events.event_body(event, id_), sdk.extra_for(self.name, event.extra))
@@ -165,7 +165,7 @@ class MicrosoftCalendar(sdk.OAuthVendor):
         *,
         invite: bool,  # noqa: ARG002 - Graph always tells the attendees
     ) -> None:
-        """Delete an event, which cancels a meeting."""
+        """Delete an event; this cancels a meeting."""
         calendar_of(ref)
         try:
             await wire.send(sdk.Request.delete(self._event(ref.id)), parse=sdk.check_done)
@@ -176,7 +176,7 @@ class MicrosoftCalendar(sdk.OAuthVendor):
     async def changes(
         self, wire: Wire, ref: Ref, /, *, start: datetime, end: datetime, after: Ref | None
     ) -> ChangePage:
-        """List the events of a period, or those that changed since a link."""
+        """List the events of a period, or those changed since a link."""
         path = f"{self._user}/calendars/{quote(ref.id, safe='')}/calendarView/delta"
         pairs = {"startDateTime": _utc(start), "endDateTime": _utc(end)}
         request = sdk.Request.get(path, query=pairs) if after is None else _page(after, path)
@@ -237,7 +237,7 @@ class MicrosoftCalendar(sdk.OAuthVendor):
 
 
 def _page(after: Ref, path: str) -> Request:
-    """The request for a page, whose path must be the path of the list.
+    """The request for a page, whose path must be the list's path.
 
     Raises:
         InvalidData: the reference belongs to another list.

@@ -1,4 +1,4 @@
-"""Helpers of chat vendors: channels, and the references of messages."""
+"""Helpers of chat vendors: channels and message references."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def channel_of(message: ChatMessage, usual: str | None, vendor: str) -> str:
-    """The channel of a message, at a vendor that requires one.
+    """The channel of a message, for a vendor that requires one.
 
     Raises:
         InvalidData: neither the message nor the account names a channel.
@@ -28,7 +28,7 @@ def channel_of(message: ChatMessage, usual: str | None, vendor: str) -> str:
 
 
 def channel_at(ref: Ref) -> str:
-    """The channel of the message that a reference names.
+    """The channel of a referenced message.
 
     Raises:
         InvalidData: the reference does not contain a channel.

@@ -1,4 +1,4 @@
-"""Slack's answers and events as values of the contract."""
+"""Conversion of Slack's answers and events to values of the contract."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _PERSONS: Final = (None, "file_share", "me_message", "thread_broadcast", "bot_me
 
 
 def classify(_: Request, response: Response) -> ConnectorError | None:
-    """The error in an answer; Slack sends most of them with the status of a success."""
+    """The error in an answer; Slack sends most errors with a success status."""
     answer = sdk.error_answer(response)
     code = answer.text("error")
     if response.status >= 500 or answer.flag("ok") is not False or code is None:
@@ -54,7 +54,7 @@ def classify(_: Request, response: Response) -> ConnectorError | None:
 
 
 def moment(stamp: str | None) -> datetime | None:
-    """The time in a timestamp of Slack, which also serves as a message's id."""
+    """The time in a Slack timestamp, which is also the message's id."""
     seconds = (stamp or "").partition(".")[0]
     return sdk.as_time(int(seconds)) if seconds.isascii() and seconds.isdigit() else None
 
@@ -62,7 +62,7 @@ def moment(stamp: str | None) -> datetime | None:
 def read_message(
     ref: MakeRef, status: ChatStatus, thread: str | None, response: Response
 ) -> ChatReceipt:
-    """The receipt of a message that was sent, changed or deleted."""
+    """The receipt of a sent, changed or deleted message."""
     answer = sdk.read_answer(response)
     sdk.required(answer.flag("ok") or None, response, "ok")
     id_ = sdk.required(answer.text("ts"), response, "ts")
@@ -72,7 +72,7 @@ def read_message(
 
 
 def read_scheduled(ref: MakeRef, response: Response) -> ChatReceipt:
-    """The receipt of a message that will be sent later."""
+    """The receipt of a scheduled message."""
     answer = sdk.read_answer(response)
     sdk.required(answer.flag("ok") or None, response, "ok")
     id_ = sdk.required(answer.text("scheduled_message_id"), response, "scheduled_message_id")
@@ -83,7 +83,7 @@ def read_scheduled(ref: MakeRef, response: Response) -> ChatReceipt:
 
 
 def read_events(event: WebhookEvent, ref: MakeRef) -> tuple[ChatEvent, ...]:
-    """The new message that a webhook reports; empty if it reports anything else."""
+    """The new message in a webhook; empty if the webhook reports anything else."""
     answer = sdk.as_answer(event.payload)
     message = answer.object("event")
     id_, channel = message.text("ts"), message.text("channel")

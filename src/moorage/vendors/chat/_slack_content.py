@@ -1,4 +1,4 @@
-"""Converts messages to Slack's blocks, in which Slack interprets no markup."""
+"""Converts messages to Slack blocks, without letting Slack interpret markup."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def _plain(text: str) -> dict[str, Any]:
 
 
 def content(message: ChatMessage) -> dict[str, Any]:
-    """The fields of a request that contain the message."""
+    """The request fields that contain the message."""
     runs: list[dict[str, Any]] = [{"type": "text", "text": message.text}]
     for label, value in message.fields:
         runs.append({"type": "text", "text": f"\n{label}: ", "style": {"bold": True}})

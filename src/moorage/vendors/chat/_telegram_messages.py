@@ -1,4 +1,4 @@
-"""Telegram's requests and answers as values of the contract, and the reverse."""
+"""Conversion of Telegram's requests and answers to values of the contract, and the reverse."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ _REFUSALS: Final = sdk.Refusals(
 
 
 def classify(request: Request, response: Response) -> ConnectorError | None:
-    """The error of a refusal, with the pause that Telegram asks for."""
+    """The error of a refusal, with the pause that Telegram requests."""
     error = _REFUSALS(request, response)
     pause = sdk.error_answer(response).integer("parameters.retry_after")
     if isinstance(error, sdk.RateLimitExceeded) and pause is not None and pause in _PAUSES:
@@ -57,7 +57,7 @@ def classify(request: Request, response: Response) -> ConnectorError | None:
 
 
 def content(message: ChatMessage) -> dict[str, Any]:
-    """The fields of a request that contain the message.
+    """The request fields that contain the message.
 
     Raises:
         InvalidData: title, text and fields are longer than a message may be.
@@ -89,7 +89,7 @@ def content(message: ChatMessage) -> dict[str, Any]:
 
 
 def _units(text: str) -> int:
-    """The length of a text in the units of UTF-16, in which Telegram counts positions."""
+    """The length of a text in UTF-16 code units, in which Telegram counts positions."""
     return len(text.encode("utf-16-le")) // 2
 
 
@@ -99,7 +99,7 @@ def _message_ref(ref: MakeRef, message: Answer) -> Ref | None:
 
 
 def read_message(ref: MakeRef, status: ChatStatus, response: Response) -> ChatReceipt:
-    """The receipt of a message that was sent or changed."""
+    """The receipt of a sent or changed message."""
     answer = sdk.read_answer(response)
     sdk.required(answer.flag("ok") or None, response, "ok")
     message = answer.object("result")
@@ -115,7 +115,7 @@ def read_deleted(ref: Ref, response: Response) -> ChatReceipt:
 
 
 def read_events(event: WebhookEvent, ref: MakeRef) -> tuple[ChatEvent, ...]:
-    """The new message that a webhook reports; empty if it reports anything else."""
+    """The new message in a webhook; empty if the webhook reports anything else."""
     answer = sdk.as_answer(event.payload)
     messages = [message for name in _MESSAGES if (message := answer.object(name))]
     return tuple(
@@ -135,7 +135,7 @@ def read_events(event: WebhookEvent, ref: MakeRef) -> tuple[ChatEvent, ...]:
 
 
 def number_of(ref: Ref) -> int:
-    """The number of a message in its chat."""
+    """The number of a message within its chat."""
     if ref.id.isascii() and ref.id.isdigit():
         return int(ref.id)
     raise sdk.InvalidData(

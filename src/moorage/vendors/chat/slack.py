@@ -1,4 +1,4 @@
-"""Slack: messages in channels by the Web API, with a bot's token.
+"""Slack: messages in channels, by the Web API with a bot token.
 
 Texts are sent as rich text, in which Slack reads no markup; in the notification it does, so that
 text is escaped. Slack takes no idempotency key, so a message that may have been posted is not
@@ -34,7 +34,7 @@ _GONE_ERRORS: Final = frozenset({"message_not_found", "invalid_scheduled_message
 
 @attrs.frozen(kw_only=True)
 class Slack(sdk.ApiVendor):
-    """A bot in a workspace of Slack.
+    """A bot in a Slack workspace.
 
     Attributes:
         credentials: token of the bot, which begins with xoxb-; by default the credential provider
@@ -62,14 +62,14 @@ class Slack(sdk.ApiVendor):
     base_url: str = "https://slack.com/api"
 
     async def send(self, wire: Wire, message: ChatMessage, /, *, key: str | None) -> ChatReceipt:
-        """Post a message into its channel, now or later."""
+        """Post a message to its channel, now or later."""
         channel = channel_of(message, self.channel, "Slack")
         return await self._post(wire, message, key, channel=channel)
 
     async def reply(
         self, wire: Wire, ref: Ref, message: ChatMessage, /, *, key: str | None
     ) -> ChatReceipt:
-        """Post an answer into the thread of a message; the thread of an answer is its parent's."""
+        """Post a reply in the thread of a message; replies to a reply go to the same thread."""
         thread = ref.other("thread") or _sent_id(ref)
         return await self._post(wire, message, key, channel=channel_at(ref), thread_ts=thread)
 

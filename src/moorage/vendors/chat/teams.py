@@ -1,4 +1,4 @@
-"""Microsoft Teams: messages in one channel or chat, by the webhook of a workflow.
+"""Microsoft Teams: messages in one channel or chat, by a workflow's webhook.
 
 The workflow takes an Adaptive Card and answers before it posts it, so a message is only accepted,
 and has no id. Texts are text runs, in which Teams reads no Markdown. The signature in the webhook's
@@ -38,7 +38,7 @@ def _run(text: str, **options: str) -> dict[str, Any]:
 
 
 def card(message: ChatMessage) -> dict[str, Any]:
-    """The Adaptive Card of a message: a block for each line, with plain text runs."""
+    """The Adaptive Card of a message, with a block of plain text runs for each line."""
     blocks: list[dict[str, Any]] = []
     if message.title:
         blocks.append(_rich_text_block(_run(message.title, weight="Bolder", size="Large")))
@@ -64,7 +64,7 @@ def card(message: ChatMessage) -> dict[str, Any]:
 
 
 def read_accepted(response: Response) -> ChatReceipt:
-    """The receipt of an accepted message; the answer is empty, or the workflow's JSON."""
+    """The receipt of an accepted message, whose answer is empty or the workflow's JSON."""
     if response.body:
         try:
             body = response.json()
@@ -94,7 +94,7 @@ def _is_signed(_: object, attribute: attrs.Attribute[Secret], value: Secret) -> 
 
 @attrs.frozen(kw_only=True)
 class Teams(sdk.Vendor):
-    """A workflow that posts into a channel or chat of Microsoft Teams.
+    """A workflow that posts to a Microsoft Teams channel or chat.
 
     Attributes:
         webhook_url: URL of the workflow's trigger, whose signature is a secret.
@@ -108,7 +108,7 @@ class Teams(sdk.Vendor):
     webhook_url: Secret = attrs.field(converter=sdk.as_secret, validator=_is_signed)
 
     def services(self) -> Mapping[str, Service]:
-        """The service of the workflow; the signature is added when a request is sent."""
+        """The workflow's service; the signature is added when a request is sent."""
         url = urlsplit(self.webhook_url.reveal())
         signature = dict(parse_qsl(url.query))[_SIGNATURE]
         credentials = sdk.Credentials.api_key(signature, query=_SIGNATURE)
@@ -116,7 +116,7 @@ class Teams(sdk.Vendor):
         return {"": sdk.Service(self.name, base_url, credentials=credentials, classify=_REFUSALS)}
 
     def request(self, message: ChatMessage) -> Request:
-        """The request that sends a message; options in `extra` are merged into the card.
+        """The request that sends a message; `extra` options are merged into the card.
 
         Raises:
             InvalidData: the message has more bytes than Teams accepts.
@@ -140,5 +140,5 @@ class Teams(sdk.Vendor):
         return sdk.Request.post(url.path, query=query, json=body)
 
     async def send(self, wire: Wire, message: ChatMessage, /, *, key: str | None) -> ChatReceipt:
-        """Hand a message to the workflow."""
+        """Send a message to the workflow."""
         return await wire.send(self.request(message), key=key, parse=read_accepted)

@@ -1,4 +1,4 @@
-"""Telegram: messages in groups, channels and private chats by the Bot API.
+"""Telegram: messages in groups, channels and private chats, by the Bot API.
 
 The bot's token is part of each request's path; it is put there when the request is sent, so nothing
 else contains it. Texts have no markup: titles and labels are made bold by their positions. Telegram
@@ -36,7 +36,7 @@ _GONE_TEXT: Final = "message to delete not found"
 
 @attrs.frozen(kw_only=True)
 class Telegram(sdk.ApiVendor):
-    """A bot of Telegram.
+    """A Telegram bot.
 
     Attributes:
         credentials: token of the bot, such as 123456:ABC-…; by default the credential provider
@@ -60,14 +60,14 @@ class Telegram(sdk.ApiVendor):
     base_url: str = "https://api.telegram.org"
 
     async def send(self, wire: Wire, message: ChatMessage, /, *, key: str | None) -> ChatReceipt:
-        """Post a message into its chat."""
+        """Post a message to its chat."""
         target = {"chat_id": channel_of(message, self.channel, "Telegram")}
         return await self._post(wire, target, message, key)
 
     async def reply(
         self, wire: Wire, ref: Ref, message: ChatMessage, /, *, key: str | None
     ) -> ChatReceipt:
-        """Answer a message in its chat."""
+        """Reply to a message in its chat."""
         answered = {"message_id": number_of(ref)}
         target = {"chat_id": channel_at(ref), "reply_parameters": answered}
         return await self._post(wire, target, message, key)
@@ -108,7 +108,7 @@ async def _send_once(
     read: Callable[[Response], ChatReceipt],
     done: ChatReceipt,
 ) -> ChatReceipt:
-    """Send a request; a refusal with these words means that it was already carried out."""
+    """Send a request; a refusal with certain words means that it was carried out before."""
     try:
         return await wire.send(request.evolve(idempotent=True), parse=read)
     except sdk.VendorRejected as refusal:

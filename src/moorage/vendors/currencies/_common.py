@@ -1,4 +1,4 @@
-"""The code that central banks share: the days to request, and the reading of tables."""
+"""Helpers of central banks: the days to request, and parsing of tables."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _COMMON_STATUSES: Final = frozenset({408, 425, 429})
 
 
 def central_european_day(now: datetime) -> date:
-    """The current date in Frankfurt, Oslo and Warsaw.
+    """The current date in central Europe, such as in Frankfurt and Warsaw.
 
     Their clocks are one hour ahead of UTC, and two hours from 01:00 UTC on the last Sunday of
     March to 01:00 UTC on the last Sunday of October.
@@ -42,7 +42,7 @@ def _last_sunday(year: int, month: int) -> int:
 
 
 def parsed_day(text: object) -> date | None:
-    """The date of a text such as 2022-02-25; None if it is of another form."""
+    """The date in a text such as 2022-02-25; None for any other text."""
     try:
         day = date.fromisoformat(text) if isinstance(text, str) else None
     except ValueError:
@@ -51,12 +51,12 @@ def parsed_day(text: object) -> date | None:
 
 
 def is_index(code: str) -> bool:
-    """True for the code of an index, which has digits or signs; a currency's has letters only."""
+    """True if a code is an index: it has digits or signs, but currency codes have only letters."""
     return not code.isalpha()
 
 
 def rows_of(response: sdk.Response, delimiter: str, columns: Iterable[str]) -> list[dict[str, str]]:
-    """The rows of a CSV answer by the names of its columns; none if the answer is empty.
+    """The rows of a CSV answer by column name; none if the answer is empty.
 
     Raises:
         VendorFailed: the answer is not a table with these columns.
@@ -78,7 +78,7 @@ def rows_of(response: sdk.Response, delimiter: str, columns: Iterable[str]) -> l
 
 
 def bank_error(title: str, _: sdk.Request, response: sdk.Response, /) -> sdk.ConnectorError | None:
-    """The error of a refusal, by its status; a plain text is the bank's message.
+    """The error of a refusal, by its status; a plain text body is the bank's message.
 
     No status means wrong credentials, because the bank requires none.
     """
@@ -114,18 +114,18 @@ class CentralBank(sdk.Vendor):
 
     @abstractmethod
     def table_request(self, start: date, end: date) -> sdk.Request:
-        """The request for the tables from the first to the last day, inclusive."""
+        """The request for the tables of a period, including its last day."""
 
     @abstractmethod
     def read_tables(self, response: sdk.Response) -> Iterable[ExchangeRates]:
-        """The tables of an answer, one for each day; empty if the answer says that none exist.
+        """The tables in an answer, one per day; empty if the answer says that there are none.
 
         Raises:
             VendorFailed: the answer cannot be read.
         """
 
     async def rates(self, wire: sdk.Wire, day: date | None, /) -> ExchangeRates:
-        """The table of the last day with rates, up to and including this day."""
+        """The latest table of rates up to and including this day."""
         today = central_european_day(wire.now())
         end = today if day is None else day
         self._check_day(end, today)
@@ -176,7 +176,7 @@ class CentralBank(sdk.Vendor):
 
 @attrs.frozen
 class Entry:
-    """One row of a table: a day, the currency and its price.
+    """One row of a table: day, currency and price.
 
     Attributes:
         day: day of the rate.

@@ -1,4 +1,4 @@
-"""European Central Bank: the reference rates of the euro, from the ECB Data Portal.
+"""European Central Bank: reference rates of the euro, from the ECB Data Portal.
 
 The series D..EUR.SP00.A of the dataflow EXR are read as CSV, which has exactly the published
 digits. They state how many units of the other currency one euro costs. Without data the service
@@ -48,7 +48,7 @@ class Ecb(CentralBank):
     base_url: str = "https://data-api.ecb.europa.eu"
 
     def table_request(self, start: date, end: date) -> sdk.Request:
-        """The request for all daily series over some days."""
+        """The request for all daily series of a period."""
         return sdk.Request.get(
             f"/service/data/EXR/{_SERIES}",
             query={
@@ -60,7 +60,7 @@ class Ecb(CentralBank):
         )
 
     def read_tables(self, response: sdk.Response) -> Iterator[ExchangeRates]:
-        """The table of each day in a CSV answer."""
+        """The tables in a CSV answer, one per day."""
         for day, entries in by_day(_entries(response)).items():
             yield ExchangeRates(
                 base="EUR",

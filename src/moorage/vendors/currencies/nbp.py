@@ -1,4 +1,4 @@
-"""Narodowy Bank Polski: the middle rates of table A, from the NBP Web API.
+"""Narodowy Bank Polski: middle rates of table A, from the NBP Web API.
 
 A table says how many zlotys one unit of each foreign currency costs, and has an official number. If
 no day of a period has a table, the service answers 404.
@@ -34,14 +34,14 @@ class Nbp(CentralBank):
     base_url: str = "https://api.nbp.pl"
 
     def table_request(self, start: date, end: date) -> sdk.Request:
-        """The request for at most 93 days of the table named A."""
+        """The request for at most 93 days of table A."""
         return sdk.Request.get(
             f"/api/exchangerates/tables/A/{start.isoformat()}/{end.isoformat()}/",
             query={"format": "json"},
         )
 
     def read_tables(self, response: sdk.Response) -> Iterator[ExchangeRates]:
-        """The tables of a JSON answer.
+        """The tables in a JSON answer.
 
         JSON numbers arrive as floats. The shortest text of a float has exactly the digits that
         were sent if there are at most 15; rates have at most nine.

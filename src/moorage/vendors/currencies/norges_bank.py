@@ -1,4 +1,4 @@
-"""Norges Bank: its middle rates of the krone, from the open data service.
+"""Norges Bank: middle rates of the krone, from its open data service.
 
 The series B..NOK.SP of the dataflow EXR are read as CSV. They say how many kroner 10 to the power
 of UNIT_MULT units of the other currency cost, such as 100 yen. Large numbers are written with a
@@ -58,7 +58,7 @@ class NorgesBank(CentralBank):
     base_url: str = "https://data.norges-bank.no"
 
     def table_request(self, start: date, end: date) -> sdk.Request:
-        """The request for all daily series over some days, with numbers in English format."""
+        """The request for all daily series of a period, with numbers in English format."""
         return sdk.Request.get(
             f"/api/data/EXR/{_SERIES}",
             query={
@@ -70,7 +70,7 @@ class NorgesBank(CentralBank):
         )
 
     def read_tables(self, response: sdk.Response) -> Iterator[ExchangeRates]:
-        """The table of each day in a CSV answer."""
+        """The tables in a CSV answer, one per day."""
         for day, entries in by_day(_entries(response)).items():
             yield ExchangeRates(
                 base="NOK",
@@ -106,7 +106,7 @@ def _entries(response: sdk.Response) -> Iterator[Entry]:
 
 
 def _number(text: str, decimals: str) -> Decimal | None:
-    """The number in a text; None if its comma could also be a decimal comma.
+    """The number in a text; None if it has a comma, which might be a decimal comma.
 
     A comma separates groups if a point follows, or if the series has fewer decimals than the digits
     behind the comma.

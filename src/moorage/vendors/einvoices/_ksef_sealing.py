@@ -1,4 +1,4 @@
-"""The encryption of tokens and invoices that KSeF requires.
+"""Encryption of tokens and invoices, as KSeF requires.
 
 A request is encrypted only when it is sent. So repeats of a request are equal, although RSA-OAEP
 encrypts differently each time, and neither logs nor stored requests contain the token.
@@ -40,7 +40,7 @@ _BLOCK_BITS: Final = 128
 
 
 class PublicKey(NamedTuple):
-    """A public key of KSeF.
+    """A public key of KSeF, the Polish invoicing system.
 
     Attributes:
         id: id of the key, or None.
@@ -51,7 +51,7 @@ class PublicKey(NamedTuple):
     certificate: str
 
     def encrypted(self, content: bytes) -> str:
-        """Encrypt content by RSA-OAEP with SHA-256, as base64."""
+        """Encrypt content with RSA-OAEP and SHA-256, and return it in base64."""
         key = load_der_x509_certificate(b64decode(self.certificate)).public_key()
         if not isinstance(key, RSAPublicKey):  # pragma: no cover - checked when it was read
             raise TypeError("The key of KSeF is no RSA key.")
@@ -59,7 +59,7 @@ class PublicKey(NamedTuple):
 
 
 def is_usable(certificate: str) -> bool:
-    """True if a text is the certificate of an RSA key that is long enough for a token."""
+    """True if a text is the certificate of an RSA key that is large enough for a token."""
     try:
         key = load_der_x509_certificate(b64decode(certificate)).public_key()
     except (ValueError, UnsupportedAlgorithm):
@@ -68,7 +68,7 @@ def is_usable(certificate: str) -> bool:
 
 
 def validity_of(certificate: str) -> tuple[datetime, datetime]:
-    """The first and the last moment at which a usable certificate is valid, in UTC."""
+    """The start and end of a usable certificate's validity, in UTC."""
     content: Any = load_der_x509_certificate(b64decode(certificate))
     names = ("not_valid_before", "not_valid_after")
     # Releases of cryptography before 42 have only the attributes without a time zone.
@@ -93,7 +93,7 @@ class KsefEncryption:
     token: Secret
 
     def __call__(self, request: Request) -> Request:
-        """The request with its parts encrypted."""
+        """Return the request with its secret parts encrypted."""
         content: Any = request.body
         body: dict[str, Any] = json.loads(content) if content else {}
         if "document" in body:

@@ -1,4 +1,4 @@
-"""Storecove's names of the schemes of electronic addresses."""
+"""Storecove's names for the schemes of electronic addresses."""
 
 from __future__ import annotations
 

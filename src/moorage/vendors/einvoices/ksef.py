@@ -1,4 +1,4 @@
-"""KSeF: the national system of Poland, by its API 2.0.
+"""KSeF: Poland's national invoicing system, by its API 2.0.
 
 KSeF takes FA(3) files, checks them some time later, and gives each accepted file a number; the
 invoice then counts as delivered to the buyer. It takes no idempotency key. Each operation signs in
@@ -60,7 +60,7 @@ _PAUSE: Final = 1.0
 
 
 def _error_words(response: sdk.Response) -> tuple[str | None, str | None]:
-    """The code and the text of the first problem of a refusal."""
+    """The code and text of a refusal's first problem."""
     answer = sdk.error_answer(response)
     problem = next(answer.objects("errors"), answer.object("errors"))
     texts = (problem.text("description"), *problem.texts("details"))
@@ -108,7 +108,7 @@ class Ksef(sdk.Vendor):
     base_url: str = f"{_LIVE}v2"
 
     def services(self) -> Mapping[str, sdk.Service]:
-        """The API; content that only KSeF may read is encrypted when a request is sent."""
+        """The API; confidential content is encrypted when a request is sent."""
         return {
             "": sdk.Service(
                 self.name,
@@ -122,13 +122,13 @@ class Ksef(sdk.Vendor):
         }
 
     def mode(self) -> sdk.Mode | None:
-        """Live mode in production, test mode in the two other environments."""
+        """Live mode in the production environment; test mode in the other two."""
         return sdk.mode_at(self.base_url, live=_LIVE, test=_TEST)
 
     async def send(
         self, wire: sdk.Wire, invoice: OutgoingInvoice, /, *, key: str | None
     ) -> SentInvoice:
-        """Send an FA(3) file in its own session."""
+        """Send an FA(3) invoice file in a session of its own."""
         access, keys = await self._sign_in(wire)
         unique_text = wire.new_id() if key is None else f"{wire.tenant or ''}\n{key}"
         seed = sha256(unique_text.encode() + b"\n" + invoice.document).hexdigest()
@@ -147,7 +147,7 @@ class Ksef(sdk.Vendor):
         return await wire.send(request, key=key, parse=partial(_read_sent, wire, session))
 
     async def get(self, wire: sdk.Wire, ref: sdk.Ref, /) -> SentInvoice:
-        """Get the state of a sent invoice, and its number once it has one."""
+        """Get the state of a sent invoice, and its KSeF number once assigned."""
         session = ref.other("session")
         if session is None:
             raise sdk.InvalidData(
@@ -171,7 +171,7 @@ class Ksef(sdk.Vendor):
         )
 
     async def download(self, wire: sdk.Wire, ref: sdk.Ref, /) -> ReceivedInvoice:
-        """Get the file of an invoice; the id of the reference is its number in KSeF."""
+        """Get an invoice file by its KSeF number, which is the reference's id."""
         access, _ = await self._sign_in(wire)
         path = f"/invoices/ksef/{quote(ref.id, safe='')}"
         response = await wire.send(sdk.Request.get(path, headers=access))
@@ -186,7 +186,7 @@ class Ksef(sdk.Vendor):
         )
 
     async def _sign_in(self, wire: sdk.Wire) -> tuple[Mapping[str, str], Mapping[str, PublicKey]]:
-        """Get the header with an access token, and KSeF's current keys by their usage.
+        """Get the header with an access token, and KSeF's current keys by usage.
 
         Raises:
             AuthenticationFailed: KSeF refuses the token.
@@ -212,7 +212,7 @@ class Ksef(sdk.Vendor):
         return _bearer(sdk.read_answer(response), "accessToken.token", response), keys
 
     async def _wait(self, wire: sdk.Wire, request: sdk.Request) -> None:
-        """Wait until KSeF has checked the token."""
+        """Wait until KSeF has checked the account's token."""
         for _ in range(_LOGIN_TRIES):
             response = await wire.send(request)
             fields = sdk.read_answer(response)
@@ -254,7 +254,7 @@ def _bearer(fields: sdk.Answer, name: str, response: sdk.Response) -> Mapping[st
 
 
 def _read_keys(response: sdk.Response, now: datetime) -> Mapping[str, PublicKey]:
-    """KSeF's keys by their usage; of several usable keys, the one that is valid longest.
+    """KSeF's keys by usage; of several usable keys, the one with the longest validity.
 
     Raises:
         VendorFailed: a usage has no key whose certificate is valid now.

@@ -43,7 +43,7 @@ _NO_REASON: Final = "No additional context available"
 
 
 def _error_words(response: sdk.Response) -> tuple[str | None, str | None]:
-    """The field and the text of the first problem of a refusal."""
+    """The field and text of a refusal's first problem."""
     for name, texts in sdk.error_answer(response).object("errors").raw.items():
         words = sdk.as_answer({"texts": texts}).texts("texts")
         return str(name), sdk.masked_words("; ".join(words))
@@ -58,7 +58,7 @@ _REFUSALS: Final = sdk.Refusals(
 
 
 def classify(request: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | None:
-    """The error of an answer; after a refusal without a reason, the outcome is unknown."""
+    """The error of an answer; a refusal without a reason leaves the outcome unknown."""
     code, words = _error_words(response)
     if response.status == _UNPROCESSABLE and _NO_REASON in (words or ""):
         return sdk.refusal(sdk.VendorFailed, "Recommand", response, code, words)
@@ -66,7 +66,7 @@ def classify(request: sdk.Request, response: sdk.Response) -> sdk.ConnectorError
 
 
 def _sent(ref: sdk.Ref, fields: sdk.Answer) -> SentInvoice:
-    """A sent document with the state of its transmission over Peppol.
+    """A sent document, with the state of its Peppol transmission.
 
     An answer without deliveries is of an older release, whose accepted documents were delivered.
     """
@@ -87,7 +87,7 @@ def _sent(ref: sdk.Ref, fields: sdk.Answer) -> SentInvoice:
 
 
 def _fields(response: sdk.Response) -> sdk.Answer:
-    """The fields of a success.
+    """The fields of a successful answer.
 
     Raises:
         VendorFailed: the answer does not state that it is a success.
@@ -190,7 +190,7 @@ class Recommand(sdk.ApiVendor):
     async def check_recipient(
         self, wire: sdk.Wire, address: ElectronicAddress, /, *, document_type: EinvoiceType
     ) -> RecipientCheck:
-        """Look a recipient up; Recommand answers a failed look-up like an unknown recipient."""
+        """Look a recipient up; Recommand reports a failed look-up like an unknown recipient."""
         body = {"peppolAddress": str(address), "documentType": _TYPES[document_type]}
         request = sdk.Request.post("/verify-document-support", json=body)
         response = await wire.send(request.evolve(idempotent=True))
@@ -230,7 +230,7 @@ class Recommand(sdk.ApiVendor):
         _fields(await wire.send(request.evolve(idempotent=True)))
 
     def events(self, event: sdk.WebhookEvent, ref: sdk.MakeRef) -> tuple[EinvoiceEvent, ...]:
-        """The document that arrived; empty for other events."""
+        """The document that has arrived; empty for other events."""
         fields = sdk.as_answer(event.data)
         id_ = fields.text("documentId")
         if fields.text("eventType") != "document.received" or id_ is None:

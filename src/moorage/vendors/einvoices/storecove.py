@@ -47,7 +47,7 @@ _VERDICTS: Final = {"OK": True, "NOK": False}
 
 
 def _error_words(response: sdk.Response) -> tuple[str | None, str | None]:
-    """The first problem of a refusal: the field that it is about, and its text."""
+    """The first problem of a refusal: its field and text."""
     try:
         problems = sdk.read_answers(response)
     except sdk.VendorFailed:
@@ -57,7 +57,7 @@ def _error_words(response: sdk.Response) -> tuple[str | None, str | None]:
 
 
 def guid_of(wire: sdk.Wire, key: str) -> str:
-    """The GUID that stands for an idempotency key; each tenant has its own."""
+    """The GUID derived from an idempotency key; it differs between tenants."""
     return str(uuid5(_KEYS, sdk.key_at(wire, key, 255)))
 
 
@@ -68,7 +68,7 @@ def _read_sent(wire: sdk.Wire, response: sdk.Response) -> SentInvoice:
 
 
 def _document_of(text: str) -> bytes | None:
-    """The bytes of a document, which is XML or Base64 of it; None if it is neither."""
+    """The bytes of a document given as XML or its Base64; None for anything else."""
     if text.lstrip("\ufeff \t\r\n").startswith("<"):
         return text.encode()
     try:
@@ -142,7 +142,7 @@ class Storecove(sdk.ApiVendor):
         return await wire.send(request, key=key, parse=partial(_read_sent, wire))
 
     async def get(self, wire: sdk.Wire, ref: sdk.Ref, /) -> SentInvoice:
-        """Get the evidence of the delivery; without one, the state is unknown."""
+        """Get the evidence of a delivery; without evidence the state is unknown."""
         path = f"/document_submissions/{quote(ref.id, safe='')}/evidence/sending"
         try:
             response = await wire.send(sdk.Request.get(path))
@@ -158,7 +158,7 @@ class Storecove(sdk.ApiVendor):
     async def check_recipient(
         self, wire: sdk.Wire, address: ElectronicAddress, /, *, document_type: EinvoiceType
     ) -> RecipientCheck:
-        """Look a recipient up; one who only gets a PDF by email cannot receive the document."""
+        """Look a recipient up; delivery by PDF and email alone counts as unable to receive."""
         body = {
             "documentTypes": [_TYPES[document_type]],
             "network": "peppol",
@@ -188,7 +188,7 @@ class Storecove(sdk.ApiVendor):
         )
 
     def events(self, event: sdk.WebhookEvent, ref: sdk.MakeRef) -> tuple[EinvoiceEvent, ...]:
-        """The document that arrived, or the state of a submission."""
+        """The document that has arrived, or the state of a submission."""
         fields = sdk.as_answer(event.data)
         received, sent = fields.text("document_guid"), fields.text("guid")
         match fields.text("event_type"):

@@ -88,7 +88,7 @@ def read_receipt(wire: Wire, message: EmailMessage, response: Response) -> Email
 
 
 def read_results(wire: Wire, bulk: BulkMessage, response: Response) -> list[Result[EmailReceipt]]:
-    """Parse the results of a bulk message, whose recipients are all accepted."""
+    """Parse the results of a bulk message, which is accepted for all recipients or none."""
     fields = read_answer(response)
     ids = [_id_of(id_) for id_ in fields.texts("messageIds")]
     if len(ids) != len(bulk.recipients):
@@ -108,12 +108,12 @@ def read_results(wire: Wire, bulk: BulkMessage, response: Response) -> list[Resu
 
 
 def _id_of(text: str | None) -> str | None:
-    """A message id without the angle brackets that Brevo adds in some places."""
+    """A message id without the angle brackets that Brevo sometimes adds."""
     return (text or "").strip("<>") or None
 
 
 def read_page(response: Response) -> list[Answer]:
-    """Parse one page of statistics; an account without statistics may have no list."""
+    """Parse one page of statistics; the list may be missing if there are none."""
     body = read_answer(response)
     if not is_list(body.value("reports") or []):
         raise malformed(response, "reports")
@@ -138,7 +138,7 @@ def read_reports(query: StatisticsQuery, rows: list[Answer]) -> EmailStatistics:
 
 
 def read_event(event: WebhookEvent, ref: MakeRef) -> tuple[EmailEvent, ...]:
-    """Convert a webhook to events; none for a webhook without a message, such as a campaign's."""
+    """Convert a webhook to events; none if it has no message, such as a campaign's webhook."""
     fields = as_answer(event.payload)
     id_, word = _id_of(fields.text("message-id")), fields.text("event")
     if id_ is None or word is None:

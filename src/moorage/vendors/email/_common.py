@@ -1,4 +1,4 @@
-"""Helpers of email vendors."""
+"""Helpers of email vendors: addresses, headers, files, metadata and results."""
 
 from __future__ import annotations
 
@@ -93,22 +93,22 @@ def sender_of(message: EmailMessage, usual: EmailAddress | None) -> EmailAddress
 
 
 def address_header(address: EmailAddress) -> str:
-    """An address as a header value in ASCII."""
+    """An address as an ASCII header value."""
     return formataddr((address.name or "", address.wire))
 
 
 def addresses_header(several: Iterable[EmailAddress]) -> list[str]:
-    """Addresses as a header value."""
+    """Addresses as one header value."""
     return [address_header(item) for item in several]
 
 
 def ascii_header(text: str) -> str:
-    """A header value in ASCII."""
+    """An ASCII header value."""
     return text if text.isascii() else Header(text, "utf-8").encode(linesep="")
 
 
 def in_base64(file: Attachment) -> str:
-    """The content of a file in base64."""
+    """A file's content in base64."""
     return b64encode(file.content).decode()
 
 
@@ -118,7 +118,7 @@ def utc_moment(at: datetime) -> str:
 
 
 def check_type(file: Attachment, vendor: str) -> None:
-    """Refuse a file whose type differs from the type that the vendor derives from its name.
+    """Refuse a file whose type differs from the one that the vendor derives from its name.
 
     Raises:
         InvalidData: the recipient would get the file with another type.
@@ -140,7 +140,7 @@ def filled_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def texts_of(value: object) -> dict[str, str]:
-    """The values of a table as text."""
+    """The values of a table, as texts."""
     return {
         name: str(word)
         for name, word in as_answer(value).raw.items()
@@ -149,20 +149,20 @@ def texts_of(value: object) -> dict[str, str]:
 
 
 def bare_address(address: str | None) -> str | None:
-    """The bare address in a text that may have a display name, such as `Ada <ada@example.com>`."""
+    """The address in a text with or without display name, such as `Ada <ada@example.com>`."""
     match = _IN_BRACKETS.search(address or "")
     return address if match is None else match[1]
 
 
 def derived_message_id(wire: Wire, key: str | None) -> str:
-    """A message id for vendors that assign none; equal for the same key of a tenant."""
+    """A message id for vendors that assign none; the same key of a tenant gives the same id."""
     of_key = ("key", wire.account, wire.tenant or "", key or "")
     seed = wire.new_id() if key is None else "\0".join(of_key)
     return sha256(seed.encode()).hexdigest()[:32]
 
 
 def vendor_metadata_name(name: str, taken: Callable[[str], bool]) -> str:
-    """The vendor's name of a metadata entry, changed if the vendor gives the name a meaning.
+    """The name of a metadata entry at the vendor, changed if the vendor reserves it.
 
     Args:
         name: name of the entry.
@@ -172,7 +172,7 @@ def vendor_metadata_name(name: str, taken: Callable[[str], bool]) -> str:
 
 
 def original_metadata_name(name: str, taken: Callable[[str], bool]) -> str:
-    """The original name of a metadata entry, from the name that `vendor_metadata_name` made."""
+    """The original name of a metadata entry; the reverse of `vendor_metadata_name`."""
     short_name = name.removeprefix(_METADATA)
     return short_name if taken(short_name) or short_name.startswith(_METADATA) else name
 
@@ -184,7 +184,7 @@ def _is_like_a_tag(name: str) -> bool:
 def combined_pairs(
     tags: Iterable[str], metadata: Mapping[str, str], allowed: re.Pattern[str], vendor: str
 ) -> dict[str, str]:
-    """Combine tags and metadata, for vendors that have only names with values.
+    """Tags and metadata as name-value pairs, for vendors that have no separate tags.
 
     The names of tags get the prefix `tag_`, so that they never collide with metadata.
 
@@ -203,7 +203,7 @@ def combined_pairs(
 
 
 def split_pairs(pairs: Mapping[str, str | None]) -> tuple[tuple[str, ...], dict[str, str]]:
-    """Split combined name-value pairs into tags and metadata."""
+    """Tags and metadata, split from the pairs of `combined_pairs`."""
     tags = [name for name, text in pairs.items() if _is_like_a_tag(name) and text == _IS_TAG]
     return (
         tuple(name.removeprefix(_TAG) for name in tags),
@@ -221,12 +221,12 @@ def status_of(message: EmailMessage) -> EmailStatus:
 
 
 def masked(words: str) -> str:
-    """A vendor's text without secrets and addresses, in at most 300 characters."""
+    """A vendor's text without secrets and addresses, cut to 300 characters."""
     return _REDACTION.words(words, _LONGEST_TEXT)
 
 
 def sum_of(numbers: Iterable[int | None]) -> int | None:
-    """The sum of the numbers that a vendor states; None if it states none."""
+    """The sum of a vendor's numbers; None if there are none."""
     present_numbers = [number for number in numbers if number is not None]
     return sum(present_numbers) if present_numbers else None
 
@@ -238,7 +238,7 @@ def days_of(
     day: str,
     names: Mapping[str, str | tuple[str, ...]],
 ) -> EmailStatistics:
-    """The statistics of an answer that has a row for each day.
+    """The statistics in an answer with one row per day.
 
     Args:
         query: the query for the statistics.
@@ -265,7 +265,7 @@ def days_of(
 
 
 def outcomes(people: Iterable[EmailAddress], status: EmailStatus) -> tuple[RecipientOutcome, ...]:
-    """The same status for all recipients."""
+    """The same status for every recipient."""
     return tuple(RecipientOutcome(email=address.email, status=status) for address in people)
 
 
@@ -276,7 +276,7 @@ def receipt_of(
     status: EmailStatus,
     raw: Any,
 ) -> EmailReceipt:
-    """The receipt of a message that was accepted for all recipients."""
+    """The receipt of a message accepted for all recipients."""
     return EmailReceipt(
         ref=wire.ref(id_), status=status, recipients=outcomes(people, status), raw=raw
     )
@@ -301,7 +301,7 @@ async def delete_scheduled(wire: Wire, ref: Ref, path: str, id_: str) -> EmailRe
 
 
 def messages_of(bulk: BulkMessage) -> list[EmailMessage]:
-    """The message of each recipient, with the placeholders filled in."""
+    """One message per recipient, with the placeholders filled in."""
     messages = [bulk.message_to(recipient) for recipient in bulk.recipients]
     template = bulk.base.template
     if template is None:
@@ -323,7 +323,7 @@ async def in_parts(
     *,
     at_once: int = 1,
 ) -> list[Result[EmailReceipt]]:
-    """Send a bulk message in several requests of limited size, and join their results.
+    """Send a bulk message in several size-limited requests, and join the results.
 
     Each request has its own key, derived from its position; a failed request does not affect the
     others.
@@ -343,7 +343,7 @@ async def in_parts(
 async def one_by_one(
     wire: Wire, bulk: BulkMessage, send: Callable[..., Awaitable[EmailReceipt]], key: str | None
 ) -> list[Result[EmailReceipt]]:
-    """Send each message of a bulk in its own request, a few at a time.
+    """Send the messages of a bulk in separate requests, a few at a time.
 
     Args:
         wire: the connection to the vendor.
@@ -360,7 +360,7 @@ async def one_by_one(
 
 
 def check_some_readable(results: Sequence[Result[EmailReceipt]], response: Response) -> None:
-    """Refuse an answer to a bulk message without a readable result.
+    """Refuse an answer to a bulk message if no result in it is readable.
 
     Raises:
         VendorFailed: no recipient's result can be read.

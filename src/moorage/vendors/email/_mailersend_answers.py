@@ -81,7 +81,7 @@ COUNTS: Final = {
 
 
 def read_refusal(response: Response) -> tuple[str | None, str | None]:
-    """The code and the text of a refusal; without a code, the name of the wrong field."""
+    """The code and text of a refusal; without a code, the name of the invalid field."""
     body = error_answer(response)
     errors = body.object("errors")
     sentences = [word for field in errors.raw for word in errors_of(errors, field)]
@@ -91,7 +91,7 @@ def read_refusal(response: Response) -> tuple[str | None, str | None]:
 
 
 def errors_of(errors: Answer, field: str) -> tuple[str, ...]:
-    """The sentences about a field, whose name may contain dots."""
+    """The error sentences of a field, whose name may contain dots."""
     return Answer({"sentences": errors.raw[field]}).texts("sentences")
 
 
@@ -130,7 +130,7 @@ def read_receipt(wire: Wire, message: EmailMessage, response: Response) -> Email
 
 
 def _reasons(warnings: list[Answer]) -> dict[str, str | None]:
-    """The reason of each suppressed address."""
+    """The reasons for suppressed addresses, by address."""
     return {
         email.lower(): next(iter(person.texts("reasons")), None)
         for warning in warnings
@@ -147,7 +147,7 @@ def read_analytics(query: StatisticsQuery, response: Response) -> EmailStatistic
 def read_event(
     event: WebhookEvent, ref: MakeRef
 ) -> tuple[EmailEvent, ...] | tuple[ReceivedEmail, ...]:
-    """Convert a webhook to events or a received message; none for a webhook without a message."""
+    """Convert a webhook to events or a received message; none if it has no message."""
     if as_answer(event.payload).text("type") == _RECEIVED:
         return _read_received(event, ref)
     fields = as_answer(event.payload).object("data")

@@ -1,4 +1,4 @@
-"""Conversion of Mailgun's webhooks to events of messages."""
+"""Conversion of Mailgun's webhooks to message events."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _INBOUND: Final = "stored"
 
 
 def read_events(event: WebhookEvent, ref: MakeRef) -> tuple[EmailEvent, ...]:
-    """Convert a webhook to the event in it; none if it is not about a message that was sent."""
+    """Convert a webhook to its event; none if it is not about a sent message."""
     fields = as_answer(event.payload).object("event-data")
     id_, kind = fields.text("message.headers.message-id"), fields.text("event")
     if id_ is None or kind in {None, _INBOUND}:
@@ -69,7 +69,7 @@ def read_events(event: WebhookEvent, ref: MakeRef) -> tuple[EmailEvent, ...]:
 
 
 def bare_message_id(id_: str) -> str:
-    """The bare id of a message: headers enclose it in brackets, events do not."""
+    """A message id without the angle brackets that only headers have."""
     return id_.strip("<>")
 
 

@@ -1,4 +1,4 @@
-"""The forms that Mailgun sends mail by, with their files."""
+"""The forms, including files, that send mail with Mailgun."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _YES: Final = {True: "yes", False: "no", None: None}
 def mail_request(
     domain: str, message: EmailMessage, sender: EmailAddress | None, **fields: Any
 ) -> Request:
-    """The request that sends one message, with further fields of Mailgun's."""
+    """The request that sends one message; `fields` are further fields of Mailgun's."""
     form = merged(_fields(message, sender) | fields, extra_for("mailgun", message.extra))
     return Request.post(
         f"/v3/{domain}/messages",
@@ -44,7 +44,7 @@ def mail_request(
 
 
 def fits_one(bulk: BulkMessage) -> bool:
-    """True if one request can send the bulk message, because only supported fields differ."""
+    """True if one request can send the bulk message, as its differences are supported."""
     base, recipients = bulk.base, bulk.recipients
     has_one_address = all(
         len(recipient.everybody) == 1 and not bulk.own_headers(recipient)
@@ -67,7 +67,7 @@ def fits_one(bulk: BulkMessage) -> bool:
 def bulk_request(
     domain: str, bulk: BulkMessage, sender: EmailAddress | None, **fields: Any
 ) -> Request:
-    """The request that sends a message to each recipient separately.
+    """The request that sends separate messages to all recipients.
 
     A recipient's value is stored in three variables: unchanged, escaped for HTML, and as metadata.
     They have distinct prefixes, so that no two can be confused.
@@ -151,7 +151,7 @@ def _contents(message: EmailMessage) -> dict[str, str]:
 
 
 def _pairs(name: str, value: Any) -> Iterator[tuple[str, str]]:
-    """A field as form fields: a list repeats its name, and a table becomes JSON."""
+    """A field as form pairs: a list repeats the name, and a table becomes JSON."""
     if is_list(value):
         for item in value:
             yield from _pairs(name, item)

@@ -1,4 +1,4 @@
-"""Conversion of the forms with which Mailgun's routes forward received mail."""
+"""Conversion of the forms by which Mailgun's routes forward received mail."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _FILES: Final = "attachment-"
 
 
 def read_received(event: WebhookEvent, ref: MakeRef) -> tuple[ReceivedEmail, ...]:
-    """Convert a form to the message in it; none if it has no recipient or no id."""
+    """Convert a form to its message; none if it has no recipient or no id."""
     contents, uploads = form_of(event.body)
     fields = {name: str(content, "utf-8", "replace") for name, content in contents.items()}
     id_, recipient = fields.get("Message-Id") or fields.get("token"), fields.get("recipient")

@@ -36,7 +36,7 @@ _COUNTS: Final = (
 
 
 async def statistics(wire: Wire, domain: str, query: StatisticsQuery) -> EmailStatistics:
-    """The statistics of a range of days, summed over pages."""
+    """The statistics of a range of days, summed over all pages."""
     rows: list[Answer] = []
     days = (query.end - query.start).days + 1
     while True:
@@ -78,7 +78,7 @@ def _moment(day: date, at: time) -> str:
 
 
 def _read_rows(fields: Answer, response: Response) -> list[Answer]:
-    """The rows of a page of statistics."""
+    """The rows on a page of statistics."""
     if not is_list(fields.value("items")):
         raise malformed(response, "items")
     return list(fields.objects("items"))

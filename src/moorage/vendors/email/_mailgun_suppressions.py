@@ -1,4 +1,4 @@
-"""The lists of suppressed addresses of a domain at Mailgun."""
+"""The suppression lists of a Mailgun domain."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _ENTRY: Final = Reading(
 
 
 def _next_query(fields: Answer) -> str | None:
-    """The query of the next page, hidden because it has an address."""
+    """The query for the next page, kept secret because it contains an address."""
     query = dict(parse_qsl((fields.text("paging.next") or "").partition("?")[2]))
     if not query:
         return None
@@ -48,7 +48,7 @@ def _query(after: Ref | None) -> dict[str, str]:
 
 
 async def list_suppressed(wire: Wire, domain: str, after: Ref | None) -> SuppressionPage:
-    """A page of one list, which ends with an empty page; the lists follow one another."""
+    """A page of one list; after a list's empty last page, the next list begins."""
     name = _LISTS[0] if after is None or after.id not in _LISTS else after.id
     response = await wire.send(Request.get(f"/v3/{domain}/{name}", query=_query(after)))
     fields = read_answer(response)
@@ -65,7 +65,7 @@ async def list_suppressed(wire: Wire, domain: str, after: Ref | None) -> Suppres
 
 
 async def suppress(wire: Wire, domain: str, address: EmailAddress) -> None:
-    """Add an address to those that have unsubscribed from everything."""
+    """Add an address to the list that is unsubscribed from everything."""
     request = Request.post(f"/v3/{domain}/unsubscribes", form=[("address", address.wire)])
     await wire.send(request.evolve(idempotent=True))
 

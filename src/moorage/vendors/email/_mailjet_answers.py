@@ -91,7 +91,7 @@ COUNTS: Final = (
 
 
 def _words_of(response: Response) -> tuple[str | None, str | None]:
-    """The code and the text of an answer's error, which is about the message or the request."""
+    """The code and text of an error, about the message or the whole request."""
     body = error_answer(response)
     message = next(body.objects("Messages"), as_answer(None))
     error = next(message.objects("Errors"), body)
@@ -113,7 +113,7 @@ _REFUSALS: Final = Refusals(
 
 
 def classify(request: Request, response: Response) -> ConnectorError | None:
-    """The error of an answer; an answer with status 200 is one if its message has an error."""
+    """The error of an answer; an answer with status 200 is an error if its message has one."""
     if response.status != 200:
         return _REFUSALS(request, response)
     message = next(error_answer(response).objects("Messages"), as_answer(None))
@@ -139,7 +139,7 @@ def read_receipt(wire: Wire, message: EmailMessage, id_: str, response: Response
 
 
 def read_rows(response: Response) -> list[Answer]:
-    """The rows of a page of statistics.
+    """The rows on a page of statistics.
 
     Raises:
         VendorFailed: the answer has no rows, or a row has no day.
@@ -165,7 +165,7 @@ def read_statistics(query: StatisticsQuery, rows: list[Answer]) -> EmailStatisti
 
 
 def read_events(event: WebhookEvent, ref: MakeRef) -> tuple[EmailEvent, ...]:
-    """Convert an item of a webhook to events; none for received mail."""
+    """Convert a webhook item to events; none for received mail."""
     fields = as_answer(event.payload)
     message_id, kind = fields.text("MessageID"), fields.text("event")
     if message_id is None or kind is None:
@@ -202,7 +202,7 @@ def _status(fields: Answer, kind: str, error: str) -> EmailStatus:
 
 
 def _metadata(text: str) -> dict[str, str]:
-    """The metadata in the payload of an event; empty if moorage did not write the payload."""
+    """The metadata in an event's payload; empty if moorage did not write the payload."""
     try:
         return texts_of(json.loads(text))
     except (ValueError, RecursionError):

@@ -52,17 +52,17 @@ _PERMANENT: Final = {"bounce": True, "soft bounce": False, "suspension": False}
 
 
 def is_id_variable(name: str) -> bool:
-    """True for the name of the custom variable with the id of a message."""
+    """True if a custom variable of this name holds the message id."""
     return name == ID_VARIABLE
 
 
 def read_refusal(response: Response) -> tuple[str | None, str | None]:
-    """The text of a refusal, which has no code."""
+    """The text of a refusal; Mailtrap's refusals have no code."""
     return None, _words(error_answer(response))
 
 
 def _words(fields: Answer) -> str | None:
-    """The sentences about the errors of a request or of a message; None without any."""
+    """The error sentences of a request or message; None if there are none."""
     sentences = fields.texts("errors")
     return " ".join(sentences) or fields.text("errors") or fields.text("error")
 
@@ -119,7 +119,7 @@ def _result(
 
 
 def read_event(event: WebhookEvent, ref: MakeRef) -> tuple[EmailEvent, ...]:
-    """Convert an item of a webhook to events; none without the id of a message."""
+    """Convert a webhook item to events; none if it has no message id."""
     fields = as_answer(event.payload)
     message_id, kind = fields.text("message_id"), fields.text("event") or ""
     if message_id is None:

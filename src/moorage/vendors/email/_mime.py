@@ -1,4 +1,4 @@
-"""Messages in MIME format: the same message always has the same bytes."""
+"""Messages in MIME format; equal messages have equal bytes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _FOLD: Final = re.compile(r"\r\n(?=[ \t])|\r\n\Z")
 
 
 def mime_bytes(message: EmailMessage, sender: EmailAddress, message_id: str) -> bytes:
-    """A message in MIME format, without a date and without the blind-copy recipients.
+    """A message in MIME format, without date and without blind-copy recipients.
 
     Args:
         message: the message.
@@ -58,7 +58,7 @@ def mime_bytes(message: EmailMessage, sender: EmailAddress, message_id: str) -> 
 
 
 def needs_smtputf8(message: EmailMessage, sender: EmailAddress) -> bool:
-    """True if only servers that accept internationalised addresses can deliver the message."""
+    """True if delivery needs a server that accepts internationalised addresses."""
     return any(item.wide for item in (sender, *message.everybody, *message.reply_to))
 
 

@@ -65,7 +65,7 @@ _INBOUND: Final = "Inbound"
 def read_event(
     event: WebhookEvent, ref: MakeRef
 ) -> tuple[EmailEvent, ...] | tuple[ReceivedEmail, ...]:
-    """Convert a webhook to events or a received message; none without a message."""
+    """Convert a webhook to events or a received message; none if it has no message."""
     fields = as_answer(event.payload)
     id_, record, bounce = fields.text("MessageID"), fields.text("RecordType"), fields.text("Type")
     if id_ is not None and (record == _INBOUND or (record is None and fields.object("FromFull"))):

@@ -26,7 +26,7 @@ _EVENTS: Final = {
 
 
 def read_message(ref: Ref, response: Response) -> EmailReceipt:
-    """Parse the state of a message and of its recipients, by the last event of each."""
+    """Parse the state of a message, and of each recipient by its last event."""
     fields = read_answer(response)
     if fields.text("MessageID") != ref.id:
         raise malformed(response, "MessageID")

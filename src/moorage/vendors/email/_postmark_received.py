@@ -1,4 +1,4 @@
-"""Conversion of the webhooks with which Postmark forwards received mail."""
+"""Conversion of the webhooks by which Postmark forwards received mail."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _SIGNED_BY_SENDER: Final = "DKIM_VALID_AU"
 
 
 def read_received(event: WebhookEvent, fields: Answer, ref: MakeRef) -> ReceivedEmail:
-    """Convert the webhook of a received message."""
+    """Convert the webhook of a received message to the message."""
     headers = [
         (name, value)
         for item in fields.objects("Headers")

@@ -1,4 +1,4 @@
-"""Suppressed addresses of a message stream of Postmark."""
+"""Suppressed addresses of a Postmark message stream."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def _path(stream: str | None) -> str:
 
 
 async def list_suppressed(wire: Wire, stream: str | None) -> SuppressionPage:
-    """All suppressed addresses of a stream, which Postmark lists in one answer."""
+    """All suppressed addresses of a stream; Postmark lists them in one answer."""
     response = await wire.send(Request.get(f"{_path(stream)}/dump"))
     return read_page(wire, _ENTRY, read_answer(response).objects("Suppressions"), response)
 

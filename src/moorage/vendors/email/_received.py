@@ -1,4 +1,4 @@
-"""Helpers for received mail: files, header fields that the vendor adds, and results of checks."""
+"""Helpers for received mail: files, header fields added by the vendor, and check results."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ _YES_OR_NO: Final = {"yes": True, "no": False}
 
 
 def check_result(word: str | None) -> CheckResult:
-    """The result of a check, from the word that RFC 8601 and most vendors use for it."""
+    """The result of a check, from its word in RFC 8601, which most vendors use."""
     return _RESULTS.get((word or "").strip().lower(), CheckResult.UNKNOWN)
 
 
 def only_header_value(headers: Iterable[tuple[str, str]], name: str) -> str | None:
-    """The value of a header field that the vendor adds; None if several fields differ.
+    """The value of a header field that the vendor adds; None if there are different values.
 
     A sender can add a field with the same name, which cannot be distinguished from the vendor's.
     """
@@ -42,7 +42,7 @@ def only_header_value(headers: Iterable[tuple[str, str]], name: str) -> str | No
 
 
 def yes_or_no(word: str | None) -> bool | None:
-    """True if a header's word is yes, False if it is no, None for any other word."""
+    """True for a header's word yes, False for no, None for any other word."""
     return _YES_OR_NO.get((word or "").partition(",")[0].strip().lower())
 
 
@@ -52,7 +52,7 @@ def spam_score(word: str | None) -> Decimal | None:
 
 
 def form_of(body: bytes) -> tuple[dict[str, bytes], dict[str, FormPart]]:
-    """The fields and the files of a form, by name; of several with one name, the first."""
+    """A form's fields and files by name; of several with one name, the first."""
     fields: dict[str, bytes] = {}
     files: dict[str, FormPart] = {}
     for part in form_parts(body):
@@ -64,7 +64,7 @@ def form_of(body: bytes) -> tuple[dict[str, bytes], dict[str, FormPart]]:
 
 
 def json_in(text: bytes | str | None) -> Any:
-    """The JSON value in a field of a form; None if the field is not valid JSON."""
+    """The JSON value of a form field; None if it is not valid JSON."""
     try:
         return None if text is None else json.loads(text)
     except (ValueError, RecursionError):
@@ -72,7 +72,7 @@ def json_in(text: bytes | str | None) -> Any:
 
 
 def content_of(text: object) -> bytes | None:
-    """The content of a file in base64; None if it cannot be decoded."""
+    """The content of a base64 file; None if it cannot be decoded."""
     try:
         return b64decode(text) if isinstance(text, str) else None
     except ValueError:
@@ -86,7 +86,7 @@ def received_file(
     content_id: str | None = None,
     **fields: Any,
 ) -> ReceivedFile:
-    """A file of a received message; fields that are None have their default value."""
+    """A file of a received message; None for a field means its default."""
     stated_fields = {name: value for name, value in fields.items() if value is not None}
     bare_id = (content_id or "").strip("<>") or None
     media_type = (content_type or "").partition(";")[0].strip().lower()

@@ -144,7 +144,7 @@ def read_message(ref: Ref, response: Response) -> EmailReceipt:
 
 
 def read_batch(wire: Wire, bulk: BulkMessage, response: Response) -> list[Result[EmailReceipt]]:
-    """Parse the results of a bulk message; accepted and refused messages are listed separately."""
+    """Parse the results of a bulk message, with separate lists of accepted and refused ones."""
     body = read_answer(response)
     refusals = {error.integer("index"): error for error in body.objects("errors")}
     accepted_entries = body.value("data")
@@ -185,7 +185,7 @@ def read_metrics(query: StatisticsQuery, response: Response) -> EmailStatistics:
 
 
 def classify(_: Request, response: Response) -> ConnectorError | None:
-    """The error for the name in an answer, which is more specific than its status."""
+    """The error for the name in an answer, which says more than the status."""
     status = response.status
     if is_success(status):
         return None
@@ -210,7 +210,7 @@ def _by_status(status: int) -> type[ConnectorError]:
 def read_events(
     event: WebhookEvent, ref: MakeRef
 ) -> tuple[EmailEvent, ...] | tuple[ReceivedEmail, ...]:
-    """Convert a webhook to an event for each recipient, or to a received message."""
+    """Convert a webhook to one event per recipient, or to a received message."""
     fields = as_answer(event.payload)
     kind, id_ = fields.text("type"), fields.text("data.email_id")
     if kind is None or id_ is None:

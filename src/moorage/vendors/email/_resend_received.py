@@ -1,4 +1,4 @@
-"""Parsing of mail that Resend has received."""
+"""Parsing of received mail from Resend."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def read_received(
     fields: Answer, ref: Ref, listed: Iterable[Answer] = (), **stated_fields: Any
 ) -> ReceivedEmail:
-    """Parse a received message, from a webhook without its content or from an answer with it.
+    """Parse a received message, from a webhook (without content) or an answer (with content).
 
     Args:
         fields: fields of the message.

@@ -1,4 +1,4 @@
-"""The suppressed addresses of a team at Resend."""
+"""The suppressed addresses of a Resend team."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ async def list_suppressed(wire: Wire, after: Ref | None) -> SuppressionPage:
 
 
 async def suppress(wire: Wire, address: EmailAddress) -> None:
-    """Suppress an address; suppressing it again has no effect."""
+    """Suppress an address; a repeat has no further effect."""
     request = Request.post(_PATH, json={"email": address.wire})
     await wire.send(request.evolve(idempotent=True))
 

@@ -68,7 +68,7 @@ _CODES: Final = {401: AuthenticationFailed, 403: AuthenticationFailed, 429: Rate
 
 @attrs.frozen
 class AcceptedRequest:
-    """The result of one request that was accepted.
+    """The result of one accepted request.
 
     Attributes:
         ref: reference of the messages.
@@ -83,7 +83,7 @@ class AcceptedRequest:
     raw: Any
 
     def receipt(self, recipient: BulkRecipient, status: EmailStatus) -> EmailReceipt:
-        """The receipt of one recipient's message."""
+        """The receipt for one recipient's message."""
         return EmailReceipt(
             ref=self.ref,
             status=status,
@@ -97,7 +97,7 @@ class AcceptedRequest:
 def read_taken(
     wire: Wire, body: Mapping[str, Any], response: Response, key: str | None
 ) -> AcceptedRequest:
-    """Parse the result of an accepted request; status 200 is expected only in sandbox mode."""
+    """Parse the result of an accepted request; status 200 is valid in sandbox mode only."""
     id_ = response.headers.get("x-message-id")
     raw_answer = {"status": response.status, "headers": dict(response.headers.pairs)}
     is_dry = as_answer(body).value("mail_settings.sandbox_mode.enable") is True
@@ -115,7 +115,7 @@ def read_taken(
 
 
 def read_check(address: EmailAddress, response: Response) -> AddressCheck:
-    """Parse the check of an address."""
+    """Parse an address check."""
     body = read_answer(response)
     result = body.object("result")
     verdict = required(result.text("verdict"), response, "result.verdict")
@@ -160,7 +160,7 @@ def read_statistics(
 
 
 def classify(_: Request, response: Response) -> ConnectorError | None:
-    """The error for the errors in an answer, which are more specific than its status."""
+    """The error for the errors in an answer, which say more than the status."""
     status = response.status
     if is_success(status) or status >= 500:
         return None

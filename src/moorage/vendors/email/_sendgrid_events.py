@@ -1,4 +1,4 @@
-"""Conversion of SendGrid's webhooks to events of messages."""
+"""Conversion of SendGrid's webhooks to message events."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ _SMTP_ID: Final = re.compile(r"<([^<>@]+)@[^<>@]*ismtpd[^<>@]*>")
 
 
 def read_events(event: WebhookEvent, ref: MakeRef) -> tuple[EmailEvent, ...]:
-    """Convert a webhook to the event in it; none without the id of a message."""
+    """Convert a webhook to its event; none if it has no message id."""
     fields = as_answer(event.payload)
     full_id, kind = fields.text("sg_message_id"), fields.text("event")
     id_ = message_id(full_id or "", fields.text("smtp-id") or "")
@@ -119,7 +119,7 @@ def _cause(fields: Answer) -> RejectReason | None:
 
 
 def message_id(id_: str, smtp_id: str = "") -> str:
-    """The id of a message, extracted from the ids in an event.
+    """The message id, extracted from the ids in an event.
 
     Args:
         id_: id in the event, followed by names of servers. A message that was dropped early has
@@ -134,5 +134,5 @@ def message_id(id_: str, smtp_id: str = "") -> str:
 
 
 def is_vendor_field(name: str) -> bool:
-    """True if events have a field of SendGrid's own by this name."""
+    """True if SendGrid's events have a field with this name."""
     return name in _OWN_FIELDS

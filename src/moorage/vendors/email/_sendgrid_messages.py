@@ -1,4 +1,4 @@
-"""The bodies that send messages by SendGrid."""
+"""The request bodies that send messages with SendGrid."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def _headers(headers: Mapping[str, str]) -> dict[str, str]:
 
 
 def personalization(recipient: BulkRecipient) -> dict[str, Any]:
-    """The personalization of one recipient."""
+    """The "personalization" of one recipient, in SendGrid's format."""
     return filled_fields(
         {
             "to": _recipient_list(recipient.to),
@@ -60,7 +60,7 @@ def personalization(recipient: BulkRecipient) -> dict[str, Any]:
 
 
 def bulk_body(vendor: SendGrid, bulk: BulkMessage) -> dict[str, Any]:
-    """The body that sends a message to each recipient."""
+    """The body that sends separate messages to all recipients."""
     base = bulk.base
     personalizations = [personalization(recipient) for recipient in bulk.recipients]
     for fields, recipient in zip(personalizations, bulk.recipients, strict=True):

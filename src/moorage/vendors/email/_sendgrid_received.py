@@ -1,4 +1,4 @@
-"""Conversion of the forms with which SendGrid's Inbound Parse forwards received mail."""
+"""Conversion of the forms by which SendGrid's Inbound Parse forwards received mail."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _RAW: Final = "email"
 
 
 def read_received(event: WebhookEvent, ref: MakeRef) -> tuple[ReceivedEmail, ...]:
-    """Convert a form to the message in it; none if it is another form.
+    """Convert a form to its message; none if it is not about received mail.
 
     SendGrid gives received mail no id, so the reference is the digest that identifies the webhook.
     """

@@ -1,4 +1,4 @@
-"""The lists of suppressed addresses of an account at SendGrid."""
+"""The suppression lists of a SendGrid account."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _ENTRY: Final = Reading(
 
 
 async def list_suppressed(wire: Wire, after: Ref | None) -> SuppressionPage:
-    """A page of one list; the lists follow one another."""
+    """A page of one list; after its last page, the next list begins."""
     name = _LISTS[0] if after is None or after.id not in _LISTS else after.id
     offset = int((after.other("offset") if after is not None else None) or 0)
     page = {"limit": str(_PAGE), "offset": str(offset)}
@@ -52,7 +52,7 @@ async def list_suppressed(wire: Wire, after: Ref | None) -> SuppressionPage:
 
 
 async def suppress(wire: Wire, address: EmailAddress) -> None:
-    """Add an address to those that have unsubscribed from everything."""
+    """Add an address to the list that is unsubscribed from everything."""
     request = Request.post(_UNSUBSCRIBES, json={"recipient_emails": [address.wire]})
     await wire.send(request.evolve(idempotent=True))
 

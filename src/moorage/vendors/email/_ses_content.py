@@ -72,7 +72,7 @@ def mail_body(
 def bulk_body(
     bulk: BulkMessage, sender: EmailAddress | None, configuration_set: str | None
 ) -> dict[str, Any]:
-    """The body of a request that sends one message to each recipient."""
+    """The body of a request that sends separate messages to all recipients."""
     base = bulk.base
     content = _inline_template(base) if base.template is None else _stored_template(base, "{}")
     body = _message_envelope(base, sender, configuration_set) | {
@@ -122,7 +122,7 @@ def _stored_template(message: EmailMessage, data: str) -> dict[str, Any]:
 
 
 def _inline_template(base: EmailMessage) -> dict[str, Any]:
-    """A template within the request, in which braces of no placeholder are escaped."""
+    """A template inside the request; braces that are not placeholders are escaped."""
     text = base.text or (None if base.html else " ")
     parts = {
         "Text": None if text is None else _with_placeholders(text, ""),

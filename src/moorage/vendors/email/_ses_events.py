@@ -1,4 +1,4 @@
-"""Conversion of Amazon SES's events, which arrive by an SNS topic."""
+"""Conversion of Amazon SES's events, which arrive through an SNS topic."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ _PARTS: Final = {
 def read_events(
     event: WebhookEvent, ref: MakeRef
 ) -> tuple[EmailEvent, ...] | tuple[ReceivedEmail, ...]:
-    """Convert a webhook to an event for each recipient, or to a received message."""
+    """Convert a webhook to one event per recipient, or to a received message."""
     try:
         fields = as_answer(json.loads(event.data))
     except (TypeError, ValueError):
@@ -114,7 +114,7 @@ def _status(kind: str, details: Answer) -> EmailStatus:
 
 
 def _recipient_answers(several: Any) -> list[Answer]:
-    """The recipients of an event, which lists addresses alone or with their results."""
+    """The recipients of an event, listed with or without their results."""
     items = several if is_list(several) else []
     return [as_answer({"emailAddress": item} if isinstance(item, str) else item) for item in items]
 

@@ -1,4 +1,4 @@
-"""Conversion of the notifications with which Amazon SES forwards received mail."""
+"""Conversion of the notifications by which Amazon SES forwards received mail."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _FLAGS: Final = {"PASS": False, "FAIL": True}
 
 
 def read_received(event: WebhookEvent, fields: Answer, id_: str, ref: MakeRef) -> ReceivedEmail:
-    """Convert the notification of a received message, with its content if included."""
+    """Convert the notification of a received message, including its content if present."""
     sender = fields.value("mail.source")
     stated_fields: dict[str, Any] = {
         "id": event.id,

@@ -39,7 +39,7 @@ async def list_suppressed(wire: Wire, after: Ref | None) -> SuppressionPage:
 
 
 async def suppress(wire: Wire, address: EmailAddress) -> None:
-    """Add an address, with one of the two reasons that SES supports."""
+    """Add an address, with one of the two reasons that SES knows."""
     await wire.send(Request.put(_PATH, json={"EmailAddress": address.wire, "Reason": _ADDED}))
 
 

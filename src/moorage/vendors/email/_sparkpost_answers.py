@@ -123,7 +123,7 @@ _DELAY_EVENT: Final = "delay"
 
 
 def _words_of(response: Response) -> tuple[str | None, str | None]:
-    """The code and the text of the first error of an answer."""
+    """The code and text of an answer's first error."""
     return _error_of(error_answer(response), "errors")
 
 
@@ -157,7 +157,7 @@ _REFUSALS: Final = Refusals(
 
 
 def classify(request: Request, response: Response) -> ConnectorError | None:
-    """The error of an answer; an answer with status 200 is one if nobody was accepted."""
+    """The error of an answer; status 200 is an error if no recipient was accepted."""
     if response.status != 200:
         return _REFUSALS(request, response)
     results = error_answer(response).object("results")
@@ -170,7 +170,7 @@ def classify(request: Request, response: Response) -> ConnectorError | None:
 
 
 def read_receipt(wire: Wire, message: EmailMessage, response: Response) -> EmailReceipt:
-    """Parse the receipt of a message that was accepted for at least one recipient."""
+    """Parse the receipt of a message that at least one recipient was accepted for."""
     body = read_answer(response)
     results = body.object("results")
     id_ = required(results.text("id"), response, "results.id")
@@ -189,7 +189,7 @@ def read_receipt(wire: Wire, message: EmailMessage, response: Response) -> Email
 
 
 def read_check(address: EmailAddress, response: Response) -> AddressCheck:
-    """Parse the check of an address."""
+    """Parse an address check."""
     body = read_answer(response)
     results = body.object("results")
     verdict = required(results.text("result"), response, "results.result")
@@ -214,7 +214,7 @@ def read_metrics(query: StatisticsQuery, response: Response) -> EmailStatistics:
 
 
 def read_events(event: WebhookEvent, ref: MakeRef) -> tuple[EmailEvent, ...]:
-    """Convert an item of a batch to events; none for a test, or for received mail."""
+    """Convert a batch item to events; none for a test or received mail."""
     fields = _event_of(event.payload)
     id_, kind = fields.text("transmission_id"), fields.text("type")
     if id_ is None or kind is None:
@@ -242,7 +242,7 @@ def read_events(event: WebhookEvent, ref: MakeRef) -> tuple[EmailEvent, ...]:
 
 
 def _event_of(payload: Any) -> Answer:
-    """The event in an item, which is nested under the name of its group."""
+    """The event of an item, nested under its group's name."""
     groups = as_answer(payload).object("msys").raw.values()
     return as_answer(next(filter(is_object, groups), None))
 

@@ -42,7 +42,7 @@ def _cursor(fields: Answer) -> str | None:
 
 
 async def list_suppressed(wire: Wire, after: Ref | None) -> SuppressionPage:
-    """A page of the suppression list; one address has an entry for each kind of mail."""
+    """A page of the suppression list, with an entry per address and kind of mail."""
     query = {"per_page": str(_PAGE), "cursor": "initial" if after is None else after.id}
     response = await wire.send(Request.get(_PATH, query=query))
     fields = read_answer(response)

@@ -50,7 +50,7 @@ def read_page(
 
 
 async def remove_from(wire: Wire, address: EmailAddress, *paths: str) -> None:
-    """Remove an address from lists; an address that is not in a list counts as removed.
+    """Remove an address from lists; a missing address counts as removed.
 
     Args:
         wire: sends the requests.

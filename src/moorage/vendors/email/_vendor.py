@@ -1,4 +1,4 @@
-"""The base class of vendors of email with one secret."""
+"""The base class of email vendors with one secret."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @attrs.frozen(kw_only=True)
 class EmailVendor(sdk.ApiVendor):
-    """An account at a vendor of email.
+    """An account at an email vendor.
 
     Attributes:
         sender: sender of messages that name none.
@@ -40,5 +40,5 @@ class EmailVendor(sdk.ApiVendor):
     async def send_bulk(
         self, wire: sdk.Wire, bulk: BulkMessage, /, *, key: str | None
     ) -> list[sdk.Result[EmailReceipt]]:
-        """Send a message to each recipient; by default in one request each."""
+        """Send a message to each recipient, by default in separate requests."""
         return await one_by_one(wire, bulk, self.send_transactional, key)

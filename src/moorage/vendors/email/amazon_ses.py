@@ -101,7 +101,7 @@ _METRICS: Final = {
 
 
 def classify(_: Request, response: Response) -> ConnectorError | None:
-    """The error for the name in an answer, which is more specific than its status."""
+    """The error for the name in an answer, which says more than the status."""
     if is_success(response.status) or response.status >= 500:
         return None
     code = error_code(response)
@@ -114,7 +114,7 @@ def classify(_: Request, response: Response) -> ConnectorError | None:
 
 @attrs.frozen(kw_only=True)
 class AmazonSes(EmailVendor):
-    """An account at Amazon SES, in one region.
+    """An Amazon SES account in one region.
 
     Attributes:
         region: AWS region, such as `eu-central-1`.
@@ -162,7 +162,7 @@ class AmazonSes(EmailVendor):
         return self.base_url or f"https://email.{self.region}.amazonaws.com"
 
     def static_credentials(self) -> Credentials | None:
-        """The access key, which signs the requests."""
+        """The access key that signs requests."""
         return aws_credentials(
             "ses", self.region, self.access_key_id, self.credentials, self.session_token
         )
@@ -179,7 +179,7 @@ class AmazonSes(EmailVendor):
     async def send_bulk(
         self, wire: Wire, bulk: BulkMessage, /, *, key: str | None
     ) -> list[Result[EmailReceipt]]:
-        """Send a message to each recipient, in one request."""
+        """Send a message to each recipient, all in one request."""
         body = bulk_body(bulk, self.sender, self.configuration_set)
         request = Request.post("/v2/email/outbound-bulk-emails", json=body)
         return await wire.send(request, key=key, parse=partial(read_entries, wire, bulk))
@@ -192,7 +192,7 @@ class AmazonSes(EmailVendor):
         return read_check(address, await wire.send(request.evolve(idempotent=True)))
 
     async def get_statistics(self, wire: Wire, query: StatisticsQuery, /) -> EmailStatistics:
-        """Get the statistics of a range of days, which SES's deliverability manager collects."""
+        """Get the statistics of a range of days from SES's deliverability manager."""
         request = Request.post("/v2/email/metrics/batch", json=metrics_body(query))
         return read_metrics(query, await wire.send(request.evolve(idempotent=True)))
 
@@ -210,7 +210,7 @@ class AmazonSes(EmailVendor):
 
 
 def read_sent(response: Response) -> tuple[str, Answer]:
-    """The id of an accepted message, and the complete answer."""
+    """The id of an accepted message, with the complete answer."""
     fields = read_answer(response)
     id_ = required(fields.text("MessageId"), response, "MessageId")
     return id_, fields
@@ -271,7 +271,7 @@ def read_entry(wire: Wire, entry: Answer, people: tuple[EmailAddress, ...]) -> R
 
 
 def read_check(address: EmailAddress, response: Response) -> AddressCheck:
-    """Parse the check of an address."""
+    """Parse an address check."""
     body = read_answer(response)
     validation = body.object("MailboxValidation")
     verdict = required(
@@ -348,7 +348,7 @@ def read_metrics(query: StatisticsQuery, response: Response) -> EmailStatistics:
 
 
 def error_code(response: Response) -> str | None:
-    """The name of an error, from a header or the body, without its namespace."""
+    """An error's name without namespace, from a header or the body."""
     code = response.headers.get("x-amzn-errortype")
     if code is None:
         try:

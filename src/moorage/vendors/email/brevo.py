@@ -151,7 +151,7 @@ class Brevo(EmailVendor):
     async def send_bulk(
         self, wire: Wire, bulk: BulkMessage, /, *, key: str | None
     ) -> list[Result[EmailReceipt]]:
-        """Send a message to each recipient, in as few requests as their size allows."""
+        """Send a message to each recipient, in as few requests as the size limit allows."""
         words = attrs.evolve(bulk.base, attachments=()).size if bulk.places else 0
         most = max(1, _MOST_BYTES // (words + _VERSION_OVERHEAD))
         return await in_parts(wire, bulk, most, partial(self._send_versions, wire), key)
@@ -193,12 +193,12 @@ class Brevo(EmailVendor):
         await send_again(wire, address)
 
     def verifying(self) -> Mapping[str, Any]:
-        """The scheme of the webhooks' authentication."""
+        """The webhook authentication scheme."""
         return {"scheme": _SCHEMES[self.webhook_authentication]}
 
 
 def mail_body(vendor: Brevo, message: EmailMessage) -> dict[str, Any]:
-    """A message, as the body of a request.
+    """The body of a request with one message.
 
     Raises:
         InvalidData: the message has reply addresses, metadata, files or a template that Brevo does
@@ -222,7 +222,7 @@ def mail_body(vendor: Brevo, message: EmailMessage) -> dict[str, Any]:
 
 
 def bulk_body(vendor: Brevo, bulk: BulkMessage) -> dict[str, Any]:
-    """A bulk message: the common message, and for each recipient the fields that differ."""
+    """The body of a bulk message: common fields, and those that differ by recipient."""
     common = _personal_fields(bulk.base)
     versions = [
         # A field that is left out has the common value, so that an empty one becomes a space.
@@ -233,7 +233,7 @@ def bulk_body(vendor: Brevo, bulk: BulkMessage) -> dict[str, Any]:
 
 
 def _personal_fields(message: EmailMessage) -> dict[str, Any]:
-    """The fields that may differ between the recipients of a bulk message."""
+    """The fields that may differ between recipients of a bulk message."""
     return {
         "to": [_person(address) for address in message.to],
         "cc": [_person(address) for address in message.cc],

@@ -128,7 +128,7 @@ class MailerSend(EmailVendor):
 
 
 def mail_body(vendor: MailerSend, message: EmailMessage) -> dict[str, Any]:
-    """A message, as the body of a request.
+    """The body of a request with one message.
 
     Raises:
         InvalidData: the message has more addresses or tags than MailerSend accepts, or a name, a

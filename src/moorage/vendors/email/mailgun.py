@@ -82,7 +82,7 @@ _SCHEMES: Final = {"events": "mailgun", "received": "mailgun-inbound"}
 
 
 def classify(_: Request, response: Response) -> ConnectorError | None:
-    """The error in an answer whose status does not indicate it."""
+    """The error in an answer whose status does not show the error."""
     if is_success(response.status):
         return _greeting_error(response)
     error = error_answer(response)
@@ -103,13 +103,13 @@ def classify(_: Request, response: Response) -> ConnectorError | None:
 
 
 def _auth(_: Mailgun, secret: Secret) -> Credentials:
-    """Basic authentication as the user "api"."""
+    """Basic authentication with the user name "api"."""
     return Credentials.basic("api", secret)
 
 
 @attrs.frozen(kw_only=True)
 class Mailgun(EmailVendor):
-    """A sending domain of an account at Mailgun.
+    """A sending domain of a Mailgun account.
 
     Attributes:
         domain: sending domain.
@@ -177,7 +177,7 @@ class Mailgun(EmailVendor):
     async def send_bulk(
         self, wire: Wire, bulk: BulkMessage, /, *, key: str | None
     ) -> list[Result[EmailReceipt]]:
-        """Send a message to each recipient: in one request if it can express the differences."""
+        """Send a message to each recipient, in one request if it can express the differences."""
         if not fits_one(bulk):
             return await one_by_one(wire, bulk, self.send_transactional, key)
         request = bulk_request(self.domain, bulk, self.sender, **self._fields())
@@ -194,15 +194,15 @@ class Mailgun(EmailVendor):
         return read_check(address, await wire.send(request))
 
     async def get_statistics(self, wire: Wire, query: StatisticsQuery, /) -> EmailStatistics:
-        """Get the statistics of a range of days, summed over pages."""
+        """Get the statistics of a range of days, summed over all pages."""
         return await statistics(wire, self.domain, query)
 
     async def suppressions(self, wire: Wire, after: Ref | None, /) -> SuppressionPage:
-        """Get a page of the suppressed addresses of the domain, list by list."""
+        """Get a page of the domain's suppressed addresses, list by list."""
         return await list_suppressed(wire, self.domain, after)
 
     async def add_suppression(self, wire: Wire, address: EmailAddress, /) -> None:
-        """Add an address to the unsubscribes of the domain."""
+        """Add an address to the domain's unsubscribes."""
         await suppress(wire, self.domain, address)
 
     async def remove_suppression(self, wire: Wire, address: EmailAddress, /) -> None:
@@ -210,7 +210,7 @@ class Mailgun(EmailVendor):
         await send_again(wire, self.domain, address)
 
     def verifying(self) -> Mapping[str, Any]:
-        """The scheme of the webhooks: of events, or of received mail."""
+        """The webhook signature scheme, for events or received mail."""
         return {"scheme": _SCHEMES[self.webhook_content]}
 
     def events(
@@ -228,7 +228,7 @@ class Mailgun(EmailVendor):
 
 
 def read_id(response: Response) -> tuple[str, Any]:
-    """The id of an accepted message, and the complete answer."""
+    """The id of an accepted message, with the complete answer."""
     fields = read_answer(response)
     id_ = bare_message_id(fields.text("id") or "")
     if not id_:
@@ -237,7 +237,7 @@ def read_id(response: Response) -> tuple[str, Any]:
 
 
 def read_check(address: EmailAddress, response: Response) -> AddressCheck:
-    """Parse the check of an address."""
+    """Parse an address check."""
     fields = read_answer(response)
     verdict = required(fields.text("result"), response, "result")
     reasons = fields.texts("reason")
@@ -255,7 +255,7 @@ def read_check(address: EmailAddress, response: Response) -> AddressCheck:
 
 
 def _greeting_error(response: Response) -> ConfigurationError | None:
-    """The error for Mailgun's greeting, which a wrong URL returns with a success status."""
+    """The error for Mailgun's greeting page, which a wrong URL returns with status 200."""
     if _GREETING not in response.body[:200]:
         return None
     return ConfigurationError(

@@ -61,7 +61,7 @@ _TRACKING: Final = {True: "enabled", False: "disabled", None: None}
 
 @attrs.frozen(kw_only=True)
 class Mailjet(EmailVendor):
-    """An API key of an account at Mailjet.
+    """An API key of a Mailjet account.
 
     Attributes:
         api_key: API key, which is not secret.
@@ -108,7 +108,7 @@ class Mailjet(EmailVendor):
         return await wire.send(request, key=key, parse=parse)
 
     async def get_statistics(self, wire: Wire, query: StatisticsQuery, /) -> EmailStatistics:
-        """Get the statistics of messages by the day in UTC on which they were sent."""
+        """Get the statistics of messages by their sending day in UTC."""
         rows: list[Answer] = []
         period = {
             "CounterSource": "APIKey",
@@ -132,7 +132,7 @@ def _seconds(day: date, at: time) -> str:
 
 
 def mail_body(vendor: Mailjet, message: EmailMessage, id_: str) -> dict[str, Any]:
-    """A message of a request.
+    """A message in a request body.
 
     Raises:
         InvalidData: the message has more tags or reply addresses than Mailjet accepts, an empty

@@ -65,7 +65,7 @@ _MOST_VARIABLE_BYTES: Final = 1_000
 
 @attrs.frozen(kw_only=True)
 class Mailtrap(ApiVendor):
-    """A sending stream of an account at Mailtrap.
+    """A sending stream of a Mailtrap account.
 
     Attributes:
         credentials: API token; by default the credential provider supplies it.
@@ -117,7 +117,7 @@ class Mailtrap(ApiVendor):
     async def send_bulk(
         self, wire: Wire, bulk: BulkMessage, /, *, key: str | None
     ) -> list[Result[EmailReceipt]]:
-        """Send a message to each recipient, in as few requests as their size allows."""
+        """Send a message to each recipient, in as few requests as the size limit allows."""
         most = min(500, max(1, _MOST_BATCH_BYTES // (bulk.base.size + _AROUND)))
         return await in_parts(wire, bulk, most, partial(self._send_batch, wire), key)
 
@@ -133,12 +133,12 @@ class Mailtrap(ApiVendor):
         return await wire.send(request, key=key, parse=partial(read_batch, wire, sent))
 
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[EmailEvent, ...]:
-        """Convert an item of a webhook to events."""
+        """Convert a webhook item to events."""
         return read_event(event, ref)
 
 
 def mail_body(vendor: Mailtrap, message: EmailMessage, id_: str) -> dict[str, Any]:
-    """A message, as the body of a request or as a part of one.
+    """A message as a request body, or as a part of a batch's body.
 
     Raises:
         InvalidData: the message has more than one tag, a tag besides a template, or more metadata

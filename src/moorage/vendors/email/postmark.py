@@ -108,7 +108,7 @@ _COUNTED_FIELDS: Final = {
 
 
 def classify(_: Request, response: Response) -> ConnectorError | None:
-    """The error for the `ErrorCode` of an answer, which is more specific than its status."""
+    """The error for an answer's `ErrorCode`, which says more than the status."""
     error = error_answer(response)
     says_itself = response.status >= 500 or response.status == _TOO_MANY
     otherwise = None if says_itself else VendorRejected
@@ -117,7 +117,7 @@ def classify(_: Request, response: Response) -> ConnectorError | None:
 
 @attrs.frozen(kw_only=True)
 class Postmark(EmailVendor):
-    """A server at Postmark, which is its name for an application of an account.
+    """A Postmark "server", which means one application of an account.
 
     Attributes:
         credentials: server API token; by default the credential provider supplies it.
@@ -171,7 +171,7 @@ class Postmark(EmailVendor):
     async def send_bulk(
         self, wire: Wire, bulk: BulkMessage, /, *, key: str | None
     ) -> list[Result[EmailReceipt]]:
-        """Send a message to each recipient, in as few requests as their size allows."""
+        """Send a message to each recipient, in as few requests as the size limit allows."""
         batch_size = max(1, _MOST_BYTES // (bulk.base.size + _AROUND))
         return await in_parts(wire, bulk, batch_size, partial(self._send_batch, wire), key)
 
@@ -190,7 +190,7 @@ class Postmark(EmailVendor):
         return read_message(ref, response)
 
     async def get_statistics(self, wire: Wire, query: StatisticsQuery, /) -> EmailStatistics:
-        """Get the statistics of a range of days, in Eastern Time."""
+        """Get the statistics of a range of days in Eastern Time."""
         dates = {
             "fromdate": query.start.isoformat(),
             "todate": query.end.isoformat(),
@@ -205,7 +205,7 @@ class Postmark(EmailVendor):
         return EmailStatistics.of(query, counted_pairs, raw_answer)
 
     async def suppressions(self, wire: Wire, after: Ref | None, /) -> SuppressionPage:  # noqa: ARG002 - there is one page
-        """Get the suppressed addresses of the stream."""
+        """Get the stream's suppressed addresses."""
         return await list_suppressed(wire, self.message_stream)
 
     async def add_suppression(self, wire: Wire, address: EmailAddress, /) -> None:
@@ -218,7 +218,7 @@ class Postmark(EmailVendor):
 
 
 def mail_body(vendor: Postmark, message: EmailMessage) -> dict[str, Any]:
-    """A message, as a request or a part of one.
+    """A message as a request body, or as a part of a batch's body.
 
     Raises:
         InvalidData: the message has more tags or metadata than Postmark accepts.
@@ -270,7 +270,7 @@ def _contents(message: EmailMessage) -> dict[str, Any]:
 
 
 def _model(message: EmailMessage) -> dict[str, Any]:
-    """The values of a template, which Postmark requires even if empty."""
+    """The values of a template; Postmark requires them even if empty."""
     template = message.template
     return {} if template is None else {"TemplateModel": dict(template.data)}
 
@@ -285,7 +285,7 @@ def _file(file: Attachment) -> dict[str, str]:
 
 
 def batch_request(vendor: Postmark, bulk: BulkMessage) -> Request:
-    """The request that sends a message to each recipient."""
+    """The request that sends separate messages to all recipients."""
     bodies = [mail_body(vendor, message) for message in messages_of(bulk)]
     if bulk.base.template is None:
         return Request.post("/email/batch", json=bodies)
@@ -331,7 +331,7 @@ def read_entries(wire: Wire, bulk: BulkMessage, response: Response) -> list[Resu
 def read_entry(
     wire: Wire, entry: Answer, people: tuple[EmailAddress, ...], response: Response
 ) -> Result[EmailReceipt]:
-    """Parse the result of one message of a bulk."""
+    """Parse one message's result in a bulk answer."""
     refusal = _refusal(entry, VendorRejected, service=wire.account)
     if refusal is not None:
         return Result(error=refusal)
@@ -342,7 +342,7 @@ def read_entry(
 
 
 def read_days(response: Response, names: Mapping[str, str]) -> list[tuple[date, EmailCounts]]:
-    """Parse the counters of one list of days."""
+    """Parse the counters in a list of days."""
     body = read_answer(response)
     if not is_list(body.value("Days")):
         raise malformed(response, "Days")

@@ -146,7 +146,7 @@ class Resend(EmailVendor):
     async def send_bulk(
         self, wire: Wire, bulk: BulkMessage, /, *, key: str | None
     ) -> list[Result[EmailReceipt]]:
-        """Send a message to each recipient: in one request, or one each if there are files."""
+        """Send a message to each recipient: in one request, or separately if there are files."""
         if not bulk.base.attachments:
             return await self._send_batch(wire, bulk, key)
         return await one_by_one(wire, bulk, self.send_transactional, key)
@@ -162,7 +162,7 @@ class Resend(EmailVendor):
         return await wire.send(request, key=_vendor_key(wire, key), parse=parse)
 
     async def get(self, wire: Wire, ref: Ref, /) -> EmailReceipt:
-        """Get the state of a message, which is its last event."""
+        """Get the state of a message from its last event."""
         response = await wire.send(Request.get(f"/emails/{quote(ref.id, safe='')}"))
         return read_message(ref, response)
 
@@ -191,7 +191,7 @@ class Resend(EmailVendor):
         return read_metrics(query, await wire.send(Request.get("/emails/metrics", query=period)))
 
     async def get_received(self, wire: Wire, ref: Ref, /) -> ReceivedEmail:
-        """Get a received message; its files have URLs, which expire."""
+        """Get a received message; its files have expiring URLs."""
         path = f"/emails/receiving/{quote(ref.id, safe='')}"
         # Images stay apart from the HTML, as they are with other vendors.
         response = await wire.send(Request.get(path, query={"html_format": "cid"}))
@@ -226,7 +226,7 @@ def _vendor_key(wire: Wire, key: str | None) -> str | None:
 
 
 def mail_body(vendor: Resend, message: EmailMessage) -> dict[str, Any]:
-    """A message, as a request or a part of one.
+    """A message as a request body, or as a part of a batch's body.
 
     Raises:
         InvalidData: the message has tags, metadata or files that Resend does not accept.

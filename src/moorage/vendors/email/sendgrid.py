@@ -137,7 +137,7 @@ class SendGrid(EmailVendor):
     async def send_bulk(
         self, wire: Wire, bulk: BulkMessage, /, *, key: str | None
     ) -> list[Result[EmailReceipt]]:
-        """Send a message to each recipient, in one request."""
+        """Send a message to each recipient, all in one request."""
         body = bulk_body(self, bulk)
         request = Request.post("/v3/mail/send", json=body)
         status = status_of(bulk.base)
@@ -179,7 +179,7 @@ class SendGrid(EmailVendor):
         await send_again(wire, address)
 
     def verifying(self) -> Mapping[str, Any]:
-        """The scheme of the webhooks: of events, or of received mail."""
+        """The webhook signature scheme, for events or received mail."""
         return {"scheme": _SCHEMES[self.webhook_content]}
 
     def events(

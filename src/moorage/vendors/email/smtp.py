@@ -1,4 +1,4 @@
-"""SMTP: email by any mail server.
+"""SMTP: email through any mail server.
 
 This module writes the message, and a transport sends it. Servers take no idempotency key, so a
 message that may have been accepted is not sent again. With a key, the Message-ID is derived from
@@ -136,7 +136,7 @@ class Smtp(Vendor):
     step_timeout: float = attrs.field(default=30.0, validator=_is_step_timeout)
 
     def __attrs_post_init__(self) -> None:
-        """Refuse an unprotected connection, and a login that is incomplete or turned off."""
+        """Refuse an unprotected connection, and a login that is incomplete or switched off."""
         if self.security == "none" and self.host not in _LOCAL_HOSTS:
             raise ConfigurationError(
                 "The connection to another machine would not be protected.",
@@ -158,7 +158,7 @@ class Smtp(Vendor):
             )
 
     def services(self) -> Mapping[str, Service]:
-        """The service that protects the sessions; it has no URL."""
+        """The service that protects SMTP sessions; it has no URL."""
         credentials = Credentials.none()
         if self.credentials is not None:
             credentials = Credentials.basic(self.username or "", self.credentials)
@@ -217,14 +217,14 @@ class Smtp(Vendor):
 
 
 def message_id(wire: Wire, sender: EmailAddress, key: str | None) -> str:
-    """The Message-ID, which is the same for the same key of a tenant."""
+    """The Message-ID; the same key of a tenant gives the same id."""
     return f"<{derived_message_id(wire, key)}@{sender.wire.rpartition('@')[2]}>"
 
 
 def read_receipt(
     wire: Wire, id_: str, message: EmailMessage, reply: Mapping[str, Any]
 ) -> EmailReceipt:
-    """Parse the answers of a server that accepted the message for at least one recipient."""
+    """Parse a server's replies to a message accepted for at least one recipient."""
     refusals: Mapping[str, list[Any]] = reply["refused"]
     recipients = [_outcome(address, refusals.get(address.wire)) for address in message.everybody]
     count = len(refusals)

@@ -64,7 +64,7 @@ _BRACES: Final = {"{": "{{opening_single_curly()}}", "}": "{{closing_single_curl
 
 @attrs.frozen(kw_only=True)
 class SparkPost(EmailVendor):
-    """An account at SparkPost.
+    """A SparkPost account.
 
     Attributes:
         credentials: API key; by default the credential provider supplies it.
@@ -122,12 +122,12 @@ class SparkPost(EmailVendor):
         return self.base_url or _REGIONS[self.region]
 
     def settings(self) -> Mapping[str, Any]:
-        """The header that names the subaccount, if there is one."""
+        """The header that names the subaccount, if any."""
         number = self.subaccount
         return {"headers": {} if number is None else {"X-MSYS-SUBACCOUNT": number}}
 
     def verifying(self) -> Mapping[str, Any]:
-        """Arguments for the webhook verifier: the scheme of the authentication."""
+        """The arguments for the webhook verifier, with the authentication scheme."""
         return {"scheme": _SCHEMES[self.webhook_auth]}
 
     async def send_transactional(
@@ -172,7 +172,7 @@ class SparkPost(EmailVendor):
 
 
 def mail_body(vendor: SparkPost, message: EmailMessage) -> dict[str, Any]:
-    """A message as a transmission.
+    """A message as a SparkPost transmission.
 
     Raises:
         InvalidData: the message has more or longer tags than SparkPost accepts, or parts that
@@ -204,7 +204,7 @@ def mail_body(vendor: SparkPost, message: EmailMessage) -> dict[str, Any]:
 
 
 def _recipients(message: EmailMessage) -> list[dict[str, Any]]:
-    """All recipients of the message; if there are several, they share one header `To`."""
+    """All recipients of the message; if there are several, they share one `To` header."""
     if len(message.everybody) == 1:
         return [{"address": _address(message.to[0])}]
     header = in_utf8(message.to)
@@ -260,7 +260,7 @@ def _address(address: EmailAddress) -> dict[str, str]:
 
 
 def in_utf8(several: Iterable[EmailAddress]) -> str:
-    """Addresses as a header value that SparkPost encodes itself."""
+    """Addresses as a header value, which SparkPost itself encodes."""
     return ", ".join(
         f"{in_braces(_quoted(address.name))} <{address.wire}>" if address.name else address.wire
         for address in several
@@ -273,7 +273,7 @@ def _quoted(name: str) -> str:
 
 
 def in_braces(text: str) -> str:
-    """The text of a header, escaped so that SparkPost finds no placeholder in it."""
+    """A header text, escaped so that SparkPost finds no placeholder in it."""
     if "{{" not in text and "}}" not in text:
         return text
     return "".join(_BRACES.get(letter, letter) for letter in text)

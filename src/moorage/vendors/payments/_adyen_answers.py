@@ -1,4 +1,4 @@
-"""Parsing of Adyen's answers: payments, captures, cancellations, refunds and refusals."""
+"""Parsing of Adyen's answers: payments, captures, cancellations, refunds and errors."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ _CARDS: Final = frozenset({"101", "103"})
 
 
 def decline_of(code: str | None, words: str | None) -> Decline:
-    """The decline reason, from the code or, without one, from the text."""
+    """The reason for a decline, by its code, or else by its text."""
     if code not in _BY_CODE:
         code = _BY_WORDS.get((words or "").lower(), code)
     reason = _BY_CODE.get(code or "", DeclineReason.OTHER)
@@ -216,14 +216,14 @@ def _payment_means(body: Answer) -> MeansOfPayment | None:
 
 
 def read_flat(body: Answer, name: str) -> dict[str, str]:
-    """A table of texts whose names contain dots."""
+    """A table of texts with dots in their names."""
     field = body.value(name)
     table: dict[str, Any] = field if is_object(field) else {}
     return {key: value for key, value in table.items() if isinstance(value, str) and value}
 
 
 def read_move(response: Response) -> tuple[Answer, str, MoveState]:
-    """Parse a capture, a cancellation or a refund: its reference and its state."""
+    """Parse the reference and state of a capture, cancellation or refund."""
     body = read_answer(response)
     psp = required(body.text("pspReference"), response, "pspReference")
     is_received = body.text("status") == "received"
@@ -231,7 +231,7 @@ def read_move(response: Response) -> tuple[Answer, str, MoveState]:
 
 
 def classify(_: Request, response: Response) -> ConnectorError | None:
-    """The error in an answer's body, which is more specific than its status."""
+    """The error in an answer's body, which says more than the status."""
     try:
         raw_answer = response.json()
     except InvalidData:
@@ -269,7 +269,7 @@ _KINDS: Final[dict[str, Callable[..., ConnectorError]]] = {
 
 
 def _key_reuse_error(response: Response) -> ConnectorError:
-    """The error of an idempotency key that is in use, or was used for another request."""
+    """The error for an idempotency key that is in use, or belongs to a different request."""
     if response.headers.get("transient-error") == "true":
         return IdempotencyInProgress("Adyen is still working on a request with this key (704).")
     return IdempotencyConflict("Adyen knows this key from another request (704).")

@@ -1,4 +1,4 @@
-"""Adyen's Disputes API, a separate service: without documents, a dispute can only be accepted.
+"""Adyen's separate Disputes API; without documents, disputes can only be accepted.
 
 The paths and fields are those of DisputeService-v30.json in github.com/Adyen/adyen-openapi at
 aa014f0 (1 July 2026), read on 27 November 2026.
@@ -25,7 +25,7 @@ _KEY: Final = 64
 
 
 async def accept_dispute(wire: Wire, ref: Ref, merchant_account: str, key: str) -> Dispute:
-    """Accept a dispute under a key; Adyen has no look-up to find an earlier acceptance."""
+    """Accept a dispute under a key; Adyen offers no look-up of an earlier acceptance."""
     body = {"merchantAccountCode": merchant_account, "disputePspReference": ref.id}
     dispute: Dispute = await wire.send(
         Request.post(_ACCEPT, json=body),
@@ -37,7 +37,7 @@ async def accept_dispute(wire: Wire, ref: Ref, merchant_account: str, key: str) 
 
 
 def _accepted(ref: Ref, response: Response) -> Dispute:
-    """The accepted dispute, for which Adyen's answer only confirms the acceptance.
+    """The accepted dispute; Adyen's answer only confirms the acceptance.
 
     Raises:
         VendorRejected: Adyen answered that it did not accept the dispute.

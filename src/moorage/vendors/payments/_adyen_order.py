@@ -1,4 +1,4 @@
-"""Addresses and lines of an order in Adyen's format."""
+"""An order's addresses and lines in Adyen's format."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _LONGEST_LINE: Final = 500
 
 
 def order_fields(order: Charge | LinkRequest) -> dict[str, Any]:
-    """The addresses and the lines of a payment or a payment link."""
+    """The addresses and lines of a payment or payment link."""
     billing, shipping = order.billing_address, order.shipping_address
     fields: dict[str, Any] = {
         "billingAddress": None if billing is None else _address_body(billing, "billing_address"),
@@ -37,7 +37,7 @@ def _delivery_body(address: Address) -> dict[str, Any]:
 
 
 def _address_body(address: Address, field: str) -> dict[str, Any]:
-    """An address whose house number is apart from its street.
+    """An address in Adyen's format, with a separate house number.
 
     Raises:
         InvalidData: the address lacks a field that Adyen requires.
@@ -62,7 +62,7 @@ def _address_body(address: Address, field: str) -> dict[str, Any]:
 
 
 def _street_of(line: str) -> tuple[str, str]:
-    """The street and the house number in the first line of an address."""
+    """The street and house number from the first line of an address."""
     if len(line) <= _LONGEST_LINE:
         match = _NUMBER_LAST.fullmatch(line) or _NUMBER_FIRST.fullmatch(line)
         if match is not None:

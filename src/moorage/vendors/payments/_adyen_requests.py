@@ -1,4 +1,4 @@
-"""The bodies of requests for payments at Adyen."""
+"""The request bodies for payments at Adyen."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def amount_body(amount: Money) -> dict[str, Any]:
 
 
 def move_body(vendor: Adyen, amount: Money | None, reason: RefundReason | None) -> dict[str, Any]:
-    """The body that captures, cancels or refunds a payment."""
+    """The body of a capture, cancellation or refund request."""
     body: dict[str, Any] = {"merchantAccount": vendor.merchant_account}
     if amount is not None:
         body["amount"] = amount_body(amount)
@@ -67,7 +67,7 @@ def move_body(vendor: Adyen, amount: Money | None, reason: RefundReason | None) 
 
 
 def amount_of(ref: Ref, amount: Money | None) -> Money:
-    """The amount of a capture or refund, by default that of the payment.
+    """The amount of a capture or refund; by default the payment's amount.
 
     Raises:
         InvalidData: the reference does not contain the amount of the payment.
@@ -97,7 +97,7 @@ def check_reference(vendor: Adyen, reference: str) -> None:
 
 
 def payment_body(vendor: Adyen, charge: Charge, *, taken: bool) -> dict[str, Any]:
-    """The body that requests a payment."""
+    """The body of a payment request."""
     check_reference(vendor, charge.reference)
     body: dict[str, Any] = {
         "merchantAccount": vendor.merchant_account,
@@ -144,7 +144,7 @@ def _buyer(customer: Customer) -> dict[str, Any]:
 
 
 def _source(source: str) -> dict[str, Any]:
-    """A stored method's id, or the JSON that Adyen's form in the browser made."""
+    """The id of a stored method, or the JSON from Adyen's browser form."""
     if not source.lstrip().startswith("{"):
         return {
             "paymentMethod": {"type": "scheme", "storedPaymentMethodId": source},
@@ -155,7 +155,7 @@ def _source(source: str) -> dict[str, Any]:
 
 
 def method_of(source: str) -> dict[str, Any]:
-    """The paymentMethod that Adyen's form in the browser made."""
+    """The paymentMethod from Adyen's browser form."""
     try:
         method: Any = json.loads(source)
     except ValueError:
@@ -192,7 +192,7 @@ def _completed_body(body: dict[str, Any]) -> dict[str, Any]:
 
 
 def details_body(returned: Mapping[str, str]) -> dict[str, Any]:
-    """The body that continues a payment, without other parameters of the URL."""
+    """The body that continues a payment, with only the parameters that Adyen knows."""
     details = {name: value for name, value in returned.items() if name in _DETAILS}
     if not details:
         raise InvalidData(

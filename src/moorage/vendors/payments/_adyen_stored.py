@@ -1,4 +1,4 @@
-"""Adyen's stored means of payment and payment links: bodies of requests, and answers."""
+"""Adyen's stored payment methods and payment links: request bodies and answers."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _LINKS: Final = {
 def stored_body(
     merchant_account: str, request: StoreRequest, method: dict[str, Any]
 ) -> dict[str, Any]:
-    """The body that stores a means of payment; the vendor's own options come last."""
+    """The body that stores a payment method; the vendor's own options come last."""
     customer = request.customer
     body: dict[str, Any] = {
         "merchantAccount": merchant_account,
@@ -50,7 +50,7 @@ def stored_body(
 
 
 def stored_of(ref: MakeRef, body: Answer, customer: str) -> StoredMeans | None:
-    """Parse a stored means of payment; None if it is malformed."""
+    """Parse a stored payment method; None if it is malformed."""
     key = body.text("id")
     if key is None:
         return None
@@ -72,20 +72,20 @@ def stored_of(ref: MakeRef, body: Answer, customer: str) -> StoredMeans | None:
 
 
 def read_stored(wire: Wire, customer: str, response: Response) -> StoredMeans:
-    """Parse the stored means of payment in an answer."""
+    """Parse the stored payment method in an answer."""
     stored = stored_of(wire.ref, read_answer(response), customer)
     return required(stored, response, "id")
 
 
 def removed(ref: Ref, customer: str, response: Response | None = None) -> StoredMeans:
-    """The removed means of payment; Adyen's answer is empty."""
+    """The removed payment method; Adyen's answer is empty."""
     if response is not None and response.body:
         raise malformed(response, problem="has content, and a success has none")
     return StoredMeans(ref=ref, state=StoredState.REMOVED, customer=customer)
 
 
 def was_removed(error: VendorRejected) -> bool:
-    """True if an earlier attempt, whose answer was lost, has removed the means of payment."""
+    """True if an earlier attempt with a lost answer has removed the payment method."""
     # Adyen's keys are for POST, so a repeat is not answered as the removal was.
     is_missing = error.status == _MISSING_STATUS or error.vendor_code == _MISSING_CODE
     return is_missing and error.attempts > 1

@@ -1,4 +1,4 @@
-"""Parsing of Braintree's answers: transactions, refunds, stored means and errors."""
+"""Parsing of Braintree's answers: transactions, refunds, stored payment methods and errors."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ _TIMEOUTS: Final = frozenset({408, 425})
 
 
 def classify(_: Request, response: Response) -> ConnectorError | None:
-    """The error in an answer; Braintree sends most of them with the status of a success."""
+    """The error in an answer; Braintree sends most errors with a success status."""
     answer = error_answer(response)
     if response.status >= 500 or response.status in _TIMEOUTS:
         return None
@@ -135,7 +135,7 @@ def classify(_: Request, response: Response) -> ConnectorError | None:
 def declined(
     decline: Decline, payment: str | None, response: Response | None = None
 ) -> PaymentDeclined:
-    """The error of a transaction that failed at once."""
+    """The error for a transaction that failed at once."""
     return PaymentDeclined(
         f"The payment was declined: {decline.vendor_message or decline.vendor_code}",
         reason=decline.reason,
@@ -148,7 +148,7 @@ def declined(
 
 
 def decline_of(transaction: Answer) -> Decline:
-    """The reason why a transaction failed, from the newest event that states one."""
+    """Why a transaction failed, from the newest event that gives a reason."""
     for event in transaction.objects("statusHistory"):
         code = event.text("processorResponse.legacyCode") or event.text("gatewayRejectionReason")
         if code is not None:
@@ -162,7 +162,7 @@ def decline_of(transaction: Answer) -> Decline:
 
 
 def money(body: Answer, name: str) -> Money | None:
-    """The amount in the field of this name."""
+    """The amount in a field."""
     return as_money(body.value(f"{name}.value"), body.value(f"{name}.currencyCode"))
 
 
@@ -241,7 +241,7 @@ def refund_of(ref: MakeRef, body: Answer) -> Refund | None:
 
 
 def read_payment(path: str, wire: Wire, response: Response) -> Payment:
-    """Parse the transaction at a path of an answer."""
+    """Parse the transaction at a path in an answer."""
     return required(
         payment_of(wire.ref, read_answer(response).object(f"data.{path}")),
         response,
@@ -250,7 +250,7 @@ def read_payment(path: str, wire: Wire, response: Response) -> Payment:
 
 
 def read_refund(path: str, wire: Wire, response: Response) -> Refund:
-    """Parse the refund at a path of an answer."""
+    """Parse the refund at a path in an answer."""
     return required(
         refund_of(wire.ref, read_answer(response).object(f"data.{path}")),
         response,
@@ -259,7 +259,7 @@ def read_refund(path: str, wire: Wire, response: Response) -> Refund:
 
 
 def stored_of(ref: MakeRef, customer: str, body: Answer) -> StoredMeans | None:
-    """Parse a stored means of payment; None if it is malformed."""
+    """Parse a stored payment method; None if it is malformed."""
     key = body.text("id")
     if key is None:
         return None

@@ -1,4 +1,4 @@
-"""The GraphQL documents for Braintree, and the requests that carry them."""
+"""Braintree's GraphQL documents, and the requests with them."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def query(document: str, **variables: Any) -> Request:
 
 
 def mutation(document: str, fields: Mapping[str, Any]) -> Request:
-    """The request of a mutation with these input fields."""
+    """Return the request of a GraphQL mutation with these input fields."""
     return _request(document, {"input": fields})
 
 

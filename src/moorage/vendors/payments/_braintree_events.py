@@ -19,7 +19,7 @@ _PLACES: Final = {
 
 
 def read_events(event: WebhookEvent, ref: MakeRef) -> tuple[PaymentEvent, ...]:
-    """Convert a webhook to an event that requests a look-up of its payment, if it names one."""
+    """Convert a webhook to an event that causes a look-up of its payment, if it names one."""
     place = next((it for kind, it in _PLACES.items() if event.vendor_type.startswith(kind)), None)
     if place is None:
         return ()
@@ -41,7 +41,7 @@ def read_events(event: WebhookEvent, ref: MakeRef) -> tuple[PaymentEvent, ...]:
 
 
 def _document(event: WebhookEvent) -> Answer:
-    """The XML document of a webhook, without its root; empty if it is not XML."""
+    """The fields of a webhook's XML document; empty if it is not XML."""
     try:
         document = read_xml((as_answer(event.payload).text("document") or "").encode())
     except NotXmlError:

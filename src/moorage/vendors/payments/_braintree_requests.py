@@ -1,4 +1,4 @@
-"""Input fields for Braintree, marks of keys, ids, and the pages of lists."""
+"""Input fields for Braintree, marks derived from keys, ids, and pages of lists."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 def payment_fields(vendor: Braintree, charge: Charge, order_id: str) -> dict[str, Any]:
-    """The input of a charge or an authorisation; the vendor's own options come last.
+    """The input of a charge or authorisation; the vendor's own options come last.
 
     Raises:
         InvalidData: the currency is not that of the account, or the source is missing.
@@ -80,12 +80,12 @@ def payment_fields(vendor: Braintree, charge: Charge, order_id: str) -> dict[str
 
 
 def mark_of(wire: Wire, key: str) -> str:
-    """The mark derived from an idempotency key; the same key always gives the same mark."""
+    """The mark derived from an idempotency key; equal keys give equal marks."""
     return sha256(f"{wire.tenant or ''}\n{key}".encode()).hexdigest()[:16]
 
 
 async def node_of(wire: Wire, ref: Ref, kind: str = "TRANSACTION") -> str:
-    """The GraphQL id of the object that a reference names; webhooks do not state it."""
+    """The GraphQL id of a referenced object; webhooks do not contain it."""
     known_id = ref.other(NODE)
     if known_id is not None:
         return known_id
@@ -94,7 +94,7 @@ async def node_of(wire: Wire, ref: Ref, kind: str = "TRANSACTION") -> str:
 
 
 def with_node(response: Response) -> Response:
-    """An answer with a node, after checking that it exists.
+    """The answer, after checking that its node exists.
 
     Raises:
         VendorRejected: the node does not exist.
@@ -107,7 +107,7 @@ def with_node(response: Response) -> Response:
 
 
 def listed(response: Response, path: str) -> tuple[list[Answer], str | None]:
-    """The nodes of a connection, and the cursor of the next page."""
+    """The nodes of a GraphQL connection, and the cursor of the next page."""
     prefix = path if "." in path else f"search.{path}"
     connection = read_answer(response).object(f"data.{prefix}")
     if not is_list(connection.value("edges")):

@@ -1,4 +1,4 @@
-"""Parsing of Checkout.com's answers: payments, actions, disputes, cards and refusals."""
+"""Parsing of Checkout.com's answers: payments, actions, disputes, cards and errors."""
 
 from __future__ import annotations
 
@@ -135,12 +135,12 @@ def read_payment(wire: Wire, requested: Money | None, response: Response) -> Pay
 
 
 def total(body: Answer, name: str, currency: str) -> Money | None:
-    """A total of the balances, such as "captured"; None if it is not stated."""
+    """A balance, such as "captured"; None if it is missing."""
     return UNITS.read(body.value(f"balances.total_{name}"), currency)
 
 
 def authorized_total(body: Answer, currency: str) -> Money | None:
-    """The authorised total without what was voided; None if it is not stated."""
+    """The authorised total minus the voided amount; None if it is missing."""
     authorized, voided = total(body, "authorized", currency), total(body, "voided", currency)
     return authorized if authorized is None or voided is None else authorized - voided
 
@@ -159,7 +159,7 @@ def _next_action(body: Answer) -> NextAction | None:
 
 
 def decline_of(body: Answer) -> Decline:
-    """The reason of a declined payment or authorisation."""
+    """The reason for a declined payment or authorisation."""
     code = body.text("response_code")
     return Decline(
         reason=_REASONS.get(code or "", DeclineReason.OTHER),
@@ -169,7 +169,7 @@ def decline_of(body: Answer) -> Decline:
 
 
 def means_of(source: Answer) -> MeansOfPayment | None:
-    """The means of payment of a payment; None if the payment has none yet."""
+    """The payment method of a payment; None if there is none yet."""
     if source.text("type") is None:
         return None
     month, year = source.integer("expiry_month"), source.integer("expiry_year")
@@ -183,12 +183,12 @@ def means_of(source: Answer) -> MeansOfPayment | None:
 
 
 def is_ended(payment: Payment) -> bool:
-    """True if the payment can no longer succeed."""
+    """True if the payment cannot succeed any more."""
     return payment.vendor_state in _ENDED_STATUSES
 
 
 def read_action_id(response: Response) -> tuple[Answer, str]:
-    """Parse the id in the answer to a capture, void or refund, which is decided later."""
+    """Parse the id of a capture, void or refund, whose outcome follows later."""
     body = read_answer(response)
     return body, required(body.text("action_id"), response, "action_id")
 
@@ -213,7 +213,7 @@ def dispute_of(ref: MakeRef, body: Answer) -> Dispute | None:
 
 
 def stored_of(ref: MakeRef, body: Answer, customer: str) -> StoredMeans | None:
-    """Parse a stored card of a customer; None if it is malformed."""
+    """Parse a customer's stored card; None if it is malformed."""
     key, means = body.text("id"), means_of(body)
     if key is None or means is None:
         return None
@@ -227,14 +227,14 @@ def stored_of(ref: MakeRef, body: Answer, customer: str) -> StoredMeans | None:
 
 
 def removed(ref: Ref, response: Response | None = None) -> StoredMeans:
-    """The removed means of payment; Checkout.com's answer is empty."""
+    """The removed payment method; Checkout.com's answer is empty."""
     if response is not None and response.body:
         raise malformed(response, problem="has content, and a success has none")
     return StoredMeans(ref=ref, state=StoredState.REMOVED, customer=ref.other("customer"))
 
 
 def was_removed(error: VendorRejected) -> bool:
-    """True if an earlier attempt, whose answer was lost, has removed the means of payment."""
+    """True if an earlier attempt with a lost answer has removed the payment method."""
     return error.status == _MISSING and error.attempts > 1
 
 
@@ -242,7 +242,7 @@ def was_removed(error: VendorRejected) -> bool:
 
 
 def classify(request: Request, response: Response) -> ConnectorError | None:
-    """The error in an answer's body, which is more specific than its status."""
+    """The error in an answer's body, which says more than the status."""
     if is_success(response.status):
         return _decline(request, response)
     body = error_answer(response)
@@ -267,7 +267,7 @@ def classify(request: Request, response: Response) -> ConnectorError | None:
 
 
 def _decline(request: Request, response: Response) -> PaymentDeclined | None:
-    """The error of a new payment that was declined at once."""
+    """The error for a new payment that was declined at once."""
     if request.method is not HttpMethod.POST or request.path != PAYMENTS:
         return None
     body = error_answer(response)
@@ -279,7 +279,7 @@ def _decline(request: Request, response: Response) -> PaymentDeclined | None:
 
 
 def decline_error(decline: Decline, payment: str | None, **answered: Any) -> PaymentDeclined:
-    """The error of a declined payment, with the reference or the id of the payment."""
+    """The error for a declined payment, with the payment's reference or id."""
     return PaymentDeclined(
         f"The payment was declined: {decline.vendor_message or decline.vendor_code}",
         reason=decline.reason,

@@ -78,7 +78,7 @@ def _evidence_body(evidence: DisputeEvidence) -> dict[str, Any]:
 
 
 async def _step(wire: Wire, ref: Ref, request: Request, key: str) -> Dispute:
-    """Send a request with an empty answer, and get the dispute as it is then."""
+    """Execute a step whose answer is empty, then get the dispute's new state."""
     await _send(wire, request, key)
     return await get_dispute(wire, ref)
 
@@ -89,7 +89,7 @@ async def _send(wire: Wire, request: Request, key: str) -> None:
 
 
 def _check_empty(response: Response) -> None:
-    """Refuse an answer with content, because a successful answer is empty."""
+    """Refuse a successful answer with content, which should be empty."""
     if response.body:
         raise malformed(response, problem="has content, and a success has none")
 

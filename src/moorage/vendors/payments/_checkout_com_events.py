@@ -62,7 +62,7 @@ _RETURNED: Final = frozenset({DisputeState.WON, DisputeState.CLOSED, DisputeStat
 
 
 def read_events(event: WebhookEvent, make: MakeRef) -> tuple[PaymentEvent, ...]:
-    """Convert a webhook to an event; none if it is about neither a payment nor a dispute."""
+    """Convert a webhook to an event; none if it is not about a payment or dispute."""
     body = as_answer(event.data)
     key, code = body.text("id"), body.text("response_code")
     if key is not None and key.startswith(_DISPUTE):
@@ -95,7 +95,7 @@ def read_events(event: WebhookEvent, make: MakeRef) -> tuple[PaymentEvent, ...]:
 
 
 def _authorization_changes(event: WebhookEvent, money: Money, code: str) -> dict[str, Any]:
-    """The changes by an authorisation; a look-up request if its code does not match the type."""
+    """The changes by an authorisation; a look-up request if code and type contradict each other."""
     is_approved = code.startswith(_APPROVED)
     if is_approved is not (event.vendor_type == _APPROVAL):
         return {"ask": True}
@@ -106,7 +106,7 @@ def _authorization_changes(event: WebhookEvent, money: Money, code: str) -> dict
 
 
 def _dispute_events(event: WebhookEvent, key: str, make: MakeRef) -> tuple[PaymentEvent, ...]:
-    """The event of a dispute; none if it names no payment."""
+    """The event of a dispute; none if it does not name a payment."""
     body = as_answer(event.data)
     payment, state = body.text("payment_id"), _DISPUTES.get(event.vendor_type)
     currency = body.text("currency")
@@ -126,7 +126,7 @@ def _dispute_events(event: WebhookEvent, key: str, make: MakeRef) -> tuple[Payme
 
 
 def _move_changes(event: WebhookEvent, payment: Ref, money: Money, make: MakeRef) -> dict[str, Any]:
-    """The changes by a capture, refund or void; a look-up request if it states no totals."""
+    """The changes by a capture, refund or void; a look-up request if the totals are missing."""
     body = as_answer(event.data)
     code = body.text("response_code") or ""
     authorized = authorized_total(body, money.currency)

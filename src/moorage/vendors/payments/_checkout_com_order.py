@@ -1,4 +1,4 @@
-"""Addresses and lines of an order in Checkout.com's format."""
+"""An order's addresses and lines in Checkout.com's format."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def order_fields(charge: Charge) -> dict[str, Any]:
 
 
 def billing_fields(charge: Charge, kind: str) -> dict[str, Any]:
-    """The billing address of a means of payment.
+    """The billing address for a payment method.
 
     Args:
         charge: the payment.
@@ -65,7 +65,7 @@ def _address_body(address: Address) -> dict[str, Any]:
 
 
 def _item_body(line: LineItem) -> dict[str, Any]:
-    """A line whose prices include tax."""
+    """A line with prices that include tax."""
     item = taxed_line(line)
     fields = {
         "name": item.name,

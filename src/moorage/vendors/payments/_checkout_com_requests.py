@@ -20,7 +20,7 @@ _DESCRIPTION: Final = 100
 
 
 def minor_of(amount: Money) -> int:
-    """An amount in minor units, of at most nine digits."""
+    """An amount in minor units, with at most nine digits."""
     minor = UNITS.to_minor(amount)
     if len(str(minor)) > MOST_DIGITS:
         raise InvalidData(
@@ -66,7 +66,7 @@ def payment_body(vendor: CheckoutCom, charge: Charge, *, capture: bool) -> dict[
 
 
 def _source_fields(charge: Charge) -> dict[str, Any]:
-    """The means of payment: a token, a stored card, or a method by its name."""
+    """The payment method: a token, a stored card, or a method by name."""
     source = charge.source or ""
     fields: dict[str, Any] = {"type": source}
     if source.startswith("src_"):

@@ -1,4 +1,4 @@
-"""Helpers of payment vendors."""
+"""Helpers of payment vendors: URLs, texts, references, events and repeated steps."""
 
 from __future__ import annotations
 
@@ -55,14 +55,14 @@ _MAX_LENGTH: Final = 300
 
 
 def url_of(*parts: str) -> str:
-    """A path and the steps below it, percent-encoded."""
+    """A path and its further segments, percent-encoded."""
     return "/".join([parts[0], *(quote(part, safe="") for part in parts[1:])])
 
 
 async def with_payment_reference(
     wire: Wire, requested: Money | None, sending: Awaitable[A], *, payment_id: str | None = None
 ) -> A:
-    """Send a request; add the reference of the payment to a decline.
+    """Send a request; if it is declined, add the payment's reference to the error.
 
     Args:
         wire: makes the reference.
@@ -80,17 +80,17 @@ async def with_payment_reference(
 
 
 def answered_at(response: Response) -> datetime | None:
-    """The vendor's clock when it answered."""
+    """The vendor's time when it answered."""
     return Answer({"at": response.headers.get("date")}).time("at")
 
 
 def safe_text(text: str | None) -> str | None:
-    """A vendor's text, without secrets and shortened; None if it is empty."""
+    """A vendor's text without secrets, shortened; None if it is empty."""
     return _REDACTION.words(text or "", _MAX_LENGTH) or None
 
 
 def short_text(text: str | None, most: int, *, vendor: str, field: str) -> str | None:
-    """A text, if the vendor takes texts of this length.
+    """A text, after checking that it is not too long for the vendor.
 
     Raises:
         InvalidData: it is too long.
@@ -105,7 +105,7 @@ def short_text(text: str | None, most: int, *, vendor: str, field: str) -> str |
 
 
 async def executed_once(step: Awaitable[D], look_up: Callable[[], Awaitable[D]], done: str) -> D:
-    """The dispute or subscription after a step that the vendor executes once and then refuses.
+    """The result of a step that the vendor executes once and refuses afterwards.
 
     An earlier request, whose answer was lost, may have executed the step.
 
@@ -127,7 +127,7 @@ async def executed_once(step: Awaitable[D], look_up: Callable[[], Awaitable[D]],
 
 
 def void_of(payment: Payment, *, word: str) -> Void:
-    """The void of a payment, where voids have no id.
+    """The void of a payment, for vendors whose voids have no id.
 
     Args:
         payment: the payment afterwards.
@@ -144,7 +144,7 @@ def void_of(payment: Payment, *, word: str) -> Void:
 
 
 def refundable_rest(payment: Payment) -> Money:
-    """The amount of a payment that can still be refunded.
+    """The amount of a payment that is not refunded yet.
 
     Raises:
         VendorRejected: nothing is left.
@@ -159,18 +159,18 @@ def refundable_rest(payment: Payment) -> Money:
 
 
 def is_before(query: PaymentQuery, created_at: datetime | None) -> bool:
-    """True if an item was created before the time that the query starts at."""
+    """True if an item was created before the query's start."""
     return created_at is not None and query.since is not None and created_at < query.since
 
 
 def is_within(query: PaymentQuery, created_at: datetime | None) -> bool:
-    """True if the query includes an item of this time; one without a time is included."""
+    """True if an item's time is within the query; items without a time are included."""
     is_late = created_at is not None and query.until is not None and created_at >= query.until
     return not is_late and not is_before(query, created_at)
 
 
 def reason_by_code(codes: Mapping[DeclineReason, str]) -> dict[str, DeclineReason]:
-    """A table from each of a vendor's codes to its reason.
+    """A vendor's codes, each with its reason.
 
     Args:
         codes: the codes for each reason, separated by white space.
@@ -182,7 +182,7 @@ def reason_by_code(codes: Mapping[DeclineReason, str]) -> dict[str, DeclineReaso
 
 
 def events_of(webhook: WebhookEvent, event: PaymentEvent | None) -> tuple[PaymentEvent, ...]:
-    """The events of a webhook: the given one with the webhook's id, time and type, or none."""
+    """The events of a webhook: this event with the webhook's id, time and type, or none."""
     if event is None:
         return ()
     return (
@@ -197,7 +197,7 @@ def events_of(webhook: WebhookEvent, event: PaymentEvent | None) -> tuple[Paymen
 
 
 def payment_event(payment: Payment | None) -> PaymentEvent | None:
-    """The event of a payment in its current state; None without a payment."""
+    """The event with a payment's current state; None without a payment."""
     if payment is None:
         return None
     return PaymentEvent(
@@ -216,7 +216,7 @@ def payment_event(payment: Payment | None) -> PaymentEvent | None:
 
 
 def refund_event(refund: Refund | None) -> PaymentEvent | None:
-    """The event of a refund in its current state; None without a refund of a known payment."""
+    """The event with a refund's current state; None if the refund or its payment is unknown."""
     if refund is None or refund.payment is None:
         return None
     return PaymentEvent(
@@ -227,7 +227,7 @@ def refund_event(refund: Refund | None) -> PaymentEvent | None:
 def dispute_event(
     dispute: Dispute | None, *, taken: bool, reference: str | None = None
 ) -> PaymentEvent | None:
-    """The event of a dispute in its current state; None without a dispute of a known payment.
+    """The event with a dispute's current state; None if the dispute or its payment is unknown.
 
     Args:
         dispute: the dispute.
@@ -247,7 +247,7 @@ def dispute_event(
 
 
 def payout_event(payout: Payout | None) -> PaymentEvent | None:
-    """The event of a payout in its current state; None without a payout."""
+    """The event with a payout's current state; None without a payout."""
     if payout is None:
         return None
     return PaymentEvent(id=None, ref=payout.ref, vendor_state=payout.vendor_state, payout=payout)

@@ -138,7 +138,7 @@ def read_payment(wire: Wire, response: Response) -> Payment:
 
 
 def read_current(wire: Wire, response: Response) -> Payment:
-    """Parse the payment in the answer to a look-up; its `as_of` is the time of the answer."""
+    """Parse a looked-up payment; its `as_of` is the time of the answer."""
     return attrs.evolve(read_payment(wire, response), as_of=answered_at(response))
 
 
@@ -197,7 +197,7 @@ def requested_amount(body: Answer) -> Money | None:
 
 
 def read_flow(response: Response) -> NextAction:
-    """Parse the page on which the buyer continues."""
+    """Parse the page on which the buyer continues to pay."""
     body = read_answer(response).object("billing_request_flows")
     url = body.text("authorisation_url")
     if url is None:
@@ -237,7 +237,7 @@ def read_mandate(wire: Wire, response: Response) -> StoredMeans:
 
 
 def mandate_of(ref: MakeRef, body: Answer) -> StoredMeans | None:
-    """Parse a mandate as a stored means of payment; None if it is malformed."""
+    """Parse a mandate as a stored payment method; None if it is malformed."""
     key, status = body.text("id"), body.text("status")
     if key is None or status is None:
         return None
@@ -317,7 +317,7 @@ def _question(ref: Ref, body: Answer, decline: Decline | None = None) -> Payment
 
 
 def _decline_of(body: Answer) -> Decline | None:
-    """The cause of a failed payment; None for other events."""
+    """The reason of a failed payment; None for other events."""
     if body.text("action") not in {"failed", "customer_approval_denied"}:
         return None
     cause = body.text("details.cause")
@@ -332,7 +332,7 @@ def _decline_of(body: Answer) -> Decline | None:
 
 
 def classify(_: Request, response: Response) -> ConnectorError | None:
-    """The error in an answer's body, which is more specific than its status."""
+    """The error in an answer's body, which says more than the status."""
     if is_success(response.status):
         return None
     error = error_answer(response).object("error")
@@ -368,7 +368,7 @@ def classify(_: Request, response: Response) -> ConnectorError | None:
 
 
 def conflicting_id(error: ConnectorError) -> str | None:
-    """The id of the object that an earlier request with the same key has created.
+    """The id of the object that an earlier request with the same key created.
 
     None if the error is about something else.
     """

@@ -1,4 +1,4 @@
-"""The requests that create, cancel, get and list objects of any kind at GoCardless."""
+"""Requests that create, cancel, get and list any kind of GoCardless object."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ LONGEST_KEY: Final = 128
 async def send_once(
     wire: Wire, request: Request, key: str, read: Callable[[Wire, Response], R]
 ) -> R:
-    """Send a request with a key, which has at most `LONGEST_KEY` characters at GoCardless."""
+    """Send a request with a key of at most `LONGEST_KEY` characters."""
     return await wire.send(request, key=key_at(wire, key, LONGEST_KEY), parse=partial(read, wire))
 
 
@@ -45,7 +45,7 @@ async def created(
     key: str,
     read: Callable[[Wire, Response], R],
 ) -> R:
-    """Create an object once for a key.
+    """Create an object, only once per key.
 
     GoCardless refuses a repeated key with the id of the object that the first request created.
     """
@@ -70,7 +70,7 @@ async def cancelled(
     *,
     look_up: Callable[[Wire, Ref], Awaitable[C]],
 ) -> C:
-    """Cancel an object, which GoCardless refuses a second time."""
+    """Cancel an object; GoCardless refuses a second cancellation."""
     request = Request.post(url_of(path, ref.id, "actions", "cancel"), json={})
     try:
         return await wire.send(
@@ -96,7 +96,7 @@ async def listed(
     after: Ref | None,
     read_one: Callable[[MakeRef, Answer], R | None],
 ) -> Page[R]:
-    """List the objects of a page, without malformed ones."""
+    """List the objects on a page, without malformed ones."""
     query = {**filters, "after": None if after is None else after.id}
     response = await wire.send(Request.get(path, query=query))
     body, name = read_answer(response), path[1:]

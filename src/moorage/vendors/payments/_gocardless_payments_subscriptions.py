@@ -149,7 +149,7 @@ def _interval_of(body: Answer) -> BillingInterval | None:
 
 
 def subscription_event(ref: MakeRef, body: Answer) -> PaymentEvent | None:
-    """The event of a subscription that begins, pauses or ends; None for any other event.
+    """The event of a subscription that begins, pauses or ends; None for other events.
 
     A charge is reported by the events of its payment.
     """

@@ -1,4 +1,4 @@
-"""Parsing of Mollie's answers: payments, captures, refunds, chargebacks and refusals."""
+"""Parsing of Mollie's answers: payments, captures, refunds, chargebacks and errors."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ _EXPIRES: Final = re.compile(r"([0-9]{2})/([0-9]{2})")
 
 
 def amount_body(amount: Money) -> dict[str, str]:
-    """An amount in Mollie's format: with all decimals of its currency."""
+    """An amount in Mollie's format, with all decimals of its currency."""
     return {"currency": amount.currency, "value": str(amount.amount)}
 
 
@@ -153,7 +153,7 @@ def _captured(body: Answer, status: str, amount: Money) -> Money | None:
 
 
 def money(body: Answer, name: str) -> Money | None:
-    """The amount in the field of this name."""
+    """The amount in a field."""
     return as_money(body.value(f"{name}.value"), body.value(f"{name}.currency"))
 
 
@@ -170,7 +170,7 @@ def _next_action(body: Answer) -> NextAction | None:
 
 
 def decline_of(body: Answer) -> Decline:
-    """The reason why a payment ended without success."""
+    """Why a payment ended without success."""
     details = body.object("details")
     code = (
         details.text("failureReason")
@@ -190,7 +190,7 @@ def decline_of(body: Answer) -> Decline:
 
 
 def means_of(body: Answer, stored: str | None) -> MeansOfPayment | None:
-    """The means of payment of a payment or a mandate; None if the payment has none yet."""
+    """The payment method of a payment or mandate; None if there is none yet."""
     method, details = body.text("method"), body.object("details")
     if method is None:
         return None
@@ -245,7 +245,7 @@ def refund_of(ref: MakeRef, body: Answer) -> Refund | None:
 
 
 def dispute_of(ref: MakeRef, body: Answer) -> Dispute | None:
-    """Parse a chargeback: won if it was reversed, otherwise lost; None if it is malformed."""
+    """Parse a chargeback: won if reversed, otherwise lost; None if malformed."""
     key, payment = body.text("id"), body.text("paymentId")
     if key is None or payment is None:
         return None
@@ -273,14 +273,14 @@ def read_refund(wire: Wire, response: Response) -> Refund:
 
 
 def refused_error(payment: Payment) -> PaymentDeclined | None:
-    """The error of a payment that has failed when the buyer returns from it."""
+    """The error for a payment that has failed when the buyer returns."""
     if payment.vendor_state not in _ENDED_STATUSES:
         return None
     return _decline_error(as_answer(payment.raw), str(payment.ref))
 
 
 def classify(request: Request, response: Response) -> ConnectorError | None:
-    """The error in an answer's body, which is more specific than its status."""
+    """The error in an answer's body, which says more than the status."""
     if is_success(response.status):
         return _refusal(request, response)
     words = vendor_words(response)[1]
@@ -300,7 +300,7 @@ def classify(request: Request, response: Response) -> ConnectorError | None:
 
 
 def _refusal(request: Request, response: Response) -> PaymentDeclined | None:
-    """The error of a new payment that failed at once."""
+    """The error for a new payment that failed at once."""
     if request.method is not HttpMethod.POST or request.path != PAYMENTS:
         return None
     body = error_answer(response)

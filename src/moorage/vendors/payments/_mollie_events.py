@@ -15,7 +15,7 @@ _PAYMENT: Final = re.compile(r"tr_[A-Za-z0-9]{1,64}")
 
 
 def read_events(event: WebhookEvent, ref: MakeRef) -> tuple[PaymentEvent, ...]:
-    """Convert a webhook to an event that requests a look-up of its payment, if it names one."""
+    """Convert a webhook to an event that causes a look-up of its payment, if it names one."""
     data, fields = as_answer(event.data), as_answer(event.payload)
     for key in (fields.text("entityId"), data.text("paymentId"), data.text("id")):
         if key is not None and _PAYMENT.fullmatch(key) is not None:

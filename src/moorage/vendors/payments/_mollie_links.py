@@ -27,7 +27,7 @@ _MAX_LENGTH: Final = 255
 async def create_link(
     wire: Wire, link: LinkRequest, key: str, *, return_url: str | None, webhook_url: str | None
 ) -> PaymentLink:
-    """Create a payment link that takes one payment.
+    """Create a payment link for one payment.
 
     Args:
         wire: sends the request.
@@ -46,7 +46,7 @@ async def get_link(wire: Wire, ref: Ref) -> PaymentLink:
 
 
 async def close_link(wire: Wire, ref: Ref, key: str) -> PaymentLink:
-    """Archive a payment link, which then accepts no payment."""
+    """Archive a payment link, so that it accepts no payment."""
     request = Request.patch(_path(ref), json={"archived": True})
     return await _changed_link(wire, attrs.evolve(request, idempotent=True), key)
 
@@ -58,7 +58,7 @@ def _path(ref: Ref) -> str:
 async def _changed_link(
     wire: Wire, request: Request, key: str, reference: str | None = None
 ) -> PaymentLink:
-    """The payment link after a step that is executed once for its key."""
+    """The payment link after a step that is executed once per key."""
     parse = partial(read_link, wire, reference)
     link: PaymentLink = await wire.send(request, key=key_at(wire, key, KEY), parse=parse)
     return link

@@ -26,7 +26,7 @@ async def listed(
     after: Ref | None,
     read_one: Callable[[MakeRef, Answer], Any],
 ) -> Page[Any]:
-    """A page of a list, filtered by time here because Mollie has no such filter."""
+    """A page of a list, filtered by time here because Mollie cannot."""
     filters = {
         "limit": min(query.limit, LONGEST_PAGE),
         "from": None if after is None else after.id,

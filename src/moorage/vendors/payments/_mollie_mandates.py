@@ -37,7 +37,7 @@ _STATES: Final = {
 
 
 async def store_mandate(wire: Wire, request: StoreRequest, key: str) -> StoredMeans:
-    """Store a mandate for direct debits, which the buyer has signed."""
+    """Store a direct debit mandate that the buyer has signed."""
     customer = request.customer_id
     sent = Request.post(_path(customer), json=mandate_body(request))
     parse = partial(read_mandate, wire, customer)
@@ -53,7 +53,7 @@ async def list_mandates(wire: Wire, customer: str, after: Ref | None) -> Page[St
 
 
 async def revoke_mandate(wire: Wire, ref: Ref, key: str) -> StoredMeans:
-    """Revoke a mandate, which Mollie refuses a second time."""
+    """Revoke a mandate; Mollie refuses a second revocation."""
     customer = ref.other("customer")
     if customer is None:
         raise InvalidData(
@@ -134,5 +134,5 @@ def revoked_mandate(ref: Ref, customer: str, response: Response | None = None) -
 
 
 def was_revoked(error: VendorRejected) -> bool:
-    """True if the mandate is gone, or an earlier attempt whose answer was lost has revoked it."""
+    """True if the mandate is gone: an earlier attempt with a lost answer has revoked it."""
     return error.status == _GONE or (error.status == _MISSING and error.attempts > 1)

@@ -1,4 +1,4 @@
-"""Addresses and lines of an order in Mollie's format."""
+"""An order's addresses and lines in Mollie's format."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _LONGEST_SKU: Final = 64
 
 
 def order_fields(order: Charge | LinkRequest) -> dict[str, Any]:
-    """The addresses and the lines of a payment or a payment link."""
+    """The addresses and lines of a payment or payment link."""
     billing, shipping = order.billing_address, order.shipping_address
     fields: dict[str, Any] = {
         "billingAddress": None if billing is None else _address_body(billing, "billing_address"),
@@ -35,7 +35,7 @@ def order_fields(order: Charge | LinkRequest) -> dict[str, Any]:
 
 
 def _address_body(address: Address, field: str) -> dict[str, Any]:
-    """An address with an email address, or with street and city.
+    """An address in Mollie's format, which needs an email address, or a street and city.
 
     Raises:
         InvalidData: the address has neither.

@@ -1,4 +1,4 @@
-"""The bodies of requests for payments and refunds at Mollie."""
+"""The request bodies for payments and refunds at Mollie."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def payment_body(vendor: Mollie, charge: Charge, **fields: Any) -> dict[str, Any
 
 
 def _means_fields(charge: Charge) -> dict[str, Any]:
-    """The fields for the means of payment, and for storing it for later payments."""
+    """The fields that name the payment method, and store it for later payments."""
     means: dict[str, Any] = {}
     source = charge.source
     if source is not None and source.startswith("tkn_"):

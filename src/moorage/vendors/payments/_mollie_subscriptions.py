@@ -74,13 +74,13 @@ async def get_subscription(wire: Wire, ref: Ref) -> Subscription:
 
 
 async def change_subscription(wire: Wire, ref: Ref, amount: Money, key: str) -> Subscription:
-    """Change the amount of a subscription, with effect from its next charge."""
+    """Change a subscription's amount from its next charge on."""
     request = Request.patch(_path(ref), json={"amount": amount_body(amount)})
     return await _changed_subscription(wire, attrs.evolve(request, idempotent=True), key)
 
 
 async def cancel_subscription(wire: Wire, ref: Ref, key: str) -> Subscription:
-    """Cancel a subscription, which Mollie refuses a second time."""
+    """Cancel a subscription; Mollie refuses a second cancellation."""
     return await executed_once(
         _changed_subscription(wire, Request.delete(_path(ref)), key),
         partial(get_subscription, wire, ref),
@@ -178,7 +178,7 @@ def subscription_of(ref: MakeRef, body: Answer, now: datetime) -> Subscription |
 
 
 def _interval_of(body: Answer) -> BillingInterval | None:
-    """The interval of a subscription, twelve months being a year."""
+    """The interval of a subscription; twelve months become a year."""
     match = _INTERVAL.fullmatch(body.text("interval") or "")
     if match is None or int(match[1]) == 0:
         return None

@@ -1,4 +1,4 @@
-"""Helpers for the addresses and the lines of an order, in the formats of vendors."""
+"""Helpers for an order's addresses and lines in the formats of vendors."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class TaxedLine(NamedTuple):
-    """A line with prices that include tax, whose quantity times unit price is its total.
+    """A line with prices that include tax; quantity times unit price is its total.
 
     Attributes:
         name: name of the item.
@@ -53,11 +53,11 @@ def stated_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def names_of(name: str | None) -> tuple[str, str] | None:
-    """The first names and the last name of a person; None if the name is not known."""
+    """A person's first names and last name; None if unknown."""
     first_names, _, last_name = (name or "").strip().rpartition(" ")
     return (first_names or last_name, last_name) if last_name else None
 
 
 def second_line(address: Address) -> str | None:
-    """All lines of an address after the first, joined for vendors that accept only one more."""
+    """All lines of an address but the first, joined for vendors that accept two lines."""
     return ", ".join(filter(None, (address.line2, address.line3))) or None

@@ -132,17 +132,17 @@ def money(body: Answer, path: str) -> Money | None:
 
 
 def decline_reason(code: str | None) -> DeclineReason | None:
-    """The reason for an issue or a processor's code; None if it is not a known decline."""
+    """The reason for an issue or processor code; None if it is no known decline."""
     return _REASONS.get(code or "")
 
 
 def order_id(body: Answer) -> str | None:
-    """The id of the order that an object belongs to, if it states one."""
+    """The id of an object's order, if stated."""
     return body.text("supplementary_data.related_ids.order_id") or _parent_id(body, "orders")
 
 
 def refunded_order(body: Answer) -> str | None:
-    """The order that a refund belongs to; the `custom_id` of other objects is the caller's own."""
+    """The order of a refund, from its `custom_id`; other objects' `custom_id` is the caller's."""
     custom_id = body.text("custom_id") or ""
     embedded_order_id = (
         custom_id.removeprefix(REFUND_PREFIX) if custom_id.startswith(REFUND_PREFIX) else None
@@ -151,12 +151,12 @@ def refunded_order(body: Answer) -> str | None:
 
 
 def capture_id(body: Answer) -> str | None:
-    """The capture that a refund belongs to, if it states one."""
+    """The capture of a refund, if stated."""
     return body.text("supplementary_data.related_ids.capture_id") or _parent_id(body, "captures")
 
 
 def _parent_id(body: Answer, kind: str) -> str | None:
-    """Return the id of the parent object if the parent is of this kind, and None otherwise."""
+    """Return the parent object's id if it is of this kind; otherwise None."""
     match = _PARENT_PATH.fullmatch(_link(body, ("up",)) or "")
     return unquote(match[2]) if match is not None and match[1].endswith(kind) else None
 
@@ -241,7 +241,7 @@ def _is_final(capture: Answer) -> bool:
 
 
 def _order_state(status: str, authorization: Answer, captures: list[Answer]) -> PaymentState:
-    """The state of an order without a capture."""
+    """The state of an order that has no capture."""
     capture_states = {
         _CAPTURES.get(capture.text("status") or "", MoveState.UNKNOWN) for capture in captures
     }
@@ -255,7 +255,7 @@ def _order_state(status: str, authorization: Answer, captures: list[Answer]) -> 
 
 
 def _completed_total(moves: Iterable[Capture | Refund], amount: Money) -> Money:
-    """The total of the successful items."""
+    """The total of successful items."""
     completed_amounts = (move.amount for move in moves if move.state is MoveState.SUCCEEDED)
     matching_amounts = (
         item for item in completed_amounts if item is not None and item.currency == amount.currency
@@ -264,13 +264,13 @@ def _completed_total(moves: Iterable[Capture | Refund], amount: Money) -> Money:
 
 
 def _refunded_total(captures: list[Capture], refunds: list[Refund], amount: Money) -> Money:
-    """The refunded total; money that PayPal itself took back appears in no refund."""
+    """The refunded total; it includes reversals by PayPal, which have no refund objects."""
     reversed_captures = (capture for capture in captures if capture.vendor_state == "REFUNDED")
     return max(_completed_total(refunds, amount), _completed_total(reversed_captures, amount))
 
 
 def _authorized_total(authorization: Answer, taken: list[Answer], captured: Money) -> Money | None:
-    """The authorised total, without the amounts that a final capture or a void released."""
+    """The authorised total, minus amounts released by a final capture or void."""
     if authorization.text("status") == "VOIDED" or any(
         item.flag("final_capture") for item in taken
     ):
@@ -289,7 +289,7 @@ def _next_action(body: Answer) -> NextAction | None:
 
 
 def decline_of(move: Answer) -> Decline:
-    """The reason why a capture or an authorisation was declined."""
+    """Why a capture or authorisation was declined."""
     code = move.text("processor_response.response_code")
     return Decline(
         reason=decline_reason(code) or DeclineReason.OTHER,
@@ -298,13 +298,13 @@ def decline_of(move: Answer) -> Decline:
 
 
 def is_ready(payment: Payment) -> bool:
-    """True if the buyer has approved the order, or entered a card in PayPal's form."""
+    """True if the buyer has approved the order, or has entered a card in PayPal's form."""
     is_entered = payment.means is not None and payment.means.last4 is not None
     return payment.vendor_state == "APPROVED" or (payment.vendor_state == "CREATED" and is_entered)
 
 
 def unconfirmed(payment: Payment) -> Decline | None:
-    """The failed confirmation of a card holder; None if there is none."""
+    """The failed 3-D Secure confirmation of a card; None if there is none."""
     result = as_answer(payment.raw).object("payment_source.card.authentication_result")
     shift = result.text("liability_shift")
     if result.text("three_d_secure.enrollment_status") != "Y" or shift not in _NOT_CONFIRMED:
@@ -329,7 +329,7 @@ def _payment_means(body: Answer) -> MeansOfPayment | None:
 
 
 def _stored_source(kind: str, vault_id: str | None) -> str | None:
-    """The reference of a stored means of payment, as the source of later charges."""
+    """The reference of a stored payment method, as the source of later charges."""
     return None if vault_id is None else f"{kind}:{vault_id}"
 
 
@@ -353,7 +353,7 @@ def refund_of(make: MakeRef, payment: Ref | None, body: Answer) -> Refund | None
 
 
 def _move_fields(body: Answer, states: dict[str, MoveState]) -> dict[str, Any] | None:
-    """The common fields of a capture and a refund."""
+    """The fields that captures and refunds have in common."""
     status = body.text("status")
     if body.text("id") is None or status is None:
         return None

@@ -1,4 +1,4 @@
-"""The events of PayPal's subscriptions, and of their charges."""
+"""The events of PayPal's subscriptions and their charges."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _FAILURE: Final = "BILLING.SUBSCRIPTION.PAYMENT.FAILED"
 
 
 def subscription_event(make: MakeRef, body: Answer, kind: str) -> PaymentEvent | None:
-    """The event of a subscription, or of a charge of it that failed; None if it is malformed."""
+    """The event of a subscription or its failed charge; None if it is malformed."""
     at = body.time("status_update_time") or body.time("update_time") or body.time("create_time")
     subscription = None if at is None else subscription_of(make, body, at)
     if subscription is None:
@@ -41,7 +41,7 @@ def subscription_event(make: MakeRef, body: Answer, kind: str) -> PaymentEvent |
 
 
 def _failure(subscription: Subscription, body: Answer) -> SubscriptionCharge | None:
-    """The latest failed charge, to which PayPal gives no id; None if none is stated."""
+    """The latest failed charge, which has no id at PayPal; None if there is none."""
     failed_at = body.text("billing_info.last_failed_payment.time")
     if failed_at is None:
         return None
@@ -55,7 +55,7 @@ def _failure(subscription: Subscription, body: Answer) -> SubscriptionCharge | N
 
 
 def sale_event(make: MakeRef, body: Answer, kind: str) -> PaymentEvent | None:
-    """The event of a charge of a subscription; None for other sales, and for pending ones."""
+    """The event of a subscription's charge; None for other or pending sales."""
     key, id_, state = body.text("billing_agreement_id"), body.text("id"), _SALES.get(kind)
     amount = as_money(body.value("amount.total"), body.value("amount.currency"))
     if key is None or id_ is None or state is None or amount is None:

@@ -1,4 +1,4 @@
-"""Disputes at PayPal, and the answers to them.
+"""Disputes at PayPal, and responses to them.
 
 The paths, the evidence and the answers are those of customer_disputes_v1.json in
 github.com/paypal/paypal-rest-api-specifications at ec4d8f3 (3 February 2024). The description has
@@ -78,7 +78,7 @@ async def list_disputes(wire: Wire, query: PaymentQuery, after: Ref | None) -> P
 
 
 async def accept_dispute(wire: Wire, ref: Ref, key: str) -> Dispute:
-    """Accept the claim of a dispute, which PayPal refuses once the dispute is over."""
+    """Accept the claim of a dispute; PayPal refuses this after the end of the dispute."""
     body = {"note": "The claim is accepted.", "accept_claim_type": "REFUND"}
     try:
         return await _step(wire, ref, Request.post(f"{_path(ref)}/accept-claim", json=body), key)
@@ -91,7 +91,7 @@ async def accept_dispute(wire: Wire, ref: Ref, key: str) -> Dispute:
 
 
 async def submit_evidence(wire: Wire, ref: Ref, evidence: DisputeEvidence, key: str) -> Dispute:
-    """Provide the evidence, which PayPal takes while it waits for the seller.
+    """Provide evidence, which PayPal accepts while it waits for the seller.
 
     If PayPal refuses, an earlier request may have provided it: then the dispute is under review
     with the same evidence.
@@ -111,7 +111,7 @@ async def submit_evidence(wire: Wire, ref: Ref, evidence: DisputeEvidence, key: 
 
 
 def _evidence_fields(evidence: DisputeEvidence) -> dict[str, Any]:
-    """The fields of the evidence: a proof of delivery if there is one, otherwise a note."""
+    """The evidence fields: a proof of delivery if there is one, otherwise a note."""
     carrier, number = evidence.carrier, evidence.tracking_number
     texts = [evidence.explanation, evidence.product]
     fields: dict[str, Any] = {"evidence_type": "OTHER"}
@@ -149,14 +149,14 @@ def _has_evidence(dispute: Dispute, notes: str) -> bool:
 
 
 async def _step(wire: Wire, ref: Ref, request: Request, key: str) -> Dispute:
-    """Execute a step, whose answer has a link only, and get the dispute as it is then."""
+    """Execute a step whose answer only has a link, then get the dispute's new state."""
     repeatable = attrs.evolve(request, idempotent=True)
     await wire.send(repeatable, key=key_at(wire, key, KEY), parse=_check_links)
     return await get_dispute(wire, ref)
 
 
 def _check_links(response: Response) -> None:
-    """Refuse an answer without the link to the dispute."""
+    """Refuse an answer without a link to the dispute."""
     if not is_list(read_answer(response).raw.get("links")):
         raise malformed(response, "links")
 
@@ -166,7 +166,7 @@ def _path(ref: Ref) -> str:
 
 
 def _is_before(dispute: Dispute, query: PaymentQuery) -> bool:
-    """True if a dispute began before the end of the query, by which PayPal cannot filter."""
+    """True if a dispute began before the query's end, which PayPal cannot filter by."""
     start_time = dispute.created_at
     return query.until is None or start_time is None or start_time < query.until
 

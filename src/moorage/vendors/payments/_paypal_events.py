@@ -1,4 +1,4 @@
-"""Conversion of PayPal's webhooks to payment events, and of its errors."""
+"""Conversion of PayPal's webhooks to events, and of its errors."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ _AUTHORIZED: Final = {
 
 
 def read_events(event: WebhookEvent, make: MakeRef) -> tuple[PaymentEvent, ...]:
-    """Convert a webhook to events; an unknown or unrelated one yields none."""
+    """Convert a webhook to events; none if it is unknown or unrelated."""
     kind, body = event.vendor_type, as_answer(event.data)
     reader = next((read_one for start, read_one in _READERS if kind.startswith(start)), None)
     return events_of(event, reader and reader(make, body, kind))
@@ -71,7 +71,7 @@ def _order_event(make: MakeRef, body: Answer, _: str) -> PaymentEvent | None:
 
 
 def _reversal_event(make: MakeRef, body: Answer, kind: str) -> PaymentEvent | None:
-    """The event for a buyer who approved an order that was not captured in time."""
+    """The event for an order that the buyer approved but that was not captured in time."""
     key = body.text("order_id")
     if key is None:
         return None
@@ -128,7 +128,7 @@ def _refund_event(make: MakeRef, body: Answer, _: str) -> PaymentEvent | None:
 
 
 def _reversed_event(make: MakeRef, body: Answer, kind: str) -> PaymentEvent | None:
-    """The event of money that PayPal took back, reported with a refund or with the capture."""
+    """The event for money that PayPal took back, reported with a refund or a capture."""
     payment = _payment(make, order_id(body))
     if payment is None or capture_id(body) is not None:
         return _refund_event(make, body, kind)
@@ -156,7 +156,7 @@ def _payment(make: MakeRef, order: str | None, **related: str | None) -> Ref | N
 
 
 def _of_capture(make: MakeRef, capture: str | None) -> Ref | None:
-    """A payment that is known only by its capture; `get` finds it by the capture."""
+    """A payment known only by its capture, with which `get` finds it."""
     return None if capture is None else make(capture, capture=capture)
 
 
@@ -179,7 +179,7 @@ _READERS: Final[tuple[tuple[str, Callable[[MakeRef, Answer, str], PaymentEvent |
 
 
 def classify(request: Request, response: Response) -> ConnectorError | None:
-    """The error in an answer's body, which is more specific than its status."""
+    """The error in an answer's body, which says more than the status."""
     body = error_answer(response)
     if is_success(response.status):
         return _decline_error(body, response) if request.method is HttpMethod.POST else None
@@ -212,7 +212,7 @@ def classify(request: Request, response: Response) -> ConnectorError | None:
 
 
 def declined(decline: Decline, payment: str | None, **details: Any) -> PaymentDeclined:
-    """The error of a payment that was attempted and declined."""
+    """The error for a payment that was attempted and declined."""
     return PaymentDeclined(
         f"The payment was declined ({decline.vendor_code}).",
         reason=decline.reason,

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 async def capture_payment(
     wire: Wire, ref: Ref, amount: Money | None, *, final: bool, key: str
 ) -> Capture:
-    """Capture an authorised amount."""
+    """Capture an authorised amount of an order."""
     path = url_of(PAYMENTS, "authorizations", await authorization_id(wire, ref))
     body: dict[str, Any] = {"final_capture": final}
     if amount is not None:
@@ -54,7 +54,7 @@ async def void_payment(wire: Wire, ref: Ref) -> Void:
 
 
 async def refund_payment(wire: Wire, ref: Ref, amount: Money | None, key: str) -> Refund:
-    """Refund a capture; the refund records the order's id, which webhooks report."""
+    """Refund a capture; the refund stores the order's id for webhooks."""
     order, capture = await refundable_capture(wire, ref, amount)
     body: dict[str, Any] = {"custom_id": f"{REFUND_PREFIX}{order}"}
     if amount is not None:
@@ -74,7 +74,7 @@ def _read_capture(wire: Wire, payment: Ref, response: Response) -> Capture:
 
 
 async def _check_no_earlier_capture(wire: Wire, path: str) -> None:
-    """Refuse a capture without an amount after a partial one: PayPal would capture too much."""
+    """Refuse a second capture without an amount, because PayPal would capture too much."""
     response = await wire.send(Request.get(path))
     if read_answer(response).text("status") == "PARTIALLY_CAPTURED":
         raise VendorRejected(

@@ -1,4 +1,4 @@
-"""Addresses and lines of an order in PayPal's format."""
+"""An order's addresses and lines in PayPal's format."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _MAX_LENGTH: Final = 127
 
 
 def unit_fields(charge: Charge) -> dict[str, Any]:
-    """The amount, the delivery and the lines of an order."""
+    """The amount, delivery and lines of an order."""
     address = charge.shipping_address
     fields: dict[str, Any] = {
         "amount": amount_body(charge.amount) | _breakdown(charge.lines),
@@ -36,7 +36,7 @@ def unit_fields(charge: Charge) -> dict[str, Any]:
 
 
 def billing_fields(charge: Charge, kind: str, vault_id: str) -> dict[str, Any]:
-    """The billing address of a means of payment.
+    """The billing address for a payment method.
 
     Args:
         charge: the payment.
@@ -74,7 +74,7 @@ def _address_body(address: Address) -> dict[str, Any]:
 
 
 def _breakdown(lines: tuple[LineItem, ...]) -> dict[str, Any]:
-    """The sums of the lines; nothing without lines."""
+    """The subtotals of the lines; empty without lines."""
     if not lines:
         return {}
     prices = [line.unit_price * line.quantity for line in lines]
@@ -89,7 +89,7 @@ def _breakdown(lines: tuple[LineItem, ...]) -> dict[str, Any]:
 
 
 def _item_body(line: LineItem) -> dict[str, Any]:
-    """A line of an order; its tax is only in the order's sum, since PayPal takes tax per item."""
+    """A line of an order; PayPal takes tax per item, so the tax is only in the order's sum."""
     fields = {
         "name": short_text(line.name, _MAX_LENGTH, vendor="PayPal", field="lines.name"),
         "sku": short_text(line.sku, _MAX_LENGTH, vendor="PayPal", field="lines.sku"),

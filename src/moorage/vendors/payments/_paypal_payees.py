@@ -1,4 +1,4 @@
-"""PayPal's payouts to payees: bodies of requests, and answers.
+"""PayPal's payouts to payees: request bodies and answers.
 
 Each payout is a batch with one item, since only a batch has a key. PayPal first accepts the batch,
 and makes its item known a little later.
@@ -45,7 +45,7 @@ _BATCHES: Final = {
 
 
 async def pay_payee(wire: Wire, transfer: PayeeTransfer, key: str) -> PayeePayout:
-    """Create a batch with one item."""
+    """Create a payout batch with one item."""
     vendor_key = key_at(wire, key, KEY)
     request = Request.post(_PATH, json=_batch_body(transfer, vendor_key))
     payout: PayeePayout = await wire.send(request, key=vendor_key, parse=partial(_read_batch, wire))
@@ -53,12 +53,12 @@ async def pay_payee(wire: Wire, transfer: PayeeTransfer, key: str) -> PayeePayou
 
 
 async def get_payee_payout(wire: Wire, ref: Ref) -> PayeePayout:
-    """Get a batch with its item."""
+    """Get a payout batch with its item."""
     return _read_batch(wire, await wire.send(Request.get(f"{_PATH}/{quote(ref.id, safe='')}")))
 
 
 def _batch_body(transfer: PayeeTransfer, vendor_key: str) -> dict[str, Any]:
-    """The body that creates a batch; the vendor's own options come last.
+    """The body that creates a payout batch; the vendor's own options come last.
 
     PayPal refuses a batch whose id was used in the last 30 days. So the id is derived from the
     key.
@@ -80,7 +80,7 @@ def _batch_body(transfer: PayeeTransfer, vendor_key: str) -> dict[str, Any]:
 
 
 def _read_batch(wire: Wire, response: Response) -> PayeePayout:
-    """Parse a batch, and its item if the item is already known."""
+    """Parse a payout batch, and its item if known already."""
     body = read_answer(response)
     key = required(
         body.text("batch_header.payout_batch_id"), response, "batch_header.payout_batch_id"

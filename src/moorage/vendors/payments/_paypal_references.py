@@ -1,4 +1,4 @@
-"""Look-ups of the order, authorisation and capture of a payment's reference.
+"""Look-ups of a payment's order, authorisation and capture, by its reference.
 
 A reference names an order, or one capture of it. The ids that the reference does not state are
 looked up at PayPal.
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 async def get_payment(wire: Wire, ref: Ref) -> Payment:
-    """Get an order; for a capture, the order that it belongs to."""
+    """Get an order; for a capture's reference, the capture's order."""
     order = await _order_id(wire, ref)
     return read_payment(wire, await wire.send(Request.get(url_of(ORDERS, order))))
 
@@ -43,7 +43,7 @@ async def authorization_id(wire: Wire, ref: Ref) -> str:
 
 
 async def refundable_capture(wire: Wire, ref: Ref, amount: Money | None) -> tuple[str, str]:
-    """The ids of the order, and of its capture to refund this amount from.
+    """The ids of the order and the capture from which this amount can be refunded.
 
     Raises:
         InvalidData: without an amount, one of several captures could be meant.
@@ -87,7 +87,7 @@ def _is_large_enough(taken: Money | None, amount: Money) -> bool:
 
 
 async def _order_id(wire: Wire, ref: Ref) -> str:
-    """The id of the order of a reference, which may name a capture of it."""
+    """The order's id from a reference, which may name one of its captures."""
     order = ref.other("order")
     if order is not None or ref.other("capture") != ref.id:
         return order or ref.id

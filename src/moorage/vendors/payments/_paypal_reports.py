@@ -1,4 +1,4 @@
-"""PayPal's transaction report, which lists captures and payouts.
+"""PayPal's transaction report, a list of captures and payouts.
 
 A report covers 31 days at most, so that a longer time is read as several reports, the newest first.
 """
@@ -51,7 +51,7 @@ _PAYOUTS: Final = {
 
 @attrs.frozen
 class ReportPage:
-    """One page of a report, and the period that the report covers."""
+    """One page of a report, and the period of the report."""
 
     since: datetime
     until: datetime
@@ -83,7 +83,7 @@ async def reported(
     after: Ref | None,
     read_one: Callable[[MakeRef, Answer], Any],
 ) -> Page[Any]:
-    """A page of the report, with its transactions converted."""
+    """A page of the report, with converted transactions."""
     stretch = stretch_of(query, after, wire.now())
     request = Request.get("/v1/reporting/transactions", query=stretch.query(query.limit))
     response = await wire.send(request)
@@ -107,7 +107,7 @@ async def reported(
 
 
 def stretch_of(query: PaymentQuery, after: Ref | None, now: datetime) -> ReportPage:
-    """The period to request; without a beginning, the last 31 days.
+    """The period to request; without a start, the last 31 days.
 
     Raises:
         InvalidData: the cursor is not the `next` of a page of this report.
@@ -139,7 +139,7 @@ def _written_time(moment: datetime) -> str:
 
 
 def payment_in(make: MakeRef, info: Answer) -> Payment | None:
-    """The payment of a capture in the report, referenced by the capture; None for others."""
+    """The payment of a capture in the report; None for other transactions."""
     key, amount = _id_in_group(info, _PAYMENTS), money(info, "transaction_amount")
     if key is None or amount is None or amount.minor <= 0:
         return None
@@ -159,7 +159,7 @@ def payment_in(make: MakeRef, info: Answer) -> Payment | None:
 
 
 def payout_in(make: MakeRef, info: Answer) -> Payout | None:
-    """The payout of a withdrawal in the report; None for other transactions."""
+    """The payout of a bank withdrawal in the report; None for other transactions."""
     key, amount = _id_in_group(info, _WITHDRAWALS), money(info, "transaction_amount")
     if key is None:
         return None
@@ -176,6 +176,6 @@ def payout_in(make: MakeRef, info: Answer) -> Payout | None:
 
 
 def _id_in_group(info: Answer, group: str) -> str | None:
-    """The id of a transaction, if it is of this group of events."""
+    """The id of a transaction in this group of event codes; None for others."""
     code = info.text("transaction_event_code") or ""
     return info.text("transaction_id") if code.startswith(group) else None

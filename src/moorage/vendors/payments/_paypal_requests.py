@@ -1,4 +1,4 @@
-"""Requests to PayPal: paths, and the bodies of orders."""
+"""Requests to PayPal: paths and order bodies."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _DESCRIPTION: Final = 127
 
 
 def posted(path: str, body: Mapping[str, Any] | None = None) -> Request:
-    """A POST request that asks for the complete resulting object."""
+    """A POST request that asks for the whole resulting object."""
     return Request.post(path, json=body or {}, headers={"Prefer": "return=representation"})
 
 
@@ -88,7 +88,7 @@ def _source(charge: Charge, return_url: str | None) -> dict[str, Any]:
 
 
 def _payment_source(charge: Charge, return_url: str | None) -> tuple[str, str, dict[str, Any]]:
-    """The kind of a source, its id if it is stored, and the URL that the buyer returns to."""
+    """The kind of a source, its id if stored, and the buyer's return URL."""
     kind, _, vault_id = (charge.source or "").partition(":")
     if kind not in _SOURCES or (kind != "paypal" and not vault_id):
         raise InvalidData(
@@ -122,7 +122,7 @@ def _context(return_url: str | None) -> dict[str, Any] | None:
 
 
 def _buyer(charge: Charge, kind: str) -> dict[str, Any]:
-    """The known fields of the approving buyer, and the storing of their means of payment."""
+    """The known fields of the buyer, and the storing of the payment method."""
     customer, means = charge.customer, dict[str, Any]()
     if customer is not None and customer.email is not None and kind == "paypal":
         means["email_address"] = customer.email

@@ -113,7 +113,7 @@ async def change_subscription(
     *,
     key: str,
 ) -> Subscription:
-    """Request a change, which takes effect at the first charge after the buyer's approval.
+    """Request a change, which takes effect at the first charge after the buyer approves it.
 
     Each new change of a plan replaces earlier ones at PayPal, so the change states all terms.
     """
@@ -141,7 +141,7 @@ async def change_subscription(
 
 
 async def cancel_subscription(wire: Wire, ref: Ref, key: str) -> Subscription:
-    """Cancel a subscription at once, which PayPal refuses a second time."""
+    """Cancel a subscription at once; PayPal refuses a second cancellation."""
     look_up = partial(get_subscription, wire, ref)
     return await executed_once(_cancel(wire, ref, key), look_up, SubscriptionState.CANCELED)
 
@@ -157,7 +157,7 @@ async def _cancel(wire: Wire, ref: Ref, key: str) -> Subscription:
 async def list_subscriptions(
     wire: Wire, query: PaymentQuery, after: Ref | None
 ) -> Page[Subscription]:
-    """Get a page of the list of subscriptions, whose plans are not in it."""
+    """Get a page of subscriptions without their plans, which the list does not contain."""
     page = max(1, int(after.id)) if after is not None and after.id.isdecimal() else 1
     size = min(query.limit, _PAGE)
     filters = {
@@ -182,14 +182,14 @@ async def list_subscriptions(
 
 
 async def _id_of_new(wire: Wire, path: str, body: dict[str, Any], key: str) -> str:
-    """Create an object under its own key, and return its id."""
+    """Create an object with its own key, and return its id."""
     vendor_key = key_at(wire, key, KEY)
     new_id: str = await wire.send(posted(path, body), key=vendor_key, parse=_read_id)
     return new_id
 
 
 def _plan_body(request: SubscriptionRequest) -> dict[str, Any]:
-    """The body that creates a plan, except its product.
+    """The body that creates a plan, without the product.
 
     Raises:
         InvalidData: the interval is longer than a year.
@@ -217,7 +217,7 @@ def _plan_body(request: SubscriptionRequest) -> dict[str, Any]:
 
 
 def _subscription_body(request: SubscriptionRequest, context: dict[str, Any]) -> dict[str, Any]:
-    """The body that creates a subscription, except its plan; the vendor's own options come last."""
+    """The body that creates a subscription, without the plan; vendor options come last."""
     body: dict[str, Any] = {
         "quantity": str(request.quantity),
         "custom_id": short_text(
@@ -234,7 +234,7 @@ def _subscription_body(request: SubscriptionRequest, context: dict[str, Any]) ->
 
 
 def _context(return_url: str | None) -> dict[str, Any]:
-    """The page on which the buyer approves.
+    """The settings of the page on which the buyer approves.
 
     Raises:
         InvalidData: there is no URL that the buyer returns to.
@@ -317,7 +317,7 @@ def _currency_of(body: Answer, amount: Money | None) -> str | None:
 
 
 def _regular_cycle(body: Answer) -> Answer | None:
-    """The only regular billing cycle of a plan; None if the answer does not have exactly one."""
+    """The only regular billing cycle of a plan; None if there is not exactly one."""
     cycles = body.objects("plan.billing_cycles")
     regular = [cycle for cycle in cycles if cycle.text("tenure_type") == "REGULAR"]
     return regular[0] if len(regular) == 1 else None
@@ -338,12 +338,12 @@ def _sequence_of(subscription: Subscription) -> int | None:
 
 
 def _read_approval(response: Response) -> NextAction | None:
-    """Parse the page for a buyer in the answer to a change."""
+    """Parse the buyer's approval page in the answer to a change."""
     return _approval_in(read_answer(response))
 
 
 def _approval_in(body: Answer) -> NextAction | None:
-    """The page at PayPal on which the buyer approves; None if there is nothing to approve."""
+    """The buyer's approval page at PayPal; None if no approval is needed."""
     links = [link for link in body.objects("links") if link.text("rel") == "approve"]
     url = links[0].text("href") if links else None
     if url is None:

@@ -185,7 +185,7 @@ def _means_of(body: Answer) -> MeansOfPayment:
 
 
 def declined(payment: Payment) -> PaymentDeclined:
-    """The error of a payment that has failed."""
+    """The error for a failed payment."""
     decline = payment.decline or Decline(reason=DeclineReason.OTHER)
     return PaymentDeclined(
         f"The payment was declined: {decline.vendor_message or decline.vendor_code}",
@@ -199,7 +199,7 @@ def declined(payment: Payment) -> PaymentDeclined:
 def read_items(
     ref: MakeRef, read_one: Callable[[MakeRef, Answer], R | None], response: Response
 ) -> list[R | None]:
-    """Parse the items of a list; a malformed item becomes None."""
+    """Parse the items of a list; malformed items become None."""
     body = read_answer(response)
     if not is_list(body.raw.get("items")):
         raise malformed(response, "items")
@@ -207,7 +207,7 @@ def read_items(
 
 
 def capture_of(payment: Payment) -> Capture:
-    """The capture of a whole payment, made from the payment's state after the capture."""
+    """The capture of a whole payment, derived from the payment's new state."""
     is_captured = payment.vendor_state == CAPTURED
     return Capture(
         ref=payment.ref,
@@ -240,13 +240,13 @@ def read_order(wire: Wire, response: Response) -> Payment:
 
 
 def read_attempts(wire: Wire, response: Response) -> list[Payment]:
-    """Parse the payments of an order, the latest first."""
+    """Parse an order's payments, latest first."""
     payments, as_of = read_items(wire.ref, payment_of, response), answered_at(response)
     return [attrs.evolve(item, as_of=as_of) for item in payments if item is not None]
 
 
 def read_payment_id(response: Response) -> str:
-    """Parse the id of a payment with a stored means."""
+    """Parse the id of a payment made with a stored payment method."""
     return required(
         read_answer(response).text("razorpay_payment_id"), response, "razorpay_payment_id"
     )
@@ -295,7 +295,7 @@ def dispute_of(ref: MakeRef, body: Answer) -> Dispute | None:
 
 
 def settlement_of(ref: MakeRef, body: Answer, currency: str) -> Payout | None:
-    """Parse a settlement, which states no currency; None if it is malformed."""
+    """Parse a settlement, which has no currency; None if it is malformed."""
     key, status = body.text("id"), body.text("status")
     if key is None or status is None:
         return None
@@ -310,7 +310,7 @@ def settlement_of(ref: MakeRef, body: Answer, currency: str) -> Payout | None:
 
 
 def token_of(ref: MakeRef, body: Answer, customer: str) -> StoredMeans | None:
-    """Parse a token for later payments; None if it is not for later payments, or malformed."""
+    """Parse a token for later payments; None if it is malformed or for other uses."""
     key, status = body.text("id"), body.text("recurring_details.status")
     if key is None or status is None:
         return None
@@ -363,7 +363,7 @@ def link_of(ref: MakeRef, body: Answer) -> PaymentLink | None:
 
 
 def classify(request: Request, response: Response) -> ConnectorError | None:
-    """The error in an answer's body, which is more specific than its status."""
+    """The error in an answer's body, which says more than the status."""
     if is_success(response.status) or response.status != _BAD_REQUEST:
         return None
     error = error_answer(response).object("error")

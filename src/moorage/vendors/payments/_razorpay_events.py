@@ -1,4 +1,4 @@
-"""The events of Razorpay's webhooks, whose objects have the state of the time of the event."""
+"""Events from Razorpay's webhooks, whose objects show the state at the time of the event."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _RETURNED: Final = frozenset({DisputeState.WON, DisputeState.CLOSED, DisputeStat
 def read_events(
     event: WebhookEvent, make: MakeRef, settlement_currency: str
 ) -> tuple[PaymentEvent, ...]:
-    """Convert a webhook to the event of its object; none if the webhook has no known object."""
+    """Convert a webhook to its object's event; none without a known object."""
     payload = as_answer(event.data)
     payment = payment_of(make, payload.object("payment.entity"))
     refund = refund_of(make, payload.object("refund.entity"))

@@ -28,7 +28,7 @@ _DESCRIPTION: Final = 2_048
 
 
 async def create_link(wire: Wire, link: LinkRequest, url: str | None, key: str) -> PaymentLink:
-    """Create a payment link under a name that is derived from its key.
+    """Create a payment link with a name derived from its key.
 
     Args:
         wire: sends the requests.
@@ -59,7 +59,7 @@ async def get_link(wire: Wire, ref: Ref) -> PaymentLink:
 
 
 async def close_link(wire: Wire, ref: Ref, key: str) -> PaymentLink:
-    """Cancel a payment link, or return one that was cancelled before."""
+    """Cancel a payment link; one that is already cancelled is returned."""
     request = attrs.evolve(Request.post(url_of(_LINKS, ref.id, "cancel")), idempotent=True)
     try:
         closed: PaymentLink = await wire.send(request, key=key, parse=partial(read_link, wire))

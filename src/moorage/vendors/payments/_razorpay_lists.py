@@ -47,7 +47,7 @@ async def get_page(
     read_one: Callable[[MakeRef, Answer], R | None],
     **filters: str,
 ) -> Page[R]:
-    """Get a page of a list, which begins at the number of an item.
+    """Get a page of a list, starting at an item number.
 
     Args:
         wire: sends the request.
@@ -72,7 +72,7 @@ async def get_page(
 
 
 async def list_disputes(wire: Wire, query: PaymentQuery) -> Page[Dispute]:
-    """Get all disputes of a period."""
+    """Get all disputes in a period."""
     items = read_items(wire.ref, dispute_of, await wire.send(Request.get("/v1/disputes")))
     return Page(
         tuple(item for item in items if item is not None and is_within(query, item.created_at))
@@ -80,7 +80,7 @@ async def list_disputes(wire: Wire, query: PaymentQuery) -> Page[Dispute]:
 
 
 async def list_tokens(wire: Wire, customer: str) -> Page[StoredMeans]:
-    """Get the tokens of a customer that are for later payments."""
+    """Get a customer's tokens for later payments."""
     read_one = partial(token_of, customer=customer)
     request = Request.get(url_of(CUSTOMERS, customer, "tokens"))
     items = read_items(wire.ref, read_one, await wire.send(request))
@@ -88,20 +88,20 @@ async def list_tokens(wire: Wire, customer: str) -> Page[StoredMeans]:
 
 
 async def attempts_at(wire: Wire, order: Ref) -> list[Payment]:
-    """Get the payments that were attempted for an order."""
+    """Get the attempted payments of an order."""
     request = Request.get(url_of(ORDERS, order.id, "payments"))
     return read_attempts(wire, await wire.send(request))
 
 
 async def paid_by(wire: Wire, order: Ref) -> str | None:
-    """The id of an order's payment, preferably one that has not failed."""
+    """The id of an order's payment, preferably one that did not fail."""
     attempts = await attempts_at(wire, order)
     attempts.sort(key=lambda item: item.state is PaymentState.FAILED)
     return attempts[0].ref.id if attempts else None
 
 
 async def payment_before(wire: Wire, ref: Ref, key: str) -> Payment:
-    """The payment in the state that it had when this key was first used."""
+    """The payment's state at the time of this key's first use."""
     request = Request.get(url_of(PAYMENTS, ref.id))
     parse = partial(read_payment, wire)
     return await wire.send(request, key=part_key(key, "before"), parse=parse)

@@ -1,4 +1,4 @@
-"""The bodies of requests to Razorpay."""
+"""The request bodies for Razorpay."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ def amount_fields(amount: Money) -> dict[str, Any]:
 
 
 def key_name(wire: Wire, key: str, longest: int = 64) -> str:
-    """The digest of an idempotency key, which has only characters that Razorpay accepts."""
+    """A digest of an idempotency key, with only characters that Razorpay accepts."""
     return sha256(f"{wire.tenant or ''}\n{key}".encode()).hexdigest()[:longest]
 
 
 def order_fields(charge: Charge, *, capture: bool) -> dict[str, Any]:
-    """The fields that create an order, and state if its payments are captured at once."""
+    """The fields that create an order, including whether its payments are captured at once."""
     return {
         **amount_fields(charge.amount),
         "payment_capture": capture,
@@ -97,7 +97,7 @@ def recurring_fields(charge: Charge, order: str) -> dict[str, Any]:
 
 
 def notes_of(reference: str, metadata: Mapping[str, str]) -> dict[str, str]:
-    """The texts that are stored with a payment, including your reference."""
+    """The texts stored with a payment, including your reference."""
     notes = {**metadata, "reference": reference}
     is_too_long = any(len(text) > _LONGEST_NOTE for text in notes.values())
     if "reference" in metadata or len(notes) > MOST_NOTES or is_too_long:

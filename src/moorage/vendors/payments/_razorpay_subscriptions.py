@@ -71,7 +71,7 @@ _CHARGED: Final = frozenset(
 
 @attrs.frozen
 class _Plan:
-    """The amount and the interval of a subscription."""
+    """A subscription's amount and interval."""
 
     id: str
     amount: Money
@@ -79,7 +79,7 @@ class _Plan:
 
 
 async def create_subscription(wire: Wire, request: SubscriptionRequest, key: str) -> Subscription:
-    """Create a plan, and the only subscription to it, which the buyer starts on Razorpay's page."""
+    """Create a plan with one subscription, which the buyer starts on Razorpay's page."""
     plan_body = _plan_body(request.amount, request.interval, request)
     body = _subscription_body(request)  # refused before anything is sent
     plan_id = await _plan_for(wire, plan_body, key)
@@ -92,7 +92,7 @@ async def create_subscription(wire: Wire, request: SubscriptionRequest, key: str
 
 
 async def get_subscription(wire: Wire, ref: Ref) -> Subscription:
-    """Get a subscription as it will be charged next, with the amount of its plan."""
+    """Get a subscription with scheduled changes, and the amount of its plan."""
     subscription, _ = await _with_plan(wire, ref)
     return subscription
 
@@ -131,7 +131,7 @@ async def cancel_subscription(wire: Wire, ref: Ref, key: str) -> Subscription:
 
 
 def list_of(ref: MakeRef, response: Response) -> list[Subscription]:
-    """Parse a list of subscriptions, which states no amounts."""
+    """Parse a list of subscriptions, which has no amounts."""
     items = read_items(ref, subscription_of, response)
     return [item for item in items if item is not None]
 
@@ -140,7 +140,7 @@ def list_of(ref: MakeRef, response: Response) -> list[Subscription]:
 
 
 async def _plan_for(wire: Wire, body: dict[str, Any], key: str) -> str:
-    """Create a plan under an idempotency key; a plan whose answer is lost is never used."""
+    """Create a plan under a key; if the answer is lost, another plan is used."""
     request = Request.post(_PLANS, json=body)
     plan_id: str = await wire.send(
         request.evolve(idempotent=True), key=part_key(key, "plan"), parse=_read_plan_id
@@ -149,18 +149,18 @@ async def _plan_for(wire: Wire, body: dict[str, Any], key: str) -> str:
 
 
 async def _subscription_to(wire: Wire, plan_id: str) -> Subscription | None:
-    """The only subscription to a plan that moorage created; None if there is none."""
+    """The only subscription of a plan that moorage created; None if there is none."""
     response = await wire.send(Request.get(SUBSCRIPTIONS, query={"plan_id": plan_id}))
     return next(iter(list_of(wire.ref, response)), None)
 
 
 async def _subscription_without_amount(wire: Wire, ref: Ref) -> Subscription:
-    """A subscription without its amount."""
+    """A subscription without amount."""
     return _read_subscription(wire, await wire.send(Request.get(url_of(SUBSCRIPTIONS, ref.id))))
 
 
 async def _with_plan(wire: Wire, ref: Ref) -> tuple[Subscription, _Plan]:
-    """A subscription with the changes that are scheduled for its next charge, and its plan."""
+    """A subscription with its scheduled changes and its plan."""
     subscription = await _subscription_without_amount(wire, ref)
     next_terms = subscription
     if subscription.raw.get("has_scheduled_changes") is True and not subscription.state.final:
@@ -230,7 +230,7 @@ def _period_of(interval: BillingInterval | None) -> tuple[str, int]:
 
 
 def _subscription_body(request: SubscriptionRequest) -> dict[str, Any]:
-    """The body that creates a subscription, except its plan; the vendor's own options come last.
+    """The body that creates a subscription, without the plan; vendor options come last.
 
     Razorpay requires a number of charges; it is set to the charges of thirty years.
     """
@@ -263,7 +263,7 @@ def _read_subscription(wire: Wire, response: Response) -> Subscription:
 
 
 def subscription_of(ref: MakeRef, body: Answer) -> Subscription | None:
-    """Parse a subscription, which states no amount; None if it is malformed."""
+    """Parse a subscription, which has no amount; None if it is malformed."""
     key, status = body.text("id"), body.text("status")
     if key is None or status is None:
         return None
@@ -301,7 +301,7 @@ def _interval_of(plan: Answer) -> BillingInterval | None:
 
 
 def subscription_event(subscription: Subscription, payment: Payment | None) -> PaymentEvent:
-    """The event of a subscription in its reported state, with its charge if one is reported.
+    """The event with a subscription's reported state, and its charge if reported.
 
     Args:
         subscription: the subscription.

@@ -179,18 +179,18 @@ def payment_of(ref: MakeRef, body: Answer) -> Payment | None:
 
 
 def money(body: Answer, name: str) -> Money | None:
-    """The amount in the field of this name."""
+    """The amount in a field."""
     return UNITS.read(body.value(f"{name}.amount"), body.value(f"{name}.currency"))
 
 
 def failure_of(body: Answer) -> Decline:
-    """The reason why a payment failed."""
+    """Why a payment failed."""
     errors = [*body.objects("card_details.errors"), *body.objects("bank_account_details.errors")]
     return decline_of(errors[0] if errors else Answer({}))
 
 
 def decline_of(error: Answer) -> Decline:
-    """The reason why a payment was declined, from its error."""
+    """Why a payment was declined, from its error."""
     code = error.text("code")
     return Decline(
         reason=_REASONS.get(code or "", DeclineReason.OTHER),

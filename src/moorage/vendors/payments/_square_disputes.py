@@ -33,7 +33,7 @@ async def accept_dispute(wire: Wire, ref: Ref, key: str) -> Dispute:
 
 
 async def submit_evidence(wire: Wire, ref: Ref, evidence: DisputeEvidence, key: str) -> Dispute:
-    """Store each text of the evidence, and submit all of them to the bank.
+    """Store the texts of the evidence, and submit them to the bank together.
 
     For a dispute under review, Square stores no text, unless its key was used before. So a dispute
     under review whose submission is refused already has these texts.
@@ -45,14 +45,14 @@ async def submit_evidence(wire: Wire, ref: Ref, evidence: DisputeEvidence, key: 
 
 
 async def _store(wire: Wire, ref: Ref, kind: str, text: str, key: str) -> None:
-    """Store a text of the evidence, once for its key."""
+    """Store a text of the evidence, only once per key."""
     body = {"evidence_type": kind, "evidence_text": text}
     request = keyed_request(wire, f"{_path(ref)}/evidence-text", body, key)
     await wire.send(request, key=key, parse=_check_evidence)
 
 
 def _texts_of(evidence: DisputeEvidence) -> dict[str, str]:
-    """The texts of the evidence by Square's type of each."""
+    """The texts of the evidence, by Square's evidence types."""
     delivery = " ".join(filter(None, (evidence.carrier, evidence.tracking_number)))
     texts = {
         "GENERIC_EVIDENCE": (evidence.explanation, "evidence.explanation"),

@@ -38,7 +38,7 @@ _KINDS: Final[Mapping[str, Callable[..., ConnectorError]]] = {
 
 
 def classify(request: Request, response: Response) -> ConnectorError | None:
-    """The error for an answer's category and code, which are more specific than its status."""
+    """The error for an answer's category and code, which say more than the status."""
     body = error_answer(response)
     if is_success(response.status):
         return _failed_at_once(request, response, body)

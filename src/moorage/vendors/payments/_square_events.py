@@ -24,7 +24,7 @@ _TAKEN_BACK: Final = frozenset({"EVIDENCE_REQUIRED", "PROCESSING", "LOST", "ACCE
 
 
 def read_events(event: WebhookEvent, ref: MakeRef) -> tuple[PaymentEvent, ...]:
-    """Convert a webhook to events of payments, refunds, disputes and payouts; none for others."""
+    """Convert a webhook to events of payments, refunds, disputes and payouts."""
     fields = as_answer(event.data)
     for name, reader in _READERS.items():
         read_event = reader(ref, fields.object(name))

@@ -1,4 +1,4 @@
-"""Addresses of an order in Square's format."""
+"""An order's addresses in Square's format."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Requests to Square: bodies, each executed once for the key in it, and parameters of lists."""
+"""Requests to Square: bodies, whose key makes them execute once, and list parameters."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def _text_within_limit(text: str | None, limit: str) -> str | None:
 def keyed_request(
     wire: Wire, path: str, body: Mapping[str, Any], key: str, *, method: str = "POST"
 ) -> Request:
-    """A request that Square executes once for the key in its body."""
+    """A request that Square executes only once for the key in its body."""
     keyed_body = {**body, "idempotency_key": key_at(wire, key, KEY)[:KEY]}
     request = (
         Request.put(path, json=keyed_body)
@@ -107,7 +107,7 @@ def keyed_request(
 
 
 def period_fields(query: PaymentQuery) -> dict[str, Any]:
-    """The parameters of a list of objects that were created in a period, the newest first."""
+    """The parameters for a list of objects created in a period, newest first."""
     return {
         "begin_time": _time_text(query.since),
         "end_time": _time_text(query.until),

@@ -212,7 +212,7 @@ def _refunded_total(body: Answer, charge: Answer, captured: Money | None) -> Mon
 
 
 def money(body: Answer, name: str) -> Money | None:
-    """The amount in the field of this name, in the currency of the same object."""
+    """The amount in a field, in the currency of its object."""
     return MINOR.read(body.value(name), body.value("currency"))
 
 
@@ -228,7 +228,7 @@ def decline_of(error: Answer) -> Decline | None:
 
 
 def next_action_of(body: Answer) -> NextAction | None:
-    """The step that the buyer has to take next, of a payment intent or a setup intent."""
+    """The buyer's next step for a payment intent or setup intent."""
     action = body.object("next_action")
     kind = action.text("type")
     if kind is None:
@@ -255,7 +255,7 @@ def _payment_means(body: Answer, charge: Answer) -> MeansOfPayment | None:
 
 
 def means_of(details: Answer, stored: str | None) -> MeansOfPayment:
-    """The means of payment in the details of a charge, or in a payment method."""
+    """The payment method in a charge's details or in a payment method object."""
     kind = details.text("type")
     number = details.object(kind or "card").text("last4")
     card = details.object("card")
@@ -330,13 +330,13 @@ def payout_of(ref: MakeRef, body: Answer) -> Payout | None:
 
 
 def payment_ref_of(ref: MakeRef, body: Answer) -> Ref | None:
-    """The payment that a charge, a refund or a dispute belongs to."""
+    """The payment of a charge, refund or dispute."""
     key = body.text("payment_intent") or body.text("payment_intent.id") or body.text("charge")
     return None if key is None else ref(key)
 
 
 def payout_item_of(ref: MakeRef, body: Answer) -> PayoutItem | None:
-    """Parse a balance transaction with its source; None if malformed, or the payout itself."""
+    """Parse a balance transaction and its source; None for a malformed one or the payout."""
     key, word = body.text("id"), body.text("type")
     if key is None or word is None or word in _PAYOUT_TRANSACTIONS:
         return None

@@ -1,4 +1,4 @@
-"""Conversion of Stripe's webhooks to payment events, and of its errors."""
+"""Conversion of Stripe's webhooks to events, and of its errors."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def _charge_event(ref: MakeRef, body: Answer, kind: str) -> PaymentEvent | None:
 
 
 def _failure(charge: Answer) -> Decline:
-    """The reason why a charge failed: the bank's reason is more specific than the code."""
+    """Why a charge failed; the bank's reason says more than Stripe's code."""
     reason, code = charge.text("outcome.reason"), charge.text("failure_code")
     fields = {"decline_code": reason, "code": code, "message": charge.value("failure_message")}
     return decline_of(as_answer(fields)) or Decline(reason=DeclineReason.OTHER)
@@ -137,7 +137,7 @@ _READERS: Final[Mapping[str, Callable[[MakeRef, Answer, str], PaymentEvent | Non
 
 
 def classify(_: Request, response: Response) -> ConnectorError | None:
-    """The error for an answer's type and code, which are more specific than its status."""
+    """The error for an answer's type and code, which say more than the status."""
     if is_success(response.status):
         return None
     _code, words = vendor_words(response)

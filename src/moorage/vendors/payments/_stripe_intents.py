@@ -1,4 +1,4 @@
-"""Stripe's payment intents: the requests that create and confirm them."""
+"""Requests that create and confirm Stripe's payment intents."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ INTENTS: Final = "/v1/payment_intents"
 async def pay(
     wire: Wire, path: str, body: Mapping[str, Any], amount: Money | None, key: str
 ) -> Payment:
-    """Send a request that makes a payment; add the payment's reference to a decline."""
+    """Send a payment request; if it is declined, add the payment's reference to the error."""
     return await with_payment_reference(wire, amount, done(wire, path, body, key, read_payment))
 
 

@@ -19,7 +19,7 @@ _LINKS: Final = "/v1/payment_links"
 
 
 async def create_link(wire: Wire, link: LinkRequest, key: str) -> PaymentLink:
-    """Create a payment link that takes one payment."""
+    """Create a payment link for one payment."""
     return await done(wire, _LINKS, link_body(link), key, _read_link)
 
 
@@ -68,7 +68,7 @@ def _read_link(wire: Wire, response: Response) -> PaymentLink:
 
 
 def sum_of_lines(body: Answer) -> Money | None:
-    """The sum of a link's lines; None if a line has no amount, or not all lines are listed."""
+    """The sum of a link's lines; None if an amount or a line is missing."""
     amounts = [money(item, "amount_total") for item in body.objects("line_items.data")]
     stated_amounts = [amount for amount in amounts if amount is not None]
     if not stated_amounts or len(stated_amounts) < len(amounts) or body.flag("line_items.has_more"):

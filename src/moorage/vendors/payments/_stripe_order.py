@@ -1,4 +1,4 @@
-"""Addresses and lines of an order in Stripe's format."""
+"""An order's addresses and lines in Stripe's format."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def _shipping_body(address: Address) -> dict[str, Any]:
 
 
 def billing_fields(charge: Charge) -> dict[str, Any]:
-    """The buyer's details for a new means of payment; nothing if none are known."""
+    """The buyer's details for a new payment method; empty if none are known."""
     customer, address = charge.customer, charge.billing_address
     details: dict[str, Any] = {}
     if address is not None:
@@ -104,7 +104,7 @@ def _line_body(line: LineItem) -> dict[str, Any]:
 
 
 def link_lines(link: LinkRequest) -> list[dict[str, Any]]:
-    """The lines of a payment link, whose prices include tax; a single line if the link has none."""
+    """A payment link's lines, with prices that include tax; one line if the link has none."""
     currency = link.amount.currency.lower()
     name = link.description or link.reference
     lines = [taxed_line(line) for line in link.lines] or [TaxedLine(name, 1, link.amount, None)]

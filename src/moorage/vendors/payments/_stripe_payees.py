@@ -1,4 +1,4 @@
-"""Stripe's transfers to connected accounts: bodies of requests, and answers."""
+"""Stripe's transfers to connected accounts: request bodies and answers."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def transfer_body(transfer: PayeeTransfer) -> dict[str, Any]:
 
 
 def read_transfer(wire: Wire, response: Response) -> PayeePayout:
-    """Parse the transfer in an answer; it is paid, since the payee's balance has it at once."""
+    """Parse the transfer in an answer; its money is in the payee's balance at once."""
     body = read_answer(response)
     is_reversed = required(body.flag("reversed"), response, "reversed")
     return PayeePayout(

@@ -1,4 +1,4 @@
-"""Stripe's requests: forms with nested names, each sent once for its key, and pages of lists."""
+"""Requests to Stripe: nested forms, each executed once per key, and pages of lists."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ PAGE: Final = 100
 
 
 def form_pairs(value: Mapping[str, Any], under: str = "") -> Iterator[tuple[str, str]]:
-    """The fields of a form, with nested names in brackets; None values are left out."""
+    """The fields of a form with nested names in brackets; None values are omitted."""
     for name, element in value.items():
         path = f"{under}[{name}]" if under else str(name)
         if is_object(element):
@@ -40,7 +40,7 @@ def form_pairs(value: Mapping[str, Any], under: str = "") -> Iterator[tuple[str,
 
 
 def post(path: str, body: Mapping[str, Any]) -> Request:
-    """A request with a form."""
+    """A POST request with a form."""
     return Request.post(path, form=list(form_pairs(body)))
 
 
@@ -51,7 +51,7 @@ async def done(
     key: str,
     read: Callable[[Wire, Response], R],
 ) -> R:
-    """Send a request that is executed once for its key, and parse its answer."""
+    """Send a request that is executed once per key, and parse its answer."""
     parse: Callable[[Response], R] = partial(read, wire)
     result: R = await wire.send(post(path, body), key=key_at(wire, key, KEY), parse=parse)
     return result

@@ -1,4 +1,4 @@
-"""Stripe's stored means of payment: bodies of requests, and answers."""
+"""Stripe's stored payment methods: request bodies and answers."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _STATES: Final = {
 
 
 def setup_body(request: StoreRequest) -> dict[str, Any]:
-    """The body that verifies a means of payment with the bank and stores it.
+    """The body that verifies a payment method with the bank and stores it.
 
     Raises:
         InvalidData: the source is a token of a card, which only a payment accepts.

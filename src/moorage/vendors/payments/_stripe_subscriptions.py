@@ -57,7 +57,7 @@ _CHARGES: Final = {
 
 
 async def create_subscription(wire: Wire, request: SubscriptionRequest, key: str) -> Subscription:
-    """Create a product and a subscription to it, unless its first charge is declined."""
+    """Create a product and its subscription; if the first charge is declined, create none."""
     product_body = {"name": request.description or request.reference}
     product_key = key_at(wire, part_key(key, "product"), KEY)
     product_request = post("/v1/products", product_body)
@@ -75,7 +75,7 @@ async def get_subscription(wire: Wire, ref: Ref) -> Subscription:
 async def change_subscription(
     wire: Wire, ref: Ref, amount: Money | None, quantity: int | None, key: str
 ) -> Subscription:
-    """Change the only item of a subscription, with effect from the next charge."""
+    """Change the only item of a subscription, from the next charge on."""
     response = await wire.send(Request.get(url_of(SUBSCRIPTIONS, ref.id)))
     item = _only_item(read_answer(response))
     if not item:
@@ -98,7 +98,7 @@ async def change_subscription(
 async def cancel_subscription(
     wire: Wire, ref: Ref, *, at_period_end: bool, key: str
 ) -> Subscription:
-    """Cancel a subscription; Stripe takes no key for a deletion, and refuses a second one."""
+    """Cancel a subscription; Stripe takes no key here, and refuses a second cancellation."""
     vendor_key = None
     request = Request.delete(url_of(SUBSCRIPTIONS, ref.id))
     if at_period_end:
@@ -138,7 +138,7 @@ def _subscription_body(request: SubscriptionRequest, product: str) -> dict[str, 
 
 
 def _price(amount: Money, item: Answer, response: Response) -> dict[str, Any]:
-    """A new price for the product and the interval of an item."""
+    """A new price for an item's product and interval."""
     price = item.object("price")
     unit = required(price.text("recurring.interval"), response, "recurring.interval")
     return {
@@ -160,7 +160,7 @@ def _read_product(response: Response) -> str:
 
 
 def _only_item(body: Answer) -> Answer:
-    """The item of a subscription; empty if it has several, or none."""
+    """The item of a subscription; empty if there is not exactly one."""
     items = list(body.objects("items.data"))
     return items[0] if len(items) == 1 else Answer({})
 
@@ -211,7 +211,7 @@ def _read_subscription(wire: Wire, response: Response) -> Subscription:
 
 
 def subscription_event(ref: MakeRef, body: Answer) -> PaymentEvent | None:
-    """The event of a subscription in its current state; None if it is malformed."""
+    """The event with a subscription's current state; None if it is malformed."""
     subscription = subscription_of(ref, body)
     if subscription is None:
         return None
@@ -225,7 +225,7 @@ def subscription_event(ref: MakeRef, body: Answer) -> PaymentEvent | None:
 
 
 def invoice_event(ref: MakeRef, body: Answer, kind: str) -> PaymentEvent | None:
-    """The event of a charge of a subscription; None for other invoices, and for invoices of zero.
+    """The event of a subscription's charge; None for other invoices and for zero amounts.
 
     Webhooks of older API versions have the subscription in another field.
     """

@@ -1,4 +1,4 @@
-"""Adyen: payments, stored means of payment and links by version 72 of the Checkout API.
+"""Adyen: payments, stored payment methods and links, by Checkout API version 72.
 
 Adyen answers captures, cancellations and refunds with `received`: they are pending until a webhook
 reports the result, and cannot be queried. A charge is captured by Adyen as soon as it is
@@ -300,7 +300,7 @@ class Adyen(Vendor):
         return await accept_dispute(wire, ref, self.merchant_account, key)
 
     async def store_means(self, wire: Wire, request: StoreRequest, /, *, key: str) -> StoredMeans:
-        """Store a means of payment; Adyen does not ask its bank."""
+        """Store a payment method; Adyen does not check it with the bank."""
         method = method_of(request.source)
         body = stored_body(self.merchant_account, request, method)
         parse = partial(read_stored, wire, request.customer_id)
@@ -315,7 +315,7 @@ class Adyen(Vendor):
         after: Ref | None,  # noqa: ARG002 - Adyen lists all at once
         /,
     ) -> Page[StoredMeans]:
-        """List the stored means of payment of a buyer."""
+        """List a buyer's stored payment methods."""
         response = await wire.send(Request.get(_STORED, query=self._owner_of(customer)))
         body = read_answer(response)
         # Adyen leaves out a list that is empty.
@@ -326,7 +326,7 @@ class Adyen(Vendor):
         return Page(tuple(item for item in items if item is not None))
 
     async def remove_means(self, wire: Wire, ref: Ref, /, *, key: str) -> StoredMeans:
-        """Remove a stored means of payment."""
+        """Remove a stored payment method."""
         customer = ref.other("customer")
         if customer is None:
             raise InvalidData(
@@ -350,7 +350,7 @@ class Adyen(Vendor):
         return {"merchantAccount": self.merchant_account, "shopperReference": customer}
 
     async def create_link(self, wire: Wire, link: LinkRequest, /, *, key: str) -> PaymentLink:
-        """Create a payment link that takes one payment."""
+        """Create a payment link for one payment."""
         check_reference(self, link.reference)
         request = Request.post(_LINKS, json=link_body(self.merchant_account, link))
         return await _link_after(wire, request, key)
@@ -388,7 +388,7 @@ def _link_path(ref: Ref) -> str:
 
 
 async def _link_after(wire: Wire, request: Request, key: str) -> PaymentLink:
-    """The payment link after a step that is executed once for its key."""
+    """The payment link after a step that is executed once per key."""
     parse = partial(read_link, wire)
     link: PaymentLink = await wire.send(request, key=key_at(wire, key, _KEY), parse=parse)
     return link

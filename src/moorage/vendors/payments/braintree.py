@@ -1,4 +1,4 @@
-"""Braintree: payments, refunds and stored means by its GraphQL API.
+"""Braintree: payments, refunds and stored payment methods, by its GraphQL API.
 
 Braintree offers idempotency keys to selected merchants only. So each payment and each refund has an
 order id that ends with a mark of the key, and before one is requested, Braintree is searched for
@@ -152,7 +152,7 @@ class Braintree(ApiVendor):
         return mode_at(self.base_url, live=_LIVE, test=_TEST)
 
     def verifying(self) -> Mapping[str, Any]:
-        """The public key, which Braintree's signatures begin with."""
+        """The public key with which Braintree's signatures begin."""
         return {"scheme": self.webhook, "parameters": {"public_key": self.public_key}}
 
     async def authorize(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
@@ -164,7 +164,7 @@ class Braintree(ApiVendor):
         return await self._pay(wire, charge, key, documents.CHARGE, "chargePaymentMethod")
 
     async def _pay(self, wire: Wire, charge: Charge, key: str, document: str, name: str) -> Payment:
-        """Return the payment of an earlier, unknown attempt of the key, or request it."""
+        """Return the payment of an earlier attempt with this key, or request a new one."""
         order_id = f"{charge.reference}/{mark_of(wire, key)}"
         request = documents.mutation(document, payment_fields(self, charge, order_id))
         payment = await self._payment_of_order(wire, order_id)
@@ -187,7 +187,7 @@ class Braintree(ApiVendor):
         final: bool,  # noqa: ARG002 - there is no other
         key: str,
     ) -> Capture:
-        """Capture an authorised payment, or a part of it; the rest is released."""
+        """Capture an authorised payment fully or partly; the rest is released."""
         earlier_payment = await self._payment_before(wire, ref, key)
         requested_amount = amount or earlier_payment.authorized
         fields: dict[str, Any] = {"transactionId": await node_of(wire, ref)}
@@ -220,7 +220,7 @@ class Braintree(ApiVendor):
         )
 
     async def void(self, wire: Wire, ref: Ref, /, *, key: str) -> Void:
-        """Void a payment that is authorised; Braintree would refund a settled one instead."""
+        """Void an authorised payment; Braintree would refund a settled one."""
         node = await node_of(wire, ref)
         response = await wire.send(documents.query(documents.GET, id=node))
         payment = _transaction_in_answer(wire, response)
@@ -253,7 +253,7 @@ class Braintree(ApiVendor):
         reason: RefundReason | None,
         key: str,
     ) -> Refund:
-        """Refund a settled payment, or the remaining amount of it."""
+        """Refund a settled payment, or what is not refunded yet."""
         refunded_amount = amount or refundable_rest(await self._payment_before(wire, ref, key))
         order_id = f"refund/{mark_of(wire, key)}"
         search = documents.query(
@@ -286,7 +286,7 @@ class Braintree(ApiVendor):
     async def payments(
         self, wire: Wire, query: PaymentQuery, after: Ref | None, /
     ) -> Page[Payment]:
-        """List payments, in the order of Braintree's search."""
+        """List payments in the order of Braintree's search."""
         period = {
             "greaterThanOrEqualTo": time_text(query.since),
             "lessThanOrEqualTo": time_text(query.until),
@@ -303,7 +303,7 @@ class Braintree(ApiVendor):
     async def stored_means(
         self, wire: Wire, customer: str, after: Ref | None, /
     ) -> Page[StoredMeans]:
-        """List the means of payment in the vault that belong to a customer."""
+        """List a customer's payment methods in the vault."""
         request = documents.query(
             documents.MEANS, id=customer, first=_PAGE, after=None if after is None else after.id
         )
@@ -322,7 +322,7 @@ class Braintree(ApiVendor):
         return page_of(wire, response, "node.paymentMethods", read_one)
 
     async def remove_means(self, wire: Wire, ref: Ref, /, *, key: str) -> StoredMeans:
-        """Delete a means of payment from the vault; a repeat has no further effect."""
+        """Delete a payment method from the vault; a repeat has no further effect."""
         request = documents.mutation(documents.REMOVE, {"paymentMethodId": ref.id})
 
         def read(response: Response) -> StoredMeans:
@@ -348,7 +348,7 @@ class Braintree(ApiVendor):
         return payments[0] if payments else None
 
     async def _payment_before(self, wire: Wire, ref: Ref, key: str) -> Payment:
-        """The payment in the state that it had when this key was first used."""
+        """The payment's state at the time of this key's first use."""
         request = documents.query(documents.GET, id=await node_of(wire, ref))
         return await wire.send(
             request, key=part_key(key, "before"), parse=partial(_transaction_in_answer, wire)
@@ -356,12 +356,12 @@ class Braintree(ApiVendor):
 
 
 def _transaction_in_answer(wire: Wire, response: Response) -> Payment:
-    """The transaction of an answer."""
+    """The transaction in an answer."""
     return read_payment("node", wire, with_node(response))
 
 
 def _read_reversal(wire: Wire, response: Response) -> Payment | None:
-    """The voided transaction of an answer; None if a refund took the place of a void."""
+    """The voided transaction in an answer; None if Braintree made a refund instead."""
     word = read_answer(response).text("data.reverseTransaction.reversal.__typename")
     if word == "Refund":
         return None

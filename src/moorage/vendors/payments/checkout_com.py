@@ -184,7 +184,7 @@ class CheckoutCom(ApiVendor):
         return await self._pay(wire, charge, key, capture=False)
 
     async def charge(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
-        """Charge an amount; the capture follows a little later."""
+        """Charge an amount; it is captured a little later."""
         return await self._pay(wire, charge, key, capture=True)
 
     async def _pay(self, wire: Wire, charge: Charge, key: str, *, capture: bool) -> Payment:
@@ -235,7 +235,7 @@ class CheckoutCom(ApiVendor):
         )
 
     async def void(self, wire: Wire, ref: Ref, /, *, key: str) -> Void:
-        """Request the release of the authorised amount that is not captured."""
+        """Request the release of the authorised amount that was not captured."""
         try:
             raw, action = await _step(wire, ref, "voids", {}, key)
         except VendorRejected:
@@ -256,7 +256,7 @@ class CheckoutCom(ApiVendor):
         reason: RefundReason | None,
         key: str,
     ) -> Refund:
-        """Request a refund of an amount, or of the remaining amount."""
+        """Request a refund of an amount, by default of all that is not refunded yet."""
         refunded_amount = amount or await _refundable(wire, ref, key)
         fields = _amount_fields(refunded_amount)
         if reason is not None:
@@ -274,7 +274,7 @@ class CheckoutCom(ApiVendor):
     async def disputes(
         self, wire: Wire, query: PaymentQuery, after: Ref | None, /
     ) -> Page[Dispute]:
-        """List disputes, the most recently changed first."""
+        """List disputes, most recently changed first."""
         start = 0 if after is None else _number_of(after)
         limit = min(query.limit, self.limits["page"])
         since = None if query.since is None else query.since.astimezone(UTC).isoformat()
@@ -344,7 +344,7 @@ def _amount_fields(amount: Money | None) -> dict[str, Any]:
 
 
 def _number_of(after: Ref) -> int:
-    """The number of disputes on the earlier pages."""
+    """The number of disputes on earlier pages."""
     if not after.id.isdecimal():
         raise InvalidData(
             "This reference does not begin a page of disputes.",
@@ -357,7 +357,7 @@ def _number_of(after: Ref) -> int:
 async def _step(
     wire: Wire, ref: Ref, name: str, fields: Mapping[str, Any], key: str
 ) -> tuple[Any, Ref]:
-    """Request a capture, void or refund; return the answer and the reference of the action."""
+    """Request a capture, void or refund; return the answer and the action's reference."""
     request = Request.post(url_of(PAYMENTS, ref.id, name), json=fields)
 
     def parse(response: Response) -> tuple[Any, Ref]:
@@ -369,7 +369,7 @@ async def _step(
 
 
 async def _refundable(wire: Wire, ref: Ref, key: str) -> Money:
-    """The refundable amount, looked up once per key, so that a repeat refunds the same amount."""
+    """The refundable amount; looked up once per key, so that repeats refund the same amount."""
     request = Request.get(url_of(PAYMENTS, ref.id))
     parse = partial(read_payment, wire, stated_amount(ref))
     vendor_key = key_at(wire, part_key(key, "left"), _KEY)

@@ -1,4 +1,4 @@
-"""GoCardless: payments and subscriptions by bank debit against a mandate, and pages for buyers.
+"""GoCardless: payments and subscriptions by bank debit, with mandates and pages for buyers.
 
 A payment against a mandate stays pending for days, until the bank has collected it or collecting
 has failed. There is no authorisation before. Until a payment is submitted to the banks, it can be
@@ -169,7 +169,7 @@ class GoCardlessPayments(ApiVendor):
         return mode_at(self.base_url, live=_LIVE, test="https://api-sandbox.gocardless.com")
 
     async def create_intent(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
-        """Create a page on which the buyer pays, and agrees to later payments if requested.
+        """Create a page where the buyer pays and, if requested, agrees to later payments.
 
         The payment itself begins when the buyer has agreed; `complete` and `get` return it.
         """
@@ -182,7 +182,7 @@ class GoCardlessPayments(ApiVendor):
         return attrs.evolve(payment, next_action=action)
 
     async def charge(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
-        """Request a payment against a mandate; its outcome is known some days later."""
+        """Request a payment by mandate; the outcome is known some days later."""
         payment = await created(wire, _PAYMENTS, payment_fields(charge), key, read_payment)
         if payment.amount != charge.amount:
             raise IdempotencyConflict("GoCardless knows this key from a payment of another amount.")
@@ -213,7 +213,7 @@ class GoCardlessPayments(ApiVendor):
         return payment
 
     async def void(self, wire: Wire, ref: Ref, /, *, key: str) -> Void:
-        """Cancel a payment that is not yet submitted to the banks, or an unused page."""
+        """Cancel a payment not yet submitted to the banks, or an unused page."""
         is_request = ref.id.startswith(_REQUEST_ID)
         path, parse = (_REQUESTS, read_request) if is_request else (_PAYMENTS, read_payment)
         payment = await cancelled(wire, path, ref, key, parse, look_up=self.get)
@@ -229,7 +229,7 @@ class GoCardlessPayments(ApiVendor):
         reason: RefundReason | None,
         key: str,
     ) -> Refund:
-        """Refund a collected payment, or the remaining amount of it."""
+        """Refund a collected payment, or what is not refunded yet."""
         request = Request.get(url_of(_PAYMENTS, ref.id))
         # A repeat must confirm the same total.
         first_key = key_at(wire, part_key(key, "before"), LONGEST_KEY)
@@ -247,7 +247,7 @@ class GoCardlessPayments(ApiVendor):
         return attrs.evolve(refund, payment=ref)
 
     async def get(self, wire: Wire, ref: Ref, /) -> Payment:
-        """Get a payment; for a page, the payment that the buyer made on it."""
+        """Get a payment; for a page, the buyer's payment on it."""
         if not ref.id.startswith(_REQUEST_ID):
             return await found(wire, _PAYMENTS, ref.id, read_current)
         payment = await found(wire, _REQUESTS, ref.id, read_request)
@@ -273,12 +273,12 @@ class GoCardlessPayments(ApiVendor):
     async def stored_means(
         self, wire: Wire, customer: str, after: Ref | None, /
     ) -> Page[StoredMeans]:
-        """List the mandates of a customer that can be charged."""
+        """List a customer's chargeable mandates."""
         filters = {"customer": customer, "status": "pending_submission,submitted,active"}
         return await listed(wire, _MANDATES, filters, after, mandate_of)
 
     async def remove_means(self, wire: Wire, ref: Ref, /, *, key: str) -> StoredMeans:
-        """Cancel a mandate; GoCardless then also cancels its payments not yet submitted."""
+        """Cancel a mandate; GoCardless also cancels its unsubmitted payments."""
         return await cancelled(wire, _MANDATES, ref, key, read_mandate, look_up=_found_mandate)
 
     async def create_subscription(
@@ -302,7 +302,7 @@ class GoCardlessPayments(ApiVendor):
         quantity: None,  # noqa: ARG002 - GoCardless has no quantities
         key: str,
     ) -> Subscription:
-        """Change the amount of a subscription for payments that are not created yet."""
+        """Change a subscription's amount for payments not yet created."""
         fields = {"subscriptions": {"amount": UNITS.to_minor(amount)}}
         request = Request.put(url_of(SUBSCRIPTIONS, ref.id), json=fields)
         return await send_once(wire, request, key, read_subscription)
@@ -316,14 +316,14 @@ class GoCardlessPayments(ApiVendor):
         at_period_end: bool,  # noqa: ARG002 - GoCardless cancels at once
         key: str,
     ) -> Subscription:
-        """Cancel a subscription at once; GoCardless still collects payments that exist already."""
+        """Cancel a subscription at once; existing payments are still collected."""
         read, look_up = read_subscription, self.get_subscription
         return await cancelled(wire, SUBSCRIPTIONS, ref, key, read, look_up=look_up)
 
     async def list_subscriptions(
         self, wire: Wire, query: PaymentQuery, after: Ref | None, /
     ) -> Page[Subscription]:
-        """List the subscriptions in all states, newest first."""
+        """List subscriptions in all states, newest first."""
         read_one = partial(subscription_of, now=wire.now())
         return await listed(wire, SUBSCRIPTIONS, _filters(self, query), after, read_one)
 

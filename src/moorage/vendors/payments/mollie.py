@@ -1,4 +1,4 @@
-"""Mollie: payments, mandates, links and subscriptions by version 2 of its API, with an API key.
+"""Mollie: payments, mandates, links and subscriptions, by API version 2 with an API key.
 
 Buyers choose or confirm their means of payment on Mollie's own page, so most payments first wait
 for the buyer. Amounts are decimal texts. Its webhooks have no signature and only the id of a
@@ -94,7 +94,7 @@ _KEYS: Final = VendorKeys(
 
 @attrs.frozen(kw_only=True)
 class Mollie(ApiVendor):
-    """A website profile at Mollie.
+    """A website profile of a Mollie account.
 
     Attributes:
         credentials: API key, test_... or live_...; by default the credential provider supplies it.
@@ -162,11 +162,11 @@ class Mollie(ApiVendor):
 
     @property
     def notification_url(self) -> str | None:
-        """The URL to which Mollie sends its webhooks, including the secret."""
+        """The URL for Mollie's webhooks, including the secret."""
         return None if self.webhook_url is None else self.webhook_url.reveal()
 
     async def create_intent(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
-        """Create a payment whose means the buyer chooses on Mollie's page."""
+        """Create a payment for which the buyer chooses the method on Mollie's page."""
         return await self._pay(wire, charge, key)
 
     async def authorize(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
@@ -174,7 +174,7 @@ class Mollie(ApiVendor):
         return await self._pay(wire, charge, key, captureMode="manual")
 
     async def charge(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
-        """Charge an amount as soon as the buyer has confirmed it."""
+        """Charge an amount after the buyer has confirmed it."""
         return await self._pay(wire, charge, key)
 
     async def _pay(self, wire: Wire, charge: Charge, key: str, **fields: Any) -> Payment:
@@ -206,7 +206,7 @@ class Mollie(ApiVendor):
     async def capture(
         self, wire: Wire, ref: Ref, amount: Money | None, /, *, final: bool, key: str
     ) -> Capture:
-        """Capture an authorised amount, and release the rest if this capture is final."""
+        """Capture an authorised amount; a final capture releases the rest."""
         body = {} if amount is None else {"amount": amount_body(amount)}
         request = Request.post(_url_of(ref.id, "captures"), json=body)
         vendor_key, parse = key_at(wire, key, KEY), partial(read_capture, wire)
@@ -216,7 +216,7 @@ class Mollie(ApiVendor):
         return attrs.evolve(capture, payment=ref, amount=capture.amount or amount)
 
     async def void(self, wire: Wire, ref: Ref, /, *, key: str) -> Void:
-        """Release an authorised amount, or cancel a payment that the buyer has not made."""
+        """Release an authorised amount, or cancel an unfinished payment."""
         if await _release_rest(wire, ref, key):
             return Void(ref=ref, payment=ref, state=MoveState.PENDING)
         vendor_key, parse = key_at(wire, f"{key}/cancel", KEY), partial(read_payment, wire)
@@ -239,7 +239,7 @@ class Mollie(ApiVendor):
         reason: RefundReason | None,
         key: str,
     ) -> Refund:
-        """Refund a payment, or the remaining amount of it."""
+        """Refund a payment, or what is not refunded yet."""
         refunded_amount = amount or await _refundable(wire, ref, key)
         body = refund_body(ref, refunded_amount, reason)
         request = Request.post(_url_of(ref.id, "refunds"), json=body)
@@ -297,7 +297,7 @@ class Mollie(ApiVendor):
         quantity: None,  # noqa: ARG002 - Mollie has no quantities
         key: str,
     ) -> Subscription:
-        """Change the amount of a subscription, with effect from its next charge."""
+        """Change a subscription's amount from its next charge on."""
         return await change_subscription(wire, ref, amount, key)
 
     async def cancel_subscription(
@@ -320,7 +320,7 @@ class Mollie(ApiVendor):
         return await listed(wire, SUBSCRIPTIONS, query, after, read_one)
 
     async def store_means(self, wire: Wire, request: StoreRequest, /, *, key: str) -> StoredMeans:
-        """Store a mandate for direct debits, which the buyer has signed with you."""
+        """Store a direct debit mandate that the buyer has signed."""
         return await store_mandate(wire, request, key)
 
     async def stored_means(
@@ -334,7 +334,7 @@ class Mollie(ApiVendor):
         return await revoke_mandate(wire, ref, key)
 
     async def create_link(self, wire: Wire, link: LinkRequest, /, *, key: str) -> PaymentLink:
-        """Create a payment link that takes one payment."""
+        """Create a payment link for one payment."""
         return await create_link(
             wire, link, key, return_url=self.return_url, webhook_url=self.notification_url
         )
@@ -344,7 +344,7 @@ class Mollie(ApiVendor):
         return await get_link(wire, ref)
 
     async def close_link(self, wire: Wire, ref: Ref, /, *, key: str) -> PaymentLink:
-        """Archive a payment link, which then accepts no payment."""
+        """Archive a payment link, so that it accepts no payment."""
         return await close_link(wire, ref, key)
 
 
@@ -363,7 +363,7 @@ async def _release_rest(wire: Wire, ref: Ref, key: str) -> bool:
 
 
 async def _refundable(wire: Wire, ref: Ref, key: str) -> Money:
-    """The refundable amount, looked up once per key, so that a repeat refunds the same amount."""
+    """The refundable amount; looked up once per key, so that repeats refund the same amount."""
     request = Request.get(_url_of(ref.id))
     vendor_key, parse = key_at(wire, f"{key}/left", KEY), partial(read_payment, wire)
     return refundable_rest(await wire.send(request, key=vendor_key, parse=parse))

@@ -1,4 +1,4 @@
-"""PayPal: payments by version 2 of its APIs, disputes, reports, payouts and subscriptions.
+"""PayPal: payments by APIs of version 2, disputes, reports, payouts and subscriptions.
 
 A payment is an order; its authorisations, captures and refunds have separate ids. A buyer
 approves an order at PayPal, and `complete` then authorises or captures it; an order with a stored
@@ -111,7 +111,7 @@ _KEYS: Final = VendorKeys(
 
 @attrs.frozen(kw_only=True)
 class PayPal(OAuthVendor):
-    """A business account at PayPal, with an app.
+    """A PayPal business account with an app.
 
     Attributes:
         client_id: client id of the app.
@@ -179,7 +179,7 @@ class PayPal(OAuthVendor):
     base_url: str | None = None
 
     def __attrs_post_init__(self) -> None:
-        """Refuse incomplete credentials, and the live URL for the sandbox."""
+        """Refuse incomplete credentials, and the live URL together with the sandbox."""
         super().__attrs_post_init__()
         if self.sandbox and self._api_url.startswith(_LIVE):
             raise ConfigurationError(
@@ -198,28 +198,28 @@ class PayPal(OAuthVendor):
         return mode_at(self._api_url, live=_LIVE, test="https://api-m.sandbox.paypal.com")
 
     def verifying(self) -> Mapping[str, Any]:
-        """The signature scheme of the sandbox or the live system, and the webhook's id."""
+        """The signature scheme of the sandbox or live system, and the webhook's id."""
         parameters = {} if self.webhook_id is None else {"webhook_id": self.webhook_id}
         return {"scheme": "paypal-sandbox" if self.sandbox else "paypal", "parameters": parameters}
 
     # --- payments ------------------------------------------------------------
 
     async def create_intent(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
-        """Create an order that the buyer pays in PayPal's form; `complete` then captures it."""
+        """Create an order that the buyer pays in PayPal's form, to be captured by `complete`."""
         return await self._pay(wire, attrs.evolve(charge, source=None), CAPTURE, key)
 
     async def authorize(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
-        """Create an order that is authorised once the buyer has approved it."""
+        """Create an order that is authorised after the buyer's approval."""
         return await self._pay(wire, charge, AUTHORIZE, key)
 
     async def charge(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
-        """Create an order that is captured once the buyer has approved it."""
+        """Create an order that is captured after the buyer's approval."""
         return await self._pay(wire, charge, CAPTURE, key)
 
     async def complete(
         self, wire: Wire, ref: Ref, returned: Mapping[str, str], /, *, key: str
     ) -> Payment:
-        """Get the order, and authorise or capture it if the buyer has approved it."""
+        """Get the order; if the buyer has approved it, authorise or capture it."""
         if returned.get("token", ref.id) != ref.id:
             raise InvalidData(
                 "The buyer returned from another payment.",
@@ -240,7 +240,7 @@ class PayPal(OAuthVendor):
     async def capture(
         self, wire: Wire, ref: Ref, amount: Money | None, /, *, final: bool, key: str
     ) -> Capture:
-        """Capture an authorised amount."""
+        """Capture an authorised amount of an order."""
         return await capture_payment(wire, ref, amount, final=final, key=key)
 
     async def void(self, wire: Wire, ref: Ref, /, *, key: str) -> Void:  # noqa: ARG002 - PayPal takes none
@@ -257,13 +257,13 @@ class PayPal(OAuthVendor):
         reason: RefundReason | None,  # noqa: ARG002 - PayPal keeps none
         key: str,
     ) -> Refund:
-        """Refund a capture; the refund records the order's id, which webhooks report."""
+        """Refund a capture; the refund stores the order's id for webhooks."""
         return await refund_payment(wire, ref, amount, key)
 
     # --- looking up ----------------------------------------------------------
 
     async def get(self, wire: Wire, ref: Ref, /) -> Payment:
-        """Get an order; for a capture, the order that it belongs to."""
+        """Get an order; for a capture's reference, the capture's order."""
         return await get_payment(wire, ref)
 
     async def get_refund(self, wire: Wire, ref: Ref, /) -> Refund:
@@ -279,7 +279,7 @@ class PayPal(OAuthVendor):
         return await reported(wire, query, after, payment_in)
 
     async def payouts(self, wire: Wire, query: PaymentQuery, after: Ref | None, /) -> Page[Payout]:
-        """List the withdrawals to your bank in the transaction report."""
+        """List the withdrawals to your bank account in the transaction report."""
         return await reported(wire, query, after, payout_in)
 
     async def disputes(
@@ -303,11 +303,11 @@ class PayPal(OAuthVendor):
         return await submit_evidence(wire, ref, evidence, key)
 
     async def pay_payee(self, wire: Wire, transfer: PayeeTransfer, /, *, key: str) -> PayeePayout:
-        """Send money to the account of an email address, or of a PayPal id."""
+        """Send money to a PayPal account, by email address or PayPal id."""
         return await pay_payee(wire, transfer, key)
 
     async def get_payee_payout(self, wire: Wire, ref: Ref, /) -> PayeePayout:
-        """Get a batch with its item."""
+        """Get a payout batch with its item."""
         return await get_payee_payout(wire, ref)
 
     # --- subscriptions -------------------------------------------------------
@@ -315,7 +315,7 @@ class PayPal(OAuthVendor):
     async def create_subscription(
         self, wire: Wire, request: SubscriptionRequest, /, *, key: str
     ) -> Subscription:
-        """Create a subscription that the buyer approves at PayPal."""
+        """Create a subscription for the buyer to approve at PayPal."""
         url = request.return_url or self.return_url
         return await create_subscription(wire, request, key, url)
 
@@ -333,7 +333,7 @@ class PayPal(OAuthVendor):
         quantity: int | None,
         key: str,
     ) -> Subscription:
-        """Request a change of a subscription, which the buyer approves at PayPal."""
+        """Request a change of a subscription, for the buyer to approve at PayPal."""
         return await change_subscription(wire, ref, amount, quantity, self.return_url, key=key)
 
     async def cancel_subscription(
@@ -362,7 +362,7 @@ class PayPal(OAuthVendor):
 async def _try_payment(
     wire: Wire, request: Request, amount: Money | None, key: str, *, known_order: str | None = None
 ) -> Payment:
-    """Send a request that makes a payment; add the payment's reference to a decline."""
+    """Send a payment request; if it is declined, add the payment's reference to the error."""
     parse = partial(read_payment, wire)
     sending = wire.send(request, key=key_at(wire, key, KEY), parse=parse)
     return await with_payment_reference(wire, amount, sending, payment_id=known_order)

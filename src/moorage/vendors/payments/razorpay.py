@@ -1,4 +1,4 @@
-"""Razorpay: payments by its Checkout, tokens of buyers and links, and subscriptions.
+"""Razorpay: payments by Checkout, stored tokens or links, and subscriptions.
 
 Each payment belongs to an order, and an order can be paid once. So a payment whose answer was lost
 is requested again for the same order; if that is refused, the payment of the order is returned.
@@ -185,11 +185,11 @@ class Razorpay(ApiVendor):
     base_url: str = "https://api.razorpay.com"
 
     def mode(self) -> Mode | None:
-        """Live or test mode, by the id of the key."""
+        """Live or test mode, by the key's id."""
         return AccountMode.LIVE if self.key_id.startswith("rzp_live_") else AccountMode.TEST
 
     async def create_intent(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
-        """Create an order that the buyer pays in Razorpay's Checkout."""
+        """Create an order for the buyer to pay in Razorpay's Checkout."""
         request = Request.post(ORDERS, json=intent_fields(charge))
         order: Payment = await wire.send(request, key=key, parse=partial(read_order, wire))
         url = charge.return_url or self.return_url
@@ -209,7 +209,7 @@ class Razorpay(ApiVendor):
         return await self._pay(wire, charge, key, capture=True)
 
     async def _pay(self, wire: Wire, charge: Charge, key: str, *, capture: bool) -> Payment:
-        """Create an order, and pay it with a token."""
+        """Create an order, and pay it with a stored token."""
         recurring_fields(charge, "")  # refused before anything is sent
         request = Request.post(ORDERS, json=order_fields(charge, capture=capture))
         order = await wire.send(
@@ -244,7 +244,7 @@ class Razorpay(ApiVendor):
         *,
         key: str,  # noqa: ARG002 - nothing moves
     ) -> Payment:
-        """Get the payment after the buyer has left Razorpay's Checkout.
+        """Get the payment after the buyer has completed Razorpay's Checkout.
 
         Raises:
             PaymentDeclined: the buyer's last attempt has failed.
@@ -264,7 +264,7 @@ class Razorpay(ApiVendor):
         final: bool,  # noqa: ARG002 - there is no other
         key: str,
     ) -> Capture:
-        """Capture an authorised payment, always its whole amount."""
+        """Capture an authorised payment; Razorpay always captures the whole amount."""
         earlier_payment = await payment_before(wire, ref, key)
         whole = amount or stated_amount(ref) or earlier_payment.amount
         fields = {} if whole is None else amount_fields(whole)
@@ -288,7 +288,7 @@ class Razorpay(ApiVendor):
         reason: RefundReason | None,
         key: str,
     ) -> Refund:
-        """Refund a payment, or the remaining amount of it."""
+        """Refund a payment, or what is not refunded yet."""
         refunded_amount = amount or refundable_rest(await payment_before(wire, ref, key))
         fields: dict[str, Any] = {"amount": UNITS.to_minor(refunded_amount)}
         if reason is not None:
@@ -300,7 +300,7 @@ class Razorpay(ApiVendor):
         return attrs.evolve(refund, payment=ref)
 
     async def get(self, wire: Wire, ref: Ref, /) -> Payment:
-        """Get a payment; for an order, the payment that was made for it."""
+        """Get a payment; for an order, the order's payment."""
         if not ref.id.startswith(_ORDER_ID):
             request = Request.get(url_of(PAYMENTS, ref.id), query=CARD)
             return read_payment(wire, await wire.send(request))
@@ -316,11 +316,11 @@ class Razorpay(ApiVendor):
     async def payments(
         self, wire: Wire, query: PaymentQuery, after: Ref | None, /
     ) -> Page[Payment]:
-        """List payments, the newest first."""
+        """List payments, newest first."""
         return await get_page(wire, PAYMENTS, query, after, payment_of, **CARD)
 
     async def payouts(self, wire: Wire, query: PaymentQuery, after: Ref | None, /) -> Page[Payout]:
-        """List settlements, the newest first."""
+        """List settlements, newest first."""
         read_one = partial(settlement_of, currency=self.settlement_currency)
         return await get_page(wire, "/v1/settlements", query, after, read_one)
 
@@ -337,11 +337,11 @@ class Razorpay(ApiVendor):
     async def create_subscription(
         self, wire: Wire, request: SubscriptionRequest, /, *, key: str
     ) -> Subscription:
-        """Create a subscription that the buyer starts on Razorpay's page."""
+        """Create a subscription for the buyer to start on Razorpay's page."""
         return await create_subscription(wire, request, key)
 
     async def get_subscription(self, wire: Wire, ref: Ref, /) -> Subscription:
-        """Get a subscription with the changes that are scheduled."""
+        """Get a subscription with its scheduled changes."""
         return await get_subscription(wire, ref)
 
     async def change_subscription(
@@ -365,7 +365,7 @@ class Razorpay(ApiVendor):
     async def list_subscriptions(
         self, wire: Wire, query: PaymentQuery, after: Ref | None, /
     ) -> Page[Subscription]:
-        """List subscriptions, the newest first, without their amounts."""
+        """List subscriptions without amounts, newest first."""
         return await get_page(wire, SUBSCRIPTIONS, query, after, subscription_of)
 
     async def stored_means(
@@ -375,7 +375,7 @@ class Razorpay(ApiVendor):
         after: Ref | None,  # noqa: ARG002 - all are listed at once
         /,
     ) -> Page[StoredMeans]:
-        """List the tokens of a customer that are for later payments."""
+        """List a customer's tokens for later payments."""
         return await list_tokens(wire, customer)
 
     async def remove_means(self, wire: Wire, ref: Ref, /, *, key: str) -> StoredMeans:
@@ -383,7 +383,7 @@ class Razorpay(ApiVendor):
         return await remove_token(wire, ref, key)
 
     async def create_link(self, wire: Wire, link: LinkRequest, /, *, key: str) -> PaymentLink:
-        """Create a payment link, whose name at Razorpay can be used once."""
+        """Create a payment link with a name that Razorpay accepts only once."""
         return await create_link(wire, link, link.return_url or self.return_url, key)
 
     async def get_link(self, wire: Wire, ref: Ref, /) -> PaymentLink:

@@ -1,4 +1,4 @@
-"""Square: payments, refunds, disputes, payouts and cards on file, by a pinned version of its API.
+"""Square: payments, refunds, disputes, payouts and stored cards, by a pinned API version.
 
 Square takes idempotency keys in the body of requests that create something, and remembers them
 forever. Captures and voids need no key: a payment is completed or cancelled once. A partial
@@ -188,7 +188,7 @@ class Square(ApiVendor):
         final: bool,  # noqa: ARG002 - there is no other
         key: str,
     ) -> Capture:
-        """Complete a payment, or a part of it."""
+        """Complete a payment, fully or partly."""
         previous_payment = await _payment_before(wire, ref, key)
         requested_amount = amount or previous_payment.authorized
         if amount is not None and amount != previous_payment.authorized:
@@ -218,7 +218,7 @@ class Square(ApiVendor):
         )
 
     async def void(self, wire: Wire, ref: Ref, /, *, key: str) -> Void:
-        """Cancel a payment that was not completed."""
+        """Cancel an uncompleted payment."""
         try:
             payment = await _payment_after_move(
                 wire, Request.post(url_of(PAYMENTS, ref.id, "cancel")), key
@@ -240,7 +240,7 @@ class Square(ApiVendor):
         reason: RefundReason | None,
         key: str,
     ) -> Refund:
-        """Refund a payment, or the remaining amount of it."""
+        """Refund a payment, or what is not refunded yet."""
         body = {
             "payment_id": ref.id,
             "amount_money": amount_body(
@@ -270,7 +270,7 @@ class Square(ApiVendor):
     async def disputes(
         self, wire: Wire, query: PaymentQuery, after: Ref | None, /
     ) -> Page[Dispute]:
-        """List disputes, in pages of a size that Square chooses."""
+        """List disputes, in pages of Square's size."""
         return await self._page(wire, DISPUTES, query, after, dispute_of)
 
     async def get_dispute(self, wire: Wire, ref: Ref, /) -> Dispute:
@@ -284,7 +284,7 @@ class Square(ApiVendor):
     async def submit_evidence(
         self, wire: Wire, ref: Ref, evidence: DisputeEvidence, /, *, key: str
     ) -> Dispute:
-        """Store each text of the evidence, and submit all of them to the bank."""
+        """Store the texts of the evidence, and submit them to the bank together."""
         return await submit_evidence(wire, ref, evidence, key)
 
     async def payouts(self, wire: Wire, query: PaymentQuery, after: Ref | None, /) -> Page[Payout]:
@@ -309,7 +309,7 @@ class Square(ApiVendor):
     async def stored_means(
         self, wire: Wire, customer: str, after: Ref | None, /
     ) -> Page[StoredMeans]:
-        """List the cards of a customer that can be charged."""
+        """List a customer's chargeable cards."""
         filters = {"cursor": _cursor(after), "customer_id": customer}
         items, following = await _listed(wire, _CARDS, "cards", filters, stored_of)
         return Page(tuple(items), following)
@@ -343,7 +343,7 @@ async def _listed(
     filters: Mapping[str, Any],
     read_one: Callable[[MakeRef, Answer], Any],
 ) -> tuple[list[Any], Ref | None]:
-    """Read the well-formed items of a page of a list, and the reference of the next page."""
+    """The valid items on a list page, and the reference of the next page."""
     response = await wire.send(Request.get(path, query=filters))
     body = read_answer(response)
     if not is_list(body.raw.get(name, [])):
@@ -359,12 +359,12 @@ def _cursor(after: Ref | None) -> str | None:
 
 
 async def _payment_after_move(wire: Wire, request: Request, key: str) -> Payment:
-    """The payment after a step that is executed once for its key."""
+    """The payment after a step that is executed once per key."""
     repeatable = attrs.evolve(request, idempotent=True)
     return await wire.send(repeatable, key=key, parse=partial(read_payment, wire))
 
 
 async def _payment_before(wire: Wire, ref: Ref, key: str) -> Payment:
-    """The payment in the state that it had when this key was first used."""
+    """The payment's state at the time of this key's first use."""
     request = Request.get(url_of(PAYMENTS, ref.id))
     return await wire.send(request, key=part_key(key, "before"), parse=partial(read_payment, wire))

@@ -1,4 +1,4 @@
-"""Stripe: payments, refunds, disputes, payouts, stored means, links and subscriptions.
+"""Stripe: payments, refunds, disputes, payouts, payment methods, links and subscriptions.
 
 Payments are payment intents, sent as forms with nested names, a secret key and a pinned version.
 Stripe remembers its answer to an idempotency key for at least a day. Refunds are read from the
@@ -167,28 +167,28 @@ class Stripe(ApiVendor):
         )
 
     def settings(self) -> Mapping[str, Any]:
-        """The headers that name the version and the connected account."""
+        """The headers with the API version and the connected account."""
         connected = {} if self.connected is None else {"Stripe-Account": self.connected}
         return {"headers": {"Stripe-Version": API_VERSION, **connected}}
 
     async def create_intent(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
-        """Create an intent that the browser confirms."""
+        """Create a payment intent that the browser confirms."""
         return await pay(wire, INTENTS, intent_body(charge), charge.amount, key)
 
     async def authorize(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
-        """Create and confirm an intent that is captured later."""
+        """Create and confirm a payment intent, to be captured later."""
         body = confirmed_body(charge, capture_method="manual")
         return await pay(wire, INTENTS, body, charge.amount, key)
 
     async def charge(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
-        """Create and confirm an intent that is captured at once."""
+        """Create and confirm a payment intent that is captured at once."""
         body = confirmed_body(charge, capture_method="automatic")
         return await pay(wire, INTENTS, body, charge.amount, key)
 
     async def complete(
         self, wire: Wire, ref: Ref, returned: Mapping[str, str], /, *, key: str
     ) -> Payment:
-        """Get the intent, and confirm it if it waits for confirmation."""
+        """Get the payment intent; if it waits for confirmation, confirm it."""
         if returned.get("payment_intent", ref.id) != ref.id:
             raise InvalidData(
                 "The buyer returned from another payment.",
@@ -213,7 +213,7 @@ class Stripe(ApiVendor):
     async def capture(
         self, wire: Wire, ref: Ref, amount: Money | None, /, *, final: bool, key: str
     ) -> Capture:
-        """Capture an authorised intent."""
+        """Capture an authorised payment intent."""
         body = {
             "amount_to_capture": None if amount is None else MINOR.to_minor(amount),
             "final_capture": None if final else False,
@@ -231,7 +231,7 @@ class Stripe(ApiVendor):
         )
 
     async def void(self, wire: Wire, ref: Ref, /, *, key: str) -> Void:
-        """Cancel an intent; a repeat has no further effect."""
+        """Cancel a payment intent; a repeat has no further effect."""
         body = {"expand": ["latest_charge"]}
         try:
             payment = await done(wire, url_of(INTENTS, ref.id, "cancel"), body, key, read_payment)
@@ -253,7 +253,7 @@ class Stripe(ApiVendor):
         reason: RefundReason | None,
         key: str,
     ) -> Refund:
-        """Refund an intent."""
+        """Refund a payment intent."""
         body = {
             "payment_intent": ref.id,
             "amount": None if amount is None else MINOR.to_minor(amount),
@@ -263,7 +263,7 @@ class Stripe(ApiVendor):
         return attrs.evolve(refund, payment=ref)
 
     async def get(self, wire: Wire, ref: Ref, /) -> Payment:
-        """Get an intent."""
+        """Get a payment intent."""
         query = {"expand[]": "latest_charge"}
         return read_payment(
             wire, await wire.send(Request.get(url_of(INTENTS, ref.id), query=query))
@@ -276,7 +276,7 @@ class Stripe(ApiVendor):
     async def payments(
         self, wire: Wire, query: PaymentQuery, after: Ref | None, /
     ) -> Page[Payment]:
-        """List intents."""
+        """List payment intents."""
         filters = {**page_query(query, after), "expand[]": "data.latest_charge"}
         return await page(wire, INTENTS, filters, payment_of)
 
@@ -305,7 +305,7 @@ class Stripe(ApiVendor):
         return await page(wire, "/v1/payouts", page_query(query, after), payout_of)
 
     async def payout_items(self, wire: Wire, ref: Ref, /, *, after: Ref | None) -> Page[PayoutItem]:
-        """List the balance transactions that a payout contains."""
+        """List the balance transactions in a payout."""
         filters = {
             "payout": ref.id,
             "limit": PAGE,
@@ -325,7 +325,7 @@ class Stripe(ApiVendor):
     async def create_subscription(
         self, wire: Wire, request: SubscriptionRequest, /, *, key: str
     ) -> Subscription:
-        """Create a product and a subscription to it."""
+        """Create a product and its subscription."""
         return await create_subscription(wire, request, key)
 
     async def get_subscription(self, wire: Wire, ref: Ref, /) -> Subscription:
@@ -335,7 +335,7 @@ class Stripe(ApiVendor):
     async def change_subscription(
         self, wire: Wire, ref: Ref, /, *, amount: Money | None, quantity: int | None, key: str
     ) -> Subscription:
-        """Change the price or the quantity of a subscription with effect from its next charge."""
+        """Change a subscription's price or quantity from its next charge on."""
         return await change_subscription(wire, ref, amount, quantity, key)
 
     async def cancel_subscription(
@@ -352,13 +352,13 @@ class Stripe(ApiVendor):
         return await page(wire, SUBSCRIPTIONS, filters, subscription_of)
 
     async def store_means(self, wire: Wire, request: StoreRequest, /, *, key: str) -> StoredMeans:
-        """Verify a means of payment by a setup intent, and store it."""
+        """Verify a payment method with a setup intent, and store it."""
         return await done(wire, "/v1/setup_intents", setup_body(request), key, read_setup)
 
     async def stored_means(
         self, wire: Wire, customer: str, after: Ref | None, /
     ) -> Page[StoredMeans]:
-        """List the payment methods of a customer."""
+        """List a customer's payment methods."""
         filters = {
             "limit": PAGE,
             "starting_after": None if after is None else after.id,
@@ -372,7 +372,7 @@ class Stripe(ApiVendor):
         return await done(wire, path, {}, key, read_stored)
 
     async def create_link(self, wire: Wire, link: LinkRequest, /, *, key: str) -> PaymentLink:
-        """Create a payment link that takes one payment."""
+        """Create a payment link for one payment."""
         return await create_link(wire, link, key)
 
     async def get_link(self, wire: Wire, ref: Ref, /) -> PaymentLink:

@@ -1,4 +1,4 @@
-"""Helpers of directories: references, look-ups after lost answers, and kinds of phone numbers."""
+"""Helpers of directories: references, look-ups after lost answers, and phone kinds."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _KINDS: Final = {
 
 
 def phone_kind(word: object) -> PhoneKind:
-    """The kind of a phone number, by the directory's word for it."""
+    """The kind of a phone number, from the directory's word."""
     return _KINDS.get(str(word).lower(), PhoneKind.OTHER)
 
 
 def id_in_directory(wire: Wire, vendor: str, ref: Ref, field: str) -> str:
-    """The id in a reference, which must belong to this directory.
+    """The id in a reference, after checking that it belongs to this directory.
 
     Raises:
         InvalidData: the reference belongs to another account or vendor.
@@ -42,7 +42,7 @@ def id_in_directory(wire: Wire, vendor: str, ref: Ref, field: str) -> str:
 
 
 def values_of(person: NewPerson) -> dict[str, Any]:
-    """The fields of a new person that have a value, by the names of the contract."""
+    """The non-empty fields of a new person, by their names in the contract."""
     names = (
         "user_name",
         "given_name",
@@ -62,7 +62,7 @@ def values_of(person: NewPerson) -> dict[str, Any]:
 
 
 def check_named(person: NewPerson, *names: str) -> None:
-    """Refuse a person without fields that the directory requires."""
+    """Refuse a person who lacks a field that the directory requires."""
     for name in names:
         if not getattr(person, name):
             raise sdk.InvalidData(
@@ -71,7 +71,7 @@ def check_named(person: NewPerson, *names: str) -> None:
 
 
 def required_password(password: sdk.Secret | None, vendor: str) -> str:
-    """The first password of a person.
+    """The initial password of a person, which the vendor requires.
 
     Raises:
         InvalidData: the person has no password.
@@ -88,7 +88,7 @@ def required_password(password: sdk.Secret | None, vendor: str) -> str:
 async def created_account(
     creating: Awaitable[Person], look_up: Callable[[], Awaitable[Person | None]], person: NewPerson
 ) -> Person:
-    """The account of a new person; after a lost answer, the account with the same names.
+    """The new person's account; if the answer was lost, the account with the same names.
 
     An account with the same user name counts as the new one only if it also has your own id of the
     person, because the user name may belong to somebody else.
@@ -109,7 +109,7 @@ async def created_account(
 
 
 def is_same_person(account: Person, person: NewPerson) -> bool:
-    """True if an account has the user name and your own id of a person."""
+    """True if an account has a person's user name and your own id of the person."""
     return (
         account.user_name.casefold() == person.user_name.casefold()
         and person.external_id is not None
@@ -118,7 +118,7 @@ def is_same_person(account: Person, person: NewPerson) -> bool:
 
 
 def merged_entries(current: Any, entries: list[dict[str, Any]], key: str) -> list[dict[str, Any]]:
-    """The new entries of a list; entries that exist in the directory keep their other fields.
+    """The new entries of a list; entries that exist already keep their other fields.
 
     Args:
         current: the list in the directory.
@@ -133,5 +133,5 @@ def merged_entries(current: Any, entries: list[dict[str, Any]], key: str) -> lis
 
 
 def is_missing(error: sdk.VendorRejected) -> bool:
-    """True if the directory answered that there is no such object."""
+    """True if the directory answered that an object does not exist."""
     return error.status == NOT_FOUND

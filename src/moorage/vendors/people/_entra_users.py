@@ -1,4 +1,4 @@
-"""Users, groups and members of Microsoft Graph as values of the contract, and back."""
+"""Conversion of Graph's users, groups and members to values of the contract, and back."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ _NICKNAME: Final = 64
 
 
 def classify(_: Request, response: Response) -> ConnectorError | None:
-    """The error of a refusal, by the codes of its details and its status."""
+    """The error of a refusal, by the codes in its details and its status."""
     status = response.status
     if status < 400 or status >= 500 or status == 408:
         return None
@@ -75,7 +75,7 @@ def classify(_: Request, response: Response) -> ConnectorError | None:
 
 
 def filter_of(query: PeopleQuery) -> str | None:
-    """The filter of a query; None if it asks for everybody."""
+    """The filter for a query; None if it matches everybody."""
     conditions = [
         template.format(_quoted(value))
         for name, template in _FILTERS.items()
@@ -90,7 +90,7 @@ def _quoted(text: str) -> str:
 
 
 def user_body(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The request's fields for a change of a user; the manager is not one of them.
+    """The request fields for a change of a user, except the manager.
 
     Args:
         values: new value of each named field, None or empty for a field to empty.
@@ -115,7 +115,7 @@ def _phones(phones: Sequence[Phone]) -> dict[str, Any]:
 
 
 def nickname(user_name: str) -> str:
-    """The mail nickname that Graph requires for a new user: the first part of the user name."""
+    """The mail nickname that Graph requires: the first part of the user name."""
     local_part = user_name.partition("@")[0]
     return _NOT_IN_NICKNAMES.sub("", local_part)[:_NICKNAME] or "user"
 
@@ -126,7 +126,7 @@ def read_user(ref: MakeRef, response: Response) -> Person:
 
 
 def read_created(body: Mapping[str, Any], ref: MakeRef, response: Response) -> Person:
-    """The person of a new user; the answer lacks some of the fields that were set.
+    """The person from the answer about a new user, which lacks some of the set fields.
 
     Args:
         body: fields of the request.
@@ -161,7 +161,7 @@ def user_of(ref: MakeRef, answer: Answer, response: Response) -> Person:
 
 
 def group_of(ref: MakeRef, answer: Answer, response: Response) -> Group:
-    """The group of an entry of a list."""
+    """The group in a list entry."""
     id_ = sdk.required(answer.text("id"), response, "id")
     return Group(
         ref=ref(id_), name=answer.text("displayName"), email=answer.text("mail"), raw=answer.raw
@@ -169,14 +169,14 @@ def group_of(ref: MakeRef, answer: Answer, response: Response) -> Group:
 
 
 def member_of(ref: MakeRef, answer: Answer, response: Response) -> Member:
-    """The member of an entry of a list."""
+    """The member in a list entry."""
     id_ = sdk.required(answer.text("id"), response, "id")
     kind = _MEMBER_KINDS.get(str(answer.raw.get("@odata.type")), MemberKind.UNKNOWN)
     return Member(ref=ref(id_), kind=kind, raw=answer.raw)
 
 
 def next_of(ref: MakeRef, answer: Answer, base_url: str, response: Response) -> Ref | None:
-    """The reference of the next page: the path and query of Microsoft's link to it.
+    """The next page's reference: the path and query of Microsoft's link.
 
     Raises:
         VendorFailed: the link leads to another server.

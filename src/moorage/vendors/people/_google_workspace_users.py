@@ -1,4 +1,4 @@
-"""Users, groups and members of Google's Directory API as values of the contract, and back."""
+"""Conversion of Google's users, groups and members to values of the contract, and back."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ LISTS: Final = frozenset(
 
 
 def classify(_: Request, response: Response) -> ConnectorError | None:
-    """The error of a refusal, by its reason and its status."""
+    """The error of a refusal, by its reason and status."""
     status = response.status
     if status < 400 or status >= 500 or status == 408:
         return None
@@ -53,7 +53,7 @@ def classify(_: Request, response: Response) -> ConnectorError | None:
 
 
 def check_changed(response: Response) -> None:
-    """Check the answer to a change, which is the user or the member.
+    """Check the answer to a change: it must be the user or member.
 
     Raises:
         VendorFailed: the answer is neither, such as the empty object of a proxy.
@@ -63,7 +63,7 @@ def check_changed(response: Response) -> None:
 
 
 def query_of(query: PeopleQuery) -> str | None:
-    """The search text for a query, with its values in quotes; None if it asks for everybody."""
+    """The search text for a query, with quoted values; None if it matches everybody."""
     conditions = [
         f"{field}={_quoted(value)}"
         for name, field in _FILTERS.items()
@@ -80,7 +80,7 @@ def _quoted(text: str) -> str:
 def user_body(
     values: Mapping[str, Any], current: Mapping[str, Any], manager: str | None
 ) -> dict[str, Any]:
-    """The request's fields for a change of a user; lists keep entries that moorage does not set.
+    """The request fields for a change of a user; unrelated list entries are kept.
 
     Args:
         values: new value of each named field, None or empty for a field to empty.
@@ -125,7 +125,7 @@ def _objects(current: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
 
 
 def _emails(addresses: Sequence[str], primary: str | None, current: Any) -> list[dict[str, Any]]:
-    """The addresses without the primary address, which Google adds by itself."""
+    """The addresses without the primary one, which Google adds itself."""
     primary_name = (primary or "").casefold()
     addresses_to_keep = [{"address": item} for item in addresses if item.casefold() != primary_name]
     return [
@@ -147,7 +147,7 @@ def _phones(phones: Sequence[Phone], current: Any) -> list[dict[str, Any]]:
 def _organizations(
     values: Mapping[str, Any], organizations: list[dict[str, Any]]
 ) -> list[dict[str, Any]]:
-    """The organizations, with a new title or department in the primary one."""
+    """The organizations, with the primary one's title or department changed."""
     number = next((at for at, item in enumerate(organizations) if item.get("primary") is True), 0)
     if not organizations:
         organizations = [{"primary": True, "type": "work"}]
@@ -162,7 +162,7 @@ def _organizations(
 def _with_replaced(
     entry: dict[str, Any] | None, current: list[dict[str, Any]], type_: str
 ) -> list[dict[str, Any]]:
-    """The entries of a list, with this entry instead of all entries of its type."""
+    """The entries of a list, with all entries of one type replaced by this entry."""
     others = [item for item in current if item.get("type") != type_]
     return others if entry is None else [entry, *others]
 
@@ -219,19 +219,19 @@ def user_of(ref: MakeRef, answer: Answer, response: Response) -> Person:
 
 
 def _marked_value(answer: Answer, name: str, mark: str, mark_value: str, value: str) -> str | None:
-    """The value of the first entry of a list that has a certain mark."""
+    """The value of a list's first entry with a certain mark."""
     entries = (item.text(value) for item in answer.objects(name) if item.text(mark) == mark_value)
     return next((item for item in entries if item), None)
 
 
 def group_of(ref: MakeRef, answer: Answer, response: Response) -> Group:
-    """The group of an entry of a list."""
+    """The group in a list entry."""
     id_ = sdk.required(answer.text("id"), response, "id")
     return Group(ref=ref(id_), name=answer.text("name"), email=answer.text("email"), raw=answer.raw)
 
 
 def member_of(ref: MakeRef, answer: Answer) -> Member | None:
-    """The member of an entry of a list; None if it has no id, such as the whole domain."""
+    """The member in a list entry; None if it has no id, such as the whole domain."""
     id_ = answer.text("id")
     if id_ is None:
         return None

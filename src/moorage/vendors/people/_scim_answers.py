@@ -1,4 +1,4 @@
-"""A SCIM server's answers as values of the contract."""
+"""Conversion of a SCIM server's answers to values of the contract."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _MEMBER_KINDS: Final = {"User": MemberKind.PERSON, "Group": MemberKind.GROUP}
 
 
 def classify(request: Request, response: Response) -> ConnectorError | None:
-    """The error of a refusal, by its status and its `scimType`."""
+    """The error of a refusal, by its status and `scimType`."""
     status = response.status
     if status < 400 or status >= 500 or status == 408:
         return None
@@ -48,7 +48,7 @@ def classify(request: Request, response: Response) -> ConnectorError | None:
 
 @attrs.frozen
 class ServerSupport:
-    """The optional parts of the protocol that a server says it supports.
+    """The optional protocol features that a server announces.
 
     Attributes:
         patch: True if the server can change parts of a resource.
@@ -60,7 +60,7 @@ class ServerSupport:
 
 
 def read_support(response: Response) -> ServerSupport:
-    """The optional parts of the protocol in a server's ServiceProviderConfig."""
+    """The optional protocol features in a server's ServiceProviderConfig."""
     answer = sdk.read_answer(response)
     return ServerSupport(
         patch=answer.flag("patch.supported") is not False,
@@ -69,7 +69,7 @@ def read_support(response: Response) -> ServerSupport:
 
 
 def version_of(answer: Answer, response: Response | None = None) -> str | None:
-    """The version of a resource, in the format of If-Match; None if it has no version."""
+    """A resource's version in the format of If-Match; None without a version."""
     header = None if response is None else response.headers.get("ETag")
     return answer.text("meta.version") or header
 
@@ -140,7 +140,7 @@ def read_members(ref: MakeRef, response: Response) -> tuple[Member, ...]:
 
 
 def next_start(response: Response, start: int) -> tuple[list[Answer], int | None]:
-    """The resources of a page, and the index at which the next page starts; None after the last.
+    """The resources on a page, and the next page's start index; None after the last page.
 
     Args:
         response: the answer.

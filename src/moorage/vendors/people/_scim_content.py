@@ -37,12 +37,12 @@ _FILTERS: Final = {"user_name": "userName", "email": "emails.value", "external_i
 
 
 def quoted(text: str) -> str:
-    """A text as a value of a filter, which is a JSON string."""
+    """A text as a filter value, which is a JSON string."""
     return encode_json(text).decode()
 
 
 def filter_of(query: PeopleQuery) -> str | None:
-    """The filter of a query; None if it asks for everybody."""
+    """The filter for a query; None if it matches everybody."""
     conditions = [
         f"{path} eq {quoted(value)}"
         for name, path in _FILTERS.items()
@@ -52,12 +52,12 @@ def filter_of(query: PeopleQuery) -> str | None:
 
 
 def patch_body(operations: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The body of a PATCH with these operations."""
+    """The body of a PATCH request with these operations."""
     return {"schemas": [_PATCH], "Operations": list(operations)}
 
 
 def operations_of(values: Mapping[str, Any], current: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The PATCH operations that give the named fields new values, or empty them.
+    """The PATCH operations that set or empty the named fields.
 
     Args:
         values: new value of each named field, None or empty for a field to empty.
@@ -76,7 +76,7 @@ def _operation(name: str, value: Any) -> Mapping[str, Any]:
 
 
 def resource(values: Mapping[str, Any], current: Mapping[str, Any]) -> dict[str, Any]:
-    """A resource with new values of the named fields; all other fields are kept.
+    """A resource with new values in the named fields, and its other fields unchanged.
 
     Args:
         values: new value of each named field, None or empty for a field to empty.

@@ -38,7 +38,7 @@ _VIEW: Final = {"$select": users.SELECT, "$expand": users.EXPAND}
 
 @attrs.frozen(kw_only=True)
 class Entra(sdk.OAuthVendor):
-    """An application in a tenant of Microsoft Entra.
+    """An application in a Microsoft Entra tenant.
 
     Attributes:
         directory: id or domain of the tenant.
@@ -88,7 +88,7 @@ class Entra(sdk.OAuthVendor):
     async def create(
         self, wire: Wire, person: NewPerson, /, *, password: Secret | None, key: str | None
     ) -> Person:
-        """Create a user, then set the manager; after a lost answer, look the user up."""
+        """Create a user and set the manager; if the answer is lost, look the user up."""
         first_password = required_password(password, "Microsoft Entra")
         manager = person.manager
         if manager is not None:
@@ -121,7 +121,7 @@ class Entra(sdk.OAuthVendor):
         *,
         version: str | None,  # noqa: ARG002 - no capability of Microsoft's allows one
     ) -> None:
-        """Change the named fields of a user, then the manager."""
+        """Change the named fields of a user, and then the manager."""
         values = changes.values
         manager = values.get("manager")
         if manager is not None:
@@ -163,7 +163,7 @@ class Entra(sdk.OAuthVendor):
         return MemberPage(items=tuple(items), next=self._next(wire, answer, response))
 
     async def add_member(self, wire: Wire, ref: Ref, member: Ref, /) -> None:
-        """Add a member; a refusal is not an error if the person is already a member."""
+        """Add a member; if the person is a member already, the refusal is ignored."""
         link = {"@odata.id": self._link(f"/v1.0/directoryObjects/{quote(member.id, safe='')}")}
         request = sdk.Request.post(f"{_path(_GROUPS, ref.id)}/members/$ref", json=link)
         try:

@@ -67,7 +67,7 @@ class GoogleWorkspace(sdk.GoogleVendor):
     base_url: str = "https://admin.googleapis.com"
 
     def __attrs_post_init__(self) -> None:
-        """Refuse a key without the administrator for whom it acts."""
+        """Refuse a service account's key without an administrator to act for."""
         if self.credentials is not None and self.administrator is None:
             raise sdk.ConfigurationError(
                 "The service account needs an administrator to act as.",
@@ -101,7 +101,7 @@ class GoogleWorkspace(sdk.GoogleVendor):
     async def create(
         self, wire: Wire, person: NewPerson, /, *, password: Secret | None, key: str | None
     ) -> Person:
-        """Create a user; after a lost answer, look it up."""
+        """Create a user; if the answer is lost, look the user up."""
         check_named(person, "given_name", "family_name")
         first_password = required_password(password, "Google Workspace")
         manager = await self._manager_address(wire, person.manager)
@@ -175,7 +175,7 @@ class GoogleWorkspace(sdk.GoogleVendor):
         )
 
     async def add_member(self, wire: Wire, ref: Ref, member: Ref, /) -> None:
-        """Add a member, by its current address."""
+        """Add a member by the current address."""
         address = await self._address(wire, member)
         body = {"email": address, "role": "MEMBER"}
         request = sdk.Request.post(f"{_group_path(ref.id)}/members", json=body)
@@ -201,7 +201,7 @@ class GoogleWorkspace(sdk.GoogleVendor):
         return await self._address(wire, manager)
 
     async def _address(self, wire: Wire, ref: Ref) -> str:
-        """The current address of a user, for requests in which Google accepts no id."""
+        """A user's current address, for requests in which Google accepts no id."""
         if "@" in ref.id:
             return ref.id
         return (await self.get(wire, ref)).user_name

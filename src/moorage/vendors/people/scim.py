@@ -1,4 +1,4 @@
-"""SCIM 2.0: accounts and groups at any server with this protocol (RFC 7643 and 7644).
+"""SCIM 2.0: accounts and groups at any server with this protocol (RFC 7643, RFC 7644).
 
 SCIM has no idempotency keys. User names are unique, so a lost creation is looked up by its user
 name and your own id. Before a change, moorage reads the server's configuration: if the server
@@ -74,7 +74,7 @@ class Scim(sdk.ApiVendor):
     base_url: str
 
     async def find(self, wire: Wire, query: PeopleQuery, after: Ref | None, /) -> PersonPage:
-        """List people; if the server ignores the filter, moorage applies it."""
+        """List people; moorage applies the filter again if the server ignores it."""
         start = _start(after)
         pairs = {"filter": filter_of(query), "startIndex": str(start), "count": str(_PAGE)}
         response = await wire.send(sdk.Request.get("/Users", query=_without_none(pairs)))
@@ -92,7 +92,7 @@ class Scim(sdk.ApiVendor):
     async def create(
         self, wire: Wire, person: NewPerson, /, *, password: Secret | None, key: str | None
     ) -> Person:
-        """Create an account; after a lost answer, look it up."""
+        """Create an account; if the answer is lost, look the account up."""
         values = values_of(person)
         self._check_manager(wire, values)
         body = resource(values, _EMPTY)
@@ -149,7 +149,7 @@ class Scim(sdk.ApiVendor):
         )
 
     async def members(self, wire: Wire, ref: Ref, /, *, after: Ref | None) -> MemberPage:
-        """List the members of a group; SCIM returns all of them on one page."""
+        """List a group's members, which SCIM returns on a single page."""
         if after is not None:
             raise sdk.InvalidData(
                 "The members of a group are all on the first page.",

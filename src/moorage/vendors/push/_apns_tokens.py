@@ -1,4 +1,4 @@
-"""The tokens with which a provider signs in to Apple's push service."""
+"""The tokens that authenticate a provider at Apple's push service."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ current_tokens: Final[dict[tuple[str, str, str, int], Secret]] = {}
 
 
 def period_start(seconds: int) -> int:
-    """The start of the 40-minute period that contains a time; both in seconds since 1970."""
+    """The start of the 40-minute period of a time; both in seconds since 1970."""
     return seconds - seconds % PERIOD
 
 
 @attrs.frozen(kw_only=True)
 class ProviderToken(sdk.JwtSigning):
-    """Signs all attempts within 40 minutes with the same token, as Apple requires.
+    """Signs one token per 40 minutes for all attempts, as Apple requires.
 
     The threads of a process share one token for each key. The token is dated to the beginning of
     its period, so it does not depend on the time of the first attempt.
     """
 
     def token(self, key: Secret, occasion: Occasion) -> Secret:
-        """Return the token of the current period, which the first attempt signs."""
+        """Return the current period's token, which the period's first attempt signs."""
         issued_at = period_start(int(occasion.now.timestamp()))
         digest = sha256(key.reveal_bytes()).hexdigest()
         name = (digest, str(self.issuer), str(self.key_id), issued_at)
@@ -50,7 +50,7 @@ class ProviderToken(sdk.JwtSigning):
 
 
 def signed_token(key: Secret, team_id: str | None, key_id: str | None, issued_at: int) -> Secret:
-    """Return a token that the key of a team signs.
+    """Return a token signed with a team's key.
 
     Args:
         key: private key in PEM.

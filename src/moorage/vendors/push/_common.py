@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 
 def filled(**fields: Any) -> dict[str, Any]:
-    """The fields that have a value; None, and an empty table, are left out."""
+    """The non-empty fields: None and empty tables are left out."""
     return {name: value for name, value in fields.items() if value is not None and value != {}}
 
 
 def short_key(key: str | None, *, form: re.Pattern[str], most: int) -> str | None:
-    """A collapse key that the push service accepts: a digest replaces a key that does not fit.
+    """A collapse key that the push service accepts; one that does not fit becomes a digest.
 
     Args:
         key: collapse key of the notification.
@@ -34,12 +34,12 @@ def short_key(key: str | None, *, form: re.Pattern[str], most: int) -> str | Non
 
 
 def is_urgent(message: PushMessage) -> bool:
-    """True if a notification wakes the device; silent notifications never do."""
+    """True if a notification wakes the device; silent notifications do not."""
     return message.priority is PushPriority.HIGH and not message.silent
 
 
 def check_data(message: PushMessage, vendor: str, reserved: tuple[str, ...]) -> None:
-    """Refuse data under a name that the push service uses itself.
+    """Refuse data under a name that the push service reserves.
 
     Args:
         message: notification with the data.
@@ -59,7 +59,7 @@ def check_data(message: PushMessage, vendor: str, reserved: tuple[str, ...]) -> 
 
 
 def check_size(body: bytes, most: int, vendor: str) -> None:
-    """Refuse a notification that is larger than the push service accepts.
+    """Refuse a notification that is too large for the push service.
 
     Raises:
         InvalidData: the notification is too large.

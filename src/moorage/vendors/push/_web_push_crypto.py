@@ -40,14 +40,14 @@ _LIFETIME: Final = timedelta(hours=12)
 
 
 class Sender(NamedTuple):
-    """The salt, and the key pair of the sender, for one notification only."""
+    """The salt and the sender's key pair for one notification."""
 
     key: ec.EllipticCurvePrivateKey
     salt: bytes
 
     @classmethod
     def derived(cls, secret: Secret, *parts: bytes) -> Sender:
-        """Derive salt and key pair from a secret key and all data that identify a notification.
+        """Derive the salt and key pair from a secret and all data that identify a notification.
 
         So the same notification under the same idempotency key has the same bytes, and any other
         notification has another key pair.
@@ -61,7 +61,7 @@ class Sender(NamedTuple):
 
 
 def encrypted(content: bytes, to: BrowserSubscription, sender: Sender) -> bytes:
-    """Encrypt the content of a notification for one browser, as one record of aes128gcm.
+    """Encrypt a notification for one browser, as a single aes128gcm record.
 
     Raises:
         InvalidData: the public key of the browser is not on the curve.
@@ -92,7 +92,7 @@ def point_of(key: ec.EllipticCurvePublicKey) -> bytes:
 
 
 def as_pem(key: Secret | str | bytes) -> Secret:
-    """A private key in PEM; a key of 32 bytes in base64 for URLs is converted."""
+    """A private key in PEM; a 32-byte key in URL-safe base64 is converted."""
     secret = sdk.as_secret(key)
     try:
         number = int.from_bytes(decode_base64url(secret.reveal_bytes().decode().strip()), "big")
@@ -104,7 +104,7 @@ def as_pem(key: Secret | str | bytes) -> Secret:
 
 
 def public_text(key: Secret) -> str:
-    """The public key for a private key in PEM, in the format of browsers: base64 for URLs."""
+    """The public key of a PEM private key in the browsers' format: URL-safe base64."""
     private_key = load_pem_private_key(key.reveal_bytes(), None)
     if not isinstance(private_key, ec.EllipticCurvePrivateKey):  # pragma: no cover - checked before
         raise TypeError("The key is not on a curve.")
@@ -113,10 +113,10 @@ def public_text(key: Secret) -> str:
 
 @attrs.frozen(kw_only=True)
 class VapidSigning(sdk.JwtSigning):
-    """Signs each attempt with a token for the push service that it goes to (RFC 8292)."""
+    """Signs each attempt with a token for its push service (RFC 8292)."""
 
     def sign(self, request: Request, url: str, key: Secret, occasion: sdk.Occasion) -> Request:
-        """Return the request with the token, and with the public key that belongs to it."""
+        """Return the request with the token and its public key."""
         parts = urlsplit(url)
         audience = f"{parts.scheme}://{parts.netloc}"
         token = attrs.evolve(self, audience=audience, lifetime=_LIFETIME).token(key, occasion)

@@ -1,4 +1,4 @@
-"""Apple Push Notification service: apps on Apple's devices, by the provider API in version 3.
+"""Apple Push Notification service: apps on Apple's devices, by provider API version 3.
 
 Apple's servers speak HTTP/2 only. Attempts sign in with a provider token, which one key of a team
 signs. Apple takes no idempotency key: `apns-id` only names a notification, and a repeat would be
@@ -86,7 +86,7 @@ _REASONS: Final[Mapping[str, type[Any]]] = {
 
 
 def classify(_: Request, response: Response) -> ConnectorError | None:
-    """The error in an answer, with the time at which Apple confirmed that a token is invalid."""
+    """The error in an answer, with the time since which Apple knows a token to be invalid."""
     if response.status < 400 or response.status >= 500 or response.status == _TIMEOUT:
         return None
     answer = sdk.error_answer(response)
@@ -109,7 +109,7 @@ def _utc_time(milliseconds: int | None) -> datetime | None:
 
 
 def content(message: PushMessage) -> dict[str, Any]:
-    """The payload of a notification: Apple's dictionary `aps`, and the app's data beside it."""
+    """A notification's payload: Apple's dictionary `aps`, and the app's data."""
     if message.silent:
         return {"aps": {"content-available": 1}, **message.app_data}
     aps = filled(
@@ -122,7 +122,7 @@ def content(message: PushMessage) -> dict[str, Any]:
 
 
 def headers(message: PushMessage, topic: str, id: str, now: datetime) -> dict[str, str]:
-    """The headers that determine how a notification is delivered.
+    """The headers that control a notification's delivery.
 
     Args:
         message: notification to send.
@@ -152,7 +152,7 @@ _SECOND: Final = timedelta(seconds=1)
 
 
 def read_receipt(id: str, ref: MakeRef, response: Response) -> PushReceipt:
-    """The receipt of an accepted notification, whose answer has no content.
+    """The receipt of an accepted notification; the answer is empty.
 
     Args:
         id: UUID that the request gave the notification.
@@ -219,11 +219,11 @@ class Apns(sdk.Vendor):
     base_url: str = attrs.field(default=_PRODUCTION, converter=sdk.validate_base_url)
 
     def mode(self) -> Mode | None:
-        """Test mode for Apple's development server, live mode for its production server."""
+        """Test mode for Apple's development server, live mode for the production server."""
         return sdk.mode_at(self.base_url, live=_PRODUCTION, test=_DEVELOPMENT)
 
     def services(self) -> Mapping[str, Service]:
-        """The provider API, which is spoken over HTTP/2 only."""
+        """The provider API, which requires HTTP/2."""
         signing = ProviderToken(algorithm="ES256", issuer=self.team_id, key_id=self.key_id)
         credentials = sdk.Credentials.signed(signing, self.private_key)
         service = sdk.Service(
@@ -254,7 +254,7 @@ class Apns(sdk.Vendor):
 
 
 def check_token(token: str) -> None:
-    """Refuse the token of a device that is not hexadecimal, such as a Firebase token.
+    """Refuse a device token that is not hexadecimal, such as a Firebase token.
 
     Raises:
         InvalidData: the token is not hexadecimal.

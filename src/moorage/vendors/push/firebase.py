@@ -51,7 +51,7 @@ _CODES: Final[Mapping[str, type[Any]]] = {
 
 
 def classify(_: Request, response: Response) -> ConnectorError | None:
-    """The error in an answer: Firebase's detail takes precedence over Google's general status."""
+    """The error in an answer; Firebase's own detail overrides Google's general status."""
     if sdk.is_success(response.status) or response.status == _TIMEOUT:
         return None
     error = sdk.error_answer(response).object("error")
@@ -68,7 +68,7 @@ def classify(_: Request, response: Response) -> ConnectorError | None:
 
 
 def aps(message: PushMessage) -> dict[str, Any]:
-    """Apple's dictionary `aps` of a notification; its texts replace the texts for all devices."""
+    """Apple's dictionary `aps`; its texts override the texts for all devices."""
     if message.silent:
         return {"content-available": 1}
     return filled(
@@ -80,7 +80,7 @@ def aps(message: PushMessage) -> dict[str, Any]:
 
 
 def content(message: PushMessage) -> dict[str, Any]:
-    """The message in Firebase's format, with the parts for Android, Apple and browsers."""
+    """The message in Firebase's format, with parts for Android, Apple and browsers."""
     to = message.to
     target = {"token": to.token} if isinstance(to, DeviceToken) else {"topic": to.address}
     seconds = None if message.time_to_live is None else int(message.time_to_live.total_seconds())
@@ -153,7 +153,7 @@ class Firebase(sdk.GoogleVendor):
     )
 
     def __attrs_post_init__(self) -> None:
-        """Refuse an account without a project."""
+        """Refuse a service account without a project."""
         if self._project is None:
             raise sdk.ConfigurationError(
                 "The project of Firebase is not known.",
@@ -180,5 +180,5 @@ class Firebase(sdk.GoogleVendor):
 
 
 def _payload(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """The parts of a message whose size Firebase limits: those that the device receives."""
+    """The parts of a message that the device receives, whose size Firebase limits."""
     return {name: fields[name] for name in ("notification", "data") if name in fields}

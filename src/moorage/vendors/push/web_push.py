@@ -1,4 +1,4 @@
-"""Web Push: notifications to browsers by the push services of their makers (RFC 8030).
+"""Web Push: notifications to browsers, by their makers' push services (RFC 8030).
 
 The content is encrypted for the browser (RFC 8291), and each request is signed (RFC 8292). A
 subscription names the URL that is called, so only the origins of known push services are called.
@@ -51,7 +51,7 @@ def classify(_: Request, response: Response) -> ConnectorError | None:
 
 
 def content(message: PushMessage) -> dict[str, Any]:
-    """The JSON that your service worker receives."""
+    """The JSON that your site's service worker receives."""
     return filled(
         title=message.title,
         body=message.body,
@@ -63,7 +63,7 @@ def content(message: PushMessage) -> dict[str, Any]:
 
 
 def read_accepted(response: Response) -> PushReceipt:
-    """The receipt of an accepted notification; the answer has no content."""
+    """The receipt of an accepted notification; the answer is empty."""
     if response.status not in _ACCEPTED:
         raise sdk.malformed(response)
     if response.status != _CREATED:
@@ -93,7 +93,7 @@ def _origins(value: Any) -> tuple[str, ...]:
 
 @attrs.frozen(kw_only=True)
 class WebPush(sdk.Vendor):
-    """Your site as a sender of notifications to browsers.
+    """Your web site as a sender of browser notifications.
 
     Attributes:
         private_key: private key of your site (VAPID): in PEM, or 32 bytes in base64 for URLs.
@@ -133,7 +133,7 @@ class WebPush(sdk.Vendor):
     )
 
     def services(self) -> Mapping[str, Service]:
-        """The push services, each as a region with its own circuit."""
+        """The push services, each a region with its own circuit."""
         regions = [sdk.Region(origin.partition("://")[2], origin) for origin in self.push_services]
         signing = VapidSigning(algorithm="ES256", subject=self.contact)
         credentials = sdk.Credentials.signed(signing, self.private_key)
@@ -177,7 +177,7 @@ class WebPush(sdk.Vendor):
         return await wire.send(request, key=key, parse=read_accepted)
 
     def _check_origin(self, to: BrowserSubscription) -> None:
-        """Refuse a subscription whose URL does not belong to a known push service."""
+        """Refuse a subscription whose URL is not of a known push service."""
         scheme, _, rest = to.endpoint.partition("://")
         origin = f"{scheme}://{rest.partition('/')[0]}"
         if origin not in self.push_services:

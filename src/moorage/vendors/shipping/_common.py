@@ -1,4 +1,4 @@
-"""Helpers of shipping vendors: names of carriers, label files, and address checks."""
+"""Helpers of shipping vendors: carrier names, label files, address checks and more."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def _unit_word(text: str) -> str:
 
 
 def carrier_word(text: str | None) -> str:
-    """The name of a carrier that all vendors share."""
+    """A carrier's name, spelled alike for all vendors."""
     compact_name = re.sub(r"[^a-z0-9]+", "", (text or "").lower())
     return _CARRIERS.get(
         compact_name, compact_name if compact_name.isalpha() else _unit_word(text or "")
@@ -95,21 +95,21 @@ def carrier_word(text: str | None) -> str:
 
 
 def service_word(carrier: str, text: str | None) -> str:
-    """The name of a carrier's service that all vendors share."""
+    """The name of a carrier's service, spelled alike for all vendors."""
     word = _unit_word(text or "")
     word = word if word.startswith(f"{carrier}_") else f"{carrier}_{word}"
     return _SERVICES.get(word, word)
 
 
 def listed_texts(body: Answer, path: str) -> tuple[str, ...]:
-    """The texts of a list in an answer, without empty ones and those that cannot be encoded."""
+    """The texts of a list in an answer, without empty or unencodable ones."""
     entries = body.value(path)
     numbers = range(len(entries)) if is_list(entries) else ()
     return tuple(text for number in numbers if (text := body.text(f"{path}.{number}")))
 
 
 def texts(value: Any) -> Any:
-    """One text or several, such as URLs, as a tuple; other values unchanged, to be refused."""
+    """A text or several as a tuple; other values are left unchanged, to be refused later."""
     if isinstance(value, str):
         return (value,)
     is_series = isinstance(value, (list, tuple, set, frozenset))
@@ -122,7 +122,7 @@ def filled(body: Iterable[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def as_number(value: Decimal) -> int | float:
-    """A number for JSON with exactly this value.
+    """A JSON number with exactly this value.
 
     Raises:
         InvalidData: the number has more digits than a JSON number can have.
@@ -140,14 +140,14 @@ def as_number(value: Decimal) -> int | float:
 
 
 def kind_of(status: int) -> Kind:
-    """The error for a status, used if the body is not more specific."""
+    """The error for a status, if the body says no more."""
     return VendorFailed if status >= 500 else _KINDS.get(status, VendorRejected)
 
 
 def refusal(
     kind: Kind, vendor: str, response: Response, code: str | None, words: str | None
 ) -> ConnectorError:
-    """The error of a refusal, with the vendor's text but without secrets."""
+    """The error for a refusal, with the vendor's text but without secrets."""
     message = None if words is None else _REDACTION.words(words, _MAX_LENGTH)
     fields: dict[str, Any] = {"by_vendor": True} if kind is RateLimitExceeded else {}
     return kind(
@@ -161,7 +161,7 @@ def refusal(
 
 
 def state_refusal(error: VendorRejected) -> VendorRejected:
-    """The refusal of a step that the state of its object does not allow.
+    """The error for a step that the current state of an object does not allow.
 
     All vendors raise this error. Some answer a step that is too late, or names an unknown object,
     with the status of a malformed request.
@@ -174,7 +174,7 @@ def state_refusal(error: VendorRejected) -> VendorRejected:
 
 
 def in_order(events: Iterable[TrackingEvent]) -> tuple[TrackingEvent, ...]:
-    """The events in order of time; those without a time come first."""
+    """The events ordered by time; those without a time come first."""
     return tuple(
         sorted(
             events,
@@ -184,19 +184,19 @@ def in_order(events: Iterable[TrackingEvent]) -> tuple[TrackingEvent, ...]:
 
 
 def arrival(events: Iterable[TrackingEvent]) -> datetime | None:
-    """The time of the first delivery event that has one."""
+    """The time of the first delivery event with a time."""
     times = [event.at for event in events if event.status is TrackingStatus.DELIVERED and event.at]
     return min(times, default=None)
 
 
 def label_service(name: str, hosts: Sequence[str]) -> Service:
-    """The service that label files are fetched from; it receives no credentials."""
+    """The service for downloads of label files; it gets no credentials."""
     regions = [Region(f"host-{number}", url) for number, url in enumerate(hosts, 1)]
     return Service(name, regions=regions)
 
 
 async def fetched_label(wire: Wire, url: str) -> bytes | None:
-    """Fetch a label file; None if that fails, because the label is bought nevertheless."""
+    """Download a label file; None if that fails, because the label is bought anyway."""
     try:
         return (await wire.send(Request.get(url), to=LABELS)).body
     except ConnectorError:
@@ -204,12 +204,12 @@ async def fetched_label(wire: Wire, url: str) -> bytes | None:
 
 
 def country_of(country: str | None, address: Address) -> str:
-    """The country code of an answer, or the given code if the answer has none."""
+    """The country code in an answer, or else the given code."""
     return country if country is not None and _COUNTRY.fullmatch(country) else address.country
 
 
 def changed_fields(address: Address, suggested: Address) -> tuple[str, ...]:
-    """The names of the fields in which two addresses differ, ignoring case and spaces."""
+    """The names of fields in which two addresses differ, ignoring case and spaces."""
     address_fields, suggested_fields = attrs.asdict(address), attrs.asdict(suggested)
     return tuple(
         name
@@ -231,7 +231,7 @@ def decoded(text: str | None) -> bytes | None:
 
 
 def search_mark(wire: Wire, key: str) -> str:
-    """The search mark of a purchase: a reference by which the carrier finds it.
+    """The search mark of a purchase, a reference by which the carrier can find it.
 
     The mark is a digest of the key, so that it never equals the caller's own reference.
     """
@@ -239,7 +239,7 @@ def search_mark(wire: Wire, key: str) -> str:
 
 
 def extra_of(carrier: str, request: RateRequest, section: str) -> dict[str, Any]:
-    """The extra options for one of a carrier's two requests, "rates" or "shipment".
+    """The extra options for one of the carrier's two requests: "rates" or "shipment".
 
     Raises:
         InvalidData: the options name another request.
@@ -257,7 +257,7 @@ def extra_of(carrier: str, request: RateRequest, section: str) -> dict[str, Any]
 
 
 def reference_on_label(number: str | None, field: str) -> str | None:
-    """The caller's own reference, if it fits on a carrier's label.
+    """The caller's reference, after checking that it fits on a carrier's label.
 
     Raises:
         InvalidData: the reference is too long.
@@ -272,7 +272,7 @@ def reference_on_label(number: str | None, field: str) -> str | None:
 
 
 def check_carrier(carrier: str, requested_carrier: str) -> None:
-    """Refuse to track a parcel of another carrier.
+    """Refuse to track another carrier's parcel.
 
     Raises:
         UnsupportedByVendor: the parcel is of another carrier.
@@ -284,7 +284,7 @@ def check_carrier(carrier: str, requested_carrier: str) -> None:
 
 
 def required_request(request: RateRequest | None) -> RateRequest:
-    """The shipment of a rate, at a carrier that stores no rates.
+    """The shipment of a rate, for a carrier that does not store rates.
 
     Raises:
         UnsupportedByVendor: only the reference of the rate is known.
@@ -298,7 +298,7 @@ def required_request(request: RateRequest | None) -> RateRequest:
 
 
 def lines_per_piece(item: CustomsItem) -> Iterator[tuple[int, Money]]:
-    """Numbers of pieces with the value of one; two lines if the total does not divide evenly."""
+    """Numbers of pieces with one piece's value; two lines if the total does not divide evenly."""
     unit_price, remainder = divmod(item.value.minor, item.quantity)
     for count, minor in ((item.quantity - remainder, unit_price), (remainder, unit_price + 1)):
         if count:
@@ -306,7 +306,7 @@ def lines_per_piece(item: CustomsItem) -> Iterator[tuple[int, Money]]:
 
 
 def declared_value(customs: Customs) -> Money:
-    """The total value of a declaration's goods.
+    """The total value of the goods in a customs declaration.
 
     Raises:
         InvalidData: the values are in several currencies.
@@ -340,7 +340,7 @@ async def send_dated_request(
 
 
 def required_dimensions(parcel: Parcel, number: int) -> tuple[Decimal, Decimal, Decimal]:
-    """The dimensions of a parcel, for a carrier that requires them.
+    """A parcel's dimensions, for a carrier that requires them.
 
     Raises:
         InvalidData: the parcel has no dimensions.
@@ -357,7 +357,7 @@ def required_dimensions(parcel: Parcel, number: int) -> tuple[Decimal, Decimal, 
 def place_at(
     body: Answer, city: str, region: str, postal_code: str, *countries: str
 ) -> Place | None:
-    """The place of a tracking event; None if the answer has none.
+    """The place of a tracking event; None if it is missing.
 
     Args:
         body: the vendor's place.
@@ -384,7 +384,7 @@ def address_result(
     messages: tuple[CarrierMessage, ...],
     raw: Mapping[str, Any],
 ) -> AddressResult:
-    """The result of a check of an address.
+    """The result of an address check.
 
     Args:
         address: the address that was checked.

@@ -146,7 +146,7 @@ def no_rates(error: VendorRejected) -> RateResult:
 
 
 def read_shipment(wire: Wire, response: Response, offer: Ref, request: RateRequest) -> Shipment:
-    """Parse a bought shipment with its labels."""
+    """Parse a bought shipment and its labels."""
     body = read_answer(response)
     number = required(body.text("shipmentTrackingNumber"), response, "shipmentTrackingNumber")
     pieces = [
@@ -187,7 +187,7 @@ def _labels(body: Answer, numbers: tuple[str, ...]) -> Iterator[Label]:
 
 
 def recovered_shipment(wire: Wire, body: Answer, offer: Ref) -> Shipment:
-    """A bought shipment from its tracking, without its label."""
+    """A bought shipment without label, found by tracking."""
     return attrs.evolve(
         tracked_shipment(wire, body),
         service=offer.other("service"),
@@ -197,7 +197,7 @@ def recovered_shipment(wire: Wire, body: Answer, offer: Ref) -> Shipment:
 
 
 def tracked_shipment(wire: Wire, body: Answer) -> Shipment:
-    """A shipment from its tracking."""
+    """A shipment, from its tracking."""
     number = body.text("shipmentTrackingNumber") or ""
     pieces = [text for piece in body.objects("pieces") if (text := piece.text("trackingNumber"))]
     return Shipment(
@@ -242,7 +242,7 @@ def _event(body: Answer) -> TrackingEvent:
 
 
 def address_query(address: Address) -> dict[str, str]:
-    """The request that checks if DHL delivers to a place."""
+    """The request that checks whether DHL delivers to a place."""
     return filled(
         {
             "type": "delivery",
@@ -255,7 +255,7 @@ def address_query(address: Address) -> dict[str, str]:
 
 
 def read_address(response: Response, address: Address) -> AddressResult:
-    """Parse the answer about whether DHL delivers to a place, with DHL's spelling of the place."""
+    """Parse whether DHL delivers to a place, and DHL's spelling of the place."""
     body = read_answer(response)
     if "address" not in body.raw:
         raise malformed(response, "address")
@@ -284,12 +284,12 @@ def read_address(response: Response, address: Address) -> AddressResult:
 
 
 def no_address(address: Address, *why: CarrierMessage) -> AddressResult:
-    """The result for a place that DHL does not deliver to."""
+    """The result for a place without delivery by DHL."""
     return AddressResult(verdict=AddressVerdict.INVALID, given=address, messages=why)
 
 
 def refused_address(address: Address, error: VendorRejected) -> AddressResult:
-    """The result for a place that DHL does not know."""
+    """The result for a place unknown to DHL."""
     return no_address(address, _message(error.vendor_message, error.vendor_code))
 
 

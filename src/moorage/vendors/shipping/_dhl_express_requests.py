@@ -122,7 +122,7 @@ def _value_body(money: Money) -> dict[str, Any]:
 
 
 def handover_time(day: date, ready: time, offset: str) -> str:
-    """The time at which a shipment is handed over, in the sender's local time."""
+    """The handover time of a shipment, in the sender's local time."""
     return f"{day}T{ready:%H:%M:%S} GMT{offset}"
 
 
@@ -234,7 +234,7 @@ def _declaration(customs: Customs, day: str) -> dict[str, Any]:
 
 
 def _goods_lines(customs: Customs) -> Iterator[dict[str, Any]]:
-    """The goods as lines, each with the value of one piece and the total weight."""
+    """The goods as lines, each with the value per piece and the total weight."""
     for item in customs.items:
         for count, unit_price in lines_per_piece(item):
             share = item.weight * count / item.quantity

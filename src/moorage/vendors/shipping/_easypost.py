@@ -113,7 +113,7 @@ def address_body(address: Address) -> dict[str, Any]:
 
 
 def _in_two_lines(address: Address) -> Address:
-    """The address that EasyPost stores, which has no third line."""
+    """An address in EasyPost's format, which has two address lines."""
     if not address.line3:
         return address
     line2 = ", ".join(line for line in (address.line2, address.line3) if line)
@@ -189,7 +189,7 @@ def customs_body(customs: Customs) -> dict[str, Any]:
 
 
 def read_rates(wire: Wire, response: Response, request: RateRequest) -> RateResult:
-    """Parse the rates, and the messages of carriers without one."""
+    """Parse the rates, and the messages of carriers that offer none."""
     body = read_answer(response)
     shipment = required(body.text("id"), response, "id")
     insured = None if request.insurance is None else str(request.insurance.amount)
@@ -307,7 +307,7 @@ def read_address(response: Response, address: Address) -> AddressResult:
 
 
 def classify(_: Request, response: Response) -> ConnectorError | None:
-    """The error for the code in an answer, which is more specific than its status."""
+    """The error for an answer's code, which says more than the status."""
     if is_success(response.status):
         return None
     code, words = vendor_words(response)

@@ -1,4 +1,4 @@
-"""Pickups and manifests at EasyPost, which calls a manifest a scan form."""
+"""Pickups and manifests at EasyPost, where a manifest is called a scan form."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _MANIFESTS: Final = {
 
 
 def pickup_body(request: PickupRequest) -> dict[str, Any]:
-    """The request for the prices of a pickup."""
+    """The request for pickup prices."""
     body = {
         "address": address_body(request.address),
         "shipment": {"id": request.shipments[0].id},
@@ -51,7 +51,7 @@ def pickup_body(request: PickupRequest) -> dict[str, Any]:
 
 
 async def schedule_pickup(wire: Wire, request: PickupRequest, key: str) -> Pickup:
-    """Schedule the cheapest pickup; after a lost answer, look up whether it is scheduled."""
+    """Schedule the cheapest pickup; if the answer is lost, look up whether it is scheduled."""
     asking = Request.post("/v2/pickups", json=pickup_body(request)).evolve(idempotent=True)
     offered = await wire.send(asking, key=part_key(key, "rates"), parse=_identified)
     rate = _cheapest_rate(offered)
@@ -69,7 +69,7 @@ async def schedule_pickup(wire: Wire, request: PickupRequest, key: str) -> Picku
 
 
 async def cancel_pickup(wire: Wire, ref: Ref) -> Pickup:
-    """Cancel a pickup; a cancelled pickup is returned unchanged."""
+    """Cancel a pickup; one that is already cancelled is returned."""
     path = _path("pickups", ref.id)
     try:
         response = await wire.send(Request.post(f"{path}/cancel", json={}).evolve(idempotent=True))
@@ -81,7 +81,7 @@ async def cancel_pickup(wire: Wire, ref: Ref) -> Pickup:
 
 
 async def create_manifest(wire: Wire, shipments: tuple[Ref, ...], key: str) -> Manifest:
-    """Create a scan form; after a lost answer, search for the form of the first shipment."""
+    """Create a scan form; if the answer is lost, search the first shipment's form."""
     body = {"scan_form": {"shipments": [{"id": ref.id} for ref in shipments]}}
     try:
         form = await wire.send(
@@ -102,7 +102,7 @@ async def get_manifest(wire: Wire, ref: Ref) -> Manifest:
 
 
 async def _form_of(wire: Wire, shipments: tuple[Ref, ...]) -> Answer | None:
-    """The scan form that has all these shipments; None if there is none, or the search failed."""
+    """The scan form of all these shipments; None if there is none or the search failed."""
     try:
         answers = [
             read_answer(await wire.send(Request.get(_path("shipments", ref.id))))

@@ -1,4 +1,4 @@
-"""Parsing of FedEx's rates, shipments, address checks, cancellations and refusals."""
+"""Parsing of FedEx's rates, shipments, address checks, cancellations and errors."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ def no_rates(wire: Wire, error: VendorRejected) -> RateResult:
 
 
 def read_shipment(wire: Wire, response: Response) -> Shipment:
-    """Parse a bought shipment with its labels.
+    """Parse a bought shipment and its labels.
 
     Raises:
         VendorFailed: the answer does not identify the shipment.
@@ -159,7 +159,7 @@ def read_shipment(wire: Wire, response: Response) -> Shipment:
 
 
 def bought_ref(wire: Wire, master: str, numbers: list[str]) -> Ref:
-    """A shipment, with the numbers of all its parcels if there are several."""
+    """The reference of a bought shipment, with the numbers of all parcels if several."""
     return wire.ref(master, parcels=",".join(numbers) if len(numbers) > 1 else None)
 
 
@@ -190,7 +190,7 @@ def _labels(piece: Answer) -> list[Label]:
 
 
 def read_address(response: Response, address: Address) -> AddressResult:
-    """Parse the check of an address."""
+    """Parse an address check."""
     body = read_answer(response)
     resolved_answer = as_answer(body.value("output.resolvedAddresses.0"))
     if not resolved_answer:
@@ -238,7 +238,7 @@ def _address(resolved: Answer, address: Address) -> Address:
 
 
 def _deliverable(address: Answer, country: str) -> bool | None:
-    """True if the address was resolved, in the United States to a point of delivery."""
+    """True if the address was resolved; in the US, to a point of delivery."""
     is_resolved, point = address.flag("attributes.Resolved"), address.flag("attributes.DPV")
     return point if is_resolved and country == "US" and point is not None else is_resolved
 
@@ -256,7 +256,7 @@ def read_cancel(response: Response) -> str:
 
 
 def classify(request: Request, response: Response) -> ConnectorError | None:
-    """The error in an answer's body; FedEx also reports refusals with a successful status."""
+    """The error in an answer's body; FedEx also reports errors with a success status."""
     body = error_answer(response)
     error = next(body.objects("errors"), None)
     if error is None and is_success(response.status):

@@ -60,7 +60,7 @@ def address_body(address: Address) -> dict[str, Any]:
 
 
 def _place_fields(address: Address) -> dict[str, Any]:
-    """The part of an address that determines the price."""
+    """The part of an address that affects the price."""
     body = address_body(address)
     body.pop("streetLines", None)
     return {"address": body}
@@ -136,7 +136,7 @@ def shipment_body(
 
 
 def _references(request: RateRequest, parcel: Parcel, marked: str) -> list[dict[str, Any]]:
-    """The search mark, and the caller's reference of the parcel or else of the shipment."""
+    """The search mark, and the caller's reference for the parcel or shipment."""
     numbers = {
         MARK: marked,
         "P_O_NUMBER": reference_on_label(parcel.reference or request.reference, "reference"),
@@ -187,7 +187,7 @@ def _package(request: RateRequest, parcel: Parcel) -> dict[str, Any]:
 
 
 def _weight(request: RateRequest, value: Decimal, unit: WeightUnit) -> dict[str, Any]:
-    """A weight in the unit that all parcels of the shipment must share."""
+    """A weight in the shipment's common unit."""
     metric = request.parcels[0].weight_unit in _METRIC
     stated_unit = WeightUnit.KILOGRAM if metric else WeightUnit.POUND
     return {
@@ -221,7 +221,7 @@ def _commodity(request: RateRequest, item: CustomsItem) -> dict[str, Any]:
 
 
 def _piece_value(item: CustomsItem) -> dict[str, Any] | None:
-    """The value of one piece if the total divides evenly; the total is always stated."""
+    """The value per piece if the total divides evenly; the total is always stated."""
     unit_price, remainder = divmod(item.value.minor, item.quantity)
     return None if remainder else _money(Money.from_minor(unit_price, item.value.currency))
 

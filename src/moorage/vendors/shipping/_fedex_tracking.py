@@ -1,4 +1,4 @@
-"""Parsing of FedEx's tracking: the progress of parcels, and shipments found by their numbers."""
+"""Parsing of FedEx's tracking, and of shipments found by their numbers."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _STATUSES: Final = {
 
 
 def recovered_shipment(wire: Wire, tracks: list[Answer], service: str) -> Shipment:
-    """A bought shipment whose answer was lost: its numbers, without labels."""
+    """A bought shipment after a lost answer: its numbers without labels."""
     numbers = [number for item in tracks if (number := tracking_number(item))]
     warning = CarrierMessage(
         carrier=CARRIER, text="The label was lost with its answer: cancel this, and buy another."
@@ -53,7 +53,7 @@ def recovered_shipment(wire: Wire, tracks: list[Answer], service: str) -> Shipme
 
 
 def tracked_shipment(ref: Ref, tracking: Tracking) -> Shipment:
-    """A shipment from its tracking; its labels are not returned again."""
+    """A shipment from its tracking, without its labels."""
     states = {TrackingStatus.CANCELED: ShipmentState.CANCELED}
     default_state = ShipmentState.UNKNOWN if is_unheard_of(tracking) else ShipmentState.BOUGHT
     return Shipment(
@@ -67,7 +67,7 @@ def tracked_shipment(ref: Ref, tracking: Tracking) -> Shipment:
 
 
 def read_tracks(response: Response) -> list[Answer]:
-    """Parse the tracking of numbers, including numbers that are not found."""
+    """Parse the tracking of numbers, including unknown numbers."""
     body = read_answer(response)
     if not body.object("output"):
         raise malformed(response, "output")
@@ -79,12 +79,12 @@ def read_tracks(response: Response) -> list[Answer]:
 
 
 def tracking_number(track: Answer) -> str | None:
-    """The number of a tracked parcel; None if the answer has none."""
+    """A tracked parcel's number; None if it is missing."""
     return track.text("trackingNumberInfo.trackingNumber")
 
 
 def is_unheard_of(tracking: Tracking) -> bool:
-    """True if FedEx does not know the number yet, for example for a label just bought."""
+    """True if FedEx does not know the number yet, such as for a new label."""
     return (tracking.vendor_status or "").endswith(_NOT_FOUND)
 
 
@@ -133,7 +133,7 @@ def _event(body: Answer) -> TrackingEvent:
 
 
 def unheard_of(track: Answer, response: Response) -> ConnectorError | None:
-    """The error for an unknown tracking number, which FedEx reports within a successful answer."""
+    """The error for an unknown tracking number; FedEx reports it in a successful answer."""
     error = track.object("error")
     if not error:
         return None

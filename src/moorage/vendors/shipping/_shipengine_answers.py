@@ -102,7 +102,7 @@ _BAD_REQUEST: Final = 400
 
 
 def read_rates(wire: Wire, response: Response, request: RateRequest) -> RateResult:
-    """Parse the rates, and the messages of carriers without one."""
+    """Parse the rates, and the messages of carriers that offer none."""
     body = read_answer(response)
     shipment = required(
         body.text("rate_response.shipment_id") or body.text("shipment_id"), response, "shipment_id"
@@ -150,7 +150,7 @@ def _message(body: Answer) -> CarrierMessage:
 
 
 def price(body: Answer, first: str, *others: str) -> Money | None:
-    """The sum of amounts, of which the first is required; None if it cannot be computed."""
+    """The sum of amounts; the first is required; None if it cannot be computed."""
     amounts_sent = [body.object(name) for name in (first, *others)]
     amounts = [
         as_money(item.value("amount"), item.value("currency"))
@@ -216,7 +216,7 @@ def _event(body: Answer) -> TrackingEvent:
 
 
 def read_address(response: Response, address: Address) -> AddressResult:
-    """Parse the check of an address."""
+    """Parse an address check."""
     results = read_answers(response)
     if not results:
         raise malformed(response, "address")
@@ -252,7 +252,7 @@ def read_address(response: Response, address: Address) -> AddressResult:
 
 
 def classify(request: Request, response: Response) -> ConnectorError | None:
-    """The error in an answer's body; ShipEngine also reports refusals with a successful status."""
+    """The error in an answer's body; ShipEngine also reports errors with a success status."""
     body = error_answer(response)
     if is_success(response.status):
         return _refusal_error(request, response, body)

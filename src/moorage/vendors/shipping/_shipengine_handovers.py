@@ -84,7 +84,7 @@ def pickup_body(request: PickupRequest) -> dict[str, Any]:
 
 
 async def schedule_pickup(wire: Wire, request: PickupRequest, key: str) -> Pickup:
-    """Schedule a pickup; after a lost answer, search for the pickup of these labels."""
+    """Schedule a pickup; if the answer is lost, search the pickup of these labels."""
     body = pickup_body(request)
     try:
         booked = await wire.send(
@@ -99,7 +99,7 @@ async def schedule_pickup(wire: Wire, request: PickupRequest, key: str) -> Picku
 
 
 async def cancel_pickup(wire: Wire, ref: Ref) -> Pickup:
-    """Cancel a pickup; a cancelled pickup is returned unchanged."""
+    """Cancel a pickup; one that is already cancelled is returned."""
     path = f"/v1/pickups/{quote(ref.id, safe='')}"
     try:
         response = await wire.send(Request.delete(path))
@@ -116,7 +116,7 @@ async def cancel_pickup(wire: Wire, ref: Ref) -> Pickup:
 
 
 async def create_manifest(wire: Wire, shipments: tuple[Ref, ...], key: str) -> Manifest:
-    """Create manifests; after a lost answer, search for the manifests of these labels."""
+    """Create manifests; if the answer is lost, search the manifests of these labels."""
     labels = [ref.id for ref in shipments]
     try:
         creating = Request.post("/v1/manifests", json={"label_ids": labels})
@@ -142,7 +142,7 @@ async def create_manifest(wire: Wire, shipments: tuple[Ref, ...], key: str) -> M
 
 
 async def get_manifest(wire: Wire, ref: Ref) -> Manifest:
-    """Get a manifest, or the state of a request for one."""
+    """Get a manifest, or the state of the request for one."""
     id_ = quote(ref.id, safe="")
     if ref.other("kind") != _REQUESTED:
         body = read_answer(await wire.send(Request.get(f"/v1/manifests/{id_}")))
@@ -156,7 +156,7 @@ async def get_manifest(wire: Wire, ref: Ref) -> Manifest:
 
 
 def points_body(address: Address, carriers: Sequence[str], limit: int) -> dict[str, Any]:
-    """The search for service points near an address."""
+    """The request that searches service points near an address."""
     fields = {vendor: getattr(address, name) for name, vendor in FIELDS.items()}
     return {
         "address": filled((name, fields[name]) for name in _SEARCHED),
@@ -219,7 +219,7 @@ def _metres(value: object) -> int | None:
 
 
 async def _pickup_of(wire: Wire, labels: set[str]) -> Answer | None:
-    """The pickup of exactly these labels; None if there is none, or the search failed."""
+    """The pickup of exactly these labels; None if there is none or the search failed."""
     try:
         listing = read_answer(
             await wire.send(Request.get("/v1/pickups", query={"page_size": "100"}))
@@ -239,7 +239,7 @@ async def _pickup_of(wire: Wire, labels: set[str]) -> Answer | None:
 
 
 async def _manifests_of(wire: Wire, labels: list[str]) -> list[Answer]:
-    """The manifests that have all these labels; empty if the search failed."""
+    """The manifests with all these labels; empty if the search failed."""
     query = {"label_ids": ",".join(labels), "page_size": "100"}
     try:
         listing = read_answer(await wire.send(Request.get("/v1/manifests", query=query)))
@@ -269,7 +269,7 @@ def _manifest_answer(response: Response) -> Answer:
 
 
 def _manifests(body: Answer) -> list[Answer]:
-    """The manifests in an answer, which may state a single manifest in its own fields."""
+    """The manifests in an answer, which states a single manifest in its own fields."""
     return list(body.objects("manifests")) or ([body] if body.text("manifest_id") else [])
 
 

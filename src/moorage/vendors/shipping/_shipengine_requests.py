@@ -73,7 +73,7 @@ def address_body(address: Address) -> dict[str, Any]:
 
 
 def layout_of(request: RateRequest) -> str | None:
-    """The label size in ShipEngine's format; None if no size is requested.
+    """The label size in ShipEngine's format; None if none is requested.
 
     Raises:
         UnsupportedByVendor: ShipEngine does not print this size.
@@ -154,7 +154,7 @@ def money_body(money: Money) -> dict[str, Any]:
 
 
 def customs_body(customs: Customs) -> dict[str, Any]:
-    """A customs declaration in ShipEngine's format, without the goods, which belong to a parcel."""
+    """A customs declaration in ShipEngine's format, without goods, which parcels contain."""
     if customs.eel_pfc is not None:
         raise UnsupportedByVendor("ShipEngine takes no exemption from filing (eel_pfc).")
     contents, explanation = _CONTENTS.get(customs.contents, (customs.contents.value, None))
@@ -170,7 +170,7 @@ def customs_body(customs: Customs) -> dict[str, Any]:
 
 
 def _products(item: CustomsItem) -> list[dict[str, Any]]:
-    """The lines of goods, each with the value of one piece."""
+    """The goods as lines, each with the value per piece."""
     return [_product(item, count, unit_price) for count, unit_price in lines_per_piece(item)]
 
 

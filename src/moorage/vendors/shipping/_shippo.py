@@ -130,7 +130,7 @@ def _plain_measure(value: Decimal, unit: WeightUnit | LengthUnit) -> str:
 
 
 def transaction_mark(key: str) -> str:
-    """The search mark that identifies the transaction of a key."""
+    """The search mark that identifies a key's transaction."""
     if len(key) <= _MARKED:
         return key
     content = key.encode()
@@ -217,7 +217,7 @@ def customs_body(customs: Customs) -> dict[str, Any]:
 
 
 def read_rates(wire: Wire, response: Response, request: RateRequest) -> RateResult:
-    """Parse the rates, and the messages of carriers without one."""
+    """Parse the rates, and the messages of carriers that offer none."""
     body = read_answer(response)
     shipment = required(body.text("object_id"), response, "object_id")
     file = _FILES[request.label, request.label_size]
@@ -312,7 +312,7 @@ def _event(body: Answer) -> TrackingEvent:
 
 
 def read_address(response: Response, address: Address) -> AddressResult:
-    """Parse the check of an address."""
+    """Parse an address check."""
     body = read_answer(response)
     fields = {
         field_name: body.text(vendor_field)
@@ -339,7 +339,7 @@ def read_address(response: Response, address: Address) -> AddressResult:
 
 
 def classify(request: Request, response: Response) -> ConnectorError | None:
-    """The error in an answer's body; a failed purchase of a label has the status 201."""
+    """The error in an answer's body; a failed label purchase has status 201."""
     try:
         body = as_answer(response.json())
     except InvalidData:

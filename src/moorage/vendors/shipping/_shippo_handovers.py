@@ -60,7 +60,7 @@ def pickup_body(request: PickupRequest, carrier_account: str, key: str) -> dict[
 
 
 async def schedule_pickup(wire: Wire, request: PickupRequest, key: str) -> Pickup:
-    """Schedule a pickup; Shippo cannot list pickups, so after a lost answer it stays unknown."""
+    """Schedule a pickup; after a lost answer it stays unknown, as Shippo lists no pickups."""
     offers = [await _offer(wire, ref) for ref in request.shipments]
     body = pickup_body(request, _common_text(offers, "carrier_account"), key)
     booked = await wire.send(Request.post("/pickups", json=body), key=key, parse=_identified)
@@ -87,7 +87,7 @@ async def schedule_pickup(wire: Wire, request: PickupRequest, key: str) -> Picku
 
 
 async def create_manifest(wire: Wire, shipments: tuple[Ref, ...], key: str) -> Manifest:
-    """Create a manifest; after a lost answer, search for the manifest of these transactions."""
+    """Create a manifest; if the answer is lost, search the transactions' manifest."""
     offers = [await _offer(wire, ref) for ref in shipments]
     response = await wire.send(Request.get(_path("shipments", _text(offers[0], "shipment"))))
     shipment = read_answer(response)
@@ -126,7 +126,7 @@ async def get_manifest(wire: Wire, ref: Ref) -> Manifest:
 
 
 async def _offer(wire: Wire, ref: Ref) -> Answer:
-    """The rate of a bought label, which names its shipment and the account at the carrier."""
+    """The rate of a bought label, with its shipment and carrier account."""
     bought = read_answer(await wire.send(Request.get(_path("transactions", ref.id))))
     rate = bought.text("rate")
     if rate is None:
@@ -145,7 +145,7 @@ def _text(offer: Answer, field: str) -> str:
 
 
 def _common_text(offers: list[Answer], field: str) -> str:
-    """The text that all these rates have in a field.
+    """The text that all these rates have in a field; raise an error if they differ.
 
     Raises:
         InvalidData: the texts differ.
@@ -161,7 +161,7 @@ def _common_text(offers: list[Answer], field: str) -> str:
 
 
 async def _manifest_of(wire: Wire, transactions: set[str]) -> Answer | None:
-    """The manifest of exactly these labels; None if there is none, or the search failed."""
+    """The manifest of exactly these labels; None if there is none or the search failed."""
     try:
         listing = read_answer(await wire.send(Request.get("/manifests", query={"results": 100})))
     except ConnectorError:

@@ -154,7 +154,7 @@ def no_rates(error: VendorRejected) -> RateResult:
 
 
 def read_shipment(wire: Wire, response: Response, offer: Ref) -> Shipment:
-    """Parse a bought shipment, with its labels in the format of the purchase."""
+    """Parse a bought shipment, with labels in the purchased format."""
     body = read_answer(response)
     results = body.object("ShipmentResponse.ShipmentResults")
     number = required(
@@ -188,7 +188,7 @@ def read_labels(body: Answer, path: str, image: str, format: str) -> tuple[Label
 
 
 def recovered(response: Response) -> tuple[str | None, tuple[Label, ...]]:
-    """The shipment of recovered labels, and the labels."""
+    """The shipment of recovered labels, and these labels."""
     body = read_answer(response).object("LabelRecoveryResponse")
     labels = read_labels(body, "LabelResults", "LabelImage", "LabelImageFormat")
     numbers = [label.tracking_number for label in labels if label.tracking_number]
@@ -284,7 +284,7 @@ def _event(body: Answer) -> TrackingEvent:
 
 
 def _moment(body: Answer) -> datetime | None:
-    """The time of an event: in UTC if UPS states it, otherwise in the local time of its place."""
+    """The time of an event: in UTC if UPS states it, else in local time."""
     for day, hour in (("gmtDate", "gmtTime"), ("date", "time")):
         clock = (body.text(hour) or "").replace(":", "").zfill(6)
         moment = as_time(f"{body.text(day)}T{clock}")
@@ -294,7 +294,7 @@ def _moment(body: Answer) -> datetime | None:
 
 
 def read_address(response: Response, address: Address) -> AddressResult:
-    """Parse the check of an address."""
+    """Parse an address check."""
     body = read_answer(response)
     answer_body = body.object("XAVResponse")
     if not answer_body:

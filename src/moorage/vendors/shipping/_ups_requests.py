@@ -79,7 +79,7 @@ def _address(address: Address) -> dict[str, Any]:
 
 
 def _party(address: Address) -> dict[str, Any]:
-    """The name and address of a party."""
+    """A party's name and address."""
     fields = {
         "Name": address.company or address.name,
         "AttentionName": address.name or address.company,
@@ -89,7 +89,7 @@ def _party(address: Address) -> dict[str, Any]:
 
 
 def _reachable(address: Address) -> dict[str, Any]:
-    """The name, address and contact of a party."""
+    """A party's name, address and contact."""
     digits = re.sub(r"\D", "", address.phone or "")
     return {**_party(address), "Phone": {"Number": digits}} if digits else _party(address)
 
@@ -110,7 +110,7 @@ def _parties(
 
 
 def _package_measures(parcel: Parcel, country: str) -> dict[str, Any]:
-    """A parcel in the units of the sender's country, its longest side first.
+    """A parcel in the units of the sender's country, with its longest side first.
 
     Dimensions are whole numbers, and all measures are rounded up.
     """
@@ -149,7 +149,7 @@ def _at_home(request: RateRequest) -> bool:
 
 
 def _packages(request: RateRequest) -> list[dict[str, Any]]:
-    """The parcels, each with its share of the insured value."""
+    """The parcels, each with a share of the insured value."""
     count = len(request.parcels)
     worth = request.insurance
     shares: Iterable[Money | None] = (
@@ -303,7 +303,7 @@ def shipment_body(
 
 
 def _total(request: RateRequest, customs: Customs) -> dict[str, str] | None:
-    """The total value of the goods, if UPS requires it in addition to the invoice."""
+    """The total value of the goods, if UPS requires it besides the invoice."""
     if (request.sender.country, request.recipient.country) not in _TOTALLED:
         return None
     worth = declared_value(customs)
@@ -322,7 +322,7 @@ def recovery_body(label: LabelFormat, identification: dict[str, Any]) -> dict[st
 
 
 def by_mark(marked: str, account: str) -> dict[str, Any]:
-    """The search for a shipment by its mark."""
+    """The request that searches a shipment by its mark."""
     return {"ReferenceValues": {"ReferenceNumber": {"Value": marked}, "ShipperNumber": account}}
 
 

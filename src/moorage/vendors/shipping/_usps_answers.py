@@ -89,7 +89,7 @@ def classify(_: Request, response: Response) -> ConnectorError | None:
 def read_rates(
     wire: Wire, mail_classes: Collection[str], extra_service: int | None, response: Response
 ) -> RateResult:
-    """Parse the rates of these mail classes for parcels in packaging of the sender's own."""
+    """Parse the rates of these mail classes for parcels in the sender's own packaging."""
     body = read_answer(response)
     if not is_list(body.value("pricingOptions")):
         raise malformed(response, "pricingOptions")
@@ -152,7 +152,7 @@ def _message(text: str | None, code: str | None = None) -> CarrierMessage:
 
 
 def read_token(response: Response) -> str:
-    """The authorization to pay for a label."""
+    """The authorization for the payment of a label."""
     path = "paymentAuthorizationToken"
     return required(read_answer(response).text(path), response, path)
 
@@ -179,7 +179,7 @@ def read_shipment(wire: Wire, rate: Ref, label_format: LabelFormat, response: Re
 
 
 def bought_shipment(ref: Ref) -> Shipment:
-    """A bought shipment, of which only the number is known."""
+    """A bought shipment with only its number known."""
     return Shipment(
         ref=ref,
         state=ShipmentState.BOUGHT,
@@ -228,7 +228,7 @@ def _event(body: Answer) -> TrackingEvent:
 
 
 def read_address(response: Response, address: Address) -> AddressResult:
-    """Parse the check of an address."""
+    """Parse an address check."""
     body = read_answer(response)
     fields = body.object("address")
     if not fields:
@@ -257,6 +257,6 @@ def read_address(response: Response, address: Address) -> AddressResult:
 
 
 def unknown_address(address: Address, error: VendorRejected) -> AddressResult:
-    """The result for an address that USPS does not know."""
+    """The result for an address unknown to USPS."""
     message = _message(error.vendor_message, error.vendor_code)
     return address_result(address, address, valid=False, messages=(message,), raw={})

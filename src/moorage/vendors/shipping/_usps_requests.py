@@ -96,7 +96,7 @@ def address_query(address: Address) -> dict[str, str | None]:
 
 
 def party(address: Address, field: str) -> dict[str, Any]:
-    """A sender or a recipient; without a company, the name is sent whole in its place."""
+    """A sender or recipient; without a company, the whole name takes its place."""
     if address.company is None:
         return filled({"firm": address.name, **_place(address, field)}.items())
     first_name, _, last_name = (address.name or "").strip().rpartition(" ")
@@ -109,7 +109,7 @@ def party(address: Address, field: str) -> dict[str, Any]:
 
 
 def zip_of(address: Address, field: str) -> tuple[str, str | None]:
-    """The five digits of a ZIP code, and the four that may follow.
+    """The five digits of a ZIP code, and its four further digits if any.
 
     Raises:
         UnsupportedByVendor: the address is in another country.

@@ -174,7 +174,7 @@ class DhlExpress(ApiVendor):
     async def buy(
         self, wire: Wire, rate: Ref, rate_request: RateRequest | None, /, *, key: str
     ) -> Shipment:
-        """Buy a shipment; after a lost answer, search for it."""
+        """Buy a shipment; if the answer is lost, search for it."""
         request, shipment_mark = required_request(rate_request), search_mark(wire, key)
 
         def buying(day: date) -> Request:
@@ -201,7 +201,7 @@ class DhlExpress(ApiVendor):
             return recovered_shipment(wire, earlier_answer, rate)
 
     async def get(self, wire: Wire, ref: Ref, /) -> Shipment:
-        """Get a shipment; its label is not returned again."""
+        """Get a shipment without its label, which DHL returns only once."""
         return tracked_shipment(wire, await _track_shipment(wire, ref.id))
 
     async def get_labels(
@@ -211,24 +211,24 @@ class DhlExpress(ApiVendor):
         label: LabelFormat | None,  # noqa: ARG002 - nothing is sent
         /,
     ) -> tuple[Label, ...]:
-        """Refuse, because DHL returns a label only with its purchase."""
+        """Raise an error, because DHL returns a label only with its purchase."""
         raise UnsupportedByVendor("DHL Express returns a label only with its purchase.")
 
     async def track(self, wire: Wire, number: str, carrier: str, /) -> Tracking:
-        """Track a shipment, including one that was bought elsewhere."""
+        """Track a shipment, even if it was bought elsewhere."""
         check_carrier(CARRIER, carrier)
         return read_track(await _track_shipment(wire, number), number)
 
     async def track_shipment(self, wire: Wire, ref: Ref, /) -> Tracking:
-        """Track a shipment that was bought here."""
+        """Track a shipment bought with this account."""
         return read_track(await _track_shipment(wire, ref.id), ref.id)
 
     async def cancel(self, wire: Wire, ref: Ref, /) -> CancelResult:  # noqa: ARG002 - nothing is sent
-        """Refuse, because DHL has no cancellation; it bills only shipments that are handed over."""
+        """Raise an error: DHL has no cancellation, and bills only handed-over shipments."""
         raise UnsupportedByVendor("DHL Express cancels no shipments.")
 
     async def validate_address(self, wire: Wire, address: Address, /) -> AddressResult:
-        """Check if DHL delivers to a place; it does not check streets."""
+        """Check whether DHL delivers to a place; streets are not checked."""
         request = Request.get("/address-validate", query=address_query(address))
         try:
             return read_address(await wire.send(request), address)
@@ -238,16 +238,16 @@ class DhlExpress(ApiVendor):
             return refused_address(address, error)
 
     def _today(self, wire: Wire) -> date:
-        """The current date at the place where shipments are handed over."""
+        """The current date where shipments are handed over."""
         timezone = datetime.strptime(self.utc_offset, "%z").tzinfo or UTC
         return wire.now().astimezone(timezone).date()
 
     def _planned(self, day: date) -> str:
-        """The time at which shipments are handed over on a date."""
+        """The handover time on a date."""
         return handover_time(day, self.ready, self.utc_offset)
 
     async def _shipment_with_mark(self, wire: Wire, marked: str) -> Answer | None:
-        """The shipment with this mark; None if there is none, or the search failed."""
+        """The shipment with this mark; None if there is none or the search failed."""
         today = self._today(wire)
         query = {
             "shipmentReference": marked,
@@ -272,7 +272,7 @@ def _tracking_number(body: Answer) -> str | None:
 
 
 async def _track_shipment(wire: Wire, number: str) -> Answer:
-    """The tracking of a shipment; DHL has a separate view before the handover."""
+    """The tracking of a shipment; before the handover, DHL shows a separate view."""
     try:
         response = await _ask(wire, number, "all-checkpoints")
     except VendorRejected as error:

@@ -86,7 +86,7 @@ _CARRIERS: Final = {
 
 
 def _auth(_: EasyPost, secret: Secret) -> Credentials:
-    """Basic authentication with the key as the user."""
+    """Basic authentication with the key as user name."""
     return Credentials.basic(secret.reveal(), "")
 
 
@@ -153,7 +153,7 @@ class EasyPost(ApiVendor):
         *,
         key: str,
     ) -> Shipment:
-        """Buy a shipment; a shipment that was bought at this rate before is returned unchanged."""
+        """Buy a shipment; if this rate was bought before, return that shipment."""
         path = _path("shipments", rate.other("shipment"))
         body = {"rate": {"id": rate.id}, "insurance": rate.other("insurance")}
         buying = Request.post(
@@ -194,7 +194,7 @@ class EasyPost(ApiVendor):
         return (read_label(body, label, url, await fetched_label(wire, url)),)
 
     async def track(self, wire: Wire, number: str, carrier: str, /) -> Tracking:
-        """Track a shipment, including one that was bought elsewhere."""
+        """Track a shipment, even if it was bought elsewhere."""
         tracker = {"tracking_code": number, "carrier": _CARRIERS.get(carrier, carrier)}
         request = Request.post("/v2/trackers", json={"tracker": tracker})
         try:
@@ -204,7 +204,7 @@ class EasyPost(ApiVendor):
         return read_tracker(read_answer(response))
 
     async def track_shipment(self, wire: Wire, ref: Ref, /) -> Tracking:
-        """Track a shipment that was bought here."""
+        """Track a shipment bought with this account."""
         body = read_answer(await wire.send(Request.get(_path("shipments", ref.id))))
         if body.object("tracker"):
             return read_tracker(body.object("tracker"))
@@ -217,7 +217,7 @@ class EasyPost(ApiVendor):
         )
 
     async def cancel(self, wire: Wire, ref: Ref, /) -> CancelResult:
-        """Request a refund; an earlier request's state is returned."""
+        """Request a refund; if one was requested before, return its state."""
         path = _path("shipments", ref.id)
         try:
             response = await wire.send(Request.post(f"{path}/refund").evolve(idempotent=True))

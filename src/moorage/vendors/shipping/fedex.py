@@ -163,7 +163,7 @@ class FedEx(Vendor):
         )
 
     def services(self) -> Mapping[str, Service]:
-        """The APIs; tracking has separate services if another project is configured for it."""
+        """The APIs; tracking has its own services if another project is configured for it."""
         api = Service(
             CARRIER,
             self._api_url,
@@ -207,7 +207,7 @@ class FedEx(Vendor):
     async def buy(
         self, wire: Wire, rate: Ref, rate_request: RateRequest | None, /, *, key: str
     ) -> Shipment:
-        """Buy a shipment; after a lost answer, search for it."""
+        """Buy a shipment; if the answer is lost, search for it."""
         shipment_mark = search_mark(wire, key)
         body = shipment_body(
             required_request(rate_request),
@@ -230,7 +230,7 @@ class FedEx(Vendor):
             return recovered_shipment(wire, tracks, rate.id)
 
     async def get(self, wire: Wire, ref: Ref, /) -> Shipment:
-        """Get a shipment's state; its label is not returned again."""
+        """Get a shipment's state, without its label."""
         return tracked_shipment(ref, await self.track_shipment(wire, ref))
 
     async def get_labels(
@@ -240,11 +240,11 @@ class FedEx(Vendor):
         label: LabelFormat | None,  # noqa: ARG002 - nothing is sent
         /,
     ) -> tuple[Label, ...]:
-        """Refuse, because FedEx returns a label only with its purchase."""
+        """Raise an error, because FedEx returns a label only with its purchase."""
         raise UnsupportedByVendor("FedEx returns a label only with its purchase.")
 
     async def track(self, wire: Wire, number: str, carrier: str, /) -> Tracking:
-        """Track a parcel, including one that was bought elsewhere."""
+        """Track a parcel, even if it was bought elsewhere."""
         check_carrier(CARRIER, carrier)
         track, response = await self._tracked(wire, number)
         error = unheard_of(track, response)
@@ -253,7 +253,7 @@ class FedEx(Vendor):
         return read_tracking(track, number)
 
     async def track_shipment(self, wire: Wire, ref: Ref, /) -> Tracking:
-        """Track a shipment that was bought here, which FedEx may not know yet."""
+        """Track a shipment bought with this account, which FedEx may not know yet."""
         track, response = await self._tracked(wire, ref.id)
         tracking = read_tracking(track, ref.id)
         error = unheard_of(track, response)
@@ -262,7 +262,7 @@ class FedEx(Vendor):
         return tracking
 
     async def cancel(self, wire: Wire, ref: Ref, /) -> CancelResult:
-        """Cancel every parcel of a shipment; an earlier cancellation is reported as such."""
+        """Cancel all parcels of a shipment; an earlier cancellation is reported."""
         body = {
             "accountNumber": account_body(self.account_number),
             "trackingNumber": ref.id,
@@ -305,7 +305,7 @@ class FedEx(Vendor):
     async def _parcels_with_mark(
         self, wire: Wire, marked: str, planned: date | None
     ) -> list[Answer]:
-        """The parcels with this mark; empty if there are none, or the search failed."""
+        """The parcels with this mark; empty if there are none or the search failed."""
         today = wire.now().date()
         body = {
             "includeDetailedScans": False,

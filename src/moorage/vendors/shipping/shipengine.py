@@ -147,7 +147,7 @@ class ShipEngine(ApiVendor):
         *,
         key: str,
     ) -> Shipment:
-        """Buy a label; after a lost answer, search for it."""
+        """Buy a label; if the answer is lost, search for it."""
         if rate.other("file") is None:
             raise InvalidData(
                 "This reference is not that of a rate of ShipEngine.",
@@ -187,16 +187,16 @@ class ShipEngine(ApiVendor):
         return await _labels(wire, bought, label)
 
     async def track(self, wire: Wire, number: str, carrier: str, /) -> Tracking:
-        """Track a shipment of any sender with a carrier that ShipEngine supports."""
+        """Track any sender's shipment with a carrier that ShipEngine supports."""
         query = {"carrier_code": _CARRIERS.get(carrier, carrier), "tracking_number": number}
         return read_tracking(read_answer(await wire.send(Request.get("/v1/tracking", query=query))))
 
     async def track_shipment(self, wire: Wire, ref: Ref, /) -> Tracking:
-        """Track a shipment that was bought here."""
+        """Track a shipment bought with this account."""
         return read_tracking(read_answer(await wire.send(Request.get(f"{_path(ref)}/track"))))
 
     async def cancel(self, wire: Wire, ref: Ref, /) -> CancelResult:
-        """Void a label; an earlier void is reported as such."""
+        """Void a label; an earlier void is reported."""
         status = "approved"
         try:
             response = await wire.send(Request.put(f"{_path(ref)}/void"))
@@ -285,7 +285,7 @@ def _identified(response: Response) -> Answer:
 
 
 async def _marked_label(wire: Wire, rate: str, mark: str) -> Answer | None:
-    """The label of a rate with this mark; None if there is none, or the search failed."""
+    """The label of a rate with this mark; None if there is none or the search failed."""
     query = {"rate_id": rate, "page_size": "100", "sort_by": "created_at", "sort_dir": "desc"}
     try:
         listing = read_answer(await wire.send(Request.get("/v1/labels", query=query)))
@@ -330,7 +330,7 @@ async def _shipment(wire: Wire, bought: Answer) -> Shipment:
 
 
 def _parts(bought: Answer) -> list[Answer]:
-    """The parts with a tracking number: each parcel if there are several, or the shipment."""
+    """The parts with a tracking number: the parcels if there are several, or the shipment."""
     label_answers = [
         package for package in bought.objects("packages") if package.text("tracking_number")
     ]

@@ -71,7 +71,7 @@ if TYPE_CHECKING:
 
 
 def _auth(_: Shippo, secret: Secret) -> Credentials:
-    """Credentials with the token in Shippo's own format."""
+    """Credentials with the token in Shippo's format."""
     token = Secret(f"ShippoToken {secret.reveal()}")
     return Credentials.api_key(token, header="Authorization")
 
@@ -142,7 +142,7 @@ class Shippo(ApiVendor):
         *,
         key: str,
     ) -> Shipment:
-        """Buy a label; after a lost answer, search for it."""
+        """Buy a label; if the answer is lost, search for it."""
         if rate.other("file") is None:
             raise InvalidData(
                 "This reference is not that of a rate of Shippo.",
@@ -178,17 +178,17 @@ class Shippo(ApiVendor):
         label: LabelFormat | None,  # noqa: ARG002 - none is converted
         /,
     ) -> tuple[Label, ...]:
-        """Fetch the labels in the format in which they were bought."""
+        """Fetch the labels in their purchased format."""
         return (await self.get(wire, ref)).labels
 
     async def track(self, wire: Wire, number: str, carrier: str, /) -> Tracking:
-        """Track a shipment, including one that was bought elsewhere."""
+        """Track a shipment, even if it was bought elsewhere."""
         return read_track(
             read_answer(await wire.send(Request.get(_path("tracks", carrier, number))))
         )
 
     async def track_shipment(self, wire: Wire, ref: Ref, /) -> Tracking:
-        """Track a shipment that was bought here."""
+        """Track a shipment bought with this account."""
         bought = await _transaction(wire, ref)
         number, carrier = bought.text("tracking_number"), ref.other("carrier")
         if number is not None and carrier is None:
@@ -283,7 +283,7 @@ async def _transactions_of(wire: Wire, rate: str | None) -> list[Answer]:
 
 
 async def _marked_transaction(wire: Wire, rate: str, marked: str) -> Answer | None:
-    """The transaction with this mark; None if there is none, or the search failed."""
+    """The transaction with this mark; None if there is none or the search failed."""
     try:
         transactions = await _transactions_of(wire, rate)
     except ConnectorError:
@@ -297,7 +297,7 @@ async def _transaction(wire: Wire, ref: Ref) -> Answer:
 
 
 async def _offer(wire: Wire, bought: Answer) -> Answer:
-    """The rate of a transaction; fetched if the transaction has only its id."""
+    """The rate of a transaction, fetched if the transaction only has the rate's id."""
     rate = bought.text("rate")
     if rate is None:
         return bought.object("rate")

@@ -132,7 +132,7 @@ class Ups(OAuthVendor):
     async def buy(
         self, wire: Wire, rate: Ref, rate_request: RateRequest | None, /, *, key: str
     ) -> Shipment:
-        """Buy a shipment; after a lost answer, search for it."""
+        """Buy a shipment; if the answer is lost, search for it."""
         request, shipment_mark = required_request(rate_request), search_mark(wire, key)
 
         def buying(day: date) -> Request:
@@ -196,7 +196,7 @@ class Ups(OAuthVendor):
         return labels
 
     async def track(self, wire: Wire, number: str, carrier: str, /) -> Tracking:
-        """Track a parcel, including one that was bought elsewhere."""
+        """Track a parcel, even if it was bought elsewhere."""
         check_carrier(CARRIER, carrier)
         request = Request.get(
             f"/api/track/v1/details/{quote(number, safe='')}",
@@ -206,7 +206,7 @@ class Ups(OAuthVendor):
         return read_track(await wire.send(request), number)
 
     async def track_shipment(self, wire: Wire, ref: Ref, /) -> Tracking:
-        """Track the first parcel of a shipment that was bought here."""
+        """Track the first parcel of a shipment bought with this account."""
         return await self.track(wire, ref.id, CARRIER)
 
     async def cancel(self, wire: Wire, ref: Ref, /) -> CancelResult:
@@ -226,7 +226,7 @@ class Ups(OAuthVendor):
             )
 
     async def validate_address(self, wire: Wire, address: Address, /) -> AddressResult:
-        """Check if an address exists, and if it is residential."""
+        """Check whether an address exists and is residential."""
         if address.country not in CHECKED:
             raise UnsupportedByVendor("UPS checks addresses in the US and in Puerto Rico only.")
         request = Request.post("/api/addressvalidation/v2/3", json=address_body(address))
@@ -236,7 +236,7 @@ class Ups(OAuthVendor):
 async def _recovered_shipment(
     wire: Wire, label: LabelFormat, identification: dict[str, Any]
 ) -> tuple[str | None, tuple[Label, ...]]:
-    """The number of a bought shipment, and its labels."""
+    """A bought shipment's number and labels."""
     request = Request.post("/api/labels/v1/recovery", json=recovery_body(label, identification))
     return recovered(await wire.send(request.evolve(idempotent=True)))
 
@@ -244,7 +244,7 @@ async def _recovered_shipment(
 async def _try_recovery(
     wire: Wire, label: LabelFormat, identification: dict[str, Any]
 ) -> tuple[str, tuple[Label, ...]] | None:
-    """The shipment's number and labels; None if there are none, or the recovery failed."""
+    """The shipment's number and labels; None if there are none or the recovery failed."""
     try:
         number, labels = await _recovered_shipment(wire, label, identification)
     except ConnectorError:
@@ -253,7 +253,7 @@ async def _try_recovery(
 
 
 async def _in_pdf(wire: Wire, bought: Shipment) -> Shipment:
-    """The shipment with its labels in PDF; as images if UPS does not return PDF."""
+    """The shipment with PDF labels; with images if UPS returns no PDF."""
     recovered_label = await _try_recovery(wire, LabelFormat.PDF, {"TrackingNumber": bought.ref.id})
     if recovered_label is None or not recovered_label[1]:
         return bought

@@ -136,7 +136,7 @@ class Usps(OAuthVendor):
     async def buy(
         self, wire: Wire, rate: Ref, rate_request: RateRequest | None, /, *, key: str
     ) -> Shipment:
-        """Authorize the payment, and buy a label."""
+        """Authorize the payment and buy a label."""
         request = required_request(rate_request)
         roles = payment_body(
             self.crid, self.mid, self.manifest_mid or self.mid, self.account_number
@@ -159,7 +159,7 @@ class Usps(OAuthVendor):
         return await send_dated_request(wire, request, today, buying, key=key, parse=parse)
 
     async def get(self, wire: Wire, ref: Ref, /) -> Shipment:
-        """Get a shipment's state; its label is not returned again."""
+        """Get a shipment's state, without its label."""
         try:
             tracking = await self.track_shipment(wire, ref)
         except VendorRejected as error:
@@ -178,21 +178,21 @@ class Usps(OAuthVendor):
         label: LabelFormat | None,  # noqa: ARG002 - nothing is sent
         /,
     ) -> tuple[Label, ...]:
-        """Refuse, because moorage does not use the few reprints that USPS allows."""
+        """Raise an error, because moorage does not use the few reprints that USPS allows."""
         raise UnsupportedByVendor("USPS returns a label with its purchase.")
 
     async def track(self, wire: Wire, number: str, carrier: str, /) -> Tracking:
-        """Track a parcel, including one that was bought elsewhere."""
+        """Track a parcel, even if it was bought elsewhere."""
         check_carrier(CARRIER, carrier)
         path = f"/tracking/v3/tracking/{quote(number, safe='')}"
         return read_track(await wire.send(Request.get(path, query={"expand": "DETAIL"})), number)
 
     async def track_shipment(self, wire: Wire, ref: Ref, /) -> Tracking:
-        """Track a shipment that was bought here."""
+        """Track a shipment bought with this account."""
         return await self.track(wire, ref.id, CARRIER)
 
     async def validate_address(self, wire: Wire, address: Address, /) -> AddressResult:
-        """Check if USPS delivers to an address."""
+        """Check whether USPS delivers to an address."""
         request = Request.get("/addresses/v3/address", query=address_query(address))
         try:
             return read_address(await wire.send(request), address)

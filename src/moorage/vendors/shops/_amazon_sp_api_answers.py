@@ -1,4 +1,4 @@
-"""Amazon's answers as values of the contract."""
+"""Conversion of Amazon's answers to values of the contract."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ _SHIPPED_BY_SELLER: Final = "MERCHANT"
 
 
 def _error_code_and_text(response: Response) -> tuple[str | None, str | None]:
-    """The code and the text of the first error in an answer."""
+    """The code and text of an answer's first error."""
     error = sdk.error_answer(response).object("errors.0")
     return error.text("code"), sdk.masked_words(error.text("message"))
 
@@ -61,13 +61,13 @@ REFUSALS: Final = sdk.Refusals(
 
 
 def money_at(answer: Answer, name: str) -> Money | None:
-    """An amount; None if the answer lacks it."""
+    """An amount; None if it is missing."""
     amount = answer.object(name)
     return sdk.as_money(amount.value("amount"), amount.value("currencyCode"))
 
 
 def _subtotal(proceeds: Answer, kind: str) -> Money | None:
-    """The amount of a category of an order's or an item's proceeds."""
+    """The amount of one category in the proceeds of an order or item."""
     for part in proceeds.objects("breakdowns"):
         if part.text("type") == kind:
             return money_at(part, "subtotal")
@@ -75,7 +75,7 @@ def _subtotal(proceeds: Answer, kind: str) -> Money | None:
 
 
 def _line_total(proceeds: Answer) -> Money | None:
-    """The price of a line after its discount; None if its part of a discount is not stated."""
+    """A line's price after discount; None if its share of a discount is unknown."""
     total = _subtotal(proceeds, "ITEM")
     discounts = [part for part in proceeds.objects("breakdowns") if part.text("type") == "DISCOUNT"]
     for part in discounts:
@@ -102,7 +102,7 @@ def _line(answer: Answer, response: Response) -> OrderLine:
 
 
 def _payment(answer: Answer, word: str) -> OrderPayment:
-    """The state of the payment; Amazon states only methods of payment, and no state."""
+    """The payment's state; Amazon states only payment methods."""
     payment = _PAYMENTS.get(word, OrderPayment.UNKNOWN)
     if payment is not OrderPayment.AUTHORIZED:
         return payment
@@ -164,7 +164,7 @@ def read_order(ref: MakeRef, response: Response, answer: Answer) -> ShopOrder:
 
 @attrs.frozen
 class OrderParcels:
-    """The quantities of an order still to be shipped, and the parcels that Amazon knows.
+    """An order's unshipped quantities, and the parcels that Amazon knows.
 
     Attributes:
         marketplace: id of the order's marketplace; None if the answer lacks it.
@@ -183,7 +183,7 @@ class OrderParcels:
     response: Response
 
     def check_shippable(self) -> None:
-        """Refuse an order that the seller cannot ship, or can no longer ship.
+        """Refuse an order that the seller cannot ship, or not any more.
 
         Raises:
             VendorRejected: the order is not ready, cancelled, shipped, or shipped by Amazon.
@@ -198,7 +198,7 @@ class OrderParcels:
 
 
 def read_parcels(response: Response) -> OrderParcels:
-    """The quantities of an order still to be shipped, and its parcels.
+    """An order's unshipped quantities, and its parcels.
 
     Raises:
         VendorFailed: the answer lacks the lines or their quantities.
@@ -230,7 +230,7 @@ def read_parcels(response: Response) -> OrderParcels:
 
 
 def read_item(ref: MakeRef, response: Response, marketplace: str) -> ShopItem:
-    """A listing of the seller in a marketplace.
+    """A seller's listing in a marketplace.
 
     Raises:
         VendorFailed: the answer lacks the number or the type of the product.
@@ -265,7 +265,7 @@ def read_item(ref: MakeRef, response: Response, marketplace: str) -> ShopItem:
 
 
 def _marketplace_part(answer: Answer, name: str, marketplace: str) -> Answer:
-    """The part of a list that belongs to a marketplace; an empty one if there is none."""
+    """The marketplace's part of a list; an empty part if there is none."""
     for part in answer.objects(name):
         if part.text("marketplaceId") == marketplace:
             return part

@@ -1,4 +1,4 @@
-"""Helpers of shop vendors: addresses, times, and refusals because of an order's state."""
+"""Helpers of shop vendors: addresses, times, and refusals due to an order's state."""
 
 from __future__ import annotations
 
@@ -20,31 +20,31 @@ _LATEST: Final = datetime(9999, 1, 1, tzinfo=UTC)
 
 
 def address_of(country: str | None, **fields: Any) -> Address | None:
-    """An address; None without a country, because nothing can be sent there."""
+    """An address; None without a country, because it cannot be delivered to."""
     if country is None or _COUNTRY.fullmatch(country) is None:
         return None
     return Address(country=country, **fields)
 
 
 def full_name(*parts: str | None) -> str | None:
-    """The parts of a name, joined; None if all are empty."""
+    """The joined parts of a name; None if all are empty."""
     return " ".join(part for part in parts if part) or None
 
 
 def written_time(at: datetime) -> str:
-    """A time in UTC as text, to the second and without a zone."""
+    """A UTC time as text, to the second and without zone."""
     return nearest_valid_time(at).astimezone(UTC).replace(tzinfo=None).isoformat(timespec="seconds")
 
 
 def nearest_valid_time(at: datetime) -> datetime:
-    """The nearest time from 1970 to 9998, so that seconds can be subtracted from it."""
+    """The nearest time between 1970 and 9998, so that seconds can be subtracted safely."""
     return min(max(at, _EARLIEST), _LATEST)
 
 
 async def found_or_unknown(
     unknown_outcome: sdk.OutcomeUnknown, look_up: Callable[[], Awaitable[R | None]]
 ) -> R:
-    """The result of a step whose answer was lost, looked up at the shop.
+    """The result of a step after a lost answer, looked up at the shop.
 
     Args:
         unknown_outcome: error of the step.
@@ -63,5 +63,5 @@ async def found_or_unknown(
 
 
 def not_possible(vendor: str, response: sdk.Response, code: str, text: str) -> Exception:
-    """The refusal of an operation that the current state of the order does not allow."""
+    """The error for an operation that the order's current state does not allow."""
     return sdk.refusal(sdk.VendorRejected, vendor, response, code, None, otherwise=text)

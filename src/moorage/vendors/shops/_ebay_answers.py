@@ -1,4 +1,4 @@
-"""eBay's answers as values of the contract."""
+"""Conversion of eBay's answers to values of the contract."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ _STATUSES: Final[Mapping[int, Any]] = {
 
 
 def _error_code_and_text(response: Response) -> tuple[str | None, str | None]:
-    """The code and the text of the first error in an answer."""
+    """The code and text of an answer's first error."""
     error = sdk.error_answer(response).object("errors.0")
     return error.text("errorId"), _text(error)
 
@@ -65,7 +65,7 @@ REFUSALS: Final = sdk.Refusals(
 
 
 def check_updated(response: Response, offer: str) -> Answer:
-    """Check that an offer was updated, in an answer that has a status for each part.
+    """Check that an offer was updated; the answer has a status for each part.
 
     Raises:
         VendorRejected: eBay refused a part.
@@ -91,7 +91,7 @@ def _refused_part(response: Response, part: Answer, status: int) -> ConnectorErr
 
 
 def amount_at(answer: Answer, name: str) -> Money | None:
-    """An amount; None if the answer lacks it."""
+    """An amount; None if it is missing."""
     amount = answer.object(name)
     return sdk.as_money(amount.value("value"), amount.value("currency"))
 
@@ -128,7 +128,7 @@ def _address(answer: Answer) -> Address | None:
 
 
 def _shipping(summary: Answer) -> Money | None:
-    """The price of delivery after its discount, which eBay states as a negative amount."""
+    """The delivery price minus its discount, which eBay states as a negative amount."""
     cost, discount = amount_at(summary, "deliveryCost"), amount_at(summary, "deliveryDiscount")
     if cost is None or discount is None or cost.currency != discount.currency:
         return cost
@@ -193,7 +193,7 @@ def read_order(ref: MakeRef, response: Response, answer: Answer) -> ShopOrder:
 
 
 def read_item(ref: MakeRef, response: Response, offer: Answer, item: Answer) -> ShopItem:
-    """An offer of an item; its stock is the smaller of the offer's and the item's quantity."""
+    """An offer of an item; its stock is the smaller quantity of offer and item."""
     price = amount_at(offer.object("pricingSummary"), "price")
     stocks = (
         offer.integer("availableQuantity"),

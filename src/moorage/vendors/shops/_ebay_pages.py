@@ -1,4 +1,4 @@
-"""The cursor of eBay's list of orders: a period of last changes, and a place in its list.
+"""The cursor of eBay's order list: a period of changes, and a position in its list.
 
 eBay numbers its pages and does not guarantee a sort order, so an order that changes meanwhile can
 move others to a page that was already read. A period in the past only loses orders: an order that
@@ -31,7 +31,7 @@ _USUAL: Final = timedelta(days=90)
 
 @attrs.frozen(kw_only=True)
 class OrderCursor:
-    """A position in the orders that changed in a period.
+    """A position in the orders changed within a period.
 
     Attributes:
         since: first moment of the period; None for the orders that eBay lists without a filter.
@@ -48,7 +48,7 @@ class OrderCursor:
 
     @classmethod
     def of(cls, query: OrderQuery, after: Ref | None) -> Self:
-        """The cursor of a query, or of the page after an earlier one."""
+        """The cursor for a query, or for the page after an earlier one."""
         if after is None:
             return cls(
                 since=None
@@ -65,7 +65,7 @@ class OrderCursor:
 
     @property
     def filters(self) -> dict[str, str]:
-        """The parameters of the list, without the size of its pages."""
+        """The list parameters, without the page size."""
         if self.since is None:
             return {}
         until = "" if self.until is None else _utc_text(self.until)
@@ -74,7 +74,7 @@ class OrderCursor:
 
     @property
     def related(self) -> dict[str, str | None]:
-        """The cursor as the related ids of a reference."""
+        """The cursor as a reference's related ids."""
         return {
             "since": None if self.since is None else _utc_text(self.since),
             "until": None if self.until is None else _utc_text(self.until),
@@ -83,7 +83,7 @@ class OrderCursor:
         }
 
     def after(self, changes: Iterable[datetime], count: int, total: int) -> OrderCursor | None:
-        """The cursor of the next page; None if no orders are left.
+        """The next page's cursor; None if no orders are left.
 
         Args:
             changes: times of the last changes on this page.
@@ -108,6 +108,6 @@ def _count(text: str) -> int | None:
 
 
 def _utc_text(at: datetime) -> str:
-    """A time in UTC, to the millisecond, as eBay writes it."""
+    """A UTC time in eBay's format, to the millisecond."""
     in_utc = nearest_valid_time(at).astimezone(UTC).replace(tzinfo=None)
     return f"{in_utc.isoformat(timespec='milliseconds')}Z"

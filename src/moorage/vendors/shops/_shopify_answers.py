@@ -1,4 +1,4 @@
-"""Shopify's answers and errors as values of the contract."""
+"""Conversion of Shopify's answers and errors to values of the contract."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ _ORDER_ID: Final = "gid://shopify/Order/"
 
 
 def classify(_: Request, response: Response) -> ConnectorError | None:
-    """The error in an answer; Shopify sends most of them with the status of a success."""
+    """The error in an answer; Shopify sends most errors with a success status."""
     answer = sdk.error_answer(response)
     if response.status >= 500 or response.status == _TIMEOUT:
         return None
@@ -118,7 +118,7 @@ def _refusal(
 
 
 def _pause(cost: Answer) -> float | None:
-    """Seconds until the bucket has enough points for the same request."""
+    """The seconds until Shopify's rate limit allows the same request again."""
     needed, left, rate = (
         cost.decimal(path)
         for path in (
@@ -171,7 +171,7 @@ def _address(answer: Answer) -> Address | None:
 
 
 def read_lines(response: Response, answer: Answer) -> tuple[OrderLine, ...]:
-    """The lines of an order, or of a part of it."""
+    """The lines of an order, or of a part of an order."""
     if not sdk.is_list(answer.value("nodes")):
         raise sdk.malformed(response, "lineItems.nodes")
     return tuple(
@@ -199,7 +199,7 @@ def _state(answer: Answer) -> OrderState:
 def read_order(
     ref: MakeRef, response: Response, answer: Answer, more_lines: tuple[OrderLine, ...] = ()
 ) -> ShopOrder:
-    """An order, with lines that were read from further pages.
+    """An order, with lines from further pages.
 
     Raises:
         VendorFailed: the answer lacks a field that every order has.
@@ -246,7 +246,7 @@ def read_fulfilment(ref: Ref, response: Response, answer: Answer) -> FulfilmentR
 
 
 def read_item(ref: MakeRef, response: Response, answer: Answer, currency: str) -> ShopItem:
-    """A variant; its reference also names its product and its inventory item."""
+    """A variant; its reference also contains its product and inventory item."""
     id_ = sdk.required(answer.text("id"), response, "productVariants.id")
     is_counted = answer.flag("inventoryItem.tracked")
     return ShopItem(
@@ -265,7 +265,7 @@ def read_item(ref: MakeRef, response: Response, answer: Answer, currency: str) -
 
 
 def read_events(event: WebhookEvent, ref: MakeRef) -> tuple[ShopEvent, ...]:
-    """The change of an order that a webhook reports; empty if it reports anything else."""
+    """The order change in a webhook; empty if it reports anything else."""
     answer = sdk.as_answer(event.payload)
     topic, number = _TOPICS.get(event.type or ""), answer.text("id")
     if topic is None or number is None:

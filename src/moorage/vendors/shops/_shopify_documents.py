@@ -1,4 +1,4 @@
-"""The GraphQL documents for Shopify, and the requests that carry them."""
+"""Shopify's GraphQL documents, and the requests with them."""
 
 from __future__ import annotations
 
@@ -108,13 +108,13 @@ SET_PRICE: Final = """mutation SetPrice($productId: ID!, $variants: [ProductVari
 
 
 def request(document: str, variables: Mapping[str, Any]) -> Request:
-    """The request with a document; a request that only reads may be repeated."""
+    """The request with a document; it is repeatable if it only reads."""
     filled = {name: value for name, value in variables.items() if value is not None}
     made = sdk.Request.post(PATH, json={"query": document, "variables": filled})
     return made.evolve(idempotent=True) if document.startswith("query") else made
 
 
 def quoted(text: str) -> str:
-    """A text as one term of Shopify's search."""
+    """A text as a single term of Shopify's search."""
     escaped = text.replace("\\", "\\\\").replace("'", "\\'")
     return f"'{escaped}'"

@@ -1,4 +1,4 @@
-"""Parcels of an order at Shopify: the items left to ship, and the existing parcels."""
+"""An order's parcels at Shopify, and its items left to ship."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _ENDED_STATUSES: Final = frozenset({"CANCELLED", "ERROR", "FAILURE"})
 
 @attrs.frozen
 class Parcels:
-    """An order's fulfilments and fulfilment orders, with the answer that contains them."""
+    """An order's fulfilments and fulfilment orders, with their answer."""
 
     order: Answer
     response: Response
@@ -43,7 +43,7 @@ def read_parcels(response: Response) -> Parcels:
 
 
 def earlier_parcel(ref: Ref, parcels: Parcels, fulfilment: Fulfilment) -> FulfilmentReceipt | None:
-    """The receipt of an existing parcel with the same tracking number and quantity; None if new."""
+    """The receipt of an existing parcel with the same tracking number and lines, or None."""
     number = fulfilment.tracking_number
     quantity = sum(line.quantity for line in fulfilment.lines)
     for item in parcels.order.objects("fulfillments"):
@@ -115,7 +115,7 @@ def _named_lines(parcels: Parcels, fulfilment: Fulfilment) -> list[dict[str, Any
 
 
 def _parcel_line(item: Answer, quantities: dict[str, int]) -> Mapping[str, Any]:
-    """The quantity of a fulfilment order's line in the parcel; `quantities` is reduced by it."""
+    """The parcel's quantity of a fulfilment order line; it is subtracted from `quantities`."""
     line = item.text("lineItem.id") or ""
     quantity = min(item.integer("remainingQuantity") or 0, quantities.get(line, 0))
     if quantity:

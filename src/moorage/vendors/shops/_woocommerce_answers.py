@@ -1,4 +1,4 @@
-"""WooCommerce's answers as values of the contract."""
+"""Conversion of WooCommerce's answers to values of the contract."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ _WHOLE: Final = frozenset({OrderFulfilment.UNFULFILLED, OrderFulfilment.ON_HOLD}
 
 
 def payment_of(answer: Answer, status: str) -> OrderPayment:
-    """The state of the payment, which follows from the status, a date and the refunds."""
+    """The payment's state, derived from the status, a date and the refunds."""
     if status == "refunded":
         return OrderPayment.REFUNDED
     if answer.text("date_paid_gmt") is None:
@@ -58,7 +58,7 @@ def payment_of(answer: Answer, status: str) -> OrderPayment:
 
 
 def fulfilment_of(answer: Answer, status: str) -> OrderFulfilment:
-    """The state of shipping; an order that was ever completed counts as shipped."""
+    """The shipping state; an order that was ever completed counts as shipped."""
     if answer.text("date_completed_gmt") is not None:
         return OrderFulfilment.FULFILLED
     return _FULFILMENTS.get(status, OrderFulfilment.UNKNOWN)
@@ -133,7 +133,7 @@ def read_order(ref: MakeRef, response: Response, answer: Answer) -> ShopOrder:
 
 
 def read_item(ref: MakeRef, response: Response, answer: Answer, currency: str) -> ShopItem:
-    """A product or a variation; the reference of a variation also names its product."""
+    """A product or variation; a variation's reference also names its product."""
     id_ = sdk.required(answer.text("id"), response, "id")
     parent = answer.integer("parent_id") if answer.text("type") == "variation" else None
     return ShopItem(
@@ -147,7 +147,7 @@ def read_item(ref: MakeRef, response: Response, answer: Answer, currency: str) -
 
 
 def read_events(event: WebhookEvent, ref: MakeRef) -> tuple[ShopEvent, ...]:
-    """The change of an order that a webhook reports; empty if it reports anything else."""
+    """The order change in a webhook; empty if it reports anything else."""
     answer = sdk.as_answer(event.payload)
     topic, id_ = _TOPICS.get(event.type or ""), answer.text("id")
     if topic is None or id_ is None:

@@ -1,4 +1,4 @@
-"""The cursor of WooCommerce's list of orders: a time, and the orders read of its second."""
+"""The cursor of WooCommerce's order list: a time, and the orders already read of its second."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SECOND: Final = timedelta(seconds=1)
 
 @attrs.frozen(kw_only=True)
 class OrderCursor:
-    """A position in the orders, which are sorted by their last change.
+    """A position in the orders, sorted by last change.
 
     WooCommerce keeps times to the second, so many orders may have the same time. Orders that were
     already read are excluded by id, and the following second has a separate page. So an excluded
@@ -39,7 +39,7 @@ class OrderCursor:
 
     @classmethod
     def of(cls, query: OrderQuery, after: Ref | None) -> Self:
-        """The cursor of a query, or of the page after an earlier one."""
+        """The cursor for a query, or for the page after an earlier one."""
         if after is None:
             return cls(since=query.updated_since)
         return cls(
@@ -50,7 +50,7 @@ class OrderCursor:
 
     @property
     def filters(self) -> dict[str, str]:
-        """The parameters of the list; `modified_after` excludes its own second."""
+        """The list parameters; `modified_after` excludes the named second."""
         filters = {"exclude": ",".join(self.seen)} if self.seen else {}
         if self.since is not None:
             filters["modified_after"] = written_time(nearest_valid_time(self.since) - _SECOND)
@@ -58,7 +58,7 @@ class OrderCursor:
 
     @property
     def related(self) -> dict[str, str | None]:
-        """The cursor as the related ids of a reference."""
+        """The cursor as a reference's related ids."""
         return {
             "since": None if self.since is None else self.since.isoformat(),
             "seen": ",".join(self.seen),
@@ -66,14 +66,14 @@ class OrderCursor:
         }
 
     def resume_at(self, orders: tuple[ShopOrder, ...]) -> datetime | None:
-        """The latest change that was seen so far; the beginning if there was none."""
+        """The latest change seen so far, or the start if there was none."""
         times = [order.updated_at for order in orders if order.updated_at is not None]
         if self.latest is not None:
             times.append(self.latest)
         return max(times) if times else self.since
 
     def after(self, orders: tuple[ShopOrder, ...], *, is_last: bool) -> OrderCursor | None:
-        """The cursor of the next page; None if no orders are left."""
+        """The next page's cursor; None if no orders are left."""
         latest = self.resume_at(orders)
         if latest is None or (is_last and not self.seen):
             return None

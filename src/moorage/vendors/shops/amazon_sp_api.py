@@ -1,4 +1,4 @@
-"""Amazon: a seller's orders, stock and prices by the Selling Partner API (SP-API).
+"""Amazon: a seller's orders, stock and prices, by the Selling Partner API (SP-API).
 
 Orders are read by version 2026-01-01 of the Orders API, parcels confirmed by its version v0, and
 listings changed by version 2021-08-01 of the Listings Items API. Amazon takes no idempotency key,
@@ -117,7 +117,7 @@ class AmazonSpApi(sdk.ApiVendor):
     token_url: str = "https://api.amazon.com/auth/o2/token"  # noqa: S105 - an address
 
     def __attrs_post_init__(self) -> None:
-        """Refuse an incomplete authorisation."""
+        """Refuse incomplete authorisation settings."""
         parts = (self.client_id, self.client_secret, self.refresh_token)
         if any(part is None for part in parts) and any(part is not None for part in parts):
             raise sdk.ConfigurationError(
@@ -153,7 +153,7 @@ class AmazonSpApi(sdk.ApiVendor):
         }
 
     async def orders(self, wire: Wire, query: OrderQuery, after: Ref | None, /) -> OrderPage:
-        """A page of the marketplace's orders that changed since a time."""
+        """A page of a marketplace's orders that changed since a time."""
         since, token = query.updated_since, None
         if after is not None:
             since, token = sdk.as_time(after.other("since")), after.other("token")
@@ -199,7 +199,7 @@ class AmazonSpApi(sdk.ApiVendor):
     async def fulfil(
         self, wire: Wire, ref: Ref, fulfilment: Fulfilment, /, *, key: str
     ) -> FulfilmentReceipt:
-        """Confirm a parcel with the given lines, or with all items that are left."""
+        """Confirm a parcel with the given lines, or with all remaining items."""
         number, carrier = _required_number(fulfilment), fulfilment.carrier or _OTHER_CARRIER
         look_up = sdk.Request.get(_order_path(ref), query={"includedData": _PARCELS})
         order = await wire.send(look_up, key=sdk.part_key(key, "order"), parse=read_parcels)
@@ -232,7 +232,7 @@ class AmazonSpApi(sdk.ApiVendor):
             return await found_or_unknown(unknown_outcome, parcel_of)
 
     async def find_items(self, wire: Wire, sku: str, _: Ref | None, /) -> ItemPage:
-        """The seller's listing with this number."""
+        """The seller's listing with this item number."""
         request = sdk.Request.get(self._listing(sku), query=self._in_marketplace(_ITEM))
         try:
             response = await wire.send(request)
@@ -253,13 +253,13 @@ class AmazonSpApi(sdk.ApiVendor):
         expected: int | None,  # noqa: ARG002 - a capability that this vendor lacks
         location: str | None,  # noqa: ARG002 - a capability that this vendor lacks
     ) -> StockReceipt:
-        """Set the quantity in the seller's own stock; Amazon shows it a little later."""
+        """Set the seller's own stock; Amazon shows it a little later."""
         stock = {"fulfillment_channel_code": SELLERS_STOCK, "quantity": quantity}
         raw = await self._merge(wire, ref, "fulfillment_availability", stock)
         return StockReceipt(ref=ref, quantity=quantity, raw=raw)
 
     async def set_price(self, wire: Wire, ref: Ref, price: Money, /) -> PriceReceipt:
-        """Set the regular price for all buyers; Amazon shows it a little later."""
+        """Set the regular price; Amazon shows it a little later."""
         check_same_currency(price, ref, "price")
         offer = {
             "marketplace_id": self.marketplace,
@@ -271,7 +271,7 @@ class AmazonSpApi(sdk.ApiVendor):
         return PriceReceipt(ref=ref, price=price, raw=raw)
 
     async def _merge(self, wire: Wire, ref: Ref, name: str, value: dict[str, Any]) -> Any:
-        """Change an attribute of a listing; changing it again has no further effect."""
+        """Change an attribute of a listing; a repeat has no further effect."""
         kind = ref.other("product_type")
         if kind is None:
             raise sdk.InvalidData(
@@ -304,13 +304,13 @@ def _by_change(entry: tuple[int, ShopOrder]) -> Any:
 
 
 def _utc_text(at: datetime) -> str:
-    """A time in UTC, to the millisecond, as Amazon writes it."""
+    """A UTC time in Amazon's format, to the millisecond."""
     in_utc = nearest_valid_time(at).astimezone(UTC).replace(tzinfo=None)
     return f"{in_utc.isoformat(timespec='milliseconds')}Z"
 
 
 def _number(amount: Decimal) -> int | float:
-    """A price as a number in JSON.
+    """A price as a JSON number.
 
     Raises:
         InvalidData: no JSON number has exactly this value.
@@ -328,7 +328,7 @@ def _number(amount: Decimal) -> int | float:
 
 
 def _required_number(fulfilment: Fulfilment) -> str:
-    """The tracking number of a parcel.
+    """A parcel's tracking number, which Amazon requires.
 
     Raises:
         InvalidData: the tracking number is missing.
@@ -343,7 +343,7 @@ def _required_number(fulfilment: Fulfilment) -> str:
 
 
 def _items_of(order: OrderParcels, fulfilment: Fulfilment) -> list[dict[str, Any]]:
-    """The lines of a parcel with their quantities.
+    """A parcel's lines with their quantities.
 
     Raises:
         VendorRejected: a line does not belong to the order, or its quantity exceeds what is left.
@@ -365,7 +365,7 @@ def _receipt(ref: Ref, id_: str, raw: Any) -> FulfilmentReceipt:
 
 
 def _reference_of(wire: Wire, key: str) -> str:
-    """The number of a parcel within its order; the same key always gives the same number."""
+    """A parcel's number in its order; the same key gives the same number."""
     unique_hash = sha256(f"{wire.tenant or ''}\n{key}".encode()).digest()
     return str(int.from_bytes(unique_hash[:8]) % _MOST_REFERENCES + 1)
 
@@ -373,7 +373,7 @@ def _reference_of(wire: Wire, key: str) -> str:
 def _parcel_of(
     ref: Ref, reference: str, number: str, order: OrderParcels
 ) -> FulfilmentReceipt | None:
-    """The receipt of the parcel with a number or tracking number; None without such a parcel."""
+    """The receipt of the parcel with a number or tracking number; None if there is none."""
     for known_reference, tracking_number in order.parcels:
         if known_reference == reference or tracking_number == number:
             return _receipt(ref, known_reference, order.answer.raw)
@@ -381,7 +381,7 @@ def _parcel_of(
 
 
 def _read_confirmed(ref: Ref, reference: str, response: Response) -> FulfilmentReceipt:
-    """The receipt of a parcel that was confirmed; the answer has no content."""
+    """The receipt of a confirmed parcel; the answer is empty."""
     if response.status != 204:
         raise sdk.malformed(response, "status 204")
     return _receipt(ref, reference, {"packageReferenceId": reference})

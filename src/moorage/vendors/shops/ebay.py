@@ -1,4 +1,4 @@
-"""eBay: a seller's orders, stock and prices by the Fulfillment API and the Inventory API.
+"""eBay: a seller's orders, stock and prices, by the Fulfillment and Inventory APIs.
 
 eBay takes no idempotency key. Before a parcel is reported, the existing parcels of the order are
 read; a parcel whose answer was lost is looked up by its tracking number. eBay counts a line as
@@ -77,7 +77,7 @@ class Ebay(sdk.ApiVendor):
         return sdk.mode_at(self.base_url, live=_LIVE, test=_TEST)
 
     async def orders(self, wire: Wire, query: OrderQuery, after: Ref | None, /) -> OrderPage:
-        """A page of orders of a period, sorted by their last change."""
+        """A page of a period's orders, sorted by last change."""
         cursor = OrderCursor.of(query, after)
         limit = str(min(query.limit, self.limits["page"]))
         response = await wire.send(
@@ -105,7 +105,7 @@ class Ebay(sdk.ApiVendor):
     async def fulfil(
         self, wire: Wire, ref: Ref, fulfilment: Fulfilment, /, *, key: str
     ) -> FulfilmentReceipt:
-        """Report a parcel with all unshipped items, unless eBay already has this parcel."""
+        """Report a parcel with all unshipped items, unless eBay knows this parcel."""
         number = _NOT_SENT.sub("", fulfilment.tracking_number or "")
         order = await wire.send(
             sdk.Request.get(_order_path(ref)), key=sdk.part_key(key, "order"), parse=_read_lines
@@ -131,7 +131,7 @@ class Ebay(sdk.ApiVendor):
             return await found_or_unknown(unknown_outcome, look_up)
 
     async def find_items(self, wire: Wire, sku: str, _: Ref | None, /) -> ItemPage:
-        """The offers of an item: a listing with a fixed price, an auction, or both."""
+        """The offers of an item: a fixed-price listing, an auction, or both."""
         request = sdk.Request.get(f"{_INVENTORY}/offer", query={"sku": sku})
         try:
             response = await wire.send(request)
@@ -159,7 +159,7 @@ class Ebay(sdk.ApiVendor):
         expected: int | None,  # noqa: ARG002 - a capability that this vendor lacks
         location: str | None,  # noqa: ARG002 - a capability that this vendor lacks
     ) -> StockReceipt:
-        """Set the stock of an item at all marketplaces, and the quantity of the offer."""
+        """Set an item's stock at all marketplaces, and the offer's quantity."""
         sku = ref.other("sku")
         if sku is None:
             raise sdk.InvalidData(
@@ -185,7 +185,7 @@ class Ebay(sdk.ApiVendor):
 
 @attrs.frozen
 class _Order:
-    """An order's lines, with the answer that contains them."""
+    """An order's lines, with their answer."""
 
     answer: Answer
     response: Response
@@ -201,7 +201,7 @@ def _by_change(entry: tuple[int, ShopOrder]) -> Any:
 
 
 def _read_lines(response: Response) -> _Order:
-    """The lines of an order that is not cancelled.
+    """The lines of an order; raise an error if it is cancelled.
 
     Raises:
         VendorRejected: the order is cancelled.
@@ -216,7 +216,7 @@ def _read_lines(response: Response) -> _Order:
 
 
 def _lines_left(order: _Order) -> list[dict[str, Any]]:
-    """The lines of an order that are not shipped, with their quantities.
+    """An order's unshipped lines with their quantities.
 
     Raises:
         VendorRejected: everything is shipped.
@@ -241,7 +241,7 @@ def _receipt(ref: Ref, id_: str, raw: Any) -> FulfilmentReceipt:
 
 
 def _parcel_of(ref: Ref, number: str, response: Response) -> FulfilmentReceipt | None:
-    """The receipt of the parcel with a tracking number; None if the order has no such parcel."""
+    """The receipt of the order's parcel with a tracking number; None if there is none."""
     answer = sdk.read_answer(response)
     if not sdk.is_list(answer.value("fulfillments")):
         raise sdk.malformed(response, "fulfillments")
@@ -253,7 +253,7 @@ def _parcel_of(ref: Ref, number: str, response: Response) -> FulfilmentReceipt |
 
 
 def _read_created(ref: Ref, response: Response) -> FulfilmentReceipt:
-    """The receipt of a new parcel, whose id is in the URL that eBay returns."""
+    """The receipt of a new parcel, whose id is in the returned URL."""
     address = response.headers.get("location") or ""
     head, _, id_ = address.rpartition("/shipping_fulfillment/")
     if not head or not id_:
@@ -262,7 +262,7 @@ def _read_created(ref: Ref, response: Response) -> FulfilmentReceipt:
 
 
 async def _update(wire: Wire, ref: Ref, fields: dict[str, Any]) -> Answer:
-    """Set fields of an offer and its item; setting them again has no further effect."""
+    """Set fields of an offer and its item; a repeat has no further effect."""
     path = f"{_INVENTORY}/bulk_update_price_quantity"
     request = sdk.Request.post(path, json={"requests": [fields]}).evolve(idempotent=True)
     return check_updated(await wire.send(request), ref.id)

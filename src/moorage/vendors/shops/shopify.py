@@ -1,4 +1,4 @@
-"""Shopify: a shop's orders, stock and prices by the GraphQL Admin API.
+"""Shopify: a shop's orders, stock and prices, by the GraphQL Admin API.
 
 Shopify takes an idempotency key for changes of stock, but none for fulfilments. A parcel whose
 answer was lost is looked up by its tracking number; without a tracking number, its outcome is
@@ -53,7 +53,7 @@ _SHIPPED = frozenset({"FULFILLED", "PARTIALLY_FULFILLED"})
 
 @attrs.frozen(kw_only=True)
 class Shopify(sdk.ApiVendor):
-    """A shop at Shopify, with the access token of an app.
+    """A Shopify shop, with an app's access token.
 
     Attributes:
         shop: name of the shop in its address at myshopify.com.
@@ -90,7 +90,7 @@ class Shopify(sdk.ApiVendor):
         return self.base_url or f"https://{self.shop}.myshopify.com"
 
     async def orders(self, wire: Wire, query: OrderQuery, after: Ref | None, /) -> OrderPage:
-        """A page of orders, after Shopify's cursor of the previous page."""
+        """A page of orders, after the previous page's cursor."""
         since = query.updated_since if after is None else sdk.as_time(after.other("since"))
         variables = {
             "first": min(query.limit, self.limits["page"]),
@@ -117,7 +117,7 @@ class Shopify(sdk.ApiVendor):
     async def fulfil(
         self, wire: Wire, ref: Ref, fulfilment: Fulfilment, /, *, key: str
     ) -> FulfilmentReceipt:
-        """Create a fulfilment of the items left, unless the order already has this parcel."""
+        """Create a fulfilment of the remaining items, unless the order has this parcel."""
         look_up = documents.request(documents.PARCELS, {"id": ref.id})
         parcels = await wire.send(look_up, key=sdk.part_key(key, "parcels"), parse=read_parcels)
         receipt = earlier_parcel(ref, parcels, fulfilment)
@@ -136,7 +136,7 @@ class Shopify(sdk.ApiVendor):
             return await found_or_unknown(unknown_outcome, parcel_of)
 
     async def cancel(self, wire: Wire, ref: Ref, /) -> CancelReceipt:
-        """Cancel an order without shipped items; Shopify may carry it out a little later."""
+        """Cancel an order without shipped items; Shopify may do so a little later."""
         look_up = documents.request(documents.STATE, {"id": ref.id})
         response = await wire.send(look_up)
         order = required_object(response, "order")
@@ -166,7 +166,7 @@ class Shopify(sdk.ApiVendor):
         )
 
     async def find_items(self, wire: Wire, sku: str, after: Ref | None, /) -> ItemPage:
-        """A page of the variants with this number."""
+        """A page of the variants with this item number."""
         variables = {
             "first": 50,
             "after": None if after is None else after.id,
@@ -198,7 +198,7 @@ class Shopify(sdk.ApiVendor):
         expected: int | None,
         location: str | None,
     ) -> StockReceipt:
-        """Set the available quantity of a variant at one location."""
+        """Set a variant's available quantity at one location."""
         place = location or self.location
         if place is None:
             raise sdk.InvalidData(
@@ -253,7 +253,7 @@ def _next_cursor(response: Response, page: Answer) -> str | None:
 
 
 async def _whole_order(wire: Wire, response: Response, answer: Answer) -> ShopOrder:
-    """An order with all of its lines; the first answer contains only some of many lines."""
+    """An order with all its lines, of which the first answer may contain only some."""
     lines: tuple[OrderLine, ...] = ()
     cursor = _next_cursor(response, answer.object("lineItems"))
     earlier_cursors: set[str] = set()
@@ -281,7 +281,7 @@ def _canceled(ref: Ref, order: Answer) -> CancelReceipt:
 
 
 def _related_id(ref: Ref, name: str) -> str:
-    """A related id of a variant.
+    """A related id of a variant, such as its product's.
 
     Raises:
         InvalidData: the reference does not come from an item that `find_items` returned.

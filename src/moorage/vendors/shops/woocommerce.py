@@ -1,4 +1,4 @@
-"""WooCommerce: a shop's orders, stock and prices by its REST API, version 3.
+"""WooCommerce: a shop's orders, stock and prices, by REST API version 3.
 
 WooCommerce takes no idempotency key. A parcel is written to separate fields of the order, so
 writing it twice has no further effect. A note to the buyer and a refund are looked up before they
@@ -57,7 +57,7 @@ _NO_CANCEL: Final = frozenset({"completed", "refunded", "trash"})
 
 @attrs.frozen(kw_only=True)
 class WooCommerce(sdk.ApiVendor):
-    """A shop of WooCommerce, with a REST API key that may read and write.
+    """A WooCommerce shop, with a REST API key that may read and write.
 
     Attributes:
         base_url: address of the shop's WordPress, such as https://shop.example.
@@ -96,7 +96,7 @@ class WooCommerce(sdk.ApiVendor):
     parcel_note: str = "Your parcel is on its way: {carrier} {number} {url}"
 
     async def orders(self, wire: Wire, query: OrderQuery, after: Ref | None, /) -> OrderPage:
-        """A page of orders; the cursor is the time of the last change, with its orders.
+        """A page of orders; the cursor is the last change's time, with its orders.
 
         The cursor contains the ids of the orders of that time that were already read. Numbered
         pages could skip orders: an order that changes meanwhile moves the others up.
@@ -127,7 +127,7 @@ class WooCommerce(sdk.ApiVendor):
     async def fulfil(
         self, wire: Wire, ref: Ref, fulfilment: Fulfilment, /, *, key: str
     ) -> FulfilmentReceipt:
-        """Write the parcel to the order, complete it, and notify the buyer if requested."""
+        """Add the parcel to the order, complete the order, and notify the buyer if requested."""
         await wire.send(
             sdk.Request.get(_order_path(ref), query={"_fields": "id,status"}),
             key=sdk.part_key(key, "status"),
@@ -164,7 +164,7 @@ class WooCommerce(sdk.ApiVendor):
     async def refund(
         self, wire: Wire, ref: Ref, amount: Money, /, *, reason: str | None, key: str
     ) -> ShopRefund:
-        """Refund an amount by the order's means of payment, unless its key was already used."""
+        """Refund an amount by the order's payment method, unless the key was used before."""
         check_same_currency(amount, ref, "amount")
         mark = sdk.key_at(wire, key, _LONGEST_KEY)
         body = {
@@ -188,7 +188,7 @@ class WooCommerce(sdk.ApiVendor):
             )
 
     async def find_items(self, wire: Wire, sku: str, after: Ref | None, /) -> ItemPage:
-        """A page of the products and variations with this number."""
+        """A page of the products and variations with this item number."""
         page = _page_number(after)
         query = {"sku": sku, "per_page": str(self.limits["page"]), "page": str(page)}
         response = await wire.send(sdk.Request.get(f"{_API}/products", query=query))
@@ -210,7 +210,7 @@ class WooCommerce(sdk.ApiVendor):
         expected: int | None,  # noqa: ARG002 - a capability that this vendor lacks
         location: str | None,  # noqa: ARG002 - a capability that this vendor lacks
     ) -> StockReceipt:
-        """Set the stock of a product or a variation, which WooCommerce then tracks."""
+        """Set a product's or variation's stock, which WooCommerce then tracks."""
         answer, response = await _put_item(
             wire, ref, {"manage_stock": True, "stock_quantity": quantity}
         )
@@ -227,7 +227,7 @@ class WooCommerce(sdk.ApiVendor):
         )
 
     async def _notify(self, wire: Wire, ref: Ref, fulfilment: Fulfilment, key: str) -> None:
-        """Write a note to the buyer, unless the order already has the same note."""
+        """Add a note to the buyer, unless the order has the same note."""
         text = self.parcel_note
         for name, value in (
             ("{carrier}", fulfilment.carrier),
@@ -296,7 +296,7 @@ def _parcel(fulfilment: Fulfilment) -> str:
 
 
 def _meta(answer: Answer, name: str) -> str | None:
-    """The value of a field that was added to an order or a refund."""
+    """The value of a custom field of an order or refund."""
     values = (item for item in answer.objects("meta_data") if item.text("key") == name)
     return next((item.text("value") for item in values), None)
 
@@ -324,7 +324,7 @@ def _read_refund(ref: Ref, currency: str, response: Response, answer: Answer) ->
 
 
 async def _refund_of(wire: Wire, ref: Ref, mark: str) -> tuple[Response, Answer] | None:
-    """The refund of an order that was made with this key."""
+    """The order's refund with this key; None if there is none."""
     request = sdk.Request.get(f"{_order_path(ref)}/refunds", query={"per_page": "100"})
     response = await wire.send(request)
     refunds = sdk.read_answers(response)
@@ -332,7 +332,7 @@ async def _refund_of(wire: Wire, ref: Ref, mark: str) -> tuple[Response, Answer]
 
 
 async def _note_of(wire: Wire, ref: Ref, text: str) -> Answer | None:
-    """The note to the buyer with this text."""
+    """The note to the buyer with this text; None if there is none."""
     request = sdk.Request.get(f"{_order_path(ref)}/notes", query={"type": "customer"})
     notes = sdk.read_answers(await wire.send(request))
     return next(
@@ -347,7 +347,7 @@ def _read_note(response: Response) -> Answer:
 
 
 async def _put_item(wire: Wire, ref: Ref, fields: dict[str, Any]) -> tuple[Answer, Response]:
-    """Change a product or a variation; a variation's URL is below its product's."""
+    """Change a product or variation; a variation's URL is below its product's."""
     parent, id_ = ref.other("parent"), quote(ref.id, safe="")
     path = f"/products/{quote(parent, safe='')}/variations/{id_}" if parent else f"/products/{id_}"
     request: Request = sdk.Request.put(f"{_API}{path}", json=fields)

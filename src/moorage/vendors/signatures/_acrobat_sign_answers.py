@@ -1,4 +1,4 @@
-"""Acrobat Sign's answers and events as values of the contract."""
+"""Conversion of Acrobat Sign's answers and events to values of the contract."""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ def read_upload(response: Response) -> str:
 
 
 def read_receipt(ref: MakeRef, response: Response) -> SignatureReceipt:
-    """The receipt of an agreement that was sent, and that Adobe now prepares."""
+    """The receipt of a sent agreement, which Adobe is still preparing."""
     answer = sdk.read_answer(response)
     id_ = sdk.required(answer.text("id"), response, "id")
     return SignatureReceipt(ref=ref(id_), status=EnvelopeStatus.CREATED, raw=answer.raw)
@@ -162,7 +162,7 @@ def read_ids(response: Response) -> tuple[str, ...]:
 
 
 def read_agreement(ref: Ref, response: Response) -> tuple[Answer, str | None]:
-    """An agreement, and the ETag of its current version."""
+    """An agreement, and its current version's ETag."""
     answer = sdk.read_answer(response)
     if answer.text("id") != ref.id:
         raise sdk.malformed(response, "id")
@@ -170,7 +170,7 @@ def read_agreement(ref: Ref, response: Response) -> tuple[Answer, str | None]:
 
 
 def read_list(name: str, response: Response) -> tuple[Answer, ...]:
-    """The members of a list, which the answer must contain."""
+    """The members of a list, which must be in the answer."""
     answer = sdk.read_answer(response)
     if not isinstance(answer.raw.get(name), list):
         raise sdk.malformed(response, name)
@@ -178,7 +178,7 @@ def read_list(name: str, response: Response) -> tuple[Answer, ...]:
 
 
 def status_of(agreement: Answer, events: Sequence[Answer] = ()) -> EnvelopeStatus:
-    """The state of an agreement; for a cancelled one, the last event states the reason."""
+    """An agreement's state; for a cancelled one, with the reason in the last event."""
     word = agreement.text("status") or ""
     if word == CANCELLED:
         ends = [ENDS[type_] for event in events if (type_ := event.text("type") or "") in ENDS]
@@ -187,7 +187,7 @@ def status_of(agreement: Answer, events: Sequence[Answer] = ()) -> EnvelopeStatu
 
 
 def members_in(sets: Sequence[Answer]) -> list[tuple[Answer, Answer]]:
-    """The current members of an agreement, each with its participant set."""
+    """An agreement's current members, each with its participant set."""
     return [
         (group, member)
         for group in sets
@@ -197,7 +197,7 @@ def members_in(sets: Sequence[Answer]) -> list[tuple[Answer, Answer]]:
 
 
 def ids_in_turn(sets: Sequence[Answer]) -> list[str]:
-    """The ids of the members whose turn it is."""
+    """The ids of the members whose turn to sign it is."""
     return [
         id_
         for group, member in members_in(sets)
@@ -248,7 +248,7 @@ def _signer_state(group: Answer, member: Answer, events: Sequence[Answer]) -> Si
 def envelope_of(
     ref: Ref, agreement: Answer, sets: Sequence[Answer], events: Sequence[Answer]
 ) -> Envelope:
-    """The state of an agreement, from its three answers."""
+    """An agreement's state, from its three answers."""
     events = sorted(events, key=lambda event: event.text("date") or "")
     status = status_of(agreement, events)
     signers = tuple(_signer_state(*pair, events) for pair in members_in(sets))
@@ -277,7 +277,7 @@ def envelope_of(
 
 
 def link_of(email: str, response: Response) -> str | None:
-    """The signing URL of a person; None if the person cannot sign now."""
+    """A person's signing URL; None if the person cannot sign now."""
     for group in read_list("signingUrlSetInfos", response):
         for item in group.objects("signingUrls"):
             if (item.text("email") or "").lower() == email.lower():
@@ -286,7 +286,7 @@ def link_of(email: str, response: Response) -> str | None:
 
 
 def read_events(event: WebhookEvent, ref: MakeRef) -> tuple[SignatureEvent, ...]:
-    """The event that a webhook reports; empty if it is not about an agreement."""
+    """The event in a webhook; empty if it is not about an agreement."""
     answer = sdk.as_answer(event.payload)
     word, id_ = answer.text("event"), answer.text("agreement.id")
     if word is None or id_ is None:

@@ -1,4 +1,4 @@
-"""Requests of Adobe Acrobat Sign: agreements about files that were uploaded before."""
+"""Requests to Adobe Acrobat Sign: agreements about previously uploaded files."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ _TWO_DIGITS: Final = """
 
 
 def upload_request(document: SignatureDocument) -> sdk.Request:
-    """The upload of a document, which nobody can see until an agreement contains it."""
+    """The request that uploads a document, which is invisible until an agreement contains it."""
     return sdk.Request.post(
         "/transientDocuments",
         form=[("File-Name", document.name)],
@@ -118,7 +118,7 @@ def check_request(request: SignatureRequest) -> None:
 
 
 def state_body(reason: str | None) -> dict[str, Any]:
-    """The body that cancels an agreement, and tells the signers."""
+    """The body that cancels an agreement and notifies the signers."""
     cancellation: dict[str, Any] = {"notifyOthers": True}
     if reason is not None:
         cancellation["comment"] = reason

@@ -1,4 +1,4 @@
-"""Helpers of vendors of signatures: marks of envelopes, days, and files."""
+"""Helpers of signature vendors: search marks of envelopes, days and files."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _PDF: Final = b"%PDF-"
 
 
 def mark_of(wire: Wire, key: str) -> str:
-    """The text by which an envelope is looked up; a digest of the key."""
+    """The search mark of an envelope: a digest of its key."""
     content = f"{wire.account}\n{wire.tenant or ''}\n{key}"
     return sha256(content.encode()).hexdigest()[:_LONGEST_MARK]
 
@@ -34,7 +34,7 @@ async def sent_once(
     send: Callable[[], Awaitable[SignatureReceipt]],
     look_up: Callable[[], Awaitable[SignatureReceipt | None]],
 ) -> SignatureReceipt:
-    """The receipt of an envelope; after a lost answer it is looked up, and not sent again.
+    """The receipt of an envelope; after a lost answer it is looked up, not sent again.
 
     Args:
         send: sends the envelope under its key.

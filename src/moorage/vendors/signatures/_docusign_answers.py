@@ -1,4 +1,4 @@
-"""DocuSign's answers and events as values of the contract."""
+"""Conversion of DocuSign's answers and events to values of the contract."""
 
 from __future__ import annotations
 
@@ -83,12 +83,12 @@ REFUSALS: Final = sdk.Refusals(
 
 
 def status_at(answer: Answer, path: str) -> EnvelopeStatus:
-    """The state of an envelope, from DocuSign's word at a path of the answer."""
+    """An envelope's state, from DocuSign's word at a path in the answer."""
     return STATUSES.get((answer.text(path) or "").lower(), EnvelopeStatus.UNKNOWN)
 
 
 def read_receipt(ref: MakeRef, response: Response) -> SignatureReceipt:
-    """The receipt of an envelope that was created."""
+    """The receipt of a created envelope."""
     answer = sdk.read_answer(response)
     id_ = sdk.required(answer.text("envelopeId"), response, "envelopeId")
     return SignatureReceipt(
@@ -100,7 +100,7 @@ def read_receipt(ref: MakeRef, response: Response) -> SignatureReceipt:
 
 
 def read_change(ref: Ref, status: EnvelopeStatus | None, response: Response) -> SignatureReceipt:
-    """The receipt of a change to an envelope.
+    """The receipt of a change of an envelope.
 
     DocuSign may state errors of single parts in a successful answer.
     """
@@ -112,7 +112,7 @@ def read_change(ref: Ref, status: EnvelopeStatus | None, response: Response) -> 
 
 
 def read_found(ref: MakeRef, mark: str, response: Response) -> SignatureReceipt | None:
-    """The receipt of the envelope with a mark; None if the answer has none."""
+    """The receipt of the envelope with a mark; None if there is none."""
     answer = sdk.read_answer(response)
     entries = [
         *answer.objects("envelopeTransactionStatuses"),
@@ -160,7 +160,7 @@ def read_envelope(ref: Ref, response: Response) -> Envelope:
 
 
 def embedded_id(envelope: Envelope, email: str) -> str | None:
-    """The id that an embedded signer has in an envelope; None if the signer is not embedded."""
+    """An embedded signer's id in an envelope; None if the signer is not embedded."""
     signers = sdk.as_answer(envelope.raw).objects("recipients.signers")
     return next(
         (
@@ -173,7 +173,7 @@ def embedded_id(envelope: Envelope, email: str) -> str | None:
 
 
 def read_events(event: WebhookEvent, ref: MakeRef) -> tuple[SignatureEvent, ...]:
-    """The event that a webhook reports; empty if it is not about an envelope."""
+    """The event in a webhook; empty if it is not about an envelope."""
     answer = sdk.as_answer(event.payload)
     word, id_ = answer.text("event"), answer.text("data.envelopeId")
     if word is None or id_ is None:

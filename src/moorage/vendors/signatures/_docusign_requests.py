@@ -1,4 +1,4 @@
-"""Requests of DocuSign: the definition of an envelope. DocuSign writes numbers as texts."""
+"""Requests to DocuSign: envelope definitions, in which numbers are texts."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def _person(signer: Signer, request: SignatureRequest) -> dict[str, Any]:
 
 
 def _email(request: SignatureRequest) -> dict[str, Any] | None:
-    """The email to a signer in another language, for which DocuSign requires its texts again."""
+    """A signer's email in another language, for which DocuSign needs all its texts."""
     if request.language is None:
         return None
     language = _LANGUAGES.get(request.language, request.language.replace("-", "_"))

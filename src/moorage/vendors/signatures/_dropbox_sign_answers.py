@@ -1,4 +1,4 @@
-"""Dropbox Sign's answers and events as values of the contract."""
+"""Conversion of Dropbox Sign's answers and events to values of the contract."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def _request_of(response: Response) -> tuple[Answer, str]:
 
 
 def status_of(request: Answer) -> EnvelopeStatus:
-    """The state of a request, which follows from its flags and its signatures."""
+    """A request's state, derived from its flags and signatures."""
     flags = {name: request.flag(name) for name in _FLAGS}
     if None in flags.values():
         return EnvelopeStatus.UNKNOWN
@@ -95,7 +95,7 @@ def status_of(request: Answer) -> EnvelopeStatus:
 
 
 def awaited(request: Answer) -> list[Answer]:
-    """The signatures that are due now: the unsigned ones with the lowest place in the order."""
+    """The signatures due now: the unsigned ones that come first in the order."""
     signatures = [
         item for item in request.objects("signatures") if item.text("status_code") == _AWAITING
     ]
@@ -131,7 +131,7 @@ def _signer_state(signature: Answer, current_places: set[int]) -> SignerState:
 
 
 def read_receipt(ref: MakeRef, response: Response) -> SignatureReceipt:
-    """The receipt of a request that was sent, or of a reminder."""
+    """The receipt of a sent request or reminder."""
     request, id_ = _request_of(response)
     return SignatureReceipt(
         ref=ref(id_),
@@ -142,7 +142,7 @@ def read_receipt(ref: MakeRef, response: Response) -> SignatureReceipt:
 
 
 def read_found(ref: MakeRef, mark: str, response: Response) -> SignatureReceipt | None:
-    """The receipt of the request with a mark; None if the list has none."""
+    """The receipt of the request with a mark; None if there is none."""
     answer = sdk.read_answer(response)
     for request in answer.objects("signature_requests"):
         id_ = request.text("signature_request_id")
@@ -178,12 +178,12 @@ def read_envelope(ref: Ref, response: Response) -> Envelope:
 
 
 def request_in(envelope: Envelope) -> Answer:
-    """The vendor's own answer about a request."""
+    """The signature request in an answer."""
     return sdk.as_answer(envelope.raw).object("signature_request")
 
 
 def signature_id(envelope: Envelope, email: str) -> str | None:
-    """The id of a person's signature; None if the person has none."""
+    """The id of a person's signature; None if there is none."""
     return next(
         (
             item.text("signature_id")
@@ -195,7 +195,7 @@ def signature_id(envelope: Envelope, email: str) -> str | None:
 
 
 def read_events(event: WebhookEvent, ref: MakeRef) -> tuple[SignatureEvent, ...]:
-    """The event that a webhook reports; empty if it is not about a request."""
+    """The event in a webhook; empty if it is not about a request."""
     answer = sdk.as_answer(event.payload)
     word = answer.text("event.event_type")
     id_ = answer.text("signature_request.signature_request_id")

@@ -1,4 +1,4 @@
-"""Requests of Dropbox Sign: forms whose structured fields are JSON texts."""
+"""Requests to Dropbox Sign: forms whose structured fields are JSON texts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _HEIGHT: Final = 40
 
 
 def request_path(request: SignatureRequest) -> str:
-    """The path that sends a request: by email or inside an application, with or without template.
+    """The path for a request: by email or embedded, with or without template.
 
     Raises:
         InvalidData: some signers get emails, and others sign inside an application.
@@ -64,7 +64,7 @@ def request_fields(
 
 
 def form_fields(fields: dict[str, Any]) -> list[tuple[str, str]]:
-    """Fields in the format that Dropbox Sign requires in a form with files."""
+    """Fields in Dropbox Sign's format for forms with files."""
     return [(name, _as_text(value)) for name, value in fields.items() if value is not None]
 
 

@@ -108,7 +108,7 @@ class AcrobatSign(sdk.ApiVendor):
     async def send(
         self, wire: Wire, request: SignatureRequest, /, *, key: str | None
     ) -> SignatureReceipt:
-        """Upload the documents and send an agreement; after a lost answer, look it up."""
+        """Upload the documents and send an agreement; if the answer is lost, look it up."""
         check_expiry(request, wire.now().date())
         check_request(request)
         mark = None if key is None else mark_of(wire, key)
@@ -129,7 +129,7 @@ class AcrobatSign(sdk.ApiVendor):
         return await sent_once(sending, partial(_look_up, wire, mark))
 
     async def get(self, wire: Wire, ref: Ref, /) -> Envelope:
-        """Get an agreement, its members and its events, with one request for each."""
+        """Get an agreement with members and events, by three requests."""
         agreement, _ = await _agreement(wire, ref)
         return await _envelope(wire, ref, agreement)
 
@@ -147,7 +147,7 @@ class AcrobatSign(sdk.ApiVendor):
         return SignatureReceipt(ref=ref, status=status, raw=raw)
 
     async def void(self, wire: Wire, ref: Ref, reason: str | None, /) -> SignatureReceipt:
-        """Cancel an agreement; an agreement that its sender already cancelled counts as voided."""
+        """Cancel an agreement; one already cancelled by its sender counts as voided."""
         agreement, version = await _agreement(wire, ref)
         if agreement.text("status") == CANCELLED:
             envelope = await _envelope(wire, ref, agreement)
@@ -163,7 +163,7 @@ class AcrobatSign(sdk.ApiVendor):
     async def signing_link(
         self, wire: Wire, ref: Ref, email: str, return_url: str | None, /
     ) -> SigningLink:
-        """Get the link of an embedded signer whose turn it is."""
+        """Get an embedded signer's link when it is the signer's turn."""
         if return_url is not None:
             raise sdk.InvalidData(
                 "Acrobat Sign takes the address to return to only when the agreement is sent.",
@@ -210,7 +210,7 @@ def _read_reminder(response: sdk.Response) -> Any:
 
 
 async def _upload(wire: Wire, document: SignatureDocument, key: str | None) -> str:
-    """The id of an uploaded document, which a repeat with the same key also gets."""
+    """The id of an uploaded document; a repeat with the same key returns the same id."""
     return await wire.send(upload_request(document), key=key, parse=read_upload)
 
 
@@ -231,7 +231,7 @@ async def _envelope(wire: Wire, ref: Ref, agreement: Answer) -> Envelope:
 
 
 async def _look_up(wire: Wire, mark: str) -> SignatureReceipt | None:
-    """The receipt of the agreement with a mark, whose mark the list itself does not show."""
+    """The receipt of the agreement with a mark, found by reading the listed agreements."""
     query = {"externalId": mark, "showHiddenAgreements": "true"}
     for id_ in await wire.send(sdk.Request.get("/agreements", query=query), parse=read_ids):
         ref = wire.ref(id_)

@@ -99,7 +99,7 @@ class Docusign(sdk.ApiVendor):
     login_url: str | None = None
 
     def __attrs_post_init__(self) -> None:
-        """Refuse an incomplete application, and an application together with an access token."""
+        """Refuse an incomplete application, or an application together with an access token."""
         parts = (self.integration_key, self.user_id, self.private_key)
         given_count = len([part for part in parts if part is not None])
         if given_count not in {0, 3} or (given_count and self.credentials is not None):
@@ -115,7 +115,7 @@ class Docusign(sdk.ApiVendor):
         return sdk.mode_at(self.base_url, live=_LIVE, test=_TEST)
 
     def clients(self) -> Mapping[str, sdk.OAuthClient]:
-        """The OAuth client of the application, which gets tokens by signed assertions."""
+        """The application's OAuth client, which gets tokens by signed assertions."""
         if self.integration_key is None or self.private_key is None:
             return {}
         usual_login = _LIVE_LOGIN if self.mode() is sdk.Mode.LIVE else _TEST_LOGIN
@@ -138,7 +138,7 @@ class Docusign(sdk.ApiVendor):
     async def send(
         self, wire: Wire, request: SignatureRequest, /, *, key: str | None
     ) -> SignatureReceipt:
-        """Create an envelope and send it at once; after a lost answer, look it up."""
+        """Create and send an envelope; if the answer is lost, look it up."""
         today = wire.now().date()
         check_expiry(request, today)
         mark = None if key is None else mark_of(wire, key)
@@ -168,14 +168,14 @@ class Docusign(sdk.ApiVendor):
         return await wire.send(request, parse=partial(read_envelope, ref))
 
     async def remind(self, wire: Wire, ref: Ref, /, *, key: str | None) -> SignatureReceipt:
-        """Send the emails again to the signers whose turn it is."""
+        """Send the emails again to signers whose turn it is."""
         request = sdk.Request.put(self._path(ref), query={"resend_envelope": "true"}, json={})
         return await wire.send(
             request.evolve(idempotent=False), key=key, parse=partial(read_change, ref, None)
         )
 
     async def void(self, wire: Wire, ref: Ref, reason: str | None, /) -> SignatureReceipt:
-        """Void an envelope; an envelope that is already void counts as voided."""
+        """Void an envelope; one that is already void counts as voided."""
         body = {"status": "voided", "voidedReason": reason or _NO_REASON}
         request = sdk.Request.put(self._path(ref), json=body)
         read = partial(read_change, ref, EnvelopeStatus.VOIDED)
@@ -192,7 +192,7 @@ class Docusign(sdk.ApiVendor):
     async def signing_link(
         self, wire: Wire, ref: Ref, email: str, return_url: str | None, /
     ) -> SigningLink:
-        """Make the link of an embedded signer, which works for five minutes."""
+        """Make an embedded signer's link, which is valid for five minutes."""
         if return_url is None:
             raise sdk.InvalidData(
                 "DocuSign needs the address to which the signer returns.",

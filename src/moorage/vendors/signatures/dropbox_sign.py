@@ -64,7 +64,7 @@ _MISSING: Final = {
 
 
 def _auth(_: DropboxSign, secret: Secret) -> Credentials:
-    """Basic authentication with the key as the user."""
+    """Basic authentication with the key as user name."""
     return sdk.Credentials.basic(secret.reveal(), "")
 
 
@@ -103,7 +103,7 @@ class DropboxSign(sdk.ApiVendor):
     async def send(
         self, wire: Wire, request: SignatureRequest, /, *, key: str | None
     ) -> SignatureReceipt:
-        """Send a signature request; after a lost answer, look it up."""
+        """Send a signature request; if the answer is lost, look it up."""
         check_expiry(request, wire.now().date())
         path = request_path(request)
         if self.client_id is None and request.signers[0].embedded:
@@ -163,7 +163,7 @@ class DropboxSign(sdk.ApiVendor):
         reason: str | None,  # noqa: ARG002 - no capability of Dropbox Sign allows one
         /,
     ) -> SignatureReceipt:
-        """Request the cancellation of a request, which Dropbox Sign confirms by an event."""
+        """Request a cancellation, which Dropbox Sign confirms by an event."""
         path = f"/signature_request/cancel/{quote(ref.id, safe='')}"
         request = sdk.Request.post(path).evolve(idempotent=True)
         try:
@@ -177,7 +177,7 @@ class DropboxSign(sdk.ApiVendor):
     async def signing_link(
         self, wire: Wire, ref: Ref, email: str, return_url: str | None, /
     ) -> SigningLink:
-        """Make the link of an embedded signer, which the page opens in a frame."""
+        """Make an embedded signer's link, which the page opens in a frame."""
         if return_url is not None:
             raise sdk.InvalidData(
                 "Dropbox Sign shows the page in a frame, so it takes no return_url.",
@@ -193,7 +193,7 @@ class DropboxSign(sdk.ApiVendor):
         return await wire.send(sdk.Request.get(path), parse=_read_link)
 
     async def download(self, wire: Wire, ref: Ref, /) -> SignedFile:
-        """Download the documents as one PDF, with the audit trail appended at completion."""
+        """Download the documents as one PDF, which contains the audit trail after completion."""
         path = f"/signature_request/files/{quote(ref.id, safe='')}"
         request = sdk.Request.get(path, query={"file_type": "pdf"})
         return await wire.send(request, parse=read_pdf)

@@ -1,4 +1,4 @@
-"""Opt-outs of a workspace at Bird: pairs of a number and a sender."""
+"""Opt-outs of a Bird workspace, which are pairs of a number and a sender."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def _read(wire: Wire, entries: list[Answer], response: Response) -> tuple[OptOut
 
 
 async def list_opt_outs(wire: Wire, after: Ref | None) -> OptOutPage:
-    """A page of the opt-outs, the latest first."""
+    """A page of opt-outs, latest first."""
     query = {} if after is None else {"starting_after": after.id}
     entries, response = await _entries(wire, query)
     last_id = entries[-1].text("id") if len(entries) == _PAGE else None
@@ -49,7 +49,7 @@ async def opt_outs_of(wire: Wire, number: str) -> tuple[OptOut, ...]:
 
 
 async def opt_in(wire: Wire, number: str) -> None:
-    """Remove all opt-outs of a number; Bird keeps those that its owner requested."""
+    """Remove a number's opt-outs; Bird keeps those that the number's owner requested."""
     entries, response = await _entries(wire, {"destination": number})
     ids = [id_ for entry in entries if (id_ := entry.text("id")) is not None]
     if len(ids) < len(entries):

@@ -30,7 +30,7 @@ _DIGITS_OF_A_NUMBER: Final = re.compile(r"[1-9][0-9]{6,14}")
 
 
 def sender_of(message: SmsMessage, usual: str | None, vendor: str) -> str:
-    """The sender of a message, at a vendor that requires one.
+    """A message's sender, for a vendor that requires one.
 
     Raises:
         InvalidData: neither the message nor the account has a sender.
@@ -46,7 +46,7 @@ def sender_of(message: SmsMessage, usual: str | None, vendor: str) -> str:
 
 
 def international(path: str) -> Callable[[Answer], str | None]:
-    """A row that restores the plus of a number; a name or a short number is left unchanged."""
+    """A conversion that restores a number's plus; names and short numbers stay unchanged."""
 
     def read(fields: Answer) -> str | None:
         sender = fields.text(path)
@@ -58,7 +58,7 @@ def international(path: str) -> Callable[[Answer], str | None]:
 
 
 def as_field(value: Any) -> str:
-    """A value as the text of a form field."""
+    """A value as form field text."""
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
@@ -69,7 +69,7 @@ def as_price(amount: object, currency: str | None) -> Price | None:
 
 
 def price(amount: str, currency: str) -> Callable[[Answer], Price | None]:
-    """A row that reads a price; `currency` is a path, or a currency code in capital letters."""
+    """A conversion of a price; `currency` is a path, or a currency code in capitals."""
     if currency.isupper():
         return lambda fields: as_price(fields.value(amount), currency)
     return lambda fields: as_price(fields.value(amount), fields.text(currency))
@@ -83,5 +83,5 @@ def without_numbers(text: str) -> str:
 def refusal(
     kind: Kind, vendor: str, response: Response, code: str | None, words: str | None
 ) -> ConnectorError:
-    """The error of a refusal, with the vendor's text but without telephone numbers."""
+    """The error for a refusal, with the vendor's text without telephone numbers."""
     return sdk.refusal(kind, vendor, response, code, words and without_numbers(words))

@@ -1,4 +1,4 @@
-"""The bodies and answers of verification codes at Infobip."""
+"""Request bodies and answers for verification codes at Infobip."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _code_status(fields: sdk.Answer) -> VerificationStatus:
 
 
 def pin_status(fields: sdk.Answer) -> VerificationStatus:
-    """The status after a code was entered."""
+    """The verification's status after a code was entered."""
     is_verified = fields.flag("verified")
     if is_verified is None:
         return VerificationStatus.UNKNOWN

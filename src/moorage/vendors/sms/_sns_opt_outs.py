@@ -1,4 +1,4 @@
-"""Numbers that have opted out of the messages of an account at Amazon SNS."""
+"""Numbers that have opted out of an Amazon SNS account's messages."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _ANSWERS: Final = {"true": True, "false": False}
 
 
 async def _result(wire: Wire, action: str, **fields: str) -> tuple[XmlElement, Response]:
-    """Perform an action that can be repeated safely, and return its result."""
+    """Perform a repeatable action, and return its result."""
     request = Request.post("/", form={"Action": action, "Version": VERSION, **fields})
     response = await wire.send(request.evolve(idempotent=True))
     name = f"{action}Result"

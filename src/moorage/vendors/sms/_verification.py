@@ -1,4 +1,4 @@
-"""Verification codes of SMS vendors: settings, numbers, and refusals that are answers."""
+"""Verification codes of SMS vendors: settings, numbers, and refusals that are results."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _OPEN_STATUSES: Final = frozenset({408, 425})
 
 @attrs.frozen
 class CodeMaskingClassifier:
-    """A classifier that masks an entered code if the vendor's refusal repeats it.
+    """A classifier that masks the entered code where a refusal repeats it.
 
     A code of digits is too short to be masked like a credential. It is masked after the refusal
     was read, because an entered code may equal one of the vendor's own codes for refusals.
@@ -35,7 +35,7 @@ class CodeMaskingClassifier:
     classify: Callable[[Request, Response], ConnectorError | None]
 
     def __call__(self, request: Request, response: Response, /) -> ConnectorError | None:
-        """The error for a refusal, without the code; None to use the status alone."""
+        """The error for a refusal, without the code; None to judge by status alone."""
         error = self.classify(request, response)
         match = _CODE.search(request.body) if isinstance(request.body, bytes) else None
         if match is None or sdk.is_success(response.status):
@@ -57,7 +57,7 @@ class CodeMaskingClassifier:
 
 
 def _mask(error: ConnectorError, code: re.Pattern[str], masked_response: Response) -> None:
-    """Mask an entered code in an error, but not in the vendor's own code of the refusal."""
+    """Mask an entered code in an error, but not in the refusal's own error code."""
     error.args = (code.sub(_MASK, error.message),)
     words: str | None = getattr(error, "vendor_message", None)
     fields = {
@@ -70,7 +70,7 @@ def _mask(error: ConnectorError, code: re.Pattern[str], masked_response: Respons
 
 
 def needed_option(value: str | None, name: str, vendor: str, meaning: str) -> str:
-    """An option of the account that verification codes need.
+    """An account option that verification codes need.
 
     Raises:
         ConfigurationError: the account has no such option.
@@ -85,12 +85,12 @@ def needed_option(value: str | None, name: str, vendor: str, meaning: str) -> st
 
 
 def read_fields(_: MakeRef, response: Response) -> Answer:
-    """The fields of an answer, for an operation that converts them itself."""
+    """The fields of an answer, for an operation with its own conversion."""
     return sdk.read_answer(response)
 
 
 def check_same_number(stated: str | None, to: str, vendor: str) -> None:
-    """Refuse a code that was sent to another number than the number to be verified.
+    """Refuse a code that was sent to another number.
 
     Raises:
         VendorRejected: the vendor states another number.
@@ -104,7 +104,7 @@ def check_same_number(stated: str | None, to: str, vendor: str) -> None:
 
 
 def refused(ref: sdk.Ref, refusal: sdk.VendorRejected, status: VerificationStatus) -> Verification:
-    """The state of the verification after a refused check."""
+    """The verification's state after a refused check."""
     raw = None if refusal.response is None else sdk.error_answer(refusal.response).raw
     code = refusal.vendor_code or (None if refusal.status is None else str(refusal.status))
     return Verification(ref=ref, status=status, vendor_status=code, raw=raw)

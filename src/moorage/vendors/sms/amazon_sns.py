@@ -70,7 +70,7 @@ def _read_xml(response: Response) -> XmlElement | None:
 
 
 def classify(_: Request, response: Response) -> ConnectorError | None:
-    """The error for the code in an answer, which is more specific than its status."""
+    """The error for an answer's code, which says more than the status."""
     if is_success(response.status) or response.status >= 500:
         return None
     root = _read_xml(response)
@@ -123,7 +123,7 @@ class AmazonSns(ApiVendor):
         return self.base_url or f"https://sns.{self.region}.amazonaws.com"
 
     def static_credentials(self) -> Credentials | None:
-        """The access key, which signs the requests."""
+        """The access key that signs requests."""
         return aws_credentials(
             "sns", self.region, self.access_key_id, self.credentials, self.session_token
         )
@@ -134,7 +134,7 @@ class AmazonSns(ApiVendor):
         return await wire.send(request, key=key, parse=partial(read_receipt, wire))
 
     async def opt_outs(self, wire: Wire, after: Ref | None, /) -> OptOutPage:
-        """Get a page of the numbers that have opted out in this region."""
+        """Get a page of the numbers opted out in this region."""
         return await list_opt_outs(wire, after)
 
     async def find_opt_outs(self, wire: Wire, number: str, /) -> tuple[OptOut, ...]:
@@ -142,12 +142,12 @@ class AmazonSns(ApiVendor):
         return await opt_outs_of(wire, number)
 
     async def remove_opt_out(self, wire: Wire, number: str, /) -> None:
-        """Opt a number in again, which SNS allows once in 30 days."""
+        """Opt a number in again; SNS allows this once in 30 days."""
         await opt_in(wire, number)
 
 
 def message_form(vendor: AmazonSns, message: SmsMessage) -> dict[str, str]:
-    """The form that sends a message; options that begin with `AWS.` become its attributes."""
+    """The form that sends a message; options starting with `AWS.` become attributes."""
     sender = message.sender or vendor.sender
     attributes: dict[str, Any] = {"AWS.SNS.SMS.SMSType": vendor.message_type}
     if sender is not None and _DIGITS.fullmatch(sender):
@@ -174,7 +174,7 @@ def message_form(vendor: AmazonSns, message: SmsMessage) -> dict[str, str]:
 
 
 def read_receipt(wire: Wire, response: Response) -> SmsReceipt:
-    """Parse the receipt of an accepted message, which contains only its id."""
+    """Parse the receipt of an accepted message: its id alone."""
     root = _read_xml(response)
     result = None if root is None else next(root.all("PublishResult"), None)
     id_ = None if result is None else result.text("MessageId")

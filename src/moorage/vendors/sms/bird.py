@@ -82,7 +82,7 @@ _KEYS: Final = sdk.VendorKeys(
 
 
 def classify(_: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | None:
-    """The error for the type in an answer, which is more specific than its status."""
+    """The error for an answer's type, which says more than the status."""
     if sdk.is_success(response.status) or response.status >= 500:
         return None
     error = sdk.error_answer(response).object("error")
@@ -246,7 +246,7 @@ class Bird(sdk.ApiVendor):
     async def check_verification(
         self, wire: sdk.Wire, ref: sdk.Ref, code: sdk.Secret, /, *, to: str
     ) -> Verification:
-        """Check the last code of the number; if `ref` is another verification, it has ended."""
+        """Check the number's last code; if `ref` is an older verification, it has ended."""
         try:
             fields = await self.post_check(wire, to, code=code)
         except sdk.VendorRejected as refusal:

@@ -1,4 +1,4 @@
-"""Infobip: text messages by version 3 of the SMS API, and verification codes by its 2FA API.
+"""Infobip: text messages by SMS API version 3, and verification codes by its 2FA API.
 
 Infobip takes no idempotency key, so a message that may have been sent is not sent again. It can
 reject a message in an answer with HTTP 200, which is a refusal here. A scheduled message is sent
@@ -104,14 +104,14 @@ def message_body(vendor: Infobip, message: SmsMessage, id_: str | None) -> dict[
 
 
 def _own_id(wire: sdk.Wire, key: str | None) -> str:
-    """An id for a message; the same key gives the same id, so that a repeat has the same body."""
+    """A message id derived from the key, so that a repeat has the same body."""
     if key is None:
         return wire.new_id()
     return sha256(f"{wire.account}\n{wire.tenant or ''}\n{key}".encode()).hexdigest()[:32]
 
 
 def _read_words(response: sdk.Response) -> tuple[str | None, str | None]:
-    """The code and the text of an error, in the form of version 3 or of version 1."""
+    """The code and text of an error, in the format of version 3 or 1."""
     error = sdk.error_answer(response)
     details = error.object("requestError.serviceException")
     code, words = sdk.vendor_words(response)
@@ -129,7 +129,7 @@ _REFUSALS: Final = sdk.Refusals(
 
 
 def classify(request: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | None:
-    """The error of a refusal, also of a message that is rejected in a successful answer."""
+    """The error for a refusal, including messages rejected in a successful answer."""
     if not sdk.is_success(response.status):
         return _REFUSALS(request, response)
     status = sdk.error_answer(response).object("messages.0.status")
@@ -141,7 +141,7 @@ def classify(request: sdk.Request, response: sdk.Response) -> sdk.ConnectorError
 
 
 def _status(path: str) -> Callable[[sdk.Answer], SmsStatus]:
-    """A row that reads a status by its name, or else by its group."""
+    """A conversion of a status, by its name or else its group."""
 
     def read(fields: sdk.Answer) -> SmsStatus:
         status = fields.object(path)
@@ -182,7 +182,7 @@ _BULK: Final = sdk.Reading(
 
 
 def read_log(ref: sdk.MakeRef, response: sdk.Response) -> SmsReceipt | None:
-    """The receipt in the log of one message; None if Infobip has no log of it."""
+    """The receipt in a message's log; None if Infobip has no log of it."""
     entries = list(sdk.read_answer(response).objects("results"))
     if not entries:
         return None
@@ -213,7 +213,7 @@ def _log_query(_: Infobip, ref: sdk.Ref) -> dict[str, str]:
 
 
 def _auth(_: Infobip, secret: sdk.Secret) -> sdk.Credentials:
-    """Credentials with the API key in Infobip's own format."""
+    """Credentials with the API key in Infobip's format."""
     return sdk.Credentials.api_key(sdk.Secret(f"App {secret.reveal()}"), header="Authorization")
 
 
@@ -308,7 +308,7 @@ class Infobip(sdk.ApiVendor):
         return attrs.evolve(receipt, status=SmsStatus.SCHEDULED) if is_scheduled else receipt
 
     async def get(self, wire: sdk.Wire, ref: sdk.Ref, /) -> SmsReceipt:
-        """Read the log of a message, or the bulk of a scheduled one, which has no log yet."""
+        """Read a message's log; a scheduled message has none yet, so read its bulk."""
         receipt: SmsReceipt | None = await self.get_log(wire, ref)
         if receipt is not None and receipt.ref.id != ref.id:
             raise sdk.VendorFailed(

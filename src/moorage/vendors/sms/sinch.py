@@ -59,7 +59,7 @@ def message_body(vendor: Sinch, message: SmsMessage) -> dict[str, Any]:
 
 
 def check_message(message: SmsMessage) -> None:
-    """Refuse a message with several media, because Sinch would send only one of them."""
+    """Refuse a message with several media, of which Sinch would send only one."""
     if len(message.media) > 1:
         raise sdk.InvalidData(
             "The message has several media, but Sinch sends at most one.",
@@ -74,7 +74,7 @@ def _read_words(response: sdk.Response) -> tuple[str | None, str | None]:
 
 
 def _state(fields: sdk.Answer) -> sdk.Answer:
-    """The only status of a batch's report; or the report itself, if it is one recipient's."""
+    """The only status in a batch's report, or a single recipient's report itself."""
     states = list(fields.objects("statuses"))
     return states[0] if len(states) == 1 else fields
 
@@ -202,6 +202,6 @@ class Sinch(sdk.ApiVendor):
     )
 
     async def get(self, wire: sdk.Wire, ref: sdk.Ref, /) -> SmsReceipt:
-        """Read the delivery report of a message, or its batch if the report has no state."""
+        """Read a message's delivery report, or its batch if the report has no state."""
         receipt = await self.get_report(wire, ref)
         return receipt if receipt.vendor_status else await self.get_batch(wire, ref)

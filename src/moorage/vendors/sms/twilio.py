@@ -76,7 +76,7 @@ def message_form(vendor: Twilio, message: SmsMessage) -> dict[str, Any]:
 
 
 def _price(fields: sdk.Answer) -> Price | None:
-    """The price of a message, which Twilio reports as a negative amount."""
+    """A message's price, which Twilio reports as a negative amount."""
     amount = as_price(fields.value("price"), fields.text("price_unit"))
     return None if amount is None else Price(abs(amount.amount), amount.currency)
 
@@ -123,7 +123,7 @@ def _is_incoming(fields: sdk.Answer) -> bool:
 
 
 def _media(fields: sdk.Answer) -> tuple[str, ...]:
-    """The URLs of a received message's media, from numbered fields."""
+    """The media URLs of a received message, from numbered fields."""
     urls = [fields.text(f"MediaUrl{number}") for number in range(_MOST_MEDIA)]
     return tuple(url for url in urls if url is not None)
 

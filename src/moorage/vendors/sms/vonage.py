@@ -93,7 +93,7 @@ _NUMBER_WORDS: Final = sdk.text("status_message", "error_text")
 
 
 def _read_problem(response: sdk.Response) -> tuple[str | None, str | None]:
-    """The code and the text of a refusal by Verify."""
+    """The code and text of a refusal by Vonage's Verify API."""
     error = sdk.error_answer(response)
     return error.text("title"), sdk.masked_words(error.text("detail"))
 
@@ -107,7 +107,7 @@ _VERIFY_REFUSALS: Final = sdk.Refusals(
 
 
 def classify(request: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | None:
-    """The error in an answer's body; Vonage answers HTTP 200 in any case, except for codes."""
+    """The error in an answer's body; Vonage nearly always answers with status 200."""
     if request.path.startswith(_VERIFY):
         return _VERIFY_REFUSALS(request, response)
     if not sdk.is_success(response.status):
@@ -146,7 +146,7 @@ def message_form(vendor: Vonage, message: SmsMessage) -> dict[str, Any]:
 
 
 def read_parts(ref: sdk.MakeRef, response: sdk.Response) -> SmsReceipt:
-    """Parse the parts of a message, of which at least one was accepted."""
+    """Parse the parts of a message, at least one of which was accepted."""
     body = sdk.read_answer(response)
     parts = list(body.objects("messages"))
     accepted_parts = [part for part in parts if _status(part) == _TAKEN_STATUS]

@@ -75,7 +75,7 @@ _REMEDIES: Final = {
 
 
 def classify(request: Request, response: Response) -> ConnectorError | None:
-    """The error in an answer's body, which is more specific than its status."""
+    """The error in an answer's body, which says more than the status."""
     if response.status < 400:
         return None
     code, words = _failure_details(request, response)
@@ -83,7 +83,7 @@ def classify(request: Request, response: Response) -> ConnectorError | None:
 
 
 def _failure_details(request: Request, response: Response) -> tuple[str | None, str | None]:
-    """The code and text of a failure; failures without a body have a code in a header."""
+    """The code and text of a failure; without a body, the code is in a header."""
     code = response.header("x-ms-error-code")
     if code is None and request.method == "HEAD" and response.status == 404:
         code = "BlobNotFound"
@@ -97,7 +97,7 @@ def _failure_details(request: Request, response: Response) -> tuple[str | None, 
 
 
 def _failure(code: str, words: str | None, response: Response) -> ConnectorError:
-    """The error for a code of Azure."""
+    """The error for an Azure error code."""
     # The first line is followed by the request's id and time, which the headers have too.
     first_line = (words or "").partition("\n")[0].strip()
     message = _REDACTION.words(first_line, _MAX_LENGTH) if first_line else None
@@ -181,7 +181,7 @@ def _is_key(key: Secret) -> bool:
 
 
 def info(wire: Wire, key: str, headers: Headers, **overrides: Any) -> ObjectInfo:
-    """The properties of a blob, from the headers of an answer."""
+    """A blob's properties, from an answer's headers."""
     fields: dict[str, Any] = {
         "size": byte_count(headers.get("content-length")),
         "checksums": _checksums(headers),
@@ -205,7 +205,7 @@ def info(wire: Wire, key: str, headers: Headers, **overrides: Any) -> ObjectInfo
 
 
 def put(wire: Wire, key: str, response: Response, stored: Headers, **overrides: Any) -> ObjectInfo:
-    """The properties of a blob that was stored with these options."""
+    """The properties of a blob just stored with these options."""
     return info(
         wire,
         key,
@@ -222,7 +222,7 @@ def put(wire: Wire, key: str, response: Response, stored: Headers, **overrides: 
 
 
 def _checksums(headers: Headers) -> tuple[Checksum, ...]:
-    """The checksum of the whole blob; for a range, the answer may state the range's instead."""
+    """The whole blob's checksum; for a range, the answer may state the range's checksum."""
     is_partial = "content-range" in headers
     md5 = headers.get("x-ms-blob-content-md5") or (
         None if is_partial else headers.get("content-md5")
@@ -284,7 +284,7 @@ def _listed_object(wire: Wire, key: str, element: XmlElement) -> ObjectInfo:
 
 
 def _name(element: XmlElement) -> str | None:
-    """The name of a blob, decoded where XML could not contain it."""
+    """A blob's name, decoded where XML could not contain it."""
     name = next(element.all("Name"), None)
     if name is None or not name.content:
         return None
@@ -292,7 +292,7 @@ def _name(element: XmlElement) -> str | None:
 
 
 def blocks(response: Response, kind: str) -> list[tuple[str, int]]:
-    """The names and sizes of a blob's blocks of this kind."""
+    """The names and sizes of a blob's blocks of one kind."""
     listing = root(response, "BlockList")
     group = next(listing.all(kind), XmlElement(kind, {}))
     return [

@@ -49,7 +49,7 @@ _XML: Final = {"Content-Type": "application/xml"}
 
 @attrs.frozen
 class ContainerUrls:
-    """A container, with the URLs of the container and its blobs.
+    """The URLs of a container and its blobs.
 
     Attributes:
         endpoint: URL of the account, without a slash at the end.
@@ -65,7 +65,7 @@ class ContainerUrls:
         return f"/{self.container}"
 
     def blob(self, key: str) -> str:
-        """The path of a blob: encoded once, with its slashes.
+        """A blob's path, encoded once, with its slashes kept.
 
         Raises:
             InvalidData: Azure would store it under another name.
@@ -84,7 +84,7 @@ class ContainerUrls:
 
 
 def metadata(table: Mapping[str, str]) -> Fields:
-    """Metadata as headers with valid C# identifiers as names: an underscore replaces a dash."""
+    """Metadata as headers named by valid C# identifiers, with dashes as underscores."""
     return {f"{META}{_quoted_name(name)}": _value(text) for name, text in table.items()}
 
 
@@ -93,12 +93,12 @@ def _quoted_name(name: str) -> str:
 
 
 def _value(text: str) -> str:
-    """Encode characters that an intermediary could drop or change."""
+    """Encode characters that a proxy could drop or change."""
     return header_text(text) if text and "  " not in text else encoded_word(text)
 
 
 def object_headers(options: PutOptions) -> Fields:
-    """The options of a blob as headers; the vendor's own options come last."""
+    """A blob's options as headers; the vendor's own options come last."""
     fields = without_empty(
         {
             **_content(options),
@@ -116,7 +116,7 @@ def _content(options: PutOptions) -> dict[str, str | None]:
 
 
 def md5_of(data: bytes) -> Checksum:
-    """The checksum that Azure verifies."""
+    """The MD5 checksum that Azure verifies."""
     return Checksum.of(ChecksumAlgorithm.MD5, data)
 
 
@@ -135,7 +135,7 @@ def put(
 
 
 def get(path: str, options: GetOptions) -> Request:
-    """The request that downloads a blob, or a range of it."""
+    """The request that downloads a blob or a range of it."""
     headers = {**AS_PUT, **get_if(options)}
     if options.range is not None:
         headers["x-ms-range"] = options.range.header
@@ -181,7 +181,7 @@ def copy(source: str, path: str, options: PutOptions | None) -> Request:
 
 
 def restated_headers(path: str, copied: ObjectInfo, options: PutOptions) -> list[Request]:
-    """The headers that replace the copy's properties."""
+    """The headers that restate properties for a copy."""
     if_match_headers = without_empty({"If-Match": copied.etag and quoted_etag(copied.etag)})
     md5 = next((checksum.base64 for checksum in copied.checksums), None)
     # Properties that are not stated here are removed, but the checksum must stay.
@@ -199,7 +199,7 @@ def restated_headers(path: str, copied: ObjectInfo, options: PutOptions) -> list
 
 
 def delegation(now: datetime, until: datetime) -> Request:
-    """The request for a user delegation key; a repeat gets the same key."""
+    """The request for a user delegation key; a repeat returns the same key."""
     # It is valid from before now, in case our clock is ahead, and for a week at most.
     key_start = max(now - _CLOCK_TOLERANCE, until - _LONGEST_KEY_LIFETIME)
     times = xml_element("Start", moment(key_start)) + xml_element("Expiry", moment(until))
@@ -230,7 +230,7 @@ def blocks(path: str) -> Request:
 
 
 def commit(path: str, names: Sequence[str], options: PutOptions, stored_fields: Fields) -> Request:
-    """The request that makes a blob of blocks; a repeat finds them in the committed blob."""
+    """The request that commits blocks as a blob; a repeat finds them committed."""
     block_list = "".join(xml_element("Latest", name) for name in names)
     body = f'<?xml version="1.0" encoding="utf-8"?><BlockList>{block_list}</BlockList>'.encode()
     checksum = options.checksum

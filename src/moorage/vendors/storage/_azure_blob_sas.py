@@ -38,7 +38,7 @@ class Grant:
 
     @property
     def headers(self) -> dict[str, str]:
-        """The headers that a request to the URL needs."""
+        """The headers that a request with the URL needs."""
         if self.options.method != "PUT":
             return {}
         headers = {"x-ms-blob-type": "BlockBlob"}

@@ -1,4 +1,4 @@
-"""Signing of URLs with an account's key, or with a delegation key that Azure issues for a token."""
+"""Signing of URLs with an account key, or with a delegation key from Azure."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 async def signed(wire: Wire, account: str, grant: Grant) -> str:
-    """The URL with a signature.
+    """The signed URL.
 
     Raises:
         ConfigurationError: the credentials are neither a key of an account nor a token.
@@ -41,7 +41,7 @@ async def signed(wire: Wire, account: str, grant: Grant) -> str:
 
 
 async def _delegated(wire: Wire, account: str, grant: Grant) -> str:
-    """The URL signed with a delegation key that Azure issues."""
+    """The URL signed with a delegation key from Azure."""
     key = delegation_key(await wire.send(delegation(wire.now(), grant.until)))
     signing = AzureSharedKey(account=account)
     return grant.signed(

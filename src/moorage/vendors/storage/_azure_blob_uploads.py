@@ -1,4 +1,4 @@
-"""Uploads to Azure in blocks, whose names identify the upload and the part.
+"""Uploads to Azure in blocks, whose names identify upload and part.
 
 The name of a block consists of the MD5 of its bytes, which Azure has verified, its number and its
 upload. So a stored block certainly has the bytes that were sent, and belongs to one upload only.
@@ -29,7 +29,7 @@ _TAG: Final = re.compile(r"[0-9a-f]{20}")
 
 @attrs.frozen
 class BlockUpload:
-    """The state of an upload, which the reference stores because Azure does not.
+    """An upload's state, kept in its reference because Azure does not store it.
 
     Attributes:
         tag: text in the names of this upload's blocks.
@@ -46,7 +46,7 @@ class BlockUpload:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Parse the text that `id` wrote.
+        """Parse the text made by `id`.
 
         Raises:
             InvalidData: the text is malformed.
@@ -63,13 +63,13 @@ class BlockUpload:
 
     @property
     def id(self) -> str:
-        """The upload as text, with the options of the blob, so that any process can resume it."""
+        """The upload as text, with the blob's options, so that any process can resume it."""
         if not self.kept:
             return self.tag
         return f"{self.tag}.{urlsafe_b64encode(encode_json(self.kept)).decode()}"
 
     def block(self, number: int, md5: str) -> str:
-        """The name of a block; all names have the same length, as Azure requires."""
+        """A block's name; all names have the same length, as Azure requires."""
         return b64encode(f"{md5}.{number:05}.{self.tag}".encode()).decode()
 
     def blocks(self, parts: Iterable[Part]) -> list[str]:
@@ -77,7 +77,7 @@ class BlockUpload:
         return [self.block(part.number, part.etag) for part in parts]
 
     def part(self, block: str, size: int) -> Part | None:
-        """The part that a block's name identifies; None if it belongs to another upload."""
+        """The part that a block's name identifies; None if it is of another upload."""
         match = _NAME.fullmatch(_plain_url(block))
         if match is None or match[3] != self.tag:
             return None
@@ -85,7 +85,7 @@ class BlockUpload:
 
 
 def part(number: int, size: int, checksum: Checksum) -> Part:
-    """A part of an upload that Azure has stored."""
+    """An upload's part that Azure has stored."""
     return Part(number=number, size=size, etag=checksum.value, checksum=checksum)
 
 

@@ -1,4 +1,4 @@
-"""Helpers of storage vendors: headers of requests, and properties of objects."""
+"""Helpers of storage vendors: request headers and object properties."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def without_empty(fields: Mapping[str, str | None]) -> Fields:
 
 
 def put_if(options: PutOptions) -> Fields:
-    """The conditions of an upload as headers."""
+    """An upload's conditions as headers."""
     return without_empty(
         {
             "If-Match": options.if_match and quoted_etag(options.if_match),
@@ -58,7 +58,7 @@ def put_if(options: PutOptions) -> Fields:
 
 
 def get_if(options: GetOptions) -> Fields:
-    """The conditions of a download as headers."""
+    """A download's conditions as headers."""
     modified_since, unmodified_since = options.if_modified_since, options.if_unmodified_since
     return without_empty(
         {
@@ -77,7 +77,7 @@ def get_if(options: GetOptions) -> Fields:
 def with_vendor_options(
     fields: Fields, vendor: str, extra: Mapping[str, Mapping[str, Any]]
 ) -> Fields:
-    """Headers with the vendor's own options, which come last and replace others."""
+    """Headers with the vendor's own options, which override the others."""
     for name, value in extra_for(vendor, extra).items():
         if not isinstance(value, str):
             raise InvalidData(
@@ -91,13 +91,13 @@ def with_vendor_options(
 
 
 def header_text(text: str) -> str:
-    """Metadata as header values, encoded by RFC 2047 if it is not ASCII, or looks encoded."""
+    """Metadata as header values; non-ASCII or encoded-looking text is encoded by RFC 2047."""
     is_plain = text.isascii() and _ENCODED.fullmatch(text) is None
     return text if is_plain else encoded_word(text)
 
 
 def encoded_word(text: str) -> str:
-    """Metadata, always encoded by RFC 2047."""
+    """Metadata encoded by RFC 2047 in any case."""
     return f"=?UTF-8?B?{b64encode(text.encode()).decode()}?="
 
 
@@ -111,7 +111,7 @@ def plain_word(value: str) -> str:
 
 
 def quoted_etag(etag: str) -> str:
-    """An ETag in the quoted form of headers."""
+    """An ETag in quotes, as in headers."""
     return etag if etag == "*" or etag.startswith(('"', "W/")) else f'"{etag}"'
 
 
@@ -126,18 +126,18 @@ def byte_count(text: str | None) -> int | None:
 
 
 def stored_encoding(text: str | None) -> str | None:
-    """The stored encoding of an object, without the transfer encoding that some vendors include."""
+    """An object's stored encoding, without the transfer encoding that some vendors include."""
     names = [name.strip() for name in (text or "").split(",")]
     return ", ".join(name for name in names if name not in {"", "aws-chunked", "identity"}) or None
 
 
 def media_type(text: str | None) -> str:
-    """The content type of an object; by default `application/octet-stream`."""
+    """An object's content type; by default `application/octet-stream`."""
     return _ANY_TYPE if text is None or text in _UNKNOWN_TYPES else text
 
 
 def root(response: Response, *names: str) -> XmlElement:
-    """Parse the XML document of an answer, whose root has one of these names.
+    """Parse an answer's XML document, whose root must have one of these names.
 
     Raises:
         VendorFailed: the document is missing, or its root has another name.
@@ -152,7 +152,7 @@ def root(response: Response, *names: str) -> XmlElement:
 
 
 def identified(info: ObjectInfo, response: Response) -> ObjectInfo:
-    """The properties of an object, which has an ETag in every answer of a vendor.
+    """An object's properties; every vendor's answer contains an ETag.
 
     Raises:
         VendorFailed: there is no ETag, as in the page of a proxy or a captive portal.
@@ -162,7 +162,7 @@ def identified(info: ObjectInfo, response: Response) -> ObjectInfo:
 
 
 def without_content(response: Response) -> None:
-    """Check that an answer has no body, because every success of this kind has none.
+    """Check that a successful answer has no body.
 
     Raises:
         VendorFailed: there is one, such as the page of a proxy or a captive portal.
@@ -213,7 +213,7 @@ def opened(
 
 
 def content_range(headers: Headers) -> tuple[int, int, int | None] | None:
-    """The first byte, the number of bytes, and the size of the object."""
+    """The first byte, length and total size in a content range."""
     match = _RANGE.fullmatch(headers.get("content-range", ""))
     if match is None:
         return None

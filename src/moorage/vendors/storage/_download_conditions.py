@@ -1,4 +1,4 @@
-"""Conditions of downloads, checked here for vendors that do not support them."""
+"""Download conditions, checked here for vendors that do not support them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def is_wanted(stored: ObjectInfo, options: GetOptions) -> bool:
-    """True if the conditions allow the download, False if the object has not changed.
+    """True if the conditions allow the download; False if the object has not changed.
 
     Raises:
         VendorRejected: a condition forbids the download.
@@ -36,13 +36,13 @@ def is_wanted(stored: ObjectInfo, options: GetOptions) -> bool:
 
 
 class EmptyAnswer:
-    """An answer without bytes."""
+    """An empty answer."""
 
     status = 304
     headers = Headers()
 
     async def read(self) -> bytes:
-        """Return b"", because there are no bytes."""
+        """Return b"", because there is no content."""
         return b""
 
     def settle(self) -> None:

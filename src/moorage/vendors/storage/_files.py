@@ -1,4 +1,4 @@
-"""The base of storage vendors whose transport is a tree of files, without signed URLs."""
+"""The base class of storage vendors on file systems, which have no signed URLs."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _STORED_PROPERTIES: Final = (
 
 
 class FilesVendor(Vendor):
-    """A vendor of storage whose transport reads and writes files.
+    """A storage vendor whose transport reads and writes files.
 
     Attributes:
         piece_size: number of bytes of a download that are in memory.
@@ -114,7 +114,7 @@ class FilesVendor(Vendor):
     async def complete(
         self, wire: Wire, upload: Upload, parts: Sequence[Part], options: PutOptions, /
     ) -> ObjectInfo:
-        """Make a file of the parts."""
+        """Make a file from the parts."""
         part_etags = [(part.number, part.etag) for part in parts]
         conditions = _conditions(options)
         return info(wire, await wire.act("complete", upload.id, upload.key, part_etags, conditions))
@@ -132,7 +132,7 @@ class FilesVendor(Vendor):
 
 
 class _FileReader:
-    """The bytes of a file, read on demand."""
+    """A file's bytes, read on demand."""
 
     status = 200
     headers = Headers()
@@ -191,7 +191,7 @@ def info(wire: Wire, entry: FileEntry) -> ObjectInfo:
 
 
 def _requested_range(stored: ObjectInfo, options: GetOptions) -> tuple[int, int]:
-    """The first requested byte, and the number of bytes."""
+    """The first requested byte and the number of bytes."""
     size, requested_range = stored.size or 0, options.range
     if requested_range is None:
         return 0, size

@@ -47,7 +47,7 @@ _RESUME_INCOMPLETE: Final = 308
 
 
 def classify(request: Request, response: Response) -> ConnectorError | None:
-    """The error in an answer's body, which is more specific than its status."""
+    """The error in an answer's body, which says more than the status."""
     status = response.status
     if is_success(status) or status == _RESUME_INCOMPLETE:
         return None
@@ -68,7 +68,7 @@ def classify(request: Request, response: Response) -> ConnectorError | None:
 
 
 def _error_class(request: Request, response: Response) -> type[ConnectorError]:
-    """The error for a reason; without a reason, the error for the status."""
+    """The error for a reason, or else for a status."""
     reason, status = _reason(response), response.status
     if reason in _RETRYABLE_REASONS or status == 429:
         return RateLimitExceeded
@@ -98,7 +98,7 @@ def _error_text(response: Response) -> str:
 
 
 def info(wire: Wire, resource: Answer, key: str) -> ObjectInfo:
-    """Parse the properties of an object; its generation changes whenever the object does."""
+    """Parse an object's properties; its generation changes with the object."""
     metadata = resource.value("metadata")
     version = resource.text("generation")
     return ObjectInfo(
@@ -212,7 +212,7 @@ def session(response: Response) -> str:
 
 
 def stored_size(response: Response) -> int | None:
-    """The number of stored bytes; None if the upload is complete, and the answer is the object.
+    """The number of stored bytes; None if the answer is the completed object.
 
     Raises:
         VendorFailed: the answer states the number in an unknown format.

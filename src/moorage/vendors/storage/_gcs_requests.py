@@ -41,7 +41,7 @@ def _uploads(bucket: str) -> str:
 
 
 def generation(etag: str | None, field: str) -> str | None:
-    """The generation in an ETag that moorage returned.
+    """The object generation in an ETag returned by moorage.
 
     Raises:
         InvalidData: the ETag is not a generation, and Google would misinterpret it.
@@ -62,7 +62,7 @@ def _precondition(options: PutOptions) -> str | None:
 
 
 def _upload_parameters(options: PutOptions) -> Query:
-    """The query parameters of an upload: visibility, key and conditions."""
+    """An upload's query parameters: visibility, key and conditions."""
     return {
         "predefinedAcl": options.visibility and _ACLS[options.visibility],
         "kmsKeyName": options.encryption,
@@ -71,7 +71,7 @@ def _upload_parameters(options: PutOptions) -> Query:
 
 
 def _resource(options: PutOptions, **more: str) -> dict[str, Any]:
-    """The options of an object as its metadata; the vendor's own options come last."""
+    """An object's options as metadata; the vendor's own options come last."""
     fields: dict[str, Any] = {
         "contentType": options.content_type,
         "contentEncoding": options.content_encoding,
@@ -86,7 +86,7 @@ def _resource(options: PutOptions, **more: str) -> dict[str, Any]:
 
 
 def put(bucket: str, key: str, data: bytes, options: PutOptions, boundary: str) -> Request:
-    """The request that stores an object; Google refuses bytes without the stated MD5."""
+    """The request that stores an object; Google checks the stated MD5."""
     md5 = Checksum.of(ChecksumAlgorithm.MD5, data).base64
     resource = encode_json(_resource(options, name=key, md5Hash=md5))
     kind = options.content_type or "application/octet-stream"
@@ -109,7 +109,7 @@ def put(bucket: str, key: str, data: bytes, options: PutOptions, boundary: str) 
 
 
 def get(bucket: str, key: str, options: GetOptions) -> Request:
-    """The request that downloads an object, or a range of it."""
+    """The request that downloads an object or a range of it."""
     etag, byte_range = None if options.if_match == "*" else options.if_match, options.range
     return Request.get(
         object_path(bucket, key),
@@ -129,7 +129,7 @@ def properties_request(bucket: str, key: str, version: str | None) -> Request:
 
 
 def delete(bucket: str, key: str, version: str | None) -> Request:
-    """The request that deletes an object, or permanently deletes one of its generations."""
+    """The request that deletes an object, or one of its generations permanently."""
     return Request.delete(object_path(bucket, key), query={"generation": version})
 
 
@@ -178,7 +178,7 @@ def _session(bucket: str, id_: str) -> tuple[str, Mapping[str, str]]:
 def chunk(
     bucket: str, id_: str, at: int, data: bytes, *, total: int | None, md5: str | None
 ) -> Request:
-    """The request that uploads bytes of an object; the last ones come with its length and MD5.
+    """The request that uploads bytes; the last one states the object's length and MD5.
 
     It is sent once: if the number of stored bytes is uncertain, Google is asked for it.
     """
@@ -195,7 +195,7 @@ def progress(bucket: str, id_: str) -> Request:
 
 
 def _with_plain_status(bucket: str, id_: str, headers: Mapping[str, str], data: bytes) -> Request:
-    """Add the header by which Google answers 200 instead of 308."""
+    """Add the header that makes Google answer 200 instead of 308."""
     path, query = _session(bucket, id_)
     fields = {**headers, "X-GUploader-No-308": "yes"}
     return Request.put(path, query=query, headers=fields, body=data)

@@ -1,4 +1,4 @@
-"""An upload session of Google Cloud Storage, from the first byte to the last."""
+"""A Google Cloud Storage upload session, from the first byte to the last."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _IN_A_ROW: Final = 3
 
 
 class Chunks:
-    """The source of an upload, in chunks of the size that Google requires.
+    """An upload's source in chunks, sized as Google requires.
 
     Args:
         pieces: source of the bytes.
@@ -39,7 +39,7 @@ class Chunks:
         """True after the last chunk."""
 
     async def next(self) -> bytes:
-        """The next chunk; the last one may have any length, or be empty."""
+        """The next chunk; the last one may have any length, even zero."""
         data = self._left
         while piece := await self._pieces.next():
             chunk_size = len(data) // requests.STEP * requests.STEP
@@ -52,7 +52,7 @@ class Chunks:
 
     @property
     def md5(self) -> str:
-        """The MD5 of all bytes so far, in base64."""
+        """The base64 MD5 of all bytes so far."""
         return b64encode(self._md5.digest()).decode()
 
     def _hashed(self, data: bytes) -> bytes:
@@ -61,7 +61,7 @@ class Chunks:
 
 
 class Session:
-    """The progress of an upload at Google; after a lost answer, Google is asked for the progress.
+    """An upload's progress; after a lost answer, it is read from Google.
 
     Args:
         wire: sends the requests.
@@ -79,11 +79,11 @@ class Session:
         """Answer with the object, once it is complete."""
 
     async def ask(self) -> None:
-        """Ask Google for the number of stored bytes."""
+        """Read the number of stored bytes from Google."""
         await self._send(requests.progress(self._bucket, self._id))
 
     async def put(self, start: int, data: bytes, total: int | None, md5: str | None) -> None:
-        """Send the bytes of a chunk that are not stored yet."""
+        """Send a chunk's bytes that are not stored yet."""
         end, idle_count = start + len(data), 0
         while self.object is None and (self.reached < end or total is not None):
             offset = self.reached
@@ -100,7 +100,7 @@ class Session:
             await self._pause_before_retry(idle_count)
 
     async def _try_request(self, request: Request) -> Exception | None:
-        """Send a chunk; if an error interrupts it, ask for the progress and return the error."""
+        """Send a chunk; after an interruption, read the progress and return the error."""
         try:
             await self._send(request)
         except (ConnectionFailed, RateLimitExceeded, VendorFailed) as error:
@@ -147,7 +147,7 @@ def _nothing_comes() -> VendorFailed:
 
 
 async def sent(session: Session, pieces: Pieces) -> tuple[Response, int, str]:
-    """Send the remaining bytes; return the answer with the object, its length and its MD5.
+    """Send the remaining bytes; return the final answer, the length and the MD5.
 
     Raises:
         VendorFailed: Google reports the object as complete too early.

@@ -1,4 +1,4 @@
-"""The signatures of Google service accounts."""
+"""Signatures by Google service accounts."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _RSA: Final = SignatureAlgorithm.RSA_V1_5_SHA256
 
 @attrs.frozen(kw_only=True)
 class Signer:
-    """A service account that signs, with its private key.
+    """A service account that signs with its private key.
 
     Attributes:
         email: id of the service account.
@@ -42,7 +42,7 @@ class Signer:
     key: Secret = attrs.field(converter=as_secret)
 
     def url(self, base: str, path: str, options: UrlOptions, now: datetime) -> str:
-        """The URL of an object with a signature in its query."""
+        """An object's URL with a signature in its query."""
         stamp, scope = _time_and_scope(now)
         headers = {"host": urlsplit(base).netloc, **signed_headers(options)}
         lines = "".join(
@@ -64,7 +64,7 @@ class Signer:
         return f"{base}{path}?{query}&X-Goog-Signature={signature}"
 
     def form(self, bucket: str, key: str, options: PostOptions, now: datetime) -> Mapping[str, str]:
-        """The fields of a form by which a browser uploads an object."""
+        """The fields of a browser form that uploads an object."""
         stamp, scope = _time_and_scope(now)
         fields = {"key": key}
         if options.content_type is not None:
@@ -102,13 +102,13 @@ def signer_of(credentials: Secret) -> Signer:
 
 
 def signed_headers(options: UrlOptions) -> dict[str, str]:
-    """The headers that must be sent with a signed URL."""
+    """The headers that a request with a signed URL must send."""
     content_type = options.content_type if options.method == "PUT" else None
     return {} if content_type is None else {"Content-Type": content_type}
 
 
 def _response_parameters(options: UrlOptions) -> dict[str, str]:
-    """The query parameters by which a signed URL sets headers of the answer."""
+    """The query parameters by which a signed URL sets answer headers."""
     if options.method not in {"GET", "HEAD"}:
         return {}
     response_headers = {

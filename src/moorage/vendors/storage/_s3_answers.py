@@ -88,7 +88,7 @@ _BUCKET: Final = frozenset({"NoSuchBucket", "InvalidBucketName"})
 
 
 def classify(request: Request, response: Response) -> ConnectorError | None:
-    """The error in an answer's body, which may state a failure despite a status of 200."""
+    """The error in an answer's body, which may be a failure despite status 200."""
     if is_success(response.status) and b"<Error>" not in response.body[:1_000]:
         return None
     code, words, region = _failure_details(request, response)
@@ -108,7 +108,7 @@ def classify(request: Request, response: Response) -> ConnectorError | None:
 
 
 def _replaces(request: Request) -> bool:
-    """True if a request replaces the object that has this ETag, and is not a copy."""
+    """True if a request replaces the object with this ETag, and is not a copy."""
     headers = request.headers
     is_reading = request.method in {"GET", "HEAD"}
     return "if-match" in headers and "x-amz-copy-source" not in headers and not is_reading
@@ -117,7 +117,7 @@ def _replaces(request: Request) -> bool:
 def _failure_details(
     request: Request, response: Response
 ) -> tuple[str | None, str | None, str | None]:
-    """The code, text and region of a failure; an answer to HEAD has only its status."""
+    """A failure's code, text and region; an answer to HEAD has only a status."""
     try:
         error = read_xml(response.body)
     except NotXmlError:
@@ -145,7 +145,7 @@ def failure(
     response: Response | None = None,
     region: str | None = None,
 ) -> ConnectorError:
-    """The error for a code of S3."""
+    """The error for an S3 error code."""
     message = _REDACTION.words(words, _MAX_LENGTH) if words else None
     fields: dict[str, Any] = {
         "status": status,
@@ -178,7 +178,7 @@ def failure(
 
 
 def checksums(headers: Headers) -> tuple[Checksum, ...]:
-    """The checksums that an answer states."""
+    """The checksums in an answer."""
     checksums_sent = (
         Checksum.from_base64(algorithm, headers.get(f"x-amz-checksum-{algorithm}"))
         for algorithm in ChecksumAlgorithm
@@ -187,7 +187,7 @@ def checksums(headers: Headers) -> tuple[Checksum, ...]:
 
 
 def info(wire: Wire, key: str, headers: Headers, **overrides: Any) -> ObjectInfo:
-    """The properties of an object, from the headers of an answer."""
+    """An object's properties, from an answer's headers."""
     metadata = {
         name.lower().removeprefix(_META): plain_word(value)
         for name, value in headers.pairs
@@ -244,12 +244,12 @@ def page(wire: Wire, response: Response) -> ListPage:
 
 
 def plain(text: str | None, *, encoded: bool) -> str:
-    """Decode a key in a list, which may be URL-encoded."""
+    """Decode a listed key, which may be URL-encoded."""
     return unquote_plus(text or "") if encoded else text or ""
 
 
 def parts(response: Response) -> tuple[list[Part], str | None]:
-    """Parse the parts of an upload, and the marker of the next page."""
+    """Parse an upload's parts and the next page's marker."""
     listing = root(response, "ListPartsResult", "ListPartsResponse")
     results = [part for element in listing.all("Part") if (part := _read_part(element)) is not None]
     return results, listing.text("NextPartNumberMarker") if listing.text(
@@ -275,7 +275,7 @@ def _read_part(element: XmlElement) -> Part | None:
 
 
 def uploads(wire: Wire, response: Response) -> tuple[list[Upload], dict[str, str | None] | None]:
-    """Parse the unfinished uploads, and the parameters of the next page."""
+    """Parse unfinished uploads and the next page's parameters."""
     listing = root(response, "ListMultipartUploadsResult")
     is_encoded = listing.text("EncodingType") == "url"
     results = [

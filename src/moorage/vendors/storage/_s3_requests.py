@@ -29,12 +29,12 @@ _ACLS: Final = {Visibility.PRIVATE: "private", Visibility.PUBLIC: "public-read"}
 
 
 def path(key: str) -> str:
-    """The path of an object: encoded once, with its slashes."""
+    """An object's path, encoded once, with its slashes kept."""
     return "/" + quote(key, safe="/")
 
 
 def object_headers(options: PutOptions) -> Fields:
-    """The options of an object as headers; the vendor's own options come last."""
+    """An object's options as headers; the vendor's own options come last."""
     fields = without_empty(
         {
             "Content-Type": options.content_type,
@@ -54,7 +54,7 @@ def object_headers(options: PutOptions) -> Fields:
 
 
 def proof(data: bytes, algorithm: ChecksumAlgorithm | None) -> tuple[Checksum | None, Fields]:
-    """The checksum of a body, and the headers that state it."""
+    """A body's checksum, and the headers that state it."""
     sha = Checksum.of(ChecksumAlgorithm.SHA256, data)
     fields = {"x-amz-content-sha256": sha.value}
     if algorithm is None:
@@ -70,7 +70,7 @@ def put(key: str, data: bytes, options: PutOptions, fields: Fields) -> Request:
 
 
 def get(key: str, options: GetOptions) -> Request:
-    """The request that downloads an object, or a range of it."""
+    """The request that downloads an object or a range of it."""
     headers = {**AS_PUT, **get_if(options), "x-amz-checksum-mode": "ENABLED"}
     if options.range is not None:
         headers["Range"] = options.range.header
@@ -78,7 +78,7 @@ def get(key: str, options: GetOptions) -> Request:
 
 
 def shared(key: str, options: UrlOptions) -> Request:
-    """The request that a signed URL allows."""
+    """The request that a signed URL permits."""
     gives = options.method in {"PUT", "DELETE"}
     headers = without_empty(
         {"Content-Type": options.content_type if options.method == "PUT" else None}
@@ -91,7 +91,7 @@ def shared(key: str, options: UrlOptions) -> Request:
 
 
 def delete_many(keys: Sequence[str]) -> Request:
-    """The request that deletes objects, with a checksum that older servers support."""
+    """The request that deletes objects, with a checksum that older servers support too."""
     objects = "".join(f"<Object>{xml_element('Key', key)}</Object>" for key in keys)
     body = f'<Delete xmlns="{_NAMESPACE}">{objects}</Delete>'.encode()
     digest = Checksum.of(ChecksumAlgorithm.MD5, body).base64
@@ -101,7 +101,7 @@ def delete_many(keys: Sequence[str]) -> Request:
 
 
 def complete(key: str, upload: str, parts: Sequence[Part], options: PutOptions) -> Request:
-    """The request that makes an object of parts."""
+    """The request that makes an object from parts."""
     body = "".join(f"<Part>{_part_element(part)}</Part>" for part in parts)
     headers = {
         "Content-Type": "application/xml",

@@ -1,4 +1,4 @@
-"""Signed URLs and forms with which others download or upload an object of a bucket."""
+"""Signed URLs and forms by which others download or upload an object."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 async def sign_url(vendor: S3, wire: Wire, key: str, options: UrlOptions) -> SignedUrl:
-    """Sign a URL of an object."""
+    """Sign an object's URL."""
     signing, secret = await _signing_key(wire)
     request, now = requests.shared(key, options), wire.now()
     url = join_url(vendor.base_url, request)
@@ -29,7 +29,7 @@ async def sign_url(vendor: S3, wire: Wire, key: str, options: UrlOptions) -> Sig
 
 
 async def sign_post(vendor: S3, wire: Wire, key: str, options: PostOptions) -> SignedPost:
-    """Sign a form by which a browser uploads an object."""
+    """Sign a browser form that uploads an object."""
     signing, secret = await _signing_key(wire)
     now = wire.now()
     fields = {"key": key}

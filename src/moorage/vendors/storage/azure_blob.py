@@ -137,7 +137,7 @@ class AzureBlob(Vendor):
     authority: str = attrs.field(default=_AUTHORITY, converter=_plain_url)
 
     def __attrs_post_init__(self) -> None:
-        """Refuse an incomplete client, and a key together with a client."""
+        """Refuse an incomplete client, or a key together with a client."""
         client = self.directory, self.client_id, self.client_secret
         if any(client) and not all(client):
             raise ConfigurationError(
@@ -153,7 +153,7 @@ class AzureBlob(Vendor):
             )
 
     def ping(self) -> Request:
-        """Request the name of one blob."""
+        """Request the name of one blob, to check the account."""
         return requests.listed(self._urls.path, "", delimiter=None, cursor=None, limit=1)
 
     def services(self) -> Mapping[str, Service]:
@@ -175,7 +175,7 @@ class AzureBlob(Vendor):
         }
 
     def clients(self) -> Mapping[str, OAuthClient]:
-        """The client at Entra ID."""
+        """The OAuth client at Entra ID."""
         if self.client_id is None:
             return {}
         client = OAuthClient(
@@ -212,7 +212,7 @@ class AzureBlob(Vendor):
     async def _stored_if_equal(
         self, wire: Wire, key: str, error: VendorRejected, checksum: Checksum
     ) -> ObjectInfo:
-        """The stored blob if it has these bytes; otherwise raise the refusal."""
+        """The stored blob if it has the same bytes; otherwise raise the refusal."""
         try:
             stored_info = await self.head(wire, key, version=None)
         except VendorRejected:
@@ -232,7 +232,7 @@ class AzureBlob(Vendor):
     async def _from_start(
         self, wire: Wire, key: str, options: GetOptions, requested: ByteRange
     ) -> GetOptions:
-        """The options with a range counted from the start, because Azure has none from the end."""
+        """The options with a range from the start, as Azure cannot count from the end."""
         blob_info = await self.head(wire, key, version=options.version)
         start = max(0, (blob_info.size or 0) + requested.start)
         etag = options.if_match
@@ -273,7 +273,7 @@ class AzureBlob(Vendor):
     async def copy(
         self, wire: Wire, source: str, key: str, options: PutOptions | None, /
     ) -> ObjectInfo:
-        """Copy a blob within the container, then set its new properties."""
+        """Copy a blob within the container, and set its new properties."""
         path = self._urls.blob(key)
         without_content(await wire.send(requests.copy(self._urls.url(source), path, options)))
         copied_info = await self._copied_object(wire, key)
@@ -284,7 +284,7 @@ class AzureBlob(Vendor):
         return await self.head(wire, key, version=None)
 
     async def _copied_object(self, wire: Wire, key: str) -> ObjectInfo:
-        """Wait for the copy, which Azure usually completes at once within an account."""
+        """Wait for the copy, which is usually complete at once within an account."""
         response = await wire.send(Request.head(self._urls.blob(key)))
         for _ in range(_LOOKS):
             if response.header("x-ms-copy-status") != "pending":
@@ -320,13 +320,13 @@ class AzureBlob(Vendor):
         )
 
     async def public_url(self, _: Wire, key: str, /) -> str:
-        """The URL of a blob for everybody."""
+        """A blob's public URL."""
         return self._urls.url(key)
 
     # --- blocks ------------------------------------------------------------
 
     async def start_upload(self, wire: Wire, key: str, options: PutOptions, /) -> Upload:
-        """Start an upload, without a request."""
+        """Start an upload, which needs no request."""
         self._urls.blob(key)
         block_upload = BlockUpload.begun(wire.new_id(), requests.object_headers(options))
         return Upload(
@@ -368,7 +368,7 @@ class AzureBlob(Vendor):
     async def complete(
         self, wire: Wire, upload: Upload, parts: Sequence[Part], options: PutOptions, /
     ) -> ObjectInfo:
-        """Make a blob of the blocks."""
+        """Make a blob from the blocks."""
         block_upload = BlockUpload.parse(upload.id)
         path, names = self._urls.blob(upload.key), block_upload.blocks(parts)
         try:
@@ -384,7 +384,7 @@ class AzureBlob(Vendor):
         return answers.put(wire, upload.key, response, Headers(block_upload.kept), size=size)
 
     async def _committed(self, wire: Wire, path: str) -> Sequence[str]:
-        """The blocks that a blob consists of."""
+        """A blob's blocks."""
         try:
             response = await wire.send(requests.blocks(path))
         except FileNotFound:
@@ -392,4 +392,4 @@ class AzureBlob(Vendor):
         return [name for name, _ in answers.blocks(response, "CommittedBlocks")]
 
     async def abort(self, wire: Wire, upload: Upload, /) -> None:
-        """Do nothing, because Azure cannot delete blocks on request; it does so after a week."""
+        """Do nothing, because Azure deletes unused blocks itself after a week."""

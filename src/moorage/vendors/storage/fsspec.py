@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def _as_secrets(values: Any) -> Any:
-    """Return the values of a table as secrets; other values unchanged, to be refused later."""
+    """Return a table's values as secrets; other values unchanged, to be refused later."""
     return {name: as_secret(values[name]) for name in values} if is_object(values) else values
 
 
@@ -54,5 +54,5 @@ class Fsspec(FilesVendor):
     secrets: dict[str, Secret] = attrs.field(factory=no_options, converter=_as_secrets)
 
     def services(self) -> Mapping[str, Service]:
-        """The service that protects the folder, with enough time to join many parts."""
+        """The service that protects the folder, with time to join many parts."""
         return {"": Service("fsspec", timeout=600.0, attempt_timeout=300.0)}

@@ -69,7 +69,7 @@ def _is_bucket(_: object, __: object, value: Any) -> None:
 
 
 def _is_of_google(endpoint: str) -> bool:
-    """True for Google itself, which states each download's generation; emulators may not."""
+    """True for Google itself, which states a download's generation, unlike emulators."""
     host = urlsplit(endpoint).hostname or ""
     return host == "googleapis.com" or host.endswith(".googleapis.com")
 
@@ -102,7 +102,7 @@ class Gcs(GoogleVendor):
     endpoint: str = attrs.field(default=_GOOGLE, converter=validate_base_url)
 
     def settings(self) -> Mapping[str, Any]:
-        """Times for large objects, and the secret ids of uploads."""
+        """Timeouts for large objects, and the secret ids of uploads."""
         return {"timeout": 120.0, "attempt_timeout": 60.0, "redaction": _SESSIONS}
 
     # --- objects -----------------------------------------------------------
@@ -120,7 +120,7 @@ class Gcs(GoogleVendor):
         return answers.stored(wire, response, key)
 
     async def open(self, wire: Wire, key: str, options: GetOptions, /) -> OpenedObject:
-        """Download an object, or a range of it; conditions that Google lacks are checked first."""
+        """Download an object or a range; conditions that Google lacks are checked before."""
         conditions = (options.if_modified_since, options.if_unmodified_since)
         if any(conditions) or options.if_none_match == "*":
             stored_info = await self.head(wire, key, version=options.version)
@@ -167,7 +167,7 @@ class Gcs(GoogleVendor):
     async def copy(
         self, wire: Wire, source: str, key: str, options: PutOptions | None, /
     ) -> ObjectInfo:
-        """Copy an object within the bucket, in as many steps as Google requires."""
+        """Copy an object within the bucket, in as many steps as Google needs."""
         token, previous_bytes = None, -1
         while True:
             request = requests.rewrite(self.bucket, source, key, options, token)
@@ -206,7 +206,7 @@ class Gcs(GoogleVendor):
         )
 
     async def public_url(self, _: Wire, key: str, /) -> str:
-        """The URL of an object for everybody."""
+        """An object's public URL."""
         return f"{self.endpoint}/{self.bucket}/{quote(key, safe='/~')}"
 
     async def _signer(self, wire: Wire) -> Signer:
@@ -234,7 +234,7 @@ class Gcs(GoogleVendor):
     async def send(
         self, wire: Wire, upload: Upload, pieces: Pieces, /, *, resumed: bool
     ) -> ObjectInfo:
-        """Send the remaining bytes of an object, which becomes visible when it is complete."""
+        """Send an object's remaining bytes; it becomes visible when complete."""
         session = Session(wire, self.bucket, upload.id)
         if resumed:
             await session.ask()
@@ -273,7 +273,7 @@ class Gcs(GoogleVendor):
     async def _stored_if_equal(
         self, wire: Wire, key: str, data: bytes, error: VendorRejected
     ) -> ObjectInfo:
-        """The stored object if it has these bytes; otherwise raise the refusal."""
+        """The stored object if it has the same bytes; otherwise raise the refusal."""
         try:
             existing_object = await self.head(wire, key, version=None)
         except VendorRejected:

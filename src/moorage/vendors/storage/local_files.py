@@ -1,4 +1,4 @@
-"""Local files: objects in a folder of this machine, or in a mounted one.
+"""Local files: objects in a local or mounted folder.
 
 The vendor uses a folder instead of HTTP; a key is a path below the folder. URLs are signed with a
 key of your own and served by your application, which calls `LocalFiles.allowed` to check them.
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 def _text(value: Any) -> Any:
-    """Return a path as a text; other values unchanged, to be refused later."""
+    """Return a path as text; other values unchanged, to be refused later."""
     return str(value) if isinstance(value, PurePath) else value
 
 
@@ -77,13 +77,13 @@ class LocalFiles(FilesVendor):
     )
 
     def services(self) -> Mapping[str, Service]:
-        """The service that protects the folder, with enough time to join many parts."""
+        """The service that protects the folder, with time to join many parts."""
         return {"": Service("local_files", timeout=600.0)}
 
     # --- URLs --------------------------------------------------------------
 
     async def public_url(self, _: Wire, key: str, /) -> str:
-        """The URL of a file for everybody."""
+        """A file's public URL."""
         if self.url is None:
             raise ConfigurationError(
                 "The files of this account have no URL, because the option url is missing.",
@@ -107,7 +107,7 @@ class LocalFiles(FilesVendor):
         )
 
     def allowed(self, method: HttpMethod | str, url: str, *, now: datetime) -> Grant:
-        """The operation that a signed URL allows, for the application that serves the files.
+        """The operation that a signed URL permits, for the application that serves the files.
 
         Args:
             method: HTTP method of the request.
@@ -159,7 +159,7 @@ class LocalFiles(FilesVendor):
 
 @attrs.frozen(kw_only=True)
 class Grant:
-    """The operation that a signed URL allows.
+    """The operation that a signed URL permits.
 
     Attributes:
         key: key of the file.

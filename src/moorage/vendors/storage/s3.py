@@ -1,4 +1,4 @@
-"""Amazon S3, and other vendors with its API.
+"""Amazon S3, and other vendors with the same API.
 
 The API of 2006-03-01, signed with SigV4. Every body is hashed before it is sent, and its checksum
 is sent along, part by part. An answer of status 200 that contains an error is treated as an error.
@@ -74,13 +74,13 @@ def _is_supported_algorithm(_: object, __: object, value: Any) -> None:
 
 
 def _usual_style(vendor: S3) -> bool:
-    """True if the path names the bucket, because a certificate may not cover the bucket's host."""
+    """True if URLs name the bucket in their path, for hosts without a matching certificate."""
     return vendor.endpoint is not None or "." in str(vendor.bucket)
 
 
 @attrs.frozen(kw_only=True)
 class S3(Vendor):
-    """A bucket of Amazon S3, or of another vendor with its API.
+    """A bucket of Amazon S3, or of another vendor with the same API.
 
     Attributes:
         bucket: name of the bucket.
@@ -126,7 +126,7 @@ class S3(Vendor):
     )
 
     def __attrs_post_init__(self) -> None:
-        """Refuse an id without its secret, and a secret without its id."""
+        """Refuse an id without its secret, or a secret without its id."""
         if (self.access_key_id is None) != (self.credentials is None):
             raise ConfigurationError(
                 "An access key of S3 needs an id and a secret, and one of them is missing.",
@@ -145,7 +145,7 @@ class S3(Vendor):
         return urlunsplit(parts._replace(netloc=f"{self.bucket}.{parts.netloc}"))
 
     def ping(self) -> Request:
-        """Request the name of one object."""
+        """Request the name of one object, to check the account."""
         return Request.get("/", query={"list-type": "2", "max-keys": "1"})
 
     def services(self) -> Mapping[str, Service]:
@@ -226,7 +226,7 @@ class S3(Vendor):
     async def copy(
         self, wire: Wire, source: str, key: str, options: PutOptions | None, /
     ) -> ObjectInfo:
-        """Copy an object within the bucket; S3 refuses an unchanged copy to the same key."""
+        """Copy an object within the bucket; S3 refuses an unchanged copy onto itself."""
         if source == key and options is None:
             return await self.head(wire, key, version=None)
         headers = {"x-amz-copy-source": f"/{self.bucket}{requests.path(source)}"}
@@ -247,7 +247,7 @@ class S3(Vendor):
         return await sign_post(self, wire, key, options)
 
     async def public_url(self, _: Wire, key: str, /) -> str:
-        """The URL of an object for everybody."""
+        """An object's public URL."""
         return f"{self.base_url}{requests.path(key)}"
 
     # --- uploads in parts --------------------------------------------------
@@ -301,7 +301,7 @@ class S3(Vendor):
     async def complete(
         self, wire: Wire, upload: Upload, parts: Sequence[Part], options: PutOptions, /
     ) -> ObjectInfo:
-        """Make an object of the parts."""
+        """Make an object from the parts."""
         request = requests.complete(upload.key, upload.id, parts, options)
         try:
             response = await wire.send(request)
@@ -372,7 +372,7 @@ class S3(Vendor):
         checksum: Checksum | None = None,
         parts: Sequence[Part] = (),
     ) -> ObjectInfo:
-        """The stored object if it has these bytes; otherwise raise the refusal."""
+        """The stored object if it has the same bytes; otherwise raise the refusal."""
         try:
             stored_info = await self.head(wire, key, version=None)
         except VendorRejected:
@@ -385,7 +385,7 @@ class S3(Vendor):
 
 
 def _combined_etag(parts: Sequence[Part]) -> str | None:
-    """The ETag of an object made of these parts, for vendors whose ETags are MD5 sums."""
+    """The ETag of an object made from these parts, where ETags are MD5 sums."""
     try:
         digests = b"".join(bytes.fromhex(part.etag) for part in parts)
     except ValueError:

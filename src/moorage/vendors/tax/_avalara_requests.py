@@ -1,4 +1,4 @@
-"""AvaTax's transactions: the fields of sales and credit notes, and documents created once."""
+"""AvaTax transactions: fields of sales and credit notes, and documents created once."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def path_of(company: str, code: str) -> str:
 
 
 def short(text: str, field: str) -> str:
-    """A code or a line's number, which AvaTax limits to 50 characters.
+    """A code or line number, which AvaTax limits to 50 characters.
 
     Raises:
         InvalidData: the text is longer.
@@ -92,7 +92,7 @@ def _common_fields(company: str, sale: TaxableSale) -> dict[str, Any]:
 
 
 def _line_fields(sale: TaxableSale) -> list[dict[str, Any]]:
-    """The number, quantity, amount and tax code of each line, as stated in the sale."""
+    """Each line's number, quantity, amount and tax code, as stated in the sale."""
     lines: list[dict[str, Any]] = []
     for line in sale.lines:
         if line.id == SHIPPING:
@@ -114,7 +114,7 @@ def _line_fields(sale: TaxableSale) -> list[dict[str, Any]]:
 
 
 def order_body(company: str, sale: TaxableSale) -> dict[str, Any]:
-    """Return the fields of a request that only calculates, so that AvaTax stores nothing."""
+    """Return the fields of a request that only calculates, which AvaTax does not store."""
     included = {"taxIncluded": True} if sale.inclusive else {}
     body = {
         "type": ORDER,
@@ -129,7 +129,7 @@ def _fixed(tax: sdk.Money) -> dict[str, Any]:
 
 
 def invoice_body(company: str, calculation: TaxCalculation) -> dict[str, Any]:
-    """The fields of a final invoice: the net amount and the calculated tax of each line."""
+    """A final invoice's fields: each line's net amount and calculated tax."""
     sale = calculation.sale
     parts: list[LineTax] = [*calculation.lines]
     parts += [] if calculation.shipping is None else [calculation.shipping]
@@ -152,7 +152,7 @@ def invoice_body(company: str, calculation: TaxCalculation) -> dict[str, Any]:
 def return_body(
     company: str, response: sdk.Response, ref: sdk.Ref, reversal: TaxReversal, currency: str
 ) -> dict[str, Any]:
-    """The fields of a final credit note, with negative amounts and taxes.
+    """A final credit note's fields, with negative amounts and taxes.
 
     Raises:
         InvalidData: the invoice does not have a line of the reversal.
@@ -202,7 +202,7 @@ def return_body(
 def _reversed_parts(
     rows: Mapping[str, sdk.Answer], ref: sdk.Ref, reversal: TaxReversal
 ) -> dict[str, tuple[sdk.Money, sdk.Money]]:
-    """The net amount and the tax of each part, by the number of its line."""
+    """The net amount and tax of each reversed part, by line number."""
     parts = dict(reversal.lines)
     if reversal.shipping is not None:
         parts[SHIPPING] = reversal.shipping
@@ -217,7 +217,7 @@ def _reversed_parts(
 
 
 def _places(invoice: sdk.Answer) -> dict[str, dict[str, str]]:
-    """The addresses of an invoice, in the form of a request."""
+    """An invoice's addresses, in the form of a request."""
     addresses = {item.text("id"): item for item in invoice.objects("addresses")}
     names = {"shipFrom": "originAddressId", "shipTo": "destinationAddressId"}
     return {
@@ -230,7 +230,7 @@ def _places(invoice: sdk.Answer) -> dict[str, dict[str, str]]:
 async def create(
     wire: sdk.Wire, company: str, body: Mapping[str, Any], related: Mapping[str, str], key: str
 ) -> TaxRecord:
-    """Create a final document, once for its code.
+    """Create a final document, only once per code.
 
     AvaTax refuses a code that has a final document. So the same request may be sent again: if the
     existing document is the same, it is returned.
@@ -257,7 +257,7 @@ def _is_taken(refusal: sdk.VendorRejected) -> bool:
 
 
 def _is_same(response: sdk.Response, body: Mapping[str, Any]) -> bool:
-    """True if a final document has the day, the amounts and the taxes of a request."""
+    """True if a final document has the same day, amounts and taxes as a request."""
     document = sdk.read_answer(response)
     currency = body["currencyCode"]
     lines = {
@@ -310,7 +310,7 @@ def _read_record(
 
 
 def related_ids(currency: str, *, inclusive: bool) -> dict[str, str]:
-    """The related ids of a record: the sale's currency, and whether its prices contain the tax."""
+    """A record's related ids: the sale's currency, and whether prices include tax."""
     return {CURRENCY: currency, **({INCLUSIVE: "true"} if inclusive else {})}
 
 

@@ -1,4 +1,4 @@
-"""Helpers of vendors that calculate taxes: the parts of an address, and checks of amounts."""
+"""Helpers of tax vendors: address parts, and checks of amounts."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ CURRENCY: Final = "currency"
 
 
 def street_of(address: Address) -> str | None:
-    """The lines of an address before the city, on one line; None if all are empty."""
+    """The lines of an address before the city, joined; None if all are empty."""
     return ", ".join(filter(None, (address.line1, address.line2, address.line3))) or None
 
 
 def exact_number(amount: sdk.Money | Decimal) -> int | float:
-    """An amount in major units, as a number in JSON that reads as exactly this amount.
+    """An amount in major units, as an exact JSON number.
 
     Raises:
         InvalidData: the amount has more digits than such a number can have.
@@ -43,7 +43,7 @@ def exact_number(amount: sdk.Money | Decimal) -> int | float:
 
 
 def check_decimals(vendor: str, currency: str) -> None:
-    """Refuse a currency that a vendor would round to another number of decimals.
+    """Refuse a currency that a vendor would round to other decimals.
 
     Raises:
         InvalidData: the currency does not have two decimals.
@@ -57,7 +57,7 @@ def check_decimals(vendor: str, currency: str) -> None:
 
 
 def currency_at(ref: sdk.Ref, reversal: TaxReversal) -> str:
-    """The currency of a recorded sale, which the parts of its reversal must have.
+    """A recorded sale's currency, which its reversal must use.
 
     Raises:
         InvalidData: the reference does not name a recorded sale, or a part is in another currency.
@@ -79,7 +79,7 @@ def currency_at(ref: sdk.Ref, reversal: TaxReversal) -> str:
 
 
 def unknown_line(id_: str) -> sdk.InvalidData:
-    """The error for a reversal of a line that the recorded sale does not have."""
+    """The error for reversing a line that the recorded sale lacks."""
     return sdk.InvalidData(
         f"The recorded sale has no line {id_[:80]!r}.",
         field="lines",

@@ -1,4 +1,4 @@
-"""Helpers of vendors that check VAT numbers: addresses, comparisons, refusals without numbers."""
+"""Helpers of VAT vendors: addresses, comparisons, and refusals without numbers."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ def without_numbers(text: str) -> str:
 
 
 def as_lines(parts: Iterable[str | None]) -> str | None:
-    """The parts of an address as lines; None if all are empty."""
+    """An address's parts as lines; None if all are empty."""
     return "\n".join(part for part in parts if part) or None
 
 
 def check_answered(response: sdk.Response, requested: str, answered: str | None, name: str) -> None:
-    """Refuse an answer that is about another number than the requested one.
+    """Refuse an answer about a number other than the requested one.
 
     Args:
         response: the answer.
@@ -42,7 +42,7 @@ def check_answered(response: sdk.Response, requested: str, answered: str | None,
 
 
 def check_requester(requester: VatNumber | None, register: TaxCapability, remedy: str) -> None:
-    """Refuse a requester of another register, because this register gives it no proof."""
+    """Refuse a requester of another register, to whom this register gives no proof."""
     if requester is not None and requester.needs is not register:
         raise sdk.InvalidData(
             f"A requester whose VAT number begins with {requester.prefix} gets no proof from this"

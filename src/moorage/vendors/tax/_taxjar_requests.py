@@ -1,4 +1,4 @@
-"""TaxJar's requests: the fields of a sale, and orders and refunds that are created once."""
+"""Requests to TaxJar: the fields of a sale, and orders and refunds created once."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def _place_of(direction: str, address: Address | None) -> dict[str, Any]:
 
 
 def _line_fields(line: TaxLine) -> dict[str, Any]:
-    """The fields of a line: a unit price, and a discount if the total does not divide evenly."""
+    """A line's fields: a unit price, and a discount if the total does not divide evenly."""
     quantity, minor = line.quantity, line.amount.minor
     price = -(-minor // quantity)
     currency = line.amount.currency
@@ -75,7 +75,7 @@ def _line_fields(line: TaxLine) -> dict[str, Any]:
 
 
 def sale_body(sale: TaxableSale) -> dict[str, Any]:
-    """The fields that a calculation and an order of a sale have in common."""
+    """The fields common to a sale's calculation and order."""
     body = {
         **_place_of("from", sale.ship_from),
         **_place_of("to", sale.ship_to),
@@ -89,7 +89,7 @@ def sale_body(sale: TaxableSale) -> dict[str, Any]:
 
 
 def order_body(calculation: TaxCalculation) -> dict[str, Any]:
-    """The fields of an order, with the calculated tax."""
+    """An order's fields, with the calculated tax."""
     sale = calculation.sale
     body = sale_body(sale)
     for fields, line in zip(body["line_items"], calculation.lines, strict=False):
@@ -105,7 +105,7 @@ def order_body(calculation: TaxCalculation) -> dict[str, Any]:
 def refund_body(
     response: sdk.Response, ref: sdk.Ref, reversal: TaxReversal, currency: str
 ) -> dict[str, Any]:
-    """The fields of a refund of an order, with negative amounts.
+    """A refund's fields, with negative amounts.
 
     Raises:
         InvalidData: the order does not have a line of the reversal.
@@ -131,7 +131,7 @@ def refund_body(
 async def create(
     wire: sdk.Wire, records: Records, body: Mapping[str, Any], currency: str, key: str
 ) -> TaxRecord:
-    """Create an order or a refund, once for its id.
+    """Create an order or refund, only once per id.
 
     TaxJar accepts an id once. So the same request may be sent again: if the existing record with
     the id is the same, it is returned.
@@ -146,7 +146,7 @@ async def create(
 async def _taken(
     wire: sdk.Wire, records: Records, body: Mapping[str, Any], refusal: sdk.VendorRejected
 ) -> sdk.Response:
-    """The existing record with the id, if it is the same; other refusals are raised again."""
+    """The existing record with the id, if it is the same; otherwise raise the refusal."""
     is_taken = _TAKEN_WORDS in (refusal.vendor_message or "").lower()
     if refusal.status != _TAKEN_STATUS or not is_taken:
         raise refusal
@@ -157,7 +157,7 @@ async def _taken(
 
 
 def _is_same(record: sdk.Answer, body: Mapping[str, Any]) -> bool:
-    """True if a record has the amounts, the day and the lines of a request, ignoring their sign."""
+    """True if a record has a request's amounts, day and lines, ignoring signs."""
     day = (record.text("transaction_date") or "")[:10].replace("/", "-")
     original = body.get("transaction_reference_id")
     return (

@@ -58,7 +58,7 @@ _LEVELS: Final = {
 
 
 def _read_refusal(response: sdk.Response) -> tuple[str | None, str | None]:
-    """The code of a refusal, and the text of its last detail, which is the most specific."""
+    """A refusal's code, and the text of its last detail, which says most."""
     error = sdk.error_answer(response).object("error")
     words = error.text("message")
     for detail in error.objects("details"):

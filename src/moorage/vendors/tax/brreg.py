@@ -48,7 +48,7 @@ class Brreg(sdk.HttpVendor):
     base_url: str = "https://data.brreg.no/enhetsregisteret/api"
 
     def static_credentials(self) -> sdk.Credentials:
-        """The register needs no credentials."""
+        """No credentials, because the register needs none."""
         return sdk.Credentials.none()
 
     async def check_vat_number(
@@ -87,7 +87,7 @@ class Brreg(sdk.HttpVendor):
 
 
 async def _absence(wire: sdk.Wire, id_: str, refusal: sdk.VendorRejected) -> sdk.Response:
-    """The answer that there is no such entity; any other refusal is raised again."""
+    """The answer for a missing entity; other refusals are raised again."""
     if refusal.status == _REMOVED and refusal.response is not None:
         check_answered(refusal.response, id_, sdk.error_answer(refusal.response).text(_ID), _ID)
         return refusal.response

@@ -87,7 +87,7 @@ class Hmrc(sdk.OAuthVendor):
         requester: VatNumber | None,
         trader: Trader | None,  # noqa: ARG002 - no capability of HMRC allows one
     ) -> VatCheck:
-        """Ask HMRC for the business of a number."""
+        """Ask HMRC for the business with a VAT number."""
         check_requester(
             requester,
             TaxCapability.UK_NUMBERS,

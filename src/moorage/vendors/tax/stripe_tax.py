@@ -54,7 +54,7 @@ _REFUSALS: Final = sdk.Refusals(
 
 
 def classify(request: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | None:
-    """The error for an answer's type, which is more specific than its status."""
+    """The error for an answer's type, which says more than the status."""
     _, words = sdk.vendor_words(response)
     if response.status >= 500:
         # A failure that Stripe has stored under the key is returned to every repeat.
@@ -187,12 +187,12 @@ class StripeTax(sdk.ApiVendor):
         )
 
     def settings(self) -> Mapping[str, Any]:
-        """The headers that name the version and the connected account."""
+        """The headers with the API version and the connected account."""
         connected = {} if self.connected is None else {"Stripe-Account": self.connected}
         return {"headers": {"Stripe-Version": API_VERSION, **connected}}
 
     async def calculate(self, wire: sdk.Wire, sale: TaxableSale, /) -> TaxCalculation:
-        """Create a calculation, and read the tax of each line."""
+        """Create a calculation, and read each line's tax."""
         # A calculation changes no report, so it may be repeated although it is a POST.
         request = _post(_CALCULATIONS, sale_form(sale)).evolve(idempotent=True)
         response = await wire.send(request)
@@ -219,7 +219,7 @@ class StripeTax(sdk.ApiVendor):
     async def reverse(
         self, wire: sdk.Wire, ref: sdk.Ref, reversal: TaxReversal, /, *, key: str
     ) -> TaxRecord:
-        """Create a reversal of a transaction."""
+        """Reverse a transaction."""
         currency_at(ref, reversal)
         form: dict[str, Any] = {
             "mode": "partial" if reversal.parts else "full",
@@ -245,7 +245,7 @@ class StripeTax(sdk.ApiVendor):
 
 
 async def _create(wire: sdk.Wire, step: str, form: Mapping[str, Any], key: str) -> TaxRecord:
-    """Create a transaction once for its key, and read the tax of all of its lines."""
+    """Create a transaction once per key, and read the tax of all its lines."""
     request = _post(f"{_TRANSACTIONS}/{step}", form)
     response: sdk.Response = await wire.send(
         request,
@@ -288,7 +288,7 @@ def _checked_transaction(reference: str, response: sdk.Response) -> sdk.Response
 
 
 async def _line_ids(wire: sdk.Wire, ref: sdk.Ref) -> dict[str, str]:
-    """Stripe's ids of the lines of a transaction, by their references."""
+    """Stripe's line ids of a transaction, by line reference."""
     path = f"{_TRANSACTIONS}/{quote(ref.id, safe='')}/line_items"
     rows = await _rows(wire, path, {"limit": _PAGE}, [])
     return {row.text("reference") or "": row.text("id") or "" for row in rows}
@@ -297,7 +297,7 @@ async def _line_ids(wire: sdk.Wire, ref: sdk.Ref) -> dict[str, str]:
 async def _rows(
     wire: sdk.Wire, path: str, query: Mapping[str, Any], rows: list[sdk.Answer]
 ) -> list[sdk.Answer]:
-    """All rows of a list; the first ones were already read."""
+    """All rows of a list, the first of which were already read."""
     has_more = True
     while has_more:
         after = {"starting_after": rows[-1].text("id")} if rows else {}

@@ -41,7 +41,7 @@ _TEST: Final = "https://api.sandbox.taxjar.com"
 
 
 class _Part(NamedTuple):
-    """The names of the fields of one jurisdiction's tax on a line."""
+    """The field names of one jurisdiction's tax on a line."""
 
     level: JurisdictionLevel
     tax: str

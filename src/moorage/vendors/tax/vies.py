@@ -53,7 +53,7 @@ _MATCHES: Final = {"VALID": TraderMatch.MATCH, "INVALID": TraderMatch.MISMATCH}
 
 
 def classify(_: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | None:
-    """The error in an answer's body, whatever its status; None if the body has none."""
+    """The error in an answer's body, whatever the status; None if there is none."""
     body = sdk.error_answer(response)
     problem = next(body.objects("errorWrappers"), sdk.Answer({}))
     verdict = body.text("userError")
@@ -127,11 +127,11 @@ class Vies(sdk.HttpVendor):
     base_url: str = "https://ec.europa.eu/taxation_customs/vies/rest-api"
 
     def static_credentials(self) -> sdk.Credentials:
-        """VIES needs no credentials."""
+        """No credentials, because VIES needs none."""
         return sdk.Credentials.none()
 
     def settings(self) -> Mapping[str, Any]:
-        """An endpoint with a circuit for each member state."""
+        """An endpoint with a separate circuit for each member state."""
         circuit = sdk.CircuitBreakerConfig()
         return {"endpoints": [sdk.Endpoint(state, circuit=circuit) for state in _STATES]}
 
