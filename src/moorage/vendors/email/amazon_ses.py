@@ -44,10 +44,10 @@ from moorage.vendor_sdk import (
     required,
     vendor_words,
 )
+from moorage.vendors.email import _ses_suppressions as ses_suppressions
 from moorage.vendors.email._common import outcomes
 from moorage.vendors.email._ses_content import bulk_body, mail_body
 from moorage.vendors.email._ses_events import read_events
-from moorage.vendors.email._ses_suppressions import list_suppressed, send_again, suppress
 from moorage.vendors.email._vendor import EmailVendor
 
 if TYPE_CHECKING:
@@ -58,12 +58,10 @@ if TYPE_CHECKING:
     from moorage.contracts.email_address import EmailAddress
     from moorage.contracts.email_bulk import BulkMessage
     from moorage.contracts.email_outcomes import StatisticsQuery
-    from moorage.contracts.email_suppressions import SuppressionPage
     from moorage.vendor_sdk import (
         Answer,
         ConnectorError,
         Credentials,
-        Ref,
         Response,
         Wire,
     )
@@ -196,17 +194,9 @@ class AmazonSes(EmailVendor):
         request = Request.post("/v2/email/metrics/batch", json=metrics_body(query))
         return read_metrics(query, await wire.send(request.evolve(idempotent=True)))
 
-    async def suppressions(self, wire: Wire, after: Ref | None, /) -> SuppressionPage:
-        """Get a page of the account's suppression list."""
-        return await list_suppressed(wire, after)
-
-    async def add_suppression(self, wire: Wire, address: EmailAddress, /) -> None:
-        """Add an address to the account's suppression list."""
-        await suppress(wire, address)
-
-    async def remove_suppression(self, wire: Wire, address: EmailAddress, /) -> None:
-        """Remove an address from the account's suppression list."""
-        await send_again(wire, address)
+    suppressions = staticmethod(ses_suppressions.list_suppressed)
+    add_suppression = staticmethod(ses_suppressions.suppress)
+    remove_suppression = staticmethod(ses_suppressions.send_again)
 
 
 def read_sent(response: Response) -> tuple[str, Answer]:

@@ -27,6 +27,7 @@ from moorage.vendor_sdk import (
     extra_for,
     merged,
 )
+from moorage.vendors.email import _brevo_suppressions as brevo_suppressions
 from moorage.vendors.email._brevo_answers import (
     read_event,
     read_page,
@@ -34,7 +35,6 @@ from moorage.vendors.email._brevo_answers import (
     read_reports,
     read_results,
 )
-from moorage.vendors.email._brevo_suppressions import list_suppressed, send_again
 from moorage.vendors.email._common import (
     ascii_header,
     check_type,
@@ -60,7 +60,6 @@ if TYPE_CHECKING:
         EmailStatistics,
         StatisticsQuery,
     )
-    from moorage.contracts.email_suppressions import SuppressionPage
     from moorage.vendor_sdk import Answer, Ref, Response, Result, Wire
 
 _MEGABYTE: Final = 1024 * 1024
@@ -184,13 +183,8 @@ class Brevo(EmailVendor):
             if len(new_rows) < _PAGE or len(rows) > (query.end - query.start).days:
                 return read_reports(query, rows)
 
-    async def suppressions(self, wire: Wire, after: Ref | None, /) -> SuppressionPage:
-        """Get a page of the blocked contacts."""
-        return await list_suppressed(wire, after)
-
-    async def remove_suppression(self, wire: Wire, address: EmailAddress, /) -> None:
-        """Unblock a contact."""
-        await send_again(wire, address)
+    suppressions = staticmethod(brevo_suppressions.list_suppressed)
+    remove_suppression = staticmethod(brevo_suppressions.send_again)
 
     def verifying(self) -> Mapping[str, Any]:
         """The webhook authentication scheme."""

@@ -29,6 +29,7 @@ from moorage.vendor_sdk import (
     merged,
     read_answer,
 )
+from moorage.vendors.email import _resend_suppressions as resend_suppressions
 from moorage.vendors.email._common import (
     address_header,
     addresses_header,
@@ -51,21 +52,18 @@ from moorage.vendors.email._resend_answers import (
     read_metrics,
     read_receipt,
 )
-from moorage.vendors.email._resend_suppressions import list_suppressed, send_again, suppress
 from moorage.vendors.email._vendor import EmailVendor
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from moorage.contracts.email import Attachment
-    from moorage.contracts.email_address import EmailAddress
     from moorage.contracts.email_bulk import BulkMessage
     from moorage.contracts.email_outcomes import (
         EmailStatistics,
         StatisticsQuery,
     )
     from moorage.contracts.email_received import ReceivedEmail
-    from moorage.contracts.email_suppressions import SuppressionPage
     from moorage.vendor_sdk import Answer, Ref, Response, Wire
 
 _KEY: Final = 256
@@ -208,17 +206,9 @@ class Resend(EmailVendor):
 
         return read_received(fields, ref, listed, raw=fields.raw)
 
-    async def suppressions(self, wire: Wire, after: Ref | None, /) -> SuppressionPage:
-        """Get a page of the suppressed addresses."""
-        return await list_suppressed(wire, after)
-
-    async def add_suppression(self, wire: Wire, address: EmailAddress, /) -> None:
-        """Suppress an address."""
-        await suppress(wire, address)
-
-    async def remove_suppression(self, wire: Wire, address: EmailAddress, /) -> None:
-        """Remove an address from the suppressions."""
-        await send_again(wire, address)
+    suppressions = staticmethod(resend_suppressions.list_suppressed)
+    add_suppression = staticmethod(resend_suppressions.suppress)
+    remove_suppression = staticmethod(resend_suppressions.send_again)
 
 
 def _vendor_key(wire: Wire, key: str | None) -> str | None:

@@ -24,6 +24,7 @@ from moorage.vendor_sdk import (
     choice,
     read_answers,
 )
+from moorage.vendors.email import _sendgrid_suppressions as sendgrid_suppressions
 from moorage.vendors.email._common import status_of
 from moorage.vendors.email._sendgrid_answers import (
     classify,
@@ -33,7 +34,6 @@ from moorage.vendors.email._sendgrid_answers import (
 )
 from moorage.vendors.email._sendgrid_events import read_events
 from moorage.vendors.email._sendgrid_messages import bulk_body, mail_body, personalization
-from moorage.vendors.email._sendgrid_suppressions import list_suppressed, send_again, suppress
 from moorage.vendors.email._vendor import EmailVendor
 
 if TYPE_CHECKING:
@@ -49,8 +49,7 @@ if TYPE_CHECKING:
         StatisticsQuery,
     )
     from moorage.contracts.email_received import ReceivedEmail
-    from moorage.contracts.email_suppressions import SuppressionPage
-    from moorage.vendor_sdk import Answer, MakeRef, Ref, Response, WebhookEvent, Wire
+    from moorage.vendor_sdk import Answer, MakeRef, Response, WebhookEvent, Wire
 
 _VALIDATIONS: Final = "validations"
 _PAGE: Final = 500
@@ -166,17 +165,9 @@ class SendGrid(EmailVendor):
             if len(page_rows) < _PAGE:
                 return read_statistics(query, rows, response)
 
-    async def suppressions(self, wire: Wire, after: Ref | None, /) -> SuppressionPage:
-        """Get a page of the suppressed addresses, list by list."""
-        return await list_suppressed(wire, after)
-
-    async def add_suppression(self, wire: Wire, address: EmailAddress, /) -> None:
-        """Add an address to the global unsubscribes."""
-        await suppress(wire, address)
-
-    async def remove_suppression(self, wire: Wire, address: EmailAddress, /) -> None:
-        """Remove an address from all lists."""
-        await send_again(wire, address)
+    suppressions = staticmethod(sendgrid_suppressions.list_suppressed)
+    add_suppression = staticmethod(sendgrid_suppressions.suppress)
+    remove_suppression = staticmethod(sendgrid_suppressions.send_again)
 
     def verifying(self) -> Mapping[str, Any]:
         """The webhook signature scheme, for events or received mail."""

@@ -25,6 +25,7 @@ from moorage.vendor_sdk import (
     matches,
     merged,
 )
+from moorage.vendors.email import _sparkpost_suppressions as sparkpost_suppressions
 from moorage.vendors.email._common import (
     delete_scheduled,
     filled_fields,
@@ -39,7 +40,6 @@ from moorage.vendors.email._sparkpost_answers import (
     read_metrics,
     read_receipt,
 )
-from moorage.vendors.email._sparkpost_suppressions import list_suppressed, send_again, suppress
 from moorage.vendors.email._vendor import EmailVendor
 
 if TYPE_CHECKING:
@@ -53,7 +53,6 @@ if TYPE_CHECKING:
         EmailStatistics,
         StatisticsQuery,
     )
-    from moorage.contracts.email_suppressions import SuppressionPage
     from moorage.vendor_sdk import Ref, Wire
 
 _LONGEST_TAG: Final = 64
@@ -158,17 +157,9 @@ class SparkPost(EmailVendor):
         request = Request.get("/api/v1/metrics/deliverability/time-series", query=period)
         return read_metrics(query, await wire.send(request))
 
-    async def suppressions(self, wire: Wire, after: Ref | None, /) -> SuppressionPage:
-        """Get a page of the suppression list."""
-        return await list_suppressed(wire, after)
-
-    async def add_suppression(self, wire: Wire, address: EmailAddress, /) -> None:
-        """Add an address to the suppression list, for mail of both kinds."""
-        await suppress(wire, address)
-
-    async def remove_suppression(self, wire: Wire, address: EmailAddress, /) -> None:
-        """Remove an address from the suppression list."""
-        await send_again(wire, address)
+    suppressions = staticmethod(sparkpost_suppressions.list_suppressed)
+    add_suppression = staticmethod(sparkpost_suppressions.suppress)
+    remove_suppression = staticmethod(sparkpost_suppressions.send_again)
 
 
 def mail_body(vendor: SparkPost, message: EmailMessage) -> dict[str, Any]:

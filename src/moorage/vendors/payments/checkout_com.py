@@ -41,6 +41,7 @@ from moorage.vendor_sdk import (
     read_answers,
     words,
 )
+from moorage.vendors.payments import _checkout_com_disputes as checkout_com_disputes
 from moorage.vendors.payments._checkout_com_answers import (
     PAYMENTS,
     classify,
@@ -53,11 +54,6 @@ from moorage.vendors.payments._checkout_com_answers import (
     removed,
     stored_of,
     was_removed,
-)
-from moorage.vendors.payments._checkout_com_disputes import (
-    accept_dispute,
-    get_dispute,
-    submit_evidence,
 )
 from moorage.vendors.payments._checkout_com_events import read_events
 from moorage.vendors.payments._checkout_com_requests import (
@@ -81,7 +77,6 @@ if TYPE_CHECKING:
     from moorage.contracts.payments import (
         Charge,
         Dispute,
-        DisputeEvidence,
         Payment,
         RefundReason,
         StoredMeans,
@@ -293,19 +288,9 @@ class CheckoutCom(ApiVendor):
             wire.ref(str(end)) if has_more else None,
         )
 
-    async def get_dispute(self, wire: Wire, ref: Ref, /) -> Dispute:
-        """Get a dispute."""
-        return await get_dispute(wire, ref)
-
-    async def accept_dispute(self, wire: Wire, ref: Ref, /, *, key: str) -> Dispute:
-        """Accept a dispute; a repeat has no further effect."""
-        return await accept_dispute(wire, ref, key)
-
-    async def submit_evidence(
-        self, wire: Wire, ref: Ref, evidence: DisputeEvidence, /, *, key: str
-    ) -> Dispute:
-        """Store the evidence, and submit it to the bank."""
-        return await submit_evidence(wire, ref, evidence, key)
+    get_dispute = staticmethod(checkout_com_disputes.get_dispute)
+    accept_dispute = staticmethod(checkout_com_disputes.accept_dispute)
+    submit_evidence = staticmethod(checkout_com_disputes.submit_evidence)
 
     async def stored_means(
         self,

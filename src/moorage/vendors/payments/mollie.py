@@ -29,6 +29,9 @@ from moorage.vendor_sdk import (
     mode_of_key,
     words,
 )
+from moorage.vendors.payments import _mollie_links as mollie_links
+from moorage.vendors.payments import _mollie_mandates as mollie_mandates
+from moorage.vendors.payments import _mollie_subscriptions as mollie_subscriptions
 from moorage.vendors.payments._common import (
     answered_at,
     is_return_url,
@@ -49,18 +52,8 @@ from moorage.vendors.payments._mollie_answers import (
     refused_error,
 )
 from moorage.vendors.payments._mollie_events import read_events
-from moorage.vendors.payments._mollie_links import close_link, create_link, get_link
 from moorage.vendors.payments._mollie_lists import LONGEST_PAGE, listed
-from moorage.vendors.payments._mollie_mandates import list_mandates, revoke_mandate, store_mandate
 from moorage.vendors.payments._mollie_requests import payment_body, refund_body
-from moorage.vendors.payments._mollie_subscriptions import (
-    SUBSCRIPTIONS,
-    cancel_subscription,
-    change_subscription,
-    create_subscription,
-    get_subscription,
-    subscription_of,
-)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -76,8 +69,6 @@ if TYPE_CHECKING:
         PaymentQuery,
         Refund,
         RefundReason,
-        StoredMeans,
-        StoreRequest,
         Subscription,
         SubscriptionRequest,
     )
@@ -281,11 +272,11 @@ class Mollie(ApiVendor):
         self, wire: Wire, request: SubscriptionRequest, /, *, key: str
     ) -> Subscription:
         """Create a subscription that charges a mandate."""
-        return await create_subscription(wire, request, key, self.notification_url)
+        return await mollie_subscriptions.create_subscription(
+            wire, request, key, self.notification_url
+        )
 
-    async def get_subscription(self, wire: Wire, ref: Ref, /) -> Subscription:
-        """Get a subscription."""
-        return await get_subscription(wire, ref)
+    get_subscription = staticmethod(mollie_subscriptions.get_subscription)
 
     async def change_subscription(
         self,
@@ -298,7 +289,7 @@ class Mollie(ApiVendor):
         key: str,
     ) -> Subscription:
         """Change a subscription's amount from its next charge on."""
-        return await change_subscription(wire, ref, amount, key)
+        return await mollie_subscriptions.change_subscription(wire, ref, amount, key)
 
     async def cancel_subscription(
         self,
@@ -310,42 +301,27 @@ class Mollie(ApiVendor):
         key: str,
     ) -> Subscription:
         """Cancel a subscription at once."""
-        return await cancel_subscription(wire, ref, key)
+        return await mollie_subscriptions.cancel_subscription(wire, ref, key)
 
     async def list_subscriptions(
         self, wire: Wire, query: PaymentQuery, after: Ref | None, /
     ) -> Page[Subscription]:
         """List the subscriptions of all customers."""
-        read_one = partial(subscription_of, now=wire.now())
-        return await listed(wire, SUBSCRIPTIONS, query, after, read_one)
+        read_one = partial(mollie_subscriptions.subscription_of, now=wire.now())
+        return await listed(wire, mollie_subscriptions.SUBSCRIPTIONS, query, after, read_one)
 
-    async def store_means(self, wire: Wire, request: StoreRequest, /, *, key: str) -> StoredMeans:
-        """Store a direct debit mandate that the buyer has signed."""
-        return await store_mandate(wire, request, key)
-
-    async def stored_means(
-        self, wire: Wire, customer: str, after: Ref | None, /
-    ) -> Page[StoredMeans]:
-        """List the mandates of a customer."""
-        return await list_mandates(wire, customer, after)
-
-    async def remove_means(self, wire: Wire, ref: Ref, /, *, key: str) -> StoredMeans:
-        """Revoke a mandate."""
-        return await revoke_mandate(wire, ref, key)
+    store_means = staticmethod(mollie_mandates.store_mandate)
+    stored_means = staticmethod(mollie_mandates.list_mandates)
+    remove_means = staticmethod(mollie_mandates.revoke_mandate)
 
     async def create_link(self, wire: Wire, link: LinkRequest, /, *, key: str) -> PaymentLink:
         """Create a payment link for one payment."""
-        return await create_link(
+        return await mollie_links.create_link(
             wire, link, key, return_url=self.return_url, webhook_url=self.notification_url
         )
 
-    async def get_link(self, wire: Wire, ref: Ref, /) -> PaymentLink:
-        """Get a payment link."""
-        return await get_link(wire, ref)
-
-    async def close_link(self, wire: Wire, ref: Ref, /, *, key: str) -> PaymentLink:
-        """Archive a payment link, so that it accepts no payment."""
-        return await close_link(wire, ref, key)
+    get_link = staticmethod(mollie_links.get_link)
+    close_link = staticmethod(mollie_links.close_link)
 
 
 def _url_of(*parts: str) -> str:

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 import attrs
 
 from moorage.contracts.payments import (
-    Capture,
     Page,
     PaymentsCapability,
     Void,
@@ -32,6 +31,11 @@ from moorage.vendor_sdk import (
     read_answer,
     words,
 )
+from moorage.vendors.payments import _paypal_disputes as paypal_disputes
+from moorage.vendors.payments import _paypal_moves as paypal_moves
+from moorage.vendors.payments import _paypal_payees as paypal_payees
+from moorage.vendors.payments import _paypal_references as paypal_references
+from moorage.vendors.payments import _paypal_subscriptions as paypal_subscriptions
 from moorage.vendors.payments._common import is_return_url, url_of, with_payment_reference
 from moorage.vendors.payments._paypal_answers import (
     is_ready,
@@ -39,24 +43,7 @@ from moorage.vendors.payments._paypal_answers import (
     refunded_order,
     unconfirmed,
 )
-from moorage.vendors.payments._paypal_disputes import (
-    PAGE,
-    accept_dispute,
-    get_dispute,
-    list_disputes,
-    submit_evidence,
-)
 from moorage.vendors.payments._paypal_events import classify, declined, read_events
-from moorage.vendors.payments._paypal_moves import (
-    capture_payment,
-    read_refund,
-    refund_payment,
-    void_payment,
-)
-from moorage.vendors.payments._paypal_payees import get_payee_payout, pay_payee
-from moorage.vendors.payments._paypal_references import (
-    get_payment,
-)
 from moorage.vendors.payments._paypal_reports import payment_in, payout_in, reported
 from moorage.vendors.payments._paypal_requests import (
     AUTHORIZE,
@@ -68,24 +55,13 @@ from moorage.vendors.payments._paypal_requests import (
     order_body,
     posted,
 )
-from moorage.vendors.payments._paypal_subscriptions import (
-    cancel_subscription,
-    change_subscription,
-    create_subscription,
-    get_subscription,
-    list_subscriptions,
-)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from moorage.contracts.payments import (
         Charge,
-        Dispute,
-        DisputeEvidence,
         Money,
-        PayeePayout,
-        PayeeTransfer,
         Payment,
         PaymentQuery,
         Payout,
@@ -155,7 +131,11 @@ class PayPal(OAuthVendor):
             PaymentsCapability.SUBSCRIPTION_QUANTITY,
         }
     )
-    limits: ClassVar[Mapping[str, int]] = {"idempotency_key": KEY, "page": PAGE, **LONGEST}
+    limits: ClassVar[Mapping[str, int]] = {
+        "idempotency_key": KEY,
+        "page": paypal_disputes.PAGE,
+        **LONGEST,
+    }
     webhook = "paypal"
     idempotency = _KEYS
     unknown_outcomes: ClassVar[Mapping[str, UnknownOutcome]] = {
@@ -226,7 +206,7 @@ class PayPal(OAuthVendor):
                 field="returned",
                 remedy="Complete the payment that the parameter token names.",
             )
-        payment = await get_payment(wire, ref)
+        payment = await paypal_references.get_payment(wire, ref)
         ready = is_ready(payment)
         decline = unconfirmed(payment) if ready else payment.decline
         if decline is not None:
@@ -237,15 +217,11 @@ class PayPal(OAuthVendor):
         request = posted(url_of(ORDERS, payment.ref.id, verb))
         return await _try_payment(wire, request, payment.amount, key, known_order=payment.ref.id)
 
-    async def capture(
-        self, wire: Wire, ref: Ref, amount: Money | None, /, *, final: bool, key: str
-    ) -> Capture:
-        """Capture an authorised amount of an order."""
-        return await capture_payment(wire, ref, amount, final=final, key=key)
+    capture = staticmethod(paypal_moves.capture_payment)
 
     async def void(self, wire: Wire, ref: Ref, /, *, key: str) -> Void:  # noqa: ARG002 - PayPal takes none
         """Void an authorised amount; a repeat has no further effect."""
-        return await void_payment(wire, ref)
+        return await paypal_moves.void_payment(wire, ref)
 
     async def refund(
         self,
@@ -258,19 +234,17 @@ class PayPal(OAuthVendor):
         key: str,
     ) -> Refund:
         """Refund a capture; the refund stores the order's id for webhooks."""
-        return await refund_payment(wire, ref, amount, key)
+        return await paypal_moves.refund_payment(wire, ref, amount, key)
 
     # --- looking up ----------------------------------------------------------
 
-    async def get(self, wire: Wire, ref: Ref, /) -> Payment:
-        """Get an order; for a capture's reference, the capture's order."""
-        return await get_payment(wire, ref)
+    get = staticmethod(paypal_references.get_payment)
 
     async def get_refund(self, wire: Wire, ref: Ref, /) -> Refund:
         """Get a refund."""
         response = await wire.send(Request.get(url_of(PAYMENTS, "refunds", ref.id)))
         order = ref.other("order") or refunded_order(read_answer(response))
-        return read_refund(wire, None if order is None else wire.ref(order), response)
+        return paypal_moves.read_refund(wire, None if order is None else wire.ref(order), response)
 
     async def payments(
         self, wire: Wire, query: PaymentQuery, after: Ref | None, /
@@ -282,33 +256,12 @@ class PayPal(OAuthVendor):
         """List the withdrawals to your bank account in the transaction report."""
         return await reported(wire, query, after, payout_in)
 
-    async def disputes(
-        self, wire: Wire, query: PaymentQuery, after: Ref | None, /
-    ) -> Page[Dispute]:
-        """List disputes."""
-        return await list_disputes(wire, query, after)
-
-    async def get_dispute(self, wire: Wire, ref: Ref, /) -> Dispute:
-        """Get a dispute."""
-        return await get_dispute(wire, ref)
-
-    async def accept_dispute(self, wire: Wire, ref: Ref, /, *, key: str) -> Dispute:
-        """Accept the claim of a dispute; a repeat has no further effect."""
-        return await accept_dispute(wire, ref, key)
-
-    async def submit_evidence(
-        self, wire: Wire, ref: Ref, evidence: DisputeEvidence, /, *, key: str
-    ) -> Dispute:
-        """Provide evidence for a dispute; a repeat has no further effect."""
-        return await submit_evidence(wire, ref, evidence, key)
-
-    async def pay_payee(self, wire: Wire, transfer: PayeeTransfer, /, *, key: str) -> PayeePayout:
-        """Send money to a PayPal account, by email address or PayPal id."""
-        return await pay_payee(wire, transfer, key)
-
-    async def get_payee_payout(self, wire: Wire, ref: Ref, /) -> PayeePayout:
-        """Get a payout batch with its item."""
-        return await get_payee_payout(wire, ref)
+    disputes = staticmethod(paypal_disputes.list_disputes)
+    get_dispute = staticmethod(paypal_disputes.get_dispute)
+    accept_dispute = staticmethod(paypal_disputes.accept_dispute)
+    submit_evidence = staticmethod(paypal_disputes.submit_evidence)
+    pay_payee = staticmethod(paypal_payees.pay_payee)
+    get_payee_payout = staticmethod(paypal_payees.get_payee_payout)
 
     # --- subscriptions -------------------------------------------------------
 
@@ -317,11 +270,9 @@ class PayPal(OAuthVendor):
     ) -> Subscription:
         """Create a subscription for the buyer to approve at PayPal."""
         url = request.return_url or self.return_url
-        return await create_subscription(wire, request, key, url)
+        return await paypal_subscriptions.create_subscription(wire, request, key, url)
 
-    async def get_subscription(self, wire: Wire, ref: Ref, /) -> Subscription:
-        """Get a subscription with its plan."""
-        return await get_subscription(wire, ref)
+    get_subscription = staticmethod(paypal_subscriptions.get_subscription)
 
     async def change_subscription(
         self,
@@ -334,7 +285,9 @@ class PayPal(OAuthVendor):
         key: str,
     ) -> Subscription:
         """Request a change of a subscription, for the buyer to approve at PayPal."""
-        return await change_subscription(wire, ref, amount, quantity, self.return_url, key=key)
+        return await paypal_subscriptions.change_subscription(
+            wire, ref, amount, quantity, self.return_url, key=key
+        )
 
     async def cancel_subscription(
         self,
@@ -346,13 +299,9 @@ class PayPal(OAuthVendor):
         key: str,
     ) -> Subscription:
         """Cancel a subscription at once; a repeat has no further effect."""
-        return await cancel_subscription(wire, ref, key)
+        return await paypal_subscriptions.cancel_subscription(wire, ref, key)
 
-    async def list_subscriptions(
-        self, wire: Wire, query: PaymentQuery, after: Ref | None, /
-    ) -> Page[Subscription]:
-        """List subscriptions, without their amounts."""
-        return await list_subscriptions(wire, query, after)
+    list_subscriptions = staticmethod(paypal_subscriptions.list_subscriptions)
 
     async def _pay(self, wire: Wire, charge: Charge, intent: str, key: str) -> Payment:
         body = order_body(charge, intent, charge.return_url or self.return_url)

@@ -35,6 +35,9 @@ from moorage.vendor_sdk import (
     words,
 )
 from moorage.vendor_sdk import Mode as AccountMode
+from moorage.vendors.payments import _razorpay_links as razorpay_links
+from moorage.vendors.payments import _razorpay_lists as razorpay_lists
+from moorage.vendors.payments import _razorpay_subscriptions as razorpay_subscriptions
 from moorage.vendors.payments._common import (
     is_return_url,
     refundable_rest,
@@ -57,20 +60,6 @@ from moorage.vendors.payments._razorpay_answers import (
     settlement_of,
 )
 from moorage.vendors.payments._razorpay_events import read_events
-from moorage.vendors.payments._razorpay_links import close_link, create_link, get_link
-from moorage.vendors.payments._razorpay_lists import (
-    CARD,
-    LONGEST_PAGE,
-    ORDERS,
-    PAYMENTS,
-    attempts_at,
-    get_page,
-    list_disputes,
-    list_tokens,
-    paid_by,
-    payment_before,
-    remove_token,
-)
 from moorage.vendors.payments._razorpay_requests import (
     MOST_NOTES,
     amount_fields,
@@ -79,14 +68,6 @@ from moorage.vendors.payments._razorpay_requests import (
     key_name,
     order_fields,
     recurring_fields,
-)
-from moorage.vendors.payments._razorpay_subscriptions import (
-    SUBSCRIPTIONS,
-    cancel_subscription,
-    change_subscription,
-    create_subscription,
-    get_subscription,
-    subscription_of,
 )
 
 if TYPE_CHECKING:
@@ -107,7 +88,6 @@ if TYPE_CHECKING:
         RefundReason,
         StoredMeans,
         Subscription,
-        SubscriptionRequest,
     )
     from moorage.vendor_sdk import MakeRef, Mode, Money, Ref, WebhookEvent, Wire
 
@@ -157,7 +137,10 @@ class Razorpay(ApiVendor):
             PaymentsCapability.SUBSCRIPTION_QUANTITY,
         }
     )
-    limits: ClassVar[Mapping[str, int]] = {"metadata": MOST_NOTES, "page": LONGEST_PAGE}
+    limits: ClassVar[Mapping[str, int]] = {
+        "metadata": MOST_NOTES,
+        "page": razorpay_lists.LONGEST_PAGE,
+    }
     webhook = "razorpay"
     idempotency = _KEYS
     unknown_outcomes: ClassVar[Mapping[str, UnknownOutcome]] = {
@@ -170,7 +153,7 @@ class Razorpay(ApiVendor):
 
     auth = basic("key_id")
     refusals = staticmethod(classify)
-    ping_path = PAYMENTS
+    ping_path = razorpay_lists.PAYMENTS
     ping_query: ClassVar[Mapping[str, int]] = {"count": 1}
 
     key_id: str = attrs.field(
@@ -190,7 +173,7 @@ class Razorpay(ApiVendor):
 
     async def create_intent(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
         """Create an order for the buyer to pay in Razorpay's Checkout."""
-        request = Request.post(ORDERS, json=intent_fields(charge))
+        request = Request.post(razorpay_lists.ORDERS, json=intent_fields(charge))
         order: Payment = await wire.send(request, key=key, parse=partial(read_order, wire))
         url = charge.return_url or self.return_url
         action = NextAction(
@@ -211,12 +194,12 @@ class Razorpay(ApiVendor):
     async def _pay(self, wire: Wire, charge: Charge, key: str, *, capture: bool) -> Payment:
         """Create an order, and pay it with a stored token."""
         recurring_fields(charge, "")  # refused before anything is sent
-        request = Request.post(ORDERS, json=order_fields(charge, capture=capture))
+        request = Request.post(razorpay_lists.ORDERS, json=order_fields(charge, capture=capture))
         order = await wire.send(
             request, key=part_key(key, "order"), parse=partial(read_order, wire)
         )
         # A payment may be pending for days, and its order takes another one in the meantime.
-        payment_id = await paid_by(wire, order.ref) if order.replayed else None
+        payment_id = await razorpay_lists.paid_by(wire, order.ref) if order.replayed else None
         if payment_id is None:
             paying = Request.post(RECURRING, json=recurring_fields(charge, order.ref.id))
             # Without a key, the request is not repeated by itself after a lost answer.
@@ -225,10 +208,12 @@ class Razorpay(ApiVendor):
                 payment_id = await with_payment_reference(wire, charge.amount, sending_coroutine)
             except (InvalidRequest, ConnectionFailed, OutcomeUnknown, VendorFailed):
                 # The request may have paid the order although its answer was lost.
-                payment_id = await paid_by(wire, order.ref)
+                payment_id = await razorpay_lists.paid_by(wire, order.ref)
                 if payment_id is None:
                     raise
-        request = Request.get(url_of(PAYMENTS, payment_id), query=CARD)
+        request = Request.get(
+            url_of(razorpay_lists.PAYMENTS, payment_id), query=razorpay_lists.CARD
+        )
         parse = partial(read_payment, wire)
         payment: Payment = await wire.send(request, key=part_key(key, "payment"), parse=parse)
         if payment.state is PaymentState.FAILED:
@@ -265,10 +250,10 @@ class Razorpay(ApiVendor):
         key: str,
     ) -> Capture:
         """Capture an authorised payment; Razorpay always captures the whole amount."""
-        earlier_payment = await payment_before(wire, ref, key)
+        earlier_payment = await razorpay_lists.payment_before(wire, ref, key)
         whole = amount or stated_amount(ref) or earlier_payment.amount
         fields = {} if whole is None else amount_fields(whole)
-        request = Request.post(url_of(PAYMENTS, ref.id, "capture"), json=fields)
+        request = Request.post(url_of(razorpay_lists.PAYMENTS, ref.id, "capture"), json=fields)
         try:
             payment = await wire.send(request, key=key, parse=partial(read_payment, wire))
         except VendorRejected:
@@ -289,11 +274,16 @@ class Razorpay(ApiVendor):
         key: str,
     ) -> Refund:
         """Refund a payment, or what is not refunded yet."""
-        refunded_amount = amount or refundable_rest(await payment_before(wire, ref, key))
+        refunded_amount = amount or refundable_rest(
+            await razorpay_lists.payment_before(wire, ref, key)
+        )
         fields: dict[str, Any] = {"amount": UNITS.to_minor(refunded_amount)}
         if reason is not None:
             fields["notes"] = {"reason": reason.value}
-        path, headers = url_of(PAYMENTS, ref.id, "refund"), {_REFUND_KEY: key_name(wire, key)}
+        path, headers = (
+            url_of(razorpay_lists.PAYMENTS, ref.id, "refund"),
+            {_REFUND_KEY: key_name(wire, key)},
+        )
         request = Request.post(path, json=fields, headers=headers)
         keyed = attrs.evolve(request, idempotent=True)
         refund: Refund = await wire.send(keyed, key=key, parse=partial(read_refund, wire))
@@ -302,12 +292,14 @@ class Razorpay(ApiVendor):
     async def get(self, wire: Wire, ref: Ref, /) -> Payment:
         """Get a payment; for an order, the order's payment."""
         if not ref.id.startswith(_ORDER_ID):
-            request = Request.get(url_of(PAYMENTS, ref.id), query=CARD)
+            request = Request.get(
+                url_of(razorpay_lists.PAYMENTS, ref.id), query=razorpay_lists.CARD
+            )
             return read_payment(wire, await wire.send(request))
-        payments = await attempts_at(wire, ref)
+        payments = await razorpay_lists.attempts_at(wire, ref)
         if payments:
             return next((it for it in payments if it.state is not PaymentState.FAILED), payments[0])
-        return read_order(wire, await wire.send(Request.get(url_of(ORDERS, ref.id))))
+        return read_order(wire, await wire.send(Request.get(url_of(razorpay_lists.ORDERS, ref.id))))
 
     async def get_refund(self, wire: Wire, ref: Ref, /) -> Refund:
         """Get a refund."""
@@ -317,12 +309,14 @@ class Razorpay(ApiVendor):
         self, wire: Wire, query: PaymentQuery, after: Ref | None, /
     ) -> Page[Payment]:
         """List payments, newest first."""
-        return await get_page(wire, PAYMENTS, query, after, payment_of, **CARD)
+        return await razorpay_lists.get_page(
+            wire, razorpay_lists.PAYMENTS, query, after, payment_of, **razorpay_lists.CARD
+        )
 
     async def payouts(self, wire: Wire, query: PaymentQuery, after: Ref | None, /) -> Page[Payout]:
         """List settlements, newest first."""
         read_one = partial(settlement_of, currency=self.settlement_currency)
-        return await get_page(wire, "/v1/settlements", query, after, read_one)
+        return await razorpay_lists.get_page(wire, "/v1/settlements", query, after, read_one)
 
     async def disputes(
         self,
@@ -332,23 +326,11 @@ class Razorpay(ApiVendor):
         /,
     ) -> Page[Dispute]:
         """List the disputes."""
-        return await list_disputes(wire, query)
+        return await razorpay_lists.list_disputes(wire, query)
 
-    async def create_subscription(
-        self, wire: Wire, request: SubscriptionRequest, /, *, key: str
-    ) -> Subscription:
-        """Create a subscription for the buyer to start on Razorpay's page."""
-        return await create_subscription(wire, request, key)
-
-    async def get_subscription(self, wire: Wire, ref: Ref, /) -> Subscription:
-        """Get a subscription with its scheduled changes."""
-        return await get_subscription(wire, ref)
-
-    async def change_subscription(
-        self, wire: Wire, ref: Ref, /, *, amount: Money | None, quantity: int | None, key: str
-    ) -> Subscription:
-        """Change a subscription at the end of its current period."""
-        return await change_subscription(wire, ref, amount, quantity, key)
+    create_subscription = staticmethod(razorpay_subscriptions.create_subscription)
+    get_subscription = staticmethod(razorpay_subscriptions.get_subscription)
+    change_subscription = staticmethod(razorpay_subscriptions.change_subscription)
 
     async def cancel_subscription(
         self,
@@ -360,13 +342,19 @@ class Razorpay(ApiVendor):
         key: str,
     ) -> Subscription:
         """Cancel a subscription at once; a repeat has no further effect."""
-        return await cancel_subscription(wire, ref, key)
+        return await razorpay_subscriptions.cancel_subscription(wire, ref, key)
 
     async def list_subscriptions(
         self, wire: Wire, query: PaymentQuery, after: Ref | None, /
     ) -> Page[Subscription]:
         """List subscriptions without amounts, newest first."""
-        return await get_page(wire, SUBSCRIPTIONS, query, after, subscription_of)
+        return await razorpay_lists.get_page(
+            wire,
+            razorpay_subscriptions.SUBSCRIPTIONS,
+            query,
+            after,
+            razorpay_subscriptions.subscription_of,
+        )
 
     async def stored_means(
         self,
@@ -376,23 +364,16 @@ class Razorpay(ApiVendor):
         /,
     ) -> Page[StoredMeans]:
         """List a customer's tokens for later payments."""
-        return await list_tokens(wire, customer)
+        return await razorpay_lists.list_tokens(wire, customer)
 
-    async def remove_means(self, wire: Wire, ref: Ref, /, *, key: str) -> StoredMeans:
-        """Delete a token of a customer."""
-        return await remove_token(wire, ref, key)
+    remove_means = staticmethod(razorpay_lists.remove_token)
 
     async def create_link(self, wire: Wire, link: LinkRequest, /, *, key: str) -> PaymentLink:
         """Create a payment link with a name that Razorpay accepts only once."""
-        return await create_link(wire, link, link.return_url or self.return_url, key)
+        return await razorpay_links.create_link(wire, link, link.return_url or self.return_url, key)
 
-    async def get_link(self, wire: Wire, ref: Ref, /) -> PaymentLink:
-        """Get a payment link."""
-        return await get_link(wire, ref)
-
-    async def close_link(self, wire: Wire, ref: Ref, /, *, key: str) -> PaymentLink:
-        """Cancel a payment link; a repeat has no further effect."""
-        return await close_link(wire, ref, key)
+    get_link = staticmethod(razorpay_links.get_link)
+    close_link = staticmethod(razorpay_links.close_link)
 
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[PaymentEvent, ...]:
         """Convert a webhook to events of payments, refunds, disputes, links and settlements."""

@@ -35,6 +35,7 @@ from moorage.vendor_sdk import (
     read_answer,
     words,
 )
+from moorage.vendors.payments import _square_disputes as square_disputes
 from moorage.vendors.payments._common import (
     is_within,
     refundable_rest,
@@ -51,12 +52,6 @@ from moorage.vendors.payments._square_answers import (
     read_refund,
     read_stored,
     stored_of,
-)
-from moorage.vendors.payments._square_disputes import (
-    DISPUTES,
-    accept_dispute,
-    get_dispute,
-    submit_evidence,
 )
 from moorage.vendors.payments._square_errors import classify
 from moorage.vendors.payments._square_events import read_events
@@ -77,7 +72,6 @@ if TYPE_CHECKING:
 
     from moorage.contracts.payments import (
         Dispute,
-        DisputeEvidence,
         Payment,
         PaymentQuery,
         Payout,
@@ -271,21 +265,11 @@ class Square(ApiVendor):
         self, wire: Wire, query: PaymentQuery, after: Ref | None, /
     ) -> Page[Dispute]:
         """List disputes, in pages of Square's size."""
-        return await self._page(wire, DISPUTES, query, after, dispute_of)
+        return await self._page(wire, square_disputes.DISPUTES, query, after, dispute_of)
 
-    async def get_dispute(self, wire: Wire, ref: Ref, /) -> Dispute:
-        """Get a dispute."""
-        return await get_dispute(wire, ref)
-
-    async def accept_dispute(self, wire: Wire, ref: Ref, /, *, key: str) -> Dispute:
-        """Accept the loss of a dispute; a repeat has no further effect."""
-        return await accept_dispute(wire, ref, key)
-
-    async def submit_evidence(
-        self, wire: Wire, ref: Ref, evidence: DisputeEvidence, /, *, key: str
-    ) -> Dispute:
-        """Store the texts of the evidence, and submit them to the bank together."""
-        return await submit_evidence(wire, ref, evidence, key)
+    get_dispute = staticmethod(square_disputes.get_dispute)
+    accept_dispute = staticmethod(square_disputes.accept_dispute)
+    submit_evidence = staticmethod(square_disputes.submit_evidence)
 
     async def payouts(self, wire: Wire, query: PaymentQuery, after: Ref | None, /) -> Page[Payout]:
         """List payouts."""

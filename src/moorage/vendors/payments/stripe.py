@@ -18,7 +18,6 @@ from moorage.contracts.payments import (
     MoveState,
     Page,
     Payment,
-    PaymentLink,
     PaymentsCapability,
     PaymentState,
     Payout,
@@ -42,6 +41,9 @@ from moorage.vendor_sdk import (
     mode_of_key,
     words,
 )
+from moorage.vendors.payments import _stripe_disputes as stripe_disputes
+from moorage.vendors.payments import _stripe_links as stripe_links
+from moorage.vendors.payments import _stripe_subscriptions as stripe_subscriptions
 from moorage.vendors.payments._common import url_of, void_of
 from moorage.vendors.payments._stripe_answers import (
     MINOR,
@@ -52,15 +54,8 @@ from moorage.vendors.payments._stripe_answers import (
     read_payment,
     read_refund,
 )
-from moorage.vendors.payments._stripe_disputes import (
-    DISPUTES,
-    accept_dispute,
-    get_dispute,
-    submit_evidence,
-)
 from moorage.vendors.payments._stripe_events import classify, read_events
 from moorage.vendors.payments._stripe_intents import INTENTS, confirmed_body, intent_body, pay
-from moorage.vendors.payments._stripe_links import close_link, create_link, get_link
 from moorage.vendors.payments._stripe_payees import read_transfer, transfer_body
 from moorage.vendors.payments._stripe_requests import KEY, PAGE, done, page, page_query
 from moorage.vendors.payments._stripe_stored import (
@@ -69,27 +64,16 @@ from moorage.vendors.payments._stripe_stored import (
     setup_body,
     stored_of,
 )
-from moorage.vendors.payments._stripe_subscriptions import (
-    SUBSCRIPTIONS,
-    cancel_subscription,
-    change_subscription,
-    create_subscription,
-    get_subscription,
-    subscription_of,
-)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from moorage.contracts.payments import (
-        DisputeEvidence,
-        LinkRequest,
         Money,
         PayeePayout,
         PayeeTransfer,
         PaymentQuery,
         StoreRequest,
-        SubscriptionRequest,
     )
     from moorage.vendor_sdk import Mode, Ref, Wire
 
@@ -284,21 +268,11 @@ class Stripe(ApiVendor):
         self, wire: Wire, query: PaymentQuery, after: Ref | None, /
     ) -> Page[Dispute]:
         """List disputes."""
-        return await page(wire, DISPUTES, page_query(query, after), dispute_of)
+        return await page(wire, stripe_disputes.DISPUTES, page_query(query, after), dispute_of)
 
-    async def get_dispute(self, wire: Wire, ref: Ref, /) -> Dispute:
-        """Get a dispute."""
-        return await get_dispute(wire, ref)
-
-    async def accept_dispute(self, wire: Wire, ref: Ref, /, *, key: str) -> Dispute:
-        """Close a dispute, which accepts it as lost."""
-        return await accept_dispute(wire, ref, key)
-
-    async def submit_evidence(
-        self, wire: Wire, ref: Ref, evidence: DisputeEvidence, /, *, key: str
-    ) -> Dispute:
-        """Submit evidence to the bank."""
-        return await submit_evidence(wire, ref, evidence, key)
+    get_dispute = staticmethod(stripe_disputes.get_dispute)
+    accept_dispute = staticmethod(stripe_disputes.accept_dispute)
+    submit_evidence = staticmethod(stripe_disputes.submit_evidence)
 
     async def payouts(self, wire: Wire, query: PaymentQuery, after: Ref | None, /) -> Page[Payout]:
         """List payouts."""
@@ -322,34 +296,19 @@ class Stripe(ApiVendor):
         """Get a transfer."""
         return read_transfer(wire, await wire.send(Request.get(url_of(_TRANSFERS, ref.id))))
 
-    async def create_subscription(
-        self, wire: Wire, request: SubscriptionRequest, /, *, key: str
-    ) -> Subscription:
-        """Create a product and its subscription."""
-        return await create_subscription(wire, request, key)
-
-    async def get_subscription(self, wire: Wire, ref: Ref, /) -> Subscription:
-        """Get a subscription."""
-        return await get_subscription(wire, ref)
-
-    async def change_subscription(
-        self, wire: Wire, ref: Ref, /, *, amount: Money | None, quantity: int | None, key: str
-    ) -> Subscription:
-        """Change a subscription's price or quantity from its next charge on."""
-        return await change_subscription(wire, ref, amount, quantity, key)
-
-    async def cancel_subscription(
-        self, wire: Wire, ref: Ref, /, *, at_period_end: bool, key: str
-    ) -> Subscription:
-        """Cancel a subscription at once, or at the end of its period."""
-        return await cancel_subscription(wire, ref, at_period_end=at_period_end, key=key)
+    create_subscription = staticmethod(stripe_subscriptions.create_subscription)
+    get_subscription = staticmethod(stripe_subscriptions.get_subscription)
+    change_subscription = staticmethod(stripe_subscriptions.change_subscription)
+    cancel_subscription = staticmethod(stripe_subscriptions.cancel_subscription)
 
     async def list_subscriptions(
         self, wire: Wire, query: PaymentQuery, after: Ref | None, /
     ) -> Page[Subscription]:
         """List subscriptions in all states."""
         filters = {**page_query(query, after), "status": "all"}
-        return await page(wire, SUBSCRIPTIONS, filters, subscription_of)
+        return await page(
+            wire, stripe_subscriptions.SUBSCRIPTIONS, filters, stripe_subscriptions.subscription_of
+        )
 
     async def store_means(self, wire: Wire, request: StoreRequest, /, *, key: str) -> StoredMeans:
         """Verify a payment method with a setup intent, and store it."""
@@ -371,14 +330,6 @@ class Stripe(ApiVendor):
         path = url_of("/v1/payment_methods", ref.id, "detach")
         return await done(wire, path, {}, key, read_stored)
 
-    async def create_link(self, wire: Wire, link: LinkRequest, /, *, key: str) -> PaymentLink:
-        """Create a payment link for one payment."""
-        return await create_link(wire, link, key)
-
-    async def get_link(self, wire: Wire, ref: Ref, /) -> PaymentLink:
-        """Get a payment link."""
-        return await get_link(wire, ref)
-
-    async def close_link(self, wire: Wire, ref: Ref, /, *, key: str) -> PaymentLink:
-        """Deactivate a payment link."""
-        return await close_link(wire, ref, key)
+    create_link = staticmethod(stripe_links.create_link)
+    get_link = staticmethod(stripe_links.get_link)
+    close_link = staticmethod(stripe_links.close_link)

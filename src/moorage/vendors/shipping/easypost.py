@@ -64,7 +64,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from moorage.contracts.address import Address
-    from moorage.contracts.shipping.handovers import Manifest, Pickup, PickupRequest
     from moorage.contracts.shipping.rates import RateRequest, RateResult
     from moorage.contracts.shipping.shipments import AddressResult, Label
     from moorage.vendor_sdk import Answer, MakeRef, Mode, Ref, Response, WebhookEvent, Wire
@@ -233,23 +232,10 @@ class EasyPost(ApiVendor):
             raw=read_answer(response).raw,
         )
 
-    async def schedule_pickup(self, wire: Wire, request: PickupRequest, /, *, key: str) -> Pickup:
-        """Schedule a pickup."""
-        return await handovers.schedule_pickup(wire, request, key)
-
-    async def cancel_pickup(self, wire: Wire, ref: Ref, /) -> Pickup:
-        """Cancel a pickup."""
-        return await handovers.cancel_pickup(wire, ref)
-
-    async def create_manifest(
-        self, wire: Wire, shipments: tuple[Ref, ...], /, *, key: str
-    ) -> Manifest:
-        """Create a manifest."""
-        return await handovers.create_manifest(wire, shipments, key)
-
-    async def get_manifest(self, wire: Wire, ref: Ref, /) -> Manifest:
-        """Get a manifest."""
-        return await handovers.get_manifest(wire, ref)
+    schedule_pickup = staticmethod(handovers.schedule_pickup)
+    cancel_pickup = staticmethod(handovers.cancel_pickup)
+    create_manifest = staticmethod(handovers.create_manifest)
+    get_manifest = staticmethod(handovers.get_manifest)
 
     async def validate_address(self, wire: Wire, address: Address, /) -> AddressResult:
         """Check an address."""

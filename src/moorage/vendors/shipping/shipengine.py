@@ -61,9 +61,6 @@ if TYPE_CHECKING:
 
     from moorage.contracts.address import Address
     from moorage.contracts.shipping.handovers import (
-        Manifest,
-        Pickup,
-        PickupRequest,
         ServicePointResult,
     )
     from moorage.contracts.shipping.rates import RateRequest, RateResult
@@ -209,23 +206,10 @@ class ShipEngine(ApiVendor):
             raise malformed(response, "approved")
         return CancelResult(ref=ref, state=CancelState.APPROVED, vendor_status=status, raw=body.raw)
 
-    async def schedule_pickup(self, wire: Wire, request: PickupRequest, /, *, key: str) -> Pickup:
-        """Schedule a pickup."""
-        return await handovers.schedule_pickup(wire, request, key)
-
-    async def cancel_pickup(self, wire: Wire, ref: Ref, /) -> Pickup:
-        """Cancel a pickup."""
-        return await handovers.cancel_pickup(wire, ref)
-
-    async def create_manifest(
-        self, wire: Wire, shipments: tuple[Ref, ...], /, *, key: str
-    ) -> Manifest:
-        """Create a manifest."""
-        return await handovers.create_manifest(wire, shipments, key)
-
-    async def get_manifest(self, wire: Wire, ref: Ref, /) -> Manifest:
-        """Get a manifest."""
-        return await handovers.get_manifest(wire, ref)
+    schedule_pickup = staticmethod(handovers.schedule_pickup)
+    cancel_pickup = staticmethod(handovers.cancel_pickup)
+    create_manifest = staticmethod(handovers.create_manifest)
+    get_manifest = staticmethod(handovers.get_manifest)
 
     async def find_service_points(
         self, wire: Wire, address: Address, /, *, limit: int

@@ -32,14 +32,13 @@ from moorage.vendor_sdk import (
     malformed,
     read_xml,
 )
+from moorage.vendors.sms import _sns_opt_outs as sns_opt_outs
 from moorage.vendors.sms._common import as_field, refusal
-from moorage.vendors.sms._sns_opt_outs import VERSION, list_opt_outs, opt_in, opt_outs_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from moorage.contracts.sms_opt_outs import OptOut, OptOutPage
-    from moorage.vendor_sdk import ConnectorError, Ref, Response, Wire
+    from moorage.vendor_sdk import ConnectorError, Response, Wire
     from moorage.vendors.sms._common import Kind
 
 _ATTRIBUTE: Final = "AWS."
@@ -100,7 +99,7 @@ class AmazonSns(ApiVendor):
 
     name = "amazon_sns"
     kinds = ("sms",)
-    api_version = VERSION
+    api_version = sns_opt_outs.VERSION
     capabilities = frozenset({SmsCapability.OPT_OUTS})
     limits: ClassVar[Mapping[str, int]] = {"text": 1600}
 
@@ -133,17 +132,9 @@ class AmazonSns(ApiVendor):
         request = Request.post("/", form=message_form(self, message))
         return await wire.send(request, key=key, parse=partial(read_receipt, wire))
 
-    async def opt_outs(self, wire: Wire, after: Ref | None, /) -> OptOutPage:
-        """Get a page of the numbers opted out in this region."""
-        return await list_opt_outs(wire, after)
-
-    async def find_opt_outs(self, wire: Wire, number: str, /) -> tuple[OptOut, ...]:
-        """Look up whether a number has opted out."""
-        return await opt_outs_of(wire, number)
-
-    async def remove_opt_out(self, wire: Wire, number: str, /) -> None:
-        """Opt a number in again; SNS allows this once in 30 days."""
-        await opt_in(wire, number)
+    opt_outs = staticmethod(sns_opt_outs.list_opt_outs)
+    find_opt_outs = staticmethod(sns_opt_outs.opt_outs_of)
+    remove_opt_out = staticmethod(sns_opt_outs.opt_in)
 
 
 def message_form(vendor: AmazonSns, message: SmsMessage) -> dict[str, str]:
@@ -156,7 +147,7 @@ def message_form(vendor: AmazonSns, message: SmsMessage) -> dict[str, str]:
         attributes["AWS.SNS.SMS.SenderID"] = sender
     form: dict[str, Any] = {
         "Action": "Publish",
-        "Version": VERSION,
+        "Version": sns_opt_outs.VERSION,
         "PhoneNumber": message.to,
         "Message": message.text,
     }

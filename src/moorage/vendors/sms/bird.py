@@ -23,14 +23,13 @@ from moorage.contracts.sms import (
     check_number,
 )
 from moorage.contracts.verification import Verification, VerificationRequest, VerificationStatus
-from moorage.vendors.sms._bird_opt_outs import list_opt_outs, opt_in, opt_outs_of
+from moorage.vendors.sms import _bird_opt_outs as bird_opt_outs
 from moorage.vendors.sms._common import price, refusal, sender_of
 from moorage.vendors.sms._verification import CodeMaskingClassifier, read_fields
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from moorage.contracts.sms_opt_outs import OptOut, OptOutPage
     from moorage.vendors.sms._common import Kind
 
 _MESSAGES: Final = "/v1/sms/messages"
@@ -231,17 +230,9 @@ class Bird(sdk.ApiVendor):
     start_verification = sdk.post("/v1/verify/verifications", json=_code_body, reads=VERIFICATION)
     post_check = sdk.post("/v1/verify/verifications/check", json=_check_body, reads=read_fields)
 
-    async def opt_outs(self, wire: sdk.Wire, after: sdk.Ref | None, /) -> OptOutPage:
-        """Get a page of the opt-outs."""
-        return await list_opt_outs(wire, after)
-
-    async def find_opt_outs(self, wire: sdk.Wire, number: str, /) -> tuple[OptOut, ...]:
-        """Get the opt-outs of a number, one for each sender."""
-        return await opt_outs_of(wire, number)
-
-    async def remove_opt_out(self, wire: sdk.Wire, number: str, /) -> None:
-        """Remove the opt-outs of a number."""
-        await opt_in(wire, number)
+    opt_outs = staticmethod(bird_opt_outs.list_opt_outs)
+    find_opt_outs = staticmethod(bird_opt_outs.opt_outs_of)
+    remove_opt_out = staticmethod(bird_opt_outs.opt_in)
 
     async def check_verification(
         self, wire: sdk.Wire, ref: sdk.Ref, code: sdk.Secret, /, *, to: str
