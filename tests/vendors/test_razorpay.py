@@ -163,7 +163,7 @@ def test_declined_token_names_its_payment(
 
 
 def test_payment_that_fails_after_it_was_accepted_is_a_decline(shop: SandboxHub) -> None:
-    """A payment that has failed when it is read raises a decline."""
+    """The page's tables have at most one row for each vendor that sends such answers, in order."""
 
     def as_failed(response: Response) -> Response:
         body = {"status": "failed", "error_reason": "insufficient_funds"}

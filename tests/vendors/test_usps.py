@@ -139,7 +139,7 @@ def _shop() -> Shop:
 
 
 def test_rates_are_of_usual_mail_in_own_packaging(shop: Shop) -> None:
-    """Rates are of parcels in own packaging, without books and flat-rate envelopes."""
+    """Only rates for parcels in own packaging are returned, not for books or flat envelopes."""
     result = shop.shipping.get_rates(REQUEST)
     ground, priority, express = result.rates
 
@@ -160,7 +160,7 @@ def test_rates_are_of_usual_mail_in_own_packaging(shop: Shop) -> None:
 
 
 def test_request_for_rates(shop: Shop) -> None:
-    """The request has ZIP codes, pounds, inches with the longest side first, and the day."""
+    """A rate request has ZIP codes, pounds, inches with the longest side first, and the day."""
     shop.shipping.get_rates(REQUEST)
 
     assert [
@@ -197,7 +197,7 @@ def test_account_chooses_mail_classes_and_prices() -> None:
     "signature, code, price", [("anybody", 921, "9.52"), ("adult", 922, "14.97")]
 )
 def test_signature_is_an_extra_service(shop: Shop, signature: str, code: int, price: str) -> None:
-    """A signature is requested of rates and label, and is part of the price."""
+    """A signature is requested with the rates and the label, and its price is included."""
     rates = shop.shipping.get_rates(attrs.evolve(REQUEST, signature=Signature(signature))).rates
     bought = shop.buy(signature=Signature(signature))
 
@@ -234,7 +234,7 @@ def test_rates_that_are_left_out(shop: Shop, answer: Any, text: str) -> None:
 
 
 def test_rate_without_the_signature_is_left_out(shop: Shop) -> None:
-    """A rate whose answer does not have the signature is no rate for the shipment."""
+    """If a signature is requested, a rate without one is left out."""
     shop.shipping.get_rates(REQUEST)
     shop.sandbox.fail(reply(_options(extraServices=[{"extraService": "920"}])))
 
@@ -242,7 +242,7 @@ def test_rate_without_the_signature_is_left_out(shop: Shop) -> None:
 
 
 def test_rate_without_days(shop: Shop) -> None:
-    """A commitment without days, such as of military mail, leaves the days open."""
+    """A delivery commitment without days, as for military mail, leaves the days unknown."""
     shop.shipping.get_rates(REQUEST)
     shop.sandbox.fail(reply(_options(commitment={"name": "MILITARY"})))
     [rate] = shop.shipping.get_rates(attrs.evolve(REQUEST, reference="2")).rates
@@ -251,7 +251,7 @@ def test_rate_without_days(shop: Shop) -> None:
 
 
 def test_answer_without_prices_is_malformed(shop: Shop) -> None:
-    """An answer without `pricingOptions` is no list of rates."""
+    """An answer without `pricingOptions` is malformed, and not an empty list of rates."""
     shop.shipping.get_rates(REQUEST)
     shop.sandbox.fail(reply({}))
     with pytest.raises(VendorFailed, match="pricingOptions"):
@@ -259,7 +259,7 @@ def test_answer_without_prices_is_malformed(shop: Shop) -> None:
 
 
 def test_label_is_paid_and_bought(shop: Shop) -> None:
-    """A label has an authorization of its payment, and a UUID that follows from its key."""
+    """A label request has a payment authorization, and a UUID that follows from the key."""
     bought = shop.buy(reference="SO-2041")
     [payment] = shop.bodies("/payments/v3/payment-authorization")
     owner = {"CRID": "12345678", "MID": "901234567", "manifestMID": "901234567"}
@@ -291,7 +291,7 @@ def test_manifest_may_have_another_mailer() -> None:
 
 
 def test_request_for_a_label() -> None:
-    """Each part of a shipment has its place in the request for its label."""
+    """Each field of a shipment has its place in the request for its label."""
     request = attrs.evolve(
         REQUEST,
         return_to=attrs.evolve(THERE, name="Returns", line2=None, line3=None),
@@ -339,7 +339,7 @@ def test_request_for_a_label() -> None:
 
 
 def test_name_of_one_word_beside_a_company() -> None:
-    """Beside a company, a name of one word is the last name."""
+    """Beside a company name, a person's name of one word is sent as the last name."""
     fields = party(attrs.evolve(HERE, name="Plato"), "sender")
 
     assert ("Plato", "Acme") == (fields["lastName"], fields["firm"])
@@ -358,7 +358,7 @@ def test_name_of_one_word_beside_a_company() -> None:
 def test_shipments_that_usps_cannot_carry(
     shop: Shop, changes: dict[str, Any], error: type[Exception]
 ) -> None:
-    """Addresses abroad or without ZIP codes, and parcels without sides, are not sent."""
+    """Foreign addresses, addresses without ZIP codes, and parcels without sides are refused."""
     with pytest.raises(error):
         shop.shipping.get_rates(attrs.evolve(REQUEST, **changes))
 
@@ -382,7 +382,7 @@ def test_reference_alone_buys_nothing(shop: Shop) -> None:
 
 
 def test_label_is_not_returned_again(shop: Shop) -> None:
-    """A label comes with its purchase only; the hub and the vendor itself say so."""
+    """USPS returns a label only with its purchase, so a later request for it is refused."""
     ref = shop.buy().ref
     with pytest.raises(UnsupportedByVendor):
         shop.shipping.get_label(ref)
@@ -424,7 +424,7 @@ def test_lost_answer_is_requested_again_for_an_hour(
 
 
 def test_price_of_a_label_may_be_missing(shop: Shop) -> None:
-    """A label whose answer has no price is bought, and its price is open."""
+    """A label whose answer has no price counts as bought, and its price is unknown."""
     rate = shop.shipping.get_rates(REQUEST).rates[0]
     token = reply({"paymentAuthorizationToken": "t"})
     for answer in (token, reply({"trackingNumber": "92", "labelImage": "!"})):
@@ -464,7 +464,7 @@ def test_tracking_has_all_events(shop: Shop) -> None:
 
 
 def test_parcel_without_events(shop: Shop) -> None:
-    """A parcel may have no event yet, but its answer has the list."""
+    """A parcel may have no events, but an answer without the list of events is malformed."""
     shop.shipping.get_rates(REQUEST)
     shop.sandbox.fail(reply({"statusCategory": "Alert", "trackingEvents": []}))
     tracking = shop.shipping.track("92", "usps")
@@ -499,7 +499,7 @@ def test_shipment_that_the_tracking_does_not_know(shop: Shop) -> None:
 
 
 def test_address_is_standardized(shop: Shop) -> None:
-    """An address has USPS's spelling, its nine digits, and whether somebody lives there."""
+    """A checked address has USPS's spelling, a nine-digit ZIP code, and the kind of building."""
     result = shop.shipping.validate_address(attrs.evolve(THERE, line3=None, company="Acme"))
 
     assert AddressVerdict.CORRECTED is result.verdict
@@ -555,7 +555,7 @@ def test_unknown_addresses_and_other_errors(shop: Shop) -> None:
     ],
 )
 def test_refusals(shop: Shop, answer: Any, error: type[Exception]) -> None:
-    """A refusal without USPS's fields has the error of its status."""
+    """A refusal without USPS's fields is classified by its status."""
     shop.shipping.get_rates(REQUEST)
     shop.sandbox.fail(answer)
     with pytest.raises(error):
@@ -563,7 +563,7 @@ def test_refusals(shop: Shop, answer: Any, error: type[Exception]) -> None:
 
 
 def test_modes() -> None:
-    """The address of USPS tells the test system from the live one."""
+    """The base URL decides between USPS's test system and the live one."""
     sandbox = UspsSandbox()
     modes = [
         usps_vendor(sandbox, base_url=url).mode()
@@ -618,7 +618,7 @@ def test_sandbox_is_strict(
 
 
 def test_sandbox_takes_one_label_for_a_key(shop: Shop) -> None:
-    """The sandbox returns the label of a key again, and refuses another label under it."""
+    """The sandbox returns the same label for a repeated key, and refuses another request."""
     shop.buy()
     body, [key] = shop.bodies(LABEL)[0], shop.sandbox.labels
     good = {**GOOD, "X_Idempotency_Key": key}

@@ -1,4 +1,4 @@
-"""USPS's requests and answers have the names of a library that is generated from its descriptions.
+"""USPS's requests and answers use the field names of a library made from its description.
 
 The names are those of the classes of apimatic-usps-sdk 1.0.0 (MIT).
 """
