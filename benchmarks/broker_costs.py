@@ -34,6 +34,7 @@ from moorage import (
     Nats,
     RabbitMq,
     RedisStreams,
+    Results,
     Service,
 )
 from moorage.adapters.messages.kafka_source import KafkaSource
@@ -41,7 +42,7 @@ from moorage.adapters.messages.nats_source import NatsSource
 from moorage.adapters.messages.rabbitmq_source import RabbitMqSource
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Mapping
 
 PAYLOAD: Final = b"x" * 1024
 READING: Final = Target(1.25, 1.0)
@@ -130,13 +131,15 @@ def publishing_rows(
     run_library_alone: Block,
     run_with_moorage: Block,
     rounds: int,
+    peers: Mapping[str, Block] | None = None,
     *,
     block_seconds: float = 0.01,
 ) -> Any:
     """Measure publishing, by default in short blocks: other load falls on all rows alike then."""
+    others = [Contender(name, block) for name, block in (peers or {}).items()]
     return compare(
         None,
-        [Contender(library, run_library_alone), Contender("moorage", run_with_moorage)],
+        [Contender(library, run_library_alone), Contender("moorage", run_with_moorage), *others],
         rounds=2 * rounds,
         clock=PROCESSOR,
         block_seconds=block_seconds,
@@ -458,12 +461,18 @@ def publish_kafka(rounds: int) -> Comparison:
         async def run_with_moorage(size: int) -> None:
             check(manager.perform("events", publisher.publish_batch("bench", MESSAGES[:size])))
 
+        async def run_with_receipts(size: int) -> None:
+            batch = publisher.publish_batch("bench", MESSAGES[:size])
+            for result in manager.perform("events", batch):
+                result.unwrap()
+
         with asyncio.Runner() as runner:
             rows = publishing_rows(
                 "confluent-kafka",
                 _publishing(run_library_alone, runner),
                 _publishing(run_with_moorage, runner),
                 rounds,
+                {"moorage, with receipts": _publishing(run_with_receipts, runner)},
                 # The threads of librdkafka need some batches to reach their usual rhythm.
                 block_seconds=0.05,
             )
@@ -471,10 +480,9 @@ def publish_kafka(rounds: int) -> Comparison:
     return Comparison("a message of a batch in a topic of Kafka", rows, PUBLISHING)
 
 
-def check(results: Sequence[Any]) -> None:
+def check(results: Results[Any]) -> None:
     """Raise the error of the first message that was not published."""
-    for result in results:
-        result.unwrap()
+    results.raise_first_error()
 
 
 ALL = (

@@ -225,6 +225,7 @@ if TYPE_CHECKING:
     from moorage.domain.steps.step import Workspace as Workspace
     from moorage.domain.values.money import Money as Money
     from moorage.domain.values.result import Result as Result
+    from moorage.domain.values.result import Results as Results
     from moorage.domain.webhooks.events import WebhookEvent as WebhookEvent
     from moorage.domain.webhooks.rejection import WebhookReason as WebhookReason
     from moorage.domain.webhooks.replies import WebhookReply as WebhookReply
@@ -387,6 +388,7 @@ _HOME = {
     "BodyStream": "domain.http.requests",
     "FormFile": "domain.http.multipart",
     "Result": "domain.values.result",
+    "Results": "domain.values.result",
     # connections that are not HTTP
     "LinkPool": "adapters.links.pool_sync",
     "AsyncLinkPool": "adapters.links.pool_async",

@@ -1,10 +1,16 @@
-"""The result of one item of a batch."""
+"""The results of a batch: a value or an error for each of its items."""
 
 from __future__ import annotations
 
+import pickle
+from typing import TYPE_CHECKING
+
 import pytest
 
-from moorage.domain.values.result import Result, results_of
+from moorage.domain.values.result import Result, Results, results_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 def test_a_value() -> None:
@@ -43,3 +49,74 @@ def test_results_of_values_are_like_constructed_ones() -> None:
     assert {type(result) for result in results} == {Result}
     with pytest.raises(AttributeError):
         results[0].value = 2  # type: ignore[misc]  # it is refused
+
+
+class Values:
+    """Makes the values of a batch, and counts how often."""
+
+    def __init__(self, *values: int) -> None:
+        self.made = 0
+        self._values = values
+
+    def __call__(self) -> Iterable[int]:
+        """Return the values."""
+        self.made += 1
+        return self._values
+
+
+def test_late_results_are_made_once_when_one_is_accessed() -> None:
+    """The number and the errors of successful items are known without making their results."""
+    values = Values(1, 2, 3)
+    results = Results.of_successes(3, values)
+
+    results.raise_first_error()
+    assert (3, [], False, 0) == (len(results), results.errors, results.is_made, values.made)
+    assert Result(2) == results[1]
+    assert [Result(1), Result(2), Result(3)] == list(results)
+    assert (Result(1), Result(2)) == results[:2]
+    assert (True, 1) == (results.is_made, values.made)
+
+
+def test_the_first_error_of_results_is_raised() -> None:
+    """Results with errors list them in order, and raise the first of them."""
+    first, second = OSError("first"), OSError("second")
+    results = Results([Result(1), Result(error=first), Result(error=second)])
+
+    assert [first, second] == results.errors
+    with pytest.raises(OSError, match="first"):
+        results.raise_first_error()
+
+
+def test_joined_results_stay_late_if_all_parts_are_late() -> None:
+    """Late results of several batches are joined without being made; others keep their order."""
+    first, second = Values(1), Values(2, 3)
+    parts = [Results.of_successes(1, first), Results.of_successes(2, second)]
+    results = Results.joined(parts)
+
+    assert (3, 0, 0) == (len(results), first.made, second.made)
+    assert [1, 2, 3] == [result.unwrap() for result in results]
+    assert parts[0] is Results.joined(parts[:1])
+    assert (Result(7),) == Results.joined([[Result(7)]])
+    error = OSError("gone")
+    mixed = Results.joined([Results.of_successes(1, Values(5)), [Result(error=error)]])
+    assert (Result(5), Result(error=error)) == mixed
+    assert () == Results.joined([])
+
+
+def test_results_compare_like_a_tuple() -> None:
+    """Late results equal a tuple and other results of the same content, with the same hash."""
+    results, others = Results.of_successes(1, Values(1)), Results([Result(1)])
+
+    assert results == others == (Result(1),) != Results([Result(2)])
+    assert hash(others) == hash(results) == hash((Result(1),))
+    assert results != [Result(1)]
+    assert "Results((Result(value=1, error=None),))" == repr(results)
+
+
+def test_pickled_results_are_made() -> None:
+    """A pickle of late results has their content, and not the function that makes them."""
+    values = Values(1)
+
+    pickled = pickle.dumps(Results.of_successes(1, values))
+    assert (Result(1),) == pickle.loads(pickled)  # noqa: S301 - made above
+    assert 1 == values.made

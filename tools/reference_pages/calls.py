@@ -49,6 +49,7 @@ CALLS: Final = (
             "BodyStream",
             "FormFile",
             "Result",
+            "Results",
             "moorage.hub.streams:StreamedAnswer",
             "moorage.hub.streams:AsyncStreamedAnswer",
         ),

@@ -43,7 +43,9 @@ class PublishSink:
     async def open(self) -> None:
         """Do nothing, because the publisher connects when it publishes."""
 
-    async def process_batch(self, records: Sequence[SinkRecord], /) -> Sequence[Result[object]]:
+    async def process_batch(
+        self, records: Sequence[SinkRecord], /
+    ) -> Sequence[Result[object]] | None:
         """Publish the leading records that have the same topic, and return their results."""
         topic = self._topic_of(records[0])
         count = next(
@@ -53,6 +55,8 @@ class PublishSink:
         messages = [message_of(record) for record in records[:count]]
         operation = self._publisher.publish_batch(topic, messages)
         results = await self._manager.perform(self._publisher.service, operation)
+        if count == len(records) and not results.errors:
+            return None
         return [Result(result.value, result.error) for result in results]
 
     def _topic_of(self, record: SinkRecord) -> str:

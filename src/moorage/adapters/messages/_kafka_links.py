@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from moorage.domain.messages.message import OutgoingMessage, PublishReceipt
-    from moorage.domain.values.result import Result
+    from moorage.domain.values.result import Results
 
 R = TypeVar("R")
 
@@ -62,7 +62,7 @@ class KafkaLink(_KafkaLink):
 
     def publish_batch(
         self, items: Sequence[OutgoingMessage], timeout: float, /
-    ) -> list[Result[PublishReceipt]]:
+    ) -> Results[PublishReceipt]:
         """Publish messages to one topic."""
         return self._producer.publish(items, timeout)
 
@@ -89,7 +89,7 @@ class AsyncKafkaLink(_KafkaLink):
 
     async def publish_batch(
         self, items: Sequence[OutgoingMessage], timeout: float, /
-    ) -> list[Result[PublishReceipt]]:
+    ) -> Results[PublishReceipt]:
         """Publish messages to one topic."""
         return await self._in_thread(partial(self._producer.publish, items, timeout))
 

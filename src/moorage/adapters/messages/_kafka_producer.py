@@ -13,6 +13,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from functools import partial
 from itertools import filterfalse
+from operator import itemgetter
 from threading import Lock, Thread
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -21,9 +22,9 @@ from confluent_kafka import KafkaException, Message, Producer
 
 from moorage.adapters.messages._kafka_cluster import KNOWN_TOPIC, SILENT, STEP, ClusterWatch
 from moorage.domain.messages.kafka import RULES, delivery_fault, headers_to_send
-from moorage.domain.messages.message import receipts_of
+from moorage.domain.messages.message import messages_of, receipts_of
 from moorage.domain.messages.publish_failures import PublishFault, publish_error
-from moorage.domain.values.result import Result, results_of
+from moorage.domain.values.result import Result, Results
 from moorage.errors import ConnectorError, LocalFailure
 
 if TYPE_CHECKING:
@@ -36,6 +37,9 @@ if TYPE_CHECKING:
 
 R = TypeVar("R")
 
+_ANY_PARTITION: Final = -1
+_NOW: Final = 0
+_ACKNOWLEDGED: Final = itemgetter(None)
 _PARTITION: Final = Message.partition
 _OFFSET: Final = Message.offset
 
@@ -68,9 +72,7 @@ class KafkaProducer:
         """Ask the cluster for the metadata of one topic."""
         self._run_step(partial(self._topic_metadata, KNOWN_TOPIC), monotonic() + timeout)
 
-    def publish(
-        self, items: Sequence[OutgoingMessage], timeout: float
-    ) -> list[Result[PublishReceipt]]:
+    def publish(self, items: Sequence[OutgoingMessage], timeout: float) -> Results[PublishReceipt]:
         """Publish messages to one topic, and return a result for each message."""
         return self._run_step(partial(self._publish, items), monotonic() + timeout)
 
@@ -134,9 +136,7 @@ class KafkaProducer:
             raise publish_error(fault, RULES, topic, code=error.name())
         self._topics.add(topic)
 
-    def _publish(
-        self, items: Sequence[OutgoingMessage], until: float
-    ) -> list[Result[PublishReceipt]]:
+    def _publish(self, items: Sequence[OutgoingMessage], until: float) -> Results[PublishReceipt]:
         topic = items[0].topic
         self._check_topic(topic, until)
         reports = self._hand_over(items)
@@ -153,43 +153,37 @@ class KafkaProducer:
         """Pass messages to librdkafka, and return their reports, which polling fills in.
 
         librdkafka calls a report's `setdefault` with its error, or None, and the message. This
-        method costs a message less than a function written in Python. The client's queue has room
-        for every batch, because a batch has the producer for itself.
+        method costs a message less than a function written in Python, and the arguments of
+        `produce` less than the dictionaries of `produce_batch`. The client's queue has room for
+        every batch, because a batch has the producer for itself.
         """
         topic = items[0].topic
+        produce = self._producer.produce
         reports: list[_Report] = []
-        for _, message, _ in items:
-            if message.headers or message.content_type is not None or message.id is not None:
-                return [self._hand_over_one(item) for item in items]
-            # A report is first the message as librdkafka takes it, which saves an object for each.
-            report: _Report = {"value": message.payload, "key": message.key}
-            report["callback"] = report.setdefault
-            reports.append(report)
-        self._producer.produce_batch(topic, reports)
-        for report in reports:
-            error = report.get("_error")
-            report.clear()
-            if error is not None:
-                report[_refusal(error.name(), topic)] = None
-        return reports
-
-    def _hand_over_one(self, item: OutgoingMessage) -> _Report:
-        """Pass one message to librdkafka, because its batch function accepts no headers."""
-        topic, message, _ = item
-        report: _Report = {}
-        try:
-            self._producer.produce(
-                topic,
-                message.payload,
-                message.key,
-                on_delivery=report.setdefault,
-                headers=headers_to_send(item),
+        for message in messages_of(items):
+            headers = (
+                headers_to_send(message)
+                if message.headers or message.content_type is not None or message.id is not None
+                else None
             )
-        except BufferError:
-            report[_refusal("_QUEUE_FULL", topic)] = None
-        except KafkaException as error:
-            report[_refusal(error.args[0].name(), topic)] = None
-        return report
+            report: _Report = {}
+            reports.append(report)
+            try:
+                produce(
+                    topic,
+                    message.payload,
+                    message.key,
+                    _ANY_PARTITION,
+                    report.setdefault,
+                    None,
+                    _NOW,
+                    headers,
+                )
+            except BufferError:
+                report[_refusal("_QUEUE_FULL", topic)] = None
+            except KafkaException as error:
+                report[_refusal(error.args[0].name(), topic)] = None
+        return reports
 
     def _give_up(self, reports: Sequence[_Report], error: ConnectorError) -> None:
         """Purge all unacknowledged messages with this error, and stop using the producer."""
@@ -219,33 +213,38 @@ def _delivery_error(error: Any, topic: str) -> ConnectorError:
     return publish_error(delivery_fault(name), RULES, topic, code=name)
 
 
-def _results(
-    items: Sequence[OutgoingMessage], reports: list[_Report]
-) -> list[Result[PublishReceipt]]:
+def _results(items: Sequence[OutgoingMessage], reports: list[_Report]) -> Results[PublishReceipt]:
     """Return the results of messages from their delivery reports."""
-    topic = items[0].topic
-    messages = [message for report in reports if (message := report.get(None)) is not None]
-    has_errors = len(messages) < len(items)
-    stored = (
-        [item for item, report in zip(items, reports, strict=True) if None in report]
-        if has_errors
-        else items
+    topic, now = items[0].topic, datetime.now(UTC)
+    messages = messages_of(items)
+    try:
+        acknowledged = list(map(_ACKNOWLEDGED, reports))
+    except KeyError:
+        pass
+    else:
+        return Results.of_successes(
+            len(items), _late_receipts(topic, now, acknowledged, [item.id for item in messages])
+        )
+    stored = [n for n, report in enumerate(reports) if None in report]
+    receipts = _late_receipts(
+        topic, now, [reports[n][None] for n in stored], [messages[n].id for n in stored]
     )
-    ids = [item.message.id for item in stored]
-    partitions, offsets = list(map(_PARTITION, messages)), list(map(_OFFSET, messages))
-    if not has_errors:
-        # With fewer objects alive at a time, the garbage collector runs less often.
-        reports.clear()
-        messages.clear()
-    positions = zip(partitions, offsets, ids, strict=True)
-    results = results_of(receipts_of(RULES.system, topic, datetime.now(UTC), positions))
-    if not has_errors:
-        return results
-    later = iter(results)
-    return [
-        next(later) if None in report else Result(error=_error_of(report, topic))
+    later = iter(receipts())
+    return Results(
+        Result(next(later)) if None in report else Result(error=_error_of(report, topic))
         for report in reports
-    ]
+    )
+
+
+def _late_receipts(
+    topic: str, at: datetime, acknowledged: Sequence[Any], ids: Sequence[str | None]
+) -> Callable[[], list[PublishReceipt]]:
+    """Return a function that makes the receipts of acknowledged messages.
+
+    It keeps the positions of the messages, and not their contents.
+    """
+    partitions, offsets = list(map(_PARTITION, acknowledged)), list(map(_OFFSET, acknowledged))
+    return lambda: receipts_of(RULES.system, topic, at, zip(partitions, offsets, ids, strict=True))
 
 
 def _error_of(report: _Report, topic: str) -> ConnectorError:

@@ -188,7 +188,7 @@ class KafkaTransactions:
                     item.topic,
                     value=message.payload,
                     key=message.key,
-                    headers=headers_to_send(item),
+                    headers=headers_to_send(message),
                     on_delivery=self._report,
                 )
             except BufferError:

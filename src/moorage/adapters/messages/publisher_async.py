@@ -42,11 +42,12 @@ from moorage.domain.messages.stored_results import (
 from moorage.domain.observation.operation_target import MessageTarget
 from moorage.domain.resilience.health import may_have_acted
 from moorage.domain.secrets.frames import without_frames
+from moorage.domain.values.result import Results
 from moorage.errors import ConnectorError, InvalidData
 from moorage.ports.publish_link import AsyncPublishLink
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from moorage.domain.connectors.named_operation import NamedOperation
     from moorage.domain.messages.broker_rules import BrokerRules
@@ -239,7 +240,7 @@ class AsyncMessagePublisher(AsyncLinkConnector[AsyncPublishLink]):
 
     def publish_batch(
         self, topic: str, messages: Iterable[Message], *, name: str = "publish_batch"
-    ) -> AsyncPublishOperation[tuple[Result[PublishReceipt], ...]]:
+    ) -> AsyncPublishOperation[Results[PublishReceipt]]:
         """Return the operation that publishes messages, and returns a result for each message.
 
         It returns one result per message, in their order: a receipt or an error. It raises an error
@@ -274,10 +275,10 @@ class AsyncMessagePublisher(AsyncLinkConnector[AsyncPublishLink]):
         raise without_frames(failure)
 
     async def send_batch(
-        self, name: str, items: tuple[OutgoingMessage, ...], until: float
-    ) -> tuple[Result[PublishReceipt], ...]:
+        self, name: str, items: Sequence[OutgoingMessage], until: float
+    ) -> Results[PublishReceipt]:
         """Publish messages before a deadline; applications call `publish_batch` instead."""
-        results: list[Result[PublishReceipt]] = []
+        parts: list[Sequence[Result[PublishReceipt]]] = []
         sent = 0
         failure: Exception | None = None
         try:
@@ -285,9 +286,11 @@ class AsyncMessagePublisher(AsyncLinkConnector[AsyncPublishLink]):
                 self._server = link.version
                 for batch in batches(items, self.rules):
                     sent += len(batch)
-                    results += await link.publish_batch(batch, max(0.0, until - monotonic()))
+                    part = await link.publish_batch(batch, max(0.0, until - monotonic()))
+                    parts.append(part)
         except Exception as error:  # noqa: BLE001 - judged, and part of the results
             failure = self._judged(error)
+        results = Results.joined(parts)
         if failure is not None:
             results = complete_results(
                 results, without_frames(failure), self.rules, sent=sent, total=len(items)
@@ -295,7 +298,7 @@ class AsyncMessagePublisher(AsyncLinkConnector[AsyncPublishLink]):
         common_error = batch_error(results)
         if common_error is not None:
             raise common_error
-        return tuple(results)
+        return results
 
     def _judged(self, error: Exception) -> Exception:
         """Convert an exception to an error of moorage; return an unknown one unchanged."""

@@ -10,24 +10,22 @@ Laws:
 
 from __future__ import annotations
 
-from functools import partial
 from hashlib import sha256
-from itertools import repeat
 from math import inf
 from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from moorage.domain.messages.message import OutgoingMessage
+from moorage.domain.messages.message import OutgoingMessages, messages_of
 from moorage.domain.values.patterns import late_pattern
 from moorage.domain.values.text import is_encodable
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
     import re
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from moorage.domain.messages.message import Message
+    from moorage.domain.messages.message import Message, OutgoingMessage
 
 _PARENTS: Final = frozenset({"traceparent", "b3", "x-b3-traceid"})
 """Headers that name the trace of a message."""
@@ -105,13 +103,6 @@ class BrokerRules:
             if isinstance(topic, str) and topic.endswith(ending):
                 return rules
         return self
-
-
-# The constructor of a named tuple is a function in Python, which costs three times as much.
-_NEW_ITEM: Final[Callable[[tuple[str, Message, str | None]], OutgoingMessage]] = partial(
-    tuple.__new__,  # pyright: ignore[reportUnknownMemberType]  # a stub without parameters
-    OutgoingMessage,
-)
 
 
 def size_of(message: Message) -> int:
@@ -312,22 +303,18 @@ def outgoing_messages(
     rules: BrokerRules,
     key: str | None,
     trace_headers: Sequence[tuple[str, str]] = (),
-) -> tuple[OutgoingMessage, ...]:
+) -> OutgoingMessages:
     """Check messages, and return them with the ids by which the broker recognises repeats.
 
     Each message also gets the headers of its trace.
     """
     key = key if rules.deduplicates else None
     if key is None and not trace_headers:
-        ids = [message.id for message in messages]
-        return tuple(map(_NEW_ITEM, zip(repeat(topic), messages, ids, strict=False)))
-    return tuple(
-        OutgoingMessage(
-            topic,
-            with_trace(message, rules, trace_headers),
-            deduplication_id(message, key, position),
-        )
-        for position, message in enumerate(messages)
+        return OutgoingMessages(topic, messages)
+    return OutgoingMessages(
+        topic,
+        [with_trace(message, rules, trace_headers) for message in messages],
+        [deduplication_id(message, key, position) for position, message in enumerate(messages)],
     )
 
 
@@ -362,7 +349,7 @@ def batches(
     """
     sizes = [
         size_of(message) if message.headers or message.key is not None else len(message.payload)
-        for _, message, _ in messages
+        for message in messages_of(messages)
     ]
     if len(sizes) <= rules.most_in_batch and sum(sizes) <= rules.most_bytes_in_batch:
         if sizes:

@@ -21,7 +21,7 @@ from moorage.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from moorage.domain.messages.message import OutgoingMessage
+    from moorage.domain.messages.message import Message
     from moorage.errors import ConnectorError
 
 CONTENT_TYPE: Final = "content-type"
@@ -183,9 +183,8 @@ def connecting_fault(events: Sequence[tuple[str, str]]) -> PublishFault:
     return PublishFault.SLOW_CONNECT
 
 
-def headers_to_send(item: OutgoingMessage) -> list[tuple[str, str | bytes | None]]:
+def headers_to_send(message: Message) -> list[tuple[str, str | bytes | None]]:
     """Return the Kafka headers of a message, including its content type and id."""
-    message = item.message
     headers: list[tuple[str, str | bytes | None]] = list(message.headers)
     if message.content_type is not None:
         headers.append((CONTENT_TYPE, message.content_type))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
+from collections.abc import Mapping, Sequence
+from functools import partial
+from itertools import repeat
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast, overload
 
 import attrs
 
@@ -14,7 +16,7 @@ from moorage.domain.values.text import is_encodable, with_article
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Iterator
     from datetime import datetime
     from typing import Self
 
@@ -138,6 +140,61 @@ class OutgoingMessage(NamedTuple):
     topic: str
     message: Message
     id: str | None = None
+
+
+# The constructor of a named tuple is a function in Python, which costs three times as much.
+_NEW_ITEM: Final[Callable[[tuple[str, Message, str | None]], OutgoingMessage]] = partial(
+    tuple.__new__,  # pyright: ignore[reportUnknownMemberType]  # a stub without parameters
+    OutgoingMessage,
+)
+
+
+class OutgoingMessages(Sequence[OutgoingMessage]):
+    """Checked messages to one topic, whose items are made when they are accessed.
+
+    Attributes:
+        topic: the topic of all messages.
+        messages: the messages.
+        ids: the ids by which the broker recognises repeats; None if they are the messages' own.
+    """
+
+    __slots__ = "ids", "messages", "topic"
+
+    def __init__(
+        self, topic: str, messages: Sequence[Message], ids: Sequence[str | None] | None = None
+    ) -> None:
+        self.topic = topic
+        self.messages = messages
+        self.ids = ids
+
+    def __len__(self) -> int:
+        return len(self.messages)
+
+    def __iter__(self) -> Iterator[OutgoingMessage]:
+        ids = [message.id for message in self.messages] if self.ids is None else self.ids
+        return map(_NEW_ITEM, zip(repeat(self.topic), self.messages, ids, strict=False))
+
+    @overload
+    def __getitem__(self, at: int) -> OutgoingMessage: ...
+
+    @overload
+    def __getitem__(self, at: slice) -> OutgoingMessages: ...
+
+    def __getitem__(self, at: int | slice) -> OutgoingMessage | OutgoingMessages:
+        if isinstance(at, slice):
+            ids = None if self.ids is None else self.ids[at]
+            return OutgoingMessages(self.topic, self.messages[at], ids)
+        message = self.messages[at]
+        return OutgoingMessage(
+            self.topic, message, message.id if self.ids is None else self.ids[at]
+        )
+
+
+def messages_of(items: Sequence[OutgoingMessage]) -> Sequence[Message]:
+    """Return the messages of outgoing messages."""
+    if isinstance(items, OutgoingMessages):
+        return items.messages
+    return [item.message for item in items]
 
 
 @attrs.frozen(kw_only=True)

@@ -13,7 +13,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Final
 
 from moorage.domain.resilience.health import may_have_acted
-from moorage.domain.values.result import Result
+from moorage.domain.values.result import Result, Results
 from moorage.errors import (
     AttemptTimeout,
     AuthenticationFailed,
@@ -240,7 +240,7 @@ def complete_results(
     *,
     sent: int,
     total: int,
-) -> list[Result[PublishReceipt]]:
+) -> Results[PublishReceipt]:
     """Return the results of a batch whose publication was interrupted.
 
     Args:
@@ -255,15 +255,15 @@ def complete_results(
     if sent and publication_of(Result(error=failure)) is Publication.POSSIBLE:
         remaining_failure = publish_error(PublishFault.UNSENT, rules)
     unsent: list[Result[PublishReceipt]] = [Result(error=remaining_failure)] * (total - sent)
-    return [*results, *interrupted, *unsent]
+    return Results([*results, *interrupted, *unsent])
 
 
-def batch_error(results: Sequence[Result[PublishReceipt]]) -> Exception | None:
+def batch_error(results: Results[PublishReceipt]) -> Exception | None:
     """Return the error of a batch if none of its messages was stored; None otherwise.
 
     If one of the messages may be stored, the error is that message's.
     """
-    errors = [result.error for result in results if result.error is not None]
+    errors = results.errors
     if len(errors) < len(results):
         return None
     uncertain = (error for error in errors if may_have_acted(error))

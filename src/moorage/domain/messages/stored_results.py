@@ -8,7 +8,7 @@ import attrs
 
 from moorage.domain.idempotency.refusals import pack_refusal, unpack_refusal
 from moorage.domain.messages.message import PublishReceipt
-from moorage.domain.values.result import Result
+from moorage.domain.values.result import Result, Results
 from moorage.errors import ConnectorError, VendorFailed
 
 if TYPE_CHECKING:
@@ -37,13 +37,13 @@ def pack_results(results: Iterable[Result[PublishReceipt]]) -> tuple[Any, ...]:
     )
 
 
-def unpack_results(stored: Any) -> tuple[Result[PublishReceipt], ...]:
+def unpack_results(stored: Any) -> Results[PublishReceipt]:
     """Return the results of a published batch from the plain values of `pack_results`.
 
     Raises:
         TypeError, ValueError: the values are not a packed batch.
     """
-    return tuple(
+    return Results(
         Result(error=unpack_refusal(item))
         if isinstance(item, bytes)
         else Result(unpack_receipt(item))

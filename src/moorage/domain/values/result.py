@@ -1,13 +1,15 @@
-"""The result of one item of a batch: a value or an error."""
+"""The results of a batch: a value or an error for each of its items."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from collections.abc import Sequence
+from itertools import chain
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from moorage.domain.values.frozen_values import frozen
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
 T = TypeVar("T")
 
@@ -56,3 +58,98 @@ def results_of(values: Iterable[T]) -> list[Result[T]]:
         result.__class__ = Result
         results.append(result)
     return results
+
+
+class Results(Sequence[Result[T]]):
+    """The results of a batch, one for each of its items, in their order.
+
+    The results of items that all succeeded may be made when the first of them is accessed.
+
+    Args:
+        results: the results.
+    """
+
+    __slots__ = "_count", "_make", "_results"
+
+    def __init__(self, results: Iterable[Result[T]]) -> None:
+        self._results: tuple[Result[T], ...] | None = tuple(results)
+        self._count = len(self._results)
+        self._make: Callable[[], Iterable[T]] = tuple
+
+    @classmethod
+    def of_successes(cls, count: int, make: Callable[[], Iterable[T]]) -> Results[T]:
+        """Return the results of items that all succeeded.
+
+        Args:
+            count: the number of items.
+            make: returns their values, when one of them is accessed.
+        """
+        results = cls(())
+        results._results, results._count, results._make = None, count, make
+        return results
+
+    @classmethod
+    def joined(cls, parts: Sequence[Sequence[Result[T]]]) -> Results[T]:
+        """Return the results of several batches in order, without making late results."""
+        if len(parts) == 1:
+            [part] = parts
+            return part if isinstance(part, Results) else cls(part)
+        late = [part for part in parts if isinstance(part, Results) and not part.is_made]
+        if len(late) < len(parts):
+            return cls(chain.from_iterable(parts))
+        return cls.of_successes(
+            sum(map(len, late)), lambda: chain.from_iterable(part._make() for part in late)
+        )
+
+    @property
+    def is_made(self) -> bool:
+        """True if the results exist; False if they are made when one of them is accessed."""
+        return self._results is not None
+
+    @property
+    def errors(self) -> list[Exception]:
+        """The errors of the items that failed, in order."""
+        if self._results is None:
+            return []
+        return [result.error for result in self._results if result.error is not None]
+
+    def raise_first_error(self) -> None:
+        """Raise the error of the first item that failed; do nothing if all items succeeded."""
+        for error in self.errors:
+            raise error
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[Result[T]]:
+        return iter(self._made())
+
+    @overload
+    def __getitem__(self, at: int) -> Result[T]: ...
+
+    @overload
+    def __getitem__(self, at: slice) -> Sequence[Result[T]]: ...
+
+    def __getitem__(self, at: int | slice) -> Result[T] | Sequence[Result[T]]:
+        return self._made()[at]
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, (Results, tuple)):
+            return NotImplemented
+        return self._made() == tuple(other)
+
+    def __hash__(self) -> int:
+        return hash(self._made())
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._made()!r})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self._made(),)
+
+    def _made(self) -> tuple[Result[T], ...]:
+        results = self._results
+        if results is None:
+            results = self._results = tuple(results_of(self._make()))
+            self._make = tuple
+        return results
