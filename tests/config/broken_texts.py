@@ -386,7 +386,10 @@ TABLES: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
     ({"state": {"records_per_tenant": 0}}, {"state.records_per_tenant": "integer from 1"}),
     ({"tenants_from": {"url": "redis://host", "keys": "x"}}, {"tenants_from.keys": "version:key"}),
     ({"credentials_from": {"url": "sqlite:///a.db"}}, {"credentials_from.keys": "generate_keys"}),
-    ({"credentials_from": {"url": "redis://host"}}, {"credentials_from.url": "not name a credential store"}),
+    (
+        {"credentials_from": {"url": "redis://host"}},
+        {"credentials_from.url": "not name a credential"},
+    ),
     ({"http": {"tls": {"authorities": "nowhere.pem"}}}, {"http.tls.authorities": "PEM files"}),
     ({"http": {"proxy": {"url": "proxy.example"}}}, {"http.proxy.url": "Give http://host:port"}),
     ({"http": {"max_connections": 0}}, {"http.max_connections": ""}),
