@@ -435,7 +435,7 @@ def test_mistakes_are_named() -> None:
         configure(POLLED.replace("our_orders:store", name))
         assert message in refused_message("run")
     configure(POLLED.replace('[state]\nurl = "sqlite:///state.db"', ""))
-    assert "no store in which its position" in refused_message("run")
+    assert "has no store for its position" in refused_message("run")
     configure("version = 1\n")
     assert "The configuration has no pipelines." in refused_message("run")
 

@@ -309,7 +309,7 @@ ACCOUNTS: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
             (
                 {"kind": "vault", "address": "https://a.example", "token": "a", "secret_id": "b"},
                 "secret_id",
-                "belongs to a role_id",
+                "but no role_id",
             ),
             ({"kind": "aws", "region": "a", "session_token": "b"}, "session_token", "Give access"),
             (

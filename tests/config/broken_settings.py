@@ -386,7 +386,7 @@ HIDING_NOTHING: Final[list[tuple[dict[str, Any], dict[str, str]]]] = [
             endpoints=[{"name": "a", "retry": {"base_delay": 5, "max_delay": 2}}],
         ),
         {
-            f"{_VAT}.retry.base_delay": "60 seconds never pass",
+            f"{_VAT}.retry.base_delay": "base_delay of 60 seconds is never used",
             f"{_VAT}.endpoints[0].retry.base_delay": "raise max_delay",
         },
     ),

@@ -44,15 +44,15 @@ def test_file_is_read_by_its_ending(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "name, content, message",
     [
-        ("a.json", "{", "is not JSON that can be read"),
+        ("a.json", "{", "is not valid JSON"),
         ("a.json", '{"a": 1, "a": 2}', "appears twice"),
-        ("a.json", '{"a": NaN}', "is not JSON that can be read"),
+        ("a.json", '{"a": NaN}', "is not valid JSON"),
         ("a.json", b"\xff", "not in UTF-8"),
         ("a.json", "[" * 500_000, "nested too deeply"),
         ("a.yaml", "[" * 500_000, "more than 200 levels"),
         ("a.yaml", "{" * 500_000, "more than 200 levels|not a text"),
         ("a.yaml", "a: 1\na: 2", "appears twice"),
-        ("a.yaml", "a: [", "is not YAML that can be read: the text is malformed"),
+        ("a.yaml", "a: [", "is not valid YAML: the text is malformed"),
         ("a.yaml", "a: 1\n---\nb: 2", "2 documents"),
         ("a.yaml", "", "0 documents"),
         ("a.yaml", "a: !!python/object:os.system 1", "is a tag"),

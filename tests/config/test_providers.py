@@ -111,7 +111,7 @@ def test_broken_table_in_a_manager_is_not_sent_as_a_token(name: str) -> None:
         table = {"kind": "aws", "region": "eu-central-1", "endpoint": lab.url}
         keys = {"access_key_id": "AKIDGIVEN", "secret_access_key": SECRET}
         with pytest.raises(
-            ConfigurationError, match="like a table in JSON, but is broken"
+            ConfigurationError, match="like a JSON object, but is not valid JSON"
         ) as error:
             secret_of_provider(name, **table, **keys)
 

@@ -246,7 +246,7 @@ async def test_one_context_manager_serves_one_block_at_a_time(lab: ConnectorsLab
     lab.add("base")
     use = lab.registry.use("base")
     await lab.enter(use)
-    with pytest.raises(LocalFailure, match="for a block already"):
+    with pytest.raises(LocalFailure, match="already used by another block"):
         await lab.enter(use)
     await lab.leave(use)
     await lab.enter(use)

@@ -215,8 +215,8 @@ def test_references_vendor_must_be_able() -> None:
     [
         (Route("sms", "nobody"), "'nobody' is not an account for sms"),
         (Route("email", "a"), "'a' is not an account for email"),
-        (Route("sms", "b"), "not open to everybody"),
-        (Route("sms", "b", tenant="other"), "not open to other"),
+        (Route("sms", "b"), "may not be used by everybody"),
+        (Route("sms", "b", tenant="other"), "may not be used by other"),
     ],
     ids=["unknown", "another kind", "closed", "closed to the tenant"],
 )

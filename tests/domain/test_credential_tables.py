@@ -268,10 +268,10 @@ def test_binary_refresh_token_is_refused() -> None:
 @pytest.mark.parametrize(
     "text, problem",
     [
-        ('{"secret": "sk_live"', "like a table in JSON, but is broken at line 1, column 21"),
+        ('{"secret": "sk_live"', "like a JSON object, but is broken at line 1, column 21"),
         ("{'secret': 'sk_live'}", "broken at line 1, column 2"),
         ('{"a":' * 99_999, "nested too deeply"),
-        ('["sk_live"]', "like a table in JSON, but is a list"),
+        ('["sk_live"]', "like a JSON object, but is a list"),
         ('"sk_live"', "begins with a quotation mark"),
         (" 'sk_live'\n", "begins with a quotation mark"),
         (b"\xff", "not a text in UTF-8"),

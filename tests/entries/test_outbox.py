@@ -99,8 +99,8 @@ def test_a_key_is_the_same_in_every_release(shop: Shop) -> None:
     "call, words",
     [
         (("mail", "send"), "no contract 'mail'"),
-        (("payments", "get"), "cannot be put off"),
-        (("payments", "close"), "cannot be put off"),
+        (("payments", "get"), "cannot be stored for later"),
+        (("payments", "close"), "cannot be stored for later"),
         (("payments", "charge"), "takes other values"),
         (("payments", "charge", CHARGE, 5), "takes other values"),
         (("payments", "charge", 5), "must be a Charge, not an int"),
@@ -135,7 +135,7 @@ def test_options_are_checked_and_kept(shop: Shop) -> None:
 
 def test_a_key_of_the_callers_own_is_refused(shop: Shop) -> None:
     """A call with its own `idempotency_key` is refused; the error says to use `key`."""
-    with pytest.raises(InvalidData, match="names itself") as excinfo:
+    with pytest.raises(InvalidData, match="chooses the idempotency key") as excinfo:
         _put_entry(shop, idempotency_key="mine")
     assert "key=" in excinfo.value.remedy
 

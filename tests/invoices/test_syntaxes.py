@@ -226,7 +226,7 @@ def test_elements_that_only_the_schema_requires_are_invented_and_dropped() -> No
 
 def test_ubl_needs_payment_instructions_for_a_reference() -> None:
     """UBL cannot carry a payment reference alone; the error says so."""
-    with pytest.raises(InvalidData, match="only with payment instructions") as excinfo:
+    with pytest.raises(InvalidData, match="only together with payment instructions") as excinfo:
         write_ubl(small_invoice(payment=None, payment_reference="2041"))
 
     assert excinfo.value.field == "payment"

@@ -196,7 +196,7 @@ async def test_refusal_of_the_registry_stops_the_pipeline() -> None:
     """If the registry refuses to return a schema, the pipeline stops with ConfigurationError."""
     registry = FailingRegistry()
     registry.errors = [VendorRejected("The registry refuses.")]
-    with pytest.raises(ConfigurationError, match="refuses to give a schema"):
+    with pytest.raises(ConfigurationError, match="refused to return a schema"):
         await deliver([record(add_frame(1, b"\2"))], SchemaDecoder(registry))
 
 
@@ -205,7 +205,9 @@ async def test_missing_subject_stops_the_pipeline(make: Any) -> None:
     """If the settings name a missing subject or version, the pipeline stops."""
     for version, problem in ((None, "the latest version"), (7, "version 7")):
         transform = make(MemorySchemaRegistry(), wire_format="plain", subject="x", version=version)
-        with pytest.raises(ConfigurationError, match=f"does not give {problem} of the subject 'x'"):
+        with pytest.raises(
+            ConfigurationError, match=f"did not return {problem} of the subject 'x'"
+        ):
             await deliver([record(b"{}")], transform)
 
 

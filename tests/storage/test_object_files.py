@@ -371,7 +371,7 @@ def test_mistakes_are_refused_before_anything_is_sent(files: Storage) -> None:
     """A wrong mode, a wrong key or a missing object raises a moorage error."""
     with pytest.raises(InvalidData, match="not a mode"):
         files.open("new", "a")  # type: ignore[call-overload] # a mistake of a caller
-    with pytest.raises(InvalidData, match="bytes has no encoding"):
+    with pytest.raises(InvalidData, match="binary file has no encoding"):
         files.open("new", "wb", encoding="utf-8")  # type: ignore[call-overload] # a mistake of a caller
     for encoding in ("klingon", "hex", 7):
         with pytest.raises(InvalidData, match="not a text encoding"):

@@ -96,7 +96,7 @@ class Accounts:
     def _add_doubtful(
         self, account_name: str, name: str, table: Mapping[str, Any], path: str, tenant: str | None
     ) -> None:
-        """Create an account without its wrong settings, if that is possible.
+        """Create an account without those of its settings that are wrong, if possible.
 
         Further problems that do not depend on these settings are reported.
         """
@@ -117,11 +117,11 @@ class Accounts:
 
     @property
     def unreadable(self) -> frozenset[str]:
-        """The names of accounts that could not even be created without their wrong settings."""
+        """The names of accounts that could not be created even without their wrong settings."""
         return frozenset(self._wrong) - self.accounts.keys() - self.doubtful.keys()
 
     def places(self) -> dict[str, str]:
-        """Return the configuration path of each account's services by service name."""
+        """Return the configuration path of each account's services, by service name."""
         return self._wrong | service_paths(self.accounts.values(), ())
 
     def add_routes(
@@ -217,7 +217,7 @@ class Accounts:
             self.routes.append(route)
 
     def _account_name(self, name: str, tenant: str | None) -> str:
-        """Return the tenant's own account of this name if there is one, else the shared one."""
+        """Return the name of the tenant's own account if there is one, or of the shared one."""
         tenant_account = f"{tenant}.{name}"
         return (
             tenant_account
@@ -249,7 +249,7 @@ class Accounts:
 def services(
     tables: Mapping[str, Any], places: Mapping[str, str], report: Report
 ) -> tuple[tuple[Service, ...], tuple[Service, ...]]:
-    """Return the valid services, and the invalid services created without their wrong setting.
+    """Return the valid services, and invalid ones created without the wrong setting.
 
     Args:
         tables: the settings that could be read, by service name.

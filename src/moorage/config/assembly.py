@@ -1,4 +1,4 @@
-"""Opens the stores and other parts that a configuration names, and checks that they fit together.
+"""Opens the stores and other parts that a configuration names, and checks their combination.
 
 `moorage.open` and `moorage check` both use this module, so they refuse the same configurations. All
 problems, including those found while reading, go to one report.
@@ -68,7 +68,7 @@ _OPENERS: Final[Mapping[bool, tuple[Callable[..., Any], ...]]] = {
 
 @frozen(kw_only=True)
 class AssembledParts:
-    """The opened ports of a hub, and those among them that the hub closes.
+    """The opened ports of a hub, and those that the hub must close.
 
     Attributes:
         ports: the ports that the program passed, and the ports that the configuration names.
@@ -82,7 +82,7 @@ class AssembledParts:
 def assemble(
     parts: Parts, passed: Mapping[str, Any], *, is_async: bool, complete: bool
 ) -> AssembledParts:
-    """Open the ports that a configuration names, and report the problems that prevent a hub.
+    """Open the ports that a configuration names, and report problems that prevent a hub.
 
     Opening reads only certificate files, and connects to no server.
 
@@ -104,7 +104,7 @@ def assemble(
         *,
         closes: bool = True,
     ) -> None:
-        """Open a port from its settings, unless the program passes it or there are none."""
+        """Open a port from its settings, unless the program passed it or there are none."""
         if port in passed or settings is None:
             return
         opened_port = report.made(partial(make, settings), path)
@@ -155,7 +155,7 @@ def assemble(
 def _audit_credentials(
     parts: Parts, ports: dict[str, Any], *, is_async: bool, complete: bool
 ) -> None:
-    """Make the audit trail record uses of the credential store, if that is configured."""
+    """Record uses of the credential store in the audit trail, if that is configured."""
     settings, report = parts.configured.audit, parts.report
     if settings is None or not settings.uses:
         return
@@ -178,7 +178,7 @@ def _audit_credentials(
 
 
 def _observers(configured: Configured) -> tuple[Observer, ...]:
-    """Return the configured observers, and the observer from which health is assessed."""
+    """Return the configured observers, and the one that collects signs of bad health."""
     observers = () if configured.observers is None else configured.observers.open()
     if configured.health is None:
         return observers
@@ -233,7 +233,7 @@ def _open_observers(
     ports: dict[str, Any],
     metrics: Callable[..., Any],
 ) -> list[Any]:
-    """Add the configured observers to the ports, and return those that the hub closes.
+    """Add the configured observers to the ports, and return those that the hub must close.
 
     Metrics are added to the observers that the program passes.
     """
@@ -252,7 +252,7 @@ def _open_observers(
 
 
 def check_parts(parts: Parts, ports: Mapping[str, Any], *, complete: bool) -> None:
-    """Report problems for which a hub with these ports would be refused or would not work.
+    """Report problems because of which a hub with these ports would not work.
 
     Args:
         parts: the parts that could be read, and the report of the problems so far.
@@ -297,7 +297,7 @@ def check_parts(parts: Parts, ports: Mapping[str, Any], *, complete: bool) -> No
 
 
 def _has_figures(configured: Configured, ports: Mapping[str, Any], report: Report) -> bool:
-    """Return whether a hub with these ports has call figures, or may have them."""
+    """Return whether a hub with these ports has metrics of calls, or may have them."""
     return (
         configured.metrics is not None
         or not (report.clear("metrics") and report.clear("log"))
@@ -343,7 +343,7 @@ class _Checks:
                 self._check_credentials(service, place)
 
     def _check_unused_settings(self, account: Account, place: str) -> None:
-        """Report HTTP settings of an account whose vendor receives no HTTP requests."""
+        """Report HTTP settings of an account whose vendor is not called over HTTP."""
         for name in sorted(account.settings.keys() & _OF_REQUESTS):
             self._report.add(
                 f"{place}.{name}",
@@ -364,7 +364,7 @@ class _Checks:
             self._check_missing_address(service, place)
 
     def _check_sending(self, service: Service, place: str) -> None:
-        """Report payments that could repeat or go unencrypted, and missing client features."""
+        """Report payments that could repeat or be sent unencrypted, and missing client features."""
         report, places = self._report, {service.name: place}
         if report.clear(f"{place}.volatile_keys") and report.clear("state"):
             report.made(partial(check_money, (service,), self._claims, places), "")
@@ -380,7 +380,7 @@ class _Checks:
             report.made(partial(Plan, service, None, None), place)
 
     def _check_destination(self, service: Service, place: str) -> None:
-        """Report a service whose requests would all be refused by the HTTP client's guard."""
+        """Report a service whose requests the HTTP client's guard would all refuse."""
         origin = None if service.base_url is None else origin_of(service.base_url)
         if self._guard is None or origin is None:
             return
@@ -394,7 +394,7 @@ class _Checks:
             )
 
     def _check_credentials(self, service: Service, place: str) -> None:
-        """Report a service whose every call would fail because its credentials are missing."""
+        """Report a service whose calls would all fail for lack of credentials."""
         credentials_path = f"{place}.credentials"
         if (
             not self._complete
@@ -410,7 +410,7 @@ class _Checks:
         )
 
     def _check_missing_address(self, service: Service, place: str) -> None:
-        """Report settings for requests of a service that has no address to send them to."""
+        """Report request settings of a service without an address."""
         settings = {
             "credentials": service.credentials is not None,
             "needs_credentials": service.needs_credentials,
@@ -431,7 +431,7 @@ class _Checks:
 
 
 def _check_webhooks(account: Account, report: Report) -> None:
-    """Report webhook secrets of an account that could not verify any webhook."""
+    """Report an account's webhook secrets with which no webhook can be verified."""
     place = f"{account_path(account)}.webhook_secrets"
     if not account.webhook_secrets or report.is_unreadable_at(place):
         return
@@ -452,7 +452,7 @@ def _check_webhooks(account: Account, report: Report) -> None:
 
 
 def _check_choice(accounts: Iterable[Account], configured: Configured, report: Report) -> None:
-    """Report each contract, such as email, that several shared accounts offer without a route."""
+    """Report contracts that several shared accounts offer and no route decides between."""
     for kind in CONTRACTS:
         names = [
             account.name

@@ -1,4 +1,4 @@
-"""The settings of the broker of leases on the hub's machine."""
+"""The settings of the broker, which leases rate-limit tokens to the processes of a machine."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @frozen(kw_only=True)
 class BrokerSettings:
-    """The broker of leases that a configuration names.
+    """The broker of rate-limit tokens that a configuration names.
 
     Attributes:
         socket: the path of its socket.
@@ -27,7 +27,7 @@ class BrokerSettings:
     without_broker: str = "store"
 
     def leasing(self, storage: Any, *, is_async: bool) -> Any:
-        """Return the store that asks the broker first.
+        """Return the store that first asks the broker for tokens.
 
         Raises:
             ConfigurationError: a setting is not valid.
@@ -45,7 +45,7 @@ class BrokerSettings:
             raise
 
     def check(self, service: Service, place: str, report: Report) -> None:
-        """Report a leased service with a circuit or retry budget, which only the store holds."""
+        """Report a circuit or retry budget of a service whose tokens the broker leases."""
         if service.name not in self.services:
             return
         for name, remedy in (
@@ -62,7 +62,7 @@ class BrokerSettings:
 
 
 def _kind_of_store(*, is_async: bool) -> Any:
-    """Return the class of the store that asks the broker first."""
+    """Return the class of the store that first asks the broker for tokens."""
     if is_async:
         from moorage.adapters.state import leasing_async  # noqa: PLC0415 - few configurations need it
 

@@ -1,4 +1,4 @@
-"""Reads a configuration; opens no store and no connection."""
+"""Reads a configuration, without opening stores or connections."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ class CredentialStoreSettings:
         """Refuse keys for a credential store that is not encrypted."""
         if self.keys is not None and self.url.begins_with("environment:", "file:"):
             raise ConfigurationError(
-                "There are keys, but this store is not encrypted.",
+                "The credential store has keys, but it is not encrypted.",
                 path="keys",
                 remedy="Remove the keys, or name a store in a database, such as sqlite:///file.db.",
             )
@@ -249,7 +249,7 @@ class Configured:
 
 @without_arguments_in_errors
 def read_configuration(source: Source, environment: str | None = None) -> Configured:
-    """Read a configuration; only the secrets that it refers to are looked up.
+    """Read a configuration, and look up only the secrets to which it refers.
 
     Args:
         source: the path of a file of TOML, JSON or YAML, or a mapping.
@@ -267,7 +267,7 @@ def read_configuration(source: Source, environment: str | None = None) -> Config
 
 @frozen(kw_only=True)
 class Parts:
-    """The readable parts of a configuration that may have problems.
+    """The readable parts of a configuration, which may have problems elsewhere.
 
     Attributes:
         configured: its valid content.
@@ -312,7 +312,7 @@ def _steps(
     accounts: Mapping[str, str],
     report: Report,
 ) -> tuple[tuple[PlatformSettings, ...], tuple[Step, ...], tuple[Service, ...]]:
-    """Return the valid platforms, steps and services, including the one that starts steps."""
+    """Return the valid platforms, steps and services, including the service that starts steps."""
     platform_tables, step_tables = values.get("platforms", {}), values.get("steps", {})
     if not platform_tables and not step_tables:
         return (), (), valid_services
@@ -473,7 +473,7 @@ def read_parts(source: Source, environment: str | None = None) -> Parts:
 
 
 def environments_of(source: Source) -> tuple[str, ...]:
-    """Return the names of the environments that a configuration has.
+    """Return the names of the environments in a configuration.
 
     Raises:
         ConfigurationError: the file cannot be read or parsed.
@@ -485,7 +485,7 @@ def environments_of(source: Source) -> tuple[str, ...]:
 def _settings(
     name: str, kind: type[Made], tables: Mapping[str, Any], report: Report
 ) -> Made | None:
-    """Return the settings of a table; None if the table is absent or has a mistake."""
+    """Return the settings of a table; None if the table is absent or wrong."""
     if name not in tables or not report.clear(name) or report.is_unreadable_at(name):
         return None
     settings = report.made(partial(kind, **tables[name]), name)
@@ -493,7 +493,7 @@ def _settings(
 
 
 def _owners(values: dict[str, Any], written: dict[str, Any]) -> Any:
-    """Yield the shared and each tenant's tables, as read and as written, with path and tenant."""
+    """Yield the tables that all tenants share and those of each tenant, with their paths."""
     yield values, written, "", None
     source_tenants = written.get("tenants")
     for tenant, tables in values.get("tenants", {}).items():
@@ -514,7 +514,7 @@ def _open_provider(provider: Any, place: ProviderEnvironment) -> Read:
 def follow_references(
     tree: dict[str, Any], variables: Mapping[str, str], folder: Path, report: Report
 ) -> dict[str, Any]:
-    """Return the configuration with references to secrets and variables replaced by their values.
+    """Return the configuration with the values of the secrets and variables it refers to.
 
     Args:
         tree: the configuration.

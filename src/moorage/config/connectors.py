@@ -132,7 +132,7 @@ def _convert_settings(name: object, table: Any, report: Report) -> Any:
 def connectors(
     tables: Mapping[str, Any], accounts: Mapping[str, str], report: Report
 ) -> tuple[ConnectorSettings, ...]:
-    """Return the connectors whose settings are valid, each after those that it depends on.
+    """Return the valid connectors, each after those on which it depends.
 
     Args:
         tables: the settings that could be read, by name.
@@ -151,7 +151,7 @@ def connectors(
 def services_of(
     connectors: Iterable[ConnectorSettings], services: Iterable[Service]
 ) -> tuple[Service, ...]:
-    """Return the services, and add a service for each connector without a service of its name."""
+    """Return the services; a connector without a service of its name gets one."""
     configured_services = tuple(services)
     names = {service.name for service in configured_services}
     return (
@@ -165,7 +165,7 @@ def services_of(
 
 
 def check_modes(connectors: Iterable[ConnectorSettings], report: Report, *, is_async: bool) -> None:
-    """Report enabled connectors whose kind does not work in a program of this mode."""
+    """Report enabled connectors of a kind that does not work in this mode, such as async."""
     mode, other = ("asynchronous", "synchronous") if is_async else ("synchronous", "asynchronous")
     for connector in connectors:
         description = connector.description
@@ -209,7 +209,7 @@ def _connector(
 
 
 def _opening_order(tables: Mapping[str, Any], report: Report) -> tuple[str, ...]:
-    """Return the names of connectors, each after the connectors that it depends on.
+    """Return the names of connectors, each after those on which it depends.
 
     Dependencies on missing or disabled connectors are reported, and so are cycles.
     """

@@ -1,4 +1,4 @@
-"""Credentials in a configuration: a bearer token, a JSON table in one secret, or a table."""
+"""Credentials in a configuration: a bearer token, a table, or a secret with a table in JSON."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _SHAPES: Final[Mapping[str, Shape]] = {
 
 
 def _parse_secret(value: Secret | AnyCredentials) -> AnyCredentials:
-    """Return the credentials in a secret: stored ones, a JSON table, or a bearer token."""
+    """Return the credentials in a secret, which may be stored ones, JSON or a bearer token."""
     if not isinstance(value, Secret):
         return value
     try:
@@ -66,7 +66,7 @@ def _optional(fields: Mapping[str, Field]) -> dict[str, Field]:
 
 
 def _signing_table() -> Table:
-    """Return a table with the fields of every signing method; `method` says which of them apply."""
+    """Return a table with the fields of all signing methods; `method` selects among them."""
     fields: dict[str, Field] = {}
     algorithm_names: list[str | int] = []
     for kind in SIGNINGS.values():

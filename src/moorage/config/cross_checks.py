@@ -1,4 +1,4 @@
-"""Finds settings of services that contradict each other."""
+"""Finds settings of a service that contradict each other."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def _timeout_of(service: Service, endpoint: Endpoint) -> float:
 
 
 def _wait_settings(owner: Service | Endpoint) -> Iterator[tuple[str, float]]:
-    """Yield each setting's name and duration that must not exceed the timeout of a call."""
+    """Yield the name and duration of each wait that must not exceed a call's timeout."""
     wait_seconds: dict[str, float | None] = {"attempt_timeout": owner.attempt_timeout}
     if isinstance(owner, Service):
         wait_seconds["max_limit_wait"] = owner.max_limit_wait

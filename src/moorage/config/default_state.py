@@ -1,4 +1,4 @@
-"""The default store of a configuration with payments but without a store: a durable file.
+"""The default store for payments if a configuration names none: a file that survives crashes.
 
 Its folder is MOORAGE_STATE_DIRECTORY, or else systemd's STATE_DIRECTORY, or `moorage` in
 XDG_STATE_HOME, or `~/.local/state/moorage`. Each environment has its own file there. The file is
@@ -44,7 +44,7 @@ def default_url(variables: Mapping[str, str], environment: str | None) -> str:
 
 
 def is_needed(accounts: Iterable[Account], services: Iterable[Service]) -> bool:
-    """Return whether a service moves money and its keys must survive a crash."""
+    """Return whether any service moves money, so that its keys must survive a crash."""
     return any(
         (moves_money(type(account.vendor)) or account.settings.get("moves_money") is True)
         and not account.settings.get("volatile_keys")
@@ -62,7 +62,7 @@ def prepare(url: str) -> None:
     folder = path.parent
     try:
         if not folder.is_absolute():
-            raise _default_state_error(path, "this user has no home folder")
+            raise _default_state_error(path, "the current user has no home folder")
         folder.mkdir(mode=_PRIVATE, parents=True, exist_ok=True)
         open_to_all = folder.stat().st_mode & stat.S_IWOTH
         exists = path.exists()
@@ -70,7 +70,7 @@ def prepare(url: str) -> None:
         problem = error.strerror or type(error).__name__
     else:
         if open_to_all:
-            raise _default_state_error(path, "everybody may write to its folder")
+            raise _default_state_error(path, "every user may write to its folder")
         folder_writable = os.access(folder, os.W_OK | os.X_OK)
         if folder_writable and (not exists or os.access(path, os.W_OK)):
             return

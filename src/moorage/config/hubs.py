@@ -30,7 +30,7 @@ _HUB_ARGUMENTS: Final = ("transports", "tokens", "environment_id", "tenants", "t
 
 
 class ConfigurationWarning(UserWarning):
-    """A configuration is valid, but a setting in it should be changed."""
+    """A warning about a valid configuration with a setting that should be changed."""
 
 
 @without_arguments_in_errors
@@ -151,7 +151,7 @@ def check_ports(names: Iterable[object], path: str = "") -> None:
 
 
 def _fixed_paths(configured: Configured, ports: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the paths of the settings of opened ports, which a reload cannot change."""
+    """Return the paths of settings that a reload cannot change, since their ports are open."""
     opens_store = "state" not in ports
     paths = ["state.url"] if opens_store else []
     paths += ["state.keys_url"] * ("claims" not in ports)
@@ -216,7 +216,7 @@ def _reload(
     check_again: Callable[[Parts], None],
     source: Source,
 ) -> HubConfiguration:
-    """Read the configuration again, and return the hub's new accounts, routes and services."""
+    """Read the configuration again, and return its accounts, routes and services."""
     parts = read_parts(source, environment)
     configured = parts.configured
     check_again(parts)
@@ -238,7 +238,7 @@ def _reload(
 
 
 def _fixed_settings(configured: Configured) -> dict[str, Any]:
-    """Return the settings with which ports were opened, by path."""
+    """Return the settings with which the ports were opened, by their paths."""
     tenants, credentials = configured.tenants_from, configured.credentials_from
     return {
         "broker": configured.broker,
@@ -264,7 +264,7 @@ def _fixed_settings(configured: Configured) -> dict[str, Any]:
 
 
 def _environment_name(configured: Configured, *, opens_store: bool) -> str | None:
-    """Return the store's environment; "" if it has no name, None if it is not compared."""
+    """Return the store's environment; "" without a name, None if it is not checked."""
     return (configured.environment_id or "") if opens_store else configured.environment_id
 
 

@@ -1,4 +1,4 @@
-"""Finds the line on which each setting of a file stands, for the messages about its problems.
+"""Finds the line of each setting in a file, for messages about the setting.
 
 The parsers of TOML and JSON in the standard library tell no positions. So a text that they accepted
 is read again here, which only an error causes: the scanner skips values and checks nothing.
@@ -71,7 +71,7 @@ class _Scanner:
                 self._setting(table)
 
     def value(self, path: str) -> None:
-        """Read the value of the setting at a path."""
+        """Read the value of a setting at a path."""
         start = self._after_space()
         if start == "{":
             self._table(path)

@@ -44,7 +44,7 @@ class WrittenConfiguration:
 
     @property
     def folder(self) -> Path:
-        """The folder that relative paths in the configuration start from."""
+        """The folder to which relative paths in the configuration refer."""
         return Path.cwd() if self.file is None else self.file.parent
 
     def checked(self, check: Callable[[dict[str, Any]], Checked]) -> Checked:

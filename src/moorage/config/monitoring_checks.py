@@ -59,7 +59,7 @@ class KnownNames:
         return service not in self.services and not accounts & self.unreadable
 
     def pings(self, service: str) -> bool:
-        """Return whether the vendor of a service defines a harmless request for probes."""
+        """Return whether the vendor of a service has a harmless request for probes."""
         return any(
             account.name == service and account.vendor.ping() is not None
             for account in self.accounts
@@ -132,7 +132,7 @@ def _table(value: object) -> Mapping[str, Any]:
 
 
 def _tables(value: object, path: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Yield each table of a list with its path, or the single table in place of a list."""
+    """Yield each table of a list, or the single table in its place, with its path."""
     if is_object(value):
         yield path, value
     elif is_list(value):
@@ -165,7 +165,7 @@ def _named_services(
 
 
 def _problems_of_probe(path: str, probe: Mapping[str, Any], names: KnownNames) -> Iterator[Problem]:
-    """Yield the reason for which a probe could not call its service, if any."""
+    """Yield the reason why a probe could not call its service, if any."""
     name, request = probe.get("service"), probe.get("request")
     service = names.valid.get(name) if isinstance(name, str) else None
     if service is not None and (request is None or isinstance(request, str)):
@@ -180,7 +180,7 @@ def _problems_of_probe(path: str, probe: Mapping[str, Any], names: KnownNames) -
 
 
 def _problems_of_webhook(path: str, channel: object, names: KnownNames) -> Iterator[Problem]:
-    """Yield the reason for which a channel could not send its webhooks, if any."""
+    """Yield the reason why a channel could not send its webhooks, if any."""
     table = _table(channel)
     name, request_path = table.get("service"), table.get("path", "/")
     service = names.valid.get(name) if isinstance(name, str) else None
@@ -193,7 +193,7 @@ def _problems_of_webhook(path: str, channel: object, names: KnownNames) -> Itera
 def _check_channel(
     channel: Mapping[str, Any], path: str, names: KnownNames, report: Report
 ) -> None:
-    """Report an alert channel of email, SMS or a chat for which no account can send."""
+    """Report an alert channel for which no account can send messages."""
     kind, tenant = channel.get("kind"), channel.get("tenant")
     owner = str(tenant) if isinstance(tenant, str) else None
     if kind in ("email", "sms", "chat") and not names.offers(str(kind), owner):
@@ -207,7 +207,7 @@ def _check_channel(
 
 
 def _check_figures(rules: Iterable[tuple[str, Mapping[str, Any]]], report: Report) -> None:
-    """Report alert rules that need figures of calls if neither metrics nor a log provides them."""
+    """Report alert rules that need metrics of calls if nothing provides these."""
     for path, rule in rules:
         when = rule.get("when")
         if when in FIGURES:

@@ -1,4 +1,4 @@
-"""The `[[objectives]]` tables of a configuration: objectives of service levels."""
+"""The `[[objectives]]` tables of a configuration: service-level objectives."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Derives a table from a class: its fields, their types, and their descriptions."""
+"""Derives the table of a configuration from a class: its fields, types and descriptions."""
 
 from __future__ import annotations
 

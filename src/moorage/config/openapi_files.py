@@ -27,7 +27,7 @@ _MAX_BYTES: Final = 100_000_000
 
 
 def read_openapi(description: Mapping[str, Any] | str | PurePath) -> OpenApi:
-    """Return the OpenAPI description in a file, or one that is parsed already.
+    """Return the OpenAPI description in a file; a parsed one is returned unchanged.
 
     Args:
         description: the path of a file in JSON or YAML; or its content, parsed.
@@ -77,7 +77,7 @@ def _parsed_content(content: bytes, file: Path) -> object:
     except ValueError as error:
         reason = reason_of(error)
     raise _file_error(
-        f"{file} is not {'YAML' if is_yaml else 'JSON'} that can be read: {reason.cause}",
+        f"{file} is not valid {'YAML' if is_yaml else 'JSON'}: {reason.cause}",
         reason.remedy,
     )
 

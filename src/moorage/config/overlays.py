@@ -1,4 +1,4 @@
-"""Overlays on a configuration: the tables of an environment, and environment variables."""
+"""Overlays, which change a configuration: tables of an environment, and variables."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def with_variables(
 
 
 def _value(text: str) -> Any:
-    """Return the value of a variable: a list, table or quoted text of TOML, or a plain text."""
+    """Return the value of a variable: a TOML list, table or quoted text, or plain text."""
     parsed_value = read_value(text) if text.startswith(("[", "{", '"', "'")) else text
     return (
         EnvironmentText(text)
@@ -127,7 +127,7 @@ class _Assignment(NamedTuple):
     origins: dict[str, str]
 
     def at(self, tree: Any, shape: Shape | None, parts: list[str], path: str) -> Any:
-        """Return the tree with the value set at the path that a variable's name describes."""
+        """Return the configuration with the value set at the path that a variable names."""
         if not parts:
             self.origins[path] = self.origin
             return self.value

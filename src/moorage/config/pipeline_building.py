@@ -1,4 +1,4 @@
-"""Builds pipelines from their settings, in the event loop that they run in."""
+"""Builds pipelines from their settings, in the event loop in which they will run."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def build_pipeline(
 
 
 def _without_positions(settings: PipelineSettings) -> PipelineSettings:
-    """Return settings whose sink does not change the positions of the configured source."""
+    """Return settings whose sink cannot change the configured source's positions."""
     sink, source = settings.sink, settings.source
     if settings.row_checkpoints is not None:
         sink = attrs.evolve(sink, options=attrs.evolve(sink.options, checkpoints=False))
@@ -87,7 +87,7 @@ def _without_positions(settings: PipelineSettings) -> PipelineSettings:
 async def reset_row_checkpoints(
     settings: PipelineSettings, hub: AsyncHub, positions: dict[str, int | str]
 ) -> None:
-    """Replace the position of a pipeline whose sink stores the position with its rows.
+    """Replace the position that a pipeline's sink stores together with its rows.
 
     Args:
         settings: the settings.
@@ -130,7 +130,7 @@ class ConfiguredParts:
         self._row_checkpoints: Any = None
 
     def connector(self, name: str, /) -> tuple[Any, Any]:
-        """Return the manager and the connector of a name; SQLite connectors work in threads."""
+        """Return the named connector and its manager; SQLite connectors run in threads."""
         settings = self._settings.connectors[name]
         if not _is_sqlite_file(settings):
             return self.hub.manager, self.hub.connectors[name]
@@ -158,14 +158,14 @@ class ConfiguredParts:
             return store
         if self._storage is None:
             raise ConfigurationError(
-                f"The pipeline {self.name!r} has no store in which its position could be kept.",
+                f"The pipeline {self.name!r} has no store for its position.",
                 path="state.url",
                 remedy="Configure a store, such as sqlite:///moorage.db.",
             )
         return StateCheckpoints(self._storage)
 
     def transforms(self) -> list[Any]:
-        """Return the transforms: functions, and transforms by schema, which share a registry.
+        """Return the transforms; those that need schemas share one registry.
 
         Raises:
             ConfigurationError: a function cannot be imported, or the registry cannot be read.
@@ -181,7 +181,7 @@ class ConfiguredParts:
         ]
 
     def imported(self, path: str, field: str, /) -> Any:
-        """Import and return the object with a name such as shop.orders:store.
+        """Import an object by a name such as shop.orders:store, and return it.
 
         Raises:
             ConfigurationError: the object cannot be imported, or is not a function.
@@ -189,19 +189,19 @@ class ConfiguredParts:
         return _import_object(path, f"{self._path}.{field}")
 
     async def prepare(self) -> None:
-        """Create the table of checkpoints, if the sink stores the position with its rows."""
+        """Create the table of checkpoints if the sink stores positions with its rows."""
         if self._row_checkpoints is not None:
             await self._row_checkpoints.create_table()
 
     async def close(self) -> None:
-        """Close the connectors that were made for this pipeline alone."""
+        """Close the connectors that only this pipeline uses."""
         for _, connector in self._own.values():
             await run_in_thread(connector.close)
 
 
 @attrs.frozen
 class _PreparedSink:
-    """A sink that creates its tables when it opens, and finally closes its own connectors."""
+    """A sink that creates its tables at the start, and closes its own connectors at the end."""
 
     sink: SinkConnector
     parts: ConfiguredParts
@@ -229,7 +229,7 @@ class _PreparedSink:
 
 
 def _is_sqlite_file(settings: ConnectorSettings) -> bool:
-    """Return whether a connector is a file of SQLite, which has no asynchronous driver."""
+    """Return whether a connector uses a SQLite file, for which there is no async driver."""
     if settings.description.kind != "sql":
         return False
     dialect, _, path = settings.settings.address().reveal().partition(":///")
@@ -251,7 +251,7 @@ def _dead_letters(settings: LetterTopic | LetterFile | None, hub: AsyncHub) -> D
 
 
 def _import_object(name: str, path: str) -> Any:
-    """Import and return the object with a name such as shop.orders:store.
+    """Import an object by a name such as shop.orders:store, and return it.
 
     Raises:
         ConfigurationError: the object cannot be imported, or is not a function.

@@ -1,4 +1,4 @@
-"""The options of the sources and sinks of pipelines that a configuration names by their kinds."""
+"""Options of pipelines' sources and sinks, which a configuration selects by kind."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ _METHODS: Final = ("POST", "PUT", "PATCH")
 
 
 def is_import_path(_: object, field: attrs.Attribute[Any], value: str) -> None:
-    """Raise an error for a text that is not the name of a module and an object in it.
+    """Refuse a text that does not name a module and an object in it.
 
     Raises:
         ConfigurationError: the text is not such a name.
     """
     if not _IMPORT_PATH.fullmatch(value):
         raise ConfigurationError(
-            f"{field.name} is not a name of a function in a module.",
+            f"{field.name} is not the name of a module and a function in it.",
             path=field.name,
             remedy="Write the module and the name in it, such as shop.orders:store.",
         )
@@ -49,7 +49,7 @@ def _is_operation(_: object, field: attrs.Attribute[Any], value: str) -> None:
         if callable(method) and _takes_a_request(method):
             return
     raise ConfigurationError(
-        "There is no operation of this name that takes a request and an idempotency key.",
+        "No operation of this name takes a request and an idempotency key.",
         path=field.name,
         remedy=f"Write a contract ({', '.join(names)}) and its operation, such as sms.send.",
     )
@@ -136,7 +136,7 @@ class FileSinkOptions:
         """Refuse CSV without columns, and JSON Lines with columns."""
         if (self.format == "csv") != bool(self.columns):
             raise ConfigurationError(
-                "CSV needs the names of its columns, and JSON Lines has none.",
+                "CSV needs the names of columns, but JSON Lines has no columns.",
                 path="columns",
                 remedy="Write columns with the format csv, and leave them out otherwise.",
             )
@@ -187,7 +187,7 @@ class HttpSinkOptions:
     batch: bool = False
 
     def __attrs_post_init__(self) -> None:
-        """Refuse a sink whose requests are described twice or not at all."""
+        """Refuse a sink with two descriptions of its requests, or none."""
         if (self.path is None) == (self.request is None):
             raise ConfigurationError(
                 "The requests of the sink need either a path or a function.",
@@ -198,7 +198,7 @@ class HttpSinkOptions:
 
 @frozen(kw_only=True)
 class CallSinkOptions:
-    """A sink that calls an operation of a contract with each record.
+    """A sink that calls an operation of a contract for each record.
 
     Attributes:
         operation: the contract and its operation, such as sms.send.
@@ -227,7 +227,7 @@ class PublishSinkOptions:
 
 @frozen(kw_only=True)
 class KafkaTransactionSinkOptions:
-    """A sink that publishes to Kafka in the transactions of its source, each record exactly once.
+    """A sink that publishes each record exactly once, in its Kafka source's transactions.
 
     Attributes:
         topic: the topic.
@@ -238,7 +238,7 @@ class KafkaTransactionSinkOptions:
 
 @frozen(kw_only=True)
 class FunctionSinkOptions:
-    """A function or a sink of your program.
+    """A sink that is a function or an object of your program.
 
     Attributes:
         function: the function for each record, or a sink, such as shop.orders:store.
@@ -249,7 +249,7 @@ class FunctionSinkOptions:
 
 @frozen(kw_only=True)
 class FunctionSource:
-    """A source that polls a function for the records after a position.
+    """A source that calls a function to get the records after a position.
 
     Attributes:
         function: the function, such as shop.orders:after.
@@ -275,7 +275,7 @@ class WebhookSourceOptions:
 
 @frozen(kw_only=True)
 class FileSourceOptions:
-    """A source that reads the records of a file to which a program appends.
+    """A source that reads records from a file to which a program appends.
 
     Attributes:
         path: the path of the file, which need not exist yet.
@@ -294,7 +294,7 @@ class FileSourceOptions:
 
 @frozen(kw_only=True)
 class OutboxSourceOptions:
-    """A source that reads an outbox table, into which a program inserts rows in its transactions.
+    """A source that reads rows of an outbox table, which a program inserts in transactions.
 
     Attributes:
         connector: the connector of the database, of the kind sql.

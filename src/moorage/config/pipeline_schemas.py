@@ -1,4 +1,4 @@
-"""The transforms of a configured pipeline that decode and encode records by schema."""
+"""The transforms that decode and encode records of a configured pipeline by schemas."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class SchemaTransformOptions:
     message: str | None = None
 
     def __attrs_post_init__(self) -> None:
-        """Refuse a transform that does not either decode or encode, or has invalid settings."""
+        """Refuse a transform with both or neither of decode and encode, and wrong settings."""
         if (self.decode is None) == (self.encode is None):
             raise ConfigurationError(
                 "A transform by schema either decodes or encodes.",
@@ -66,7 +66,7 @@ class SchemaTransformOptions:
             )
         if self.encode is not None and self.subject is None:
             raise ConfigurationError(
-                "Records are encoded by the schema of a subject, and none is named.",
+                "Encoding records needs the subject of a schema.",
                 path="subject",
                 remedy="Write subject, such as orders-value.",
             )

@@ -53,7 +53,7 @@ _PATH: Final = "pipelines"
 
 @frozen(kw_only=True)
 class KindSourceSettings:
-    """A source that a connector of some kind offers.
+    """A source that a connector offers.
 
     Attributes:
         connector: the connector whose server is read.
@@ -79,7 +79,7 @@ class EndSettings:
 
 @frozen(kw_only=True)
 class LetterTopic:
-    """A topic for dead letters.
+    """A broker's topic for dead letters (records that could not be processed).
 
     Attributes:
         connector: the name of a connector that publishes to the broker.
@@ -92,7 +92,7 @@ class LetterTopic:
 
 @frozen(kw_only=True)
 class LetterFile:
-    """A file for dead letters.
+    """A file for dead letters (records that could not be processed).
 
     Attributes:
         file: the path of the file.
@@ -110,7 +110,7 @@ def _config_value(value: Any) -> Any:
 
 
 def _policy(name: str) -> Table:
-    """Return the table of a retry policy whose defaults are those of a pipeline."""
+    """Return the table of a retry policy, with the defaults of pipelines."""
     default = getattr(_DEFAULTS, name)
     table = table_of(
         RetryPolicy,
@@ -225,21 +225,21 @@ class PipelineSettings:
 
     @property
     def has_checkpoints(self) -> bool:
-        """True if the position of the source is kept in a store of checkpoints."""
+        """True if the source's position is stored in a store of checkpoints."""
         return (
             isinstance(self.source, EndSettings) and source_kind(self.source.kind).has_checkpoints
         )
 
     @property
     def row_checkpoints(self) -> str | None:
-        """The connector of the sink, if the sink stores the source's position with its rows."""
+        """The sink's connector, if the sink stores the source's position with its rows."""
         options = self.sink.options
         is_with_rows = isinstance(options, SqlSinkOptions) and options.checkpoints
         return options.connector if is_with_rows else None
 
     @property
     def has_transactions(self) -> bool:
-        """True if the sink publishes in the transactions of its source."""
+        """True if the sink publishes in its source's transactions."""
         return isinstance(self.sink.options, KafkaTransactionSinkOptions)
 
 
@@ -326,7 +326,7 @@ class _Reader:
         return result if self.order_is_kept(result, path) else None
 
     def transforms(self, transforms: Any, path: str, *, has_registry: bool) -> None:
-        """Report transforms that are not functions, and transforms by schema without a registry."""
+        """Report transforms that are not functions, and those that lack a schema registry."""
         for number, transform in enumerate(transforms):
             place = f"{path}.transforms[{number}]"
             if isinstance(transform, str):
@@ -350,7 +350,7 @@ class _Reader:
             )
 
     def order_is_kept(self, settings: PipelineSettings, path: str) -> bool:
-        """Return whether a sink that stores positions with its rows gets its records in order."""
+        """Return whether a sink that stores positions with its rows gets records in order."""
         if settings.has_transactions:
             return self.source_has_transactions(settings, path)
         if settings.row_checkpoints is None:
@@ -370,7 +370,7 @@ class _Reader:
         return self.report.clear(path)
 
     def source_has_transactions(self, settings: PipelineSettings, path: str) -> bool:
-        """Return whether the source has transactions if the sink publishes in them."""
+        """Return whether the source has the transactions that the sink needs."""
         source = settings.source
         transactional_id = getattr(source.options, "transactional_id", None)
         if isinstance(source, EndSettings) or transactional_id is None:
@@ -442,7 +442,7 @@ class _Reader:
         return self.topic(LetterTopic, LetterFile, "file", table, path)
 
     def topic(self, topic: type[Any], other: type[Any], name: str, table: Any, path: str) -> Any:
-        """Return the topic that a table describes; `other` if the table names no connector."""
+        """Return the topic that a table describes, with connector `other` if it names none."""
         if "connector" not in table:
             return self.own(other, name, table, path)
         self.publisher(table["connector"], path)
@@ -451,7 +451,7 @@ class _Reader:
         return read_table(table_of(topic), table, path, self.report)
 
     def publisher(self, name: Any, path: str) -> None:
-        """Report a connector that does not publish messages."""
+        """Report a connector that cannot publish messages."""
         from moorage.adapters.messages.broker_settings import BrokerSettings  # noqa: PLC0415 - only some configurations have pipelines
 
         connector = self.connector(name, path)

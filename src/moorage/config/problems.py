@@ -1,4 +1,4 @@
-"""Collects the problems of a configuration with the paths of the settings."""
+"""Collects the problems of a configuration, each with the path of its setting."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _INVALID: Final = Problem("", "The value is not valid here.", "See the reference
 
 
 class ReportedProblem:
-    """A placeholder for a value whose problem has been reported."""
+    """A placeholder for a value whose problem is already reported."""
 
 
 REPORTED: Final = ReportedProblem()
@@ -75,7 +75,7 @@ class Report:
             self.problems.append(problem)
 
     def trial(self) -> Report:
-        """Return an empty report for a trial with assumed values.
+        """Return an empty report, for a trial with assumed values.
 
         The new report has the same unreadable secrets.
         """
@@ -96,7 +96,7 @@ class Report:
     def made(
         self, make: Callable[[], Made], path: str, fields: object = None, *, exact: bool = False
     ) -> Made | ReportedProblem:
-        """Call `make`, and return its result, or a placeholder after reporting its error.
+        """Call `make` and return its result; report an error, and return a placeholder then.
 
         Each problem of an error is reported at the path, or at the field that it names.
 
@@ -134,7 +134,7 @@ class Report:
                             self.add(place, shown_message(problem.found, [value]), problem.remedy)
 
     def clear(self, path: str) -> bool:
-        """Return whether a path and those below it have no problems except unreadable secrets."""
+        """Return whether nothing at or below a path has a problem, except unreadable secrets."""
         return not any(
             is_below(problem.path, path) and problem not in self._excused
             for problem in self.problems
@@ -148,7 +148,7 @@ class Report:
         )
 
     def refuse(self) -> None:
-        """Raise the reported problems as one error, if there are any.
+        """Raise the reported problems, if any, as one error.
 
         Raises:
             ConfigurationError: problems were reported.
@@ -167,7 +167,7 @@ def located(
 
 
 def _at_its_line(problem: Problem, lines: Mapping[str, int]) -> Problem:
-    """Return a problem with the line of its setting, or of the innermost table around it."""
+    """Return a problem with the line of its setting, or of the innermost enclosing table."""
     path = problem.path
     if problem.origin is not None:
         if problem.origin.startswith(OF_VARIABLE):
@@ -186,7 +186,7 @@ def problems_of(error: ConnectorError) -> tuple[Problem, ...]:
 
 
 def _refusals(field: attrs.Attribute[Any], value: Any) -> tuple[Problem, ...]:
-    """Return the problems that the validator of a class's field finds in a value."""
+    """Return the problems that a field's validator finds in a value."""
     try:
         convert = cast("Callable[[Any], Any] | None", field.converter)
         if convert is not None:
@@ -228,18 +228,18 @@ def key(name: object) -> str:
 
 
 def quote_word(text: str) -> str:
-    """Return a single word in quotes for a message; a longer text may be a secret and is hidden."""
+    """Return a word in quotes for a message; hide a longer text, which may be a secret."""
     return repr(str(text)) if _WORD.fullmatch(text) else "this text"
 
 
 def origin_of(path: str, origins: Mapping[str, str]) -> str | None:
-    """Return the origin of the value at a path, if it is not the source itself."""
+    """Return the origin of the value at a path, unless it is the configuration itself."""
     matches = [origin_path for origin_path in origins if is_below(path, origin_path)]
     return origins[max(matches, key=len)] if matches else None
 
 
 def similar_word(word: str, candidates: Iterable[str]) -> str | None:
-    """Return the candidate that the user probably meant, if one is similar to the word."""
+    """Return the candidate that the user probably meant, if any is similar."""
     from difflib import get_close_matches  # noqa: PLC0415 - needed only for mistakes
 
     names = {name.lower(): name for name in candidates}
@@ -248,7 +248,7 @@ def similar_word(word: str, candidates: Iterable[str]) -> str | None:
 
 
 def shown_message(message: str, fields: object) -> str:
-    """Hide field values of more than one word in a message, since they may be secret.
+    """Hide field values of several words in a message, because they may be secret.
 
     A longer text may be a secret, while single words are mostly names.
     """

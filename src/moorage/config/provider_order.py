@@ -1,4 +1,4 @@
-"""The order in which providers of secrets are opened, because some need secrets of others."""
+"""The opening order of secret providers, some of which need secrets of others."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def _report_cycle(cycle: list[str], needs: Mapping[str, Mapping[str, str]], repo
 
 
 def _without_cycles(cycle: list[str], dependencies: Mapping[str, set[str]]) -> dict[str, set[str]]:
-    """Return the dependencies without a cycle and without the providers that depend on it."""
+    """Return dependencies without cycles, and without the providers that depend on a cycle."""
     removed_names = set(cycle)
     while True:
         dependents = {
@@ -79,7 +79,7 @@ def _without_cycles(cycle: list[str], dependencies: Mapping[str, set[str]]) -> d
 
 
 def _needed_names(value: Any, path: str) -> Iterator[tuple[str, str]]:
-    """Yield the path of every reference to a secret, and the provider that it names."""
+    """Yield each reference's path, and the secret provider that the reference names."""
     if is_object(value):
         for name, entry in value.items():
             yield from _needed_names(entry, path_below(path, key(name)))

@@ -36,7 +36,7 @@ _LONGEST_FILE: Final = 65_536
 
 @frozen
 class ProviderEnvironment:
-    """The environment variables, folder and clean-up with which a provider of secrets is opened.
+    """The environment variables, folder and clean-up that opening a secret provider needs.
 
     Attributes:
         variables: the environment variables.
@@ -98,7 +98,7 @@ class Files:
 def _is_mount(_: object, __: object, value: str) -> None:
     if not value.strip("/"):
         raise ConfigurationError(
-            "The path of the engine is empty.",
+            "The path of the secrets engine is empty.",
             path="mount",
             remedy="Give the path at which the engine is enabled, such as secret.",
         )
@@ -156,7 +156,7 @@ class Vault:
             )
         if self.secret_id is not None and self.role_id is None:
             raise ConfigurationError(
-                "The secret_id belongs to a role_id, and there is none.",
+                "There is a secret_id, but no role_id to which it belongs.",
                 path="secret_id",
                 remedy="Give the role_id, or remove the secret_id.",
             )
@@ -196,7 +196,7 @@ class Aws:
             )
         if self.session_token is not None and self.access_key_id is None:
             raise ConfigurationError(
-                "The session token belongs to an access key, and there is none.",
+                "There is a session token, but no access key to which it belongs.",
                 path="session_token",
                 remedy="Give access_key_id and secret_access_key, or remove the token.",
             )
@@ -266,7 +266,7 @@ class Azure:
         identity: Any = azure.AzureManagedIdentity(self.client_id)
         if self.directory is not None and self.client_secret is None:
             raise ConfigurationError(
-                "The directory belongs to an application with a client_secret, and there is none.",
+                "There is a directory, but no client_secret of an application in it.",
                 path="directory",
                 remedy="Give client_id and client_secret, or remove the directory.",
             )
@@ -306,7 +306,7 @@ class Keyring:
 
 @frozen(kw_only=True)
 class Sealed:
-    """Credentials of services, by service name, in a SQLite file in which each is encrypted.
+    """Credentials of services, each encrypted, in a SQLite file.
 
     Attributes:
         path: the path of the file.
@@ -347,7 +347,7 @@ _KINDS: Final[Mapping[str, type[Any]]] = {
 
 
 def built_in(place: ProviderEnvironment) -> dict[str, Read]:
-    """Return the providers that need no table: `secret://env/NAME` and `secret://file/path`."""
+    """Return the providers that need no settings: `secret://env/NAME`, `secret://file/path`."""
     return {"env": Environment().open(place), "file": Files().open(place)}
 
 
@@ -386,7 +386,7 @@ def _field_or_credentials(content: Secret, field: str) -> Secret | AnyCredential
         table = None
     if table is None and _LIKE_A_TABLE.match(content.reveal()):
         raise InvalidData(
-            "It begins like a table in JSON, but is broken.",
+            "The secret begins like a JSON object, but is not valid JSON.",
             field="secret",
             remedy="Correct the JSON where the secret is stored.",
         )

@@ -1,4 +1,4 @@
-"""Resolves references in texts: `${NAME}` to environment variables, `secret://` to secrets."""
+"""Resolves references: `${NAME}` to environment variables, `secret://` to secrets."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _SECRET: Final = late_pattern(r"secret://([A-Za-z0-9_-]+)/([^\x00-\x1f]+)")
 
 
 class References:
-    """Resolves references, and looks up each secret only once.
+    """Resolves references; each secret is looked up only once.
 
     Args:
         variables: the environment variables.
@@ -160,7 +160,7 @@ class References:
 
 
 def refers(text: str) -> bool:
-    """Return whether a text refers to a secret and contains no secret, not even as a fallback."""
+    """Return whether a text refers to a secret without containing one, even as a fallback."""
     if text.startswith(SCHEME):
         return True
     references = [match[1] for match in _VARIABLE.finditer(text) if match[1] is not None]

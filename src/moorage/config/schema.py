@@ -1,4 +1,4 @@
-"""Writes the JSON Schema of a configuration, with which editors complete and check it."""
+"""Writes the JSON Schema of a configuration, by which editors complete and check it."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ _IN_OVERLAYS: Final = frozenset(CONFIGURATION.fields) - {"version", "$schema"}
 
 
 class _Writer:
-    """Converts the shapes of settings to JSON Schemas.
+    """Converts descriptions of settings to JSON Schemas.
 
     Args:
         definitions: collects the schemas of tables that other schemas refer to.
@@ -77,7 +77,7 @@ class _Writer:
         self._prefix = "" if whole else "part-of-"
 
     def of(self, shape: Shape) -> Schema:
-        """Return the JSON Schema of a shape."""
+        """Return the JSON Schema for the description of a setting."""
         return _WRITERS[type(shape)](self, shape)
 
     def named_table(self, table: Table) -> Schema:
@@ -132,13 +132,13 @@ class _Writer:
         return {"$ref": f"#/$defs/{definition}"}
 
     def list_of(self, shape: ListOf) -> Schema:
-        """Return the schema of a list, or also of a single value if that may replace a list."""
+        """Return the schema of a list; a single value may be allowed in its place."""
         entry = self.of(shape.of)
         whole_list: Schema = {"type": "array", "items": entry}
         return {"anyOf": [entry, whole_list]} if shape.single else whole_list
 
     def named(self, shape: NamedTable) -> Schema:
-        """Return the schema of a table with free names."""
+        """Return the schema of a table whose names users choose."""
         schema: Schema = {"type": "object", "additionalProperties": self.of(shape.of)}
         if not (isinstance(shape.of, TableByKind) and shape.of.named):
             return schema

@@ -1,4 +1,4 @@
-"""The shapes of settings, each of which describes the values that a setting may have.
+"""The shapes of settings: each shape describes the values that a setting may have.
 
 The reader, the JSON Schema and the reference page are all generated from these.
 """
@@ -23,7 +23,7 @@ class Text:
 
 @frozen
 class SecretText:
-    """The shape of a secret text, which becomes a `Secret` or a value made from one.
+    """The shape of a secret text, which is converted to a `Secret` or an object made from it.
 
     Attributes:
         make: converts the secret, or the credentials from a credential store.
@@ -103,7 +103,7 @@ class NamedTable:
 
 @frozen
 class AnyValue:
-    """The shape of any value; the code that uses the value validates it."""
+    """The shape of a value that only the code that uses it validates."""
 
 
 @frozen

@@ -1,4 +1,4 @@
-"""Finds the problems of a table that do not depend on its unreadable values.
+"""Finds problems of a table that remain whatever its unreadable values are.
 
 A value that cannot be read, such as an unset environment variable, could be any valid value of its
 setting. Several trial values are used in its place, and a problem that occurs with all of them is
@@ -35,7 +35,7 @@ _TRIAL_VALUES: Final = (
 def stand_ins(
     table: Table, fields: Mapping[str, Any], mistaken_names: Collection[str], read: Read
 ) -> tuple[dict[str, Any], ...]:
-    """Return the table with each combination of trial values in place of its wrong values.
+    """Return variants of the table, with all combinations of trial values for wrong ones.
 
     Args:
         table: describes the fields.
@@ -59,7 +59,7 @@ def stand_ins(
 
 
 def _choices(table: Table, name: str, read: Read) -> list[Any]:
-    """Return the trial values that are valid for a field of a table."""
+    """Return the trial values for a field of a table, all of which are valid."""
     shape, choices = table.fields[name].shape, list[Any]()
     for raw_value in (*_named_choices(shape), *_TRIAL_VALUES):
         trial = Report()
@@ -71,7 +71,7 @@ def _choices(table: Table, name: str, read: Read) -> list[Any]:
 
 
 def _named_choices(shape: Shape) -> tuple[str | int, ...]:
-    """Return the choices that a shape lists."""
+    """Return the choices that the shape of a setting lists."""
     if isinstance(shape, OneOf):
         return shape.choices
     if isinstance(shape, ListOf):
@@ -84,7 +84,7 @@ def _named_choices(shape: Shape) -> tuple[str | int, ...]:
 
 
 def note_common(report: Report, path: str, tries: Iterable[Callable[[Report], object]]) -> bool:
-    """Report the problems that all tries have in common, and return whether there are any.
+    """Report the problems that all variants share; return whether there are any.
 
     Problems of the whole table, or of a field with a trial value, are omitted, because the trial
     value may cause them.

@@ -139,7 +139,7 @@ def services_with_steps(
     accounts: Mapping[str, str],
     report: Report,
 ) -> tuple[Service, ...]:
-    """Return the services; if there are steps or platforms, add the service that starts steps.
+    """Return the services, and the service that starts steps if there are any.
 
     Args:
         services: the valid services.
@@ -167,7 +167,7 @@ def define(
     *,
     is_async: bool,
 ) -> None:
-    """Give a manager of steps the platforms and the steps of a configuration.
+    """Register a configuration's platforms and steps with a manager of steps.
 
     Args:
         manager: the manager.
@@ -234,7 +234,7 @@ def _step(
 def _check_unnamed_platform(
     step: Step, platform_names: tuple[str, ...], path: str, report: Report
 ) -> None:
-    """Report a step that names no platform, if several platforms or none could run it."""
+    """Report a step without a platform if there is not exactly one to run it."""
     registered = [ConnectorType(name) for name in sorted(platform_names)]
     all_types = sorted({*registered, *map(ConnectorType, _kind_names())})
     choose = partial(type_of_step, step, registered=registered, all_types=all_types)
@@ -244,7 +244,7 @@ def _check_unnamed_platform(
 
 
 def _check_platform(name: str, platform_names: tuple[str, ...], path: str, report: Report) -> None:
-    """Report the name of a platform that is not configured and cannot be made without settings."""
+    """Report the name of a platform that is neither configured nor usable without settings."""
     if name in platform_names:
         return
     if name not in _kind_names():

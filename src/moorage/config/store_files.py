@@ -1,4 +1,4 @@
-"""Finds store files that could not be created or read, before any store is opened."""
+"""Finds store files that cannot be created or read, before any store is opened."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def check_store_files(configured: Configured, passed: Container[str], report: Report) -> None:
-    """Report each file of a store that this user could not create, read or write.
+    """Report each store file that this user cannot create, read or write.
 
     Args:
         configured: the URLs of the stores.
@@ -44,7 +44,7 @@ def check_store_files(configured: Configured, passed: Container[str], report: Re
 
 
 def _check_alone(table: str, urls: Mapping[str, str | None], report: Report) -> None:
-    """Report stores that use the file of a store that must not share its file."""
+    """Report stores that share the file of a store that needs a file of its own."""
     file = _sqlite_file(urls[table])
     for other_table, url in urls.items():
         if other_table != table and file is not None and _sqlite_file(url) == file:
@@ -79,7 +79,7 @@ def _check_url(url: str, place: str, report: Report) -> None:
 
 
 def _other_meaning(url: str, name: str) -> str:
-    """Return a sentence about the correct notation of the path that the user may have meant."""
+    """Return a sentence about how to write the path that the user may have meant."""
     if url.startswith("sqlite:") and not name.startswith("/"):
         has_folder = "/" in name.removeprefix("./") and Path("/", name).parent.is_dir()
         return " An absolute path begins with four slashes." if has_folder else ""
@@ -89,7 +89,7 @@ def _other_meaning(url: str, name: str) -> str:
 
 
 def _problem_of_read_file(file: Path) -> tuple[str, str] | None:
-    """Return why a credentials file cannot be read, and the remedy; None if it is readable."""
+    """Return why a credentials file is unreadable, and the remedy; otherwise None."""
     if not file.exists():
         remedy = "Put the file of credentials there, or correct the path."
         return f"The file {file} does not exist.", remedy
@@ -99,7 +99,7 @@ def _problem_of_read_file(file: Path) -> tuple[str, str] | None:
 
 
 def _problem_of_written_file(file: Path) -> tuple[str, str] | None:
-    """Return the reason that a store cannot write its file, and the remedy; None if it can."""
+    """Return why a store cannot write its file, and the remedy; otherwise None."""
     folder = file.parent
     if not folder.is_dir():
         remedy = "Create the directory; moorage creates the file in it."

@@ -1,4 +1,4 @@
-"""Reads the values of a configuration by their shapes.
+"""Reads the values of a configuration by the shapes of its settings.
 
 A problem raises no error: it is reported with its path, and reading continues.
 """
@@ -87,7 +87,7 @@ def read(shape: Shape, value: Any, path: str, report: Report) -> Any:
 
 
 def read_value(text: str) -> Any:
-    """Parse a text as a TOML value; return the text itself if it is not one."""
+    """Parse a text as a TOML value; return the text unchanged if it is not one."""
     try:
         parsed_table = tomllib.loads(f"value = {text}")
     except (ValueError, RecursionError):
@@ -152,7 +152,7 @@ def _make_instance(
 
 
 def kind_of(shape: TableByKind, value: Any, path: str, name: str, report: Report) -> Table | None:
-    """Return the table for the kind of a setting; the kind is its `kind` or else its own name."""
+    """Return the table for the kind that a setting names; its own name is the default kind."""
     if not is_object(value):
         _refuse_value(shape, value, path, report)
         return None

@@ -1,4 +1,4 @@
-"""Explanations of syntax errors in TOML, JSON or YAML that do not quote values.
+"""Explanations of syntax errors in TOML, JSON or YAML, which never quote values.
 
 A parser quotes the text around a mistake, which may be a secret. These explanations repeat only
 names of keys and tables, and the position of the mistake.
@@ -22,7 +22,7 @@ _NAMES: Final = late_pattern(r"'((?:[^'\\]|\\.)*)'")
 
 
 class Reason(NamedTuple):
-    """The cause of an error, as the end of a sentence, and the remedy.
+    """The cause of an error, as the end of a sentence, and its remedy.
 
     `allowed` is True if the format allows the text, but a configuration does not.
     """

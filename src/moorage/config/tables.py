@@ -71,8 +71,8 @@ def _retry(*, preset: str = "default", **fields: Any) -> RetryPolicy:
     policy = evolve(_PRESETS[preset](), **fields)
     if "base_delay" in fields and policy.base_delay > policy.max_delay:
         raise errors.ConfigurationError(
-            f"{policy.base_delay:g} seconds never pass, because max_delay ends a delay after"
-            f" {policy.max_delay:g}.",
+            f"The base_delay of {policy.base_delay:g} seconds is never used, because max_delay"
+            f" is {policy.max_delay:g}.",
             path="base_delay",
             remedy="Give fewer seconds, or raise max_delay.",
         )
@@ -142,7 +142,7 @@ _REGION: Final = table_of(Region, shapes={"credentials": CREDENTIALS})
 
 
 def _with_service_descriptions(table: Table) -> Table:
-    """Return the table with missing descriptions taken from the fields of `Service`."""
+    """Return the table; missing descriptions are taken from the fields of `Service`."""
     descriptions = about_fields(Service)
     fields = {
         name: evolve(field, about=field.about or descriptions.get(name, ""))
@@ -218,7 +218,7 @@ _TENANT: Final = Table(
 
 
 def _shape(module: str, name: str) -> Callable[[], Shape]:
-    """Return a function that imports a shape which few configurations use."""
+    """Return a function that imports a rarely needed shape when it is called."""
 
     def load() -> Shape:
         shape: Shape = getattr(import_module(f"moorage.config.{module}"), name)

@@ -27,7 +27,7 @@ _WIDEST: Final = 80
 
 
 def write_toml(tree: Mapping[str, Any]) -> str:
-    """Return the tables as TOML, without null values, which TOML does not have."""
+    """Return the tables as TOML, without null values, which do not exist in TOML."""
     return "\n".join(_table_lines(tree, ())).strip("\n") + "\n"
 
 
@@ -98,7 +98,7 @@ def _table_lines(tree: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[str
 
 
 def _entry_lines(tree: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[str]:
-    """Yield the lines of one table in a list of tables; tables in it are written inline."""
+    """Yield the TOML lines of one table in a list; tables inside are written inline."""
     yield f"\n[[{_dotted_path(path)}]]"
     for name, value in tree.items():
         if value is not None:

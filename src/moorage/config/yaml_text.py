@@ -1,4 +1,4 @@
-"""Reads the part of YAML that a configuration needs: plain values, without aliases and tags.
+"""Reads the part of YAML that configurations need: plain values without aliases and tags.
 
 Three features of YAML are refused. Nested aliases let a short file fill the memory. A repeated key
 hides one of its values. A tag gives a value another type than the written one.
@@ -139,7 +139,7 @@ def _syntax_fault(error: yaml.YAMLError) -> _Fault:
 
 
 def _first_unsupported(text: str, loader: Any) -> _Fault | None:
-    """Return the first YAML feature of the text that a configuration must not use."""
+    """Return the first YAML feature in the text that configurations must not use."""
     yaml_module: Any = yaml
     for event in yaml_module.parse(text, loader):
         line = int(event.start_mark.line)
@@ -158,7 +158,7 @@ def _first_unsupported(text: str, loader: Any) -> _Fault | None:
 
 
 def _bad_node(node: Any) -> _Fault | None:
-    """Return the first invalid or repeated key, or misleading number, in a YAML node."""
+    """Return a YAML node's first invalid key, repeated key or misleading number."""
     child_nodes: list[Any] = []
     if isinstance(node, yaml.MappingNode):
         seen_keys: set[str] = set()

@@ -30,7 +30,7 @@ _FLOAT: Final = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0
 
 
 class _YamlLevel:
-    """A YAML table or list that is still being read.
+    """A YAML table or list that is not read completely yet.
 
     Attributes:
         value: its dict or list.

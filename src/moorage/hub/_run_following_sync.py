@@ -1,4 +1,4 @@
-"""Follows the output of a step's run in a synchronous program, under the reader's lease.
+"""Follows the output of a step's run in a synchronous program, while holding a lease.
 
 `python -m tools.twins` makes this file; do not edit it.
 """
@@ -132,13 +132,13 @@ class RunReader:
                 is_told = self._pause(name, rounds, can_wait=is_running and not is_told)
 
     def _has_waited(self, began: int, patience: float | None) -> bool:
-        """Return whether a caller has waited as long as it wants to."""
+        """Return whether the caller's time limit for waiting is over."""
         if patience is None:
             return False
         return core_of(self._manager).nanoseconds() >= began + patience * 1e9
 
     def _running(self, status: RunStatus) -> StepRunning:
-        """Return the error for a run that has not ended, with the time at which to ask again."""
+        """Return the error for a run that has not ended, with the time to ask again."""
         now = core_of(self._manager).utc()
         age = 0.0 if status.started_at is None else (now - status.started_at).total_seconds()
         name = status.name if status.step is None else status.step
@@ -169,7 +169,7 @@ class RunReader:
     def _stop_overdue(
         self, spec: RunSpec | None, status: RunStatus, stop_at: int | None
     ) -> int | None:
-        """Stop a run that its platform should have ended long ago, if it is to be settled.
+        """Stop a run that its platform should have ended, if this reader settles it.
 
         Returns:
             The time of the next attempt to stop the run; None if it is not known yet.
@@ -187,7 +187,7 @@ class RunReader:
 
 
 class FollowerLease:
-    """The lease by which a process shows others that it follows a run."""
+    """The lease by which a process shows others that it is following a run."""
 
     def __init__(self, manager: ConnectorManager, key: str) -> None:
         self._core = core_of(manager)
@@ -213,7 +213,7 @@ class FollowerLease:
             self.acquire()
 
     def acquire(self) -> bool:
-        """Take the lease; return False if somebody else holds it."""
+        """Take the lease; return False if another process holds it."""
         core, start_time = self._core, self._core.nanoseconds()
         lease = core.renewals.lease(LEASE)
         command = Claim(

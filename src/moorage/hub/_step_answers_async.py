@@ -1,4 +1,4 @@
-"""Calls that are made once per key, for the steps of an asynchronous program."""
+"""Functions that steps of an asynchronous program call once per key."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ R = TypeVar("R")
 async def once_async(
     part: Idempotency, key: str, function: Callable[[], Coroutine[None, None, R]]
 ) -> R:
-    """Call a function once for a key; for a repeat, return the stored result of the first call."""
+    """Call a function once for a key; a repeated call returns the stored result."""
     return (await part.aanswer(key, function, payload=None)).value
 
 
 async def store_async(part: Idempotency, key: str, value: R) -> R:
-    """Store a value for a key unless one is stored, and return the one that is stored now."""
+    """Store a value for a key unless it has one; return the stored value."""
     return (await part.astore(key, value)).value
 
 

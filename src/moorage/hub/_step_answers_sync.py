@@ -1,4 +1,4 @@
-"""Calls that are made once per key, for the steps of a synchronous program."""
+"""Functions that steps of a synchronous program call once per key."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ R = TypeVar("R")
 
 
 def once_sync(part: Idempotency, key: str, function: Callable[[], R]) -> R:
-    """Call a function once for a key; for a repeat, return the stored result of the first call."""
+    """Call a function once for a key; a repeated call returns the stored result."""
     return part.answer(key, function, payload=None).value
 
 
 def store_sync(part: Idempotency, key: str, value: R) -> R:
-    """Store a value for a key unless one is stored, and return the one that is stored now."""
+    """Store a value for a key unless it has one; return the stored value."""
     return part.store(key, value).value
 
 

@@ -1,4 +1,4 @@
-"""The stored results that equal steps of an asynchronous program reuse."""
+"""A cache of step results, which equal steps of an asynchronous program reuse."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class StepCache:
         self._kind = kind
 
     async def find(self, step: Step, age: float, tenant: str | None) -> ExecutionResult | None:
-        """Return the stored result of a step whose `cache` is this age; None if there is none."""
+        """Return the stored result of an equal step that is not too old; None if there is none."""
         key = cache_key(step, self._service, self._kind, tenant)
         stored_result = await stored_async(self._results(age), key)
         return (

@@ -1,4 +1,4 @@
-"""Calls hooks of steps in an asynchronous program, with a time limit."""
+"""Calls the hooks of steps in an asynchronous program, with a time limit."""
 
 from __future__ import annotations
 
@@ -51,6 +51,6 @@ async def _cancel(task: asyncio.Future[object]) -> None:
 
 
 def _forget(task: asyncio.Future[object]) -> None:
-    """Read the error of a hook that nobody waits for any more, so that it is not reported."""
+    """Read the error of an abandoned hook, so that the event loop does not report it."""
     with suppress(asyncio.CancelledError):
         task.exception()

@@ -1,4 +1,4 @@
-"""Calls hooks of steps in a synchronous program, with a time limit."""
+"""Calls the hooks of steps in a synchronous program, with a time limit."""
 
 from __future__ import annotations
 

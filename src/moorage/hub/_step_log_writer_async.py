@@ -1,4 +1,4 @@
-"""Writes the output of a step to a user's log in an asynchronous program, until the log fails.
+"""Writes a step's output to a user's log in an asynchronous program, until the log fails.
 
 `python -m tools.twins` makes `_step_log_writer_sync.py` of this file.
 """
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class AsyncLogWriter:
-    """Writes lines to a log, or calls a function with them, until either raises.
+    """Writes lines to a log, or passes them to a function, until the first failure.
 
     Args:
         log: the log or the function; None to drop the lines.
@@ -66,7 +66,7 @@ class AsyncLogWriter:
             return {}
 
     async def write(self, lines: Sequence[LogLine], *, is_end: bool = False) -> None:
-        """Write lines; at the end of the run, write a storage file even if it is not full."""
+        """Write lines; at the end of the run, also write a storage file that is not full yet."""
         try:
             if self._log is not None and lines:
                 self._log.write(lines)
@@ -79,7 +79,7 @@ class AsyncLogWriter:
             self._fail(error)
 
     def record_missing_lines(self) -> None:
-        """Record that lines are missing in the log, since no platform has them any more."""
+        """Record that the log lacks lines, which the platform no longer has."""
         if self._log is not None or self._call is not None or self._parts is not None:
             self.problem = "Another follower removed the run before its last lines were read."
 

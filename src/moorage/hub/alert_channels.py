@@ -91,7 +91,7 @@ def check_secrets(settings: ChannelSettings) -> None:
 
 
 async def await_if_needed(answer: Any) -> Any:
-    """Return a function's result, after awaiting it if it is awaitable."""
+    """Return a function's result, awaiting it first if it is awaitable."""
     return await answer if isawaitable(answer) else answer
 
 
@@ -223,7 +223,7 @@ class ChatChannel:
     settings: ChannelSettings
 
     async def __call__(self, delivery: AlertDelivery) -> None:
-        """Post a notification into each channel, or into that of the account."""
+        """Post a notification into each channel, or into the account's default channel."""
         notification, settings = delivery.notification, self.settings
         title, text = notification.subject[:_LONGEST_TITLE], notification.text[:_LONGEST_POST]
         channels: tuple[str | None, ...] = settings.to or (None,)

@@ -1,4 +1,4 @@
-"""The work of an alert runner, written once for synchronous and asynchronous hubs."""
+"""The steps of an alert runner, written once for synchronous and asynchronous hubs."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ class AlertFlows:
         self._local: State | None = None
 
     async def measure(self) -> dict[str, tuple[Measurement, ...]]:
-        """Measure all alert rules; a rule that could not be measured is missing in the result."""
+        """Measure all alert rules; the result lacks rules that could not be measured."""
         measurements: dict[str, tuple[Measurement, ...]] = {}
         health = None
         for rule in self.rules:
@@ -158,7 +158,7 @@ class AlertFlows:
         rule: str | None = None,
         subject: str | None = None,
     ) -> Silence:
-        """Silence some alerts for a while: no notifications are sent about them.
+        """Silence some alerts for a while, so that no notifications about them are sent.
 
         Args:
             duration: seconds, or a timedelta.
@@ -183,12 +183,12 @@ class AlertFlows:
         return silence
 
     async def book(self) -> AlertBook:
-        """Read the active alerts, the silences and the notifications that wait to be sent."""
+        """Read the active alerts, the silences and the pending notifications."""
         book: AlertBook = await self._execute(ReadAlerts())
         return book
 
     async def _deliver(self, delivery: AlertDelivery) -> str | None:
-        """Send a notification; return the class name of the error if that fails, else None."""
+        """Send a notification; return the class name of the error if it fails, otherwise None."""
         channel = self.channels.get(delivery.channel)
         if channel is None:
             # The channel of this notification was removed from the configuration by a reload.
@@ -207,7 +207,7 @@ class AlertFlows:
         return None
 
     async def _execute(self, command: Command[Any]) -> Any:
-        """Run a command in the store, or in this process's memory if the store is unreachable."""
+        """Run a command in the store, or in memory while the store is unreachable."""
         try:
             answer = await self._core.execute(command, _TIMEOUT)
         except StorageUnavailable:
@@ -217,7 +217,7 @@ class AlertFlows:
 
 
 def figures_of(hub: Hub | AsyncHub, rules: tuple[AlertRule, ...]) -> Figures:
-    """Return a function that reads the figures of calls for alert rules, from metrics or the log.
+    """Return a function that reads metrics of calls for alert rules, from metrics or the log.
 
     Raises:
         ConfigurationError: a rule needs figures, and the hub has neither metrics nor a log.
@@ -231,8 +231,8 @@ def figures_of(hub: Hub | AsyncHub, rules: tuple[AlertRule, ...]) -> Figures:
     for rule in rules:
         if rule.when in FIGURES:
             raise ConfigurationError(
-                f"The alert rule {rule.name!r} needs figures of calls, and the hub has neither"
-                " metrics nor an integration log to read them from.",
+                f"The alert rule {rule.name!r} needs metrics of calls, but the hub has neither"
+                " metrics nor an integration log.",
                 path="metrics.url",
                 remedy="Configure [metrics], or give AlertRunner `figures`.",
             )

@@ -1,4 +1,4 @@
-"""Evaluation of alert rules and notifications, by one process at a time."""
+"""Evaluation of alert rules and sending of notifications, by one process at a time."""
 
 from __future__ import annotations
 

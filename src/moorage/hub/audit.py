@@ -107,7 +107,7 @@ class AuditTrail:
         before: Mapping[str, Any] | None = None,
         after: Mapping[str, Any] | None = None,
     ) -> AuditRecord | None:
-        """Record a manual action; call this before the action is carried out.
+        """Record a manual action before it is carried out.
 
         Args:
             act: the name of the act, such as "circuit.open".
@@ -145,7 +145,7 @@ class AuditTrail:
         return None
 
     def seal(self) -> AuditRecord:
-        """Seal the audit trail with the first key, and return the seal's record.
+        """Seal the audit trail with the key ring's first key, and return the seal's record.
 
         Note the seal's number and hash elsewhere: with them, `verify` notices that later records
         were cut off.

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def certificate_expiries(certificate: str | bytes | Path, name: str) -> tuple[Expiry, ...]:
-    """Return the expiry of the certificate in a PEM file that expires first, as a tuple of one.
+    """Return the expiry of the certificate in a PEM file that expires first, in a tuple.
 
     Args:
         certificate: the path of the file, or its content.
@@ -33,7 +33,7 @@ def certificate_expiries(certificate: str | bytes | Path, name: str) -> tuple[Ex
         certificates = x509.load_pem_x509_certificates(content)
     except (OSError, ValueError) as error:
         raise ConfigurationError(
-            f"The end of the {name} cannot be read ({type(error).__name__}).",
+            f"The expiry date of the {name} cannot be read ({type(error).__name__}).",
             path="certificate",
             remedy="Give the path of a PEM file with a certificate, or its content.",
         ) from None

@@ -80,7 +80,7 @@ class Connectors:
         description: ConnectorDescription,
         build: Callable[[], Connector],
     ) -> None:
-        """Add a connector that is created when it is first used.
+        """Add a connector that will be created at its first use.
 
         Raises:
             ConfigurationError: its name is taken, or it depends on a connector that does not exist.
@@ -88,7 +88,7 @@ class Connectors:
         self._register(_Entry(description, build))
 
     def replace(self, connector: Connector) -> None:
-        """Replace the connector of the same name by another one from now on.
+        """Replace the connector of the same name; new blocks get the new connector.
 
         Blocks that use the old connector continue to use it, and the last of them closes it.
 
@@ -105,7 +105,7 @@ class Connectors:
         _close(unused)
 
     def remove(self, name: str) -> None:
-        """Remove a connector from the registry, and close it once no block uses it.
+        """Remove a connector from the registry, and close it after its last block has ended.
 
         Raises:
             ConfigurationError: there is no such connector, or others depend on it.
@@ -302,7 +302,7 @@ class Connectors:
         return _connector_of(entry)
 
     def end_use(self, use: ConnectorUse[Any]) -> None:
-        """Record the end of a block; the last one that used a retired connector closes it."""
+        """Record the end of a block, and close a retired connector after its last block."""
         unused = None
         with self._lock:
             entry, use.entry = use.entry, None
@@ -418,7 +418,7 @@ class Connectors:
 
 
 class ConnectorUse(Generic[C]):
-    """A context manager that keeps a connector open during its block, for one block at a time.
+    """A context manager that keeps a connector open while one block runs.
 
     Attributes:
         name: the name of the connector.
@@ -436,7 +436,8 @@ class ConnectorUse(Generic[C]):
     def __enter__(self) -> C:
         if self.entry is not None:
             raise LocalFailure(
-                f"This context manager keeps the connector {self.name!r} for a block already.",
+                "This context manager is already used by another block for the connector"
+                f" {self.name!r}.",
                 remedy="Call `use` for each block.",
             )
         try:
@@ -456,7 +457,7 @@ class ConnectorUse(Generic[C]):
 
 
 class _Entry:
-    """A connector in the registry, and the blocks that use it now."""
+    """A connector in the registry, with the number of blocks that use it."""
 
     __slots__ = ("build", "building", "connector", "description", "is_retired", "users")
 
@@ -474,7 +475,7 @@ class _Entry:
         return None if self.users else self.connector
 
     def described(self) -> ConnectorDescription:
-        """Return the description; a connector that exists already adds its properties."""
+        """Return the connector's description, with its properties if it exists already."""
         description, connector = self.description, self.connector
         if connector is None:
             return description
@@ -487,7 +488,7 @@ class _Entry:
 
 
 def _connector_of(entry: _Entry) -> Any:
-    """Return the connector of an entry, which the first caller creates."""
+    """Return the connector of an entry, and create it for the first caller."""
     if entry.connector is None:
         with entry.building:
             if entry.connector is None:
@@ -496,18 +497,18 @@ def _connector_of(entry: _Entry) -> Any:
 
 
 def _checked_class(name: str, connector: object, kind: type[C | object]) -> C:
-    """Return a connector after checking its class."""
+    """Check the class of a connector, and return the connector."""
     if isinstance(connector, kind):
         return cast("C", connector)
     raise ConfigurationError(
         f"The connector {name!r} is of the class {type(connector).__name__}, not {kind.__name__}.",
         path=f"connectors.{name}.kind",
-        remedy="Correct the kind in the configuration, or ask for the right class.",
+        remedy="Correct the kind in the configuration, or pass the right class.",
     )
 
 
 def _payload(operation: object, arguments: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return the payload by which repeats of a key are compared; None for HTTP operations."""
+    """Return the payload that repeats of a key are compared by; None for HTTP operations."""
     return None if isinstance(operation, HttpOperation) else dict(arguments)
 
 

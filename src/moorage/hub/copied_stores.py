@@ -1,4 +1,4 @@
-"""Copied databases: allow an environment to use its copy, or remove the copy's pending work.
+"""Copied databases: allow their use in another environment, or remove their pending work.
 
 A store records the first environment that uses it as its owner. In another environment nothing is
 sent until `rearm` allows it. `neutralize` deletes everything from a copy that could cause calls.
@@ -35,7 +35,7 @@ def rearm(storage: StateStorage, environment_id: str) -> str | None:
 
 
 async def arearm(storage: AsyncStateStorage, environment_id: str) -> str | None:
-    """Do the same as `rearm`, with an asynchronous store."""
+    """Allow an environment to make calls with an asynchronous store of another environment."""
     return await EnvironmentGuard(async_core(Ports(state=storage)).core, environment_id).rearm()
 
 
@@ -45,7 +45,7 @@ def owner(storage: StateStorage) -> str | None:
 
 
 async def aowner(storage: AsyncStateStorage) -> str | None:
-    """Do the same as `owner` with an asynchronous store."""
+    """Return the name of the environment that used an asynchronous store first."""
     return await EnvironmentGuard(async_core(Ports(state=storage)).core, None).owner()
 
 
@@ -65,7 +65,7 @@ def neutralize(*stores: Any) -> int:
 
 
 async def aneutralize(*stores: Any) -> int:
-    """Do the same as `neutralize` with asynchronous stores."""
+    """Delete from a copied database's asynchronous stores everything that could cause calls."""
     return sum([await _clear_store(store) for store in stores])
 
 
@@ -76,7 +76,7 @@ def _clear_store(store: Any) -> Any:
     remove = getattr(store, "remove", None)
     if remove is None or len(inspect.signature(remove).parameters) != 1:
         raise ConfigurationError(
-            f"The object {type(store).__name__} cannot be emptied.",
+            f"The object {type(store).__name__} has no method to empty it.",
             path="stores",
             remedy="Give a store with a method `clear`, an outbox or an inbox.",
         )

@@ -69,7 +69,7 @@ _MISSED: Final = 3
 
 
 class _Monitor:
-    """The code that both health monitors share, which never waits."""
+    """The code that both health monitors share; it never waits."""
 
     _flows: HealthFlows
     _every: float
@@ -126,7 +126,7 @@ class _Monitor:
 
 
 def _signals_of(manager: Any) -> HealthSignals:
-    """Return the manager's observer of health signals; an unused one if it has none."""
+    """Return the manager's observer of health problems, or an empty one."""
     observers = ports_of(manager).observers
     return next(
         (observer for observer in observers if isinstance(observer, HealthSignals)),
@@ -135,7 +135,7 @@ def _signals_of(manager: Any) -> HealthSignals:
 
 
 def _ping(hub: Hub | AsyncHub | None, service: str) -> Request | None:
-    """Return the harmless request with which an account's vendor can be probed, if any."""
+    """Return the harmless request that tests whether an account's vendor answers, if any."""
     if hub is None:
         return None
     try:

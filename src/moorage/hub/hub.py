@@ -41,7 +41,7 @@ def _step(function: Callable[[], Any], _: Core) -> AttemptStep:
 
 @with_careful_constructor
 class Hub(ContractMethods, HubBase):
-    """The operations of all contracts, at the accounts that are configured.
+    """The operations of all contracts, at the configured accounts.
 
     Safe to share between threads.
 
@@ -76,7 +76,7 @@ class Hub(ContractMethods, HubBase):
 
     @property
     def connectors(self) -> Connectors:
-        """Return the connectors of systems that are not HTTP APIs, by name."""
+        """Return the connectors to systems that are not HTTP APIs, by name."""
         with self._reloading:
             if self._connectors is None:
                 from moorage.hub.connectors_sync import Connectors  # noqa: PLC0415 - few programs need them
@@ -98,7 +98,7 @@ class Hub(ContractMethods, HubBase):
         return steps
 
     def unsettled_payments(self) -> list[UnsettledPayment]:
-        """List the operations of all tenants that move money and whose outcome is unknown.
+        """List the operations of all tenants that move money and have an unknown outcome.
 
         The list is in the store, so it is the same in every process. It also contains operations in
         progress, with the seconds for which they may still go on.
@@ -132,7 +132,7 @@ class Hub(ContractMethods, HubBase):
         actor: str | None = None,
         reason: str = "",
     ) -> SettledPayment | None:
-        """Ask the vendor about one payment operation now, and settle it if the outcome is known.
+        """Ask the vendor about one payment operation now; settle it if the outcome is known.
 
         This settles one operation as `settle_payments` does, without waiting for the pause between
         two look-ups.
@@ -272,7 +272,7 @@ class Hub(ContractMethods, HubBase):
     def watch(
         self, every: float | timedelta | None = 1.0, *, signals: Iterable[Signals] = ()
     ) -> ConfigurationWatch:
-        """Return a watch that reloads the configuration when its file changes.
+        """Return an object that reloads the configuration when its file changes.
 
         Call its method `look` yourself, or use it as a context manager: then a thread (in an
         asynchronous hub, a task) calls `look` until the block ends. A file with a mistake changes
@@ -339,7 +339,7 @@ class AsyncHub(AsyncContractMethods, HubBase):
 
     @property
     def connectors(self) -> AsyncConnectors:
-        """Return the connectors of systems that are not HTTP APIs, by name."""
+        """Return the connectors to systems that are not HTTP APIs, by name."""
         with self._reloading:
             if self._connectors is None:
                 from moorage.hub.connectors_async import AsyncConnectors  # noqa: PLC0415 - few programs need them

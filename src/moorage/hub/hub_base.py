@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
 
 class HubBase:
-    """The methods that both hubs share, which never wait: accounts, webhooks, reloading."""
+    """The methods that both hubs share; they never wait."""
 
     _classes: ClassVar[HubClasses]
     health_settings: HealthSettings | None = None
@@ -105,7 +105,7 @@ class HubBase:
     def look_up_tenants(
         self, tenants: Any, read: ReadTenant, *, every: float | timedelta = 5.0
     ) -> None:
-        """Look up tenants' accounts in a source from now on, again at intervals while in use.
+        """Use a source of tenants from now on, and look used tenants up again at intervals.
 
         Args:
             tenants: the port that looks them up: `Tenants`, or `AsyncTenants` for an
@@ -132,7 +132,7 @@ class HubBase:
         )
 
     def _record(self, changes: Changes, actor: str | None, reason: str) -> None:
-        """Record in the audit trail the configuration paths that a reload is going to change."""
+        """Record in the audit trail which parts of the configuration a reload will change."""
         paths = {name: list(paths) for name, paths in changes._asdict().items() if paths}
         if self._audit is not None and paths:
             self._audit.record(
@@ -197,7 +197,7 @@ class HubBase:
 
     @property
     def unsettled(self) -> UnsettledFlows:
-        """Return the operations on payments with an unknown outcome, which an outbox uses."""
+        """Return the hub's operations on payments with an unknown outcome, for an outbox."""
         from moorage.services.contracts.unsettled_payments import (  # noqa: PLC0415 - slow to load
             UnsettledFlows,
         )
@@ -237,7 +237,7 @@ class HubBase:
         country: str | None = None,
         currency: str | None = None,
     ) -> tuple[Account, ...]:
-        """Return the accounts to which a contract's operations go now, the preferred one first.
+        """Return the accounts for a contract's operations at present, the preferred one first.
 
         A page may depend on the account, for example to show the payment form of its vendor.
 
@@ -270,7 +270,7 @@ class HubBase:
             raise ConfigurationError(
                 f"{vendor.name} sends no webhooks that could be verified.",
                 path=f"vendors.{account}.webhook_secrets",
-                remedy="Ask the vendor for the state of things instead.",
+                remedy="Read the current state from the vendor instead.",
             )
         account_options: dict[str, Any] = {
             "secrets": configured.webhook_secrets,

@@ -50,7 +50,7 @@ class HubClasses(NamedTuple):
 
 
 class HubRuntime:
-    """Makes the dispatchers of a hub, and owns its manager.
+    """The manager of a hub, and the code that makes the hub's dispatchers.
 
     Args:
         classes: classes of a synchronous or an asynchronous hub.
@@ -96,7 +96,7 @@ class HubRuntime:
     def dispatcher(
         self, configuration: HubConfiguration, before: Dispatcher | None = None
     ) -> Dispatcher:
-        """Check a configuration, and make a dispatcher for it that is not in use yet.
+        """Check a configuration, and make a dispatcher for it, which is not used yet.
 
         Args:
             configuration: the configuration.
@@ -143,13 +143,13 @@ class HubRuntime:
         return dispatcher
 
     def own_transports(self) -> tuple[Any, ...]:
-        """Return the transports to close with the hub, without those of the application."""
+        """Return the transports that the hub created itself, to close them with the hub."""
         return tuple(self._own_transports.values())
 
     def dispatcher_of_tenant(
         self, base: Dispatcher, tenant: str, accounts: Iterable[Account], routes: Iterable[Route]
     ) -> Dispatcher:
-        """Make a tenant's dispatcher: its own accounts and routes precede the general ones.
+        """Make a tenant's dispatcher, which prefers the tenant's own accounts and routes.
 
         Args:
             base: the general dispatcher.
@@ -195,7 +195,7 @@ class HubRuntime:
         return provider(self.refresher, clients, self._ports.get("credentials"))
 
     def _oauth_classes(self) -> tuple[Any, Any]:
-        """Return the classes of the token refresher and of its credential provider."""
+        """Return the classes of token refresher and credential provider for this hub."""
         from moorage.parts import oauth_token_refresher as oauth  # noqa: PLC0415 - slow to load
         from moorage.wiring import account_tokens as tokens  # noqa: PLC0415 - slow to load
 
@@ -208,7 +208,7 @@ class HubRuntime:
 
 
 def _routes_of(routes: Iterable[Route], accounts: Mapping[str, Account]) -> Iterable[Route]:
-    """Yield the routes that lead to any of these accounts, without their other accounts."""
+    """Yield the routes to these accounts, restricted to these accounts."""
     for route in routes:
         names = tuple(name for name in route.accounts if name in accounts)
         if names:
@@ -218,7 +218,7 @@ def _routes_of(routes: Iterable[Route], accounts: Mapping[str, Account]) -> Iter
 def _unchanged_transports(
     accounts: Mapping[str, Account], before: Dispatcher | None
 ) -> dict[str, Any]:
-    """Return the transports that a reload keeps, because their accounts' vendors are unchanged."""
+    """Return the transports of unchanged accounts, which a reload keeps."""
     if before is None:
         return {}
     old_accounts = before.directory.accounts

@@ -52,7 +52,7 @@ _RETRY: Final = RetryPolicy(max_attempts=12, base_delay=5.0, max_delay=3_600.0)
 
 
 class _Verifiers:
-    """Webhook verifiers by account, each replaced when its account changes."""
+    """The webhook verifiers of accounts; each is replaced when its account changes."""
 
     def __init__(self, hub: Hub | AsyncHub) -> None:
         self._hub = hub
@@ -82,7 +82,7 @@ class _Verifiers:
         return self.of(account).verify(**delivery)
 
     async def averify(self, account: str, delivery: dict[str, Any]) -> tuple[WebhookEvent, ...]:
-        """The asynchronous `verify`."""
+        """Verify a webhook that was delivered to an account; asynchronous."""
         return await self.of(account).averify(**delivery)
 
     def confirm(self, account: str, event: WebhookEvent) -> bool:
@@ -90,12 +90,12 @@ class _Verifiers:
         return self.of(account).confirm(event)
 
     async def aconfirm(self, account: str, event: WebhookEvent) -> bool:
-        """The asynchronous `confirm`."""
+        """Confirm a webhook subscription with the vendor of an account; asynchronous."""
         return await self.of(account).aconfirm(event)
 
 
 class _Inbox:
-    """The code that both inboxes share, which never waits."""
+    """The code that both inboxes share; it never waits."""
 
     _flows: InboxFlows
 
@@ -110,7 +110,7 @@ class _Inbox:
         event_class = events.get(kind) if isinstance(kind, str) else kind
         if event_class is None:
             raise ConfigurationError(
-                f"There are no events of the kind {kind!r}.",
+                f"{kind!r} is not a kind of event.",
                 path="kind",
                 remedy=f"Use one of: {', '.join(events)}.",
             )
@@ -252,7 +252,7 @@ def _owner(hub: Hub | AsyncHub, name: str, tenant: str | None) -> str | None:
         return next(iter(account.tenants))
     if tenant is not None and not account.open_to(tenant):
         raise ConfigurationError(
-            f"The account {name!r} is not open to {tenant}.",
+            f"The account {name!r} may not be used by {tenant}.",
             path=f"vendors.{name}.tenants",
             remedy="Open it to the tenant, or give each tenant the URL of its own account.",
         )

@@ -1,4 +1,4 @@
-"""Access for moorage's own code to private parts of managers and hubs."""
+"""Access to private parts of managers and hubs, for moorage's own code."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def flows_of(manager: Any) -> CallOperations:
-    """Return the call operations that a manager uses now."""
+    """Return the current call operations of a manager."""
     flows: CallOperations = manager._flows  # noqa: SLF001 - the purpose of this module
     return flows
 
@@ -41,7 +41,7 @@ def core_of(manager: Any) -> Core:
 
 
 def guard(manager: Any, environment_guard: EnvironmentGuard) -> None:
-    """Make an environment guard check all calls that a manager prepares from now on."""
+    """Make an environment guard check all calls that a manager starts from now on."""
     manager._environment_guard = environment_guard  # noqa: SLF001 - the purpose of this module
 
 
@@ -52,7 +52,7 @@ def prepared_calling(
     credentials: Any = None,
     places: Mapping[str, str] | None = None,
 ) -> CallOperations:
-    """Return call operations for other services of a manager: checked, but not in use yet.
+    """Return checked call operations for other services of a manager, not used yet.
 
     Args:
         manager: the manager.
@@ -76,7 +76,7 @@ def use_flows(manager: Any, flows: CallOperations, *, dry_run: bool) -> None:
 
 
 def close_with(hub: Any, opened: Iterable[Any]) -> None:
-    """Make a hub close these ports when it closes, because they were opened for it alone."""
+    """Make a hub close these ports, which were opened for it alone, when the hub closes."""
     hub._own = tuple(opened)  # noqa: SLF001 - the purpose of this module
 
 

@@ -84,7 +84,7 @@ class AsyncManagerOptions(AsyncPortOptions, total=False):
 
 
 class _Manager:
-    """The code that both managers share, which never waits: services and their calls."""
+    """The code that both managers share, for services and their calls; it never waits."""
 
     _wired: WiredCore
     _flows: CallOperations
@@ -106,7 +106,7 @@ class _Manager:
         report_unverified_tls(self._wired)
 
     def reload(self, services: Iterable[Service]) -> None:
-        """Use these services from now on, in place of the earlier ones.
+        """Use these services in place of the earlier ones from now on.
 
         Calls in progress end with the old settings. Circuits, limits, budgets, keys, caches and
         connections stay: a service keeps their state as long as it keeps its name.
@@ -123,7 +123,7 @@ class _Manager:
         credentials: Any = None,
         places: Mapping[str, str] | None = None,
     ) -> CallOperations:
-        """Return call operations for other services: checked, but not in use yet.
+        """Return checked call operations for other services, which are not used yet.
 
         Args:
             services: the services that may be called.
@@ -164,7 +164,7 @@ class _Manager:
         self._flows = flows
 
     def _single_sender(self, flows: CallOperations) -> Single:
-        """Return a function that sends one of many requests on the fast path."""
+        """Return the function that sends one request of a batch on the fast path."""
         if self._wired.waits:
             return functools.partial(fast_path_async.result_of_one, flows, self._send)
         return as_step(functools.partial(fast_path_sync.result_of_one, flows, self._send))
@@ -210,7 +210,7 @@ def _streamed_async(
 
 @with_careful_constructor
 class ConnectorManager(_Manager):
-    """Calls services with all protections: limits, circuits, retries, idempotency keys.
+    """Calls services with protections: limits, circuits, retries, idempotency keys.
 
     Safe to share between threads. Every port has an embedded default. All managers with the same
     `state` share circuits, limits and keys; by default each manager has its own.
@@ -389,7 +389,7 @@ class ConnectorManager(_Manager):
         request_id: str | None = None,
         subject: str | None = None,
     ) -> R:
-        """Perform an operation on a foreign system with a service's protections.
+        """Perform an operation on an external system with a service's protections.
 
         An operation that is not repeatable is repeated only if it certainly did not happen, or
         under an idempotency key that the foreign system honours.

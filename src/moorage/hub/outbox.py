@@ -69,7 +69,7 @@ _KEY: Final = "idempotency_key"
 
 
 class _Outbox:
-    """The code that both outboxes share, which never waits."""
+    """The code that both outboxes share; it never waits."""
 
     _flows: OutboxFlows
     _storage: Any
@@ -97,7 +97,7 @@ class _Outbox:
         )
 
     def within(self, connection: Any, /) -> Self:
-        """Return this outbox with a `put` that writes in your connection's open transaction.
+        """Return this outbox with a `put` that writes into the open transaction of a connection.
 
         Args:
             connection: the connection, in a form that the store's `within` accepts, such as a
@@ -331,11 +331,11 @@ def _call(
 
 
 class _CheckPassedError(Exception):
-    """Raised in place of sending a call that has passed all checks."""
+    """Raised instead of sending a call, because it has passed all checks."""
 
 
 class _NoDispatcher:
-    """A stand-in for a dispatcher, with which an outbox checks calls without sending them."""
+    """A replacement for a dispatcher that checks calls without sending them."""
 
     def __getattr__(self, name: str) -> NoReturn:
         raise _CheckPassedError(name)
@@ -346,7 +346,7 @@ async def _no_dispatcher(_: str | None) -> Any:
 
 
 def _check(contract: str, verb: str, values: tuple[Any, ...], options: dict[str, Any]) -> None:
-    """Check a call before it is stored, as far as possible without calling its vendor."""
+    """Check a call before it is stored, as far as that is possible without its vendor."""
     if contract not in CONTRACTS:
         raise InvalidData(
             f"There is no contract {contract!r}.",
@@ -357,15 +357,15 @@ def _check(contract: str, verb: str, values: tuple[Any, ...], options: dict[str,
     verbs = declaration(contract).deferrable()
     if verb not in verbs:
         raise InvalidData(
-            f"{verb!r} of {contract} cannot be put off.",
+            f"{verb!r} of {contract} cannot be stored for later.",
             field="verb",
             remedy=f"Use one of: {', '.join(sorted(verbs))}.",
         )
     if _KEY in options:
         raise InvalidData(
-            "A call that is written down names itself to the vendor.",
+            "The outbox chooses the idempotency key of a stored call itself.",
             field=_KEY,
-            remedy="Leave it out, and give key= so that the call is written down once.",
+            remedy="Leave idempotency_key out, and give key= so that the call is stored only once.",
         )
     contract_api = getattr(operations, contract.capitalize())(_no_dispatcher, None)
     method = getattr(contract_api, verb)
@@ -378,7 +378,7 @@ def _check(contract: str, verb: str, values: tuple[Any, ...], options: dict[str,
 
 
 def _is_of(error: AttributeError | TypeError, values: Sequence[Any]) -> bool:
-    """Return whether an error is caused by a call's arguments, and not by a defect of moorage."""
+    """Return whether a call's arguments caused an error, rather than a defect of moorage."""
     if isinstance(error, AttributeError):
         sequences: list[Any] = [value for value in values if isinstance(value, (list, tuple))]
         elements = [argument for value in sequences for argument in value]
@@ -390,7 +390,7 @@ def _is_of(error: AttributeError | TypeError, values: Sequence[Any]) -> bool:
 def _refusal(
     method: Any, values: tuple[Any, ...], options: dict[str, Any]
 ) -> ConnectorError | None:
-    """Return the reason that a call cannot be made; None if it can be made."""
+    """Return the reason why a call cannot be made; None if it can be made."""
     try:
         inspect.signature(method).bind(*values, **options)
     except TypeError:

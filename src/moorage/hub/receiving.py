@@ -1,4 +1,4 @@
-"""Webhooks from WSGI, ASGI and web frameworks, with the raw body, whose size is limited.
+"""Webhooks from WSGI, ASGI and web frameworks, read with their raw body up to a size limit.
 
 Each function returns the arguments of `WebhookVerifier.verify`, for
 `verifier.verify(**from_wsgi(…))`. No framework is imported: the functions use only attributes of
@@ -39,7 +39,7 @@ class ReceivedWebhook(TypedDict):
 
 
 def from_wsgi(environ: Mapping[str, Any], *, limit: int = LIMIT) -> ReceivedWebhook:
-    """Return the webhook in a WSGI environment whose input has not been read yet.
+    """Return the webhook in a WSGI environment; its input must not have been read yet.
 
     Raises:
         WebhookRejected: the body is larger than the limit, or was cut off; or it has no length, and
@@ -75,7 +75,7 @@ async def from_asgi(
     *,
     limit: int = LIMIT,
 ) -> ReceivedWebhook:
-    """Return the webhook in an ASGI request whose body has not been received yet.
+    """Return the webhook in an ASGI request; its body must not have been received yet.
 
     If the body was received before, this waits forever, because it does not arrive again.
     `from_starlette` can detect this.
@@ -198,14 +198,14 @@ def from_flask(request: Any, *, limit: int = LIMIT) -> ReceivedWebhook:
 
 
 def _buffer(request: Any, limit: int) -> None:
-    """Read a request's body of unknown length up to the limit, and put it back."""
+    """Read a request's body of unknown length up to the limit, and make it readable again."""
     body = _read_body(request.stream, limit + 1)
     if body:
         request.stream = BytesIO(_check_size(body, limit))
 
 
 def _framework_value(take: Callable[[], Any]) -> Any:
-    """Return a value from a web framework, with its exceptions replaced by moorage's errors."""
+    """Return a web framework's value; convert the framework's errors to moorage's."""
     try:
         return take()
     except Exception as error:  # noqa: BLE001 - distinguished by the names of the framework's classes
@@ -266,7 +266,7 @@ def _check_size(body: bytes, limit: int) -> bytes:
 
 
 def _endpoint_name(environ: Mapping[str, Any]) -> str:
-    """Return the request's path as it was sent, as far as WSGI preserves it."""
+    """Return the request's path in the form in which it was sent, if WSGI preserves it."""
     path = f"{environ.get('SCRIPT_NAME', '')}{environ.get('PATH_INFO', '')}"
     return quote(path.encode("latin-1"), safe=_SAFE)
 

@@ -1,4 +1,4 @@
-"""Reloading of a hub when its configuration file changes or a signal arrives."""
+"""Reloads a hub when its configuration file changes or a signal arrives."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ R = TypeVar("R")
 
 
 async def run_in_thread_if_needed(work: Callable[[], R]) -> R:
-    """Run a synchronous function; use a thread if an event loop is running."""
+    """Run a synchronous function, in a thread if an event loop is running."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:  # the event loop of another library
@@ -55,7 +55,7 @@ def _handler_not_restorable(number: signal.Signals) -> ConfigurationError:
 
 
 class _WatchedFile:
-    """A watched configuration file, with the digest of its content at the last check."""
+    """A watched configuration file, with the digest of its content when last checked."""
 
     def __init__(
         self,
@@ -77,7 +77,7 @@ class _WatchedFile:
         self._read = self._seen = self._content()
 
     def _check_signals(self) -> None:
-        """Refuse signals whose current handlers could not be restored afterwards."""
+        """Refuse signals whose current handlers cannot be restored later."""
         for number in self._signals:
             if signal.getsignal(number) is None:
                 raise _handler_not_restorable(number)
@@ -95,7 +95,7 @@ class _WatchedFile:
         return previous_bytes != self._read
 
     def _is_unchanged(self) -> bool:
-        """Return whether the file is unchanged since the last call, so that no writer is active."""
+        """Return whether the file has not changed since the last call, so no one is writing."""
         last_content, self._seen = self._seen, self._content()
         return last_content == self._seen
 

@@ -1,4 +1,4 @@
-"""Steps of a synchronous program on one platform: each is started once and followed to its end.
+"""Runs the steps of a synchronous program on one platform, each once and to its end.
 
 `python -m tools.twins` makes this file; do not edit it.
 
@@ -95,7 +95,7 @@ _LABEL_TENANT: Final = "tenant"
 
 @with_careful_constructor
 class StepConnector:
-    """Runs steps on one platform.
+    """Runs steps on one platform, such as Kubernetes.
 
     Override `pre_execute` and `post_execute`, or give functions instead.
 
@@ -150,7 +150,7 @@ class StepConnector:
 
     @property
     def name(self) -> str:
-        """The name of the connector: its service and its type."""
+        """The name of the connector, made of its service and its platform's type."""
         return f"{self._service}/{self.type}"
 
     @property
@@ -160,7 +160,7 @@ class StepConnector:
 
     @property
     def platform(self) -> Platform:
-        """The platform."""
+        """The platform that runs the steps."""
         return self._platform
 
     def validate(self, step: Step) -> None:
@@ -202,7 +202,7 @@ class StepConnector:
         log: StepLog | StorageLog | Callable[[LogLine], object] | None = None,
         patience: float | None = None,
     ) -> ExecutionResult:
-        """Start a step or find its run again, follow it to its end, and return its result.
+        """Start a step or find its run, follow the run to its end, and return its result.
 
         A step that fails is a result too, not an error. A step with a `cache` does not run again if
         it succeeded before; no hook is called then, and `cached` in the metadata is true.
@@ -288,7 +288,7 @@ class StepConnector:
         actor: str | None = None,
         reason: str = "",
     ) -> bool:
-        """Stop the run of a key; its followers get the result of a cancelled step.
+        """Stop the run of a key, whose followers get the result of a cancelled step.
 
         Args:
             idempotency_key: the key of the run.
@@ -355,7 +355,7 @@ class StepConnector:
         tenant: str | None = None,
         until_end: bool = False,
     ) -> RunStatus | None:
-        """Pass the output of a run to a log; the run is neither started nor settled.
+        """Pass the output of a run to a log, without starting or settling the run.
 
         Args:
             step: the step, whose secrets are masked.
@@ -393,7 +393,7 @@ class StepConnector:
         return tuple(self._platform.runs(LOOK))
 
     def clean_up(self, after: float = 30.0) -> tuple[RunStatus, ...]:
-        """Stop the runs that nobody starts or follows, and return them.
+        """Stop the runs that no process follows, and return them.
 
         A run that was created but not started, because its starter died, never starts then. Only
         runs that were started with the same store are checked. Each is checked twice: it is stopped
@@ -411,8 +411,8 @@ class StepConnector:
         core = core_of(self._manager)
         if not core.renewals.renews:
             raise ConfigurationError(
-                "The store is the memory of this process, so nobody can tell which steps other"
-                " processes follow.",
+                "The store is the memory of this process, so this process cannot know which"
+                " steps other processes follow.",
                 path="state",
                 remedy="Keep the state in a store that all processes share, such as a database.",
             )
@@ -444,7 +444,7 @@ class StepConnector:
         self._platform.close()
 
     def _stop_orphan(self, name: str, fence: int) -> RunStatus | None:
-        """Stop a run that nobody has followed since a lease with a fencing token; return it."""
+        """Stop a run if nobody has followed it since this fencing token; return the run."""
         lease = self._lease(name)
         try:
             if lease.acquire() and lease.fence == fence + 1:
@@ -466,7 +466,7 @@ class StepConnector:
     ) -> LogWriter:
         if isinstance(log, StorageLog) and self._files is None:
             raise ConfigurationError(
-                "The log of a step goes to a storage, and its connector has none.",
+                "The log of a step needs a storage, but its connector has none.",
                 path="files",
                 remedy="Use the steps of a hub with a storage, or give the connector `files`.",
             )
@@ -478,7 +478,7 @@ class StepConnector:
         )
 
     def _store_id(self) -> str:
-        """Return the id of the store, which distinguishes its runs from those of other stores."""
+        """Return the id of the store, by which its runs differ from those of other stores."""
         if self._store is None:
             core = core_of(self._manager)
             key = longer_key(state_key("idempotency", self._service, None, "store"), "id")
@@ -487,7 +487,7 @@ class StepConnector:
         return self._store
 
     def _prepare(self, step: Step, name: str, mask: Masker) -> None:
-        """Call the hook `pre_execute` once per key; raise its error for repeats too."""
+        """Call the hook `pre_execute` once per key; a repeat raises its stored error."""
 
         def prepare() -> str | None:
             try:
@@ -507,7 +507,7 @@ class StepConnector:
             )
 
     def _reused(self, step: Step, key: str, tenant: str | None) -> ExecutionResult | None:
-        """Return the result of an earlier, equal step as the result of this key.
+        """Return the stored result of an equal step as the result of this key.
 
         If the key already has a run or a result of its own, that is used instead.
         """
@@ -560,7 +560,7 @@ class StepConnector:
         status: RunStatus | None,
         mask: Masker,
     ) -> ExecutionResult:
-        """Return the result of a run that has ended, or the one that was stored before."""
+        """Store and return the result of a run, or return the result stored before."""
         draft = None
         if status is not None:
             files = self._collected(spec) if status.phase is RunPhase.ENDED else {}
@@ -591,7 +591,7 @@ class StepConnector:
         return unpacked_result(stored_result)
 
     def _with_hook(self, step: Step, draft: ExecutionResult, mask: Masker) -> dict[str, Any]:
-        """Call the hook `post_execute`, and return the result as JSON values."""
+        """Call the hook `post_execute`, then return the result as JSON values."""
         try:
             hook = partial(self.post_execute, step, draft)
             call_hook_sync("post_execute", hook, self._hook_timeout)
@@ -601,7 +601,7 @@ class StepConnector:
         return packed_result(draft)
 
     def _inputs(self, step: Step, key: str, tenant: str | None) -> Mapping[str, bytes] | None:
-        """Return the input files of a step from its storage; None if its run has them already."""
+        """Return a step's input files from the storage; None if its run has them already."""
         files = self._files
         if not step.workspace.inputs or files is None:
             return {}
@@ -623,7 +623,7 @@ class StepConnector:
         draft: ExecutionResult,
         mask: Masker,
     ) -> ExecutionResult:
-        """Store the outputs of a success; the result keeps the files that could not be stored.
+        """Store the output files of a success; the result keeps those that cannot be stored.
 
         Several followers may do so, because each stores the same files under the same keys.
         """
@@ -649,7 +649,7 @@ class StepConnector:
         return attrs.evolve(draft, files=contents).with_metadata(**facts)
 
     def _collected(self, spec: RunSpec) -> dict[str, bytes]:
-        """Return the output files of a run, without those that cannot be read."""
+        """Return the output files of a run, except for unreadable ones."""
         files: dict[str, bytes] = {}
         time_left = LARGEST_WORKSPACE
         workspace = spec.step.workspace
@@ -664,7 +664,7 @@ class StepConnector:
 
 @attrs.frozen
 class _Start:
-    """The operation that starts a run, or finds the run with its name.
+    """The operation that starts a run or finds the run of its name.
 
     It starts nothing if the step's result is reused, or if the run has its inputs already.
     """
@@ -687,7 +687,7 @@ class _Start:
         return (self.platform.start(self.spec, attempt.timeout)).name
 
     def judge(self, error: Exception) -> ConnectorError | None:
-        """Return moorage's error for a foreign exception, which a platform must not raise."""
+        """Return moorage's error for an exception that a platform should not have raised."""
         return LocalFailure(
             f"The platform raised {type(error).__name__}.",
             may_have_been_processed=True,

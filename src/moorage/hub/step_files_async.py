@@ -1,4 +1,4 @@
-"""The files of steps in the storage of an asynchronous hub.
+"""The files of steps, kept in the file storage of an asynchronous hub.
 
 `python -m tools.twins` makes `step_files_sync.py` of this file.
 """
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class AsyncStorageFiles:
-    """Reads and writes the files of steps by the storage contract.
+    """Reads and writes the files of steps in a file storage.
 
     Args:
         storage: returns the storage of a tenant, as `hub.storage` does.

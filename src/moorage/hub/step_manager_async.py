@@ -1,4 +1,4 @@
-"""The manager of an asynchronous program's steps, which run on any number of platforms.
+"""The manager of an asynchronous program's steps, which may run on several platforms.
 
 `python -m tools.twins` makes `step_manager_sync.py` of this file.
 """
@@ -66,7 +66,7 @@ class AsyncStepManager:
     def register(
         self, kind: ConnectorType | str, factory: Callable[[], AsyncStepConnector | AsyncPlatform]
     ) -> None:
-        """Use a factory for the steps of a type, in place of an earlier one.
+        """Set the factory of the connectors for a type of steps.
 
         Args:
             kind: the type.
@@ -83,7 +83,7 @@ class AsyncStepManager:
             self._connectors.pop(connector_type, None)
 
     def get(self, kind: ConnectorType | str) -> AsyncStepConnector:
-        """Return the connector of a type, which the first call creates.
+        """Return the connector of a type, and create it at the first call.
 
         Raises:
             ConfigurationError: the type is not registered, and no installed package offers it
@@ -104,7 +104,7 @@ class AsyncStepManager:
         return connector
 
     def define(self, step: Step) -> None:
-        """Add a step that `run` finds by its name; it replaces an earlier step of this name."""
+        """Add a step that `run` finds by its name, in place of an earlier step of that name."""
         self._steps[step.name] = step
 
     @property
@@ -113,7 +113,7 @@ class AsyncStepManager:
         return MappingProxyType(self._steps)
 
     def step(self, name: str) -> Step:
-        """Return the step of a name.
+        """Return the step with a name.
 
         Raises:
             ConfigurationError: no step of this name was defined or configured.

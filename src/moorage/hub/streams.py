@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class _Answer:
-    """The code that both streamed answers share, which never waits."""
+    """The code that both streamed answers share; it never waits."""
 
     def __init__(self, stream: Stream) -> None:
         self._stream = stream
@@ -30,7 +30,7 @@ class _Answer:
         return self._stream.headers
 
     def settle(self) -> None:
-        """End the stream now; the circuit does not count a stream that ends early."""
+        """End the stream now; the circuit breaker does not count a stream that ends early."""
         self._stream.settle()
 
     def __del__(self) -> None:

@@ -1,4 +1,4 @@
-"""Finding, exporting and erasing the stored data about a person."""
+"""Finds, exports and erases the stored data about a person."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A source of the webhooks that an inbox has stored.
+"""A pipeline source of the webhooks that an inbox has stored.
 
 Laws:
 
@@ -39,7 +39,7 @@ _MOST: Final = 100
 
 @attrs.define(eq=False)
 class _Delivery:
-    """A webhook that this source has taken.
+    """A webhook that this source has taken from the inbox.
 
     Attributes:
         entry: the webhook as it was taken.
@@ -54,7 +54,7 @@ class _Delivery:
 
 @with_careful_constructor
 class WebhookSource:
-    """A source that delivers the events of the webhooks in an inbox.
+    """A pipeline source of the events of webhooks in an inbox.
 
     Receive webhooks with `AsyncWebhookInbox.answer`, in this process or in another one. A webhook
     with several events becomes several records. Several sources may share an inbox, also with
@@ -88,7 +88,7 @@ class WebhookSource:
         self._is_open = False
 
     async def open(self, revoked: Revocation, /) -> None:
-        """Give back the webhooks that were taken before, and begin to deliver."""
+        """Give back the webhooks that an earlier run took, and begin to deliver."""
         if self._is_open:
             await revoked(None)
         await self.close()
@@ -115,7 +115,7 @@ class WebhookSource:
         return records
 
     async def _take_records(self, limit: int) -> None:
-        """Take webhooks, and make records of them; the next call continues a cancelled call."""
+        """Take webhooks and make records of them; a cancelled call is continued later."""
         if self._claiming is None:
             self._claiming = asyncio.create_task(self._flows.claim(limit))
         try:
@@ -129,7 +129,7 @@ class WebhookSource:
             await self._deliver(delivery)
 
     async def _deliver(self, delivery: _Delivery) -> None:
-        """Make records of a webhook; one that cannot be read or confirmed is tried again later."""
+        """Make records of a webhook; retry later if it cannot be read or confirmed."""
         entry = delivery.entry
         try:
             events = await self._flows.confirmed(entry)
@@ -163,7 +163,7 @@ class WebhookSource:
             await self._settle(delivery, is_done=False)
 
     def _deliveries_of(self, records: Iterable[SinkRecord]) -> list[_Delivery]:
-        """Return the webhooks of records that this source still holds."""
+        """Return the webhooks of those records that this source still holds."""
         deliveries = (self._by_record.get(record.identity) for record in records)
         return list(dict.fromkeys(delivery for delivery in deliveries if delivery is not None))
 
@@ -188,12 +188,12 @@ class WebhookSource:
             UnsupportedByVendor: always.
         """
         raise UnsupportedByVendor(
-            "An inbox of webhooks has no positions.",
+            "An inbox of webhooks has no positions to which a pipeline could return.",
             remedy="Let a webhook be delivered again with `inbox.replay`.",
         )
 
     async def close(self) -> None:
-        """Give back the webhooks that are not done; if the store fails, their leases just end."""
+        """Give back the unfinished webhooks; if the store fails, their leases expire."""
         self._is_open = False
         claiming, self._claiming = self._claiming, None
         deliveries = list(self._deliveries.values())
@@ -207,7 +207,7 @@ class WebhookSource:
 
 
 def _record(entry: InboxEntry, event: WebhookEvent, number: int) -> SinkRecord:
-    """Return the record of an event of a webhook."""
+    """Return a webhook's event as a pipeline record."""
     fields: dict[str, Any] = {
         "key": entry.lane,
         "id": f"{entry.id}/{number}",

@@ -1,4 +1,4 @@
-"""A worker that repeats all due work until it must stop.
+"""A worker, which repeats all due work until it is told to stop.
 
 Before it stops, it completes the step that is in progress.
 """
@@ -35,7 +35,7 @@ def work(
     trouble: Callable[[StorageUnavailable], object] | None = None,
     idle: Callable[[float], object] | None = None,
 ) -> None:
-    """Run every step in turn until `stop` is set; pause when no step found any work.
+    """Run all steps in turn until `stop` is set; pause when none of them found any work.
 
     Args:
         steps: functions that each do some of the due work, such as
@@ -81,7 +81,7 @@ def at_times(
     *,
     clock: Callable[[], float] = time.monotonic,
 ) -> Callable[[], S | tuple[()]]:
-    """Return a step for `work` that runs at once, and again each time the pause is over.
+    """Return a step for `work` that runs at once, and again after each pause.
 
     Args:
         step: the function to call, such as `hub.settle_payments`.
@@ -102,7 +102,7 @@ def at_times(
 
 
 def _without_signals(idle: Callable[[float], object]) -> Callable[[float], object]:
-    """Return a wait function that ignores an unavailable store; the next step reports it."""
+    """Return a wait function that ignores an unavailable store, which the next step reports."""
 
     def wait(seconds: float) -> None:
         with suppress(StorageUnavailable):
@@ -171,7 +171,8 @@ def stopping() -> Generator[Event]:
         raise ConfigurationError(
             "Only the main thread receives signals to stop.",
             path="stopping",
-            remedy="Enter it there, and hand the event to the thread that works.",
+            remedy="Use `stopping` in the main thread, and pass the event to the thread that"
+            " works.",
         ) from None
     try:
         yield stop

@@ -1,4 +1,4 @@
-"""Electronic invoices by EN 16931: values, business rules, and the syntaxes UBL and CII.
+"""Electronic invoices by EN 16931: values, business rules, and the formats UBL and CII.
 
 This package only computes and sends nothing. `outgoing_invoice` makes the value that a vendor of
 electronic invoices sends.

@@ -1,4 +1,4 @@
-"""Exact arithmetic with the amounts of invoices, which are rounded half up to two decimals."""
+"""Exact arithmetic with invoice amounts, which are rounded half up to two decimals."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def percentage(base: Decimal, percent: Decimal) -> Decimal:
 
 
 def decimals(value: Decimal) -> int:
-    """Return the number of decimals that the value has, without trailing zeros."""
+    """Return the number of decimals of a value, not counting trailing zeros."""
     _, digits, exponent = value.as_tuple()
     places = max(0, -int(exponent))
     for digit in reversed(digits):
@@ -61,7 +61,7 @@ def decimals(value: Decimal) -> int:
 
 
 def number_text(value: Decimal, places: int = 0) -> str:
-    """Return the value as text with at least `places` decimals, without further zeros.
+    """Return a number as text with at least `places` decimals, and no further zeros.
 
     Equal values have the same text.
     """

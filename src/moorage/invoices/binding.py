@@ -1,4 +1,4 @@
-"""Tables that map fields of values to XML elements; the same table reads and writes them.
+"""Tables that map fields to XML elements, so that one table both reads and writes them.
 
 A table is a tuple of nodes in the order that the syntax prescribes.
 """
@@ -37,7 +37,7 @@ Fields: TypeAlias = "dict[str, Any]"
 
 @attrs.frozen
 class ElementPlace:
-    """A position in a document that is being read: its path, and the currency of its amounts."""
+    """A position in a document while it is read: its path, and its amounts' currency."""
 
     path: str
     currency: str | None = None
@@ -90,7 +90,7 @@ class _Text:
 
 
 class _Day:
-    """The codec of a date; CII writes it without hyphens, which is its format 102."""
+    """The codec of a date, which CII writes without hyphens (format 102)."""
 
     def __init__(self, form: str | None = None) -> None:
         self._form = form
@@ -190,7 +190,7 @@ IDENTIFIER: Final[Codec] = _Identifier()
 
 @attrs.frozen
 class FieldEntry:
-    """A table entry for an element whose text is a field; its attributes may be further fields."""
+    """A table entry for an element whose text, and perhaps attributes, are fields."""
 
     tag: str
     field: str
@@ -219,13 +219,13 @@ class FieldEntry:
 
 @attrs.frozen
 class Constant:
-    """A table entry for an element that always has the same content; it is written but not read."""
+    """A table entry for an element with constant content, which is only written."""
 
     tag: str
     content: str
 
     def read(self, parent: XmlElement, fields: Fields, place: ElementPlace) -> None:
-        """Read nothing."""
+        """Do nothing, because the content is constant."""
 
     def write(self, value: Any, currency: str | None) -> Iterator[str]:
         """Yield the element."""
@@ -235,7 +235,7 @@ class Constant:
 
 @attrs.frozen
 class ElementEntry:
-    """A table entry for an element that contains fields of the same value.
+    """A table entry for an element that contains further fields of the same value.
 
     It is written only if one of its nodes other than constants is, or `always`. If `only` is
     set, elements for which it is False belong to another node.
@@ -262,7 +262,7 @@ class ElementEntry:
 
 @attrs.frozen
 class Group:
-    """A table entry for an element that is a value of its own, or for several in a tuple."""
+    """A table entry for an element that is a value of its own, or for several as a tuple."""
 
     tag: str
     field: str
@@ -301,7 +301,7 @@ class Group:
 
 @attrs.frozen
 class SpecialElement:
-    """A table entry that is read and written by functions of its own."""
+    """A table entry that special functions read and write."""
 
     reading: Callable[[XmlElement, Fields, ElementPlace], None]
     writing: Callable[[Any, str | None], Iterator[str]]
@@ -324,7 +324,7 @@ def _is_allowed_element(element: XmlElement, only: Callable[[XmlElement], bool] 
 
 
 def write_nothing(value: Any, currency: str | None) -> Iterator[str]:
-    """Write nothing, because the table entry only reads."""
+    """Write nothing, because the table entry is only read."""
     del value, currency
     return iter(())
 
@@ -349,7 +349,7 @@ def only_child(
 
 
 def split_sums(totals: Fields, fields: Fields) -> None:
-    """Move amounts that are not sums to the invoice's fields; make stated totals of the others."""
+    """Move prepaid and rounding amounts to the invoice's fields, and make totals of the rest."""
     fields["prepaid"] = totals.pop("prepaid", None)
     fields["rounding"] = totals.pop("rounding", None)
     fields["stated_totals"] = Totals(**totals)
@@ -357,7 +357,7 @@ def split_sums(totals: Fields, fields: Fields) -> None:
 
 
 def stated_sums(invoice: Invoice) -> SimpleNamespace:
-    """Return the stated totals, with the invoice's amounts that the same element contains."""
+    """Return the stated totals, with the other amounts in the same element."""
     totals = invoice.stated_totals or Totals()
     return SimpleNamespace(
         **{field.name: getattr(totals, field.name) for field in attrs.fields(Totals)},
@@ -370,7 +370,7 @@ def stated_sums(invoice: Invoice) -> SimpleNamespace:
 def agree(
     values: Fields, more: Fields, names: Iterable[str], place: ElementPlace, rules: str = ""
 ) -> None:
-    """Add the named fields of an element to those that earlier elements stated.
+    """Add an element's named fields to those of earlier elements, which must not differ.
 
     Raises:
         InvalidData: two elements contradict each other.
@@ -406,7 +406,7 @@ def element_text(tag: str, text: str, attributes: dict[str, Any]) -> str:
 def read_value(
     kind: type, nodes: tuple[Node, ...], element: XmlElement, place: ElementPlace
 ) -> Any:
-    """Return a value of this class whose fields the table entries read.
+    """Return a value of this class, with the fields that the table entries read.
 
     Raises:
         InvalidData: a field is not valid; the error names the element.

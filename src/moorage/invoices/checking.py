@@ -1,4 +1,4 @@
-"""Validates invoices; reading and writing here refuses invalid ones."""
+"""Validation of invoices, also before writing and after reading them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def validate(invoice: Invoice, profile: Profile = EN16931) -> tuple[Violation, .
 
 
 def check(invoice: Invoice, profile: Profile = EN16931) -> None:
-    """Raise an error for an invoice that violates business rules; recommendations are ignored.
+    """Raise an error for an invoice that violates business rules, not for recommendations.
 
     Raises:
         InvalidData: the invoice violates rules. The error's field is that of the first violation,

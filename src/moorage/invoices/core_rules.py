@@ -1,4 +1,4 @@
-"""The rules of EN 16931 for every invoice, without the rules of single VAT categories."""
+"""The rules of EN 16931 that apply to every invoice, whatever its VAT categories."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ LINE_CHARGES: Final = of_lines("charges")
 
 
 def document(invoice: Invoice) -> Iterator[tuple[str, Any]]:
-    """Yield the invoice itself."""
+    """Yield the invoice itself, as the scope of a rule."""
     yield "", invoice
 
 
 def needed_field(rule: str, field: str, noun: str) -> Rule:
-    """Return the rule that the invoice must have a field, such as 'seller.address'."""
+    """Return the rule that an invoice must have a field, such as 'seller.address'."""
     return Rule(
         rule,
         whole_invoice(field, lambda invoice: bool(value_at(invoice, field))),
@@ -206,7 +206,7 @@ _ALLOWANCES: Final = (
 
 
 def _is_another(invoice: Invoice) -> bool:
-    """Return whether the payee has a name and is not the seller."""
+    """Return whether the payee has a name and differs from the seller."""
     payee, seller = invoice.payee, invoice.seller
     if payee is None:
         return True
@@ -356,7 +356,7 @@ _REFERENCES: Final = (
 
 
 def _is_same_currency(invoice: Invoice) -> bool:
-    """Return whether the VAT in the tax currency would only repeat the stated total VAT."""
+    """Return whether the VAT in the tax currency merely repeats the stated total VAT."""
     return (
         invoice.tax_currency == invoice.currency
         and value_at(invoice, "stated_totals.vat") is not None
@@ -430,7 +430,7 @@ def _gross_adds_up(invoice: Invoice) -> bool:
 
 
 def _has_sum(field: str, holds: Callable[[Invoice], bool]) -> Callable[[Invoice], bool]:
-    """Return the condition that the sum of existing allowances or charges is stated and correct."""
+    """Return the condition that allowances or charges, if any, have a correct stated sum."""
 
     def check(invoice: Invoice) -> bool:
         stated = invoice.stated_totals
@@ -444,7 +444,7 @@ def _has_sum(field: str, holds: Callable[[Invoice], bool]) -> Callable[[Invoice]
 
 
 def _tax_fits(part: Any) -> bool:
-    """Return whether the tax is the taxable amount times the rate, give or take one unit."""
+    """Return whether the tax is the taxable amount times the rate, within one unit."""
     if part.rate is None or part.tax is None or part.taxable is None:
         return True
     return within_one(part.tax, percentage(part.taxable, part.rate))

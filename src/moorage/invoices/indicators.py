@@ -1,4 +1,4 @@
-"""Indicators, the XML elements that distinguish an allowance from a charge."""
+"""Indicators: XML elements that distinguish an allowance from a charge."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ CHARGE: Final = frozenset({"true", "1"})
 
 
 def has_indicator(words: frozenset[str], *path: str) -> Callable[[XmlElement], bool]:
-    """Return a function that tests if an element has one of these indicators at the path."""
+    """Return a function that tests whether an element has one of these indicators at a path."""
     return lambda element: text_at(element, *path) in words
 
 

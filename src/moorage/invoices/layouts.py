@@ -1,4 +1,4 @@
-"""Fields that state the path and format of their XML element, and tables made from these fields."""
+"""Fields that name the path and format of their XML element, and tables made of them."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def part_at(path: str, kind: type, *, needed: bool = False) -> Any:
 
 @attrs.frozen
 class LayoutFault:
-    """A field whose content the schema does not allow.
+    """A field with content that the schema forbids.
 
     Attributes:
         field: path of the field.
@@ -93,7 +93,7 @@ class LayoutFault:
 
 @cache
 def nodes_of(kind: type) -> tuple[Node, ...]:
-    """Return the table that reads and writes the values of a class."""
+    """Return the table that reads and writes values of a class."""
     return _join_entries([(field.metadata[PATH].split("/"), field) for field in attrs.fields(kind)])
 
 
@@ -123,7 +123,7 @@ def _node(tag: str, field: attrs.Attribute[Any]) -> Node:
 
 
 def _element_text_node(name: str) -> SpecialElement:
-    """Return the table entry of a field that is the text of its value's own element."""
+    """Return the table entry of a field that is the text of the element itself."""
 
     def reading(parent: XmlElement, fields: Fields, place: ElementPlace) -> None:
         del place
@@ -137,7 +137,7 @@ def _element_text_node(name: str) -> SpecialElement:
 
 
 def faults(value: Any, field: str = "", element: str = "") -> Iterator[LayoutFault]:
-    """Yield the fields of a value whose content the schema does not allow."""
+    """Yield the fields of a value with content that the schema forbids."""
     for attribute in attrs.fields(value.__class__):
         part = getattr(value, attribute.name)
         path = f"{field}.{attribute.name}" if field else attribute.name

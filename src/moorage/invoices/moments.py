@@ -1,4 +1,4 @@
-"""Reading of times in files from tax authorities."""
+"""Parsing of times in files from tax authorities."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ _MAX_DEPTH: Final = 20
 
 @frozen(kw_only=True)
 class PdfInvoice:
-    """An invoice that a PDF contains.
+    """An invoice that was found in a PDF.
 
     Attributes:
         name: name of the embedded file.
@@ -58,7 +58,7 @@ class PdfInvoice:
 
 
 def read_pdf_invoice(pdf: bytes) -> PdfInvoice:
-    """Return the invoice in a PDF by ZUGFeRD, Factur-X or XRechnung.
+    """Return the invoice in a PDF of the format ZUGFeRD, Factur-X or XRechnung.
 
     Raises:
         InvalidData: the PDF is damaged or encrypted, or contains no invoice.
@@ -85,7 +85,7 @@ def embed_invoice(
     profile: Profile = EN16931,
     accept_plain: bool = False,
 ) -> bytes:
-    """Return a PDF with an embedded invoice, by Factur-X 1.0, which is the same as ZUGFeRD 2.
+    """Return a PDF with an embedded invoice in the format Factur-X 1.0 (ZUGFeRD 2).
 
     The PDF must be PDF/A and show the same invoice. The result is PDF/A-3.
 
@@ -161,7 +161,7 @@ def _level(document: bytes) -> str:
     level = _LEVELS.get(guideline or "")
     if level is None:
         raise InvalidData(
-            "The specification identifier of the invoice belongs to no level of Factur-X.",
+            "The specification identifier of the invoice is unknown in Factur-X.",
             field="invoice",
             remedy=f"Use one of {', '.join(_LEVELS)}; the profile EN16931 has the fourth.",
         )
@@ -223,7 +223,7 @@ def _name_tree_entries(file: PdfFile, catalog: dict[str, Any]) -> Iterator[tuple
 
 
 def _files(file: PdfFile) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the name and the specification of each embedded file."""
+    """Yield the name and the file specification of each embedded file."""
     catalog = file.fields(file.trailer.get("Root"))
     values = [value for _, value in _name_tree_entries(file, catalog)]
     values += file.items(catalog.get("AF"))[:_MOST_FILES]

@@ -1,4 +1,4 @@
-"""Reads the objects of PDF files, and appends new objects without changing the existing bytes."""
+"""Reads objects of PDF files, and appends objects while the existing bytes stay unchanged."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ class PdfFile:
 
     @property
     def size(self) -> int:
-        """The lowest number that is higher than every object's number."""
+        """The number that follows the highest object number."""
         stated = self.trailer.get("Size")
         size = stated.whole if isinstance(stated, PdfNumber) else None
         return max(size or 0, max(self._places, default=0) + 1)
@@ -124,17 +124,17 @@ class PdfFile:
             self._depth -= 1
 
     def fields(self, value: PdfValue) -> dict[str, Any]:
-        """Return the dictionary that a value is or refers to; an empty one for any other value."""
+        """Return the dictionary that a value is or refers to; an empty one if there is none."""
         target = self.resolve(value)
         return target if isinstance(target, dict) else {}
 
     def items(self, value: PdfValue) -> list[Any]:
-        """Return the array that a value is or refers to; an empty one for any other value."""
+        """Return the array that a value is or refers to; an empty one if there is none."""
         target = self.resolve(value)
         return target if isinstance(target, list) else []
 
     def content(self, value: PdfValue) -> bytes | None:
-        """Return the decoded bytes of the stream that a value refers to; None for other values."""
+        """Return the decoded bytes of the stream that a value refers to; None without a stream."""
         target = self.resolve(value)
         return self._decoded(target) if isinstance(target, PdfStream) else None
 
@@ -184,7 +184,7 @@ class PdfFile:
             raise damaged_error("it has no cross-reference section at the stated position")
         widths = [_whole_number(item) for item in self.items(stream.fields.get("W"))]
         if len(widths) != 3 or not 0 < sum(widths) <= 24:
-            raise damaged_error("the rows of a section have no width")
+            raise damaged_error("the rows of a cross-reference section have no width")
         rows = self._decoded(stream)
         size = _whole_number(stream.fields.get("Size"))
         spans = [_whole_number(item) for item in self.items(stream.fields.get("Index"))] or [
@@ -210,7 +210,7 @@ class PdfFile:
         stated_number = reader.number()
         reader.number()
         if not reader.take(b"obj") or (number is not None and stated_number != number):
-            raise damaged_error(f"object {number} is not where it should be")
+            raise damaged_error(f"object {number} is not at its stated position")
         value = reader.value()
         reader.skip()
         start = _STREAM.match(self.data, reader.position)
@@ -219,7 +219,7 @@ class PdfFile:
         length = _whole_number(self.resolve(value.get("Length")))
         reader.position = start.end() + length
         if not reader.take(b"endstream"):
-            raise damaged_error("a stream does not end where it should")
+            raise damaged_error("a stream does not end at its stated length")
         reader.count_bytes(length // _STREAM_SHARE)
         return PdfStream(value, self.data[start.end() : start.end() + length])
 
@@ -241,7 +241,7 @@ class PdfFile:
         content, positions = self._object_streams[holder]
         position = positions.get(number)
         if position is None:
-            raise damaged_error(f"object {number} is not in its stream")
+            raise damaged_error(f"object {number} is missing in its stream")
         return Reader(content, position, self._budget).value()
 
     def _decoded(self, stream: PdfStream) -> bytes:
@@ -273,7 +273,7 @@ class PdfFile:
         return [] if target is None else target if isinstance(target, list) else [target]
 
     def appended(self, objects: Mapping[int, PdfValue | PdfStream]) -> bytes:
-        """Return the file with appended objects, which replace earlier ones of the same number."""
+        """Return the file with more objects, which replace earlier ones of the same number."""
         parts = [self.data if self.data.endswith(b"\n") else self.data + b"\n"]
         position = len(parts[0])
         places: dict[int, int] = {}
@@ -299,7 +299,7 @@ class PdfFile:
         return b"".join([*parts, section, b"\nstartxref\n%d\n%%%%EOF\n" % position])
 
     def _ids(self, objects: Mapping[int, PdfValue | PdfStream]) -> list[bytes]:
-        """Return the two identifiers of the new file: the first one is kept, the second is new."""
+        """Return the two identifiers of the new file: the original one and a new one."""
         new_objects = b"".join(_object_bytes(value) for _, value in sorted(objects.items()))
         digest = md5(new_objects, usedforsecurity=False).digest()
         first = next(iter(self.items(self.trailer.get("ID"))), None)
@@ -334,7 +334,7 @@ def _whole_number(value: object) -> int:
 
 
 def _without_predictor(content: bytes, options: Mapping[str, Any]) -> bytes:
-    """Undo the predictor of a stream, which was applied row by row before compression."""
+    """Undo a stream's predictor, which transformed each row before compression."""
     if "Predictor" not in options or _whole_number(options["Predictor"]) == 1:
         return content
     width = _whole_number(options.get("Columns", PdfNumber(1)))

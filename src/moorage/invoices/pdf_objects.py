@@ -1,4 +1,4 @@
-"""Objects of PDF files: reads and writes the syntax of ISO 32000-1, clause 7.3."""
+"""Reads and writes the objects of PDF files (ISO 32000-1, clause 7.3)."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class PdfName(str):
 
 
 class PdfNumber(str):
-    """A number, as the text in the file."""
+    """A number in the notation of the file."""
 
     __slots__ = ()
 
@@ -76,7 +76,7 @@ def _give_up(problem: str) -> NoReturn:
 
 
 class Reader:
-    """Reads the values of a file in sequence, up to a maximum number of values.
+    """Reads successive values of a file, up to a maximum number.
 
     Attributes:
         data: the file.
@@ -95,12 +95,12 @@ class Reader:
         self.count_bytes(self.position - start)
 
     def count_bytes(self, count: int) -> None:
-        """Count the bytes that are read; a long text that objects share is read repeatedly."""
+        """Count bytes that are read, since shared long texts may be read repeatedly."""
         self._budget[0] -= count // _BYTES_OF_A_VALUE
         self._check_budget()
 
     def take(self, token: bytes) -> bool:
-        """Skip a token if it comes next; return whether it did."""
+        """Skip a token if it is the next one; return whether it was."""
         self.skip()
         is_next = self.data.startswith(token, self.position)
         self.position += len(token) if is_next else 0
@@ -199,7 +199,7 @@ class Reader:
 
 
 def _end(pattern: re.Pattern[bytes], data: bytes, position: int) -> int:
-    """Return the end of a pattern's match at this position; the match may be empty."""
+    """Return the end of a pattern's match at this position."""
     return cast("re.Match[bytes]", pattern.match(data, position)).end()
 
 
@@ -239,7 +239,7 @@ def _written_name(name: str) -> bytes:
 
 
 def text_of(value: object) -> str | None:
-    """Decode a text string, which is UTF-16 or in single bytes; None if the value is not a text."""
+    """Decode a text string, in UTF-16 or a single-byte encoding; None for other values."""
     if not isinstance(value, bytes):
         return None
     if value.startswith(b"\xfe\xff"):

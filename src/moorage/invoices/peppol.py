@@ -57,7 +57,7 @@ def _is_german(invoice: Invoice) -> bool:
 
 
 def _percentage_error(item: Any) -> Fraction:
-    """Return the difference between an amount and its percentage of the base amount."""
+    """Return how far an amount differs from its percentage of the base amount."""
     if item.percent is None or item.base_amount is None:
         return Fraction(0)
     expected = Fraction(item.base_amount) * Fraction(item.percent) / 100
@@ -65,7 +65,7 @@ def _percentage_error(item: Any) -> Fraction:
 
 
 def _line_error(line: InvoiceLine) -> Fraction:
-    """Return the difference between a line's net amount and quantity times price."""
+    """Return how far a line's net amount differs from quantity times price."""
     base = line.base_quantity or Decimal(1)
     quantity = Decimal(1) if line.quantity is None else line.quantity
     expected = Fraction(quantity) * Fraction(line.net_price or 0) / Fraction(base)
@@ -77,7 +77,7 @@ def _line_error(line: InvoiceLine) -> Fraction:
 def _inexact(
     scope: Scope, field: str, error: Callable[[Any], Fraction], huf_slack: Fraction
 ) -> Callable[[Invoice], Iterator[str]]:
-    """Return a search for amounts whose error is larger than rounding explains."""
+    """Return a search for amounts whose error is larger than rounding can cause."""
 
     def search(invoice: Invoice) -> Iterator[str]:
         slack = huf_slack if invoice.currency == "HUF" else _SLACK
@@ -122,7 +122,7 @@ def _have_one_sign(invoice: Invoice) -> bool:
 def _outside_period(
     name: str, is_outside: Callable[[date, date], bool]
 ) -> Callable[[Invoice], Iterator[str]]:
-    """Return a search for lines whose period exceeds the period of the invoice."""
+    """Return a search for lines whose period is not within the invoice's period."""
 
     def search(invoice: Invoice) -> Iterator[str]:
         limit = value_at(invoice, f"period.{name}")
@@ -144,7 +144,7 @@ def _weighted_sum(digits: str, weights: tuple[int, ...]) -> int:
 
 
 def _is_gln(text: str) -> bool:
-    """Return whether the check digit of a GLN is correct; every second digit counts three times."""
+    """Return whether the check digit of a GLN (global location number) is correct."""
     if not re.fullmatch("[0-9]+", text):
         return False
     digits = [int(digit) for digit in reversed(text)]
@@ -209,7 +209,7 @@ def _has_format(scheme: str, is_valid: Callable[[str], bool]) -> Callable[[Any],
 
 
 def _matches_category(reason: str, category: str) -> Callable[[Any], bool]:
-    """Return the condition that a reason for exemption belongs to its VAT category."""
+    """Return the condition that a reason for exemption fits its VAT category."""
     return lambda part: (part.reason_code or "").upper() != reason or part.category == category
 
 

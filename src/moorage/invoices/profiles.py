@@ -1,4 +1,4 @@
-"""Profiles: the identifiers and rules by which trading partners use EN 16931."""
+"""Profiles: identifiers and rules by which trading partners use EN 16931."""
 
 from __future__ import annotations
 

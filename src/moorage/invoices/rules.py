@@ -47,7 +47,7 @@ class Violation:
 
 @attrs.frozen
 class Rule:
-    """A business rule.
+    """A business rule, as data.
 
     Attributes:
         id: identifier of the rule, such as 'BR-CO-15'.
@@ -70,7 +70,7 @@ class Rule:
 
 
 def refuse(violations: Iterable[Violation], problem: str, function: str) -> None:
-    """Raise an error if there are violations; the error's field is that of the first violation.
+    """Raise an error if there are violations; it names the field of the first one.
 
     Args:
         violations: the violations.
@@ -92,19 +92,19 @@ def refuse(violations: Iterable[Violation], problem: str, function: str) -> None
 
 
 def whole_invoice(field: str, holds: Callable[[Invoice], bool]) -> Search:
-    """Return a search that checks a condition of the whole invoice and reports `field`."""
+    """Return a search that checks the whole invoice, and reports `field`."""
     return lambda invoice: () if holds(invoice) else (field,)
 
 
 def each_value(scope: Scope, field: str, holds: Callable[[Any], bool]) -> Search:
-    """Return a search that checks a condition of each value in a scope and reports its `field`."""
+    """Return a search that checks each value in a scope, and reports its `field`."""
     return lambda invoice: (
         ".".join(filter(None, (path, field))) for path, value in scope(invoice) if not holds(value)
     )
 
 
 def has_two_decimals(field: str) -> Callable[[Any], bool]:
-    """Return the condition that the number in this field has at most two decimals, or is None."""
+    """Return the condition that a field is None or has at most two decimals."""
 
     def holds(value: Any) -> bool:
         number = getattr(value, field)
@@ -129,7 +129,7 @@ def is_code(field: str, codes: Container[str]) -> Callable[[Any], bool]:
 
 
 def scheme_of(field: str, codes: Container[str]) -> Callable[[Any], bool]:
-    """Return the condition that the identifier in this field has no scheme, or one of these."""
+    """Return the condition that a field's identifier has no scheme, or one of these."""
 
     def holds(value: Any) -> bool:
         identifier = getattr(value, field)
@@ -166,7 +166,7 @@ def totals(invoice: Invoice) -> Iterator[tuple[str, Any]]:
 
 
 def of_lines(field: str) -> Scope:
-    """Return the scope of all values in a tuple field of the lines."""
+    """Return the scope of all values in a tuple field of invoice lines."""
 
     def values(invoice: Invoice) -> Iterator[tuple[str, Any]]:
         for path, line in lines(invoice):
@@ -193,7 +193,7 @@ def scope_of(field: str) -> Scope:
 
 
 def join_scopes(*scopes: Scope) -> Scope:
-    """Return a scope that joins several scopes."""
+    """Return a scope that yields the values of several scopes."""
     return lambda invoice: (pair for scope in scopes for pair in scope(invoice))
 
 

@@ -1,4 +1,4 @@
-"""The rules of EN 16931 for each VAT category; all categories have the same ten rules."""
+"""The ten rules of EN 16931 that apply to each VAT category."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class _Category:
 
     @property
     def by_rate(self) -> bool:
-        """Return whether the breakdown has a part for each rate."""
+        """Return whether the breakdown has one part for each rate."""
         return self.rates in {"positive", "any"}
 
 
@@ -72,7 +72,7 @@ _CATEGORIES: Final = (
 
 
 def _values_of_category(scope: Scope, code: str) -> Scope:
-    """Return the scope of the values in a scope that have the VAT category."""
+    """Return a scope's values that have the VAT category."""
     return lambda invoice: (
         (path, value)
         for path, value in scope(invoice)
@@ -81,7 +81,7 @@ def _values_of_category(scope: Scope, code: str) -> Scope:
 
 
 def _is_broken_down(category: _Category) -> Callable[[Invoice], bool]:
-    """Return the condition that the breakdown has the category if the invoice uses it."""
+    """Return the condition that the breakdown has the category if it is used."""
 
     def holds(invoice: Invoice) -> bool:
         parts = sum(1 for _ in _values_of_category(breakdown_parts, category.code)(invoice))
@@ -209,7 +209,7 @@ _PARTIES: Final = {
 
 
 def _family(category: _Category) -> Iterator[Rule]:
-    """Yield the ten rules of a category."""
+    """Yield the ten rules of a VAT category."""
     prefix, name = category.prefix, f"{category.name} ('{category.code}')"
     yield Rule(
         f"{prefix}-01",
@@ -278,7 +278,7 @@ def _delivery_placed(invoice: Invoice) -> bool:
 
 
 def _only_outside(scope: Scope) -> Callable[[Invoice], Iterator[str]]:
-    """Return a search for categories other than 'not subject to VAT', which excludes all others."""
+    """Return a search for other categories next to 'not subject to VAT'."""
 
     def search(invoice: Invoice) -> Iterator[str]:
         if not _has_category(breakdown_parts, "O", invoice):

@@ -1,4 +1,4 @@
-"""The rules of XRechnung 3.0, the German usage of EN 16931 (CIUS)."""
+"""The rules of XRechnung 3.0, Germany's version of EN 16931."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _DEBITS: Final = frozenset({"59"})
 
 
 def _is_taxed(invoice: Invoice) -> bool:
-    """Return whether the seller has a tax identifier if a part of the invoice requires one."""
+    """Return whether the seller has a tax identifier, if the invoice requires one."""
     used_codes = {
         value.vat_category for scope in (lines, allowances, charges) for _, value in scope(invoice)
     }
@@ -56,7 +56,7 @@ def _is_taxed(invoice: Invoice) -> bool:
 
 
 def _discounts_fit(invoice: Invoice) -> bool:
-    """Return whether each line of the terms for a cash discount has the prescribed format."""
+    """Return whether each line about a cash discount has the required format."""
     terms = invoice.payment_terms or ""
     rows = [row.strip() for row in re.split(r"\r?\n", terms) if row.strip().startswith("#")]
     if not rows:
@@ -66,7 +66,7 @@ def _discounts_fit(invoice: Invoice) -> bool:
 
 
 def _duplicate_file_names(invoice: Invoice) -> Iterator[str]:
-    """Yield the documents that have the file name of an earlier one."""
+    """Yield the documents whose file name an earlier document has."""
     counts: Counter[str] = Counter()
     for number, item in enumerate(invoice.documents):
         if item.filename is not None:
@@ -94,17 +94,17 @@ def _groups(payment: PaymentInstructions) -> set[str]:
 
 
 def _has_group(group: str, means: frozenset[str]) -> Callable[[Any], bool]:
-    """Return the condition that a payment by these means has the field group."""
+    """Return the condition that a payment by these means has a group of fields."""
     return lambda payment: payment.code not in means or group in _groups(payment)
 
 
 def _has_no_other(group: str, means: frozenset[str]) -> Callable[[Any], bool]:
-    """Return the condition that a payment by these means has no other field group."""
+    """Return the condition that a payment by these means has no other group of fields."""
     return lambda payment: payment.code not in means or _groups(payment) <= {group}
 
 
 def _payment_rules() -> Iterator[Rule]:
-    """Yield the rules that a payment has the field group of its means, and no other group."""
+    """Yield the rules that a payment has the fields of its means of payment, and no others."""
     for number, means, group, noun in (
         (23, _TRANSFERS, "accounts", "credit transfer"),
         (24, _CARDS, "card", "card payment"),

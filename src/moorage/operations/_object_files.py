@@ -1,4 +1,4 @@
-"""Files and folders for programs that read and write objects in a file storage.
+"""Files and folders by which programs read and write objects in a file storage.
 
 Laws:
 
@@ -78,7 +78,7 @@ def folder_prefix(prefix: str) -> str:
 
 
 def bad_mode(mode: object) -> InvalidData:
-    """Return the error for an unknown mode of a file."""
+    """Return the error for an unknown file mode."""
     return InvalidData(
         f"{mode!r} is not a mode of a stored file.",
         field="mode",
@@ -98,7 +98,7 @@ def encoding_of(mode: object, encoding: object) -> str | None:
         if encoding is None:
             return None
         raise InvalidData(
-            "A file of bytes has no encoding.",
+            "A binary file has no encoding.",
             field="encoding",
             remedy="Leave out the encoding, or open a text with 'r' or 'w'.",
         )
@@ -159,18 +159,18 @@ class _ReadPosition:
 
     @property
     def is_over(self) -> bool:
-        """True if the position is known to be at the end of the object or after it."""
+        """True if the position is certainly at or after the end of the object."""
         return self.info.size is not None and self.position >= self.info.size
 
     def taken(self, piece: bytes, size: int) -> bytes:
-        """Return the first bytes of a piece, and keep the others for the next read."""
+        """Return the first bytes of a piece, and keep the rest for the next read."""
         part = piece if size < 0 else piece[:size]
         self.rest = piece[len(part) :]
         self.position += len(part)
         return part
 
     def moved(self, offset: int, whence: int) -> bool:
-        """Change the position; return whether it is different from before.
+        """Change the position; return whether it differs from the earlier one.
 
         Raises:
             OSError: the new position is before the beginning, or relative to an unknown end.
@@ -186,7 +186,7 @@ class _ReadPosition:
 
 
 class ObjectReader(io.RawIOBase):
-    """A stored object as a file to read from any position.
+    """A stored object as a readable file with random access.
 
     It downloads from the current position, and starts a new download after `seek`.
 
@@ -205,11 +205,11 @@ class ObjectReader(io.RawIOBase):
         self._download: Download | None = None
 
     def readable(self) -> bool:
-        """Return True."""
+        """Return True, because the file can be read."""
         return True
 
     def seekable(self) -> bool:
-        """Return True."""
+        """Return True, because the position can be changed."""
         return True
 
     def tell(self) -> int:
@@ -254,7 +254,7 @@ class ObjectReader(io.RawIOBase):
 
 
 class ObjectWriter(io.BufferedIOBase):
-    """A file to write, which is stored as an object when it is closed.
+    """A writable file, which is stored as an object when it is closed.
 
     Args:
         storage: the storage of the object.
@@ -326,7 +326,7 @@ class ObjectWriter(io.BufferedIOBase):
 
 
 class TextObjectReader(io.TextIOWrapper):
-    """A stored object as a text to read, with the line ends of the object.
+    """A stored object as a readable text, whose line ends are not changed.
 
     Args:
         file: the bytes of the object.
@@ -338,7 +338,7 @@ class TextObjectReader(io.TextIOWrapper):
 
 
 class TextObjectWriter(io.TextIOWrapper):
-    """A text to write, which is stored as an object when it is closed.
+    """A writable text, which is stored as an object when it is closed.
 
     Args:
         file: the file for the encoded text.
@@ -396,7 +396,7 @@ class TextObjectWriter(io.TextIOWrapper):
 
 
 class AsyncObjectReader:
-    """A stored object as an asynchronous file to read from any position.
+    """A stored object as an asynchronous readable file with random access.
 
     Args:
         storage: the storage of the object.
@@ -425,7 +425,7 @@ class AsyncObjectReader:
         return self._reading.position
 
     async def read(self, size: int = -1, /) -> bytes:
-        """Read a number of bytes, or by default all to the end; fewer only at the end."""
+        """Read a number of bytes, by default all; fewer only at the end."""
         parts: list[bytes] = []
         missing = size
         while missing and not self._reading.is_over:
@@ -464,7 +464,7 @@ class AsyncObjectReader:
 
 
 class AsyncObjectWriter:
-    """An asynchronous file to write, which is stored as an object when it is closed.
+    """An asynchronous writable file, which is stored as an object when it is closed.
 
     Args:
         storage: the storage of the object.
@@ -523,7 +523,7 @@ class AsyncObjectWriter:
 
 
 class AsyncTextReader:
-    """A stored object as an asynchronous text to read; iterate over it for its lines.
+    """A stored object as an asynchronous readable text; iterate over it to get its lines.
 
     Args:
         file: the bytes of the object.
@@ -538,7 +538,7 @@ class AsyncTextReader:
         self._is_over = False
 
     async def read(self, size: int = -1, /) -> str:
-        """Read a number of characters, or by default all to the end; fewer only at the end."""
+        """Read a number of characters, by default all; fewer only at the end."""
         parts: list[str] = []
         missing = size
         while missing and await self._has_text():
@@ -562,7 +562,7 @@ class AsyncTextReader:
         self._file.close()
 
     async def _has_text(self) -> bool:
-        """Read and decode the next piece if it is needed; return False at the end."""
+        """Read and decode the next piece if necessary; return False at the end."""
         while self._position >= len(self._text) and not self._is_over:
             piece = await self._file.read(PIECE)
             self._is_over = not piece
@@ -596,7 +596,7 @@ class AsyncTextReader:
 
 
 class AsyncTextWriter:
-    """An asynchronous text to write, which is stored as an object when it is closed.
+    """An asynchronous writable text, which is stored as an object when it is closed.
 
     Args:
         file: the file for the encoded text.

@@ -1,4 +1,4 @@
-"""The storage methods that are written by hand: downloads in pieces, files, and folders."""
+"""The handwritten storage methods: downloads in pieces, files and folders."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class _ArrivingObject:
 
     @property
     def modified(self) -> bool:
-        """False if the object has not changed, so that no bytes are sent."""
+        """False if the caller has the current object, so that no bytes are sent."""
         return self._flow.modified
 
     def settle(self) -> None:
@@ -75,7 +75,7 @@ class _ArrivingObject:
 
 
 class Download(_ArrivingObject):
-    """An object that is being downloaded; iterate over it for its bytes."""
+    """An object that is being downloaded; iterate over it to get its bytes."""
 
     def read(self) -> bytes:
         """Read the next piece; b"" at the end."""
@@ -107,7 +107,7 @@ class Download(_ArrivingObject):
 
 
 class AsyncDownload(_ArrivingObject):
-    """An object that is being downloaded asynchronously; iterate over it for its bytes."""
+    """An object that is being downloaded asynchronously; iterate over it to get its bytes."""
 
     async def read(self) -> bytes:
         """Read the next piece; b"" at the end."""
@@ -139,7 +139,7 @@ class AsyncDownload(_ArrivingObject):
 
 
 class StorageMethods:
-    """The methods of `Storage` that are written by hand."""
+    """The handwritten methods of `Storage`."""
 
     _flows: CurrentOperations[StorageFlows]
 
@@ -148,7 +148,7 @@ class StorageMethods:
         return Download(run_now(self._flows.run(StorageFlows.download, *arguments, **named)))
 
     def download_to(self, path: str | PathLike[str], *arguments: Any, **named: Any) -> ObjectInfo:
-        """Download an object into a file, which is replaced only after the download is complete.
+        """Download an object to a file, which is replaced when the download is complete.
 
         Args:
             path: target file.
@@ -162,7 +162,7 @@ class StorageMethods:
             return arriving_download.info
 
     def walk(self, prefix: str = "", *, timeout: float | None = None) -> Iterator[StoredFolder]:
-        """Yield a folder of objects and all folders below it, each before its subfolders.
+        """Yield a folder of objects and, after it, all folders inside.
 
         Args:
             prefix: the folder, such as "invoices/"; by default all objects.
@@ -266,7 +266,7 @@ class StorageMethods:
 
 
 class AsyncStorageMethods:
-    """The methods of `AsyncStorage` that are written by hand."""
+    """The handwritten methods of `AsyncStorage`."""
 
     _flows: CurrentOperations[StorageFlows]
 
@@ -277,7 +277,7 @@ class AsyncStorageMethods:
     async def download_to(
         self, path: str | PathLike[str], *arguments: Any, **named: Any
     ) -> ObjectInfo:
-        """Download an object into a file, which is replaced only after the download is complete.
+        """Download an object to a file, which is replaced when the download is complete.
 
         Args:
             path: target file.
@@ -296,7 +296,7 @@ class AsyncStorageMethods:
     async def walk(
         self, prefix: str = "", *, timeout: float | None = None
     ) -> AsyncIterator[StoredFolder]:
-        """Yield a folder of objects and all folders below it, each before its subfolders.
+        """Yield a folder of objects and, after it, all folders inside.
 
         Args:
             prefix: the folder, such as "invoices/"; by default all objects.

@@ -1,4 +1,4 @@
-"""The delivery of a batch to a sink, until each of its records is done.
+"""The delivery of a batch to a sink, until all of its records are processed.
 
 Laws:
 
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
 @attrs.frozen(kw_only=True)
 class BatchDelivery:
-    """Delivers batches for the lanes of one pipeline.
+    """Delivers batches of records for the lanes of one pipeline.
 
     Attributes:
         name: the name of the pipeline.
@@ -71,7 +71,7 @@ class BatchDelivery:
     repeater: ActionRepeater
 
     async def deliver(self, batch: Sequence[PendingRun]) -> None:
-        """Transform and deliver a batch until each record is delivered, dropped or a dead letter.
+        """Transform and deliver a batch until each record is delivered, dropped or set aside.
 
         Raises:
             Stopping: the pipeline stops; the rest of the batch is not settled.
@@ -114,7 +114,7 @@ class BatchDelivery:
         return record
 
     async def _try_group(self, group: list[PendingRun]) -> list[list[PendingRun]]:
-        """Send a group of records to the sink, and return the groups of records to try again."""
+        """Send a group of records to the sink; return the groups of records to retry."""
         records = joined_records([run.outputs for run in group])
         try:
             results = await self.repeater.run(lambda: self._sink_results(group, records))
@@ -134,7 +134,7 @@ class BatchDelivery:
     async def _sink_results(
         self, group: list[PendingRun], records: Sequence[SinkRecord]
     ) -> Sequence[Result[object]] | None:
-        """Return the sink's results for a group; raise the first error if all are temporary.
+        """Return the sink's results for a group; raise its error if all are temporary failures.
 
         A group with records that were revoked since it was formed is not tried, and has no results.
         """
@@ -147,8 +147,8 @@ class BatchDelivery:
         if not 0 < len(results) <= count:
             raise LocalFailure(
                 f"The sink returned {len(results)} results for {count} records.",
-                remedy="Return one result for each record, or fewer if the rest was not tried, or"
-                " raise an error.",
+                remedy="Return one result for each record; fewer if the sink did not try the"
+                " rest; or raise an error.",
             )
         errors = [result.error for result in results if result.error is not None]
         if len(errors) == len(results) and all(map(self._is_temporary, errors)):
@@ -156,7 +156,7 @@ class BatchDelivery:
         return results
 
     def _mark_processed(self, runs: Sequence[PendingRun]) -> list[PendingRun]:
-        """Mark records as processed by the sink; none of them is to be tried again."""
+        """Mark records as processed by the sink, so that none is tried again."""
         if runs:
             self.numbers.processed += sum([len(run.sizes) for run in runs])
             self.numbers.dead_letters_in_a_row = 0
@@ -166,7 +166,7 @@ class BatchDelivery:
     async def _settle_results(
         self, group: list[PendingRun], results: Sequence[Result[object]]
     ) -> list[PendingRun]:
-        """Mark records as done according to the sink's results, and return those to try again."""
+        """Mark records as done by the sink's results; return those to retry."""
         rest = group[len(results) :]
         failed = [(n, result.error) for n, result in enumerate(results) if result.error is not None]
         again: list[PendingRun] = []
@@ -190,7 +190,7 @@ class BatchDelivery:
         return verdict(error, self.config.retry) is Verdict.RETRY
 
     async def _set_aside(self, pending: PendingRun, error: Exception, attempts: int) -> None:
-        """Store a record that cannot be processed as a dead letter, and mark the record as done."""
+        """Store a record that cannot be processed as a dead letter, and mark it as done."""
         numbers, store = self.numbers, self.dead_letters
         if store is None:
             raise error
@@ -217,5 +217,5 @@ class BatchDelivery:
 
 
 def _runs_of_one_record(runs: Sequence[PendingRun]) -> list[PendingRun]:
-    """Return a run for each record, so that it can be settled by itself."""
+    """Return a run of its own for each record, so that each can be settled alone."""
     return [single for run in runs for single in run.singles()]

@@ -1,4 +1,4 @@
-"""The records that a pipeline has read and not yet committed."""
+"""The records that a pipeline has read but not committed yet."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _SIZE: Final = attrgetter("size")
 
 
 class DoneRecords(NamedTuple):
-    """Records of one partition that are done and not committed.
+    """Records of one partition that are done but not committed yet.
 
     Attributes:
         partition: the partition.
@@ -40,7 +40,7 @@ class DoneRecords(NamedTuple):
 
 
 class RecordsInFlight:
-    """The records that a pipeline has read and not yet committed.
+    """The records that a pipeline has read but not committed yet.
 
     Attributes:
         records: the number of these records.
@@ -71,7 +71,7 @@ class RecordsInFlight:
         return admitted
 
     def begin(self, runs: Iterable[PendingRun]) -> list[PendingRun]:
-        """Mark runs as begun, and return them without those of revoked partitions."""
+        """Mark runs as begun; return those of partitions that are not revoked."""
         revoking = self._revoking
         begun = list(filterfalse(is_done, runs))
         if revoking:
@@ -81,7 +81,7 @@ class RecordsInFlight:
         return begun
 
     def settle(self, runs: Iterable[PendingRun]) -> None:
-        """Record that records are done: processed, left out, or among the dead letters."""
+        """Record that records are done: processed, dropped, or stored as dead letters."""
         for progress, settled in groupby(runs, _PROGRESS):
             if progress.settle(settled):
                 self.settled.set()
@@ -105,7 +105,7 @@ class RecordsInFlight:
         )
 
     async def wait_for_room(self) -> PollLimits:
-        """Wait until more records may be read, and return the limits for reading them."""
+        """Wait until more records may be read; return the limits for reading."""
         config = self._config
         while self._is_full():
             self._less.clear()
@@ -124,7 +124,7 @@ class RecordsInFlight:
         )
 
     async def end_batches(self, partitions: Sequence[Partition], seconds: float) -> None:
-        """Begin no more records of revoked partitions; wait a limited time for those begun."""
+        """Begin no further records of revoked partitions; wait briefly for those begun."""
         self._revoking |= frozenset(partitions)
         try:
             async with asyncio.timeout(seconds):
@@ -139,7 +139,7 @@ class RecordsInFlight:
         return progress is not None and any(pending.is_begun for pending in progress.open_runs)
 
     def forget(self, partitions: Iterable[Partition] | None) -> None:
-        """Forget the records of some or all partitions, because the source delivers them again."""
+        """Forget the records of some or all partitions; the source will deliver them again."""
         partition_keys = list(self._partitions) if partitions is None else list(partitions)
         for partition in partition_keys:
             progress = self._partitions.pop(partition, None)

@@ -1,4 +1,4 @@
-"""The lanes of a pipeline: each processes batches one after the other."""
+"""The lanes of a pipeline; each lane processes its batches one after the other."""
 
 from __future__ import annotations
 
@@ -42,17 +42,17 @@ class Lane:
         self.waiting = 0
 
     def put(self, runs: Iterable[PendingRun]) -> None:
-        """Add runs of records at the end of the lane's queue."""
+        """Add runs of successive records to the end of the lane's queue."""
         self._queue.extend(runs)
         self._changed.set()
 
     def complete(self) -> None:
-        """End the lane's loop once its queue is empty, because no more records will be added."""
+        """End the lane's loop when its queue is empty, because no records will follow."""
         self._is_complete = True
         self._changed.set()
 
     def stop(self) -> None:
-        """End the lane's loop after the batch that it is processing."""
+        """End the lane's loop after its current batch."""
         self._is_stopped = True
         self._changed.set()
 
@@ -62,7 +62,7 @@ class Lane:
             await self._delivery.deliver(batch)
 
     async def _next_batch(self) -> list[PendingRun]:
-        """Wait for records, and return a batch of them; an empty one ends the loop."""
+        """Wait for records and return a batch; an empty batch ends the loop."""
         while not (self._queue or self._is_complete or self._is_stopped):
             await self._wait_for_change()
         batch, size = self._fill([], BatchSize())
@@ -105,7 +105,7 @@ class Lane:
 
 
 class Lanes:
-    """The lanes of one pipeline, and the choice of a record's lane."""
+    """The lanes of one pipeline, and the choice of a lane for each record."""
 
     def __init__(self, config: PipelineConfig, delivery: BatchDelivery) -> None:
         self._order = config.order
@@ -124,7 +124,7 @@ class Lanes:
                 self._put_by_key(run)
 
     def _put_by_key(self, run: PendingRun) -> None:
-        """Split a run where the lane of its records changes, and put the parts into their lanes."""
+        """Split a run of records by their lanes, and put the parts into the lanes."""
         lanes: list[Lane] = []
         for record in run.records:
             lane = self._lane_of(record.key)
@@ -135,7 +135,7 @@ class Lanes:
             lanes[start].put((part,))
 
     def _lane_of(self, key: bytes | None) -> Lane:
-        """Return the lane of a key; without a key, the lane with the fewest records."""
+        """Return the lane of a key; for a record without a key, the emptiest lane."""
         if key is None:
             return min(self.lanes, key=_WAITING)
         return self.lanes[lane_of(key, len(self.lanes))]

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @attrs.define(eq=False)
 class PipelineNumbers:
-    """The counters behind `PipelineStatistics`, which change while the pipeline runs.
+    """The counters of a running pipeline, which `PipelineStatistics` shows to users.
 
     Attributes:
         dead_letters_in_a_row: the number of dead letters since the sink last processed a record.

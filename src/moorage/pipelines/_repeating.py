@@ -1,4 +1,4 @@
-"""Repeats actions that fail temporarily, until they succeed or the pipeline stops."""
+"""Repeats actions after temporary failures, until they succeed or the pipeline stops."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ _AFTER_RETRIES: Final = {
 
 
 class PipelineStopping(Exception):
-    """Raised instead of another attempt, because the pipeline is stopping."""
+    """Raised instead of making another attempt, because the pipeline is stopping."""
 
 
 class RecordAtFault(Exception):
-    """Raised if attempts to process a record failed because of the record itself.
+    """Raised if a record itself makes all attempts to process it fail.
 
     Attributes:
         error: the error.
@@ -44,7 +44,7 @@ class RecordAtFault(Exception):
 
 
 class ActionRepeater:
-    """Repeats actions of a pipeline whose failure is temporary.
+    """Repeats actions of a pipeline that fail temporarily.
 
     Args:
         policy: the pauses, and the number of attempts.
@@ -71,7 +71,7 @@ class ActionRepeater:
     async def run(
         self, action: Callable[[], Awaitable[T]], *, failure: Exception | None = None
     ) -> T:
-        """Run an action, repeat it while its failure is temporary, and return its value.
+        """Run an action, repeat it after temporary failures, and return its value.
 
         Args:
             action: the action.
@@ -96,7 +96,7 @@ class ActionRepeater:
             error = None
 
     def _check(self, error: Exception, attempt: int) -> None:
-        """Raise an error unless a failed action should be tried again."""
+        """Raise an error if a failed action must not be tried again."""
         self._numbers.count_failure(error)
         consequence = self._judge(error, self._policy)
         if consequence is Verdict.RETRY and attempt >= self._policy.max_attempts:
@@ -108,7 +108,7 @@ class ActionRepeater:
         self._numbers.retried += 1
 
     def _requested_pause(self, error: Exception) -> float:
-        """Return the seconds that the error asks to wait, limited to the policy's maximum."""
+        """Return the pause that the error requests, at most the policy's maximum."""
         return min(wait_of(error, datetime.now(UTC)) or 0.0, self._policy.max_retry_after)
 
     async def _wait(self, seconds: float) -> None:

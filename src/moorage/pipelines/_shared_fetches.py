@@ -1,4 +1,4 @@
-"""A cache of values, each of which is fetched once for all tasks that wait for it.
+"""A cache of values, each fetched once for all tasks that wait for it.
 
 Laws:
 
@@ -27,7 +27,7 @@ V = TypeVar("V")
 
 @attrs.define(eq=False)
 class _Fetch(Generic[V]):
-    """A fetch that is in progress or has ended.
+    """The fetching of one value, in progress or ended.
 
     Attributes:
         task: the task.
@@ -39,7 +39,7 @@ class _Fetch(Generic[V]):
 
 
 class SharedFetches(Generic[V]):
-    """Fetches values by their keys, and keeps the most recently used values.
+    """Fetches values by key, and keeps the most recently used ones.
 
     Args:
         limit: the largest number of values to keep.
@@ -57,7 +57,7 @@ class SharedFetches(Generic[V]):
         return len(self._fetches)
 
     async def get(self, key: Hashable, fetch: Callable[[], Awaitable[V]]) -> V:
-        """Return the kept value of a key, or fetch it.
+        """Return the cached value of a key, or fetch it.
 
         Args:
             key: the key.

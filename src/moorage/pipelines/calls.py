@@ -1,4 +1,4 @@
-"""Sinks that call a vendor or a service for each record or batch."""
+"""Sinks that send each record or batch to a vendor or a service."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class CallSink(RecordSink):
-    """A sink that calls an operation with each record, under the record's identity.
+    """A sink that calls an operation for each record; the key is the record's identity.
 
     The identity of a record is its idempotency key. A record that is delivered again is therefore
     not sent twice, as long as the operation remembers the key.
@@ -81,7 +81,7 @@ def _with_idempotency_key(
     *,
     returns: Callable[[Any], Any] = lambda value: value,
 ) -> Callable[[Any], Any]:
-    """Return a function that calls an operation with a record or batch and an idempotency key."""
+    """Return a function that passes a record or batch and its key to an operation."""
     if is_async(operation):
 
         async def call(subject: Any) -> Any:
@@ -92,11 +92,11 @@ def _with_idempotency_key(
 
 
 def _whole_batch_processed(_: object) -> None:
-    """Return None, which means that the whole batch was processed."""
+    """Return None, which means that the sink processed the whole batch."""
 
 
 def idempotency_key(record: SinkRecord) -> str:
-    """Return a record's idempotency key: its identity, or a digest if that is no valid key."""
+    """Return a record's idempotency key: its identity, or a digest if that is not a valid key."""
     identity = record.identity
     try:
         return checked_key(identity)
@@ -105,7 +105,7 @@ def idempotency_key(record: SinkRecord) -> str:
 
 
 def batch_key(records: Sequence[SinkRecord]) -> str:
-    """Return the idempotency key of a batch, the same each time for the same records."""
+    """Return the idempotency key of a batch, which is the same for the same records."""
     digest = sha256()
     for record in records:
         digest.update(sha256(record.identity.encode()).digest())

@@ -1,4 +1,4 @@
-"""Checkpoints in a store of shared state, and sources that need them."""
+"""Checkpoints (stored positions) in a store of shared state, and sources that need them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _TIMEOUT: Final = 10.0
 
 
 class StateCheckpoints:
-    """Positions in a store of shared state, such as Redis or PostgreSQL.
+    """A store of positions in shared state, such as Redis or PostgreSQL.
 
     Args:
         storage: the store. If it loses its data, sources begin again at the start.
@@ -46,12 +46,12 @@ class StateCheckpoints:
         self._storage = storage
 
     async def begin(self, name: str, /) -> tuple[int, Mapping[str, Offset]]:
-        """Take over a checkpoint by its name; return the new epoch and the stored positions."""
+        """Take over a checkpoint by its name; return its new epoch and its positions."""
         command = BeginCheckpoint(checkpoint_key(name), token_hex(16))
         return await self._storage.execute(command, timeout=_TIMEOUT)
 
     async def advance(self, name: str, epoch: int, positions: Mapping[str, Offset], /) -> None:
-        """Store the positions of a pipeline; raise an error if another process has taken it over.
+        """Store the positions; raise an error if another process has taken the checkpoint over.
 
         Raises:
             LocalFailure: a later owner began.
@@ -61,7 +61,7 @@ class StateCheckpoints:
             raise taken_over_error(name)
 
     async def move(self, name: str, epoch: int, positions: Mapping[str, Offset], /) -> None:
-        """Store positions from which to continue, as `advance` does.
+        """Store positions from which to continue, even earlier ones.
 
         Raises:
             LocalFailure: a later owner began.
@@ -104,7 +104,7 @@ class PollingSource:
         self._pause_ends = 0.0
 
     async def open(self, revoked: Revocation, /) -> None:
-        """Load the stored position, after which polling continues."""
+        """Load the stored position after which polling continues."""
         await revoked(None)
         self._fetched, self._pause_ends = [], 0.0
         self._epoch, positions = await self._checkpoints.begin(self.name)

@@ -1,4 +1,4 @@
-"""A middleware that gives FastStream applications a pipeline's treatment of failures."""
+"""A middleware that handles failures in FastStream applications as pipelines do."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _TOPICS: Final = ("subject", "channel", "topic", "queue")
 
 @with_careful_constructor
 class DeadLetterMiddleware:
-    """A middleware that repeats temporary failures, and stores hopeless messages as dead letters.
+    """Repeats messages that fail temporarily, and stores others as dead letters.
 
     Pass it to a broker: `NatsBroker(middlewares=[DeadLetterMiddleware(letters, name="shop")])`.
     Errors of a handler have the same consequences as in a pipeline. A dead letter is stored before
@@ -59,7 +59,7 @@ class DeadLetterMiddleware:
     ) -> None:
         if not callable(getattr(dead_letters, "add", None)):
             raise ConfigurationError(
-                f"An object of type {type(dead_letters).__name__} stores no dead letters.",
+                f"An object of type {type(dead_letters).__name__} cannot store dead letters.",
                 path="dead_letters",
                 remedy='Give a store, such as DeadLetterFile("dead-letters.jsonl").',
             )
@@ -78,7 +78,7 @@ class DeadLetterMiddleware:
         message: StreamMessage[Any],
         topic: str,
     ) -> Any:
-        """Handle a message, and return what the handler returned.
+        """Handle a message, and return the handler's result.
 
         Raises:
             AckMessage: the message is stored as a dead letter, and must be acknowledged.
@@ -119,12 +119,12 @@ class _MessageMiddleware(BaseMiddleware[Any, Any]):
 
 
 def _consequence_of(error: Exception, policy: RetryPolicy) -> Verdict:
-    """Return the consequence of a handler's error; FastStream's own signals are passed on."""
+    """Return the consequence of a handler's error; raise FastStream's own signals."""
     return Verdict.STOP if isinstance(error, IgnoredException) else verdict(error, policy)
 
 
 def _records(message: StreamMessage[Any], topic: str) -> Iterator[SinkRecord]:
-    """Yield the records of a message; a batch has one record for each of its messages."""
+    """Yield the records of a message; each message of a batch is a record."""
     bodies: Any = message.body
     if not isinstance(message.body, (list, tuple)):
         yield _record(bodies, message.headers, message.message_id, topic)

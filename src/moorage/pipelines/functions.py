@@ -1,4 +1,4 @@
-"""Sinks that are functions."""
+"""Sinks that call a function."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 class _FunctionSink:
-    """The base of sinks that are functions: there is nothing to open, to flush or to close."""
+    """The base class of sinks that call a function; they need not be opened or closed."""
 
     def __init__(self, function: Callable[[Any], Any]) -> None:
         if not callable(function):
@@ -48,7 +48,7 @@ class RecordSink(_FunctionSink):
     """
 
     async def process_batch(self, records: Sequence[SinkRecord], /) -> Sequence[Result[object]]:
-        """Process records in their order, up to the first that fails."""
+        """Process records in order, and stop at the first that fails."""
         results: list[Result[object]] = []
         for record in records:
             try:

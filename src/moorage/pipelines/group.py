@@ -1,4 +1,4 @@
-"""Pipelines that run in one event loop, where one can be replaced while the others run.
+"""A group of pipelines in one event loop, in which a pipeline can be replaced.
 
 Laws:
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class PipelineGroup:
-    """Pipelines that run in one event loop until they end, or until `stop` is called.
+    """Pipelines that run in one event loop until all end, or until `stop` is called.
 
     Attributes:
         pipelines: the pipelines by their names.
@@ -44,7 +44,7 @@ class PipelineGroup:
             pipeline.stop()
 
     async def run(self) -> dict[str, PipelineReport]:
-        """Run the pipelines, and return the report of each by its name.
+        """Run the pipelines, and return the report of each one by name.
 
         Raises:
             Exception: the failure that stopped a pipeline. The other pipelines are stopped

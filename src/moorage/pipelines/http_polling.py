@@ -30,7 +30,7 @@ _VALIDATORS: Final = {"If-None-Match": "etag", "If-Modified-Since": "last-modifi
 
 
 class HttpPolling:
-    """The records that an HTTP endpoint lists.
+    """The records of an HTTP endpoint, which are polled.
 
     The method `after` is the `fetch` of a `PollingSource`. An unchanged answer is not sent again if
     the service supports ETag or Last-Modified. These headers do not show whether links in headers
@@ -52,7 +52,7 @@ class HttpPolling:
         self._validators: dict[str, str] = {}
 
     async def after(self, offset: Offset | None, /) -> list[SourceRecord]:
-        """Return the next records after a position, in the order in which they are listed.
+        """Return the next records after a position, in the endpoint's order.
 
         Raises:
             InvalidData: the position does not belong to this endpoint.
@@ -76,11 +76,12 @@ class HttpPolling:
             f"The endpoint {self._endpoint.path[:80]} of {self._endpoint.service} lists more than"
             f" {limit:,} pages without a new record.",
             path="next_page",
-            remedy="Check that its pages end, and that it follows the parameter in since.",
+            remedy="Check that the pages end, and that the endpoint obeys the parameter named in"
+            " `since`.",
         )
 
     async def _fetch_page(self) -> tuple[list[SourceRecord], bool]:
-        """Fetch a page; return its new records, and True if it lists no records at all."""
+        """Fetch a page; return its new records, and whether it lists no records at all."""
         endpoint, position = self._endpoint, self._position
         since = since_of(endpoint, position.base)
         request = page_request(endpoint, position.page, since)

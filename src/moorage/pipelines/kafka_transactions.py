@@ -1,4 +1,4 @@
-"""A sink that publishes to Kafka in the transactions of its source.
+"""A sink that publishes to Kafka in transactions of its Kafka source.
 
 Laws:
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @with_careful_constructor
 class KafkaTransactionSink:
-    """A sink that publishes each record exactly once, in the Kafka cluster of its source.
+    """A sink that publishes each record exactly once to the Kafka cluster of its source.
 
     Args:
         source: the source of the same pipeline, with a `transactional_id`.
@@ -64,7 +64,7 @@ class KafkaTransactionSink:
         check_message(message, RULES)
         if not isinstance(record.offset, int):
             raise LocalFailure(
-                f"A record of {record.topic!r} has no offset of Kafka.",
+                f"A record of {record.topic!r} has no Kafka offset.",
                 remedy="Leave the topic, the partition and the offset of the records as the source"
                 " set them.",
             )

@@ -1,4 +1,4 @@
-"""A pipeline, which reads records from a source, transforms them, and passes them to a sink.
+"""A pipeline, which reads records from a source, transforms them, and delivers them to a sink.
 
 Laws:
 
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 @with_careful_constructor
 class Pipeline:
-    """Delivers records from a source to a sink, each at least once.
+    """Delivers each record of a source to a sink at least once.
 
     A pipeline runs once, in one event loop.
 
@@ -77,7 +77,7 @@ class Pipeline:
         self._config = config or PipelineConfig()
         if self._config.lanes > 1 and getattr(sink, "needs_one_lane", False):
             raise ConfigurationError(
-                f"The sink of the pipeline {name!r} needs records in their order, and there are"
+                f"The sink of the pipeline {name!r} needs records in order, but there are"
                 f" {self._config.lanes} lanes.",
                 path="lanes",
                 remedy="Set lanes to 1, or give the sink no checkpoints.",
@@ -117,11 +117,11 @@ class Pipeline:
         return ActionRepeater(policy, exhausted, judge, self._numbers, self._stopping)
 
     def statistics(self) -> PipelineStatistics:
-        """Return the numbers of the pipeline, without waiting."""
+        """Return the statistics of the pipeline, without waiting."""
         return self._numbers.statistics(self._in_flight)
 
     def stop(self) -> None:
-        """Begin to stop: read no more records, and end the batches in progress.
+        """Begin to stop: read no more records, and finish the current batches.
 
         Call it in the pipeline's event loop, for example from a signal handler of the loop.
         """
@@ -157,7 +157,7 @@ class Pipeline:
         return PipelineReport(is_clean=is_clean, statistics=self.statistics())
 
     async def _open_sink(self) -> bool:
-        """Open the sink, and return True; False if the pipeline was stopped before it was open."""
+        """Open the sink; return False if the pipeline was stopped before that succeeded."""
         opening = asyncio.ensure_future(self._sink.open())
         stopping = asyncio.create_task(self._stopping.wait())
         try:
@@ -173,7 +173,7 @@ class Pipeline:
         return is_open
 
     async def _run_tasks(self) -> bool:
-        """Run all loops, and return whether every batch in progress ended in time."""
+        """Run all loops; return whether all current batches ended in time."""
         lanes = [self._task(lane.run()) for lane in self._lanes.lanes]
         reading = self._task(self._read())
         helpers = [self._task(self._commit_settled())]
@@ -200,7 +200,7 @@ class Pipeline:
         return is_told and not cut
 
     async def _cancel_between_commits(self, tasks: Sequence[asyncio.Task[None]]) -> None:
-        """Cancel tasks, but first wait a limited time for a commit in progress to end."""
+        """Cancel tasks, after waiting briefly for a running commit."""
         # Cancelling a request closes the connection, which the last commit needs.
         await self._ending.run(self._committing.acquire())
         await self._ending.cancel(tasks)
@@ -210,7 +210,7 @@ class Pipeline:
         return asyncio.create_task(self._stop_on_failure(work))
 
     async def _stop_on_failure(self, work: Awaitable[object]) -> None:
-        """Await one of the pipeline's loops, and stop the pipeline if the loop fails."""
+        """Await one of the pipeline's loops; stop the pipeline if the loop fails."""
         try:
             await work
         except PipelineStopping:
@@ -243,7 +243,7 @@ class Pipeline:
         self._opened.set()
 
     async def _revoked(self, partitions: Sequence[Partition] | None) -> None:
-        """Commit the finished records of revoked partitions, and forget the others."""
+        """Commit the finished records of revoked partitions, and forget their other records."""
         if partitions is not None:
             await self._in_flight.end_batches(partitions, self._config.drain)
             with suppress(ConnectorError):
@@ -257,7 +257,7 @@ class Pipeline:
             ]
 
     async def _commit_settled(self) -> None:
-        """Commit records at the source whenever some are done."""
+        """Commit records at the source whenever some of them are done."""
         settled = self._in_flight.settled
         while True:
             await settled.wait()
@@ -275,7 +275,7 @@ class Pipeline:
                 self._uncommitted = []
 
     async def _commit_finally(self) -> bool:
-        """Commit finished records and release the others; return whether that succeeded."""
+        """Commit the finished records and release the others; return whether that succeeded."""
         error = await self._ending.run(self._commit_and_release())
         if error is None or isinstance(error, (ConnectorError, TimeoutError)):
             return error is None

@@ -1,4 +1,4 @@
-"""Runs pipelines in a process of their own, until a signal ends them."""
+"""Runs pipelines in a process of their own, until a signal stops them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _LEFT_BEHIND: Final = 0.05
 
 
 def run_pipelines(make: Callable[[], Sequence[Pipeline]]) -> list[PipelineReport]:
-    """Run pipelines in an event loop until they end, or until SIGTERM or SIGINT.
+    """Run pipelines in a new event loop until they end, or until SIGTERM or SIGINT.
 
     After a signal it returns within the longest `drain` of the pipelines plus one second, even if a
     sink hangs, unless something blocks the event loop. Hanging threads of `asyncio.to_thread` do
@@ -51,7 +51,7 @@ def run_pipelines(make: Callable[[], Sequence[Pipeline]]) -> list[PipelineReport
 
 
 def run_in_limited_loop(main: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine in a new event loop; do not wait for its tasks and threads at the end.
+    """Run a coroutine in a new event loop, and abandon its other tasks and threads.
 
     In contrast, `asyncio.run` waits without a limit for tasks that ignore their cancellation, and
     for threads; and the interpreter waits again for the threads of the loop's default executor.
@@ -114,7 +114,7 @@ def signals_call(
     *,
     at_once: Callable[[], None] | None = None,
 ) -> Generator[None]:
-    """Call a function when a signal arrives during a block; restore the earlier handlers after it.
+    """Call a function when a signal arrives in a block, then restore earlier handlers.
 
     Args:
         function: the function, which is called in the event loop.

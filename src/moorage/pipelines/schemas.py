@@ -1,4 +1,4 @@
-"""Transforms that decode and encode records with schemas from a schema registry."""
+"""Transforms that decode and encode records by the schemas of a registry."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _BINARY: Final = "application/octet-stream"
 
 
 class WireFormat(Enum):
-    """The way in which the bytes of a record name their schema."""
+    """The way in which a record's bytes name their schema."""
 
     CONFLUENT = "confluent"
     """A zero byte and the id of the schema stand before the data."""
@@ -49,7 +49,7 @@ class WireFormat(Enum):
 
 
 class _SchemaCodec(NamedTuple):
-    """A schema with its codec.
+    """A schema with the codec that encodes and decodes its data.
 
     Attributes:
         codec: the codec.
@@ -65,7 +65,7 @@ class _SchemaCodec(NamedTuple):
 
 
 class _SchemaTransform:
-    """The base of transforms that take schemas from a registry."""
+    """The base class of transforms that get schemas from a registry."""
 
     def __init__(
         self,
@@ -93,7 +93,7 @@ class _SchemaTransform:
         self._codings: SharedFetches[_SchemaCodec] = SharedFetches(limit, _FAILURE_LIFE, now)
 
     async def _configured_codec(self) -> _SchemaCodec:
-        """Return the schema and the codec of the subject in the settings."""
+        """Return the schema of the configured subject, and its codec."""
         return await self._codings.get(None, self._fetch_configured)
 
     async def _fetch_configured(self) -> _SchemaCodec:
@@ -110,7 +110,7 @@ class _SchemaTransform:
             problem = error.message
         title = "the latest version" if self._version is None else f"version {self._version}"
         raise ConfigurationError(
-            f"The registry does not give {title} of the subject {self._subject!r}: {problem}",
+            f"The registry did not return {title} of the subject {self._subject!r}: {problem}",
             path="subject",
             remedy="Register the schema, or correct the subject, the version or the registry.",
         )
@@ -166,7 +166,7 @@ class SchemaDecoder(_SchemaTransform):
             raise _no_subject("Plain records do not name their schema")
 
     async def __call__(self, record: SinkRecord) -> DecodedRecord:
-        """Return the record with its value.
+        """Return the record with its decoded value.
 
         Raises:
             InvalidData: the record does not fit its schema, or its schema does not exist.
@@ -194,9 +194,9 @@ class SchemaDecoder(_SchemaTransform):
         except VendorRejected as error:
             # The record is not to blame if the registry refuses the request.
             raise ConfigurationError(
-                f"The schema registry refuses to give a schema: {error.message}",
+                f"The schema registry refused to return a schema: {error.message}",
                 path="registry",
-                remedy="Check the address of the registry, and what its account may read.",
+                remedy="Check the registry's address and its account's permissions.",
             ) from error
         if complete is None:
             raise InvalidData(
@@ -259,7 +259,7 @@ class SchemaEncoder(_SchemaTransform):
         )
 
     async def __call__(self, record: SinkRecord) -> SinkRecord:
-        """Return the record with its value as bytes.
+        """Return the record with its value encoded as bytes.
 
         Raises:
             InvalidData: the value does not fit the schema.
@@ -296,7 +296,7 @@ def _encode_framed(coding: _SchemaCodec, value: object) -> bytes:
 def _codec(
     complete: CompleteSchema, reader: CompleteSchema | None, message: str | None
 ) -> SchemaCodec:
-    """Return the codec of a schema that the settings name."""
+    """Return the codec of a schema."""
     try:
         return codec_of(complete, reader, message)
     except InvalidData as error:

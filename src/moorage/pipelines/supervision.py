@@ -1,4 +1,4 @@
-"""Pipelines that report their status to a shared store, and pause when the store says so."""
+"""Pipelines that report to a shared store, and pause if the store contains a pause."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class SupervisedPipeline:
         self._is_paused = False
 
     def statistics(self) -> PipelineStatistics:
-        """Return the numbers of all runs and the state of the last one, without waiting."""
+        """Return the statistics of all runs with the latest state, without waiting."""
         pipeline, ended = self._runs
         return ended if pipeline is None else pipeline.statistics().plus(ended)
 
@@ -127,7 +127,7 @@ class SupervisedPipeline:
                 await self._stopping.wait()
 
     async def _report(self, statistics: PipelineStatistics) -> None:
-        """Store the pipeline's numbers, and check whether the pipeline is paused."""
+        """Store the pipeline's statistics; return whether the pipeline is paused."""
         fields = {**attrs.asdict(statistics), "state": statistics.state.value}
         if self.reload_error is not None:
             fields["reload_error"] = self.reload_error

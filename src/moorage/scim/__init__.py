@@ -1,4 +1,4 @@
-"""A SCIM 2.0 server, with which an identity provider manages the people of your application.
+"""A SCIM 2.0 server, by which an identity provider manages your application's users.
 
 `attributes` contains the schemas, and `filters` and `patches` interpret requests, all as pure
 functions. `server` answers requests, and uses the application only through the store interface in

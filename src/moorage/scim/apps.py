@@ -102,7 +102,7 @@ class AsyncScimApp:
 
 
 def _path_of(decoded: bytes) -> str:
-    """Return a decoded path with slashes in the id of a resource encoded again."""
+    """Return a decoded path in which the slashes of a resource's id are encoded again."""
     collection, _, id_ = decoded.strip(b"/").partition(b"/")
     return f"{quote(collection)}/{quote(id_, safe='')}" if id_ else quote(collection)
 

@@ -86,12 +86,12 @@ _MAX_LENGTH: Final = 4_000
 
 
 def canonical(names: Mapping[str, Any], name: str) -> str | None:
-    """Return the spelling of a name in a table, regardless of case; None if the name is absent."""
+    """Return a name in the spelling of a table, regardless of case; None if it is absent."""
     return next((spelling for spelling in names if spelling.lower() == name.lower()), None)
 
 
 def checked_content(kind: ScimKind, body: Any, *, lenient: bool) -> dict[str, Any]:
-    """Return the attributes of a resource in a request, without unsupported attributes.
+    """Return the attributes of a resource in a request, without unsupported ones.
 
     Args:
         kind: kind of the resource.
@@ -117,7 +117,7 @@ def checked_content(kind: ScimKind, body: Any, *, lenient: bool) -> dict[str, An
 
 
 def check_value(shape: Any, value: Any, name: str, *, lenient: bool) -> Any:
-    """Return the value of an attribute, without unsupported parts.
+    """Check the value of an attribute, and return it without unsupported parts.
 
     Raises:
         ScimRefusal: the value has a wrong type.
@@ -133,7 +133,7 @@ def check_value(shape: Any, value: Any, name: str, *, lenient: bool) -> Any:
         words = {"true": True, "false": False}
         if lenient and isinstance(value, str) and value.lower() in words:
             return words[value.lower()]
-        raise invalid_value(f"The attribute {name} is not true or false.")
+        raise invalid_value(f"The attribute {name} is neither true nor false.")
     if not isinstance(value, str) or len(value) > _MAX_LENGTH or not is_storable(value):
         raise invalid_value(
             f"The attribute {name} is not a text of at most {_MAX_LENGTH} characters."
@@ -159,5 +159,5 @@ def _checked_parts(
 
 
 def is_storable(text: str) -> bool:
-    """Return whether every store accepts a text: it has no NUL character and no lone surrogate."""
+    """Return whether every store accepts a text, which has no NUL or lone surrogate."""
     return not any("\ud800" <= letter <= "\udfff" or letter == "\x00" for letter in text)

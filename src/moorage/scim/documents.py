@@ -17,7 +17,7 @@ _SCHEMA: Final = "urn:ietf:params:scim:schemas:core:2.0:"
 
 
 def list_page(items: Sequence[Mapping[str, Any]], total: int, start: int) -> dict[str, Any]:
-    """Return a page of a list; `start` counts from one."""
+    """Return a page of a list; `start` counts from 1."""
     return {
         "schemas": [LIST],
         "totalResults": total,
@@ -66,7 +66,7 @@ def resource_types() -> list[dict[str, Any]]:
 
 
 def schemas() -> list[dict[str, Any]]:
-    """Return the descriptions of the attributes of each kind, and of the extension."""
+    """Return the descriptions of all attributes of people, groups and the extension."""
     core = [_schema(CORE[kind], kind.value, ATTRIBUTES[kind], REQUIRED[kind]) for kind in ScimKind]
     extension = ATTRIBUTES[ScimKind.USER][ENTERPRISE]
     return [*core, _schema(ENTERPRISE, "EnterpriseUser", extension, None)]

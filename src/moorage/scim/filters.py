@@ -1,4 +1,4 @@
-"""The filters and paths that identity providers send (RFC 7644, sections 3.4.2.2 and 3.5.2)."""
+"""Filters and paths in requests of identity providers (RFC 7644, 3.4.2.2 and 3.5.2)."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _EXACT: Final = frozenset({"externalId", "id", "value"})
 
 @frozen(kw_only=True)
 class ScimCondition:
-    """A condition of a filter: an attribute has this value.
+    """A condition of a filter: an attribute must have a value.
 
     Attributes:
         path: name of the attribute and, if any, of its part, such as ("emails", "value").
@@ -44,7 +44,7 @@ class ScimCondition:
 
 
 class AttributePath(NamedTuple):
-    """The target of a change: an attribute, or some of its entries, or a part of them.
+    """The target of a change: an attribute, some of its entries, or a part of these.
 
     `names` is the path of the attribute. `conditions` select entries of a list; without conditions,
     all entries are selected. `part` is the part of the attribute or of each entry.
@@ -56,7 +56,7 @@ class AttributePath(NamedTuple):
 
 
 def conditions_of(kind: ScimKind, text: str) -> tuple[ScimCondition, ...]:
-    """Return the conditions of a filter, all of which must be fulfilled.
+    """Return the conditions of a filter; a resource must meet all of them.
 
     Raises:
         ScimRefusal: the filter does not consist of conditions with `eq`, joined by `and`; or it
@@ -113,7 +113,7 @@ def path_of(kind: ScimKind, text: str) -> AttributePath:
         return AttributePath((ENTERPRISE,))
     match = _PATH.fullmatch(text) if len(text) <= _MAX_LENGTH else None
     if match is None:
-        raise invalid_path("The path is not that of an attribute.")
+        raise invalid_path("The path does not name an attribute.")
     names, shape = _attribute_path(kind, match["urn"], match["name"])
     conditions: tuple[ScimCondition, ...] = ()
     parts = shape[0] if is_list(shape) else shape
@@ -135,7 +135,7 @@ def _attribute_path(kind: ScimKind, urn: str | None, name: str) -> tuple[tuple[s
         table, prefix = table[ENTERPRISE], (ENTERPRISE,)
     spelling = canonical(table, name)
     if spelling is None:
-        raise invalid_path(f"There is no attribute {name[:80]}.")
+        raise invalid_path(f"The attribute {name[:80]} does not exist.")
     return (*prefix, spelling), table[spelling]
 
 
@@ -147,7 +147,7 @@ def _part(parts: Any, name: str) -> str:
 
 
 def fulfils(content: Mapping[str, Any], conditions: tuple[ScimCondition, ...]) -> bool:
-    """Return whether a resource, or an entry of a list, fulfils all conditions."""
+    """Return whether a resource, or an entry of a list, meets all conditions."""
     return all(
         any(_is_same(condition, value) for value in _values(content, condition.path))
         for condition in conditions

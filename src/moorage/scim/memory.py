@@ -33,7 +33,7 @@ class MemoryScimStore:
     def find(
         self, kind: ScimKind, conditions: tuple[ScimCondition, ...], start: int, count: int, /
     ) -> ScimMatches:
-        """Return a page of the resources that fulfil the conditions."""
+        """Return a page of the resources that meet the conditions."""
         with self._lock:
             resources = [item for key, item in self._resources.items() if key[0] is kind]
         matching = [
@@ -64,7 +64,7 @@ class MemoryScimStore:
     def replace(
         self, kind: ScimKind, id: str, content: Mapping[str, Any], version: str, /
     ) -> ScimResource | None:
-        """Replace the content of a resource if it still has this version; return it or None."""
+        """Replace the content of a resource of this version; return None if it has changed."""
         with self._lock:
             resource = self._resources.get((kind, id))
             if resource is None or resource.version != version:
@@ -80,7 +80,7 @@ class MemoryScimStore:
         return changed_resource
 
     def delete(self, kind: ScimKind, id: str, version: str | None, /) -> bool:
-        """Delete a resource if it still has this version; return whether it was deleted."""
+        """Delete a resource of this version; return whether it was deleted."""
         with self._lock:
             resource = self._resources.get((kind, id))
             if resource is None or version not in {None, resource.version}:
@@ -105,7 +105,7 @@ class AsyncMemoryScimStore:
     async def find(
         self, kind: ScimKind, conditions: tuple[ScimCondition, ...], start: int, count: int, /
     ) -> ScimMatches:
-        """Return a page of the resources that fulfil the conditions."""
+        """Return a page of the resources that meet the conditions."""
         return self._store.find(kind, conditions, start, count)
 
     async def get(self, kind: ScimKind, id: str, /) -> ScimResource | None:
@@ -119,9 +119,9 @@ class AsyncMemoryScimStore:
     async def replace(
         self, kind: ScimKind, id: str, content: Mapping[str, Any], version: str, /
     ) -> ScimResource | None:
-        """Replace the content of a resource if it still has this version; return it or None."""
+        """Replace the content of a resource of this version; return None if it has changed."""
         return self._store.replace(kind, id, content, version)
 
     async def delete(self, kind: ScimKind, id: str, version: str | None, /) -> bool:
-        """Delete a resource if it still has this version; return whether it was deleted."""
+        """Delete a resource of this version; return whether it was deleted."""
         return self._store.delete(kind, id, version)

@@ -1,4 +1,4 @@
-"""Changes of parts of a resource (RFC 7644, section 3.5.2), as pure functions.
+"""Partial changes of a resource (RFC 7644, section 3.5.2), as pure functions.
 
 Identity providers deviate from the standard. Entra capitalises operations, names attributes by
 dotted or qualified keys without a path, and sends the entries to remove as a value. Okta sends
@@ -72,7 +72,7 @@ def _operations_of(body: Any) -> list[Any]:
 
 
 def _steps_of(operation: Any) -> Iterator[tuple[str, str, Any]]:
-    """Yield verb, path and value of each step; an operation without path has a step per key."""
+    """Yield verb, path and value of each step; without a path, one step for each key."""
     fields = operation if is_object(operation) else {}
     verb, path, value = (fields.get(name) for name in ("op", "path", "value"))
     if not isinstance(verb, str) or verb.lower() not in _OPERATIONS:
@@ -81,7 +81,7 @@ def _steps_of(operation: Any) -> Iterator[tuple[str, str, Any]]:
     if isinstance(path, str) and path:
         yield verb, path, value
     elif verb == "remove":
-        raise ScimRefusal(400, "An operation removes without a path.", "noTarget")
+        raise ScimRefusal(400, "A remove operation needs a path.", "noTarget")
     elif is_object(value):
         for name, content in value.items():
             yield (verb if content is not None else "remove"), str(name), content
@@ -97,11 +97,11 @@ def _is_identity(path: str, value: Any, id: str) -> bool:
         return False
     if read_only == "schemas" or (read_only == "id" and value == id):
         return True
-    raise ScimRefusal(400, f"The attribute {read_only} is read only.", "mutability")
+    raise ScimRefusal(400, f"The attribute {read_only} is read-only.", "mutability")
 
 
 def _checked_path(kind: ScimKind, path: AttributePath, *, lenient: bool) -> AttributePath:
-    """Return the path, with the values of its conditions converted to the types of the entries."""
+    """Return a path whose conditions have values of the right types."""
     if not path.conditions:
         return path
     parts = _attribute_of(kind, path)[0]
@@ -126,7 +126,7 @@ def _attribute_of(kind: ScimKind, path: AttributePath) -> Any:
 
 
 def _shape_of(shape: Any, path: AttributePath) -> Any:
-    """Return the type of the target's value; if the path selects entries, the type of one entry."""
+    """Return the type of the target's value; of one entry if the path selects entries."""
     if is_list(shape) and (path.conditions or path.part):
         entry_shape: Any = shape[0]
         shape = entry_shape
@@ -137,7 +137,7 @@ def _shape_of(shape: Any, path: AttributePath) -> Any:
 def _parent(
     result: dict[str, Any], path: AttributePath, *, create: bool
 ) -> tuple[dict[str, Any], str]:
-    """Return the table that contains the attribute, and the attribute's name in the table."""
+    """Return the object that contains the attribute, and the attribute's name in it."""
     *parents, name = path.names
     table = result
     for parent in parents:
@@ -169,7 +169,7 @@ def _set(
 
 
 def _join_entries(entries: list[Any], new_entries: list[Any]) -> list[Any]:
-    """Return the entries, followed by the new entries that are not among them."""
+    """Return the entries, and after them the new entries that are not duplicates."""
     keys = {_key_of(entry) for entry in entries}
     result = [*entries]
     for entry in new_entries:
@@ -181,7 +181,7 @@ def _join_entries(entries: list[Any], new_entries: list[Any]) -> list[Any]:
 
 
 def _key_of(entry: Mapping[str, Any]) -> Any:
-    """Return the value of an entry; if it has no value, all its parts."""
+    """Return the value by which entries are compared; without a value, all parts."""
     value = entry.get("value")
     return tuple(sorted(entry.items())) if value is None else value
 

@@ -42,7 +42,7 @@ class ScimResource:
 
 @frozen(kw_only=True)
 class ScimMatches:
-    """A page of the resources that fulfil a filter.
+    """A page of the resources that meet the conditions of a filter.
 
     Attributes:
         total: number of all resources that fulfil the filter.

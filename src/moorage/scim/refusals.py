@@ -1,4 +1,4 @@
-"""Refusals of SCIM requests, with a status, an error type of SCIM, and a sentence."""
+"""Refusals of SCIM requests, each with a status, a SCIM error type, and a sentence."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ def invalid_value(detail: str) -> ScimRefusal:
 
 
 def invalid_path(detail: str) -> ScimRefusal:
-    """Return the refusal of a path that names no attribute."""
+    """Return the refusal of a path that does not name an attribute."""
     return ScimRefusal(400, detail, "invalidPath")
 
 
 def not_found(what: str) -> ScimRefusal:
-    """Return the refusal of a request for something that does not exist."""
+    """Return the refusal of a request for a missing object."""
     return ScimRefusal(404, f"{what} does not exist.")

@@ -1,4 +1,4 @@
-"""The SCIM server: it answers the requests of an identity provider from an application's store."""
+"""The SCIM server, which answers an identity provider from an application's store."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class _Request:
 
 
 class _Server:
-    """The code that both servers share, which uses an asynchronous store."""
+    """The code that both servers share; its store is asynchronous."""
 
     def __init__(
         self, store: Any, tokens: Iterable[Secret | str], base_url: str, *, lenient: bool
@@ -95,7 +95,7 @@ class _Server:
         self._base_url = validate_base_url(base_url).rstrip("/")
         if not isinstance(lenient, bool):
             raise ConfigurationError(
-                "The option lenient is not a bool.",
+                "The option `lenient` is not a bool.",
                 path="lenient",
                 remedy="Give True for providers that send booleans as texts.",
             )
@@ -142,7 +142,7 @@ class _Server:
         is_known = [compare_digest(digest, token_digest) for token_digest in self._digests]
         if scheme.lower() != "bearer" or not any(is_known):
             challenge = (("WWW-Authenticate", "Bearer"),)
-            raise ScimRefusal(401, "The bearer token is missing or not known.", None, challenge)
+            raise ScimRefusal(401, "The bearer token is missing or unknown.", None, challenge)
 
     async def _route(self, request: _Request) -> ScimAnswer:
         collection, *path_parts = request.parts
@@ -171,7 +171,7 @@ class _Server:
         if handler is None:
             allowed = (("Allow", ", ".join(handlers)),)
             raise ScimRefusal(
-                405, f"The allowed methods here are {', '.join(handlers)}.", None, allowed
+                405, f"Only these methods are allowed here: {', '.join(handlers)}.", None, allowed
             )
         return handler
 
@@ -235,7 +235,7 @@ class _Server:
         request: _Request,
         change: Callable[[Mapping[str, Any]], Mapping[str, Any]],
     ) -> ScimAnswer:
-        """Apply a change to the current version; retry if another writer was faster."""
+        """Apply a change to the current version; retry if another writer changed it first."""
         for _ in range(_TRIES):
             resource = await self._existing_resource(kind, id)
             _check_version(request, resource)
@@ -409,7 +409,7 @@ def _pairs(headers: Any) -> list[tuple[str, str]]:
     pairs: list[Any] = [] if is_table else [*headers]
     if is_table or not all(map(_is_pair, pairs)):
         raise InvalidData(
-            "The headers of a request are not pairs of texts.",
+            "The headers of the request are not pairs of texts.",
             field="headers",
             remedy="Give pairs of name and value as texts, such as [*request.headers.items()].",
         )

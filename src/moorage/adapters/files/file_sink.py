@@ -65,7 +65,7 @@ class FileSink(RotatingSink):
         self._columns = tuple(columns)
         if (file_format == "csv") != bool(self._columns):
             raise ConfigurationError(
-                "CSV needs the names of its columns, and JSON Lines has none.",
+                "CSV needs the names of columns, but JSON Lines has no columns.",
                 path="columns",
                 remedy="Give `columns` with the format 'csv', and leave them out otherwise.",
             )

@@ -111,7 +111,7 @@ def _parse_text(text: Secret) -> tuple[object, str, str]:
         problem = "a list"
     return (
         None,
-        f"It begins like a table in JSON, but is {problem}.",
+        f"It begins like a JSON object, but is {problem}.",
         'Correct the JSON, such as {"method": "basic", "username": "…", "secret": "…"}.',
     )
 

@@ -161,7 +161,7 @@ def write_cii(invoice: Invoice, profile: Profile = EN16931) -> bytes:
     invoice = invoice.completed(profile)
     if len(invoice.preceding) > 1:
         raise InvalidData(
-            f"CII D16B carries one preceding invoice, not {len(invoice.preceding)}.",
+            f"CII D16B can contain one preceding invoice, not {len(invoice.preceding)}.",
             field="preceding",
             remedy="Write the invoice in UBL, or give one preceding invoice.",
         )

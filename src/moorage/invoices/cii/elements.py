@@ -95,7 +95,7 @@ PERIOD: Final = Group(
 
 
 def object_reference(field: str) -> SpecialElement:
-    """Return the table entry of the object that an invoice or a line is about."""
+    """Return the table entry of the object to which an invoice or a line refers."""
     tag = "AdditionalReferencedDocument"
 
     def reading(parent: XmlElement, fields: Fields, place: ElementPlace) -> None:

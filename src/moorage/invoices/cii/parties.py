@@ -55,7 +55,7 @@ ADDRESS: Final = Group(
 
 
 def read_ids(parent: XmlElement, fields: Fields, place: ElementPlace) -> None:
-    """Read the identifiers of a party or a place, with and without a scheme."""
+    """Read the identifiers, with and without a scheme, of a party or place."""
     fields["ids"] = [
         identifier
         for tag in ("ID", "GlobalID")

@@ -112,7 +112,7 @@ _TERMS: Final = ElementEntry(
 
 
 def _read_no_terms(parent: XmlElement, fields: Fields, place: ElementPlace) -> None:
-    """Read nothing, because the payment's table entry reads the terms too."""
+    """Do nothing, because the payment's table entry reads the terms too."""
 
 
 def _write_terms(value: Any, currency: str | None) -> Iterator[str]:

@@ -26,7 +26,7 @@ _MOST_BYTES: Final = 5_000_000
 
 
 def validate_fatturapa(fattura: FatturaPa | bytes) -> tuple[Violation, ...]:
-    """Return the checks of the SdI that an invoice, or a file as bytes, violates.
+    """Return the SdI's checks that an invoice or a file violates.
 
     The field of a violation is a path in the file's layout, such as 'lines[0].nature'. The SdI has
     more checks, for example whether tax identifiers exist and whether the invoice was sent before.

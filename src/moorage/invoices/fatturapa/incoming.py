@@ -46,7 +46,7 @@ _CHARGE: Final = "AC"
 
 
 def fattura_of(document: Document) -> FatturaPa:
-    """Return the invoice of a file's content without checking it; `rules` has the checks."""
+    """Return the invoice in a file's content, unchecked."""
     lines = [line for line in document.lines if line.kind not in {_ALLOWANCE, _CHARGE}]
     extra = [line for line in document.lines if line.kind in {_ALLOWANCE, _CHARGE}]
     natures: dict[str, str] = {}

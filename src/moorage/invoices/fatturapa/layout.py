@@ -143,7 +143,7 @@ class DetailLine:
 
 @attrs.frozen(kw_only=True)
 class VatSummary:
-    """The sum of the VAT of one rate and nature."""
+    """The total VAT of one rate and one nature (reason for no VAT)."""
 
     rate: Decimal | None = number_at("AliquotaIVA", RATE, needed=True)
     nature: str | None = text_at("Natura", NATURE)
@@ -190,7 +190,7 @@ class Attachment:
 
 @attrs.frozen(kw_only=True)
 class Cause:
-    """A free text of the invoice (`Causale`)."""
+    """A free text about the invoice (`Causale`)."""
 
     text: str | None = latin_text("", 200, needed=True)
 

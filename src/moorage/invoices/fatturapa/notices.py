@@ -26,7 +26,7 @@ _NAMESPACES: Final = frozenset(
 
 
 class SdiNoticeKind(StrEnum):
-    """The kind of a notice.
+    """The kind of a notice from the SdI.
 
     `delivered` (RC) and `rejected` (NS) concern the file. `undelivered` (MC) means that the SdI
     could not reach the recipient yet; a private recipient finds the invoice in the tax portal.
@@ -77,7 +77,7 @@ class SdiError:
 
 @attrs.frozen(kw_only=True)
 class SdiNotice:
-    """A notice of the SdI.
+    """A notice from the SdI about a sent file.
 
     Attributes:
         kind: kind of the notice.

@@ -53,7 +53,7 @@ _CAUSE_LENGTH: Final = 200
 
 
 def document_of(fattura: FatturaPa) -> Document:
-    """Return the content of the file for an invoice."""
+    """Return a file's content for an invoice."""
     invoice = fattura.invoice.completed(EN16931)
     buyer = _tax_person(invoice.buyer)
     lines = (*_lines(fattura), *_extra_lines(fattura))
@@ -233,7 +233,7 @@ def _discounts(line: InvoiceLine) -> Iterator[Discount]:
 
 
 def _extra_lines(fattura: FatturaPa) -> Iterator[DetailLine]:
-    """Yield the allowances and charges of the whole invoice, for which the file has only lines."""
+    """Yield invoice-level allowances and charges as lines, the only form that the file has."""
     invoice = fattura.invoice
     items: list[tuple[str, AllowanceCharge]] = [("SC", item) for item in invoice.allowances]
     items += [("AC", item) for item in invoice.charges if not _is_fund(item)]

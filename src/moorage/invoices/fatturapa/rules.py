@@ -1,4 +1,4 @@
-"""The checks of the SdI on the content of a file, by their official codes."""
+"""The SdI's checks on the content of a file, by their official codes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @attrs.frozen
 class SdiCheck:
-    """A check of the SdI.
+    """A check that the SdI makes.
 
     Attributes:
         code: the SdI's code of the error.
@@ -35,7 +35,7 @@ class SdiCheck:
 
 
 def violations(document: Document) -> Iterator[Violation]:
-    """Yield the violated checks: first checks by the schema, then checks of the content."""
+    """Yield the violated checks: those of the schema, then those of the content."""
     for fault in faults(document):
         problem = (
             f"The element {fault.element} is missing."

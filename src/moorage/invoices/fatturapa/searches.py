@@ -1,4 +1,4 @@
-"""Searches in a file for fields that violate the SdI's checks."""
+"""Searches in a FatturaPA file for fields that violate the SdI's checks."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def _is_zero(rate: Decimal | None) -> bool:
 
 
 def without_nature(name: str) -> Search:
-    """Search for entries of a list with a rate of zero and no nature."""
+    """Search a list for entries with a rate of zero but no nature (reason for no VAT)."""
     return lambda document: (
         f"{name}[{number}].nature"
         for number, item in enumerate(getattr(document, name))
@@ -42,7 +42,7 @@ def without_nature(name: str) -> Search:
 
 
 def with_nature(name: str) -> Search:
-    """Search for entries of a list with a nature although VAT is charged."""
+    """Search a list for entries that charge VAT but have a nature (reason for no VAT)."""
     return lambda document: (
         f"{name}[{number}].nature"
         for number, item in enumerate(getattr(document, name))
@@ -51,7 +51,7 @@ def with_nature(name: str) -> Search:
 
 
 def generic(document: Document) -> Iterator[str]:
-    """Yield the natures that must have a sub-code, such as N3.1 instead of N3."""
+    """Yield natures (reasons for no VAT) without a required sub-code, such as N3 for N3.1."""
     for name in ("lines", "summaries", "funds"):
         for number, item in enumerate(getattr(document, name)):
             if item.nature in _NOT_GENERIC:
@@ -59,19 +59,19 @@ def generic(document: Document) -> Iterator[str]:
 
 
 def no_withholding(document: Document) -> Iterator[str]:
-    """Yield the missing withholding if it applies to lines."""
+    """Yield the missing withholding tax if lines are subject to it."""
     if not document.withholdings and any(line.withheld for line in document.lines):
         yield "withholdings"
 
 
 def no_fund_withholding(document: Document) -> Iterator[str]:
-    """Yield the missing withholding if it applies to contributions to pension funds."""
+    """Yield the missing withholding tax if pension fund contributions are subject to it."""
     if not document.withholdings and any(fund.withheld for fund in document.funds):
         yield "withholdings"
 
 
 def no_buyer_id(document: Document) -> Iterator[str]:
-    """Yield the buyer's identifiers if both are missing."""
+    """Yield the buyer's identifiers if all are missing."""
     buyer = document.buyer
     if buyer is not None and buyer.vat_code is None and buyer.fiscal_code is None:
         yield "buyer.vat_code"
@@ -94,20 +94,20 @@ def _natures(document: Document) -> set[str | None]:
 
 
 def rate_without_summary(document: Document) -> Iterator[str]:
-    """Yield the summaries if a rate of a line or a fund has no summary."""
+    """Yield the summaries if the rate of a line or fund lacks one."""
     if _rates(document) - {item.rate for item in document.summaries}:
         yield "summaries"
 
 
 def summary_without_line(document: Document) -> Iterator[str]:
-    """Yield the rates of summaries that no line and no fund has."""
+    """Yield the rates of summaries that no line and no fund uses."""
     for number, item in enumerate(document.summaries):
         if item.rate not in _rates(document):
             yield f"summaries[{number}].rate"
 
 
 def natures_differ(document: Document) -> Iterator[str]:
-    """Yield the summaries if their natures are not those of the lines."""
+    """Yield the summaries if their natures (reasons for no VAT) differ from the lines'."""
     if _natures(document) != {item.nature for item in document.summaries}:
         yield "summaries"
 
@@ -120,7 +120,7 @@ def split_reverse(document: Document) -> Iterator[str]:
 
 
 def wrong_tax(document: Document) -> Iterator[str]:
-    """Yield the summaries whose VAT does not follow from their rate."""
+    """Yield the summaries whose VAT is not the taxable amount times the rate."""
     for number, item in enumerate(document.summaries):
         if None not in {item.tax, item.taxable, item.rate} and _tax_differs(item):
             yield f"summaries[{number}].tax"
@@ -160,7 +160,7 @@ def _total_differs(line: DetailLine) -> bool:
 
 
 def no_percentage(document: Document) -> Iterator[str]:
-    """Yield the rates between 0 and 1, which were probably not given in percent."""
+    """Yield rates between 0 and 1, which are probably fractions instead of percentages."""
     for name in ("lines", "summaries", "funds"):
         for number, item in enumerate(getattr(document, name)):
             if item.rate is not None and 0 < item.rate < 1:
@@ -174,7 +174,7 @@ def number_without_digit(document: Document) -> Iterator[str]:
 
 
 def code_of_other_format(document: Document) -> Iterator[str]:
-    """Yield the recipient's code if its length belongs to the other format."""
+    """Yield the recipient's code if its length is that of the other file format."""
     length = {"FPA12": 6, "FPR12": 7}.get(document.format or "")
     if length is not None and document.recipient_code and len(document.recipient_code) != length:
         yield "recipient_code"
@@ -213,7 +213,7 @@ def italian_seller(document: Document) -> Iterator[str]:
 
 
 def ceiling_without_vat(document: Document) -> Iterator[str]:
-    """Yield the rates of zero in a document of type TD21, which must have VAT."""
+    """Yield rates of zero in a document of type TD21, in which VAT is required."""
     if document.type == "TD21":
         for number, line in enumerate(document.lines):
             if _is_zero(line.rate):
@@ -234,7 +234,7 @@ def no_italian(document: Document) -> Iterator[str]:
 
 
 def no_name(document: Document) -> Iterator[str]:
-    """Yield the names of parties that are missing."""
+    """Yield the missing names of parties."""
     for name in ("seller", "buyer", "representative"):
         person = getattr(document, name)
         if person is not None and not person.name and None in {person.first_name, person.last_name}:
@@ -242,7 +242,7 @@ def no_name(document: Document) -> Iterator[str]:
 
 
 def no_seller_id(document: Document) -> Iterator[str]:
-    """Yield the seller's identifiers that are missing."""
+    """Yield the missing identifiers of the seller."""
     seller = document.seller
     if seller is not None:
         for name in ("vat_country", "vat_code", "regime"):
@@ -251,7 +251,7 @@ def no_seller_id(document: Document) -> Iterator[str]:
 
 
 def no_place(document: Document) -> Iterator[str]:
-    """Yield the addresses of parties that are missing."""
+    """Yield the missing addresses of parties."""
     for name in ("seller", "buyer"):
         person = getattr(document, name)
         if person is not None and person.place is None:
@@ -259,7 +259,7 @@ def no_place(document: Document) -> Iterator[str]:
 
 
 def nothing_inside(document: Document) -> Iterator[str]:
-    """Yield the lines or summaries if there are none."""
+    """Yield the lists of lines and summaries that are empty."""
     for name in ("lines", "summaries"):
         if not getattr(document, name):
             yield name

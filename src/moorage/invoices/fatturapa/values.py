@@ -1,4 +1,4 @@
-"""The invoice for Italy, with the fields that the European norm lacks."""
+"""The invoice for Italy, with fields that EN 16931 lacks."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ class Withholding:
 
 @attrs.frozen(kw_only=True)
 class FatturaPa:
-    """An invoice for the SdI, with the fields for which the European norm has no term.
+    """An invoice for the SdI, with fields that EN 16931 lacks.
 
     Attributes:
         invoice: the invoice; lines are counted from 1 in its order.

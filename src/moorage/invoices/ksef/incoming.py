@@ -51,7 +51,7 @@ _MEANS_WORDS: Final = {"3": "Bon", "5": "Kredyt", "7": "Płatność mobilna"}
 
 
 def invoice_of(document: FaDocument, created_at: datetime, system: str | None) -> KsefInvoice:
-    """Return the invoice of a file's content without checking it; `rules` has the checks."""
+    """Return the invoice in a file's content, unchecked."""
     buyer = document.buyer
     return KsefInvoice(
         invoice=_invoice(document),
@@ -134,7 +134,7 @@ def _net_part(amount: Decimal | None, rate: VatRate | None) -> Fraction | None:
 
 
 def _line(line: FaLine) -> InvoiceLine:
-    """Return an invoice line; amounts of the state before a correction are negative."""
+    """Return an invoice line, negative if it describes the state before a correction."""
     rate = BY_WORD.get(line.rate or "")
     net, price = line.net, line.price
     if net is None and (part := _net_part(line.gross, rate)) is not None:
@@ -181,7 +181,7 @@ def _totals(document: FaDocument, prepaid: Decimal, reason: str | None) -> Total
 
 
 def _breakdown(document: FaDocument, reason: str | None) -> Iterator[VatBreakdown]:
-    """Yield the VAT breakdown; a sum of lines with two rates gets the rate of the first line."""
+    """Yield the VAT breakdown; a sum of two rates gets the rate of its first line."""
     done_numbers: set[str] = set()
     for word in dict.fromkeys(line.rate for line in document.lines if line.rate is not None):
         rate = BY_WORD.get(word)

@@ -58,7 +58,7 @@ DEDUCTION: Final = "Zapłacono"
 
 
 def document_of(ksef: KsefInvoice) -> FaDocument:
-    """Return the content of the file for an invoice; amounts of a credit note become negative."""
+    """Return a file's content for an invoice; a credit note gets negative amounts."""
     invoice = ksef.invoice
     if invoice.type_code == "381":
         invoice = _negate(invoice)
@@ -135,7 +135,7 @@ def _negate(invoice: Invoice) -> Invoice:
 
 
 def _country(party: Party | None) -> str | None:
-    """Return the country of a party, from its VAT identifier or else from its address."""
+    """Return the country of a party, from its VAT identifier or its address."""
     if party is None:
         return None
     if party.vat_id is not None:
@@ -220,7 +220,7 @@ def _unit_price(line: InvoiceLine) -> Decimal | None:
 
 
 def _extra_lines(invoice: Invoice, *, at_home: bool) -> Iterator[FaLine]:
-    """Yield the allowances and charges of the whole invoice, for which FA(3) has only lines."""
+    """Yield invoice-level allowances and charges as lines, the only form that FA(3) has."""
     items = [(negative(item.amount), item, "Rabat") for item in invoice.allowances]
     items += [(item.amount, item, "Opłata dodatkowa") for item in invoice.charges]
     for number, (amount, item, word) in enumerate(items, len(invoice.lines) + 1):
@@ -237,7 +237,7 @@ def _extra_lines(invoice: Invoice, *, at_home: bool) -> Iterator[FaLine]:
 
 
 def _sums_by_rate(ksef: KsefInvoice, lines: tuple[FaLine, ...]) -> dict[str, Any]:
-    """Return the sums by VAT rate; for an invoice in a foreign currency, also the VAT in złoty."""
+    """Return the sums by VAT rate, for a foreign currency with the VAT in złoty."""
     sums: dict[str, Decimal] = {}
     for word in dict.fromkeys(line.rate for line in lines if line.rate is not None):
         rate = BY_WORD[word]

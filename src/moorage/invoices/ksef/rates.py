@@ -1,4 +1,4 @@
-"""The VAT rates of FA(3), with the fields of their sums."""
+"""The VAT rates of FA(3), and the fields for the sums at each rate."""
 
 from __future__ import annotations
 

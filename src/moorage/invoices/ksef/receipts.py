@@ -74,7 +74,7 @@ class AcceptedInvoice:
 
 @attrs.frozen(kw_only=True)
 class KsefReceipt:
-    """A receipt of KSeF, for the invoices of a session or for a single one.
+    """A receipt of KSeF for the invoices of a session or for one invoice.
 
     Attributes:
         session: reference of the session in which the invoices were sent.
@@ -88,7 +88,7 @@ class KsefReceipt:
     invoices: tuple[AcceptedInvoice, ...] = ()
 
     def find(self, document: bytes) -> AcceptedInvoice | None:
-        """Return the entry whose digest is that of this file; None if there is no such entry."""
+        """Return the entry with the digest of this file; None if there is none."""
         digest = sha256(document).digest()
         return next((item for item in self.invoices if item.digest == digest), None)
 
@@ -119,7 +119,7 @@ def read_upo(body: bytes) -> KsefReceipt:
 def _accepted_invoice(element: XmlElement) -> AcceptedInvoice:
     number = _required_text(element, "NumerKSeFDokumentu")
     if not is_ksef_number(number):
-        raise _incomplete("NumerKSeFDokumentu", "is not a number of KSeF, or its check sum differs")
+        raise _incomplete("NumerKSeFDokumentu", "is not a KSeF number, or its checksum is wrong")
     return AcceptedInvoice(
         ksef_number=number,
         number=_required_text(element, "NumerFaktury"),

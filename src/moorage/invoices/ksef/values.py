@@ -1,4 +1,4 @@
-"""The invoice for Poland, with the fields that the European norm lacks."""
+"""The invoice for Poland, with fields that EN 16931 lacks."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @attrs.frozen(kw_only=True)
 class KsefInvoice:
-    """An invoice for KSeF, with the fields for which the European norm has no term.
+    """An invoice for KSeF, with fields that EN 16931 lacks.
 
     Attributes:
         invoice: the invoice.

@@ -217,7 +217,7 @@ def _check_type(root: XmlElement, place: ElementPlace) -> None:
     if code in others and code not in fitting:
         raise unreadable_element_error(
             place.inside(f"{root.name}TypeCode"),
-            f"The type code {code!r} does not belong in this document (BR-CL-01).",
+            f"The type code {code!r} is not allowed in this document (BR-CL-01).",
         )
 
 

@@ -33,7 +33,7 @@ def is_vat(element: XmlElement) -> bool:
 
 
 def is_object(element: XmlElement) -> bool:
-    """Return whether a reference names the object that an invoice or a line is about."""
+    """Return whether a reference names the object to which an invoice or a line refers."""
     return text_at(element, "DocumentTypeCode") == "130"
 
 
@@ -43,7 +43,7 @@ def reference(tag: str, field: str) -> ElementEntry:
 
 
 def object_reference(tag: str) -> ElementEntry:
-    """Return the table entry of the object that an invoice or a line is about."""
+    """Return the table entry of the object to which an invoice or a line refers."""
     return ElementEntry(
         tag,
         (FieldEntry("cbc:ID", "object_id", IDENTIFIER), Constant("cbc:DocumentTypeCode", "130")),

@@ -90,8 +90,8 @@ def _write_payment(value: Any, currency: str | None) -> Iterator[str]:
     if payment is None:
         if due_date is not None or value.payment_reference is not None:
             raise InvalidData(
-                "UBL carries a payment reference, and a credit note's due date, only with payment"
-                " instructions.",
+                "UBL can contain a payment reference, or a credit note's due date, only"
+                " together with payment instructions.",
                 field="payment",
                 remedy="Give payment=PaymentInstructions(code=...).",
             )
@@ -111,7 +111,7 @@ def _write_payment(value: Any, currency: str | None) -> Iterator[str]:
 
 
 def _with_network(card: InvoiceCard | None) -> InvoiceCard | None:
-    """Return the card with a network, because the schema requires one."""
+    """Return the card with a network, which the schema requires."""
     if card is None or card.network is not None:
         return card
     return attrs.evolve(card, network=UNNAMED)

@@ -1,4 +1,4 @@
-"""Functions that make optional fields for texts, numbers, dates, identifiers and nested values."""
+"""Functions that declare optional fields of invoices, such as texts, numbers and dates."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ def _is_text(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
     check_text(value, attribute.name)
     if isinstance(value, str) and _FORBIDDEN.search(value):
         raise InvalidData(
-            f"The {attribute.name} contains a control character, which XML cannot carry.",
+            f"The {attribute.name} contains a control character, which XML does not allow.",
             field=attribute.name,
             remedy="Remove control characters from the text.",
         )
 
 
 def _unless_blank(value: Any) -> Any:
-    """Return a text unchanged; None if it contains only white space."""
+    """Return a text unchanged, or None if it contains only white space."""
     return value if not isinstance(value, str) or value.strip() else None
 
 
@@ -107,7 +107,7 @@ def as_identifier(value: Any) -> Any:
 
 @attrs.frozen
 class Identifier:
-    """An identifier, and the scheme that it belongs to.
+    """An identifier, with the scheme to which it belongs.
 
     Attributes:
         value: the identifier itself.

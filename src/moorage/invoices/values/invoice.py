@@ -129,7 +129,7 @@ class Invoice:
 
     @property
     def totals(self) -> Totals:
-        """Compute the totals from lines, allowances and charges, regardless of stated totals."""
+        """Compute the totals from lines, allowances and charges, ignoring stated totals."""
         breakdown = tuple(self._breakdown())
         lines = total(line.net_amount for line in self.lines)
         allowances = total(item.amount for item in self.allowances)

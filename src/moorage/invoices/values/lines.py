@@ -138,7 +138,7 @@ class InvoiceLine:
 
     @property
     def computed_net(self) -> Decimal | None:
-        """Compute quantity times price plus charges minus allowances; None if one is missing."""
+        """Compute quantity times price plus charges minus allowances; None without a price."""
         if self.quantity is None or self.net_price is None or self.base_quantity == 0:
             return None
         gross = Fraction(self.quantity) * Fraction(self.net_price)
@@ -148,7 +148,7 @@ class InvoiceLine:
         return round_amount(gross + charges - exact_sum(item.amount for item in self.allowances))
 
     def with_prices(self) -> InvoiceLine:
-        """Return the line with both gross price and discount if it has one of them.
+        """Return the line with both gross price and discount if either is set.
 
         The syntaxes require both. A missing discount is zero; a missing gross price is the net
         price plus the discount.

@@ -9,7 +9,7 @@ from moorage.invoices.values.fields import part_field, parts_field, text_field
 
 @attrs.frozen(kw_only=True)
 class PayeeAccount:
-    """An account that a credit transfer goes to (BG-17).
+    """The account to which a credit transfer goes (BG-17).
 
     Attributes:
         iban: IBAN or another account number (BT-84).
@@ -24,7 +24,7 @@ class PayeeAccount:
 
 @attrs.frozen(kw_only=True)
 class InvoiceCard:
-    """The card that the invoice was paid with (BG-18).
+    """The card with which the invoice was paid (BG-18).
 
     Attributes:
         last_digits: the last four to six digits of the card number (BT-87).

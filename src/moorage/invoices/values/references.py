@@ -1,4 +1,4 @@
-"""Periods, deliveries, notes and documents that an invoice refers to."""
+"""Periods, deliveries, notes and other documents to which an invoice refers."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class InvoiceDelivery:
 
 @attrs.frozen
 class Note:
-    """A free text of the invoice.
+    """A free text about the invoice.
 
     Attributes:
         text: the text (BT-22).

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @attrs.frozen(kw_only=True)
 class VatExemption:
-    """The reason why a VAT category has no VAT.
+    """The reason why no VAT applies to a VAT category.
 
     Attributes:
         category: VAT category, such as 'E' (BT-118).
