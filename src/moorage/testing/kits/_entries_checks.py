@@ -110,8 +110,8 @@ class Checks:
             now = await store.now()
             require(
                 earliest_time <= added_entry.added_at <= now,
-                f"What came between {earliest_time} and {now} is said to have come at"
-                f" {added_entry.added_at}.",
+                f"An entry that was added between {earliest_time} and {now} has"
+                f" `added_at` {added_entry.added_at}.",
             )
             require(
                 added_entry.due == added_entry.added_at,

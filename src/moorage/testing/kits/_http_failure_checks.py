@@ -285,12 +285,12 @@ FAILURES: Final = (
     ),
     Failure("the answer's body is too large", VendorFailed, None, _behaviour_scene(_ENDLESS)),
 )
-"""What any client meets."""
+"""Failures that every HTTP client must report."""
 
 ONE_CONNECTION_FAILURES: Final = (
     Failure("no connection becomes free in time", AttemptTimeout, False, _occupied_port),
 )
-"""What a client meets that has one connection to a vendor at most."""
+"""Failures of a client with at most one connection to a vendor."""
 
 PROXY_FAILURES: Final = (
     Failure("the proxy cannot be reached", ConnectionFailed, False, _misleading_server),
@@ -307,4 +307,4 @@ PROXY_FAILURES: Final = (
         lambda clients: _led_call(clients, _PLAIN_URL, "another"),
     ),
 )
-"""What a client meets that goes through a proxy."""
+"""Failures of a client that uses a proxy."""

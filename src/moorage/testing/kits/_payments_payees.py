@@ -39,7 +39,7 @@ async def a_payee_is_paid_once(make: Open) -> None:
         lost_call = lab("pay_payee", transfer, idempotency_key="p-1")
         await lab.refused(ConnectionFailed, lost_call, "A lost answer")
         payee_payout: PayeePayout = await lab("pay_payee", transfer, idempotency_key="p-1")
-        require(payee_payout.state in _SENT, f"What was sent is {payee_payout.state}.")
+        require(payee_payout.state in _SENT, f"A new payout is {payee_payout.state}.")
         keys = [
             lab.key_of(request)
             for request in lab.sandbox.requests
@@ -49,7 +49,7 @@ async def a_payee_is_paid_once(make: Open) -> None:
         require(transfer.payee not in repr(payee_payout), "The payee is shown.")
         payout: PayeePayout = await lab("get_payee_payout", payee_payout.ref)
         require(payout.ref == payee_payout.ref, "Another transfer was looked up.")
-        require(payout.state is PayoutState.PAID, f"What was paid is {payout.state}.")
+        require(payout.state is PayoutState.PAID, f"A paid payout is {payout.state}.")
         require(payout.amount == _AMOUNT, f"{_AMOUNT} became {payout.amount}.")
         require(payout.reference == "CN-7", "The reference is lost.")
         lab.sandbox.fail(AlteredAnswer(partial(with_body, b"{}")))

@@ -65,7 +65,7 @@ async def means_are_stored_and_removed(make: Open) -> None:
         lost_call = lab("store_means", request, idempotency_key="s-1")
         await lab.refused(ConnectionFailed, lost_call, "A lost answer")
         means: StoredMeans = await lab("store_means", request, idempotency_key="s-1")
-        require(means.state is StoredState.STORED, f"What was stored is {means.state}.")
+        require(means.state is StoredState.STORED, f"Stored means are {means.state}.")
         _check_same_key(lab, "A repeated request to store")
         require(
             means.means is not None and means.means.stored,
@@ -77,7 +77,7 @@ async def means_are_stored_and_removed(make: Open) -> None:
         require(ids - before == {means.ref.id}, "Not exactly one means was stored.")
         require(not await _stored_ids(lab, "somebody-else"), "Others see a buyer's means.")
         removed: StoredMeans = await lab("remove_means", means.ref, idempotency_key="s-2")
-        require(removed.state is StoredState.REMOVED, f"What was removed is {removed.state}.")
+        require(removed.state is StoredState.REMOVED, f"Removed means are {removed.state}.")
         require(
             await _stored_ids(lab, customer) == before,
             "The removed means of payment is still listed.",

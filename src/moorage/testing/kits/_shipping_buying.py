@@ -203,7 +203,7 @@ async def a_refusal_has_its_type(make: Open) -> None:
         )
         purchase = lab("create_shipment", foreign_shipment, idempotency_key="k")
         kinds = VendorRejected | InvalidRequest
-        error = await lab.refused(kinds, purchase, "What the carrier refuses")
+        error = await lab.refused(kinds, purchase, "A shipment that the carrier refuses")
         require(error.vendor_code == lab.subject.carrier_code, "The carrier's code is lost.")
         require(lab.sold() == 0, "A refused label was bought.")
 
@@ -248,7 +248,7 @@ async def a_lost_answer_buys_nothing_twice(make: Open) -> None:
         repeated_shipment = await _try_purchase(lab, "k-1")
         require(lab.sold() == 1, "A lost answer bought another label.")
         is_bought = repeated_shipment is None or repeated_shipment.state is ShipmentState.BOUGHT
-        require(is_bought, "What was bought is not told.")
+        require(is_bought, "A bought shipment is not reported as bought.")
         require(repeated_shipment == await _try_purchase(lab, "k-1"), "A repeat has another label.")
 
 
@@ -276,7 +276,10 @@ async def an_interrupted_batch_is_completed(make: Open) -> None:
             require(
                 all(isinstance(result, OutcomeUnknown) for result in errors), f"{errors} failed."
             )
-            require(breakage == "dropped" or not errors, "What was cut off stays so.")
+            require(
+                breakage == "dropped" or not errors,
+                "A rerun does not settle the purchase that was cut off.",
+            )
             require(lab.sold() == 5 - len(errors), "A rerun bought too much, or too little.")
             numbers = {
                 number

@@ -25,7 +25,7 @@ KEEP: Final = object()
 """In place of what to write: leave the state as it is."""
 
 Seen: TypeAlias = "tuple[int, States]"
-"""What a command was given: the store's time, and the states."""
+"""The input of a command: the store's time, and the states."""
 
 _LETTERS: Final = "aZ09 _-.:/%\\'\"{}[]<>&;,$#@!?*~éÉßﬁŁ漢字кот🐈🏳️"
 _LONG: Final = 2_000

@@ -237,7 +237,7 @@ _DETAILS: Final[list[tuple[object, ...]]] = [
         ("MANDATE-7", "AT61ZZZ01234567890"),
     ),
 ]
-"""What the first two transactions tell of themselves, of the other party and of its mandate."""
+"""Codes, counterparty, bank and mandate of the first two transactions."""
 
 
 def _details(entry: StatementEntry) -> tuple[object, ...]:

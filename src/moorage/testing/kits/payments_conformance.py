@@ -115,7 +115,7 @@ async def a_payment_is_taken_once(make: Open) -> None:
         payment_state = await lab.settled(payment)
         require(
             payment_state.state is PaymentState.CAPTURED,
-            f"What was taken is {payment_state.state}.",
+            f"A captured payment is {payment_state.state}.",
         )
         require(
             payment_state.amount == payment_state.captured == EUROS, "Another amount was taken."
@@ -176,8 +176,11 @@ async def a_decline_says_why(make: Open) -> None:
                 require(reason is None or error.reason == reason, f"It is {error.reason}.")
                 require(error.reason in set(DeclineReason), f"Declined for {error.reason}.")
                 require(error.vendor_code is not None, "The vendor's own code is lost.")
-                require(told_buyer(error).outcome is BuyerOutcome.DECLINED, "It is no decline.")
-        require(lab.subject.charged() == 0, "What was declined was charged.")
+                require(
+                    told_buyer(error).outcome is BuyerOutcome.DECLINED,
+                    "`told_buyer()` does not call it declined.",
+                )
+        require(lab.subject.charged() == 0, "A declined payment was charged.")
 
 
 async def a_buyer_may_be_asked(make: Open) -> None:
@@ -194,11 +197,11 @@ async def a_buyer_may_be_asked(make: Open) -> None:
         require(payment.state is PaymentState.REQUIRES_ACTION, f"It is {payment.state}.")
         action = payment.next_action
         action_details = () if action is None else (action.url, action.token, action.fields)
-        require(any(action_details), "Nobody knows what the buyer has to do.")
+        require(any(action_details), "The receipt has no next action for the buyer.")
         exposed_texts = [
             text for text in action_details if isinstance(text, str) and text in repr(payment)
         ]
-        require(not exposed_texts, "What leads the buyer on is shown.")
+        require(not exposed_texts, "The repr shows the buyer's next action.")
         require(lab.subject.charged() == 0, "The buyer was not asked.")
 
 
@@ -217,7 +220,7 @@ async def a_refusal_has_its_type(make: Open) -> None:
             require(error.service == FIRST, "A refusal names no account.")
             outcome = told_buyer(error).outcome
             require(outcome is not BuyerOutcome.UNKNOWN, f"Refusal {number} is unknown.")
-        require(lab.subject.charged() == 0, "What was refused was charged.")
+        require(lab.subject.charged() == 0, "A refused payment was charged.")
 
 
 async def a_failure_is_an_unknown_outcome(make: Open) -> None:
@@ -286,7 +289,7 @@ async def an_unreadable_step_is_completed_once(make: Open) -> None:
             voided_payment: Payment = await lab.held(f"v-{step}")
             await lab.despite("void", voided_payment.ref, step=step, idempotency_key=f"w-{step}")
             state = (await lab.settled(voided_payment)).state
-            require(state is PaymentState.VOIDED, f"What was given up is {state}.")
+            require(state is PaymentState.VOIDED, f"A voided payment is {state}.")
 
 
 async def an_unknown_state_is_no_success(make: Open) -> None:
@@ -322,13 +325,13 @@ async def a_pending_payment_is_no_success(make: Open) -> None:
         payment: Payment = await lab.with_status(
             word, "charge", order, idempotency_key="k-1", other_key="k-2"
         )
-        require(payment.state is PaymentState.PENDING, f"What is pending is {payment.state}.")
+        require(payment.state is PaymentState.PENDING, f"A pending payment is {payment.state}.")
         ref = (await lab.settled(await lab("charge", order, idempotency_key="k-1"))).ref
         if PaymentsCapability.LOOK_UP in lab.able:
             payment_state: Payment = await lab.with_status(word, "get", ref)
             require(
                 payment_state.state is PaymentState.PENDING,
-                f"What is pending is {payment_state.state}.",
+                f"A pending payment is {payment_state.state}.",
             )
         refund: Refund = await lab.with_status(
             refund_word, "refund", ref, part, idempotency_key="r-1", other_key="r-2"
@@ -451,9 +454,7 @@ async def events_are_accepted_if_signed(make: Open) -> None:
                 f"{payment_state.refunded} came back.",
             )
         payment_state = await lab.after_webhooks(await lab.after_webhooks(payment))
-        require(
-            payment_state.refunded == Money("50.00", "EUR"), "What was told twice counts twice."
-        )
+        require(payment_state.refunded == Money("50.00", "EUR"), "A repeated webhook counts twice.")
         strange_verifier = lab.verifier(strange=True)
         believing = in_thread(lambda: strange_verifier.verify(**lab.sandbox.sent[0].arguments()))
         await lab.refused(WebhookRejected, believing, "News that somebody else signed")

@@ -168,7 +168,7 @@ async def a_shipment_is_cancelled(make: Open) -> None:
         )
         lab.subject.move(lost_shipment.tracking_numbers[0], lab.subject.delivered)
         error = await lab.refused(
-            VendorRejected, lab("cancel", lost_shipment.ref), "What was delivered"
+            VendorRejected, lab("cancel", lost_shipment.ref), "Cancelling a delivered shipment"
         )
         require(type(error) is VendorRejected, f"A late cancellation ended with {error!r}.")
 

@@ -69,8 +69,8 @@ async def a_message_is_sent(make: Open) -> None:
         require(lab.subject.sent() == 1, "One message was not sent once.")
         require(receipt.ref.vendor == lab.subject.vendor.name, "The receipt names no vendor.")
         require(receipt.ref.account == ACCOUNT, "The receipt names no account.")
-        require(not receipt.status.final, "What was only accepted is reported as if it were over.")
-        require(receipt.status is not SmsStatus.UNKNOWN, "What was taken has no status.")
+        require(not receipt.status.final, "An accepted message is reported as final.")
+        require(receipt.status is not SmsStatus.UNKNOWN, "An accepted message has no status.")
         require(receipt.vendor_status or lab.subject.wordless, "The vendor's own word is lost.")
         require(receipt.raw, "The vendor's own words are missing.")
 
@@ -140,8 +140,11 @@ async def declared_capabilities_work(make: Open) -> None:
             require((await lab("opt_outs")).next is None, "A short list has another page.")
         if SmsCapability.VALIDATE_NUMBER in lab.able:
             check = await lab("validate_number", lab.subject.to)
-            require(check.valid and check.number == lab.subject.to, "A good number is none.")
-            require(lab.subject.to not in repr(check), "What is known of a number shows it.")
+            require(
+                check.valid and check.number == lab.subject.to,
+                "A valid number is reported as invalid.",
+            )
+            require(lab.subject.to not in repr(check), "The repr of a check shows the number.")
             has_carrier = check.carrier or SmsCapability.CARRIER not in lab.able
             require(has_carrier, "The carrier is missing.")
 
@@ -154,10 +157,13 @@ async def a_scheduled_text_can_be_cancelled(make: Open) -> None:
         send_time = datetime.now(UTC) + timedelta(hours=1)
         pool = "pool" if SmsCapability.SENDER_POOL in lab.able else None
         receipt = await lab("send", lab.message(send_at=send_time, sender_pool=pool))
-        require(receipt.status is SmsStatus.SCHEDULED, "What is sent later is not scheduled.")
+        require(receipt.status is SmsStatus.SCHEDULED, "A message with `send_at` is not scheduled.")
         for _ in range(2):
             returned_receipt: SmsReceipt = await lab("cancel", receipt.ref)
-            require(returned_receipt.status is SmsStatus.CANCELED, "What was cancelled is not.")
+            require(
+                returned_receipt.status is SmsStatus.CANCELED,
+                "A cancelled message is not CANCELED.",
+            )
 
 
 async def a_refusal_has_its_type(make: Open) -> None:
@@ -196,7 +202,9 @@ async def a_malformed_answer_is_no_success(make: Open) -> None:
         for body in _MALFORMED:
             lab.sandbox.fail(Response(200, {"Content-Type": "application/json"}, body))
             error = await lab.refused(VendorFailed, lab("send", lab.message()), f"{body!r}")
-            require(not error.retryable, "What may have been sent is to be sent again.")
+            require(
+                not error.retryable, "The error allows a retry, although the message may be sent."
+            )
 
 
 async def an_unreadable_success_is_unknown(make: Open) -> None:
@@ -232,7 +240,7 @@ async def a_lost_answer_is_unknown(make: Open) -> None:
         for _ in range(2):
             coroutine = lab("send", lab.message(), idempotency_key="k-1")
             await lab.refused(OutcomeUnknown, coroutine, "A lost answer")
-        require(lab.subject.sent() == 1, "What may have been sent was sent again.")
+        require(lab.subject.sent() == 1, "A message that may be sent was sent again.")
 
 
 async def an_unknown_status_is_kept(make: Open) -> None:
@@ -269,9 +277,11 @@ async def each_message_of_a_batch_has_its_result(make: Open) -> None:
         turned_away = kind is RateLimitExceeded
         require(
             repeated_receipts[0].ok or not turned_away,
-            "What was turned away is not sent by a repeat.",
+            "A repeat does not send a message that was refused for its rate.",
         )
-        require(first_results[1].value != first_results[2].value, "Two messages are one.")
+        require(
+            first_results[1].value != first_results[2].value, "Two messages have the same receipt."
+        )
         require(lab.subject.sent() <= 3, _REPEATED_TEXT)
 
 

@@ -512,7 +512,7 @@ async def commands_take_a_timeout(stores: Stores) -> None:
     except TypeError as error:
         raise AssertionError("`execute` takes no `timeout`.") from error
     state = await store.read(key)
-    require(state is not None and state[2] == "told", "What was written in time is not there.")
+    require(state is not None and state[2] == "told", "A command with enough time wrote nothing.")
 
 
 @retrying_check

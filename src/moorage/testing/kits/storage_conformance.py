@@ -158,19 +158,19 @@ async def packed_bytes_come_back_packed(factory: Factory) -> None:
     download = await storage.download(key)
     encodings = (download.info.content_encoding, (await storage.head(key)).content_encoding)
     require(encodings == ("gzip", "gzip"), f"The content encoding is reported as {encodings}.")
-    require(await download.read_all() == packed_bytes, "What was put packed came back otherwise.")
+    require(await download.read_all() == packed_bytes, "A compressed object came back changed.")
     part = await _read_all(storage, key, range=ByteRange(2, 5))
-    require(part == packed_bytes[2:7], "Some of what was put packed came back otherwise.")
+    require(part == packed_bytes[2:7], "A range of a compressed object came back changed.")
 
 
 async def a_missing_object_is_an_error(factory: Factory) -> None:
     """Reading a missing object raises FileNotFound; deleting a missing object succeeds."""
     storage, key = factory().storage, _key()
-    sentence = "What is not there did not raise FileNotFound."
+    sentence = "A missing object did not raise FileNotFound."
     await _raised_error(storage.head(key), FileNotFound, sentence)
     await _raised_error(storage.download(key), FileNotFound, sentence)
     await _raised_error(storage.copy(key, _key()), FileNotFound, sentence)
-    require(not await storage.exists(key), "What is not there exists.")
+    require(not await storage.exists(key), "A missing object exists.")
     await storage.delete(key)
 
 
@@ -269,12 +269,13 @@ async def conditions_hold_when_writing(factory: Factory) -> None:
         for options in (only_new, PutOptions(if_match="0123")):
             upload_call = storage.upload(key, data, options, part_size=subject.part)
             error = await _raised_error(
-                upload_call, VendorRejected, "What stood there was overwritten."
+                upload_call, VendorRejected, "A conditional write replaced the object."
             )
-            require(getattr(error, "status", None) == 412, "It is no 412.")
-    require(
-        await _read_all(storage, key) == b"first", "What was refused has changed it all the same."
-    )
+            require(
+                getattr(error, "status", None) == 412,
+                "The status of a failed condition is not 412.",
+            )
+    require(await _read_all(storage, key) == b"first", "A refused write changed the object.")
     await storage.upload(key, b"second", PutOptions(if_match=etag))
     require(
         await _read_all(storage, key) == b"second",
@@ -322,7 +323,7 @@ async def a_failed_upload_leaves_nothing(factory: Factory) -> None:
     except RuntimeError:
         pass
     else:
-        raise AssertionError("A source that broke did not matter.")
+        raise AssertionError("An upload whose source failed raised no error.")
     wrong_options = PutOptions(checksum=Checksum.of("sha256", b"something else"))
     for data in (b"short", _bytes(part + 1)):
         upload_call = storage.upload(key, data, wrong_options, part_size=part)
@@ -352,16 +353,18 @@ async def uploads_are_resumed(factory: Factory) -> None:
     except RuntimeError:
         pass
     else:
-        raise AssertionError("A source that broke did not matter.")
-    require(not await storage.exists(key), "An object is there before all of it is.")
+        raise AssertionError("An upload whose source failed raised no error.")
+    require(not await storage.exists(key), "The object exists before its upload is complete.")
     if StorageCapability.STALE_UPLOADS in subject.can:
         refs = [upload.ref for upload in await storage.list_stale_uploads(key)]
-        require(refs == [started_upload.ref], "The upload that was begun is not listed.")
+        require(refs == [started_upload.ref], "The unfinished upload is not listed.")
     await storage.upload(key, lambda: BytesIO(data), resume=str(started_upload.ref), part_size=part)
-    require(await _read_all(storage, key) == data, "What was resumed has other bytes.")
-    require((await storage.head(key)).content_type == "x/y", "It is not kept as was said.")
+    require(await _read_all(storage, key) == data, "The resumed upload has other bytes.")
+    require(
+        (await storage.head(key)).content_type == "x/y", "The resumed upload lost its content type."
+    )
     upload_call = storage.upload(key, data, resume=started_upload.ref, part_size=part)
-    await _raised_error(upload_call, VendorRejected, "An upload that is complete was gone on with.")
+    await _raised_error(upload_call, VendorRejected, "A completed upload was resumed.")
 
 
 async def an_aborted_upload_is_gone(factory: Factory) -> None:
@@ -372,8 +375,8 @@ async def an_aborted_upload_is_gone(factory: Factory) -> None:
     await storage.abort_upload(started_upload.ref)
     await storage.abort_upload(str(started_upload.ref))
     if StorageCapability.STALE_UPLOADS in subject.can:
-        require(not await storage.list_stale_uploads(key), "What was aborted is still there.")
-    require(not await storage.exists(key), "An object came of what was aborted.")
+        require(not await storage.list_stale_uploads(key), "An aborted upload is still listed.")
+    require(not await storage.exists(key), "An aborted upload created an object.")
 
 
 async def lists_are_in_order(factory: Factory) -> None:
@@ -435,7 +438,7 @@ async def copies_are_objects_of_their_own(factory: Factory) -> None:
     await storage.copy(key, copy, PutOptions(content_type="c/d"))
     head = await storage.head(copy)
     properties = (head.size, head.content_type, dict(head.metadata))
-    require(properties == (5, "c/d", {}), f"What is said anew is {properties!r}.")
+    require(properties == (5, "c/d", {}), f"A copy with new options is {properties!r}.")
     await storage.delete(key)
     require(await _read_all(storage, copy) == b"bytes", "The copy went with the original.")
 
@@ -473,14 +476,14 @@ async def signed_urls_do_one_thing(factory: Factory) -> None:
     require(status in {200, 201, 204}, f"Putting answers {status}.")
     require(subject.fetch(to_get, b"") == (200, b"by URL"), "Getting did not.")
     misused_url = attrs.evolve(to_get, method=to_put.method, headers=to_put.headers)
-    require(subject.fetch(misused_url, b"evil")[0] == 403, "A URL to get with puts.")
+    require(subject.fetch(misused_url, b"evil")[0] == 403, "A URL for downloads accepts an upload.")
     other_object_url = attrs.evolve(
         to_get, url=to_get.url.replace("file", "elif").replace("a%20b", "a%20c")
     )
     require(
-        subject.fetch(other_object_url, b"")[0] in {403, 404}, "A URL is good for another object."
+        subject.fetch(other_object_url, b"")[0] in {403, 404}, "A URL also reads another object."
     )
-    require(await _read_all(storage, key) == b"by URL", "What must not be changed was.")
+    require(await _read_all(storage, key) == b"by URL", "A refused upload changed the object.")
 
 
 async def unsupported_features_are_refused(factory: Factory) -> None:

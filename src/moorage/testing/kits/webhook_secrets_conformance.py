@@ -90,7 +90,8 @@ async def all_valid_secrets_are_returned(factory: AsyncFactory) -> None:
     for _ in range(3):
         secrets = await _requested_secrets(provider, None)
         require(
-            all(isinstance(secret, Secret) for secret in secrets), "What is given is not a Secret."
+            all(isinstance(secret, Secret) for secret in secrets),
+            "A returned value is not a Secret.",
         )
         require(
             [*secrets] == [*several_secrets], "Secrets are missing, or the newest is not the first."
