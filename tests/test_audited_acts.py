@@ -146,18 +146,18 @@ def test_entries_are_recorded(audited_manager: AuditedManager) -> None:
 def test_outbox_takes_a_trail_and_keeps_its_own(
     audited_manager: AuditedManager, tmp_path: Path
 ) -> None:
-    """`audited_by` gives an outbox an audit trail, unless it already has one."""
+    """`with_audit` gives an outbox an audit trail, unless it already has one."""
     other_trail = AuditTrail(FileAudit(tmp_path / "other"))
     kind: Any = AsyncOutbox if audited_manager.awaited else Outbox
     store = MemoryOutbox()
     bare_outbox = kind(AsyncMemoryOutbox(store) if audited_manager.awaited else store)
     entry = audited_manager.do(bare_outbox.put_request, "vat", Request.post("/x", json={}))
-    assert bare_outbox is bare_outbox.audited_by(None)
+    assert bare_outbox is bare_outbox.with_audit(None)
     audited_manager.do(bare_outbox.drop, entry.id, **BY)
     assert [] == audited_manager.acts()
-    audited_outbox = bare_outbox.audited_by(audited_manager.trail)
+    audited_outbox = bare_outbox.with_audit(audited_manager.trail)
     audited_manager.do(audited_outbox.replay, entry.id, **BY)
-    assert audited_outbox is audited_outbox.audited_by(other_trail)
+    assert audited_outbox is audited_outbox.with_audit(other_trail)
     audited_manager.do(bare_outbox.drop, entry.id, **BY)
 
     assert [("outbox.replay", f"entry {entry.id}", "ada", "incident 7")] == audited_manager.acts()

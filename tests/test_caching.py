@@ -25,7 +25,7 @@ from moorage.adapters.cache.memory import AsyncMemoryCache, MemoryCache
 from moorage.adapters.cache.sealed import AsyncSealedCache, SealedCache
 from moorage.adapters.ciphers.aes_gcm import AesGcmCipher, generate_keys
 from moorage.adapters.state.sqlite import AsyncSqliteStorage, SqliteStorage
-from moorage.testing import Behaviour, Received, VendorServer
+from moorage.testing import Behaviour, ReceivedRequest, VendorServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -79,7 +79,7 @@ def versions(*fields: dict[str, str]) -> Any:
     """Return a server function whose resource answers 304 to conditional requests."""
     value = iter(fields)
 
-    def answer(received: Received) -> Behaviour:
+    def answer(received: ReceivedRequest) -> Behaviour:
         if (
             received.headers.get("if-none-match") == '"1"'
             or "if-modified-since" in received.headers

@@ -29,7 +29,7 @@ class Vendor:
         required(amount, "an amount")
         state = _WORDS.get(answer.text("state") or "", State.UNKNOWN)
         body = {"value": str(amount.amount), "cents": amount.minor, "in": amount.currency}
-        vendor_key = key_at(wire, key, _KEY)
+        vendor_key = key_for_vendor(wire, key, _KEY)
         answer = await wire.send(Request.post("/pay", json=body), key=vendor_key)
         if answer.text("id") is None or answer.text("status") == "failed":
             words = masked_words(answer.text("message"))

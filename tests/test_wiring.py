@@ -241,7 +241,7 @@ def test_every_port_has_a_default() -> None:
     async def use(core: Any) -> list[Any]:
         holder = object()
         await core.sleep(0)
-        is_acquired = await core.acquire("place", holder, places=1, queue=0, timeout=0)
+        is_acquired = await core.acquire("place", holder, slots=1, queue=0, timeout=0)
         core.release("place", holder)
 
         async def return_one() -> int:

@@ -209,7 +209,7 @@ class _MistakePlanter:
                     f"{self._text(keyword.value)} + str(__import__('time').monotonic_ns())"
                 )
                 yield self._plant("key changed", keyword.value, changed_key)
-        if name == "key_at" and len(node.args) == 3:
+        if name == "key_for_vendor" and len(node.args) == 3:
             yield self._plant("key too long", node.args[2], "100000")
         yield from self._repeated(node)
         if name in {"ref", "payment_ref", "ref_at"} and node.args:

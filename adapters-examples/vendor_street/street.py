@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from moorage.testing.fakes.http_script import Received
+    from moorage.testing.fakes.http_script import ReceivedRequest
     from moorage.testing.sandboxes.base import Notice, Sandbox
 
 _KEY: Final = "idempotency-key"
@@ -68,7 +68,7 @@ class VendorBehaviour:
             if how == "well":
                 self.sandbox.forget_faults()
 
-    def answer(self, received: Received) -> Behaviour:
+    def answer(self, received: ReceivedRequest) -> Behaviour:
         """Answer a request as its mood is."""
         if self.mood != "well":
             status = {"busy": 429, "down": 503}[self.mood]

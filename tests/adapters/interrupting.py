@@ -48,7 +48,7 @@ def contending_threads(locks: ThreadLocks) -> Generator[None]:
     def come_and_go() -> None:
         while not stop.is_set():
             holder = object()
-            locks.acquire("a", holder, places=2, queue=9, timeout=0.000_2)
+            locks.acquire("a", holder, slots=2, queue=9, timeout=0.000_2)
             locks.release("a", holder)
 
     threads = [threading.Thread(target=come_and_go) for _ in range(3)]
@@ -74,7 +74,7 @@ def main(rounds: int) -> None:
                 signal.setitimer(signal.ITIMER_REAL, random.uniform(1e-6, 3e-4))
                 # Python handles no signal between two plain assignments.
                 timer.armed = True
-                is_inside = locks.acquire("a", holder, places=2, queue=9, timeout=0.001)
+                is_inside = locks.acquire("a", holder, slots=2, queue=9, timeout=0.001)
                 timer.armed = False
             except Interruption:
                 continue

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Self
 
-    from moorage.testing.fakes.http_server import Received
+    from moorage.testing.fakes.http_server import ReceivedRequest
 
 SECRET = "s3cr3t-of-ours"
 KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
@@ -72,7 +72,7 @@ class Lab:
         """Return a client of this secret manager, as configured in the test."""
         raise NotImplementedError
 
-    def handle(self, request: Received) -> Behaviour:
+    def handle(self, request: ReceivedRequest) -> Behaviour:
         """Answer a request like the real service."""
         raise NotImplementedError
 
@@ -96,7 +96,7 @@ class Lab:
         self.complaints.append(what)
         return behaviour
 
-    def _answer(self, request: Received) -> Behaviour:
+    def _answer(self, request: ReceivedRequest) -> Behaviour:
         if request.headers.get_all("host") != (f"127.0.0.1:{self.server.address[1]}",):
             return self.refuse("host", Behaviour(400))
         return self.handle(request)
@@ -138,7 +138,7 @@ class VaultLab(Lab):
         self.ends[token] = self.now() + timedelta(seconds=self.lifetime)
         return token
 
-    def handle(self, request: Received) -> Behaviour:
+    def handle(self, request: ReceivedRequest) -> Behaviour:
         """Answer a request as Vault's HTTP API does."""
         headers = request.headers
         if headers.get("x-vault-request") != "true":
@@ -159,7 +159,7 @@ class VaultLab(Lab):
             return self._describe_token(path, request, token)
         return self._kv(path, request)
 
-    def _login(self, path: str, request: Received) -> Behaviour:
+    def _login(self, path: str, request: ReceivedRequest) -> Behaviour:
         fields = request.json()
         if path == "auth/approle/login":
             if fields.keys() - {"role_id", "secret_id"}:
@@ -176,7 +176,7 @@ class VaultLab(Lab):
             return self._errors(403, "permission denied")
         return self._auth(self.issue())
 
-    def _describe_token(self, path: str, request: Received, token: str) -> Behaviour:
+    def _describe_token(self, path: str, request: ReceivedRequest, token: str) -> Behaviour:
         if (request.method, path) == ("GET", "auth/token/lookup-self"):
             if not self.looked:
                 return self._errors(403, "permission denied")
@@ -198,7 +198,7 @@ class VaultLab(Lab):
         auth = {"client_token": token, "lease_duration": seconds_left, "renewable": self.renewable}
         return json_behaviour({"lease_id": "", "data": None, "auth": auth})
 
-    def _kv(self, path: str, request: Received) -> Behaviour:
+    def _kv(self, path: str, request: ReceivedRequest) -> Behaviour:
         head, _, name = path.partition("/data/")
         if head != self.mount:
             return self._errors(404, f"no handler for route {path!r}")
@@ -239,7 +239,7 @@ class AwsLab(Lab):
         """Revoke every temporary key."""
         self.keys = {"AKIDGIVEN": self.keys["AKIDGIVEN"]}
 
-    def handle(self, request: Received) -> Behaviour:
+    def handle(self, request: ReceivedRequest) -> Behaviour:
         """Answer a request as AWS does."""
         if request.path.startswith("/latest/"):
             return self._instance(request)
@@ -281,7 +281,7 @@ class AwsLab(Lab):
             return json_behaviour({"Name": name, "SecretBinary": b64encode(secret).decode()})
         return json_behaviour({"Name": name, "SecretString": secret})
 
-    def _unsigned(self, request: Received) -> str | None:
+    def _unsigned(self, request: ReceivedRequest) -> str | None:
         """Return the fault of a request's AWS signature, or None if it is valid."""
         scheme, _, signature_parts = request.headers.get("authorization", "").partition(" ")
         if scheme != "AWS4-HMAC-SHA256":
@@ -313,7 +313,7 @@ class AwsLab(Lab):
         expected_signature = hmac.digest(key, text.encode(), "sha256").hex()
         return None if expected_signature == parts["Signature"] else "InvalidSignatureException"
 
-    def _instance(self, request: Received) -> Behaviour:
+    def _instance(self, request: ReceivedRequest) -> Behaviour:
         if (request.method, request.path) == ("PUT", "/latest/api/token"):
             if request.headers.get("x-aws-ec2-metadata-token-ttl-seconds") != "3600":
                 return self.refuse("ttl", Behaviour(400))
@@ -365,7 +365,7 @@ class GcpLab(Lab):
         options = {"identity": self.account(), "endpoint": self.url, **options}
         return GcpSecretManager(self.project, **options)
 
-    def handle(self, request: Received) -> Behaviour:
+    def handle(self, request: ReceivedRequest) -> Behaviour:
         """Answer a request as Google Cloud does."""
         if request.path == "/token":
             return self._token(request)
@@ -379,7 +379,7 @@ class GcpLab(Lab):
             return self._error(401, "UNAUTHENTICATED")
         return self._secrets(request)
 
-    def _secrets(self, request: Received) -> Behaviour:
+    def _secrets(self, request: ReceivedRequest) -> Behaviour:
         top = f"/v1/projects/{self.project}/secrets"
         if (request.method, request.path) == ("POST", top):
             if request.json() != {"replication": {"automatic": {}}}:
@@ -416,7 +416,7 @@ class GcpLab(Lab):
         self.secrets[name] = data.decode()
         return json_behaviour({"name": "…", "state": "ENABLED"})
 
-    def _token(self, request: Received) -> Behaviour:
+    def _token(self, request: ReceivedRequest) -> Behaviour:
         form = dict(parse_qsl(request.body.decode(), strict_parsing=True))
         if form.get("grant_type") != "urn:ietf:params:oauth:grant-type:jwt-bearer":
             return self.refuse("grant", json_behaviour({"error": "unsupported_grant_type"}, 400))
@@ -466,7 +466,7 @@ class AzureLab(Lab):
         options = {"identity": AzureClient("our-app", SECRET, authority=self.url), **options}
         return AzureKeyVault(self.url, **options)
 
-    def handle(self, request: Received) -> Behaviour:
+    def handle(self, request: ReceivedRequest) -> Behaviour:
         """Answer a request as Azure does."""
         if request.path.endswith("/oauth2/v2.0/token"):
             return self._token(request)
@@ -490,7 +490,7 @@ class AzureLab(Lab):
             )
         return self._secrets(request)
 
-    def _secrets(self, request: Received) -> Behaviour:
+    def _secrets(self, request: ReceivedRequest) -> Behaviour:
         name = request.path.removeprefix("/secrets/")
         if not name.replace("-", "").isalnum():
             return self.refuse(request.path, self._error(400, "BadParameter"))
@@ -506,7 +506,7 @@ class AzureLab(Lab):
             return self._error(404, "SecretNotFound")
         return json_behaviour({"value": self.secrets[name], "id": f"{self.url}/secrets/{name}/1"})
 
-    def _token(self, request: Received) -> Behaviour:
+    def _token(self, request: ReceivedRequest) -> Behaviour:
         form = dict(parse_qsl(request.body.decode(), strict_parsing=True))
         if form.get("grant_type") != "client_credentials":
             return self.refuse("grant", json_behaviour({"error": "unsupported_grant_type"}, 400))

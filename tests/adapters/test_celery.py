@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from moorage.testing.fakes.http_server import Behaviour, Received, VendorServer
+from moorage.testing.fakes.http_server import Behaviour, ReceivedRequest, VendorServer
 from tests.adapters.http_forking import SECONDS_BOUND
 from tests.adapters.test_http_forks import LATE_SECONDS
 
@@ -28,7 +28,7 @@ HANGING_PATHS: Final = ("/silent", "/dripping")
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Celery forks on Linux")
 
 
-def answer_request(received: Received) -> Behaviour:
+def answer_request(received: ReceivedRequest) -> Behaviour:
     """Answer as the vendor: echo the path, never answer, or never finish the answer."""
     if received.path == "/silent":
         return Behaviour(raw=b"")

@@ -16,7 +16,7 @@ import pytest
 
 from moorage.adapters.http.stdlib.client import StdlibHttpClient
 from moorage.domain.http.requests import Request
-from moorage.testing.fakes.http_server import Behaviour, Received, VendorServer
+from moorage.testing.fakes.http_server import Behaviour, ReceivedRequest, VendorServer
 from tests.adapters.http_forking import CALLS, CHILDREN, PATIENT, SECONDS_BOUND
 from tests.support.http_clients import CLIENTS
 
@@ -30,7 +30,7 @@ LATE_SECONDS: Final = 0.5
 forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
 
 
-def answer_request(received: Received) -> Behaviour:
+def answer_request(received: ReceivedRequest) -> Behaviour:
     """Answer as the vendor: return the request's path, or never answer."""
     if received.path == "/silent":
         return Behaviour(raw=b"")

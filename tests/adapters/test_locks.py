@@ -61,11 +61,11 @@ def test_interrupted_wait_leaves_the_queue(releases: int) -> None:
     lock = FragileLock()
     places = SlotHolders(lambda: lock)
     locks, holder = ThreadLocks(places), object()
-    locks.acquire("a", holder, places=1, queue=0, timeout=0)
+    locks.acquire("a", holder, slots=1, queue=0, timeout=0)
 
     lock.releases = releases
     with pytest.raises(Interruption):
-        locks.acquire("a", object(), places=1, queue=1, timeout=0.001)
+        locks.acquire("a", object(), slots=1, queue=1, timeout=0.001)
 
     locks.release("a", holder)
     assert set() == places.names()
@@ -74,42 +74,42 @@ def test_interrupted_wait_leaves_the_queue(releases: int) -> None:
 def test_added_slots_admit_waiting_callers() -> None:
     """When a bulkhead gets more slots, waiting callers are admitted at once."""
     locks = ThreadLocks()
-    locks.acquire("a", object(), places=1, queue=0, timeout=0)
+    locks.acquire("a", object(), slots=1, queue=0, timeout=0)
     inner_barrier = threading.Barrier(5)
 
-    def visit(places: int) -> None:
-        assert locks.acquire("a", object(), places=places, queue=9, timeout=20)
+    def visit(slots: int) -> None:
+        assert locks.acquire("a", object(), slots=slots, queue=9, timeout=20)
         inner_barrier.wait(20)
 
-    visitors = [threading.Thread(target=visit, args=(places,)) for places in (1, 1, 1, 5)]
+    visitors = [threading.Thread(target=visit, args=(slots,)) for slots in (1, 1, 1, 5)]
     for visitor in visitors:
         visitor.start()
     inner_barrier.wait(20)
     for visitor in visitors:
         visitor.join()
 
-    assert not locks.acquire("a", object(), places=5, queue=0, timeout=0)
+    assert not locks.acquire("a", object(), slots=5, queue=0, timeout=0)
 
 
 def test_waits_longer_than_threads_can_count() -> None:
     """An infinite timeout works, although Python's thread waits are limited."""
     locks, holder = ThreadLocks(), object()
-    locks.acquire("a", holder, places=1, queue=0, timeout=0)
+    locks.acquire("a", holder, slots=1, queue=0, timeout=0)
     timer = threading.Timer(0.005, locks.release, ["a", holder])
     timer.start()
 
-    assert locks.acquire("a", object(), places=1, queue=1, timeout=float("inf"))
+    assert locks.acquire("a", object(), slots=1, queue=1, timeout=float("inf"))
     timer.join()
 
 
 def test_a_child_holds_nothing() -> None:
     """A slot that the parent holds is free in a forked child, and stays taken in the parent."""
     locks, holder = ThreadLocks(), object()
-    locks.acquire("a", holder, places=1, queue=0, timeout=0)
+    locks.acquire("a", holder, slots=1, queue=0, timeout=0)
 
     def unwind_and_ask() -> list[bool]:
         locks.release("a", holder)
-        return [locks.acquire("a", object(), places=1, queue=0, timeout=0) for _ in range(2)]
+        return [locks.acquire("a", object(), slots=1, queue=0, timeout=0) for _ in range(2)]
 
     assert [True, False] == in_a_child(unwind_and_ask)
-    assert not locks.acquire("a", object(), places=1, queue=0, timeout=0)
+    assert not locks.acquire("a", object(), slots=1, queue=0, timeout=0)

@@ -20,8 +20,8 @@ def test_conforms(check: kit.AsyncCheck) -> None:
 async def locks_with_waiter() -> tuple[AsyncioLocks, object, asyncio.Task[bool]]:
     """Return locks, the holder of their only slot, and a task that waits for that slot."""
     locks, holder = AsyncioLocks(), object()
-    await locks.acquire("a", holder, places=1, queue=0, timeout=0)
-    pending_lock = locks.acquire("a", object(), places=1, queue=9, timeout=float("inf"))
+    await locks.acquire("a", holder, slots=1, queue=0, timeout=0)
+    pending_lock = locks.acquire("a", object(), slots=1, queue=9, timeout=float("inf"))
     task = asyncio.create_task(pending_lock)
     await asyncio.sleep(0)
     return locks, holder, task
@@ -57,9 +57,7 @@ def test_serves_one_event_loop_after_another() -> None:
     locks = AsyncioLocks()
 
     async def take() -> list[bool]:
-        requests = (
-            locks.acquire("a", object(), places=2, queue=1, timeout=0.001) for _ in range(2)
-        )
+        requests = (locks.acquire("a", object(), slots=2, queue=1, timeout=0.001) for _ in range(2))
         return await asyncio.gather(*requests)
 
     assert [True, True] == asyncio.run(take())
@@ -71,8 +69,8 @@ def test_slots_are_not_granted_to_a_closed_loop() -> None:
     places = SlotHolders()
     locks, holder = AsyncioLocks(places), object()
     loop = asyncio.new_event_loop()
-    loop.run_until_complete(locks.acquire("a", holder, places=1, queue=0, timeout=0))
-    pending_lock = locks.acquire("a", object(), places=1, queue=9, timeout=20)
+    loop.run_until_complete(locks.acquire("a", holder, slots=1, queue=0, timeout=0))
+    pending_lock = locks.acquire("a", object(), slots=1, queue=9, timeout=20)
     # Driven by hand up to its wait: a task would complain about the loop's end in its own way.
     loop.call_soon(pending_lock.send, None)
     loop.run_until_complete(asyncio.sleep(0))

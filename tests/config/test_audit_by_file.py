@@ -39,7 +39,7 @@ def vendor() -> FakeVendor:
     return FakeVendor([Response(200), Response(200)])
 
 
-def records_of(folder: Path) -> list[tuple[str, str, Any]]:
+def make_records(folder: Path) -> list[tuple[str, str, Any]]:
     """Return the action, subject and new values of each record in the audit trail."""
     with open_audit(f"sqlite:///{folder}/audit.db", create=True) as store:
         items = AuditTrail(store).find().items
@@ -64,7 +64,7 @@ def test_uses_of_credentials_are_recorded(tmp_path: Path, *, uses: bool) -> None
         hub.manager.call("vat", RATES)
         hub.manager.call("vat", RATES)
 
-    assert ([USE] if uses else []) == records_of(tmp_path)
+    assert ([USE] if uses else []) == make_records(tmp_path)
 
 
 def test_asynchronous_hub_records_uses(tmp_path: Path) -> None:
@@ -78,7 +78,7 @@ def test_asynchronous_hub_records_uses(tmp_path: Path) -> None:
             await hub.manager.call("vat", RATES)
 
     asyncio.run(call())
-    assert [USE] == records_of(tmp_path)
+    assert [USE] == make_records(tmp_path)
 
 
 def test_uses_of_the_configured_store_are_recorded(
@@ -90,7 +90,7 @@ def test_uses_of_the_configured_store_are_recorded(
     with moorage.open(source, http=ScriptedHttpClient(vendor())) as hub:
         hub.manager.call("vat", RATES)
 
-    assert [USE] == records_of(tmp_path)
+    assert [USE] == make_records(tmp_path)
 
 
 def test_uses_need_a_store(tmp_path: Path) -> None:

@@ -153,7 +153,7 @@ def use_vendor(vendor: Any) -> None:
     clients_of([account])
     vendor.mode()
     vendor.ping()
-    vendor.verifying()
+    vendor.webhook_verification()
 
 
 def vendor_options(name: str, folder: Path) -> dict[str, Any]:

@@ -135,16 +135,16 @@ def test_fractions_are_rounded_as_decimals_are(
 
 def test_rate_is_rounded_for_documents() -> None:
     """A rate is shown with the requested number of decimals."""
-    assert Decimal("0.214555") == EURO.decimal("PLN", "EUR", places=6, rounding=HALF_UP)
-    assert Decimal(5) == EURO.decimal("EUR", "PLN", places=0, rounding=HALF_UP)
-    assert "1.2500" == str(EURO.decimal("EUR", "USD", places=4, rounding=HALF_UP))
+    assert Decimal("0.214555") == EURO.decimal("PLN", "EUR", decimals=6, rounding=HALF_UP)
+    assert Decimal(5) == EURO.decimal("EUR", "PLN", decimals=0, rounding=HALF_UP)
+    assert "1.2500" == str(EURO.decimal("EUR", "USD", decimals=4, rounding=HALF_UP))
 
 
 @pytest.mark.parametrize("places", [-1, 25, True, 2.0, None])
 def test_number_of_decimals_is_checked(places: Any) -> None:
     """An impossible number of decimals is refused."""
     with pytest.raises(InvalidData) as excinfo:
-        EURO.decimal("EUR", "USD", places=places, rounding=HALF_UP)
+        EURO.decimal("EUR", "USD", decimals=places, rounding=HALF_UP)
 
     assert "places" == excinfo.value.field
 
@@ -262,7 +262,7 @@ def test_many_decimals_of_a_large_rate() -> None:
     """Every allowed number of decimals works, even for a currency quoted in many units."""
     rates = table("EUR", quotation("EUR", "17000.5", "IDR"))
 
-    assert Decimal("17000.5") == rates.decimal("EUR", "IDR", places=24, rounding=HALF_UP)
+    assert Decimal("17000.5") == rates.decimal("EUR", "IDR", decimals=24, rounding=HALF_UP)
 
 
 @pytest.mark.parametrize("price", ["1E+999999999", "1E-999999999", "1E+51"])

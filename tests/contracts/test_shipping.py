@@ -128,7 +128,7 @@ def test_converted_weights_are_never_smaller(
     value: Decimal, unit: str, to: str, places: int
 ) -> None:
     """A weight in converted units is rounded up at its last decimal place."""
-    result = convert_measure(value, WeightUnit(unit), WeightUnit(to), places=places)
+    result = convert_measure(value, WeightUnit(unit), WeightUnit(to), decimals=places)
     exact_fraction = Fraction(value) * _GRAMS[unit] / _GRAMS[to]
 
     assert 0 <= Fraction(result) - exact_fraction < Fraction(1, 10**places)
@@ -149,13 +149,13 @@ def test_measures_are_converted_exactly(
     value: str, unit: LengthUnit, to: LengthUnit, places: int, expected: str
 ) -> None:
     """A length is converted exactly where possible."""
-    assert expected == measure_text(convert_measure(Decimal(value), unit, to, places=places))
+    assert expected == measure_text(convert_measure(Decimal(value), unit, to, decimals=places))
 
 
 def test_weight_is_not_a_length() -> None:
     """A weight cannot be converted to a length."""
     with pytest.raises(InvalidData):
-        convert_measure(Decimal(1), WeightUnit.GRAM, LengthUnit.INCH, places=1)
+        convert_measure(Decimal(1), WeightUnit.GRAM, LengthUnit.INCH, decimals=1)
 
 
 @pytest.mark.parametrize(

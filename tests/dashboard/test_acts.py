@@ -293,7 +293,7 @@ class PartlyLockedOutbox:
         self._refused = refused
         self.find = outbox.find
 
-    def audited_by(self, trail: object) -> PartlyLockedOutbox:
+    def with_audit(self, trail: object) -> PartlyLockedOutbox:
         """Return the same outbox, without recording anything."""
         del trail
         return self

@@ -78,7 +78,7 @@ def serve_and_act(
     thread.join()
 
 
-def records_of(url: str) -> list[tuple[str, str, str]]:
+def make_records(url: str) -> list[tuple[str, str, str]]:
     """Return action, subject and reason of each audit record, oldest first."""
     with open_audit(url, create=True) as store:
         items = AuditTrail(store).find(AuditQuery()).items
@@ -111,4 +111,4 @@ def test_command_records_each_act_once(monkeypatch: pytest.MonkeyPatch, tmp_path
             ("circuit.open", "circuit of vat", "a test"),
             ("outbox.drop", f"entry 0{number}", "a test"),
         ]
-        assert expected == {url: records_of(url) for url in expected}
+        assert expected == {url: make_records(url) for url in expected}

@@ -276,7 +276,7 @@ class UnavailableStore:
         """Fail."""
         raise StorageUnavailable("The log is away.")
 
-    def audited_by(self, _: object) -> UnavailableStore:
+    def with_audit(self, _: object) -> UnavailableStore:
         """Return the same queue, without recording anything."""
         return self
 

@@ -256,14 +256,14 @@ def test_parts_of_the_answer_are_filled_in() -> None:
     """An undo's arguments may refer to attributes or items of the call's answer."""
     answer = {"order": entry("a")}
     undo = Undo("shop", "call", [FromAnswer("order.id"), 5], {"reason": FromAnswer("order")})
-    assert (("a", 5), {"reason": answer["order"]}) == undo.made_of(answer)
+    assert (("a", 5), {"reason": answer["order"]}) == undo.arguments_of(answer)
 
 
 @pytest.mark.parametrize("path", ["order.number.x", "nothing"])
 def test_a_missing_part_of_the_answer_is_an_error(path: str) -> None:
     """If the answer lacks a part that an undo needs, the error says what to do."""
     with pytest.raises(InvalidData, match="has no") as excinfo:
-        Undo("shop", "call", [FromAnswer(path)]).made_of({"order": entry("a")})
+        Undo("shop", "call", [FromAnswer(path)]).arguments_of({"order": entry("a")})
     assert "by hand" in excinfo.value.remedy
 
 

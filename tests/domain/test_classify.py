@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moorage.domain.http.response import Response
-from moorage.domain.resilience.classify import classify, is_success, vendor_words
+from moorage.domain.resilience.classify import classify, is_success, vendor_code_and_message
 from moorage.errors import (
     AuthenticationFailed,
     ConnectorError,
@@ -116,13 +116,13 @@ def test_vendor_code_and_message_are_found(
     body: Any, code: str | None, message: str | None
 ) -> None:
     """A vendor's code and message are found in their usual places if they are text."""
-    assert (code, message) == vendor_words(answer(body))
+    assert (code, message) == vendor_code_and_message(answer(body))
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"{", b"\xff\xfe"])
 def test_unreadable_answer_has_no_code_or_message(body: bytes) -> None:
     """A response that is not JSON has neither vendor code nor message."""
-    assert (None, None) == vendor_words(Response(500, {}, body))
+    assert (None, None) == vendor_code_and_message(Response(500, {}, body))
 
 
 class UndecodableBody(bytes):
@@ -149,7 +149,7 @@ def test_message_is_found_in_64_kib() -> None:
     body = b'{"message": "no", "more": ""}'
     body = body[:-2] + b"x" * (65_536 - len(body)) + body[-2:]
 
-    assert (None, "no") == vendor_words(Response(401, {}, body))
+    assert (None, "no") == vendor_code_and_message(Response(401, {}, body))
 
 
 def test_words_are_redacted() -> None:
@@ -165,7 +165,7 @@ def test_words_are_redacted() -> None:
 
 def test_long_words_are_cut() -> None:
     """A long vendor message is cut, without showing part of a masked value."""
-    _, message = vendor_words(answer({"message": "x" * 295 + " 4242 4242 4242 4242"}))
+    _, message = vendor_code_and_message(answer({"message": "x" * 295 + " 4242 4242 4242 4242"}))
 
     assert message is not None
     assert len(message) <= 301
@@ -195,7 +195,7 @@ def test_keys_are_no_codes() -> None:
     """An API key that a vendor repeats becomes neither the error's code nor its message."""
     key = "sk_live_" + "4eC39HqLyjWDarjtT1zdp7dc"
 
-    assert (None, "bad key ***.") == vendor_words(
+    assert (None, "bad key ***.") == vendor_code_and_message(
         answer({"code": key, "message": f"bad key {key}."})
     )
 
@@ -220,4 +220,4 @@ def test_lone_surrogates_are_replaced() -> None:
     """A lone surrogate in the vendor's message is replaced."""
     response = Response(400, body=b'{"message": "a \\ud800 b"}')
 
-    assert (None, "a ? b") == vendor_words(response)
+    assert (None, "a ? b") == vendor_code_and_message(response)

@@ -155,17 +155,17 @@ def test_absent_names() -> None:
 def test_mention_searches_names(pairs: list[tuple[str, str]], text: str) -> None:
     """`mention` finds a text in any header name, case-insensitively."""
     is_secret_name = any(text in name.lower() for name, _ in pairs)
-    assert is_secret_name == Headers(pairs).mention(text)
+    assert is_secret_name == Headers(pairs).has_name_with(text)
 
 
 def test_mention_ignores_values() -> None:
     """`mention` finds a text within one name only, not in values or across names."""
     headers = Headers({"X-RateLimit-Left": "none", "Age": "1"})
-    assert headers.mention("limit")
-    assert headers.mention("age")
-    assert not headers.mention("none")
-    assert not headers.mention("leftage")
-    assert not Headers().mention("limit")
+    assert headers.has_name_with("limit")
+    assert headers.has_name_with("age")
+    assert not headers.has_name_with("none")
+    assert not headers.has_name_with("leftage")
+    assert not Headers().has_name_with("limit")
 
 
 def test_white_space_around_a_value_is_not_part_of_it() -> None:

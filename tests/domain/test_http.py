@@ -111,7 +111,7 @@ class LabelledRequest(Request):
 def test_carrying_changes_only_headers() -> None:
     """`carrying` changes only a request's headers, also for subclasses."""
     request = Request.put("/x", query={"a": 1}, body=b"y").evolve(idempotent=False)
-    changed_request = request.carrying(Headers({"A": "1"}))
+    changed_request = request.with_only_headers(Headers({"A": "1"}))
     assert attrs.evolve(request, headers={"A": "1"}) == changed_request
 
     labelled: Any = LabelledRequest("GET", "/x", label="mine").with_header("A", "1")

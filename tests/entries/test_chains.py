@@ -132,7 +132,7 @@ def test_requests_wait_for_calls_of_contracts(shop: Shop) -> None:
     request, undo = Request.post("/orders"), Request.delete("/orders/1")
     second = shop.do(shop.outbox.put_request, "erp", request, after=[first], undo=undo)
     assert EntryState.BLOCKED is second.state
-    assert (("erp", request), {"endpoint": None}) == shop.outbox.made_of(second)
+    assert (("erp", request), {"endpoint": None}) == shop.outbox.arguments_of(second)
 
 
 # --- what is refused --------------------------------------------------------------------

@@ -128,7 +128,7 @@ def _put_and_fail(shop: Shop, call: tuple[Any, ...]) -> None:
 def test_options_are_checked_and_kept(shop: Shop) -> None:
     """Known options of a method are stored with the call; unknown options are refused."""
     entry = _put_entry(shop, timeout=7.0)
-    assert ((CHARGE,), {"timeout": 7.0}) == shop.outbox.made_of(entry)
+    assert ((CHARGE,), {"timeout": 7.0}) == shop.outbox.arguments_of(entry)
     with pytest.raises(InvalidData, match="takes other values"):
         _put_entry(shop, mode="red")
 
@@ -167,7 +167,7 @@ def test_calls_are_sealed(*, awaited: bool) -> None:
     assert b"INV-1" in cipher.open(entry.content[1:], sealing_context(None, "outbox", entry.id))
     assert 1 == _deliver(shop).done
     with pytest.raises(ConfigurationError, match="no cipher") as excinfo:
-        Shop(awaited=awaited).outbox.made_of(entry)
+        Shop(awaited=awaited).outbox.arguments_of(entry)
     assert "cipher" == excinfo.value.path
     assert "Give every process that shares the store the same cipher." == excinfo.value.remedy
 

@@ -130,7 +130,7 @@ def test_pause_is_no_call(shop: Shop, act: str) -> None:
 def test_pauses_are_recorded(tmp_path: Path) -> None:
     """The audit trail records who paused or resumed entries, and why."""
     shop, trail = Shop(), AuditTrail(FileAudit(tmp_path / "trail"))
-    outbox = shop.outbox.audited_by(trail)
+    outbox = shop.outbox.with_audit(trail)
     outbox.pause("payments", tenant="acme", **WHY)
     outbox.resume("payments", tenant="acme", actor="bob")
 
@@ -152,7 +152,7 @@ def test_pause_that_cannot_be_recorded_is_refused() -> None:
 
     shop = Shop()
     with pytest.raises((StorageUnavailable, ConfigurationError)):
-        shop.outbox.audited_by(BrokenTrail()).pause(**WHY)
+        shop.outbox.with_audit(BrokenTrail()).pause(**WHY)
 
     assert () == shop.outbox.pauses()
 

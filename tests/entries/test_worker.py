@@ -50,7 +50,7 @@ def test_worker_continues_until_the_queue_is_empty() -> None:
         emptying_step("c"),
         stop=stop,
         pause=timedelta(seconds=2),
-        tell=reports.append,
+        on_result=reports.append,
     )
 
     assert ["a", "c", "b"] == reports
@@ -72,7 +72,7 @@ def test_stop_ends_after_the_current_step() -> None:
         stop.set()
         return "last"
 
-    work(stop_at_last_step, lambda: pytest.fail("begun"), stop=stop, tell=reports.append)
+    work(stop_at_last_step, lambda: pytest.fail("begun"), stop=stop, on_result=reports.append)
 
     assert ["last"] == reports
 
@@ -115,7 +115,7 @@ def test_it_waits_for_a_store() -> None:
         return result
 
     stop.last = 3
-    work(step, stop=stop, pause=2.0, tell=reports.append, trouble=troubles.append)
+    work(step, stop=stop, pause=2.0, on_result=reports.append, on_outage=troubles.append)
 
     assert (["done"], [absent_error], [2.0, 2.0]) == (reports, troubles, stop.waits)
 

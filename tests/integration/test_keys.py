@@ -17,7 +17,7 @@ from tests.integration.workers import Job
 
 if TYPE_CHECKING:
     from moorage.testing import VendorServer
-    from moorage.testing.fakes.http_server import Received
+    from moorage.testing.fakes.http_server import ReceivedRequest
     from tests.integration.store_locations import StoreLocation
     from tests.integration.worker_pool import WorkerPool
 
@@ -41,7 +41,7 @@ def test_racing_processes_act_once_per_key(
     state, *claims = [request.getfixturevalue(f"{kind}_location") for kind in kinds]
     lock, effects = Lock(), []
 
-    def act(received: Received) -> Behaviour:
+    def act(received: ReceivedRequest) -> Behaviour:
         with lock:
             effects.append(received)
             return Behaviour(200, body=b"effect %d" % len(effects), delay=0.1)
@@ -72,7 +72,7 @@ def test_processes_act_once_per_key_while_a_shard_is_added(
     """While only some processes know a new shard, each key has one effect, or is refused."""
     lock, effects = Lock(), Counter[str | None]()
 
-    def act(received: Received) -> Behaviour:
+    def act(received: ReceivedRequest) -> Behaviour:
         key = received.headers.get("idempotency-key")
         with lock:
             effects[key] += 1

@@ -31,7 +31,7 @@ from tests.integration.workers import Job
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
-    from moorage.testing.fakes.http_server import Received
+    from moorage.testing.fakes.http_server import ReceivedRequest
     from tests.integration.worker_pool import WorkerPool, WorkerProcess
 
 TIMEOUT = 2.0
@@ -54,7 +54,7 @@ class Bank:
         self.heard: dict[str, list[str | None]] = {}
         self.effects: dict[str, int] = {}
 
-    def answer(self, received: Received) -> Behaviour:
+    def answer(self, received: ReceivedRequest) -> Behaviour:
         """Act unless the key is known; never send the first response for a key."""
         path = received.path
         key = received.headers.get("idempotency-key")

@@ -16,7 +16,7 @@ from tests.integration.workers import Job
 
 if TYPE_CHECKING:
     from moorage.testing import VendorServer
-    from moorage.testing.fakes.http_server import Received
+    from moorage.testing.fakes.http_server import ReceivedRequest
     from tests.integration.worker_pool import Told, WorkerPool
 from tests.integration.store_locations import StoreLocation
 
@@ -124,7 +124,7 @@ def test_one_429_pauses_every_process(
     pause, lock = 1, Lock()
     arrivals: list[int] = []
 
-    def answer(_: Received) -> Behaviour:
+    def answer(_: ReceivedRequest) -> Behaviour:
         with lock:
             arrivals.append(now())
             number = len(arrivals)

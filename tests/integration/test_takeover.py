@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
     from moorage.testing import VendorServer
-    from moorage.testing.fakes.http_server import Received
+    from moorage.testing.fakes.http_server import ReceivedRequest
     from tests.integration.store_locations import StoreLocation
     from tests.integration.worker_pool import WorkerPool, WorkerProcess
 
@@ -46,7 +46,7 @@ class Bank:
         self.heard: dict[str, int] = {}
         self.effects: dict[str, set[object]] = {}
 
-    def answer(self, received: Received) -> Behaviour:
+    def answer(self, received: ReceivedRequest) -> Behaviour:
         """Act once for each idempotency key, however often it is sent."""
         path = received.path
         with self._lock:

@@ -298,7 +298,7 @@ def test_runner_goes_on_until_it_is_stopped() -> None:
             stop.set()
 
     with Hub([]) as hub:
-        AlertRunner(hub, AlertSettings(rules=[OPEN], every=0.001)).run(stop, tell=tell)
+        AlertRunner(hub, AlertSettings(rules=[OPEN], every=0.001)).run(stop, on_result=tell)
 
     assert [True, True, True] == results
 

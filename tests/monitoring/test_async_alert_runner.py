@@ -173,7 +173,7 @@ def test_runner_goes_on_until_it_is_stopped() -> None:
 
         async with AsyncHub([]) as hub:
             runner = AsyncAlertRunner(hub, AlertSettings(rules=[OPEN], every=0.001))
-            await runner.run(stop, tell=tell)
+            await runner.run(stop, on_result=tell)
 
     asyncio.run(main())
     assert [True, True, True] == results

@@ -10,7 +10,7 @@ from moorage import (
     OAuthCredentials,
     Request,
 )
-from moorage.testing.fakes.http_server import Behaviour, Received, VendorServer
+from moorage.testing.fakes.http_server import Behaviour, ReceivedRequest, VendorServer
 from tests.oauth.erp import Erp, in_both
 from tests.support.proofs import proof_key, verified_claims
 
@@ -120,7 +120,7 @@ async def test_the_longest_nonce_is_shown(erp: Erp) -> None:
 async def test_an_endless_wish_ends_with_the_second(erp: Erp) -> None:
     """A server that demands a new DPoP nonce each time gets two requests per call, and no more."""
 
-    def demand_new_nonce(_: Received) -> Behaviour:
+    def demand_new_nonce(_: ReceivedRequest) -> Behaviour:
         return demand_for_nonce(f"n-{len(vendor.requests)}")
 
     with VendorServer() as vendor:

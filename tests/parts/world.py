@@ -61,7 +61,7 @@ class StandingClock(Clock):
             woken_event.set()
 
         with self._changed:
-            self.ring_at(self.nanoseconds() + nanoseconds(seconds), wake)
+            self.call_at(self.nanoseconds() + nanoseconds(seconds), wake)
             self._asleep += 1
             self._changed.notify_all()
         assert woken_event.wait(PATIENCE)

@@ -27,7 +27,7 @@ from moorage.testing import (
     Behaviour,
     MemoryDeadLetters,
     MemorySource,
-    Received,
+    ReceivedRequest,
     VendorServer,
     name_of,
     sink_conformance,
@@ -63,7 +63,7 @@ class Numbers:
         self.stored: list[int] = []
         self.keys: list[str] = []
 
-    def __call__(self, request: Received) -> Behaviour:
+    def __call__(self, request: ReceivedRequest) -> Behaviour:
         """Answer a request; a known idempotency key has no second effect."""
         numbers = request.json()
         if min(numbers) < 0:

@@ -32,7 +32,7 @@ from moorage.domain.pipelines.control import (
 )
 from moorage.pipelines.running import arun_pipelines
 from moorage.pipelines.supervision import SupervisedPipeline
-from moorage.testing import MemorySink, MemorySource, records_of
+from moorage.testing import MemorySink, MemorySource, make_records
 from moorage.wiring.store_urls import aopen_storage
 from tests.pipelines.pipeline_waiting import PATIENCE, until
 from tests.support.servers import mariadb_url, postgres_url, redis_url
@@ -116,7 +116,7 @@ async def test_pause_ends_a_run_and_resume_begins_another() -> None:
 
     def make() -> Pipeline:
         sinks.append(MemorySink())
-        return Pipeline("orders", MemorySource(records_of(2), is_endless=True), sinks[-1])
+        return Pipeline("orders", MemorySource(make_records(2), is_endless=True), sinks[-1])
 
     await storage.execute(PausePipeline(KEY, "not yet"))
     pipeline = SupervisedPipeline("orders", make, storage, worker="w", interval=0.001)
@@ -157,7 +157,7 @@ async def test_stop_ends_a_supervised_pipeline() -> None:
     sink = MemorySink()
     pipeline = SupervisedPipeline(
         "orders",
-        lambda: Pipeline("orders", MemorySource(records_of(3), is_endless=True), sink),
+        lambda: Pipeline("orders", MemorySource(make_records(3), is_endless=True), sink),
         storage,
         worker="w",
     )
@@ -195,7 +195,7 @@ async def test_pipeline_runs_without_its_store() -> None:
     stored: list[SinkRecord] = []
     pipeline = SupervisedPipeline(
         "orders",
-        lambda: Pipeline("orders", MemorySource(records_of(2)), RecordSink(stored.append)),
+        lambda: Pipeline("orders", MemorySource(make_records(2)), RecordSink(stored.append)),
         UnreachableStore(),  # type: ignore[arg-type]  # it has no other method
         worker="w",
     )

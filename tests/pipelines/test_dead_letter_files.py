@@ -20,7 +20,7 @@ from moorage import (
     UnsupportedByVendor,
 )
 from moorage.adapters.dead_letters.json_lines import DeadLetterFile, DeadLetterSource
-from moorage.testing import MemorySink, MemorySource, records_of
+from moorage.testing import MemorySink, MemorySource, make_records
 from tests.pipelines.pipeline_waiting import until
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ async def test_letters_are_replayed(tmp_path: Path) -> None:
     """Replayed dead letters that succeed are removed; those that fail again become new letters."""
     file = DeadLetterFile(tmp_path / "dead.jsonl")
     broken = MemorySink(lambda _: InvalidData("broken"))
-    source = MemorySource(records_of(4, keys=2))
+    source = MemorySource(make_records(4, keys=2))
     await Pipeline("orders", source, broken, dead_letters=file).run()
     before = [name for name, _ in file.letters()]
 

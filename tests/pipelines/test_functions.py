@@ -18,7 +18,7 @@ from moorage import (
     SinkRecord,
 )
 from moorage.adapters.concurrency.in_thread import run_in_thread
-from moorage.testing import MemorySource, records_of
+from moorage.testing import MemorySource, make_records
 
 TENANT: ContextVar[str] = ContextVar("TENANT", default="nobody")
 
@@ -33,7 +33,7 @@ async def test_synchronous_function_runs_in_a_thread() -> None:
         tenants.add(TENANT.get())
 
     TENANT.set("acme")
-    report = await Pipeline("orders", MemorySource(records_of(3)), RecordSink(store)).run()
+    report = await Pipeline("orders", MemorySource(make_records(3)), RecordSink(store)).run()
     assert 3 == report.statistics.processed
     assert threading.main_thread() not in threads
     assert {"acme"} == tenants
@@ -47,7 +47,7 @@ async def test_function_of_a_batch() -> None:
         batches.append(records)
         return [Result() for _ in records]
 
-    records = records_of(3)
+    records = make_records(3)
     await Pipeline("orders", MemorySource(records), BatchSink(store)).run()
     assert [records] == batches
 
@@ -68,7 +68,7 @@ async def test_object_with_an_asynchronous_call() -> None:
             self.thread = threading.current_thread()
 
     store = Store()
-    await Pipeline("orders", MemorySource(records_of(1)), RecordSink(store)).run()
+    await Pipeline("orders", MemorySource(make_records(1)), RecordSink(store)).run()
     assert threading.main_thread() is store.thread
 
 

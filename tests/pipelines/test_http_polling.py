@@ -33,7 +33,7 @@ from moorage.pipelines.http_polling import HttpPolling
 from moorage.testing import (
     Behaviour,
     MemorySink,
-    Received,
+    ReceivedRequest,
     VendorServer,
     name_of,
     source_conformance,
@@ -527,7 +527,7 @@ def test_positions_are_read_as_they_were_written(
 def serve(server: VendorServer, items: list[Any]) -> None:
     """Make a server list items in pages of five."""
 
-    def answer(request: Received) -> Behaviour:
+    def answer(request: ReceivedRequest) -> Behaviour:
         begin = int(dict(request.query).get("after", 0))
         body: dict[str, Any] = {"orders": items[begin : begin + 5]}
         if begin + 5 <= len(items):

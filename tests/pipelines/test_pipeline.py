@@ -27,7 +27,7 @@ from moorage import (
     Result,
     SinkRecord,
 )
-from moorage.testing import MemoryDeadLetters, MemorySink, MemorySource, records_of
+from moorage.testing import MemoryDeadLetters, MemorySink, MemorySource, make_records
 from tests.pipelines.pipeline_waiting import until
 from tests.pipelines.quick_pipelines import SOON, config, run
 
@@ -44,7 +44,7 @@ def is_bad(numbers: set[int]) -> Callable[[SinkRecord], Exception | None]:
 @pytest.mark.parametrize("lanes", [1, 4])
 async def test_each_record_reaches_the_sink(commits: Literal["each", "prefix"], lanes: int) -> None:
     """Every record of a source that ends reaches the sink and is committed."""
-    records = records_of(1_000, keys=7, partitions=3)
+    records = make_records(1_000, keys=7, partitions=3)
     source, sink = MemorySource(records, commits=commits), MemorySink()
     settings = config(lanes=lanes, records_in_flight=100, batch=BatchLimits(records=10))
     report = await run(Pipeline("orders", source, sink, config=settings))
@@ -77,7 +77,7 @@ async def test_order_of_a_key_holds() -> None:
         return ConnectionFailed("shaky") if number % 7 == 0 and failed[record.payload] < 3 else None
 
     sink, letters = MemorySink(judge, tells_records=False), MemoryDeadLetters()
-    source = MemorySource(records_of(600, keys=9))
+    source = MemorySource(make_records(600, keys=9))
     settings = config(lanes=5, batch=BatchLimits(records=16))
     await run(Pipeline("orders", source, sink, dead_letters=letters, config=settings))
 
@@ -97,7 +97,7 @@ async def test_bad_records_become_dead_letters(tells_records: bool) -> None:
     """Exactly the bad records of a batch become dead letters; the others are written once."""
     bad = {0, 7, 8, 250, 499}
     sink, letters = MemorySink(is_bad(bad), tells_records=tells_records), MemoryDeadLetters()
-    source = MemorySource(records_of(500))
+    source = MemorySource(make_records(500))
     report = await run(Pipeline("orders", source, sink, dead_letters=letters, config=config()))
 
     assert sorted(bad) == [letter.record.json()["number"] for letter in letters.letters]
@@ -117,7 +117,7 @@ async def test_dead_letter_tells_what_happened() -> None:
         return attrs.evolve(record, payload=b"1")
 
     letters = MemoryDeadLetters()
-    [record] = records_of(1)
+    [record] = make_records(1)
     sink = MemorySink(lambda _: ConnectionFailed("away"))
     pipeline = Pipeline(
         "orders",
@@ -144,7 +144,7 @@ async def test_dead_letter_tells_what_happened() -> None:
 @pytest.mark.parametrize("error", [InvalidData("bad"), KeyError("total"), ValueError("bad")])
 async def test_first_bad_record_stops_a_pipeline_without_dead_letters(error: Exception) -> None:
     """Without a dead-letter queue, the first bad record stops the pipeline and is not committed."""
-    source = MemorySource(records_of(10))
+    source = MemorySource(make_records(10))
     sink = MemorySink(lambda record: error if record.json()["number"] == 4 else None)
     pipeline = Pipeline("orders", source, sink, config=config())
     with pytest.raises(type(error)):
@@ -157,7 +157,7 @@ async def test_first_bad_record_stops_a_pipeline_without_dead_letters(error: Exc
 
 async def test_final_error_stops_the_pipeline() -> None:
     """A final error such as a wrong password stops the pipeline, even during a batch."""
-    source = MemorySource(records_of(10))
+    source = MemorySource(make_records(10))
     sink = MemorySink(
         lambda record: AuthenticationFailed("no") if record.json()["number"] == 4 else None
     )
@@ -172,7 +172,7 @@ async def test_final_error_stops_the_pipeline() -> None:
 async def test_lasting_outage_of_the_sink(exhausted: str) -> None:
     """A temporary failure that outlasts the retries is waited for, or stops the pipeline."""
     failures = [ConnectionFailed("away") for _ in range(10)]
-    source = MemorySource(records_of(3))
+    source = MemorySource(make_records(3))
     sink = MemorySink(lambda _: failures.pop() if failures else None)
     pipeline = Pipeline("orders", source, sink, config=config(exhausted=exhausted))
     if exhausted == "stop":
@@ -190,7 +190,7 @@ async def test_sink_may_say_when_to_come_back() -> None:
     errors: list[Exception] = [RateLimitExceeded("later")]
     errors[0].retry_at = None  # type: ignore[attr-defined]  # it names no time
     sink = MemorySink(lambda _: errors.pop() if errors else None)
-    report = await run(Pipeline("orders", MemorySource(records_of(1)), sink, config=config()))
+    report = await run(Pipeline("orders", MemorySource(make_records(1)), sink, config=config()))
     assert 1 == report.statistics.retried
 
 
@@ -205,7 +205,7 @@ async def test_results_may_end_early() -> None:
             raise InvalidData("bad")
 
     letters = MemoryDeadLetters()
-    source = MemorySource(records_of(5))
+    source = MemorySource(make_records(5))
     await run(Pipeline("orders", source, RecordSink(store), dead_letters=letters, config=config()))
     assert [[0], [1], [2], [3], [4]] == calls
     assert 1 == len(letters.letters)
@@ -223,7 +223,7 @@ async def test_temporary_failure_of_one_record() -> None:
         return None
 
     sink = MemorySink(judge)
-    report = await run(Pipeline("orders", MemorySource(records_of(8)), sink, config=config()))
+    report = await run(Pipeline("orders", MemorySource(make_records(8)), sink, config=config()))
     assert [8, 2, 1] == sink.batches
     assert [0, 1, 2, 4, 6, 7, 5, 3] == [value["number"] for value in sink.values]
     assert 8 == report.statistics.processed
@@ -232,7 +232,7 @@ async def test_temporary_failure_of_one_record() -> None:
 @pytest.mark.parametrize("results", [[], [Result(), Result()]])
 async def test_wrong_number_of_results(results: list[Result[object]]) -> None:
     """A sink with a wrong number of results stops the pipeline with an explanation."""
-    source = MemorySource(records_of(1))
+    source = MemorySource(make_records(1))
     pipeline = Pipeline("orders", source, BatchSink(lambda _: results), config=config())
     with pytest.raises(LocalFailure, match=f"{len(results)} results for 1 records"):
         await run(pipeline)
@@ -249,7 +249,7 @@ async def test_transforms() -> None:
         await asyncio.sleep(0)
         return record if record.json() < 10 else None
 
-    sink, source = MemorySink(), MemorySource(records_of(8))
+    sink, source = MemorySink(), MemorySource(make_records(8))
     pipeline = Pipeline("orders", source, sink, transforms=[double, only_small], config=config())
     report = await run(pipeline)
     assert [0, 2, 4, 6, 8] == sink.values
@@ -263,7 +263,7 @@ async def test_transform_of_a_bad_record() -> None:
     def read(record: SinkRecord) -> SinkRecord:
         return attrs.evolve(record, payload=record.json()["total"])
 
-    letters, source = MemoryDeadLetters(), MemorySource(records_of(2))
+    letters, source = MemoryDeadLetters(), MemorySource(make_records(2))
     pipeline = Pipeline(
         "orders", source, MemorySink(), transforms=[read], dead_letters=letters, config=config()
     )
@@ -274,7 +274,7 @@ async def test_transform_of_a_bad_record() -> None:
 
 async def test_many_dead_letters_in_a_row_stop_the_pipeline() -> None:
     """Many dead letters in a row stop the pipeline, so that a bug does not empty the topic."""
-    letters, source = MemoryDeadLetters(), MemorySource(records_of(10))
+    letters, source = MemoryDeadLetters(), MemorySource(make_records(10))
     pipeline = Pipeline(
         "orders",
         source,
@@ -290,13 +290,13 @@ async def test_many_dead_letters_in_a_row_stop_the_pipeline() -> None:
 
 async def test_dead_letters_that_cannot_be_stored() -> None:
     """While dead letters cannot be stored, the pipeline waits or stops without committing them."""
-    letters, source = MemoryDeadLetters(), MemorySource(records_of(2))
+    letters, source = MemoryDeadLetters(), MemorySource(make_records(2))
     letters.fail(ConnectionFailed("away"), ConnectionFailed("away"))
     sink = MemorySink(is_bad({0, 1}))
     await run(Pipeline("orders", source, sink, dead_letters=letters, config=config()))
     assert 2 == len(letters.letters)
 
-    letters, source = MemoryDeadLetters(), MemorySource(records_of(2))
+    letters, source = MemoryDeadLetters(), MemorySource(make_records(2))
     letters.fail(InvalidData("too large"))
     with pytest.raises(InvalidData, match="too large"):
         await run(Pipeline("orders", source, sink, dead_letters=letters, config=config()))
@@ -306,7 +306,7 @@ async def test_dead_letters_that_cannot_be_stored() -> None:
 @pytest.mark.parametrize("commits", ["each", "prefix"])
 async def test_source_that_fails_is_opened_again(commits: Literal["each", "prefix"]) -> None:
     """After a lost connection the source is reopened, and only uncommitted records repeat."""
-    records = records_of(200, keys=5)
+    records = make_records(200, keys=5)
     source, sink = MemorySource(records, commits=commits), MemorySink()
     source.fail(ConnectionFailed("away"), method="open")
     source.fail(ConnectionFailed("lost"), ConnectionFailed("lost"))
@@ -324,7 +324,7 @@ async def test_source_that_fails_is_opened_again(commits: Literal["each", "prefi
 @pytest.mark.parametrize("method", ["open", "poll", "commit"])
 async def test_source_that_refuses(method: Literal["open", "poll", "commit"]) -> None:
     """A permanent source error stops the pipeline."""
-    source = MemorySource(records_of(3), is_endless=True)
+    source = MemorySource(make_records(3), is_endless=True)
     source.fail(AuthenticationFailed("no"), method=method)
     with pytest.raises(AuthenticationFailed):
         await run(Pipeline("orders", source, MemorySink(), config=config()))
@@ -338,7 +338,7 @@ async def test_sink_that_can_never_work() -> None:
         async def open(self) -> None:
             raise ConfigurationError("There is no table.", path="table")
 
-    source = MemorySource(records_of(3))
+    source = MemorySource(make_records(3))
     with pytest.raises(ConfigurationError):
         await run(Pipeline("orders", source, FailingSink(), config=config()))
     assert 0 == source.polls
@@ -354,7 +354,7 @@ async def test_revoked_partition_is_not_committed() -> None:
         begun.set()
         await may_end.wait()
 
-    source = MemorySource(records_of(6), is_endless=True)
+    source = MemorySource(make_records(6), is_endless=True)
     pipeline = Pipeline(
         "orders", source, BatchSink(store), config=config(batch=BatchLimits(records=2))
     )
@@ -383,7 +383,7 @@ async def test_revocation_does_not_wait_for_ever() -> None:
             begun.set()
             await may_end.wait()
 
-    source = MemorySource(records_of(2, partitions=2), is_endless=True, commits="each")
+    source = MemorySource(make_records(2, partitions=2), is_endless=True, commits="each")
     settings = config(drain=0.001, lanes=2, order="partition")
     pipeline = Pipeline("orders", source, BatchSink(store), config=settings)
     running = asyncio.create_task(run(pipeline))
@@ -410,7 +410,7 @@ async def test_revoked_batch_is_not_tried_again() -> None:
             await may_fail.wait()
             raise ConnectionFailed("The sink is away.")
 
-    source = MemorySource(records_of(4, partitions=2), is_endless=True)
+    source = MemorySource(make_records(4, partitions=2), is_endless=True)
     pipeline = Pipeline("orders", source, BatchSink(store), config=config(drain=0.001))
     running = asyncio.create_task(run(pipeline))
     await begun.wait()
@@ -430,7 +430,7 @@ async def test_void_deliveries_are_forgotten_at_once() -> None:
         begun.set()
         await may_end.wait()
 
-    source = MemorySource(records_of(4), is_endless=True, commits="each")
+    source = MemorySource(make_records(4), is_endless=True, commits="each")
     pipeline = Pipeline(
         "orders", source, BatchSink(store), config=config(batch=BatchLimits(records=2))
     )
@@ -453,7 +453,7 @@ async def test_memory_is_bounded() -> None:
     async def store(records: Sequence[SinkRecord]) -> None:
         await may_go.wait()
 
-    source = MemorySource(records_of(1_000, payload=lambda _: "x" * 98))
+    source = MemorySource(make_records(1_000, payload=lambda _: "x" * 98))
     settings = config(records_in_flight=50, size_in_flight=2_000, batch=BatchLimits(records=5))
     pipeline = Pipeline("orders", source, BatchSink(store), config=settings)
     running = asyncio.create_task(run(pipeline))
@@ -470,7 +470,7 @@ async def test_memory_is_bounded() -> None:
 
 async def test_large_record_passes_alone() -> None:
     """A record larger than every byte limit is processed in its own batch."""
-    records = records_of(3, payload=lambda number: "x" * (5_000 if number == 1 else 1))
+    records = make_records(3, payload=lambda number: "x" * (5_000 if number == 1 else 1))
     settings = config(size_in_flight=1_000, batch=BatchLimits(size=1_000))
     sink = MemorySink()
     await run(Pipeline("orders", MemorySource(records), sink, config=settings))
@@ -480,13 +480,13 @@ async def test_large_record_passes_alone() -> None:
 
 async def test_batches_wait_for_more_records() -> None:
     """An incomplete batch waits a little for further records, and ends when it is full."""
-    source, sink = MemorySource(records_of(2), is_endless=True), MemorySink()
+    source, sink = MemorySource(make_records(2), is_endless=True), MemorySink()
     settings = config(batch=BatchLimits(records=4, wait=3600.0))
     pipeline = Pipeline("orders", source, sink, config=settings)
     running = asyncio.create_task(run(pipeline))
     await until(lambda: 2 == pipeline.statistics().received)
     assert [] == sink.batches
-    source.add(records_of(6)[2:])
+    source.add(make_records(6)[2:])
     await until(lambda: bool(sink.batches))
     assert [4] == sink.batches
     pipeline.stop()
@@ -497,7 +497,7 @@ async def test_batches_wait_for_more_records() -> None:
 @pytest.mark.parametrize("is_endless, wait", [(True, 0.001), (False, 3600.0)])
 async def test_batch_does_not_wait_for_ever(is_endless: bool, wait: float) -> None:
     """An incomplete batch is processed after its waiting time, or when the source has ended."""
-    source, sink = MemorySource(records_of(2), is_endless=is_endless), MemorySink()
+    source, sink = MemorySource(make_records(2), is_endless=is_endless), MemorySink()
     settings = config(batch=BatchLimits(wait=wait))
     pipeline = Pipeline("orders", source, sink, config=settings)
     running = asyncio.create_task(run(pipeline))
@@ -520,7 +520,7 @@ async def test_lanes_run_at_the_same_time() -> None:
     for keys in (0, 50):
         most = 0
         settings = config(lanes=8, batch=BatchLimits(records=1))
-        source = MemorySource(records_of(64, keys=keys))
+        source = MemorySource(make_records(64, keys=keys))
         await run(Pipeline("orders", source, BatchSink(store), config=settings))
         assert 8 == most
 
@@ -532,7 +532,7 @@ async def test_source_is_told_what_is_under_way() -> None:
     async def store(records: Sequence[SinkRecord]) -> None:
         await may_end.wait()
 
-    source = MemorySource(records_of(3), extend_every=0.001)
+    source = MemorySource(make_records(3), extend_every=0.001)
     running = asyncio.create_task(run(Pipeline("orders", source, BatchSink(store))))
     await until(lambda: 3 == len(source.extended))
     may_end.set()
@@ -544,7 +544,7 @@ async def test_lag_is_measured_while_a_pipeline_runs() -> None:
 
     A measurement that fails has no other consequence.
     """
-    source = MemorySource(records_of(3), is_endless=True)
+    source = MemorySource(make_records(3), is_endless=True)
     source.fail(ConnectionFailed("The broker does not answer."), method="open")
     failures = (ConnectionFailed("The broker does not answer."), KeyError("lag"))
     source.fail(*failures, method="lag")
@@ -575,7 +575,7 @@ async def test_sink_is_flushed_before_each_commit() -> None:
             await super().commit(records)
 
     await run(
-        Pipeline("orders", CommitRecordingSource(records_of(3)), BufferingSink(), config=config())
+        Pipeline("orders", CommitRecordingSource(make_records(3)), BufferingSink(), config=config())
     )
     assert ["flush", "commit"] == order[:2]
     assert order.count("commit") <= order.count("flush")
@@ -600,7 +600,7 @@ def test_settings_are_checked(field: str, value: str) -> None:
 
 async def test_large_records_are_read_one_by_one() -> None:
     """A poll of large records ends at its byte limit, so that little memory is used."""
-    source = MemorySource(records_of(3, payload=lambda _: "x" * 600))
+    source = MemorySource(make_records(3, payload=lambda _: "x" * 600))
     settings = config(size_in_flight=1_000)
     report = await run(Pipeline("orders", source, MemorySink(), config=settings))
     assert 3 == report.statistics.processed

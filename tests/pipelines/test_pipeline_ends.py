@@ -20,7 +20,7 @@ from moorage import (
     SinkRecord,
 )
 from moorage.pipelines._ending import CLOSING
-from moorage.testing import MemoryDeadLetters, MemorySink, MemorySource, records_of
+from moorage.testing import MemoryDeadLetters, MemorySink, MemorySource, make_records
 from tests.pipelines.pipeline_waiting import until
 from tests.pipelines.quick_pipelines import config, run
 from tests.simulation import virtual_loop
@@ -37,7 +37,7 @@ async def test_stop_ends_batches_under_way() -> None:
         begun.set()
         await may_end.wait()
 
-    source = MemorySource(records_of(10), is_endless=True, commits="each")
+    source = MemorySource(make_records(10), is_endless=True, commits="each")
     settings = config(batch=BatchLimits(records=2))
     pipeline = Pipeline("orders", source, BatchSink(store), config=settings)
     running = asyncio.create_task(run(pipeline))
@@ -60,7 +60,7 @@ async def test_hanging_sink_is_cut_off() -> None:
         begun.set()
         await asyncio.Event().wait()
 
-    letters, source = MemoryDeadLetters(), MemorySource(records_of(3), commits="each")
+    letters, source = MemoryDeadLetters(), MemorySource(make_records(3), commits="each")
     pipeline = Pipeline(
         "orders", source, BatchSink(hang), dead_letters=letters, config=config(drain=0.0)
     )
@@ -76,7 +76,7 @@ async def test_hanging_sink_is_cut_off() -> None:
 
 async def test_stop_ends_the_pause_of_a_retry() -> None:
     """A pipeline that waits before a retry stops at once."""
-    letters, source = MemoryDeadLetters(), MemorySource(records_of(3))
+    letters, source = MemoryDeadLetters(), MemorySource(make_records(3))
     sink = MemorySink(lambda _: ConnectionFailed("away"))
     settings = config(retry=RetryPolicy(base_delay=3600, max_delay=3600, jitter="none"))
     pipeline = Pipeline("orders", source, sink, dead_letters=letters, config=settings)
@@ -102,7 +102,7 @@ async def test_cancelled_run_leaves_nothing_behind() -> None:
             ended.append("cancelled")
             raise
 
-    source = MemorySource(records_of(3))
+    source = MemorySource(make_records(3))
     running = asyncio.create_task(run(Pipeline("orders", source, BatchSink(hang))))
     await begun.wait()
     running.cancel()
@@ -116,7 +116,7 @@ async def test_cancelled_run_leaves_nothing_behind() -> None:
 
 async def test_source_that_cannot_be_told_at_the_end() -> None:
     """If the last commit fails, the report is not clean, because records will come again."""
-    source = MemorySource(records_of(3), is_endless=True)
+    source = MemorySource(make_records(3), is_endless=True)
     source.fail(*[ConnectionFailed("away")] * 1_000, method="commit")
     sink = MemorySink()
     pipeline = Pipeline("orders", source, sink, config=config())
@@ -140,7 +140,7 @@ async def test_stop_waits_for_a_commit_under_way() -> None:
             ended.append(True)
             await super().commit(records)
 
-    pipeline = Pipeline("slow", SlowSource(records_of(1), is_endless=True), MemorySink())
+    pipeline = Pipeline("slow", SlowSource(make_records(1), is_endless=True), MemorySink())
     task = asyncio.create_task(pipeline.run())
     await is_begun.wait()
     pipeline.stop()
@@ -162,7 +162,7 @@ class HangingPort:
     def __init__(self, *, hangs_at_open: bool) -> None:
         self.may_end = False
         self.calls: list[str] = []
-        self._source = MemorySource(records_of(3), is_endless=True, commits="each")
+        self._source = MemorySource(make_records(3), is_endless=True, commits="each")
         self._hangs_at_open = hangs_at_open
         for name in ("process_batch", "flush", "commit", "release", "close", "poll"):
             setattr(self, name, partial(self._hang, name))

@@ -18,7 +18,7 @@ from moorage import (
 )
 from moorage.adapters.files.file_sink import FileSink
 from moorage.adapters.files.record_files import RecordFile
-from moorage.testing import MemorySink, MemorySource, records_of
+from moorage.testing import MemorySink, MemorySource, make_records
 from moorage.wiring.store_urls import aopen_storage
 
 if TYPE_CHECKING:
@@ -168,7 +168,7 @@ async def test_files_of_a_sink_are_read_by_a_source(tmp_path: Path) -> None:
     folder = tmp_path / "out"
     folder.mkdir()
     sink = FileSink(folder, "orders", "csv", columns=["number"])
-    await Pipeline("write", MemorySource(records_of(5)), sink).run()
+    await Pipeline("write", MemorySource(make_records(5)), sink).run()
     [path] = sorted(folder.iterdir())
     checkpoints = StateCheckpoints(aopen_storage("memory:"))
     source = PollingSource("read", RecordFile(path, "csv", is_complete=True).after, checkpoints)

@@ -26,14 +26,14 @@ from moorage import (
 )
 from moorage.pipelines.publishing import DeadLetterTopic, PublishSink
 from moorage.pipelines.running import run_in_limited_loop
-from moorage.testing import MemoryBroker, MemorySink, MemorySource, records_of
+from moorage.testing import MemoryBroker, MemorySink, MemorySource, make_records
 
 
 def test_pipelines_that_end() -> None:
     """`run` returns the reports of pipelines whose sources end, in the pipelines' order."""
     reports = run_pipelines(
         lambda: [
-            Pipeline("orders", MemorySource(records_of(count)), MemorySink()) for count in (3, 2)
+            Pipeline("orders", MemorySource(make_records(count)), MemorySink()) for count in (3, 2)
         ]
     )
     assert [3, 2] == [report.statistics.processed for report in reports]
@@ -102,7 +102,7 @@ def test_run_waits_for_no_thread_and_no_task() -> None:
 HANGING = """
 import asyncio, os, signal, sys, time
 from moorage import Pipeline, PipelineConfig, RecordSink, run_pipelines
-from moorage.testing import MemorySource, records_of
+from moorage.testing import MemorySource, make_records
 
 def hang():
     os.kill(os.getpid(), signal.SIGTERM)
@@ -113,7 +113,7 @@ async def sink(record):
 
 config = PipelineConfig(drain=0.01)
 [report] = run_pipelines(
-    lambda: [Pipeline("a", MemorySource(records_of(1)), RecordSink(sink), config=config)]
+    lambda: [Pipeline("a", MemorySource(make_records(1)), RecordSink(sink), config=config)]
 )
 sys.exit(0 if report.is_clean else 5)
 """
@@ -142,7 +142,7 @@ def test_failure_of_one_ends_the_others() -> None:
 async def test_records_are_published() -> None:
     """A publishing sink keeps key, attributes, type, id and order of records."""
     broker = MemoryBroker(["orders", "small"])
-    records = records_of(4, keys=2)
+    records = make_records(4, keys=2)
 
     def topic(record: SinkRecord) -> str:
         return "small" if record.json()["number"] < 2 else "orders"
@@ -172,7 +172,7 @@ async def test_dead_letters_are_published() -> None:
     async with AsyncConnectorManager([Service("events")]) as manager:
         letters = DeadLetterTopic(manager, broker.async_publisher("events"), "failed")
         sink = MemorySink(lambda _: InvalidData("no total\nat all"))
-        [record] = records_of(1, keys=1)
+        [record] = make_records(1, keys=1)
         source = MemorySource([record])
         await Pipeline("orders", source, sink, dead_letters=letters).run()
         [stored] = broker.messages

@@ -23,7 +23,7 @@ from moorage import (
 )
 from moorage.adapters.sql.checkpoints import SqlCheckpoints
 from moorage.adapters.sql.sink import SqlSink
-from moorage.testing import MemoryDeadLetters, MemorySource, name_of, records_of, sink_conformance
+from moorage.testing import MemoryDeadLetters, MemorySource, make_records, name_of, sink_conformance
 from tests.pipelines.pipeline_databases import SYSTEMS, Database, database, finish
 
 if TYPE_CHECKING:
@@ -190,7 +190,7 @@ async def test_exact_sink_needs_one_lane(tmp_path: Path) -> None:
     """An exactly-once SQL sink refuses a pipeline with two lanes."""
     async with sql_subject(SqlSubject, "sqlite", tmp_path, is_exact=True) as subject:
         assert subject.sink.needs_one_lane
-        source = MemorySource(records_of(1))
+        source = MemorySource(make_records(1))
         with pytest.raises(ConfigurationError, match="there are 2 lanes"):
             Pipeline("orders", source, subject.sink, config=PipelineConfig(lanes=2))
 

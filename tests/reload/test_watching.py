@@ -65,15 +65,15 @@ async def test_manual_check_for_changes(tmp_path: Path, awaited: bool) -> None:
     hub = world.open(path, awaited=awaited)
     watch = hub.watch()
 
-    assert await result_of(watch.look()) is None
+    assert await result_of(watch.check()) is None
     services(path, vat="https://two.example")
-    assert ("services.vat",) == (await result_of(watch.look())).changed
+    assert ("services.vat",) == (await result_of(watch.check())).changed
     path.write_text("[services.vat]\nspeed = 1\n")
-    assert await result_of(watch.look()) is None
-    assert await result_of(watch.look()) is None
+    assert await result_of(watch.check()) is None
+    assert await result_of(watch.check()) is None
     (failed_event,) = world.kinds(ReloadFailed)
     path.unlink()
-    assert await result_of(watch.look()) is None
+    assert await result_of(watch.check()) is None
     assert ("configuration", "services.vat.speed") == (
         failed_event.service,
         vars_of(failed_event)["path"],
@@ -81,8 +81,8 @@ async def test_manual_check_for_changes(tmp_path: Path, awaited: bool) -> None:
     assert 2 == len(world.kinds(ReloadFailed))
 
     services(path, vat="https://three.example")
-    assert ("services.vat",) == (await result_of(watch.look())).changed
-    assert () == (await result_of(watch.look(anyway=True))).changed
+    assert ("services.vat",) == (await result_of(watch.check())).changed
+    assert () == (await result_of(watch.check(anyway=True))).changed
     await result_of(hub.manager.call("vat", Request.get("/a")))
     assert ["https://three.example/a"] == world.sent
 

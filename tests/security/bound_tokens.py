@@ -13,11 +13,11 @@ from moorage.testing.fakes.http_server import Behaviour, VendorServer
 from tests.support.proofs import new_key
 
 if TYPE_CHECKING:
-    from moorage.testing.fakes.http_server import Received
+    from moorage.testing.fakes.http_server import ReceivedRequest
     from tests.security.day import Observations
 
 
-def _answer(received: Received) -> Behaviour:
+def _answer(received: ReceivedRequest) -> Behaviour:
     """Return the response that the path names, repeating everything that was sent."""
     path_end = received.target.partition("?")[0].rpartition("/")[2]
     if path_end == "reset":

@@ -56,7 +56,7 @@ from tests.security.shared import await_if_needed
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from moorage.testing.fakes.http_server import Received
+    from moorage.testing.fakes.http_server import ReceivedRequest
     from tests.security.day import Observations
 
 
@@ -84,7 +84,7 @@ def script(vendor: VendorServer, day: Observations) -> None:
     fields = {"Set-Cookie": cookie, "X-Api-Key": plant("answered-key"), "Location": location}
     body = plant("answered-body")
 
-    def answer(received: Received) -> Behaviour:
+    def answer(received: ReceivedRequest) -> Behaviour:
         path_end = received.target.partition("?")[0].rpartition("/")[2]
         if path_end.isdigit():
             echoed_members = secret_words | {

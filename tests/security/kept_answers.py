@@ -11,7 +11,7 @@ from moorage.adapters.state.sqlite import AsyncSqliteStorage, SqliteStorage
 from moorage.testing.fakes.http_server import Behaviour, VendorServer
 
 if TYPE_CHECKING:
-    from moorage.testing.fakes.http_server import Received
+    from moorage.testing.fakes.http_server import ReceivedRequest
     from tests.security.day import Observations
 
 
@@ -55,7 +55,7 @@ async def cached_responses(day: Observations, _: VendorServer) -> None:
         "broken": sealed_cache(day.pick(FailingStore, AsyncFailingStore)(), cipher),
     }
 
-    def answer(received: Received) -> Behaviour:
+    def answer(received: ReceivedRequest) -> Behaviour:
         if "if-none-match" in received.headers:
             return Behaviour(503)
         return stale_behaviour if "/stale" in received.target else good_behaviour

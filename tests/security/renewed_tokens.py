@@ -28,14 +28,14 @@ from moorage.testing.fakes.http_server import Behaviour, VendorServer
 from tests.security.shared import await_if_needed
 
 if TYPE_CHECKING:
-    from moorage.testing.fakes.http_server import Received
+    from moorage.testing.fakes.http_server import ReceivedRequest
     from tests.security.day import Observations
 
 _ENDINGS = ("granted", "grant", "client", "odd", "reset", "late", "busy", "nonce")
 _REFUSED = ("grant", "client", "nonce")
 
 
-def _answer(received: Received) -> Behaviour:
+def _answer(received: ReceivedRequest) -> Behaviour:
     """Return the response that the path names, repeating everything that was sent."""
     path_end = received.target.rpartition("/")[2]
     sent_form = received.body.decode()

@@ -111,7 +111,7 @@ async def test_bulkhead_queue_time_limit(
     config = BulkheadConfig(1, max_waiting=9, max_wait=max_wait)
     manager = world.manager(vat(bulkhead=config, timeout=timeout))
     key = manager.manager._flows.plans.find("vat", None, None).bulkhead_key
-    await world.locks.acquire(key, world, places=1, queue=0, timeout=0)
+    await world.locks.acquire(key, world, slots=1, queue=0, timeout=0)
     world.impatient = True
 
     with pytest.raises(error) as excinfo:

@@ -159,7 +159,7 @@ async def test_waiting_for_a_renewal_ends_with_the_deadline(
     service = vat(needs_credentials=True, retry=RetryPolicy(2, 0))
     manager = world.manager(service, credentials=world.of_mode(provider))
     key = manager.manager._flows.plans.find("vat", None, None).refresh_key
-    await world.locks.acquire(key, object(), places=1, queue=0, timeout=0)
+    await world.locks.acquire(key, object(), slots=1, queue=0, timeout=0)
     world.impatient = True
 
     with pytest.raises(DeadlineExceeded) as excinfo:

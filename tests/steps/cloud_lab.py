@@ -79,7 +79,7 @@ class StepHost:
 
     def status(self, name: str) -> RunStatus:
         """Return the status of a command."""
-        status = self._platform.look(name, 30.0)
+        status = self._platform.status(name, 30.0)
         assert status is not None
         return status
 

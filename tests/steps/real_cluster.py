@@ -70,7 +70,7 @@ def wait_for_end(platform: KubernetesPlatform, name: str) -> Any:
     """Wait for the end of a run, and return its status."""
     deadline = monotonic() + _PATIENCE
     while monotonic() < deadline:
-        status = platform.look(name, _TIMEOUT)
+        status = platform.status(name, _TIMEOUT)
         if status is None or status.is_over:
             return status
         sleep(0.2)
@@ -127,7 +127,7 @@ def test_killed_starter_finds_its_pod_again(tmp_path: Path) -> None:
     first = start_worker(tmp_path, key, script)
     name = run_name("steps", None, key)
     deadline = monotonic() + _PATIENCE
-    while (before := platform.look(name, _TIMEOUT)) is None or before.phase is RunPhase.STARTING:
+    while (before := platform.status(name, _TIMEOUT)) is None or before.phase is RunPhase.STARTING:
         assert monotonic() < deadline, "The step did not begin."
         sleep(0.1)
     first.kill()
@@ -146,7 +146,7 @@ def test_missing_image_is_refused() -> None:
     run = attrs.evolve(run, step=attrs.evolve(run.step, image="localhost:1/missing:1"))
     with pytest.raises(VendorRejected, match="image"):
         platform.start(run, _TIMEOUT)
-    assert platform.look(run.name, _TIMEOUT) is None
+    assert platform.status(run.name, _TIMEOUT) is None
 
 
 def test_step_without_memory_says_so() -> None:

@@ -304,6 +304,6 @@ def test_unknown_end_is_not_reused(mode: str, tmp_path: Path) -> None:
 class _LosingPlatform(MockPlatform):
     """A platform that loses each run as soon as it has started."""
 
-    def look(self, name: str, timeout: float, /) -> Any:
+    def status(self, name: str, timeout: float, /) -> Any:
         """Return None, as if somebody had removed the run."""
         return None

@@ -158,7 +158,7 @@ def test_job_without_an_execution_is_not_cancelled(cloud: FakeCloudRun) -> None:
     platform = cloud.platform()
     platform.start(spec("run-1"), 9.0)
     cloud.changes["run-1"] = {"job": {"latestCreatedExecution": {}}}
-    status = platform.look("run-1", 9.0)
+    status = platform.status("run-1", 9.0)
 
     assert status is not None
     assert RunPhase.STARTING is status.phase
@@ -166,7 +166,7 @@ def test_job_without_an_execution_is_not_cancelled(cloud: FakeCloudRun) -> None:
     assert LogChunk(b"", "", False) == platform.logs("run-1", "stdout", "", 9.0)
     assert set() == cloud.cancelled
     cloud.changes["run-1"] = {"job": {"deleteTime": "2030-01-02T03:04:05Z"}}
-    assert cloud.platform().look("run-1", 9.0) is None
+    assert cloud.platform().status("run-1", 9.0) is None
     assert [] == cloud.platform().runs(9.0)
     cloud.changes["run-1"] = {"job": {"labels": {}}}
     assert [] == cloud.platform().runs(9.0)
@@ -180,13 +180,13 @@ def test_execution_may_disappear(cloud: FakeCloudRun) -> None:
     platform.start(spec("run-1"), 9.0)
     job = json_response(cloud._job("run-1"))  # noqa: SLF001 - as Cloud Run would
     cloud.queued = [job, json_response({}, 404)]
-    status = platform.look("run-1", 9.0)
+    status = platform.status("run-1", 9.0)
     assert status is not None
     assert RunPhase.STARTING is status.phase
     for tasks in (json_response({}, 404), json_response({})):
         failed = {"name": "run-1-run", "conditions": [FAILED], "startTime": "2030-01-02T03:04:05Z"}
         cloud.queued = [job, json_response(failed), tasks]
-        status = platform.look("run-1", 9.0)
+        status = platform.status("run-1", 9.0)
         assert status is not None
         assert 125 == status.exit_code
 

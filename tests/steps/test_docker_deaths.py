@@ -107,7 +107,7 @@ def test_killed_starter_starts_nothing_twice(
     assert -signal.SIGKILL == first.wait(120)
     first.communicate()
     name = run_name("steps", None, str(tmp_path))
-    before = DockerPlatform(socket).look(name, 60.0)
+    before = DockerPlatform(socket).status(name, 60.0)
 
     second = worker(socket, tmp_path, script)
     output, errors = second.communicate(timeout=120)
@@ -116,4 +116,4 @@ def test_killed_starter_starts_nothing_twice(
     is_replaced = before is not None and before.phase is RunPhase.STARTING
     assert before is None or is_replaced or before.metadata["container"] in output
     assert "one line\n" == (tmp_path / "log" / "stdout.log").read_text()
-    assert DockerPlatform(socket).look(name, 60.0) is None
+    assert DockerPlatform(socket).status(name, 60.0) is None

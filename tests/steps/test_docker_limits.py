@@ -52,7 +52,7 @@ def socket() -> Generator[str]:
 def created_run(platform: DockerPlatform, spec: RunSpec) -> RunStatus:
     """Return the run of a container whose starter died before starting the container."""
     assert platform._create(spec, 60.0) is not None  # noqa: SLF001 - all that it did before
-    status = platform.look(spec.name, 60.0)
+    status = platform.status(spec.name, 60.0)
     assert status is not None
     return status
 
@@ -76,7 +76,7 @@ def test_step_without_a_watchdog_does_not_start(script: str, socket: str, tmp_pa
 
     assert not excinfo.value.may_have_been_processed
     assert excinfo.value.retryable
-    assert platform.look(spec.name, 60.0) is None
+    assert platform.status(spec.name, 60.0) is None
     DockerPlatform(socket).start(spec, 60.0)
     assert platform.wait(spec.name, 120.0)
     platform.remove(spec.name, 60.0)
@@ -161,7 +161,7 @@ def test_restart_replaces_a_watchdog_that_died_with_its_follower(
 
     assert task == next(iter(watchdogs(folder).values()), task)
     assert second.wait(spec.name, 120.0)
-    status = second.look(spec.name, 60.0)
+    status = second.status(spec.name, 60.0)
     assert status is not None
     assert EndReason.DEADLINE is status.reason
     second.remove(spec.name, 60.0)
@@ -184,7 +184,7 @@ def test_run_without_a_record_gets_a_watchdog_when_it_is_found_again(
 
     assert 1 == len(watchdogs(second))
     assert platform.wait(spec.name, 120.0)
-    status = platform.look(spec.name, 60.0)
+    status = platform.status(spec.name, 60.0)
     assert status is not None
     assert EndReason.DEADLINE is status.reason
     platform.remove(spec.name, 60.0)
@@ -278,7 +278,7 @@ def test_run_that_is_stopped_before_its_start_never_starts(
     assert steps.stop(key)
 
     assert not steps.stop(key)
-    end_status = platform.look(name, 60.0)
+    end_status = platform.status(name, 60.0)
     assert end_status is not None
     assert (RunPhase.ENDED, 143, EndReason.STOPPED) == (
         end_status.phase,
@@ -296,7 +296,7 @@ def test_run_that_is_stopped_before_its_start_never_starts(
     )
     result = steps.execute_step(step, idempotency_key=key)
     assert (StepOutcome.CANCELLED, 143, "") == (result.outcome, result.exit_code, result.stdout)
-    assert platform.look(name, 60.0) is None
+    assert platform.status(name, 60.0) is None
 
 
 def test_stop_beside_a_start_is_never_lost(socket: str) -> None:
@@ -314,7 +314,7 @@ def test_stop_beside_a_start_is_never_lost(socket: str) -> None:
             # A start that found the container removed is repeated, as its operation is.
             platform.start(spec, 60.0)
             assert platform.wait(spec.name, 120.0)
-            status = platform.look(spec.name, 60.0)
+            status = platform.status(spec.name, 60.0)
             assert status is not None
             assert EndReason.STOPPED is status.reason
             platform.remove(spec.name, 60.0)
@@ -340,7 +340,7 @@ def test_stop_of_a_run_that_is_over_and_removed_leaves_nothing(socket: str) -> N
 
     platform.stop(spec.name, 0.0, 60.0)
 
-    assert platform.look(spec.name, 60.0) is None
+    assert platform.status(spec.name, 60.0) is None
 
 
 def test_stop_that_ends_while_the_name_is_free_is_an_error(tmp_path: Path) -> None:
@@ -388,7 +388,7 @@ def test_strange_description_of_a_container_is_a_failure(answer: object, tmp_pat
         platform = DockerPlatform(path)
         calls: list[Callable[[], object]] = [
             lambda: platform.start(spec, 60.0),
-            lambda: platform.look("x", 60.0),
+            lambda: platform.status("x", 60.0),
             lambda: platform.stop("x", 0.0, 60.0),
         ]
         for call in calls:

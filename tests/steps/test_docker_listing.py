@@ -116,7 +116,7 @@ def test_container_that_hangs_hides_no_other_run(hung_run: tuple[str, list[str]]
     assert (step.fingerprint, "x", {"key": names[1]}, None) == facts
     assert set(first.metadata) == set(hung.metadata)
     with pytest.raises(AttemptTimeout):
-        platform.look(names[1], 0.5)
+        platform.status(names[1], 0.5)
 
 
 @pytest.mark.parametrize(

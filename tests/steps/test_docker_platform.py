@@ -104,7 +104,7 @@ def test_killed_program_finds_its_container_again(socket: str, tmp_path: Path) -
     wait_until(lambda: log.exists() and log.stat().st_size)
     process.kill()
     process.communicate()
-    status = DockerPlatform(socket).look(run_name("steps", None, str(tmp_path)), 30.0)
+    status = DockerPlatform(socket).status(run_name("steps", None, str(tmp_path)), 30.0)
     assert status is not None
 
     output, errors = worker(socket, tmp_path, script, 120.0).communicate(timeout=120)
@@ -124,7 +124,7 @@ def test_limit_holds_although_we_are_dead(socket: str, tmp_path: Path) -> None:
     platform, name = DockerPlatform(socket), run_name("steps", None, str(tmp_path))
 
     def end() -> RunStatus | None:
-        status = platform.look(name, 30.0)
+        status = platform.status(name, 30.0)
         return status if status is not None and status.is_over else None
 
     wait_until(end)
@@ -268,7 +268,7 @@ def test_missing_python_is_named(socket: str) -> None:
         platform.start(RunSpec(name="unwatched", step=Step("x", ["true"], image=IMAGE)), 30.0)
 
     assert not excinfo.value.may_have_been_processed
-    assert platform.look("unwatched", 30.0) is None
+    assert platform.status("unwatched", 30.0) is None
 
 
 def test_end_of_a_container_is_told(socket: str) -> None:
@@ -320,7 +320,7 @@ def test_late_creator_starts_nothing(socket: str) -> None:
     late = created._replace(at=created.at - 60.0)
     with Watchdog(sys.executable) as watchdog:
         assert platform._begin(late, watchdog, 60.0) is None  # noqa: SLF001 - what a creator does next
-    status = platform.look(spec.name, 60.0)
+    status = platform.status(spec.name, 60.0)
     assert status is not None
     assert RunPhase.STARTING is status.phase
     platform.stop(spec.name, 0.0, 60.0)
@@ -372,7 +372,7 @@ def test_name_that_is_used_again_is_another_run(socket: str) -> None:
         while not is_last:
             chunk = platform.logs(name, "stdout", "", 60.0)
             output, is_last = chunk.data, chunk.is_last
-        status = platform.look(name, 60.0)
+        status = platform.status(name, 60.0)
         assert status is not None
         assert status.is_over
         platform.remove(name, 60.0)

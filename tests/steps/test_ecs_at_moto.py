@@ -80,7 +80,7 @@ def test_stopped_task_says_why(settings: EcsSettings) -> None:
     platform.start(RunSpec(name="run-2", step=STEP), 10.0)
     platform.stop("run-2", 1.0, 10.0)
 
-    status = EcsPlatform(settings).look("run-2", 10.0)
+    status = EcsPlatform(settings).status("run-2", 10.0)
 
     assert status is not None
     assert (RunPhase.ENDED, EndReason.STOPPED) == (status.phase, status.reason)

@@ -220,9 +220,9 @@ def test_started_task_may_appear_late(cloud: FakeEcs) -> None:
     status = platform.start(spec("run-1"), 9.0)
     cloud.hidden = True
 
-    assert status == platform.look("run-1", 9.0)
+    assert status == platform.status("run-1", 9.0)
     clock.advance(61.0)
-    assert platform.look("run-1", 9.0) is None
+    assert platform.status("run-1", 9.0) is None
 
 
 def test_status_and_log_requests_keep_their_rate(cloud: FakeEcs) -> None:
@@ -233,13 +233,13 @@ def test_status_and_log_requests_keep_their_rate(cloud: FakeEcs) -> None:
     platform.logs("run-1", "stdout", "", 9.0)
     before = len(cloud.vendor.requests)
 
-    platform.look("run-1", 9.0)
+    platform.status("run-1", 9.0)
     chunk = platform.logs("run-1", "stdout", "f/0", 9.0)
 
     assert LogChunk(b"", "f/0", False) == chunk
     assert before == len(cloud.vendor.requests)
     platform.stop("run-1", 1.0, 9.0)
-    assert platform.look("run-1", 9.0) is not None
+    assert platform.status("run-1", 9.0) is not None
     assert before < len(cloud.vendor.requests)
     platform.stop("unknown", 1.0, 9.0)
 

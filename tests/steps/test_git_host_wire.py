@@ -210,7 +210,7 @@ def test_status_of_another_form_is_an_error(
     fake.failures = [(operation, 200, document, {})]
 
     with pytest.raises(VendorFailed) as failed:
-        GitHubPlatform(settings).look("odd", 5.0)
+        GitHubPlatform(settings).status("odd", 5.0)
 
     assert failed.value.retryable
 

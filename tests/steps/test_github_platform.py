@@ -99,8 +99,8 @@ def wait_until(condition: Callable[[], object]) -> None:
 
 def wait_for_end(platform: GitHubPlatform, name: str) -> Any:
     """Wait for a run to end, and return its status."""
-    wait_until(lambda: (status := platform.look(name, 10.0)) is not None and status.is_over)
-    return platform.look(name, 10.0)
+    wait_until(lambda: (status := platform.status(name, 10.0)) is not None and status.is_over)
+    return platform.status(name, 10.0)
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -220,7 +220,7 @@ def test_refused_dispatch_gives_the_claim_back(
     with pytest.raises(error):
         platform.start(spec(name), 10.0)
 
-    assert platform.look(name, 10.0) is None
+    assert platform.status(name, 10.0) is None
     platform.start(spec(name, "exit 0"), 10.0)
     assert 0 == wait_for_end(platform, name).exit_code
 
@@ -263,7 +263,7 @@ def test_conclusions_are_told_apart(lab: Lab, conclusion: str, expected: object)
 
     fake.set_conclusion(number, "completed", conclusion)
 
-    status = platform.look(name, 10.0)
+    status = platform.status(name, 10.0)
     assert status is not None
     assert expected == (status.phase, status.reason, status.exit_code)
     assert status == next(item for item in platform.runs(10.0) if item.name == name)
@@ -279,7 +279,7 @@ def test_run_that_needs_approval_is_an_error_and_goes_on(lab: Lab) -> None:
     fake.set_conclusion(number, "completed", "action_required")
 
     with pytest.raises(VendorRejected) as waiting:
-        platform.look("approve", 10.0)
+        platform.status("approve", 10.0)
 
     assert f"runs/{number}" in waiting.value.remedy
     fake.set_conclusion(number, "waiting", None)
@@ -287,7 +287,7 @@ def test_run_that_needs_approval_is_an_error_and_goes_on(lab: Lab) -> None:
     with pytest.raises(VendorFailed, match="does not cancel"):
         platform.stop("approve", 1.0, 10.0)
     fake.set_conclusion(number, "waiting", None)
-    status = platform.look("approve", 10.0)
+    status = platform.status("approve", 10.0)
     assert status is not None
     assert (RunPhase.STARTING, True) == (status.phase, "problem" in status.metadata)
     fake.set_conclusion(number, "completed", "failure")
@@ -339,7 +339,7 @@ def test_echoed_token_is_masked_in_errors(lab: Lab) -> None:
     fake.failures = [("git/ref/", 500, {"message": f"bad {TOKEN}"}, {})]
 
     with pytest.raises(VendorFailed) as failed:
-        GitHubPlatform(settings).look("echo", 10.0)
+        GitHubPlatform(settings).status("echo", 10.0)
 
     assert TOKEN not in str(failed.value)
     assert TOKEN not in str(failed.value.vendor_message)
@@ -382,8 +382,8 @@ def test_app_gets_tokens_and_renews_them(lab: Lab, app_key: rsa.RSAPrivateKey) -
     fake.issued.clear()
     platform = GitHubPlatform(settings)
 
-    assert platform.look("none", 10.0) is None
-    assert platform.look("none", 10.0) is None
+    assert platform.status("none", 10.0) is None
+    assert platform.status("none", 10.0) is None
 
     assert 1 == len(fake.issued)
     claims = claims_of(proofs[0])
@@ -391,7 +391,7 @@ def test_app_gets_tokens_and_renews_them(lab: Lab, app_key: rsa.RSAPrivateKey) -
     assert "Iv1.acme" == claims["iss"]
     assert claims["iat"] < now < claims["exp"] <= claims["iat"] + 600
     fake.tokens.discard(fake.issued[0])
-    assert platform.look("none", 10.0) is None
+    assert platform.status("none", 10.0) is None
     assert 2 == len(fake.issued)
 
 
@@ -406,8 +406,8 @@ def test_token_that_ends_soon_is_renewed(
     fake.issued.clear()
     platform = GitHubPlatform(settings)
 
-    platform.look("none", 10.0)
-    platform.look("none", 10.0)
+    platform.status("none", 10.0)
+    platform.status("none", 10.0)
 
     assert 2 == len(fake.issued)
 
@@ -422,7 +422,7 @@ def test_refused_tokens_are_not_fetched_for_ever(lab: Lab, app_key: rsa.RSAPriva
     fake.failures = [refusal, refusal]
 
     with pytest.raises(AuthenticationFailed):
-        GitHubPlatform(settings).look("none", 10.0)
+        GitHubPlatform(settings).status("none", 10.0)
 
     assert 2 == len(fake.issued)
 
@@ -434,7 +434,7 @@ def test_app_without_installation_is_explained(lab: Lab, app_key: rsa.RSAPrivate
     fake.failures = [("access_tokens", 404, {"message": "Not Found"}, {})]
 
     with pytest.raises(CredentialRefreshFailed, match="issues no token") as failed:
-        GitHubPlatform(settings).look("none", 10.0)
+        GitHubPlatform(settings).status("none", 10.0)
 
     assert "installation_id" in failed.value.remedy
 
@@ -505,7 +505,7 @@ def test_github_is_asked_once_in_a_while(lab: Lab, tmp_path: Path) -> None:
     before = len(fake.requests)
 
     for _ in range(5):
-        platform.look("pace", 10.0)
+        platform.status("pace", 10.0)
         assert LogChunk(b"", "", False) == platform.logs("pace", "stdout", "", 10.0)
 
     assert before == len(fake.requests)

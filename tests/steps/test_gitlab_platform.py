@@ -85,8 +85,8 @@ def wait_until(condition: Callable[[], object]) -> None:
 
 def wait_for_end(platform: GitLabPlatform, name: str) -> Any:
     """Wait for a run to end, and return its status."""
-    wait_until(lambda: (status := platform.look(name, 10.0)) is not None and status.is_over)
-    return platform.look(name, 10.0)
+    wait_until(lambda: (status := platform.status(name, 10.0)) is not None and status.is_over)
+    return platform.status(name, 10.0)
 
 
 @pytest.mark.parametrize("check", platform_conformance.CHECKS, ids=name_of)
@@ -206,7 +206,7 @@ def test_refused_pipeline_gives_the_claim_back(
     with pytest.raises(error):
         platform.start(spec(name), 10.0)
 
-    assert platform.look(name, 10.0) is None
+    assert platform.status(name, 10.0) is None
     platform.start(spec(name, "exit 0"), 10.0)
     assert 0 == wait_for_end(platform, name).exit_code
 
@@ -232,7 +232,7 @@ def test_statuses_are_told_apart(lab: Lab, status: str, reason: str, expected: o
 
     fake.set_conclusion(max(fake.pipelines), status, reason)
 
-    run = platform.look(name, 10.0)
+    run = platform.status(name, 10.0)
     assert run is not None
     assert expected == (run.phase, run.reason, run.exit_code)
 
@@ -302,7 +302,7 @@ def test_label_of_somebody_else_is_no_run(lab: Lab) -> None:
         "text_color": "#000",
     }
 
-    assert GitLabPlatform(settings).look("plain", 10.0) is None
+    assert GitLabPlatform(settings).status("plain", 10.0) is None
     assert "plain" not in {status.name for status in GitLabPlatform(settings).runs(10.0)}
 
 
@@ -324,12 +324,12 @@ def test_failures_are_typed_and_masked(lab: Lab) -> None:
     fake.failures = [("GET ", 500, {"message": f"bad {TOKEN}"}, {})]
 
     with pytest.raises(VendorFailed) as failed:
-        GitLabPlatform(settings).look("x", 10.0)
+        GitLabPlatform(settings).status("x", 10.0)
 
     assert TOKEN not in f"{failed.value} {failed.value.vendor_message} {settings!r}"
     other_platform = GitLabPlatform(attrs.evolve(settings, token=Secret("glpat-other")))
     with pytest.raises(AuthenticationFailed):
-        other_platform.look("x", 10.0)
+        other_platform.status("x", 10.0)
 
 
 @pytest.mark.parametrize(

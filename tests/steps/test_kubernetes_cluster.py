@@ -93,7 +93,7 @@ def wait_for_end(platform: KubernetesPlatform, name: str) -> RunStatus:
     """Wait for a run to end, and return its status."""
 
     def status() -> RunStatus | None:
-        run_status = platform.look(name, 30.0)
+        run_status = platform.status(name, 30.0)
         return run_status if run_status is not None and run_status.is_over else None
 
     wait_until(status, f"The end of {name}")
@@ -106,7 +106,7 @@ def running_pod(platform: KubernetesPlatform, name: str) -> str:
     """Return the name of a run's pod, once the pod is running."""
 
     def pod() -> str | None:
-        status = platform.look(name, 30.0)
+        status = platform.status(name, 30.0)
         is_running = status is not None and status.phase is RunPhase.RUNNING
         return status.metadata["pod"] if status is not None and is_running else None
 
@@ -173,7 +173,7 @@ def test_documented_role_suffices(tmp_path: Path) -> None:
     assert b"tok-16180339" not in description
     assert started.name in {status.name for status in runner.runs(30.0)}
     runner.remove(started.name, 30.0)
-    assert runner.look(started.name, 30.0) is None
+    assert runner.status(started.name, 30.0) is None
 
 
 @pytest.mark.parametrize("missing", range(len(ROLE)))

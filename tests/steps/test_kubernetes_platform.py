@@ -210,7 +210,7 @@ def test_run_ends_when_its_files_are_read(lab: Lab) -> None:
         reading_pod(3),
     ):
         fake.pods["run-1"] = pod
-        status = platform.look("run-1", 10.0)
+        status = platform.status("run-1", 10.0)
         assert status is not None
         phases.append((status.phase, status.exit_code))
     running, success = (RunPhase.RUNNING, None), (RunPhase.ENDED, 0)
@@ -291,7 +291,7 @@ def test_ends_are_told_apart(
     (status,) = platform.runs(10.0)
 
     assert expected == (status.phase, status.exit_code, status.reason)
-    assert status == platform.look("run-1", 10.0)
+    assert status == platform.status("run-1", 10.0)
     assert status.is_over is (status.ended_at is not None)
 
 
@@ -325,7 +325,7 @@ def test_stopped_run_says_so(lab: Lab) -> None:
     assert {"spec": {"activeDeadlineSeconds": 1}} == fake.requests[-1][2]
     fake.pods["run-1"] = ended_pod(143, why="DeadlineExceeded")
 
-    status = platform.look("run-1", 10.0)
+    status = platform.status("run-1", 10.0)
 
     assert status is not None
     assert EndReason.STOPPED is status.reason
@@ -345,7 +345,7 @@ def test_run_that_exceeded_its_limit_is_not_stopped(lab: Lab) -> None:
 
     assert not any("PATCH" == request[0] for request in fake.requests[before:])
     fake.pods["run-1"] = ended_pod(137, why="DeadlineExceeded")
-    status = platform.look("run-1", 10.0)
+    status = platform.status("run-1", 10.0)
     assert status is not None
     assert EndReason.DEADLINE is status.reason
 
@@ -415,7 +415,7 @@ def test_ended_run_is_removed(lab: Lab) -> None:
     platform.remove("run-1", 10.0)
     platform.remove("run-1", 10.0)
 
-    assert platform.look("run-1", 10.0) is None
+    assert platform.status("run-1", 10.0) is None
     fake.pods.clear()
     assert LogChunk(b"", "", True) == platform.logs("run-1", "stdout", "", 10.0)
     assert platform.collect("run-1", "a", 1, 10.0) is None

@@ -40,10 +40,10 @@ class NegligentPlatform(MockPlatform):
         self._clock = clock
         self.stop_times: list[float] = []
 
-    def look(self, name: str, timeout: float, /) -> RunStatus | None:
+    def status(self, name: str, timeout: float, /) -> RunStatus | None:
         """Return the status of a run, and set the program's clock forward meanwhile."""
         self._clock.step_utc(timedelta(days=1))
-        return super().look(name, timeout)
+        return super().status(name, timeout)
 
     def stop(self, name: str, grace: float, timeout: float, /) -> None:
         """Fail the first time, and later stop a run."""

@@ -103,14 +103,14 @@ def test_step_that_nobody_follows_ends(make: Any, tmp_path: Path) -> None:
     while not cloud.host.status("run-1").is_over:
         pass
 
-    status = cloud.platform(shell_limit=True).look("run-1", 30.0)
+    status = cloud.platform(shell_limit=True).status("run-1", 30.0)
 
     assert (RunPhase.ENDED, 137, EndReason.DEADLINE) == (
         status.phase,
         status.exit_code,
         status.reason,
     )
-    assert LIMIT_CODE == cloud.platform().look("run-1", 30.0).exit_code
+    assert LIMIT_CODE == cloud.platform().status("run-1", 30.0).exit_code
 
 
 @pytest.mark.parametrize(

@@ -97,7 +97,7 @@ def test_killed_program_finds_its_step_again(server: Sshd, tmp_path: Path) -> No
     process.kill()
     process.communicate()
     name = run_name("steps", None, str(tmp_path))
-    status = server.platform(tmp_path / "runs").look(name, 30.0)
+    status = server.platform(tmp_path / "runs").status(name, 30.0)
     assert status is not None
 
     output, errors = worker(server, tmp_path, script).communicate(timeout=120)
@@ -214,7 +214,7 @@ def test_wrong_settings_are_named(server: Sshd, tmp_path: Path) -> None:
         with pytest.raises(ConfigurationError, match="cannot be the"):
             server.platform(tmp_path, None, **options)
     with pytest.raises(InvalidData, match="not a name of a run"):
-        server.platform(tmp_path).look("../x", 30.0)
+        server.platform(tmp_path).status("../x", 30.0)
 
 
 def test_absent_or_silent_machine_is_named(tmp_path: Path) -> None:

@@ -359,12 +359,12 @@ class RacingPlatform:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._platform, name)
 
-    def look(self, name: str, timeout: float, /) -> RunStatus | None:
+    def status(self, name: str, timeout: float, /) -> RunStatus | None:
         """Return the status after the other follower has settled the run."""
         self._looks -= 1
         if self._looks == 0:
             self._settle()
-        return self._platform.look(name, timeout)
+        return self._platform.status(name, timeout)
 
 
 @modes
@@ -595,16 +595,16 @@ class SlowStartPlatform(MockPlatform):
         self._before_start()
         return status
 
-    def look(self, name: str, timeout: float, /) -> RunStatus | None:
+    def status(self, name: str, timeout: float, /) -> RunStatus | None:
         """Return the status of a run, which has not started unless it has ended."""
-        status = super().look(name, timeout)
+        status = super().status(name, timeout)
         if status is None or status.is_over:
             return status
         return attrs.evolve(status, phase=RunPhase.STARTING, started_at=None)
 
     def runs(self, timeout: float, /) -> list[RunStatus]:
         """Return the status of all runs."""
-        statuses = (self.look(status.name, timeout) for status in super().runs(timeout))
+        statuses = (self.status(status.name, timeout) for status in super().runs(timeout))
         return [status for status in statuses if status is not None]
 
 
@@ -646,11 +646,11 @@ def test_result_says_which_output_is_incomplete(mode: str) -> None:
 class PartlyHangingPlatform(MockPlatform):
     """A platform that does not respond in time for the run named "a-hung"."""
 
-    def look(self, name: str, timeout: float, /) -> RunStatus | None:
+    def status(self, name: str, timeout: float, /) -> RunStatus | None:
         """Return the status of a run."""
         if name == "a-hung":
             raise AttemptTimeout("The platform did not answer in time.")
-        return super().look(name, timeout)
+        return super().status(name, timeout)
 
 
 def test_clean_up_stops_the_others_of_a_run_that_hangs(tmp_path: Path) -> None:
@@ -735,7 +735,7 @@ class UnreachablePlatform(MockPlatform):
 
     looks = 0
 
-    def look(self, name: str, timeout: float, /) -> RunStatus | None:
+    def status(self, name: str, timeout: float, /) -> RunStatus | None:
         """Raise a temporary error."""
         self.looks += 1
         raise ConnectionFailed("The platform does not answer.")

@@ -160,7 +160,9 @@ def test_output_is_read_without_following(tmp_path: Path, until_end: bool) -> No
             steps.register("local", lambda: AsyncPlatformInThreads(platform))
             name = run_name("steps", "acme", "t1")
             platform.start(RunSpec(name=name, step=step, secrets={"S": Secret("secret")}), 30.0)
-            wait_until(lambda: (status := platform.look(name, 30.0)) and status.is_over, "the end")
+            wait_until(
+                lambda: (status := platform.status(name, 30.0)) and status.is_over, "the end"
+            )
             return await steps.get("local").output(
                 step, lines.append, idempotency_key="t1", tenant="acme", until_end=until_end
             )

@@ -179,7 +179,7 @@ class SilentPlatform(MockPlatform):
         self._failure = failure
         self._ends_silence = ends_silence
 
-    def look(self, name: str, timeout: float, /) -> RunStatus | None:
+    def status(self, name: str, timeout: float, /) -> RunStatus | None:
         """Return the status of a run, or fail."""
         if self.looks_left < 1:
             if not self._ends_silence():
@@ -187,7 +187,7 @@ class SilentPlatform(MockPlatform):
             self.stop(name, 0.0, timeout)
             self.looks_left = 100
         self.looks_left -= 1
-        return super().look(name, timeout)
+        return super().status(name, timeout)
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -14,7 +14,7 @@ import re
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from moorage.testing import Behaviour, Received, VendorServer
+from moorage.testing import Behaviour, ReceivedRequest, VendorServer
 
 ROOT = "/odata/v4"
 TOKEN = re.compile(
@@ -37,7 +37,7 @@ class ODataService:
     def __init__(self) -> None:
         self.orders: dict[int, dict[str, Any]] = {}
         self.versions: dict[int, int] = {}
-        self.seen: list[Received] = []
+        self.seen: list[ReceivedRequest] = []
         self.page_size = 100
         self.url = ""
 
@@ -48,7 +48,7 @@ class ODataService:
         self.versions[number] = 1
         return int(number)
 
-    def handle(self, received: Received) -> Behaviour:
+    def handle(self, received: ReceivedRequest) -> Behaviour:
         """Answer an HTTP request to the OData service."""
         self.seen.append(received)
         headers = {name.lower(): value for name, value in received.headers.pairs}

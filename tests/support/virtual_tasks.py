@@ -57,11 +57,11 @@ class Locks:
         self.arrived = world.event()
 
     async def acquire(
-        self, name: str, holder: object, /, *, places: int, queue: int, timeout: float
+        self, name: str, holder: object, /, *, slots: int, queue: int, timeout: float
     ) -> bool:
         await self._world.reach("before a place is taken")
         inside_holders = self.inside.setdefault(name, set())
-        if len(inside_holders) < places:
+        if len(inside_holders) < slots:
             inside_holders.add(id(holder))
             await self._world.reach("before it is known that a place is taken")
             return True

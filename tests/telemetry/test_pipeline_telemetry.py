@@ -23,7 +23,7 @@ from moorage.adapters.observers._description import NAMES
 from moorage.adapters.observers._pipelines import OF_PIPELINES, PipelineReadings
 from moorage.adapters.observers.prometheus import PrometheusObserver
 from moorage.hub.internals import core_of
-from moorage.testing import MemoryDeadLetters, MemorySink, MemorySource, records_of
+from moorage.testing import MemoryDeadLetters, MemorySink, MemorySource, make_records
 from tests.adapters.test_opentelemetry import Telemetry
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def faulty() -> Pipeline:
     """Return a pipeline of ten records in batches of one, with a dead letter and a retry."""
     return Pipeline(
         "orders",
-        MemorySource(records_of(10)),
+        MemorySource(make_records(10)),
         MemorySink(judge=Outage()),
         dead_letters=MemoryDeadLetters(),
         config=PipelineConfig(retry=SOON, batch=BatchLimits(records=1)),

@@ -80,25 +80,25 @@ def test_alarms_ring_in_order() -> None:
     def ring() -> None:
         ring_times.append(clock.nanoseconds())
 
-    clock.ring_at(3, ring)
-    call_off = clock.ring_at(2, ring)
-    clock.ring_at(1, ring)
-    clock.ring_at(9, ring)
+    clock.call_at(3, ring)
+    call_off = clock.call_at(2, ring)
+    clock.call_at(1, ring)
+    clock.call_at(9, ring)
     call_off()
     call_off()
     clock.advance_to(5)
 
     assert ([1, 3], 5) == (ring_times, clock.nanoseconds())
-    assert clock.jump()
+    assert clock.advance_to_next_alarm()
     assert ([1, 3, 9], 9) == (ring_times, clock.nanoseconds())
-    assert not clock.jump()
+    assert not clock.advance_to_next_alarm()
 
 
 def test_late_alarm_does_not_set_the_clock_back() -> None:
     """An alarm for a time in the past rings when the clock next moves."""
     clock, ring_times = VirtualClock(), list[int]()
     clock.advance_to(10)
-    clock.ring_at(3, lambda: ring_times.append(clock.nanoseconds()))
+    clock.call_at(3, lambda: ring_times.append(clock.nanoseconds()))
 
     clock.advance(0)
 

@@ -307,7 +307,7 @@ class _CarelessRates(ExchangeRates):
     """Rates that are rounded before an amount is multiplied."""
 
     def convert(self, money: Money, into: str, *, rounding: str) -> Money:
-        rate = self.decimal(money.currency, into, places=4, rounding=rounding)
+        rate = self.decimal(money.currency, into, decimals=4, rounding=rounding)
         minor = Fraction(money.amount) * Fraction(rate) * 10 ** EXPONENTS[into]
         return Money.from_minor(round(minor), into)
 

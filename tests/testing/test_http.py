@@ -175,7 +175,9 @@ def test_a_delivery_shows_no_secret() -> None:
     vendor = FakeVendor(Response(200))
     _answer(vendor, "https://x.example/a?token=hidden", Request.post("/a", body=b"hidden"))
 
-    assert "<Delivery POST https://x.example/a?token=*** (6 bytes)>" == repr(vendor.requests[0])
+    assert "<FakeVendorRequest POST https://x.example/a?token=*** (6 bytes)>" == repr(
+        vendor.requests[0]
+    )
 
 
 @both_clients

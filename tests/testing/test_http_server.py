@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from moorage.domain.http.requests import Headers
-from moorage.testing.fakes.http_server import Behaviour, Received, VendorServer
+from moorage.testing.fakes.http_server import Behaviour, ReceivedRequest, VendorServer
 from moorage.testing.fakes.http_tls import tls_pair
 
 if TYPE_CHECKING:
@@ -172,7 +172,7 @@ def test_requests_are_remembered_as_they_came(vendor: VendorServer) -> None:
 
     posted_webhook, result, repeated_webhook = vendor.requests
     fields = Headers([("Content-Length", "2"), ("X", "1"), ("x", "2")])
-    assert Received("POST", "/a?b=1&b=&c=%20", fields, b"hi", 1) == posted_webhook
+    assert ReceivedRequest("POST", "/a?b=1&b=&c=%20", fields, b"hi", 1) == posted_webhook
     assert ("/a", (("b", "1"), ("b", ""), ("c", " "))) == (
         posted_webhook.path,
         posted_webhook.query,

@@ -15,7 +15,7 @@ class _AllInLocks(AsyncioLocks):
     """Faulty locks that grant a slot to each caller."""
 
     async def acquire(
-        self, name: str, holder: object, /, *, places: int, queue: int, timeout: float
+        self, name: str, holder: object, /, *, slots: int, queue: int, timeout: float
     ) -> bool:
         return True
 
@@ -24,7 +24,7 @@ class _NobodyInLocks(AsyncioLocks):
     """Faulty locks that grant no slot."""
 
     async def acquire(
-        self, name: str, holder: object, /, *, places: int, queue: int, timeout: float
+        self, name: str, holder: object, /, *, slots: int, queue: int, timeout: float
     ) -> bool:
         return False
 
@@ -33,9 +33,9 @@ class _OneNameLocks(AsyncioLocks):
     """Faulty locks that use one name for everything."""
 
     async def acquire(
-        self, name: str, holder: object, /, *, places: int, queue: int, timeout: float
+        self, name: str, holder: object, /, *, slots: int, queue: int, timeout: float
     ) -> bool:
-        return await super().acquire("", holder, places=places, queue=queue, timeout=timeout)
+        return await super().acquire("", holder, slots=slots, queue=queue, timeout=timeout)
 
     def release(self, name: str, holder: object, /) -> None:
         super().release("", holder)
@@ -45,9 +45,9 @@ class _OneHolderLocks(AsyncioLocks):
     """Faulty locks that let any caller release a slot."""
 
     async def acquire(
-        self, name: str, holder: object, /, *, places: int, queue: int, timeout: float
+        self, name: str, holder: object, /, *, slots: int, queue: int, timeout: float
     ) -> bool:
-        inside = await super().acquire(name, holder, places=places, queue=queue, timeout=timeout)
+        inside = await super().acquire(name, holder, slots=slots, queue=queue, timeout=timeout)
         self._inside = holder if inside else self._inside
         return inside
 
@@ -61,37 +61,37 @@ class _PatientLocks(AsyncioLocks):
     """Faulty locks that let callers wait longer than their timeouts."""
 
     async def acquire(
-        self, name: str, holder: object, /, *, places: int, queue: int, timeout: float
+        self, name: str, holder: object, /, *, slots: int, queue: int, timeout: float
     ) -> bool:
-        return await super().acquire(name, holder, places=places, queue=99, timeout=timeout + 1)
+        return await super().acquire(name, holder, slots=slots, queue=99, timeout=timeout + 1)
 
 
 class _RoomyLocks(AsyncioLocks):
     """Faulty locks that let more callers wait than the queue allows."""
 
     async def acquire(
-        self, name: str, holder: object, /, *, places: int, queue: int, timeout: float
+        self, name: str, holder: object, /, *, slots: int, queue: int, timeout: float
     ) -> bool:
-        return await super().acquire(name, holder, places=places, queue=99, timeout=timeout)
+        return await super().acquire(name, holder, slots=slots, queue=99, timeout=timeout)
 
 
 class _HastyLocks(AsyncioLocks):
     """Faulty locks that let no caller wait."""
 
     async def acquire(
-        self, name: str, holder: object, /, *, places: int, queue: int, timeout: float
+        self, name: str, holder: object, /, *, slots: int, queue: int, timeout: float
     ) -> bool:
-        return await super().acquire(name, holder, places=places, queue=queue, timeout=0)
+        return await super().acquire(name, holder, slots=slots, queue=queue, timeout=0)
 
 
 class _UnqueuedLocks(AsyncioLocks):
     """Faulty locks without a queue, whose callers poll instead."""
 
     async def acquire(
-        self, name: str, holder: object, /, *, places: int, queue: int, timeout: float
+        self, name: str, holder: object, /, *, slots: int, queue: int, timeout: float
     ) -> bool:
         end = asyncio.get_running_loop().time() + timeout
-        while not await super().acquire(name, holder, places=places, queue=0, timeout=0):
+        while not await super().acquire(name, holder, slots=slots, queue=0, timeout=0):
             if asyncio.get_running_loop().time() >= end:
                 return False
             await asyncio.sleep(0.000_5)
@@ -102,12 +102,12 @@ class _CrowdedLocks(AsyncioLocks):
     """Faulty locks that let new callers in before waiting ones."""
 
     async def acquire(
-        self, name: str, holder: object, /, *, places: int, queue: int, timeout: float
+        self, name: str, holder: object, /, *, slots: int, queue: int, timeout: float
     ) -> bool:
         is_crowded = self._waited and not queue
         self._waited = queue > 0
         return is_crowded or await super().acquire(
-            name, holder, places=places, queue=queue, timeout=timeout
+            name, holder, slots=slots, queue=queue, timeout=timeout
         )
 
     _waited = False
@@ -121,11 +121,11 @@ class _LifoLocks(AsyncioLocks):
         self._line: list[asyncio.Future[bool]] = []
 
     async def acquire(
-        self, name: str, holder: object, /, *, places: int, queue: int, timeout: float
+        self, name: str, holder: object, /, *, slots: int, queue: int, timeout: float
     ) -> bool:
         if queue != 99:  # who does not come to stay
             return await super().acquire(
-                name, holder, places=places, queue=queue - len(self._line), timeout=timeout
+                name, holder, slots=slots, queue=queue - len(self._line), timeout=timeout
             )
         self._line.append(asyncio.get_running_loop().create_future())
         return await self._line[-1]
@@ -138,9 +138,9 @@ class _ClingingLocks(AsyncioLocks):
     """Faulty locks that keep cancelled callers in the queue."""
 
     async def acquire(
-        self, name: str, holder: object, /, *, places: int, queue: int, timeout: float
+        self, name: str, holder: object, /, *, slots: int, queue: int, timeout: float
     ) -> bool:
-        waiting = super().acquire(name, holder, places=places, queue=queue, timeout=1)
+        waiting = super().acquire(name, holder, slots=slots, queue=queue, timeout=1)
         self._waiting = asyncio.ensure_future(waiting)
         try:
             return await asyncio.wait_for(asyncio.shield(self._waiting), timeout)
@@ -152,10 +152,10 @@ class _StubbornLocks(AsyncioLocks):
     """Faulty locks that return a refusal when they are cancelled."""
 
     async def acquire(
-        self, name: str, holder: object, /, *, places: int, queue: int, timeout: float
+        self, name: str, holder: object, /, *, slots: int, queue: int, timeout: float
     ) -> bool:
         try:
-            return await super().acquire(name, holder, places=places, queue=queue, timeout=timeout)
+            return await super().acquire(name, holder, slots=slots, queue=queue, timeout=timeout)
         except asyncio.CancelledError:
             return False
 
@@ -182,7 +182,7 @@ class _StubbornLocks(AsyncioLocks):
             _ClingingLocks,
             "was not let in|let in before",
         ),
-        (kit.no_caller_waits_forever, _AllInLocks, "in two places at once"),
+        (kit.no_caller_waits_forever, _AllInLocks, "in two slots at once"),
         (kit.no_caller_waits_forever, _NobodyInLocks, "Only 0 were served"),
         (kit.a_cancelled_waiter_holds_nothing, _StubbornLocks, "was swallowed"),
         (kit.a_cancelled_waiter_holds_nothing, _ClingingLocks, "was not let in|let in before"),
@@ -203,7 +203,7 @@ def test_notices_wrong_locks(
 
 class _AdmittingNobody(ThreadLocks):
     def acquire(
-        self, name: str, holder: object, /, *, places: int, queue: int, timeout: float
+        self, name: str, holder: object, /, *, slots: int, queue: int, timeout: float
     ) -> bool:
         """Refuse every caller."""
         return False

@@ -46,7 +46,7 @@ def test_base_url() -> None:
     assert "https://api-m.sandbox.paypal.com" == PayPal(sandbox=True).services()[""].base_url
     elsewhere = PayPal(base_url="https://proxy.example/", client_id="a", client_secret="b")
     assert "https://proxy.example/v1/oauth2/token" == elsewhere.clients()[""].server.token_endpoint
-    assert "paypal" == PayPal().verifying()["scheme"]
+    assert "paypal" == PayPal().webhook_verification()["scheme"]
 
 
 def test_app_needs_id_and_secret() -> None:

@@ -412,7 +412,7 @@ def test_events_stay_events() -> None:
 )
 def test_content_of_webhooks_chooses_the_scheme(content: str, scheme: str) -> None:
     """The content setting decides the signature scheme of the webhooks."""
-    assert scheme == SendGrid(webhook_content=content).verifying()["scheme"]
+    assert scheme == SendGrid(webhook_content=content).webhook_verification()["scheme"]
 
 
 def test_received_message_is_fetched(tmp_path: Path) -> None:

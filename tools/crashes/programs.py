@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from moorage.domain.entries.outbox import OutboxEntry
     from moorage.domain.observation.events import Event
-    from moorage.testing.fakes.http_script import Received
+    from moorage.testing.fakes.http_script import ReceivedRequest
     from tools.crashes.cases import CrashCase
 
 SLOW = 2.0
@@ -184,7 +184,7 @@ def vendor(case: CrashCase, point: str | None, harness: Connection) -> None:
     previous_counts = Counter(case.effects(sandbox))
     slow_points = [point] if point in {"sent", "renewed"} else []
 
-    def behave(received: Received) -> Behaviour:
+    def behave(received: ReceivedRequest) -> Behaviour:
         behaviour = sandbox.behave(received)
         if not slow_points or Counter(case.effects(sandbox)) == previous_counts:
             return behaviour

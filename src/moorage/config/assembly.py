@@ -446,7 +446,10 @@ def _check_webhooks(account: Account, report: Report) -> None:
     from moorage.parts.webhook_verifier import WebhookVerifier  # noqa: PLC0415 - slow to load
 
     make = partial(
-        WebhookVerifier, name=account.name, secrets=account.webhook_secrets, **vendor.verifying()
+        WebhookVerifier,
+        name=account.name,
+        secrets=account.webhook_secrets,
+        **vendor.webhook_verification(),
     )
     report.made(make, place, exact=True)
 

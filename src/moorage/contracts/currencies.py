@@ -166,7 +166,7 @@ class ExchangeRates:
         """
         return self._in_base(currency, "currency") / self._in_base(into, "into")
 
-    def decimal(self, currency: str, into: str, *, places: int, rounding: str) -> Decimal:
+    def decimal(self, currency: str, into: str, *, decimals: int, rounding: str) -> Decimal:
         """The value of one unit of `currency` in `into`, rounded for display on a document.
 
         Do not multiply by it: `convert` computes with the exact ratio.
@@ -174,17 +174,17 @@ class ExchangeRates:
         Args:
             currency: ISO 4217 code of the currency that is priced.
             into: ISO 4217 code of the currency of the price.
-            places: number of decimals, from 0 to 24.
+            decimals: number of decimals, from 0 to 24.
             rounding: mode of the `decimal` module, such as `decimal.ROUND_HALF_UP`.
         """
-        if type(places) is not int or not 0 <= places <= _MOST_PLACES:
+        if type(decimals) is not int or not 0 <= decimals <= _MOST_PLACES:
             raise InvalidData(
                 f"The number of decimals is not a whole number from 0 to {_MOST_PLACES}.",
-                field="places",
+                field="decimals",
                 remedy="Give a whole number, such as 6.",
             )
-        rounded = _round_fraction(self.ratio(currency, into) * 10**places, rounding)
-        return Decimal(f"{rounded}E-{places}")
+        rounded = _round_fraction(self.ratio(currency, into) * 10**decimals, rounding)
+        return Decimal(f"{rounded}E-{decimals}")
 
     def convert(self, money: Money, into: str, *, rounding: str) -> Money:
         """Convert an amount by the exact ratio, and round it once to minor units.

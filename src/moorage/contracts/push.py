@@ -135,7 +135,7 @@ class DeviceToken:
         return self.token
 
     @property
-    def listed_as(self) -> str:
+    def recipient_entry(self) -> str:
         """The entry that allows this recipient in `safety.recipients` of a configuration."""
         return f"token:{self.token}"
 
@@ -233,7 +233,7 @@ class BrowserSubscription:
         return self.endpoint
 
     @property
-    def listed_as(self) -> str:
+    def recipient_entry(self) -> str:
         """The entry that allows this recipient in `safety.recipients` of a configuration."""
         return self.endpoint
 
@@ -268,7 +268,7 @@ class PushTopic:
         return self.name
 
     @property
-    def listed_as(self) -> str:
+    def recipient_entry(self) -> str:
         """The entry that allows this recipient in `safety.recipients` of a configuration."""
         return f"topic:{self.name}"
 

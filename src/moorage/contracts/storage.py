@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import attrs
 
     from moorage.contracts.ref import Ref
-    from moorage.contracts.wire import Arriving, Wire
+    from moorage.contracts.wire import StreamedResponse, Wire
     from moorage.domain.values.result import Result
 
 KIND: Final = "storage"
@@ -364,7 +364,7 @@ class OpenedObject:
     start: int = 0
     length: int | None = None
     modified: bool = True
-    arriving: Arriving
+    arriving: StreamedResponse
 
 
 class StorageVendor(Protocol):

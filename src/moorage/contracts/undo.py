@@ -75,7 +75,7 @@ class Undo:
     values: Sequence[Any] = attrs.field(default=(), validator=_arguments)
     options: Mapping[str, Any] = attrs.field(factory=dict, validator=_arguments)
 
-    def made_of(self, answer: object) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    def arguments_of(self, answer: object) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Return the values and options of the undo call, given the answer of the other call."""
         return (
             tuple(_fill_in(value, answer) for value in self.values),

@@ -167,7 +167,7 @@ class Vendor:
         """
         return None
 
-    def verifying(self) -> Mapping[str, Any]:
+    def webhook_verification(self) -> Mapping[str, Any]:
         """Arguments for the webhook verifier: the scheme, and the options that it needs."""
         return {"scheme": self.webhook}
 
@@ -192,14 +192,14 @@ def mode_of_key(
     return Mode.TEST if key.begins_with(*test) else None
 
 
-def mode_at(url: str, *, live: str, test: str) -> Mode | None:
+def mode_of_url(url: str, *, live: str, test: str) -> Mode | None:
     """Live or test mode, according to the URL; None if the URL is not known."""
     if url.startswith(test):
         return Mode.TEST
     return Mode.LIVE if url.startswith(live) else None
 
 
-def key_at(wire: Wire, key: str, longest: int) -> str:
+def key_for_vendor(wire: Wire, key: str, longest: int) -> str:
     """An idempotency key in the form that the vendor receives, at most `longest` characters.
 
     All tenants of an account share the vendor's keys. So a tenant's key, or one that is too long,

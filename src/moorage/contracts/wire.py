@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 
 
-class Arriving(Protocol):
+class StreamedResponse(Protocol):
     """An answer whose body is read in pieces; b"" marks its end."""
 
     @property
@@ -87,7 +87,7 @@ class Wire(Protocol):
 
     async def open(
         self, request: Request, *, to: str = "", endpoint: str | None = None
-    ) -> Arriving:
+    ) -> StreamedResponse:
         """Send a request, and return as soon as the headers of the answer arrive."""
         ...
 

@@ -79,7 +79,7 @@ class Dashboard:
                 remedy="Give a long random text, the same in every process.",
             )
         if outbox is not None:
-            outbox = outbox.audited_by(hub.audit)
+            outbox = outbox.with_audit(hub.audit)
         boxes = {OUTBOX: outbox, INBOX: inbox}
         self._reader = Reader(
             hub,

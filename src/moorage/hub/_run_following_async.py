@@ -99,7 +99,7 @@ class AsyncRunReader:
             try:
                 if lease is not None:
                     await lease.keep()
-                status = await self._platform.look(name, LOOK)
+                status = await self._platform.status(name, LOOK)
                 if status is None:
                     return None
                 if spec is not None:

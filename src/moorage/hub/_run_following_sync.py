@@ -99,7 +99,7 @@ class RunReader:
             try:
                 if lease is not None:
                     lease.keep()
-                status = self._platform.look(name, LOOK)
+                status = self._platform.status(name, LOOK)
                 if status is None:
                     return None
                 if spec is not None:

@@ -79,15 +79,17 @@ class AlertRunner:
         settings = settings or hub.alert_settings or AlertSettings()
         self._flows = AlertFlows(hub, settings, channels or {}, figures, lift(monitor.recent))
 
-    def run(self, stop: Event, *, tell: Callable[[AlertRound], object] = lambda _: None) -> None:
+    def run(
+        self, stop: Event, *, on_result: Callable[[AlertRound], object] = lambda _: None
+    ) -> None:
         """Evaluate the alert rules at intervals until `stop` is set.
 
         Args:
             stop: event that ends the method when it is set.
-            tell: receives the result of each round.
+            on_result: receives the result of each round.
         """
         while not stop.is_set():
-            tell(self.evaluate())
+            on_result(self.evaluate())
             stop.wait(self._flows.every)
 
     measure = blocking_method(AlertFlows.measure)
@@ -126,10 +128,10 @@ class AsyncAlertRunner:
 
     @documented_by(AlertRunner.run)
     async def run(  # noqa: D102 - documented by its twin
-        self, stop: asyncio.Event, *, tell: Callable[[AlertRound], object] = lambda _: None
+        self, stop: asyncio.Event, *, on_result: Callable[[AlertRound], object] = lambda _: None
     ) -> None:
         while not stop.is_set():
-            tell(await self.evaluate())
+            on_result(await self.evaluate())
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._flows.every):
                     await stop.wait()

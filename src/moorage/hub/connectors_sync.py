@@ -291,10 +291,10 @@ class Connectors:
         if errors:
             raise min(errors, key=lambda error: isinstance(error, Exception))
 
-    def begin_use(self, use: ConnectorUse[Any]) -> Any:
+    def _begin_use(self, use: ConnectorUse[Any]) -> Any:
         """Record that a block uses a connector, and return the connector.
 
-        Even if this fails or is interrupted, `end_use` must follow.
+        Even if this fails or is interrupted, `_end_use` must follow.
         """
         with self._lock:
             entry = use.entry = self._enabled_entry(use.name)
@@ -441,10 +441,10 @@ class ConnectorUse(Generic[C]):
                 remedy="Call `use` for each block.",
             )
         try:
-            connector = self._connectors.begin_use(self)
+            connector = self._connectors._begin_use(self)  # noqa: SLF001 - both classes are one mechanism
             return _checked_class(self.name, connector, self._kind or object)
         except BaseException:
-            self._connectors.end_use(self)
+            self._connectors._end_use(self)  # noqa: SLF001 - both classes are one mechanism
             raise
 
     def __exit__(
@@ -453,7 +453,7 @@ class ConnectorUse(Generic[C]):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._connectors.end_use(self)
+        self._connectors._end_use(self)  # noqa: SLF001 - both classes are one mechanism
 
 
 class _Entry:

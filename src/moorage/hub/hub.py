@@ -274,8 +274,8 @@ class Hub(ContractMethods, HubBase):
     ) -> ConfigurationWatch:
         """Return an object that reloads the configuration when its file changes.
 
-        Call its method `look` yourself, or use it as a context manager: then a thread (in an
-        asynchronous hub, a task) calls `look` until the block ends. A file with a mistake changes
+        Call its method `check` yourself, or use it as a context manager: then a thread (in an
+        asynchronous hub, a task) calls `check` until the block ends. A file with a mistake changes
         nothing: observers receive `ReloadFailed`, and the file is read again after its next change.
 
         Args:

@@ -277,7 +277,7 @@ class HubBase:
             "storage": self._state,
             "clock": self._clock,
             self._classes.http: self._http,
-            **vendor.verifying(),
+            **vendor.webhook_verification(),
         }
         from moorage.parts.webhook_verifier import WebhookVerifier  # noqa: PLC0415 - slow to load
 

@@ -119,7 +119,7 @@ class _Outbox:
         outbox._flows.store = self._adapt_store(self._storage.within(connection))  # noqa: SLF001 - a copy of this
         return outbox
 
-    def audited_by(self, trail: AuditTrail | None) -> Self:
+    def with_audit(self, trail: AuditTrail | None) -> Self:
         """Return this outbox with an audit trail that records manual actions on it.
 
         Args:
@@ -142,9 +142,9 @@ class _Outbox:
             call, hub.unsettled, utc=core.utc, concurrency=concurrency, **options
         )
 
-    def made_of(self, entry: OutboxEntry) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    def arguments_of(self, entry: OutboxEntry) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Return the values and options with which a call was stored."""
-        return self._flows.made_of(entry)
+        return self._flows.arguments_of(entry)
 
 
 class Outbox(_Outbox):

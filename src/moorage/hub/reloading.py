@@ -117,7 +117,7 @@ class ConfigurationWatch(_WatchedFile):
         self._bell: SimpleQueue[bool] = SimpleQueue()
         self._before: dict[signal.Signals, Any] = {}
 
-    def look(self, *, anyway: bool = False) -> Reloaded | None:
+    def check(self, *, anyway: bool = False) -> Reloaded | None:
         """Reload the configuration if its file has changed since the last call.
 
         Args:
@@ -188,7 +188,7 @@ class ConfigurationWatch(_WatchedFile):
             if is_rung is False:
                 return
             if is_rung or self._is_unchanged():
-                self.look(anyway=is_rung is True)
+                self.check(anyway=is_rung is True)
 
 
 class AsyncConfigurationWatch(_WatchedFile):
@@ -207,8 +207,8 @@ class AsyncConfigurationWatch(_WatchedFile):
         self._tasks: list[asyncio.Task[None]] = []
         self._before: dict[signal.Signals, Any] = {}
 
-    @documented_by(ConfigurationWatch.look)
-    async def look(self, *, anyway: bool = False) -> Reloaded | None:  # noqa: D102 - documented by its twin
+    @documented_by(ConfigurationWatch.check)
+    async def check(self, *, anyway: bool = False) -> Reloaded | None:  # noqa: D102 - documented by its twin
         if not await run_in_thread_if_needed(self._has_changed) and not anyway:
             return None
         try:
@@ -257,4 +257,4 @@ class AsyncConfigurationWatch(_WatchedFile):
             is_rung = bell.is_set()
             bell.clear()
             if is_rung or await run_in_thread_if_needed(self._is_unchanged):
-                await self.look(anyway=is_rung)
+                await self.check(anyway=is_rung)

@@ -314,7 +314,7 @@ class AsyncStepConnector:
             actor: the person who does it, for the audit trail; by default the system's user.
             reason: the reason for the audit trail.
         """
-        status = await self._platform.look(name, LOOK)
+        status = await self._platform.status(name, LOOK)
         if status is None or status.is_over:
             return False
         core, seconds = core_of(self._manager), 10.0 if grace is None else grace
@@ -333,10 +333,10 @@ class AsyncStepConnector:
 
         return bool(await run_later(perform_recorded(core, act, lambda: core.settle(end()))))
 
-    async def look(self, idempotency_key: str, *, tenant: str | None = None) -> RunStatus | None:
+    async def status(self, idempotency_key: str, *, tenant: str | None = None) -> RunStatus | None:
         """Return the status of a key's run; None if the platform does not have the run."""
         name = run_name(self._service, tenant, checked_key(idempotency_key))
-        return await self._platform.look(name, LOOK)
+        return await self._platform.status(name, LOOK)
 
     async def stored_result(
         self, idempotency_key: str, *, tenant: str | None = None
@@ -370,7 +370,7 @@ class AsyncStepConnector:
                 had.
         """
         name = run_name(self._service, tenant, checked_key(idempotency_key))
-        status = await self._platform.look(name, LOOK)
+        status = await self._platform.status(name, LOOK)
         if status is None:
             return None
         writer = self._writer(log, tenant)
@@ -448,7 +448,7 @@ class AsyncStepConnector:
         lease = self._lease(name)
         try:
             if await lease.acquire() and lease.fence == fence + 1:
-                orphan = await self._platform.look(name, LOOK)
+                orphan = await self._platform.status(name, LOOK)
                 if await self.stop_run(name, reason="Nobody follows the step."):
                     return orphan
             return None
@@ -517,7 +517,7 @@ class AsyncStepConnector:
         if own_result is not None:
             return own_result if own_result.metadata.get("cached") else None
         result = await self._cache.find(step, step.cache, tenant)
-        if result is None or await self.look(key, tenant=tenant) is not None:
+        if result is None or await self.status(key, tenant=tenant) is not None:
             return None
         name = run_name(self._service, tenant, key)
         return unpacked_result(await store_async(self._once, f"{name}.end", packed_result(result)))
@@ -607,7 +607,7 @@ class AsyncStepConnector:
             return {}
         if await self.stored_result(key, tenant=tenant) is not None:
             return None
-        status = await self.look(key, tenant=tenant)
+        status = await self.status(key, tenant=tenant)
         if status is not None and status.phase is not RunPhase.STARTING:
             return None
         time_left = LARGEST_WORKSPACE - sum(map(len, step.workspace.files.values()))

@@ -102,7 +102,7 @@ def _flows(
         return {**fields_of(entry), "said": [webhook.payload for webhook in webhooks]}
 
     def make_subject(entry: OutboxEntry) -> dict[str, Any]:
-        values, options = outbox.made_of(entry)
+        values, options = outbox.arguments_of(entry)
         return {**fields_of(entry), "values": values, "options": options}
 
     def place_subject(

@@ -31,8 +31,8 @@ def work(
     *steps: Callable[[], S],
     stop: Event,
     pause: float | timedelta = 1.0,
-    tell: Callable[[S], object] = lambda _: None,
-    trouble: Callable[[StorageUnavailable], object] | None = None,
+    on_result: Callable[[S], object] = lambda _: None,
+    on_outage: Callable[[StorageUnavailable], object] | None = None,
     idle: Callable[[float], object] | None = None,
 ) -> None:
     """Run all steps in turn until `stop` is set; pause when none of them found any work.
@@ -43,9 +43,9 @@ def work(
             that nothing was due. The worker stops only between two steps, so keep them short.
         stop: an event that is set to stop the worker.
         pause: seconds, or a timedelta, to wait when no step found any work.
-        tell: receives the result of each step that did any work.
-        trouble: receives the error of an unavailable store, once for each outage; the worker waits
-            until the store is back. Without this function, the error ends the worker.
+        on_result: receives the result of each step that did any work.
+        on_outage: receives the error of an unavailable store, once for each outage; the worker
+            waits until the store is back. Without this function, the error ends the worker.
         idle: function that waits in place of the pause, for at most the seconds of its argument,
             such as the `wait` of a store in PostgreSQL, which returns as soon as an entry is added.
             The worker notices `stop` only after this function has returned.
@@ -62,12 +62,12 @@ def work(
                 outcome = step()
                 if len(outcome):
                     is_busy = True
-                    tell(outcome)
+                    on_result(outcome)
         except StorageUnavailable as error:
-            if trouble is None:
+            if on_outage is None:
                 raise
             if not store_is_away:
-                trouble(error)
+                on_outage(error)
             store_is_away, is_busy = True, False
         else:
             store_is_away = False

@@ -78,7 +78,7 @@ class Bulkhead(Guard[object]):
         return await core.acquire(
             self._place,
             ticket,
-            places=self._config.max_concurrent,
+            slots=self._config.max_concurrent,
             queue=self._config.max_waiting,
             timeout=self._wait,
         )

@@ -8,7 +8,7 @@ from typing import Protocol
 class Locks(Protocol):
     """Named semaphores that serve their callers in the order of arrival.
 
-    `acquire` takes one of the `places` (slots) of the semaphore `name` for `holder`, an object that
+    `acquire` takes one of the `slots` of the semaphore `name` for `holder`, an object that
     the caller made for this one use, and returns True; or False if all slots are taken and `queue`
     callers already wait, or if no slot is free within `timeout` seconds. A slot that becomes free
     goes to the caller that has waited longest. `release` gives back the slot of `holder`; for a
@@ -18,7 +18,7 @@ class Locks(Protocol):
     """
 
     def acquire(
-        self, name: str, holder: object, /, *, places: int, queue: int, timeout: float
+        self, name: str, holder: object, /, *, slots: int, queue: int, timeout: float
     ) -> bool: ...
 
     def release(self, name: str, holder: object, /) -> None: ...
@@ -28,7 +28,7 @@ class AsyncLocks(Protocol):
     """The asynchronous `Locks`."""
 
     async def acquire(
-        self, name: str, holder: object, /, *, places: int, queue: int, timeout: float
+        self, name: str, holder: object, /, *, slots: int, queue: int, timeout: float
     ) -> bool: ...
 
     def release(self, name: str, holder: object, /) -> None: ...

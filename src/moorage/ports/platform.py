@@ -40,7 +40,7 @@ class Platform(DescribedPlatform, Protocol):
     SIGKILL after the step's grace. It sees only the declared environment. Each secret is in a file
     whose path is in the variable NAME_FILE, and no description that the platform shows contains it.
 
-    `look` returns the status of a run, and None if the platform has no run of this name.
+    `status` returns the status of a run, and None if the platform has no run of this name.
 
     `logs` returns the output of a run after a mark; the empty text is the mark of the beginning. It
     returns at most about a megabyte, and at once: an empty part if there is nothing new. The same
@@ -66,7 +66,7 @@ class Platform(DescribedPlatform, Protocol):
         """Start a run, or find the run of this name."""
         ...
 
-    def look(self, name: str, timeout: float, /) -> RunStatus | None:
+    def status(self, name: str, timeout: float, /) -> RunStatus | None:
         """Return the status of a run; None if there is none of this name."""
         ...
 
@@ -102,7 +102,7 @@ class AsyncPlatform(DescribedPlatform, Protocol):
         """Start a run, or find the run of this name."""
         ...
 
-    async def look(self, name: str, timeout: float, /) -> RunStatus | None:
+    async def status(self, name: str, timeout: float, /) -> RunStatus | None:
         """Return the status of a run; None if there is none of this name."""
         ...
 

@@ -216,7 +216,7 @@ def is_good(core: Core, plan: Plan, response: Response) -> bool:
         return False
     if plan.provided:
         core.refreshes.accepted(plan.refresh_key)
-    return not (plan.gates.limits and response.headers.mention("limit"))
+    return not (plan.gates.limits and response.headers.has_name_with("limit"))
 
 
 def as_connector_error(error: Exception) -> ConnectorError:

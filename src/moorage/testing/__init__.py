@@ -36,13 +36,13 @@ if TYPE_CHECKING:
     from moorage.testing.fakes.grpc_server import GrpcStatus as GrpcStatus
     from moorage.testing.fakes.grpc_server import HeldCalls as HeldCalls
     from moorage.testing.fakes.http import AsyncScriptedHttpClient as AsyncScriptedHttpClient
-    from moorage.testing.fakes.http import Delivery as Delivery
     from moorage.testing.fakes.http import FakeVendor as FakeVendor
+    from moorage.testing.fakes.http import FakeVendorRequest as FakeVendorRequest
     from moorage.testing.fakes.http import ScriptedHttpClient as ScriptedHttpClient
     from moorage.testing.fakes.http import UnexpectedRequest as UnexpectedRequest
     from moorage.testing.fakes.http_proxy import ProxyServer as ProxyServer
     from moorage.testing.fakes.http_server import Behaviour as Behaviour
-    from moorage.testing.fakes.http_server import Received as Received
+    from moorage.testing.fakes.http_server import ReceivedRequest as ReceivedRequest
     from moorage.testing.fakes.http_server import VendorServer as VendorServer
     from moorage.testing.fakes.http_tls import tls_pair as tls_pair
     from moorage.testing.fakes.imap_server import ImapServer as ImapServer
@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from moorage.testing.fakes.pipelines import MemoryDeadLetters as MemoryDeadLetters
     from moorage.testing.fakes.pipelines import MemorySink as MemorySink
     from moorage.testing.fakes.pipelines import MemorySource as MemorySource
-    from moorage.testing.fakes.pipelines import records_of as records_of
+    from moorage.testing.fakes.pipelines import make_records as make_records
     from moorage.testing.fakes.platform import MockPlatform as MockPlatform
     from moorage.testing.fakes.randomness import ScriptedRandomness as ScriptedRandomness
     from moorage.testing.fakes.randomness import SequentialIds as SequentialIds
@@ -110,7 +110,7 @@ _HOME: Final = {
     "SequentialIds": "fakes.randomness",
     # a vendor in memory
     "FakeVendor": "fakes.http",
-    "Delivery": "fakes.http",
+    "FakeVendorRequest": "fakes.http",
     "ScriptedHttpClient": "fakes.http",
     "AsyncScriptedHttpClient": "fakes.http",
     "UnexpectedRequest": "fakes.http",
@@ -137,7 +137,7 @@ _HOME: Final = {
     "ImapServer": "fakes.imap_server",
     "LdapServer": "fakes.ldap_server",
     "Behaviour": "fakes.http_server",
-    "Received": "fakes.http_server",
+    "ReceivedRequest": "fakes.http_server",
     "ProxyServer": "fakes.http_proxy",
     "tls_pair": "fakes.http_tls",
     # a network between a program and a real server
@@ -155,7 +155,7 @@ _HOME: Final = {
     "MemorySource": "fakes.pipelines",
     "MemorySink": "fakes.pipelines",
     "MemoryDeadLetters": "fakes.pipelines",
-    "records_of": "fakes.pipelines",
+    "make_records": "fakes.pipelines",
     "FailingObserver": "fakes.observer",
     "MockPlatform": "fakes.platform",
     # running a conformance kit

@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from moorage.contracts.vendor import VendorKeys as VendorKeys
     from moorage.contracts.vendor import choices as choices
     from moorage.contracts.vendor import extra_for as extra_for
-    from moorage.contracts.vendor import key_at as key_at
+    from moorage.contracts.vendor import key_for_vendor as key_for_vendor
     from moorage.contracts.vendor import merged as merged
-    from moorage.contracts.vendor import mode_at as mode_at
     from moorage.contracts.vendor import mode_of_key as mode_of_key
+    from moorage.contracts.vendor import mode_of_url as mode_of_url
     from moorage.contracts.vendor import no_options as no_options
     from moorage.contracts.vendor import part_key as part_key
-    from moorage.contracts.wire import Arriving as Arriving
+    from moorage.contracts.wire import StreamedResponse as StreamedResponse
     from moorage.contracts.wire import Wire as Wire
     from moorage.domain.auth.methods import Credentials as Credentials
     from moorage.domain.auth.methods import OAuthCredentials as OAuthCredentials
@@ -45,7 +45,9 @@ if TYPE_CHECKING:
     from moorage.domain.oauth.server import AuthorizationServer as AuthorizationServer
     from moorage.domain.resilience.circuit import CircuitBreakerConfig as CircuitBreakerConfig
     from moorage.domain.resilience.classify import is_success as is_success
-    from moorage.domain.resilience.classify import vendor_words as vendor_words
+    from moorage.domain.resilience.classify import (
+        vendor_code_and_message as vendor_code_and_message,
+    )
     from moorage.domain.secrets.secret import Secret as Secret
     from moorage.domain.secrets.secret import as_secret as as_secret
     from moorage.domain.service.region import Region as Region
@@ -155,9 +157,9 @@ _HOME = {
     "MakeRef": "contracts.vendor",
     "choices": "contracts.vendor",
     "extra_for": "contracts.vendor",
-    "key_at": "contracts.vendor",
+    "key_for_vendor": "contracts.vendor",
     "merged": "contracts.vendor",
-    "mode_at": "contracts.vendor",
+    "mode_of_url": "contracts.vendor",
     "mode_of_key": "contracts.vendor",
     "no_options": "contracts.vendor",
     "part_key": "contracts.vendor",
@@ -204,7 +206,7 @@ _HOME = {
     "path_key": "vendor_sdk.api_vendor",
     # requests, and the wire that sends them
     "Wire": "contracts.wire",
-    "Arriving": "contracts.wire",
+    "StreamedResponse": "contracts.wire",
     "Ref": "contracts.ref",
     "Request": "domain.http.requests",
     "HttpMethod": "domain.http.requests",
@@ -262,7 +264,7 @@ _HOME = {
     "same": "vendor_sdk.word_tables",
     # errors
     "is_success": "domain.resilience.classify",
-    "vendor_words": "domain.resilience.classify",
+    "vendor_code_and_message": "domain.resilience.classify",
     "AlreadyExists": "errors",
     "AuthenticationFailed": "errors",
     "ChangedMeanwhile": "errors",

@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeAlias, TypeVar, overload
 from urllib.parse import quote
 
-from moorage.contracts.vendor import extra_for, key_at, merged
+from moorage.contracts.vendor import extra_for, key_for_vendor, merged
 from moorage.domain.http.requests import HttpMethod, Request
 from moorage.domain.values.json_text import is_list
 from moorage.domain.values.patterns import late_pattern
@@ -150,7 +150,7 @@ class VendorOperation(Generic[R]):
                 return self.read(wire.ref, await wire.send(request, to=self.to))
             longest_key = vendor.limits.get("idempotency_key")
             if key is not None and longest_key is not None:
-                key = key_at(wire, key, longest_key)
+                key = key_for_vendor(wire, key, longest_key)
             parse = partial(self.read, wire.ref)
             return await wire.send(request, to=self.to, key=key, parse=parse)
         except VendorRejected as refusal:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from moorage.domain.http.redaction import Redaction
 from moorage.domain.http.requests import HttpMethod
-from moorage.domain.resilience.classify import is_success, vendor_words
+from moorage.domain.resilience.classify import is_success, vendor_code_and_message
 from moorage.domain.values.frozen_values import frozen
 from moorage.errors import (
     AuthenticationFailed,
@@ -105,7 +105,7 @@ class Refusals:
     otherwise: Kind = VendorRejected
     left: frozenset[int] = _LEFT
     needs_code: bool = False
-    read: Callable[[Response], tuple[str | None, str | None]] = vendor_words
+    read: Callable[[Response], tuple[str | None, str | None]] = vendor_code_and_message
     mask: Callable[[str], str] = _unmask
 
     def __call__(self, request: Request, response: Response) -> ConnectorError | None:

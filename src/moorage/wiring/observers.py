@@ -237,7 +237,7 @@ class Observers:
         headers = request.headers
         for name, value in self.trace_headers(event):
             headers = headers.with_default(name, value)
-        return request if headers is request.headers else request.carrying(headers)
+        return request if headers is request.headers else request.with_only_headers(headers)
 
     def trace_headers(self, event: AttemptStarted) -> tuple[tuple[str, str], ...]:
         """Return the trace headers of an attempt; an observer that fails adds nothing."""

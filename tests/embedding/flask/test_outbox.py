@@ -105,7 +105,7 @@ def test_worker(shop: Shop) -> None:
     shop.sessions.commit()
     stop, rounds = Event(), []
 
-    def tell(round_: worker.Round) -> None:
+    def on_result(round_: worker.Round) -> None:
         if isinstance(round_, (HandledWebhooks, DeliveredCalls)):
             rounds.append((type(round_), round_.done))
         if shop.news:
@@ -113,7 +113,7 @@ def test_worker(shop: Shop) -> None:
         else:
             shop.deliver()
 
-    work(*worker.steps(shop.moored, 1), stop=stop, pause=0.01, tell=tell)
+    work(*worker.steps(shop.moored, 1), stop=stop, pause=0.01, on_result=on_result)
 
     assert [(DeliveredCalls, 1), (HandledWebhooks, 1)] == rounds
     assert 1 == len(shop.news)

@@ -127,7 +127,7 @@ class DeferredAdmin(EntryAdmin):
     box = staticmethod(process.outbox)
 
     def _audited(self) -> Any:
-        return process.outbox().audited_by(process.hub().audit)
+        return process.outbox().with_audit(process.hub().audit)
 
 
 def _recording_change(request: HttpRequest, change: Callable[..., Any]) -> Callable[[str], Any]:

@@ -104,7 +104,7 @@ def deliver(*, once: bool, pause: float, limit: int, at_once: int) -> None:
     with stopping() as stop:
         click.echo("Working; SIGTERM or Ctrl-C ends it.")
         steps = worker.steps(moored, at_once, at_once)
-        work(*steps, stop=stop, pause=pause, tell=_print_summary, trouble=_trouble)
+        work(*steps, stop=stop, pause=pause, on_result=_print_summary, on_outage=_trouble)
 
 
 @click.command("tidy")

@@ -17,25 +17,25 @@ class ThreadLocks:
 
     __slots__ = ("_slots", "enter", "release")
 
-    def __init__(self, places: SlotHolders | None = None) -> None:
-        self._slots = places or SlotHolders()
+    def __init__(self, slots: SlotHolders | None = None) -> None:
+        self._slots = slots or SlotHolders()
         self.enter = self._slots.enter
         self.release = self._slots.settle
 
     def acquire(
-        self, name: str, holder: object, /, *, places: int, queue: int, timeout: float
+        self, name: str, holder: object, /, *, slots: int, queue: int, timeout: float
     ) -> bool:
         """Take a slot of the semaphore `name`; return False if no slot became free in time."""
-        return self._slots.enter(name, holder, places) or (
-            timeout > 0 and self._wait(name, holder, places, queue, timeout)
+        return self._slots.enter(name, holder, slots) or (
+            timeout > 0 and self._wait(name, holder, slots, queue, timeout)
         )
 
-    def _wait(self, name: str, holder: object, places: int, queue: int, timeout: float) -> bool:
+    def _wait(self, name: str, holder: object, slots: int, queue: int, timeout: float) -> bool:
         signal = Lock()
         signal.acquire()
         waiter = Waiter(name, holder, signal.release)
         try:
-            self._slots.join(waiter, places, queue)
+            self._slots.join(waiter, slots, queue)
             if waiter.state == WAITING:
                 signal.acquire(timeout=min(timeout, TIMEOUT_MAX))
                 if waiter.state == INSIDE:

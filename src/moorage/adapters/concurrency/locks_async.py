@@ -20,21 +20,21 @@ class AsyncioLocks:
 
     __slots__ = ("_slots", "enter", "release")
 
-    def __init__(self, places: SlotHolders | None = None) -> None:
-        self._slots = places or SlotHolders()
+    def __init__(self, slots: SlotHolders | None = None) -> None:
+        self._slots = slots or SlotHolders()
         self.enter = self._slots.enter
         self.release = self._slots.settle
 
     async def acquire(
-        self, name: str, holder: object, /, *, places: int, queue: int, timeout: float
+        self, name: str, holder: object, /, *, slots: int, queue: int, timeout: float
     ) -> bool:
         """Take a slot of the semaphore `name`; return False if none became free in time."""
-        return self._slots.enter(name, holder, places) or (
-            timeout > 0 and await self._wait(name, holder, places, queue, timeout)
+        return self._slots.enter(name, holder, slots) or (
+            timeout > 0 and await self._wait(name, holder, slots, queue, timeout)
         )
 
     async def _wait(
-        self, name: str, holder: object, places: int, queue: int, timeout: float
+        self, name: str, holder: object, slots: int, queue: int, timeout: float
     ) -> bool:
         loop = asyncio.get_running_loop()
         signal = loop.create_future()
@@ -51,7 +51,7 @@ class AsyncioLocks:
         waiter = Waiter(name, holder, wake)
         timer = loop.call_later(min(timeout, _FOREVER), _set, signal)
         try:
-            self._slots.join(waiter, places, queue)
+            self._slots.join(waiter, slots, queue)
             if waiter.state == WAITING:
                 await signal
                 if waiter.state == INSIDE:

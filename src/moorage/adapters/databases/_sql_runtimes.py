@@ -57,10 +57,8 @@ class ThreadRuntime:
         self._migrate = migrate
         self._locks = ThreadLocks()
 
-    async def enter(self, holder: object, places: int, timeout: float) -> bool:
-        return self._locks.acquire(
-            "", holder, places=places, queue=_UNLIMITED_QUEUE, timeout=timeout
-        )
+    async def enter(self, holder: object, slots: int, timeout: float) -> bool:
+        return self._locks.acquire("", holder, slots=slots, queue=_UNLIMITED_QUEUE, timeout=timeout)
 
     def leave(self, holder: object) -> None:
         self._locks.release("", holder)
@@ -193,9 +191,9 @@ class LoopRuntime:
         self._timeout = timeout
         self._locks = AsyncioLocks()
 
-    async def enter(self, holder: object, places: int, timeout: float) -> bool:
+    async def enter(self, holder: object, slots: int, timeout: float) -> bool:
         return await self._locks.acquire(
-            "", holder, places=places, queue=_UNLIMITED_QUEUE, timeout=timeout
+            "", holder, slots=slots, queue=_UNLIMITED_QUEUE, timeout=timeout
         )
 
     def leave(self, holder: object) -> None:

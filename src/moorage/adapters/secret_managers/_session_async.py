@@ -35,7 +35,7 @@ def session_async(
         return await client.send(request, url, timeouts)
 
     async def enter(holder: object, timeout: float) -> bool:
-        return await locks.acquire("", holder, places=1, queue=_UNLIMITED_QUEUE, timeout=timeout)
+        return await locks.acquire("", holder, slots=1, queue=_UNLIMITED_QUEUE, timeout=timeout)
 
     async def read_secret(path: str) -> Secret | None:
         return await asyncio.to_thread(content_of, path)

@@ -77,7 +77,7 @@ def session_now(
         return client.send(request, url, timeouts)
 
     async def enter_store(holder: object, timeout: float) -> bool:
-        return locks.acquire("", holder, places=1, queue=_UNLIMITED_QUEUE, timeout=timeout)
+        return locks.acquire("", holder, slots=1, queue=_UNLIMITED_QUEUE, timeout=timeout)
 
     async def read(path: str) -> Any:
         return content_of(path)

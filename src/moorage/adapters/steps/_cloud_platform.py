@@ -128,7 +128,7 @@ class CloudRuns:
             self._seen[spec.name] = _SeenRun(now, run)
         return run.status
 
-    def look(self, name: str, timeout: float, /) -> RunStatus | None:
+    def status(self, name: str, timeout: float, /) -> RunStatus | None:
         """Return the status of a run; None if no run has this name.
 
         A run whose time limit is over is asked to end, unless the cloud does that itself.

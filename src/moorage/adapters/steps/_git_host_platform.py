@@ -167,7 +167,7 @@ class GitHostRuns:
             raise ConnectionFailed(f"The claim of the run {spec.name} was removed at its start.")
         return status
 
-    def look(self, name: str, timeout: float, /) -> RunStatus | None:
+    def status(self, name: str, timeout: float, /) -> RunStatus | None:
         """Return the status of a run; None if no run has this name.
 
         A run whose time limit has passed is asked to end.
@@ -183,7 +183,7 @@ class GitHostRuns:
 
     def logs(self, name: str, stream: LogStream, mark: str, timeout: float, /) -> LogChunk:
         """Return a run's output after a mark; a git host has one output per job."""
-        status = self.look(name, timeout)
+        status = self.status(name, timeout)
         number = self._numbers.get(name)
         is_over = status is None or status.is_over
         with self._lock:

@@ -71,7 +71,7 @@ class _Runs:
         action = self.request["do"]
         if action == "start":
             return self.started(), b""
-        if action == "look":
+        if action == "status":
             return {"status": self.status(self.folder)}, b""
         if action == "logs":
             return self.logs()

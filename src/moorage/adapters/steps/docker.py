@@ -207,7 +207,7 @@ class DockerPlatform:
                 self._limits.keep(watchdog, id_of(status), spec.step, timeout)
         return status
 
-    def look(self, name: str, timeout: float, /) -> RunStatus | None:
+    def status(self, name: str, timeout: float, /) -> RunStatus | None:
         """Return the status of a run; None if no run has this name."""
         facts = self._states.facts(name, timeout)
         if facts is None:
@@ -261,7 +261,7 @@ class DockerPlatform:
             DeadlineExceeded: the time is over, and another caller may be starting the step.
             ConnectionFailed: the Engine cannot be reached, or the watchdog cannot watch.
         """
-        status = self.look(name, timeout)
+        status = self.status(name, timeout)
         until = monotonic() + timeout
         tombstone: dict[str, Any] = {}
         while monotonic() < until:
@@ -278,7 +278,7 @@ class DockerPlatform:
             # Also if its starter removed it, who may start another, unless the name is in use.
             if tombstone and self._is_buried(name, tombstone, timeout):
                 return
-            status = self.look(name, timeout)
+            status = self.status(name, timeout)
         if status is None and tombstone:
             raise DeadlineExceeded(
                 f"The time for stopping {name} is over. Its container was removed before its start,"
@@ -317,7 +317,7 @@ class DockerPlatform:
         for name in sorted(items.keys() - drafts.keys()):
             seconds = max(_SHORTEST_LOOK, min(timeout / 4, until - monotonic()))
             try:
-                status = self.look(name, seconds)
+                status = self.status(name, seconds)
             except ConnectorError as error:
                 with check_understood():
                     status = listed_status(name, items[name], str(error))
@@ -374,7 +374,7 @@ class DockerPlatform:
         """
         container, since, pause = "", 0.0, _PAUSE
         patience = _creation_seconds(timeout)
-        while (status := self.look(name, timeout)) and status.phase is RunPhase.STARTING:
+        while (status := self.status(name, timeout)) and status.phase is RunPhase.STARTING:
             if container != id_of(status):
                 container, since = id_of(status), monotonic()
             elif monotonic() - since > patience:
@@ -474,7 +474,7 @@ class DockerPlatform:
         )
         if code == _DONE:
             return created.running
-        status = self.look(created.spec.name, timeout)
+        status = self.status(created.spec.name, timeout)
         is_over = status is not None and status.is_over
         if code in _MISSING_OR_CHANGED:
             return status if is_over else None

@@ -39,9 +39,9 @@ class AsyncPlatformInThreads:
         """Start a run, or find an existing run with its name."""
         return await run_in_thread(partial(self._platform.start, spec, timeout))
 
-    async def look(self, name: str, timeout: float, /) -> RunStatus | None:
+    async def status(self, name: str, timeout: float, /) -> RunStatus | None:
         """Return the status of a run."""
-        return await run_in_thread(partial(self._platform.look, name, timeout))
+        return await run_in_thread(partial(self._platform.status, name, timeout))
 
     async def logs(self, name: str, stream: LogStream, mark: str, timeout: float, /) -> LogChunk:
         """Return the output of a run after a mark."""

@@ -310,7 +310,7 @@ class KubernetesPlatform:
             path = f"{self._core}/secrets"
             self._cluster.ask("POST", path, timeout, body=secret, allowed=conflict)
         while True:
-            status = self.look(spec.name, timeout)
+            status = self.status(spec.name, timeout)
             if status is None:
                 raise ConnectionFailed(f"The Job {spec.name} was removed while it started.")
             if is_new and "problem" in status.metadata and status.exit_code == CANNOT_START:
@@ -323,7 +323,7 @@ class KubernetesPlatform:
                 return status
             sleep(_PAUSE)
 
-    def look(self, name: str, timeout: float, /) -> RunStatus | None:
+    def status(self, name: str, timeout: float, /) -> RunStatus | None:
         """Return the status of a run; None if no run has this name."""
         path = f"{self._jobs}/{name}"
         code, content = self._cluster.ask("GET", path, timeout, allowed=_MISSING)
@@ -336,7 +336,7 @@ class KubernetesPlatform:
 
         A mark is the time of the last entry, and the number of entries then.
         """
-        status = self.look(name, timeout)
+        status = self.status(name, timeout)
         pod = self._pod(name, timeout)
         is_over = status is None or status.is_over
         if pod is None or stream == "stderr":
@@ -418,7 +418,7 @@ class KubernetesPlatform:
 
     def remove(self, name: str, timeout: float, /) -> None:
         """Remove a finished run, with its output."""
-        status = self.look(name, timeout)
+        status = self.status(name, timeout)
         if status is not None and status.is_over:
             self._delete(name, timeout)
 

@@ -131,7 +131,7 @@ class LocalPlatform:
                     raise AttemptTimeout(f"The run {spec.name} did not begin in time.")
                 sleep(_PAUSE)
 
-    def look(self, name: str, timeout: float, /) -> RunStatus | None:  # noqa: ARG002 - files answer at once
+    def status(self, name: str, timeout: float, /) -> RunStatus | None:  # noqa: ARG002 - files answer at once
         """Return the status of a run; None if no run has this name."""
         with _as_failures(name):
             return self._status(self._folder / name)

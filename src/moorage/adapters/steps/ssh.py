@@ -153,9 +153,9 @@ class SshPlatform:
         )
         return _status(answer["status"])
 
-    def look(self, name: str, timeout: float, /) -> RunStatus | None:
+    def status(self, name: str, timeout: float, /) -> RunStatus | None:
         """Return the status of a run; None if no run has this name."""
-        answer, _ = self._ask("look", timeout, name)
+        answer, _ = self._ask("status", timeout, name)
         return None if answer["status"] is None else _status(answer["status"])
 
     def logs(self, name: str, stream: LogStream, mark: str, timeout: float, /) -> LogChunk:

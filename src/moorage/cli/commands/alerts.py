@@ -59,7 +59,7 @@ def run(*, once: bool = False, context: Context) -> CommandResult:
         else:
             with stopping() as stop:
                 context.print_progress("Evaluating; SIGTERM or Ctrl-C ends it.")
-                runner.run(stop, tell=print_round)
+                runner.run(stop, on_result=print_round)
     line = f"{counts['delivered']} delivered, {counts['failed']} waiting to be sent again"
     return CommandResult(counts, [line], FAILED if counts["failed"] else OK)
 

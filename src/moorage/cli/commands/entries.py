@@ -256,7 +256,7 @@ def opened_outbox(
     with ExitStack() as stack:
         trail = stack.enter_context(context.audit_trail()) if audit is None else audit
         if outbox is not None:
-            yield outbox.audited_by(trail), None
+            yield outbox.with_audit(trail), None
             return
         storage = stack.enter_context(_open_store(open_outbox, place.store))
         yield Outbox(storage, cipher=context.cipher(), audit=trail), getattr(storage, "wait", None)
@@ -368,8 +368,8 @@ def _process(
                 *steps,
                 stop=stop,
                 pause=pause,
-                tell=print_outcome,
-                trouble=report_outage,
+                on_result=print_outcome,
+                on_outage=report_outage,
                 idle=idle,
             )
     return CommandResult(counts, [", ".join(f"{count} {name}" for name, count in counts.items())])

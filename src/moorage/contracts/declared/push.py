@@ -40,4 +40,4 @@ class PushContract(Contract):
             DeviceGone: the token or subscription ended; delete it.
         """
         check_kind(message, PushMessage, "message")
-        return Requirements(needs=message.needs, recipients=(message.to.listed_as,))
+        return Requirements(needs=message.needs, recipients=(message.to.recipient_entry,))

@@ -62,9 +62,9 @@ def measure(value: object, field: str) -> Decimal:
 
 
 def convert_measure(
-    value: Decimal, unit: WeightUnit | LengthUnit, to: WeightUnit | LengthUnit, *, places: int
+    value: Decimal, unit: WeightUnit | LengthUnit, to: WeightUnit | LengthUnit, *, decimals: int
 ) -> Decimal:
-    """Convert a measure to another unit, rounded up to `places` decimals.
+    """Convert a measure to another unit, rounded up to `decimals` decimals.
 
     Raises:
         InvalidData: one unit is of weight and the other of length.
@@ -75,8 +75,8 @@ def convert_measure(
             field="unit",
             remedy="Convert a weight to a weight, and a length to a length.",
         )
-    exact_value = Fraction(value) * _EXACT[unit] / _EXACT[to] * 10**places
-    return Decimal(f"{-(-exact_value.numerator // exact_value.denominator)}E-{places}")
+    exact_value = Fraction(value) * _EXACT[unit] / _EXACT[to] * 10**decimals
+    return Decimal(f"{-(-exact_value.numerator // exact_value.denominator)}E-{decimals}")
 
 
 def measure_text(value: Decimal) -> str:

@@ -377,7 +377,7 @@ def respond(
     username = credentials.username if isinstance(credentials, Credentials) else None
     password = credentials.secret if isinstance(credentials, Credentials) else None
     if challenge is None or username is None or password is None:
-        return request.carrying(request.headers.without("authorization"))
+        return request.with_only_headers(request.headers.without("authorization"))
     from moorage.domain.auth.digest import digest_response  # noqa: PLC0415 - loads OpenSSL
 
     newest_challenge, count = challenge

@@ -162,7 +162,7 @@ class Headers(Mapping[str, str]):
         """Return whether any of these lower-case names is among the headers."""
         return not self._first.keys().isdisjoint(names)
 
-    def mention(self, text: str) -> bool:
+    def has_name_with(self, text: str) -> bool:
         """Return whether the name of any header contains this lower-case text."""
         return text in "\n".join(self._first)
 

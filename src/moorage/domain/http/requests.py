@@ -249,16 +249,16 @@ class Request:
     @without_arguments_in_errors
     def with_header(self, name: str, value: str) -> Request:
         """Return this request with one header set."""
-        return self.carrying(self.headers.with_header(name, value))
+        return self.with_only_headers(self.headers.with_header(name, value))
 
     @without_arguments_in_errors
     def with_headers(self, fields: HeadersInput) -> Request:
         """Return this request with each of these headers set; other headers stay."""
         added_headers = as_headers(fields)
         pairs = [pair for pair in self.headers.pairs if pair[0] not in added_headers]
-        return self.carrying(Headers([*pairs, *added_headers.pairs]))
+        return self.with_only_headers(Headers([*pairs, *added_headers.pairs]))
 
-    def carrying(self, headers: Headers) -> Request:
+    def with_only_headers(self, headers: Headers) -> Request:
         """Return this request with other headers in place of its own."""
         # Each authorised or signed request is copied here; valid fields are not validated again.
         if type(self) is not Request:

@@ -70,7 +70,7 @@ def classify(
     status = response.status
     if is_success(status) and (safe or status != _NOT_MODIFIED):
         return None
-    code, message = vendor_words(response, redaction)
+    code, message = vendor_code_and_message(response, redaction)
     details: dict[str, Any] = {"status": status, "response": response}
     details |= {"vendor_code": code, "vendor_message": message}
     if keyed and status == _CONFLICT and code is None and message is None:
@@ -157,7 +157,7 @@ def as_unreadable(raised: Exception, response: Response) -> ConnectorError:
     return unreadable_answer_error(response, problem=f"made its parser raise {error_name(raised)}")
 
 
-def vendor_words(
+def vendor_code_and_message(
     response: Response, redaction: Redaction = _USUAL
 ) -> tuple[str | None, str | None]:
     """Return the vendor's error code and message, if they are in a usual part of its answer.

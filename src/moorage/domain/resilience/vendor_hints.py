@@ -103,7 +103,7 @@ def rate_hint(headers: Headers, now: datetime) -> RateHint | None:
     counts seconds from now; above, it is a Unix timestamp, in seconds below 10^11, then in milli-,
     micro- and nanoseconds for each three digits more. `Reset-After` counts from now.
     """
-    if not headers.mention("limit"):
+    if not headers.has_name_with("limit"):
         return None
     now = _vendors_now(headers, now)
     hints = [*_ietf(headers), *_families(headers, now)]

@@ -406,7 +406,7 @@ def with_defaults(request: Request, plan: Plan) -> Request:
     headers = request.headers
     for name, value in plan.headers.pairs:
         headers = headers.with_default(name, value)
-    return request if headers is request.headers else request.carrying(headers)
+    return request if headers is request.headers else request.with_only_headers(headers)
 
 
 def with_fixed_headers(request: Request, plan: Plan) -> Request:
@@ -417,7 +417,7 @@ def with_fixed_headers(request: Request, plan: Plan) -> Request:
     """
     headers = request.headers.joined(plan.fixed_headers)
     if headers is not None:
-        return request.carrying(headers)
+        return request.with_only_headers(headers)
     request = with_defaults(request, plan)
     return request if plan.credentials is None else authorise(request, plan.credentials)
 
@@ -427,4 +427,4 @@ def with_idempotency_key(request: Request, plan: Plan, key: str | None) -> Reque
     name = plan.service.idempotency_header
     if key is None or name is None:
         return request
-    return request.carrying(request.headers.with_header(name, key))
+    return request.with_only_headers(request.headers.with_header(name, key))

@@ -87,7 +87,7 @@ class Safety:
 
         Args:
             recipient: an email address, a telephone number, the electronic address of a business,
-                or the `listed_as` of a recipient of notifications.
+                or the `recipient_entry` of a recipient of notifications.
         """
         if not self.recipients:
             return True

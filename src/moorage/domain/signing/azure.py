@@ -81,7 +81,7 @@ class AzureSharedKey:
             )
         )
         signature = self.signature(key, text)
-        return request.carrying(
+        return request.with_only_headers(
             headers.with_header("Authorization", f"SharedKey {self.account}:{signature}")
         )
 

@@ -135,7 +135,7 @@ class AwsSigV4:
         signature = self._signature(key, scope, text)
         if token is not None and not self.sign_session_token:
             headers = headers.with_header(_TOKEN, token.reveal())
-        return request.carrying(
+        return request.with_only_headers(
             headers.with_header(
                 "Authorization",
                 f"{_ALGORITHM} Credential={self.access_key_id}/{scope},"

@@ -273,7 +273,7 @@ class CachedExchange(Exchange):
         core = self._core
         place = f"revalidate:{lookup.key}:{lookup.who.hex()}"
         try:
-            if await core.acquire(place, self, places=1, queue=0, timeout=0.0):
+            if await core.acquire(place, self, slots=1, queue=0, timeout=0.0):
                 return await self._ask(call, lookup, attempts)
             return await self._answer_from_cache(call, entry)
         finally:

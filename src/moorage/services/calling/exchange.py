@@ -478,7 +478,7 @@ class Exchange:
         timeout = max(0.0, call.remaining(core) / 1e9)
         try:
             if not await core.acquire(
-                plan.refresh_key, self, places=1, queue=_UNBOUNDED_QUEUE, timeout=timeout
+                plan.refresh_key, self, slots=1, queue=_UNBOUNDED_QUEUE, timeout=timeout
             ):
                 raise call.out_of_time()
             current = await self._current(call)
@@ -568,7 +568,7 @@ def _complete_request(
 
 def _seconds_until_reset(headers: Headers, core: Core) -> float | None:
     """Return the seconds until the vendor's exhausted limit resets; None if unknown."""
-    hint = rate_hint(headers, core.utc()) if headers.mention("limit") else None
+    hint = rate_hint(headers, core.utc()) if headers.has_name_with("limit") else None
     return hint.reset_after if hint is not None and hint.remaining == 0 else None
 
 

@@ -30,7 +30,7 @@ async def in_slot(core: Core, call: Call, step: AttemptStep, bulkhead: BulkheadC
             is_acquired = await core.acquire(
                 plan.bulkhead_key,
                 call,
-                places=bulkhead.max_concurrent,
+                slots=bulkhead.max_concurrent,
                 queue=bulkhead.max_waiting,
                 timeout=wait,
             )
@@ -51,8 +51,8 @@ async def in_slot(core: Core, call: Call, step: AttemptStep, bulkhead: BulkheadC
         raise
 
 
-def _bulkhead_error(core: Core, call: Call, places: int) -> ConnectorError:
-    error: ConnectorError = BulkheadFull(f"{places} calls are already in progress.")
+def _bulkhead_error(core: Core, call: Call, slots: int) -> ConnectorError:
+    error: ConnectorError = BulkheadFull(f"{slots} calls are already in progress.")
     if call.remaining(core) <= 0:
         error = call.out_of_time(error)
     if core.observers:

@@ -122,7 +122,7 @@ class ChainProcessing(EntryProcessing[OutboxEntry]):
             tracestate=entry.tracestate,
         )
         try:
-            packed_undo = pack(undo.made_of(answer))
+            packed_undo = pack(undo.arguments_of(answer))
         except InvalidData as error:
             packed_undo = pack(((), dict[str, Any]()))
             prepared_entry = attrs.evolve(

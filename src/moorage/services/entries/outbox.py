@@ -446,14 +446,14 @@ class OutboxFlows(ChainProcessing):
     ) -> Result[Any] | None:
         """Return the stored outcome of a call; None if there is none or it is unreadable."""
         try:
-            values, options = self.made_of(entry)
+            values, options = self.arguments_of(entry)
         except ConnectorError:
             return None
         return await payments.stored(
             entry.tenant, entry.key, PaymentRequest(entry.verb, values, options)
         )
 
-    def made_of(self, entry: OutboxEntry) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    def arguments_of(self, entry: OutboxEntry) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Return the arguments of a stored call: its values and its options."""
         values, options, _ = self._parts_of(entry)
         return values, options

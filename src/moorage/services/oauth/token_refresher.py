@@ -201,7 +201,7 @@ class TokenRefreshFlows:
         core, lock_holder, stale_credentials = self._core, object(), cached.credentials
         lock = state_key("oauth", *owner)
         try:
-            if not await core.acquire(lock, lock_holder, places=1, queue=0, timeout=0.0):
+            if not await core.acquire(lock, lock_holder, slots=1, queue=0, timeout=0.0):
                 return stale_credentials
             new_credentials = await self._renewal.claimed(
                 owner, client, stale_credentials, patience=None
@@ -229,7 +229,7 @@ class TokenRefreshFlows:
         lock, patience = state_key("oauth", *owner), self._pace.patience
         try:
             if not await core.acquire(
-                lock, holder, places=1, queue=_UNBOUNDED_QUEUE, timeout=patience
+                lock, holder, slots=1, queue=_UNBOUNDED_QUEUE, timeout=patience
             ):
                 raise slow_renewal_error(owner[0])
             self._raise_again(owner, before)

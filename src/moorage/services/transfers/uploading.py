@@ -265,7 +265,7 @@ class UploadSession:
     async def _next_part(self) -> tuple[int, bytes]:
         core, lock_holder = self._core, object()
         is_taken = await core.acquire(
-            self._name, lock_holder, places=1, queue=_UNBOUNDED_QUEUE, timeout=_A_DAY
+            self._name, lock_holder, slots=1, queue=_UNBOUNDED_QUEUE, timeout=_A_DAY
         )
         try:
             return await self._following() if is_taken else _nothing_came()

@@ -50,7 +50,7 @@ class TcpServer:
                 with suppress(OSError):
                     connection.shutdown(socket.SHUT_RDWR)
 
-    def serve(self, connection: socket.socket) -> None:
+    def _serve(self, connection: socket.socket) -> None:
         """Answer the requests of one connection, until it ends."""
         raise NotImplementedError
 
@@ -78,6 +78,6 @@ class TcpServer:
             with suppress(OSError, ValueError, LookupError):
                 if isinstance(connection, ssl.SSLSocket):
                     connection.do_handshake()
-                self.serve(connection)
+                self._serve(connection)
             with self.lock:
                 self._connections.discard(connection)

@@ -53,14 +53,14 @@ class VirtualClock:
         """Change the virtual date and time, without advancing the clock."""
         self._start += step
 
-    def ring_at(self, time: int, ring: Callable[[], None]) -> Callable[[], None]:
+    def call_at(self, time: int, ring: Callable[[], None]) -> Callable[[], None]:
         """Call `ring` when `nanoseconds()` reaches this time; return a function that cancels it."""
         alarm = (time, next(self._serials), ring)
         with self._lock:
             heappush(self._alarms, alarm)
         return lambda: self._call_off(alarm)
 
-    def jump(self) -> bool:
+    def advance_to_next_alarm(self) -> bool:
         """Advance the clock to its next alarm; return whether there was one."""
         with self._lock:
             if not self._alarms:
@@ -141,7 +141,7 @@ class AsyncVirtualSleeper:
 
         if self._autojump and not self._watching:
             self.watch(loop)
-        call_off = self._clock.ring_at(self._clock.nanoseconds() + nanoseconds(seconds), ring)
+        call_off = self._clock.call_at(self._clock.nanoseconds() + nanoseconds(seconds), ring)
         self._asleep += 1
         try:
             await woken_future
@@ -162,7 +162,7 @@ class AsyncVirtualSleeper:
 
         def check_clock() -> None:
             if self._asleep and not ready_callbacks:
-                self._clock.jump()
+                self._clock.advance_to_next_alarm()
             self._watching = self._asleep > 0
             if self._watching:
                 loop.call_soon(check_clock)

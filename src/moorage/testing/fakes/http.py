@@ -52,7 +52,7 @@ class UnexpectedRequest(ConfigurationError):
 
 
 @attrs.frozen(repr=False)
-class Delivery:
+class FakeVendorRequest:
     """A request as the fake vendor received it.
 
     Attributes:
@@ -89,7 +89,8 @@ class Delivery:
         return json.loads(self.body)
 
     def __repr__(self) -> str:
-        return f"<Delivery {self.method} {Redaction().query(self.url)} ({len(self.body)} bytes)>"
+        url = Redaction().query(self.url)
+        return f"<FakeVendorRequest {self.method} {url} ({len(self.body)} bytes)>"
 
 
 class FakeVendor:
@@ -107,7 +108,7 @@ class FakeVendor:
 
     def __init__(self, answers: Answer | Iterable[Answer] = ()) -> None:
         self._lock = Lock()
-        self._deliveries: list[Delivery] = []
+        self._deliveries: list[FakeVendorRequest] = []
         self._queues: dict[str | None, deque[Answer]] = {}
         self._standing: dict[str | None, Answer] = {}
         if isinstance(answers, (Response, BaseException)) or callable(answers):
@@ -152,7 +153,7 @@ class FakeVendor:
             self._standing[path] = answer
 
     @property
-    def requests(self) -> tuple[Delivery, ...]:
+    def requests(self) -> tuple[FakeVendorRequest, ...]:
         """All requests that reached the fake vendor, in order of arrival."""
         with self._lock:
             return tuple(self._deliveries)
@@ -160,7 +161,7 @@ class FakeVendor:
     def receive(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
         """Record a request, and return the fake vendor's response."""
         body = as_bytes(request)
-        delivery = Delivery(request.method, url, request.headers, body, timeouts)
+        delivery = FakeVendorRequest(request.method, url, request.headers, body, timeouts)
         with self._lock:
             self._deliveries.append(delivery)
             answer = self._next_answer(delivery.path)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 Fields: TypeAlias = "tuple[tuple[str, str], ...]"
 FieldsInput: TypeAlias = "Mapping[str, str] | Iterable[tuple[str, str]]"
-Handler: TypeAlias = "Callable[[Received], Behaviour]"
+Handler: TypeAlias = "Callable[[ReceivedRequest], Behaviour]"
 
 _NO_BODY: Final = frozenset({204, 304})
 _brief: Final = Repr()  # of bodies, which may be large
@@ -125,7 +125,7 @@ class Behaviour:
 
 
 @attrs.frozen
-class Received:
+class ReceivedRequest:
     """A request that the local server received.
 
     Attributes:

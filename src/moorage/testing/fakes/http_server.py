@@ -28,14 +28,14 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from moorage.errors import InvalidData
 from moorage.testing.fakes._http_reading import read_body, read_head
-from moorage.testing.fakes.http_script import Behaviour, FieldsInput, Handler, Received
+from moorage.testing.fakes.http_script import Behaviour, FieldsInput, Handler, ReceivedRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
     from typing import BinaryIO, Self
 
-__all__ = ["Behaviour", "Handler", "Received", "VendorServer"]
+__all__ = ["Behaviour", "Handler", "ReceivedRequest", "VendorServer"]
 
 _ANY_PATH: Final = ""  # no path, so any path
 _LOCALHOST: Final = "127.0.0.1"
@@ -70,7 +70,7 @@ class VendorServer:
         self._mode = port
         self._queues: defaultdict[str, deque[Behaviour]] = defaultdict(deque)
         self._handlers: dict[str, Behaviour | Handler] = {_ANY_PATH: _unscripted_behaviour}
-        self._requests: list[Received] = []
+        self._requests: list[ReceivedRequest] = []
         self._changed = Condition()
         self._leaving = Event()
         self._threads: list[Thread] = []
@@ -124,7 +124,7 @@ class VendorServer:
         return f"{'https' if self._tls else 'http'}://{host}:{port}"
 
     @property
-    def requests(self) -> tuple[Received, ...]:
+    def requests(self) -> tuple[ReceivedRequest, ...]:
         """The requests that the server has read so far, in order of completion."""
         with self._changed:
             return tuple(self._requests)
@@ -134,7 +134,7 @@ class VendorServer:
         with self._changed:
             self._requests.clear()
 
-    def wait_for_requests(self, count: int = 1) -> tuple[Received, ...]:
+    def wait_for_requests(self, count: int = 1) -> tuple[ReceivedRequest, ...]:
         """Wait until the server has read this number of requests, and return them."""
         self._wait(lambda: len(self._requests) >= count, f"{count} requests")
         return self.requests
@@ -251,11 +251,11 @@ class VendorServer:
             if "expect" in headers:
                 sock.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
             body = read_body(file, headers)
-        received_webhook = Received(method, target, headers, body, connection)
+        received_request = ReceivedRequest(method, target, headers, body, connection)
         with self._changed:
-            self._requests.append(received_webhook)
+            self._requests.append(received_request)
             self._changed.notify_all()
-        behaviour = plan if isinstance(plan, Behaviour) else plan(received_webhook)
+        behaviour = plan if isinstance(plan, Behaviour) else plan(received_request)
         is_lasting = self._perform(sock, behaviour, method)
         return is_lasting and headers.get("connection", "").lower() != "close"
 
@@ -290,6 +290,6 @@ class VendorServer:
         return not behaviour.last
 
 
-def _unscripted_behaviour(received: Received) -> Behaviour:
+def _unscripted_behaviour(received: ReceivedRequest) -> Behaviour:
     text = f"Nothing is scripted for {received.method} {received.target}"
     return Behaviour(501, {"Content-Type": "text/plain"}, text.encode())

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from moorage.ports.pipelines import PollLimits, Revocation
 
 
-def records_of(
+def make_records(
     count: int,
     *,
     keys: int = 0,

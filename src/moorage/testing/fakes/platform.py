@@ -85,7 +85,7 @@ class MockPlatform:
                 self.started.append(spec)
             return self._status(spec.name)
 
-    def look(self, name: str, timeout: float, /) -> RunStatus | None:  # noqa: ARG002 - a parameter of the port
+    def status(self, name: str, timeout: float, /) -> RunStatus | None:  # noqa: ARG002 - a parameter of the port
         """Return the status of a run; None if there is none of this name."""
         with self._lock:
             return self._status(name) if name in self._runs else None

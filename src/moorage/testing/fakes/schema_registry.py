@@ -22,7 +22,7 @@ from moorage.domain.schemas.schema import (
 )
 from moorage.domain.values.json_text import is_object
 from moorage.errors import ConnectorError
-from moorage.testing.fakes.http_script import Behaviour, Received
+from moorage.testing.fakes.http_script import Behaviour, ReceivedRequest
 from moorage.testing.fakes.http_server import VendorServer
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class SchemaRegistryServer(VendorServer):
         """Return an answer with an error of the registry, for example to queue it."""
         return _json({"error_code": code, "message": message}, status)
 
-    def _answer(self, request: Received) -> Behaviour:
+    def _answer(self, request: ReceivedRequest) -> Behaviour:
         path = urlsplit(request.path).path
         for method, pattern, answer in (
             ("GET", r"/schemas/ids/(\d+)", self._by_id),
@@ -84,13 +84,13 @@ class SchemaRegistryServer(VendorServer):
                 return answer(request, *map(unquote, match.groups()))
         return self.error(404, 404, "HTTP 404 Not Found")
 
-    def _by_id(self, _: Received, id: str) -> Behaviour:
+    def _by_id(self, _: ReceivedRequest, id: str) -> Behaviour:
         schemas = [schema for schema, number in self._ids.items() if number == int(id)]
         if schemas:
             return _json(_fields(schemas[0]))
         return self.error(404, 40403, f"Schema {id} not found")
 
-    def _version(self, _: Received, subject: str, version: str) -> Behaviour:
+    def _version(self, _: ReceivedRequest, subject: str, version: str) -> Behaviour:
         versions = self._subjects.get(subject)
         if versions is None:
             return self.error(404, 40401, f"Subject '{subject}' not found.")
@@ -102,7 +102,7 @@ class SchemaRegistryServer(VendorServer):
         id, schema = versions[number - 1]
         return _json({"subject": subject, "version": number, "id": id, **_fields(schema)})
 
-    def _register(self, request: Received, subject: str) -> Behaviour:
+    def _register(self, request: ReceivedRequest, subject: str) -> Behaviour:
         judged = self._judged(request, subject)
         if isinstance(judged, Behaviour):
             return judged
@@ -111,13 +111,15 @@ class SchemaRegistryServer(VendorServer):
             return self.error(409, 409, f"Schema being registered is incompatible: {problems[0]}")
         return _json({"id": self.register(subject, schema)})
 
-    def _check(self, request: Received, subject: str) -> Behaviour:
+    def _check(self, request: ReceivedRequest, subject: str) -> Behaviour:
         judged = self._judged(request, subject)
         if isinstance(judged, Behaviour):
             return judged
         return _json({"is_compatible": not judged[1], "messages": judged[1]})
 
-    def _judged(self, request: Received, subject: str) -> tuple[Schema, list[str]] | Behaviour:
+    def _judged(
+        self, request: ReceivedRequest, subject: str
+    ) -> tuple[Schema, list[str]] | Behaviour:
         """Return a request's schema and the reasons against it, or the answer that refuses it."""
         try:
             schema = _schema(json.loads(request.body))

@@ -13,7 +13,7 @@ from moorage.adapters.http_operations.soap.libraries import etree
 from moorage.adapters.http_operations.soap.wsdl import Wsdl
 from moorage.adapters.http_operations.soap.xml_documents import NotXmlError, parsed
 from moorage.domain.values.json_text import is_object
-from moorage.testing.fakes.http_script import Behaviour, Received
+from moorage.testing.fakes.http_script import Behaviour, ReceivedRequest
 from moorage.testing.fakes.http_server import VendorServer
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class SoapServer(VendorServer):
         super().__enter__()
         return self
 
-    def _answer(self, request: Received) -> Behaviour:
+    def _answer(self, request: ReceivedRequest) -> Behaviour:
         if request.method == "GET":
             return self._document(request.target)
         try:

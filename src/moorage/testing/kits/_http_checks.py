@@ -16,7 +16,7 @@ from moorage.domain.http.requests import (
     Timeouts,
 )
 from moorage.errors import ConnectorError, LocalFailure
-from moorage.testing.fakes.http_server import Behaviour, Received
+from moorage.testing.fakes.http_server import Behaviour, ReceivedRequest
 from moorage.testing.kits._http_lab import PATIENT, failure_of, lab
 from moorage.testing.kits.checks import require
 
@@ -192,7 +192,7 @@ async def clients_do_not_redirect_retry_or_keep_cookies(clients: Clients) -> Non
 async def callers_do_not_mix(clients: Clients) -> None:
     """Concurrent callers each get their own response."""
 
-    def echo(received: Received) -> Behaviour:
+    def echo(received: ReceivedRequest) -> Behaviour:
         return Behaviour(body=received.target.encode(), delay=0.001)
 
     async with lab(clients) as (vendor, client):

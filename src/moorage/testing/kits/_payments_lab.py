@@ -189,7 +189,7 @@ class Lab(ContractLab[PaymentsSubject]):
         if secret is not None:
             options["secrets"] = "ab" * 32 if strange else secret
         elif strange:
-            parameters: Mapping[str, str] = self.subject.vendor.verifying()["parameters"]
+            parameters: Mapping[str, str] = self.subject.vendor.webhook_verification()["parameters"]
             options["parameters"] = dict.fromkeys(parameters, "another")
         return self.hub.webhooks(FIRST, http=SandboxHttpClient(self.sandbox), **options)
 

@@ -107,7 +107,7 @@ def wait_for_end(platform: Platform, name: str) -> RunStatus:
     """Return the status of a run that has ended, after waiting for it."""
     end = monotonic() + patience() + 40
     while monotonic() < end:
-        status = platform.look(name, _TIMEOUT)
+        status = platform.status(name, _TIMEOUT)
         require(status is not None, f"The platform has forgotten the run {name}.")
         if status is not None and status.is_over:
             return status
@@ -219,7 +219,7 @@ def a_status_says_what_runs(subject: PlatformSubject) -> None:
     platform, spec = subject.make(), subject.spec("sleep 60")
     status = platform.start(spec, _TIMEOUT)
     try:
-        for run_status in (status, platform.look(spec.name, _TIMEOUT)):
+        for run_status in (status, platform.status(spec.name, _TIMEOUT)):
             require(
                 run_status is not None and not run_status.is_over,
                 "A run that goes on is not running.",
@@ -305,7 +305,7 @@ def a_limit_kills_a_run(subject: PlatformSubject) -> None:
     script = "trap '' TERM; echo begun; while :; do sleep 1; done"
     platform, status = _ended_at_limit(subject, script, 1.0)
     require(status.exit_code == 137, f"The exit code of a killed run is {status.exit_code}.")
-    require(platform.look(status.name, _TIMEOUT) == status, "An ended run changes.")
+    require(platform.status(status.name, _TIMEOUT) == status, "An ended run changes.")
 
 
 def a_run_can_be_stopped(subject: PlatformSubject) -> None:
@@ -317,7 +317,7 @@ def a_run_can_be_stopped(subject: PlatformSubject) -> None:
     status = wait_for_end(platform, spec.name)
     require(status.reason is EndReason.STOPPED, f"The reason of the end is {status.reason}.")
     platform.stop(spec.name, 1.0, _TIMEOUT)
-    require(platform.look(spec.name, _TIMEOUT) == status, "Stopping an ended run changes it.")
+    require(platform.status(spec.name, _TIMEOUT) == status, "Stopping an ended run changes it.")
 
 
 def nothing_outlives_a_run(subject: PlatformSubject) -> None:
@@ -351,7 +351,7 @@ def _refuses(platform: Platform, spec: RunSpec, what: str) -> None:
         except InvalidData:
             continue
         raise AssertionError(f"{what} is not refused.")
-    require(platform.look(spec.name, _TIMEOUT) is None, f"{what} is refused, and started.")
+    require(platform.status(spec.name, _TIMEOUT) is None, f"{what} is refused, and started.")
 
 
 def secrets_are_files(subject: PlatformSubject) -> None:
@@ -367,7 +367,7 @@ def secrets_are_files(subject: PlatformSubject) -> None:
     status = platform.start(spec, _TIMEOUT)
     shown_text = [
         repr(status),
-        repr(platform.look(spec.name, _TIMEOUT)),
+        repr(platform.status(spec.name, _TIMEOUT)),
         repr(platform.runs(_TIMEOUT)),
     ]
     end = wait_for_end(platform, spec.name)
@@ -405,14 +405,14 @@ def a_removed_run_is_forgotten(subject: PlatformSubject) -> None:
     platform, spec = subject.make(), subject.spec("sleep 2")
     platform.start(spec, _TIMEOUT)
     platform.remove(spec.name, 1.0)
-    status = platform.look(spec.name, _TIMEOUT)
+    status = platform.status(spec.name, _TIMEOUT)
     require(status is not None and not status.is_over, "A run that goes on was removed.")
     wait_for_end(platform, spec.name)
     for _ in range(2):
         platform.remove(spec.name, _TIMEOUT)
     if subject.has(PlatformLimit.FORGETS_BY_ITSELF):
         return
-    require(platform.look(spec.name, _TIMEOUT) is None, "A removed run is still known.")
+    require(platform.status(spec.name, _TIMEOUT) is None, "A removed run is still known.")
     names = {status.name for status in platform.runs(_TIMEOUT)}
     require(spec.name not in names, "A removed run is still listed.")
 
@@ -420,7 +420,7 @@ def a_removed_run_is_forgotten(subject: PlatformSubject) -> None:
 def an_unknown_run_is_no_error(subject: PlatformSubject) -> None:
     """A name that was never started has no status, no output and no files."""
     platform, name = subject.make(), subject.spec("true").name
-    require(platform.look(name, _TIMEOUT) is None, "There is a status of an unknown run.")
+    require(platform.status(name, _TIMEOUT) is None, "There is a status of an unknown run.")
     chunk = platform.logs(name, "stdout", "", _TIMEOUT)
     require((chunk.data, chunk.is_last) == (b"", True), "There is output of an unknown run.")
     platform.stop(name, 1.0, _TIMEOUT)

@@ -47,7 +47,7 @@ class _SlotCaller:
 
     def __init__(self, locks: AsyncLocks, *, timeout: float | None = None) -> None:
         timeout = patience() if timeout is None else timeout
-        acquisition = locks.acquire(_NAME, self, places=1, queue=99, timeout=timeout)
+        acquisition = locks.acquire(_NAME, self, slots=1, queue=99, timeout=timeout)
         self.acquisition: asyncio.Task[bool] = asyncio.ensure_future(acquisition)
 
 
@@ -55,13 +55,13 @@ async def slots_are_limited(factory: AsyncFactory) -> None:
     """A semaphore's slot has one holder at a time, and is free again after its release."""
     locks = factory()
     holders = [object(), object(), object()]
-    for places, holder in enumerate(holders, 1):
-        is_admitted = await _enters(locks, holder, places=places)
-        require(is_admitted, f"Of {places} places one was not given.")
-    require(not await _enters(locks, places=3), "A fourth caller got one of three places.")
+    for slots, holder in enumerate(holders, 1):
+        is_admitted = await _enters(locks, holder, slots=slots)
+        require(is_admitted, f"Of {slots} slots one was not given.")
+    require(not await _enters(locks, slots=3), "A fourth caller got one of three places.")
     locks.release(_NAME, holders[1])
-    require(await _enters(locks, places=3), "A place that was given back was not given again.")
-    require(not await _enters(locks, places=3), "One place was given back, and two were given.")
+    require(await _enters(locks, slots=3), "A place that was given back was not given again.")
+    require(not await _enters(locks, slots=3), "One place was given back, and two were given.")
 
 
 async def names_are_apart(factory: AsyncFactory) -> None:
@@ -93,7 +93,7 @@ async def without_timeout_or_queue_a_caller_is_refused(factory: AsyncFactory) ->
     locks = factory()
     await _enters(locks)
     for queue, timeout in ((9, 0.0), (9, -1.0), (0, patience() * 2)):
-        acquisition = locks.acquire(_NAME, object(), places=1, queue=queue, timeout=timeout)
+        acquisition = locks.acquire(_NAME, object(), slots=1, queue=queue, timeout=timeout)
         is_refused = not await wait_soon(
             acquisition, f"Waited, with a line of {queue} and {timeout} s."
         )
@@ -119,7 +119,7 @@ async def a_full_queue_refuses_at_once(factory: AsyncFactory) -> None:
     locks, holder = factory(), object()
     await _enters(locks, holder)
     waiting_guests = [await _joins(locks, ahead) for ahead in range(3)]
-    acquisition = locks.acquire(_NAME, object(), places=1, queue=3, timeout=patience() * 2)
+    acquisition = locks.acquire(_NAME, object(), slots=1, queue=3, timeout=patience() * 2)
     is_refused = not await wait_soon(acquisition, "A fourth caller waits in a line for three.")
     require(is_refused, "A place was given twice.")
     await _everybody_enters(locks, holder, waiting_guests)
@@ -166,7 +166,7 @@ async def no_caller_waits_forever(factory: AsyncFactory) -> None:
     async def visit(visitor: int) -> None:
         nonlocal inside_count, largest_count, served_count
         holder, timeout = object(), 0.000_5 if visitor % 3 == 0 else patience()
-        if await locks.acquire(_NAME, holder, places=2, queue=100, timeout=timeout):
+        if await locks.acquire(_NAME, holder, slots=2, queue=100, timeout=timeout):
             inside_count += 1
             largest_count = max(largest_count, inside_count)
             served_count += 1
@@ -215,7 +215,7 @@ def threads_never_exceed_the_limit(factory: Factory) -> None:
         for _ in range(200):
             holder = object()
             refused_numbers[visitor] += not locks.acquire(
-                _NAME, holder, places=3, queue=8, timeout=long_timeout
+                _NAME, holder, slots=3, queue=8, timeout=long_timeout
             )
             inner_numbers[visitor] = 1
             largest_numbers[visitor] = max(largest_numbers[visitor], sum(inner_numbers))
@@ -231,15 +231,15 @@ def threads_never_exceed_the_limit(factory: Factory) -> None:
     require(
         max(largest_numbers) <= 3, f"{max(largest_numbers)} threads were in three places at once."
     )
-    is_acquired = locks.acquire(_NAME, object(), places=1, queue=0, timeout=0)
+    is_acquired = locks.acquire(_NAME, object(), slots=1, queue=0, timeout=0)
     require(is_acquired, "A place is held by nobody.")
 
 
 async def _enters(
-    locks: AsyncLocks, holder: object = None, *, name: str = _NAME, places: int = 1
+    locks: AsyncLocks, holder: object = None, *, name: str = _NAME, slots: int = 1
 ) -> bool:
     """Return whether a new caller gets a slot at once."""
-    return await locks.acquire(name, holder or object(), places=places, queue=0, timeout=0)
+    return await locks.acquire(name, holder or object(), slots=slots, queue=0, timeout=0)
 
 
 async def _joins(locks: AsyncLocks, ahead: int) -> _SlotCaller:
@@ -249,7 +249,7 @@ async def _joins(locks: AsyncLocks, ahead: int) -> _SlotCaller:
     while time.monotonic() < end:
         # With so many in line this is refused, which is known by its being refused too soon.
         start = time.monotonic()
-        acquisition = locks.acquire(_NAME, object(), places=1, queue=ahead + 1, timeout=_BRIEFLY)
+        acquisition = locks.acquire(_NAME, object(), slots=1, queue=ahead + 1, timeout=_BRIEFLY)
         require(
             not await wait_soon(acquisition, "A wait did not end in time."),
             "A place was given twice.",

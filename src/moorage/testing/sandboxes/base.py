@@ -27,7 +27,7 @@ from moorage.testing.fakes.http import (
     as_bytes,
     with_whole_body,
 )
-from moorage.testing.fakes.http_script import Behaviour, Received
+from moorage.testing.fakes.http_script import Behaviour, ReceivedRequest
 from moorage.testing.fakes.http_server import VendorServer
 
 if TYPE_CHECKING:
@@ -402,7 +402,7 @@ class Sandbox:
             server.always(self.behave)
             yield server
 
-    def behave(self, received: Received) -> Behaviour:
+    def behave(self, received: ReceivedRequest) -> Behaviour:
         """Return the behaviour of a server that answers this request as the sandbox would."""
         url = urlsplit(received.target)
         request = SandboxRequest(

@@ -138,7 +138,7 @@ class QuickBooks(sdk.ApiVendor):
 
     def mode(self) -> Mode | None:
         """Live or test mode, by the URL; None if unknown."""
-        return sdk.mode_at(self.base_url, live=_LIVE, test=_TEST)
+        return sdk.mode_of_url(self.base_url, live=_LIVE, test=_TEST)
 
     async def create_contact(
         self, wire: Wire, contact: Contact, /, *, key: str | None
@@ -273,7 +273,7 @@ class QuickBooks(sdk.ApiVendor):
         """Create a record; QuickBooks executes requests with the same `requestid` once."""
         if key is None:
             return await wire.send(self._post(path, body), parse=parse)
-        vendor_key = sdk.key_at(wire, key, _KEY)[:_KEY]
+        vendor_key = sdk.key_for_vendor(wire, key, _KEY)[:_KEY]
         request = self._post(path, body, requestid=vendor_key)
         return await wire.send(request.evolve(idempotent=True), key=key, parse=parse)
 

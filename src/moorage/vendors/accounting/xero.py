@@ -341,7 +341,7 @@ def _creation(path: str, body: Mapping[str, Any], **query: str) -> Request:
 
 
 async def _send(wire: Wire, request: Request, key: str | None, parse: Callable[[Response], R]) -> R:
-    vendor_key = None if key is None else sdk.key_at(wire, key, _KEY)
+    vendor_key = None if key is None else sdk.key_for_vendor(wire, key, _KEY)
     return await wire.send(request, key=vendor_key, parse=parse)
 
 

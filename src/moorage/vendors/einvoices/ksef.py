@@ -123,7 +123,7 @@ class Ksef(sdk.Vendor):
 
     def mode(self) -> sdk.Mode | None:
         """Live mode in the production environment; test mode in the other two."""
-        return sdk.mode_at(self.base_url, live=_LIVE, test=_TEST)
+        return sdk.mode_of_url(self.base_url, live=_LIVE, test=_TEST)
 
     async def send(
         self, wire: sdk.Wire, invoice: OutgoingInvoice, /, *, key: str | None

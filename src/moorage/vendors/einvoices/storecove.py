@@ -51,14 +51,14 @@ def _error_words(response: sdk.Response) -> tuple[str | None, str | None]:
     try:
         problems = sdk.read_answers(response)
     except sdk.VendorFailed:
-        return sdk.vendor_words(response)
+        return sdk.vendor_code_and_message(response)
     first = next(iter(problems), sdk.Answer({}))
     return first.text("source"), sdk.masked_words(first.text("details"))
 
 
 def guid_of(wire: sdk.Wire, key: str) -> str:
     """The GUID derived from an idempotency key; it differs between tenants."""
-    return str(uuid5(_KEYS, sdk.key_at(wire, key, 255)))
+    return str(uuid5(_KEYS, sdk.key_for_vendor(wire, key, 255)))
 
 
 def _read_sent(wire: sdk.Wire, response: sdk.Response) -> SentInvoice:

@@ -42,7 +42,7 @@ from moorage.vendor_sdk import (
     read_answer,
     refusal,
     required,
-    vendor_words,
+    vendor_code_and_message,
 )
 from moorage.vendors.email import _ses_suppressions as ses_suppressions
 from moorage.vendors.email._common import outcomes
@@ -106,7 +106,7 @@ def classify(_: Request, response: Response) -> ConnectorError | None:
     if code is None:
         return None
     default_error = InvalidRequest if code in _WRONG else VendorRejected
-    words = vendor_words(response)[1]
+    words = vendor_code_and_message(response)[1]
     return refusal(aws_refusal(code) or default_error, "Amazon SES", response, code, words)
 
 

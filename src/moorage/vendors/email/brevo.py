@@ -186,7 +186,7 @@ class Brevo(EmailVendor):
     suppressions = staticmethod(brevo_suppressions.list_suppressed)
     remove_suppression = staticmethod(brevo_suppressions.send_again)
 
-    def verifying(self) -> Mapping[str, Any]:
+    def webhook_verification(self) -> Mapping[str, Any]:
         """The webhook authentication scheme."""
         return {"scheme": _SCHEMES[self.webhook_authentication]}
 

@@ -209,7 +209,7 @@ class Mailgun(EmailVendor):
         """Remove an address from all lists of the domain."""
         await send_again(wire, self.domain, address)
 
-    def verifying(self) -> Mapping[str, Any]:
+    def webhook_verification(self) -> Mapping[str, Any]:
         """The webhook signature scheme, for events or received mail."""
         return {"scheme": _SCHEMES[self.webhook_content]}
 

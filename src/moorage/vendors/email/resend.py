@@ -24,7 +24,7 @@ from moorage.vendor_sdk import (
     VendorKeys,
     VendorRejected,
     extra_for,
-    key_at,
+    key_for_vendor,
     malformed,
     merged,
     read_answer,
@@ -212,7 +212,7 @@ class Resend(EmailVendor):
 
 
 def _vendor_key(wire: Wire, key: str | None) -> str | None:
-    return None if key is None else key_at(wire, key, _KEY)
+    return None if key is None else key_for_vendor(wire, key, _KEY)
 
 
 def mail_body(vendor: Resend, message: EmailMessage) -> dict[str, Any]:

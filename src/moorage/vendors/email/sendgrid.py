@@ -169,7 +169,7 @@ class SendGrid(EmailVendor):
     add_suppression = staticmethod(sendgrid_suppressions.suppress)
     remove_suppression = staticmethod(sendgrid_suppressions.send_again)
 
-    def verifying(self) -> Mapping[str, Any]:
+    def webhook_verification(self) -> Mapping[str, Any]:
         """The webhook signature scheme, for events or received mail."""
         return {"scheme": _SCHEMES[self.webhook_content]}
 

@@ -125,7 +125,7 @@ class SparkPost(EmailVendor):
         number = self.subaccount
         return {"headers": {} if number is None else {"X-MSYS-SUBACCOUNT": number}}
 
-    def verifying(self) -> Mapping[str, Any]:
+    def webhook_verification(self) -> Mapping[str, Any]:
         """The arguments for the webhook verifier, with the authentication scheme."""
         return {"scheme": _SCHEMES[self.webhook_auth]}
 

@@ -32,7 +32,7 @@ from moorage.vendor_sdk import (
     is_success,
     read_answer,
     required,
-    vendor_words,
+    vendor_code_and_message,
 )
 from moorage.vendors.payments._common import safe_text
 
@@ -241,7 +241,7 @@ def classify(_: Request, response: Response) -> ConnectorError | None:
     body = Answer(raw_answer)
     if is_success(response.status):
         return _refusal(body, response)
-    code, words = body.text("errorCode"), vendor_words(response)[1]
+    code, words = body.text("errorCode"), vendor_code_and_message(response)[1]
     fields: dict[str, Any] = {
         "status": response.status,
         "vendor_code": code,

@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from moorage.contracts.payments import Dispute, DisputeState
-from moorage.vendor_sdk import Request, VendorRejected, key_at, read_answer, required
+from moorage.vendor_sdk import Request, VendorRejected, key_for_vendor, read_answer, required
 from moorage.vendors.payments._common import safe_text
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ async def accept_dispute(wire: Wire, ref: Ref, merchant_account: str, key: str) 
     dispute: Dispute = await wire.send(
         Request.post(_ACCEPT, json=body),
         to=DISPUTES,
-        key=key_at(wire, key, _KEY),
+        key=key_for_vendor(wire, key, _KEY),
         parse=partial(_accepted, ref),
     )
     return dispute

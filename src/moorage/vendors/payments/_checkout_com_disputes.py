@@ -12,7 +12,7 @@ from moorage.contracts.payments import DisputeState
 from moorage.vendor_sdk import (
     Request,
     VendorRejected,
-    key_at,
+    key_for_vendor,
     malformed,
     part_key,
     read_answer,
@@ -85,7 +85,7 @@ async def _step(wire: Wire, ref: Ref, request: Request, key: str) -> Dispute:
 
 async def _send(wire: Wire, request: Request, key: str) -> None:
     repeatable = attrs.evolve(request, idempotent=True)
-    await wire.send(repeatable, key=key_at(wire, key, _KEY), parse=_check_empty)
+    await wire.send(repeatable, key=key_for_vendor(wire, key, _KEY), parse=_check_empty)
 
 
 def _check_empty(response: Response) -> None:

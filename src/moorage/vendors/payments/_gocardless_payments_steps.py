@@ -11,7 +11,7 @@ from moorage.vendor_sdk import (
     Request,
     VendorRejected,
     is_list,
-    key_at,
+    key_for_vendor,
     malformed,
     read_answer,
 )
@@ -35,7 +35,9 @@ async def send_once(
     wire: Wire, request: Request, key: str, read: Callable[[Wire, Response], R]
 ) -> R:
     """Send a request with a key of at most `LONGEST_KEY` characters."""
-    return await wire.send(request, key=key_at(wire, key, LONGEST_KEY), parse=partial(read, wire))
+    return await wire.send(
+        request, key=key_for_vendor(wire, key, LONGEST_KEY), parse=partial(read, wire)
+    )
 
 
 async def created(
@@ -52,7 +54,7 @@ async def created(
     request = Request.post(path, json={path[1:]: fields})
     try:
         return await wire.send(
-            request, key=key_at(wire, key, LONGEST_KEY), parse=partial(read, wire)
+            request, key=key_for_vendor(wire, key, LONGEST_KEY), parse=partial(read, wire)
         )
     except (VendorRejected, OutcomeUnknown) as error:
         created_id = conflicting_id(error)
@@ -74,7 +76,7 @@ async def cancelled(
     request = Request.post(url_of(path, ref.id, "actions", "cancel"), json={})
     try:
         return await wire.send(
-            request, key=key_at(wire, key, LONGEST_KEY), parse=partial(read, wire)
+            request, key=key_for_vendor(wire, key, LONGEST_KEY), parse=partial(read, wire)
         )
     except (VendorRejected, OutcomeUnknown):
         # An earlier request may have cancelled it.

@@ -34,7 +34,7 @@ from moorage.vendor_sdk import (
     is_success,
     read_answer,
     required,
-    vendor_words,
+    vendor_code_and_message,
 )
 from moorage.vendors.payments._common import safe_text
 
@@ -283,7 +283,7 @@ def classify(request: Request, response: Response) -> ConnectorError | None:
     """The error in an answer's body, which says more than the status."""
     if is_success(response.status):
         return _refusal(request, response)
-    words = vendor_words(response)[1]
+    words = vendor_code_and_message(response)[1]
     if response.status == 400 and "idempoten" in (words or "").lower():
         return IdempotencyConflict(f"Mollie knows this key from another request: {words}")
     if response.status != 409:

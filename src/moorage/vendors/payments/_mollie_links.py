@@ -10,7 +10,7 @@ from urllib.parse import quote
 import attrs
 
 from moorage.contracts.payments import LinkState, PaymentLink
-from moorage.vendor_sdk import Request, extra_for, key_at, merged, read_answer, required
+from moorage.vendor_sdk import Request, extra_for, key_for_vendor, merged, read_answer, required
 from moorage.vendors.payments._mollie_answers import KEY, amount_body, money
 from moorage.vendors.payments._mollie_order import order_fields
 
@@ -60,7 +60,7 @@ async def _changed_link(
 ) -> PaymentLink:
     """The payment link after a step that is executed once per key."""
     parse = partial(read_link, wire, reference)
-    link: PaymentLink = await wire.send(request, key=key_at(wire, key, KEY), parse=parse)
+    link: PaymentLink = await wire.send(request, key=key_for_vendor(wire, key, KEY), parse=parse)
     return link
 
 

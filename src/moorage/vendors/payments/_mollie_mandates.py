@@ -13,7 +13,7 @@ from moorage.vendor_sdk import (
     Request,
     VendorRejected,
     extra_for,
-    key_at,
+    key_for_vendor,
     malformed,
     merged,
     read_answer,
@@ -41,7 +41,7 @@ async def store_mandate(wire: Wire, request: StoreRequest, key: str) -> StoredMe
     customer = request.customer_id
     sent = Request.post(_path(customer), json=mandate_body(request))
     parse = partial(read_mandate, wire, customer)
-    mandate: StoredMeans = await wire.send(sent, key=key_at(wire, key, KEY), parse=parse)
+    mandate: StoredMeans = await wire.send(sent, key=key_for_vendor(wire, key, KEY), parse=parse)
     return mandate
 
 
@@ -64,7 +64,9 @@ async def revoke_mandate(wire: Wire, ref: Ref, key: str) -> StoredMeans:
     request = Request.delete(f"{_path(customer)}/{quote(ref.id, safe='')}")
     parse = partial(revoked_mandate, ref, customer)
     try:
-        mandate: StoredMeans = await wire.send(request, key=key_at(wire, key, KEY), parse=parse)
+        mandate: StoredMeans = await wire.send(
+            request, key=key_for_vendor(wire, key, KEY), parse=parse
+        )
     except VendorRejected as error:
         if not was_revoked(error):
             raise

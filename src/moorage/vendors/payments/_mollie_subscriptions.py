@@ -24,7 +24,7 @@ from moorage.vendor_sdk import (
     InvalidData,
     Request,
     extra_for,
-    key_at,
+    key_for_vendor,
     merged,
     read_answer,
     required,
@@ -90,7 +90,9 @@ async def cancel_subscription(wire: Wire, ref: Ref, key: str) -> Subscription:
 
 async def _changed_subscription(wire: Wire, request: Request, key: str) -> Subscription:
     parse = partial(_read_subscription, wire)
-    changed: Subscription = await wire.send(request, key=key_at(wire, key, KEY), parse=parse)
+    changed: Subscription = await wire.send(
+        request, key=key_for_vendor(wire, key, KEY), parse=parse
+    )
     return changed
 
 

@@ -20,7 +20,7 @@ from moorage.vendor_sdk import (
     VendorRejected,
     as_answer,
     is_list,
-    key_at,
+    key_for_vendor,
     malformed,
     read_answer,
     required,
@@ -151,7 +151,7 @@ def _has_evidence(dispute: Dispute, notes: str) -> bool:
 async def _step(wire: Wire, ref: Ref, request: Request, key: str) -> Dispute:
     """Execute a step whose answer only has a link, then get the dispute's new state."""
     repeatable = attrs.evolve(request, idempotent=True)
-    await wire.send(repeatable, key=key_at(wire, key, KEY), parse=_check_links)
+    await wire.send(repeatable, key=key_for_vendor(wire, key, KEY), parse=_check_links)
     return await get_dispute(wire, ref)
 
 

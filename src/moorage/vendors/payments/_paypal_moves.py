@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from moorage.contracts.payments import Capture, MoveState, Refund, Void
-from moorage.vendor_sdk import Request, VendorRejected, key_at, read_answer, required
+from moorage.vendor_sdk import Request, VendorRejected, key_for_vendor, read_answer, required
 from moorage.vendors.payments._common import url_of
 from moorage.vendors.payments._paypal_answers import (
     REFUND_PREFIX,
@@ -33,7 +33,7 @@ async def capture_payment(
         await _check_no_earlier_capture(wire, path)
     request = posted(f"{path}/capture", body)
     parse = partial(_read_capture, wire, ref)
-    return await wire.send(request, key=key_at(wire, key, KEY), parse=parse)
+    return await wire.send(request, key=key_for_vendor(wire, key, KEY), parse=parse)
 
 
 async def void_payment(wire: Wire, ref: Ref) -> Void:
@@ -61,7 +61,7 @@ async def refund_payment(wire: Wire, ref: Ref, amount: Money | None, key: str) -
         body["amount"] = amount_body(amount)
     request = posted(url_of(PAYMENTS, "captures", capture, "refund"), body)
     parse = partial(read_refund, wire, ref if ref.id == order else wire.ref(order))
-    return await wire.send(request, key=key_at(wire, key, KEY), parse=parse)
+    return await wire.send(request, key=key_for_vendor(wire, key, KEY), parse=parse)
 
 
 def read_refund(wire: Wire, payment: Ref | None, response: Response) -> Refund:

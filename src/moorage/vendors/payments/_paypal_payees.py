@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 from moorage.contracts.payments import PayeePayout, PayoutState
-from moorage.vendor_sdk import Request, as_money, extra_for, key_at, merged, read_answer, required
+from moorage.vendor_sdk import (
+    Request,
+    as_money,
+    extra_for,
+    key_for_vendor,
+    merged,
+    read_answer,
+    required,
+)
 from moorage.vendors.payments._common import safe_text, short_text
 from moorage.vendors.payments._order_details import stated_fields
 from moorage.vendors.payments._paypal_answers import amount_body
@@ -46,7 +54,7 @@ _BATCHES: Final = {
 
 async def pay_payee(wire: Wire, transfer: PayeeTransfer, key: str) -> PayeePayout:
     """Create a payout batch with one item."""
-    vendor_key = key_at(wire, key, KEY)
+    vendor_key = key_for_vendor(wire, key, KEY)
     request = Request.post(_PATH, json=_batch_body(transfer, vendor_key))
     payout: PayeePayout = await wire.send(request, key=vendor_key, parse=partial(_read_batch, wire))
     return payout

@@ -28,7 +28,7 @@ from moorage.vendor_sdk import (
     check_done,
     extra_for,
     is_list,
-    key_at,
+    key_for_vendor,
     malformed,
     merged,
     part_key,
@@ -87,7 +87,7 @@ async def create_subscription(
     plan = await _id_of_new(wire, _PLANS, plan_body, part_key(key, "plan"))
     created: Subscription = await wire.send(
         posted(_SUBSCRIPTIONS, {"plan_id": plan, **body}),
-        key=key_at(wire, key, KEY),
+        key=key_for_vendor(wire, key, KEY),
         parse=partial(_read_subscription, wire),
     )
     return attrs.evolve(
@@ -132,7 +132,7 @@ async def change_subscription(
         body |= _context(return_url)
     request = Request.post(url_of(_SUBSCRIPTIONS, ref.id, "revise"), json=body)
     sending = wire.send(
-        request.evolve(idempotent=True), key=key_at(wire, key, KEY), parse=_read_approval
+        request.evolve(idempotent=True), key=key_for_vendor(wire, key, KEY), parse=_read_approval
     )
     action = await sending
     if action is None:
@@ -150,7 +150,7 @@ async def _cancel(wire: Wire, ref: Ref, key: str) -> Subscription:
     body = {"reason": "Cancelled by the merchant."}
     request = Request.post(url_of(_SUBSCRIPTIONS, ref.id, "cancel"), json=body)
     repeatable = request.evolve(idempotent=True)
-    await wire.send(repeatable, key=key_at(wire, key, KEY), parse=check_done)
+    await wire.send(repeatable, key=key_for_vendor(wire, key, KEY), parse=check_done)
     return await get_subscription(wire, ref)
 
 
@@ -183,7 +183,7 @@ async def list_subscriptions(
 
 async def _id_of_new(wire: Wire, path: str, body: dict[str, Any], key: str) -> str:
     """Create an object with its own key, and return its id."""
-    vendor_key = key_at(wire, key, KEY)
+    vendor_key = key_for_vendor(wire, key, KEY)
     new_id: str = await wire.send(posted(path, body), key=vendor_key, parse=_read_id)
     return new_id
 

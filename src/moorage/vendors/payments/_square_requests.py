@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from moorage.vendor_sdk import InvalidData, Request, extra_for, key_at, merged
+from moorage.vendor_sdk import InvalidData, Request, extra_for, key_for_vendor, merged
 from moorage.vendors.payments._square_answers import UNITS
 from moorage.vendors.payments._square_order import order_fields
 
@@ -97,7 +97,7 @@ def keyed_request(
     wire: Wire, path: str, body: Mapping[str, Any], key: str, *, method: str = "POST"
 ) -> Request:
     """A request that Square executes only once for the key in its body."""
-    keyed_body = {**body, "idempotency_key": key_at(wire, key, KEY)[:KEY]}
+    keyed_body = {**body, "idempotency_key": key_for_vendor(wire, key, KEY)[:KEY]}
     request = (
         Request.put(path, json=keyed_body)
         if method == "PUT"

@@ -23,7 +23,7 @@ from moorage.vendor_sdk import (
     as_answer,
     error_answer,
     is_success,
-    vendor_words,
+    vendor_code_and_message,
 )
 from moorage.vendors.payments._common import (
     dispute_event,
@@ -140,7 +140,7 @@ def classify(_: Request, response: Response) -> ConnectorError | None:
     """The error for an answer's type and code, which say more than the status."""
     if is_success(response.status):
         return None
-    _code, words = vendor_words(response)
+    _code, words = vendor_code_and_message(response)
     if response.status >= 500:
         # A failure that Stripe has stored under the key is returned to every repeat.
         is_final = (response.headers.get("Stripe-Should-Retry") or "").lower() == "false"

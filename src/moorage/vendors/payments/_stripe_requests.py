@@ -10,7 +10,7 @@ from moorage.vendor_sdk import (
     Request,
     is_list,
     is_object,
-    key_at,
+    key_for_vendor,
     malformed,
     read_answer,
 )
@@ -53,7 +53,7 @@ async def done(
 ) -> R:
     """Send a request that is executed once per key, and parse its answer."""
     parse: Callable[[Response], R] = partial(read, wire)
-    result: R = await wire.send(post(path, body), key=key_at(wire, key, KEY), parse=parse)
+    result: R = await wire.send(post(path, body), key=key_for_vendor(wire, key, KEY), parse=parse)
     return result
 
 

@@ -22,7 +22,7 @@ from moorage.vendor_sdk import (
     InvalidData,
     Request,
     extra_for,
-    key_at,
+    key_for_vendor,
     merged,
     part_key,
     read_answer,
@@ -59,7 +59,7 @@ _CHARGES: Final = {
 async def create_subscription(wire: Wire, request: SubscriptionRequest, key: str) -> Subscription:
     """Create a product and its subscription; if the first charge is declined, create none."""
     product_body = {"name": request.description or request.reference}
-    product_key = key_at(wire, part_key(key, "product"), KEY)
+    product_key = key_for_vendor(wire, part_key(key, "product"), KEY)
     product_request = post("/v1/products", product_body)
     product = await wire.send(product_request, key=product_key, parse=_read_product)
     body = _subscription_body(request, product)
@@ -102,7 +102,7 @@ async def cancel_subscription(
     vendor_key = None
     request = Request.delete(url_of(SUBSCRIPTIONS, ref.id))
     if at_period_end:
-        vendor_key = key_at(wire, key, KEY)
+        vendor_key = key_for_vendor(wire, key, KEY)
         request = post(url_of(SUBSCRIPTIONS, ref.id), {"cancel_at_period_end": True})
     return await executed_once(
         wire.send(request, key=vendor_key, parse=partial(_read_subscription, wire)),

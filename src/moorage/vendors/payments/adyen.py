@@ -41,7 +41,7 @@ from moorage.vendor_sdk import (
     VendorRejected,
     as_secret,
     is_list,
-    key_at,
+    key_for_vendor,
     malformed,
     read_answer,
     words,
@@ -214,7 +214,7 @@ class Adyen(Vendor):
                 wire, response, charge.amount, payment_reference=unnamed, taken=taken
             )
 
-        sending_coroutine = wire.send(request, key=key_at(wire, key, _KEY), parse=parse)
+        sending_coroutine = wire.send(request, key=key_for_vendor(wire, key, _KEY), parse=parse)
         return await with_payment_reference(wire, charge.amount, sending_coroutine)
 
     async def complete(
@@ -231,7 +231,9 @@ class Adyen(Vendor):
             )
 
         return await with_payment_reference(
-            wire, requested_amount, wire.send(request, key=key_at(wire, key, _KEY), parse=parse)
+            wire,
+            requested_amount,
+            wire.send(request, key=key_for_vendor(wire, key, _KEY), parse=parse),
         )
 
     async def capture(
@@ -246,7 +248,9 @@ class Adyen(Vendor):
             )
         requested = amount_of(ref, amount)
         request = self._modification_request(ref, "captures", requested)
-        body, psp, state = await wire.send(request, key=key_at(wire, key, _KEY), parse=read_move)
+        body, psp, state = await wire.send(
+            request, key=key_for_vendor(wire, key, _KEY), parse=read_move
+        )
         return Capture(
             ref=wire.ref(psp),
             payment=ref,
@@ -262,7 +266,7 @@ class Adyen(Vendor):
         if ref.other("unnamed") is not None:
             body = {"merchantAccount": self.merchant_account, "paymentReference": ref.id}
             request = Request.post(f"/{_VERSION}/cancels", json=body)
-        vendor_key = key_at(wire, key, _KEY)
+        vendor_key = key_for_vendor(wire, key, _KEY)
         answer, psp, state = await wire.send(request, key=vendor_key, parse=read_move)
         return Void(
             ref=wire.ref(psp),
@@ -285,7 +289,9 @@ class Adyen(Vendor):
         """Request a refund."""
         requested = amount_of(ref, amount)
         request = self._modification_request(ref, "refunds", requested, reason)
-        body, psp, state = await wire.send(request, key=key_at(wire, key, _KEY), parse=read_move)
+        body, psp, state = await wire.send(
+            request, key=key_for_vendor(wire, key, _KEY), parse=read_move
+        )
         return Refund(
             ref=wire.ref(psp),
             payment=ref,
@@ -305,7 +311,9 @@ class Adyen(Vendor):
         body = stored_body(self.merchant_account, request, method)
         parse = partial(read_stored, wire, request.customer_id)
         sent = Request.post(_STORED, json=body)
-        stored: StoredMeans = await wire.send(sent, key=key_at(wire, key, _KEY), parse=parse)
+        stored: StoredMeans = await wire.send(
+            sent, key=key_for_vendor(wire, key, _KEY), parse=parse
+        )
         return stored
 
     async def stored_means(
@@ -339,7 +347,9 @@ class Adyen(Vendor):
         request = Request.delete(path, query=self._owner_of(customer))
         parse = partial(removed, ref, customer)
         try:
-            result: StoredMeans = await wire.send(request, key=key_at(wire, key, _KEY), parse=parse)
+            result: StoredMeans = await wire.send(
+                request, key=key_for_vendor(wire, key, _KEY), parse=parse
+            )
         except VendorRejected as error:
             if not was_removed(error):
                 raise
@@ -390,5 +400,5 @@ def _link_path(ref: Ref) -> str:
 async def _link_after(wire: Wire, request: Request, key: str) -> PaymentLink:
     """The payment link after a step that is executed once per key."""
     parse = partial(read_link, wire)
-    link: PaymentLink = await wire.send(request, key=key_at(wire, key, _KEY), parse=parse)
+    link: PaymentLink = await wire.send(request, key=key_for_vendor(wire, key, _KEY), parse=parse)
     return link

@@ -29,7 +29,7 @@ from moorage.vendor_sdk import (
     basic,
     malformed,
     matches,
-    mode_at,
+    mode_of_url,
     part_key,
     read_answer,
     refusal,
@@ -149,9 +149,9 @@ class Braintree(ApiVendor):
 
     def mode(self) -> Mode | None:
         """Live or test mode, by the URL; None if unknown."""
-        return mode_at(self.base_url, live=_LIVE, test=_TEST)
+        return mode_of_url(self.base_url, live=_LIVE, test=_TEST)
 
-    def verifying(self) -> Mapping[str, Any]:
+    def webhook_verification(self) -> Mapping[str, Any]:
         """The public key with which Braintree's signatures begin."""
         return {"scheme": self.webhook, "parameters": {"public_key": self.public_key}}
 

@@ -32,10 +32,10 @@ from moorage.vendor_sdk import (
     VendorKeys,
     VendorRejected,
     is_list,
-    key_at,
+    key_for_vendor,
     malformed,
     matches,
-    mode_at,
+    mode_of_url,
     part_key,
     read_answer,
     read_answers,
@@ -172,7 +172,7 @@ class CheckoutCom(ApiVendor):
 
     def mode(self) -> Mode | None:
         """Live or test mode, by the options; None if unknown."""
-        return mode_at(self.base_url, live=_LIVE, test="https://api.sandbox.checkout.com")
+        return mode_of_url(self.base_url, live=_LIVE, test="https://api.sandbox.checkout.com")
 
     async def authorize(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
         """Authorise an amount, to be captured later."""
@@ -185,7 +185,7 @@ class CheckoutCom(ApiVendor):
     async def _pay(self, wire: Wire, charge: Charge, key: str, *, capture: bool) -> Payment:
         request = Request.post(PAYMENTS, json=payment_body(self, charge, capture=capture))
         parse = partial(read_payment, wire, charge.amount)
-        sending_coroutine = wire.send(request, key=key_at(wire, key, _KEY), parse=parse)
+        sending_coroutine = wire.send(request, key=key_for_vendor(wire, key, _KEY), parse=parse)
         return await with_payment_reference(wire, charge.amount, sending_coroutine)
 
     async def complete(
@@ -312,7 +312,7 @@ class CheckoutCom(ApiVendor):
         request = Request.delete(url_of("/instruments", ref.id))
         try:
             stored: StoredMeans = await wire.send(
-                request, key=key_at(wire, key, _KEY), parse=partial(removed, ref)
+                request, key=key_for_vendor(wire, key, _KEY), parse=partial(removed, ref)
             )
         except VendorRejected as error:
             if not was_removed(error):
@@ -349,7 +349,9 @@ async def _step(
         body, action = read_action_id(response)
         return body.raw, wire.ref(action, payment=ref.id)
 
-    step: tuple[Any, Ref] = await wire.send(request, key=key_at(wire, key, _KEY), parse=parse)
+    step: tuple[Any, Ref] = await wire.send(
+        request, key=key_for_vendor(wire, key, _KEY), parse=parse
+    )
     return step
 
 
@@ -357,5 +359,5 @@ async def _refundable(wire: Wire, ref: Ref, key: str) -> Money:
     """The refundable amount; looked up once per key, so that repeats refund the same amount."""
     request = Request.get(url_of(PAYMENTS, ref.id))
     parse = partial(read_payment, wire, stated_amount(ref))
-    vendor_key = key_at(wire, part_key(key, "left"), _KEY)
+    vendor_key = key_for_vendor(wire, part_key(key, "left"), _KEY)
     return refundable_rest(await wire.send(request, key=vendor_key, parse=parse))

@@ -26,8 +26,8 @@ from moorage.vendor_sdk import (
     UnknownOutcome,
     VendorKeys,
     as_answer,
-    key_at,
-    mode_at,
+    key_for_vendor,
+    mode_of_url,
     part_key,
     words,
 )
@@ -166,7 +166,7 @@ class GoCardlessPayments(ApiVendor):
 
     def mode(self) -> Mode | None:
         """Live or test mode, by the options; None if unknown."""
-        return mode_at(self.base_url, live=_LIVE, test="https://api-sandbox.gocardless.com")
+        return mode_of_url(self.base_url, live=_LIVE, test="https://api-sandbox.gocardless.com")
 
     async def create_intent(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
         """Create a page where the buyer pays and, if requested, agrees to later payments.
@@ -177,7 +177,7 @@ class GoCardlessPayments(ApiVendor):
         payment = await created(wire, _REQUESTS, fields, key, read_request)
         flow = flow_fields(charge, charge.return_url or self.return_url, payment.ref)
         request = Request.post(_FLOWS, json={"billing_request_flows": flow})
-        flow_key = key_at(wire, part_key(key, "flow"), LONGEST_KEY)
+        flow_key = key_for_vendor(wire, part_key(key, "flow"), LONGEST_KEY)
         action = await wire.send(request, key=flow_key, parse=read_flow)
         return attrs.evolve(payment, next_action=action)
 
@@ -232,7 +232,7 @@ class GoCardlessPayments(ApiVendor):
         """Refund a collected payment, or what is not refunded yet."""
         request = Request.get(url_of(_PAYMENTS, ref.id))
         # A repeat must confirm the same total.
-        first_key = key_at(wire, part_key(key, "before"), LONGEST_KEY)
+        first_key = key_for_vendor(wire, part_key(key, "before"), LONGEST_KEY)
         payment = await wire.send(request, key=first_key, parse=partial(read_payment, wire))
         refunded_amount = amount or refundable_rest(payment)
         total = refunded_amount if payment.refunded is None else payment.refunded + refunded_amount

@@ -25,7 +25,7 @@ from moorage.vendor_sdk import (
     VendorKeys,
     as_secret,
     check_done,
-    key_at,
+    key_for_vendor,
     mode_of_key,
     words,
 )
@@ -171,7 +171,7 @@ class Mollie(ApiVendor):
     async def _pay(self, wire: Wire, charge: Charge, key: str, **fields: Any) -> Payment:
         request = Request.post(PAYMENTS, json=payment_body(self, charge, **fields))
         parse = partial(read_payment, wire)
-        sending_coroutine = wire.send(request, key=key_at(wire, key, KEY), parse=parse)
+        sending_coroutine = wire.send(request, key=key_for_vendor(wire, key, KEY), parse=parse)
         return await with_payment_reference(wire, charge.amount, sending_coroutine)
 
     async def complete(
@@ -200,7 +200,7 @@ class Mollie(ApiVendor):
         """Capture an authorised amount; a final capture releases the rest."""
         body = {} if amount is None else {"amount": amount_body(amount)}
         request = Request.post(_url_of(ref.id, "captures"), json=body)
-        vendor_key, parse = key_at(wire, key, KEY), partial(read_capture, wire)
+        vendor_key, parse = key_for_vendor(wire, key, KEY), partial(read_capture, wire)
         capture = await wire.send(request, key=vendor_key, parse=parse)
         if final and amount is not None and amount != stated_amount(ref):
             await _release_rest(wire, ref, f"{key}/release")
@@ -210,7 +210,7 @@ class Mollie(ApiVendor):
         """Release an authorised amount, or cancel an unfinished payment."""
         if await _release_rest(wire, ref, key):
             return Void(ref=ref, payment=ref, state=MoveState.PENDING)
-        vendor_key, parse = key_at(wire, f"{key}/cancel", KEY), partial(read_payment, wire)
+        vendor_key, parse = key_for_vendor(wire, f"{key}/cancel", KEY), partial(read_payment, wire)
         try:
             payment = await wire.send(Request.delete(_url_of(ref.id)), key=vendor_key, parse=parse)
         except InvalidRequest:
@@ -234,7 +234,7 @@ class Mollie(ApiVendor):
         refunded_amount = amount or await _refundable(wire, ref, key)
         body = refund_body(ref, refunded_amount, reason)
         request = Request.post(_url_of(ref.id, "refunds"), json=body)
-        vendor_key, parse = key_at(wire, key, KEY), partial(read_refund, wire)
+        vendor_key, parse = key_for_vendor(wire, key, KEY), partial(read_refund, wire)
         refund = await wire.send(request, key=vendor_key, parse=parse)
         return attrs.evolve(refund, payment=ref)
 
@@ -332,7 +332,7 @@ async def _release_rest(wire: Wire, ref: Ref, key: str) -> bool:
     """Release the remaining authorised amount; return False if there was none."""
     request = Request.post(_url_of(ref.id, "release-authorization"), json={})
     try:
-        await wire.send(request, key=key_at(wire, key, KEY), parse=check_done)
+        await wire.send(request, key=key_for_vendor(wire, key, KEY), parse=check_done)
     except InvalidRequest:
         return False
     return True
@@ -341,5 +341,5 @@ async def _release_rest(wire: Wire, ref: Ref, key: str) -> bool:
 async def _refundable(wire: Wire, ref: Ref, key: str) -> Money:
     """The refundable amount; looked up once per key, so that repeats refund the same amount."""
     request = Request.get(_url_of(ref.id))
-    vendor_key, parse = key_at(wire, f"{key}/left", KEY), partial(read_payment, wire)
+    vendor_key, parse = key_for_vendor(wire, f"{key}/left", KEY), partial(read_payment, wire)
     return refundable_rest(await wire.send(request, key=vendor_key, parse=parse))

@@ -26,8 +26,8 @@ from moorage.vendor_sdk import (
     Request,
     UnknownOutcome,
     VendorKeys,
-    key_at,
-    mode_at,
+    key_for_vendor,
+    mode_of_url,
     read_answer,
     words,
 )
@@ -175,9 +175,9 @@ class PayPal(OAuthVendor):
 
     def mode(self) -> Mode | None:
         """Live or test mode, by the options; None if unknown."""
-        return mode_at(self._api_url, live=_LIVE, test="https://api-m.sandbox.paypal.com")
+        return mode_of_url(self._api_url, live=_LIVE, test="https://api-m.sandbox.paypal.com")
 
-    def verifying(self) -> Mapping[str, Any]:
+    def webhook_verification(self) -> Mapping[str, Any]:
         """The signature scheme of the sandbox or live system, and the webhook's id."""
         parameters = {} if self.webhook_id is None else {"webhook_id": self.webhook_id}
         return {"scheme": "paypal-sandbox" if self.sandbox else "paypal", "parameters": parameters}
@@ -313,5 +313,5 @@ async def _try_payment(
 ) -> Payment:
     """Send a payment request; if it is declined, add the payment's reference to the error."""
     parse = partial(read_payment, wire)
-    sending = wire.send(request, key=key_at(wire, key, KEY), parse=parse)
+    sending = wire.send(request, key=key_for_vendor(wire, key, KEY), parse=parse)
     return await with_payment_reference(wire, amount, sending, payment_id=known_order)

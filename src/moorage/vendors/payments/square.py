@@ -30,7 +30,7 @@ from moorage.vendor_sdk import (
     VendorRejected,
     is_list,
     malformed,
-    mode_at,
+    mode_of_url,
     part_key,
     read_answer,
     words,
@@ -151,7 +151,7 @@ class Square(ApiVendor):
 
     def mode(self) -> Mode | None:
         """Live or test mode, by the options; None if unknown."""
-        return mode_at(
+        return mode_of_url(
             self.base_url,
             live="https://connect.squareup.com",
             test="https://connect.squareupsandbox.com",

@@ -220,7 +220,7 @@ class Apns(sdk.Vendor):
 
     def mode(self) -> Mode | None:
         """Test mode for Apple's development server, live mode for the production server."""
-        return sdk.mode_at(self.base_url, live=_PRODUCTION, test=_DEVELOPMENT)
+        return sdk.mode_of_url(self.base_url, live=_PRODUCTION, test=_DEVELOPMENT)
 
     def services(self) -> Mapping[str, Service]:
         """The provider API, which requires HTTP/2."""

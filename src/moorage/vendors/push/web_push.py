@@ -45,7 +45,7 @@ def classify(_: Request, response: Response) -> ConnectorError | None:
     status = response.status
     if sdk.is_success(status) or status >= 500 or status == _TIMEOUT:
         return None
-    code, words = sdk.vendor_words(response)
+    code, words = sdk.vendor_code_and_message(response)
     kind = _STATUSES.get(status, sdk.VendorRejected)
     return sdk.refusal(kind, "The push service", response, code, words, otherwise=f"HTTP {status}")
 

@@ -89,13 +89,15 @@ def _party(address: Address) -> dict[str, Any]:
 
 
 def _package(parcel: Parcel, number: int) -> dict[str, Any]:
-    weight = convert_measure(parcel.weight, parcel.weight_unit, WeightUnit.KILOGRAM, places=_PLACES)
+    weight = convert_measure(
+        parcel.weight, parcel.weight_unit, WeightUnit.KILOGRAM, decimals=_PLACES
+    )
     names = ("length", "width", "height")
     return {
         "weight": as_number(weight),
         "dimensions": {
             name: as_number(
-                convert_measure(side, parcel.length_unit, LengthUnit.CENTIMETRE, places=_PLACES)
+                convert_measure(side, parcel.length_unit, LengthUnit.CENTIMETRE, decimals=_PLACES)
             )
             for name, side in zip(names, required_dimensions(parcel, number), strict=True)
         },
@@ -239,7 +241,7 @@ def _goods_lines(customs: Customs) -> Iterator[dict[str, Any]]:
         for count, unit_price in lines_per_piece(item):
             share = item.weight * count / item.quantity
             weight = as_number(
-                convert_measure(share, item.weight_unit, WeightUnit.KILOGRAM, places=_PLACES)
+                convert_measure(share, item.weight_unit, WeightUnit.KILOGRAM, decimals=_PLACES)
             )
             line = {
                 "description": item.description,

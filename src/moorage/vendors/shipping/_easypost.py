@@ -32,7 +32,7 @@ from moorage.vendor_sdk import (
     merged,
     read_answer,
     required,
-    vendor_words,
+    vendor_code_and_message,
 )
 from moorage.vendors.shipping._common import (
     address_result,
@@ -123,11 +123,11 @@ def _in_two_lines(address: Address) -> Address:
 def shipment_body(request: RateRequest) -> dict[str, Any]:
     """The request for rates."""
     parcel = request.parcels[0]
-    ounces = convert_measure(parcel.weight, parcel.weight_unit, WeightUnit.OUNCE, places=1)
+    ounces = convert_measure(parcel.weight, parcel.weight_unit, WeightUnit.OUNCE, decimals=1)
     box = {"weight": measure_text(ounces)}
     for name, side in zip(("length", "width", "height"), parcel.sides or (), strict=False):
         box[name] = measure_text(
-            convert_measure(side, parcel.length_unit, LengthUnit.INCH, places=1)
+            convert_measure(side, parcel.length_unit, LengthUnit.INCH, decimals=1)
         )
     if request.insurance is not None and request.insurance.currency != "USD":
         raise UnsupportedByVendor("EasyPost insures in USD only.")
@@ -165,7 +165,7 @@ def customs_body(customs: Customs) -> dict[str, Any]:
             "value": str(item.value.amount),
             "currency": item.value.currency,
             "weight": measure_text(
-                convert_measure(item.weight, item.weight_unit, WeightUnit.OUNCE, places=1)
+                convert_measure(item.weight, item.weight_unit, WeightUnit.OUNCE, decimals=1)
             ),
             "hs_tariff_number": item.hs_code,
             "origin_country": item.origin,
@@ -310,7 +310,7 @@ def classify(_: Request, response: Response) -> ConnectorError | None:
     """The error for an answer's code, which says more than the status."""
     if is_success(response.status):
         return None
-    code, words = vendor_words(response)
+    code, words = vendor_code_and_message(response)
     if code not in _RETRYABLE_CODES:
         return None
     return VendorFailed(

@@ -102,7 +102,7 @@ def shipment_body(
     """The request that buys a shipment."""
     image, stock = _IMAGES[request.label]
     pounds = [
-        convert_measure(parcel.weight, parcel.weight_unit, WeightUnit.POUND, places=1)
+        convert_measure(parcel.weight, parcel.weight_unit, WeightUnit.POUND, decimals=1)
         for parcel in request.parcels
     ]
     packages = [
@@ -175,7 +175,7 @@ def _package(request: RateRequest, parcel: Parcel) -> dict[str, Any]:
         metric = parcel.length_unit in _CENTIMETRES
         unit = LengthUnit.CENTIMETRE if metric else LengthUnit.INCH
         body["dimensions"] = {"units": "CM" if metric else "IN"} | {
-            name: int(convert_measure(side, parcel.length_unit, unit, places=0))
+            name: int(convert_measure(side, parcel.length_unit, unit, decimals=0))
             for name, side in zip(("length", "width", "height"), parcel.sides, strict=True)
         }
     if request.signature is not None:
@@ -192,7 +192,7 @@ def _weight(request: RateRequest, value: Decimal, unit: WeightUnit) -> dict[str,
     stated_unit = WeightUnit.KILOGRAM if metric else WeightUnit.POUND
     return {
         "units": "KG" if metric else "LB",
-        "value": as_number(convert_measure(value, unit, stated_unit, places=_PLACES)),
+        "value": as_number(convert_measure(value, unit, stated_unit, decimals=_PLACES)),
     }
 
 

@@ -135,7 +135,7 @@ def _package(parcel: Parcel) -> dict[str, Any]:
         metric = parcel.length_unit in _METRIC
         unit = LengthUnit.CENTIMETRE if metric else LengthUnit.INCH
         body["dimensions"] = {"unit": "centimeter" if metric else "inch"} | {
-            name: as_number(convert_measure(side, parcel.length_unit, unit, places=_PLACES))
+            name: as_number(convert_measure(side, parcel.length_unit, unit, decimals=_PLACES))
             for name, side in zip(("length", "width", "height"), parcel.sides, strict=True)
         }
     return filled([*body.items(), ("external_package_id", parcel.reference)])
@@ -143,7 +143,7 @@ def _package(parcel: Parcel) -> dict[str, Any]:
 
 def _weight(value: Decimal, unit: WeightUnit) -> dict[str, Any]:
     return {
-        "value": as_number(convert_measure(value, unit, unit, places=_PLACES)),
+        "value": as_number(convert_measure(value, unit, unit, decimals=_PLACES)),
         "unit": _WEIGHTS[unit],
     }
 

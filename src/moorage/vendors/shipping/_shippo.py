@@ -126,7 +126,7 @@ _PLACES: Final = 4
 
 
 def _plain_measure(value: Decimal, unit: WeightUnit | LengthUnit) -> str:
-    return measure_text(convert_measure(value, unit, unit, places=_PLACES))
+    return measure_text(convert_measure(value, unit, unit, decimals=_PLACES))
 
 
 def transaction_mark(key: str) -> str:

@@ -124,13 +124,16 @@ def _package_measures(parcel: Parcel, country: str) -> dict[str, Any]:
         "PackageWeight": {
             "UnitOfMeasurement": _unit("LBS" if british else "KGS"),
             "Weight": measure_text(
-                convert_measure(parcel.weight, parcel.weight_unit, weight, places=1)
+                convert_measure(parcel.weight, parcel.weight_unit, weight, decimals=1)
             ),
         }
     }
     if parcel.sides is not None:
         sides = sorted(
-            (convert_measure(side, parcel.length_unit, length, places=0) for side in parcel.sides),
+            (
+                convert_measure(side, parcel.length_unit, length, decimals=0)
+                for side in parcel.sides
+            ),
             reverse=True,
         )
         package["Dimensions"] = {

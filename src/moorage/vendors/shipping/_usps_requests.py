@@ -142,10 +142,10 @@ def _place(address: Address, field: str) -> dict[str, str | None]:
 def _measures(request: RateRequest) -> dict[str, int | float]:
     [parcel] = request.parcels
     sides = [
-        convert_measure(side, parcel.length_unit, LengthUnit.INCH, places=2)
+        convert_measure(side, parcel.length_unit, LengthUnit.INCH, decimals=2)
         for side in required_dimensions(parcel, 0)
     ]
-    weight = convert_measure(parcel.weight, parcel.weight_unit, WeightUnit.POUND, places=3)
+    weight = convert_measure(parcel.weight, parcel.weight_unit, WeightUnit.POUND, decimals=3)
     # USPS takes the longest side as the length.
     length, width, height = map(as_number, sorted(sides, reverse=True))
     return {"weight": as_number(weight), "length": length, "width": width, "height": height}

@@ -26,7 +26,7 @@ from moorage.vendor_sdk import (
     UnsupportedByVendor,
     VendorRejected,
     basic,
-    mode_at,
+    mode_of_url,
     read_answer,
 )
 from moorage.vendors.shipping._common import (
@@ -148,7 +148,7 @@ class DhlExpress(ApiVendor):
 
     def mode(self) -> Mode | None:
         """Live or test mode, by the options; None if unknown."""
-        return mode_at(
+        return mode_of_url(
             self.base_url,
             live="https://express.api.dhl.com/mydhlapi",
             test="https://express.api.dhl.com/mydhlapi/test",

@@ -30,9 +30,9 @@ from moorage.vendor_sdk import (
     VendorRejected,
     as_secret,
     choice,
-    key_at,
+    key_for_vendor,
     malformed,
-    mode_at,
+    mode_of_url,
 )
 from moorage.vendors.shipping._common import (
     check_carrier,
@@ -158,7 +158,7 @@ class FedEx(Vendor):
 
     def mode(self) -> Mode | None:
         """Live or test mode, by the options; None if unknown."""
-        return mode_at(
+        return mode_of_url(
             self._api_url, live="https://apis.fedex.com", test="https://apis-sandbox.fedex.com"
         )
 
@@ -217,7 +217,7 @@ class FedEx(Vendor):
             marked=shipment_mark,
         )
         buying = Request.post("/ship/v1/shipments", json=body)
-        transaction_id = key_at(wire, key, _LONGEST_ID)[:_LONGEST_ID]
+        transaction_id = key_for_vendor(wire, key, _LONGEST_ID)[:_LONGEST_ID]
         buying = buying.with_header("x-customer-transaction-id", transaction_id)
         try:
             return await wire.send(buying, key=key, parse=partial(read_shipment, wire))

@@ -29,7 +29,7 @@ from moorage.vendor_sdk import (
     api_key,
     as_answer,
     choice,
-    key_at,
+    key_for_vendor,
     malformed,
     mode_of_key,
     read_answer,
@@ -151,7 +151,7 @@ class ShipEngine(ApiVendor):
                 field="ref",
                 remedy="Give the `ref` of a rate that get_rates returned.",
             )
-        mark = key_at(wire, key, _LONGEST_MARK)
+        mark = key_for_vendor(wire, key, _LONGEST_MARK)
         body = {
             "label_format": rate.other("file"),
             "label_layout": rate.other("layout"),

@@ -24,7 +24,7 @@ from moorage.vendor_sdk import (
     Request,
     UnsupportedByVendor,
     VendorRejected,
-    mode_at,
+    mode_of_url,
 )
 from moorage.vendors.shipping._common import (
     check_carrier,
@@ -111,7 +111,7 @@ class Ups(OAuthVendor):
 
     def mode(self) -> Mode | None:
         """Live or test mode, by the options; None if unknown."""
-        return mode_at(
+        return mode_of_url(
             self.base_url, live="https://onlinetools.ups.com", test="https://wwwcie.ups.com"
         )
 

@@ -25,7 +25,7 @@ from moorage.vendor_sdk import (
     VendorKeys,
     VendorRejected,
     choice,
-    mode_at,
+    mode_of_url,
 )
 from moorage.vendors.shipping._common import (
     check_carrier,
@@ -119,7 +119,7 @@ class Usps(OAuthVendor):
 
     def mode(self) -> Mode | None:
         """Live or test mode, by the options; None if unknown."""
-        return mode_at(
+        return mode_of_url(
             self.base_url, live="https://apis.usps.com", test="https://apis-tem.usps.com"
         )
 

@@ -135,7 +135,7 @@ class AmazonSpApi(sdk.ApiVendor):
     def mode(self) -> Mode | None:
         """Live or test mode, by the URL; None if unknown."""
         host = _URL.format(region=self.region)
-        return sdk.mode_at(self.api_url, live=f"https://{host}", test=f"https://sandbox.{host}")
+        return sdk.mode_of_url(self.api_url, live=f"https://{host}", test=f"https://sandbox.{host}")
 
     def clients(self) -> Mapping[str, sdk.OAuthClient]:
         """The OAuth client of the application."""

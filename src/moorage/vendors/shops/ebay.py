@@ -74,7 +74,7 @@ class Ebay(sdk.ApiVendor):
 
     def mode(self) -> Mode | None:
         """Live or test mode, by the URL; None if unknown."""
-        return sdk.mode_at(self.base_url, live=_LIVE, test=_TEST)
+        return sdk.mode_of_url(self.base_url, live=_LIVE, test=_TEST)
 
     async def orders(self, wire: Wire, query: OrderQuery, after: Ref | None, /) -> OrderPage:
         """A page of a period's orders, sorted by last change."""

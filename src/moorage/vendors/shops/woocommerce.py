@@ -166,7 +166,7 @@ class WooCommerce(sdk.ApiVendor):
     ) -> ShopRefund:
         """Refund an amount by the order's payment method, unless the key was used before."""
         check_same_currency(amount, ref, "amount")
-        mark = sdk.key_at(wire, key, _LONGEST_KEY)
+        mark = sdk.key_for_vendor(wire, key, _LONGEST_KEY)
         body = {
             "amount": str(amount.amount),
             "reason": reason or "",

@@ -112,7 +112,7 @@ class Docusign(sdk.ApiVendor):
 
     def mode(self) -> sdk.Mode | None:
         """Live or test mode, by the URL; None if it is neither."""
-        return sdk.mode_at(self.base_url, live=_LIVE, test=_TEST)
+        return sdk.mode_of_url(self.base_url, live=_LIVE, test=_TEST)
 
     def clients(self) -> Mapping[str, sdk.OAuthClient]:
         """The application's OAuth client, which gets tokens by signed assertions."""

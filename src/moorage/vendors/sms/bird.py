@@ -92,7 +92,7 @@ def classify(_: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | Non
         return sdk.IdempotencyInProgress("Bird is still working on a request with this key.")
     if code == _KEY_OF_OTHER_REQUEST:
         return sdk.IdempotencyConflict("Bird knows this key from another request.")
-    words = sdk.vendor_words(response)[1]
+    words = sdk.vendor_code_and_message(response)[1]
     error_type = _KINDS.get(kind, _OTHERWISE.get(response.status, sdk.VendorRejected))
     return refusal(error_type, "Bird", response, code or kind, words)
 

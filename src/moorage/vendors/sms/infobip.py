@@ -114,7 +114,7 @@ def _read_words(response: sdk.Response) -> tuple[str | None, str | None]:
     """The code and text of an error, in the format of version 3 or 1."""
     error = sdk.error_answer(response)
     details = error.object("requestError.serviceException")
-    code, words = sdk.vendor_words(response)
+    code, words = sdk.vendor_code_and_message(response)
     text = error.text("description") or details.text("text")
     code = error.text("errorCode") or details.text("messageId") or code
     return code, sdk.masked_words(text) or words

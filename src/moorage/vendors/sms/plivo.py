@@ -254,6 +254,6 @@ class Plivo(sdk.ApiVendor):
             raw=fields.raw,
         )
 
-    def verifying(self) -> Mapping[str, Any]:
+    def webhook_verification(self) -> Mapping[str, Any]:
         """The signature scheme of the required version."""
         return {"scheme": _SCHEMES[self.webhook_version]}

@@ -69,7 +69,7 @@ def check_message(message: SmsMessage) -> None:
 
 
 def _read_words(response: sdk.Response) -> tuple[str | None, str | None]:
-    code, words = sdk.vendor_words(response)
+    code, words = sdk.vendor_code_and_message(response)
     return code, sdk.masked_words(sdk.error_answer(response).text("text")) or words
 
 

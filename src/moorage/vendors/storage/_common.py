@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from moorage.contracts.storage import GetOptions, ObjectInfo, PutOptions
-    from moorage.vendor_sdk import Arriving, Headers, XmlElement
+    from moorage.vendor_sdk import Headers, StreamedResponse, XmlElement
 
 _ENCODED: Final = re.compile(r"=\?utf-8\?b\?([A-Za-z0-9+/=]*)\?=", re.IGNORECASE)
 _ANY_TYPE: Final = "application/octet-stream"
@@ -172,7 +172,11 @@ def without_content(response: Response) -> None:
 
 
 def opened(
-    arriving: Arriving, info: ObjectInfo, options: GetOptions, *, etag_is_certain: bool = True
+    arriving: StreamedResponse,
+    info: ObjectInfo,
+    options: GetOptions,
+    *,
+    etag_is_certain: bool = True,
 ) -> OpenedObject:
     """An object whose headers have arrived.
 

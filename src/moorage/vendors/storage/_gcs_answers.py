@@ -24,7 +24,7 @@ from moorage.vendor_sdk import (
     malformed,
     read_answer,
     required,
-    vendor_words,
+    vendor_code_and_message,
 )
 from moorage.vendors.storage._common import byte_count, media_type, stored_encoding
 
@@ -53,7 +53,7 @@ def classify(request: Request, response: Response) -> ConnectorError | None:
         return None
     kind = _error_class(request, response)
     reason = _reason(response)
-    _, words = vendor_words(response)
+    _, words = vendor_code_and_message(response)
     fields: dict[str, Any] = {
         "status": status,
         "vendor_code": reason,

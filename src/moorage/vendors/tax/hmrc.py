@@ -76,7 +76,7 @@ class Hmrc(sdk.OAuthVendor):
 
     def mode(self) -> sdk.Mode | None:
         """Live or test mode, by the URL; None if unknown."""
-        return sdk.mode_at(self.base_url, live=_LIVE, test=_TEST)
+        return sdk.mode_of_url(self.base_url, live=_LIVE, test=_TEST)
 
     async def check_vat_number(
         self,

@@ -55,7 +55,7 @@ _REFUSALS: Final = sdk.Refusals(
 
 def classify(request: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | None:
     """The error for an answer's type, which says more than the status."""
-    _, words = sdk.vendor_words(response)
+    _, words = sdk.vendor_code_and_message(response)
     if response.status >= 500:
         # A failure that Stripe has stored under the key is returned to every repeat.
         is_final = (response.headers.get("Stripe-Should-Retry") or "").lower() == "false"
@@ -249,7 +249,7 @@ async def _create(wire: sdk.Wire, step: str, form: Mapping[str, Any], key: str) 
     request = _post(f"{_TRANSACTIONS}/{step}", form)
     response: sdk.Response = await wire.send(
         request,
-        key=sdk.key_at(wire, key, _KEY),
+        key=sdk.key_for_vendor(wire, key, _KEY),
         parse=partial(_checked_transaction, form["reference"]),
     )
     body = sdk.read_answer(response)

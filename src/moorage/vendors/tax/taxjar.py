@@ -140,7 +140,7 @@ class TaxJar(sdk.ApiVendor):
 
     def mode(self) -> sdk.Mode | None:
         """Live or test mode, by the URL; None if unknown."""
-        return sdk.mode_at(self.base_url, live=_LIVE, test=_TEST)
+        return sdk.mode_of_url(self.base_url, live=_LIVE, test=_TEST)
 
     async def calculate(self, wire: sdk.Wire, sale: TaxableSale, /) -> TaxCalculation:
         """Get the tax of an order."""
