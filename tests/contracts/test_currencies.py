@@ -140,13 +140,13 @@ def test_rate_is_rounded_for_documents() -> None:
     assert "1.2500" == str(EURO.decimal("EUR", "USD", decimals=4, rounding=HALF_UP))
 
 
-@pytest.mark.parametrize("places", [-1, 25, True, 2.0, None])
-def test_number_of_decimals_is_checked(places: Any) -> None:
+@pytest.mark.parametrize("decimals", [-1, 25, True, 2.0, None])
+def test_number_of_decimals_is_checked(decimals: Any) -> None:
     """An impossible number of decimals is refused."""
     with pytest.raises(InvalidData) as excinfo:
-        EURO.decimal("EUR", "USD", decimals=places, rounding=HALF_UP)
+        EURO.decimal("EUR", "USD", decimals=decimals, rounding=HALF_UP)
 
-    assert "places" == excinfo.value.field
+    assert "decimals" == excinfo.value.field
 
 
 @pytest.mark.parametrize(

@@ -140,7 +140,7 @@ def test_the_clock_may_be_advanced_in_another_thread() -> None:
         clock = VirtualClock()
         task = asyncio.create_task(AsyncVirtualSleeper(clock).sleep(math.inf))
         await asyncio.sleep(0)
-        thread = threading.Thread(target=clock.jump)
+        thread = threading.Thread(target=clock.advance_to_next_alarm)
         thread.start()
         await task
         thread.join()
@@ -155,7 +155,7 @@ def test_a_sleeper_may_be_cancelled_as_it_is_woken() -> None:
         clock = VirtualClock()
         task = asyncio.create_task(AsyncVirtualSleeper(clock).sleep(1))
         await asyncio.sleep(0)
-        thread = threading.Thread(target=clock.jump)
+        thread = threading.Thread(target=clock.advance_to_next_alarm)
         thread.start()
         thread.join()
         task.cancel()

@@ -164,7 +164,7 @@ class _StubbornLocks(AsyncioLocks):
     "check, wrong, sentence",
     [
         (kit.slots_are_limited, _AllInLocks, "A fourth caller got"),
-        (kit.slots_are_limited, _NobodyInLocks, "one was not given"),
+        (kit.slots_are_limited, _NobodyInLocks, "one was refused"),
         (kit.names_are_apart, _OneNameLocks, "held by 'a'"),
         (kit.only_a_holder_releases, _OneHolderLocks, "who had none"),
         (

@@ -308,7 +308,7 @@ WRONG = [
     ("declared_capabilities_work", as_twilio(_RoundedVendor), "balance is none"),
     ("declared_capabilities_work", as_twilio(_BlindVendor), "carrier is missing"),
     ("a_scheduled_text_can_be_cancelled", as_twilio(_HastyVendor), "not scheduled"),
-    ("a_scheduled_text_can_be_cancelled", as_twilio(_DeafVendor), "was cancelled is not"),
+    ("a_scheduled_text_can_be_cancelled", as_twilio(_DeafVendor), "is not CANCELED"),
     ("a_refusal_has_its_type", as_vonage(_ClassifyingByStatusVendor), "raised VendorFailed"),
     ("a_refusal_has_its_type", as_vonage(_TalkativeVendor), "shows personal data or a secret"),
     ("a_refusal_has_its_type", as_vonage(_BriefVendor), "answer is lost"),

@@ -34,7 +34,7 @@ AsyncCheck: TypeAlias = Callable[[AsyncFactory], Coroutine[Any, Any, None]]
 
 _BRIEFLY: Final = 0.02
 _NAME: Final = "payments"
-_NEVER: Final = "A caller that a place was free for was not let in."
+_NEVER: Final = "A caller that a slot was free for was not let in."
 
 
 def _view(factory: Factory) -> AsyncLocks:
@@ -57,20 +57,20 @@ async def slots_are_limited(factory: AsyncFactory) -> None:
     holders = [object(), object(), object()]
     for slots, holder in enumerate(holders, 1):
         is_admitted = await _enters(locks, holder, slots=slots)
-        require(is_admitted, f"Of {slots} slots one was not given.")
-    require(not await _enters(locks, slots=3), "A fourth caller got one of three places.")
+        require(is_admitted, f"Of {slots} free slots, one was refused.")
+    require(not await _enters(locks, slots=3), "A fourth caller got one of three slots.")
     locks.release(_NAME, holders[1])
-    require(await _enters(locks, slots=3), "A place that was given back was not given again.")
-    require(not await _enters(locks, slots=3), "One place was given back, and two were given.")
+    require(await _enters(locks, slots=3), "A released slot was not given again.")
+    require(not await _enters(locks, slots=3), "One slot was released, and two were given.")
 
 
 async def names_are_apart(factory: AsyncFactory) -> None:
     """The semaphores of different names have independent slots."""
     locks, first_holder, second_holder = factory(), object(), object()
-    require(await _enters(locks, first_holder, name="a"), "A place of 'a' was not given.")
-    require(await _enters(locks, second_holder, name="b"), "A place of 'b' was held by 'a'.")
+    require(await _enters(locks, first_holder, name="a"), "A slot of 'a' was not given.")
+    require(await _enters(locks, second_holder, name="b"), "A slot of 'b' was held by 'a'.")
     locks.release("a", first_holder)
-    require(not await _enters(locks, name="b"), "Giving back a place of 'a' freed one of 'b'.")
+    require(not await _enters(locks, name="b"), "Giving back a slot of 'a' freed one of 'b'.")
 
 
 async def only_a_holder_releases(factory: AsyncFactory) -> None:
@@ -78,14 +78,14 @@ async def only_a_holder_releases(factory: AsyncFactory) -> None:
     locks, holder, refused_caller = factory(), object(), object()
     locks.release(_NAME, holder)
     await _enters(locks, holder)
-    require(not await _enters(locks, refused_caller), "A place was given twice.")
+    require(not await _enters(locks, refused_caller), "A slot was given twice.")
     locks.release(_NAME, refused_caller)
     locks.release("elsewhere", holder)
-    require(not await _enters(locks), "A place was given back by somebody who had none.")
+    require(not await _enters(locks), "A slot was given back by somebody who had none.")
     locks.release(_NAME, holder)
     await _enters(locks)
     locks.release(_NAME, holder)
-    require(not await _enters(locks), "A place was given back twice by the same holder.")
+    require(not await _enters(locks), "A slot was given back twice by the same holder.")
 
 
 async def without_timeout_or_queue_a_caller_is_refused(factory: AsyncFactory) -> None:
@@ -97,7 +97,7 @@ async def without_timeout_or_queue_a_caller_is_refused(factory: AsyncFactory) ->
         is_refused = not await wait_soon(
             acquisition, f"Waited, with a line of {queue} and {timeout} s."
         )
-        require(is_refused, "A place was given twice.")
+        require(is_refused, "A slot was given twice.")
 
 
 async def a_wait_ends_with_its_timeout(factory: AsyncFactory) -> None:
@@ -108,10 +108,10 @@ async def a_wait_ends_with_its_timeout(factory: AsyncFactory) -> None:
     is_waited = not await wait_soon(
         _SlotCaller(locks, timeout=_BRIEFLY).acquisition, "A wait did not end in time."
     )
-    require(is_waited, "A place was given twice.")
+    require(is_waited, "A slot was given twice.")
     require(time.monotonic() - start >= _BRIEFLY, "A wait ended before its time.")
     locks.release(_NAME, holder)
-    require(await _enters(locks), "A place was given to somebody who had left.")
+    require(await _enters(locks), "A slot was given to somebody who had left.")
 
 
 async def a_full_queue_refuses_at_once(factory: AsyncFactory) -> None:
@@ -121,7 +121,7 @@ async def a_full_queue_refuses_at_once(factory: AsyncFactory) -> None:
     waiting_guests = [await _joins(locks, ahead) for ahead in range(3)]
     acquisition = locks.acquire(_NAME, object(), slots=1, queue=3, timeout=patience() * 2)
     is_refused = not await wait_soon(acquisition, "A fourth caller waits in a line for three.")
-    require(is_refused, "A place was given twice.")
+    require(is_refused, "A slot was given twice.")
     await _everybody_enters(locks, holder, waiting_guests)
 
 
@@ -139,7 +139,7 @@ async def new_callers_do_not_overtake(factory: AsyncFactory) -> None:
     await _enters(locks, holder)
     guest = await _joins(locks, 0)
     locks.release(_NAME, holder)
-    require(not await _enters(locks), "A newcomer got the place that another waited for.")
+    require(not await _enters(locks), "A newcomer got the slot that another waited for.")
     require(await wait_soon(guest.acquisition, _NEVER), _NEVER)
 
 
@@ -175,10 +175,10 @@ async def no_caller_waits_forever(factory: AsyncFactory) -> None:
             locks.release(_NAME, holder)
 
     visits = asyncio.gather(*map(visit, range(60)))
-    await wait_soon(visits, "Somebody waits for ever for a place that is free.")
-    require(largest_count <= 2, f"{largest_count} were in two places at once.")
+    await wait_soon(visits, "Somebody waits for ever for a slot that is free.")
+    require(largest_count <= 2, f"{largest_count} were in two slots at once.")
     require(served_count >= 40, f"Only {served_count} were served, though 40 had the time to wait.")
-    require(await _enters(locks), "A place is held by nobody.")
+    require(await _enters(locks), "A slot is held by nobody.")
 
 
 async def a_cancelled_waiter_holds_nothing(factory: AsyncFactory) -> None:
@@ -229,10 +229,10 @@ def threads_never_exceed_the_limit(factory: Factory) -> None:
         thread.join(long_timeout * 2)
     require(not sum(refused_numbers), _NEVER)
     require(
-        max(largest_numbers) <= 3, f"{max(largest_numbers)} threads were in three places at once."
+        max(largest_numbers) <= 3, f"{max(largest_numbers)} threads were in three slots at once."
     )
     is_acquired = locks.acquire(_NAME, object(), slots=1, queue=0, timeout=0)
-    require(is_acquired, "A place is held by nobody.")
+    require(is_acquired, "A slot is held by nobody.")
 
 
 async def _enters(
@@ -252,7 +252,7 @@ async def _joins(locks: AsyncLocks, ahead: int) -> _SlotCaller:
         acquisition = locks.acquire(_NAME, object(), slots=1, queue=ahead + 1, timeout=_BRIEFLY)
         require(
             not await wait_soon(acquisition, "A wait did not end in time."),
-            "A place was given twice.",
+            "A slot was given twice.",
         )
         if time.monotonic() - start < _BRIEFLY:
             return guest
@@ -272,7 +272,7 @@ async def _everybody_enters(locks: AsyncLocks, holder: object, waiting: list[_Sl
         requests.remove(guest.acquisition)
         holder = guest
     locks.release(_NAME, holder)
-    require(await _enters(locks), "A place is held by nobody.")
+    require(await _enters(locks), "A slot is held by nobody.")
 
 
 async def _cancel_and_wait(guest: _SlotCaller) -> None:
