@@ -33,7 +33,7 @@ class GarblingProxy(TcpServer):
         self.traps: dict[bytes, bytes] = {}
         self._target = host, port
 
-    def _serve(self, connection: socket.socket) -> None:
+    def _answer_requests(self, connection: socket.socket) -> None:
         """Relay bytes in both directions until one side ends."""
         with socket.create_connection(self._target) as server:
             answers = Thread(target=self._answer, args=(server, connection), daemon=True)

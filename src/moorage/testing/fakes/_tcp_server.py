@@ -50,7 +50,7 @@ class TcpServer:
                 with suppress(OSError):
                     connection.shutdown(socket.SHUT_RDWR)
 
-    def _serve(self, connection: socket.socket) -> None:
+    def _answer_requests(self, connection: socket.socket) -> None:
         """Answer the requests of one connection, until it ends."""
         raise NotImplementedError
 
@@ -78,6 +78,6 @@ class TcpServer:
             with suppress(OSError, ValueError, LookupError):
                 if isinstance(connection, ssl.SSLSocket):
                     connection.do_handshake()
-                self._serve(connection)
+                self._answer_requests(connection)
             with self.lock:
                 self._connections.discard(connection)

@@ -107,7 +107,7 @@ class ImapServer(TcpServer):
         with self.lock:
             return tuple(self._folders.get(folder, {}).values())
 
-    def _serve(self, connection: socket.socket) -> None:
+    def _answer_requests(self, connection: socket.socket) -> None:
         """Answer the commands of one connection, until it ends."""
         wakeups, waker = socket.socketpair()
         client = _Client(connection, waker)

@@ -68,7 +68,7 @@ class LdapServer(TcpServer):
         """The URL of the server, for a connector with `start_tls=False`."""
         return f"ldap://127.0.0.1:{self.port}"
 
-    def _serve(self, connection: socket.socket) -> None:
+    def _answer_requests(self, connection: socket.socket) -> None:
         """Answer the requests of one connection, until it ends."""
         received_bytes = bytearray()
         while data := connection.recv(_READ_SIZE):
