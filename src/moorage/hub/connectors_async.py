@@ -301,7 +301,7 @@ class AsyncConnectors:
             entry.users[use] = None
         return _connector_of(entry)
 
-    async def end_use(self, use: AsyncConnectorUse[Any]) -> None:
+    async def _end_use(self, use: AsyncConnectorUse[Any]) -> None:
         """Record the end of a block, and close a retired connector after its last block."""
         unused = None
         with self._lock:

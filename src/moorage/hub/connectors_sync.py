@@ -301,7 +301,7 @@ class Connectors:
             entry.users[use] = None
         return _connector_of(entry)
 
-    def end_use(self, use: ConnectorUse[Any]) -> None:
+    def _end_use(self, use: ConnectorUse[Any]) -> None:
         """Record the end of a block, and close a retired connector after its last block."""
         unused = None
         with self._lock:
