@@ -105,10 +105,12 @@ class ExampleVendor(sdk.ApiVendor):
     ping_path = "/owners/{owner}"
     ping_query: ClassVar[Mapping[str, Any]] = {"limit": 1}
 
-    owner: str = attrs.field(
-        validator=sdk.matches("[a-z/]+", problem="This is no owner.", remedy="Give a name.")
-    )
+    owner: str = sdk.text_option("[a-z/]+", problem="This is no owner.", remedy="Give a name.")
     region: str = sdk.choice("eu", "eu", "us", problem="This is no region.")
+    parent: str | None = sdk.text_option(
+        "[a-z]+", problem="This is no parent.", remedy="Give a name.", default=None
+    )
+    second_key: sdk.Secret | None = sdk.secret_option()
     base_url: str = "https://api.reef.example"
     files_url: str = "https://files.reef.example"
 
@@ -357,6 +359,8 @@ def test_account_without_options() -> None:
         ({"owner": 1}, "This is no owner", "owner", "Give a name"),
         ({"owner": "a", "region": "as"}, "This is no region", "region", "Use eu or us"),
         ({"owner": "a", "region": 1}, "This is no region", "region", "Use eu or us"),
+        ({"owner": "a", "parent": ""}, "This is no parent", "parent", "Give a name"),
+        ({"owner": None}, "This is no owner", "owner", "Give a name"),
     ],
 )
 def test_wrong_options_are_refused(
@@ -367,6 +371,15 @@ def test_wrong_options_are_refused(
         ExampleVendor(**options)
     assert path == excinfo.value.path
     assert remedy in str(excinfo.value.remedy)
+
+
+def test_options_may_be_left_out() -> None:
+    """An option with the default None accepts None, and a secret becomes a `Secret`."""
+    account = ExampleVendor(owner="a", parent=None, second_key=sdk.Secret("k"))
+
+    assert (None, sdk.Secret("k")) == (account.parent, account.second_key)
+    assert (None, None) == (REEF.parent, REEF.second_key)
+    assert "ab" == ExampleVendor(owner="a", parent="ab").parent
 
 
 def test_words_of_a_text_mean_the_same() -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from moorage.contracts.vendor import choices
+from moorage.domain.secrets.secret import as_secret
 from moorage.domain.values.durations import count
 from moorage.errors import ConfigurationError
 
@@ -15,21 +16,29 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def matches(pattern: str, *, problem: str, remedy: str) -> Callable[..., None]:
-    """Return a validator that accepts texts that match a pattern.
+def text_option(pattern: str, *, problem: str, remedy: str, default: Any = attrs.NOTHING) -> Any:
+    """Make an option for a text that matches a pattern.
 
     Args:
         pattern: the regular expression that the whole text matches.
         problem: the message of the error, such as "This is not the id of an account."
         remedy: the action that corrects the value.
+        default: the value if the account does not set the option, which may be None; without a
+            default the option is required.
     """
     form = re.compile(pattern)
 
     def check(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
-        if not isinstance(value, str) or form.fullmatch(value) is None:
+        is_default = value is None and default is None
+        if not is_default and (not isinstance(value, str) or form.fullmatch(value) is None):
             raise ConfigurationError(problem, path=attribute.name, remedy=remedy)
 
-    return check
+    return attrs.field(default=default, validator=check)
+
+
+def secret_option() -> Any:
+    """Make an option for a secret, which may be left out."""
+    return attrs.field(default=None, converter=attrs.converters.optional(as_secret))
 
 
 def one_of(*words: str | int, problem: str, remedy: str | None = None) -> Callable[..., None]:

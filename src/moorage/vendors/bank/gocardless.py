@@ -128,9 +128,7 @@ class GoCardless(sdk.Vendor):
     )
 
     secret_id: str | None = attrs.field(default=None, repr=False)
-    secret_key: sdk.Secret | None = attrs.field(
-        default=None, converter=attrs.converters.optional(sdk.as_secret)
-    )
+    secret_key: sdk.Secret | None = sdk.secret_option()
     institution: str | None = None
     history_days: int = attrs.field(default=90, validator=sdk.whole_number(most=730))
     base_url: str = "https://bankaccountdata.gocardless.com"

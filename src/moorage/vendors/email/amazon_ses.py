@@ -32,7 +32,6 @@ from moorage.vendor_sdk import (
     Secret,
     VendorFailed,
     VendorRejected,
-    as_secret,
     as_time,
     aws_credentials,
     aws_refusal,
@@ -42,6 +41,7 @@ from moorage.vendor_sdk import (
     read_answer,
     refusal,
     required,
+    secret_option,
     vendor_code_and_message,
 )
 from moorage.vendors.email import _ses_suppressions as ses_suppressions
@@ -149,9 +149,7 @@ class AmazonSes(EmailVendor):
 
     region: str
     access_key_id: str | None = attrs.field(default=None, repr=False)
-    session_token: Secret | None = attrs.field(
-        default=None, converter=attrs.converters.optional(as_secret)
-    )
+    session_token: Secret | None = secret_option()
     configuration_set: str | None = None
     base_url: str | None = None
 

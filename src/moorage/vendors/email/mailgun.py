@@ -29,9 +29,9 @@ from moorage.vendor_sdk import (
     error_answer,
     is_success,
     malformed,
-    matches,
     read_answer,
     required,
+    text_option,
 )
 from moorage.vendors.email._common import one_by_one, receipt_of, status_of
 from moorage.vendors.email._mailgun_events import bare_message_id, read_events
@@ -144,12 +144,10 @@ class Mailgun(EmailVendor):
     refusals = staticmethod(classify)
     ping_path = "/v4/domains/{domain}"
 
-    domain: str = attrs.field(
-        validator=matches(
-            _DOMAIN,
-            problem="This is not the name of a sending domain.",
-            remedy="Give it as Mailgun shows it, such as 'mail.example.com'.",
-        )
+    domain: str = text_option(
+        _DOMAIN,
+        problem="This is not the name of a sending domain.",
+        remedy="Give it as Mailgun shows it, such as 'mail.example.com'.",
     )
     region: str = choice("us", *_REGIONS, problem="Mailgun has no region of this name.")
     test_mode: bool = False

@@ -20,9 +20,9 @@ from moorage.vendor_sdk import (
     Result,
     Secret,
     Service,
-    as_secret,
     choice,
     read_answers,
+    secret_option,
 )
 from moorage.vendors.email import _sendgrid_suppressions as sendgrid_suppressions
 from moorage.vendors.email._common import status_of
@@ -94,9 +94,7 @@ class SendGrid(EmailVendor):
     refusals = staticmethod(classify)
     ping_path = "/v3/scopes"
 
-    validation_credentials: Secret | None = attrs.field(
-        default=None, converter=attrs.converters.optional(as_secret)
-    )
+    validation_credentials: Secret | None = secret_option()
     sandbox: bool = False
     webhook_content: str = choice(
         "events",

@@ -25,9 +25,9 @@ from moorage.vendor_sdk import (
     Secret,
     Service,
     Vendor,
-    as_secret,
     choices,
     part_key,
+    secret_option,
     whole_number,
 )
 from moorage.vendors.email._common import derived_message_id
@@ -126,9 +126,7 @@ class Smtp(Vendor):
         default=attrs.Factory(_usual_port, takes_self=True), validator=whole_number(most=_LAST_PORT)
     )
     username: str | None = attrs.field(default=None, repr=False)
-    credentials: Secret | None = attrs.field(
-        default=None, converter=attrs.converters.optional(as_secret)
-    )
+    credentials: Secret | None = secret_option()
     login: bool = True
     sender: EmailAddress | None = attrs.field(
         default=None, converter=attrs.converters.optional(as_address)

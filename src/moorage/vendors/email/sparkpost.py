@@ -22,8 +22,8 @@ from moorage.vendor_sdk import (
     api_key,
     choice,
     extra_for,
-    matches,
     merged,
+    text_option,
 )
 from moorage.vendors.email import _sparkpost_suppressions as sparkpost_suppressions
 from moorage.vendors.email._common import (
@@ -97,15 +97,11 @@ class SparkPost(EmailVendor):
     region: str = choice(
         "us", *_REGIONS, problem="SparkPost has no region of this name.", remedy="Give us or eu."
     )
-    subaccount: str | None = attrs.field(
+    subaccount: str | None = text_option(
+        "[0-9]{1,10}",
+        problem="This is not the number of a subaccount.",
+        remedy="Give its digits as a text, or None for the main account.",
         default=None,
-        validator=attrs.validators.optional(
-            matches(
-                "[0-9]{1,10}",
-                problem="This is not the number of a subaccount.",
-                remedy="Give its digits as a text, or None for the main account.",
-            )
-        ),
     )
     transactional: bool = True
     webhook_auth: str = choice(

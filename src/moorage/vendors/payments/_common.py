@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import quote
 
 import attrs
@@ -21,7 +21,7 @@ from moorage.vendor_sdk import (
     PaymentDeclined,
     Redaction,
     VendorRejected,
-    matches,
+    text_option,
 )
 
 if TYPE_CHECKING:
@@ -42,16 +42,18 @@ if TYPE_CHECKING:
 A = TypeVar("A")
 D = TypeVar("D", "Dispute", "Subscription")
 
-is_return_url: Final = attrs.validators.optional(
-    matches(
+_REDACTION: Final = Redaction()
+_MAX_LENGTH: Final = 300
+
+
+def return_url_option() -> Any:
+    """Make an option for a whole URL that buyers return to, which may be left out."""
+    return text_option(
         r"[A-Za-z][A-Za-z0-9+.-]*:\S+",
         problem="This is not a URL that buyers could return to.",
         remedy="Give the whole URL, such as https://shop.example/paid.",
+        default=None,
     )
-)
-"""Refuses an option that is not a whole URL."""
-_REDACTION: Final = Redaction()
-_MAX_LENGTH: Final = 300
 
 
 def url_of(*parts: str) -> str:

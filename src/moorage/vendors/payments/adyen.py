@@ -39,11 +39,11 @@ from moorage.vendor_sdk import (
     Vendor,
     VendorKeys,
     VendorRejected,
-    as_secret,
     is_list,
     key_for_vendor,
     malformed,
     read_answer,
+    secret_option,
     words,
 )
 from moorage.vendors.payments._adyen_answers import classify, read_move, read_payment
@@ -71,7 +71,7 @@ from moorage.vendors.payments._adyen_stored import (
     stored_of,
     was_removed,
 )
-from moorage.vendors.payments._common import is_return_url, with_payment_reference
+from moorage.vendors.payments._common import return_url_option, with_payment_reference
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -161,11 +161,9 @@ class Adyen(Vendor):
     )
 
     merchant_account: str
-    credentials: Secret | None = attrs.field(
-        default=None, converter=attrs.converters.optional(as_secret)
-    )
+    credentials: Secret | None = secret_option()
     live_url_prefix: str | None = attrs.field(default=None, converter=_prefix)
-    return_url: str | None = attrs.field(default=None, validator=is_return_url)
+    return_url: str | None = return_url_option()
     multiple_captures: bool = False
     base_url: str | None = None
 

@@ -28,11 +28,11 @@ from moorage.vendor_sdk import (
     VendorRejected,
     basic,
     malformed,
-    matches,
     mode_of_url,
     part_key,
     read_answer,
     refusal,
+    text_option,
     words,
 )
 from moorage.vendors.payments import _braintree_documents as documents
@@ -130,19 +130,15 @@ class Braintree(ApiVendor):
     event_reading = staticmethod(read_events)
     headers: ClassVar[Mapping[str, str]] = {"Braintree-Version": API_VERSION}
 
-    public_key: str = attrs.field(
-        validator=matches(
-            "[A-Za-z0-9]+",
-            problem="This is not the public key of an API key of Braintree.",
-            remedy="Copy the public key from the API keys in Braintree's Control Panel.",
-        )
+    public_key: str = text_option(
+        "[A-Za-z0-9]+",
+        problem="This is not the public key of an API key of Braintree.",
+        remedy="Copy the public key from the API keys in Braintree's Control Panel.",
     )
-    currency: str = attrs.field(
-        validator=matches(
-            "[A-Z]{3}",
-            problem="This is not a currency.",
-            remedy="Give the currency of the merchant account, such as EUR.",
-        )
+    currency: str = text_option(
+        "[A-Z]{3}",
+        problem="This is not a currency.",
+        remedy="Give the currency of the merchant account, such as EUR.",
     )
     merchant_account_id: str | None = None
     base_url: str = _LIVE

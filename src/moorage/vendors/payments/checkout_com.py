@@ -34,11 +34,11 @@ from moorage.vendor_sdk import (
     is_list,
     key_for_vendor,
     malformed,
-    matches,
     mode_of_url,
     part_key,
     read_answer,
     read_answers,
+    text_option,
     words,
 )
 from moorage.vendors.payments import _checkout_com_disputes as checkout_com_disputes
@@ -63,9 +63,9 @@ from moorage.vendors.payments._checkout_com_requests import (
     payment_body,
 )
 from moorage.vendors.payments._common import (
-    is_return_url,
     is_within,
     refundable_rest,
+    return_url_option,
     url_of,
     void_of,
     with_payment_reference,
@@ -148,18 +148,14 @@ class CheckoutCom(ApiVendor):
     event_reading = staticmethod(read_events)
     ping_query: ClassVar[Mapping[str, int]] = {"limit": 1}
 
-    prefix: str | None = attrs.field(
+    prefix: str | None = text_option(
+        "(?:pl-)?[a-z0-9]+",
+        problem="This is not the prefix of an account at Checkout.com.",
+        remedy="Give the first eight characters of the client id after cli_.",
         default=None,
-        validator=attrs.validators.optional(
-            matches(
-                "(?:pl-)?[a-z0-9]+",
-                problem="This is not the prefix of an account at Checkout.com.",
-                remedy="Give the first eight characters of the client id after cli_.",
-            )
-        ),
     )
     processing_channel_id: str | None = None
-    return_url: str | None = attrs.field(default=None, validator=is_return_url)
+    return_url: str | None = return_url_option()
     base_url: str = _LIVE
 
     @property

@@ -33,8 +33,8 @@ from moorage.vendor_sdk import (
 )
 from moorage.vendors.payments._common import (
     events_of,
-    is_return_url,
     refundable_rest,
+    return_url_option,
     url_of,
     void_of,
 )
@@ -161,7 +161,7 @@ class GoCardlessPayments(ApiVendor):
     ping_path = _PAYMENTS
     ping_query: ClassVar[Mapping[str, int]] = {"limit": 1}
 
-    return_url: str | None = attrs.field(default=None, validator=is_return_url)
+    return_url: str | None = return_url_option()
     base_url: str = _LIVE
 
     def mode(self) -> Mode | None:

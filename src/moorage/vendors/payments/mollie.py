@@ -23,10 +23,10 @@ from moorage.vendor_sdk import (
     Secret,
     UnknownOutcome,
     VendorKeys,
-    as_secret,
     check_done,
     key_for_vendor,
     mode_of_key,
+    secret_option,
     words,
 )
 from moorage.vendors.payments import _mollie_links as mollie_links
@@ -34,8 +34,8 @@ from moorage.vendors.payments import _mollie_mandates as mollie_mandates
 from moorage.vendors.payments import _mollie_subscriptions as mollie_subscriptions
 from moorage.vendors.payments._common import (
     answered_at,
-    is_return_url,
     refundable_rest,
+    return_url_option,
     void_of,
     with_payment_reference,
 )
@@ -141,10 +141,8 @@ class Mollie(ApiVendor):
     event_reading = staticmethod(read_events)
     ping_query: ClassVar[Mapping[str, int]] = {"limit": 1}
 
-    return_url: str | None = attrs.field(default=None, validator=is_return_url)
-    webhook_url: Secret | None = attrs.field(
-        default=None, converter=attrs.converters.optional(as_secret)
-    )
+    return_url: str | None = return_url_option()
+    webhook_url: Secret | None = secret_option()
     base_url: str = "https://api.mollie.com"
 
     def mode(self) -> Mode | None:

@@ -36,7 +36,7 @@ from moorage.vendors.payments import _paypal_moves as paypal_moves
 from moorage.vendors.payments import _paypal_payees as paypal_payees
 from moorage.vendors.payments import _paypal_references as paypal_references
 from moorage.vendors.payments import _paypal_subscriptions as paypal_subscriptions
-from moorage.vendors.payments._common import is_return_url, url_of, with_payment_reference
+from moorage.vendors.payments._common import return_url_option, url_of, with_payment_reference
 from moorage.vendors.payments._paypal_answers import (
     is_ready,
     read_payment,
@@ -155,7 +155,7 @@ class PayPal(OAuthVendor):
 
     sandbox: bool = False
     webhook_id: str | None = None
-    return_url: str | None = attrs.field(default=None, validator=is_return_url)
+    return_url: str | None = return_url_option()
     base_url: str | None = None
 
     def __attrs_post_init__(self) -> None:

@@ -37,8 +37,8 @@ from moorage.vendor_sdk import (
     UnknownOutcome,
     VendorKeys,
     VendorRejected,
-    matches,
     mode_of_key,
+    text_option,
     words,
 )
 from moorage.vendors.payments import _stripe_disputes as stripe_disputes
@@ -132,15 +132,11 @@ class Stripe(ApiVendor):
     event_reading = staticmethod(read_events)
     ping_query: ClassVar[Mapping[str, int]] = {"limit": 1}
 
-    connected: str | None = attrs.field(
+    connected: str | None = text_option(
+        r"acct_\w+",
+        problem="This is not the id of a connected account.",
+        remedy="Give the id that Stripe shows for the account, which begins with acct_.",
         default=None,
-        validator=attrs.validators.optional(
-            matches(
-                r"acct_\w+",
-                problem="This is not the id of a connected account.",
-                remedy="Give the id that Stripe shows for the account, which begins with acct_.",
-            )
-        ),
     )
     base_url: str = "https://api.stripe.com"
 

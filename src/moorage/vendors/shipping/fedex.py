@@ -28,11 +28,11 @@ from moorage.vendor_sdk import (
     UnsupportedByVendor,
     Vendor,
     VendorRejected,
-    as_secret,
     choice,
     key_for_vendor,
     malformed,
     mode_of_url,
+    secret_option,
 )
 from moorage.vendors.shipping._common import (
     check_carrier,
@@ -122,13 +122,9 @@ class FedEx(Vendor):
 
     account_number: str = attrs.field(repr=False)
     client_id: str | None = attrs.field(default=None, repr=False)
-    credentials: Secret | None = attrs.field(
-        default=None, converter=attrs.converters.optional(as_secret)
-    )
+    credentials: Secret | None = secret_option()
     tracking_client_id: str | None = attrs.field(default=None, repr=False)
-    tracking_credentials: Secret | None = attrs.field(
-        default=None, converter=attrs.converters.optional(as_secret)
-    )
+    tracking_credentials: Secret | None = secret_option()
     pickup: str = choice(_PICKUPS[0], *_PICKUPS, problem="This is not a pickup type of FedEx.")
     sandbox: bool = False
     base_url: str | None = None

@@ -89,30 +89,22 @@ class AmazonSpApi(sdk.ApiVendor):
     urls: ClassVar[Mapping[str, str]] = {"": "api_url"}
     ping_path = "/sellers/v1/marketplaceParticipations"
 
-    seller_id: str = attrs.field(
-        validator=sdk.matches(
-            "[A-Z0-9]+",
-            problem="This is not the id of a seller at Amazon.",
-            remedy="Copy the merchant token from the account information in Seller Central.",
-        )
+    seller_id: str = sdk.text_option(
+        "[A-Z0-9]+",
+        problem="This is not the id of a seller at Amazon.",
+        remedy="Copy the merchant token from the account information in Seller Central.",
     )
-    marketplace: str = attrs.field(
-        validator=sdk.matches(
-            "[A-Z0-9]+",
-            problem="This is not the id of a marketplace.",
-            remedy="Give Amazon's id of it, such as A1PA6795UKMFR9 for Germany.",
-        )
+    marketplace: str = sdk.text_option(
+        "[A-Z0-9]+",
+        problem="This is not the id of a marketplace.",
+        remedy="Give Amazon's id of it, such as A1PA6795UKMFR9 for Germany.",
     )
     region: str = attrs.field(
         default="eu", validator=sdk.one_of(*_REGIONS, problem="Amazon has no region of this name.")
     )
     client_id: str | None = attrs.field(default=None, repr=False)
-    client_secret: sdk.Secret | None = attrs.field(
-        default=None, converter=attrs.converters.optional(sdk.as_secret)
-    )
-    refresh_token: sdk.Secret | None = attrs.field(
-        default=None, converter=attrs.converters.optional(sdk.as_secret)
-    )
+    client_secret: sdk.Secret | None = sdk.secret_option()
+    refresh_token: sdk.Secret | None = sdk.secret_option()
     base_url: str | None = None
     token_url: str = "https://api.amazon.com/auth/o2/token"  # noqa: S105 - an address
 

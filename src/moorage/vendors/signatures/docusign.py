@@ -93,9 +93,7 @@ class Docusign(sdk.ApiVendor):
     base_url: str = _TEST
     integration_key: str | None = None
     user_id: str | None = None
-    private_key: sdk.Secret | None = attrs.field(
-        default=None, converter=attrs.converters.optional(sdk.as_secret)
-    )
+    private_key: sdk.Secret | None = sdk.secret_option()
     login_url: str | None = None
 
     def __attrs_post_init__(self) -> None:

@@ -23,7 +23,6 @@ from moorage.vendor_sdk import (
     Secret,
     VendorRejected,
     XmlElement,
-    as_secret,
     aws_credentials,
     aws_refusal,
     choices,
@@ -31,6 +30,7 @@ from moorage.vendor_sdk import (
     is_success,
     malformed,
     read_xml,
+    secret_option,
 )
 from moorage.vendors.sms import _sns_opt_outs as sns_opt_outs
 from moorage.vendors.sms._common import as_field, refusal
@@ -108,9 +108,7 @@ class AmazonSns(ApiVendor):
 
     region: str
     access_key_id: str | None = attrs.field(default=None, repr=False)
-    session_token: Secret | None = attrs.field(
-        default=None, converter=attrs.converters.optional(as_secret)
-    )
+    session_token: Secret | None = secret_option()
     sender: str | None = None
     message_type: str | None = attrs.field(
         default=None, metadata=choices("Transactional", "Promotional")

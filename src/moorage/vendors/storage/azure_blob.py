@@ -29,9 +29,9 @@ from moorage.vendor_sdk import (
     Vendor,
     VendorFailed,
     VendorRejected,
-    as_secret,
     malformed,
-    matches,
+    secret_option,
+    text_option,
 )
 from moorage.vendors.storage import _azure_blob_answers as answers
 from moorage.vendors.storage import _azure_blob_requests as requests
@@ -100,37 +100,25 @@ class AzureBlob(Vendor):
     }
     limits: ClassVar[Mapping[str, int]] = {"delete": 100, "parts": 50_000, "tags": 10}
 
-    account: str = attrs.field(
-        validator=matches(
-            _ACCOUNT,
-            problem="This is not the name of a storage account.",
-            remedy="Give 3 to 24 small letters and digits; give its URL as endpoint.",
-        )
+    account: str = text_option(
+        _ACCOUNT,
+        problem="This is not the name of a storage account.",
+        remedy="Give 3 to 24 small letters and digits; give its URL as endpoint.",
     )
-    container: str = attrs.field(
-        validator=matches(
-            _CONTAINER,
-            problem="This is not the name of a container.",
-            remedy="Give 3 to 63 small letters, digits and single dashes.",
-        )
+    container: str = text_option(
+        _CONTAINER,
+        problem="This is not the name of a container.",
+        remedy="Give 3 to 63 small letters, digits and single dashes.",
     )
-    credentials: Secret | None = attrs.field(
-        default=None, converter=attrs.converters.optional(as_secret)
-    )
-    directory: str | None = attrs.field(
+    credentials: Secret | None = secret_option()
+    directory: str | None = text_option(
+        _DIRECTORY,
+        problem="This is not the name of a directory.",
+        remedy="Give the Entra tenant's id, or one of its domains.",
         default=None,
-        validator=attrs.validators.optional(
-            matches(
-                _DIRECTORY,
-                problem="This is not the name of a directory.",
-                remedy="Give the Entra tenant's id, or one of its domains.",
-            )
-        ),
     )
     client_id: str | None = attrs.field(default=None, repr=False)
-    client_secret: Secret | None = attrs.field(
-        default=None, converter=attrs.converters.optional(as_secret)
-    )
+    client_secret: Secret | None = secret_option()
     endpoint: str = attrs.field(
         default=attrs.Factory(_usual_endpoint, takes_self=True), converter=_plain_url
     )

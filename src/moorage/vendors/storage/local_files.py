@@ -24,6 +24,7 @@ from moorage.vendor_sdk import (
     Secret,
     Service,
     as_secret,
+    secret_option,
 )
 from moorage.vendors.storage._files import FilesVendor
 
@@ -72,9 +73,7 @@ class LocalFiles(FilesVendor):
 
     root: str = attrs.field(converter=_text)
     url: str | None = attrs.field(default=None, converter=_plain_url)
-    signing_key: Secret | None = attrs.field(
-        default=None, converter=attrs.converters.optional(as_secret)
-    )
+    signing_key: Secret | None = secret_option()
 
     def services(self) -> Mapping[str, Service]:
         """The service that protects the folder, with time to join many parts."""
