@@ -73,25 +73,25 @@ def moorage_clock() -> VirtualClock:
 
 @pytest.fixture
 def moorage_sleeper(moorage_clock: VirtualClock) -> VirtualSleeper:
-    """A sleeper that advances the virtual clock; `sleeps` has the durations."""
+    """A sleeper that advances the virtual clock, and records the durations in `sleeps`."""
     return testing.VirtualSleeper(moorage_clock)
 
 
 @pytest.fixture
 def moorage_async_sleeper(moorage_clock: VirtualClock) -> AsyncVirtualSleeper:
-    """A sleeper that advances the virtual clock once every task sleeps."""
+    """A sleeper that advances the virtual clock when all tasks sleep."""
     return testing.AsyncVirtualSleeper(moorage_clock, autojump=True)
 
 
 @pytest.fixture
 def moorage_vendor() -> FakeVendor:
-    """A vendor in memory without scripted responses."""
+    """A fake vendor in memory, without scripted responses yet."""
     return testing.FakeVendor()
 
 
 @pytest.fixture
 def moorage_observer() -> RecordingObserver:
-    """An observer that records every event of this test's managers."""
+    """An observer that records all events of this test's managers."""
     return testing.RecordingObserver()
 
 
@@ -102,7 +102,7 @@ def moorage_manager(
     moorage_vendor: FakeVendor,
     moorage_observer: RecordingObserver,
 ) -> Iterator[Callable[..., ConnectorManager]]:
-    """A function that makes a manager whose services reach only the fake vendor.
+    """A function that makes a manager, whose services reach only the fake vendor.
 
     The function takes every port of `ConnectorManager` as an argument, to replace the fixture's
     port.
@@ -132,7 +132,7 @@ def moorage_async_manager(
     moorage_vendor: FakeVendor,
     moorage_observer: RecordingObserver,
 ) -> Callable[..., AsyncConnectorManager]:
-    """The asynchronous counterpart of `moorage_manager`."""
+    """A function that makes an asynchronous manager, whose services reach only the fake vendor."""
 
     def make(services: Iterable[Service], **ports: Any) -> AsyncConnectorManager:
         ports = {
@@ -148,13 +148,13 @@ def moorage_async_manager(
 
 @pytest.fixture(scope="session")
 def moorage_redaction() -> Redaction | None:
-    """The names and patterns that cassettes mask; None for moorage's defaults."""
+    """The names and patterns that cassettes mask; None for the defaults."""
     return None
 
 
 @pytest.fixture(scope="session")
 def moorage_secrets() -> Iterable[Secret]:
-    """The values that cassettes mask everywhere, such as the credentials used for recording."""
+    """The values that cassettes mask everywhere, such as credentials used for recording."""
     return ()
 
 
@@ -164,7 +164,7 @@ def moorage_cassette(
     moorage_redaction: Redaction | None,
     moorage_secrets: Iterable[Secret],
 ) -> Iterator[Cassette]:
-    """A cassette that records the exchanges of this test in a file, or replays them."""
+    """A cassette that records this test's exchanges to a file, or replays them."""
     mode = _MODES[str(request.config.getoption("--moorage-record"))]
     with testing.Cassette(
         _tape_of(request), mode=mode, redaction=moorage_redaction, secrets=moorage_secrets
@@ -174,7 +174,7 @@ def moorage_cassette(
 
 @pytest.fixture
 def vendor_server() -> Iterator[VendorServer]:
-    """A vendor's server on a port of this machine."""
+    """A local server that plays a vendor."""
     with testing.VendorServer() as server:
         yield server
 
@@ -189,7 +189,7 @@ def _shared_fixtures(clock: VirtualClock, observer: RecordingObserver) -> dict[s
 
 
 def _tape_of(request: pytest.FixtureRequest) -> Path:
-    """Return the path of a test's cassette, unique and readable."""
+    """Return the unique and readable path of a test's cassette."""
     test = request.node.nodeid.partition("::")[2]
     name = re.sub(r"[^\w.\-]+", "-", test).strip("-")
     if len(name) > _MAX_LENGTH or name != test.replace("::", "-"):

@@ -1,4 +1,4 @@
-"""Looks up the sandbox of a vendor, with an account that has all capabilities.
+"""Looks up a vendor's sandbox, with an account that has all capabilities.
 
 Another package adds a vendor with a function like `fixture` in the modules of sandboxes,
 registered as an entry point with the vendor's name in the group `moorage.sandbox_fixtures`.
@@ -25,7 +25,7 @@ GROUP: Final = "moorage.sandbox_fixtures"
 
 
 def fixture_of(vendor: str, folder: Path) -> SandboxFixture:
-    """Return the sandbox of a vendor with an account.
+    """Return a vendor's sandbox with an account.
 
     Args:
         vendor: name of the vendor.

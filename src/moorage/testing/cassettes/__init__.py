@@ -1,1 +1,1 @@
-"""Recorded exchanges with vendors, for tests."""
+"""Recorded exchanges with vendors, to be replayed in tests."""

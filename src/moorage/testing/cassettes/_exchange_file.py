@@ -1,4 +1,4 @@
-"""Recorded exchanges: their form in a cassette file, and reading and writing them."""
+"""Recorded exchanges: how a cassette file stores, reads and writes them."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class RecordedRequest:
 
     @property
     def body(self) -> str:
-        """The recorded request's body, normalised so that the layout of JSON does not matter."""
+        """The recorded request's body, normalised so that the layout of JSON does not count."""
         if "json" in self.content:
             return json.dumps(self.content["json"], sort_keys=True, ensure_ascii=False)
         return json.dumps(self.content, sort_keys=True, ensure_ascii=False)
@@ -83,7 +83,7 @@ class RecordedRequest:
         return f"{self.method} {self.path}{'?' if query else ''}{query}"
 
     def differs(self, other: RecordedRequest) -> list[str]:
-        """Describe in words how this request differs from another one."""
+        """Return the differences between this request and another one, in words."""
         parts = (
             ("method", self.method, other.method),
             ("path", self.path, other.path),
@@ -97,7 +97,7 @@ class RecordedRequest:
         ]
 
     def similarity(self, other: RecordedRequest) -> float:
-        """Return how similar this request is to another one, for sorting."""
+        """Return a measure of how similar another request is, for sorting."""
         ratio = SequenceMatcher(None, self.summary, other.summary, autojunk=False).ratio()
         return ratio - len(self.differs(other))
 
@@ -134,7 +134,7 @@ class Exchange:
     answered: RecordedResponse
 
     def as_json(self) -> dict[str, Any]:
-        """Return the exchange as JSON for the cassette's file."""
+        """Return the exchange as JSON for a cassette file."""
         sent_request, recorded_answer = self.sent, self.answered
         answer = {
             "status": recorded_answer.status,
@@ -155,7 +155,7 @@ class Exchange:
 
     @classmethod
     def from_json(cls, written: dict[str, Any]) -> Exchange:
-        """Return the exchange that the JSON of a cassette's file describes."""
+        """Return the exchange that a cassette file's JSON describes."""
         request, answer = written["request"], written["answer"]
         url = with_short_query(request["url"])
         sent_request = RecordedRequest(request["method"], url, _fields(request), request["body"])
@@ -171,7 +171,7 @@ class Exchange:
 
 
 def load(path: Path) -> list[Exchange]:
-    """Read the exchanges in a cassette's file."""
+    """Read the exchanges in a cassette file."""
     try:
         document = json.loads(path.read_text("utf-8"))
         version = document["version"]
@@ -184,7 +184,7 @@ def load(path: Path) -> list[Exchange]:
 
 
 def save(path: Path, exchanges: list[Exchange]) -> None:
-    """Write exchanges to a cassette's file, or leave the old file if that fails."""
+    """Write exchanges to a cassette file; if that fails, the old file stays."""
     document = {
         "written by": "moorage.testing.Cassette",
         "version": VERSION,

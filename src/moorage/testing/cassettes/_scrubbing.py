@@ -1,4 +1,4 @@
-"""Masks secrets before a real exchange is recorded.
+"""Masks secrets in exchanges before they are recorded.
 
 Three kinds of values are masked: values in fields for credentials, by the rules of `Redaction`;
 every known secret, in any place and spelling; and every value that was once in a field for
@@ -80,7 +80,7 @@ class Scrubber:
         self.know([secret.reveal_bytes() for secret in secrets])
 
     def know(self, secrets: Iterable[bytes], words: Iterable[bytes] = ()) -> None:
-        """Mask these secrets everywhere, and these words where they are a complete value."""
+        """Mask these secrets everywhere, and these words only where they are a whole value."""
         new_chunks = {*secrets} - self._secrets, {*words} - self._words
         if any(new_chunks):
             self._secrets |= new_chunks[0]
@@ -88,7 +88,7 @@ class Scrubber:
             self._made = None
 
     def learn(self, url: str, headers: Headers, body: bytes) -> None:
-        """Collect the values in credential fields, so that they are masked elsewhere too."""
+        """Collect the values of credential fields, to mask them elsewhere too."""
         kind = headers.get("content-type", "")
         head = self._names.in_head(url, headers)
         self.know(
@@ -96,7 +96,7 @@ class Scrubber:
         )
 
     def learn_request(self, url: str, headers: Headers, body: bytes) -> None:
-        """Collect secrets as `learn` does, and possible credentials under unknown names."""
+        """Collect secrets like `learn`, and possible credentials under unknown names too."""
         self.learn(url, headers, body)
         doubtful = {*distinctive_values(_unlisted_values(url, headers))}
         if doubtful - self._doubtful:
@@ -136,7 +136,7 @@ class Scrubber:
         return as_valid_json(redacted_body.encode()).decode()
 
     def parts(self, body: bytes, content_type: str, *, boundary: bytes | None = None) -> bytes:
-        """Return a multipart body with its secrets masked, optionally with another boundary."""
+        """Return a multipart body with its secrets masked, and with another boundary if given."""
         delimiter = multipart_delimiter(content_type)
         edge = delimiter if boundary is None else b"--" + boundary
         return edge.join(self._part(part) for part in body.split(delimiter))
@@ -174,7 +174,7 @@ class Scrubber:
 
 
 def with_short_query(url: str) -> str:
-    """Return a URL with those query values masked that may be keys."""
+    """Return a URL with query values masked if they might be keys."""
     address, mark, query_and_fragment = url.partition("?")
     query, hash_mark, fragment = query_and_fragment.partition("#")
     fields = "&".join(map(_short_field, query.split("&")))
@@ -191,7 +191,7 @@ def _short_field(field: str) -> str:
 
 
 def _unlisted_values(url: str, headers: Headers) -> Iterator[str]:
-    """Yield values of a request that may be credentials despite the names of their fields."""
+    """Yield a request's values that may be credentials under unlisted field names."""
     for name, value in headers.pairs:
         if name.lower() not in _KEPT_NAMES and _DATE.fullmatch(value) is None:
             yield value

@@ -71,7 +71,7 @@ _NEAREST: Final = 3
 
 
 class NotRecorded(UnexpectedRequest):
-    """Raised if a request was not recorded, or was replayed as often as it was recorded.
+    """Raised for a request that was not recorded, or was replayed as often as recorded.
 
     Attributes:
         nearest: the recorded requests that are most like it, and how they differ.
@@ -124,11 +124,11 @@ class Cassette:
         self.hide(*secrets)
 
     def client(self, inner: HttpClient | None = None) -> CassetteHttpClient:
-        """Return an `HttpClient` that records what `inner` does, or replays a recording."""
+        """Return an `HttpClient` that records exchanges of `inner`, or replays a recording."""
         return CassetteHttpClient(self, inner)
 
     def async_client(self, inner: AsyncHttpClient | None = None) -> AsyncCassetteHttpClient:
-        """Return an `AsyncHttpClient` that records what `inner` does, or replays a recording."""
+        """Return an `AsyncHttpClient` that records exchanges of `inner`, or replays a recording."""
         return AsyncCassetteHttpClient(self, inner)
 
     def hide(self, *secrets: Secret) -> None:
@@ -143,7 +143,7 @@ class Cassette:
 
     @property
     def unused(self) -> tuple[str, ...]:
-        """The recorded requests that have not been replayed, one line each."""
+        """The recorded requests that were not replayed, one line each."""
         with self._lock:
             return tuple(self._exchanges[at].sent.summary for at in self._left)
 
@@ -169,14 +169,14 @@ class Cassette:
         self.save()
 
     def begin(self, request: Request, url: str) -> _ExchangeRecording:
-        """Begin to record a request that is being sent."""
+        """Start to record a request that is being sent."""
         recording = _ExchangeRecording(request, url)
         with self._lock:
             self._recorded.append(recording)
         return recording
 
     def find(self, request: Request, url: str) -> RecordedResponse:
-        """Return the recorded response to a request that was not replayed already."""
+        """Return the recorded response to a request, unless it was replayed already."""
         body = as_bytes(request)
         with self._lock:
             self._scrubber.learn_request(url, request.headers, body)
@@ -295,7 +295,7 @@ class AsyncCassetteHttpClient:
 
 
 class _ExchangeRecording:
-    """An exchange while it is being recorded, hidden from repr."""
+    """An exchange while it is being recorded; its repr shows nothing of it."""
 
     def __init__(self, request: Request, url: str) -> None:
         self.response: Response | None = None
@@ -310,7 +310,7 @@ class _ExchangeRecording:
         self.response = response
 
     def note(self, piece: bytes, incoming: Incoming | AsyncIncoming) -> bytes:
-        """Store a piece of the response's body; an empty piece marks its end."""
+        """Store a piece of the response's body; an empty piece marks the end."""
         if piece:
             self._pieces.append(piece)
         else:
@@ -318,13 +318,13 @@ class _ExchangeRecording:
         return piece
 
     def leave(self, incoming: Incoming | AsyncIncoming, *, whole: bool = False) -> None:
-        """Store the received part of the response, unless it is complete."""
+        """Store the received part of an incomplete response."""
         if self.response is None:
             body = b"".join(self._pieces)
             self.end(Response(incoming.status, incoming.headers, body), whole=whole)
 
     def written(self, scrubber: Scrubber) -> Exchange | None:
-        """Return the masked recording of the exchange, if it had a response."""
+        """Return the masked recording of the exchange, if it has a response."""
         request, response = self._request, self.response
         if response is None:
             return None
@@ -336,7 +336,7 @@ class _ExchangeRecording:
         )
 
     def give_secrets_to(self, scrubber: Scrubber) -> None:
-        """Give the scrubber the credentials of the exchange."""
+        """Pass the credentials of the exchange to the scrubber."""
         request, response = self._request, self.response
         scrubber.learn_request(self._url, request.headers, as_bytes(request))
         if response is not None:
@@ -389,7 +389,7 @@ def _all_of(answered: RecordedResponse, url: str) -> Response:
 
 
 def _unread_rest_error(answered: RecordedResponse) -> NotRecorded | None:
-    """Return the error to raise behind the recorded part of a response; None if it is whole."""
+    """Return the error that follows the recorded part of a response; None if it is complete."""
     if answered.whole:
         return None
     return NotRecorded("The rest of this answer was not read, and so not recorded, at that time.")

@@ -1,1 +1,1 @@
-"""Fakes for tests: time, random numbers, networks and servers."""
+"""Fakes for tests: clocks, random numbers, networks and servers."""

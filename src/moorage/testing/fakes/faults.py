@@ -1,4 +1,4 @@
-"""A simulated network with chosen faults: in memory, on virtual time, and reproducible.
+"""A simulated network with chosen faults: in memory, on virtual time, reproducible.
 
 ```python
 from moorage import ConnectorManager, Request, Response, Service
@@ -69,7 +69,7 @@ Arrived = TypeVar("Arrived", bound="Response | _Closable")
 
 @attrs.frozen
 class Refused:
-    """A fault: the connection is refused, and no byte of the request is sent."""
+    """A fault: the connection is refused, and the request is not sent."""
 
 
 @attrs.frozen
@@ -79,26 +79,26 @@ class LostRequest:
 
 @attrs.frozen
 class LostAnswer:
-    """A fault: the vendor carries out the request, but the connection ends before its response."""
+    """A fault: the vendor executes the request, but the connection breaks before its response."""
 
 
 @attrs.frozen
 class Delay:
-    """A fault: the vendor carries out the request, but its response is delayed."""
+    """A fault: the vendor executes the request, but its response is delayed."""
 
     seconds: float = attrs.field(converter=plain_seconds, validator=is_seconds)
 
 
 @attrs.frozen
 class CutMidBody:
-    """A fault: the connection ends after some bytes of the response's body."""
+    """A fault: the connection breaks after some bytes of the response's body."""
 
     after: int = attrs.field(default=1, validator=is_count)
 
 
 @attrs.frozen
 class RateLimited:
-    """A fault: the vendor answers 429, with the seconds to wait if it states any."""
+    """A fault: the vendor answers 429, possibly with the seconds to wait."""
 
     retry_after: float | None = attrs.field(
         default=None, converter=plain_seconds, validator=attrs.validators.optional(is_seconds)
@@ -107,14 +107,14 @@ class RateLimited:
 
 @attrs.frozen
 class ServerError:
-    """A fault: the vendor answers with a server error before it has done anything."""
+    """A fault: the vendor answers with a server error, and has done nothing."""
 
     status: int = 503
 
 
 @attrs.frozen
 class Garbage:
-    """A fault: the vendor carries out the request, but its response is not HTTP."""
+    """A fault: the vendor executes the request, but its response is not HTTP."""
 
 
 Fault: TypeAlias = (
@@ -123,7 +123,7 @@ Fault: TypeAlias = (
 
 
 class FaultSchedule:
-    """The fault for each request, in order of arrival; None means no fault.
+    """The fault of each request in order of arrival; None means no fault.
 
     Requests after the last scheduled one have no fault. Its `repr` is the code that made it;
     `print` writes Python code for a schedule that repeats the faults so far.
@@ -148,7 +148,7 @@ class FaultSchedule:
 
     @classmethod
     def random(cls, seed: int, rates: Mapping[Fault, float]) -> FaultSchedule:
-        """Return a schedule that draws a fault for each request at these rates, from a seed."""
+        """Return a schedule that draws random faults at these rates from a seed."""
         for rate in rates.values():
             share(rate, "rates")
         if math.fsum(rates.values()) > 1:
@@ -166,12 +166,12 @@ class FaultSchedule:
 
     @property
     def met(self) -> tuple[Fault | None, ...]:
-        """The faults that the requests so far have met, in order."""
+        """The faults of the requests so far, in order."""
         with self._lock:
             return tuple(self._met)
 
     def next(self) -> Fault | None:
-        """Return the fault for the next request; None means no fault."""
+        """Return the next request's fault; None means no fault."""
         with self._lock:
             fault = next(self._coming, None)
             self._met.append(fault)
@@ -186,7 +186,7 @@ class FaultSchedule:
 
 
 class FaultNetwork:
-    """An `HttpClient` with a network that fails as scheduled between it and the vendor.
+    """An `HttpClient` with scheduled network faults between itself and the vendor.
 
     Args:
         vendor: the fake vendor, or any HTTP client, behind the network.
@@ -203,7 +203,7 @@ class FaultNetwork:
         self._sleep = lift(sleeper.sleep)
 
     def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
-        """Send a request, with the scheduled fault."""
+        """Send a request with its scheduled fault."""
         return run_now(
             _partial_response(
                 self.faults.next(),
@@ -214,7 +214,7 @@ class FaultNetwork:
         )
 
     def open(self, request: Request, url: str, timeouts: Timeouts, /) -> Incoming:
-        """Send a request with the scheduled fault; a body may be cut while it is read."""
+        """Send a request with its scheduled fault; reading the body may be cut off."""
         fault = self.faults.next()
         head = run_now(
             _head_of_response(
@@ -234,7 +234,7 @@ class FaultNetwork:
 
 
 class AsyncFaultNetwork:
-    """An `AsyncHttpClient` with a network that fails as scheduled between it and the vendor.
+    """An `AsyncHttpClient` with scheduled network faults between itself and the vendor.
 
     Args:
         vendor: the fake vendor, or any HTTP client, behind the network.
@@ -251,7 +251,7 @@ class AsyncFaultNetwork:
         self._sleep = sleeper.sleep
 
     async def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
-        """Send a request, with the scheduled fault."""
+        """Send a request with its scheduled fault."""
         return await _partial_response(
             self.faults.next(),
             timeouts,
@@ -260,7 +260,7 @@ class AsyncFaultNetwork:
         )
 
     async def open(self, request: Request, url: str, timeouts: Timeouts, /) -> AsyncIncoming:
-        """Send a request with the scheduled fault; a body may be cut while it is read."""
+        """Send a request with its scheduled fault; reading the body may be cut off."""
         fault = self.faults.next()
         head = await _head_of_response(
             fault, timeouts, self._sleep, lambda: self._inner.open(request, url, timeouts)
@@ -310,7 +310,7 @@ async def _partial_response(
     sleep: Callable[[float], Awaitable[None]],
     send: Callable[[], Awaitable[Response]],
 ) -> Response:
-    """Return the part of a complete response that reaches the client."""
+    """Return the part of a response that reaches the client before the connection breaks."""
     response = await _head_of_response(fault, timeouts, sleep, send)
     if isinstance(fault, CutMidBody):
         raise _connection_cut()
@@ -338,7 +338,7 @@ async def _head_of_response(
 
 
 def _on_the_way_there(fault: Fault | None) -> Response | None:
-    """Return the response, or raise the error, of a fault that stops a request on its way."""
+    """Return the response or raise the error of a fault that stops a request before the vendor."""
     match fault:
         case Refused():
             raise ConnectionFailed("The connection was refused.", may_have_been_processed=False)
@@ -356,7 +356,7 @@ def _on_the_way_there(fault: Fault | None) -> Response | None:
 async def _on_the_way_back(
     fault: Fault | None, timeouts: Timeouts, sleep: Callable[[float], Awaitable[None]]
 ) -> None:
-    """Apply a fault to the vendor's response."""
+    """Return the vendor's response with a fault applied."""
     match fault:
         case LostAnswer():
             raise _hung_up()

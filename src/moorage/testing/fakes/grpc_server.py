@@ -66,7 +66,7 @@ class HeldCalls:
         self._released = Event()
 
     def release(self) -> None:
-        """Answer the waiting calls, and all later calls at once."""
+        """Answer the waiting calls; later calls are answered at once."""
         self._released.set()
 
     def wait(self) -> None:
@@ -146,7 +146,7 @@ class GrpcServer:
         *,
         times: int = 1,
     ) -> None:
-        """End the next calls of a gRPC method with a status, without calling its function.
+        """End the next calls of a gRPC method with a status, without calling the handler.
 
         Args:
             path: the method.
@@ -182,7 +182,7 @@ class GrpcServer:
         return self
 
     def stop(self) -> None:
-        """Stop the gRPC server, and end all calls, including those that wait."""
+        """Stop the gRPC server, and end all calls, even waiting ones."""
         for held_calls in self._held.values():
             held_calls.release()
         self._server.stop(None).wait()
@@ -195,7 +195,7 @@ class GrpcServer:
         self.stop()
 
     def _handler(self, path: str) -> Any:
-        """Return grpcio's handler for a method; None if there is no such method."""
+        """Return grpcio's handler of a method; None if there is no such method."""
         method = self._methods.get(path)
         if method is None:
             return None
@@ -223,7 +223,7 @@ class GrpcServer:
             _abort(status, context)
 
     def _begin(self, path: str, method: _Method, request: Any, context: Any) -> None:
-        """Record a call, and carry out the faults that a test has set for its method."""
+        """Record a call, and apply the faults that a test has set for its method."""
         metadata = {item[0]: item[1] for item in context.invocation_metadata()}
         value = None if method.streams_requests else request
         received_request = GrpcRequest(path, value, metadata, context.time_remaining())

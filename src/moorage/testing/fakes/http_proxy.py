@@ -40,7 +40,7 @@ _OWN_HEADERS: Final = frozenset({"proxy-authorization", "proxy-connection", "con
 
 
 class ProxyServer:
-    """An HTTP proxy on this machine, which runs during its `with` block.
+    """A local HTTP proxy, which runs during its `with` block.
 
     Args:
         leads_to: the host and port to which it connects whatever host is named, so that names need
@@ -85,13 +85,13 @@ class ProxyServer:
         return f"{'https' if self._tls else 'http'}://{host}:{port}"
 
     def wait_for_closed(self, count: int = 1) -> None:
-        """Wait until this number of connections to the proxy have ended."""
+        """Wait until this many connections to the proxy have ended."""
         with self._changed:
             if not self._changed.wait_for(lambda: self._closed >= count, self.patience):
                 raise AssertionError(f"{count} connections did not end in {self.patience} s.")
 
     def start(self) -> Self:
-        """Start the proxy, which runs until `close()` or the end of the program, and return it."""
+        """Start the proxy, to run until `close()` or the end of the program, and return it."""
         self._door.bind((_LOCALHOST, 0))
         self._door.listen()
         self.address = self._door.getsockname()
@@ -110,7 +110,7 @@ class ProxyServer:
         self.close()
 
     def close(self) -> None:
-        """Stop the proxy: close every connection, and wait for its threads."""
+        """Stop the proxy: close all connections, and wait for its threads."""
         self._leaving = True
         with contextlib.suppress(OSError), socket.create_connection(self.address):
             pass  # which wakes whoever waits at the door
@@ -181,7 +181,7 @@ class ProxyServer:
         returned_thread.join()
 
     def _forward(self, sock: socket.socket, head: RequestHead, body: bytes) -> None:
-        """Forward one request and its response, which ends with the connection."""
+        """Forward one request and its response, and close the connection."""
         _, _, path, query, _ = urlsplit(head.target)
         fields = [
             (name, value) for name, value in head.headers.pairs if name.lower() not in _OWN_HEADERS
@@ -198,7 +198,7 @@ class ProxyServer:
 
 
 def _pass_on(source: socket.socket, target: socket.socket) -> None:
-    """Copy all bytes from one socket to another, and then the end of the stream."""
+    """Copy all bytes from one socket to another, then signal the end of the stream."""
     with contextlib.suppress(OSError):
         while data := source.recv(_MOST_BYTES_AT_ONCE):
             target.sendall(data)

@@ -1,4 +1,4 @@
-"""The scripted behaviour of a local vendor, and the requests that it recorded."""
+"""The scripted behaviour of a local vendor server, and the requests that it recorded."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def _reason(status: int) -> str:
 
 @attrs.frozen(repr=False)
 class Behaviour:
-    """The server's reaction to one request: an ordinary response, or a fault.
+    """The server's reaction to one request: a normal response or a fault.
 
     `Behaviour(raw=b"")` never answers; `Behaviour(raw=b"", then="close")` hangs up instead.
 
@@ -85,7 +85,7 @@ class Behaviour:
 
     @property
     def last(self) -> bool:
-        """True if no other exchange can follow on the connection."""
+        """True if the connection cannot be used for another exchange."""
         closing = any(
             name.lower() == "connection" and value.lower() == "close"
             for name, value in self.headers

@@ -1,4 +1,4 @@
-"""Makes TLS certificates for servers on this machine, which are valid for an hour."""
+"""Makes TLS certificates for local servers, valid for an hour."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def tls_pair(host: str = "127.0.0.1") -> tuple[ssl.SSLContext, ssl.SSLContext]:
 
 
 def tls_pem(host: str = "127.0.0.1") -> tuple[ssl.SSLContext, bytes]:
-    """Return a TLS context for a server at this host, and its authority's certificate as PEM."""
+    """Return a TLS context for a server at this host, and its authority's PEM certificate."""
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     with TemporaryDirectory() as folder:
         certificate, key = certificate_files(Path(folder), host)
@@ -48,7 +48,7 @@ def tls_pem(host: str = "127.0.0.1") -> tuple[ssl.SSLContext, bytes]:
 
 
 def certificate_files(folder: Path, host: str = "127.0.0.1") -> tuple[Path, Path]:
-    """Write a certificate for this host or address, and its key, into a folder.
+    """Write a certificate for this host or address, and its key, to files in a folder.
 
     The certificate's file also contains the certificate of its authority, which signs no other
     certificate.
@@ -81,7 +81,7 @@ def certificate_files(folder: Path, host: str = "127.0.0.1") -> tuple[Path, Path
 def _sign_certificate(
     key: ec.EllipticCurvePrivateKey, host: str | None, authority: ec.EllipticCurvePrivateKey
 ) -> x509.Certificate:
-    """Return the certificate of a host or, without a host, of the authority itself."""
+    """Return the certificate of a host; without a host, the authority's own certificate."""
     name, issuer = (
         x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, f"moorage test {role}")])
         for role in ("server" if host else "authority", "authority")

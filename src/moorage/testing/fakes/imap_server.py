@@ -1,4 +1,4 @@
-"""A mailbox over IMAP on this machine, for tests of programs that use a connector."""
+"""A local IMAP mailbox, for tests of programs that use the IMAP connector."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _NO_FOLDER: Final = "NO [NONEXISTENT] no such folder"
 
 @attrs.define
 class _Client:
-    """The state of one connection: its socket, and the folder that it has open.
+    """The state of one connection: its socket, and its open folder.
 
     `waker` is written to when a message arrives while the client waits. `last_uid` is that of
     the last message that the client has searched. `idle_tag` is the tag of its command IDLE while
@@ -55,7 +55,7 @@ class _Client:
 
 
 class ImapServer(TcpServer):
-    """A mailbox in memory, which runs during its `with` block and speaks IMAP.
+    """An IMAP server with a mailbox in memory, which runs during its `with` block.
 
     Every user has the same folders. Messages that are moved get new uids, and none is deleted.
 
@@ -92,7 +92,7 @@ class ImapServer(TcpServer):
         return f"{'imap' if self._tls is None else 'imaps'}://127.0.0.1:{self.port}"
 
     def add(self, content: bytes, *, folder: str = "INBOX", flags: Iterable[str] = ()) -> int:
-        """Store a message in a folder, notify the waiting clients, and return its uid."""
+        """Store a message in a folder, notify waiting clients, and return the message's uid."""
         with self.lock:
             uid = self._stored(folder, content, tuple(flags))
             for client in self._clients:
@@ -103,7 +103,7 @@ class ImapServer(TcpServer):
             return uid
 
     def messages(self, folder: str = "INBOX") -> tuple[ImapMessage, ...]:
-        """Return the messages in a folder, in the order of their arrival."""
+        """Return the messages in a folder, in order of arrival."""
         with self.lock:
             return tuple(self._folders.get(folder, {}).values())
 
@@ -142,7 +142,7 @@ class ImapServer(TcpServer):
             wakeups.recv(4096)
 
     def _changes(self, client: _Client) -> Iterator[bytes]:
-        """Notify a client if its folder has messages that arrived since its last search."""
+        """Notify a client of messages that arrived in its folder since its last search."""
         folder = client.folder or ""
         last_uid = self._last_uids.get(folder, 0)
         if last_uid > client.last_uid:
@@ -172,7 +172,7 @@ class ImapServer(TcpServer):
     def _performed(
         self, client: _Client, verb: str, arguments: list[Any], lines: list[bytes]
     ) -> str:
-        """Perform a command, and return the end of its last reply; `lines` are those before it."""
+        """Perform a command, and return the final reply line; `lines` receives the earlier ones."""
         if verb == "CAPABILITY":
             lines.append(f"* CAPABILITY {_CAPABILITIES}\r\n".encode())
             return _OK
@@ -250,7 +250,7 @@ class ImapServer(TcpServer):
         return uid
 
     def _chosen(self, folder: str, uids: bytes) -> list[ImapMessage]:
-        """Return the messages of a set of uids, such as "1:3,7"."""
+        """Return the messages in a set of uids, such as "1:3,7"."""
         ranges = [part.partition(":") for part in uids.decode().split(",")]
         return [
             message
@@ -302,7 +302,7 @@ def _field(message: ImapMessage, name: str) -> bytes:
 
 
 def _all_of(words: list[Any]) -> Callable[[ImapMessage], bool]:
-    """Return a test that a message passes if it fulfils all conditions of a search."""
+    """Return a test that messages pass if they match all conditions of a search."""
     remaining_words = deque(words)
     tests: list[Callable[[ImapMessage], bool]] = []
     while remaining_words:
@@ -311,7 +311,7 @@ def _all_of(words: list[Any]) -> Callable[[ImapMessage], bool]:
 
 
 def _test(words: deque[Any]) -> Callable[[ImapMessage], bool]:
-    """Take the next condition of a search, and return its test.
+    """Parse the next condition of a search, and return a test for it.
 
     Raises:
         ValueError: it is unknown.

@@ -1,4 +1,4 @@
-"""A message broker in memory, which records messages and fails when a test demands it."""
+"""A message broker in memory, which records messages and fails on request."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class MemoryBroker:
         return tuple(self._messages)
 
     def publisher(self, name: str = "events", *, service: str | None = None) -> MessagePublisher:
-        """Return a connector of a synchronous program that publishes to this broker."""
+        """Return a synchronous connector that publishes to this broker."""
         links = SharedLink(self._link)
         return MessagePublisher(
             name, self.rules, links, judge=_no_judgement, library="memory", service=service
@@ -92,22 +92,22 @@ class MemoryBroker:
     def async_publisher(
         self, name: str = "events", *, service: str | None = None
     ) -> AsyncMessagePublisher:
-        """Return a connector of an asynchronous program that publishes to this broker."""
+        """Return an asynchronous connector that publishes to this broker."""
         links = AsyncSharedLink(self._async_link)
         return AsyncMessagePublisher(
             name, self.rules, links, judge=_no_judgement, library="memory", service=service
         )
 
     def fail(self, error: ConnectorError, *, times: int = 1) -> None:
-        """Make the next messages fail with an error, without being stored."""
+        """Make the next messages fail with an error instead of storing them."""
         self._failures += [error] * times
 
     def lose_acknowledgements(self, times: int = 1) -> None:
-        """Store the next messages, but lose their acknowledgements with the connection."""
+        """Store the next messages, but break the connection before they are acknowledged."""
         self._lost_acknowledgements += times
 
     def store(self, item: OutgoingMessage) -> PublishReceipt:
-        """Store a message as its publisher would, and return the receipt."""
+        """Store a message like its publisher would, and return the receipt."""
         with self._lock:
             if self.is_down:
                 raise publish_error(PublishFault.UNSENT, self.rules)
@@ -136,7 +136,7 @@ class MemoryBroker:
         )
 
     def _stored(self, item: OutgoingMessage) -> StoredMessage | None:
-        """Return the stored message that this one repeats; None if it is new."""
+        """Return the stored message that a repeated message equals; None if it is new."""
         if not self.rules.deduplicates or item.id is None:
             return None
         same = (
@@ -154,7 +154,7 @@ class MemoryBroker:
 
 
 class MemoryLink:
-    """A connection of a synchronous program to a broker in memory."""
+    """A synchronous program's connection to a broker in memory."""
 
     version = "memory"
 
@@ -172,7 +172,7 @@ class MemoryLink:
             raise publish_error(PublishFault.REFUSED, self._broker.rules)
 
     def concern(self) -> tuple[str, str] | None:
-        """Return the problem of the broker that the test has set, if any."""
+        """Return the broker's problem that the test has set, if any."""
         return self._broker.concern
 
     def publish(self, item: OutgoingMessage, _: float, /) -> PublishReceipt:
@@ -182,7 +182,7 @@ class MemoryLink:
     def publish_batch(
         self, items: Sequence[OutgoingMessage], _: float, /
     ) -> list[Result[PublishReceipt]]:
-        """Store messages in the broker, and return a result for each."""
+        """Store messages in the broker, and return a result for each message."""
         results: list[Result[PublishReceipt]] = []
         for item in items:
             try:
@@ -200,7 +200,7 @@ class MemoryLink:
 
 
 class AsyncMemoryLink:
-    """A connection of an asynchronous program to a broker in memory."""
+    """An asynchronous program's connection to a broker in memory."""
 
     version = "memory"
 
@@ -221,7 +221,7 @@ class AsyncMemoryLink:
     async def publish_batch(
         self, items: Sequence[OutgoingMessage], timeout: float
     ) -> list[Result[PublishReceipt]]:
-        """Store messages in the broker, and return a result for each."""
+        """Store messages in the broker, and return a result for each message."""
         return self._link.publish_batch(items, timeout)
 
     async def leave(self, timeout: float) -> None:

@@ -1,4 +1,4 @@
-"""Observers for tests, which record events or fail."""
+"""Observers for tests, which record events or raise errors."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Kind = TypeVar("Kind")
 
 
 class RecordingObserver:
-    """An observer that records every event.
+    """An observer that records all events.
 
     Attributes:
         events: every event so far, in order.
@@ -30,7 +30,7 @@ class RecordingObserver:
 
 
 class FailingObserver:
-    """An observer that raises an error at every event.
+    """An observer that raises an error for each event.
 
     Attributes:
         told: number of events that it received.
@@ -41,6 +41,6 @@ class FailingObserver:
         self.told = 0
 
     def __call__(self, _: Event, /) -> None:
-        """Raise the error, and count the event."""
+        """Count the event, and raise the error."""
         self.told += 1
         raise self._error

@@ -1,4 +1,4 @@
-"""A source, a sink and dead letters in memory, for tests of pipelines."""
+"""A source, sink and dead letter store in memory, for tests of pipelines."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def make_records(
     partitions: int = 1,
     payload: Callable[[int], object] = lambda number: {"number": number},
 ) -> list[SinkRecord]:
-    """Return numbered records with JSON payloads for a test.
+    """Return numbered records with JSON payloads.
 
     Args:
         count: the number of records.
@@ -47,7 +47,7 @@ def make_records(
 
 
 class MemorySource:
-    """A source of given records, which delivers uncommitted records again after `open`.
+    """A source of fixed records, which delivers uncommitted ones again after `open`.
 
     Attributes:
         committed: the records that were committed, in this order.
@@ -96,14 +96,14 @@ class MemorySource:
         self._failures[method] += errors
 
     def add(self, records: Iterable[SinkRecord]) -> None:
-        """Add records at the end of the source."""
+        """Append records to the source."""
         records = list(records)
         self._records += records
         self._waiting += records
         self._more.set()
 
     async def revoke(self, partitions: Sequence[Partition] | None = None) -> None:
-        """Revoke partitions, or all of them; their records are delivered again at once."""
+        """Revoke some or all partitions; their records are delivered again at once."""
         await self._revoked(partitions)
         self._waiting = [
             record
@@ -113,12 +113,12 @@ class MemorySource:
         self._more.set()
 
     async def lag(self) -> int | None:
-        """Return the number of records that are not committed."""
+        """Return the number of uncommitted records."""
         self._raise("lag")
         return len(self._uncommitted())
 
     async def open(self, revoked: Revocation, /) -> None:
-        """Open the source; it delivers all records that are not committed."""
+        """Open the source, to deliver all uncommitted records."""
         self._raise("open")
         await self._revoked(None)
         self._revoked = revoked
@@ -160,21 +160,21 @@ class MemorySource:
         return records
 
     async def commit(self, records: Sequence[SinkRecord], /) -> None:
-        """Remember the committed records, for the test."""
+        """Record committed records, for the test."""
         self._raise("commit")
         self.committed += records
 
     async def release(self, records: Sequence[SinkRecord], /) -> None:
-        """Remember the released records, for the test."""
+        """Record released records, for the test."""
         self._raise("release")
         self.released += records
 
     async def extend(self, records: Sequence[SinkRecord], /) -> None:
-        """Remember the extended records, for the test."""
+        """Record extended records, for the test."""
         self.extended = list(records)
 
     async def seek(self, partition: Partition, offset: Offset, /) -> None:
-        """Continue with a partition's records after an offset, even if they are committed."""
+        """Continue a partition after an offset, even if later records are committed."""
         self.sought[partition] = offset
         records = [record for record in self._records if record.place == partition]
         offsets = [record.offset for record in records]
@@ -197,7 +197,7 @@ async def _ignore_revocation(_: Sequence[Partition] | None) -> None:
 
 
 class MemorySink:
-    """A sink that stores its records in memory, and fails when a test demands it.
+    """A sink that stores records in memory, and fails on request.
 
     Attributes:
         records: the records that it took, in this order.
@@ -226,7 +226,7 @@ class MemorySink:
 
     @property
     def values(self) -> list[Any]:
-        """The payloads of the sink's records, parsed as JSON."""
+        """The payloads of the sink's records, as parsed JSON."""
         return [record.json() for record in self.records]
 
     async def open(self) -> None:
@@ -234,7 +234,7 @@ class MemorySink:
         self.is_open = True
 
     async def process_batch(self, records: Sequence[SinkRecord], /) -> Sequence[Result[object]]:
-        """Store the records of a batch that do not fail."""
+        """Store the records of a batch, except those that should fail."""
         self.batches.append(len(records))
         await asyncio.sleep(0)
         results: list[Result[object]] = [Result(error=self._judge(record)) for record in records]

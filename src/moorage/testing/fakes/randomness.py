@@ -1,4 +1,4 @@
-"""Random numbers that a test determines."""
+"""Random numbers chosen by a test."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class ScriptedRandomness:
-    """A source of randomness that cycles through given fractions, and numbers its tokens."""
+    """A source of randomness that cycles through fixed fractions, and numbers its tokens."""
 
     def __init__(self, fractions: Iterable[float] = (0.5,), *, first_token: int = 1) -> None:
         script = tuple(fractions)
@@ -23,7 +23,7 @@ class ScriptedRandomness:
 
 
 class SequentialIds:
-    """Ids that are counted: `id-000001`, `id-000002`, and so on."""
+    """Counted ids: `id-000001`, `id-000002`, and so on."""
 
     def __init__(self, prefix: str = "id-") -> None:
         self._prefix = prefix

@@ -1,4 +1,4 @@
-"""A SOAP server on this machine, for tests of programs that call a SOAP service.
+"""A local SOAP server, for tests of programs that call SOAP services.
 
 It speaks the messages of a WSDL, and a function for each operation returns the result.
 """
@@ -28,7 +28,7 @@ _TYPES: Final = {"1.1": "text/xml; charset=utf-8", "1.2": "application/soap+xml;
 
 
 class SoapServerFault(Exception):
-    """Raised by an operation of a `SoapServer` to answer with a fault.
+    """Raised in an operation of a `SoapServer`, to answer with a fault.
 
     Args:
         code: the code, such as "Client", "Server", "Sender" or "Receiver".
@@ -44,7 +44,7 @@ class SoapServerFault(Exception):
 
 
 class SoapServer(VendorServer):
-    """A SOAP server whose operations are functions, which runs during its `with` block.
+    """A SOAP server with functions as operations, which runs during its `with` block.
 
     A request to any path is one of SOAP; a GET for the WSDL gets it with the server's own address.
     Responses that are queued as for a `VendorServer` come first, such as a failure.
@@ -91,7 +91,7 @@ class SoapServer(VendorServer):
             return self.fault(fault)
 
     def _document(self, target: str) -> Behaviour:
-        """Return the response with the WSDL, or with a document that it imports."""
+        """Return the response with the WSDL or a document imported by it."""
         folder, headers = self._wsdl.url.rpartition("/")[0], {"Content-Type": "text/xml"}
         if "wsdl" not in target.lower():
             content = self._wsdl.documents.get(folder + target)
@@ -102,7 +102,7 @@ class SoapServer(VendorServer):
         return Behaviour(200, headers, content)
 
     def _call(self, envelope: Any) -> tuple[str, dict[str, Any]]:
-        """Return the operation's name and arguments in a request's SOAP envelope.
+        """Return the operation name and arguments in a request's SOAP envelope.
 
         Raises:
             SoapServerFault: there is no such operation.
@@ -128,7 +128,7 @@ class SoapServer(VendorServer):
 
     @property
     def port(self) -> str:
-        """The name of the WSDL port that the server implements."""
+        """The WSDL port that the server implements."""
         return self._port.name
 
     @property

@@ -1,4 +1,4 @@
-"""A TCP proxy in front of a server, which cuts connections, delays data, or withholds it.
+"""A TCP proxy in front of a server, which can cut connections, or delay and withhold data.
 
 ```python
 from moorage.testing import TcpProxy
@@ -27,7 +27,7 @@ _MOST_BYTES_AT_ONCE: Final = 65_536
 
 
 class TcpProxy:
-    """A proxy that forwards data between clients and a server until a test sets a fault.
+    """A proxy that forwards data between clients and a server, with faults set by a test.
 
     It listens on this machine, from its construction to the end of its `with` block.
 
@@ -58,27 +58,27 @@ class TcpProxy:
         self._start(self._accept)
 
     def cut_connections(self) -> None:
-        """Close all connections, and every new connection at once."""
+        """Close all connections, and from now on each new one at once."""
         self._is_cut = True
         with self._lock:
             for sock in self._sockets:
                 _shut_down(sock)
 
     def cut_after(self, responses: int) -> None:
-        """Forward this many more pieces of responses, and close the connections after that."""
+        """Forward this many more pieces of responses, then close the connections."""
         self._responses_left = responses
 
     def delay_responses(self, seconds: float = 1.0) -> None:
-        """Delay every piece of a response by this number of seconds."""
+        """Delay each piece of a response by this many seconds."""
         self._delay = seconds
 
     def withhold(self) -> None:
-        """Withhold all data in both directions until the proxy is healed."""
+        """Withhold all data in both directions, until `heal` is called."""
         self._requests_pass.clear()
         self._responses_pass.clear()
 
     def withhold_responses(self) -> None:
-        """Forward requests, and withhold the server's responses until the proxy is healed."""
+        """Forward requests, but withhold responses until `heal` is called."""
         self._responses_pass.clear()
 
     def heal(self) -> None:
@@ -133,7 +133,7 @@ class TcpProxy:
                     self._start(self._serve, client)
 
     def _serve(self, client: socket.socket) -> None:
-        """Forward a client's data to the server, and the server's back."""
+        """Forward data between a client and the server in both directions."""
         server = socket.socket()
         with self._lock:
             self._sockets |= {client, server}
@@ -184,6 +184,6 @@ def _set_event() -> Event:
 
 
 def _shut_down(sock: socket.socket) -> None:
-    """Shut down a socket for which a thread may be waiting."""
+    """Shut down a socket, which wakes a thread that waits for it."""
     with contextlib.suppress(OSError):
         sock.shutdown(socket.SHUT_RDWR)

@@ -1,4 +1,4 @@
-"""A WebSocket server on this machine, for tests of programs that use a connector."""
+"""A local WebSocket server, for tests of programs that use the WebSocket connector."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class WebSocketServer:
-    """A WebSocket server in a background thread, which answers messages with a function.
+    """A WebSocket server in a background thread; a function answers its messages.
 
     Args:
         reply: returns the message to send back, several of them, or None for none.
@@ -64,7 +64,7 @@ class WebSocketServer:
                 connection.send(message)
 
     def drop(self, code: int = 1001) -> None:
-        """Close every connection with a code; clients may connect again."""
+        """Close all connections with a code; clients may connect again."""
         for connection in list(self._connections):
             connection.close(code)
 

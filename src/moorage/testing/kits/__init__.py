@@ -1,1 +1,1 @@
-"""Conformance kits for adapters and vendors."""
+"""Conformance kits: checks that every adapter or vendor must pass."""

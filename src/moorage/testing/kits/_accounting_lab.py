@@ -1,4 +1,4 @@
-"""An accounting vendor under test, and a hub with one account there."""
+"""An accounting vendor under test, and a hub with an account there."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ PART: Final = Money("50.00", "EUR")
 
 @attrs.frozen(kw_only=True)
 class AccountingSubject:
-    """An accounting vendor to check, with its sandbox.
+    """An accounting vendor to be checked, with its sandbox.
 
     Attributes:
         vendor: an account at the sandbox, whose books are in euros.
@@ -83,14 +83,14 @@ class AccountingSubject:
 
 
 class Lab(RecordedLab[AccountingSubject]):
-    """An accounting vendor under test, with its hub and its log."""
+    """An accounting vendor under test, with its hub and integration log."""
 
     contract = "accounting"
     account_name = ACCOUNT
     logs_content = True
 
     def hidden(self) -> tuple[str, ...]:
-        """Return the texts that must stay hidden: the secrets, and the name of a contact."""
+        """Return texts that must stay hidden: the secrets, and a contact's name."""
         return (*self.subject.secrets, NAME)
 
     def count(self, name: str) -> int:
@@ -98,7 +98,7 @@ class Lab(RecordedLab[AccountingSubject]):
         return self.subject.sandbox.counts()[name]
 
     def invoice(self, kind: InvoiceKind = InvoiceKind.SALES, **fields: Any) -> BookInvoice:
-        """Return an invoice or a bill of 119.88 euros with these fields."""
+        """Return an invoice or bill of 119.88 euros with these fields."""
         uses = {InvoiceKind.SALES: self.subject.sale, InvoiceKind.BILL: self.subject.purchase}
         first = BookInvoiceLine(
             description="Bolts",
@@ -115,7 +115,7 @@ class Lab(RecordedLab[AccountingSubject]):
         return BookInvoice(kind=kind, **{**values, **fields})
 
     def payment(self, amount: Money = PART) -> InvoicePayment:
-        """Return a payment into the bank account."""
+        """Return a payment to the bank account."""
         return InvoicePayment(amount=amount, account=self.subject.bank, date=DAY, reference="B-7")
 
     def journal(self, amount: str = "12.50") -> Journal:
@@ -133,7 +133,7 @@ class Lab(RecordedLab[AccountingSubject]):
         return ref
 
     async def sold(self, **fields: Any) -> Any:
-        """Create a sales invoice of a new customer."""
+        """Create a sales invoice for a new customer."""
         return await self("create_invoice", await self.contact(), self.invoice(**fields))
 
 
@@ -184,7 +184,7 @@ async def creations(lab: Lab) -> Mapping[str, tuple[str, Callable[..., Any], Cal
 
 
 def calls_by_capability(lab: Lab) -> Mapping[AccountingCapability, Callable[[], Awaitable[Any]]]:
-    """Return a call for each capability, which the call needs and no other."""
+    """Return a call per capability, which requires this capability and no other."""
     name = lab.subject.vendor.name
     customer = Ref(name, ACCOUNT, "1", {"type": "customer"})
     bill = Ref(name, ACCOUNT, "1", {"type": "bill"})

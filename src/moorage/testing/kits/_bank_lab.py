@@ -1,4 +1,4 @@
-"""A vendor of bank accounts under test, and a hub with one account there."""
+"""A vendor of bank accounts under test, and a hub with an account there."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ TRANSFER: Final = CreditTransfer(
 
 @attrs.frozen(kw_only=True)
 class BankSubject:
-    """A vendor of bank accounts to check, with its sandbox.
+    """A vendor of bank accounts to be checked, with its sandbox.
 
     Attributes:
         vendor: an account at the sandbox.
@@ -80,7 +80,7 @@ class Lab(RecordedLab[BankSubject]):
 
     @property
     def bank(self) -> BankSandbox:
-        """The sandbox, which tells what exists at the bank."""
+        """The sandbox, which shows the state at the bank."""
         return self.subject.sandbox
 
     async def start(self, **options: Any) -> Any:
@@ -88,18 +88,18 @@ class Lab(RecordedLab[BankSubject]):
         return await self("start_consent", ConsentRequest(return_url=RETURN_URL), **options)
 
     async def granted(self) -> BankConsent:
-        """Start a consent that the owner agrees to."""
+        """Start a consent, and let the owner accept it."""
         consent: BankConsent = await self.start()
         self.bank.grant(consent.ref.id)
         return consent
 
     async def account(self) -> Ref:
-        """Return the reference of the first account of a granted consent."""
+        """Return the reference of a granted consent's first account."""
         ref: Ref = (await self("accounts", (await self.granted()).ref))[0].ref
         return ref
 
     async def pages(self, ref: Ref, query: TransactionQuery) -> list[TransactionPage]:
-        """Return all pages of the transactions of an account."""
+        """Return all pages of an account's transactions."""
         pages: list[TransactionPage] = [await self("transactions", ref, query)]
         while pages[-1].next is not None:
             require(len(pages) < 9, "The pages of transactions do not end.")
@@ -113,17 +113,17 @@ class Lab(RecordedLab[BankSubject]):
         return [item for page in await self.pages(ref, query) for item in page.booked]
 
     def order(self, **fields: Any) -> PaymentOrder:
-        """Return a payment from the first account."""
+        """Return a payment order from the first account."""
         values: dict[str, Any] = {"debtor": IBANS[0], "transfer": TRANSFER, **fields}
         return PaymentOrder(return_url=RETURN_URL, **values)
 
     def hidden(self) -> tuple[str, ...]:
-        """Return the texts that must stay hidden: secrets, numbers of accounts, and the owner."""
+        """Return texts that must stay hidden: secrets, account numbers, and the owner."""
         return (*self.subject.secrets, *IBANS, OWNER)
 
 
 def calls_by_capability(lab: Lab) -> Mapping[BankCapability, Callable[[], Awaitable[Any]]]:
-    """Return a call for each capability, which the call needs."""
+    """Return a call per capability, which requires this capability."""
     ref = Ref(lab.subject.vendor.name, ACCOUNT, "1")
 
     def start(**fields: Any) -> Callable[[], Awaitable[Any]]:

@@ -1,4 +1,4 @@
-"""A vendor of calendars under test, and a hub with one account there."""
+"""A calendar vendor under test, and a hub with an account there."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ TITLE: Final = "Stocktaking with Ada"
 
 @attrs.frozen(kw_only=True)
 class CalendarsSubject:
-    """A vendor of calendars to check, with its sandbox.
+    """A calendar vendor to be checked, with its sandbox.
 
     Attributes:
         vendor: an account at the sandbox.
@@ -62,7 +62,7 @@ class CalendarsSubject:
 
 
 class Lab(RecordedLab[CalendarsSubject]):
-    """A vendor of calendars under test, with its hub, its log and its observer."""
+    """A calendar vendor under test, with its hub, integration log and observer."""
 
     contract = "calendars"
     account_name = ACCOUNT
@@ -70,7 +70,7 @@ class Lab(RecordedLab[CalendarsSubject]):
 
     @property
     def calendar(self) -> Ref:
-        """The reference of the calendar that exists from the start."""
+        """The reference of the calendar that exists at the start."""
         return Ref(self.subject.vendor.name, ACCOUNT, self.sandbox.calendar)
 
     @property
@@ -86,7 +86,7 @@ class Lab(RecordedLab[CalendarsSubject]):
         invite: bool = True,
         **fields: Any,
     ) -> CalendarEvent:
-        """Write an event with these fields into the calendar."""
+        """Create an event with these fields in the calendar."""
         values: dict[str, Any] = {"title": title, "start": START, "end": END}
         event: CalendarEvent = await self(
             "create",
@@ -107,12 +107,12 @@ class Lab(RecordedLab[CalendarsSubject]):
         return [event.title for event in self.sandbox.events()]
 
     def hidden(self) -> tuple[str, ...]:
-        """Return the texts that must stay hidden: secrets, the title and an attendee."""
+        """Return texts that must stay hidden: secrets, the title and an attendee."""
         return (*self.subject.secrets, TITLE, "grace@example.com")
 
 
 def calls_by_capability(lab: Lab) -> Mapping[CalendarsCapability, Callable[[], Awaitable[Any]]]:
-    """Return a call for each capability, which the call needs."""
+    """Return a call per capability, which requires this capability."""
     changes = EventChanges(title="Pickup")
     attendees = [Attendee("grace@example.com")]
     return {

@@ -1,4 +1,4 @@
-"""A vendor of chat messages under test, and a hub with one account there."""
+"""A chat vendor under test, and a hub with an account there."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ BUTTON: Final = LinkButton("Open", "https://erp.example/orders/1042")
 
 @attrs.frozen(kw_only=True)
 class ChatSubject:
-    """A vendor of chat messages to check, with its sandbox.
+    """A chat vendor to be checked, with its sandbox.
 
     Attributes:
         vendor: an account at the sandbox, with a usual channel if it needs one.
@@ -72,7 +72,7 @@ class ChatSubject:
 
 
 class Lab(RecordedLab[ChatSubject]):
-    """A vendor of chat messages under test, with its hub, its log and its observer."""
+    """A chat vendor under test, with its hub, integration log and observer."""
 
     contract = "chat"
     account_name = ACCOUNT
@@ -91,12 +91,12 @@ class Lab(RecordedLab[ChatSubject]):
         return len(self.shown())
 
     def hidden(self) -> tuple[str, ...]:
-        """Return the texts that must stay hidden: the secrets, and the text of messages."""
+        """Return texts that must stay hidden: the secrets, and message texts."""
         return (*self.subject.secrets, TEXT)
 
 
 def calls_by_capability(lab: Lab) -> Mapping[ChatCapability, Callable[[], Awaitable[Any]]]:
-    """Return a call for each capability, which the call needs."""
+    """Return a call per capability, which requires this capability."""
     ref = Ref(lab.subject.vendor.name, ACCOUNT, "1", {"channel": "1"})
     send_time = datetime.now(UTC) + timedelta(hours=1)
 
@@ -115,5 +115,5 @@ def calls_by_capability(lab: Lab) -> Mapping[ChatCapability, Callable[[], Awaita
 
 
 def request_values(request: SandboxRequest) -> list[tuple[str, Any]]:
-    """Return the values of a request's JSON body, each with the path of names to it."""
+    """Return the values in a request's JSON body, each with its path of names."""
     return nested_values("", request.json())

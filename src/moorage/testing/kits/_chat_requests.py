@@ -1,4 +1,4 @@
-"""Checks of the requests that chat operations send, and of the answers that they read."""
+"""Checks of the requests of chat operations, and of how answers are parsed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _ZONE: Final = timezone(timedelta(hours=-7))
 
 
 async def a_message_is_shown_in_full(make: Open) -> None:
-    """Title, text, fields and buttons are shown, in the channel that the message names."""
+    """Title, text, fields and buttons of a message appear in the channel that it names."""
     async with make() as lab:
         details: dict[str, Any] = {}
         if ChatCapability.BUTTONS in lab.able:
@@ -45,7 +45,7 @@ async def a_message_is_shown_in_full(make: Open) -> None:
 
 
 async def a_message_is_scheduled(make: Open) -> None:
-    """A scheduled message is sent at its time, whatever its zone, and can be cancelled."""
+    """A scheduled message is sent on time in any time zone, and can be cancelled before."""
     async with make() as lab:
         if ChatCapability.SCHEDULED not in lab.able:
             return
@@ -67,7 +67,7 @@ async def a_message_is_scheduled(make: Open) -> None:
 
 
 async def a_request_is_in_the_vendors_words(make: Open) -> None:
-    """Each field of a message is sent under the vendor's name, in its unit and its words."""
+    """Each field of a message is sent with the vendor's name, unit and vocabulary."""
     async with make() as lab:
         for fields, expected_values in lab.subject.requests:
             await lab("send", lab.message(**fields))
@@ -80,7 +80,7 @@ async def a_request_is_in_the_vendors_words(make: Open) -> None:
 
 
 async def an_answer_is_read_in_full(make: Open) -> None:
-    """Each field of an answer arrives, with the meaning of the vendor's word and its unit."""
+    """Each field of an answer is parsed, with the vendor's words and units converted."""
     async with make() as lab:
         receipt: ChatReceipt = await lab("send", lab.message())
         arguments = {

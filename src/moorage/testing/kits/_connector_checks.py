@@ -1,4 +1,4 @@
-"""Checks of connectors that need no network fault."""
+"""Checks of connectors with a healthy network."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _BYTES_PER_OPERATION: Final = 50
 
 
 async def operations_have_their_results(lab: Lab) -> None:
-    """Check that a read returns its result, and that a write has exactly one effect."""
+    """Check that a read returns its result, and a write takes effect exactly once."""
     async with lab.connector() as connector:
         await lab.read(connector)
         if lab.subject.write is not None:
@@ -51,7 +51,7 @@ async def operations_have_their_results(lab: Lab) -> None:
 
 
 async def opening_is_optional_and_repeatable(lab: Lab) -> None:
-    """Check that a connector works after `open`, even if it is opened twice."""
+    """Check that a connector works without `open`, and after one or two `open` calls."""
     async with lab.connector() as connector:
         await lab.call(connector.open, patience())
         await lab.call(connector.open, patience())
@@ -59,7 +59,7 @@ async def opening_is_optional_and_repeatable(lab: Lab) -> None:
 
 
 async def description_connects_nowhere(lab: Lab) -> None:
-    """Check that descriptions of a connector need no server, and show no secret."""
+    """Check that describing a connector contacts no server and shows no secret."""
     async with lab.connector() as connector:
         if lab.subject.network is not None:
             lab.subject.network.cut_connections()
@@ -79,7 +79,7 @@ async def description_connects_nowhere(lab: Lab) -> None:
 
 
 def _check_named(name: str, named: Any) -> None:
-    """Fail the check unless a named operation refuses wrong arguments."""
+    """Check that a named operation refuses wrong arguments."""
     require(named.name == name, f"The operation {name} calls itself {named.name}.")
     require(named.required <= set(named.arguments), f"{name} requires an unknown argument.")
     wrong_arguments: list[dict[str, Any]] = [{**dict.fromkeys(named.required, "1"), a_text(): "1"}]
@@ -94,7 +94,7 @@ def _check_named(name: str, named: Any) -> None:
 
 
 async def callers_share_the_connector(lab: Lab) -> None:
-    """Check that concurrent callers get their own results within the connection limit."""
+    """Check that concurrent callers get their own results, within the connection limit."""
     async with lab.connector() as connector:
 
         async def read_often() -> None:
@@ -115,7 +115,7 @@ async def callers_share_the_connector(lab: Lab) -> None:
 
 
 def _check_statistics(statistics: PoolStatistics | None, callers: int) -> None:
-    """Fail the check if the statistics of a pool contradict each other."""
+    """Check that a pool's statistics are consistent."""
     if statistics is None:
         return
     numbers = (statistics.created, statistics.reused, statistics.idle)
@@ -132,7 +132,7 @@ def _check_statistics(statistics: PoolStatistics | None, callers: int) -> None:
 
 
 async def health_is_good(lab: Lab) -> None:
-    """Check that a connector is healthy and reports the latency while its server answers."""
+    """Check that a connector reports health and latency while its server answers."""
     async with lab.connector() as connector:
         health = await lab.health(connector, patience())
         require(health.is_healthy, f"A connector that works is {health.state}: {health.text}")
@@ -141,7 +141,7 @@ async def health_is_good(lab: Lab) -> None:
 
 
 async def operations_leave_nothing_behind(lab: Lab) -> None:
-    """Check that thousands of operations leave nothing behind.
+    """Check that thousands of operations leak no memory or other resources.
 
     That is: no connections, file descriptors, threads, tasks and memory.
     """
@@ -164,7 +164,7 @@ async def operations_leave_nothing_behind(lab: Lab) -> None:
 
 
 def _check_growth(growths: list[MemoryGrowth]) -> None:
-    """Fail the check if memory grew in each round.
+    """Check that memory did not grow in every round.
 
     Libraries fill caches at first, so a round without growth shows that nothing is left behind.
     """
@@ -182,7 +182,7 @@ def _check_growth(growths: list[MemoryGrowth]) -> None:
 
 
 async def _growth_of(lab: Lab, connector: Any) -> MemoryGrowth:
-    """Perform a round of reads, and return how much memory it left behind."""
+    """Perform a round of reads, and return how much memory is still in use afterwards."""
     count = max(1, lab.subject.operations // _ROUNDS)
     before = memory_after(lab.subject.forget)
     await _read_many(lab, connector, count)
@@ -191,7 +191,7 @@ async def _growth_of(lab: Lab, connector: Any) -> MemoryGrowth:
 
 
 async def _held_after_a_first_connector(lab: Lab) -> ProcessResources:
-    """Return what is held after a first connector was used and closed.
+    """Return the resources in use after a first connector was used and closed.
 
     A library may keep something for the whole process, such as an event loop.
     """
@@ -202,7 +202,7 @@ async def _held_after_a_first_connector(lab: Lab) -> ProcessResources:
 
 
 async def _read_many(lab: Lab, connector: Any, number: int) -> None:
-    """Perform many reads, without a manager unless the operations are HTTP requests.
+    """Perform many reads; without a manager, unless the operations are HTTP requests.
 
     Synchronous ones are performed in one thread, because a tracer keeps memory for each thread.
     """
@@ -228,7 +228,7 @@ async def _read_many(lab: Lab, connector: Any, number: int) -> None:
 async def _is_given_back(
     before: ProcessResources, when: str = "after closing", spare: int = 0
 ) -> None:
-    """Wait until no more resources are held than before, except for a few of each kind."""
+    """Wait until no more resources are in use than before, with some tolerance."""
     end = time.monotonic() + patience()
     while more := process_resources().growth_since(before, spare):
         remaining_text = " and ".join(f"{count} more {name}" for name, count in more.items())
@@ -238,7 +238,7 @@ async def _is_given_back(
 
 
 async def closing_ends_the_connector(lab: Lab) -> None:
-    """Check that a closed connector refuses operations, and can be closed again."""
+    """Check that a closed connector refuses operations, and can be closed repeatedly."""
     before = await _held_after_a_first_connector(lab)
     async with lab.connector() as connector:
         await lab.read(connector)
@@ -253,7 +253,7 @@ async def closing_ends_the_connector(lab: Lab) -> None:
 
 
 async def closing_ends_operations(lab: Lab) -> None:
-    """Check that operations in progress end when their connector is closed."""
+    """Check that running operations end when their connector is closed."""
     start_event = asyncio.Event()
     async with lab.connector() as connector:
 
@@ -282,7 +282,7 @@ async def closing_ends_operations(lab: Lab) -> None:
 
 
 async def wrong_settings_are_named(lab: Lab) -> None:
-    """Check that each wrong setting raises its own error, which shows no secret."""
+    """Check that each wrong setting raises its own error without showing a secret."""
     for name, refusal in lab.subject.refusals.items():
         place = lab.at(refusal.base_url)
         async with place.connector(refusal.make) as connector:
@@ -304,7 +304,7 @@ async def wrong_settings_are_named(lab: Lab) -> None:
 
 
 def forked_child_has_connections_of_its_own(subject: ConnectorSubject) -> None:
-    """Check that a forked child opens its own connections, and its parent keeps working."""
+    """Check that a forked child opens its own connections, and the parent keeps working."""
     lab = Lab(subject, is_async=False)
     connector = subject.make(lab.manager)
     try:
@@ -331,7 +331,7 @@ def _child(lab: Lab, connector: Any) -> None:  # pragma: no cover - runs in a fo
 
 
 def in_child(run: Callable[[], object]) -> str:
-    """Run a function in a forked child, and return the text of its exception."""
+    """Run a function in a forked child, and return its exception's text."""
     reading, writing = os.pipe()
     with warnings.catch_warnings():
         # Newer Pythons warn of other threads, which this check does not use in the child.

@@ -34,7 +34,7 @@ LATENESS: Final = 0.05
 
 
 class NetworkFaults(Protocol):
-    """Network faults between a connector and its server, such as a `moorage.testing.TcpProxy`.
+    """Network faults between a connector and its server, for example by `TcpProxy`.
 
     `requests` is the number of times that the connector sent something after a response, or first.
     """
@@ -55,7 +55,7 @@ class NetworkFaults(Protocol):
 
 @attrs.frozen(kw_only=True)
 class Refusal:
-    """A wrong setting of a connector, and the error that it must lead to.
+    """A wrong setting of a connector, and the error that it must cause.
 
     Attributes:
         make: makes a connector with the wrong setting; takes a manager.
@@ -73,7 +73,7 @@ class Refusal:
 
 @attrs.frozen(kw_only=True)
 class ConnectorSubject:
-    """A connector under test, and how to use it.
+    """A connector to be checked, and how to use it.
 
     Attributes:
         make: makes a connector whose server answers; takes the manager of its operations.
@@ -110,7 +110,7 @@ class ConnectorSubject:
 
 
 class Lab:
-    """A connector under test, which the checks use in one mode through coroutines.
+    """A connector under test; the checks use it through coroutines, whether sync or async.
 
     A synchronous connector is used in threads.
     """
@@ -135,7 +135,7 @@ class Lab:
     async def connector(
         self, make: Callable[[Any], Any] | None = None
     ) -> AsyncGenerator[Any, None]:
-        """Yield a new connector; at the end, repair the network and close the connector."""
+        """Yield a new connector; afterwards, repair the network and close the connector."""
         connector = (make or self.subject.make)(self.manager)
         try:
             yield connector
@@ -144,7 +144,7 @@ class Lab:
             await self.call(connector.close)
 
     def heal(self) -> None:
-        """Repair the network of the connector, if there is one."""
+        """Repair the connector's network, if the test has faults for it."""
         if self.subject.network is not None:
             self.subject.network.heal()
 
@@ -155,20 +155,20 @@ class Lab:
         return await in_thread(partial(method, *arguments))
 
     async def perform(self, operation: Any, timeout: float | None = None) -> Any:
-        """Perform an operation through the manager, with its protections."""
+        """Perform an operation through the manager, with all protections."""
         perform = partial(self.manager.perform, self.subject.service, operation)
         perform = partial(perform, timeout=patience() if timeout is None else timeout)
         return await perform() if self.is_async else await in_thread(perform)
 
     async def read(self, connector: Any, timeout: float | None = None) -> None:
-        """Perform a read, and fail the check unless the result belongs to it."""
+        """Perform a read, and check that the result is its own."""
         text = a_text()
         result = await self.perform(self.subject.read(connector, text), timeout)
         if self.subject.echoes:
             require(text in repr(result), f"A read for {text} returned {result!r}.")
 
     async def error_of(self, operation: Any, timeout: float | None, because: str) -> ConnectorError:
-        """Return the error of an operation; fail the check if it raises no error of moorage."""
+        """Return an operation's error; fail the check unless it is an error of moorage."""
         try:
             result = await wait_soon(
                 self.perform(operation, timeout), f"Nothing ended it: {because}"
@@ -183,7 +183,7 @@ class Lab:
         raise AssertionError(f"{result!r} is no error: {because}")
 
     async def late_error_of(self, operation: Any, because: str) -> ConnectorError:
-        """Return the error of an operation; fail the check unless it ends at its deadline."""
+        """Return an operation's error; fail the check unless it comes at the deadline."""
         timeout = self.subject.timeout
         start, control = time.monotonic(), Control()
         with control:
@@ -195,7 +195,7 @@ class Lab:
         return error
 
     async def health(self, connector: Any, timeout: float) -> ConnectorHealth:
-        """Return the health of a connector; fail the check if it raises an error."""
+        """Return a connector's health; fail the check if this raises an error."""
         health: ConnectorHealth
         try:
             health = await wait_soon(
@@ -211,13 +211,13 @@ class Lab:
         return health
 
     async def effects(self, name: str) -> int:
-        """Return how often the effect of a write has happened."""
+        """Return how often a write has taken effect."""
         count = self.subject.count
         require(count is not None, "The subject writes, and nothing counts its effects.")
         return await in_thread(partial(cast("Callable[[str], int]", count), name))
 
     def check_secret(self, value: object, where: str) -> None:
-        """Fail the check if a value, or the frames of an error, show the connector's secret."""
+        """Check that neither a value nor an error's frames show the connector's secret."""
         secret = self.subject.secret
         if secret is None:
             return
@@ -234,6 +234,6 @@ def a_text() -> str:
 
 
 def possibly_processed(error: ConnectorError) -> bool:
-    """Return whether an error says that the operation may have happened."""
+    """Return whether an error says that the operation may have taken effect."""
     is_open: bool = getattr(error, "may_have_been_processed", False)
     return is_open or isinstance(error, OutcomeUnknown)

@@ -33,7 +33,7 @@ def _require_lost(error: ConnectorError, because: str) -> None:
 
 
 async def silent_server_ends_at_the_deadline(lab: Lab) -> None:
-    """Check that an operation ends within 50 ms of its deadline if the server falls silent."""
+    """Check that an operation ends within 50 ms of its deadline when the server falls silent."""
     async with lab.connector() as connector:
         await lab.read(connector)
         _network(lab).withhold()
@@ -44,7 +44,7 @@ async def silent_server_ends_at_the_deadline(lab: Lab) -> None:
 
 
 async def silent_host_ends_at_the_deadline(lab: Lab) -> None:
-    """Check that an operation ends at its deadline if a new connection gets no answer."""
+    """Check that an operation ends at its deadline when a new connection gets no answer."""
     async with lab.connector() as connector:
         _network(lab).withhold()
         error = await lab.late_error_of(
@@ -54,7 +54,7 @@ async def silent_host_ends_at_the_deadline(lab: Lab) -> None:
 
 
 async def unanswered_write_is_unknown(lab: Lab) -> None:
-    """Check that a write without an answer ends at its deadline, with an unknown outcome."""
+    """Check that an unanswered write ends at its deadline with an unknown outcome."""
     write = lab.subject.write
     if write is None:
         return
@@ -70,7 +70,7 @@ async def unanswered_write_is_unknown(lab: Lab) -> None:
 
 
 async def connection_cut_at_each_point(lab: Lab) -> None:
-    """Check that the error of a write is right wherever its connection breaks.
+    """Check a write's error for every point at which its connection can break.
 
     The connection is cut instead of the first response, then instead of the second one, and so on
     until the write succeeds. An error that denies the write is wrong if the write happened.
@@ -109,7 +109,7 @@ async def connection_cut_at_each_point(lab: Lab) -> None:
 
 
 async def _check_outcome(lab: Lab, name: str, error: ConnectorError, where: str) -> None:
-    """Fail the check if an error denies an effect that has happened."""
+    """Check that an error does not deny an effect that has happened."""
     count = await lab.effects(name)
     require(count <= 1, f"{where}: the write had {count} effects.")
     require(
@@ -119,7 +119,7 @@ async def _check_outcome(lab: Lab, name: str, error: ConnectorError, where: str)
 
 
 async def refused_connection_did_nothing(lab: Lab) -> None:
-    """Check the error of a server that cannot be connected to: it states that nothing was done."""
+    """Check that the error for an unreachable server says that nothing was done."""
     async with lab.connector() as connector:
         _network(lab).cut_connections()
         make = lab.subject.write or lab.subject.read
@@ -135,7 +135,7 @@ async def refused_connection_did_nothing(lab: Lab) -> None:
 
 
 async def health_says_what_is_wrong(lab: Lab) -> None:
-    """Check that the health reports an unreachable server in time, and its recovery later."""
+    """Check that health reports an unreachable server in time, and its recovery afterwards."""
     async with lab.connector() as connector:
         network = _network(lab)
         await lab.read(connector)
@@ -153,7 +153,7 @@ async def health_says_what_is_wrong(lab: Lab) -> None:
 
 
 async def restarted_server_is_used_again(lab: Lab) -> None:
-    """Check that operations soon succeed again after all connections were cut."""
+    """Check that operations soon succeed again after all connections broke."""
     async with lab.connector() as connector:
         await lab.read(connector)
         network = _network(lab)
@@ -163,7 +163,7 @@ async def restarted_server_is_used_again(lab: Lab) -> None:
 
 
 async def _recovers(lab: Lab, connector: Any) -> None:
-    """Read until two reads in a row succeed; fail the check if that takes too many attempts."""
+    """Read until two reads in a row succeed; fail the check after too many attempts."""
     for _ in range(_MOST_ERRORS):
         try:
             await lab.read(connector)
@@ -182,7 +182,7 @@ async def _recovers(lab: Lab, connector: Any) -> None:
 
 
 async def closing_ends_a_silent_operation(lab: Lab) -> None:
-    """Check that an operation of a silent server ends although its connector is closed."""
+    """Check that closing the connector ends an operation that waits for a silent server."""
     async with lab.connector() as connector:
         await lab.read(connector)
         network = _network(lab)

@@ -1,4 +1,4 @@
-"""A vendor under test and its hub: the code that the kits of all contracts share."""
+"""The common code of all contracts' kits: a vendor under test and its hub."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _REPEATED: Final = "repeated.address@example.com"
 
 
 class Subject(Protocol):
-    """The attributes of a test subject that every contract's kit needs."""
+    """The attributes that every contract's kit needs of its test subject."""
 
     @property
     def vendor(self) -> Vendor:
@@ -42,7 +42,7 @@ class Subject(Protocol):
 
     @property
     def sandbox(self) -> Sandbox:
-        """The sandbox that the account under test uses."""
+        """The sandbox of the account under test."""
         ...
 
 
@@ -50,7 +50,7 @@ AnySubject = TypeVar("AnySubject", bound=Subject)
 
 
 class ContractLab(ABC, Generic[AnySubject]):
-    """A vendor under test behind a synchronous or asynchronous hub, called asynchronously.
+    """A vendor under test behind a sync or async hub; the kit always awaits its calls.
 
     Attributes:
         contract: the hub's method that returns the contract's operations.
@@ -69,7 +69,7 @@ class ContractLab(ABC, Generic[AnySubject]):
         self.hub = hub
 
     async def __call__(self, operation: str, *arguments: Any, **named: Any) -> Any:
-        """Execute an operation of the contract, and check its requests and its references.
+        """Execute an operation of the contract, then check its requests and references.
 
         No request is sent twice in a row, unless one of them had a fault or the operation may send
         many.
@@ -86,17 +86,17 @@ class ContractLab(ABC, Generic[AnySubject]):
 
     @abstractmethod
     def hidden(self) -> Iterable[str]:
-        """Yield the texts that no error message may contain."""
+        """Yield texts that must not appear in error messages."""
 
     def check_hides(self, shown: str, step: str) -> None:
-        """Fail the check if a text contains one of the hidden values."""
+        """Check that a text contains none of the hidden texts."""
         for text in self.hidden():
             require(text not in shown, f"{step} shows personal data or a secret.")
 
     async def refused(
         self, kind: type[ConnectorError] | UnionType, doing: Awaitable[Any], step: str
     ) -> Any:
-        """Return the error that an operation must raise.
+        """Return the error of an operation that must fail.
 
         Args:
             kind: the class of the error, which has exactly this one; `ConnectorError` for any; or
@@ -130,7 +130,7 @@ class ContractLab(ABC, Generic[AnySubject]):
 async def require_unsupported(
     lab: ContractLab[Any], calls: Iterable[tuple[str, Callable[[], Awaitable[Any]]]]
 ) -> None:
-    """Fail the check unless each capability that the vendor lacks is refused before sending.
+    """Check that each missing capability is refused before anything is sent.
 
     The error names the missing capability, and the vendors that have it.
 
@@ -153,14 +153,14 @@ async def require_unsupported(
 
 
 def with_an_address(answer: Response) -> Response:
-    """Return a refusal whose sentences repeat an email address, which no error may show."""
+    """Return a refusal whose text repeats an email address, which no error may show."""
     if answer.body[:1] not in {b"{", b"["}:
         return answer
     return with_added_words(f" It is about {_REPEATED}.", answer)
 
 
 def require_words(error: ConnectorError, refusal: Response, step: str) -> None:
-    """Fail the check if an error lacks every sentence of the vendor's refusal.
+    """Check that an error contains a sentence of the vendor's refusal.
 
     The error of an outage (HTTP 500 and above) need not have the vendor's words.
 
@@ -178,7 +178,7 @@ def require_words(error: ConnectorError, refusal: Response, step: str) -> None:
 
 
 def uncertain_answers(refusal: Response) -> tuple[Response, ...]:
-    """Return answers after which a request may have been executed.
+    """Return answers after which the request may have been executed.
 
     Args:
         refusal: a refusal of the vendor, whose words an answer of HTTP 408 has.
@@ -190,7 +190,7 @@ def uncertain_answers(refusal: Response) -> tuple[Response, ...]:
 def require_refusal(
     error: ConnectorError, refusal: Response, step: str, *codes: str | None
 ) -> None:
-    """Fail the check if an error lost the vendor's answer, its words or its code.
+    """Check that an error keeps the vendor's answer, text and code.
 
     Args:
         error: the error that the refusal became, sent as `with_an_address` returns it.
@@ -212,7 +212,7 @@ def with_body(body: bytes, response: Response) -> Response:
 
 
 def with_values(values: Mapping[str, str], response: Response) -> Response:
-    """Return a response in whose JSON each text that is a key of `values` has the other value."""
+    """Return a response whose JSON texts are replaced as `values` says."""
     return response.evolve(body=encode_json(_replace_in(response.json(), values)))
 
 
@@ -227,7 +227,7 @@ def _replace_in(value: Any, values: Mapping[str, str]) -> Any:
 def through_hub(
     checks: Iterable[Callable[..., Coroutine[Any, Any, None]]], open_lab: Callable[..., Any]
 ) -> tuple[Callable[[Callable[[], Any]], None], ...]:
-    """Return the checks of labs as checks of subjects. Each check runs synchronously.
+    """Convert checks of labs to checks of subjects, which run synchronously.
 
     Args:
         checks: the checks; each takes a function that opens a lab.
@@ -239,7 +239,7 @@ def through_hub(
 def through_async_hub(
     checks: Iterable[Callable[..., Coroutine[Any, Any, None]]], open_lab: Callable[..., Any]
 ) -> tuple[Callable[[Callable[[], Any]], Coroutine[Any, Any, None]], ...]:
-    """Return the checks of labs as coroutine functions that check subjects.
+    """Convert checks of labs to coroutine functions that check subjects.
 
     Args:
         checks: the checks; each takes a function that opens a lab.

@@ -1,4 +1,4 @@
-"""A vendor of electronic invoices under test, and a hub with one account there."""
+"""A vendor of electronic invoices under test, and a hub with an account there."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ CII: Final = (
 
 @attrs.frozen(kw_only=True)
 class EinvoicesSubject:
-    """A vendor of electronic invoices to check, with its sandbox.
+    """A vendor of electronic invoices to be checked, with its sandbox.
 
     Attributes:
         vendor: an account at the sandbox.
@@ -71,14 +71,14 @@ class EinvoicesSubject:
 
 
 class Lab(RecordedLab[EinvoicesSubject]):
-    """A vendor of electronic invoices under test, with its hub, its log and its observer."""
+    """A vendor of electronic invoices under test, with its hub, integration log and observer."""
 
     contract = "einvoices"
     account_name = ACCOUNT
     logs_content = True
 
     def outgoing(self, document: bytes | None = None, **fields: Any) -> OutgoingInvoice:
-        """Return an invoice that the sandbox can deliver; by default its usual document."""
+        """Return an invoice that the sandbox can deliver, by default with its usual document."""
         sandbox = self.subject.sandbox
         usual_document = sandbox.document if document is None else document
         return OutgoingInvoice(document=usual_document, recipient=sandbox.recipient, **fields)
@@ -86,27 +86,27 @@ class Lab(RecordedLab[EinvoicesSubject]):
     def fail(
         self, answer: Response | Lost | AlteredAnswer | None, *, operation: str = "send"
     ) -> None:
-        """Give this answer to the main request of an operation, after the requests before it."""
+        """Answer the main request of an operation like this, but earlier requests normally."""
         subject = self.subject
         count = subject.login_count + (subject.send_count if operation == "send" else 0)
         self.sandbox.fail(*[None] * count, answer)
 
     def count(self) -> int:
-        """Return the number of invoices that were taken for delivery."""
+        """Return the number of invoices accepted for delivery."""
         return len(self.subject.sandbox.deliveries())
 
     def hidden(self) -> tuple[str, ...]:
-        """Return the texts that no repr, error, event or log entry may contain."""
+        """Return texts that no repr, error, event or log entry may contain."""
         return self.subject.secrets
 
 
 def outgoing_invoice(document: bytes = DOCUMENT, **fields: Any) -> OutgoingInvoice:
-    """Return an invoice to the recipient that each sandbox can deliver to."""
+    """Return an invoice to the recipient that every sandbox knows."""
     return OutgoingInvoice(document=document, recipient=RECIPIENT, **fields)
 
 
 def calls_by_capability(lab: Lab) -> list[tuple[str, Callable[[], Awaitable[Any]]]]:
-    """Return capabilities, each with a call that needs it."""
+    """Return a call per capability, which requires this capability."""
     ref = Ref(lab.subject.vendor.name, ACCOUNT, "1")
     return [
         (EinvoiceCapability.UBL, lambda: lab("send", outgoing_invoice())),

@@ -1,4 +1,4 @@
-"""A mail vendor under test, and the messages that the checks send."""
+"""An email vendor under test, and the messages of the checks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @attrs.frozen(kw_only=True)
 class EmailLab:
-    """A mail vendor and its sandbox, with the operations of the checks.
+    """An email vendor and its sandbox, with operations for the checks.
 
     Attributes:
         hub: a `Hub` or an `AsyncHub` with one account, whose clock is virtual.
@@ -52,7 +52,7 @@ class EmailLab:
 
     @property
     def vendor(self) -> Any:
-        """The mail vendor under test."""
+        """The email vendor under test."""
         return self.hub.account("mail").vendor
 
 
@@ -71,7 +71,7 @@ def message(**changes: Any) -> EmailMessage:
 
 
 def sent_text(delivered: DeliveredEmail) -> str:
-    """Return all text that was sent for a message."""
+    """Return all texts sent in a message's requests."""
     return (
         delivered.raw.decode(errors="replace")
         if isinstance(delivered.raw, bytes)

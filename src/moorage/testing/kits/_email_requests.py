@@ -1,4 +1,4 @@
-"""Checks of the requests to mail vendors, and of the resulting messages."""
+"""Checks of the requests to email vendors, and of the resulting messages."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _TEXT: Final = 'Dear "Ada",\n.\n.hidden\n100 % of {it} & <more>: ' + "grüße " 
 
 
 async def each_request_is_sent_once(factory: Factory) -> None:
-    """Check that no operation sends the same request twice, because the hub decides on retries."""
+    """Check that no operation repeats a request itself, because the hub decides on retries."""
     lab = factory()
     if lab.sandbox is None:
         return
@@ -75,7 +75,7 @@ async def each_request_is_sent_once(factory: Factory) -> None:
 
 
 async def each_message_carries_its_key(factory: Factory) -> None:
-    """Check that each message has its idempotency key, the same one in every process.
+    """Check that each message is sent with its idempotency key, the same in every process.
 
     Each request of a bulk has a key of its own. A key that is too long is replaced by one that the
     vendor accepts, and keys with the same beginning stay different.
@@ -110,7 +110,7 @@ async def _sent_keys(lab: EmailLab) -> list[str]:
 
 
 async def each_recipient_is_addressed(factory: Factory) -> None:
-    """Check that every recipient, copy and reply address is sent with its name."""
+    """Check that recipients, copies and reply addresses are sent with their names."""
     lab = factory()
     mail = message(
         to=(f'"{lab.odd_name}" <ada@example.com>', "second@example.com"),
@@ -133,7 +133,7 @@ async def each_recipient_is_addressed(factory: Factory) -> None:
 
 
 def _reply_addresses(delivered: DeliveredEmail) -> str:
-    """Return all text of a message's reply addresses as the vendor received them."""
+    """Return all texts of a message's reply addresses, as the vendor received them."""
     if isinstance(delivered.raw, bytes):
         headers = message_from_bytes(delivered.raw, policy=default)
         return str(headers["Reply-To"] or "")
@@ -146,7 +146,7 @@ def _reply_addresses(delivered: DeliveredEmail) -> str:
 
 
 async def each_text_is_sent_as_written(factory: Factory) -> None:
-    """Check that text and HTML are sent unchanged, and neither is made from the other."""
+    """Check that text and HTML are sent unchanged, and neither is derived from the other."""
     lab = factory()
     await lab.hub.email().send_transactional(message(subject='100 % "new" & <b>', text=_TEXT))
     await lab.hub.email().send_transactional(message(text=None, html=f"<p>{_TEXT}</p>"))
@@ -169,7 +169,7 @@ def _lines(text: str | None) -> list[str]:
 
 
 async def a_time_of_sending_arrives(factory: Factory) -> None:
-    """Check that a scheduled message is sent at its time, whatever its time zone."""
+    """Check that a scheduled message is sent on time in any time zone."""
     lab = factory()
     if EmailCapability.SCHEDULED not in lab.vendor.capabilities:
         return
@@ -185,7 +185,7 @@ async def a_time_of_sending_arrives(factory: Factory) -> None:
 
 
 async def a_scheduled_message_can_be_cancelled(factory: Factory) -> None:
-    """Check that a scheduled message is cancelled, and that one that was sent is not."""
+    """Check that a scheduled message can be cancelled, but not a sent one."""
     lab = factory()
     if EmailCapability.CANCEL not in lab.vendor.capabilities:
         return
@@ -201,7 +201,7 @@ async def a_scheduled_message_can_be_cancelled(factory: Factory) -> None:
 
 
 async def a_message_can_be_looked_up(factory: Factory) -> None:
-    """Check that a message is found by its reference, with its recipients."""
+    """Check that a message can be looked up by its reference, with its recipients."""
     lab = factory()
     if EmailCapability.LOOK_UP not in lab.vendor.capabilities:
         return
@@ -216,7 +216,7 @@ async def a_message_can_be_looked_up(factory: Factory) -> None:
 
 
 async def each_bulk_recipient_has_own_copies(factory: Factory) -> None:
-    """Check that copies, headers and files of a bulk message reach the right recipient."""
+    """Check that copies, headers and files in a bulk message reach the right recipient."""
     lab = factory()
     recipients = [
         BulkRecipient(
@@ -248,7 +248,7 @@ async def each_bulk_recipient_has_own_copies(factory: Factory) -> None:
 
 
 async def each_recipient_can_unsubscribe(factory: Factory) -> None:
-    """Check that each message has the headers of its own way to unsubscribe, with one click."""
+    """Check that each message has its own headers for one-click unsubscription."""
     lab = factory()
     if EmailCapability.UNSUBSCRIBE not in lab.vendor.capabilities:
         return
@@ -271,7 +271,7 @@ async def each_recipient_can_unsubscribe(factory: Factory) -> None:
 
 
 async def a_refused_recipient_is_reported(factory: Factory) -> None:
-    """Check that the results of a bulk message report a refused recipient as refused."""
+    """Check that a bulk message's results report a refused recipient as refused."""
     lab = factory()
     recipients = ["first@example.com", _REFUSED_ADDRESS, "last@example.com"]
     bulk = BulkMessage(base=message(to=()), recipients=recipients)
@@ -285,7 +285,7 @@ async def a_refused_recipient_is_reported(factory: Factory) -> None:
 
 
 async def suppressions_are_kept(factory: Factory) -> None:
-    """Check that a suppressed address is listed until it is removed, which may be repeated."""
+    """Check that a suppressed address stays listed until removed; a repeated removal is allowed."""
     lab = factory()
     if not {EmailCapability.SUPPRESSIONS, EmailCapability.ADD_SUPPRESSION} <= (
         lab.vendor.capabilities
@@ -307,7 +307,7 @@ async def suppressions_are_kept(factory: Factory) -> None:
 
 
 async def _suppressed_addresses(lab: EmailLab) -> list[str]:
-    """Return all suppressed addresses, which no repr shows."""
+    """Return all suppressed addresses, after checking that no repr shows them."""
     entries: list[Suppression] = []
     after: Ref | None = None
     while True:
@@ -320,7 +320,7 @@ async def _suppressed_addresses(lab: EmailLab) -> list[str]:
 
 
 async def no_error_shows_a_secret(factory: Factory) -> None:
-    """Check that errors show no credentials or addresses that the vendor repeats."""
+    """Check that errors hide credentials and addresses, even if the vendor repeats them."""
     lab = factory()
     if lab.sandbox is None:
         return

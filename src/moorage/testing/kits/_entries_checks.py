@@ -1,4 +1,4 @@
-"""The checks that every store of inbox or outbox entries must pass."""
+"""The checks for every store of inbox or outbox entries."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _STEPS: Final = 250
 
 
 class Checks:
-    """The checks of a store for one kind of entries, inbox or outbox.
+    """The checks of a store for one kind of entry, inbox or outbox.
 
     Args:
         kind: `InboxEntry` or `OutboxEntry`.
@@ -59,7 +59,7 @@ class Checks:
     # --- one entry ----------------------------------------------------------------------
 
     async def entries_are_kept_as_they_are(self, factory: Factory) -> None:
-        """Entries that are added or replaced come back unchanged, attribute by attribute."""
+        """Added and replaced entries are read back unchanged, attribute by attribute."""
         store = factory()
         for number, entry in enumerate((self._entry(0), self._full_entry()), 1):
             added_entry = await store.add(entry)
@@ -95,7 +95,7 @@ class Checks:
         )
 
     async def times_come_from_the_store(self, factory: Factory) -> None:
-        """Arrival and due times come from the store's clock, not from the caller's."""
+        """Arrival and due times come from the store's clock, not the caller's."""
         store = factory()
         earliest_time = await store.now()
         require(
@@ -138,7 +138,7 @@ class Checks:
         )
 
     async def numbers_grow(self, factory: Factory) -> None:
-        """Each entry has a higher number than all earlier ones, and keeps it."""
+        """Each entry gets a higher number than all earlier ones, and keeps it."""
         store = factory()
         numbers = [(await store.add(self._entry(index))).number for index in range(20)]
         require(numbers == sorted(set(numbers)), f"The numbers are {numbers}.")
@@ -168,7 +168,7 @@ class Checks:
         await self._require_due(store, [1, 3, 4, 5])
 
     async def higher_priorities_come_first(self, factory: Factory) -> None:
-        """`due` returns higher priorities first, but never overtakes within a lane."""
+        """`due` returns higher priorities first, but keeps the order within a lane."""
         store = factory()
         ranks = (0, -1, 5, 5, 0)
         for number, rank in enumerate(ranks):
@@ -181,7 +181,7 @@ class Checks:
         await self._require_due(store, [6, 2, 3, 0, 4, 1])
 
     async def a_lane_goes_in_order(self, factory: Factory) -> None:
-        """`due` returns only the first open entry of a lane; other lanes do not wait for it."""
+        """`due` returns only a lane's first open entry; other lanes do not wait for it."""
         store = factory()
         lanes = ("a", "a", "b", None, "A", "a", "b", None)
         for number, lane in enumerate(lanes):
@@ -201,7 +201,7 @@ class Checks:
     # --- who writes ---------------------------------------------------------------------
 
     async def paused_entries_are_not_offered(self, factory: Factory) -> None:
-        """Entries that a pause covers are neither offered nor taken until the pause is removed.
+        """Entries under a pause are neither returned by `due` nor claimed, until the pause ends.
 
         Lanes keep their order meanwhile, and a pause itself is never offered.
         """
@@ -254,7 +254,7 @@ class Checks:
         )
 
     async def entries_wait_for_others(self, factory: Factory) -> None:
-        """An entry that waits for others, or is only prepared, is not offered until it is due."""
+        """An entry that waits for others, or is only prepared, is not returned by `due` early."""
         store = factory()
         for number, state in enumerate((EntryState.BLOCKED, EntryState.PREPARED, EntryState.DEAD)):
             entry = self._entry(number, state=state, due=None, predecessors="entry-0009")
@@ -319,14 +319,14 @@ class Checks:
         )
 
     async def concurrent_tasks_add_an_entry_once(self, factory: Factory) -> None:
-        """If many tasks add the same id at once, one adds it and all get that entry."""
+        """If many tasks add the same id concurrently, one succeeds and all get its entry."""
         store = factory()
         entries = [attrs.evolve(self._entry(0), error=str(index)) for index in range(_WRITERS)]
         added_entries = await asyncio.gather(*map(store.add, entries))
         self._require_single(added_entries, (await store.find(EntryQuery())).items)
 
     async def concurrent_tasks_replace_an_entry_once(self, factory: Factory) -> None:
-        """If many tasks replace the same version at once, one succeeds."""
+        """If many tasks replace the same version concurrently, one succeeds."""
         store = factory()
         entry = await store.add(self._entry(0))
         claims = [attrs.evolve(entry, fence=1, error=str(index)) for index in range(_WRITERS)]
@@ -334,14 +334,14 @@ class Checks:
         self._require_one_winner(swap_results, claims, await _single_entry(store, entry.id))
 
     def concurrent_threads_add_an_entry_once(self, factory: Factory) -> None:
-        """If many threads add the same id at once, one adds it and all get that entry."""
+        """If many threads add the same id concurrently, one succeeds and all get its entry."""
         store = factory()
         entries = [attrs.evolve(self._entry(0), error=str(index)) for index in range(_WRITERS)]
         added_entries = _run_concurrently([partial(store.add, entry) for entry in entries])
         self._require_single(added_entries, store.find(EntryQuery()).items)
 
     def concurrent_threads_replace_an_entry_once(self, factory: Factory) -> None:
-        """If many threads replace the same version at once, one succeeds."""
+        """If many threads replace the same version concurrently, one succeeds."""
         store = factory()
         entry = store.add(self._entry(0))
         claims = [attrs.evolve(entry, fence=1, error=str(index)) for index in range(_WRITERS)]
@@ -359,7 +359,7 @@ class Checks:
                 await require_pages(store.find, query, expected, limit)
 
     async def removal_deletes_matching_entries(self, factory: Factory) -> None:
-        """Removal deletes all entries that match the query, and no other entry."""
+        """Removal deletes exactly the entries that match the query."""
         store, entries = await self._filled(factory)
         for query in self._queries():
             matching_entries = [entry for entry in entries if query.matches(entry)]
@@ -378,7 +378,7 @@ class Checks:
     # --- everything together ------------------------------------------------------------
 
     async def random_operations_match_the_memory_store(self, factory: Factory) -> None:
-        """A random sequence of operations gives the same results as the store in memory."""
+        """A random sequence of operations gives the same results as with the memory store."""
         chance = Random(4)  # noqa: S311 - a walk, and no secret
         model: Any = MemoryInbox()
         store = factory()
@@ -452,7 +452,7 @@ class Checks:
         )
 
     async def _filled(self, factory: Factory) -> tuple[Any, list[Entry]]:
-        """Return a store with thirty different entries, and the entries, newest first."""
+        """Return a store with thirty different entries, and these entries, newest first."""
         store, states = factory(), tuple(EntryState)
         entries: list[Entry] = []
         for number in range(30):
@@ -473,7 +473,7 @@ class Checks:
         return store, entries[::-1]
 
     async def _add_with_times(self, store: Any, entry: Any) -> Entry:
-        """Add an entry, and set those times that a store chooses itself."""
+        """Add an entry, and set the times that a store itself determines."""
         added_entry = await store.add(attrs.evolve(entry, fence=0))
         written_entry: Entry = attrs.evolve(entry, number=added_entry.number, fence=1)
         await store.swap(written_entry, 0)

@@ -1,4 +1,4 @@
-"""The resources that this process holds, by which checks find leaks."""
+"""The resources that this process uses, for checks that look for leaks."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _PAGE: Final = 4096
 
 @attrs.frozen
 class ProcessResources:
-    """The file descriptors, threads and tasks of the running event loop that this process has."""
+    """The file descriptors, threads and tasks that this process uses in the running event loop."""
 
     descriptors: int
     threads: int
     tasks: int
 
     def growth_since(self, before: ProcessResources, spare: int = 0) -> dict[str, int]:
-        """Return the kinds of resources that grew by more than `spare`, and their growth."""
+        """Return the kinds of resources that grew by more than `spare`, with their growth."""
         differences = {
             "file descriptors": self.descriptors - before.descriptors,
             "threads": self.threads - before.threads,
@@ -51,7 +51,7 @@ class ProcessMemory:
 
 @attrs.frozen
 class MemoryGrowth:
-    """The memory that a number of operations left behind; see `ProcessMemory`."""
+    """The memory still in use after a number of operations; see `ProcessMemory`."""
 
     operations: int
     objects: int
@@ -59,7 +59,7 @@ class MemoryGrowth:
 
 
 def process_resources() -> ProcessResources:
-    """Return the resources that this process holds."""
+    """Return the resources that this process uses."""
     return ProcessResources(
         descriptors=sum(1 for _ in Path("/dev/fd").iterdir()),
         threads=threading.active_count(),
@@ -68,7 +68,7 @@ def process_resources() -> ProcessResources:
 
 
 def memory_after(forget: Callable[[], object] | None) -> ProcessMemory:
-    """Return the memory of this process, after `forget` has dropped stored messages."""
+    """Return the memory of this process, after `forget` has dropped recorded messages."""
     if forget is not None:
         forget()
     gc.collect()

@@ -1,4 +1,4 @@
-"""Checks of an HTTP client with a vendor that attacks: floods, smuggling, redirects."""
+"""Checks of an HTTP client with a hostile vendor: floods, smuggling and redirects."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _STRAY: Final = b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\nsmuggle"
 
 
 async def a_byte_a_second_ends_with_the_total_timeout(clients: Clients) -> None:
-    """A response of one byte a second, each in time, ends with the total timeout."""
+    """A response that arrives at one byte per second ends with the total timeout."""
     async with lab(clients) as (vendor, client):
         for reason, behaviour in {
             "its head came a byte a second": Behaviour(piece=1, pause=1.0),
@@ -79,7 +79,7 @@ async def a_flood_is_refused(clients: Clients) -> None:
 
 
 def _bombs() -> dict[str, bytes]:
-    """Return compressed bodies by their coding, each of which expands enormously."""
+    """Return compressed bodies by coding, each of which expands enormously."""
     return {
         "gzip": decompression_bomb(GZIP),
         "deflate": decompression_bomb(DEFLATE),
@@ -88,7 +88,7 @@ def _bombs() -> dict[str, bytes]:
 
 
 async def a_decompression_bomb_is_refused(clients: Clients) -> None:
-    """A compressed body that expands a thousandfold is refused before it is all in memory."""
+    """A compressed body that expands a thousandfold is refused before memory fills up."""
     async with lab(clients) as (vendor, client):
         for coding, packed_bytes in _bombs().items():
             vendor.respond(200, {"Content-Encoding": coding}, packed_bytes)
@@ -102,7 +102,7 @@ async def a_decompression_bomb_is_refused(clients: Clients) -> None:
 
 
 async def redirects_are_not_followed(clients: Clients) -> None:
-    """A redirect is returned as a response. It is never followed."""
+    """A redirect is returned as the response, and never followed."""
     request = Request.get("/", headers={"Authorization": f"Bearer {_SECRET}", "Cookie": _SECRET})
     with VendorServer() as other_server:
         other_server.always(Behaviour(204))
@@ -117,7 +117,7 @@ async def redirects_are_not_followed(clients: Clients) -> None:
 
 
 async def cookies_are_not_stored(clients: Clients) -> None:
-    """A cookie is returned as a header field, and sent only if the request has it."""
+    """A cookie is returned as a header field, and sent only if a request contains it."""
     async with lab(clients) as (vendor, client):
         fields = [("Set-Cookie", "a=1; Path=/"), ("Set-Cookie", "b=2; Domain=127.0.0.1")]
         vendor.respond(200, fields)
@@ -137,7 +137,7 @@ async def cookies_are_not_stored(clients: Clients) -> None:
 
 
 async def a_body_after_head_is_not_the_next_response(clients: Clients) -> None:
-    """A body after a response to HEAD, or after 204, is never taken for the next response."""
+    """A body after a HEAD or 204 response is never taken for the next response."""
     for method, head in (
         ("HEAD", _OK + b"Content-Length: %d\r\n\r\n" % len(_STRAY)),
         ("GET", b"HTTP/1.1 204 No Content\r\n\r\n"),
@@ -156,7 +156,7 @@ async def a_body_after_head_is_not_the_next_response(clients: Clients) -> None:
 
 
 async def invalid_utf_8_is_returned_unchanged(clients: Clients) -> None:
-    """Bytes that are not UTF-8 are returned unchanged in a body, and break no head."""
+    """Bytes that are not UTF-8 are returned unchanged in a body, and do not break headers."""
     odd_bytes = bytes(range(0x80, 0x100))
     async with lab(clients) as (vendor, client):
         vendor.queue(
@@ -178,7 +178,7 @@ _INJECTED: Final = "\r\nX-Injected: yes\r\n\r\n"
 
 
 async def line_breaks_inject_no_headers(clients: Clients) -> None:
-    """A line break or NUL in a name, a value or a URL never becomes a line of the request."""
+    """A line break or NUL in a name, value or URL never creates a header line."""
     async with lab(clients) as (vendor, client):
         vendor.always(Behaviour(204))
         for text in (_INJECTED, "\n", "\r", "\0", "a\r\n b"):
@@ -225,7 +225,7 @@ _AMBIGUOUS: Final[dict[str, bytes]] = {
 
 
 async def ambiguous_responses_affect_no_other(clients: Clients) -> None:
-    """A response that could end in two places is refused or understood, and affects no other."""
+    """A response with ambiguous length is refused or understood, and affects no other."""
     for reason, remaining_bytes in _AMBIGUOUS.items():
         async with lab(clients) as (vendor, client):
             vendor.queue(Behaviour(raw=_OK + remaining_bytes + _STRAY), Behaviour(201))
@@ -259,7 +259,7 @@ def _request_with(method: str) -> Request:
 
 
 async def _answer_or_refusal(call: Awaitable[Response]) -> Response | None:
-    """Return the response, or None if the client refused it."""
+    """Return the response; None if the client refused it."""
     try:
         return await call
     except VendorFailed:

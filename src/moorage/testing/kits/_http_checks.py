@@ -1,4 +1,4 @@
-"""Checks of an HTTP client with a vendor that behaves well."""
+"""Checks of an HTTP client with a well-behaved vendor."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _LATIN: Final = (("X-Latin", "Zoë"),)
 
 
 async def an_answer_comes_back_whole(clients: Clients) -> None:
-    """Status, fields, body, URL and duration are the vendor's, for any bytes in the body."""
+    """Status, fields, body, URL and duration are returned as the vendor sent them."""
     async with lab(clients) as (vendor, client):
         vendor.respond(299, _FIELDS, _BYTES)
         answer = await client.send(Request.get("/a"), f"{vendor.url}/a", PATIENT)
@@ -42,7 +42,7 @@ async def an_answer_comes_back_whole(clients: Clients) -> None:
 
 
 async def a_request_arrives_as_given(clients: Clients) -> None:
-    """The method, fields and body reach the vendor unchanged; repeated fields keep their order."""
+    """Method, fields and body reach the vendor unchanged; repeated fields keep their order."""
     async with lab(clients) as (vendor, client):
         vendor.always(Behaviour(204))
         for method in HttpMethod:
@@ -59,7 +59,7 @@ async def a_request_arrives_as_given(clients: Clients) -> None:
 
 
 async def fields_beyond_ascii_are_kept(clients: Clients) -> None:
-    """A header field in Latin-1, as HTTP once allowed, is sent and received."""
+    """Header fields in Latin-1, which HTTP once allowed, are sent and received."""
     async with lab(clients) as (vendor, client):
         vendor.respond(200, _LATIN)
         answer = await client.send(Request.get("/", headers=_LATIN), vendor.url, PATIENT)
@@ -68,7 +68,7 @@ async def fields_beyond_ascii_are_kept(clients: Clients) -> None:
 
 
 async def the_target_is_sent_as_it_is(clients: Clients) -> None:
-    """Path and query arrive unchanged: they are not decoded, encoded, sorted or normalized."""
+    """Path and query are sent unchanged, without decoding, encoding, sorting or normalizing."""
     async with lab(clients) as (vendor, client):
         vendor.always(Behaviour(204))
         for target in (
@@ -84,7 +84,7 @@ async def the_target_is_sent_as_it_is(clients: Clients) -> None:
 
 
 async def streams_are_sent(clients: Clients) -> None:
-    """A streamed body arrives complete, with its length if it is known."""
+    """A streamed body arrives complete, with its length if known."""
     chunks = [b"", b"one", b"", b"two" * 50_000]
     async with lab(clients) as (vendor, client):
         vendor.always(Behaviour(204))
@@ -119,7 +119,7 @@ async def a_stream_that_was_read_is_refused(clients: Clients) -> None:
 
 
 async def some_answers_have_no_body(clients: Clients) -> None:
-    """Responses to HEAD, and 204 and 304, have no body, even if they announce a length."""
+    """HEAD, 204 and 304 responses have no body, even if they announce a length."""
     async with lab(clients) as (vendor, client):
         for method, status in (("HEAD", 200), ("GET", 204), ("GET", 304), ("HEAD", 404)):
             vendor.respond(status, {"Content-Length": "5"}, b"12345")
@@ -173,7 +173,7 @@ async def compression_is_undone(clients: Clients) -> None:
 
 
 async def clients_do_not_redirect_retry_or_keep_cookies(clients: Clients) -> None:
-    """No redirect is followed, no cookie is kept and no failure is retried."""
+    """An HTTP client follows no redirect, stores no cookie, and retries nothing."""
     async with lab(clients) as (vendor, client):
         for status, fields in (
             (307, {"Location": f"{vendor.url}/elsewhere"}),
@@ -190,7 +190,7 @@ async def clients_do_not_redirect_retry_or_keep_cookies(clients: Clients) -> Non
 
 
 async def callers_do_not_mix(clients: Clients) -> None:
-    """Concurrent callers each get their own response."""
+    """Concurrent callers each get their own responses."""
 
     def echo(received: ReceivedRequest) -> Behaviour:
         return Behaviour(body=received.target.encode(), delay=0.001)
@@ -208,7 +208,7 @@ async def callers_do_not_mix(clients: Clients) -> None:
 
 
 async def without_timeouts_a_client_waits(clients: Clients) -> None:
-    """Without timeouts a client waits indefinitely."""
+    """Without timeouts, an HTTP client waits indefinitely."""
     async with lab(clients) as (vendor, client):
         vendor.queue(Behaviour(204, delay=0.01))
         answer = await client.send(Request.get("/"), vendor.url, Timeouts())
@@ -216,7 +216,7 @@ async def without_timeouts_a_client_waits(clients: Clients) -> None:
 
 
 async def a_client_can_be_closed_repeatedly(clients: Clients) -> None:
-    """A client can be closed unused, and repeatedly."""
+    """An HTTP client can be closed without use, and repeatedly."""
     async with lab(clients) as (vendor, client):
         vendor.always(Behaviour(204))
         await client.send(Request.get("/"), vendor.url, PATIENT)
@@ -226,7 +226,7 @@ async def a_client_can_be_closed_repeatedly(clients: Clients) -> None:
 
 
 async def a_closed_client_has_its_own_error(clients: Clients) -> None:
-    """The error of a closed client differs from that of an unreachable vendor."""
+    """The error of a closed client differs from the error for an unreachable vendor."""
     async with lab(clients) as (vendor, client):
         vendor.always(Behaviour(204))
         await client.close()

@@ -1,4 +1,4 @@
-"""The failures of an HTTP exchange, as a table; a check produces each and compares its error.
+"""A table of HTTP failures; a check produces each failure and compares its error.
 
 `processed` is the error's statement about the request: False if certainly no byte of it was read,
 True if bytes may have been read, None if there was an answer.

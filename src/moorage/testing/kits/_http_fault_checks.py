@@ -1,4 +1,4 @@
-"""Checks of an HTTP client with a vendor that does everything wrong."""
+"""Checks of an HTTP client with a vendor that breaks the rules."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def _require_failure(failed: ConnectionFailed, *, processed: bool, because: str)
 
 
 async def a_cut_connection_is_noticed(clients: Clients) -> None:
-    """A connection that ends before its response may have processed the request."""
+    """If the connection breaks before the response, the request may have been processed."""
     async with lab(clients) as (vendor, client):
         for reason, behaviour in _CUT_OFF.items():
             vendor.queue(behaviour)
@@ -103,7 +103,7 @@ async def a_cut_connection_is_noticed(clients: Clients) -> None:
 
 
 async def silence_ends_with_the_read_timeout(clients: Clients) -> None:
-    """A pause in the response ends with the read timeout; the request may be processed."""
+    """A pause in the response ends with the read timeout; the request may have been processed."""
     async with lab(clients) as (vendor, client):
         for reason, behaviour in _SILENT.items():
             vendor.queue(behaviour)
@@ -115,7 +115,7 @@ async def silence_ends_with_the_read_timeout(clients: Clients) -> None:
 
 
 async def dripping_ends_with_the_total_timeout(clients: Clients) -> None:
-    """The total timeout limits the exchange, however slowly a vendor sends."""
+    """The total timeout ends an exchange, however slowly a vendor sends."""
     async with lab(clients) as (vendor, client):
         for reason, behaviour in _DRIPPING.items():
             vendor.queue(behaviour)
@@ -128,7 +128,7 @@ async def dripping_ends_with_the_total_timeout(clients: Clients) -> None:
 
 
 async def a_slow_answer_is_waited_for(clients: Clients) -> None:
-    """The read timeout is for each piece of the response, not for the whole."""
+    """The read timeout applies to each piece of the response, not to the whole."""
     async with lab(clients) as (vendor, client):
         vendor.queue(
             Behaviour(raw=_OK + b"Content-Length: 9\r\n\r\n" + b"x" * 9, piece=12, pause=0.02)
@@ -138,7 +138,7 @@ async def a_slow_answer_is_waited_for(clients: Clients) -> None:
 
 
 async def unread_requests_end_with_the_write_timeout(clients: Clients) -> None:
-    """A vendor that stops reading ends with the write timeout; it may have acted."""
+    """If a vendor stops reading, the write timeout ends the call; it may have acted."""
     body = bytes(64 * _MEBIBYTE)
     async with lab(clients) as (vendor, client):
         for timeouts in (Timeouts(write=BRIEFLY), Timeouts(total=BRIEFLY)):
@@ -152,7 +152,7 @@ async def unread_requests_end_with_the_write_timeout(clients: Clients) -> None:
 
 
 async def a_response_that_is_not_http_is_refused(clients: Clients) -> None:
-    """A response that is not HTTP, or is ambiguous, raises an error that blames the vendor."""
+    """A response that is ambiguous or not HTTP raises an error that blames the vendor."""
     async with lab(clients) as (vendor, client):
         for reason, raw_bytes in _NOT_HTTP.items():
             vendor.queue(Behaviour(raw=raw_bytes, then="close"))
@@ -176,7 +176,7 @@ async def an_endless_answer_is_refused(clients: Clients) -> None:
 
 
 async def an_unreachable_vendor_got_nothing(clients: Clients) -> None:
-    """If no byte of a request can have arrived, the client's error says so."""
+    """If no byte of a request can have arrived, the error says so."""
     for port, time_limit in (("refusing", PATIENCE), ("ignoring", BRIEFLY + GRACE)):
         async with lab(clients, port=port) as (vendor, client):
             reason = f"its port was {port}"
@@ -199,7 +199,7 @@ async def an_unresolved_host_got_nothing(clients: Clients) -> None:
 
 
 async def a_failed_tls_handshake_sends_nothing(clients: Clients) -> None:
-    """No byte of a request is sent before the TLS handshake, which the connect timeout limits."""
+    """No byte of a request is sent before TLS, whose handshake the connect timeout limits."""
     async with lab(clients) as (vendor, client):
         url = vendor.url.replace("http:", "https:")
         vendor.queue(
@@ -239,7 +239,7 @@ async def a_failing_body_source_has_its_own_error(clients: Clients) -> None:
 
 
 async def a_body_of_wrong_length_is_an_error(clients: Clients) -> None:
-    """A request body of a wrong length raises an error, and never becomes another request."""
+    """A request body of wrong length raises an error, and is never read as another request."""
     async with lab(clients) as (vendor, client):
         vendor.always(Behaviour(204))
         for length in (3, 30):
@@ -264,7 +264,7 @@ async def a_connection_that_ended_is_replaced(clients: Clients) -> None:
 
 
 async def a_request_that_was_read_is_not_sent_again(clients: Clients) -> None:
-    """A request is not sent again if its connection ends while the response is awaited."""
+    """A request that may have been read is not sent again when its connection breaks."""
     async with lab(clients) as (vendor, client):
         for request in (Request.get("/"), Request.post("/", body=b"x")):
             request_count = len(vendor.requests)
@@ -293,7 +293,7 @@ async def stray_bytes_are_no_answer(clients: Clients) -> None:
 
 
 async def errors_keep_secrets(clients: Clients) -> None:
-    """No error shows the query, the credentials or the body of the request or response."""
+    """No error shows a query, credentials, or a body."""
     request = Request.get("/", headers={"Authorization": f"Bearer {_SECRET}"})
     echo = _OK + f"X {_SECRET}\r\n\r\n".encode()
     async with lab(clients) as (vendor, client):

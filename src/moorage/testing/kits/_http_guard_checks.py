@@ -49,7 +49,7 @@ async def _guarded_client(
 
 
 def _guard_at(vendor: VendorServer, **settings: Any) -> OutgoingGuard:
-    """Return a guard that treats this machine as public."""
+    """Return a guard that treats this machine's addresses as public."""
     return OutgoingGuard(networks=_OWN_ADDRESSES, ports=vendor.address[1], **settings)
 
 
@@ -74,7 +74,7 @@ async def internal_addresses_are_refused(clients: Guarded) -> None:
 
 
 async def allowed_destinations_are_reached(clients: Guarded) -> None:
-    """A guarded client reaches an allowed address or name, and no other destination."""
+    """A guarded client reaches allowed addresses and names, and nothing else."""
     with VendorServer() as vendor:
         vendor.always(Behaviour(302, {"Location": "http://127.0.0.2/"}))
         port = vendor.address[1]
@@ -101,7 +101,7 @@ async def other_destinations_are_refused(clients: Guarded) -> None:
 
 
 async def a_vendor_is_verified_by_name(clients: Guarded) -> None:
-    """A vendor whose address the guard has resolved still needs a certificate for its name."""
+    """A vendor at a resolved address still needs a certificate for its host name."""
     server, authority = tls_pem("localhost")
     with VendorServer(tls=server) as vendor:
         vendor.always(Behaviour(204))

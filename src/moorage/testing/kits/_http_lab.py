@@ -43,7 +43,7 @@ _MEBIBYTE: Final = 1_048_576
 
 
 def decompression_bomb(coding: int) -> bytes:
-    """Return an unfinished compressed body of 256 MiB, a thousandth of that size on the wire."""
+    """Return an unfinished compressed body that expands a thousandfold to 256 MiB."""
     press = zlib.compressobj(wbits=coding)
     start = press.compress(bytes(_MEBIBYTE)) + press.flush(zlib.Z_FULL_FLUSH)
     return start + 255 * (press.compress(bytes(_MEBIBYTE)) + press.flush(zlib.Z_FULL_FLUSH))
@@ -51,7 +51,7 @@ def decompression_bomb(coding: int) -> bytes:
 
 @asynccontextmanager
 async def lab(clients: Clients, **server: Any) -> AsyncGenerator[Lab, None]:
-    """Yield a vendor server, and a client that is closed at the end."""
+    """Yield a vendor server and a client; close the client afterwards."""
     with VendorServer(**server) as vendor:
         client = clients()
         try:
@@ -63,7 +63,7 @@ async def lab(clients: Clients, **server: Any) -> AsyncGenerator[Lab, None]:
 async def failure_of(
     call: Awaitable[object], kind: type[Failure], *, because: str, within: float = PATIENCE
 ) -> Failure:
-    """Return the error of a call, and fail the check unless it has exactly this class."""
+    """Return the error of a call, after checking that it has exactly this class."""
     start, control = time.monotonic(), Control()
     try:
         with control:

@@ -43,7 +43,7 @@ async def _client_through_proxy(
 
 
 async def plain_requests_are_forwarded(clients: Proxied) -> None:
-    """A proxy receives the full URL and its credentials; the vendor never sees the credentials."""
+    """A proxy receives the full URL and its credentials; the vendor never gets these."""
     with (
         VendorServer() as vendor,
         ProxyServer(leads_to=vendor.address, knows=(_USER, _PASSWORD)) as proxy,
@@ -69,7 +69,7 @@ async def plain_requests_are_forwarded(clients: Proxied) -> None:
 
 
 async def secure_requests_are_tunnelled(clients: Proxied) -> None:
-    """A proxy sees only the vendor's name, and one tunnel carries many requests."""
+    """A proxy sees only the vendor's host name; one tunnel carries many requests."""
     server, authority = tls_pem(_NAME)
     with (
         VendorServer(tls=server) as vendor,
@@ -103,7 +103,7 @@ async def secure_requests_are_tunnelled(clients: Proxied) -> None:
 
 
 async def a_vendor_is_verified_through_a_tunnel(clients: Proxied) -> None:
-    """A proxy that connects to another server is detected before anything is sent."""
+    """If a proxy connects to a wrong server, this is detected before anything is sent."""
     server, authority = tls_pem("another.example")
     with VendorServer(tls=server) as vendor, ProxyServer(leads_to=vendor.address) as proxy:
         async with _client_through_proxy(
@@ -117,7 +117,7 @@ async def a_vendor_is_verified_through_a_tunnel(clients: Proxied) -> None:
 
 
 async def a_proxy_may_be_secure_itself(clients: Proxied) -> None:
-    """An HTTPS proxy's certificate is verified like a vendor's, and it carries HTTP and HTTPS."""
+    """An HTTPS proxy's own certificate is verified, and it carries HTTP and HTTPS."""
     server, authority = tls_pem("127.0.0.1")
     _, other_certificate = tls_pem("127.0.0.1")
     for is_secure in (False, True):
@@ -145,7 +145,7 @@ async def a_proxy_may_be_secure_itself(clients: Proxied) -> None:
 
 
 async def some_hosts_are_reached_directly(clients: Proxied) -> None:
-    """Hosts on the bypass list are reached without the proxy."""
+    """Hosts on the bypass list are reached without proxy."""
     with VendorServer() as vendor, ProxyServer(leads_to=vendor.address) as proxy:
         vendor.always(Behaviour(204))
         for bypass, count in (((), 1), (("127.0.0.0/8",), 1), (("*",), 1), (("other.example",), 2)):
@@ -167,7 +167,7 @@ _REFUSALS: Final[dict[str, bytes]] = {
 
 
 async def a_refused_tunnel_sends_nothing(clients: Proxied) -> None:
-    """If the proxy refuses the tunnel, no byte of the request was sent."""
+    """If the proxy refuses a tunnel, no byte of the request is sent."""
     request = Request.post("/", headers={"Authorization": _PASSWORD[:7]}, body=b"x")
     for reason, answers in _REFUSALS.items():
         with (
@@ -182,7 +182,7 @@ async def a_refused_tunnel_sends_nothing(clients: Proxied) -> None:
 
 
 async def an_unreachable_proxy_sends_nothing(clients: Proxied) -> None:
-    """If a proxy is unreachable or silent, the call ends in time, and nothing was sent."""
+    """If a proxy is unreachable or silent, the call ends in time and nothing was sent."""
     with VendorServer(port="refusing") as unknown_server, VendorServer() as silent_server:
         silent_server.always(Behaviour(raw=b""))
         for server, kind, time_limit in (
@@ -202,7 +202,7 @@ async def an_unreachable_proxy_sends_nothing(clients: Proxied) -> None:
 
 
 async def a_missing_proxy_login_is_reported(clients: Proxied) -> None:
-    """A proxy's 407 is not the vendor's response, and the password is not shown."""
+    """A proxy's 407 is not taken for the vendor's response, and the password is not shown."""
     with (
         VendorServer() as vendor,
         ProxyServer(leads_to=vendor.address, knows=("another", "word")) as proxy,

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 async def pieces_of_a_stream_arrive_as_sent(clients: Clients) -> None:
-    """Status, fields and each piece are available as they arrive, within the total timeout."""
+    """Status, fields and pieces are available as they arrive, within the total timeout."""
     async with lab(clients) as (vendor, client):
         vendor.queue(Behaviour(206, {"X": "y"}, b"first, then silence", cut=5))
         incoming = await client.open(Request.get("/"), vendor.url, Timeouts(total=2 * BRIEFLY))
@@ -43,7 +43,7 @@ async def pieces_of_a_stream_arrive_as_sent(clients: Clients) -> None:
 
 
 async def a_stream_stays_ended(clients: Clients) -> None:
-    """After the last piece of a response `read` always returns b"", also after `close`."""
+    """After a response's end, `read` always returns b"", even after `close`."""
     body = bytes(range(256)) * 4_000
     packed_bytes = gzip.compress(body)
     async with lab(clients) as (vendor, client):
@@ -65,7 +65,7 @@ async def a_stream_stays_ended(clients: Clients) -> None:
 
 
 async def a_stream_can_be_closed_early(clients: Clients) -> None:
-    """A response can be closed before its end and repeatedly, and the client works on."""
+    """A response can be closed early and repeatedly, and the client still works."""
     async with lab(clients) as (vendor, client):
         vendor.always(Behaviour(204))
         vendor.queue(Behaviour(body=b"x" * 9_999_999))
@@ -81,7 +81,7 @@ async def a_stream_can_be_closed_early(clients: Clients) -> None:
 
 
 async def a_stream_that_is_cut_off_says_so(clients: Clients) -> None:
-    """If the connection ends early, the response's body does not count as complete."""
+    """If the connection ends early, the response's body is not taken for complete."""
     async with lab(clients) as (vendor, client):
         for framing in ("length", "chunked"):
             vendor.queue(Behaviour(body=b"x" * 99, framing=framing, cut=9, then="close"))
@@ -96,7 +96,7 @@ async def a_stream_that_is_cut_off_says_so(clients: Clients) -> None:
 
 
 async def a_flood_ends_with_the_total_timeout(clients: Clients) -> None:
-    """The total timeout limits a streamed response, however fast the vendor sends."""
+    """The total timeout ends a streamed response, however fast the vendor sends."""
     async with lab(clients) as (vendor, client):
         vendor.queue(Behaviour(framing="close", repeat=bytes(99_999)))
         incoming = await client.open(Request.get("/"), vendor.url, Timeouts(total=BRIEFLY))
@@ -108,7 +108,7 @@ async def a_flood_ends_with_the_total_timeout(clients: Clients) -> None:
 
 
 async def closing_ends_a_read(clients: Clients) -> None:
-    """`close` of a response ends the wait of another caller in `read`."""
+    """Closing a response ends another caller's wait in `read`."""
     async with lab(clients) as (vendor, client):
         vendor.queue(Behaviour(body=b"x" * 99, cut=0))
         incoming = await client.open(Request.get("/"), vendor.url, PATIENT)
@@ -120,7 +120,7 @@ async def closing_ends_a_read(clients: Clients) -> None:
 
 
 async def a_full_connection_pool_ends_with_the_pool_timeout(clients: Clients) -> None:
-    """With one connection, a second call fails after the pool timeout and sends nothing."""
+    """With one connection, a second call fails after the pool timeout without sending."""
     async with lab(clients) as (vendor, client):
         vendor.always(Behaviour(204))
         vendor.queue(Behaviour(body=b"x" * 99, cut=9))
@@ -146,7 +146,7 @@ async def a_full_connection_pool_ends_with_the_pool_timeout(clients: Clients) ->
 
 
 async def tls_is_verified(clients: Callable[[SSLContext], AsyncHttpClient]) -> None:
-    """The client trusts only the configured authorities, and only for the right host name."""
+    """The client trusts only the configured authorities, and only the right host name."""
     from moorage.testing.fakes.http_tls import tls_pair  # noqa: PLC0415 - costs milliseconds to load
 
     server, trusting_context = tls_pair("127.0.0.1")

@@ -1,4 +1,4 @@
-"""Checks of an HTTP client with TLS settings: its authorities and its client certificate."""
+"""Checks of an HTTP client's TLS settings: authorities and client certificate."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ async def only_given_authorities_are_trusted(clients: Trusting) -> None:
 
 
 def _certificate_settings(folder: str, files: _CertificateFiles) -> Iterator[dict[str, Any]]:
-    """Yield the TLS settings of a client certificate, with its key in the same or another file."""
+    """Yield TLS settings of a client certificate, with its key in the same or another file."""
     certificate = f"{folder}/certificate.pem"
     yield {"certificate": certificate, "key": f"{folder}/key.pem"}
     yield {"certificate": certificate, "key": f"{folder}/sealed.pem", "password": _PASSWORD}
@@ -90,7 +90,7 @@ def _certificate_settings(folder: str, files: _CertificateFiles) -> Iterator[dic
 
 
 async def the_client_certificate_is_sent(clients: Trusting) -> None:
-    """A vendor that requests a client certificate gets it."""
+    """A vendor that requests a client certificate receives it."""
     with TemporaryDirectory() as folder:
         files = _certificate_files(Path(folder))
         server = _server(Path(folder))
@@ -110,7 +110,7 @@ async def the_client_certificate_is_sent(clients: Trusting) -> None:
 
 
 async def older_tls_versions_are_refused(clients: Trusting) -> None:
-    """A client sends nothing to a vendor with only older TLS versions than the minimum."""
+    """A client sends nothing to a vendor whose TLS versions are all too old."""
     with TemporaryDirectory() as folder:
         files = _certificate_files(Path(folder))
         server = _server(Path(folder))
@@ -129,7 +129,7 @@ async def older_tls_versions_are_refused(clients: Trusting) -> None:
 
 
 async def disabled_verification_is_warned_about(clients: Trusting) -> None:
-    """TLS verification can be disabled only with a reason, and a warning reports it."""
+    """TLS verification can be disabled only with a reason, and causes a warning."""
     unverified = DangerouslyUnverified("it is on this machine")
     with TemporaryDirectory() as folder:
         _certificate_files(Path(folder))
@@ -157,7 +157,7 @@ async def disabled_verification_is_warned_about(clients: Trusting) -> None:
 
 
 async def unusable_certificates_are_refused_at_once(clients: Trusting) -> None:
-    """A client with unusable certificate files is not created, and the error shows no key."""
+    """A client with unusable certificate files cannot be created; the error shows no key."""
     with TemporaryDirectory() as folder, TemporaryDirectory() as other_folder:
         files, other_chunks = (
             _certificate_files(Path(folder)),

@@ -1,4 +1,4 @@
-"""Checks of answers to disputes."""
+"""Checks of responses to disputes."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _ACCEPTED: Final = frozenset({DisputeState.ACCEPTED, DisputeState.LOST})
 
 
 async def a_dispute_is_accepted_once(make: Open) -> None:
-    """A dispute that is accepted is over, even if the answer is lost."""
+    """An accepted dispute is closed, even if the answer is lost."""
     async with make() as lab:
         if PaymentsCapability.ACCEPT_DISPUTE in lab.able:
             ref = await _new_dispute(lab)
@@ -54,7 +54,7 @@ async def a_dispute_is_accepted_once(make: Open) -> None:
 
 
 async def evidence_arrives(make: Open) -> None:
-    """All texts of the evidence are sent, and the dispute is under review afterwards."""
+    """All texts of the evidence are sent, and then the dispute is under review."""
     async with make() as lab:
         if PaymentsCapability.DISPUTE_EVIDENCE in lab.able:
             ref = await _new_dispute(lab)
@@ -68,7 +68,7 @@ async def evidence_arrives(make: Open) -> None:
 
 
 async def a_dispute_is_looked_up(make: Open) -> None:
-    """A look-up returns the dispute as it is listed, and an unreadable answer is an error."""
+    """A looked-up dispute equals the listed one, and an unreadable answer is an error."""
     async with make() as lab:
         if PaymentsCapability.LOOK_UP_DISPUTE in lab.able:
             ref = await _new_dispute(lab)
@@ -83,7 +83,7 @@ async def a_dispute_is_looked_up(make: Open) -> None:
 
 
 def _is_same(dispute: Dispute, listed: Dispute) -> bool:
-    """True if a listed dispute equals the looked-up one, regardless of a missing payment."""
+    """True if a listed and a looked-up dispute are equal; the listed one may lack its payment."""
     if listed.payment is None:
         listed = attrs.evolve(listed, payment=dispute.payment)
     return dispute == listed

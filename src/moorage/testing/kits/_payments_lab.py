@@ -1,4 +1,4 @@
-"""A payments vendor under test, behind a hub with two accounts of it."""
+"""A payment vendor under test, behind a hub with two of its accounts."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ EUROS: Final = Money("149.90", "EUR")
 
 @attrs.frozen(kw_only=True)
 class PaymentsSubject:
-    """A payment vendor to check, with its sandbox.
+    """A payment vendor to be checked, with its sandbox.
 
     Attributes:
         vendor: an account at the sandbox.
@@ -122,7 +122,7 @@ class PaymentsSubject:
 
 
 class Lab(ContractLab[PaymentsSubject]):
-    """A payments vendor under test, with its hub and its sandbox."""
+    """A payment vendor under test, with its hub and sandbox."""
 
     contract = "payments"
 
@@ -134,7 +134,7 @@ class Lab(ContractLab[PaymentsSubject]):
         return (self.subject.secret,)
 
     def configure(self, *accounts: str) -> None:
-        """Reconfigure the hub with these accounts in this order; stored data stay."""
+        """Reconfigure the hub with these accounts in this order; stored data is kept."""
         self.hub = self._make(accounts)
 
     def order(self, source: str | None = None, **fields: Any) -> Charge:
@@ -147,7 +147,7 @@ class Lab(ContractLab[PaymentsSubject]):
         )
 
     def last_change(self) -> SandboxRequest:
-        """Return the last request that may have changed something."""
+        """Return the last request that could have changed something."""
         return next(item for item in reversed(self.sandbox.requests) if item.method != "GET")
 
     def key_of(self, request: SandboxRequest) -> str | None:
@@ -161,30 +161,30 @@ class Lab(ContractLab[PaymentsSubject]):
         return next((key for key in keys if key is not None), None)
 
     def is_sign_in(self, request: SandboxRequest) -> bool:
-        """Return whether a request fetches an access token, which moves no money."""
+        """Return whether a request only fetches an access token."""
         return b"grant_type=" in request.body
 
     async def held(self, key: str) -> Payment:
-        """Return a new payment that is authorised, or only requested where none can be."""
+        """Return a new payment that is authorised, or at least requested."""
         operation = "authorize" if PaymentsCapability.AUTHORIZE in self.able else "charge"
         return await self(operation, self.order(), idempotency_key=key)  # type: ignore[no-any-return]  # a Payment
 
     async def taken(self, key: str) -> Payment:
-        """Return a new payment whose money was captured, or charged where nothing is captured."""
+        """Return a new payment whose money was captured or charged."""
         payment = await self.held(key)
         if PaymentsCapability.AUTHORIZE in self.able:
             await self("capture", payment.ref, EUROS, idempotency_key=f"{key}-capture"[-255:])
         return await self.settled(payment)
 
     async def settled(self, payment: Payment) -> Payment:
-        """Return the final known state of a payment."""
+        """Return a payment's final state."""
         self.subject.happen()
         if PaymentsCapability.LOOK_UP in self.able:
             return await self("get", payment.ref)  # type: ignore[no-any-return]  # a Payment
         return await self.after_webhooks(payment)
 
     def verifier(self, *, strange: bool = False, **options: Any) -> WebhookVerifier:
-        """Return a verifier of the vendor's webhooks, or one with other secrets."""
+        """Return a verifier of the vendor's webhooks; with other secrets if given."""
         secret = self.subject.webhook_secret
         if secret is not None:
             options["secrets"] = "ab" * 32 if strange else secret
@@ -213,7 +213,7 @@ class Lab(ContractLab[PaymentsSubject]):
         return payment
 
     def events_with_unknown_words(self, word: str, refund_word: str) -> Iterator[PaymentEvent]:
-        """Return the events of all webhooks so far, with unknown words as their states.
+        """Return all webhook events so far, with their states replaced by unknown words.
 
         Args:
             word: in place of the vendor's word for the state of a payment.
@@ -235,7 +235,7 @@ class Lab(ContractLab[PaymentsSubject]):
     async def with_status(
         self, word: str, operation: str, *arguments: Any, in_all: bool = False, **named: Any
     ) -> Any:
-        """Return an operation's result if the vendor's last answer has this state.
+        """Return an operation's result with this state in the vendor's last answer.
 
         `in_all` is True if each answer has it, so that the order of requests does not matter.
         The operation runs twice: first unchanged, to learn the word and the number of requests.
@@ -258,7 +258,7 @@ class Lab(ContractLab[PaymentsSubject]):
             self.sandbox.forget_faults()
 
     async def despite(self, operation: str, *arguments: Any, step: int, **named: Any) -> None:
-        """Run an operation whose request number `step` gets an unreadable answer, and repeat it."""
+        """Run an operation, make the answer of its `step`-th request unreadable, and repeat it."""
         named["idempotency_key"] += f"-{step}"
         self.sandbox.fail(
             *[SlowAnswer(0.0)] * step, AlteredAnswer(partial(with_body, b"<html></html>"))
@@ -273,12 +273,12 @@ class Lab(ContractLab[PaymentsSubject]):
 
 
 def _answer_with_status(before: str, word: str, response: Response) -> Response:
-    """Return the answer with each of the vendor's status words replaced by another word."""
+    """Return the answer with each status word of the vendor replaced by another word."""
     return response.evolve(body=encode_json(_replace_in(response.json(), before, word)))
 
 
 def _webhook_with_status(webhook: WebhookEvent, before: str, word: str) -> WebhookEvent:
-    """Return the webhook with each of the vendor's status words replaced by another word."""
+    """Return the webhook with each status word of the vendor replaced by another word."""
     payload, data = (_replace_in(part, before, word) for part in (webhook.payload, webhook.data))
     return attrs.evolve(webhook, payload=payload, data=data)
 

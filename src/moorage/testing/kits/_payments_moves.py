@@ -1,4 +1,4 @@
-"""Checks of captures, voids and refunds at a payments vendor."""
+"""Checks of captures, voids and refunds at a payment vendor."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Open: TypeAlias = Callable[[], Lab]
 
 
 async def a_part_is_captured(make: Open) -> None:
-    """A capture takes a part of the authorised amount, once per idempotency key."""
+    """A partial capture takes its part of the authorised amount, once per key."""
     async with make() as lab:
         if PaymentsCapability.PARTIAL_CAPTURE not in lab.able:
             return
@@ -67,7 +67,7 @@ async def a_part_is_captured(make: Open) -> None:
 
 
 async def all_of_it_is_captured(make: Open) -> None:
-    """A capture without an amount, or of the whole amount, takes all that is authorised."""
+    """A capture of the whole amount, stated or not, takes all that is authorised."""
     async with make() as lab:
         if PaymentsCapability.AUTHORIZE not in lab.able:
             return
@@ -83,7 +83,7 @@ async def all_of_it_is_captured(make: Open) -> None:
 
 
 async def a_voided_payment_is_not_captured(make: Open) -> None:
-    """A cancelled authorisation cannot be captured, and a cancelled payment stays cancelled."""
+    """A voided authorisation cannot be captured, and a voided payment stays voided."""
     async with make() as lab:
         if PaymentsCapability.VOID not in lab.able:
             return
@@ -103,7 +103,7 @@ async def a_voided_payment_is_not_captured(make: Open) -> None:
 
 
 async def money_is_refunded_in_parts(make: Open) -> None:
-    """Parts of a payment are refunded once per key, and never more than was captured."""
+    """A payment is refunded in parts, once per key, and never beyond the captured amount."""
     async with make() as lab:
         payment: Payment = await lab("charge", lab.order(), idempotency_key="k-1")
         payment = await lab.settled(payment)
@@ -135,7 +135,7 @@ async def money_is_refunded_in_parts(make: Open) -> None:
 
 
 async def a_forbidden_operation_is_refused(make: Open) -> None:
-    """An operation that the payment's state does not allow is refused by the same error class."""
+    """An operation that a payment's state forbids raises the same error class everywhere."""
     async with make() as lab:
         payment = await lab.taken("k-1")
         steps: tuple[tuple[PaymentsCapability | None, str, tuple[Any, ...]], ...] = (
@@ -155,7 +155,7 @@ async def a_forbidden_operation_is_refused(make: Open) -> None:
 
 
 async def a_refund_without_amount_is_of_the_rest(make: Open) -> None:
-    """A refund without an amount refunds the remaining amount, or is refused before it is sent."""
+    """A refund without amount refunds the rest, or is refused before sending."""
     async with make() as lab:
         payment: Payment = await lab("charge", lab.order(), idempotency_key="k-1")
         payment = await lab.settled(payment)

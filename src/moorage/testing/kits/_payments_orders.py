@@ -1,4 +1,4 @@
-"""Checks of the addresses and the lines of an order, which go with payments and payment links."""
+"""Checks of an order's addresses and lines, sent with payments and payment links."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ _WORDS: Final = {
 
 
 async def order_addresses_and_lines_are_sent(make: Open) -> None:
-    """The addresses and lines of an order are sent with its payment, whose amount is the same."""
+    """An order's addresses and lines are sent with the payment, and do not change its amount."""
     async with make() as lab:
         orders: dict[PaymentsCapability, Charge] = {
             PaymentsCapability.BILLING_ADDRESS: lab.order(
@@ -64,7 +64,7 @@ async def order_addresses_and_lines_are_sent(make: Open) -> None:
 
 
 async def order_addresses_and_lines_are_sent_with_a_link(make: Open) -> None:
-    """The addresses and lines of an order are sent with its link, whose amount is the same."""
+    """An order's addresses and lines are sent with the link, and do not change its amount."""
     async with make() as lab:
         requests: dict[PaymentsCapability, LinkRequest] = {
             PaymentsCapability.LINK_ADDRESSES: link_request(
@@ -83,7 +83,7 @@ async def order_addresses_and_lines_are_sent_with_a_link(make: Open) -> None:
 
 
 def _check_words(lab: Lab, sent: int, capability: PaymentsCapability) -> None:
-    """Require that the requests after the first `sent` have the words of a capability."""
+    """Check that the requests after the first `sent` contain a capability's words."""
     body = b"".join(request.body for request in lab.sandbox.requests[sent:])
     lost_words = [word.decode() for word in _WORDS[capability] if word not in body]
     require(not lost_words, f"{capability} lost {', '.join(lost_words)}.")

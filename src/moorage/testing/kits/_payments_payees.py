@@ -1,4 +1,4 @@
-"""Checks of money that is sent to payees."""
+"""Checks of payments to payees."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checks that a vendor refuses each feature that it does not have."""
+"""Checks that a vendor refuses the features that it lacks."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Open: TypeAlias = Callable[[], Lab]
 
 
 async def unsupported_features_are_refused(make: Open) -> None:
-    """An unsupported feature is refused before sending, and the error names other vendors."""
+    """An unsupported feature is refused before sending; the error names vendors that have it."""
     async with make() as lab:
         ref = Ref(lab.subject.vendor.name, FIRST, "1")
 

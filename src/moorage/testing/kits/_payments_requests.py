@@ -1,4 +1,4 @@
-"""Checks of the requests that payment operations send, and of the contents of lists."""
+"""Checks of the requests of payment operations, and of list contents."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _LONG: Final = "a-key-of-an-order-" * 14 + "no"
 
 
 async def each_step_carries_its_key(make: Open) -> None:
-    """Each request that moves money has a key, sent once, and another process uses the same key.
+    """Each money-moving request has a key and is sent once; another process uses the same key.
 
     A key that is too long is replaced by one that the vendor accepts.
     """
@@ -41,7 +41,7 @@ async def each_step_carries_its_key(make: Open) -> None:
 
 
 async def _keys_of_moving_requests(make: Open, prefix: str) -> list[str | None]:
-    """Return the idempotency keys of all requests that move money, in order."""
+    """Return the idempotency keys of all money-moving requests, in order."""
     async with make() as lab:
 
         def key(name: str) -> str:
@@ -93,7 +93,7 @@ async def _keys_of_moving_requests(make: Open, prefix: str) -> list[str | None]:
 
 
 def _read_operations(lab: Lab, ref: Ref) -> list[tuple[str, Call]]:
-    """Return those operations of the vendor that only read."""
+    """Return the vendor's read-only operations."""
     looks: dict[PaymentsCapability, tuple[str, Call]] = {
         PaymentsCapability.LOOK_UP: ("get", partial(lab, "get", ref)),
         PaymentsCapability.LIST: ("payments", partial(lab, "payments", account=FIRST)),
@@ -104,7 +104,7 @@ def _read_operations(lab: Lab, ref: Ref) -> list[tuple[str, Call]]:
 
 
 async def a_list_has_every_payment(make: Open) -> None:
-    """A list of payments returns each payment exactly once, whatever the size of its pages."""
+    """A list of payments contains each payment exactly once, for any page size."""
     async with make() as lab:
         if PaymentsCapability.LIST not in lab.able:
             return
@@ -128,7 +128,7 @@ async def a_list_has_every_payment(make: Open) -> None:
 
 
 def _is_sent_once(lab: Lab, sent: int, step: str) -> int:
-    """Check that a step repeats no request, and return the number of requests so far."""
+    """Check that a step repeats no request; return the number of requests so far."""
     requests = lab.sandbox.requests[sent:]
     for number, request in enumerate(requests):
         repeated = [

@@ -1,4 +1,4 @@
-"""Checks of stored means of payment, payment links and the transactions of a payout."""
+"""Checks of stored payment methods, payment links and payout transactions."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _ENDED: Final = frozenset({LinkState.CLOSED, LinkState.EXPIRED})
 
 
 def stored_request(lab: Lab) -> StoreRequest:
-    """Return a request to store the subject's means of payment."""
+    """Return a request to store the subject's payment method."""
     return lab.subject.stores or StoreRequest("token", customer=Customer(id="ada-1"))
 
 
@@ -51,7 +51,7 @@ def link_request(amount: Money = EUROS, **fields: Any) -> LinkRequest:
 
 
 async def means_are_stored_and_removed(make: Open) -> None:
-    """A means of payment is stored once per key, listed for its buyer, and gone after removal."""
+    """A payment method is stored once per key, listed for its buyer, and gone after removal."""
     async with make() as lab:
         if PaymentsCapability.STORE_MEANS not in lab.able:
             return
@@ -88,7 +88,7 @@ async def means_are_stored_and_removed(make: Open) -> None:
 
 
 async def an_unknown_state_of_a_stored_method_is_unknown(make: Open) -> None:
-    """An unknown state of a stored means is reported as unknown, never as stored."""
+    """A stored payment method's unknown state is reported as unknown, never as stored."""
     async with make() as lab:
         if PaymentsCapability.STORE_MEANS not in lab.able:
             return
@@ -104,7 +104,7 @@ async def an_unknown_state_of_a_stored_method_is_unknown(make: Open) -> None:
 
 
 async def links_are_created_once(make: Open) -> None:
-    """A payment link asks for the exact amount, is created once per key, and can be closed."""
+    """A payment link has the exact amount, is created once per key, and can be closed."""
     async with make() as lab:
         if PaymentsCapability.LINKS not in lab.able:
             return
@@ -143,7 +143,7 @@ async def links_are_created_once(make: Open) -> None:
 
 
 async def transactions_explain_a_payout(make: Open) -> None:
-    """The transactions of a payout name their payments and add up to its amount."""
+    """A payout's transactions name their payments and add up to its amount."""
     async with make() as lab:
         if PaymentsCapability.PAYOUT_ITEMS not in lab.able:
             return
@@ -179,7 +179,7 @@ async def _stored_ids(lab: Lab, customer: str) -> set[str]:
 
 
 def _check_same_key(lab: Lab, action: str) -> None:
-    """Require that the last two requests that changed something had the same key."""
+    """Check that the last two changing requests had the same key."""
     changing = [request for request in lab.sandbox.requests if request.method != "GET"]
     first_key, second_key = [lab.key_of(request) for request in changing[-2:]]
     require(first_key is not None and first_key == second_key, f"{action} has another key.")

@@ -38,7 +38,7 @@ _NEW_WORD: Final = "levitated"
 
 
 def subscription_request(lab: Lab, **fields: Any) -> SubscriptionRequest:
-    """Return a subscription that is charged to the subject's stored means of payment."""
+    """Return a request for a subscription paid with the subject's stored payment method."""
     source, customer = lab.subject.subscriber or (None, _BUYER)
     values: dict[str, Any] = {
         "amount": _AMOUNT,
@@ -53,7 +53,7 @@ def subscription_request(lab: Lab, **fields: Any) -> SubscriptionRequest:
 
 
 async def consented_subscription(lab: Lab, subscription: Subscription) -> Subscription:
-    """Return a subscription after its buyer has taken the next action, if it has one."""
+    """Return a subscription after the buyer has taken the next action, if any."""
     if subscription.next_action is None:
         return subscription
     consent: Any = lab.subject.consent
@@ -65,7 +65,7 @@ async def consented_subscription(lab: Lab, subscription: Subscription) -> Subscr
 
 
 async def a_subscription_is_created_once(make: Open) -> None:
-    """A subscription is created once per key, whichever answer is lost, and can be looked up."""
+    """A subscription is created once per key, even after lost answers, and can be looked up."""
     async with make() as lab:
         if PaymentsCapability.SUBSCRIPTIONS not in lab.able:
             return
@@ -111,7 +111,7 @@ async def a_subscription_is_created_once(make: Open) -> None:
 
 
 def _check_new(subscription: Subscription, request: SubscriptionRequest) -> None:
-    """Require that a new subscription has what was requested."""
+    """Check that a new subscription has the requested properties."""
     state = subscription.state
     require(state is SubscriptionState.ACTIVE, f"A new subscription is {state}.")
     require(subscription.amount == request.amount, f"{_AMOUNT} became {subscription.amount}.")
@@ -125,7 +125,7 @@ def _check_new(subscription: Subscription, request: SubscriptionRequest) -> None
 
 
 async def a_buyer_consents_to_a_subscription(make: Open) -> None:
-    """Without a source, a subscription waits for its buyer, at a URL that no repr shows."""
+    """Without a source, a subscription waits for the buyer, at a URL that no repr shows."""
     async with make() as lab:
         if PaymentsCapability.SUBSCRIPTION_CONSENT not in lab.able:
             return
@@ -149,7 +149,7 @@ async def a_buyer_consents_to_a_subscription(make: Open) -> None:
 
 
 async def a_subscription_starts_later(make: Open) -> None:
-    """A subscription with a start is not charged before it."""
+    """A subscription with a start date is not charged earlier."""
     async with make() as lab:
         if PaymentsCapability.SUBSCRIPTIONS not in lab.able:
             return
@@ -162,7 +162,7 @@ async def a_subscription_starts_later(make: Open) -> None:
 
 
 async def a_subscription_is_changed(make: Open) -> None:
-    """A change is in force afterwards, and a wrong one is refused before anything is sent."""
+    """A change of a subscription takes effect, and an invalid one is refused before sending."""
     async with make() as lab:
         if PaymentsCapability.SUBSCRIPTIONS not in lab.able:
             return
@@ -192,7 +192,7 @@ async def a_subscription_is_changed(make: Open) -> None:
 
 
 async def a_subscription_ends(make: Open) -> None:
-    """A cancelled subscription is charged no more; it cannot be changed, and stays cancelled."""
+    """A cancelled subscription is not charged or changed any more, and stays cancelled."""
     async with make() as lab:
         if PaymentsCapability.SUBSCRIPTIONS not in lab.able:
             return
@@ -225,7 +225,7 @@ async def a_subscription_ends(make: Open) -> None:
 
 
 async def an_unknown_subscription_state_is_unknown(make: Open) -> None:
-    """An unknown state of a subscription is reported as unknown."""
+    """A subscription's unknown state is reported as unknown."""
     async with make() as lab:
         if PaymentsCapability.SUBSCRIPTIONS not in lab.able:
             return
@@ -240,7 +240,7 @@ async def an_unknown_subscription_state_is_unknown(make: Open) -> None:
 
 
 async def charges_of_a_subscription_are_reported(make: Open) -> None:
-    """Webhooks report each renewal, and each charge that fails, with its amount."""
+    """Webhooks report a subscription's renewals and failed charges, with amounts."""
     async with make() as lab:
         if PaymentsCapability.SUBSCRIPTIONS not in lab.able:
             return

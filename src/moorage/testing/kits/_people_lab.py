@@ -1,4 +1,4 @@
-"""A directory of people under test, and a hub with one account there."""
+"""A directory under test, and a hub with an account there."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ PASSWORD: Final = "Correct horse 42 battery staple"  # noqa: S105 - of no use el
 
 @attrs.frozen(kw_only=True)
 class PeopleSubject:
-    """A directory of people to check, with its sandbox.
+    """A directory to be checked, with its sandbox.
 
     Attributes:
         vendor: an account at the sandbox.
@@ -58,7 +58,7 @@ class PeopleSubject:
 
 
 class Lab(RecordedLab[PeopleSubject]):
-    """A directory of people under test, with its hub, its log and its observer."""
+    """A directory under test, with its hub, integration log and observer."""
 
     contract = "people"
     account_name = ACCOUNT
@@ -94,7 +94,7 @@ class Lab(RecordedLab[PeopleSubject]):
 
     @property
     def group(self) -> Ref:
-        """The reference of the group that exists from the start."""
+        """The reference of the group that exists at the start."""
         return Ref(self.subject.vendor.name, ACCOUNT, self.sandbox.group)
 
     def user_names(self) -> list[str]:
@@ -102,16 +102,16 @@ class Lab(RecordedLab[PeopleSubject]):
         return [account.user_name for account in self.sandbox.accounts()]
 
     def writes(self) -> list[SandboxRequest]:
-        """Return the requests that change something."""
+        """Return the requests that changed something."""
         return [request for request in self.sandbox.requests if request.method != "GET"]
 
     def hidden(self) -> tuple[str, ...]:
-        """Return the texts that must stay hidden: the secrets, the password and names."""
+        """Return texts that must stay hidden: secrets, the password and names."""
         return (*self.subject.secrets, PASSWORD, "Lovelace")
 
 
 def calls_by_capability(lab: Lab) -> Mapping[PeopleCapability, Callable[[], Awaitable[Any]]]:
-    """Return a call for each capability, which the call needs."""
+    """Return a call per capability, which requires this capability."""
     ref = Ref(lab.subject.vendor.name, ACCOUNT, "1")
     return {
         PeopleCapability.GROUPS: lambda: lab("add_member", lab.group, ref),
@@ -124,5 +124,5 @@ def calls_by_capability(lab: Lab) -> Mapping[PeopleCapability, Callable[[], Awai
 
 
 def request_values(request: SandboxRequest) -> list[tuple[str, Any]]:
-    """Return the values of a request's JSON body, each with the path of names to it."""
+    """Return the values in a request's JSON body, each with its path of names."""
     return nested_values("", request.json())

@@ -1,4 +1,4 @@
-"""The checks of the conformance kit for platforms that run steps."""
+"""The conformance checks for platforms that run steps."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _serials = count(1)
 
 
 class PlatformLimit(Enum):
-    """A guarantee of `Platform` that a foreign system cannot give, with its weaker check."""
+    """A guarantee of `Platform` that a platform cannot give, and its weaker check."""
 
     ONE_OUTPUT = "one output"
     """Both outputs are one text, which is read as standard output; the other one is empty."""
@@ -61,13 +61,13 @@ class PlatformLimit(Enum):
 
 
 def _shell_step(script: str, options: Mapping[str, Any]) -> Step:
-    """Return a step with a shell script, which the platform itself passes to a shell."""
+    """Return a step that runs a shell script, for platforms that start a shell themselves."""
     return Step("check", ["sh", "-c", script], **options)
 
 
 @attrs.frozen(kw_only=True)
 class PlatformSubject:
-    """A platform to check, whose steps can run the shell `sh` with the usual small programs.
+    """A platform to be checked; its steps can run `sh` and the usual small programs.
 
     Attributes:
         make: makes an object of the platform; all of them are of the same platform.
@@ -85,18 +85,18 @@ class PlatformSubject:
     limits: frozenset[PlatformLimit] = frozenset()
 
     def spec(self, script: str, **options: Any) -> RunSpec:
-        """Return the `RunSpec` that starts a new run of a shell script."""
+        """Return the `RunSpec` of a new run of a shell script."""
         secrets = options.pop("values", {})
         step = self.step(script, {"image": self.image, **options})
         name = f"{self.prefix}-{id(self):x}-{next(_serials)}"
         return RunSpec(name=name, step=step, secrets=secrets, labels={"kit": "moorage"})
 
     def has(self, limit: PlatformLimit) -> bool:
-        """Return whether the subject names this limit of its platform."""
+        """Return whether the subject declares this limit of its platform."""
         return limit in self.limits
 
     def written(self, data: bytes) -> bytes:
-        """Return the lines that a step wrote, without the lines that the platform added."""
+        """Return a step's output lines, without lines added by the platform."""
         if not self.has(PlatformLimit.OTHER_LINES):
             return data
         lines = (line for line in data.split(b"\n") if _LINE.fullmatch(line))
@@ -104,7 +104,7 @@ class PlatformSubject:
 
 
 def wait_for_end(platform: Platform, name: str) -> RunStatus:
-    """Return the status of a run that has ended, after waiting for it."""
+    """Wait for the end of a run, and return its status."""
     end = monotonic() + patience() + 40
     while monotonic() < end:
         status = platform.status(name, _TIMEOUT)
@@ -116,7 +116,7 @@ def wait_for_end(platform: Platform, name: str) -> RunStatus:
 
 
 def output(platform: Platform, name: str, stream: LogStream = "stdout") -> bytes:
-    """Read a run's output part by part to its end, and return all of it."""
+    """Read a run's whole output, part by part, and return it."""
     return b"".join(chunk.data for chunk in _chunks(lambda: platform, name, stream))
 
 
@@ -141,7 +141,7 @@ def _run(subject: PlatformSubject, script: str, **options: Any) -> tuple[Platfor
 
 
 def exit_codes_are_reported(subject: PlatformSubject) -> None:
-    """A run that has ended has the exit code of its program."""
+    """A finished run has its program's exit code."""
     for code in (0, 1, 7, 255):
         _, status = _run(subject, f"exit {code}")
         require(
@@ -153,7 +153,7 @@ def exit_codes_are_reported(subject: PlatformSubject) -> None:
 
 
 def signals_are_exit_codes(subject: PlatformSubject) -> None:
-    """A program that the signal n ends has the exit code 128 + n."""
+    """A program ended by the signal n has the exit code 128 + n."""
     for number in (9, 10):
         _, status = _run(subject, f"sh -c 'kill -{number} $$'; exit $?")
         require(
@@ -162,7 +162,7 @@ def signals_are_exit_codes(subject: PlatformSubject) -> None:
 
 
 def standard_output_and_error_are_separate(subject: PlatformSubject) -> None:
-    """Standard output and standard error are read separately, with exactly the bytes written."""
+    """Standard output and error are read separately, with exactly the written bytes."""
     script = "printf 'out\\377\\000\\001'; printf 'err\\n' >&2; printf 'torn'"
     if subject.has(PlatformLimit.OTHER_LINES) or subject.has(PlatformLimit.ONE_OUTPUT):
         script = "echo out; echo err >&2; echo torn"
@@ -182,7 +182,7 @@ def standard_output_and_error_are_separate(subject: PlatformSubject) -> None:
 
 
 def one_name_is_one_run(subject: PlatformSubject) -> None:
-    """Of many concurrent starts of one name, one run begins; the others find it."""
+    """If many callers start the same name at once, one run begins and the others find it."""
     for script in ("echo once", "echo once; sleep 1"):
         _start_together(subject, subject.spec(script))
 
@@ -205,7 +205,7 @@ def _start_together(subject: PlatformSubject, spec: RunSpec) -> None:
 
 
 def an_ended_run_is_found_again(subject: PlatformSubject) -> None:
-    """Starting a run under the name of an ended one starts nothing, and returns the ended run."""
+    """Starting a run under a finished run's name starts nothing, and returns that run."""
     platform, spec = subject.make(), subject.spec("echo x; exit 3")
     platform.start(spec, _TIMEOUT)
     first = wait_for_end(platform, spec.name)
@@ -215,7 +215,7 @@ def an_ended_run_is_found_again(subject: PlatformSubject) -> None:
 
 
 def a_status_says_what_runs(subject: PlatformSubject) -> None:
-    """The status of a run has the step's fingerprint and name, and the labels."""
+    """A run's status contains the step's fingerprint and name, and the labels."""
     platform, spec = subject.make(), subject.spec("sleep 60")
     status = platform.start(spec, _TIMEOUT)
     try:
@@ -236,7 +236,7 @@ def a_status_says_what_runs(subject: PlatformSubject) -> None:
 
 
 def lines_survive_cut_connections(subject: PlatformSubject) -> None:
-    """Numbered lines are read once and in order, by objects that each read one part."""
+    """Output lines are read once and in order, even by objects that each read one part."""
     pauses = _LINES // _CUTS
     script = (
         f"i=1; while [ $i -le {_LINES} ]; do echo line $i; i=$((i+1));"
@@ -252,7 +252,7 @@ def lines_survive_cut_connections(subject: PlatformSubject) -> None:
 
 
 def a_mark_leads_to_the_same_bytes(subject: PlatformSubject) -> None:
-    """Reading after the same mark returns the same bytes each time."""
+    """Reading after the same mark returns the same bytes every time."""
     script = "i=0; while [ $i -lt 300 ]; do echo line $i; i=$((i+1)); done"
     platform, status = _run(subject, script)
     chunks = _chunks(lambda: platform, status.name, "stdout")
@@ -270,7 +270,7 @@ def a_mark_leads_to_the_same_bytes(subject: PlatformSubject) -> None:
 
 
 def a_long_line_is_whole(subject: PlatformSubject) -> None:
-    """A line of a megabyte arrives whole."""
+    """A line of a megabyte is read completely."""
     script = f"head -c {_LONG} /dev/zero | tr '\\0' 'x'; echo; echo end"
     platform, status = _run(subject, script)
     data = subject.written(output(platform, status.name))
@@ -280,7 +280,7 @@ def a_long_line_is_whole(subject: PlatformSubject) -> None:
 def _ended_at_limit(
     subject: PlatformSubject, script: str, grace: float
 ) -> tuple[Platform, RunStatus]:
-    """Return the end of a run that took longer than its time limit.
+    """Return the status of a run that exceeded its time limit.
 
     A busy machine may take longer to begin a program than the limit; then the limit is raised.
     """
@@ -293,7 +293,7 @@ def _ended_at_limit(
 
 
 def a_limit_ends_a_run(subject: PlatformSubject) -> None:
-    """A run that exceeds its limit is asked to end, may clean up, and has a reason that says so."""
+    """A run that exceeds its limit is asked to end, can clean up, and reports the reason."""
     script = "trap 'echo cleaned; exit 5' TERM; echo begun; sleep 600 & wait"
     _, status = _ended_at_limit(subject, script, 20.0)
     codes = {5, 137} if subject.has(PlatformLimit.NO_CODE_AFTER_STOP) else {5}
@@ -309,7 +309,7 @@ def a_limit_kills_a_run(subject: PlatformSubject) -> None:
 
 
 def a_run_can_be_stopped(subject: PlatformSubject) -> None:
-    """A run that is stopped ends, says so, and may be stopped again."""
+    """A stopped run ends and reports this; it may be stopped again."""
     platform, spec = subject.make(), subject.spec("trap 'exit 9' TERM; sleep 600 & wait")
     platform.start(spec, _TIMEOUT)
     sleep(_NAP * 10)
@@ -321,7 +321,7 @@ def a_run_can_be_stopped(subject: PlatformSubject) -> None:
 
 
 def nothing_outlives_a_run(subject: PlatformSubject) -> None:
-    """Programs that a step left in the background end with the step."""
+    """Background programs of a step end with the step."""
     platform, status = _run(subject, "(while :; do echo alive; sleep 0.1; done) & exit 0")
     data = output(platform, status.name)
     sleep(_NAP * 10)
@@ -329,7 +329,7 @@ def nothing_outlives_a_run(subject: PlatformSubject) -> None:
 
 
 def only_declared_variables_are_seen(subject: PlatformSubject) -> None:
-    """A step has the environment variables that it declares, and none of the starting process."""
+    """A step sees its declared environment variables, and none of the starting process."""
     platform, status = _run(
         subject, 'echo "$GREETING|${HOME_OF_KIT-none}"; env', environment={"GREETING": "a b $c"}
     )
@@ -344,7 +344,7 @@ def only_declared_variables_are_seen(subject: PlatformSubject) -> None:
 
 
 def _refuses(platform: Platform, spec: RunSpec, what: str) -> None:
-    """Check that a step is refused before anything is started."""
+    """Check that a step is refused before anything starts."""
     for attempt in (lambda: platform.validate(spec.step), lambda: platform.start(spec, _TIMEOUT)):
         try:
             attempt()
@@ -355,7 +355,7 @@ def _refuses(platform: Platform, spec: RunSpec, what: str) -> None:
 
 
 def secrets_are_files(subject: PlatformSubject) -> None:
-    """A step reads a secret from its file, and no description of the run contains it."""
+    """A step reads its secret from a file, and no description of the run contains it."""
     script = 'cat "$TOKEN_FILE"; sleep 2'
     platform = subject.make()
     spec = subject.spec(
@@ -378,7 +378,7 @@ def secrets_are_files(subject: PlatformSubject) -> None:
 
 
 def files_go_in_and_out(subject: PlatformSubject) -> None:
-    """A step finds its files in the working directory, and those that it leaves are collected."""
+    """A step finds its input files in its working directory; its output files are collected."""
     workspace = Workspace(files={"a.txt": b"one\n", "in/b.bin": b"\x00\xff"}, collect=("out/c",))
     script = (
         "mkdir out; cat a.txt in/b.bin > out/c; ln -s /etc/passwd out/link;"
@@ -401,7 +401,7 @@ def files_go_in_and_out(subject: PlatformSubject) -> None:
 
 
 def a_removed_run_is_forgotten(subject: PlatformSubject) -> None:
-    """A run that was removed is not known any more; one that goes on cannot be removed."""
+    """A removed run is unknown afterwards; a running one cannot be removed."""
     platform, spec = subject.make(), subject.spec("sleep 2")
     platform.start(spec, _TIMEOUT)
     platform.remove(spec.name, 1.0)
@@ -418,7 +418,7 @@ def a_removed_run_is_forgotten(subject: PlatformSubject) -> None:
 
 
 def an_unknown_run_is_no_error(subject: PlatformSubject) -> None:
-    """A name that was never started has no status, no output and no files."""
+    """A name that was never started has no status, output or files."""
     platform, name = subject.make(), subject.spec("true").name
     require(platform.status(name, _TIMEOUT) is None, "There is a status of an unknown run.")
     chunk = platform.logs(name, "stdout", "", _TIMEOUT)
@@ -429,7 +429,7 @@ def an_unknown_run_is_no_error(subject: PlatformSubject) -> None:
 
 
 def closing_ends_no_run(subject: PlatformSubject) -> None:
-    """An object that is closed, even twice, leaves its runs alone."""
+    """Closing a platform object, even twice, does not end its runs."""
     platform, spec = subject.make(), subject.spec("sleep 1; echo done")
     platform.start(spec, _TIMEOUT)
     platform.close()

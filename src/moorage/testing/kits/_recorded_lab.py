@@ -1,4 +1,4 @@
-"""A vendor under test behind a hub that records its calls, for most contracts' kits."""
+"""A vendor under test behind a hub with an integration log, for most contracts' kits."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class RecordedLab(ContractLab[AnySubject]):
-    """A vendor under test, with its hub, the log of its calls and its observer.
+    """A vendor under test, with its hub, integration log and observer.
 
     Attributes:
         account_name: the name of the account in the hub.
@@ -47,12 +47,12 @@ class RecordedLab(ContractLab[AnySubject]):
         self.observer = observer
 
     async def entries(self) -> Sequence[IntegrationLog]:
-        """Return the entries of the log."""
+        """Return the entries of the integration log."""
         page = self.log.find(LogQuery())
         return page.items if isinstance(page, LogPage) else (await page).items
 
     async def require_hidden(self, texts: Iterable[str], secrets: Iterable[str]) -> None:
-        """Fail the check if a secret is in one of these texts, in an event or in the log."""
+        """Check that no secret is in these texts, in an event or in the integration log."""
         events = map(repr, self.observer.events)
         entries = [repr(attrs.asdict(entry)) for entry in await self.entries()]
         shown_text = "\n".join([*texts, *events, *entries])

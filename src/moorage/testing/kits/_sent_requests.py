@@ -1,4 +1,4 @@
-"""Reads the requests that reached a sandbox, for the kits of several contracts."""
+"""Reads the requests that reached a sandbox, for several contracts' kits."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _WORD: Final = re.compile(r"\w+")
 
 
 def require_no_repeats(name: str, requests: Sequence[SandboxRequest]) -> None:
-    """Fail the check if an operation sent the same request twice.
+    """Check that an operation sent no request twice.
 
     A request that only reads may be sent again after one that changes something.
 
@@ -47,7 +47,7 @@ def require_no_repeats(name: str, requests: Sequence[SandboxRequest]) -> None:
 
 
 def require_no_stutter(name: str, requests: Sequence[SandboxRequest]) -> None:
-    """Fail the check if an operation sent the same request twice in a row.
+    """Check that an operation sent no request twice in a row.
 
     Args:
         name: the operation.
@@ -64,7 +64,7 @@ def require_no_stutter(name: str, requests: Sequence[SandboxRequest]) -> None:
 
 
 def require_known_references(result: Any, requests: Sequence[SandboxRequest]) -> None:
-    """Fail the check if a reference names an object that occurs in no answer or request.
+    """Check that references name only objects that occur in answers or requests.
 
     A result without an answer of the vendor is not checked, nor is the reference of a next page.
 
@@ -98,7 +98,7 @@ def require_known_references(result: Any, requests: Sequence[SandboxRequest]) ->
 
 
 def nested_values(path: str, value: Any) -> list[tuple[str, Any]]:
-    """Return a JSON value and all values inside it, each with the path to it.
+    """Return a JSON value and all values in it, each with its path.
 
     Args:
         path: the path to the value; names are joined by dots, and lists add none.
@@ -115,7 +115,7 @@ def nested_values(path: str, value: Any) -> list[tuple[str, Any]]:
 
 
 def moment_of(value: object) -> datetime | None:
-    """Return the time that a value of a request stands for; None if it is not a time.
+    """Return the time in a request's value; None if it is not a time.
 
     A moment is an ISO 8601 text with a zone, a date of an email, or a Unix timestamp in the
     future.
@@ -140,7 +140,7 @@ def _parse_time(text: str) -> datetime:
 
 
 def with_added_words(words: str, response: Response) -> Response:
-    """Return a response whose JSON has additional words at the end of each sentence."""
+    """Return a response with words added to each sentence of its JSON."""
     return response.evolve(body=encode_json(_longer(response.json(), words)))
 
 
@@ -153,5 +153,5 @@ def _longer(value: Any, words: str) -> Any:
 
 
 def is_sentence(value: object) -> bool:
-    """Return whether a value of a JSON text is a sentence for people."""
+    """Return whether a JSON text is a sentence for people."""
     return isinstance(value, str) and (" " in value or value.endswith("."))

@@ -45,7 +45,7 @@ def name_same_object(first: Ref, second: Ref) -> bool:
 
 
 async def rates_are_returned(make: Open) -> None:
-    """Carriers' rates have prices, common names, and references that can be stored as text."""
+    """Rates have prices, common names of carriers, and references storable as text."""
     async with make() as lab:
         result: RateResult = await lab("get_rates", lab.request())
         require(
@@ -61,7 +61,7 @@ async def rates_are_returned(make: Open) -> None:
 
 
 async def missing_rates_are_explained(make: Open) -> None:
-    """If no carrier offers a rate, the error contains their reasons, and nothing is bought."""
+    """If no carrier offers a rate, the error has the carriers' reasons and nothing is bought."""
     async with make() as lab:
         request = lab.request(lab.address(postal_code=lab.subject.no_rates))
         result: RateResult = await lab("get_rates", request)
@@ -82,7 +82,7 @@ async def missing_rates_are_explained(make: Open) -> None:
 
 
 async def a_label_is_bought(make: Open) -> None:
-    """The cheapest rate is bought, and the shipment has its label, number and price."""
+    """Buying the cheapest rate returns a shipment with label, number and price."""
     async with make() as lab:
         rates: RateResult = await lab("get_rates", lab.request())
         cheapest_rate = min(rates.rates, key=lambda rate: rate.total)
@@ -116,7 +116,7 @@ async def a_label_is_bought(make: Open) -> None:
 
 
 async def an_address_arrives_whole(make: Open) -> None:
-    """Every line of an address is sent, both for rates and for a label."""
+    """Every line of an address is sent, for rates and for labels."""
     async with make() as lab:
         to = lab.address(line2="Floor 7", line3="Door B")
         rate_request = lab.request(to=to, reference="order 1")
@@ -157,7 +157,7 @@ def _as_text(rate: Rate) -> str:
 
 
 async def a_chosen_rate_is_bought(make: Open) -> None:
-    """A rate can be bought as an object and, if the vendor supports it, by its stored reference."""
+    """A rate can be bought as an object and, if the vendor can, by its stored reference."""
     async with make() as lab:
         by_reference = ShippingCapability.BUY_BY_REFERENCE in lab.able
         for number, form in enumerate(
@@ -172,7 +172,7 @@ async def a_chosen_rate_is_bought(make: Open) -> None:
 
 
 async def a_key_buys_once(make: Open) -> None:
-    """A label is bought once per key, and a repeat returns the same label."""
+    """A label is bought once per key; a repeat returns the same label."""
     async with make() as lab:
         buy = partial(lab, "create_shipment", lab.shipment())
         shipments = [await buy(idempotency_key="k-1") for _ in range(3)]
@@ -209,7 +209,7 @@ async def a_refusal_has_its_type(make: Open) -> None:
 
 
 async def an_outage_is_no_refusal(make: Open) -> None:
-    """An outage is not reported as a refusal, and no key buys a second label."""
+    """An outage is not reported as a refusal, and a repeated key buys no second label."""
     async with make() as lab:
         lab.line.refusal = Response(503, body=b"<html></html>")
         purchase = lab("create_shipment", lab.shipment(), idempotency_key="k-1")
@@ -227,7 +227,7 @@ async def _try_purchase(lab: Lab, key: str) -> Shipment | None:
 
 
 async def a_malformed_answer_is_no_success(make: Open) -> None:
-    """If a successful answer lacks the purchase, repeating the key buys no second label."""
+    """If a successful answer lacks the purchase, repeating its key buys no second label."""
     async with make() as lab:
         bought_count = 0
         for number, body in enumerate(_MALFORMED):
@@ -239,7 +239,7 @@ async def a_malformed_answer_is_no_success(make: Open) -> None:
 
 
 async def a_lost_answer_buys_nothing_twice(make: Open) -> None:
-    """If the answer to a label's purchase is lost, the key never buys a second label."""
+    """If the answer to a purchase is lost, repeating its key buys no second label."""
     async with make() as lab:
         lab.line.lost = 0
         purchase = lab("create_shipment", lab.shipment(), idempotency_key="k-1")
@@ -253,7 +253,7 @@ async def a_lost_answer_buys_nothing_twice(make: Open) -> None:
 
 
 async def an_interrupted_batch_is_completed(make: Open) -> None:
-    """A batch of five labels that fails after two buys only the missing ones when repeated."""
+    """When a batch of five labels that failed after two is repeated, only three are bought."""
     for breakage in ("whole", "lost", "dropped"):
         async with make() as lab:
             items = [lab.shipment(number) for number in range(1, 6)]
@@ -297,7 +297,7 @@ async def an_interrupted_batch_is_completed(make: Open) -> None:
 
 
 async def a_label_without_its_file_is_bought(make: Open) -> None:
-    """A label whose file cannot be downloaded is still bought, and its URL is returned."""
+    """If a label's file cannot be downloaded, the label is still bought and its URL returned."""
     async with make() as lab:
         lab.line.files = False
         shipment: Shipment = await lab("create_shipment", lab.shipment(), idempotency_key="k-1")

@@ -21,7 +21,7 @@ Open: TypeAlias = Callable[[], Lab]
 
 
 async def a_pickup_is_scheduled_once(make: Open) -> None:
-    """A key schedules one pickup, which can be cancelled twice if the vendor cancels pickups."""
+    """A pickup is scheduled once per key; cancelling it can be repeated, if supported."""
     async with make() as lab:
         if ShippingCapability.PICKUP not in lab.able:
             return
@@ -47,7 +47,7 @@ async def a_pickup_is_scheduled_once(make: Open) -> None:
 
 
 async def a_manifest_is_created_once(make: Open) -> None:
-    """A key creates one manifest with a form to print, which can be read again."""
+    """A manifest is created once per key, with a printable form, and can be read again."""
     async with make() as lab:
         if ShippingCapability.MANIFEST not in lab.able:
             return
@@ -73,7 +73,7 @@ async def a_manifest_is_created_once(make: Open) -> None:
 
 
 async def service_points_are_offered(make: Open) -> None:
-    """Service points come in order of distance, and a shipment to one of them has rates."""
+    """Service points are sorted by distance, and a shipment to one of them gets rates."""
     async with make() as lab:
         if ShippingCapability.SERVICE_POINTS not in lab.able:
             return
@@ -98,7 +98,7 @@ async def service_points_are_offered(make: Open) -> None:
 
 
 def _change_count(lab: Lab) -> int:
-    """Return the number of requests so far that may have changed something."""
+    """Return the number of requests so far that could have changed something."""
     return sum(request.method == "POST" for request in lab.sandbox.requests)
 
 

@@ -1,4 +1,4 @@
-"""A shipping vendor under test, and a hub whose connection to it a check can break."""
+"""A shipping vendor under test, behind a connection that checks can break."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ _RECIPIENT: Final = attrs.evolve(
 
 @attrs.frozen(kw_only=True)
 class ShippingSubject:
-    """A shipping vendor to check, with its sandbox.
+    """A shipping vendor to be checked, with its sandbox.
 
     Attributes:
         vendor: an account at the sandbox.
@@ -99,7 +99,7 @@ class ShippingSubject:
 
 
 class Line:
-    """The connection between the hub and the vendor's sandbox.
+    """The connection between the hub and the vendor's sandbox, which checks can break.
 
     Attributes:
         whole: False while no request passes.
@@ -118,7 +118,7 @@ class Line:
         self.dropped: int | None = None
 
     def before(self, request: Request, url: str) -> Response | None:
-        """Answer a request without the vendor, raise an error, or forward the request."""
+        """Forward the request, or answer it or raise an error in place of the vendor."""
         if not self.whole:
             raise ConnectionFailed("There is no network.", may_have_been_processed=False)
         if not self.files and urlsplit(url).netloc != self._home:
@@ -134,7 +134,7 @@ class Line:
         return None
 
     def after(self, request: Request) -> None:
-        """Raise an error although the request was carried out, or forward the response."""
+        """Forward the response, or raise an error although the request was executed."""
         if (
             self.lost is not None
             and self._subject.buys(request)
@@ -173,7 +173,7 @@ class _AsyncClient(AsyncSandboxHttpClient):
 
 
 class Lab(ContractLab[ShippingSubject]):
-    """A shipping vendor under test, with its hub and its sandbox.
+    """A shipping vendor under test, with its hub and sandbox.
 
     Attributes:
         line: the connection to its sandbox.

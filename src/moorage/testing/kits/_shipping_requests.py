@@ -1,4 +1,4 @@
-"""Checks of the requests that shipping operations send."""
+"""Checks of the requests of shipping operations."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _OTHER_CURRENCY: Final = b'"eur"'
 
 
 async def each_request_is_sent_once(make: Open) -> None:
-    """Check that no operation sends the same request twice, because the hub decides on retries.
+    """Check that no operation repeats a request itself, because the hub decides on retries.
 
     A key of the greatest length buys a shipment like any other.
     """
@@ -70,7 +70,7 @@ async def each_request_is_sent_once(make: Open) -> None:
 
 
 async def no_error_shows_a_secret(make: Open) -> None:
-    """Check that errors show no credentials or addresses that the vendor repeats."""
+    """Check that errors hide credentials and addresses, even if the vendor repeats them."""
     async with make() as lab:
         await lab("get_rates", lab.request())
         secret = _sent_secret(lab)
@@ -86,7 +86,7 @@ async def no_error_shows_a_secret(make: Open) -> None:
 
 
 async def money_keeps_its_currency(make: Open) -> None:
-    """Insurance and the values of goods are sent in their currency, with its decimals.
+    """Insurance and goods values are sent in their currency, with its decimals.
 
     A vendor may refuse a currency before it sends anything.
     """
@@ -130,7 +130,7 @@ async def money_keeps_its_currency(make: Open) -> None:
 
 
 async def a_repeat_requests_no_new_rates(make: Open) -> None:
-    """A purchase repeated with its key requests no new rates, which might differ."""
+    """Repeating a purchase with its key requests no new rates, which might differ."""
     async with make() as lab:
         await lab("get_rates", lab.request())
         paths = {item.path for item in lab.sandbox.requests if item.method == "POST"}
@@ -152,7 +152,7 @@ async def a_repeat_requests_no_new_rates(make: Open) -> None:
 
 
 def _sent_secret(lab: Lab) -> str:
-    """Return the secret in the latest request: the vendor's own, or its access token."""
+    """Return the secret in the latest request: the vendor's, or its access token."""
     headers = lab.sandbox.requests[-1].headers
     is_sent = any(lab.subject.secret in value for _, value in headers.pairs)
     return lab.subject.secret if is_sent else (headers.get("authorization") or "").split()[-1]

@@ -1,4 +1,4 @@
-"""The checks of shops about cancellations."""
+"""Checks of cancellations of shop orders."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 async def an_order_is_cancelled_once(make: Open) -> None:
-    """Cancelling an order again changes nothing, and no parcel of a cancelled order leaves."""
+    """Repeating a cancellation changes nothing, and no parcel of a cancelled order is sent."""
     async with make() as lab:
         if ShopsCapability.CANCEL not in lab.able:
             return
@@ -37,7 +37,7 @@ async def an_order_is_cancelled_once(make: Open) -> None:
 
 
 async def a_lost_cancellation_can_be_repeated(make: Open) -> None:
-    """A cancellation whose answer was lost succeeds when it is repeated."""
+    """A cancellation with a lost answer succeeds when it is repeated."""
     for step in range(2):
         async with make() as lab:
             if ShopsCapability.CANCEL not in lab.able:
@@ -52,7 +52,7 @@ async def a_lost_cancellation_can_be_repeated(make: Open) -> None:
 
 
 async def a_shipped_order_is_not_cancelled(make: Open) -> None:
-    """Repeating the report of a parcel sends nothing, and a shipped order is not cancelled."""
+    """Repeating the report of a parcel sends nothing; a shipped order cannot be cancelled."""
     async with make() as lab:
         order = await lab.order(1)
         await lab.fulfil(order.ref)
@@ -66,7 +66,7 @@ async def a_shipped_order_is_not_cancelled(make: Open) -> None:
 
 
 async def a_later_cancellation_is_pending(make: Open) -> None:
-    """A cancellation that the shop carries out later is never reported as done."""
+    """A cancellation that the shop executes later is never reported as done."""
     async with make() as lab:
         if ShopsCapability.CANCEL not in lab.able or lab.shop.cancels_later is None:
             return

@@ -1,4 +1,4 @@
-"""A shop under test, and a hub with one account there."""
+"""A shop vendor under test, and a hub with an account there."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ PARCEL: Final = Fulfilment(
 
 @attrs.frozen(kw_only=True)
 class ShopsSubject:
-    """A shop to check, with its sandbox.
+    """A shop vendor to be checked, with its sandbox.
 
     Attributes:
         vendor: an account at the sandbox, with a default location if it needs one.
@@ -57,7 +57,7 @@ class ShopsSubject:
 
 
 class Lab(RecordedLab[ShopsSubject]):
-    """A shop under test, with its hub and its sandbox."""
+    """A shop vendor under test, with its hub and sandbox."""
 
     contract = "shops"
     account_name = ACCOUNT
@@ -72,7 +72,7 @@ class Lab(RecordedLab[ShopsSubject]):
         return Ref(self.subject.vendor.name, ACCOUNT, id_, {"currency": "EUR"})
 
     async def order(self, *quantities: int) -> ShopOrder:
-        """Add an order to the shop, and return it as the vendor reads it."""
+        """Add an order to the shop, and return it as the vendor reports it."""
         order: ShopOrder = await self("get_order", self.ref(self.shop.add_order(*quantities)))
         return order
 
@@ -84,7 +84,7 @@ class Lab(RecordedLab[ShopsSubject]):
         return item
 
     async def fulfil(self, ref: Ref, fulfilment: Fulfilment = PARCEL, key: str = "k-1") -> Any:
-        """Tell the shop about a parcel."""
+        """Report a parcel to the shop."""
         return await self("fulfil", ref, fulfilment, idempotency_key=key)
 
     async def refund(self, ref: Ref, amount: str = "5.00", key: str = "k-1") -> Any:
@@ -92,7 +92,7 @@ class Lab(RecordedLab[ShopsSubject]):
         return await self("refund", ref, Money(amount, "EUR"), idempotency_key=key)
 
     def hidden(self) -> tuple[str, ...]:
-        """Return the texts that must stay hidden: the secrets, and the buyer's name."""
+        """Return texts that must stay hidden: the secrets, and the buyer's name."""
         return (*self.subject.secrets, BUYER, "ada@quayle.example", "Kai 1")
 
 
@@ -106,7 +106,7 @@ async def has_succeeded(doing: Awaitable[Any]) -> bool:
 
 
 def calls_by_capability(lab: Lab) -> Mapping[ShopsCapability, Callable[[], Awaitable[Any]]]:
-    """Return, for each capability, a call that needs it."""
+    """Return a call per capability, which requires this capability."""
     ref = lab.ref("1")
     partial_parcel = attrs.evolve(PARCEL, lines=(FulfilledLine(id="1", quantity=1),))
     return {

@@ -1,4 +1,4 @@
-"""A vendor of electronic signatures under test, and a hub with one account there."""
+"""A signature vendor under test, and a hub with an account there."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def _do_nothing() -> None:
 
 @attrs.frozen(kw_only=True)
 class SignaturesSubject:
-    """A vendor of electronic signatures to check, with its sandbox.
+    """A signature vendor to be checked, with its sandbox.
 
     Attributes:
         vendor: an account at the sandbox.
@@ -75,7 +75,7 @@ class SignaturesSubject:
 
 
 class Lab(RecordedLab[SignaturesSubject]):
-    """A vendor of electronic signatures under test, with its hub, its log and its observer."""
+    """A signature vendor under test, with its hub, integration log and observer."""
 
     contract = "signatures"
     account_name = ACCOUNT
@@ -91,16 +91,16 @@ class Lab(RecordedLab[SignaturesSubject]):
         return len(self.world.envelopes)
 
     def fail(self, *answers: Any) -> None:
-        """Answer the next requests that send envelopes with these responses."""
+        """Answer the next envelope-sending requests with these responses."""
         self.sandbox.fail(*[None] * self.subject.preparations, *answers)
 
     def fail_with_unknown_word(self, id_: str) -> None:
-        """Answer the requests of the next `get` with unknown states of an envelope."""
+        """Answer the requests of the next `get` with unknown envelope states."""
         answers = self.subject.unknown_word(id_)
         self.sandbox.fail(*(answers if isinstance(answers, tuple) else (answers,)))
 
     def hidden(self) -> tuple[str, ...]:
-        """Return the texts that must stay hidden: secrets, addresses and subjects."""
+        """Return texts that must stay hidden: secrets, addresses and subjects."""
         return (*self.subject.secrets, ADA, GRACE, SUBJECT)
 
     async def link(self, ref: Ref, email: str) -> Any:
@@ -115,7 +115,7 @@ def signer(email: str = ADA, **fields: Any) -> Signer:
 
 
 def request(*signers: Signer, **fields: Any) -> SignatureRequest:
-    """Return a request about a document to these signers, by default to one."""
+    """Return a request about a document, to these signers or a single default one."""
     document = SignatureDocument(name="lease.pdf", content=PDF)
     usual: dict[str, Any] = {
         "subject": SUBJECT,
@@ -126,7 +126,7 @@ def request(*signers: Signer, **fields: Any) -> SignatureRequest:
 
 
 def calls_by_capability(lab: Lab) -> Mapping[SignaturesCapability, Callable[[], Awaitable[Any]]]:
-    """Return, for each capability, a call that needs it."""
+    """Return a call per capability, which requires this capability."""
     ref = Ref(lab.subject.vendor.name, ACCOUNT, "1")
     day = datetime.now(UTC).date() + timedelta(days=30)
 

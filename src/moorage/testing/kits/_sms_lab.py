@@ -1,4 +1,4 @@
-"""A vendor of text messages under test, and a hub with one account there."""
+"""An SMS vendor under test, and a hub with an account there."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ URL: Final = "https://shop.example/texts"
 
 
 def no_words() -> dict[str, SmsStatus]:
-    """Return an empty mapping, for a vendor without words for states."""
+    """Return an empty mapping, for a vendor without state words."""
     return {}
 
 
 @attrs.frozen(kw_only=True)
 class SmsSubject:
-    """A vendor of text messages to check, with its sandbox.
+    """An SMS vendor to be checked, with its sandbox.
 
     Attributes:
         vendor: an account at the sandbox.
@@ -89,7 +89,7 @@ class SmsSubject:
 
 
 class Lab(ContractLab[SmsSubject]):
-    """A vendor of text messages under test, with its hub and its sandbox."""
+    """An SMS vendor under test, with its hub and sandbox."""
 
     contract = "sms"
 
@@ -97,7 +97,7 @@ class Lab(ContractLab[SmsSubject]):
         return SmsMessage(to=self.subject.to, text=text, **fields)
 
     def key_headers(self) -> list[str]:
-        """Return the names of the headers that carry idempotency keys, if the vendor has any."""
+        """Return the names of headers that carry idempotency keys, if any."""
         services = self.subject.vendor.services().values()
         return [
             service.idempotency_header
@@ -114,14 +114,14 @@ class Lab(ContractLab[SmsSubject]):
     async def refused(
         self, kind: type[ConnectorError] | UnionType, doing: Awaitable[Any], step: str
     ) -> Any:
-        """Return the error that an operation must raise, which has exactly this class."""
+        """Return the error of an operation, which must have exactly this class."""
         error = await super().refused(kind, doing, step)
         require(type(error) is kind, f"{step} raised {type(error).__name__}: {error}")
         return error
 
 
 def calls_by_capability(lab: Lab) -> Mapping[SmsCapability, Callable[[], Awaitable[Any]]]:
-    """Return, for each capability, a call that needs it."""
+    """Return a call per capability, which requires this capability."""
     ref = Ref(lab.subject.vendor.name, ACCOUNT, "1")
     send_time = datetime.now(UTC) + timedelta(hours=1)
 
@@ -146,7 +146,7 @@ def calls_by_capability(lab: Lab) -> Mapping[SmsCapability, Callable[[], Awaitab
 
 
 def request_values(request: SandboxRequest) -> list[tuple[str, Any]]:
-    """Return the values of a request, from its form, JSON or query.
+    """Return the values in a request's form, JSON or query.
 
     A nested value is named by its path with dots, such as `metadata.reference`.
     """

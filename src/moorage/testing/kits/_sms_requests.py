@@ -1,4 +1,4 @@
-"""Checks of the requests that SMS operations send, and of the answers that they read."""
+"""Checks of the requests of SMS operations, and of how answers are parsed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _ZONE: Final = timezone(timedelta(hours=-7))
 
 
 async def each_request_is_sent_once(make: Open) -> None:
-    """Check that no operation sends the same request twice, because the hub decides on retries."""
+    """Check that no operation repeats a request itself, because the hub decides on retries."""
     async with make() as lab:
         calls: dict[str, Callable[[], Awaitable[Any]]] = {
             "send": partial(lab, "send", lab.message()),
@@ -47,7 +47,7 @@ async def each_request_is_sent_once(make: Open) -> None:
 
 
 async def each_message_carries_its_key(make: Open) -> None:
-    """Check that each message has its idempotency key, the same one in every process.
+    """Check that each message is sent with its idempotency key, the same in every process.
 
     A key that is too long for the vendor is shortened, and stays different from other keys with
     the same beginning.
@@ -87,7 +87,7 @@ async def _sent_keys(make: Open) -> list[frozenset[str]]:
 
 
 async def a_message_is_sent_as_written(make: Open) -> None:
-    """The text and the number of a message are sent unchanged."""
+    """A message's text and number are sent unchanged."""
     async with make() as lab:
         for text in _TEXTS:
             request_count = len(lab.sandbox.requests)
@@ -141,7 +141,7 @@ async def a_message_that_does_not_exist_is_not_found(make: Open) -> None:
 
 
 async def a_time_of_sending_arrives(make: Open) -> None:
-    """Check that a scheduled message is sent at its time, whatever its time zone."""
+    """Check that a scheduled message is sent on time in any time zone."""
     async with make() as lab:
         if SmsCapability.SCHEDULED not in lab.able:
             return
@@ -158,7 +158,7 @@ async def a_time_of_sending_arrives(make: Open) -> None:
 
 
 async def a_request_is_in_the_vendors_words(make: Open) -> None:
-    """Each field of a message is sent with the vendor's name, unit and words for it."""
+    """Each field of a message is sent with the vendor's name, unit and vocabulary."""
     async with make() as lab:
         for fields, expected_values in lab.subject.requests:
             request_count = len(lab.sandbox.requests)
@@ -173,7 +173,7 @@ async def a_request_is_in_the_vendors_words(make: Open) -> None:
 
 
 async def an_answer_is_read_in_full(make: Open) -> None:
-    """Each field of an answer is read, with the vendor's words and units converted."""
+    """Each field of an answer is parsed, with the vendor's words and units converted."""
     async with make() as lab:
         receipt: SmsReceipt = await lab("send", lab.message())
         arguments = {
@@ -193,7 +193,7 @@ async def an_answer_is_read_in_full(make: Open) -> None:
 
 
 async def a_report_is_of_its_message(make: Open) -> None:
-    """Each status in a delivery webhook is read correctly; a report has no sender and no text."""
+    """Delivery webhooks have the right status, and no sender or text."""
     async with make() as lab:
         report, secret = lab.subject.report, lab.subject.webhook_secret
         if report is None or secret is None:

@@ -1,4 +1,4 @@
-"""Checks of verification codes, for vendors of text messages that support them."""
+"""Checks of verification codes, for SMS vendors that support them."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ async def a_right_code_is_approved_once(make: Open) -> None:
 
 
 async def attempts_are_bounded(make: Open) -> None:
-    """A verification ends after some wrong codes; after that, even the right code is refused."""
+    """After some wrong codes a verification ends, and then even the right code is refused."""
     async with make() as lab:
         if not _has_codes(lab):
             return
@@ -97,7 +97,7 @@ async def a_code_is_sent_once(make: Open) -> None:
 
 
 async def a_lost_check_is_not_repeated(make: Open) -> None:
-    """A check whose answer is lost is not sent again, because each one uses up an attempt."""
+    """A check whose answer is lost is not repeated, because each check uses up an attempt."""
     async with make() as lab:
         if not _has_codes(lab):
             return
@@ -116,7 +116,7 @@ async def a_lost_check_is_not_repeated(make: Open) -> None:
 
 
 async def no_code_is_shown(make: Open) -> None:
-    """Neither results nor errors show a code or the number."""
+    """No result or error shows a code or the number."""
     async with make() as lab:
         if not _has_codes(lab):
             return

@@ -1,4 +1,4 @@
-"""Checks of a pipeline's source with a single consumer of its topic."""
+"""Checks of a pipeline source whose topic has a single consumer."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _LOST: Final = "A pipeline does not carry every record."
 
 
 async def messages_arrive_in_order(subject: SourceSubject) -> None:
-    """Each message arrives with its fields, and messages with the same key arrive in order."""
+    """Messages arrive with all fields, and in order among those with the same key."""
     async with open_reader(subject) as reader:
         messages = numbered_messages(range(30), content_type="text/plain")
         await subject.publish(messages)
@@ -60,7 +60,7 @@ async def messages_arrive_in_order(subject: SourceSubject) -> None:
 
 
 async def polls_are_bounded(subject: SourceSubject) -> None:
-    """A poll returns no more records than its limits say, in number and in bytes."""
+    """A poll returns no more records or bytes than its limits allow."""
     async with open_reader(subject) as reader:
         await subject.publish(numbered_messages(range(5)))
         total = 0
@@ -85,7 +85,7 @@ async def polls_are_bounded(subject: SourceSubject) -> None:
 
 
 async def poll_without_records_ends(subject: SourceSubject) -> None:
-    """A poll that finds nothing returns no records after its timeout, and the next poll works."""
+    """A poll without records ends after its timeout, and the next poll works."""
     async with open_reader(subject) as reader:
         require(not await reader.poll(), "A poll of an empty topic returned records.")
         messages = numbered_messages(range(3))
@@ -94,7 +94,7 @@ async def poll_without_records_ends(subject: SourceSubject) -> None:
 
 
 async def waiting_poll_returns_what_arrives(subject: SourceSubject) -> None:
-    """A waiting poll returns as soon as there is a record, without filling its limits."""
+    """A waiting poll returns as soon as a record arrives, without filling its limits."""
     async with open_reader(subject) as reader:
         waiting = asyncio.ensure_future(reader.poll(LONG))
         await subject.publish(numbered_messages([1]))
@@ -103,7 +103,7 @@ async def waiting_poll_returns_what_arrives(subject: SourceSubject) -> None:
 
 
 async def done_records_do_not_come_back(subject: SourceSubject) -> None:
-    """Records that were committed are not delivered to the next consumer."""
+    """Committed records are not delivered to the next consumer."""
     async with open_reader(subject) as reader:
         messages = numbered_messages(range(10))
         await subject.publish(messages)
@@ -112,7 +112,7 @@ async def done_records_do_not_come_back(subject: SourceSubject) -> None:
 
 
 async def _require_nothing_but_new(subject: SourceSubject) -> None:
-    """Fail the check if a new consumer receives anything but newly published messages."""
+    """Check that a new consumer receives only newly published messages."""
     async with open_reader(subject) as reader:
         marks = numbered_messages(range(1_000, 1_000 + 10))
         await subject.publish(marks)
@@ -126,7 +126,7 @@ async def _require_nothing_but_new(subject: SourceSubject) -> None:
 
 
 async def other_records_come_back(subject: SourceSubject) -> None:
-    """Records that were not committed are delivered to the next consumer, with their identity."""
+    """Uncommitted records are delivered to the next consumer, with their identity."""
     async with open_reader(subject) as reader:
         messages = numbered_messages(range(10))
         await subject.publish(messages)
@@ -141,7 +141,7 @@ async def other_records_come_back(subject: SourceSubject) -> None:
 
 
 async def opening_again_loses_nothing(subject: SourceSubject) -> None:
-    """After a source opens again, revoked records come again; the others can be committed."""
+    """After a source is reopened, revoked records are redelivered; others can be committed."""
     async with open_reader(subject) as reader:
         messages = numbered_messages(range(10))
         await subject.publish(messages)
@@ -157,7 +157,7 @@ async def opening_again_loses_nothing(subject: SourceSubject) -> None:
 
 
 async def cancelled_polls_lose_nothing(subject: SourceSubject) -> None:
-    """The records that a cancelled poll has read are delivered by a later one."""
+    """Records read by a cancelled poll are delivered by a later one."""
     async with open_reader(subject) as reader:
         messages = numbered_messages(range(20))
         for number, message in enumerate(messages):
@@ -210,7 +210,7 @@ async def released_records_come_back(subject: SourceSubject) -> None:
 
 
 async def extended_records_stay(subject: SourceSubject) -> None:
-    """A record whose deadline is extended in time is not delivered again."""
+    """A record is not redelivered if its lease is extended in time."""
     async with open_reader(subject) as reader:
         period = reader.source.extend_every
         await subject.publish(numbered_messages([0]))
@@ -231,7 +231,7 @@ async def extended_records_stay(subject: SourceSubject) -> None:
 
 
 async def closed_source_refuses(subject: SourceSubject) -> None:
-    """A source that is not open raises only errors of moorage, and can be closed repeatedly."""
+    """A closed source raises only errors of moorage, and can be closed repeatedly."""
     reader = Reader(subject)
     for _ in range(2):
         try:
@@ -281,14 +281,14 @@ async def lost_connection_loses_nothing(subject: SourceSubject) -> None:
 
 
 async def pipeline_keeps_the_order_of_keys(subject: SourceSubject) -> None:
-    """A pipeline with several lanes delivers each record once, in order for each key."""
+    """A pipeline with several lanes processes each record once, in order per key."""
     sink = await _run_pipeline(subject, interrupt=None)
     require_order(sink.records)
     await _require_nothing_but_new(subject)
 
 
 async def pipeline_outlives_interruptions(subject: SourceSubject) -> None:
-    """A pipeline delivers every record although its source loses its connection repeatedly."""
+    """A pipeline processes every record, although its source repeatedly loses its connection."""
     await _run_pipeline(subject, interrupt=subject.interrupt)
 
 
@@ -330,12 +330,12 @@ async def _run_pipeline(subject: SourceSubject, interrupt: Callable[[], None] | 
 
 
 def _has_messages(sink: MemorySink, count: int) -> bool:
-    """Return whether a sink has this number of different messages."""
+    """Return whether a sink has this many different messages."""
     return len(set(payloads(sink.records))) >= count
 
 
 async def lag_counts_what_is_not_committed(subject: SourceSubject) -> None:
-    """A source's measured lag grows with new messages, and falls with commits."""
+    """A source's lag grows with new messages, and falls with commits."""
     async with open_reader(subject) as reader:
         lag: Callable[[], Awaitable[int | None]] | None = getattr(reader.source, "lag", None)
         if lag is None:
@@ -351,7 +351,7 @@ async def lag_counts_what_is_not_committed(subject: SourceSubject) -> None:
 async def _lag_becomes(
     reader: Reader, lag: Callable[[], Awaitable[int | None]], expected: int
 ) -> None:
-    """Poll until a source reports this lag; some sources measure it only during a poll."""
+    """Poll until a source reports this lag, since some sources measure it in polls only."""
     measured: int | None = None
     try:
         async with asyncio.timeout(patience()):
@@ -367,7 +367,7 @@ async def _lag_becomes(
 async def _wait_until(
     running: asyncio.Future[PipelineReport], holds: Callable[[], bool], sentence: str
 ) -> None:
-    """Wait a limited time for a condition, or until the pipeline has ended."""
+    """Wait a limited time for a condition or the end of the pipeline."""
     try:
         async with asyncio.timeout(patience()):
             while not holds() and not running.done():  # noqa: ASYNC110 - it has no event

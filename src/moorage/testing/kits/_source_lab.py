@@ -1,4 +1,4 @@
-"""A source under test, and a reader that uses it as a pipeline does."""
+"""A source under test, and a reader that uses it like a pipeline."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ LONG: Final = PollLimits(1_000, 1_000_000, 3_600.0)
 
 @attrs.frozen(kw_only=True)
 class SourceSubject:
-    """A source under test; each check needs a source with its own topic.
+    """A source to be checked; each check needs a source with its own topic.
 
     Attributes:
         make: makes a source that reads the topic from its first message. All belong to the same
@@ -48,7 +48,7 @@ class SourceSubject:
 
 
 def numbered_messages(numbers: Iterable[int], **fields: Any) -> list[Message]:
-    """Return messages with these numbers as payloads, whose keys repeat in turn."""
+    """Return messages with these numbers as payloads, with cyclically repeated keys."""
     return [
         Message(b"%d" % number, key=f"key-{number % KEYS}", id=f"id-{number}", **fields)
         for number in numbers
@@ -61,7 +61,7 @@ def payloads(items: Iterable[Message | SinkRecord]) -> list[bytes]:
 
 
 def require_order(records: Iterable[SinkRecord]) -> None:
-    """Fail the check if records with the same key are not in the order of their numbers."""
+    """Check that records with the same key are in order of their numbers."""
     numbers: dict[bytes | None, int] = {}
     for record in records:
         number = int(record.payload)
@@ -74,7 +74,7 @@ def require_order(records: Iterable[SinkRecord]) -> None:
 
 
 class Reader:
-    """Reads from a source as a pipeline does: it opens the source again after temporary errors.
+    """Reads from a source like a pipeline, reopening it after temporary errors.
 
     Attributes:
         source: the source.
@@ -88,7 +88,7 @@ class Reader:
         self.void = 0
 
     async def open(self) -> None:
-        """Open the source, and fail the check if that takes too long."""
+        """Open the source; fail the check if that takes too long."""
         await wait_soon(self.source.open(self._revoked), "The source does not open.")
 
     async def _revoked(self, partitions: Sequence[Partition] | None) -> None:
@@ -140,7 +140,7 @@ class Reader:
         return records
 
     async def _open_again(self) -> None:
-        """Open the source again after a failure, repeatedly while opening fails."""
+        """Reopen the source after a failure, repeating failed attempts."""
         try:
             await self.open()
         except ConnectorError as error:
@@ -148,7 +148,7 @@ class Reader:
             await asyncio.sleep(0.01)
 
     async def commit(self) -> None:
-        """Commit all delivered records, in the form that the source wants."""
+        """Commit all delivered records, in the form that the source needs."""
         records = self.held
         if self.source.commits == "prefix":
             records = list({record.place: record for record in records}.values())
@@ -157,7 +157,7 @@ class Reader:
 
 
 class CommitWatch:
-    """A wrapper around a source that records which records are not committed.
+    """A wrapper of a source, which tracks uncommitted records.
 
     Attributes:
         uncommitted: the records that were delivered and not committed.
@@ -178,7 +178,7 @@ class CommitWatch:
         return records
 
     async def commit(self, records: Sequence[SinkRecord], /) -> None:
-        """Commit records, and note that they are committed."""
+        """Commit records, and stop tracking them."""
         await self._source.commit(records)
         is_prefix = self._source.commits == "prefix"
         for record in records:
@@ -193,7 +193,7 @@ class CommitWatch:
 
 @asynccontextmanager
 async def open_reader(subject: SourceSubject) -> AsyncGenerator[Reader]:
-    """Open a reader for a source under test, and close it at the end."""
+    """Open a reader for a source under test, and close it afterwards."""
     reader = Reader(subject)
     await reader.open()
     try:

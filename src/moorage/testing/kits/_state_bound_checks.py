@@ -1,4 +1,4 @@
-"""Checks of a store of shared state that limits the number of its states."""
+"""Checks of a shared state store with a limited number of states."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _BOUND: Final = 20
 
 
 async def a_full_store_refuses_new_states(stores: Stores) -> None:
-    """A full store refuses new states, still changes existing ones, and removes none."""
+    """A full store refuses new states, but still changes existing ones and removes none."""
     store = stores(_BOUND)
     keys = await _fill_store(store, DAY)
     joint = Write({keys[0]: "changed", new_key(): "new"})
@@ -61,7 +61,7 @@ async def a_full_store_keeps_unexpired_states(stores: Stores) -> None:
 
 
 async def reads_store_nothing(stores: Stores) -> None:
-    """Reading a missing state does not store it."""
+    """Reading a missing state does not create it."""
     store = stores(_BOUND)
     with _never_full("A store refused to be read."):
         for _ in range(2 * _BOUND):

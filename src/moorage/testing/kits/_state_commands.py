@@ -1,4 +1,4 @@
-"""Test commands and values for a store, and checks of the order in which commands took effect."""
+"""Test commands and values for a store, and a check of the commands' order."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _LONG: Final = 2_000
 
 
 class Write:
-    """A command that writes a value under each of its keys and returns an answer.
+    """A command that writes a value under each of its keys, and returns an answer.
 
     It takes a moment, so that other commands interleave if the store lets them.
     """
@@ -71,7 +71,7 @@ def new_key() -> str:
 
 
 def random_from(seed: int) -> Random:
-    """Return a random generator with a fixed seed, for the same numbers in every run."""
+    """Return a random generator with a fixed seed, for the same numbers in each run."""
     return Random(seed)  # noqa: S311 - which is what it is for
 
 
@@ -81,7 +81,7 @@ def read_command(*keys: str) -> Write:
 
 
 class BlockingCommand:
-    """A command that occupies one key of a store, from setting `held` until `free` is set."""
+    """A command that sets `held`, and occupies one key of a store until `free` is set."""
 
     once = False
     durable = False
@@ -93,14 +93,14 @@ class BlockingCommand:
         self._seconds = seconds
 
     def apply(self, states: States, now: int) -> tuple[States, None]:  # noqa: ARG002 - as commands have it
-        """Change nothing, and wait until the command is released or its time is over."""
+        """Change nothing, and wait for the release or a time limit."""
         self.held.set()
         self.free.wait(self._seconds)
         return states, None
 
 
 class Append:
-    """Appends its number to the states of some keys, and returns the states of others unchanged.
+    """Appends its number to the states of some keys, and reads the states of others.
 
     Its answer is the time, and the states as they were before it appended to them.
     """
@@ -125,7 +125,7 @@ class Append:
 
 @attrs.frozen
 class AppendResult:
-    """The result of one `Append`: its number, keys and answer, and its start and end."""
+    """The result of an `Append`: number, keys and answer, and its start and end."""
 
     number: int
     keys: tuple[str, ...]
@@ -136,7 +136,7 @@ class AppendResult:
 
 
 def require_one_order(history: Iterable[AppendResult], logs: Mapping[str, tuple[int, ...]]) -> None:
-    """Fail the check unless the commands can have happened one after another."""
+    """Check that commands took effect one after another."""
     commands_by_number = {command.number: command for command in history}
     previous_numbers: dict[int, set[int]] = {number: set() for number in commands_by_number}
     for key, log in logs.items():
@@ -176,7 +176,7 @@ def _require_prefixes(key: str, commands: Sequence[AppendResult], log: tuple[int
 
 
 def are_equal_values(first: object, second: object) -> bool:
-    """True if two plain values are equal and of equal types: 1, True and "1" all differ."""
+    """True if two plain values have equal values and types; 1, True and "1" all differ."""
     if is_tuple(first) and is_tuple(second):
         return len(first) == len(second) and all(map(are_equal_values, first, second))
     return are_same_scalars(first, second)
@@ -188,12 +188,12 @@ def is_tuple(value: object) -> TypeGuard[tuple[object, ...]]:
 
 
 def are_same_scalars(first: object, second: object) -> bool:
-    """True if two scalar values are equal and of one type."""
+    """True if two scalar values have equal values and types."""
     return type(first) is type(second) and first == second
 
 
 def plain_value(chance: Random, depth: int = 0) -> object:
-    """Return a random value of any kind that a state may have."""
+    """Return a random value of any kind that a state can have."""
     kinds = 7 if depth < 3 else 6
     match chance.randrange(kinds):
         case 0:
@@ -218,7 +218,7 @@ def printable(chance: Random) -> str:
 
 
 def similar_names() -> tuple[str, ...]:
-    """Return different names that some databases consider equal."""
+    """Return different names that some databases treat as equal."""
     return (
         "a", "A", "á", "a\u0301", "a ", " a", "aa", "a%", "a_", "a*", "a?", "a\\", "a'", 'a"',
         "a`", "a:", "a/", "a.", "{a}", "[a]", "ss", "ß", "K", "\u212a", "fi", "ﬁ", "1", "01",

@@ -1,4 +1,4 @@
-"""A store under test, synchronous or asynchronous, with many concurrent callers."""
+"""A store under test, sync or async, with many concurrent callers."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ On a busy machine each turn may take milliseconds, and so many turns would take 
 
 
 class Subject:
-    """A store of shared state under test, and a function that lets its time pass.
+    """A state store under test, with a function that advances its time.
 
     Its methods are coroutines; those of a synchronous store never suspend.
     """
@@ -48,7 +48,7 @@ class Subject:
         self._is_async = is_async
 
     async def read(self, key: str) -> State | None:
-        """Return the store's state of a key."""
+        """Return a key's state in the store."""
         _, (state,) = await self.execute(read_command(key))
         return state  # type: ignore[no-any-return]  # as it was written
 

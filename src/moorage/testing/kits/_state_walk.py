@@ -1,4 +1,4 @@
-"""Random commands that services send to a store, and the answers allowed for each."""
+"""Random commands like those of services, and the allowed answers to each."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _TARGETS = ("vendor", "vendor", "other")
 
 
 class CommandWalk:
-    """Draws random commands, as several uncoordinated callers of a store would send them.
+    """Draws random commands, like several uncoordinated callers of a store.
 
     Args:
         chance: the source of random numbers.
@@ -89,7 +89,7 @@ class CommandWalk:
         return self._chance.choice(draws)()
 
     def note(self, command: Command[Any], answer: Any) -> None:
-        """Record the values of an answer for later draws."""
+        """Keep the values in an answer for later draws."""
         if isinstance(command, Admission) and answer[0] is Answer.GO:
             _, wait, permit, tickets = answer
             self._permits.append(permit)
@@ -174,7 +174,7 @@ class CommandWalk:
 
 
 def _possible_states(state: State | None, now: int) -> tuple[State | None, ...]:
-    """Return the values that a store may return for a state, which may have expired."""
+    """Return the values that a store may return for a state that may have expired."""
     return (state, None) if _has_lapsed(state, now) else (state,)
 
 
@@ -188,7 +188,7 @@ def _has_lapsed(state: State | None, now: int) -> bool:
 
 
 def _moments(earliest_time: int, latest_time: int) -> Iterator[int]:
-    """Yield both ends of a time span, and then times within it.
+    """Yield both ends of a time span, and then times between them.
 
     On a slow machine, a lease may end or a limit allow the next call within the span.
     """
@@ -204,7 +204,7 @@ def require_decision(
     outcome: tuple[object, tuple[State | None, ...]],
     between: tuple[int, int],
 ) -> None:
-    """Fail the check unless the command could have had this answer at some time in a span."""
+    """Check that a command could have had this answer at some time in a span."""
     answer, later_states = outcome
     earliest_time, latest_time = between
     # What was written tells when; what left no trace may have happened at any moment between.
@@ -228,7 +228,7 @@ def require_decision(
 
 
 def are_nearly_equal(first: object, second: object, slack: int) -> bool:
-    """True if two results are equal, except durations that differ by at most `slack`."""
+    """True if two results are equal, apart from durations that differ by at most `slack`."""
     if attrs.has(type(first)) and type(first) is type(second):
         return are_nearly_equal(
             attrs.astuple(cast("Any", first)), attrs.astuple(cast("Any", second)), slack

@@ -1,4 +1,4 @@
-"""Checks of the requests that storage operations send."""
+"""Checks of the requests of storage operations."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 async def each_request_is_sent_once(factory: Factory) -> None:
-    """Check that no operation sends the same request twice, because the hub decides on retries."""
+    """Check that no operation repeats a request itself, because the hub decides on retries."""
     subject = factory()
     if subject.sandbox is None:
         return

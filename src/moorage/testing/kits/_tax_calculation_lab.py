@@ -1,4 +1,4 @@
-"""A vendor that calculates taxes under test, and a hub with one account there."""
+"""A tax calculation vendor under test, and a hub with an account there."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ KEY: Final = "INV-2041/tax"
 
 @attrs.frozen(kw_only=True)
 class TaxCalculationSubject:
-    """A vendor for the kit to test, which calculates taxes, with its sandbox.
+    """A tax calculation vendor to be checked, with its sandbox.
 
     Attributes:
         vendor: an account at the sandbox.
@@ -65,18 +65,18 @@ class TaxCalculationSubject:
 
 
 class Lab(RecordedLab[TaxCalculationSubject]):
-    """A vendor that calculates taxes under test, with its hub and its sandbox."""
+    """A tax calculation vendor under test, with its hub and sandbox."""
 
     contract = "tax"
     account_name = ACCOUNT
 
     @property
     def sale(self) -> TaxableSale:
-        """The sale of the subject."""
+        """The subject's usual sale."""
         return self.subject.sale
 
     async def calculate(self, sale: TaxableSale | None = None, **changes: Any) -> TaxCalculation:
-        """Calculate the tax of a sale, by default the subject's with these changes."""
+        """Calculate the tax of a sale, by default the subject's sale with these changes."""
         sold = attrs.evolve(sale or self.sale, **changes)
         result: TaxCalculation = await self("calculate", sold)
         return result
@@ -98,7 +98,7 @@ class Lab(RecordedLab[TaxCalculationSubject]):
 
 
 def calls_by_capability(lab: Lab) -> Iterator[tuple[str, Callable[[], Awaitable[Any]]]]:
-    """Yield, for each capability, a call that needs it."""
+    """Yield a call per capability, which requires this capability."""
     ref = Ref(lab.subject.vendor.name, ACCOUNT, "1")
     calculation = TaxCalculation(ref=ref, sale=lab.sale, lines=(), tax=Money(0, lab.sale.currency))
     reversal = TaxReversal(reference="CN-17", day=lab.sale.day)

@@ -1,4 +1,4 @@
-"""A vendor that checks VAT numbers under test, and a hub with one account there."""
+"""A VAT number vendor under test, and a hub with an account there."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ NUMBERS: Final = {
 
 
 def no_proofs() -> list[str]:
-    """Return no proofs, for a vendor that gives none."""
+    """Return no proofs, for a vendor without proofs."""
     return []
 
 
 @attrs.frozen(kw_only=True)
 class TaxSubject:
-    """A vendor for the kit to test, which checks VAT numbers, with its sandbox.
+    """A VAT number vendor to be checked, with its sandbox.
 
     Attributes:
         vendor: an account at the sandbox.
@@ -77,13 +77,13 @@ class TaxSubject:
 
 
 class Lab(RecordedLab[TaxSubject]):
-    """A vendor that checks VAT numbers under test, with its hub and its sandbox."""
+    """A VAT number vendor under test, with its hub and sandbox."""
 
     contract = "tax"
     account_name = ACCOUNT
 
     async def check(self, number: VatNumber | None = None, **options: Any) -> Any:
-        """Check a number, by default the one that the register has."""
+        """Check a VAT number, by default the registered one."""
         return await self("check_vat_number", number or self.subject.number, **options)
 
     def hidden(self) -> tuple[str, ...]:
@@ -95,13 +95,13 @@ class Lab(RecordedLab[TaxSubject]):
         return (*digits, *secrets, *self.details())
 
     def details(self) -> list[str]:
-        """Return the name and the address that the register has for the business."""
+        """Return the registered name and address of the business."""
         values = (self.subject.business.get(name) for name in ("name", "address"))
         return [value for value in values if value]
 
 
 def unsupported_options(lab: Lab) -> dict[TaxCapability, dict[str, Any]]:
-    """Return the arguments of a check for each capability that the vendor lacks."""
+    """Return check arguments for each capability that the vendor lacks."""
     options: dict[TaxCapability, dict[str, Any]] = {
         **{register: {"number": number} for register, number in NUMBERS.items()},
         TaxCapability.PROOF: {"requester": lab.subject.requester or lab.subject.number},

@@ -1,4 +1,4 @@
-"""Checks that every accounting vendor must pass.
+"""Checks for every accounting vendor.
 
 The most important ones are about repeats and totals: a key writes once even if requests or answers
 are lost, and an invoice whose total the vendor calculates differently does not stay in the books.
@@ -87,7 +87,7 @@ Open: TypeAlias = Callable[[], Lab]
 
 
 async def the_chart_and_the_taxes_are_read(make: Open) -> None:
-    """Accounts and taxes have ids that lines name, their classes and exact percentages."""
+    """Accounts and taxes have ids for invoice lines, and accounts' classes and exact rates."""
     async with make() as lab:
         accounts = {item.id: item for item in await lab("accounts")}
         bank = accounts.get(lab.subject.bank)
@@ -115,7 +115,7 @@ async def the_chart_and_the_taxes_are_read(make: Open) -> None:
 
 
 async def a_contact_is_found(make: Open) -> None:
-    """A contact is found by exactly its name or email address, and changed under its reference."""
+    """A contact is found by its exact name or email address, and changed by its reference."""
     async with make() as lab:
         for role in ContactRole:
             contact = Contact(name=f"{NAME} {role}", email=f"ada+1@{role}.example", role=role)
@@ -139,7 +139,7 @@ async def a_contact_is_found(make: Open) -> None:
 
 
 async def an_invoice_is_written(make: Open) -> None:
-    """A new invoice or bill is open with its exact total, also when it is looked up."""
+    """A new invoice or bill is open with its exact total, also when looked up."""
     async with make() as lab:
         roles = {InvoiceKind.SALES: ContactRole.CUSTOMER, InvoiceKind.BILL: ContactRole.SUPPLIER}
         for kind, role in roles.items():
@@ -160,7 +160,7 @@ async def an_invoice_is_written(make: Open) -> None:
 
 
 async def an_invoice_keeps_its_currency(make: Open) -> None:
-    """Invoices, bills and payments keep their currency, for example large amounts in yen."""
+    """Invoices, bills and payments keep their currency, such as large amounts in yen."""
     async with make() as lab:
         for kind in InvoiceKind:
             role = ContactRole.CUSTOMER if kind is InvoiceKind.SALES else ContactRole.SUPPLIER
@@ -183,7 +183,7 @@ async def an_invoice_keeps_its_currency(make: Open) -> None:
 
 
 async def a_draft_stays_a_draft(make: Open) -> None:
-    """A draft is a draft until somebody approves it, and can be voided."""
+    """A draft stays a draft until it is approved, and can be voided."""
     async with make() as lab:
         if AccountingCapability.DRAFTS not in lab.able:
             return
@@ -197,7 +197,7 @@ async def a_draft_stays_a_draft(make: Open) -> None:
 
 
 async def a_different_total_is_undone(make: Open) -> None:
-    """An invoice that the vendor totals differently is an error, and does not stay in the books."""
+    """If the vendor computes another total, the invoice is undone and an error is raised."""
     async with make() as lab:
         customer = await lab.contact()
         supplier = await lab.contact(ContactRole.SUPPLIER)
@@ -216,7 +216,7 @@ async def a_different_total_is_undone(make: Open) -> None:
 
 
 async def an_invoice_is_voided_once(make: Open) -> None:
-    """Voiding an invoice again changes nothing, and an invoice with a payment cannot be voided."""
+    """Repeating a void changes nothing; an invoice with a payment cannot be voided."""
     async with make() as lab:
         record = await lab.sold()
         for _ in range(2):
@@ -234,7 +234,7 @@ async def an_invoice_is_voided_once(make: Open) -> None:
 
 
 async def a_payment_settles_an_invoice(make: Open) -> None:
-    """An invoice stays open until payments cover its total, and refuses payments beyond that."""
+    """An invoice is open until payments cover its total; further payments are refused."""
     async with make() as lab:
         for kind in InvoiceKind:
             role = ContactRole.CUSTOMER if kind is InvoiceKind.SALES else ContactRole.SUPPLIER
@@ -268,7 +268,7 @@ async def a_journal_is_posted(make: Open) -> None:
 
 
 async def a_key_writes_once(make: Open) -> None:
-    """A repeat of a key returns the same record, and a key for other content is refused."""
+    """A repeated key returns the same record; a key with other content is refused."""
     async with make() as lab:
         for name, (records, call, other) in (await creations(lab)).items():
             before = lab.count(records)
@@ -293,7 +293,7 @@ async def _repeat(doing: Any, name: str) -> Any:
 
 
 async def a_lost_answer_writes_once(make: Open) -> None:
-    """After a lost answer, a key's record is found or its outcome unknown, never written twice."""
+    """After a lost answer, a key's record is found or unknown, but never written twice."""
     async with make() as lab:
         for name, (records, call, _) in (await creations(lab)).items():
             before, skipped = lab.count(records), lab.subject.positions.get(name, 0)
@@ -328,7 +328,7 @@ async def an_unreadable_answer_writes_once(make: Open) -> None:
 async def _unless_done(
     call: Callable[..., Any], key: str, lab: Lab, records: str, before: int
 ) -> Any:
-    """Call an operation; a record that was looked up afterwards counts as an unknown outcome."""
+    """Call an operation; if its record had to be looked up, raise OutcomeUnknown."""
     result = await call(idempotency_key=key)
     if lab.count(records) == before + 1 and result.ref.id:
         raise OutcomeUnknown("The record was looked up.")
@@ -336,7 +336,7 @@ async def _unless_done(
 
 
 async def _await_settled(doing: Any, name: str) -> None:
-    """Await an operation whose record is written, or whose outcome is not known yet."""
+    """Await an operation that succeeds or has an unknown outcome."""
     try:
         await doing
     except (OutcomeUnknown, ConnectionFailed):
@@ -346,7 +346,7 @@ async def _await_settled(doing: Any, name: str) -> None:
 
 
 async def an_outage_is_no_success(make: Open) -> None:
-    """A call during an outage raises an error; with repeats of its key it writes at most once."""
+    """A call in an outage raises an error; repeating its key writes at most once."""
     async with make() as lab:
         for name, (records, call, _) in (await creations(lab)).items():
             before, skipped = lab.count(records), lab.subject.positions.get(name, 0)
@@ -363,7 +363,7 @@ async def an_outage_is_no_success(make: Open) -> None:
 
 
 async def a_refusal_has_its_type(make: Open) -> None:
-    """Each refusal raises the right error, keeps the vendor's answer, and writes nothing."""
+    """Each refusal raises the right error with the vendor's answer, and writes nothing."""
     async with make() as lab:
         for number, (refusal, kind, code) in enumerate(lab.subject.refusals):
             answer = with_an_address(refusal)
@@ -380,7 +380,7 @@ async def a_refusal_has_its_type(make: Open) -> None:
 
 
 async def a_pause_is_kept(make: Open) -> None:
-    """The error contains the pause that the vendor asks for."""
+    """The error contains the pause that the vendor requests."""
     async with make() as lab:
         answer, seconds = lab.subject.pause
         lab.sandbox.fail(answer)
@@ -390,7 +390,7 @@ async def a_pause_is_kept(make: Open) -> None:
 
 
 async def an_unknown_state_is_unknown(make: Open) -> None:
-    """An undocumented word for a state is reported as an unknown state."""
+    """An undocumented state word is reported as an unknown state."""
     async with make() as lab:
         if lab.subject.strange is None:
             return
@@ -402,13 +402,13 @@ async def an_unknown_state_is_unknown(make: Open) -> None:
 
 
 async def unsupported_features_are_refused(make: Open) -> None:
-    """An unsupported feature is refused before sending, and the error names other vendors."""
+    """An unsupported feature is refused before sending; the error names vendors that have it."""
     async with make() as lab:
         await require_unsupported(lab, calls_by_capability(lab).items())
 
 
 async def another_record_is_refused(make: Open) -> None:
-    """An operation on the reference of another kind of record is refused before sending."""
+    """An operation on a reference to another kind of record is refused before sending."""
     async with make() as lab:
         contact = await lab.contact()
         count = len(lab.sandbox.requests)
@@ -424,7 +424,7 @@ async def another_record_is_refused(make: Open) -> None:
 
 
 async def options_arrive(make: Open) -> None:
-    """An option in the vendor's format is sent, and options of other vendors are ignored."""
+    """An option in the vendor's format is sent; other vendors' options are ignored."""
     async with make() as lab:
         name, option = lab.subject.option
         extra = {lab.subject.vendor.name: {name: option}, "another": {"other": "1"}}
@@ -463,7 +463,7 @@ async def secrets_are_shown_nowhere(make: Open) -> None:
 
 
 async def nothing_shows_personal_data(make: Open) -> None:
-    """No repr of a contact or of its record shows a name or an address."""
+    """No repr of a contact or its record shows a name or address."""
     async with make() as lab:
         contact = Contact(name="Discreet Ltd", email="discreet@example.com", phone="discreet")
         record = await lab("create_contact", contact)
@@ -472,7 +472,7 @@ async def nothing_shows_personal_data(make: Open) -> None:
 
 
 async def events_are_accepted_if_signed(make: Open) -> None:
-    """A webhook of a change is accepted if it is signed, and names the record."""
+    """A change webhook is accepted only if it is signed, and names the record."""
     async with make() as lab:
         report, secret = lab.subject.report, lab.subject.webhook_secret
         if report is None or secret is None:

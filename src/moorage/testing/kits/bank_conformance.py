@@ -1,4 +1,4 @@
-"""Checks that every vendor of bank accounts must pass.
+"""Checks for every vendor of bank accounts.
 
 The most important ones are about consents that the owner has not given, payments with an unknown
 outcome, and amounts.
@@ -75,7 +75,7 @@ Open: TypeAlias = Callable[[], Lab]
 
 
 async def a_consent_follows_its_owner(make: Open) -> None:
-    """A consent is pending until its owner accepts or refuses, and then has that state."""
+    """A consent is pending until its owner accepts or refuses it, and then changes state."""
     async with make() as lab:
         decisions = (
             (lab.bank.grant, ConsentStatus.GRANTED),
@@ -100,7 +100,7 @@ async def a_consent_follows_its_owner(make: Open) -> None:
 
 
 async def a_revoked_consent_gives_nothing(make: Open) -> None:
-    """A revoked consent gives no accounts any more, and revoking it again is no error."""
+    """A revoked consent gives no accounts, and repeating the revocation is no error."""
     async with make() as lab:
         ref = (await lab.granted()).ref
         for _ in range(2):
@@ -115,7 +115,7 @@ async def a_revoked_consent_gives_nothing(make: Open) -> None:
 
 
 async def a_key_starts_one_consent(make: Open) -> None:
-    """A consent is started once for its key, and a repeat returns the same one."""
+    """A consent is started once per key; a repeat returns the same consent."""
     async with make() as lab:
         consents = [await lab.start(idempotency_key="k-1") for _ in range(3)]
         require(lab.bank.consent_count() == 1, "A key started more than one consent.")
@@ -146,7 +146,7 @@ async def _requests_of_start(lab: Lab) -> int:
 
 
 async def accounts_need_a_consent(make: Open) -> None:
-    """Without the owner's consent there are no accounts, and after its end nothing is read."""
+    """Accounts need the owner's consent, and nothing can be read after its end."""
     async with make() as lab:
         consent: BankConsent = await lab.start()
         await lab.refused(ConsentRequired, lab("accounts", consent.ref), "A pending consent")
@@ -160,7 +160,7 @@ async def accounts_need_a_consent(make: Open) -> None:
 
 
 async def accounts_are_listed(make: Open) -> None:
-    """Each account has its number, its owner and a reference, and its repr shows none of them."""
+    """Each account has a number, an owner and a reference, none of which its repr shows."""
     async with make() as lab:
         accounts: tuple[BankAccount, ...] = await lab("accounts", str((await lab.granted()).ref))
         numbers = [item.iban.value if item.iban else item.number for item in accounts]
@@ -172,7 +172,7 @@ async def accounts_are_listed(make: Open) -> None:
 
 
 async def balances_are_exact(make: Open) -> None:
-    """Each balance has the amount, the kind and the day or time that the bank tells."""
+    """Each balance has the amount, kind and time that the bank reports."""
     async with make() as lab:
         account = str(await lab.account())
         balances: tuple[CurrentBalance, ...] = await lab("balances", account)
@@ -203,7 +203,7 @@ def _amounts(items: tuple[dict[str, Any], ...], name: str) -> list[Money]:
 
 
 async def transactions_are_read_page_by_page(make: Open) -> None:
-    """All pages together have each transaction once, with the same ids when read again."""
+    """All pages together contain each transaction once, with the same ids when read again."""
     async with make() as lab:
         ref = await lab.account()
         booked = await lab.booked(ref)
@@ -252,7 +252,7 @@ def _details(entry: StatementEntry) -> tuple[object, ...]:
 
 
 async def transactions_match_open_items(make: Open) -> None:
-    """Transactions have the other party and the remittance, so that they match open items."""
+    """Transactions have the other party and remittance, for matching with open items."""
     async with make() as lab:
         ref = await lab.account()
         booked = await lab.booked(ref)
@@ -279,7 +279,7 @@ async def transactions_match_open_items(make: Open) -> None:
 
 
 async def pending_transactions_are_apart(make: Open) -> None:
-    """Pending transactions are returned only on request, and never as booked ones."""
+    """Pending transactions are returned only on request, and never as booked."""
     async with make() as lab:
         ref = await lab.account()
         usual: TransactionPage = await lab("transactions", ref, TransactionQuery(since=SINCE))
@@ -302,7 +302,7 @@ async def pending_transactions_are_apart(make: Open) -> None:
 
 
 async def an_unknown_word_is_no_consent(make: Open) -> None:
-    """Each word of the vendor becomes its status, and an unknown word is never a consent."""
+    """Each status word of the vendor is converted; an unknown one never means consent."""
     async with make() as lab:
         ref = (await lab.start()).ref
         for answer, status in lab.subject.consents:
@@ -313,7 +313,7 @@ async def an_unknown_word_is_no_consent(make: Open) -> None:
 
 
 async def a_payment_is_initiated_once(make: Open) -> None:
-    """A payment is initiated once for its key; it is pending, with a link for its owner."""
+    """A payment is initiated once per key; it is pending, with a link for the account owner."""
     async with make() as lab:
         if BankCapability.PAY not in lab.able:
             return
@@ -339,7 +339,7 @@ async def a_payment_is_initiated_once(make: Open) -> None:
 
 
 async def a_lost_payment_is_unknown(make: Open) -> None:
-    """A payment whose answer is lost or unreadable is unknown, and never initiated again."""
+    """A payment with a lost or unreadable answer is unknown, and never initiated again."""
     async with make() as lab:
         if BankCapability.PAY not in lab.able:
             return
@@ -362,7 +362,7 @@ async def a_lost_payment_is_unknown(make: Open) -> None:
 
 
 async def an_unknown_word_is_no_success(make: Open) -> None:
-    """Each word about a payment becomes its status, and an unknown word is never a success."""
+    """Each payment status word is converted; an unknown one never means success."""
     async with make() as lab:
         if BankCapability.PAY not in lab.able:
             return
@@ -375,7 +375,7 @@ async def an_unknown_word_is_no_success(make: Open) -> None:
 
 
 async def a_damaged_answer_is_an_error(make: Open) -> None:
-    """An answer without its content, or with an invalid amount, raises an error."""
+    """An answer without content, or with an invalid amount, raises an error."""
     async with make() as lab:
         consent = (await lab.granted()).ref
         account: Ref = (await lab("accounts", consent))[0].ref
@@ -410,7 +410,7 @@ async def a_refusal_has_its_type(make: Open) -> None:
 
 
 async def a_daily_limit_is_not_retried(make: Open) -> None:
-    """An account's daily limit is not retried, and does not delay calls for other accounts."""
+    """One account's daily limit causes no retry, and no delay of other accounts' calls."""
     async with make() as lab:
         ref = await lab.account()
         for number, answer in enumerate(lab.subject.daily):
@@ -423,7 +423,7 @@ async def a_daily_limit_is_not_retried(make: Open) -> None:
 
 
 async def unsupported_features_are_refused(make: Open) -> None:
-    """An unsupported feature is refused before sending, and the error names other vendors."""
+    """An unsupported feature is refused before sending; the error names vendors that have it."""
     async with make() as lab:
         await require_unsupported(lab, calls_by_capability(lab).items())
 
@@ -441,7 +441,7 @@ async def each_request_is_sent_once(make: Open) -> None:
 
 
 async def secrets_are_shown_nowhere(make: Open) -> None:
-    """No error, result or event of an observer shows a secret, even one that the vendor repeats."""
+    """No error, result or event shows a secret, even if the vendor repeats it."""
     async with make() as lab:
         everything = " and ".join(lab.subject.secrets)
         ref = await lab.account()

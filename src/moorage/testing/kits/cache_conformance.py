@@ -1,4 +1,4 @@
-"""Checks that every response cache must pass.
+"""Checks for every response cache.
 
 ```python
 import pytest
@@ -54,7 +54,7 @@ def entry(number: int) -> CacheEntry:
 
 
 async def a_new_cache_is_empty(factory: AsyncFactory) -> None:
-    """A new cache has no responses under a key, and removing them does nothing."""
+    """A new cache has no responses, and removing them does nothing."""
     cache, key = factory(), _key()
     await _require_entries(cache, key)
     await cache.delete(key)
@@ -62,7 +62,7 @@ async def a_new_cache_is_empty(factory: AsyncFactory) -> None:
 
 
 async def cached_responses_come_back_unchanged(factory: AsyncFactory) -> None:
-    """Stored responses come back in order, byte for byte, on every lookup."""
+    """Stored responses are returned in order, byte for byte, on every look-up."""
     cache, key = factory(), _key()
     expected = (entry(1), entry(2), attrs.evolve(entry(3), varies_by=(), lifetime=0.0))
     await _store_answer(cache, key, *expected)
@@ -71,7 +71,7 @@ async def cached_responses_come_back_unchanged(factory: AsyncFactory) -> None:
 
 
 async def keys_are_apart(factory: AsyncFactory) -> None:
-    """Storing or deleting under one key does not affect another key."""
+    """Storing or deleting under one key does not affect other keys."""
     cache, key = factory(), _key()
     keys = [key, key.upper(), f"{key} ", f"{key}0", key.replace("@", "")]
     for number, distinct_key in enumerate(keys):
@@ -83,7 +83,7 @@ async def keys_are_apart(factory: AsyncFactory) -> None:
 
 
 async def storing_replaces_earlier_responses(factory: AsyncFactory) -> None:
-    """Storing under a key replaces all earlier responses of that key."""
+    """Storing under a key replaces all its earlier responses."""
     cache, key = factory(), _key()
     await _store_answer(cache, key, entry(1), entry(2))
     await _store_answer(cache, key, entry(3))
@@ -115,7 +115,7 @@ async def a_response_requested_before_removal_is_not_stored(factory: AsyncFactor
 
 
 async def one_of_two_concurrent_writers_succeeds(factory: AsyncFactory) -> None:
-    """Of two callers that read the same version, only the first can replace it."""
+    """If two callers have read the same version, only the first can replace it."""
     cache, key = factory(), _key()
     for number in (1, 3):
         lookup, second_lookup = await cache.find(key), await cache.find(key)
@@ -127,7 +127,7 @@ async def one_of_two_concurrent_writers_succeeds(factory: AsyncFactory) -> None:
 
 
 async def cached_responses_age(factory: AsyncFactory) -> None:
-    """A cached response ages by the time that it spends in the cache."""
+    """A response's age includes its time in the cache."""
     cache, key = factory(), _key()
     start_time = time.monotonic()
     await _store_answer(cache, key, entry(1))
@@ -197,7 +197,7 @@ def many_threads_may_use_it(factory: Factory) -> None:
 
 
 def _key() -> str:
-    """Return a unique key with small and capital letters."""
+    """Return a unique key with lower-case and capital letters."""
     return f"{{@acme:vat}}:cache:{uuid4().hex}"
 
 

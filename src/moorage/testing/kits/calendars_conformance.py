@@ -1,4 +1,4 @@
-"""Checks that every vendor of calendars must pass.
+"""Checks for every calendar vendor.
 
 Each check takes a function that makes a new `CalendarsSubject`: the vendor, its sandbox, and what
 the kit cannot know. `CHECKS` go through `Hub`, and `ASYNC_CHECKS` through `AsyncHub`.
@@ -158,7 +158,7 @@ async def times_are_exact(make: Open) -> None:
 
 
 async def a_key_writes_once(make: Open) -> None:
-    """A key writes one event, a repeat returns it, and another event needs another key."""
+    """A key creates one event, a repeat returns it, and another event needs another key."""
     async with make() as lab:
         events = [await lab.write(idempotency_key="k-1") for _ in range(3)]
         require(events[0] == events[1] == events[2], "A repeat returns another event.")
@@ -186,7 +186,7 @@ async def a_lost_creation_is_found(make: Open) -> None:
 
 
 async def only_named_fields_change(make: Open) -> None:
-    """A change sets the named fields and keeps all others, even those unknown to the contract."""
+    """A change sets the named fields and keeps all others, even those unknown to moorage."""
     async with make() as lab:
         ref = (await lab.write(attendees=_ATTENDEES[:2], **_FIELDS)).ref
         lab.sandbox.annotate(ref.id)
@@ -248,7 +248,7 @@ async def a_version_is_compared(make: Open) -> None:
 
 
 async def recurrence_is_kept(make: Open) -> None:
-    """Each supported recurrence rule is kept; others are refused before anything is sent."""
+    """Each supported recurrence rule is kept; others are refused before sending."""
     async with make() as lab:
         if CalendarsCapability.RECURRENCE not in lab.able:
             return
@@ -267,7 +267,7 @@ async def recurrence_is_kept(make: Open) -> None:
 
 
 async def an_event_is_cancelled(make: Open) -> None:
-    """A cancelled event is gone, another stays, and cancelling it again is no error."""
+    """A cancelled event is gone, others stay, and repeating the cancellation is no error."""
     async with make() as lab:
         ref = (await lab.write(attendees=_ATTENDEES)).ref
         await lab.write("Another")
@@ -286,7 +286,7 @@ async def an_event_is_cancelled(make: Open) -> None:
 
 
 async def invitations_can_be_withheld(make: Open) -> None:
-    """No attendee is notified if the caller wants that and the vendor supports it."""
+    """No attendee is notified if the caller asks for that and the vendor supports it."""
     async with make() as lab:
         if CalendarsCapability.WITHOUT_INVITATIONS not in lab.able:
             return
@@ -297,7 +297,7 @@ async def invitations_can_be_withheld(make: Open) -> None:
 
 
 async def changes_are_listed_once(make: Open) -> None:
-    """All events are listed over all pages, and later only those that changed since."""
+    """First all events are listed, over all pages; later only those changed since."""
     async with make() as lab:
         if CalendarsCapability.CHANGES not in lab.able:
             return
@@ -340,7 +340,7 @@ async def _all_changes(lab: Lab, after: object = None) -> tuple[list[EventChange
 
 
 async def busy_times_are_told(make: Open) -> None:
-    """The busy times of each address are returned; an unknown address is not reported as free."""
+    """Each address's busy times are returned; an unknown address is not reported as free."""
     async with make() as lab:
         if CalendarsCapability.FREE_BUSY not in lab.able:
             return
@@ -363,7 +363,7 @@ async def busy_times_are_told(make: Open) -> None:
 
 
 async def an_online_meeting_has_a_url(make: Open) -> None:
-    """An event with an online meeting has its URL, and others have none."""
+    """An online meeting has a URL, and other events have none."""
     async with make() as lab:
         if CalendarsCapability.ONLINE_MEETING not in lab.able:
             return
@@ -374,7 +374,7 @@ async def an_online_meeting_has_a_url(make: Open) -> None:
 
 
 async def a_refusal_has_its_type(make: Open) -> None:
-    """Each refusal raises the right error with the vendor's answer, and is sent only once."""
+    """Each refusal raises the right error with the vendor's answer, and is not retried."""
     async with make() as lab:
         await lab("calendars")
         for number, (refusal, kind) in enumerate(lab.subject.refusals):
@@ -392,7 +392,7 @@ async def a_refusal_has_its_type(make: Open) -> None:
 
 
 async def malformed_answers_are_errors(make: Open) -> None:
-    """An answer without the fields of every answer is an error, never an empty result."""
+    """An answer without required fields is an error, never an empty result."""
     async with make() as lab:
         ref = (await lab.write()).ref
         operations: dict[str, Callable[[], Any]] = {"get": lambda: lab("get", ref)}
@@ -409,7 +409,7 @@ async def malformed_answers_are_errors(make: Open) -> None:
 
 
 async def unsupported_features_are_refused(make: Open) -> None:
-    """An unsupported feature is refused before anything is sent."""
+    """An unsupported feature is refused before sending."""
     async with make() as lab:
         await require_unsupported(lab, calls_by_capability(lab).items())
 

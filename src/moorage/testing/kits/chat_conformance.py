@@ -1,4 +1,4 @@
-"""Checks that every vendor of chat messages must pass.
+"""Checks for every chat vendor.
 
 Each check takes a function that makes a new `ChatSubject`: the vendor, its sandbox, and what the
 kit cannot know. `CHECKS` go through `Hub`, and `ASYNC_CHECKS` through `AsyncHub`.
@@ -68,7 +68,7 @@ Open: TypeAlias = Callable[[], Lab]
 
 
 async def a_message_is_posted(make: Open) -> None:
-    """A message is posted once, and only a vendor that gives it an id reports it as sent."""
+    """A message is posted once; it is reported as sent only if the vendor returns an id."""
     async with make() as lab:
         receipt: ChatReceipt = await lab("send", lab.message())
         require(lab.count() == 1, "One message was not posted once.")
@@ -85,7 +85,7 @@ async def a_message_is_posted(make: Open) -> None:
 
 
 async def a_key_posts_once(make: Open) -> None:
-    """A message is posted once per key, and a repeat returns the same receipt."""
+    """A message is posted once per key; a repeat returns the same receipt."""
     async with make() as lab:
         receipts = [await lab("send", lab.message(), idempotency_key="k-1") for _ in range(3)]
         require(lab.count() == 1, "A key posted its message more than once.")
@@ -97,7 +97,7 @@ async def a_key_posts_once(make: Open) -> None:
 
 
 async def each_request_is_sent_once(make: Open) -> None:
-    """No operation repeats a request by itself, whether it succeeds or fails."""
+    """No operation repeats a request itself, whether it succeeds or fails."""
     async with make() as lab:
         await lab("send", lab.message())
         require(len(lab.sandbox.requests) == 1, "A message took more than one request.")
@@ -114,7 +114,7 @@ async def each_request_is_sent_once(make: Open) -> None:
 
 
 async def markup_is_shown_as_written(make: Open) -> None:
-    """Markup in a title, a text, a label or a value is shown as written, and mentions nobody."""
+    """Markup in a title, text, label or value is shown literally, and mentions nobody."""
     async with make() as lab:
         fields = {_MARKUP: _MARKUP, "Empty": ""}
         message = lab.message(_MARKUP, title=_MARKUP[:100], fields=fields)
@@ -138,13 +138,13 @@ def _require_as_written(lab: Lab, times: int) -> None:
 
 
 async def unsupported_features_are_refused(make: Open) -> None:
-    """An unsupported feature is refused before sending, and the error names other vendors."""
+    """An unsupported feature is refused before sending; the error names vendors that have it."""
     async with make() as lab:
         await require_unsupported(lab, calls_by_capability(lab).items())
 
 
 async def an_answer_is_in_its_thread(make: Open) -> None:
-    """An answer is posted into the thread of its message, even an answer to an answer."""
+    """A reply is posted in its message's thread, even a reply to a reply."""
     async with make() as lab:
         if ChatCapability.THREAD not in lab.able:
             return
@@ -166,7 +166,7 @@ async def an_answer_is_in_its_thread(make: Open) -> None:
 
 
 async def a_key_answers_once(make: Open) -> None:
-    """An answer is posted once per key."""
+    """A reply is posted once per key."""
     async with make() as lab:
         if ChatCapability.THREAD not in lab.able:
             return
@@ -177,7 +177,7 @@ async def a_key_answers_once(make: Open) -> None:
 
 
 async def a_message_is_replaced(make: Open) -> None:
-    """An edited message has the new content, keeps its reference, and is not posted again."""
+    """An edited message has the new content and the same reference, and is not posted again."""
     async with make() as lab:
         if ChatCapability.EDIT not in lab.able:
             return
@@ -198,7 +198,7 @@ async def a_message_is_replaced(make: Open) -> None:
 
 
 async def a_message_is_deleted(make: Open) -> None:
-    """A deleted message is gone, another stays, and deleting it again is no error."""
+    """A deleted message is gone, others stay, and repeating the deletion is no error."""
     async with make() as lab:
         if ChatCapability.DELETE not in lab.able:
             return
@@ -212,7 +212,7 @@ async def a_message_is_deleted(make: Open) -> None:
 
 
 async def a_refusal_has_its_type(make: Open) -> None:
-    """Each refusal raises the right error, with the vendor's own answer, and posts nothing."""
+    """Each refusal raises the right error with the vendor's answer, and posts nothing."""
     async with make() as lab:
         for number, (answer, kind, *codes) in enumerate(lab.subject.refusals):
             for key in (None, f"k-{number}"):
@@ -229,7 +229,7 @@ async def a_refusal_has_its_type(make: Open) -> None:
 
 
 async def a_pause_is_kept(make: Open) -> None:
-    """The error contains the pause that the vendor asks for."""
+    """The error contains the pause that the vendor requests."""
     async with make() as lab:
         answer, seconds = lab.subject.pause
         lab.sandbox.fail(answer)
@@ -252,7 +252,7 @@ async def an_uncertain_failure_is_unknown(make: Open) -> None:
 
 
 async def a_lost_answer_is_unknown(make: Open) -> None:
-    """If the answer to a message is lost, its outcome is unknown, and its key never posts again."""
+    """If a message's answer is lost, its outcome is unknown, and its key never posts again."""
     async with make() as lab:
         lab.sandbox.fail(Lost())
         for _ in range(2):
@@ -277,7 +277,7 @@ async def an_unreadable_success_is_unknown(make: Open) -> None:
 
 
 async def options_arrive(make: Open) -> None:
-    """An option in the vendor's format is sent, and options of other vendors are ignored."""
+    """An option in the vendor's format is sent; other vendors' options are ignored."""
     async with make() as lab:
         own_options = dict([lab.subject.option])
         extra_options = {lab.subject.vendor.name: own_options, "another": {"other": "1"}}
@@ -291,7 +291,7 @@ async def options_arrive(make: Open) -> None:
 
 
 async def secrets_are_shown_nowhere(make: Open) -> None:
-    """No error, receipt, event of an observer or log entry shows a secret, even if repeated."""
+    """No error, receipt, event or log entry shows a secret, even if the vendor repeats it."""
     async with make() as lab:
         everything = " and ".join(lab.subject.secrets)
         echo = {"error": everything, "description": everything, "message": everything}
@@ -320,7 +320,7 @@ def _text_of(error: ConnectorError) -> str:
 
 
 async def message_texts_are_not_shown(make: Open) -> None:
-    """Neither messages nor receipts show what was written."""
+    """Neither messages nor receipts show their text in a repr."""
     async with make() as lab:
         message = lab.message("Be discreet.", title="Discreet", fields={"A": "discreet"})
         representation = f"{message!r}{await lab('send', message)!r}"
@@ -328,7 +328,7 @@ async def message_texts_are_not_shown(make: Open) -> None:
 
 
 async def events_are_accepted_if_signed(make: Open) -> None:
-    """Webhooks of messages are accepted if they are signed, and can be answered."""
+    """Message webhooks are accepted only if signed, and can be replied to."""
     async with make() as lab:
         receive, secret = lab.subject.receive, lab.subject.webhook_secret
         if receive is None or secret is None:

@@ -28,12 +28,12 @@ OTHER_SECRET: Final = "whsec_YW5vdGhlci1zZWNyZXQtYWxzby1sb25nLWVub3VnaA=="  # no
 
 
 def name_of(check: Callable[..., object]) -> str:
-    """Return a check's name in test reports, for `ids` of `pytest.mark.parametrize`."""
+    """Return a check's name for test reports; pass it as `ids` to `pytest.mark.parametrize`."""
     return getattr(check, "__name__", repr(check))
 
 
 def require(holds: object, sentence: str) -> None:
-    """Fail the check with this sentence, unless the condition is true."""
+    """Fail the check with this sentence if the condition is false."""
     if not holds:
         raise AssertionError(sentence)
 
@@ -50,7 +50,7 @@ _BUSY_TRIES: Final = 12
 
 
 def withheld_seconds(wall: float, used: float) -> float:
-    """Return how many seconds of a nap's wall time a busy machine withheld from this process.
+    """Return by how many seconds a busy machine prolonged a short sleep of this process.
 
     The nap's own length, the CPU time that the process used meanwhile, and a timer's usual
     lateness are subtracted.
@@ -60,7 +60,7 @@ def withheld_seconds(wall: float, used: float) -> float:
 
 
 class Control:
-    """A measurement, beside a check, of the time that a busy machine withholds from this process.
+    """Measures, during a check, how long a busy machine kept this process from running.
 
     A thread naps again and again, and adds up how late it wakes. Subtract this from a measured
     wall time before comparing it with a bound.
@@ -75,7 +75,7 @@ class Control:
         self._thread = Thread(target=self._measure, name="moorage control", daemon=True)
 
     def __enter__(self) -> Self:
-        """Begin to measure the time that a busy machine withholds."""
+        """Start to measure the time in which the machine did not run this process."""
         self._thread.start()
         return self
 
@@ -102,7 +102,7 @@ class Control:
 def retrying_check(
     check: Callable[..., Coroutine[Any, Any, None]], control: Callable[[], Control] = Control
 ) -> Callable[..., Coroutine[Any, Any, None]]:
-    """Return a check that is tried again if a busy machine made it fail.
+    """Return a check that is retried if a busy machine made it fail.
 
     A failure while the machine withheld time from this process proves nothing: the check is tried
     again, up to twelve times. On a steady machine a check may be too late twice. An adapter that
@@ -135,7 +135,7 @@ def patience() -> float:
 
 @contextmanager
 def waiting_at_most(seconds: float) -> Generator[None]:
-    """Fail the check if the block takes longer than `seconds`, 20 by default."""
+    """Fail the check if the block takes more than `seconds`, by default 20."""
     token = _patience.set(seconds)
     try:
         yield
@@ -144,7 +144,7 @@ def waiting_at_most(seconds: float) -> Generator[None]:
 
 
 async def wait_soon(awaited: Awaitable[Answer], sentence: str) -> Answer:
-    """Wait for an event, and fail the check with this sentence if it does not come."""
+    """Wait for an event; fail the check with this sentence if it does not happen."""
     try:
         return await asyncio.wait_for(awaited, patience())
     except TimeoutError:
@@ -152,7 +152,7 @@ async def wait_soon(awaited: Awaitable[Answer], sentence: str) -> Answer:
 
 
 async def in_thread(call: Callable[[], Answer]) -> Answer:
-    """Make a blocking call in its own thread, and wait for its result."""
+    """Make a blocking call in a separate thread, and wait for its result."""
     loop = asyncio.get_running_loop()
     answer: asyncio.Future[Answer] = loop.create_future()
 
@@ -180,7 +180,7 @@ def _fail(answer: asyncio.Future[Any], error: BaseException) -> None:
 
 
 class Flag:
-    """An event for threads and tasks that is set once."""
+    """An event for threads and tasks that can be set once."""
 
     def __init__(self) -> None:
         self._event = Event()
@@ -189,7 +189,7 @@ class Flag:
         self._long = patience() / 8
 
     async def wait(self) -> bool:
-        """Wait until the event is set or its time is over; return whether it is set."""
+        """Wait for the event or a timeout; return whether it is set."""
         end = time.monotonic() + self._long
         while not self.is_set() and time.monotonic() < end:  # noqa: ASYNC110 - of any loop
             await asyncio.sleep(0.000_5)
@@ -199,7 +199,7 @@ class Flag:
 async def require_pages(
     find: Callable[[Any], Awaitable[Any]], query: Any, expected: Sequence[str], limit: int
 ) -> None:
-    """Fail the check unless a query's pages contain each expected entry once.
+    """Check that a query's pages contain each expected entry once.
 
     Args:
         find: returns a page of a query; its `items` have ids, and `next` leads to the next page.
@@ -220,7 +220,7 @@ async def require_pages(
 
 
 class AsyncView:
-    """A synchronous adapter with the interface of its asynchronous port.
+    """A synchronous adapter, presented with its asynchronous port's interface.
 
     The adapter's methods become coroutine functions.
 
@@ -238,7 +238,7 @@ class AsyncView:
         self._unchanged = unchanged
 
     def __getattr__(self, name: str) -> Any:
-        """Return an unchanged member of the adapter, or a method as a coroutine function."""
+        """Return an attribute of the adapter; a method becomes a coroutine function."""
         member = getattr(self.adapter, name)
         if name in self._unchanged:
             return member
@@ -251,12 +251,12 @@ class AsyncView:
 
 
 def in_this_thread(factory: Callable[..., Any], *arguments: Any) -> Any:
-    """Make a synchronous adapter, and return an asynchronous view of it."""
+    """Make a synchronous adapter, and return an asynchronous view that blocks this thread."""
     return AsyncView(factory(*arguments))
 
 
 def in_threads(factory: Callable[..., Any], *arguments: Any) -> Any:
-    """Make a synchronous adapter, and return an asynchronous view with a thread for each call."""
+    """Make a synchronous adapter, and return an asynchronous view that runs calls in threads."""
     return AsyncView(factory(*arguments), threads=True)
 
 
@@ -264,7 +264,7 @@ def sync_check(
     check: Callable[[Callable[..., Any]], Coroutine[Any, Any, None]],
     view: Callable[..., Any] = in_this_thread,
 ) -> Callable[[Callable[..., Any]], None]:
-    """Return a check of an asynchronous port as a check of synchronous adapters.
+    """Convert a check of an asynchronous port to a check of synchronous adapters.
 
     Args:
         check: the check; it takes a function that makes an adapter.

@@ -1,4 +1,4 @@
-"""Checks that every clock and sleeper must pass.
+"""Checks for every clock and sleeper.
 
 ```python
 import pytest
@@ -37,7 +37,7 @@ _NAPS: Final = (0.0, 0.000_000_1, 0.000_3, 0.001_7, 0.004)
 
 
 def nanoseconds_never_go_back(clocks: Clocks) -> None:
-    """The readings of a clock are whole numbers, each no smaller than the one before."""
+    """A clock's readings are whole numbers that never decrease."""
     clock = clocks()
     readings = [clock.nanoseconds() for _ in range(1_000)]
     require(all(type(reading) is int for reading in readings), "nanoseconds() must be an int.")
@@ -45,13 +45,13 @@ def nanoseconds_never_go_back(clocks: Clocks) -> None:
 
 
 def utc_is_aware(clocks: Clocks) -> None:
-    """A clock's time of day has the time zone UTC."""
+    """A clock's date and time are in UTC."""
     now = clocks().utc()
     require(now.utcoffset() == timedelta(0), f"utc() must be aware and in UTC, not {now!r}.")
 
 
 def sleep_is_never_early(sleepers: Sleepers) -> None:
-    """A sleep takes at least the requested time, as measured by a clock."""
+    """A sleep takes at least the requested time, measured by a clock."""
     clock, sleeper = sleepers()
     for nap in _NAPS:
         start = clock.nanoseconds()
@@ -60,7 +60,7 @@ def sleep_is_never_early(sleepers: Sleepers) -> None:
 
 
 async def async_sleep_is_never_early(sleepers: AsyncSleepers) -> None:
-    """An asynchronous sleep takes at least the requested time, as measured by a clock."""
+    """An asynchronous sleep takes at least the requested time, measured by a clock."""
     clock, sleeper = sleepers()
     for nap in _NAPS:
         start = clock.nanoseconds()
@@ -69,7 +69,7 @@ async def async_sleep_is_never_early(sleepers: AsyncSleepers) -> None:
 
 
 async def sleeping_lets_others_run(sleepers: AsyncSleepers) -> None:
-    """Other tasks run during a sleep, even during one of zero seconds."""
+    """Other tasks run during a sleep, even of zero seconds."""
     _, sleeper = sleepers()
     for nap in (0.0, 0.001):
         other_task = asyncio.ensure_future(_answer())
@@ -80,7 +80,7 @@ async def sleeping_lets_others_run(sleepers: AsyncSleepers) -> None:
 
 
 async def sleepers_wake_in_time_order(sleepers: AsyncSleepers) -> None:
-    """Tasks that sleep at the same time wake in the order of their durations."""
+    """Tasks that sleep concurrently wake in order of their durations."""
     _, sleeper = sleepers()
     woken_numbers: list[float] = []
 
@@ -104,7 +104,7 @@ async def cancelling_ends_a_sleep(sleepers: AsyncSleepers) -> None:
 
 
 async def _answer() -> None:
-    """Do nothing, as another task that must run during a sleep."""
+    """Do nothing; this task must be able to run during a sleep."""
 
 
 def _long_enough(seconds: float, slept: int) -> None:

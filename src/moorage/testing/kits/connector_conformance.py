@@ -1,4 +1,4 @@
-"""Checks that every connector must pass with its real server.
+"""Checks for every connector, which run with its real server.
 
 ```python
 import pytest
@@ -60,7 +60,7 @@ LabCheck: TypeAlias = "Callable[[Lab], Coroutine[Any, Any, None]]"
 
 
 def _async_check(check: LabCheck) -> AsyncCheck:
-    """Return a check as one that tests an asynchronous connector."""
+    """Convert a check to one of an asynchronous connector."""
 
     @wraps(check)
     async def run(subject: ConnectorSubject) -> None:
@@ -70,7 +70,7 @@ def _async_check(check: LabCheck) -> AsyncCheck:
 
 
 def _sync_check(check: LabCheck) -> Check:
-    """Return a check as one that tests a synchronous connector."""
+    """Convert a check to one of a synchronous connector."""
 
     @wraps(check)
     def run(subject: ConnectorSubject) -> None:

@@ -1,4 +1,4 @@
-"""Checks that every credential provider must pass.
+"""Checks for every credential provider.
 
 ```python
 import pytest
@@ -43,7 +43,7 @@ OTHER: Final = Credentials.bearer("other")
 
 
 def _view(factory: Factory, renew: AsyncRenew) -> AsyncCredentialProvider:
-    """Return an asynchronous view of a new synchronous provider, with a thread for each call."""
+    """Return an asynchronous view of a new synchronous provider, which runs calls in threads."""
 
     async def renewed_credentials(
         service: str, tenant: str | None, stale: Credentials
@@ -57,7 +57,7 @@ def _view(factory: Factory, renew: AsyncRenew) -> AsyncCredentialProvider:
 
 
 class Renewals:
-    """Renews the credentials `OLD` to `NEW`, and records the owners; it can wait or fail."""
+    """A fake renewal from `OLD` to `NEW`, which records owners, and can wait or fail."""
 
     def __init__(self, *, waits: bool = False, error: Exception | None = None) -> None:
         self.calls: list[tuple[str, str | None]] = []
@@ -67,7 +67,7 @@ class Renewals:
             self.may_end.set()
 
     async def __call__(self, service: str, tenant: str | None, stale: Credentials) -> Credentials:
-        """Return the new credentials, or wait or raise an error first."""
+        """Return the new credentials, after waiting or raising an error if configured."""
         self.calls.append((service, tenant))
         self.begun.set()
         if tenant != "unhindered":
@@ -107,7 +107,7 @@ async def a_tenant_without_credentials_gets_none(factory: AsyncFactory) -> None:
 
 
 async def owners_have_separate_credentials(factory: AsyncFactory) -> None:
-    """A credential belongs to one service and tenant; without a tenant, it is no tenant's."""
+    """Credentials belong to one service and tenant; without a tenant, to no tenant."""
     owners = [(service, tenant) for service in ("a", "b") for tenant in (None, "a", "None", "")]
     for owner in owners:
         provider = factory(Renewals())
@@ -134,7 +134,7 @@ async def owners_have_separate_credentials(factory: AsyncFactory) -> None:
 
 
 async def stale_credentials_are_renewed(factory: AsyncFactory) -> None:
-    """Refreshing a stale credential requests a new one, returns it, and stores it."""
+    """Refreshing stale credentials requests new ones, returns and stores them."""
     renewals = Renewals()
     provider = factory(renewals)
     await provider.rotate("stripe", "acme", OLD)
@@ -145,7 +145,7 @@ async def stale_credentials_are_renewed(factory: AsyncFactory) -> None:
 
 
 async def replaced_credentials_are_not_renewed(factory: AsyncFactory) -> None:
-    """Renewing a credential that was already replaced returns its replacement."""
+    """Renewing credentials that were already replaced returns the replacement."""
     renewals = Renewals()
     provider = factory(renewals)
     for credentials in (OLD, OTHER):
@@ -158,7 +158,7 @@ async def replaced_credentials_are_not_renewed(factory: AsyncFactory) -> None:
 
 
 async def concurrent_callers_share_one_renewal(factory: AsyncFactory) -> None:
-    """If many callers renew a credential at once, one does so, and all get its result."""
+    """If many callers renew credentials at once, one does it and all get its result."""
     renewals = Renewals(waits=True)
     provider = factory(renewals)
     await provider.rotate("stripe", None, OLD)
@@ -173,7 +173,7 @@ async def concurrent_callers_share_one_renewal(factory: AsyncFactory) -> None:
 
 
 async def owners_do_not_wait_for_each_other(factory: AsyncFactory) -> None:
-    """The credentials of two tenants can be renewed at the same time."""
+    """Two tenants' credentials can be renewed at the same time."""
     renewals = Renewals(waits=True)
     provider = factory(renewals)
     for tenant in ("acme", "unhindered"):

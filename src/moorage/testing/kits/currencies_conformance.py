@@ -1,4 +1,4 @@
-"""Checks that every vendor of exchange rates must pass.
+"""Checks for every vendor of exchange rates.
 
 Each check takes a function that makes a new `CurrenciesSubject`: the vendor, its sandbox, and the
 facts that the kit cannot know. `CHECKS` go through `Hub`, and `ASYNC_CHECKS` through `AsyncHub`.
@@ -46,7 +46,7 @@ _MALFORMED: Final = (b"{}", b"[]", b"null", b"[{}]", b"<html></html>", b"a,b\n1,
 
 @attrs.frozen(kw_only=True)
 class CurrenciesSubject:
-    """A vendor of exchange rates to check, with its sandbox.
+    """A vendor of exchange rates to be checked, with its sandbox.
 
     The sandbox has a table with different prices for each day from Monday to Friday of March 2019.
 
@@ -97,7 +97,7 @@ class _Lab(ContractLab[CurrenciesSubject]):
         return result
 
     def require_exact(self, result: ExchangeRates, day: date) -> None:
-        """Fail the check unless the result has exactly the sandbox's rates of the day."""
+        """Check that the result is exactly the sandbox's rates of the day."""
         require(result.base == self.subject.base, "The rates have another base currency.")
         require(result.day == day, f"The rates are said to be of {result.day}, not of {day}.")
         require(len(result.rates) > 1, "Rates are missing.")
@@ -117,7 +117,7 @@ _Open: TypeAlias = Callable[[], _Lab]
 
 
 async def a_day_has_exactly_its_rates(make: _Open) -> None:
-    """The rates of a day are exactly the published ones of this day, in the right direction."""
+    """A day's rates are exactly the published ones, in the right direction."""
     async with make() as lab:
         for day in _WORKDAYS if lab.has_history else ():
             result = await lab.rates(day)
@@ -127,7 +127,7 @@ async def a_day_has_exactly_its_rates(make: _Open) -> None:
 
 
 async def the_latest_rates_are_the_default(make: _Open) -> None:
-    """Without a day the latest rates are returned, and asking changes nothing."""
+    """Without a day, the latest rates are returned; the request changes nothing."""
     async with make() as lab:
         result = await lab.rates()
         lab.require_exact(result, lab.subject.day_in_force(date.max))
@@ -136,7 +136,7 @@ async def the_latest_rates_are_the_default(make: _Open) -> None:
 
 
 async def a_holiday_has_the_rates_before(make: _Open) -> None:
-    """On a weekend and a holiday the last earlier rates are in force, and their day is named."""
+    """On weekends and holidays the last earlier rates apply, and their day is stated."""
     async with make() as lab:
         lab.subject.close_on(_HOLIDAY)
         for day in (_SUNDAY, _HOLIDAY) if lab.has_history else ():
@@ -144,7 +144,7 @@ async def a_holiday_has_the_rates_before(make: _Open) -> None:
 
 
 async def rates_are_searched_ten_days_back(make: _Open) -> None:
-    """Rates stay in force for ten days; a later day without rates is an error."""
+    """Rates apply for ten days; on a later day without rates, an error is raised."""
     async with make() as lab:
         if not lab.has_history:
             return
@@ -157,7 +157,7 @@ async def rates_are_searched_ten_days_back(make: _Open) -> None:
 
 
 async def a_future_day_is_refused(make: _Open) -> None:
-    """A day that has not begun is refused before anything is sent."""
+    """A future day is refused before anything is sent."""
     async with make() as lab:
         if not lab.has_history:
             return
@@ -169,7 +169,7 @@ async def a_future_day_is_refused(make: _Open) -> None:
 
 
 async def a_day_before_the_first_is_refused(make: _Open) -> None:
-    """The vendor's first day has rates; an earlier day is refused before anything is sent."""
+    """The vendor's first day has rates; earlier days are refused before sending."""
     async with make() as lab:
         if not lab.has_history:
             return
@@ -183,7 +183,7 @@ async def a_day_before_the_first_is_refused(make: _Open) -> None:
 
 
 async def history_is_refused_without_the_capability(make: _Open) -> None:
-    """A vendor without earlier rates refuses a day, and the error names vendors that have them."""
+    """A vendor without history refuses a day; the error names vendors that have it."""
     async with make() as lab:
         if lab.has_history:
             return
@@ -197,7 +197,7 @@ async def history_is_refused_without_the_capability(make: _Open) -> None:
 
 
 async def no_rates_are_an_error(make: _Open) -> None:
-    """An answer without rates is an error, and never an empty table."""
+    """An answer without rates is an error, never an empty table."""
     async with make() as lab:
         for number, answer in enumerate(lab.subject.no_rates):
             lab.sandbox.fail(answer)
@@ -214,7 +214,7 @@ async def a_malformed_answer_is_no_success(make: _Open) -> None:
 
 
 async def a_refusal_has_its_type(make: _Open) -> None:
-    """Each refusal of the vendor raises the right error, with the vendor's own answer."""
+    """Each refusal raises the right error, with the vendor's answer."""
     async with make() as lab:
         for number, (answer, kind) in enumerate(lab.subject.refusals):
             lab.sandbox.fail(answer)
@@ -228,7 +228,7 @@ async def a_refusal_has_its_type(make: _Open) -> None:
 
 
 async def answers_are_read_exactly(make: _Open) -> None:
-    """Each answer of the subject has the day, the source and the exact values that it must have."""
+    """Each example answer is parsed to its exact day, source and values."""
     async with make() as lab:
         for day, answer, result_day, source, values in lab.subject.answers:
             lab.sandbox.fail(answer)
@@ -244,7 +244,7 @@ async def answers_are_read_exactly(make: _Open) -> None:
 
 
 async def amounts_are_converted_exactly(make: _Open) -> None:
-    """Amounts are converted by the exact rates in each direction, and rounded once."""
+    """Amounts are converted with exact rates in each direction, and rounded once."""
     async with make() as lab:
         result = await lab.rates()
         currencies = [code for code in (result.base, *result.rates) if code in EXPONENTS]
@@ -263,7 +263,7 @@ async def amounts_are_converted_exactly(make: _Open) -> None:
 
 
 async def rates_can_be_stored(make: _Open) -> None:
-    """The rates can be stored, and are the same afterwards."""
+    """Rates can be stored and restored without change."""
     async with make() as lab:
         result = await lab.rates()
         require(unpack(pack(result)) == result, "Stored rates are not the same afterwards.")

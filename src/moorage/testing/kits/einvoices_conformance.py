@@ -1,4 +1,4 @@
-"""Checks that every vendor of electronic invoices must pass.
+"""Checks for every vendor of electronic invoices.
 
 Each check takes a function that makes a new `EinvoicesSubject`: the vendor, its sandbox, and what
 the kit cannot know. `CHECKS` go through `Hub`, and `ASYNC_CHECKS` through `AsyncHub`.
@@ -70,7 +70,7 @@ Open: TypeAlias = Callable[[], Lab]
 
 
 async def an_invoice_is_sent(make: Open) -> None:
-    """An invoice is sent once, to its recipient and unchanged, and has a reference."""
+    """An invoice is sent once and unchanged to its recipient, and gets a reference."""
     async with make() as lab:
         sent_invoice: SentInvoice = await lab("send", lab.outgoing())
         require(lab.count() == 1, "One invoice was not sent once.")
@@ -97,7 +97,7 @@ async def an_invoice_is_sent(make: Open) -> None:
 
 
 async def a_key_sends_once(make: Open) -> None:
-    """An invoice is sent once per key, and a repeat returns the same result."""
+    """An invoice is sent once per key; a repeat returns the same result."""
     async with make() as lab:
         results = [await lab("send", lab.outgoing(), idempotency_key="k-1") for _ in range(3)]
         require(lab.count() == 1, "A key sent its invoice more than once.")
@@ -109,7 +109,7 @@ async def a_key_sends_once(make: Open) -> None:
 
 
 async def each_request_is_sent_once(make: Open) -> None:
-    """No operation repeats a request by itself, whether it succeeds or fails."""
+    """No operation repeats a request itself, whether it succeeds or fails."""
     async with make() as lab:
         await lab("send", lab.outgoing())
         expected_count = 1 + lab.subject.login_count + lab.subject.send_count
@@ -131,7 +131,7 @@ async def each_request_is_sent_once(make: Open) -> None:
 
 
 async def pending_is_not_delivered(make: Open) -> None:
-    """An invoice is delivered only after the recipient's access point accepted it."""
+    """An invoice is reported as delivered only after the recipient's access point accepts it."""
     async with make() as lab:
         sent_invoice: SentInvoice = await lab("send", lab.outgoing())
         deliver = lab.subject.deliver
@@ -149,13 +149,13 @@ async def pending_is_not_delivered(make: Open) -> None:
 
 
 async def unsupported_features_are_refused(make: Open) -> None:
-    """An unsupported feature is refused before sending, and the error names other vendors."""
+    """An unsupported feature is refused before sending; the error names vendors that have it."""
     async with make() as lab:
         await require_unsupported(lab, calls_by_capability(lab))
 
 
 async def a_refusal_has_its_type(make: Open) -> None:
-    """Each refusal raises the right error, with the vendor's own answer, and sends nothing."""
+    """Each refusal raises the right error with the vendor's answer, and sends nothing."""
     async with make() as lab:
         for number, (refusal, kind, code) in enumerate(lab.subject.refusals):
             answer = with_an_address(refusal)
@@ -196,7 +196,7 @@ async def a_lost_answer_is_unknown(make: Open) -> None:
 
 
 async def an_unreadable_success_is_none(make: Open) -> None:
-    """A successful answer without its content is an error, not a verdict or an empty list."""
+    """A successful answer without content is an error, not a verdict or an empty list."""
     async with make() as lab:
         for operation, arguments in lab.subject.malformed:
             for body in _MALFORMED:
@@ -223,7 +223,7 @@ async def a_recipient_is_looked_up(make: Open) -> None:
 
 
 async def an_invoice_arrives(make: Open) -> None:
-    """A document that arrived is downloaded as the sender wrote it."""
+    """A received document is downloaded as its sender wrote it."""
     async with make() as lab:
         documents = (lab.subject.sandbox.document, _other_document(lab))
         ids = [lab.subject.sandbox.arrive(document) for document in documents]
@@ -261,7 +261,7 @@ async def _listed_ids(lab: Lab) -> list[str]:
 
 
 async def options_arrive(make: Open) -> None:
-    """An option in the vendor's format is sent, and options of other vendors are ignored."""
+    """An option in the vendor's format is sent; other vendors' options are ignored."""
     async with make() as lab:
         name, option = lab.subject.option
         extra = {lab.subject.vendor.name: {name: option}, "another": {"other": "1"}}
@@ -272,7 +272,7 @@ async def options_arrive(make: Open) -> None:
 
 
 async def secrets_are_shown_nowhere(make: Open) -> None:
-    """No error, result, event of an observer or log entry shows a secret, even if repeated."""
+    """No error, result, event or log entry shows a secret, even if the vendor repeats it."""
     async with make() as lab:
         everything = " and ".join(lab.subject.secrets)
         echoes = ({"errors": {"root": [everything]}}, [{"source": "a", "details": everything}])
@@ -295,7 +295,7 @@ def _text_of(error: ConnectorError) -> str:
 
 
 async def events_are_accepted_if_proven(make: Open) -> None:
-    """A webhook of a document that arrived is accepted with its secret, and names the document."""
+    """A webhook about a received document is accepted with its secret, and names the document."""
     async with make() as lab:
         if lab.subject.vendor.webhook is None:
             return
@@ -314,7 +314,7 @@ async def events_are_accepted_if_proven(make: Open) -> None:
 
 
 async def a_state_is_told_by_its_word(make: Open) -> None:
-    """Each word of the vendor becomes its state, and an unknown word is never a success."""
+    """Each state word of the vendor is converted; an unknown one never means success."""
     async with make() as lab:
         reports, deliver = lab.subject.reports, lab.subject.deliver
         if reports is None or deliver is None:
@@ -341,7 +341,7 @@ def _event(lab: Lab, notice: Notice | None) -> EinvoiceEvent:
 
 
 async def a_request_is_in_the_vendors_words(make: Open) -> None:
-    """Each argument is sent with the vendor's name and words for it."""
+    """Each argument is sent with the vendor's name and vocabulary."""
     async with make() as lab:
         for operation, arguments, expected in lab.subject.requests:
             await lab(operation, *arguments)
@@ -350,7 +350,7 @@ async def a_request_is_in_the_vendors_words(make: Open) -> None:
 
 
 async def an_answer_is_read_in_full(make: Open) -> None:
-    """Each field of an answer is read, with the meaning of the vendor's word."""
+    """Each field of an answer is parsed, with the vendor's words converted."""
     async with make() as lab:
         for operation, arguments, answer, expected_fields in lab.subject.answers:
             lab.fail(answer, operation=operation)

@@ -1,4 +1,4 @@
-"""Checks that every vendor of mail must pass.
+"""Checks for every email vendor.
 
 `moorage scaffold vendor NAME --contract email` writes a vendor, and a test that runs all
 checks.
@@ -67,7 +67,7 @@ IMAGE: Final = Attachment(
 
 @attrs.frozen
 class _AsyncHub:
-    """A synchronous hub whose operations are called as coroutines."""
+    """A synchronous hub whose operations are presented as coroutines."""
 
     hub: Any
 
@@ -81,7 +81,7 @@ class _AsyncHub:
 
 
 async def a_message_arrives(factory: Factory) -> None:
-    """A message arrives unchanged at every named recipient."""
+    """A message arrives unchanged at all its recipients."""
     lab = factory()
     mail = message(
         html="<p>Dear Ada</p>",
@@ -117,7 +117,7 @@ def _headers_of(delivered: DeliveredEmail) -> bytes:
 
 
 async def tags_and_metadata_arrive(factory: Factory) -> None:
-    """A tag and a metadata field of the same name both arrive, if the vendor supports them."""
+    """A tag and a metadata field with the same name both arrive, if supported."""
     lab = factory()
     capabilities = lab.vendor.capabilities
     words: dict[str, Any] = {}
@@ -143,7 +143,7 @@ async def tags_and_metadata_arrive(factory: Factory) -> None:
 
 
 async def files_and_images_arrive(factory: Factory) -> None:
-    """Files, and inline images if the vendor supports them, arrive byte for byte."""
+    """Files, and inline images if supported, arrive byte for byte."""
     lab = factory()
     has_images = EmailCapability.INLINE_IMAGES in lab.vendor.capabilities
     mail = message(
@@ -184,7 +184,7 @@ async def a_file_alone_is_a_message(factory: Factory) -> None:
 
 
 async def a_key_is_used_once(factory: Factory) -> None:
-    """A repeat gets the same receipt, and another message under the same key is refused."""
+    """Repeating a key returns the same receipt; another message under the key is refused."""
     lab = factory()
     first_receipt = await lab.hub.email().send_transactional(message(), idempotency_key="INV-7")
     repeated_receipt = await lab.hub.email().send_transactional(message(), idempotency_key="INV-7")
@@ -198,7 +198,7 @@ async def a_key_is_used_once(factory: Factory) -> None:
 
 
 async def a_lost_answer_is_unknown(factory: Factory) -> None:
-    """A message whose response was lost is unknown or repeated with its key, never sent twice."""
+    """A message with a lost response is unknown, or repeated with its key, but not sent twice."""
     lab = factory()
     mail = message(to=lab.lose())
     send = partial(lab.hub.email().send_transactional, mail, idempotency_key="INV-7")
@@ -229,7 +229,7 @@ _TASTES: Final[dict[EmailCapability, dict[str, Any]]] = {
 
 
 async def unsupported_features_are_refused(factory: Factory) -> None:
-    """An unsupported feature is refused before sending, and the error names other vendors."""
+    """An unsupported feature is refused before sending; the error names vendors that have it."""
     lab = factory()
     lacks = sorted(frozenset(EmailCapability) - lab.vendor.capabilities)
     for capability in lacks:
@@ -263,7 +263,7 @@ async def unsupported_features_are_refused(factory: Factory) -> None:
 
 
 async def failures_have_their_types(factory: Factory) -> None:
-    """Each failure raises the same error class at every vendor, with the vendor's code."""
+    """Each failure raises the same error class for every vendor, with the vendor's code."""
     lab = factory()
     kinds: dict[str, tuple[type[ConnectorError], ...]] = {
         "throttled": (RateLimitExceeded,),
@@ -284,7 +284,7 @@ async def failures_have_their_types(factory: Factory) -> None:
 
 
 async def an_unreadable_success_is_an_error(factory: Factory) -> None:
-    """A successful answer without its content is a vendor error, and is not retried."""
+    """A successful answer without content raises a vendor error, and is not retried."""
     lab = factory()
     if lab.malform is None:
         return
@@ -309,7 +309,7 @@ def _bulk(count: int) -> BulkMessage:
 
 
 async def each_bulk_recipient_has_own_texts(factory: Factory) -> None:
-    """Each bulk recipient gets their own text, escaped in HTML, and sees no other recipient."""
+    """Each bulk recipient gets a separate text, escaped in HTML, and sees no other recipient."""
     lab = factory()
     results = await lab.hub.email().send_bulk(_bulk(3))
     require(all(result.ok for result in results), f"It ended with {results!r}.")
@@ -327,7 +327,7 @@ async def each_bulk_recipient_has_own_texts(factory: Factory) -> None:
 
 
 async def a_large_bulk_goes_in_chunks(factory: Factory) -> None:
-    """Every recipient of a large bulk gets one message, and the results keep their order."""
+    """Each recipient of a large bulk gets one message, and results keep their order."""
     lab = factory()
     results = await lab.hub.email().send_bulk(_bulk(lab.many), idempotency_key="news")
     require(len(results) == lab.many, f"{len(results)} results were returned.")
@@ -343,7 +343,7 @@ async def a_large_bulk_goes_in_chunks(factory: Factory) -> None:
 
 
 async def a_repeated_bulk_sends_missing_chunks(factory: Factory) -> None:
-    """A failed chunk does not affect others, and a repeat sends only the missing ones."""
+    """A failed chunk of a bulk does not affect others; a repeat sends only missing chunks."""
     lab = factory()
     count = lab.vendor.limits["batch"] + 1
     lab.refuse()

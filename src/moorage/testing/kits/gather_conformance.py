@@ -1,4 +1,4 @@
-"""Checks of every implementation that runs several steps concurrently.
+"""Checks for every gatherer, which runs several steps concurrently.
 
 ```python
 import pytest
@@ -41,7 +41,7 @@ _HANGS: Final = "A flow that should have ended is still running."
 
 
 class _ThreadedGatherer:
-    """A synchronous gatherer that runs each step in its own event loop."""
+    """A synchronous gatherer whose steps each run in an event loop of their own."""
 
     def __init__(self, factory: Factory) -> None:
         self._gather = factory()
@@ -72,7 +72,7 @@ def _sync_function(step: Callable[[], Awaitable[Item]]) -> Callable[[], Item]:
 
 
 async def results_come_in_the_order_of_the_steps(factory: AsyncFactory) -> None:
-    """Results are returned in the order of their steps, whichever step ends first."""
+    """Results are returned in step order, whichever step ends first."""
     flags = [Flag() for _ in range(4)]
     flags[3].set()
 
@@ -95,7 +95,7 @@ async def no_steps_give_no_results(factory: AsyncFactory) -> None:
 
 
 async def steps_run_at_once(factory: AsyncFactory) -> None:
-    """A gatherer runs the allowed number of steps concurrently, and never more."""
+    """A gatherer runs as many steps concurrently as allowed, and never more."""
     for at_once in (1, 2, 3):
         visit = _WaitingStep(at_once)
         steps = [visit.__call__] * (at_once * 2)
@@ -105,7 +105,7 @@ async def steps_run_at_once(factory: AsyncFactory) -> None:
 
 
 class _WaitingStep:
-    """A step that waits until the expected number of steps run at the same time."""
+    """A step that waits until the expected number of steps run concurrently."""
 
     def __init__(self, expected: int) -> None:
         self._expected = expected
@@ -127,7 +127,7 @@ class _WaitingStep:
 
 
 async def steps_see_the_context(factory: AsyncFactory) -> None:
-    """Each step sees the caller's context variables; its changes stay its own."""
+    """Each step sees the caller's context variables; its own changes stay private."""
     token = _who.set("caller")
 
     async def rename() -> str:
@@ -152,7 +152,7 @@ async def steps_see_the_context(factory: AsyncFactory) -> None:
 
 
 async def the_first_good_result_is_enough(factory: AsyncFactory) -> None:
-    """Once a step has a good result, it is returned, and no further step is started."""
+    """When a step has a good result, it is returned and no further step starts."""
     for good_one in range(3):
         start_numbers: list[int] = []
 
@@ -174,7 +174,7 @@ async def the_first_good_result_is_enough(factory: AsyncFactory) -> None:
 
 
 async def without_a_good_result_the_last_is_returned(factory: AsyncFactory) -> None:
-    """If no step has a good result, the last result is returned, after every step has run."""
+    """Without any good result, the last result is returned after all steps have run."""
     steps = [_step(_echo, number) for number in range(3)]
     result = await wait_soon(
         factory().first(steps, stagger=patience() * 2, good=_unreachable_task), _HANGS
@@ -183,7 +183,7 @@ async def without_a_good_result_the_last_is_returned(factory: AsyncFactory) -> N
 
 
 async def a_slow_step_is_overtaken(factory: AsyncFactory) -> None:
-    """If a step is slow, the next one starts as well, and a good result is returned at once."""
+    """If a step is slow, the next one also starts, and the first good result is returned."""
     flag, slow_numbers, fast_numbers = Flag(), list[float](), list[float]()
 
     async def hang() -> str:
@@ -209,7 +209,7 @@ async def a_slow_step_is_overtaken(factory: AsyncFactory) -> None:
 
 
 async def a_slow_good_result_beats_a_fast_bad_one(factory: AsyncFactory) -> None:
-    """A step's bad result does not end the wait for another step that is still running."""
+    """A bad result does not end the wait for another step that is still running."""
     bad_step_done = Flag()
 
     async def slow_task() -> str:
@@ -225,7 +225,7 @@ async def a_slow_good_result_beats_a_fast_bad_one(factory: AsyncFactory) -> None
 
 
 async def a_cancelled_caller_cancels_every_step(factory: AsyncFactory) -> None:
-    """If the caller of a gatherer is cancelled, it cancels all steps and waits until they end."""
+    """Cancelling a gatherer's caller cancels all steps and waits for their end."""
     for verb in ("every", "first"):
         gather, start_numbers, ended_numbers = factory(), list[int](), list[int]()
         both = asyncio.Event()
@@ -262,7 +262,7 @@ async def a_cancelled_caller_cancels_every_step(factory: AsyncFactory) -> None:
 
 
 async def other_steps_have_ended(factory: AsyncFactory) -> None:
-    """When a good result returns, all other steps have been cancelled and have ended."""
+    """When a good result is returned, all other steps have been cancelled and have ended."""
     ended_steps = list[str]()
 
     async def hang() -> str:

@@ -1,4 +1,4 @@
-"""Checks that every HTTP client must pass.
+"""Checks for every HTTP client.
 
 ```python
 import pytest
@@ -84,7 +84,7 @@ async def _asynchronously() -> AsyncIterator[bytes]:
 
 
 async def async_bodies_are_sent(clients: Clients) -> None:
-    """A body from an asynchronous source arrives whole."""
+    """A body from an asynchronous source arrives completely."""
     async with lab(clients) as (vendor, client):
         vendor.always(Behaviour(204))
         request = Request.put("/", body=BodyStream.of(_asynchronously))
@@ -93,7 +93,7 @@ async def async_bodies_are_sent(clients: Clients) -> None:
 
 
 async def async_bodies_are_refused(clients: Clients) -> None:
-    """A body from an asynchronous source is refused, and nothing is sent."""
+    """A synchronous client refuses a body from an asynchronous source, and sends nothing."""
     async with lab(clients) as (vendor, client):
         vendor.always(Behaviour(204))
         request = Request.put("/", body=BodyStream.of(_asynchronously))
@@ -155,7 +155,7 @@ _SHARED_CHECKS: Final = _timed_checks(
 
 
 def _sync_function(check: Callable[[Any], Coroutine[Any, Any, None]]) -> Callable[[Any], None]:
-    """Return a check of an asynchronous HTTP client as one of a synchronous client."""
+    """Convert a check of an asynchronous HTTP client to one of a synchronous client."""
 
     @wraps(check)
     def run_sync(factory: Callable[..., HttpClient]) -> None:

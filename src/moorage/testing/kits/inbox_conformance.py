@@ -1,4 +1,4 @@
-"""Checks that every inbox, a store of webhooks, must pass.
+"""Checks for every inbox, which is a store of received webhooks.
 
 ```python
 import pytest

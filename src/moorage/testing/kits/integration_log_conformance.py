@@ -1,4 +1,4 @@
-"""Checks that every integration log must pass.
+"""Checks for every integration log.
 
 ```python
 import pytest
@@ -54,7 +54,7 @@ def _view(factory: Factory) -> AsyncIntegrationLogger:
 
 
 def entry(number: int) -> IntegrationLog:
-    """Return an entry that differs for each number; every third has all fields."""
+    """Return an entry that differs for each number; every third one has all fields."""
     sync_log = IntegrationLog(
         id=f"call-{number:04}",
         service=("stripe", "adyen")[number % 2],
@@ -114,7 +114,7 @@ QUERIES: Final = (
 
 
 async def entries_are_kept_as_they_are(factory: AsyncFactory) -> None:
-    """Entries of an integration log are read back with every field unchanged."""
+    """Entries of the integration log are read back unchanged."""
     log = factory()
     for number in (0, 1):
         written_entry = entry(number)
@@ -139,7 +139,7 @@ async def the_newest_come_first(factory: AsyncFactory) -> None:
 
 
 async def pages_have_each_entry_once(factory: AsyncFactory) -> None:
-    """The pages of a log contain every matching entry once, and the last page has no successor."""
+    """A log's pages contain each matching entry once, and the last page has no successor."""
     log, entries = await _filled_log(factory)
     for limit in (1, 5, 6, 29, 30, 31):
         for query in QUERIES:
@@ -187,7 +187,7 @@ async def a_page_ends_at_the_scan_limit(factory: AsyncFactory) -> None:
 
 
 async def a_summary_counts_all_matching_entries(factory: AsyncFactory) -> None:
-    """A log's summary counts exactly the matching entries of all pages."""
+    """A log's summary counts exactly the matching entries."""
     log, entries = await _filled_log(factory)
     for query in QUERIES:
         expected = summarise(entry for entry in entries if query.matches(entry))
@@ -196,7 +196,7 @@ async def a_summary_counts_all_matching_entries(factory: AsyncFactory) -> None:
 
 
 async def removal_deletes_all_matching_entries(factory: AsyncFactory) -> None:
-    """Removing from a log deletes exactly the matching entries of all pages."""
+    """Removing from a log deletes exactly the matching entries."""
     for query in QUERIES:
         log, entries = await _filled_log(factory)
         expected = [entry.id for entry in entries if not query.matches(entry)]
@@ -211,7 +211,7 @@ async def removal_deletes_all_matching_entries(factory: AsyncFactory) -> None:
 
 
 async def removal_covers_recent_entries(factory: AsyncFactory) -> None:
-    """Removal from the log covers entries that are written but not yet visible."""
+    """Removing from a log includes entries that are written but not visible yet."""
     log = factory()
     for number in range(30):
         log.write(entry(number))
@@ -222,7 +222,7 @@ async def removal_covers_recent_entries(factory: AsyncFactory) -> None:
 
 
 def many_threads_may_write(factory: Factory) -> None:
-    """No log entry is lost or duplicated when several threads write at once."""
+    """No log entry is lost or duplicated when several threads write concurrently."""
     log = factory()
 
     def write(first: int) -> None:
@@ -242,7 +242,7 @@ def many_threads_may_write(factory: Factory) -> None:
 async def _filled_log(
     factory: AsyncFactory,
 ) -> tuple[AsyncIntegrationLogger, list[IntegrationLog]]:
-    """Return a log with thirty entries, and the entries, newest first."""
+    """Return a log with thirty entries, and these entries, newest first."""
     log, entries = factory(), [entry(number) for number in range(30)]
     for log_entry in entries:
         log.write(log_entry)
@@ -251,7 +251,7 @@ async def _filled_log(
 
 
 async def _shows(log: AsyncIntegrationLogger, expected: int) -> None:
-    """Wait until this number of entries can be read from the log."""
+    """Wait until this many entries can be read from the log."""
     end = time.monotonic() + patience()
     while (shown_count := (await log.summarise(LogQuery())).count) < expected:
         require(time.monotonic() < end, f"Of {expected} entries, {shown_count} can be read.")

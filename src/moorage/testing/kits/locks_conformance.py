@@ -1,4 +1,4 @@
-"""Checks that every implementation of named semaphores must pass.
+"""Checks for every implementation of named semaphores.
 
 ```python
 import pytest
@@ -38,12 +38,12 @@ _NEVER: Final = "A caller that a slot was free for was not let in."
 
 
 def _view(factory: Factory) -> AsyncLocks:
-    """Return an asynchronous view of new synchronous locks, with a thread for each call."""
+    """Return an asynchronous view of new synchronous locks, which runs calls in threads."""
     return cast("AsyncLocks", AsyncView(factory(), threads=True, unchanged={"release"}))
 
 
 class _SlotCaller:
-    """A caller that waits for a semaphore's slot, and then holds it."""
+    """A caller that waits for a semaphore's slot and then holds it."""
 
     def __init__(self, locks: AsyncLocks, *, timeout: float | None = None) -> None:
         timeout = patience() if timeout is None else timeout
@@ -52,7 +52,7 @@ class _SlotCaller:
 
 
 async def slots_are_limited(factory: AsyncFactory) -> None:
-    """A semaphore's slot has one holder at a time, and is free again after its release."""
+    """A semaphore's slot has one holder at a time, and is free after its release."""
     locks = factory()
     holders = [object(), object(), object()]
     for slots, holder in enumerate(holders, 1):
@@ -65,7 +65,7 @@ async def slots_are_limited(factory: AsyncFactory) -> None:
 
 
 async def names_are_apart(factory: AsyncFactory) -> None:
-    """The semaphores of different names have independent slots."""
+    """Semaphores with different names have independent slots."""
     locks, first_holder, second_holder = factory(), object(), object()
     require(await _enters(locks, first_holder, name="a"), "A slot of 'a' was not given.")
     require(await _enters(locks, second_holder, name="b"), "A slot of 'b' was held by 'a'.")
@@ -74,7 +74,7 @@ async def names_are_apart(factory: AsyncFactory) -> None:
 
 
 async def only_a_holder_releases(factory: AsyncFactory) -> None:
-    """Releasing a semaphore's slot without holding one does nothing."""
+    """Releasing a semaphore without holding a slot does nothing."""
     locks, holder, refused_caller = factory(), object(), object()
     locks.release(_NAME, holder)
     await _enters(locks, holder)
@@ -89,7 +89,7 @@ async def only_a_holder_releases(factory: AsyncFactory) -> None:
 
 
 async def without_timeout_or_queue_a_caller_is_refused(factory: AsyncFactory) -> None:
-    """Without a timeout or a queue, a caller of a semaphore is refused at once."""
+    """Without a timeout or a queue, a caller of a busy semaphore is refused at once."""
     locks = factory()
     await _enters(locks)
     for queue, timeout in ((9, 0.0), (9, -1.0), (0, patience() * 2)):
@@ -101,7 +101,7 @@ async def without_timeout_or_queue_a_caller_is_refused(factory: AsyncFactory) ->
 
 
 async def a_wait_ends_with_its_timeout(factory: AsyncFactory) -> None:
-    """A caller that gets no slot waits for its timeout, and then leaves the queue."""
+    """A caller that gets no slot waits until its timeout, and then leaves the queue."""
     locks, holder = factory(), object()
     await _enters(locks, holder)
     start = time.monotonic()
@@ -126,7 +126,7 @@ async def a_full_queue_refuses_at_once(factory: AsyncFactory) -> None:
 
 
 async def first_come_first_served(factory: AsyncFactory) -> None:
-    """A semaphore grants slots in the order in which callers began to wait."""
+    """A semaphore grants slots in order of arrival."""
     locks, holder = factory(), object()
     await _enters(locks, holder)
     waiting_guests = [await _joins(locks, ahead) for ahead in range(4)]
@@ -134,7 +134,7 @@ async def first_come_first_served(factory: AsyncFactory) -> None:
 
 
 async def new_callers_do_not_overtake(factory: AsyncFactory) -> None:
-    """A released slot goes to the caller that has waited longest, not to a new one."""
+    """A released slot goes to the longest waiting caller, not to a new one."""
     locks, holder = factory(), object()
     await _enters(locks, holder)
     guest = await _joins(locks, 0)
@@ -144,7 +144,7 @@ async def new_callers_do_not_overtake(factory: AsyncFactory) -> None:
 
 
 async def callers_that_left_the_queue_get_no_slot(factory: AsyncFactory) -> None:
-    """A released slot is not granted to callers that have left the queue."""
+    """A released slot is never granted to a caller that has left the queue."""
     locks, holder = factory(), object()
     await _enters(locks, holder)
     patient_guests: list[_SlotCaller] = []
@@ -159,7 +159,7 @@ async def callers_that_left_the_queue_get_no_slot(factory: AsyncFactory) -> None
 
 
 async def no_caller_waits_forever(factory: AsyncFactory) -> None:
-    """While many callers come, wait and leave, the limit holds, and none waits forever."""
+    """While many callers come and go, the limit holds and nobody waits forever."""
     locks = factory()
     inside_count = largest_count = served_count = 0
 
@@ -182,7 +182,7 @@ async def no_caller_waits_forever(factory: AsyncFactory) -> None:
 
 
 async def a_cancelled_waiter_holds_nothing(factory: AsyncFactory) -> None:
-    """A caller that is cancelled while it waits leaves the queue, and gets no slot later."""
+    """A caller cancelled while waiting leaves the queue, and gets no slot later."""
     locks, holder = factory(), object()
     await _enters(locks, holder)
     lost_guest, lasting_guest = await _joins(locks, 0), await _joins(locks, 1)
@@ -193,7 +193,7 @@ async def a_cancelled_waiter_holds_nothing(factory: AsyncFactory) -> None:
 
 
 async def a_cancelled_caller_passes_its_slot_on(factory: AsyncFactory) -> None:
-    """If a caller is cancelled as it gets a slot, the next waiting caller gets the slot."""
+    """If a caller is cancelled just as it gets a slot, the next caller gets the slot."""
     for cancelled_first in (False, True):
         locks, holder = factory(), object()
         await _enters(locks, holder)
@@ -206,7 +206,7 @@ async def a_cancelled_caller_passes_its_slot_on(factory: AsyncFactory) -> None:
 
 
 def threads_never_exceed_the_limit(factory: Factory) -> None:
-    """Threads that enter and leave rapidly never hold more slots than a semaphore has."""
+    """Threads that enter and leave rapidly never hold more slots than allowed."""
     locks, long_timeout, start = factory(), patience(), Barrier(8)
     inner_numbers, largest_numbers, refused_numbers = [0] * 8, [0] * 8, [0] * 8
 
@@ -243,7 +243,7 @@ async def _enters(
 
 
 async def _joins(locks: AsyncLocks, ahead: int) -> _SlotCaller:
-    """Add a caller behind `ahead` waiting callers, and return once it waits."""
+    """Add a caller behind `ahead` waiting callers, and return when it waits."""
     guest = _SlotCaller(locks)
     end = time.monotonic() + patience()
     while time.monotonic() < end:

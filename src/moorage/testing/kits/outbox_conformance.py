@@ -1,4 +1,4 @@
-"""Checks that every outbox, a store of calls, must pass.
+"""Checks for every outbox, which is a store of calls to be made.
 
 ```python
 import pytest

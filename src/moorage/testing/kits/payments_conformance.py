@@ -1,4 +1,4 @@
-"""Checks that every payments vendor must pass.
+"""Checks for every payment vendor.
 
 `moorage scaffold vendor NAME --contract payments` writes a vendor, and a test that runs all
 checks.
@@ -101,7 +101,7 @@ _AMOUNTS: Final = (
 
 
 async def a_payment_is_taken_once(make: Open) -> None:
-    """A payment is charged once per idempotency key, and repeats return the same receipt."""
+    """A payment is charged once per key; repeats return the same receipt."""
     async with make() as lab:
         order = lab.order()
         payments = [await lab("charge", order, idempotency_key="k-1") for _ in range(3)]
@@ -145,7 +145,7 @@ async def a_key_is_required(make: Open) -> None:
 
 
 async def amounts_are_exact(make: Open) -> None:
-    """The vendor receives the exact amount, for currencies with any number of decimals."""
+    """The vendor receives the exact amount, in currencies with any number of decimals."""
     async with make() as lab:
         for number, (amount, minor) in enumerate(_AMOUNTS):
             key = f"k-{number}"
@@ -164,7 +164,7 @@ async def amounts_are_exact(make: Open) -> None:
 
 
 async def a_decline_says_why(make: Open) -> None:
-    """The error of a declined payment has moorage's and the vendor's reason, also on a repeat."""
+    """A decline's error has moorage's and the vendor's reason, also when repeated."""
     async with make() as lab:
         for source, reason in (
             (lab.subject.declined, None),
@@ -184,7 +184,7 @@ async def a_decline_says_why(make: Open) -> None:
 
 
 async def a_buyer_may_be_asked(make: Open) -> None:
-    """A payment that waits for the buyer is not a success, and its receipt has the buyer's URL."""
+    """A payment that waits for the buyer is not a success, and has a URL for the buyer."""
     async with make() as lab:
         operation = "charge"
         if lab.subject.asks is None:
@@ -206,7 +206,7 @@ async def a_buyer_may_be_asked(make: Open) -> None:
 
 
 async def a_refusal_has_its_type(make: Open) -> None:
-    """Each refusal raises the right error, and charges no buyer."""
+    """Each refusal raises the right error, and charges nobody."""
     async with make() as lab:
         for number, (refusal, kind) in enumerate(lab.subject.refusals):
             answer = with_an_address(refusal)
@@ -238,7 +238,7 @@ async def a_failure_is_an_unknown_outcome(make: Open) -> None:
 
 
 async def a_lost_answer_charges_nothing_twice(make: Open) -> None:
-    """A payment whose answer is lost is unknown, and repeating its key charges nothing twice."""
+    """A payment with a lost answer is unknown; repeating its key charges nothing twice."""
     async with make() as lab:
         lab.sandbox.fail(Lost())
         charge_call = lab("charge", lab.order(), idempotency_key="k-1")
@@ -254,7 +254,7 @@ async def a_lost_answer_charges_nothing_twice(make: Open) -> None:
 
 
 async def an_unreadable_success_charges_nothing_twice(make: Open) -> None:
-    """A payment with an unreadable answer is unknown, and its key returns the receipt."""
+    """A payment with an unreadable answer is unknown; repeating its key returns the receipt."""
     async with make() as lab:
         for number, body in enumerate(_MALFORMED):
             key = f"k-{number}"
@@ -272,7 +272,7 @@ async def an_unreadable_success_charges_nothing_twice(make: Open) -> None:
 
 
 async def an_unreadable_step_is_completed_once(make: Open) -> None:
-    """If the answer of any step is unreadable, repeating the key completes the operation once."""
+    """If any step's answer is unreadable, repeating the key completes the operation once."""
     async with make() as lab:
         part = Money("50.00", "EUR")
         for step in range(_STEPS):
@@ -293,7 +293,7 @@ async def an_unreadable_step_is_completed_once(make: Open) -> None:
 
 
 async def an_unknown_state_is_no_success(make: Open) -> None:
-    """An unknown state of a payment is reported with the vendor's word, never as success."""
+    """An unknown payment state is reported with the vendor's word, never as success."""
     async with make() as lab:
         part = Money("5.00", "EUR")
         order = lab.order()
@@ -318,7 +318,7 @@ async def an_unknown_state_is_no_success(make: Open) -> None:
 
 
 async def a_pending_payment_is_no_success(make: Open) -> None:
-    """A payment or refund in progress is pending, and neither captured nor refunded."""
+    """A payment or refund in progress is pending, not captured or refunded."""
     async with make() as lab:
         part, order = Money("5.00", "EUR"), lab.order()
         word, refund_word = lab.subject.pending, lab.subject.pending_refund
@@ -387,7 +387,7 @@ async def amounts_in_webhooks_are_exact(make: Open) -> None:
 
 
 async def another_account_takes_over(make: Open) -> None:
-    """A payment fails over to the second account only if the first certainly charged nothing."""
+    """A payment fails over to a second account only if the first certainly charged nothing."""
     async with make() as lab:
         connection_failure = ConnectionFailed("Nobody is there.", may_have_been_processed=False)
         lab.sandbox.fail(connection_failure)
@@ -413,7 +413,7 @@ async def a_possible_payment_stays_at_its_account(make: Open) -> None:
 
 
 async def options_arrive(make: Open) -> None:
-    """An option in the vendor's format is sent, and options of other vendors are ignored."""
+    """An option in the vendor's format is sent; other vendors' options are ignored."""
     async with make() as lab:
         option, word = lab.subject.option
         extra_options = {lab.subject.vendor.name: option, "another": {"other-option": "1"}}
@@ -424,7 +424,7 @@ async def options_arrive(make: Open) -> None:
 
 
 async def payment_methods_are_not_shown(make: Open) -> None:
-    """No repr of an order or receipt shows the means of payment, and accounts hide secrets."""
+    """No repr of an order or receipt shows the payment method, and accounts hide secrets."""
     async with make() as lab:
         order = lab.order()
         payment = await lab("charge", order, idempotency_key="k-1")
@@ -434,7 +434,7 @@ async def payment_methods_are_not_shown(make: Open) -> None:
 
 
 async def events_are_accepted_if_signed(make: Open) -> None:
-    """Signed webhooks give the same result in any order, and unsigned ones are refused."""
+    """Signed webhooks give the same result in any order; unsigned ones are refused."""
     async with make() as lab:
         payment: Payment = await lab.held("k-1")
         if PaymentsCapability.AUTHORIZE in lab.able:

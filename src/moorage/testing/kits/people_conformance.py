@@ -1,4 +1,4 @@
-"""Checks that every directory of people must pass.
+"""Checks for every directory of people.
 
 Each check takes a function that makes a new `PeopleSubject`: the vendor, its sandbox, and what the
 kit cannot know. `CHECKS` go through `Hub`, and `ASYNC_CHECKS` through `AsyncHub`.
@@ -87,7 +87,7 @@ Open: TypeAlias = Callable[[], Lab]
 
 
 async def an_account_is_created(make: Open) -> None:
-    """A new account has all its fields and the password, and can be read by its reference."""
+    """A new account has all its fields and its password, and can be read by its reference."""
     async with make() as lab:
         created = await lab.create(**_FIELDS)
         read = await lab.get(created.ref)
@@ -109,7 +109,7 @@ async def an_account_is_created(make: Open) -> None:
 
 
 async def an_account_may_be_inactive(make: Open) -> None:
-    """An account that is created inactive is inactive in the directory and in the result."""
+    """An account created as inactive is inactive in the directory and in the result."""
     async with make() as lab:
         person = await lab.create(active=False)
         require(person.active is False, f"It is reported as active={person.active}.")
@@ -117,7 +117,7 @@ async def an_account_may_be_inactive(make: Open) -> None:
 
 
 async def a_key_creates_once(make: Open) -> None:
-    """A key creates one account, a repeat returns it, and the key is refused for another person."""
+    """A key creates one account; a repeat returns it, and another person is refused."""
     async with make() as lab:
         people = [await lab.create(idempotency_key="k-1") for _ in range(3)]
         require(people[0] == people[1] == people[2], "A repeat returns another account.")
@@ -129,7 +129,7 @@ async def a_key_creates_once(make: Open) -> None:
 
 
 async def a_taken_name_is_refused(make: Open) -> None:
-    """A user name in use raises AlreadyExists, in a creation and in a change."""
+    """A user name in use raises AlreadyExists, in creations and changes."""
     async with make() as lab:
         first = await lab.create()
         for number, name in enumerate(("ada", "Ada")):
@@ -214,7 +214,7 @@ async def a_manager_is_kept(make: Open) -> None:
 
 
 async def activity_can_be_repeated(make: Open) -> None:
-    """Deactivating and reactivating can be repeated, and keep everything else."""
+    """Deactivating and reactivating can be repeated, and change nothing else."""
     async with make() as lab:
         ref = (await lab.create(**_FIELDS)).ref
         lab.sandbox.annotate(ref.id)
@@ -231,7 +231,7 @@ async def activity_can_be_repeated(make: Open) -> None:
 
 
 async def an_account_is_deleted(make: Open) -> None:
-    """A deleted account is gone, another stays, and deleting it again is no error."""
+    """A deleted account is gone, others stay, and repeating the deletion is no error."""
     async with make() as lab:
         ref = (await lab.create()).ref
         await lab.create("grace")
@@ -251,7 +251,7 @@ async def an_account_is_deleted(make: Open) -> None:
 
 
 async def everybody_is_listed_once(make: Open) -> None:
-    """All pages together list every person once, with the same state as `get`."""
+    """All pages together list each person once, with the same state as `get`."""
     async with make() as lab:
         lab.sandbox.largest_page = 2
         people = [await lab.create(f"n{number}") for number in range(5)]
@@ -274,7 +274,7 @@ async def everybody_is_listed_once(make: Open) -> None:
 
 
 async def filters_find_whom_they_name(make: Open) -> None:
-    """A filter finds exactly the matching people, even if its value has special characters."""
+    """A filter finds exactly the matching people, even for values with special characters."""
     async with make() as lab:
         await lab.create("o'neill", external_id='E"1', emails=["o'neill@example.com"])
         await lab.create("grace", emails=["grace@example.com", "amazing@example.com"])
@@ -296,7 +296,7 @@ async def filters_find_whom_they_name(make: Open) -> None:
 
 
 async def a_member_joins_once(make: Open) -> None:
-    """A person joins and leaves a group once, even if the call is repeated."""
+    """Adding a person to a group, or removing one, takes effect once even if repeated."""
     async with make() as lab:
         if PeopleCapability.GROUPS not in lab.able:
             return
@@ -332,7 +332,7 @@ async def a_member_joins_once(make: Open) -> None:
 
 
 async def a_missing_group_is_an_error(make: Open) -> None:
-    """Nobody joins or leaves a group that does not exist, or one of another directory."""
+    """Nobody can be added to, or removed from, a missing group or another directory's group."""
     async with make() as lab:
         if PeopleCapability.GROUPS not in lab.able:
             return
@@ -349,7 +349,7 @@ async def a_missing_group_is_an_error(make: Open) -> None:
 
 
 async def an_old_version_is_refused(make: Open) -> None:
-    """A change based on an old version is refused; one based on the current version is made."""
+    """A change based on an old version is refused; one based on the current version works."""
     async with make() as lab:
         if PeopleCapability.VERSION not in lab.able:
             return
@@ -366,13 +366,13 @@ async def an_old_version_is_refused(make: Open) -> None:
 
 
 async def unsupported_features_are_refused(make: Open) -> None:
-    """An unsupported feature is refused before sending, and the error names other vendors."""
+    """An unsupported feature is refused before sending; the error names vendors that have it."""
     async with make() as lab:
         await require_unsupported(lab, calls_by_capability(lab).items())
 
 
 async def a_refusal_has_its_type(make: Open) -> None:
-    """Each refusal raises the right error, with the vendor's own answer, and creates nothing."""
+    """Each refusal raises the right error with the vendor's answer, and creates nothing."""
     async with make() as lab:
         for number, (refusal, kind, *codes) in enumerate(lab.subject.refusals):
             answer = with_an_address(refusal)
@@ -386,7 +386,7 @@ async def a_refusal_has_its_type(make: Open) -> None:
 
 
 async def a_pause_is_kept(make: Open) -> None:
-    """The error contains the pause that the vendor asks for."""
+    """The error contains the pause that the vendor requests."""
     async with make() as lab:
         answer, seconds = lab.subject.pause
         lab.sandbox.fail(answer)
@@ -396,7 +396,7 @@ async def a_pause_is_kept(make: Open) -> None:
 
 
 async def a_lost_creation_is_found(make: Open) -> None:
-    """After a lost answer, an account is found by user name and external id, not created twice."""
+    """After a lost answer, an account is found by its names and not created twice."""
     async with make() as lab:
         unreadable = [AlteredAnswer(partial(with_body, body)) for body in _MALFORMED]
         faults: tuple[Lost | AlteredAnswer, ...] = (Lost(), *unreadable)
@@ -410,7 +410,7 @@ async def a_lost_creation_is_found(make: Open) -> None:
 
 
 async def an_account_of_others_is_not_taken(make: Open) -> None:
-    """A lost creation without an id, or with another person's user name, stays unknown."""
+    """A lost creation stays unknown if it has no id, or its user name is another person's."""
     async with make() as lab:
         lab.sandbox.fail(Lost())
         for _ in range(2):
@@ -426,7 +426,7 @@ async def an_account_of_others_is_not_taken(make: Open) -> None:
 
 
 async def an_uncertain_failure_is_unknown(make: Open) -> None:
-    """After a failure, a keyed creation is unknown if no account is found, and is not repeated."""
+    """If a creation fails and no account is found, it is unknown and not repeated."""
     async with make() as lab:
         for outage in uncertain_answers(lab.subject.refusals[0][0]):
             status = outage.status
@@ -444,7 +444,7 @@ async def an_uncertain_failure_is_unknown(make: Open) -> None:
 
 
 async def unreadable_answers_are_no_values(make: Open) -> None:
-    """An answer that cannot be read raises VendorFailed."""
+    """An unreadable answer raises VendorFailed."""
     async with make() as lab:
         ref = (await lab.create()).ref
         for body in _MALFORMED:
@@ -461,7 +461,7 @@ async def unreadable_answers_are_no_values(make: Open) -> None:
 
 
 async def options_arrive(make: Open) -> None:
-    """An option in the vendor's format is sent, and options of other vendors are ignored."""
+    """An option in the vendor's format is sent; other vendors' options are ignored."""
     async with make() as lab:
         own_options = dict([lab.subject.option])
         extra = {lab.subject.vendor.name: own_options, "another": {"other": "1"}}
@@ -491,7 +491,7 @@ async def requests_have_their_values(make: Open) -> None:
 
 
 async def answers_are_read(make: Open) -> None:
-    """Each answer is read as the vendor's documentation defines its fields."""
+    """Each answer is parsed as the vendor's documentation defines."""
     async with make() as lab:
         ref = (await lab.create()).ref
         for answer, fields in lab.subject.answers:
@@ -503,7 +503,7 @@ async def answers_are_read(make: Open) -> None:
 
 
 async def secrets_are_shown_nowhere(make: Open) -> None:
-    """No error, value, event or log entry shows a secret or a password, even if repeated."""
+    """No error, value, event or log entry shows a secret or password, even if repeated."""
     async with make() as lab:
         secrets = (*lab.subject.secrets, PASSWORD)
         everything = " and ".join(secrets)

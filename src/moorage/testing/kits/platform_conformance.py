@@ -1,4 +1,4 @@
-"""Checks that every platform for steps must pass.
+"""Checks for every platform that runs steps.
 
 ```python
 from tempfile import mkdtemp

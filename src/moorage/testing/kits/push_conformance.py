@@ -1,4 +1,4 @@
-"""Checks that every vendor of push notifications must pass.
+"""Checks for every push vendor.
 
 Each check takes a function that makes a new `PushSubject`: the vendor, its sandbox, and what the
 kit cannot know. `CHECKS` go through `Hub`, and `ASYNC_CHECKS` through `AsyncHub`.
@@ -58,7 +58,7 @@ _OUTAGE: Final = Response(503, body=b"<html></html>")
 
 @attrs.frozen(kw_only=True)
 class PushSubject:
-    """A vendor of push notifications to check, with its sandbox.
+    """A push vendor to be checked, with its sandbox.
 
     Attributes:
         vendor: an account at the sandbox.
@@ -78,7 +78,7 @@ class PushSubject:
 
 
 class _Lab(RecordedLab[PushSubject]):
-    """A vendor of push notifications under test, with its hub, its log and its observer."""
+    """A push vendor under test, with its hub, integration log and observer."""
 
     contract = "push"
     account_name = _ACCOUNT
@@ -95,11 +95,11 @@ class _Lab(RecordedLab[PushSubject]):
 
     @property
     def delivered(self) -> list[DeliveredNotification]:
-        """The notifications that devices received."""
+        """The notifications that reached devices."""
         return self.subject.sandbox.delivered
 
     def hidden(self) -> tuple[str, ...]:
-        """Return the texts that must stay hidden: secrets, the recipient and the title."""
+        """Return texts that must stay hidden: secrets, the recipient and the title."""
         return (*self.subject.secrets, self.to.address, _TITLE)
 
 
@@ -110,7 +110,7 @@ Open: TypeAlias = Callable[[], _Lab]
 
 
 async def a_notification_arrives_in_full(make: Open) -> None:
-    """A device gets a notification once, with every part that the vendor supports."""
+    """A device receives a notification once, with all parts that the vendor supports."""
     async with make() as lab:
         fields: dict[str, Any] = {"badge": 3, "sound": "default", "link": _LINK}
         fields |= {"image": f"{_LINK}.png", "collapse_key": "order-1042"}
@@ -135,7 +135,7 @@ async def a_notification_arrives_in_full(make: Open) -> None:
 
 
 async def silence_and_urgency_are_kept(make: Open) -> None:
-    """A notification is urgent by default; a silent one shows nothing and is never urgent."""
+    """A notification is urgent by default; a silent one shows nothing and is not urgent."""
     async with make() as lab:
         await lab("send", lab.message(time_to_live=timedelta(0)))
         require(lab.delivered[-1].urgent, "A notification is not urgent by default.")
@@ -148,7 +148,7 @@ async def silence_and_urgency_are_kept(make: Open) -> None:
 
 
 async def a_key_sends_once(make: Open) -> None:
-    """A notification is sent once per key, and a repeat returns the same receipt."""
+    """A notification is sent once per key; a repeat returns the same receipt."""
     async with make() as lab:
         receipts = [await lab("send", lab.message(), idempotency_key="k-1") for _ in range(3)]
         require(len(lab.delivered) == 1, "A key sent its notification more than once.")
@@ -180,7 +180,7 @@ async def a_doubtful_outcome_is_unknown(make: Open) -> None:
 
 
 async def a_refusal_has_its_type(make: Open) -> None:
-    """Each refusal raises the right error with the vendor's answer, and is sent only once."""
+    """Each refusal raises the right error with the vendor's answer, and is not retried."""
     async with make() as lab:
         for number, (refusal, kind) in enumerate(lab.subject.refusals):
             answer = with_an_address(refusal)
@@ -198,7 +198,7 @@ async def a_refusal_has_its_type(make: Open) -> None:
 
 
 async def each_device_has_its_outcome(make: Open) -> None:
-    """Each notification of a batch has its own outcome; a lost one is never reported as sent."""
+    """Each notification of a batch has its own outcome; a lost one is not reported as sent."""
     async with make() as lab:
         sandbox = lab.subject.sandbox
         await lab("send", lab.message())
@@ -224,7 +224,7 @@ async def each_device_has_its_outcome(make: Open) -> None:
 
 
 async def unsupported_features_are_refused(make: Open) -> None:
-    """An unsupported feature is refused before anything is sent."""
+    """An unsupported feature is refused before sending."""
     async with make() as lab:
         messages = {
             PushCapability.TOPIC: lab.message(to=PushTopic("orders")),

@@ -1,4 +1,4 @@
-"""Checks that every store of people and groups for a SCIM server must pass.
+"""Checks for every store of people and groups for a SCIM server.
 
 ```python
 import pytest
@@ -42,7 +42,7 @@ _AT_ONCE: Final = 8
 
 
 def _person_content(name: str = _ADA, **fields: Any) -> dict[str, Any]:
-    """Return the content of a person as an identity provider sends it."""
+    """Return a person's content as an identity provider sends it."""
     return {
         "userName": name,
         "externalId": f"E-{name}",
@@ -73,7 +73,7 @@ async def _existing_resource(store: AsyncScimStore, resource: ScimResource) -> S
 
 
 def _is_same_version(resource: object, other: ScimResource) -> bool:
-    """Return whether two resources are the same version, ignoring their timestamps."""
+    """Return whether two resources are equal versions, ignoring timestamps."""
     if not isinstance(resource, ScimResource):
         return False
     return (resource.id, resource.version, dict(resource.content)) == (
@@ -92,7 +92,7 @@ async def _expect_refusal(doing: Awaitable[Any], step: str) -> None:
 
 
 async def a_person_is_kept(factory: AsyncFactory) -> None:
-    """A person has an id and a version, and is found by the id among people only."""
+    """A person gets an id and a version, and is found by id only among people."""
     store = factory()
     person = await _create(store, _person_content())
     require(isinstance(person.id, str) and person.id, "A new person has no id.")
@@ -111,7 +111,7 @@ async def a_person_is_kept(factory: AsyncFactory) -> None:
 
 
 async def a_group_has_its_members(factory: AsyncFactory) -> None:
-    """A group keeps its name and members; a change removes the members that it leaves out."""
+    """A group keeps its name and members; a change removes members that it omits."""
     store = factory()
     people = [await _create(store, _person_content(f"{name}@example.com")) for name in ("a", "b")]
     members = [{"value": person.id} for person in people]
@@ -132,7 +132,7 @@ async def a_group_has_its_members(factory: AsyncFactory) -> None:
 
 
 async def names_are_unique(factory: AsyncFactory) -> None:
-    """Two people cannot have userNames that differ only in upper and lower case."""
+    """Two people cannot have user names that differ only in case."""
     store = factory()
     ada = await _create(store, _person_content())
     grace = await _create(store, _person_content("grace@example.com"))
@@ -155,7 +155,7 @@ async def names_are_unique(factory: AsyncFactory) -> None:
 
 
 async def a_change_needs_the_current_version(factory: AsyncFactory) -> None:
-    """A change is applied only if the stated version is current, and creates a new version."""
+    """A change needs the current version, and creates a new one."""
     store = factory()
     person = await _create(store, _person_content())
     inactive = _person_content(active=False)
@@ -186,7 +186,7 @@ async def a_change_needs_the_current_version(factory: AsyncFactory) -> None:
 
 
 async def content_is_replaced(factory: AsyncFactory) -> None:
-    """A change replaces the whole content: attributes that it leaves out are removed."""
+    """A change replaces the whole content, and removes omitted attributes."""
     store = factory()
     person = await _create(store, _person_content())
     names = set(person.content) - {"userName", "active"}
@@ -206,7 +206,7 @@ async def content_is_replaced(factory: AsyncFactory) -> None:
 
 
 async def passed_content_stays_the_callers(factory: AsyncFactory) -> None:
-    """Stored content stays the same when the caller later changes the object that was passed."""
+    """Stored content does not change when the caller later changes the passed object."""
     store = factory()
     content = _person_content()
     person = await _create(store, content)
@@ -218,7 +218,7 @@ async def passed_content_stays_the_callers(factory: AsyncFactory) -> None:
 
 
 async def a_deleted_person_is_gone(factory: AsyncFactory) -> None:
-    """A person is deleted only if the stated version is current, and is not found afterwards."""
+    """A person can be deleted only with the current version, and is then not found."""
     store = factory()
     person = await _create(store, _person_content())
     other = await _create(store, _person_content("grace@example.com"))
@@ -250,7 +250,7 @@ async def a_deleted_person_is_gone(factory: AsyncFactory) -> None:
 
 
 async def pages_have_everybody_once(factory: AsyncFactory) -> None:
-    """Pages of any length list everybody once, in a stable order, and state the total."""
+    """Pages of any length list everybody once, in a stable order, with the total."""
     store = factory()
     ids = {
         (await _create(store, _person_content(f"p{number}@example.com"))).id for number in range(5)
@@ -271,7 +271,7 @@ async def pages_have_everybody_once(factory: AsyncFactory) -> None:
 
 
 async def filters_find_whom_they_name(factory: AsyncFactory) -> None:
-    """A filter finds exactly the resources that fulfil all its conditions."""
+    """A filter finds exactly the resources that match all its conditions."""
     store = factory()
     for number, name in enumerate(("a@example.com", "B@example.com", "a%@example.com")):
         await _create(store, _person_content(name, active=number != 1))
@@ -302,7 +302,7 @@ async def filters_find_whom_they_name(factory: AsyncFactory) -> None:
 
 
 async def changes_at_once_are_one(factory: AsyncFactory) -> None:
-    """Of several simultaneous changes to one version, or claims to one name, only one succeeds."""
+    """Of several concurrent changes of one version, or uses of one name, only one succeeds."""
     store = factory()
     person = await _create(store, _person_content())
     names = [f"p{number}@example.com" for number in range(_AT_ONCE)]
@@ -331,7 +331,7 @@ async def changes_at_once_are_one(factory: AsyncFactory) -> None:
 
 
 def _is_outage(result: object) -> bool:
-    """Return whether a call failed because the store was busy; any other error is raised."""
+    """Return whether a call failed because the store was busy; raise other errors."""
     if isinstance(result, BaseException) and not isinstance(result, StorageUnavailable):
         raise result
     return isinstance(result, StorageUnavailable)

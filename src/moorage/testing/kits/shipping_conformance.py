@@ -1,4 +1,4 @@
-"""Checks that every shipping vendor must pass.
+"""Checks for every shipping vendor.
 
 `moorage scaffold vendor NAME --contract shipping` writes a vendor, and a test that runs all
 checks.
@@ -89,7 +89,7 @@ def _calls_by_capability(lab: Lab) -> dict[ShippingCapability, Callable[[], Awai
 
 
 async def unsupported_features_are_refused(make: Open) -> None:
-    """An unsupported feature is refused before sending, and the error names other vendors."""
+    """An unsupported feature is refused before sending; the error names vendors that have it."""
     async with make() as lab:
         await require_unsupported(lab, _calls_by_capability(lab).items())
 
@@ -114,7 +114,7 @@ async def declared_capabilities_work(make: Open) -> None:
 
 
 async def a_parcel_is_tracked(make: Open) -> None:
-    """A parcel is tracked by reference and by number; undocumented statuses are unknown."""
+    """A parcel is tracked by reference and number; undocumented statuses are unknown."""
     async with make() as lab:
         if ShippingCapability.TRACK not in lab.able:
             return
@@ -145,7 +145,7 @@ async def a_parcel_is_tracked(make: Open) -> None:
 
 
 async def a_shipment_is_cancelled(make: Open) -> None:
-    """A shipment's cancellation is pending until the carrier confirms it, and can be repeated."""
+    """A cancellation is pending until the carrier confirms it, and can be repeated."""
     async with make() as lab:
         if ShippingCapability.CANCEL not in lab.able:
             return
@@ -174,7 +174,7 @@ async def a_shipment_is_cancelled(make: Open) -> None:
 
 
 async def an_address_is_checked(make: Open) -> None:
-    """An address check reports valid, corrected or invalid, and never replaces an address."""
+    """An address check reports valid, corrected or invalid, and never changes an address."""
     async with make() as lab:
         if ShippingCapability.VALIDATE_ADDRESS not in lab.able:
             return
@@ -197,7 +197,7 @@ async def an_address_is_checked(make: Open) -> None:
 
 
 async def options_arrive(make: Open) -> None:
-    """An option in the vendor's format is sent, and options of other vendors are ignored."""
+    """An option in the vendor's format is sent; other vendors' options are ignored."""
     async with make() as lab:
         options, seen_bytes = lab.subject.option
         extra_options = {lab.subject.vendor.name: options, "another": {"other_option": "1"}}
@@ -209,7 +209,7 @@ async def options_arrive(make: Open) -> None:
 
 
 async def events_are_accepted_if_signed(make: Open) -> None:
-    """Signed tracking webhooks are accepted and others are refused, for every tracking status."""
+    """Signed tracking webhooks are accepted for every status, and others are refused."""
     async with make() as lab:
         report, secret = lab.subject.report, lab.subject.webhook_secret
         if report is None or secret is None:

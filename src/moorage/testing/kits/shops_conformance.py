@@ -1,4 +1,4 @@
-"""Checks that every vendor of shops must pass.
+"""Checks for every shop vendor.
 
 The most important ones are about repeats: whichever answer is lost, a parcel is shipped once and a
 refund is paid once. Other checks make sure that no order is lost between pages, and that no
@@ -74,7 +74,7 @@ _MOST_STEPS: Final = 6
 
 
 async def an_order_is_read_in_full(make: Open) -> None:
-    """An order arrives with its lines, exact amounts, states, addresses and times."""
+    """An order is read with its lines, exact amounts, states, addresses and times."""
     async with make() as lab:
         order = await lab.order(2, 1)
         states = (order.state, order.payment, order.fulfilment)
@@ -98,7 +98,7 @@ async def an_order_is_read_in_full(make: Open) -> None:
 
 
 async def an_answer_is_read_in_the_contracts_words(make: Open) -> None:
-    """Each of the vendor's words is read as its state, and an unknown word as unknown."""
+    """Each state word of the vendor is converted; an unknown one becomes unknown."""
     async with make() as lab:
         for answer, fields in lab.subject.answers:
             lab.sandbox.fail(answer)
@@ -109,7 +109,7 @@ async def an_answer_is_read_in_the_contracts_words(make: Open) -> None:
 
 
 async def pages_lose_no_order(make: Open) -> None:
-    """An order that changes between two pages is read in its latest state, and none is lost."""
+    """An order that changes between two pages is returned in its latest state, never lost."""
     for still in (False, True):
         async with make() as lab:
             lab.shop.still = still
@@ -124,7 +124,7 @@ async def pages_lose_no_order(make: Open) -> None:
 
 
 async def _list_orders(lab: Lab, changed: list[str]) -> list[ShopOrder]:
-    """Read all pages; the given orders change after the first page."""
+    """Read all pages of orders, and change the given ones after the first page."""
     orders: list[ShopOrder] = []
     page: OrderPage = await lab("orders", OrderQuery(limit=2))
     for id_ in changed:
@@ -174,7 +174,7 @@ async def a_parcel_leaves_once(make: Open) -> None:
 
 
 async def a_lost_answer_ships_nothing_twice(make: Open) -> None:
-    """Whichever answer is lost, one parcel is shipped, and success is reported only if it was."""
+    """Whichever answer is lost, a parcel is shipped once, and success reported only then."""
     for step in range(_MOST_STEPS):
         for with_lines in (False, True):
             async with make() as lab:
@@ -194,7 +194,7 @@ async def a_lost_answer_ships_nothing_twice(make: Open) -> None:
 
 
 async def a_parcel_without_number_is_uncertain(make: Open) -> None:
-    """Without a tracking number, a lost answer never causes a second parcel.
+    """Without a tracking number, a lost answer never leads to a second parcel.
 
     A vendor may refuse such a parcel before it is sent.
     """
@@ -221,7 +221,7 @@ async def a_parcel_without_number_is_uncertain(make: Open) -> None:
 
 
 async def a_part_is_shipped(make: Open) -> None:
-    """Some items of a line can be shipped, and no more than remain."""
+    """Some items of a line can be shipped, but not more than are left."""
     async with make() as lab:
         if ShopsCapability.PARTIAL_FULFILMENT not in lab.able:
             return
@@ -241,7 +241,7 @@ async def a_part_is_shipped(make: Open) -> None:
 
 
 async def a_refund_is_paid_once(make: Open) -> None:
-    """Whichever answer is lost, a refund is paid once and exactly, and a repeat returns it."""
+    """Whichever answer is lost, a refund is paid once and exactly; a repeat returns it."""
     for step in range(-1, _MOST_STEPS):
         async with make() as lab:
             if ShopsCapability.REFUND not in lab.able:
@@ -267,7 +267,7 @@ async def a_refund_is_paid_once(make: Open) -> None:
 
 
 async def amounts_are_in_the_shops_currency(make: Open) -> None:
-    """An amount in another currency than the shop's is refused before anything is sent."""
+    """An amount in a currency other than the shop's is refused before sending."""
     async with make() as lab:
         order, item = await lab.order(1), await lab.item()
         request_count = len(lab.sandbox.requests)
@@ -280,7 +280,7 @@ async def amounts_are_in_the_shops_currency(make: Open) -> None:
 
 
 async def an_item_is_found_by_its_number(make: Open) -> None:
-    """An item is found by its exact number, with stock and price; a similar number finds none."""
+    """An item is found by its exact number, with stock and price; similar numbers find nothing."""
     async with make() as lab:
         item = await lab.item()
         values = (item.sku, item.stock, item.price)
@@ -291,7 +291,7 @@ async def an_item_is_found_by_its_number(make: Open) -> None:
 
 
 async def stock_and_price_are_set(make: Open) -> None:
-    """Stock and price are set exactly, and setting them again has the same effect."""
+    """Stock and price are set exactly, and a repeat has no further effect."""
     async with make() as lab:
         item = await lab.item()
         for quantity in (0, 7, 7):
@@ -325,7 +325,7 @@ async def stock_is_compared(make: Open) -> None:
 
 
 async def an_unknown_order_is_refused(make: Open) -> None:
-    """An order that the shop does not have is refused, and nothing is reported as done."""
+    """An unknown order is refused, and nothing is reported as done."""
     async with make() as lab:
         unknown = lab.ref("gid://shopify/Order/404404")
         await lab.refused(VendorRejected, lab("get_order", unknown), "An unknown order")
@@ -345,7 +345,7 @@ async def a_refusal_has_its_type(make: Open) -> None:
 
 
 async def a_malformed_answer_is_no_success(make: Open) -> None:
-    """A successful answer without its content is an error, for every operation."""
+    """For every operation, a successful answer without content is an error."""
     async with make() as lab:
         order, item = await lab.order(1), await lab.item()
         for answer in uncertain_answers(lab.subject.refusals[0][0]):
@@ -368,13 +368,13 @@ async def a_malformed_answer_is_no_success(make: Open) -> None:
 
 
 async def unsupported_features_are_refused(make: Open) -> None:
-    """An unsupported feature is refused before sending, and the error names other vendors."""
+    """An unsupported feature is refused before sending; the error names vendors that have it."""
     async with make() as lab:
         await require_unsupported(lab, calls_by_capability(lab).items())
 
 
 async def each_request_is_sent_once(make: Open) -> None:
-    """No operation sends a request twice, because the hub decides on retries."""
+    """No operation repeats a request itself, because the hub decides on retries."""
     async with make() as lab:
         order, other, item = await lab.order(1), await lab.order(1), await lab.item()
         calls: dict[str, Callable[[], Awaitable[Any]]] = {
@@ -392,7 +392,7 @@ async def each_request_is_sent_once(make: Open) -> None:
 
 
 async def nothing_shows_the_buyer(make: Open) -> None:
-    """Neither an order, a page, a receipt nor the account shows the buyer or a secret by repr."""
+    """No repr of an order, page, receipt or account shows the buyer or a secret."""
     async with make() as lab:
         order = await lab.order(1)
         receipt = await lab.fulfil(order.ref)
@@ -402,7 +402,7 @@ async def nothing_shows_the_buyer(make: Open) -> None:
 
 
 async def an_event_names_its_order(make: Open) -> None:
-    """A signed webhook names its order, and a webhook with another signature is refused."""
+    """A signed webhook names its order; a webhook with another signature is refused."""
     async with make() as lab:
         report, secret = lab.subject.report, lab.subject.webhook_secret
         if report is None or secret is None:

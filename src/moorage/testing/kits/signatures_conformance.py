@@ -1,4 +1,4 @@
-"""Checks that every vendor of electronic signatures must pass.
+"""Checks for every vendor of electronic signatures.
 
 The most important ones are about repeats and completion: no envelope is sent twice, and none
 counts as completed before everybody signed.
@@ -85,7 +85,7 @@ async def _send_request(lab: Lab, *signers: Any, **options: Any) -> Ref:
 
 
 async def an_envelope_is_sent(make: Open) -> None:
-    """An envelope is sent once, to its signer, and a sent envelope is not completed."""
+    """An envelope is sent once to its signer, and is not completed by being sent."""
     async with make() as lab:
         receipt: SignatureReceipt = await lab("send", request())
         require(lab.count() == 1, "One envelope was not sent once.")
@@ -100,7 +100,7 @@ async def an_envelope_is_sent(make: Open) -> None:
 
 
 async def a_key_sends_once(make: Open) -> None:
-    """An envelope is sent once per key, and a repeat returns the same receipt."""
+    """An envelope is sent once per key; a repeat returns the same receipt."""
     async with make() as lab:
         receipts = [await lab("send", request(), idempotency_key="k-1") for _ in range(3)]
         require(lab.count() == 1, "A key sent its envelope more than once.")
@@ -112,7 +112,7 @@ async def a_key_sends_once(make: Open) -> None:
 
 
 async def a_failed_request_is_not_repeated(make: Open) -> None:
-    """No vendor repeats a failed request by itself."""
+    """No vendor module repeats a failed request itself."""
     async with make() as lab:
         for answer in (_OUTAGE, lab.subject.refusals[0][0]):
             lab.fail(answer)
@@ -124,7 +124,7 @@ async def a_failed_request_is_not_repeated(make: Open) -> None:
 
 
 async def a_lost_answer_is_looked_up(make: Open) -> None:
-    """After a lost answer the envelope is looked up by its key, and is not sent again."""
+    """After a lost answer the envelope is looked up by its key, and not sent again."""
     async with make() as lab:
         lab.fail(Lost())
         receipts = [await lab("send", request(), idempotency_key="k-1") for _ in range(2)]
@@ -138,7 +138,7 @@ async def a_lost_answer_is_looked_up(make: Open) -> None:
 
 
 async def a_late_search_is_no_proof(make: Open) -> None:
-    """An envelope that the vendor's search does not find yet is unknown, and never sent again."""
+    """An envelope that the vendor's search does not find yet is unknown, and not sent again."""
     async with make() as lab:
         lab.world.is_search_late = True
         lab.fail(Lost())
@@ -182,7 +182,7 @@ async def an_unreadable_success_is_no_success(make: Open) -> None:
 
 
 async def signatures_are_followed(make: Open) -> None:
-    """Each signer has a state, in signing order, and only the last signature completes."""
+    """Each signer has a state, in signing order; only the last signature completes the envelope."""
     async with make() as lab:
         ref = await _send_request(lab, signer(order=1), signer(GRACE, order=2))
         expected = [SignerStatus.SENT, SignerStatus.WAITING]
@@ -220,7 +220,7 @@ async def _require_signers(lab: Lab, ref: Ref, expected: list[SignerStatus]) -> 
 
 
 async def a_refused_signature_has_its_reason(make: Open) -> None:
-    """An envelope that a signer refused to sign is reported as declined, with the reason."""
+    """If a signer declines, the envelope is reported as declined, with the reason."""
     async with make() as lab:
         ref = await _send_request(lab)
         lab.world.decline(ref.id, ADA, REASON)
@@ -233,7 +233,7 @@ async def a_refused_signature_has_its_reason(make: Open) -> None:
 
 
 async def an_unknown_word_is_unknown(make: Open) -> None:
-    """An undocumented state is reported as unknown, and never as a success."""
+    """An undocumented state is reported as unknown, never as success."""
     async with make() as lab:
         ref = await _send_request(lab)
         lab.fail_with_unknown_word(ref.id)
@@ -252,7 +252,7 @@ async def an_answer_is_about_its_envelope(make: Open) -> None:
 
 
 async def an_envelope_is_voided(make: Open) -> None:
-    """A void envelope cannot be signed, and voiding it again is no error."""
+    """A voided envelope cannot be signed, and voiding it again is no error."""
     async with make() as lab:
         ref, other_ref = await _send_request(lab), await _send_request(lab)
         arguments = [REASON] if SignaturesCapability.VOID_REASON in lab.able else []
@@ -283,7 +283,7 @@ async def an_envelope_is_voided(make: Open) -> None:
 
 
 async def a_completed_envelope_stays(make: Open) -> None:
-    """A completed envelope cannot be voided, and that is an error."""
+    """Voiding a completed envelope is an error."""
     async with make() as lab:
         ref = await _send_request(lab)
         lab.world.sign(ref.id, ADA)
@@ -295,7 +295,7 @@ async def a_completed_envelope_stays(make: Open) -> None:
 
 
 async def a_reminder_is_sent_once(make: Open) -> None:
-    """A reminder goes to those whose turn it is, and once per key."""
+    """A reminder goes to the signers whose turn it is, once per key."""
     async with make() as lab:
         if SignaturesCapability.REMIND not in lab.able:
             return
@@ -326,7 +326,7 @@ async def a_link_belongs_to_its_signer(make: Open) -> None:
 
 
 async def files_are_downloaded(make: Open) -> None:
-    """Documents and certificate are downloaded as PDFs, and other content is an error."""
+    """Documents and certificate are downloaded as PDF; other content is an error."""
     async with make() as lab:
         ref = await _send_request(lab)
         operations = ["download"]
@@ -341,13 +341,13 @@ async def files_are_downloaded(make: Open) -> None:
 
 
 async def unsupported_features_are_refused(make: Open) -> None:
-    """An unsupported feature is refused before sending, and the error names other vendors."""
+    """An unsupported feature is refused before sending; the error names vendors that have it."""
     async with make() as lab:
         await require_unsupported(lab, calls_by_capability(lab).items())
 
 
 async def a_refusal_has_its_type(make: Open) -> None:
-    """Each refusal raises the right error, with the vendor's own answer, and sends nothing."""
+    """Each refusal raises the right error with the vendor's answer, and sends nothing."""
     async with make() as lab:
         for number, (refusal, kind, code) in enumerate(lab.subject.refusals):
             answer = with_an_address(refusal)
@@ -365,7 +365,7 @@ async def a_refusal_has_its_type(make: Open) -> None:
 
 
 async def a_pause_is_kept(make: Open) -> None:
-    """The error contains the pause that the vendor asks for."""
+    """The error contains the pause that the vendor requests."""
     async with make() as lab:
         answer, seconds = lab.subject.pause
         lab.fail(answer)
@@ -375,7 +375,7 @@ async def a_pause_is_kept(make: Open) -> None:
 
 
 async def options_arrive(make: Open) -> None:
-    """An option in the vendor's format is sent, and options of other vendors are ignored."""
+    """An option in the vendor's format is sent; other vendors' options are ignored."""
     async with make() as lab:
         name, option = lab.subject.option
         extra = {lab.subject.vendor.name: {name: option}, "another": {"other_option": "1"}}
@@ -386,7 +386,7 @@ async def options_arrive(make: Open) -> None:
 
 
 async def secrets_are_shown_nowhere(make: Open) -> None:
-    """No error, receipt, event of an observer or log entry shows a secret, even if repeated."""
+    """No error, receipt, event or log entry shows a secret, even if the vendor repeats it."""
     async with make() as lab:
         everything = " and ".join(lab.subject.secrets)
         echo = {"message": everything, "error": {"error_msg": everything}}
@@ -403,7 +403,7 @@ async def secrets_are_shown_nowhere(make: Open) -> None:
 
 
 async def nothing_shows_the_signers(make: Open) -> None:
-    """Neither requests nor results show the persons or the subject by their repr."""
+    """No repr of a request or result shows persons or the subject."""
     async with make() as lab:
         receipt: SignatureReceipt = await lab("send", request())
         shown_text = f"{request()!r}{receipt!r}{await lab('get', receipt.ref)!r}"
@@ -412,7 +412,7 @@ async def nothing_shows_the_signers(make: Open) -> None:
 
 
 async def events_are_accepted_if_signed(make: Open) -> None:
-    """Each event is accepted if it is signed, and gets the type for the vendor's word."""
+    """Each signed event is accepted, with the type for the vendor's word."""
     async with make() as lab:
         ref = await _send_request(lab, signer(embedded=False))
         lab.world.sign(ref.id, ADA)

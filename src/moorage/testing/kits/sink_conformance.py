@@ -1,4 +1,4 @@
-"""Checks that every sink of a pipeline must pass.
+"""Checks for every sink of a pipeline.
 
 ```python
 import asyncio
@@ -61,28 +61,28 @@ _BAD: Final = 5
 
 
 class SinkSubject(Protocol):
-    """A sink under test, with its destination."""
+    """A sink to be checked, with its destination."""
 
     @property
     def sink(self) -> SinkConnector:
-        """The sink under test, which is not yet opened."""
+        """The sink under test, not opened yet."""
         ...
 
     @property
     def has_effect_once(self) -> bool:
-        """True if the sink stores a record only once when it is delivered again."""
+        """True if the sink stores a redelivered record only once."""
         ...
 
     def record(self, number: int, /) -> SinkRecord:
-        """Return a record that the sink can store, the same each time for the same number."""
+        """Return a record that the sink can store; the same number gives the same record."""
         ...
 
     def bad_record(self, number: int, /) -> SinkRecord | None:
-        """Return a record that the sink cannot store; None if it stores every record."""
+        """Return a record that the sink cannot store; None if it can store all."""
         ...
 
     async def stored(self) -> list[int]:
-        """Return the numbers of the stored records, in the order in which they were stored."""
+        """Return the numbers of the stored records, in storing order."""
         ...
 
 
@@ -91,7 +91,7 @@ Check: TypeAlias = Callable[[Factory], Coroutine[Any, Any, None]]
 
 
 async def flushed_records_are_stored(factory: Factory) -> None:
-    """Records that a sink processed without an error are stored after `flush`, in order."""
+    """Records processed without error are stored after `flush`, in order."""
     async with factory() as subject:
         await subject.sink.open()
         await _deliver(subject.sink, _records(subject, _NUMBERS))
@@ -101,7 +101,7 @@ async def flushed_records_are_stored(factory: Factory) -> None:
 
 
 async def each_record_has_a_result(factory: Factory) -> None:
-    """A sink returns one result for a batch of one record, or None."""
+    """For a batch of one record, a sink returns one result or None."""
     async with factory() as subject:
         await subject.sink.open()
         results = await subject.sink.process_batch(_records(subject, [1]))
@@ -142,7 +142,7 @@ async def failed_batch_has_done_nothing(factory: Factory) -> None:
 
 
 async def a_bad_record_affects_no_other(factory: Factory) -> None:
-    """A pipeline stores every good record once and in order, and the bad one as a dead letter."""
+    """A pipeline stores each good record once and in order, and the bad one as a dead letter."""
     async with factory() as subject:
         bad = subject.bad_record(_BAD)
         records = [
@@ -168,7 +168,7 @@ async def a_bad_record_affects_no_other(factory: Factory) -> None:
 
 
 async def repeated_record_has_its_effect_once(factory: Factory) -> None:
-    """A record delivered again is not stored twice, if the sink guarantees that."""
+    """A redelivered record is not stored twice, if the sink guarantees that."""
     async with factory() as subject:
         if not subject.has_effect_once:
             return
@@ -181,7 +181,7 @@ async def repeated_record_has_its_effect_once(factory: Factory) -> None:
 
 
 async def cancelled_batch_can_be_delivered_again(factory: Factory) -> None:
-    """After a cancelled batch, a sink still works, and stores the batch the next time."""
+    """After a cancelled batch, a sink still works, and stores the batch when redelivered."""
     async with factory() as subject:
         await subject.sink.open()
         for turns in range(4):
@@ -201,7 +201,7 @@ async def cancelled_batch_can_be_delivered_again(factory: Factory) -> None:
 
 
 async def flush_may_run_beside_a_batch(factory: Factory) -> None:
-    """`flush` returns while a batch is processed, and loses none of its records."""
+    """`flush` returns while a batch is being processed, and loses none of its records."""
     async with factory() as subject:
         await subject.sink.open()
         await subject.sink.flush()
@@ -217,7 +217,7 @@ async def flush_may_run_beside_a_batch(factory: Factory) -> None:
 
 
 async def a_sink_can_be_closed_repeatedly(factory: Factory) -> None:
-    """A sink can be closed repeatedly or without being opened, and keeps the stored records."""
+    """A sink can be closed repeatedly or unopened, and keeps its stored records."""
     async with factory() as subject:
         await subject.sink.close()
         await subject.sink.open()
@@ -233,7 +233,7 @@ def _records(subject: SinkSubject, numbers: Sequence[int]) -> list[SinkRecord]:
 
 
 async def _deliver(sink: SinkConnector, records: Sequence[SinkRecord]) -> None:
-    """Deliver records, as a pipeline does, until the sink has tried each."""
+    """Deliver records like a pipeline, until the sink has tried all of them."""
     remaining_records = list(records)
     while remaining_records:
         results = await sink.process_batch(remaining_records)

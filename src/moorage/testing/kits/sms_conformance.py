@@ -1,4 +1,4 @@
-"""Checks that every vendor of text messages must pass.
+"""Checks for every SMS vendor.
 
 `moorage scaffold vendor NAME --contract sms` writes a vendor, and a test that runs all
 checks.
@@ -63,7 +63,7 @@ Open: TypeAlias = Callable[[], Lab]
 
 
 async def a_message_is_sent(make: Open) -> None:
-    """A message is sent once, and its receipt has its state and the vendor's whole answer."""
+    """A message is sent once; its receipt has its state and the vendor's whole answer."""
     async with make() as lab:
         receipt: SmsReceipt = await lab("send", lab.message())
         require(lab.subject.sent() == 1, "One message was not sent once.")
@@ -76,7 +76,7 @@ async def a_message_is_sent(make: Open) -> None:
 
 
 async def a_reference_survives_as_text(make: Open) -> None:
-    """A reference stored as text is equal to the original, and finds the message."""
+    """A reference stored as text equals the original, and finds the message."""
     async with make() as lab:
         receipt: SmsReceipt = await lab("send", lab.message())
         require(Ref.parse(str(receipt.ref)) == receipt.ref, "A reference changes as text.")
@@ -86,7 +86,7 @@ async def a_reference_survives_as_text(make: Open) -> None:
 
 
 async def a_key_sends_once(make: Open) -> None:
-    """A message is sent once per key, and a repeat returns the same receipt."""
+    """A message is sent once per key; a repeat returns the same receipt."""
     async with make() as lab:
         receipts = [await lab("send", lab.message(), idempotency_key="k-1") for _ in range(3)]
         require(lab.subject.sent() == 1, "A key sent its message more than once.")
@@ -96,7 +96,7 @@ async def a_key_sends_once(make: Open) -> None:
 
 
 async def a_key_is_for_one_message(make: Open) -> None:
-    """A key that was used for one message is refused for another."""
+    """A key used for one message is refused for another."""
     async with make() as lab:
         await lab("send", lab.message(), idempotency_key="k-1")
         other_coroutine = lab("send", lab.message("Something else."), idempotency_key="k-1")
@@ -105,7 +105,7 @@ async def a_key_is_for_one_message(make: Open) -> None:
 
 
 async def unsupported_features_are_refused(make: Open) -> None:
-    """An unsupported feature is refused before sending, and the error names other vendors."""
+    """An unsupported feature is refused before sending; the error names vendors that have it."""
     async with make() as lab:
         for capability, ask in calls_by_capability(lab).items():
             if capability in lab.able:
@@ -150,7 +150,7 @@ async def declared_capabilities_work(make: Open) -> None:
 
 
 async def a_scheduled_text_can_be_cancelled(make: Open) -> None:
-    """A vendor that can schedule and cancel messages cancels a scheduled one."""
+    """A vendor that can schedule and cancel messages can cancel a scheduled one."""
     async with make() as lab:
         if not {SmsCapability.SCHEDULED, SmsCapability.CANCEL} <= lab.able:
             return
@@ -167,7 +167,7 @@ async def a_scheduled_text_can_be_cancelled(make: Open) -> None:
 
 
 async def a_refusal_has_its_type(make: Open) -> None:
-    """Each refusal of an SMS vendor raises the right error, with the vendor's own answer."""
+    """Each refusal raises the right error, with the vendor's answer."""
     async with make() as lab:
         for number, (answer, kind, *codes) in enumerate(lab.subject.refusals):
             for key in (None, f"k-{number}"):
@@ -186,7 +186,7 @@ async def a_refusal_has_its_type(make: Open) -> None:
 
 
 async def an_outage_is_no_refusal(make: Open) -> None:
-    """During an outage of the SMS vendor, the outcome is unknown, not a refusal."""
+    """In an outage of the SMS vendor, the outcome is unknown, not a refusal."""
     async with make() as lab:
         lab.sandbox.fail(Response(503, body=b"<html></html>"))
         await lab.refused(VendorFailed, lab("send", lab.message()), "An outage")
@@ -197,7 +197,7 @@ async def an_outage_is_no_refusal(make: Open) -> None:
 
 
 async def a_malformed_answer_is_no_success(make: Open) -> None:
-    """A successful answer without its content is an error, and nothing is sent again."""
+    """A successful answer without content is an error, and nothing is sent again."""
     async with make() as lab:
         for body in _MALFORMED:
             lab.sandbox.fail(Response(200, {"Content-Type": "application/json"}, body))
@@ -208,7 +208,7 @@ async def a_malformed_answer_is_no_success(make: Open) -> None:
 
 
 async def an_unreadable_success_is_unknown(make: Open) -> None:
-    """After an unreadable answer, the outcome is unknown, and the key sends nothing twice."""
+    """After an unreadable answer the outcome is unknown, and the key sends nothing twice."""
     async with make() as lab:
         for number, body in enumerate(_MALFORMED):
             lab.sandbox.fail(AlteredAnswer(partial(with_body, body)))
@@ -229,7 +229,7 @@ async def an_unreadable_success_is_unknown(make: Open) -> None:
 
 
 async def a_lost_answer_is_unknown(make: Open) -> None:
-    """After a lost answer, the outcome is unknown, and the key never sends the message again."""
+    """After a lost answer the outcome is unknown, and the key never sends again."""
     async with make() as lab:
         if any(
             service.idempotency_header is not None
@@ -244,7 +244,7 @@ async def a_lost_answer_is_unknown(make: Open) -> None:
 
 
 async def an_unknown_status_is_kept(make: Open) -> None:
-    """An undocumented status is reported as unknown, with the vendor's word for it."""
+    """An undocumented status is reported as unknown, with the vendor's word."""
     async with make() as lab:
         if lab.subject.unknown is None:
             return
@@ -255,7 +255,7 @@ async def an_unknown_status_is_kept(make: Open) -> None:
 
 
 async def each_message_of_a_batch_has_its_result(make: Open) -> None:
-    """A refused message does not affect the others, and a repeat sends only the missing ones."""
+    """A refused message of a batch does not affect others; a repeat sends only missing ones."""
     async with make() as lab:
         answer, kind = lab.subject.refusals[0][:2]
         messages = [lab.message(f"Number {number}.") for number in range(3)]
@@ -286,7 +286,7 @@ async def each_message_of_a_batch_has_its_result(make: Open) -> None:
 
 
 async def options_arrive(make: Open) -> None:
-    """An option in the vendor's format is sent, and options of other vendors are ignored."""
+    """An option in the vendor's format is sent; other vendors' options are ignored."""
     async with make() as lab:
         extra_options = {
             lab.subject.vendor.name: dict([lab.subject.option]),
@@ -311,7 +311,7 @@ async def recipients_are_not_shown(make: Open) -> None:
 
 
 async def events_are_accepted_if_signed(make: Open) -> None:
-    """Signed delivery webhooks are accepted and others are refused, for every delivery status."""
+    """Signed delivery webhooks are accepted for every status, and others are refused."""
     async with make() as lab:
         report, secret = lab.subject.report, lab.subject.webhook_secret
         if report is None or secret is None:

@@ -1,4 +1,4 @@
-"""Checks that every pipeline source must pass with its real broker.
+"""Checks for every pipeline source, which run with its real broker.
 
 ```python
 import asyncio

@@ -1,4 +1,4 @@
-"""Checks that every store of shared state must pass.
+"""Checks for every store of shared state.
 
 ```python
 import time
@@ -112,7 +112,7 @@ _EitherCheck: TypeAlias = Callable[[Stores], Coroutine[Any, Any, None]]
 
 
 async def a_missing_state_is_none(stores: Stores) -> None:
-    """Reading a state that was never written returns None, also the second time."""
+    """Reading a state that was never written returns None, even repeatedly."""
     store, key = stores(), new_key()
     for _ in range(3):
         require(await store.read(key) is None, "A state that was never written is not None.")
@@ -132,7 +132,7 @@ async def states_come_back_unchanged(stores: Stores) -> None:
 
 
 async def keys_are_told_apart(stores: Stores) -> None:
-    """Any printable text can be a state's key, and different texts are different keys."""
+    """Any printable text can be a state's key; different texts are different keys."""
     store, state_key, chance = stores(), new_key(), random_from(2)
     names = dict.fromkeys((*similar_names(), *(printable(chance) for _ in range(100))))
     keys = [f"{state_key}:{name}" for name in names]
@@ -144,7 +144,7 @@ async def keys_are_told_apart(stores: Stores) -> None:
 
 
 async def generated_commands_equal_the_model(stores: Stores) -> None:
-    """Commands on several keys of a store have the same effects as in serial execution."""
+    """Random commands on several keys have the same effects as when executed one by one."""
     store = stores()
     for seed in range(20):
         chance = random_from(seed)
@@ -169,7 +169,7 @@ async def generated_commands_equal_the_model(stores: Stores) -> None:
 
 
 async def an_error_of_a_command_changes_nothing(stores: Stores) -> None:
-    """A command's own error is raised unchanged; it writes nothing and blocks no other command."""
+    """A command's own error is raised unchanged, writes nothing and blocks no other command."""
     store, keys = stores(), [new_key(), new_key()]
     await store.execute(Write({keys[0]: "before"}))
     for _ in range(3):
@@ -188,7 +188,7 @@ async def an_error_of_a_command_changes_nothing(stores: Stores) -> None:
 
 
 async def a_state_of_another_layout_is_unusable_alone(stores: Stores) -> None:
-    """A state with an unknown layout makes only the commands on its own key fail."""
+    """A state with an unknown layout affects only commands on its own key."""
     store = stores()
     for kind, command in _every_kind(new_key()):
         await store.execute(Write(dict.fromkeys(command.keys, "of another layout")))
@@ -211,7 +211,7 @@ async def a_state_of_another_layout_is_unusable_alone(stores: Stores) -> None:
 
 
 async def time_never_goes_back(stores: Stores) -> None:
-    """The time that a store passes to commands is in microseconds, and never goes back."""
+    """The time that a store gives to commands is in microseconds and never goes back."""
     store = stores()
     times = [await store.now() for _ in range(50)]
     require(all(type(now) is int for now in times), "The store's time is not an int.")
@@ -220,7 +220,7 @@ async def time_never_goes_back(stores: Stores) -> None:
 
 
 async def posted_commands_are_executed(stores: Stores) -> None:
-    """A store executes each posted command once, at the latest with the next command."""
+    """Each posted command is executed once, at the latest with the next command."""
     store, key = stores(), new_key()
     for number in range(20):
         store.post(Append(number, [key]))
@@ -248,7 +248,7 @@ async def only_claims_are_accepted(stores: Stores) -> None:
 
 
 async def claims_equal_the_model(stores: Stores) -> None:
-    """Claims have the same results in the store as by the pure functions."""
+    """Claims have the same results in a store as in the pure functions."""
     store = stores()
     for seed in range(10):
         chance = random_from(seed)
@@ -312,7 +312,7 @@ def _every_kind(key: str) -> Iterator[tuple[str, Command[Any]]]:
 
 
 async def commands_happen_one_after_another(stores: Stores) -> None:
-    """Commands of many callers take effect in one order, each between its call and its answer."""
+    """Many callers' commands take effect one by one, each between its call and its answer."""
     store = stores()
     for key_count in (1,) if store.claims_only else (1, 3):
         keys = [new_key() for _ in range(2 * key_count - 1)]
@@ -347,7 +347,7 @@ async def commands_happen_one_after_another(stores: Stores) -> None:
 
 
 async def a_tenants_records_have_a_bound(stores: Stores) -> None:
-    """Concurrent reservations never exceed the bound on a tenant's records."""
+    """Concurrent reservations never exceed the limit of a tenant's records."""
     store, tenant = stores(), new_key()
     granted: list[int] = []
 
@@ -370,7 +370,7 @@ async def a_tenants_records_have_a_bound(stores: Stores) -> None:
 
 
 async def readers_see_whole_commands(stores: Stores) -> None:
-    """No reader of a store sees only a part of a command's writes."""
+    """No reader sees only a part of a command's writes."""
     store, keys = stores(), [new_key(), new_key(), new_key()]
     torn_states: list[object] = []
 
@@ -393,7 +393,7 @@ async def readers_see_whole_commands(stores: Stores) -> None:
 
 
 async def a_cancelled_command_was_executed_or_not(stores: Stores) -> None:
-    """A cancelled command is executed completely or not at all, and the store keeps working."""
+    """A cancelled command is executed fully or not at all, and the store keeps working."""
     store, keys = stores(), [new_key(), new_key()]
     answered_numbers: list[int] = []
 
@@ -420,7 +420,7 @@ async def a_cancelled_command_was_executed_or_not(stores: Stores) -> None:
 
 
 async def time_counts_microseconds(stores: Stores) -> None:
-    """A store's time advances by a million microseconds per second, and not much more."""
+    """A store's time advances a million microseconds per second, within a tolerance."""
     store = stores()
     for seconds in (0.01, 1.0):
         store_start, start_time = await store.now(), perf_counter_ns()
@@ -434,7 +434,7 @@ async def time_counts_microseconds(stores: Stores) -> None:
 
 
 async def states_are_kept_until_expiry(stores: Stores) -> None:
-    """A store keeps a state for at least its `quiet` time."""
+    """A store keeps a state at least for its `quiet` time."""
     store, chance = stores(), random_from(4)
     written_states: dict[str, State] = {}
     for _ in range(30):
@@ -455,7 +455,7 @@ async def states_are_kept_until_expiry(stores: Stores) -> None:
 
 
 async def decisions_equal_the_model(stores: Stores) -> None:
-    """Limits, circuits, budgets and claims have the same results as their pure functions."""
+    """Limits, circuits, budgets and claims have the same results as in the pure functions."""
     store = stores()
     for seed in range(10):
         chance = random_from(seed)
@@ -505,7 +505,7 @@ def _claim(key: str, owner: int) -> Claim:
 
 
 async def commands_take_a_timeout(stores: Stores) -> None:
-    """A store accepts a timeout, and executes a command with enough time."""
+    """A store accepts a timeout, and executes a command if the time suffices."""
     store, key = stores(), new_key()
     try:
         await store.execute(Write({key: "told"}), timeout=patience())

@@ -1,4 +1,4 @@
-"""Checks that every vendor of storage must pass.
+"""Checks for every storage vendor.
 
 `moorage scaffold vendor NAME --contract storage` writes a vendor, and a test that runs all
 checks.
@@ -46,7 +46,7 @@ _EVERYTHING: Final = frozenset(StorageCapability)
 
 @attrs.frozen
 class Subject:
-    """A storage vendor under test, and its features.
+    """A storage vendor to be checked, and its features.
 
     Attributes:
         storage: the storage of a synchronous or asynchronous hub.
@@ -65,16 +65,16 @@ class Subject:
 
 
 class _StorageView(AsyncView):
-    """A synchronous storage with an asynchronous interface."""
+    """A synchronous storage, presented with an asynchronous interface."""
 
     async def download(self, *arguments: Any, **named: Any) -> AsyncView:
-        """Start a download, whose bytes are then read as a coroutine."""
+        """Start a download, whose bytes are read by a coroutine."""
         download = self.adapter.download(*arguments, **named)
         return AsyncView(download, unchanged={"info", "modified"})
 
 
 def _view(factory: Factory) -> Subject:
-    """Return a storage vendor under test with an asynchronous interface."""
+    """Return a storage vendor under test, presented with an asynchronous interface."""
     subject = factory()
     return attrs.evolve(subject, storage=_StorageView(subject.storage))
 
@@ -106,7 +106,7 @@ async def _raised_error(
 
 
 async def stored_bytes_come_back(factory: Factory) -> None:
-    """Bytes and metadata come back unchanged, for any key."""
+    """Bytes and metadata are returned unchanged, for any key."""
     storage = factory().storage
     for name in ("a", "with space", "ünï+&=?#%25.txt", "deep/er/x.y", "~-_.!*'()"):
         key, data = _key(name), name.encode()
@@ -133,7 +133,7 @@ async def an_object_may_be_empty(factory: Factory) -> None:
 
 
 async def headers_and_metadata_are_kept(factory: Factory) -> None:
-    """An object's headers and metadata come back with it."""
+    """An object's headers and metadata are returned with it."""
     storage, key = factory().storage, _key()
     options = PutOptions(
         content_type="application/pdf",
@@ -151,7 +151,7 @@ async def headers_and_metadata_are_kept(factory: Factory) -> None:
 
 
 async def packed_bytes_come_back_packed(factory: Factory) -> None:
-    """A compressed object comes back byte for byte, with its content encoding."""
+    """A compressed object is returned byte for byte, with its content encoding."""
     storage, key = factory().storage, _key("file.json.gz")
     packed_bytes = gzip.compress(_bytes(1_000), mtime=0)
     await storage.upload(key, packed_bytes, PutOptions(content_encoding="gzip"))
@@ -164,7 +164,7 @@ async def packed_bytes_come_back_packed(factory: Factory) -> None:
 
 
 async def a_missing_object_is_an_error(factory: Factory) -> None:
-    """Reading a missing object raises FileNotFound; deleting a missing object succeeds."""
+    """Reading a missing object raises FileNotFound; deleting one succeeds."""
     storage, key = factory().storage, _key()
     sentence = "A missing object did not raise FileNotFound."
     await _raised_error(storage.head(key), FileNotFound, sentence)
@@ -175,7 +175,7 @@ async def a_missing_object_is_an_error(factory: Factory) -> None:
 
 
 async def a_deleted_object_is_gone(factory: Factory) -> None:
-    """Deleted objects do not exist any more, and each deletion of a batch has its result."""
+    """Deleted objects do not exist any more; each deletion in a batch has a result."""
     storage = factory().storage
     first_key, second_key, third_key, unused_key = _key(), _key(), _key(), _key()
     for key in (first_key, second_key, third_key):
@@ -191,7 +191,7 @@ async def a_deleted_object_is_gone(factory: Factory) -> None:
 
 
 async def bad_keys_are_refused(factory: Factory) -> None:
-    """A key that leads outside the container is refused before anything is sent."""
+    """A key that leads outside of the container is refused before sending."""
     storage = factory().storage
     for key in ("", "/etc/passwd", "../x", "a/../../x", "a/./b", "a\0b", "a\nb", "x" * 1025):
         for verb in (storage.head, storage.download, storage.delete):
@@ -200,7 +200,7 @@ async def bad_keys_are_refused(factory: Factory) -> None:
 
 
 async def ranges_are_exact(factory: Factory) -> None:
-    """Downloading a range of an object returns exactly those bytes."""
+    """Downloading a range returns exactly these bytes."""
     storage, key, data = factory().storage, _key(), _bytes(1_000)
     await storage.upload(key, data)
     for byte_range, expected in (
@@ -224,7 +224,7 @@ async def ranges_are_exact(factory: Factory) -> None:
 
 
 async def conditions_hold_when_reading(factory: Factory) -> None:
-    """`if_none_match` omits an unchanged object, and `if_match` refuses a changed one."""
+    """`if_none_match` skips an unchanged object, and `if_match` refuses a changed one."""
     storage, key = factory().storage, _key()
     etag = (await storage.upload(key, b"first")).etag
     unchanged_download = await storage.download(key, if_none_match=etag)
@@ -253,7 +253,7 @@ async def conditions_hold_when_reading(factory: Factory) -> None:
 
 
 async def conditions_hold_when_writing(factory: Factory) -> None:
-    """A conditional write never overwrites another object, in one part or in several."""
+    """A conditional write never overwrites another object, in one or several parts."""
     subject = factory()
     storage, key, long_bytes = subject.storage, _key(), _bytes(subject.part + 1)
     only_new = PutOptions(if_none_match="*")
@@ -284,7 +284,7 @@ async def conditions_hold_when_writing(factory: Factory) -> None:
 
 
 async def large_objects_are_sent_in_parts(factory: Factory) -> None:
-    """An object of several parts has the same bytes, from any kind of source."""
+    """An object uploaded in parts has the right bytes, from any kind of source."""
     subject = factory()
     data, part = _bytes(2 * subject.part + 17), subject.part
     sources: tuple[Any, ...] = (
@@ -308,7 +308,7 @@ def _broken_stream(data: bytes, size: int) -> Iterator[bytes]:
 
 
 async def a_failed_upload_leaves_nothing(factory: Factory) -> None:
-    """An upload from a source that fails or has the wrong content leaves no object and no parts."""
+    """If the source fails or has wrong content, no object and no parts are left."""
     subject = factory()
     storage, part = subject.storage, subject.part
 
@@ -338,7 +338,7 @@ async def a_failed_upload_leaves_nothing(factory: Factory) -> None:
 
 
 async def uploads_are_resumed(factory: Factory) -> None:
-    """An interrupted upload resumes at its last part and completes."""
+    """An interrupted upload resumes at its last part, and completes."""
     subject = factory()
     storage, part, key = subject.storage, subject.part, _key()
     data = _bytes(3 * part + 5)
@@ -380,7 +380,7 @@ async def an_aborted_upload_is_gone(factory: Factory) -> None:
 
 
 async def lists_are_in_order(factory: Factory) -> None:
-    """Objects are listed in the order of their keys, page by page, each once."""
+    """Objects are listed in key order, page by page, each once."""
     storage, base = factory().storage, _key("")
     names = ["a.txt", "a/1", "a/2", "a0", "b", "c/d/e", "ü"]
     for name in reversed(names):
@@ -429,7 +429,7 @@ async def folders_are_listed_once(factory: Factory) -> None:
 
 
 async def copies_are_objects_of_their_own(factory: Factory) -> None:
-    """A copy has the original's bytes, and either its metadata or new metadata."""
+    """A copy has the original's bytes, with the original or new metadata."""
     storage, key, copy = factory().storage, _key(), _key()
     await storage.upload(key, b"bytes", PutOptions(content_type="a/b", metadata={"x": "1"}))
     copied_object = await storage.copy(key, copy)
@@ -444,7 +444,7 @@ async def copies_are_objects_of_their_own(factory: Factory) -> None:
 
 
 async def a_reference_is_enough(factory: Factory) -> None:
-    """A stored object is found by its reference."""
+    """A stored object can be found by its reference."""
     storage, key = factory().storage, _key()
     uploaded_object = await storage.upload(key, b"bytes")
     require(
@@ -460,7 +460,7 @@ async def a_reference_is_enough(factory: Factory) -> None:
 
 
 async def signed_urls_do_one_thing(factory: Factory) -> None:
-    """A signed URL permits only the request it was signed for."""
+    """A signed URL permits only the request for which it was signed."""
     subject = factory()
     storage, key = subject.storage, _key("a b+ü.txt")
     if StorageCapability.SIGNED_URL not in subject.can:
@@ -487,7 +487,7 @@ async def signed_urls_do_one_thing(factory: Factory) -> None:
 
 
 async def unsupported_features_are_refused(factory: Factory) -> None:
-    """An unsupported feature is refused, and the error names vendors that have it."""
+    """An unsupported feature is refused; the error names vendors that have it."""
     subject = factory()
     options_by_capability = {
         StorageCapability.TAGS: PutOptions(tags={"a": "b"}),
@@ -510,7 +510,7 @@ async def _async_chunks(data: bytes, size: int) -> AsyncIterator[bytes]:
 
 
 async def sources_may_be_asynchronous(factory: Factory) -> None:
-    """An upload may read its content from an asynchronous iterator."""
+    """An upload can read its content from an asynchronous iterator."""
     subject = factory()
     data, key = _bytes(subject.part + 3), _key()
     await subject.storage.upload(key, _async_chunks(data, 100_000), part_size=subject.part)

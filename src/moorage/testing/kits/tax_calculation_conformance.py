@@ -1,4 +1,4 @@
-"""Checks that every vendor that calculates taxes must pass.
+"""Checks for every tax calculation vendor.
 
 The most important ones are about money: the parts of a calculation add up, a sale is recorded once
 with the calculated tax, whichever answer is lost, and an answer about another sale is never
@@ -94,7 +94,7 @@ async def a_calculation_adds_up(make: Open) -> None:
 
 
 async def prices_may_contain_the_tax(make: Open) -> None:
-    """The tax in inclusive prices does not change the total."""
+    """If prices include tax, the tax does not change the total."""
     async with make() as lab:
         if TaxCapability.INCLUSIVE_PRICES not in lab.able:
             return
@@ -106,7 +106,7 @@ async def prices_may_contain_the_tax(make: Open) -> None:
 
 
 async def an_exempt_buyer_pays_no_tax(make: Open) -> None:
-    """An exempt buyer, or one who pays the tax to the tax office, is charged no tax."""
+    """A buyer who is exempt, or pays the tax to the tax office, is charged no tax."""
     async with make() as lab:
         changes: list[dict[str, Any]] = []
         if TaxCapability.EXEMPTIONS in lab.able:
@@ -135,7 +135,7 @@ async def amounts_are_exact(make: Open) -> None:
 
 
 async def a_sale_is_recorded_once(make: Open) -> None:
-    """Whichever answer is lost, a sale is recorded once with its tax, and a repeat returns it."""
+    """Whichever answer is lost, a sale is recorded once with its tax; a repeat returns it."""
     for step in range(-1, _MOST_STEPS):
         async with make() as lab:
             if TaxCapability.RECORDS not in lab.able:
@@ -156,7 +156,7 @@ async def a_sale_is_recorded_once(make: Open) -> None:
 
 
 async def an_unsent_record_is_sent_again(make: Open) -> None:
-    """A sale whose request never arrived is recorded by a repeat with the same key."""
+    """If a sale's request never arrived, a repeat with the same key records it."""
     async with make() as lab:
         if TaxCapability.RECORDS not in lab.able:
             return
@@ -185,7 +185,7 @@ async def a_reference_is_recorded_once(make: Open) -> None:
 
 
 async def a_part_is_reversed_once(make: Open) -> None:
-    """Whichever answer is lost, a part of a sale is reversed once, with a negative tax."""
+    """Whichever answer is lost, a part of a sale is reversed once, with negative tax."""
     for step in range(-1, _MOST_STEPS):
         async with make() as lab:
             if TaxCapability.REVERSALS not in lab.able:
@@ -216,7 +216,7 @@ async def a_part_is_reversed_once(make: Open) -> None:
 
 
 async def a_whole_sale_is_reversed(make: Open) -> None:
-    """A reversal without parts takes back the whole tax."""
+    """A reversal without parts reverses the whole tax."""
     async with make() as lab:
         if TaxCapability.REVERSALS not in lab.able:
             return
@@ -231,7 +231,7 @@ async def a_whole_sale_is_reversed(make: Open) -> None:
 
 
 async def a_part_with_its_tax_is_reversed(make: Open) -> None:
-    """If prices contain the tax, a part of a sale is reversed by its amount including tax."""
+    """If prices include tax, a part of a sale is reversed by its amount with tax."""
     async with make() as lab:
         if not {TaxCapability.REVERSALS, TaxCapability.INCLUSIVE_PRICES} <= lab.able:
             return
@@ -258,7 +258,7 @@ async def a_part_with_its_tax_is_reversed(make: Open) -> None:
 
 
 async def a_reversal_fits_its_sale(make: Open) -> None:
-    """A reversal of an unknown line, or in another currency, is refused and records nothing."""
+    """A reversal of an unknown line or in another currency is refused, and records nothing."""
     async with make() as lab:
         if TaxCapability.REVERSALS not in lab.able:
             return
@@ -273,7 +273,7 @@ async def a_reversal_fits_its_sale(make: Open) -> None:
 
 
 async def a_malformed_answer_is_no_tax(make: Open) -> None:
-    """An answer without content or about another sale is an error, never a tax of zero."""
+    """An answer without content, or about another sale, is an error and never a tax of zero."""
     for body in _MALFORMED:
         async with make() as lab:
             lab.sandbox.fail(Response(200, _JSON, body))
@@ -287,7 +287,7 @@ async def a_malformed_answer_is_no_tax(make: Open) -> None:
 
 
 async def an_outage_is_no_tax(make: Open) -> None:
-    """A vendor that fails raises an error that may be retried."""
+    """A failing vendor raises a retryable error."""
     for status in (500, 503):
         async with make() as lab:
             lab.sandbox.fail(Response(status, body=b"<html>Nothing is here.</html>"))
@@ -297,7 +297,7 @@ async def an_outage_is_no_tax(make: Open) -> None:
 
 
 async def unsupported_features_are_refused(make: Open) -> None:
-    """An unsupported feature is refused before anything is sent."""
+    """An unsupported feature is refused before sending."""
     async with make() as lab:
         await require_unsupported(lab, calls_by_capability(lab))
 
@@ -316,7 +316,7 @@ async def a_refusal_has_its_type(make: Open) -> None:
 
 
 async def each_request_is_sent_once(make: Open) -> None:
-    """No operation sends a request twice, because the hub decides on retries."""
+    """No operation repeats a request itself, because the hub decides on retries."""
     async with make() as lab:
         calculation = await lab.calculate()
         if TaxCapability.RECORDS in lab.able:
@@ -335,7 +335,7 @@ async def a_request_is_in_the_vendors_words(make: Open) -> None:
 
 
 async def an_answer_is_read_in_full(make: Open) -> None:
-    """Each field of an answer is read, with the meaning of the vendor's word."""
+    """Each field of an answer is parsed, with the vendor's words converted."""
     async with make() as lab:
         for answer, sale, expected_fields in lab.subject.answers:
             lab.sandbox.fail(answer)
@@ -346,7 +346,7 @@ async def an_answer_is_read_in_full(make: Open) -> None:
 
 
 async def nothing_shows_the_buyer(make: Open) -> None:
-    """Neither a calculation nor the account shows the buyer or a secret by its repr."""
+    """No repr of a calculation or account shows the buyer or a secret."""
     async with make() as lab:
         calculation = await lab.calculate()
         lab.check_hides(f"{calculation!r}{lab.hub.account(ACCOUNT)!r}", "A repr")

@@ -1,4 +1,4 @@
-"""Checks that every vendor that checks VAT numbers must pass.
+"""Checks for every VAT number vendor.
 
 The most important ones are about outages: a register that cannot check a number raises an error,
 and never makes the number valid or invalid.
@@ -48,7 +48,7 @@ Open: TypeAlias = Callable[[], Lab]
 
 
 async def a_registered_number_is_valid(make: Open) -> None:
-    """A registered number is valid, and its result has the register's details."""
+    """A registered number is valid, and has the register's details."""
     async with make() as lab:
         check: VatCheck = await lab.check()
         require(check.valid is True, "A registered number is reported as invalid.")
@@ -63,7 +63,7 @@ async def a_registered_number_is_valid(make: Open) -> None:
 
 
 async def a_number_is_read_as_people_write_it(make: Open) -> None:
-    """A number with spaces and lower-case letters is the same number."""
+    """A number written with spaces and lower-case letters is recognised."""
     async with make() as lab:
         written_number = " ".join(str(lab.subject.number).lower())
         check: VatCheck = await lab("check_vat_number", written_number)
@@ -72,7 +72,7 @@ async def a_number_is_read_as_people_write_it(make: Open) -> None:
 
 
 async def an_unknown_number_is_invalid(make: Open) -> None:
-    """A number that is not registered is reported as invalid, without an error."""
+    """An unregistered number is reported as invalid, without an error."""
     async with make() as lab:
         for number in lab.subject.unknown:
             check: VatCheck = await lab.check(number)
@@ -82,7 +82,7 @@ async def an_unknown_number_is_invalid(make: Open) -> None:
 
 
 async def an_outage_is_no_verdict(make: Open) -> None:
-    """If the register cannot check a number, valid or not, the error may be retried."""
+    """If the register cannot check a number, the error is retryable, not a verdict."""
     async with make() as lab:
         total = len(lab.subject.outages) + len(_OUTAGES)
     for count in range(total):
@@ -96,7 +96,7 @@ async def an_outage_is_no_verdict(make: Open) -> None:
 
 
 async def a_malformed_answer_is_no_verdict(make: Open) -> None:
-    """A successful answer without its content is an error, and neither valid nor invalid."""
+    """A successful answer without content is an error, neither valid nor invalid."""
     for body in _MALFORMED:
         async with make() as lab:
             lab.sandbox.fail(Response(200, _JSON, body))
@@ -104,7 +104,7 @@ async def a_malformed_answer_is_no_verdict(make: Open) -> None:
 
 
 async def a_wrong_address_is_no_verdict(make: Open) -> None:
-    """A 404 that comes from a wrong address does not make a registered number invalid."""
+    """A 404 due to a wrong address does not make a registered number invalid."""
     async with make() as lab:
         for answer in (Response(404, body=_HTML), Response(404), Response(410, body=_HTML)):
             lab.sandbox.fail(answer)
@@ -121,7 +121,7 @@ async def an_answer_is_about_its_number(make: Open) -> None:
 
 
 async def a_proof_is_kept(make: Open) -> None:
-    """Each check with a requester has its own proof from the register."""
+    """Each check with a requester has a proof of its own from the register."""
     async with make() as lab:
         requester, foreign = lab.subject.requester, lab.subject.foreign_requester
         if TaxCapability.PROOF not in lab.able or requester is None:
@@ -144,7 +144,7 @@ async def a_proof_is_kept(make: Open) -> None:
 
 
 async def details_are_compared(make: Open) -> None:
-    """Details of a business that differ from the register are never reported as a match."""
+    """Business details that differ from the register are never reported as a match."""
     async with make() as lab:
         if TaxCapability.TRADER_MATCH not in lab.able:
             return
@@ -155,7 +155,7 @@ async def details_are_compared(make: Open) -> None:
 
 
 async def unsupported_features_are_refused(make: Open) -> None:
-    """A number of another register, and an unsupported feature, is refused before sending."""
+    """Another register's number, or an unsupported feature, is refused before sending."""
     async with make() as lab:
         for capability, options in unsupported_options(lab).items():
             error = await lab.refused(
@@ -184,7 +184,7 @@ async def a_refusal_has_its_type(make: Open) -> None:
 
 
 async def each_request_is_sent_once(make: Open) -> None:
-    """A check sends no request twice, because the hub decides on retries."""
+    """A check repeats no request itself, because the hub decides on retries."""
     async with make() as lab:
         for number in (lab.subject.number, *lab.subject.unknown):
             request_count = len(lab.sandbox.requests)
@@ -207,7 +207,7 @@ async def a_request_is_in_the_vendors_words(make: Open) -> None:
 
 
 async def an_answer_is_read_in_full(make: Open) -> None:
-    """Each field of an answer is read, with the meaning of the vendor's word."""
+    """Each field of an answer is parsed, with the vendor's words converted."""
     async with make() as lab:
         for answer, options, expected_fields in lab.subject.answers:
             lab.sandbox.fail(answer)
@@ -219,7 +219,7 @@ async def an_answer_is_read_in_full(make: Open) -> None:
 
 
 async def nothing_shows_the_business(make: Open) -> None:
-    """Neither a check nor the account shows a number, a business or a secret by its repr."""
+    """No repr of a check or account shows a number, a business or a secret."""
     async with make() as lab:
         check = await lab.check()
         lab.check_hides(f"{check!r}{lab.hub.account(ACCOUNT)!r}", "A repr")

@@ -1,4 +1,4 @@
-"""Checks that every source of tenants' configurations must pass.
+"""Checks for every store of tenants' configurations.
 
 ```python
 import pytest
@@ -89,7 +89,7 @@ async def every_change_is_another_version(factory: AsyncFactory) -> None:
 
 
 async def tenants_are_apart(factory: AsyncFactory) -> None:
-    """No tenant gets the tables of another tenant, however similar their names are."""
+    """No tenant gets another tenant's tables, however similar their names are."""
     tenants, set_tables = factory()
     for number, name in enumerate(_NAMES):
         set_tables(name, {"sms": {"vendor": f"v{number}"}})

@@ -1,4 +1,4 @@
-"""Checks that every provider of webhook secrets must pass.
+"""Checks for every provider of webhook secrets.
 
 ```python
 import pytest
@@ -99,7 +99,7 @@ async def all_valid_secrets_are_returned(factory: AsyncFactory) -> None:
 
 
 async def tenants_are_apart(factory: AsyncFactory) -> None:
-    """A tenant gets only its own webhook secrets."""
+    """Each tenant gets only its own webhook secrets."""
     for owner in _TENANTS:
         provider = factory({(_NAME, owner): (_secret(1),)})
         require(
@@ -125,7 +125,7 @@ async def a_tenant_without_secrets_is_refused(factory: AsyncFactory) -> None:
 
 
 async def an_unknown_key_is_no_error(factory: AsyncFactory) -> None:
-    """An unknown key id raises no error and returns no other tenant's secret."""
+    """An unknown key id raises no error, and returns no other tenant's secret."""
     stored_secrets: StoredSecrets = {
         (_NAME, tenant): (_secret(n),) for n, tenant in enumerate((None, "acme"))
     }
@@ -143,7 +143,7 @@ async def an_unknown_key_is_no_error(factory: AsyncFactory) -> None:
 
 
 async def a_requested_key_is_returned(factory: AsyncFactory) -> None:
-    """If webhook keys have names, the secret of the requested key is among the returned ones."""
+    """If webhook keys have names, the requested key's secret is among the returned ones."""
     keys = {name: Secret(json.dumps({"kty": "OKP", "kid": name})) for name in ("k1", "k2")}
     provider = factory({(_NAME, None): (*keys.values(),)})
     for name, key in keys.items():
@@ -153,14 +153,14 @@ async def a_requested_key_is_returned(factory: AsyncFactory) -> None:
 
 
 async def nothing_shows_a_secret(factory: AsyncFactory) -> None:
-    """Neither the secrets nor the provider show a secret when printed."""
+    """No repr of the secrets or the provider shows a secret."""
     provider = factory({(_NAME, None): (_secret(1),)})
     representation = f"{await _requested_secrets(provider, None)!r}{provider!r}{provider!s}"
     require(_secret(1).reveal() not in representation, "A secret is shown.")
 
 
 async def concurrent_callers_get_their_own_secrets(factory: AsyncFactory) -> None:
-    """Callers that request webhook secrets concurrently each get their own."""
+    """Concurrent requests for webhook secrets each get their own result."""
     tenants = [f"tenant-{number}" for number in range(8)]
     provider = factory({(_NAME, tenant): (_secret(n),) for n, tenant in enumerate(tenants)})
     calls = [_requested_secrets(provider, tenant) for _ in range(4) for tenant in tenants]
@@ -173,7 +173,7 @@ async def concurrent_callers_get_their_own_secrets(factory: AsyncFactory) -> Non
 
 
 async def a_verifier_can_use_them(factory: AsyncFactory) -> None:
-    """A verifier accepts a signature by the tenant's secret, and refuses it for another tenant."""
+    """A verifier accepts a signature by the tenant's secret, but not for another tenant."""
     provider = factory({(_NAME, name): (_secret(n),) for n, name in enumerate(("acme", "globex"))})
     verifier = WebhookVerifier("standard-webhooks", provider, name=_NAME, replay_guard=False)
     body = b"{}"
@@ -212,7 +212,7 @@ async def a_change_is_seen(factory: AsyncFactory) -> None:
 
 
 async def endpoints_are_apart(factory: AsyncFactory) -> None:
-    """A webhook endpoint has its own secrets, and an unknown endpoint has none."""
+    """A webhook endpoint has its own secrets; an unknown endpoint has none."""
     names = ("shop", "shop-2", "Shop")
     provider = factory({(name, None): (_secret(n),) for n, name in enumerate(names)})
     for number, name in enumerate(names):

@@ -1,4 +1,4 @@
-"""Scenarios for every contract, each of which uses one operation or capability of a vendor.
+"""Example calls for every contract; each scenario uses one operation or capability.
 
 `BASIC` contains the scenarios that every vendor of a contract supports; `BY_CAPABILITY` contains
 the scenarios that need a capability, by its name. A scenario takes a vendor behind a synchronous

@@ -36,7 +36,7 @@ _PDF: Final = b"%PDF-1.7 an invoice"
 
 
 def line(vendor: ScenarioVendor, use: str) -> BookInvoiceLine:
-    """Return an invoice line for the use "sale", "item" or "purchase"."""
+    """Return an invoice line for the purpose "sale", "item" or "purchase"."""
     values = vendor.fixture.vendor_values.get(use, {"account": "1"})
     return BookInvoiceLine(
         description="Bolts", quantity=_QUANTITY, unit_price=_PRICE, tax=_TAX, **values
@@ -64,7 +64,7 @@ async def _create_bill(vendor: ScenarioVendor) -> Any:
 
 
 async def contact(vendor: ScenarioVendor, **fields: Any) -> Any:
-    """Create a contact with the given fields."""
+    """Create a contact with these fields."""
     return (await vendor("create_contact", Contact(name="Ada Lovelace", **fields))).name
 
 
@@ -115,7 +115,7 @@ async def voided_bill(vendor: ScenarioVendor) -> Any:
 
 
 async def record_payment(vendor: ScenarioVendor) -> Any:
-    """Record a payment of a part of a sales invoice."""
+    """Record the payment of a part of a sales invoice."""
     record = await _create_sale(vendor)
     bank = vendor.fixture.vendor_values["bank"]
     payment = InvoicePayment(amount=Money("50.00", "EUR"), account=bank, date=DAY)
@@ -141,12 +141,12 @@ async def attach_file(vendor: ScenarioVendor) -> Any:
 
 
 async def draft(vendor: ScenarioVendor) -> Any:
-    """Create a draft of an invoice."""
+    """Create a draft invoice."""
     return (await _create_sale(vendor, "sale", final=False)).state
 
 
 async def with_account(vendor: ScenarioVendor) -> Any:
-    """Create a sales invoice whose line names an account."""
+    """Create a sales invoice with an account for its line."""
     lines = [
         BookInvoiceLine(
             description="Bolts",
@@ -164,12 +164,12 @@ async def with_item(vendor: ScenarioVendor) -> Any:
 
 
 async def create_numbered_invoice(vendor: ScenarioVendor) -> Any:
-    """Create a sales invoice with a number that the caller chooses."""
+    """Create a sales invoice with a number chosen by the caller."""
     return (await _create_sale(vendor, "sale", number="RE-1042")).number
 
 
 async def numbered_contact(vendor: ScenarioVendor) -> Any:
-    """Create a contact with a number that the caller chooses."""
+    """Create a contact with a number chosen by the caller."""
     return await contact(vendor, number="C-1042")
 
 

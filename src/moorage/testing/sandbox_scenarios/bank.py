@@ -30,20 +30,20 @@ TRANSFER: Final = CreditTransfer(
 
 
 async def start_consent(vendor: ScenarioVendor, **fields: Any) -> Any:
-    """Start a consent with the given fields."""
+    """Start a consent with these fields."""
     request = ConsentRequest(return_url=RETURN_URL, **fields)
     return (await vendor("start_consent", request)).status
 
 
 async def named_institution(vendor: ScenarioVendor) -> Any:
-    """Start a consent at a bank that the request names."""
+    """Start a consent at the bank named in the request."""
     return await start_consent(
         vendor, institution=vendor.fixture.vendor_values.get("institution", "B")
     )
 
 
 async def grant_consent(vendor: ScenarioVendor) -> Ref:
-    """Start a consent, let its owner grant it, and return its reference."""
+    """Start a consent, let its owner grant it, and return the reference."""
     consent = await vendor("start_consent", ConsentRequest(return_url=RETURN_URL))
     sandbox: Any = vendor.fixture.sandbox
     sandbox.grant(consent.ref.id)
@@ -52,7 +52,7 @@ async def grant_consent(vendor: ScenarioVendor) -> Ref:
 
 
 async def account(vendor: ScenarioVendor) -> Ref:
-    """Return the reference of the first account of a granted consent."""
+    """Return the reference of a granted consent's first account."""
     ref: Ref = (await vendor("accounts", await grant_consent(vendor)))[0].ref
     return ref
 
@@ -78,12 +78,12 @@ async def get_balances(vendor: ScenarioVendor) -> Any:
 
 
 async def read_transactions(vendor: ScenarioVendor) -> Any:
-    """Get a page of the booked transactions of an account."""
+    """Get a page of an account's booked transactions."""
     return len((await vendor("transactions", await account(vendor))).booked)
 
 
 async def read_pending(vendor: ScenarioVendor) -> Any:
-    """Get the pending transactions of an account."""
+    """Get an account's pending transactions."""
     ref = await account(vendor) if vendor.able else Ref(vendor.name, vendor.name, "1")
     return len((await vendor("transactions", ref, TransactionQuery(pending=True))).pending)
 

@@ -39,7 +39,7 @@ def _calendar(vendor: ScenarioVendor) -> Ref:
 async def write_event(
     vendor: ScenarioVendor, *, invite: bool = True, **fields: Any
 ) -> CalendarEvent:
-    """Write an event with the given fields into the calendar."""
+    """Create an event with these fields in the calendar."""
     event_fields: dict[str, Any] = {"title": "Delivery", "start": START, "end": END, **fields}
     event = NewEvent(**event_fields)
     result: CalendarEvent = await vendor("create", _calendar(vendor), event, invite=invite)
@@ -53,7 +53,7 @@ async def list_calendars(vendor: ScenarioVendor) -> Any:
 
 
 async def create_event(vendor: ScenarioVendor) -> Any:
-    """Write an event."""
+    """Create an event."""
     return (await write_event(vendor)).title == "Delivery"
 
 
@@ -78,17 +78,17 @@ async def cancel_event(vendor: ScenarioVendor) -> Any:
 
 
 async def create_series(vendor: ScenarioVendor) -> Any:
-    """Write a series of events."""
+    """Create a series of events."""
     return (await write_event(vendor, recurrence="FREQ=WEEKLY;BYDAY=MO;COUNT=4")).recurrence
 
 
 async def create_meeting(vendor: ScenarioVendor) -> Any:
-    """Write an event with an online meeting."""
+    """Create an event with an online meeting."""
     return (await write_event(vendor, online_meeting=True)).meeting_url
 
 
 async def change_version(vendor: ScenarioVendor) -> Any:
-    """Change an event only if it still has a certain version."""
+    """Change an event only if it still has a given version."""
     changes = EventChanges(title="Pickup")
     if not vendor.able:
         ref = Ref(vendor.name, vendor.name, "1", {"calendar": "1"})
@@ -106,7 +106,7 @@ async def list_day(vendor: ScenarioVendor) -> Any:
 
 
 async def ask_busy_times(vendor: ScenarioVendor) -> Any:
-    """Ask for the busy times of a person."""
+    """Request a person's busy times."""
     sandbox: Any = vendor.fixture.sandbox
     sandbox.occupy("grace@example.com", START.astimezone(UTC), END.astimezone(UTC))
     (availability,) = await vendor("free_busy", ["grace@example.com"], **DAY)
@@ -114,7 +114,7 @@ async def ask_busy_times(vendor: ScenarioVendor) -> Any:
 
 
 async def quiet(vendor: ScenarioVendor) -> Any:
-    """Write an event without inviting its attendee."""
+    """Create an event without inviting its attendee."""
     sandbox: Any = vendor.fixture.sandbox
     await write_event(vendor, invite=False, attendees=[Attendee("grace@example.com")])
     return sandbox.invitations == 0

@@ -17,12 +17,12 @@ BUTTON: Final = LinkButton("Open", "https://erp.example/orders/1042")
 
 
 async def message(vendor: ScenarioVendor, **fields: Any) -> Any:
-    """Post a message with the given fields."""
+    """Post a message with these fields."""
     return (await vendor("send", ChatMessage(text=TEXT, **fields))).status
 
 
 async def named_channel(vendor: ScenarioVendor) -> Any:
-    """Post a message into a channel that the message names."""
+    """Post a message to the channel that it names."""
     channel = str(vendor.fixture.options.get("channel", CHANNEL))
     return await message(vendor, channel=channel)
 
@@ -33,7 +33,7 @@ async def schedule_message(vendor: ScenarioVendor) -> Any:
 
 
 async def answer(vendor: ScenarioVendor) -> Any:
-    """Answer a message in its thread."""
+    """Post a reply in the thread of a message."""
     ref = await vendor.ref("send", ChatMessage(text=TEXT))
     return (await vendor("reply", ref, ChatMessage(text="It is packed."))).ref
 

@@ -19,7 +19,7 @@ async def get_latest_rates(vendor: ScenarioVendor) -> Any:
 
 
 async def of_a_day(vendor: ScenarioVendor) -> Any:
-    """Return the rates that were in force on a past day."""
+    """Return the rates of a past day."""
     return (await vendor("rates", GOOD_FRIDAY)).rates
 
 

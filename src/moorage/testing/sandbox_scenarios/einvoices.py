@@ -22,7 +22,7 @@ CII: Final = (
 
 
 def _invoice(vendor: ScenarioVendor) -> OutgoingInvoice:
-    """Return an invoice that the vendor's sandbox accepts."""
+    """Return an invoice that the sandbox accepts."""
     sandbox = vendor.fixture.sandbox
     if isinstance(sandbox, EinvoicesSandbox):
         return OutgoingInvoice(document=sandbox.document, recipient=sandbox.recipient)
@@ -35,24 +35,24 @@ async def send_invoice(vendor: ScenarioVendor) -> Any:
 
 
 async def sent_ubl(vendor: ScenarioVendor) -> Any:
-    """Send an invoice in UBL."""
+    """Send an invoice in UBL format."""
     invoice = OutgoingInvoice(document=DOCUMENT, recipient=RECIPIENT)
     return (await vendor("send", invoice)).status
 
 
 async def sent_cii(vendor: ScenarioVendor) -> Any:
-    """Send an invoice in CII."""
+    """Send an invoice in CII format."""
     invoice = OutgoingInvoice(document=CII, recipient=RECIPIENT)
     return (await vendor("send", invoice)).status
 
 
 async def sent_fa3(vendor: ScenarioVendor) -> Any:
-    """Send an FA(3) file."""
+    """Send an invoice in FA(3) format."""
     return (await vendor("send", OutgoingInvoice(document=FA3))).status
 
 
 async def looked_up(vendor: ScenarioVendor) -> Any:
-    """Ask if a recipient can receive an invoice."""
+    """Check whether a recipient can receive invoices."""
     return (await vendor("check_recipient", RECIPIENT)).can_receive
 
 
@@ -63,19 +63,19 @@ async def state_read(vendor: ScenarioVendor) -> Any:
 
 
 def deliver_invoice(vendor: ScenarioVendor) -> str:
-    """Deliver an invoice to the sandbox, and return its reference."""
+    """Make an invoice arrive at the sandbox, and return its reference."""
     sandbox = vendor.fixture.sandbox
     id_ = sandbox.arrive() if isinstance(sandbox, EinvoicesSandbox) else "1"
     return f"{vendor.name}:{vendor.name}:{id_}"
 
 
 async def download_invoice(vendor: ScenarioVendor) -> Any:
-    """Get an invoice that arrived."""
+    """Download a received invoice."""
     return (await vendor("download", deliver_invoice(vendor))).document
 
 
 async def fetch_invoices(vendor: ScenarioVendor) -> Any:
-    """List the invoices that arrived, and mark them as fetched."""
+    """List received invoices, and mark them as fetched."""
     ref = deliver_invoice(vendor)
     inbox = await vendor("list_received")
     await vendor("mark_fetched", ref)

@@ -1,4 +1,4 @@
-"""Example calls to mail vendors."""
+"""Example calls to email vendors."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 
 
 async def mail(vendor: ScenarioVendor, **fields: Any) -> Any:
-    """Send a message with the given fields."""
+    """Send an email with these fields."""
     default_fields: dict[str, Any] = {"to": "ada@example.com", "subject": "Hello", "text": "Hello."}
     receipt = await vendor("send_transactional", EmailMessage(**{**default_fields, **fields}))
     return receipt.status in {"accepted", "queued", "scheduled"}
 
 
 async def inline(vendor: ScenarioVendor) -> Any:
-    """Send a message that shows an image."""
+    """Send an email with an inline image."""
     logo = Attachment(
         filename="a.png",
         content=b"\x89PNG\r\n\x1a\n",
@@ -42,7 +42,7 @@ async def inline(vendor: ScenarioVendor) -> Any:
 
 
 async def template(vendor: ScenarioVendor) -> Any:
-    """Send a message from a template of the vendor."""
+    """Send an email from a template of the vendor."""
     template_ref = TemplateRef(
         str(vendor.fixture.vendor_values.get("template", "welcome")), {"name": "Ada"}
     )
@@ -55,7 +55,7 @@ async def address(vendor: ScenarioVendor) -> Any:
 
 
 async def counts(vendor: ScenarioVendor) -> Any:
-    """Return a month of mail statistics."""
+    """Return a month of email statistics."""
     query = StatisticsQuery(start=date(2026, 1, 1), end=date(2026, 1, 31))
     return (await vendor("get_statistics", query)).query == query
 
@@ -75,7 +75,7 @@ async def cancel(vendor: ScenarioVendor) -> Any:
 
 
 async def look_up(vendor: ScenarioVendor) -> Any:
-    """Return the state of a message."""
+    """Return the state of an email."""
     message = EmailMessage(to="ada@example.com", subject="Hello", text="Hello.")
     ref = await vendor.ref("send_transactional", message)
     return (await vendor("get", ref)).ref == ref
@@ -94,7 +94,7 @@ async def add_suppression(vendor: ScenarioVendor) -> Any:
 
 
 async def send_to_many(vendor: ScenarioVendor) -> Any:
-    """Send one message to several recipients at once."""
+    """Send one email to several recipients at once."""
     base = EmailMessage(subject="Hello", text="Hello.")
     recipients = [BulkRecipient(to=f"{name}@example.com") for name in ("ada", "grace")]
     results = await vendor("send_bulk", BulkMessage(base=base, recipients=recipients))

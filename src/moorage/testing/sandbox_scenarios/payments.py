@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 def order(vendor: ScenarioVendor, **fields: Any) -> Charge:
-    """Return a charge for a payments vendor."""
+    """Return a charge for a payment vendor."""
     default_fields: dict[str, Any] = {
         "amount": Money("149.90", "EUR"),
         "source": vendor.fixture.token,
@@ -40,7 +40,7 @@ def order(vendor: ScenarioVendor, **fields: Any) -> Charge:
 
 
 async def pay(vendor: ScenarioVendor, **fields: Any) -> Any:
-    """Charge a payment with the given fields."""
+    """Charge a payment with these fields."""
     return (await vendor("charge", order(vendor, **fields), idempotency_key="1")).ref
 
 
@@ -54,13 +54,13 @@ LINES: Final = (
 
 
 async def bill(vendor: ScenarioVendor) -> Any:
-    """Charge a payment with the address of its invoice."""
+    """Charge a payment with a billing address."""
     source = vendor.fixture.vendor_values.get("billed", vendor.fixture.token)
     return await pay(vendor, source=source, billing_address=ADDRESS)
 
 
 async def intent(vendor: ScenarioVendor) -> Any:
-    """Return the data with which the buyer's browser continues."""
+    """Return the data with which the buyer's browser continues the payment."""
     return (await vendor("create_intent", order(vendor), idempotency_key="1")).ref
 
 
@@ -70,7 +70,7 @@ async def authorize(vendor: ScenarioVendor) -> Ref:
 
 
 async def _begin(vendor: ScenarioVendor, operation: str) -> Ref:
-    """Begin a payment, let the buyer confirm it, and return its reference."""
+    """Start a payment, let the buyer confirm it, and return its reference."""
     if not vendor.able:
         return Ref.parse(f"{vendor.name}:{vendor.name}:1~currency=EUR")
     payment = await vendor(operation, order(vendor), idempotency_key="1")
@@ -82,7 +82,7 @@ async def _begin(vendor: ScenarioVendor, operation: str) -> Ref:
 
 
 async def complete(vendor: ScenarioVendor) -> Any:
-    """Complete a payment that needed an action of the buyer."""
+    """Complete a payment after the buyer's action."""
     if not vendor.able:
         return await vendor("complete", await authorize(vendor), idempotency_key="2")
     values = vendor.fixture.vendor_values
@@ -126,7 +126,7 @@ async def refund(vendor: ScenarioVendor) -> Any:
 
 
 async def list_page(vendor: ScenarioVendor, operation: str) -> Any:
-    """Call a list operation, and return True if it has a result."""
+    """Call a list operation; return True if it returns a page."""
     return (await vendor(operation)) is not None
 
 
@@ -138,13 +138,13 @@ async def charge_and_refund(vendor: ScenarioVendor) -> Any:
 
 
 async def void(vendor: ScenarioVendor) -> Any:
-    """Void an authorized payment, or a requested one if the vendor cannot authorize."""
+    """Void an authorized payment; if the vendor cannot authorize, a requested one."""
     begun_by = vendor.fixture.vendor_values.get("voidable", "authorize")
     return await vendor("void", await _begin(vendor, begun_by), idempotency_key="3")
 
 
 async def store(vendor: ScenarioVendor) -> Any:
-    """Store a means of payment without a payment."""
+    """Store a payment method without a payment."""
     values = vendor.fixture.vendor_values
     request = StoreRequest(
         values.get("stores", vendor.fixture.token), customer=Customer(id="ada-1", name="Ada Byron")
@@ -153,7 +153,7 @@ async def store(vendor: ScenarioVendor) -> Any:
 
 
 async def remove(vendor: ScenarioVendor) -> Any:
-    """Store a means of payment, list it, and remove it."""
+    """Store a payment method, list it, and remove it."""
     if not vendor.able:
         return await vendor("stored_means", "ada-1")
     if vendor.fixture.vendor_values.get("is_stored"):
@@ -183,7 +183,7 @@ async def link(vendor: ScenarioVendor, **fields: Any) -> Any:
 
 
 async def dispute(vendor: ScenarioVendor, operation: str, *values: Any) -> Any:
-    """Look up, accept or answer a dispute of a payment."""
+    """Look up, accept or contest a dispute of a payment."""
     key = {} if operation == "get_dispute" else {"idempotency_key": "d-1"}
     if not vendor.able:
         return await vendor(operation, f"{vendor.name}:{vendor.name}:1", *values, **key)
@@ -195,7 +195,7 @@ async def dispute(vendor: ScenarioVendor, operation: str, *values: Any) -> Any:
 
 
 async def answer(vendor: ScenarioVendor) -> Any:
-    """Answer a dispute with evidence."""
+    """Contest a dispute with evidence."""
     return await dispute(vendor, "submit_evidence", DisputeEvidence("The chairs were delivered."))
 
 

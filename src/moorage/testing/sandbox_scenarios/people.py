@@ -32,7 +32,7 @@ async def create_account(vendor: ScenarioVendor, name: str = "ada", **fields: An
 
 
 async def find_account(vendor: ScenarioVendor) -> Any:
-    """Create an account, and find it in the list."""
+    """Create an account, and find it in a list."""
     await create_account(vendor)
     page: PersonPage = await vendor("find")
     return [person.external_id for person in page.items]
@@ -79,7 +79,7 @@ async def delete_account(vendor: ScenarioVendor) -> Any:
 
 
 async def manage_group(vendor: ScenarioVendor) -> Any:
-    """Find a group, and add a person to it and remove the person."""
+    """Find a group, add a person to it, and remove the person."""
     if not vendor.able:
         return await vendor("groups")
     person = await create_account(vendor)
@@ -106,7 +106,7 @@ async def create_zoned_account(vendor: ScenarioVendor) -> Any:
 
 
 async def change_version(vendor: ScenarioVendor) -> Any:
-    """Change an account only if it still has a certain version."""
+    """Change an account only if it still has a given version."""
     if not vendor.able:
         ref, version = Ref.parse(f"{vendor.name}:{vendor.name}:1"), "1"
     else:

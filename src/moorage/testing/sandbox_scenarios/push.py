@@ -27,28 +27,28 @@ SUBSCRIPTION: Final = BrowserSubscription(
 
 
 async def notification(vendor: ScenarioVendor, **fields: Any) -> Any:
-    """Send a notification with the given fields to a device that accepts it."""
+    """Send a notification with these fields to a device that accepts it."""
     sandbox: Any = vendor.fixture.sandbox
     message = PushMessage(to=sandbox.recipient(), title=TITLE, **fields)
     return bool((await vendor("send", message)).raw)
 
 
 async def send_data(vendor: ScenarioVendor) -> Any:
-    """Pass data to an app without showing anything."""
+    """Send data to an app without showing a notification."""
     sandbox: Any = vendor.fixture.sandbox
     message = PushMessage(to=sandbox.recipient(), data={"order": "1042"}, silent=True)
     return bool((await vendor("send", message)).raw)
 
 
 async def to_device(vendor: ScenarioVendor) -> Any:
-    """Send a notification to the token of a device."""
+    """Send a notification to a device token."""
     sandbox: Any = vendor.fixture.sandbox
     to = sandbox.recipient() if vendor.able else DeviceToken("token")
     return bool((await vendor("send", PushMessage(to=to, title=TITLE))).raw)
 
 
 async def to_browser(vendor: ScenarioVendor) -> Any:
-    """Send a notification to the subscription of a browser."""
+    """Send a notification to a browser subscription."""
     sandbox: Any = vendor.fixture.sandbox
     to = sandbox.recipient() if vendor.able else SUBSCRIPTION
     return bool((await vendor("send", PushMessage(to=to, title=TITLE))).raw)

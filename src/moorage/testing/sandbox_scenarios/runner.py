@@ -1,4 +1,4 @@
-"""Calls to a vendor behind a synchronous or asynchronous hub."""
+"""Calls to a vendor behind a sync or async hub."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 async def await_if_needed(result: Any) -> Any:
-    """Return the result of a call, awaited if the hub is asynchronous."""
+    """Return the result of a call; await it if the hub is asynchronous."""
     return await result if inspect.isawaitable(result) else result
 
 
@@ -41,7 +41,7 @@ class ScenarioVendor:
         return await await_if_needed(getattr(self.operations, operation)(*arguments, **named))
 
     async def ref(self, operation: str, *arguments: Any, **named: Any) -> Ref:
-        """Return the reference of an operation's result; a made-up one if there is no result."""
+        """Return the reference of an operation's result; an invented one without result."""
         if not self.able:
             return Ref.parse(f"{self.name}:{self.name}:1")
         ref: Ref = (await self(operation, *arguments, **named)).ref

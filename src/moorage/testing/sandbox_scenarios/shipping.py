@@ -69,7 +69,7 @@ async def rates(vendor: ScenarioVendor, **fields: Any) -> Any:
 
 
 async def rates_abroad(vendor: ScenarioVendor) -> Any:
-    """Return the rates of a shipment to another country."""
+    """Return the rates of a shipment abroad."""
     pen = CustomsItem(
         description="A pen",
         quantity=1,
@@ -88,7 +88,7 @@ async def buy_label(vendor: ScenarioVendor, key: str = "1") -> Ref:
 
 
 def pickup(shipments: Sequence[Ref]) -> PickupRequest:
-    """Return a request for a pickup of these shipments."""
+    """Return a pickup request for these shipments."""
     return PickupRequest(
         shipments=shipments,
         address=SHOP,
@@ -104,7 +104,7 @@ async def label_again(vendor: ScenarioVendor) -> Any:
 
 
 async def by_reference(vendor: ScenarioVendor) -> Any:
-    """Buy a rate by its stored reference."""
+    """Buy a label by a rate's stored reference."""
     offer = (await rates(vendor))[0].ref if vendor.able else await vendor.ref("")
     return (await vendor("create_shipment", str(offer), idempotency_key="1")).state
 
@@ -152,7 +152,7 @@ async def manifest(vendor: ScenarioVendor) -> Any:
 
 
 async def ship_to_service_point(vendor: ScenarioVendor) -> Any:
-    """Find a service point, and return the rates of a shipment to it."""
+    """Find a service point, and return rates for a shipment there."""
     points = (await vendor("find_service_points", ADA)).points
     return await rates(vendor, service_point=points[0].id)
 

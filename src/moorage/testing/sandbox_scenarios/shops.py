@@ -16,7 +16,7 @@ PARCEL: Final = Fulfilment(tracking_number="1Z999", carrier="UPS")
 
 
 async def order(vendor: ScenarioVendor) -> Any:
-    """Return a paid order of two pieces that is not shipped yet."""
+    """Return a paid and unshipped order of two pieces."""
     if not vendor.able:
         return None
     id_ = vendor.fixture.vendor_values["order"]()
@@ -24,14 +24,14 @@ async def order(vendor: ScenarioVendor) -> Any:
 
 
 async def order_ref(vendor: ScenarioVendor) -> Ref:
-    """Return the reference of an order; a made-up one if nothing may be sent."""
+    """Return an order's reference; an invented one if nothing may be sent."""
     entry = await order(vendor)
     ref: Ref = Ref(vendor.name, vendor.name, "1") if entry is None else entry.ref
     return ref
 
 
 async def item_ref(vendor: ScenarioVendor) -> Ref:
-    """Return the reference of the item; a made-up one if nothing may be sent."""
+    """Return the item's reference; an invented one if nothing may be sent."""
     if not vendor.able:
         return Ref(vendor.name, vendor.name, "1", {"currency": "EUR"})
     items: tuple[ShopItem, ...] = (await vendor("find_items", SKU, account=vendor.name)).items
@@ -50,7 +50,7 @@ async def one_order(vendor: ScenarioVendor) -> Any:
 
 
 async def parcel(vendor: ScenarioVendor) -> Any:
-    """Ship all that is left of an order."""
+    """Ship all remaining items of an order."""
     ref = await order_ref(vendor)
     return (await vendor("fulfil", ref, PARCEL, idempotency_key="parcel-1")).completion
 
@@ -86,12 +86,12 @@ async def stock(vendor: ScenarioVendor) -> Any:
 
 
 async def stock_if_unchanged(vendor: ScenarioVendor) -> Any:
-    """Set the stock of an item, if the current stock is the expected one."""
+    """Set the stock of an item only if the current stock is as expected."""
     return (await vendor("set_stock", await item_ref(vendor), 7, expected=12)).quantity
 
 
 async def stock_at_location(vendor: ScenarioVendor) -> Any:
-    """Set the stock of an item at a location."""
+    """Set the stock of an item at one location."""
     place = str(vendor.fixture.options.get("location", "1"))
     return (await vendor("set_stock", await item_ref(vendor), 7, location=place)).quantity
 

@@ -22,7 +22,7 @@ EMAIL: Final = "ada@example.com"
 
 
 def request(signer: dict[str, Any], **fields: Any) -> SignatureRequest:
-    """Return a request to one signer, about a document unless a template is given."""
+    """Return a request to one signer, with a document unless a template is given."""
     document = SignatureDocument(name="contract.pdf", content=PDF)
     person: dict[str, Any] = {"name": "Ada Lovelace", "email": EMAIL}
     values: dict[str, Any] = {"subject": "Your contract", "signers": [Signer(**person | signer)]}
@@ -32,7 +32,7 @@ def request(signer: dict[str, Any], **fields: Any) -> SignatureRequest:
 
 
 async def send(vendor: ScenarioVendor, **fields: Any) -> Any:
-    """Send a request with the given fields."""
+    """Send a request with these fields."""
     signer = fields.pop("signer", {})
     return (await vendor("send", request(signer, **fields))).status
 
@@ -74,7 +74,7 @@ async def certificate(vendor: ScenarioVendor) -> Any:
 
 
 async def make_embedded_link(vendor: ScenarioVendor) -> Any:
-    """Make the link of a signer, with a return address if the vendor needs one."""
+    """Make a signer's link, with a return address if the vendor needs one."""
     ref = await send_request(vendor, embedded=True)
     address = vendor.fixture.vendor_values.get("return_url")
     arguments = (ref, EMAIL) if address is None else (ref, EMAIL, address)

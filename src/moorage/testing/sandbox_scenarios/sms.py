@@ -1,4 +1,4 @@
-"""Example calls to vendors of text messages."""
+"""Example calls to SMS vendors."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ IMAGE: Final = "https://shop.example/picture.png"
 
 
 async def send_text(vendor: ScenarioVendor, **fields: Any) -> Any:
-    """Send a text message with the given fields."""
+    """Send a text message with these fields."""
     return (await vendor("send", SmsMessage(to=PHONE, text="Hello.", **fields))).ref
 
 
@@ -46,7 +46,7 @@ async def cancel(vendor: ScenarioVendor) -> Any:
 
 
 async def look_up(vendor: ScenarioVendor) -> Any:
-    """Return the state of a text message, and of a scheduled one if the vendor can schedule."""
+    """Return the state of a text message, and of a scheduled one if supported."""
     refs = [await vendor.ref("send", SmsMessage(to=PHONE, text="Hello."))]
     with suppress(UnsupportedByVendor):
         refs += [await scheduled_text(vendor)] if vendor.able else []
@@ -64,12 +64,12 @@ async def carrier(vendor: ScenarioVendor) -> Any:
 
 
 async def balance(vendor: ScenarioVendor) -> Any:
-    """Return the balance of the account at the SMS vendor."""
+    """Return the account's balance at the SMS vendor."""
     return (await vendor("check_balance")).amount
 
 
 async def opt_outs(vendor: ScenarioVendor) -> Any:
-    """List the opt-outs, remove those of one number, and check that it has none."""
+    """List the opt-outs, remove those of one number, and check that none are left."""
     page = await vendor("opt_outs")
     await vendor("remove_opt_out", PHONE)
     found_opt_outs = await vendor("find_opt_outs", PHONE, account=vendor.name)
@@ -77,7 +77,7 @@ async def opt_outs(vendor: ScenarioVendor) -> Any:
 
 
 async def verification(vendor: ScenarioVendor, **fields: Any) -> Any:
-    """Send a verification code with the given fields, and check a wrong one."""
+    """Send a verification code with these fields, and check a wrong code."""
     started = await vendor("start_verification", VerificationRequest(to=PHONE, **fields))
     checked = await vendor("check_verification", started.ref, "000000", to=PHONE)
     return started.status == checked.status == "pending"

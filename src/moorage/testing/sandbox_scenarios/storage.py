@@ -17,7 +17,7 @@ KEYS: Final = (KEY, "b.txt")
 
 
 async def upload(vendor: ScenarioVendor, **fields: Any) -> Any:
-    """Upload a file with the given options."""
+    """Upload a file with these options."""
     return await vendor("upload", KEY, b"Hello.", PutOptions(**fields))
 
 
@@ -81,12 +81,12 @@ async def signed_url(vendor: ScenarioVendor) -> Any:
 
 
 async def signed_post(vendor: ScenarioVendor) -> Any:
-    """Return an upload form for a browser."""
+    """Return a signed upload form for a browser."""
     return (await vendor("signed_post", KEY, expires=60, largest=100)).url
 
 
 async def public_url(vendor: ScenarioVendor) -> Any:
-    """Return the URL of a file for everybody."""
+    """Return a file's public URL."""
     return (await vendor("public_url", KEY)).endswith(f"/{KEY}")
 
 

@@ -44,31 +44,31 @@ KAI: Final = Address(line1="Am Kai 1", city="Hamburg", postal_code="20457", coun
 
 
 async def check(vendor: ScenarioVendor, **fields: Any) -> Any:
-    """Check a number that the vendor knows."""
+    """Check a VAT number that the vendor knows."""
     values = vendor.fixture.vendor_values
     number = str(values.get("vat_number", _NUMBERS[TaxCapability.EU_NUMBERS]))
     return await vendor("check_vat_number", number, **fields)
 
 
 async def check_at_register(vendor: ScenarioVendor, *, register: TaxCapability) -> Any:
-    """Check a number of one register."""
+    """Check a VAT number of one register."""
     return (await vendor("check_vat_number", _NUMBERS[register])).valid
 
 
 async def check_with_proof(vendor: ScenarioVendor) -> Any:
-    """Check a number for a requester, and return the proof."""
+    """Check a VAT number for a requester, and return the proof."""
     requester = str(vendor.fixture.vendor_values.get("requester", "DE136695976"))
     return (await check(vendor, requester=requester)).proof
 
 
 async def compare_trader(vendor: ScenarioVendor) -> Any:
-    """Compare the name of a business with the register."""
+    """Compare the name of a business with the register's."""
     trader = Trader(name=str(vendor.fixture.vendor_values.get("trader_name", "Harbour")))
     return (await check(vendor, trader=trader)).matches
 
 
 def sale(**fields: Any) -> TaxableSale:
-    """Return a sale of today to a buyer in New Jersey."""
+    """Return a sale made today to a buyer in New Jersey."""
     usual: dict[str, Any] = {
         "reference": "INV-2041",
         "day": datetime.now(UTC).date(),
@@ -84,7 +84,7 @@ def sale(**fields: Any) -> TaxableSale:
 
 
 def german_sale(**fields: Any) -> TaxableSale:
-    """Return a sale of today to a buyer in Germany."""
+    """Return a sale made today to a buyer in Germany."""
     lines = [TaxLine(id="1", amount=Money("119.00", "EUR"))]
     return sale(lines=lines, ship_to=KAI, shipping=None, **fields)
 
@@ -95,7 +95,7 @@ async def calculate(vendor: ScenarioVendor, sold: TaxableSale | None = None) -> 
 
 
 async def calculate_inclusive(vendor: ScenarioVendor) -> Any:
-    """Calculate the tax in prices that contain it."""
+    """Calculate the tax in prices that include it."""
     return await calculate(vendor, german_sale(inclusive=True))
 
 
@@ -105,12 +105,12 @@ async def calculate_for_business(vendor: ScenarioVendor) -> Any:
 
 
 async def calculate_exempt(vendor: ScenarioVendor) -> Any:
-    """Calculate the tax of a sale to a buyer who pays none."""
+    """Calculate the tax of a sale to an exempt buyer."""
     return await calculate(vendor, sale(exemption=TaxExemption.RESALE))
 
 
 async def calculate_reverse_charge(vendor: ScenarioVendor) -> Any:
-    """Calculate the tax of a sale whose buyer owes the tax (reverse charge)."""
+    """Calculate the tax of a sale whose buyer owes it (reverse charge)."""
     return await calculate(vendor, german_sale(reverse_charge=True))
 
 
@@ -130,7 +130,7 @@ async def record(vendor: ScenarioVendor) -> Any:
 
 
 async def reverse(vendor: ScenarioVendor) -> Any:
-    """Reverse a part of a sale, and a whole sale."""
+    """Reverse a part of one sale, and the whole of another."""
     day = datetime.now(UTC).date()
     ref = Ref(vendor.name, vendor.name, "1")
     if vendor.able:
@@ -147,7 +147,7 @@ async def reverse(vendor: ScenarioVendor) -> Any:
 
 
 async def usual(vendor: ScenarioVendor) -> Any:
-    """Calculate the tax of a sale, or check a number if the vendor only checks numbers."""
+    """Calculate a tax, or check a VAT number if the vendor does only that."""
     if vendor.fixture.vendor_values.get("calculates"):
         return await calculate(vendor)
     return await check(vendor)

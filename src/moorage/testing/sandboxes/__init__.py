@@ -1,4 +1,4 @@
-"""Local sandboxes that imitate vendors: strict, with state, and with faults on demand.
+"""Local sandboxes that imitate vendors: strict, stateful, with faults on demand.
 
 Each vendor has a file. Its sandbox answers requests as the vendor does, refuses what the vendor
 refuses, and stores the effects of requests. A program reaches it in memory by `SandboxHttpClient`,

@@ -1,4 +1,4 @@
-"""The base of AWS sandboxes other than S3, which checks signatures."""
+"""The base class of AWS sandboxes other than S3, which checks signatures."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MISMATCH: Final = "The signature does not match."
 
 
 class AwsSandbox(Sandbox, ABC):
-    """The base of local sandboxes that imitate services of AWS.
+    """The base class of sandboxes that imitate AWS services.
 
     Args:
         service: name of the service in signatures.
@@ -59,13 +59,13 @@ class AwsSandbox(Sandbox, ABC):
 
     @abstractmethod
     def _unauthorized(self, problem: str) -> Refusal:
-        """Return the response to a request whose AWS signature is invalid."""
+        """Return the response to a request with an invalid AWS signature."""
 
 
 def _signature_problem(
     request: SandboxRequest, service: str, region: str, key: tuple[str, str]
 ) -> str | None:
-    """Return the problem of a request's AWS signature; None if it is valid."""
+    """Return the problem with a request's AWS signature; None if it is valid."""
     header = request.headers.get("authorization") or ""
     match = _CREDENTIAL.search(header)
     if match is None:

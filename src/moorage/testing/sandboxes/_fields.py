@@ -1,4 +1,4 @@
-"""Checks the fields of a carrier's requests against a table.
+"""Checks the fields of requests against a table of allowed fields.
 
 A table maps the name of each field to its rule: a type, a frozenset of allowed words, a table of
 further fields, or a list with the rule of its items. A field whose name ends in `!` is required.
@@ -24,7 +24,7 @@ def words(text: str) -> frozenset[str]:
 
 
 def problems(shape: Any, value: object, at: str = "#") -> Iterator[tuple[str, str, str]]:
-    """Yield each problem of a table: its path, name and kind (missing, extra or mistyped)."""
+    """Yield the problems of fields by a table: path, name and kind of problem."""
     if is_object(shape):
         if not is_object(value):
             yield at, "object", "type"
@@ -46,7 +46,7 @@ def problems(shape: Any, value: object, at: str = "#") -> Iterator[tuple[str, st
 def wrong_names(
     types: Mapping[str, type | tuple[type, ...]], fields: Mapping[str, Any]
 ) -> list[str]:
-    """Return the names of fields that are unknown or have a wrong type."""
+    """Return the names of unknown fields and fields of a wrong type."""
     return sorted(
         name
         for name, value in fields.items()

@@ -1,4 +1,4 @@
-"""The service account of a Google sandbox: its key file, and the endpoint of its tokens."""
+"""The service account of a Google sandbox: its key file and token endpoint."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _GRANT: Final = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 
 @cache
 def pair() -> rsa.RSAPrivateKey:
-    """Return the service account's key pair, which all sandboxes share to save time."""
+    """Return the service account's key pair, shared by all sandboxes to save time."""
     return rsa.generate_private_key(65_537, 2_048)
 
 
@@ -61,7 +61,7 @@ def is_signed(signature: bytes, text: bytes) -> bool:
 
 
 class GoogleTokens(TokenEndpoint):
-    """Grants access tokens for assertions that a service account has signed.
+    """Issues access tokens for assertions that a service account has signed.
 
     Args:
         email: email address that names the service account.

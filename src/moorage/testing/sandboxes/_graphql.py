@@ -1,4 +1,4 @@
-"""The part of GraphQL that sandboxes need: an operation with variables, arguments, fragments."""
+"""The subset of GraphQL for sandboxes: one operation with variables and fragments."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ class _Reader:
 
 
 def read_operation(document: str, variables: Mapping[str, Any]) -> tuple[str, Selection]:
-    """Return the kind of the operation, and its root fields.
+    """Return the kind and root fields of an operation.
 
     Raises:
         UnreadableError: the document is not one operation of fields.
@@ -151,7 +151,7 @@ def selected_fields(value: Any, field: Field, path: str) -> Any:
 
 
 def _page(value: Any, field: Field) -> Any:
-    """Return the requested part of a list or of a connection."""
+    """Return the requested page of a list or connection."""
     size = field.arguments.get("first")
     if size is None:
         return value

@@ -30,7 +30,7 @@ def _no_buyer(_: Payment) -> NoReturn:
 
 @attrs.frozen(kw_only=True)
 class SandboxFixture:
-    """A vendor's sandbox on this machine, with an account there.
+    """A vendor's local sandbox, with an account there.
 
     Attributes:
         options: options of the account, as in a configuration.
@@ -76,5 +76,5 @@ class SandboxFixture:
 
 
 def action_url(payment: Payment) -> str:
-    """Return the URL where a buyer completes a payment's action."""
+    """Return the URL where a buyer completes an action for a payment."""
     return "" if payment.next_action is None else str(payment.next_action.url)

@@ -1,4 +1,4 @@
-"""A local sandbox that imitates the sending of messages to Amazon SQS.
+"""A local sandbox that imitates sending to Amazon SQS.
 
 Only the named queues exist. The limits on messages are those of SQS.
 """
@@ -30,7 +30,7 @@ _WHO: Final = {
 
 
 class AmazonSqsSandbox(AwsSandbox):
-    """A sandbox of Amazon SQS whose queues store the messages that they receive.
+    """A sandbox of Amazon SQS, whose queues store received messages.
 
     Args:
         queues: the names of the queues; the name of a FIFO queue ends with `.fifo`.
@@ -126,7 +126,7 @@ class AmazonSqsSandbox(AwsSandbox):
 
 
 def _size(fields: dict[str, Any]) -> int:
-    """Return the size in bytes that SQS counts for a message."""
+    """Return a message's size in bytes, as SQS counts it."""
     size = len(fields["MessageBody"].encode())
     for name, attribute in fields.get("MessageAttributes", {}).items():
         size += len(name) + sum(len(value) for value in attribute.values())

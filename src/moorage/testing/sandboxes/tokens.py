@@ -1,4 +1,4 @@
-"""A strict OAuth token endpoint for client credentials, or for a refresh token."""
+"""A strict OAuth token endpoint, for client credentials or a refresh token."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _REFRESH: Final = "refresh_token"
 
 
 class TokenEndpoint(Sandbox):
-    """The OAuth token endpoint of one client, which a sandbox serves in its `mounts`.
+    """The OAuth token endpoint of one client, to be served in a sandbox's `mounts`.
 
     Args:
         path: path of the endpoint.
@@ -61,12 +61,12 @@ class TokenEndpoint(Sandbox):
         return {f"POST {self.path}": self._grant}
 
     def allows(self, request: SandboxRequest) -> bool:
-        """Return whether a request carries a valid access token."""
+        """Return whether a request has a valid access token."""
         header = self._header
         return (request.bearer() if header is None else request.headers.get(header)) in self._good
 
     def forget(self) -> None:
-        """Invalidate all granted tokens."""
+        """Invalidate all issued tokens."""
         self._good.clear()
 
     def refuse(self, error: str, status: int = 400) -> Response:

@@ -1,4 +1,4 @@
-"""HMAC signatures with which vendors sign their webhooks."""
+"""HMAC signatures by which vendors sign webhooks."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def base64_hmac(key: bytes, content: bytes, digest: str = "sha256") -> str:
 def standard_headers(
     secret: str, id_: str, at: datetime, body: bytes, *, prefix: str = "webhook"
 ) -> dict[str, str]:
-    """Return the headers of a webhook that is signed as Standard Webhooks requires.
+    """Return the headers of a webhook signed by the Standard Webhooks rules.
 
     Args:
         secret: `whsec_`, and the key in base64.

@@ -1,4 +1,4 @@
-"""The base of sandboxes that imitate accounting vendors: the number of records in the books."""
+"""The base of sandboxes for accounting vendors, which count their records."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ class AccountingSandbox(Sandbox, ABC):
 
 
 def exact_decimal(value: object) -> Decimal:
-    """Return a number of a JSON body as the decimal that was written."""
+    """Return a number of a JSON body as exactly the written decimal."""
     return Decimal(str(value))
 
 
 def cents(value: Decimal) -> Decimal:
-    """Return an amount rounded to cents, with halves rounded up."""
+    """Return an amount rounded half up to cents."""
     return value.quantize(CENT, ROUND_HALF_UP)
 
 
@@ -50,7 +50,7 @@ def number(value: Decimal) -> float:
 
 
 def without_none(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields that have a value."""
+    """Return the fields that are not None."""
     return {name: value for name, value in fields.items() if value is not None}
 
 

@@ -1,4 +1,4 @@
-"""A local sandbox that imitates Odoo's JSON-RPC API for the models of its Invoicing app.
+"""A local sandbox that imitates Odoo's JSON-RPC API with the models of its Invoicing app.
 
 The database `shop` has the user 2, the accounts 1 (bank), 2 (sales) and 3 (advertising), the bank
 journal 7, the product 10, the taxes 1 and 2 of 20% on sales and on purchases, and the currencies
@@ -129,7 +129,7 @@ def _user_error(message: str) -> _RpcError:
 
 
 class OdooSandbox(AccountingSandbox):
-    """A sandbox of Odoo: one database with the books of a company.
+    """A sandbox of Odoo: one database with a company's books.
 
     Args:
         api_key: API key of the user.

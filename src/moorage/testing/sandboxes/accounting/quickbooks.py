@@ -174,7 +174,7 @@ _FILTERS: Final = {
 
 
 class QuickBooksSandbox(AccountingSandbox):
-    """A sandbox of QuickBooks Online: one company with its books.
+    """A sandbox of QuickBooks Online: one company's books.
 
     Args:
         token: access token of the company.
@@ -251,7 +251,7 @@ class QuickBooksSandbox(AccountingSandbox):
         kind: str = "qbo.invoice.updated.v1",
         realm: str = REALM,
     ) -> base.Notice:
-        """Send the webhook of a change of a record.
+        """Send the webhook for a changed record.
 
         Args:
             id_: id of the record.
@@ -276,7 +276,7 @@ class QuickBooksSandbox(AccountingSandbox):
         return self.notify(url, body, headers)
 
     def touch(self, kind: str, id_: str) -> None:
-        """Change a record, as another user of the company would."""
+        """Change a record, as another user of the company would do."""
         record = self.records[kind][id_]
         record["SyncToken"] = str(int(record["SyncToken"]) + 1)
 

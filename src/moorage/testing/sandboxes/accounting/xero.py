@@ -124,7 +124,7 @@ def _conflict() -> base.Refusal:
 
 
 class XeroSandbox(AccountingSandbox):
-    """A sandbox of Xero: one organisation with its books.
+    """A sandbox of Xero: one organisation's books.
 
     Args:
         client_id, client_secret: credentials of the custom connection.
@@ -185,7 +185,7 @@ class XeroSandbox(AccountingSandbox):
         return Response(404, body=b"The resource you're looking for cannot be found")
 
     def check_access(self, request: base.SandboxRequest) -> None:
-        """Check the token and the id of the organisation."""
+        """Check the token and the organisation's id."""
         if not self.token_endpoint.allows(request):
             detail = "AuthenticationUnsuccessful"
             raise base.refusal({"Title": "Unauthorized", "Status": 401, "Detail": detail}, 401)
@@ -213,7 +213,7 @@ class XeroSandbox(AccountingSandbox):
         change: str = "UPDATE",
         tenant: str = TENANT,
     ) -> base.Notice:
-        """Send the webhook of a change of a record.
+        """Send the webhook for a changed record.
 
         Args:
             id_: id of the record.
@@ -234,7 +234,7 @@ class XeroSandbox(AccountingSandbox):
         return self._signed(url, [event])
 
     def check_intent(self, *, url: str = "") -> base.Notice:
-        """Send the webhook without events by which Xero checks an application."""
+        """Send the empty webhook by which Xero validates an application."""
         return self._signed(url, [])
 
     def _signed(self, url: str, events: list[dict[str, Any]]) -> base.Notice:
@@ -464,7 +464,7 @@ class XeroSandbox(AccountingSandbox):
 
 
 def _record(request: base.SandboxRequest, name: str) -> dict[str, Any]:
-    """Return the only record of a request, whose fields are checked."""
+    """Return the only record in a request, after checking its fields."""
     records: Any = request.json().get(name)
     if not is_list(records) or len(records) != 1:
         raise _validation(f"No {name} were found in the request.")

@@ -1,4 +1,4 @@
-"""The base of sandboxes that imitate vendors of bank accounts: their accounts and transactions."""
+"""The base of sandboxes for bank vendors, with accounts and transactions."""
 
 from __future__ import annotations
 
@@ -91,22 +91,22 @@ class BankSandbox(Sandbox, ABC):
 
     @abstractmethod
     def grant(self, consent: str) -> None:
-        """Grant a consent, by its id, as its owner would."""
+        """Grant the consent with an id, as its owner would do."""
 
     @abstractmethod
     def refuse(self, consent: str) -> None:
-        """Refuse a consent, by its id, as its owner would."""
+        """Refuse the consent with an id, as its owner would do."""
 
     @abstractmethod
     def expire(self, consent: str) -> None:
-        """End a consent, by its id, as if its last day was over."""
+        """End the consent with an id, as if its last day had passed."""
 
     @abstractmethod
     def consent_count(self) -> int:
-        """Return the number of consents that were started."""
+        """Return the number of started consents."""
 
     def payment_count(self) -> int:
-        """Return the number of payments that were initiated."""
+        """Return the number of initiated payments."""
         return 0
 
 

@@ -1,4 +1,4 @@
-"""A local sandbox that imitates a bank with NextGenPSD2 in version 1.3.
+"""A local sandbox that imitates a bank with NextGenPSD2, version 1.3.
 
 The bank offers a choice of its two accounts, and sends two transactions per page. It wants a
 bearer token in place of the client certificate, which a sandbox cannot see.
@@ -78,7 +78,7 @@ _ENDED: Final = {
 
 
 class BerlinGroupSandbox(BankSandbox):
-    """A sandbox of a bank: consents, two accounts, and payments.
+    """A sandbox of a bank, with consents, two accounts and payments.
 
     Args:
         token: bearer token that the bank accepts.
@@ -147,7 +147,7 @@ class BerlinGroupSandbox(BankSandbox):
         return len(self.payments)
 
     def set_payment(self, payment: str, status: str) -> None:
-        """Set the status of a payment, by its id, to a word of ISO 20022."""
+        """Set the status of the payment with an id to an ISO 20022 code."""
         self.payments[payment]["transactionStatus"] = status
 
     def _start(self, request: base.SandboxRequest) -> Response:
@@ -239,7 +239,7 @@ class BerlinGroupSandbox(BankSandbox):
         return base.reply({"transactionStatus": payment["transactionStatus"]})
 
     def _created(self, body: dict[str, Any], path: str) -> Response:
-        """Return the response about a new resource, with the link where its owner approves it."""
+        """Return the response for a new resource, with the link for its owner's approval."""
         links = {
             "scaRedirect": {"href": f"{self.page}/{path}"},
             "self": {"href": f"{BASE}/v1/{path}"},
@@ -257,7 +257,7 @@ class BerlinGroupSandbox(BankSandbox):
 
 
 def _checked_body(request: base.SandboxRequest, shape: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the checked body of a request that an account owner has to approve."""
+    """Return the checked body of a request that the account owner must approve."""
     if not request.headers.get("psu-ip-address"):
         raise _error(400, "FORMAT_ERROR", "PSU-IP-Address is missing.")
     if not request.headers.get("tpp-redirect-uri", "").startswith("https://"):

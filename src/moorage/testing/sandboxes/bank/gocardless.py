@@ -50,7 +50,7 @@ REQUISITION: Final[Mapping[str, Any]] = {
 
 
 class _Tokens(base.Sandbox):
-    """The endpoint that grants a token for a user secret."""
+    """The endpoint that exchanges a user secret for a token."""
 
     def __init__(self, secret_id: str, secret_key: str) -> None:
         super().__init__()
@@ -79,7 +79,7 @@ class _Tokens(base.Sandbox):
 
 
 class GoCardlessSandbox(BankSandbox):
-    """A sandbox of GoCardless Bank Account Data: agreements, requisitions and two accounts.
+    """A sandbox of GoCardless Bank Account Data, with agreements, requisitions and accounts.
 
     Args:
         secret_id, secret_key: the user secret.
@@ -129,7 +129,7 @@ class GoCardlessSandbox(BankSandbox):
             raise _error(401, "Invalid token", "Token is invalid or expired")
 
     def grant(self, consent: str) -> None:
-        """Link a requisition, as if its owner had agreed."""
+        """Link a requisition, as happens when its owner agrees."""
         self.requisitions[consent] |= {"status": "LN", "accounts": list(self._accounts)}
 
     def refuse(self, consent: str) -> None:
@@ -261,7 +261,7 @@ def _is_within(item: Mapping[str, Any], query: Mapping[str, str]) -> bool:
 
 
 def _checked_body(request: base.SandboxRequest, shape: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the body of a request, after a check of its fields."""
+    """Return the body of a request, after checking its fields."""
     body: dict[str, Any] = request.json()
     mistakes = {
         f"{at}/{name}".split("/")[1]: [f"{kind}."] for at, name, kind in problems(shape, body)

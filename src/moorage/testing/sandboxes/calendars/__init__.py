@@ -1,1 +1,1 @@
-"""Local sandboxes that imitate vendors of calendars."""
+"""Local sandboxes that imitate calendar vendors."""

@@ -1,4 +1,4 @@
-"""The base of sandboxes that imitate vendors of calendars."""
+"""The base of sandboxes for calendar vendors."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @attrs.frozen(kw_only=True)
 class StoredEvent:
-    """An event as the calendar keeps it.
+    """An event stored in the calendar.
 
     Attributes:
         id: the vendor's id of the event.
@@ -35,7 +35,7 @@ class StoredEvent:
 
 
 class CalendarsSandbox(Sandbox, ABC):
-    """A local sandbox that imitates a vendor of calendars.
+    """A local sandbox that imitates a calendar vendor.
 
     Attributes:
         calendar: id of a calendar that exists from the start.
@@ -52,15 +52,15 @@ class CalendarsSandbox(Sandbox, ABC):
 
     @abstractmethod
     def events(self) -> Sequence[StoredEvent]:
-        """Return the events in the order of their creation, without cancelled ones."""
+        """Return the events in order of creation, without cancelled ones."""
 
     @abstractmethod
     def answer_invitation(self, id_: str, email: str) -> None:
-        """Accept an invitation for an attendee."""
+        """Accept an invitation in an attendee's name."""
 
     @abstractmethod
     def annotate(self, id_: str) -> None:
-        """Write a note into an event, in a field that no contract has."""
+        """Write a note to an event, in a field that is not in the contract."""
 
     @abstractmethod
     def occupy(self, email: str, start: datetime, end: datetime) -> None:
@@ -68,7 +68,7 @@ class CalendarsSandbox(Sandbox, ABC):
 
     @abstractmethod
     def expire(self) -> None:
-        """End the validity of all references to earlier changes."""
+        """Invalidate all tokens for earlier changes."""
 
 
 __all__ = ["CalendarsSandbox", "StoredEvent"]

@@ -109,7 +109,7 @@ class GoogleCalendarSandbox(CalendarsSandbox):
             raise _error(401, "authError", "Invalid Credentials")
 
     def events(self) -> Sequence[StoredEvent]:
-        """Return the events in the order of their creation, without cancelled ones."""
+        """Return the events in order of creation, without cancelled ones."""
         return [
             StoredEvent(
                 id=item["id"],
@@ -124,13 +124,13 @@ class GoogleCalendarSandbox(CalendarsSandbox):
         ]
 
     def answer_invitation(self, id_: str, email: str) -> None:
-        """Accept an invitation for an attendee."""
+        """Accept an invitation in an attendee's name."""
         for attendee in self.items[id_]["attendees"]:
             if attendee["email"] == email:
                 attendee["responseStatus"] = "accepted"
 
     def annotate(self, id_: str) -> None:
-        """Write a note into an event, in a field that no contract has."""
+        """Write a note to an event, in a field that is not in the contract."""
         self.items[id_]["colorId"] = _NOTE
 
     def occupy(self, email: str, start: datetime, end: datetime) -> None:
@@ -138,7 +138,7 @@ class GoogleCalendarSandbox(CalendarsSandbox):
         self.busy.setdefault(email, []).append((start, end))
 
     def expire(self) -> None:
-        """End the validity of all references to earlier changes."""
+        """Invalidate all tokens for earlier changes."""
         self._oldest = self.number()
 
     def _list_calendars(self, request: base.SandboxRequest) -> Response:
@@ -291,7 +291,7 @@ def _event_answer(item: dict[str, Any]) -> dict[str, Any]:
 
 
 def _occurrence(item: dict[str, Any]) -> dict[str, Any]:
-    """Return an event, or the first occurrence of a series, as listed among single events."""
+    """Return an event or a series' first occurrence, as listed among single events."""
     shown_event = _event_answer(item)
     if shown_event.pop("recurrence", None):
         shown_event |= {"recurringEventId": item["id"], "id": f"{item['id']}_1"}

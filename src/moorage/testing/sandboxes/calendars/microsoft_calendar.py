@@ -122,14 +122,14 @@ class MicrosoftCalendarSandbox(CalendarsSandbox):
         return _error(400, "BadRequest", f"There is no {request.path}.").response
 
     def check_access(self, request: base.SandboxRequest) -> None:
-        """Check the token, and that the request asks for times in UTC."""
+        """Check the token, and that the request wants times in UTC."""
         if not self.tokens.allows(request):
             raise _error(401, "InvalidAuthenticationToken", "Access token is invalid.")
         if 'outlook.timezone="UTC"' not in (request.headers.get("prefer") or ""):
             raise _error(400, "BadRequest", "The time zone is not asked for.")
 
     def events(self) -> Sequence[StoredEvent]:
-        """Return the events in the order of their creation, without cancelled ones."""
+        """Return the events in order of creation, without cancelled ones."""
         return [
             StoredEvent(
                 id=item["id"],
@@ -145,13 +145,13 @@ class MicrosoftCalendarSandbox(CalendarsSandbox):
         ]
 
     def answer_invitation(self, id_: str, email: str) -> None:
-        """Accept an invitation for an attendee."""
+        """Accept an invitation in an attendee's name."""
         for attendee in self.items[id_]["attendees"]:
             if attendee["emailAddress"]["address"] == email:
                 attendee["status"] = {"response": "accepted"}
 
     def annotate(self, id_: str) -> None:
-        """Write a note into an event, in a field that no contract has."""
+        """Write a note to an event, in a field that is not in the contract."""
         self.items[id_]["categories"] = [_NOTE]
 
     def occupy(self, email: str, start: datetime, end: datetime) -> None:
@@ -159,7 +159,7 @@ class MicrosoftCalendarSandbox(CalendarsSandbox):
         self.busy.setdefault(email, []).append((start, end))
 
     def expire(self) -> None:
-        """End the validity of all references to earlier changes."""
+        """Invalidate all tokens for earlier changes."""
         self._oldest = self.number()
 
     def _list_calendars(self, request: base.SandboxRequest) -> Response:
@@ -205,7 +205,7 @@ class MicrosoftCalendarSandbox(CalendarsSandbox):
         return base.reply(body)
 
     def _occurrence(self, id_: str) -> list[dict[str, Any]]:
-        """Return an event as a calendar view shows it; a series with its first occurrence."""
+        """Return an event as a calendar view shows it: a series as its first occurrence."""
         if id_ not in self.items:
             return [{"@removed": {"reason": "deleted"}, "id": id_}]
         item = self._shown(self.items[id_])

@@ -1,4 +1,4 @@
-"""The blocks of Slack's messages: their rules, and what people see of them."""
+"""Slack's message blocks: their rules, and how people see them."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ _BLOCKS: Final[dict[str, dict[str, Any]]] = {
 
 
 def block_problems(block: Any) -> Iterator[str]:
-    """Yield the problems of a block; none if Slack accepts it."""
+    """Yield the problems of a block; none if Slack would accept it."""
     shape = _BLOCKS.get(str(block.get("type"))) if is_object(block) else None
     if shape is None:
         yield "unsupported type of a block"
@@ -98,7 +98,7 @@ def _runs(block: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def shown_message(message: dict[str, Any], channel: str) -> ShownMessage:
-    """Return a message as people see it."""
+    """Return a message as people would see it."""
     texts: list[str] = []
     mentions: list[str] = []
     links: list[str] = []

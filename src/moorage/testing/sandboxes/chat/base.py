@@ -1,4 +1,4 @@
-"""The base of sandboxes that imitate chat vendors: what readers see of each message."""
+"""The base of sandboxes for chat vendors, with the messages as readers see them."""
 
 from __future__ import annotations
 
@@ -49,18 +49,18 @@ class ChatSandbox(Sandbox, ABC):
 
     @abstractmethod
     def shown(self) -> Sequence[ShownMessage]:
-        """Return the messages that people see in the chats now, in the order of posting."""
+        """Return the messages now visible in the chats, in posting order."""
 
 
 def without_markdown(text: str) -> tuple[str, tuple[str, ...]]:
-    """Return the text that Markdown shows, and the links in it."""
+    """Return the text that a Markdown source displays, and its links."""
     links = tuple(match[2] for match in _MARKDOWN_LINK.finditer(text))
     plain_text = _MARKDOWN_LINK.sub(lambda match: match[1], text)
     return _MARKDOWN_STYLE.sub(lambda match: match[2], plain_text), links
 
 
 def as_dict(value: Any) -> dict[str, Any]:
-    """Return a JSON object; an empty one if the value is not an object."""
+    """Return a JSON object; an empty one for any other value."""
     return value if is_object(value) else {}
 
 

@@ -108,7 +108,7 @@ class SlackSandbox(ChatSandbox):
         }
 
     def unknown(self, request: base.SandboxRequest) -> Response:
-        """Return the response to a method that Slack does not have."""
+        """Return the response to an unknown method."""
         return _error("unknown_method", req_method=request.path).response
 
     def check_access(self, request: base.SandboxRequest) -> None:
@@ -118,7 +118,7 @@ class SlackSandbox(ChatSandbox):
             raise _error("not_authed" if token is None else "invalid_auth")
 
     def shown(self) -> Sequence[ShownMessage]:
-        """Return the messages that people see."""
+        """Return the messages that people can see."""
         return [shown_message(message, channel) for (channel, _), message in self.messages.items()]
 
     def receive(
@@ -130,7 +130,7 @@ class SlackSandbox(ChatSandbox):
         thread: str | None = None,
         subtype: str | None = None,
     ) -> base.Notice:
-        """Send the event of a message that somebody wrote in the channel `orders`, and show it.
+        """Show a message that somebody wrote in the channel `orders`, and send its event.
 
         Args:
             text: text of the message, in Slack's markup.

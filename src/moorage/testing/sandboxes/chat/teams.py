@@ -60,7 +60,7 @@ _MESSAGE: Final = {"type!": frozenset({"message"}), "attachments!": [_ATTACHMENT
 
 
 class TeamsSandbox(ChatSandbox):
-    """A sandbox of a workflow that posts cards into one channel.
+    """A sandbox of a workflow that posts cards to one channel.
 
     Args:
         signature: signature in the URL of the webhook.
@@ -87,18 +87,18 @@ class TeamsSandbox(ChatSandbox):
         return {f"POST {_PATH}": self._accept}
 
     def unknown(self, request: base.SandboxRequest) -> Response:
-        """Return the response to a workflow that does not exist."""
+        """Return the response for an unknown workflow."""
         return _error(404, "WorkflowNotFound", f"There is no {request.path}.").response
 
     def check_access(self, request: base.SandboxRequest) -> None:
-        """Check the signature and the other parameters of the URL."""
+        """Check the signature and the other URL parameters."""
         if sorted(request.query) != sorted(parse_qsl(urlsplit(self.webhook_url).query)):
             raise _error(
                 401, "DirectApiAuthorizationRequired", "The request has no valid signature."
             )
 
     def shown(self) -> Sequence[ShownMessage]:
-        """Return the messages that people see."""
+        """Return the messages that people can see."""
         return [_message_of_card(card) for card in self.cards]
 
     def _accept(self, request: base.SandboxRequest) -> Response:

@@ -93,24 +93,24 @@ class TelegramSandbox(ChatSandbox):
         }
 
     def unknown(self, request: base.SandboxRequest) -> Response:  # noqa: ARG002 - as the base has it
-        """Return the response to a method that Telegram does not have."""
+        """Return the response to an unknown method."""
         return _error(404, "Not Found").response
 
     def check_access(self, request: base.SandboxRequest) -> None:
-        """Check the token in the path; the request may contain no other credential."""
+        """Check the token in the path; a request must not contain other credentials."""
         if request.path.split("/")[1] != f"bot{self.token}":
             raise _error(401, "Unauthorized")
         if request.headers.get("authorization") is not None:
             raise _error(400, "Bad Request: the token belongs in the path")
 
     def shown(self) -> Sequence[ShownMessage]:
-        """Return the messages that people see."""
+        """Return the messages that people can see."""
         return [_shown_message(chat, message) for (chat, _), message in self.messages.items()]
 
     def receive(
         self, text: str, *, url: str = "", sender: int = 7, bot: bool = False, edited: bool = False
     ) -> base.Notice:
-        """Send the update about a message that somebody wrote in the group, and show it.
+        """Show a message that somebody wrote in the group, and send its update.
 
         Args:
             text: text of the message.
@@ -195,7 +195,7 @@ def _parameters(request: base.SandboxRequest, method: str) -> tuple[dict[str, An
 
 
 class _Markup(HTMLParser):
-    """Reads the text of a message in HTML, and the addresses in it."""
+    """Reads the text of an HTML message, and the links in it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -238,7 +238,7 @@ def _content(body: dict[str, Any]) -> dict[str, Any]:
 
 
 def _public(message: dict[str, Any]) -> dict[str, Any]:
-    """Return a message as the API returns it."""
+    """Return a message in the API's format."""
     return {name: value for name, value in message.items() if name not in {"urls", "silent"}}
 
 

@@ -1,4 +1,4 @@
-"""The base of sandboxes that imitate central banks.
+"""The base of sandboxes for central banks.
 
 There is a table for each day from Monday to Friday, and each day has different prices. Magic days:
 there are no tables from 1 to 31 August 2005, a period that ends on 13 July 2004 is answered with
@@ -64,7 +64,7 @@ class CurrencySandbox(Sandbox, ABC):
         self._closed: set[date] = set(self.holidays)
 
     def publish(self, day: date, prices: Mapping[str, str]) -> None:
-        """Publish a table with these prices in the bank's format, instead of the usual table."""
+        """Publish a table with these prices instead of the usual table."""
         self._published[day] = dict(prices)
         self._closed.discard(day)
 
@@ -77,7 +77,7 @@ class CurrencySandbox(Sandbox, ABC):
         return (self._now() + timedelta(hours=1)).date()
 
     def table(self, day: date) -> Mapping[str, str]:
-        """Return the prices of a day; an empty table if the bank published none."""
+        """Return a day's prices; empty if the bank published none."""
         if day in self._published:
             return self._published[day]
         is_silent = SILENT_DAYS[0] <= day <= SILENT_DAYS[1]
@@ -88,44 +88,44 @@ class CurrencySandbox(Sandbox, ABC):
         return {currency: _price_of_day(price, day) for currency, price in self.prices.items()}
 
     def day_in_force(self, day: date) -> date:
-        """Return the last day with a table, up to and including this day."""
+        """Return the last day with a table up to and including this day."""
         candidate = min(day, max(self.today(), *self._published, date.min))
         while not self.table(candidate):
             candidate -= timedelta(days=1)
         return candidate
 
     def value(self, currency: str, day: date) -> Fraction:
-        """Return the exact price of one unit of a currency on a day, in the bank's currency."""
+        """Return a day's exact price for one unit of a currency, in the bank's currency."""
         price = Fraction(self.table(day)[currency])
         return 1 / price if self.inverse else price / self.units.get(currency, 1)
 
     def tables(self, start: date, end: date) -> Iterator[tuple[date, Mapping[str, str]]]:
-        """Yield the tables of a period with their days, oldest first."""
+        """Yield a period's tables with their days, oldest first."""
         for number in range((end - start).days + 1):
             day = start + timedelta(days=number)
             if self.table(day):
                 yield day, self.table(day)
 
     def check_access(self, request: SandboxRequest) -> None:
-        """Refuse a request with credentials, which the bank neither needs nor should receive."""
+        """Refuse a request with credentials, which a central bank should never receive."""
         if "authorization" in request.headers:
             raise Refusal(Response(400, body=b"This service takes no credentials."))
 
     def check_failure(self, end: date) -> None:
-        """Raise the refusal of a period that ends on a magic day."""
+        """Refuse a period that ends on one of the days for simulated failures."""
         if end in _FAILURES:
             raise Refusal(Response(_FAILURES[end]))
 
 
 def _price_of_day(price: str, day: date) -> str:
-    """Return the usual price of a currency, with a last digit that depends on the day."""
+    """Return a currency's usual price, whose last digit depends on the day."""
     number = Decimal(price)
     step = Decimal(1).scaleb(int(number.as_tuple().exponent))
     return f"{number + step * (day.toordinal() % _STEPS):f}"
 
 
 def checked_query(request: SandboxRequest, names: frozenset[str]) -> dict[str, str]:
-    """Return the query as a dict; refuse unknown or repeated parameters with 400."""
+    """Return the query as a dict; unknown or repeated parameters are refused with 400."""
     query = dict(request.query)
     if len(query) != len(request.query) or not query.keys() <= names:
         raise Refusal(Response(400, body=b"A parameter is unknown or given twice."))
@@ -133,7 +133,7 @@ def checked_query(request: SandboxRequest, names: frozenset[str]) -> dict[str, s
 
 
 def checked_day(text: str | None) -> date:
-    """Return the day in a text such as 2022-02-25; refuse any other text with 400."""
+    """Return the day in a text such as 2022-02-25; other texts are refused with 400."""
     try:
         day = date.fromisoformat(text or "")
     except ValueError:

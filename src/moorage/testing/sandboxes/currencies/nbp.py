@@ -1,4 +1,4 @@
-"""A local sandbox that imitates the NBP Web API with its tables of type A."""
+"""A local sandbox that imitates the NBP Web API with its table A."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The base of sandboxes that imitate vendors of electronic invoices."""
+"""The base of sandboxes for vendors of electronic invoices."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ TOKEN: Final = "for-einvoice-webhooks-of-the-sandbox-only"
 
 @attrs.frozen(kw_only=True)
 class DeliveredDocument:
-    """A document that the sandbox accepted for delivery.
+    """A document accepted for delivery.
 
     Attributes:
         recipient: electronic address of the recipient, or the vendor's own identifier of the
@@ -68,14 +68,14 @@ class EinvoicesSandbox(Sandbox, ABC):
 
     @abstractmethod
     def deliveries(self) -> Sequence[DeliveredDocument]:
-        """Return the documents that were accepted for delivery, in the order of acceptance."""
+        """Return the documents accepted for delivery, in order."""
 
     @abstractmethod
     def arrive(self, document: bytes = DOCUMENT) -> str:
-        """Record a document of another business as arrived, and return its id."""
+        """Make a document of another business arrive, and return its id."""
 
     def receive(self, id_: str) -> Notice:
-        """Return the webhook that reports a document that arrived."""
+        """Return the webhook about a received document."""
         raise InvalidData(
             f"This vendor sends no webhook of the document {id_}.",
             field="id_",
@@ -83,7 +83,7 @@ class EinvoicesSandbox(Sandbox, ABC):
         )
 
     def hook(self, fields: Mapping[str, object], token: str = TOKEN) -> Notice:
-        """Return a webhook with these fields, sent to a URL that contains the token."""
+        """Return a webhook with these fields, for a URL that contains the token."""
         url = f"{URL}?{urlencode({'token': token})}"
         return self.notify(url, encode_json(fields), {"Content-Type": "application/json"})
 

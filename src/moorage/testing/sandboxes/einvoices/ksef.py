@@ -70,7 +70,7 @@ _FA3: Final = {"systemCode": "FA (3)", "schemaVersion": "1-0E", "value": "FA"}
 
 @cache
 def _key(use: str) -> rsa.RSAPrivateKey:
-    """Return KSeF's RSA key for a usage; all sandboxes share the keys."""
+    """Return KSeF's RSA key for a usage, shared by all sandboxes."""
     del use
     return rsa.generate_private_key(65_537, 2_048)
 
@@ -105,7 +105,7 @@ def _digest(content: bytes) -> str:
 
 @attrs.define
 class _SentInvoice:
-    """An invoice that was sent in a session."""
+    """An invoice sent in a session."""
 
     session: str
     document: bytes
@@ -171,14 +171,14 @@ class KsefSandbox(EinvoicesSandbox):
         }
 
     def check_access(self, request: base.SandboxRequest) -> None:
-        """Check the bearer token, which differs for logins and for other requests."""
+        """Check the bearer token, which differs between logins and other requests."""
         is_login = request.path.startswith(f"{_API}/auth/")
         if request.bearer() != (self.login_token if is_login else self.access_token):
             problem = {"title": "Unauthorized", "status": 401, "detail": "Brak autoryzacji."}
             raise base.refusal(problem | {"timestamp": _AT}, 401)
 
     def deliveries(self) -> Sequence[DeliveredDocument]:
-        """Return the invoices that were sent, with the tax number of each buyer."""
+        """Return the sent invoices, each with the buyer's tax number."""
         return [
             DeliveredDocument(
                 recipient=_element_text(item.document, "Podmiot2", "DaneIdentyfikacyjne", "NIP"),
@@ -189,17 +189,17 @@ class KsefSandbox(EinvoicesSandbox):
 
     @property
     def sent_ids(self) -> list[str]:
-        """The ids of the invoices that were sent, in the order of sending."""
+        """The ids of the sent invoices, in order."""
         return [*self._sent]
 
     def arrive(self, document: bytes = FA3) -> str:
-        """Record a document of another business as arrived, and return its number."""
+        """Make a document of another business arrive, and return its number."""
         number = self._new_number()
         self._received[number] = document
         return number
 
     def deliver(self, id_: str) -> None:
-        """Check an invoice that was sent, and give it a number unless it is a duplicate."""
+        """Check a sent invoice, and assign a number unless it is a duplicate."""
         invoice = self._sent[id_]
         identity = _identity(invoice.document)
         for other in self._sent.values():
@@ -343,7 +343,7 @@ def _checked_fields(fields: dict[str, Any], request: base.SandboxRequest) -> dic
 
 
 def _decrypt(use: str, text: str, key_id: str | None) -> bytes:
-    """Decrypt content that was encrypted with the key of a usage.
+    """Decrypt content encrypted with the key for a usage.
 
     Raises:
         Refusal: the content was encrypted with another key.
@@ -357,7 +357,7 @@ def _decrypt(use: str, text: str, key_id: str | None) -> bytes:
 
 
 def _element_text(document: bytes, *path: str) -> str:
-    """Return the text of an element below the root; empty if there is none."""
+    """Return the text of an element below the root; "" if there is none."""
     element = read_xml(document)
     for name in path:
         child = next(iter(element.all(name)), None)
@@ -368,7 +368,7 @@ def _element_text(document: bytes, *path: str) -> str:
 
 
 def _identity(document: bytes) -> tuple[str, str, str]:
-    """Return the seller, kind and number of an invoice, which together must be unique."""
+    """Return an invoice's seller, kind and number, which must be unique together."""
     seller = _element_text(document, "Podmiot1", "DaneIdentyfikacyjne", "NIP")
     return (
         seller,

@@ -93,7 +93,7 @@ class RecommandSandbox(EinvoicesSandbox):
             raise _failure("Unauthorized", 401)
 
     def deliveries(self) -> Sequence[DeliveredDocument]:
-        """Return the documents that were sent."""
+        """Return the sent documents."""
         return [
             DeliveredDocument(recipient=item["receiverId"], document=item["xml"].encode())
             for item in self.documents.values()
@@ -101,11 +101,11 @@ class RecommandSandbox(EinvoicesSandbox):
         ]
 
     def arrive(self, document: bytes = DOCUMENT) -> str:
-        """Record a document as arrived, and return its id."""
+        """Make a document arrive, and return its id."""
         return self._add("incoming", STRANGER, RECIPIENT, document.decode())
 
     def receive(self, id_: str) -> Notice:
-        """Return the webhook that reports a document that arrived."""
+        """Return the webhook about a received document."""
         return self.hook(
             {
                 "eventType": "document.received",
@@ -206,7 +206,7 @@ class RecommandSandbox(EinvoicesSandbox):
 
 
 def _delivered(id_: str, recipient: str) -> dict[str, Any]:
-    """Return the fields of a document that the recipient's access point accepted."""
+    """Return the fields of a document accepted by the recipient's access point."""
     references = {
         "peppolMessageId": f"{id_}@ap.recommand",
         "peppolConversationId": None,

@@ -58,7 +58,7 @@ _PARTICIPANT: Final = {
 
 @attrs.define(kw_only=True)
 class Submission:
-    """A document that was submitted, and the answer of the recipient's access point."""
+    """A submitted document, and the answer of the recipient's access point."""
 
     recipient: str
     document: bytes
@@ -112,12 +112,12 @@ class StorecoveSandbox(EinvoicesSandbox):
         ]
 
     def deliver(self, guid: str) -> Notice:
-        """Deliver a submitted document, and return the webhook that reports it."""
+        """Deliver a submitted document, and return the webhook about it."""
         self.submissions[guid].receipt = "<Receipt/>"
         return self.report(guid, "succeeded")
 
     def report(self, guid: str, event: str, details: str | None = None) -> Notice:
-        """Return the webhook that reports an event of a submission."""
+        """Return the webhook about an event of a submission."""
         key = self.submissions[guid].key
         return self.hook(
             {
@@ -130,13 +130,13 @@ class StorecoveSandbox(EinvoicesSandbox):
         )
 
     def arrive(self, document: bytes = DOCUMENT) -> str:
-        """Record a document as arrived, and return its GUID."""
+        """Make a document arrive, and return its GUID."""
         guid = self.uuid()
         self.received[guid] = document
         return guid
 
     def receive(self, id_: str) -> Notice:
-        """Return the webhook that reports a document that arrived."""
+        """Return the webhook about a received document."""
         return self.hook({"event_type": "received_document", "document_guid": id_})
 
     def _submit(self, request: base.SandboxRequest) -> Response:

@@ -126,7 +126,7 @@ class AmazonSesSandbox(AwsSandbox):
         return reply({})
 
     def notice(self, event: dict[str, Any], at: datetime) -> bytes:
-        """Return the body of a signed SNS message about an event of SES."""
+        """Return the body of a signed SNS message about an SES event."""
         fields = {
             "Message": json.dumps(event),
             "MessageId": self.uuid(),

@@ -1,4 +1,4 @@
-"""The base of sandboxes that imitate email vendors with an HTTP API."""
+"""The base of sandboxes for email vendors with an HTTP API."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class EmailSandbox(Sandbox):
 
 
 def days_between(days: Sequence[_Day], field: str, first: str, last: str) -> list[_Day]:
-    """Return the rows of statistics from the first to the last day, inclusive.
+    """Return the daily statistics of a period, including its last day.
 
     Args:
         days: the rows, one per day.
@@ -46,12 +46,12 @@ def days_between(days: Sequence[_Day], field: str, first: str, last: str) -> lis
 
 
 def emails(texts: Sequence[str]) -> tuple[str, ...]:
-    """Return the addresses in address fields, in lower case."""
+    """Return the lower-case addresses in address fields."""
     return tuple(email.lower() for _, email in getaddresses(texts))
 
 
 def read_address(text: str) -> tuple[str, str | None]:
-    """Return the address in an address field, and the name if there is one."""
+    """Return the address in an address field, and the name if any."""
     [(name, email)] = getaddresses([text])
     return email, decoded(name) or None
 
@@ -59,7 +59,7 @@ def read_address(text: str) -> tuple[str, str | None]:
 def attachment_item(
     filename: str, content: str, kind: str, content_id: str | None, disposition: str = ""
 ) -> Item:
-    """Return an attachment of a delivered message.
+    """Return an attachment of a delivered email.
 
     Args:
         filename: name of the file.
@@ -75,7 +75,7 @@ def attachment_item(
 def email_fixture(
     sandbox: Sandbox, options: Mapping[str, str], **vendor_values: str
 ) -> SandboxFixture:
-    """Return an email sandbox with an account that every scenario can use.
+    """Return an email sandbox, with an account that every scenario can use.
 
     Args:
         sandbox: the vendor's sandbox.

@@ -75,7 +75,7 @@ _Fields = dict[str, Any]
 
 
 class BrevoSandbox(EmailSandbox):
-    """A sandbox of Brevo: mail and its versions, statistics, and webhooks with a token.
+    """A sandbox of Brevo: email, statistics, and webhooks with a token.
 
     Args:
         api_key: credentials that requests must have.
@@ -135,11 +135,11 @@ class BrevoSandbox(EmailSandbox):
         return Response(204)
 
     def event_notice(self, url: str, event: Mapping[str, Any]) -> base.Notice:
-        """Return a webhook of Brevo about an event, with the token of the webhook."""
+        """Return a webhook about an event, with the webhook's token."""
         return self._notice(url, event, f"Bearer {self.webhook_token}")
 
     def event_notice_with_password(self, url: str, event: Mapping[str, Any]) -> base.Notice:
-        """Return a webhook of Brevo to a URL that contains a user name and a password."""
+        """Return a webhook for a URL that contains a user name and a password."""
         return self._notice(url, event, f"Basic {b64encode(self.password.encode()).decode()}")
 
     def _notice(self, url: str, event: Mapping[str, Any], authorization: str) -> base.Notice:
@@ -238,7 +238,7 @@ def _check_shape(body: _Fields) -> None:
 
 
 def _size_of(body: _Fields) -> int:
-    """Return the size in bytes of the largest version of a message, including its files."""
+    """Return the size in bytes of a message's largest version, with its files."""
     common = {
         name: value for name, value in body.items() if name not in {*_TEXTS, "messageVersions"}
     }
@@ -262,7 +262,7 @@ def _check_file(file: _Fields) -> None:
 
 
 def _versions_of(body: _Fields) -> list[_Fields]:
-    """Return the message to each recipient, with the fields that are common to all."""
+    """Return the message for each recipient, including the common fields."""
     if "messageVersions" not in body:
         if not body.get("to"):
             raise _refusal("missing_parameter", "to is missing")

@@ -1,4 +1,4 @@
-"""The email that a sandbox has delivered, in one form for all vendors."""
+"""The emails delivered by a sandbox, in a common form for all vendors."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @attrs.frozen
 class Item:
-    """An attachment or inline image of a delivered message.
+    """An attachment or inline image of a delivered email.
 
     Attributes:
         filename: name of the file.
@@ -32,7 +32,7 @@ class Item:
 
 @attrs.frozen(kw_only=True)
 class DeliveredEmail:
-    """An email message that a sandbox has delivered.
+    """An email delivered by a sandbox.
 
     Attributes:
         id: the vendor's id of the message.
@@ -59,5 +59,5 @@ class DeliveredEmail:
 
 
 def decoded(words: str) -> str:
-    """Return the text of a header with its encoded words decoded."""
+    """Return a header's text with its encoded words decoded."""
     return str(make_header(decode_header(words)))

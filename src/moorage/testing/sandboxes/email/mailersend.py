@@ -75,7 +75,7 @@ _Fields = dict[str, Any]
 
 
 class MailerSendSandbox(EmailSandbox):
-    """A sandbox of MailerSend: mail, statistics, and webhooks signed with a secret.
+    """A sandbox of MailerSend: email, statistics, and signed webhooks.
 
     Args:
         token: credentials that requests must have.
@@ -105,7 +105,7 @@ class MailerSendSandbox(EmailSandbox):
         }
 
     def event_notice(self, url: str, event: Mapping[str, Any]) -> base.Notice:
-        """Return a signed webhook of MailerSend about an event."""
+        """Return a signed webhook about an event."""
         body = encode_json(dict(event))
         signature = hex_hmac(self.webhook_secret, body)
         headers = {"Content-Type": "application/json", "Signature": signature}

@@ -80,7 +80,7 @@ class Form:
         return values
 
     def below(self, prefix: str) -> dict[str, str]:
-        """Return the values whose names begin with this prefix, without the prefix."""
+        """Return the values with this name prefix, by the rest of their names."""
         return {
             name.removeprefix(prefix): value
             for name, value in self.fields
@@ -89,7 +89,7 @@ class Form:
 
 
 class MailgunSandbox(EmailSandbox):
-    """A sandbox of Mailgun: mail and batches, address checks, statistics and webhooks.
+    """A sandbox of Mailgun: email, address checks, statistics and webhooks.
 
     Args:
         api_key: credentials that requests must have.
@@ -164,7 +164,7 @@ class MailgunSandbox(EmailSandbox):
         return Response(200, {"Content-Type": "text/html"}, b"Mailgun Magnificent API")
 
     def event_notice(self, url: str, event: Mapping[str, Any], at: datetime) -> base.Notice:
-        """Return a signed webhook of Mailgun about an event."""
+        """Return a signed webhook about an event."""
         stamp, token = str(int(at.timestamp())), f"{self.number():050d}"
         mac = hex_hmac(self.signing_key, f"{stamp}{token}".encode())
         signature = {"timestamp": stamp, "token": token, "signature": mac}
@@ -296,7 +296,7 @@ def _refusal(status: int, message: str) -> base.Refusal:
 
 
 def _check_form(form: Form) -> None:
-    """Refuse fields that Mailgun does not know, and repeated fields that it allows once."""
+    """Refuse unknown fields, and repeated fields that may occur only once."""
     names = [name for name, _ in form.fields]
     options = 0
     for name, value in form.fields:
@@ -360,7 +360,7 @@ def _check_people(form: Form) -> list[str]:
 
 
 def _deliveries(form: Form, id_: str, people: list[str]) -> list[DeliveredEmail]:
-    """Return the delivered messages; with variables, one per recipient."""
+    """Return the delivered emails; with variables, one per recipient."""
     if not form.all("recipient-variables"):
         return [_delivery_event(form, id_, tuple(people), {})]
     variables = json.loads(form.value("recipient-variables"))

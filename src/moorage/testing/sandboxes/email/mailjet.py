@@ -66,7 +66,7 @@ _MOST_BYTES: Final = 15_000_000
 
 
 class MailjetSandbox(EmailSandbox):
-    """A sandbox of Mailjet: mail in version 3.1 of the API, counters, and webhooks with a password.
+    """A sandbox of Mailjet: email by API 3.1, counters, and webhooks with a password.
 
     Args:
         api_key: the public part of the credentials.
@@ -233,7 +233,7 @@ class MailjetSandbox(EmailSandbox):
 
 
 class _MessageRefused(Exception):
-    """Raised if one message is refused, while others of the same request are sent."""
+    """Raised if one message of a request is refused while others are sent."""
 
     def __init__(self, code: str, related: str, message: str, status: int = 400) -> None:
         super().__init__(message)

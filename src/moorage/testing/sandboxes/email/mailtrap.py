@@ -50,7 +50,7 @@ _Fields = dict[str, Any]
 
 
 class MailtrapSandbox(EmailSandbox):
-    """A sandbox of Mailtrap: mail and batches, and webhooks signed with a secret.
+    """A sandbox of Mailtrap: email, and signed webhooks.
 
     Args:
         token: credentials that requests must have.
@@ -74,7 +74,7 @@ class MailtrapSandbox(EmailSandbox):
         return {"POST /api/send": self._send, "POST /api/batch": self._batch}
 
     def event_notice(self, url: str, *events: Mapping[str, Any]) -> base.Notice:
-        """Return a signed webhook of Mailtrap about events."""
+        """Return a signed webhook about events."""
         body = encode_json({"events": [dict(event) for event in events]})
         signature = hex_hmac(self.webhook_secret, body)
         headers = {"Content-Type": "application/json", "Mailtrap-Signature": signature}

@@ -64,7 +64,7 @@ _DAYS: Final = {
 
 
 class PostmarkSandbox(EmailSandbox):
-    """A sandbox of Postmark: mail and batches, statistics, and webhooks with a password.
+    """A sandbox of Postmark: email, statistics, and webhooks with a password.
 
     Args:
         token: credentials that requests must have.
@@ -146,7 +146,7 @@ class PostmarkSandbox(EmailSandbox):
             raise _refusal(1226, "The message stream was not found.")
 
     def event_notice(self, url: str, record: Mapping[str, Any]) -> base.Notice:
-        """Return a webhook of Postmark about an event, with basic authentication."""
+        """Return a webhook about an event, with basic authentication."""
         headers = {
             "Authorization": f"Basic {b64encode(self.password.encode()).decode()}",
             "Content-Type": "application/json",
@@ -251,7 +251,7 @@ class PostmarkSandbox(EmailSandbox):
 
 
 class _MessageRefused(Exception):
-    """Raised if one message of a batch is refused, while the others are sent."""
+    """Raised if one message of a batch is refused while others are sent."""
 
     def __init__(self, code: int, message: str) -> None:
         super().__init__(message)

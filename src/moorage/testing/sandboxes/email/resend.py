@@ -49,7 +49,7 @@ _MOST_BYTES: Final = 40 * 1024 * 1024
 
 
 class ResendSandbox(EmailSandbox):
-    """A sandbox of Resend: mail and batches, statistics, and webhooks signed like Svix's.
+    """A sandbox of Resend: email, statistics, and webhooks signed like Svix's.
 
     Args:
         api_key: credentials that requests must have.
@@ -145,14 +145,14 @@ class ResendSandbox(EmailSandbox):
         return base.reply({"object": "suppression", "id": self.uuid(), "deleted": True})
 
     def event_notice(self, url: str, event: Mapping[str, Any], at: datetime) -> base.Notice:
-        """Return a signed webhook of Resend about an event."""
+        """Return a signed webhook about an event."""
         body = encode_json(dict(event))
         id_ = f"msg_{self.number():012d}"
         headers = standard_headers(self.webhook_secret, id_, at, body, prefix="svix")
         return self.notify(url, body, headers)
 
     def receive(self, message: Mapping[str, Any]) -> str:
-        """Receive a message; return its id."""
+        """Receive an email; return its id."""
         id_ = self.uuid()
         self.received[id_] = {"object": "email", "id": id_, **message}
         return id_
@@ -268,7 +268,7 @@ class ResendSandbox(EmailSandbox):
 
 
 class _MessageRefused(Exception):
-    """Raised if one message of a permissive batch is refused, while the others are sent."""
+    """Raised if one message of a permissive batch is refused while others are sent."""
 
     def __init__(self, status: int, name: str, message: str) -> None:
         super().__init__(message)

@@ -49,7 +49,7 @@ _MAGIC: Final = {
 
 
 class SendGridSandbox(EmailSandbox):
-    """A sandbox of SendGrid: mail, address checks, statistics and signed webhooks.
+    """A sandbox of SendGrid: email, address checks, statistics and signed webhooks.
 
     Args:
         api_key: credentials that requests must have.
@@ -116,7 +116,7 @@ class SendGridSandbox(EmailSandbox):
         return Response(204)
 
     def webhook(self, events: list[dict[str, Any]], at: datetime) -> tuple[dict[str, str], bytes]:
-        """Return the headers and the body of a signed webhook about these events."""
+        """Return the headers and body of a signed webhook about these events."""
         body = json.dumps(events).encode()
         stamp = str(int(at.timestamp()))
         signature = self._key.sign(stamp.encode() + body, ec.ECDSA(hashes.SHA256()))

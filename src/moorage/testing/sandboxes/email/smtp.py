@@ -41,7 +41,7 @@ class _Server(ThreadingTCPServer):
 
 
 class SmtpSandbox:
-    """An SMTP server that runs during its `with` block.
+    """An SMTP server, which runs during its `with` block.
 
     Args:
         username, password: credentials that clients must send.
@@ -108,7 +108,7 @@ class SmtpSandbox:
         self._server.server_close()
 
     def take(self, sender: str, recipients: tuple[str, ...], message: bytes) -> int:
-        """Record a delivered message, and return its number."""
+        """Record a delivered email, and return its number."""
         with self.lock:
             self.envelopes.append((sender, recipients))
             self.delivered.append(read_message(message, recipients))
@@ -120,7 +120,7 @@ class _Conversation(StreamRequestHandler):
 
     @property
     def sandbox(self) -> SmtpSandbox:
-        """The sandbox that this SMTP session belongs to."""
+        """The sandbox of this SMTP session."""
         server: Any = self.server
         sandbox: SmtpSandbox = server.sandbox
         return sandbox
@@ -144,7 +144,7 @@ class _Conversation(StreamRequestHandler):
                     return
 
     def finish(self) -> None:
-        """Close the connection, whichever side closed first."""
+        """Close the connection, whichever side has closed first."""
         with suppress(OSError, ValueError):
             super().finish()
         with suppress(OSError):
@@ -251,7 +251,7 @@ class _Conversation(StreamRequestHandler):
 
 
 def read_message(message: bytes, recipients: tuple[str, ...]) -> DeliveredEmail:
-    """Parse a message as its recipients see it."""
+    """Parse an email as its recipients see it."""
     parsed_message: Any = message_from_bytes(message, policy=default)
     items: list[Item] = []
     texts: dict[str, str] = {}

@@ -175,7 +175,7 @@ class SparkPostSandbox(EmailSandbox):
     def event_notice(
         self, url: str, *events: Mapping[str, Any], oauth2: bool = False
     ) -> base.Notice:
-        """Return a webhook with a batch of events, each below the name of its group.
+        """Return a webhook with a batch of events, each nested under its group's name.
 
         Args:
             url: the address of the webhook.
@@ -244,7 +244,7 @@ class SparkPostSandbox(EmailSandbox):
             raise _refusal("1301", "Invalid combination of fields", "perform_substitutions", 422)
 
     def _deliver(self, id_: str, body: dict[str, Any], accepted: list[dict[str, Any]]) -> None:
-        """Deliver one message for each header `To`, to all recipients who have this header."""
+        """Deliver one message for each distinct `To` header, to all recipients with it."""
         groups: dict[str, list[dict[str, Any]]] = {}
         for recipient in accepted:
             data = {**body.get("substitution_data", {}), **recipient.get("substitution_data", {})}
@@ -292,7 +292,7 @@ class SparkPostSandbox(EmailSandbox):
         return base.reply({"results": {"company_name": "Shop", "status": "active"}})
 
     def check_access(self, request: base.SandboxRequest) -> None:
-        """Check the API key of a request, which is the whole value of its header."""
+        """Check a request's API key, which is the whole header value."""
         if request.headers.get("authorization") != self.api_key:
             raise base.refusal({"errors": [{"message": "Unauthorized."}]}, 401)
         if not (request.headers.get("x-msys-subaccount") or "0").isdigit():
@@ -416,7 +416,7 @@ def _check_magic(people: set[str]) -> None:
 
 
 def _header_of(recipient: dict[str, Any]) -> str:
-    """Return the header `To` of a recipient's message."""
+    """Return the `To` header of a recipient's message."""
     address = recipient["address"]
     if isinstance(address, str):
         return address
@@ -425,7 +425,7 @@ def _header_of(recipient: dict[str, Any]) -> str:
 
 
 def _fill_template(text: str, data: Mapping[str, Any], *, html: bool = False) -> str:
-    """Return a text with its expressions evaluated: macros in braces, and values by name."""
+    """Return a text with its template expressions evaluated."""
 
     def value(match: re.Match[str]) -> str:
         expression = match[1]

@@ -46,7 +46,7 @@ def redirect_to(kind: str, psp: str) -> dict[str, Any]:
 
 
 def challenge(psp: str, *, native: bool) -> dict[str, Any]:
-    """Return the action by which a cardholder authenticates, on the shop's page or the bank's."""
+    """Return the action with which a cardholder authenticates, on the shop's or the bank's page."""
     if not native:
         return {"resultCode": "RedirectShopper", "action": redirect_to("scheme", psp)}
     action = {

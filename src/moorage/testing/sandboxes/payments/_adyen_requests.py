@@ -173,7 +173,7 @@ def body_of(request: SandboxRequest) -> dict[str, Any]:
 
 
 def check(body: dict[str, Any], types: dict[str, type], kind: str) -> None:
-    """Refuse unknown fields, and fields of a wrong type, in Adyen's format."""
+    """Refuse unknown fields and fields of a wrong type, in Adyen's format."""
     unknown_fields = sorted(set(body) - set(types))
     if unknown_fields:
         fields = ", ".join(unknown_fields)
@@ -240,14 +240,14 @@ def _check_stored(body: dict[str, Any]) -> None:
 
 
 def is_challenged(method: dict[str, Any]) -> bool:
-    """Return whether the holder of this card must confirm their identity."""
+    """Return whether a card's holder must confirm the payment."""
     card_number = method.get("number") or method.get("encryptedCardNumber") or ""
     number = str(card_number).removeprefix("test_")
     return number == CHALLENGED or method.get("storedPaymentMethodId") == CHALLENGE
 
 
 def outcome_of(body: dict[str, Any]) -> dict[str, str]:
-    """Return the outcome that the magic values in a payment select."""
+    """Return the outcome selected by the magic values in a payment."""
     method = body["paymentMethod"]
     keywords = (
         body.get("additionalData", {}).get("RequestedTestAcquirerResponseCode"),

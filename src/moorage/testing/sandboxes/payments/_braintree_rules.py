@@ -1,4 +1,4 @@
-"""The requests that Braintree's sandbox accepts, and its errors."""
+"""The request rules of Braintree's sandbox, and its errors."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def errors(
 
 
 def invalid(name: str, message: str, code: str | None = None) -> Refusal:
-    """Return Braintree's answer to input that is invalid, or invalid in the current state."""
+    """Return Braintree's answer to input that is invalid, now or in general."""
     return errors(name, message, "VALIDATION", code)
 
 
@@ -76,7 +76,7 @@ def checked_input(name: str, fields: Any) -> dict[str, Any]:
 
 
 def amount_of(name: str, text: str, most: Decimal | None = None, code: str = "91521") -> Decimal:
-    """Return an amount above zero with no or two decimals, up to a maximum."""
+    """Return an amount above zero with zero or two decimals, up to a maximum."""
     if _AMOUNT.fullmatch(text) is None or Decimal(text) <= 0:
         raise invalid(name, "Amount is an invalid format.", "81503")
     amount = Decimal(text)
@@ -86,7 +86,7 @@ def amount_of(name: str, text: str, most: Decimal | None = None, code: str = "91
 
 
 def decline_code(name: str, source: str) -> str | None:
-    """Return the code by which a means of payment is declined; None if it succeeds."""
+    """Return the code with which a payment method is declined; None if it succeeds."""
     match = _MAGIC.fullmatch(source)
     if match is not None:
         return match[1]

@@ -1,4 +1,4 @@
-"""The requests that Checkout.com's sandbox accepts, and its magic tokens."""
+"""The request rules of Checkout.com's sandbox, and its magic tokens."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def invalid_data(*codes: str) -> Refusal:
 
 
 def check_fields(body: Any, types: Mapping[str, type]) -> dict[str, Any]:
-    """Check that a body has only these fields, each of its type, and return it."""
+    """Check that a body has only these fields with the right types, and return it."""
     if not is_object(body):
         raise invalid_data("request_body_malformed")
     for name, value in body.items():
@@ -95,7 +95,7 @@ def check_fields(body: Any, types: Mapping[str, type]) -> dict[str, Any]:
 
 
 def check_payment(body: Any) -> dict[str, Any]:
-    """Check that Checkout.com would accept a payment, and return its fields."""
+    """Check a payment by Checkout.com's rules, and return its fields."""
     fields = check_fields(body, PAYMENT)
     for name in ("source", "amount", "currency"):
         if name not in fields:
@@ -122,7 +122,7 @@ def check_amount(minor: int, currency: str) -> int:
 
 
 def outcome_of(source: Any, *, confirmed: bool) -> str:
-    """Return the response code of a means of payment, or `CONFIRMED` if the buyer must confirm.
+    """Return a payment method's response code, or `CONFIRMED` if the buyer must confirm.
 
     Args:
         source: the means of payment of a request.

@@ -1,4 +1,4 @@
-"""The requests that GoCardless' sandbox accepts, and its errors."""
+"""The request rules of GoCardless' sandbox, and its errors."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def _errors(status: int, kind: str, entry: dict[str, Any]) -> Response:
 
 
 def impossible_step(code: str, message: str = "No.") -> Refusal:
-    """Return the refusal of a step that does not fit the state of its object."""
+    """Return the refusal of a step that its object's state does not allow."""
     return Refusal(error(422, "invalid_state", code, message))
 
 
@@ -103,19 +103,19 @@ def invalid_field(field: str, message: str = "is invalid") -> Refusal:
 
 
 def missing_object() -> Refusal:
-    """Return the refusal of a request for an object that does not exist."""
+    """Return the refusal of a request for an unknown object."""
     return Refusal(error(404, "invalid_api_usage", "resource_not_found", "Resource not found"))
 
 
 def check_fields(body: Any, envelope: str, types: Mapping[str, type]) -> dict[str, Any]:
-    """Check that a body has only these fields, each of its type, and return them."""
+    """Check that a body has only these fields with the right types, and return them."""
     if not is_object(body) or set(body) != {envelope}:
         raise Refusal(error(400, "invalid_api_usage", "missing_envelope", "Missing envelope"))
     return check_types(body[envelope], types)
 
 
 def check_types(fields: Any, types: Mapping[str, type]) -> dict[str, Any]:
-    """Check that an object has only these fields, each of its type, and return it."""
+    """Check that an object has only these fields with the right types, and return it."""
     if not is_object(fields):
         raise invalid_field("body")
     for name, value in fields.items():
@@ -133,7 +133,7 @@ def check_types(fields: Any, types: Mapping[str, type]) -> dict[str, Any]:
 
 
 def check_amount(fields: Mapping[str, Any]) -> int:
-    """Check the amount of a request, and return it."""
+    """Check and return the amount of a request."""
     amount = fields.get("amount")
     if not isinstance(amount, int) or amount <= 0:
         raise invalid_field("amount", "must be greater than 0")

@@ -32,7 +32,7 @@ _MOST_CHANGES: Final = 10
 
 
 class GoCardlessSubscriptions:
-    """Subscriptions of mandates; a month has 30 days, and a year 365.
+    """Subscriptions of mandates; months have 30 days, and years 365.
 
     Args:
         now: returns the time, in seconds since 1970.
@@ -59,7 +59,7 @@ class GoCardlessSubscriptions:
         self.subscriptions: dict[str, dict[str, Any]] = {}
 
     def create(self, request: SandboxRequest) -> dict[str, Any]:
-        """Create a subscription of a mandate that can be charged."""
+        """Create a subscription of a chargeable mandate."""
         fields = check_fields(request.json(), "subscriptions", SUBSCRIPTION)
         amount = check_amount(fields)
         mandate = self._mandates.get(fields.get("links", {}).get("mandate"))
@@ -109,7 +109,7 @@ class GoCardlessSubscriptions:
         return self.subscriptions[key]
 
     def change(self, request: SandboxRequest, id: str) -> Response:
-        """Change an active subscription; its amount can be changed at most ten times."""
+        """Change an active subscription, whose amount can be changed ten times."""
         fields = check_fields(request.json(), "subscriptions", CHANGE_SUBSCRIPTION)
         subscription = self._subscription(id)
         if subscription["status"] in _ENDED:
@@ -126,7 +126,7 @@ class GoCardlessSubscriptions:
         return reply({"subscriptions": subscription})
 
     def cancel(self, _: SandboxRequest, id: str) -> Response:
-        """Cancel a subscription that has not ended."""
+        """Cancel an unfinished subscription."""
         subscription = self._subscription(id)
         if subscription["status"] in _ENDED:
             raise impossible_step("cancellation_failed", "This subscription cannot be cancelled")
@@ -134,7 +134,7 @@ class GoCardlessSubscriptions:
         return reply({"subscriptions": subscription})
 
     def end(self, id: str, status: str) -> None:
-        """Set a subscription to a status in which it has no upcoming payments."""
+        """Set a subscription's status to one without upcoming payments."""
         subscription = self.subscriptions[id]
         subscription |= {"status": status, "upcoming_payments": []}
         self._notify(subscription, status)

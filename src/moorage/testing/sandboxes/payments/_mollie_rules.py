@@ -1,4 +1,4 @@
-"""The requests that Mollie's sandbox accepts, and its magic payment methods."""
+"""The request rules of Mollie's sandbox, and its magic payment methods."""
 
 from __future__ import annotations
 
@@ -114,17 +114,17 @@ def error(status: int, title: str, detail: str, field: str | None = None) -> Res
 
 
 def unprocessable_request(detail: str, field: str | None = None) -> Refusal:
-    """Return Mollie's response to a well-formed request that it refuses."""
+    """Return Mollie's refusal of a well-formed request."""
     return Refusal(error(422, "Unprocessable Entity", detail, field))
 
 
 def missing_resource(id: str) -> Refusal:
-    """Return Mollie's response to a request for an object that it does not know."""
+    """Return Mollie's response to a request for an unknown object."""
     return Refusal(error(404, "Not Found", f"No entity exists with token '{id}'"))
 
 
 def check_fields(body: Any, types: Mapping[str, tuple[type, ...]]) -> dict[str, Any]:
-    """Check that a body has only these fields, each of its type, and return it."""
+    """Check that a body has only these fields with the right types, and return it."""
     if not is_object(body):
         raise Refusal(error(400, "Bad Request", "The request body is not an object"))
     for name, value in body.items():
@@ -136,7 +136,7 @@ def check_fields(body: Any, types: Mapping[str, tuple[type, ...]]) -> dict[str, 
 
 
 def check_payment(body: Any) -> dict[str, Any]:
-    """Check that Mollie would accept a payment, and return its fields."""
+    """Check a payment by Mollie's rules, and return its fields."""
     fields = check_fields(body, _KNOWN_FIELDS)
     recurring = fields.get("sequenceType") == "recurring"
     is_recurring = fields.get("sequenceType", "oneoff") != "oneoff"
@@ -178,7 +178,7 @@ def _line_total(line: Mapping[str, Any]) -> Money:
 
 
 def amount_of(value: Any, currency: str | None = None) -> Money:
-    """Return an amount above zero, after checking its currency and decimals."""
+    """Check the currency and decimals of an amount above zero, and return it."""
     if not is_object(value) or set(value) != {"currency", "value"}:
         raise unprocessable_request("The amount has no currency or value", "amount")
     code, text = value["currency"], value["value"]

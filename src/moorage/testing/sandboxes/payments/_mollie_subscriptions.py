@@ -32,7 +32,7 @@ _MAX_DAYS: Final = 365
 
 
 class MollieSubscriptions:
-    """Subscriptions of customers; a month has 30 days.
+    """Subscriptions of customers; months have 30 days.
 
     Args:
         now: returns the time, in seconds since 1970.
@@ -52,7 +52,7 @@ class MollieSubscriptions:
         self.subscriptions: dict[str, dict[str, Any]] = {}
 
     def create(self, request: SandboxRequest, customer: str) -> Response:
-        """Create a subscription of a customer who has the mandate."""
+        """Create a subscription of a customer with a mandate."""
         fields = check_fields(request.json(), SUBSCRIPTION)
         for name in ("amount", "description", "interval"):
             if name not in fields:
@@ -104,7 +104,7 @@ class MollieSubscriptions:
         return _subscription_answer(self._subscription(customer, id), "get")
 
     def change(self, request: SandboxRequest, customer: str, id: str) -> Response:
-        """Change the amount of a subscription that is not cancelled."""
+        """Change the amount of an active subscription."""
         fields = check_fields(request.json(), CHANGE_SUBSCRIPTION)
         subscription = self._open_subscription(customer, id)
         amount = amount_of(fields["amount"], subscription["amount"]["currency"])
@@ -112,7 +112,7 @@ class MollieSubscriptions:
         return _subscription_answer(subscription, "update")
 
     def cancel(self, _: SandboxRequest, customer: str, id: str) -> Response:
-        """Cancel a subscription that is not cancelled."""
+        """Cancel an active subscription."""
         subscription = self._open_subscription(customer, id)
         canceled_at = datetime.fromtimestamp(self._now(), UTC).isoformat(timespec="seconds")
         subscription |= {"status": "canceled", "canceledAt": canceled_at, "nextPaymentDate": None}
@@ -142,7 +142,7 @@ class MollieSubscriptions:
 def _subscription_answer(
     subscription: dict[str, Any], operation: str, status: int = 200
 ) -> Response:
-    """Return the answer about one subscription, which links to the operation's documentation."""
+    """Return the response with a subscription, including a link to documentation."""
     documentation = link(f"{DOCUMENTATION}/{operation}-subscription", "text/html")
     links = {**subscription["_links"], "documentation": documentation}
     return reply({**subscription, "_links": links}, status)

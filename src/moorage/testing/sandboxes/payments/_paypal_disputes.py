@@ -1,4 +1,4 @@
-"""Answers to disputes in PayPal's sandbox."""
+"""Responses to disputes in PayPal's sandbox."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ _STATE: Final = "INVALID_DISPUTE_STATE"
 
 
 class PayPalDisputes:
-    """Answers to the disputes of captures.
+    """The disputes of captures, and responses to them.
 
     Args:
         time: returns the time in PayPal's format.
@@ -81,7 +81,7 @@ class PayPalDisputes:
         return reply({**self._dispute(id), "links": [link("self", f"{_PATH}/{id}")]})
 
     def provide(self, request: SandboxRequest, id: str) -> Response:
-        """Accept the seller's evidence while PayPal waits for it."""
+        """Accept the seller's evidence, if PayPal waits for the seller."""
         dispute = self._dispute(id)
         body = checked_body(_input_of(request), _EVIDENCE)
         self._check_open(dispute)
@@ -99,7 +99,7 @@ class PayPalDisputes:
         return self._linked(id)
 
     def accept(self, request: SandboxRequest, id: str) -> Response:
-        """Close a dispute in the buyer's favour while PayPal waits for the seller."""
+        """Close a dispute in the buyer's favour, if PayPal waits for the seller."""
         dispute = self._dispute(id)
         checked_body(request.json(), _CLAIM)
         self._check_open(dispute)
@@ -121,7 +121,7 @@ class PayPalDisputes:
 
 
 def _input_of(request: SandboxRequest) -> Any:
-    """Return the JSON of the part `input` of a form."""
+    """Return the JSON in the part `input` of a form."""
     kind = request.headers.get("content-type") or ""
     if not kind.startswith("multipart/form-data"):
         raise Refusal(refusal(415, "UNSUPPORTED_MEDIA_TYPE"))

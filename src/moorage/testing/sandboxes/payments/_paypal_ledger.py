@@ -26,7 +26,7 @@ Resource = dict[str, Any]
 
 
 class PayPalLedger(Sandbox):
-    """The stored objects of PayPal's sandbox, and their state changes."""
+    """The stored objects of PayPal's sandbox, and the changes of their state."""
 
     def __init__(self, webhook_id: str, webhook_url: str, now: Callable[[], float]) -> None:
         super().__init__()
@@ -59,14 +59,14 @@ class PayPalLedger(Sandbox):
     # --- what a buyer and PayPal do ----------------------------------------
 
     def approve(self, order_id: str) -> dict[str, str]:
-        """Approve an order as its buyer; return the URL that the buyer comes back to."""
+        """Approve an order as its buyer; return the URL to which the buyer is sent back."""
         order = self.orders[order_id]
         self._move(order, "APPROVED", ("capture", "authorize"))
         self._notify_about("CHECKOUT.ORDER.APPROVED", "checkout-order", order)
         return {"token": order_id, "PayerID": "QYR5Z8XDVJNXQ"}
 
     def enter_card(self, order_id: str, shift: str | None = None) -> None:
-        """Enter a card in PayPal's form as a buyer; `shift` is the result of the card's check."""
+        """Enter a card in PayPal's form as a buyer; `shift` is its 3-D Secure outcome."""
         card: Resource = {"last_digits": "7704", "brand": "VISA", "expiry": "2031-05"}
         if shift is not None:
             enrolled = {"enrollment_status": "Y"}
@@ -81,14 +81,14 @@ class PayPalLedger(Sandbox):
         return self._notify_about("CHECKOUT.PAYMENT-APPROVAL.REVERSED", "checkout-order", resource)
 
     def arrive(self, capture_id: str) -> Notice:
-        """Complete a pending capture, and return the webhook about it."""
+        """Complete a pending capture, and return its webhook."""
         capture = self.captures[capture_id]
         capture["status"] = "COMPLETED"
         del capture["status_details"]
         return self._notify_about("PAYMENT.CAPTURE.COMPLETED", "capture", capture)
 
     def dispute(self, capture_id: str, reason: str = "UNAUTHORISED") -> Resource:
-        """Open a dispute about a capture, as its buyer."""
+        """Open a dispute about a capture, as the buyer."""
         capture, key = self.captures[capture_id], f"PP-R-{self.number()}"
         order = self.orders[self._order_of[capture_id]]
         dispute: Resource = {
@@ -113,19 +113,19 @@ class PayPalLedger(Sandbox):
         return dispute
 
     def resolve(self, dispute_id: str, outcome: str) -> Notice:
-        """Settle a dispute, and return the webhook about it."""
+        """Settle a dispute, and return its webhook."""
         dispute = self.disputes[dispute_id]
         dispute |= {"status": "RESOLVED", "dispute_outcome": {"outcome_code": outcome}}
         return self._notify_about("CUSTOMER.DISPUTE.RESOLVED", "dispute", dispute)
 
     def withdraw(self, amount: Money, status: str = "S") -> Resource:
-        """Pay out money to the merchant's bank."""
+        """Pay out money to the merchant's bank account."""
         return self._report("T0400", self._id("7W"), amount * -1, None, status)
 
     # --- what is done under an order -----------------------------------------
 
     def _perform(self, order: Resource) -> None:
-        """Authorise or capture the amount of the order."""
+        """Authorise or capture an order's amount."""
         kind, means = next(iter(order["payment_source"].items()))
         vault_id = means.pop("vault_id", "")
         if vault_id == "refused-1":
@@ -170,7 +170,7 @@ class PayPalLedger(Sandbox):
     def _create_under(
         self, order: Resource, kind: str, begins: str, amount: Resource, vault_id: str
     ) -> Resource:
-        """Create an object under an order, without an outcome yet."""
+        """Create an object of an order, without outcome yet."""
         unit, key = order["purchase_units"][0], self._id(begins)
         resource: Resource = {
             "id": key,
@@ -217,7 +217,7 @@ class PayPalLedger(Sandbox):
     def _report(
         self, code: str, key: str, amount: Money, custom: str | None, status: str = "S"
     ) -> Resource:
-        """Add a transaction to the report of transactions."""
+        """Add a transaction to the transaction report."""
         transaction: Resource = {
             "transaction_id": key,
             "transaction_event_code": code,

@@ -29,7 +29,7 @@ _BATCH: Final[Rule] = {
 
 
 class PayPalPayees:
-    """Batches of payouts, each with its items.
+    """Payout batches, each with items.
 
     Args:
         time: returns the time in PayPal's format.
@@ -43,7 +43,7 @@ class PayPalPayees:
         self.batches: dict[str, dict[str, Any]] = {}
 
     def create(self, request: SandboxRequest) -> Response:
-        """Accept a batch, whose items are processed later; refuse an id that was used before."""
+        """Accept a batch, to be processed later; refuse a reused batch id."""
         body = checked_body(request.json(), _BATCH)
         header = body["sender_batch_header"]
         if any(

@@ -1,4 +1,4 @@
-"""The requests that PayPal's sandbox accepts, and its errors."""
+"""The request rules of PayPal's sandbox, and its errors."""
 
 from __future__ import annotations
 
@@ -122,12 +122,12 @@ def refusal(status: int, name: str, issue: str | None = None, field: str | None 
 
 
 def unprocessable(issue: str) -> Refusal:
-    """Return the refusal of a well-formed request that cannot be carried out."""
+    """Return the refusal of a well-formed request that cannot be executed."""
     return Refusal(refusal(422, "UNPROCESSABLE_ENTITY", issue))
 
 
 def checked_body(body: object, rule: Rule) -> dict[str, Any]:
-    """Return a valid body; refuse one that breaks a rule or has an unknown field."""
+    """Return a valid body; refuse one with an unknown field or a broken rule."""
     field_problem = next(_field_problems(body, rule, ""), None)
     if field_problem is not None:
         raise Refusal(refusal(400, "INVALID_REQUEST", *field_problem))
@@ -176,7 +176,7 @@ def _wrong_fields(value: object, rules: Mapping[str, Rule], at: str) -> Iterator
 
 
 def check_breakdown(unit: Mapping[str, Any]) -> None:
-    """Refuse a breakdown that does not add up to its amount, or to the items."""
+    """Refuse a breakdown that does not add up to the amount or the items."""
     breakdown = unit["amount"].get("breakdown", {})
 
     def sum_of(name: str) -> Decimal:
@@ -194,7 +194,7 @@ def check_breakdown(unit: Mapping[str, Any]) -> None:
 
 
 def amount_of(amount: Mapping[str, str]) -> Money:
-    """Return an amount above zero, after checking its currency and decimals."""
+    """Check the currency and decimals of an amount above zero, and return it."""
     currency, value = amount["currency_code"], amount["value"]
     if currency not in EXPONENTS:
         raise unprocessable("INVALID_CURRENCY_CODE")

@@ -79,7 +79,7 @@ _HOST: Final = "https://api-m.sandbox.paypal.com"
 
 
 class PayPalSubscriptions:
-    """Subscriptions to plans, which their buyers approve; a month has 30 days.
+    """Subscriptions to plans, which buyers approve; months have 30 days.
 
     Args:
         time: takes a number of seconds, and returns the time that many seconds from now, in
@@ -110,7 +110,7 @@ class PayPalSubscriptions:
         return reply(self.products[key], 201)
 
     def create_plan(self, request: SandboxRequest) -> Response:
-        """Create an active plan of a known product."""
+        """Create an active plan for a known product."""
         body = checked_body(request.json(), _PLAN)
         if body["product_id"] not in self.products:
             raise Refusal(refusal(404, "RESOURCE_NOT_FOUND", "INVALID_RESOURCE_ID"))
@@ -125,7 +125,7 @@ class PayPalSubscriptions:
         return reply(self.plans[key], 201)
 
     def create(self, request: SandboxRequest) -> Response:
-        """Create a subscription that waits for its buyer."""
+        """Create a subscription that waits for the buyer's approval."""
         body = checked_body(request.json(), _SUBSCRIPTION)
         if body["plan_id"] not in self.plans:
             raise Refusal(refusal(404, "RESOURCE_NOT_FOUND", "INVALID_RESOURCE_ID"))
@@ -150,14 +150,14 @@ class PayPalSubscriptions:
         return reply(subscription, 201)
 
     def show(self, request: SandboxRequest, id: str) -> Response:
-        """Return a subscription, and its plan if the request asks for it."""
+        """Return a subscription, with its plan if requested."""
         subscription = self._found(id)
         if dict(request.query).get("fields") != "plan":
             return reply(subscription)
         return reply({**subscription, "plan": self._plan_of(subscription)})
 
     def change(self, request: SandboxRequest, id: str) -> Response:
-        """Ask the buyer of an active subscription for a change."""
+        """Ask the buyer of an active subscription to approve a change."""
         body = checked_body(request.json(), _CHANGE)
         subscription = self._found(id)
         if subscription["status"] not in {"ACTIVE", "SUSPENDED"}:
@@ -174,7 +174,7 @@ class PayPalSubscriptions:
         return reply({"plan_id": subscription["plan_id"], **body, **overridden})
 
     def cancel(self, request: SandboxRequest, id: str) -> Response:
-        """Cancel a subscription that its buyer has approved."""
+        """Cancel a subscription that was approved."""
         checked_body(request.json(), {"reason!": 128})
         subscription = self._found(id)
         if subscription["status"] not in {"ACTIVE", "SUSPENDED"}:
@@ -186,7 +186,7 @@ class PayPalSubscriptions:
         return Response(204)
 
     def list(self, request: SandboxRequest) -> Response:
-        """Return a page of the subscriptions, the newest first."""
+        """Return a page of subscriptions, newest first."""
         query = dict(request.query)
         size, page = int(query.get("page_size", "10")), int(query.get("page", "1"))
         if not query.keys() <= _FILTERS or page < 1 or not 1 <= size <= _PAGE:
@@ -202,7 +202,7 @@ class PayPalSubscriptions:
     # --- what happens besides requests --------------------------------------
 
     def approve(self, id: str) -> None:
-        """Approve a subscription as its buyer, or a change of it."""
+        """Approve a subscription, or a change of it, as the buyer."""
         subscription = self.subscriptions[id]
         if id in self._requested_changes:
             change = self._requested_changes.pop(id)
@@ -226,7 +226,7 @@ class PayPalSubscriptions:
             self.renew(id)
 
     def renew(self, id: str, *, success: bool = True) -> None:
-        """Charge a subscription for its next period, with or without success."""
+        """Charge a subscription's next period, successfully or not."""
         subscription = self.subscriptions[id]
         info, plan = subscription["billing_info"], self._plan_of(subscription)
         cycle, price = plan["billing_cycles"][0], self._price(subscription)
@@ -267,7 +267,7 @@ class PayPalSubscriptions:
         return self.subscriptions[id]
 
     def _plan_of(self, subscription: dict[str, Any]) -> dict[str, Any]:
-        """Return the plan of a subscription, with the subscription's own terms applied."""
+        """Return a subscription's plan, with the subscription's own terms."""
         plan = self.plans[subscription["plan_id"]]
         overrides = {
             cycle["sequence"]: cycle

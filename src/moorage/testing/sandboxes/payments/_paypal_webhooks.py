@@ -30,7 +30,7 @@ def _key() -> rsa.RSAPrivateKey:
 
 
 class Certificates(Sandbox):
-    """A sandbox that serves the certificate by which PayPal's webhooks are verified."""
+    """A sandbox that serves the certificate for verifying PayPal's webhooks."""
 
     def routes(self) -> Mapping[str, Callable[..., Response]]:
         """The route that serves the certificate."""
@@ -54,7 +54,7 @@ class Certificates(Sandbox):
 
 
 def signature_headers(body: bytes, number: int, webhook_id: str, now: str) -> dict[str, str]:
-    """Return the headers of a signed PayPal webhook."""
+    """Return the headers of a signed webhook."""
     transmission_id = f"00000000-0000-4000-8000-{number:012d}"
     content = f"{transmission_id}|{now}|{webhook_id}|{zlib.crc32(body)}"
     signature = _key().sign(content.encode(), padding.PKCS1v15(), hashes.SHA256())

@@ -1,4 +1,4 @@
-"""The requests that Razorpay's sandbox accepts, and its errors."""
+"""The request rules of Razorpay's sandbox, and its errors."""
 
 from __future__ import annotations
 
@@ -91,12 +91,12 @@ def error(status: int, description: str, reason: str | None = None, **fields: An
 
 
 def invalid_request(description: str, field: str | None = None) -> Refusal:
-    """Return the refusal of a request with invalid data, or in the wrong state."""
+    """Return the refusal of a request with invalid data or in the wrong state."""
     return Refusal(error(400, description, "input_validation_failed", field=field))
 
 
 def check_fields(body: Any, types: Mapping[str, type]) -> dict[str, Any]:
-    """Check that a body has only these fields, each of its type, and return it."""
+    """Check that a body has only these fields with the right types, and return it."""
     if not is_object(body):
         raise invalid_request("The request is not a JSON object.")
     for name, value in body.items():
@@ -113,7 +113,7 @@ def check_fields(body: Any, types: Mapping[str, type]) -> dict[str, Any]:
 
 
 def check_amount(fields: Mapping[str, Any]) -> tuple[int, str]:
-    """Check the amount and the currency of a request, and return both."""
+    """Check and return the amount and currency of a request."""
     amount, currency = fields.get("amount"), fields.get("currency")
     if currency not in EXPONENTS:
         raise invalid_request("The currency is not supported.", "currency")
@@ -124,6 +124,6 @@ def check_amount(fields: Mapping[str, Any]) -> tuple[int, str]:
 
 
 def check_key(key: str | None) -> None:
-    """Check the idempotency key of a refund, if it has one."""
+    """Check a refund's idempotency key, if any."""
     if key is not None and _KEY.fullmatch(key) is None:
         raise invalid_request("The idempotency key is invalid.")

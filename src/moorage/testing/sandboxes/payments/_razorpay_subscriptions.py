@@ -28,7 +28,7 @@ _CHANGEABLE: Final = frozenset({"authenticated", "active"})
 
 
 class RazorpaySubscriptions:
-    """Subscriptions to plans; a month has 30 days.
+    """Subscriptions to plans; months have 30 days.
 
     Args:
         moment: returns the time in whole seconds since 1970.
@@ -55,7 +55,7 @@ class RazorpaySubscriptions:
     # --- requests -----------------------------------------------------------
 
     def create_plan(self, request: SandboxRequest) -> Response:
-        """Create a plan, which cannot be changed later."""
+        """Create a plan, which is unchangeable."""
         fields = check_fields(request.json(), PLAN)
         item = check_fields(fields.get("item"), ITEM)
         check_amount(item)
@@ -92,7 +92,7 @@ class RazorpaySubscriptions:
         return reply(_object_of_id(self.plans, id))
 
     def create(self, request: SandboxRequest) -> Response:
-        """Create a subscription that waits for its buyer."""
+        """Create a subscription that waits for the buyer's approval."""
         fields = check_fields(request.json(), SUBSCRIPTION)
         plan = _object_of_id(self.plans, fields.get("plan_id", ""))
         count, start = fields.get("total_count", 0), fields.get("start_at")
@@ -133,18 +133,18 @@ class RazorpaySubscriptions:
         return reply(subscription)
 
     def show(self, _: SandboxRequest, id: str) -> Response:
-        """Return a subscription as it is in its current period."""
+        """Return a subscription's current state."""
         return reply(_object_of_id(self.subscriptions, id))
 
     def show_scheduled(self, _: SandboxRequest, id: str) -> Response:
-        """Return a subscription as it will be after its scheduled change."""
+        """Return a subscription's state after its scheduled change."""
         subscription = _object_of_id(self.subscriptions, id)
         if id not in self._scheduled:
             raise invalid_request("There are no scheduled changes for this subscription.")
         return reply(subscription | self._scheduled[id])
 
     def change(self, request: SandboxRequest, id: str) -> Response:
-        """Change a subscription now, or at the end of its current period."""
+        """Change a subscription now or at the end of its period."""
         fields = check_fields(request.json(), CHANGE_SUBSCRIPTION)
         subscription = _object_of_id(self.subscriptions, id)
         if subscription["status"] not in _CHANGEABLE:
@@ -167,7 +167,7 @@ class RazorpaySubscriptions:
         return reply(subscription)
 
     def cancel(self, request: SandboxRequest, id: str) -> Response:
-        """Cancel a subscription that has not ended."""
+        """Cancel an unfinished subscription."""
         fields = check_fields(request.json(), {"cancel_at_cycle_end": bool})
         subscription = _object_of_id(self.subscriptions, id)
         if subscription["status"] in _OVER:
@@ -198,13 +198,13 @@ class RazorpaySubscriptions:
         return {"amount": amount, "currency": item["currency"]}
 
     def authenticate(self, id: str, customer: str) -> None:
-        """Store the consent of a buyer, whose first charge comes later."""
+        """Store a buyer's consent; the first charge comes later."""
         subscription = self.subscriptions[id]
         subscription |= {"customer_id": customer, "status": "authenticated"}
         self._notify("subscription.authenticated", subscription=subscription)
 
     def charged(self, id: str, payment: dict[str, Any]) -> None:
-        """Begin the next period after a payment, and send the webhooks."""
+        """Start the next period after a payment, and send the webhooks."""
         subscription = self.subscriptions[id]
         begin = subscription["charge_at"] or self._moment()
         end = begin + _days(self.plans[subscription["plan_id"]]) * 86_400
@@ -224,7 +224,7 @@ class RazorpaySubscriptions:
         self._notify("subscription.charged", subscription=subscription, payment=payment)
 
     def failed(self, id: str, payment: dict[str, Any]) -> None:
-        """Record a charge that failed, which Razorpay tries again, and send the webhook."""
+        """Record a failed charge, which Razorpay will retry, and send the webhook."""
         subscription = self.subscriptions[id]
         subscription["status"] = "pending"
         self._notify("subscription.pending", subscription=subscription, payment=payment)

@@ -1,4 +1,4 @@
-"""The requests that Square's sandbox accepts, and its magic sources."""
+"""The request rules of Square's sandbox, and its magic sources."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def invalid_request(code: str, detail: str, status: int = 400, **more: Any) -> R
 
 
 def check(body: Any, shapes: Mapping[str, Any], at: str = "") -> dict[str, Any]:
-    """Check that a body has only these fields, of the right types and lengths; return it.
+    """Check that a body has only these fields with valid values, and return it.
 
     Args:
         body: the body of the request.
@@ -144,7 +144,7 @@ def _check_text(value: Any, longest: int, path: str) -> None:
 
 
 def require_fields(body: Mapping[str, Any], *names: str) -> None:
-    """Refuse a body that lacks one of these fields."""
+    """Refuse a body without one of these fields."""
     for name in names:
         if name not in body:
             raise invalid_request(
@@ -153,7 +153,7 @@ def require_fields(body: Mapping[str, Any], *names: str) -> None:
 
 
 def amount_of(money: Mapping[str, Any], currency: str | None = None) -> int:
-    """Return an amount above zero, after checking its currency."""
+    """Check the currency of an amount above zero, and return the amount."""
     require_fields(money, "amount", "currency")
     if money["currency"] not in EXPONENTS:
         raise invalid_request(

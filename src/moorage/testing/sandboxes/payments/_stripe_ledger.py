@@ -34,7 +34,7 @@ class StripeLedger(Sandbox):
         self.links: dict[str, dict[str, Any]] = {}
 
     def authenticate(self, id: str, *, success: bool = True) -> None:
-        """Complete or fail the authentication that a payment intent waits for."""
+        """Complete or fail the authentication for a payment intent."""
         intent = self.intents[id]
         intent["next_action"] = None
         if success:
@@ -71,7 +71,7 @@ class StripeLedger(Sandbox):
         self.emit_event("charge.expired", self.charges[intent["latest_charge"]])
 
     def dispute(self, id: str, status: str = "needs_response") -> str:
-        """Open a dispute of a payment, and return its id."""
+        """Open a dispute about a payment, and return its id."""
         charge = self.charges[self.intents[id]["latest_charge"]]
         charge["disputed"] = True
         key = f"du_{self.number():08d}"
@@ -97,12 +97,12 @@ class StripeLedger(Sandbox):
         return key
 
     def close_dispute(self, id: str, status: str) -> None:
-        """End a dispute: "won", "lost" or "warning_closed"."""
+        """Close a dispute with "won", "lost" or "warning_closed"."""
         self.disputes[id]["status"] = status
         self.emit_event("charge.dispute.closed", self.disputes[id])
 
     def pay_out(self, amount: int, currency: str, status: str = "in_transit") -> str:
-        """Send money to the merchant's bank, and return the payout's id."""
+        """Pay out money to the merchant's bank, and return the payout's id."""
         key = f"po_{self.number():08d}"
         payout = {
             "id": key,
@@ -119,7 +119,7 @@ class StripeLedger(Sandbox):
         return key
 
     def pay_out_charges(self) -> str:
-        """Pay out every charge and refund that was not paid out yet; return the payout's id."""
+        """Pay out all charges and refunds not paid out yet; return the payout's id."""
         paid_out = {item["source"] for item in self.transactions.values()}
         items = [
             item
@@ -163,13 +163,13 @@ class StripeLedger(Sandbox):
         return transaction
 
     def use_link(self, id: str) -> None:
-        """Pay by a payment link, as a buyer does."""
+        """Pay with a payment link as a buyer."""
         link = self.links[id]
         link["restrictions"]["completed_sessions"]["count"] += 1
         link["active"] = False
 
     def succeed(self, intent: dict[str, Any]) -> None:
-        """Authorise a payment intent, and capture it unless the capture is manual."""
+        """Authorise a payment intent; capture it unless capture is manual."""
         details = details_of(intent["payment_method"])
         if "card" in details:
             details["card"]["capture_before"] = int(self.now()) + 604_800
@@ -209,7 +209,7 @@ class StripeLedger(Sandbox):
             self.emit_event("payment_intent.succeeded", intent)
 
     def decline(self, intent: dict[str, Any], code: str, decline_code: str) -> None:
-        """Decline a payment intent, and send a webhook about it."""
+        """Decline a payment intent, and send the webhook."""
         error = {
             "type": "card_error",
             "code": code,
@@ -221,12 +221,12 @@ class StripeLedger(Sandbox):
         raise StoredRefusal(stripe_reply({"error": {**error, "payment_intent": dict(intent)}}, 402))
 
     def fails(self, intent: dict[str, Any], error: dict[str, Any]) -> None:
-        """Mark a payment intent as failed, and send a webhook about it."""
+        """Mark a payment intent as failed, and send the webhook."""
         intent |= {"status": "requires_payment_method", "last_payment_error": error}
         self.emit_event("payment_intent.payment_failed", intent)
 
     def check_state(self, intent: dict[str, Any], verb: str, *states: str) -> None:
-        """Refuse an operation that the state of a payment intent does not allow."""
+        """Refuse an operation that a payment intent's state does not allow."""
         if intent["status"] not in states:
             text = (
                 f"You cannot {verb} this PaymentIntent because it has a status of"
@@ -235,7 +235,7 @@ class StripeLedger(Sandbox):
             raise done(400, text, code="payment_intent_unexpected_state")
 
     def emit_event(self, kind: str, resource: dict[str, Any]) -> None:
-        """Send a signed webhook about an event."""
+        """Send the signed webhook of an event."""
         event = {
             "id": f"evt_{self.number():08d}",
             "object": "event",

@@ -1,4 +1,4 @@
-"""Adds the fields that Stripe's objects have but the sandbox does not store."""
+"""Completes Stripe objects with fields that the sandbox does not store."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ _FIELDS: Final[dict[str, dict[str, Any]]] = {
 
 
 def whole_object(value: Any) -> Any:
-    """Return a JSON value in which each Stripe object has all the fields that Stripe requires."""
+    """Return a JSON value with all required fields in its Stripe objects."""
     if isinstance(value, list):
         return [whole_object(item) for item in cast("list[object]", value)]
     if not isinstance(value, dict):
@@ -83,5 +83,5 @@ def whole_object(value: Any) -> Any:
 
 
 def stripe_reply(value: object, status: int = 200, **headers: str) -> Response:
-    """Return a response with Stripe's objects."""
+    """Return a response with complete Stripe objects."""
     return reply(whole_object(value), status, **headers)

@@ -1,4 +1,4 @@
-"""The requests that Stripe's sandbox accepts, and its magic payment methods."""
+"""The request rules of Stripe's sandbox, and its magic payment methods."""
 
 from __future__ import annotations
 
@@ -200,7 +200,7 @@ SLOW: Final = "usBankAccount_success"
 
 
 class StoredRefusal(Refusal):
-    """A refusal after execution began, which Stripe stores under the idempotency key."""
+    """A refusal after execution began; Stripe stores it under the idempotency key."""
 
 
 def fields_of(pairs: tuple[tuple[str, str], ...], names: frozenset[str]) -> dict[str, str]:
@@ -229,7 +229,7 @@ def amount_of(fields: Mapping[str, str], name: str, default: int | None = None) 
 
 
 def check_lines(fields: Mapping[str, str]) -> None:
-    """Refuse lines of an intent that do not add up to its amount."""
+    """Refuse a payment intent whose lines do not add up to its amount."""
     total, number = 0, 0
     while (line := f"amount_details[line_items][{number}]") + "[quantity]" in fields:
         if (
@@ -247,7 +247,7 @@ def check_lines(fields: Mapping[str, str]) -> None:
 
 
 def link_items(fields: Mapping[str, str], key: str) -> Iterator[dict[str, Any]]:
-    """Return the lines of a payment link, at least one, with their totals."""
+    """Return a payment link's lines with totals; there must be at least one."""
     number = 0
     while not number or f"line_items[{number}][quantity]" in fields:
         price = f"line_items[{number}][price_data]"

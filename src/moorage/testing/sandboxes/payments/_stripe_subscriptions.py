@@ -52,7 +52,7 @@ _DAYS: Final = {"day": 1, "week": 7, "month": 30, "year": 365}
 
 
 class StripeSubscriptions:
-    """Subscriptions with one item each; a month has 30 days, and a year 365.
+    """Subscriptions with one item; months have 30 days, and years 365.
 
     Args:
         ledger: provides the time and the numbers of objects, and sends the webhooks.
@@ -83,7 +83,7 @@ class StripeSubscriptions:
         return stripe_reply(self.products[key])
 
     def create(self, fields: dict[str, str]) -> Response:
-        """Create a subscription, and charge it unless it has a trial."""
+        """Create a subscription, and charge it unless there is a trial."""
         for name in ("customer", "default_payment_method"):
             if name not in fields:
                 raise refusal(400, "invalid_request_error", f"Missing required param: {name}.")
@@ -142,7 +142,7 @@ class StripeSubscriptions:
         return stripe_reply(subscription)
 
     def change(self, fields: dict[str, str], id: str) -> Response:
-        """Change the item of a subscription, or let it end with its period."""
+        """Change a subscription's item, or let the subscription end with its period."""
         subscription = resource_in(self.subscriptions, id)
         if subscription["status"] == "canceled":
             text = "A canceled subscription can only update its cancellation_details and metadata."
@@ -162,7 +162,7 @@ class StripeSubscriptions:
         return stripe_reply(subscription)
 
     def cancel(self, _: dict[str, str], id: str) -> Response:
-        """Cancel a subscription; cancelling it again is answered with "not found"."""
+        """Cancel a subscription; a repeat is answered with "not found"."""
         subscription = resource_in(self.subscriptions, id)
         if subscription["status"] == "canceled":
             text = f"No such subscription: '{id}'"
@@ -173,7 +173,7 @@ class StripeSubscriptions:
         return stripe_reply(subscription)
 
     def renew(self, id: str, *, success: bool = True) -> None:
-        """Charge a subscription for its next period; a charge that fails makes it past due."""
+        """Charge a subscription's next period; a failed charge makes it past due."""
         subscription = self.subscriptions[id]
         if success:
             subscription["status"] = "active"

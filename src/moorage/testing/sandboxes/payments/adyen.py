@@ -159,11 +159,11 @@ class AdyenSandbox(Sandbox):
     # --- what happens besides requests --------------------------------------
 
     def busy(self, *keys: str) -> None:
-        """Treat these idempotency keys, and no others, as keys of requests in progress."""
+        """Treat exactly these idempotency keys as keys of requests in progress."""
         self._busy = set(keys)
 
     def buyer_returns(self, psp: str, word: str = "APPROVED") -> dict[str, str]:
-        """Complete the buyer's action; returns the details that complete the payment.
+        """Complete the buyer's action; return the details that complete the payment.
 
         Args:
             psp: the payment's PSP reference.
@@ -175,7 +175,7 @@ class AdyenSandbox(Sandbox):
         return {"threeDSResult" if payment.native else "redirectResult": token}
 
     def settle(self) -> list[Notice]:
-        """Settle all pending operations, and return the webhooks about the results."""
+        """Settle all pending operations, and return their webhooks."""
         notice_count = len(self.sent)
         with self._lock:
             while self._open:
@@ -183,7 +183,7 @@ class AdyenSandbox(Sandbox):
         return self.sent[notice_count:]
 
     def dispute(self, psp: str) -> str:
-        """Take the money of a payment back as the buyer's bank; return the dispute's reference."""
+        """Charge a payment back as the buyer's bank; return the dispute's reference."""
         key = f"DISPUTE{self.number():09d}"
         self.disputes[key] = psp, "Undefended"
         self.happens("CHARGEBACK", psp, by=key, disputeStatus="Undefended")
@@ -200,7 +200,7 @@ class AdyenSandbox(Sandbox):
         by: str | None = None,
         **additional: str,
     ) -> Notice:
-        """Apply an event such as CHARGEBACK to a payment, and send a notification.
+        """Apply an event such as CHARGEBACK to a payment, and send its notification.
 
         Args:
             event: Adyen's code of the event.
@@ -237,7 +237,7 @@ class AdyenSandbox(Sandbox):
     # --- requests -----------------------------------------------------------
 
     def check_access(self, request: SandboxRequest) -> None:
-        """Check the API key of a request to Adyen."""
+        """Check a request's API key."""
         if request.headers.get("x-api-key") != self.api_key:
             raise error(401, "000", "HTTP Status Response - Unauthorized", "security")
 

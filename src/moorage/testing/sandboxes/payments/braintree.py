@@ -1,4 +1,4 @@
-"""A local sandbox that imitates Braintree's GraphQL API for one merchant account in euros.
+"""A local sandbox that imitates Braintree's GraphQL API, with one merchant account in euros.
 
 Magic means of payment: `fake-valid-nonce` and the stored `paymentmethod_vaulted` pay;
 `fake-processor-declined-2004-nonce` is declined, with any code of a processor in place of 2004, and
@@ -86,7 +86,7 @@ class BraintreeSandbox(Sandbox):
         return {"POST /graphql": self._execute}
 
     def check_access(self, request: SandboxRequest) -> None:
-        """Check the API key and the version of a request."""
+        """Check a request's API key and version."""
         if request.basic() != (self.public_key, self.private_key):
             raise errors(None, "Invalid credentials.", "AUTHENTICATION")
         if _VERSION.fullmatch(request.headers.get("braintree-version") or "") is None:
@@ -95,7 +95,7 @@ class BraintreeSandbox(Sandbox):
     # --- what the world does -----------------------------------------------
 
     def store(self, customer: str) -> str:
-        """Store a card in the vault for a customer, and return its id."""
+        """Store a customer's card in the vault, and return its id."""
         id_ = f"{VAULTED}_{self.number()}" if self.vault else VAULTED
         details = {"__typename": "CreditCardDetails", **_card()}
         self.vault[id_] = {
@@ -107,7 +107,7 @@ class BraintreeSandbox(Sandbox):
         return id_
 
     def settle(self, *, success: bool = True) -> None:
-        """Settle or decline all captured transactions and all refunds."""
+        """Settle or decline all captured transactions and refunds."""
         for transaction in self.transactions.values():
             if transaction["status"] == "SUBMITTED_FOR_SETTLEMENT":
                 self._move(transaction, "SETTLED" if success else "SETTLEMENT_DECLINED")
@@ -307,7 +307,7 @@ class BraintreeSandbox(Sandbox):
         return refund
 
     def _move(self, record: dict[str, Any], status: str, code: str | None = None) -> None:
-        """Set the status of a transaction or a refund, with an event in its history."""
+        """Set the status of a transaction or refund, and add it to its history."""
         record["status"] = status
         event: dict[str, Any] = {
             "__typename": _EVENTS.get(status, "SettledEvent"),
@@ -351,7 +351,7 @@ class BraintreeSandbox(Sandbox):
         return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
 
     def _send_webhook(self, kind: str, record: dict[str, Any]) -> None:
-        """Send a signed webhook of Braintree about a transaction."""
+        """Send a signed webhook about a transaction."""
         document = (
             f'<notification><timestamp type="datetime">{self._moment()[:19]}Z</timestamp>'
             f"<kind>{kind}</kind><subject><transaction><id>{record['legacyId']}</id>"

@@ -89,7 +89,7 @@ class CheckoutComPayment:
         }
 
     def count(self) -> None:
-        """Set the status of the payment by its totals."""
+        """Set the payment's status from its totals."""
         if self.refunded:
             is_whole = self.refunded >= self.captured
             self.status = "Refunded" if is_whole else "Partially Refunded"
@@ -169,7 +169,7 @@ class CheckoutComSandbox(Sandbox):
     # --- what happens besides requests --------------------------------------
 
     def visit(self, where: str, *, code: str = "10000") -> None:
-        """Act as the buyer at a redirect page, given its URL or the payment's id.
+        """Act as the buyer on a redirect page, given by URL or payment id.
 
         Args:
             where: the payment.
@@ -178,7 +178,7 @@ class CheckoutComSandbox(Sandbox):
         self._decide(self.payments[where.rpartition("/")[2]], code)
 
     def settle(self, *, success: bool = True) -> list[Notice]:
-        """Decide all accepted captures, voids and refunds, and return their webhooks."""
+        """Decide accepted captures, voids and refunds, and return their webhooks."""
         notice_count = len(self.sent)
         with self._lock:
             while self._open:
@@ -209,7 +209,7 @@ class CheckoutComSandbox(Sandbox):
         return dispute
 
     def store(self, customer: str) -> str:
-        """Store a card for a customer, and return its id."""
+        """Store a customer's card, and return its id."""
         key = f"src_{self.number():026d}"
         self.customers.setdefault(customer, {})[key] = _card(key)
         return key
@@ -217,7 +217,7 @@ class CheckoutComSandbox(Sandbox):
     # --- requests -----------------------------------------------------------
 
     def check_access(self, request: SandboxRequest) -> None:
-        """Check the secret key of a request to Checkout.com."""
+        """Check a request's secret key."""
         if request.bearer() != self.secret_key:
             raise Refusal(reply({}, 401).evolve(body=b""))
 
@@ -247,7 +247,7 @@ class CheckoutComSandbox(Sandbox):
             raise invalid_data("source_id_invalid")
 
     def _decided(self, payment: CheckoutComPayment) -> dict[str, Any]:
-        """Return Checkout.com's answer about a new payment with a decided authorisation."""
+        """Return the answer for a new payment whose authorisation is decided."""
         action = payment.actions[-1]
         body = self._shown(payment)
         del body["requested_on"], body["payment_type"]
@@ -259,7 +259,7 @@ class CheckoutComSandbox(Sandbox):
         }
 
     def _decide(self, payment: CheckoutComPayment, code: str) -> None:
-        """Approve or decline the authorisation of a payment."""
+        """Approve or decline a payment's authorisation."""
         amount, approved = payment.fields["amount"], code.startswith("10")
         payment.code = code
         payment.status = "Authorized" if approved else "Declined"
@@ -471,7 +471,7 @@ class CheckoutComSandbox(Sandbox):
     def _send_webhook(
         self, name: str, payment: CheckoutComPayment, action: dict[str, Any], **fields: Any
     ) -> None:
-        """Send a signed webhook about an action of a payment."""
+        """Send a signed webhook about a payment's action."""
         data = {
             "id": payment.id,
             "action_id": action["id"],
@@ -499,7 +499,7 @@ class CheckoutComSandbox(Sandbox):
 
 
 def token(word: str = "10000") -> str:
-    """Return a magic token for a response code, or for "3ds": a card that needs confirmation."""
+    """Return a magic token for a response code, or "3ds" for a card that needs confirmation."""
     return f"tok_{word:_<26}"
 
 

@@ -145,7 +145,7 @@ class GoCardlessPaymentsSandbox(Sandbox):
         scheme: str = "sepa_core",
         status: str = "active",
     ) -> str:
-        """Store a mandate of a customer, and return its id."""
+        """Store a customer's mandate, and return its id."""
         key = id or f"MD{self.number():012d}"
         self.mandates[key] = {
             "id": key,
@@ -159,7 +159,7 @@ class GoCardlessPaymentsSandbox(Sandbox):
         return key
 
     def visit(self, where: str, *, agrees: bool = True) -> None:
-        """Act as the buyer at the page of a billing request, given its URL or the request's id."""
+        """Act as the buyer on a billing request's page, given by URL or id."""
         request = self.billing_requests[where.removeprefix(_PAGE)]
         if not agrees:
             self._end_request(request, "cancelled")
@@ -176,7 +176,7 @@ class GoCardlessPaymentsSandbox(Sandbox):
         self._end_request(request, "fulfilled")
 
     def submit(self) -> None:
-        """Submit all new payments and refunds to the banks."""
+        """Submit new payments and refunds to the banks."""
         for payment in self.payments.values():
             if payment["status"] == "pending_submission":
                 self._change(payment, "submitted")
@@ -185,7 +185,7 @@ class GoCardlessPaymentsSandbox(Sandbox):
                 refund["status"] = "submitted"
 
     def settle(self) -> list[Notice]:
-        """Collect the payments and pay the refunds that are due, and return the webhooks."""
+        """Collect due payments, pay due refunds, and return the webhooks."""
         notice_count = len(self.sent)
         with self._lock:
             self.submit()
@@ -199,15 +199,15 @@ class GoCardlessPaymentsSandbox(Sandbox):
         return self.sent[notice_count:]
 
     def fail_payment(self, id: str, cause: str = "insufficient_funds") -> None:
-        """Report a payment as failed by the bank, even one that was confirmed."""
+        """Report a payment as failed at the bank, even after its confirmation."""
         self._change(self.payments[id], "failed", cause=cause)
 
     def charge_back(self, id: str) -> None:
-        """Take a collected payment back, as the buyer's bank does."""
+        """Charge back a collected payment as the buyer's bank."""
         self._change(self.payments[id], "charged_back")
 
     def renew(self, id: str, *, success: bool = True) -> None:
-        """Charge a subscription for its next period by a payment, which may fail."""
+        """Charge a subscription's next period by a payment, which may fail."""
         subscription = self.billing.advance(id)
         links = {"mandate": subscription["links"]["mandate"], "creditor": "CR123"}
         scheme = self.mandates[links["mandate"]]["scheme"]
@@ -249,7 +249,7 @@ class GoCardlessPaymentsSandbox(Sandbox):
     # --- requests -----------------------------------------------------------
 
     def check_access(self, request: SandboxRequest) -> None:
-        """Check the access token and the version of a request to GoCardless."""
+        """Check a request's access token and version."""
         if request.bearer() != self.access_token:
             raise Refusal(error(401, "invalid_api_usage", "unauthorized", "Unauthorized"))
         if request.headers.get("gocardless-version") != _VERSION:
@@ -258,7 +258,7 @@ class GoCardlessPaymentsSandbox(Sandbox):
     def _create(
         self, handle: Callable[[SandboxRequest], dict[str, Any]]
     ) -> Callable[..., Response]:
-        """Return a handler that creates an object once for its idempotency key."""
+        """Return a handler that creates an object once per idempotency key."""
 
         def create(request: SandboxRequest) -> Response:
             name = request.path[1:]

@@ -134,7 +134,7 @@ class MollieSandbox(Sandbox):
     # --- what the world does -----------------------------------------------
 
     def visit(self, where: str, status: str = "paid") -> None:
-        """Act as the buyer at a checkout, given its URL or the payment's id.
+        """Act as the buyer on a checkout page, given by URL or payment id.
 
         Args:
             where: the payment.
@@ -164,7 +164,7 @@ class MollieSandbox(Sandbox):
         self._send_webhook(payment)
 
     def renew(self, id: str, *, success: bool = True) -> None:
-        """Charge a subscription for its next period by a payment, which may fail."""
+        """Charge a subscription's next period by a payment, which may fail."""
         subscription = self.billing.advance(id)
         key = f"tr_{self.number():08d}"
         payment: dict[str, Any] = {
@@ -193,7 +193,7 @@ class MollieSandbox(Sandbox):
         self._send_webhook(payment)
 
     def charge_back(self, id: str) -> str:
-        """Charge a payment back, and return the id of the chargeback."""
+        """Charge back a payment, and return the chargeback's id."""
         payment, key = self.payments[id], f"chb_{self.number():08d}"
         self.chargebacks[key] = {
             "resource": "chargeback",
@@ -220,7 +220,7 @@ class MollieSandbox(Sandbox):
     # --- how it is asked ---------------------------------------------------
 
     def check_access(self, request: SandboxRequest) -> None:
-        """Check the API key of a request to Mollie."""
+        """Check a request's API key."""
         if request.bearer() != self.api_key:
             detail = "Missing authentication, or failed to authenticate"
             raise Refusal(error(401, "Unauthorized Request", detail))
@@ -580,7 +580,7 @@ class MollieSandbox(Sandbox):
         return datetime.fromtimestamp(self.now() + later, UTC).isoformat(timespec="seconds")
 
     def _send_webhook(self, payment: dict[str, Any]) -> None:
-        """Send a webhook with the payment's id, if the payment has a webhook URL."""
+        """Send a webhook with a payment's id, if the payment has a webhook URL."""
         url = self._urls[payment["id"]]
         if url is not None:
             body = urlencode({"id": payment["id"]}).encode()

@@ -154,13 +154,13 @@ class PayPalSandbox(PayPalLedger):
         return refusal(404, "RESOURCE_NOT_FOUND", "INVALID_RESOURCE_ID")
 
     def buyer(self, url: str) -> dict[str, str]:
-        """Approve an order at the buyer's URL; return the URL that the buyer comes back to."""
+        """Approve an order at the buyer's URL; return the URL to which the buyer is sent back."""
         return self.approve(parse_qs(urlsplit(url).query)["token"][0])
 
     # --- how it is asked ---------------------------------------------------
 
     def check_access(self, request: SandboxRequest) -> None:
-        """Check the access token of a request."""
+        """Check a request's access token."""
         if not self.token_endpoint.allows(request):
             raise Refusal(refusal(401, "AUTHENTICATION_FAILURE"))
 
@@ -201,7 +201,7 @@ class PayPalSandbox(PayPalLedger):
         return _representation(request, order, 200 if is_waiting else 201)
 
     def _waits_for_buyer(self, source: Resource) -> bool:
-        """Return whether the buyer has to approve the payment first."""
+        """Return whether the buyer must approve the payment first."""
         kind = next(iter(source), "")
         means: Resource = source.get(kind, {})
         vault_id = means.get("vault_id")
@@ -340,13 +340,13 @@ def _wants_all(request: SandboxRequest) -> bool:
 
 
 def _representation(request: SandboxRequest, resource: Resource, status: int) -> Response:
-    """Return the response with a resource, in full if the request asks for that."""
+    """Return the response with a resource, complete if the request asks for that."""
     summary = {name: resource[name] for name in ("id", "status", "links") if name in resource}
     return reply(_without_wishes(resource) if _wants_all(request) else summary, status)
 
 
 def _without_wishes(resource: Resource) -> Resource:
-    """Return a resource without the payment fields that PayPal accepts but never returns."""
+    """Return a resource without payment fields that PayPal accepts but never returns."""
     if "payment_source" not in resource:
         return resource
     means = {
@@ -366,7 +366,7 @@ def _is_order_closed(order: Resource) -> bool:
 
 
 def _summary(dispute: Resource) -> Resource:
-    """Return a dispute in the short form that lists contain."""
+    """Return a dispute in the short form of lists."""
     hidden_names = {"disputed_transactions", "dispute_outcome", "evidences"}
     path = f"/v1/customer/disputes/{dispute['dispute_id']}"
     dispute_fields: dict[str, Any] = {

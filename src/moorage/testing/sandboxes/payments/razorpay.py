@@ -132,7 +132,7 @@ class RazorpaySandbox(Sandbox):
     # --- what happens besides requests --------------------------------------
 
     def store(self, customer: str, token: str, status: str = "confirmed") -> None:
-        """Store a token of a customer for later payments."""
+        """Store a customer's token for later payments."""
         self.tokens.setdefault(customer, {})[token] = {
             "id": token,
             "entity": "token",
@@ -158,7 +158,7 @@ class RazorpaySandbox(Sandbox):
         return self._add_payment(order, fields, reason)
 
     def use_link(self, id: str) -> dict[str, Any]:
-        """Pay a payment link as its buyer, and return the payment."""
+        """Pay with a payment link as the buyer, and return the payment."""
         link = self.links[id]
         order = self._add_order(link | {"payment_capture": True})
         payment = self._add_payment(order, {"notes": link["notes"]}, None)
@@ -166,7 +166,7 @@ class RazorpaySandbox(Sandbox):
         return payment
 
     def consent(self, id: str) -> None:
-        """Start a subscription on its page as its buyer; it is charged now, or at its start."""
+        """Start a subscription on its page as the buyer; it is charged now or at its start."""
         subscription = self.billing.subscriptions[id]
         if subscription["status"] != "created":
             return
@@ -175,7 +175,7 @@ class RazorpaySandbox(Sandbox):
             self.renew(id)
 
     def renew(self, id: str, *, success: bool = True) -> dict[str, Any]:
-        """Charge a subscription for its next period, and return the payment."""
+        """Charge a subscription's next period, and return the payment."""
         subscription = self.billing.subscriptions[id]
         order = self._add_order(self.billing.due(id) | {"payment_capture": success})
         fields = {"customer_id": subscription["customer_id"], "notes": subscription["notes"]}
@@ -206,7 +206,7 @@ class RazorpaySandbox(Sandbox):
         return dispute
 
     def settle_balance(self) -> dict[str, Any]:
-        """Pay out the balance of all captured payments in rupees, and return the settlement."""
+        """Pay out the balance of captured payments in rupees, and return the settlement."""
         taken_items = [
             payment["amount"] - payment["amount_refunded"]
             for payment in self.payments.values()
@@ -229,7 +229,7 @@ class RazorpaySandbox(Sandbox):
     # --- requests -----------------------------------------------------------
 
     def check_access(self, request: SandboxRequest) -> None:
-        """Check the API key of a request to Razorpay."""
+        """Check a request's API key."""
         if request.basic() != (self.key_id, self.key_secret):
             raise Refusal(error(401, "The api key provided is invalid"))
 
@@ -483,7 +483,7 @@ class RazorpaySandbox(Sandbox):
         return reply(body, Date=format_datetime(now, usegmt=True))
 
     def _notify(self, name: str, **entities: dict[str, Any]) -> None:
-        """Send a signed webhook with the current state of some objects."""
+        """Send a signed webhook with the current state of objects."""
         event: dict[str, Any] = {
             "entity": "event",
             "account_id": "acc_BFQ7uQEaa7j2z7",
@@ -502,7 +502,7 @@ class RazorpaySandbox(Sandbox):
 
 
 def _payment_answer(payment: dict[str, Any], query: dict[str, str]) -> dict[str, Any]:
-    """Return a payment, with its card only if the request asks for it."""
+    """Return a payment, with its card only if requested."""
     if query.get("expand[]") == "card":
         return payment
     return {name: value for name, value in payment.items() if name != "card"}

@@ -163,7 +163,7 @@ class SquareSandbox(Sandbox):
         self._send_change(payment)
 
     def dispute(self, id: str, state: str = "EVIDENCE_REQUIRED") -> str:
-        """Open a dispute of a payment, and return its id."""
+        """Open a dispute about a payment, and return its id."""
         key = f"dsp-{self.number():08d}"
         self.disputes[key] = {
             "id": key,
@@ -180,13 +180,13 @@ class SquareSandbox(Sandbox):
         return key
 
     def decide(self, id: str, state: str) -> None:
-        """Set the next state of a dispute: "PROCESSING", "WON", "LOST" or "ACCEPTED"."""
+        """Set a dispute's next state: "PROCESSING", "WON", "LOST" or "ACCEPTED"."""
         dispute = self.disputes[id]
         dispute |= {"state": state, "updated_at": self._moment()}
         self._send_webhook("dispute.state.updated", "dispute", dispute)
 
     def pay_out(self, amount: int, currency: str, status: str = "SENT") -> str:
-        """Send money to the merchant's bank, and return the payout's id."""
+        """Pay out money to the merchant's bank, and return the payout's id."""
         key = f"po_{self.number():08d}"
         self.payouts[key] = {
             "id": key,
@@ -233,7 +233,7 @@ class SquareSandbox(Sandbox):
     # --- how it is asked ---------------------------------------------------
 
     def check_access(self, request: SandboxRequest) -> None:
-        """Check the access token and the API version of a request."""
+        """Check a request's access token and API version."""
         if request.bearer() != self.access_token:
             detail = "This request could not be authorized."
             raise Refusal(error(401, "AUTHENTICATION_ERROR", "UNAUTHORIZED", detail))
@@ -493,7 +493,7 @@ class SquareSandbox(Sandbox):
         self._send_webhook(kind, "payment", payment)
 
     def _send_webhook(self, kind: str, name: str, resource: dict[str, Any]) -> None:
-        """Send a signed webhook of Square about an object."""
+        """Send a signed webhook about an object."""
         event = {
             "merchant_id": "MSANDBOX",
             "type": kind,

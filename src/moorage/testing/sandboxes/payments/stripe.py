@@ -212,7 +212,7 @@ class StripeSandbox(StripeLedger):
         return answer
 
     def check_access(self, request: SandboxRequest) -> None:
-        """Check the API key and version of a request, and whether the key may write."""
+        """Check a request's API key and version, and the key's permission to write."""
         if request.bearer() not in {self.api_key, self.restricted_key}:
             raise refusal(401, "invalid_request_error", "Invalid API Key provided.")
         if VERSION.fullmatch(request.headers.get("stripe-version") or "") is None:

@@ -1,4 +1,4 @@
-"""The search of users in Google's Directory API, as far as the sandbox understands it."""
+"""The subset of Google's user search that the sandbox supports."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class SearchProblemError(Exception):
 
 
 def matches(query: str | None, user: dict[str, Any]) -> bool:
-    """Return whether a user fulfils all clauses of a search."""
+    """Return whether a user matches all clauses of a search."""
     position = 0
     fulfilled = True
     while query is not None and position < len(query):

@@ -1,4 +1,4 @@
-"""The filters and paths of SCIM that the sandbox understands (RFC 7644, section 3.4.2.2)."""
+"""The subset of SCIM filters and paths for the sandbox (RFC 7644, section 3.4.2.2)."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ _EXACT: Final = frozenset({"externalId", "id", "value"})
 
 
 class SyntaxProblemError(Exception):
-    """Raised if a filter or a path cannot be parsed."""
+    """Raised if a filter or path cannot be parsed."""
 
 
 def conditions(text: str) -> list[tuple[str, Any]]:
-    """Return the attribute and the value of each condition of a filter; all must hold."""
+    """Return the attribute and value of each condition in a filter; all must hold."""
     pairs: list[tuple[str, Any]] = []
     position = 0
     while True:
@@ -44,7 +44,7 @@ def conditions(text: str) -> list[tuple[str, Any]]:
 
 
 def holds(item: Any, pairs: list[tuple[str, Any]]) -> bool:
-    """Return whether a resource, or an entry of a list, fulfils all conditions."""
+    """Return whether a resource or list entry matches all conditions."""
     return all(
         any(_is_equal(name, expected, actual) for actual in _values(item, name.split(".")))
         for name, expected in pairs

@@ -1,4 +1,4 @@
-"""The base of sandboxes that imitate directories of people."""
+"""The base of sandboxes for directories of people."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @attrs.frozen(kw_only=True)
 class StoredAccount:
-    """An account as the directory keeps it.
+    """An account stored in the directory.
 
     Attributes:
         id: the directory's id of the account.
@@ -50,19 +50,19 @@ class PeopleSandbox(Sandbox, ABC):
 
     @abstractmethod
     def accounts(self) -> Sequence[StoredAccount]:
-        """Return the accounts in the order of their creation."""
+        """Return the accounts in order of creation."""
 
     @abstractmethod
     def memberships(self) -> Sequence[str]:
-        """Return the ids of the members of the group, in the order of joining."""
+        """Return the ids of the group's members, in order of joining."""
 
     @abstractmethod
     def annotate(self, id_: str) -> None:
-        """Write notes into fields of an account, and of its lists, that are in no contract."""
+        """Write notes to fields of an account and its lists that are not in the contract."""
 
 
 def as_dict(value: Any) -> dict[str, Any]:
-    """Return a JSON object; an empty one if the value is not an object."""
+    """Return a JSON object; an empty one for any other value."""
     return value if is_object(value) else {}
 
 

@@ -78,7 +78,7 @@ _NOTE: Final = "kept by the directory"
 
 
 class EntraSandbox(PeopleSandbox):
-    """A sandbox of Microsoft Graph for one tenant with the domain example.com.
+    """A sandbox of Microsoft Graph: one tenant with the domain example.com.
 
     Args:
         client_secret: client secret of the application.
@@ -134,7 +134,7 @@ class EntraSandbox(PeopleSandbox):
             raise _error(401, "InvalidAuthenticationToken", "Access token is invalid.")
 
     def accounts(self) -> Sequence[StoredAccount]:
-        """Return the accounts in the order of their creation."""
+        """Return the accounts in order of creation."""
         return [
             StoredAccount(
                 id=user["id"],
@@ -149,11 +149,11 @@ class EntraSandbox(PeopleSandbox):
         ]
 
     def memberships(self) -> Sequence[str]:
-        """Return the ids of the members of the group."""
+        """Return the ids of the group's members."""
         return list(self.members)
 
     def annotate(self, id_: str) -> None:
-        """Write a note into a field that is in no contract; Graph's lists have only texts."""
+        """Write a note to a field that is not in the contract; Graph's lists only have texts."""
         self.users[id_]["officeLocation"] = _NOTE
 
     def _list_users(self, request: base.SandboxRequest) -> Response:

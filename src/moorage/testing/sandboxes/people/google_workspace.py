@@ -68,7 +68,7 @@ _MEMBER: Final = {
 
 
 class DirectoryTokens(TokenEndpoint):
-    """Grants access tokens for assertions that a service account signed for an administrator.
+    """Issues access tokens for assertions that a service account signed for an administrator.
 
     Args:
         email: name of the service account.
@@ -113,7 +113,7 @@ def _decode(part: str) -> bytes:
 
 
 class GoogleWorkspaceSandbox(PeopleSandbox):
-    """A sandbox of the Directory API of one Workspace with the domain example.com.
+    """A sandbox of the Directory API: one Workspace with the domain example.com.
 
     Attributes:
         administrator: address of the administrator whom the service account acts as.
@@ -170,7 +170,7 @@ class GoogleWorkspaceSandbox(PeopleSandbox):
             raise _error(401, "authError", "Invalid Credentials")
 
     def accounts(self) -> Sequence[StoredAccount]:
-        """Return the accounts in the order of their creation."""
+        """Return the accounts in order of creation."""
         return [
             StoredAccount(
                 id=user["id"],
@@ -198,11 +198,11 @@ class GoogleWorkspaceSandbox(PeopleSandbox):
         ]
 
     def memberships(self) -> Sequence[str]:
-        """Return the ids of the members of the group."""
+        """Return the ids of the group's members."""
         return [member["id"] for member in self.members]
 
     def annotate(self, id_: str) -> None:
-        """Write notes into fields of an account, and of its lists, that are in no contract."""
+        """Write notes to fields of an account and its lists that are not in the contract."""
         user = self.users[id_]
         user["orgUnitPath"] = f"/{_NOTE}"
         organizations = user.setdefault("organizations", [])
@@ -345,7 +345,7 @@ _NAMES: Final = ("givenName", "familyName")
 
 
 def _emails(user: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the addresses of a user, to which Google adds the primary one."""
+    """Return a user's addresses, including the primary one that Google adds."""
     return [{"address": user["primaryEmail"], "primary": True}, *user.get("emails", [])]
 
 

@@ -150,7 +150,7 @@ class ScimSandbox(PeopleSandbox):
             raise _error(401, "Authorization failure.")
 
     def accounts(self) -> Sequence[StoredAccount]:
-        """Return the accounts in the order of their creation."""
+        """Return the accounts in order of creation."""
         return [
             StoredAccount(
                 id=user["id"],
@@ -170,11 +170,11 @@ class ScimSandbox(PeopleSandbox):
         ]
 
     def memberships(self) -> Sequence[str]:
-        """Return the ids of the members of the group."""
+        """Return the ids of the group's members."""
         return [member["value"] for member in self.group_resources[self.group]["members"]]
 
     def annotate(self, id_: str) -> None:
-        """Write notes into fields of an account, and of its lists, that are in no contract."""
+        """Write notes to fields of an account and its lists that are not in the contract."""
         user = self.users[id_]
         user["nickName"] = _NOTE
         user.setdefault("name", {})["middleName"] = _NOTE

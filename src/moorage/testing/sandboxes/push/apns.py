@@ -41,12 +41,12 @@ _PRIORITIES: Final = {"alert": ("10", "5"), "background": ("5",)}
 
 @cache
 def team_key() -> ec.EllipticCurvePrivateKey:
-    """Return the key of the team, which all sandboxes share."""
+    """Return the team's key, shared by all sandboxes."""
     return ec.generate_private_key(ec.SECP256R1())
 
 
 class ApnsSandbox(PushSandbox):
-    """A sandbox of Apple's push service for one app.
+    """A sandbox of Apple's push service, for one app.
 
     Attributes:
         topic: bundle id of the app.
@@ -69,11 +69,11 @@ class ApnsSandbox(PushSandbox):
         return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
 
     def recipient(self) -> DeviceToken:
-        """Return the token of an app on a device."""
+        """Return an app's token on a device."""
         return DeviceToken(f"{self.number():064x}")
 
     def remove(self, to: DeviceToken | BrowserSubscription) -> None:
-        """Invalidate the token, as when the app is deleted."""
+        """Invalidate a token, as when the app is deleted."""
         self._gone.add(to.address)
 
     def routes(self) -> base.Routes:
@@ -85,7 +85,7 @@ class ApnsSandbox(PushSandbox):
         return _error(404, "BadPath").response
 
     def check_access(self, request: base.SandboxRequest) -> None:
-        """Check the provider token, and that it was not renewed sooner than Apple allows."""
+        """Check the provider token, and that it was not renewed more often than Apple allows."""
         token = request.bearer()
         if token is None:
             raise _error(403, "MissingProviderToken")
@@ -135,7 +135,7 @@ class ApnsSandbox(PushSandbox):
 
 
 def _issued_at(token: str) -> int | None:
-    """Return the time at which the team signed a provider token; None if the token is invalid."""
+    """Return when the team signed a provider token; None if the token is invalid."""
     text, _, signature = token.rpartition(".")
     try:
         head, claims = (json.loads(_bytes(part)) for part in text.split("."))
@@ -175,7 +175,7 @@ def _delivered_notification(
 
 
 def _lifetime(expiration: int, now: float) -> int:
-    """Return the seconds until an expiration, rounded up to ten minutes to ignore transit time."""
+    """Return the seconds until an expiry, in steps of ten minutes to ignore transit time."""
     return max(0, ceil((expiration - now) / 600) * 600)
 
 

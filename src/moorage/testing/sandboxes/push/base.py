@@ -1,4 +1,4 @@
-"""The base of sandboxes that imitate push vendors: the notifications that each device received."""
+"""The base of sandboxes for push vendors, with the notifications of each device."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @attrs.frozen(kw_only=True)
 class DeliveredNotification:
-    """A notification as a device or browser received it.
+    """A notification received by a device or browser.
 
     Attributes:
         to: token, endpoint or topic that it was sent to.
@@ -62,7 +62,7 @@ class PushSandbox(Sandbox, ABC):
 
     @abstractmethod
     def remove(self, to: DeviceToken | BrowserSubscription) -> None:
-        """End the notifications of a device or browser."""
+        """Unregister a device or browser."""
 
 
 __all__ = ["DeliveredNotification", "PushSandbox"]

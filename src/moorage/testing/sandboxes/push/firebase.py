@@ -74,7 +74,7 @@ _REQUEST: Final = {"message!": _MESSAGE, "validate_only": bool}
 
 
 class FirebaseSandbox(PushSandbox):
-    """A sandbox of one project.
+    """A sandbox of one Firebase project.
 
     Args:
         project: id of the project.
@@ -105,11 +105,11 @@ class FirebaseSandbox(PushSandbox):
         return key_file(self.email, self.tokens.audience, self.project)
 
     def recipient(self) -> DeviceToken:
-        """Return the token of an app on a device."""
+        """Return an app's token on a device."""
         return DeviceToken(f"cR3g1s7r4t10n:APA91b-device-{self.number():04d}")
 
     def remove(self, to: DeviceToken | BrowserSubscription) -> None:
-        """Invalidate the token, as when the app is deleted."""
+        """Invalidate a token, as when the app is deleted."""
         self._gone.add(to.address)
 
     def routes(self) -> base.Routes:

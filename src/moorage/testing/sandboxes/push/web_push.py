@@ -1,4 +1,4 @@
-"""A local sandbox that imitates the push service of a browser's maker, and the browsers.
+"""A local sandbox that imitates a browser maker's push service, and browsers.
 
 It checks the signature of each request, and decrypts the notification as a browser does.
 """
@@ -42,7 +42,7 @@ _VAPID: Final = re.compile(r"vapid t=([\w\-]+)\.([\w\-]+)\.([\w\-]+), k=([\w\-]+
 
 @cache
 def site_key() -> ec.EllipticCurvePrivateKey:
-    """Return the key pair of the site, which all sandboxes share."""
+    """Return the web site's key pair, shared by all sandboxes."""
     return ec.generate_private_key(ec.SECP256R1())
 
 
@@ -52,7 +52,7 @@ def _browser_key() -> ec.EllipticCurvePrivateKey:
 
 
 class WebPushSandbox(PushSandbox):
-    """A sandbox of a push service with browsers that have subscribed to one site."""
+    """A sandbox of a push service, with browsers subscribed to one web site."""
 
     hosts = (_HOST,)
 
@@ -62,11 +62,11 @@ class WebPushSandbox(PushSandbox):
 
     @property
     def private_key(self) -> str:
-        """The private key of the site: 32 bytes in base64 for URLs."""
+        """The web site's private key: 32 bytes in URL-safe base64."""
         return _base64(site_key().private_numbers().private_value.to_bytes(32, "big"))
 
     def recipient(self) -> BrowserSubscription:
-        """Return the subscription of a browser."""
+        """Return a browser's subscription."""
         return BrowserSubscription(
             endpoint=f"https://{_HOST}/wpush/v2/gAAAAABsandbox{self.number():08d}secret",
             p256dh=_base64(_point(_browser_key().public_key())),
@@ -74,7 +74,7 @@ class WebPushSandbox(PushSandbox):
         )
 
     def remove(self, to: DeviceToken | BrowserSubscription) -> None:
-        """End the subscription, as when a person revokes the permission."""
+        """End a subscription, as when a person withdraws the permission."""
         self._gone.add(urlsplit(to.address).path)
 
     def routes(self) -> base.Routes:
@@ -82,7 +82,7 @@ class WebPushSandbox(PushSandbox):
         return {"POST /wpush/v2/{id}": self._accept}
 
     def check_access(self, request: base.SandboxRequest) -> None:
-        """Check the signed token of the request, and the key that it names."""
+        """Check a request's signed token, and the key that it names."""
         match = _VAPID.fullmatch(request.headers.get("authorization") or "")
         if match is None or not _is_signed(match, f"https://{request.host}"):
             raise _error(401, 109, "Unauthorized", "The VAPID credentials are not valid.")

@@ -1,4 +1,4 @@
-"""The fields that FedEx's sandbox accepts, as tables."""
+"""Tables of the fields that FedEx's sandbox accepts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The fields that ShipEngine's sandbox accepts, as tables, and its errors."""
+"""Tables of the fields that ShipEngine's sandbox accepts, and its errors."""
 
 from __future__ import annotations
 

@@ -156,7 +156,7 @@ class DhlExpressSandbox(Sandbox):
     # --- what happens on the way ---------------------------------------------
 
     def move(self, number: str, code: str, offset: str = "+02:00") -> None:
-        """Move a parcel to a checkpoint, given by DHL's code."""
+        """Move a parcel to a checkpoint, given as DHL's code."""
         events = self._shipment(number)["events"]
         events.append(
             {
@@ -258,7 +258,7 @@ class DhlExpressSandbox(Sandbox):
         return self._seen(request, shipments)
 
     def _seen(self, request: SandboxRequest, shipments: list[dict[str, Any]]) -> Response:
-        """Return the response with the shipments that the requested view shows."""
+        """Return the response with the shipments in the requested view."""
         view = dict(request.query).get("trackingView", "all-checkpoints")
         ahead = view == "advance-shipment"
         visible_shipments = [shipment for shipment in shipments if ahead or shipment["events"]]

@@ -125,7 +125,7 @@ class EasyPostSandbox(Sandbox):
         }
 
     def unknown(self, request: SandboxRequest) -> Response:
-        """Check the API key of a request without a route, and return the response to it."""
+        """Return the response to a request without a route, after checking its API key."""
         self.check_access(request)
         return _missing_resource().response
 
@@ -139,11 +139,11 @@ class EasyPostSandbox(Sandbox):
         tracker["tracking_details"].append(_detail(status, len(tracker["tracking_details"])))
 
     def settle_refund(self, id: str, status: str = "refunded") -> None:
-        """Set the result of a refund, as the carrier would."""
+        """Set the result of a refund, as the carrier would do."""
         self.shipments[id]["refund_status"] = status
 
     def report(self, url: str, description: str, result: Mapping[str, Any]) -> Notice:
-        """Return a webhook of EasyPost, such as `tracker.updated` with a tracker."""
+        """Return a webhook, such as `tracker.updated` with a tracker."""
         event = {
             "id": f"evt_{self.number():032x}",
             "object": "Event",
@@ -448,7 +448,7 @@ class EasyPostSandbox(Sandbox):
 
 
 def _with_numbers(fields: dict[str, Any]) -> dict[str, Any]:
-    """Return fields in which sizes, weights and values that were sent as text are numbers."""
+    """Return fields with sizes, weights and values converted from text to numbers."""
     return {
         name: float(value) if name in _NUMBERS and isinstance(value, str) else value
         for name, value in fields.items()

@@ -196,7 +196,7 @@ class FedExSandbox(Sandbox):
         return _reply({"resolvedAddresses": [_resolved_address(entry["address"])], "alerts": []})
 
     def check_access(self, request: SandboxRequest) -> None:
-        """Check the access token of a request."""
+        """Check a request's access token."""
         if not self.token_endpoint.allows(request):
             raise _refusal(401, "NOT.AUTHORIZED.ERROR", "Access token expired.")
 

@@ -136,7 +136,7 @@ class ShipEngineSandbox(Sandbox):
 
     @property
     def webhook_key(self) -> str:
-        """The public key that verifies the sandbox's webhooks."""
+        """The public key for verifying the sandbox's webhooks."""
         public_key = _signer().public_key()
         form = serialization.PublicFormat.SubjectPublicKeyInfo
         return public_key.public_bytes(serialization.Encoding.PEM, form).decode()
@@ -187,7 +187,7 @@ class ShipEngineSandbox(Sandbox):
         self._settle(self.labels[id], status)
 
     def report(self, url: str, number: str, *, at: datetime) -> Notice:
-        """Return a signed webhook about the tracking of a parcel."""
+        """Return a signed webhook about a parcel's tracking."""
         track = self.tracks[number]
         label = next(
             (

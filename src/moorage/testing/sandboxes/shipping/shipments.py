@@ -1,4 +1,4 @@
-"""The code that the shipping sandboxes share: carriers, prices and errors."""
+"""The common code of shipping sandboxes: carriers, prices and errors."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ LABEL_TEXTS: Final = {
 
 
 def number(value: Any) -> Decimal:
-    """Return a number that was sent as text or as a number; NaN if it is not one."""
+    """Return a number sent as text or number; NaN if it is neither."""
     try:
         return Decimal(str(value))
     except ArithmeticError:
@@ -48,13 +48,13 @@ def number(value: Any) -> Decimal:
 
 
 def body_of(request: SandboxRequest) -> dict[str, Any]:
-    """Return the object in the body of a request; an empty one if it is something else."""
+    """Return the object in a request's body; an empty one if it is anything else."""
     body = request.json()
     return body if is_object(body) else {}
 
 
 def rate_problem(postal_code: object, *, too_heavy: bool) -> str | None:
-    """Return the reason why a parcel gets no rates; None if it gets rates.
+    """Return why a parcel gets no rates; None if it gets some.
 
     Args:
         postal_code: postal code of the recipient.
@@ -77,7 +77,7 @@ def event_time(count: int) -> str:
 def label_content(
     request: SandboxRequest, labels: Mapping[str, bytes], path: str, *, secret: str, missing: int
 ) -> bytes:
-    """Return a label for download, as a vendor's file store would.
+    """Return a downloadable label, like a vendor's file store.
 
     Args:
         request: the download, which must not show the vendor's credentials.

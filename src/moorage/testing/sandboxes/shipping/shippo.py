@@ -150,7 +150,7 @@ class ShippoSandbox(Sandbox):
         }
 
     def unknown(self, request: SandboxRequest) -> Response:
-        """Check the API token of a request without a route, and return the response to it."""
+        """Return the response to a request without a route, after checking its API token."""
         self.check_access(request)
         return reply({"detail": "Not found."}, 404)
 
@@ -168,13 +168,13 @@ class ShippoSandbox(Sandbox):
         self._settle(self.transactions[id], status)
 
     def settle_refund(self, id: str, status: str = "SUCCESS") -> None:
-        """Set the result of a transaction's refund, as the carrier would."""
+        """Set the result of a transaction's refund, as the carrier would do."""
         states = {"SUCCESS": "REFUNDED", "ERROR": "REFUNDREJECTED"}
         self.refunds[id]["status"] = status
         self.transactions[id]["status"] = states[status]
 
     def report(self, url: str, event: str, data: Mapping[str, Any], *, at: datetime) -> Notice:
-        """Return a signed webhook of Shippo, such as `track_updated` with a track."""
+        """Return a signed webhook, such as `track_updated` with a track."""
         body = encode_json({"event": event, "test": True, "data": dict(data)})
         stamp = str(int(at.timestamp()))
         signature = f"t={stamp},v1={hex_hmac(self.webhook_secret, f'{stamp}.'.encode() + body)}"
@@ -422,7 +422,7 @@ class ShippoSandbox(Sandbox):
         return reply(self.manifests[id], 201)
 
     def _bought(self, body: dict[str, Any]) -> list[dict[str, Any]]:
-        """Return the bought labels that a request names."""
+        """Return the bought labels named in a request."""
         ids: list[str] = body.get("transactions") or []
         transactions = [self.transactions.get(id) for id in ids]
         bought_labels = [item for item in transactions if item and item["status"] == "SUCCESS"]

@@ -204,7 +204,7 @@ class UpsSandbox(Sandbox):
     # --- what happens on the way ---------------------------------------------
 
     def move(self, number: str, kind: str, code: str = "ZZ") -> None:
-        """Move a parcel to a status, given by UPS's code."""
+        """Move a parcel to a status, given as UPS's code."""
         activity = self._shipment(number)["activity"]
         day = f"203001{1 + len(activity):02}"
         activity.insert(

@@ -92,7 +92,7 @@ _Fields = dict[str, Any]
 
 
 class UspsSandbox(Sandbox):
-    """A sandbox of USPS: rates, labels under idempotency keys, tracking and addresses.
+    """A sandbox of USPS: rates, labels with idempotency keys, tracking and addresses.
 
     Args:
         client_id, client_secret: credentials that get access tokens.
@@ -140,7 +140,7 @@ class UspsSandbox(Sandbox):
         }
 
     def move(self, number: str, category: str) -> None:
-        """Move a parcel to a status, given by USPS's category."""
+        """Move a parcel to a status, given as USPS's category."""
         track = self.tracks[number]
         event = {
             "eventType": f"The parcel is at {category}",
@@ -252,7 +252,7 @@ class UspsSandbox(Sandbox):
         )
 
     def check_access(self, request: SandboxRequest) -> None:
-        """Check the access token of a request."""
+        """Check a request's access token."""
         if not self.tokens.allows(request):
             raise _refusal(401, "401", "The access token is invalid.")
 

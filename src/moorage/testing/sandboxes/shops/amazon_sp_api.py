@@ -145,7 +145,7 @@ class AmazonSpApiSandbox(ShopSandbox):
             raise _error(403, "Unauthorized", "Access to requested resource is denied.")
 
     def add_order(self, *quantities: int) -> str:
-        """Add a paid order with a line of the item for each quantity; return its id."""
+        """Add a paid order with one line per quantity; return its id."""
         number = self.number()
         id_, at = f"302-{number:07d}-{number:07d}", _written(self.tick())
         lines = quantities or (1,)
@@ -207,16 +207,16 @@ class AmazonSpApiSandbox(ShopSandbox):
         return id_
 
     def touch(self, order: str) -> None:
-        """Change an order, such as by a note of the seller."""
+        """Change an order, such as by a seller's note."""
         self._orders[order]["lastUpdatedTime"] = _written(self.tick())
 
     def set_state(self, order: str, state: str, *, shipper: str = "MERCHANT") -> None:
-        """Set the state of an order, and who ships it."""
+        """Set an order's state, and who ships it."""
         self._orders[order]["fulfillment"] = {"fulfillmentStatus": state, "fulfilledBy": shipper}
         self.touch(order)
 
     def parcels(self) -> Sequence[SeenParcel]:
-        """Return the parcels of all orders; Amazon writes to the buyer about each."""
+        """Return all orders' parcels; Amazon notifies the buyer about each."""
         return [
             SeenParcel(
                 order=id_,
@@ -229,7 +229,7 @@ class AmazonSpApiSandbox(ShopSandbox):
         ]
 
     def canceled(self) -> Sequence[str]:
-        """Return the ids of the cancelled orders."""
+        """Return the ids of cancelled orders."""
         return [
             id_
             for id_, order in self._orders.items()
@@ -237,15 +237,15 @@ class AmazonSpApiSandbox(ShopSandbox):
         ]
 
     def refunds(self) -> Sequence[tuple[str, str]]:
-        """Return no refunds, since this sandbox makes none."""
+        """Return no refunds, because this sandbox makes none."""
         return ()
 
     def stock(self) -> int:
-        """Return the stock of the item."""
+        """Return the item's stock."""
         return int(self._listings[SKU]["fulfillmentAvailability"][0]["quantity"])
 
     def price(self) -> str:
-        """Return the price of the item."""
+        """Return the item's price."""
         return str(self._listings[SKU]["offers"][0]["price"]["amount"])
 
     def _list_marketplaces(self, _: base.SandboxRequest) -> Response:
@@ -371,7 +371,7 @@ class AmazonSpApiSandbox(ShopSandbox):
 
 
 def _count(items: dict[str, Any], lines: list[Any], sign: int) -> None:
-    """Mark the lines of a package as shipped; with -1, undo that."""
+    """Mark a package's lines as shipped; with -1, as not shipped."""
     for line in lines:
         counts, quantity = items[line["orderItemId"]], sign * line["quantity"]
         counts["quantityFulfilled"] += quantity
@@ -379,7 +379,7 @@ def _count(items: dict[str, Any], lines: list[Any], sign: int) -> None:
 
 
 def _set_stock(listing: dict[str, Any], value: list[Any]) -> str | None:
-    """Set the stock of a listing; return the problem of the value, if it is invalid."""
+    """Set a listing's stock; return the problem with the value, if any."""
     if len(value) != 1 or list(problems(_STOCK, value[0])) or value[0]["quantity"] < 0:
         return "The provided value for 'fulfillment_availability' is invalid."
     for stock in listing["fulfillmentAvailability"]:
@@ -390,7 +390,7 @@ def _set_stock(listing: dict[str, Any], value: list[Any]) -> str | None:
 
 
 def _set_price(listing: dict[str, Any], value: list[Any]) -> str | None:
-    """Set the price of a listing; return the problem of the value, if it is invalid."""
+    """Set a listing's price; return the problem with the value, if any."""
     if len(value) != 1 or list(problems(_OFFER, value[0])):
         return "The provided value for 'purchasable_offer' is invalid."
     offer = value[0]
@@ -433,7 +433,7 @@ def _sort_key(order: dict[str, Any]) -> list[str]:
 
 
 def _place_of(token: str | None, fixed: dict[str, str | None]) -> tuple[str, list[str]] | None:
-    """Return the end of the period and the last order that a page token encodes."""
+    """Return the period's end and the last order from a page token."""
     if token is None:
         return None
     place: dict[str, Any] = {}
@@ -445,7 +445,7 @@ def _place_of(token: str | None, fixed: dict[str, str | None]) -> tuple[str, lis
 
 
 def _with_datasets(order: dict[str, Any], names: str | None) -> dict[str, Any]:
-    """Return an order with the requested datasets only."""
+    """Return an order with only the requested datasets."""
     datasets = [] if names is None else names.split(",")
     if any(name not in _DATASETS for name in datasets):
         raise _invalid("includedData is invalid.")

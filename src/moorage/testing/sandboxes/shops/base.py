@@ -1,4 +1,4 @@
-"""The base of sandboxes that imitate shops: what the merchant sees."""
+"""The base of sandboxes for shops, with the merchant's view."""
 
 from __future__ import annotations
 
@@ -57,38 +57,38 @@ class ShopSandbox(Sandbox, ABC):
         self.still = False
 
     def tick(self) -> datetime:
-        """Return the time of a change, and advance the clock."""
+        """Advance the clock, and return the time for a change."""
         if not self.still:
             self.clock += timedelta(seconds=1)
         return self.clock
 
     @abstractmethod
     def add_order(self, *quantities: int) -> str:
-        """Add a paid order with a line of the item for each quantity; return its id."""
+        """Add a paid order with one line per quantity; return its id."""
 
     @abstractmethod
     def touch(self, order: str) -> None:
-        """Change an order, such as by another note of the merchant."""
+        """Change an order, such as by a merchant's note."""
 
     @abstractmethod
     def parcels(self) -> Sequence[SeenParcel]:
-        """Return the parcels of all orders."""
+        """Return all orders' parcels."""
 
     @abstractmethod
     def canceled(self) -> Sequence[str]:
-        """Return the ids of the cancelled orders."""
+        """Return the ids of cancelled orders."""
 
     @abstractmethod
     def refunds(self) -> Sequence[tuple[str, str]]:
-        """Return the order and the amount of each refund."""
+        """Return each refund's order and amount."""
 
     @abstractmethod
     def stock(self) -> int:
-        """Return the stock of the item."""
+        """Return the item's stock."""
 
     @abstractmethod
     def price(self) -> str:
-        """Return the price of the item."""
+        """Return the item's price."""
 
 
 __all__ = ["BUYER", "SKU", "SeenParcel", "ShopSandbox"]

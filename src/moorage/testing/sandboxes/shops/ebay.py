@@ -1,4 +1,4 @@
-"""A local sandbox that imitates eBay's Fulfillment and Inventory APIs for one seller.
+"""A local sandbox that imitates eBay's Fulfillment and Inventory APIs, with one seller.
 
 The item `ROPE-10` has a published offer; that of `ROPE-20` is neither published nor priced. As at
 eBay, a line counts as shipped as soon as one piece of it is in a parcel.
@@ -44,7 +44,7 @@ _UPDATE: Final = {
 
 
 class EbaySandbox(ShopSandbox):
-    """A sandbox of a seller: orders, their parcels, inventory items and offers.
+    """A sandbox of an eBay seller: orders, parcels, inventory items and offers.
 
     Args:
         token: access token that requests must have.
@@ -90,7 +90,7 @@ class EbaySandbox(ShopSandbox):
             raise _error(401, 1001, "Invalid access token", domain="OAuth")
 
     def add_order(self, *quantities: int) -> str:
-        """Add a paid order with a line of the item for each quantity; return its id."""
+        """Add a paid order with one line per quantity; return its id."""
         number = self.number()
         id_, at = f"27-{10_000 + number}-{number:05d}", _time_text(self.tick())
         total = sum(quantities or (1,)) * 1990 + 450
@@ -138,16 +138,16 @@ class EbaySandbox(ShopSandbox):
         return id_
 
     def touch(self, order: str) -> None:
-        """Change an order, such as by a note of the seller."""
+        """Change an order, such as by a seller's note."""
         self._orders[order]["lastModifiedDate"] = _time_text(self.tick())
 
     def cancel(self, order: str) -> None:
-        """Cancel an order, as the buyer and the seller do on eBay's pages."""
+        """Cancel an order, as buyer and seller can do on eBay's pages."""
         self._orders[order]["cancelStatus"]["cancelState"] = "CANCELED"
         self.touch(order)
 
     def parcels(self) -> Sequence[SeenParcel]:
-        """Return the parcels of all orders; eBay writes to the buyer about each."""
+        """Return all orders' parcels; eBay notifies the buyer about each."""
         return [
             SeenParcel(
                 order=id_,
@@ -160,7 +160,7 @@ class EbaySandbox(ShopSandbox):
         ]
 
     def canceled(self) -> Sequence[str]:
-        """Return the ids of the cancelled orders."""
+        """Return the ids of cancelled orders."""
         return [
             id_
             for id_, order in self._orders.items()
@@ -168,16 +168,16 @@ class EbaySandbox(ShopSandbox):
         ]
 
     def refunds(self) -> Sequence[tuple[str, str]]:
-        """Return no refunds, since this sandbox makes none."""
+        """Return no refunds, because this sandbox makes none."""
         return ()
 
     def stock(self) -> int:
-        """Return the listed quantity: the smaller of the item's and the offer's."""
+        """Return the listed quantity, which is the smaller of item and offer."""
         total = self._items[SKU]["availability"]["shipToLocationAvailability"]["quantity"]
         return min(int(total), int(self._offers["8001"]["availableQuantity"]))
 
     def price(self) -> str:
-        """Return the price of the item."""
+        """Return the item's price."""
         return str(self._offers["8001"]["pricingSummary"]["price"]["value"])
 
     def _list_orders(self, request: base.SandboxRequest) -> Response:
@@ -252,7 +252,7 @@ class EbaySandbox(ShopSandbox):
         return base.reply({"responses": [part for entry in entries for part in self._set(entry)]})
 
     def _set(self, fields: dict[str, Any]) -> list[dict[str, Any]]:
-        """Set the stock of an item and the fields of its offers; return a status for each."""
+        """Set an item's stock and its offers' fields; return a status for each."""
         sku, stock = fields.get("sku"), fields.get("shipToLocationAvailability")
         parts: list[dict[str, Any]] = []
         if stock is not None:

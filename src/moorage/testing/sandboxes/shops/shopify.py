@@ -1,4 +1,4 @@
-"""A local sandbox that imitates the GraphQL Admin API of a shop at Shopify.
+"""A local sandbox that imitates the GraphQL Admin API of a Shopify shop.
 
 It has an item `ROPE-10` with 12 pieces at location 1, and a bucket of points for queries, which
 `drain` empties.
@@ -61,7 +61,7 @@ _VARIANT: Final = {"id!": str, "price": str}
 
 
 class ShopifySandbox(ShopSandbox):
-    """A sandbox of a shop: orders, fulfilments, variants and their stock.
+    """A sandbox of a Shopify shop: orders, fulfilments, variants and stock.
 
     Args:
         token: access token that requests must have.
@@ -110,11 +110,11 @@ class ShopifySandbox(ShopSandbox):
             raise base.refusal({"errors": message}, 401)
 
     def drain(self) -> None:
-        """Empty the bucket of points."""
+        """Use up Shopify's rate limit."""
         self.points = 0
 
     def add_order(self, *quantities: int) -> str:
-        """Add a paid order with a line of the item for each quantity; return its id."""
+        """Add a paid order with one line per quantity; return its id."""
         number = 1_000 + self.number()
         id_, at = f"{_GID}/Order/{number}", self.tick().strftime(_FORM)
         lines: list[dict[str, Any]] = [
@@ -170,36 +170,36 @@ class ShopifySandbox(ShopSandbox):
         return id_
 
     def touch(self, order: str) -> None:
-        """Change an order, such as by another note of the merchant."""
+        """Change an order, such as by a merchant's note."""
         self._orders[order]["updatedAt"] = self.tick().strftime(_FORM)
 
     def hold(self, order: str) -> None:
-        """Put the fulfilment of an order on hold."""
+        """Put an order's fulfilment on hold."""
         self._orders[order]["fulfillmentOrders"]["nodes"][0]["status"] = "ON_HOLD"
 
     def parcels(self) -> Sequence[SeenParcel]:
-        """Return the parcels of all orders."""
+        """Return all orders' parcels."""
         return tuple(self._parcels)
 
     def canceled(self) -> Sequence[str]:
-        """Return the ids of the cancelled orders."""
+        """Return the ids of cancelled orders."""
         return [id_ for id_, order in self._orders.items() if order["cancelledAt"]]
 
     def refunds(self) -> Sequence[tuple[str, str]]:
-        """Return the order and the amount of each refund."""
+        """Return each refund's order and amount."""
         return ()
 
     def stock(self) -> int:
-        """Return the stock of the item."""
+        """Return the item's stock."""
         stock: int = self._variant["inventoryQuantity"]
         return stock
 
     def price(self) -> str:
-        """Return the price of the item."""
+        """Return the item's price."""
         return str(self._variant["price"])
 
     def report(self, url: str, order: str, topic: str = "orders/updated") -> base.Notice:
-        """Send a webhook about an order, signed with the secret of the app."""
+        """Send a webhook about an order, signed with the app's secret."""
         entry = self._orders[order]
         body = json.dumps(
             {
@@ -425,7 +425,7 @@ def _input(field: Field, name: str, shape: dict[str, Any]) -> dict[str, Any]:
 
 
 def _bag(amount: str) -> dict[str, Any]:
-    """Return an amount in euros; the buyer paid in Danish crowns."""
+    """Return an amount in euros, together with the buyer's Danish crowns."""
     crowns = f"{float(amount) * 7.5:.2f}"
     return {
         "shopMoney": {"amount": amount, "currencyCode": "EUR"},

@@ -1,4 +1,4 @@
-"""A local sandbox that imitates a shop of WooCommerce.
+"""A local sandbox that imitates a WooCommerce shop.
 
 It has an item `ROPE-10`, and `ROPE-20`, which is a variation of product 30.
 """
@@ -49,7 +49,7 @@ _LIST_NAMES: Final = {
 
 
 class WooCommerceSandbox(ShopSandbox):
-    """A sandbox of a shop: orders, notes, refunds, and products.
+    """A sandbox of a WooCommerce shop: orders, notes, refunds and products.
 
     Args:
         consumer_key, consumer_secret: the REST API key of the shop.
@@ -103,7 +103,7 @@ class WooCommerceSandbox(ShopSandbox):
             )
 
     def add_order(self, *quantities: int) -> str:
-        """Add a paid order with a line of the item for each quantity; return its id."""
+        """Add a paid order with one line per quantity; return its id."""
         id_ = str(1_000 + self.number())
         at = self.tick()
         lines: list[dict[str, Any]] = [
@@ -144,11 +144,11 @@ class WooCommerceSandbox(ShopSandbox):
         return id_
 
     def touch(self, order: str) -> None:
-        """Change an order, such as by another note of the merchant."""
+        """Change an order, such as by a merchant's note."""
         self._orders[order]["date_modified_gmt"] = self.tick().strftime(_FORM)
 
     def parcels(self) -> Sequence[SeenParcel]:
-        """Return the parcels of all orders."""
+        """Return all orders' parcels."""
         return [
             SeenParcel(
                 order=id_,
@@ -162,20 +162,20 @@ class WooCommerceSandbox(ShopSandbox):
         ]
 
     def canceled(self) -> Sequence[str]:
-        """Return the ids of the cancelled orders."""
+        """Return the ids of cancelled orders."""
         return [id_ for id_, order in self._orders.items() if order["status"] == "cancelled"]
 
     def refunds(self) -> Sequence[tuple[str, str]]:
-        """Return the order and the amount of each refund."""
+        """Return each refund's order and amount."""
         return [(id_, item["amount"]) for id_, items in self._refunds.items() for item in items]
 
     def stock(self) -> int:
-        """Return the stock of the item."""
+        """Return the item's stock."""
         stock: int = self._items["10"]["stock_quantity"]
         return stock
 
     def price(self) -> str:
-        """Return the price of the item."""
+        """Return the item's price."""
         return str(self._items["10"]["regular_price"])
 
     def report(self, url: str, order: str, topic: str = "order.updated") -> base.Notice:
@@ -321,7 +321,7 @@ def _cents(text: str) -> int:
 
 
 def _time(text: str) -> str:
-    """Return a time in MySQL's format; a time with a zone is converted to local time."""
+    """Return a time in MySQL's format; a time with zone is converted to local time."""
     at = datetime.fromisoformat(text)
     shifted = at if at.tzinfo is None else at.astimezone(UTC) + timedelta(hours=2)
     return shifted.strftime(_FORM)

@@ -62,7 +62,7 @@ _STATE: Final = {
 
 
 class AcrobatSignSandbox(SignaturesSandbox):
-    """A sandbox of an account at Adobe Acrobat Sign.
+    """A sandbox of an Adobe Acrobat Sign account.
 
     Args:
         token: integration key that the sandbox accepts.
@@ -100,7 +100,7 @@ class AcrobatSignSandbox(SignaturesSandbox):
         }
 
     def check_access(self, request: base.SandboxRequest) -> None:
-        """Check the integration key, which is a bearer token."""
+        """Check the integration key, sent as bearer token."""
         if request.bearer() != self.token:
             raise _error("INVALID_ACCESS_TOKEN", 401)
 
@@ -109,7 +109,7 @@ class AcrobatSignSandbox(SignaturesSandbox):
         return _error("RESOURCE_NOT_FOUND", 404, f"There is no {request.path}.").response
 
     def report(self, id_: str, event: str, *, url: str, email: str | None = None) -> base.Notice:
-        """Send a webhook about an agreement, to the URL with its token."""
+        """Send a webhook about an agreement, to the URL with the token."""
         envelope = self.envelopes[id_]
         content: dict[str, Any] = {
             "webhookId": "CBJCHBCAABAAwebhook",

@@ -1,4 +1,4 @@
-"""The base of sandboxes that imitate vendors of electronic signatures: envelopes and signers."""
+"""The base of sandboxes for signature vendors, with envelopes and signers."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ RETURN_URL: Final = "https://erp.example/signed"
 
 @attrs.define(kw_only=True)
 class StoredSigner:
-    """A signer of an envelope at a sandbox.
+    """A signer of an envelope in a sandbox.
 
     Attributes:
         email: email address.
@@ -53,7 +53,7 @@ class StoredSigner:
 
 @attrs.define(kw_only=True)
 class StoredEnvelope:
-    """An envelope at a sandbox.
+    """An envelope in a sandbox.
 
     Attributes:
         id: id of the envelope.
@@ -76,22 +76,22 @@ class StoredEnvelope:
 
     @property
     def is_complete(self) -> bool:
-        """True if everybody signed."""
+        """True if everybody has signed."""
         return all(person.signed_at is not None for person in self.persons)
 
     @property
     def is_declined(self) -> bool:
-        """True if somebody declined."""
+        """True if somebody has declined."""
         return any(person.declined is not None for person in self.persons)
 
     @property
     def is_open(self) -> bool:
-        """True while somebody may still sign."""
+        """True while somebody can still sign."""
         is_over = self.is_complete or self.is_declined or self.is_expired
         return not is_over and self.void_reason is None
 
     def in_turn(self) -> list[StoredSigner]:
-        """Return the persons who may sign now."""
+        """Return the persons who can sign now."""
         waiting = [person for person in self.persons if person.signed_at is None]
         first_place = min((person.place for person in waiting), default=0)
         return [person for person in waiting if person.place == first_place]
@@ -113,11 +113,11 @@ class SignaturesSandbox(Sandbox, ABC):
         self.is_search_late = False
 
     def view(self, id_: str, email: str) -> None:
-        """Have a signer open the documents."""
+        """Open the documents as a signer."""
         self.person(id_, email).viewed_at = datetime.now(UTC).replace(microsecond=0)
 
     def sign(self, id_: str, email: str) -> None:
-        """Have a signer sign; then the next signers get their emails."""
+        """Sign as a signer; the next signers then get their emails."""
         envelope, person = self.envelopes[id_], self.person(id_, email)
         if not envelope.is_open or person not in envelope.in_turn():
             raise InvalidData(
@@ -131,11 +131,11 @@ class SignaturesSandbox(Sandbox, ABC):
             self.write_to_next(envelope)
 
     def decline(self, id_: str, email: str, reason: str) -> None:
-        """Have a signer decline to sign."""
+        """Decline to sign as a signer."""
         self.person(id_, email).declined = reason
 
     def expire(self, id_: str) -> None:
-        """End the time for signing an envelope."""
+        """Expire the time for signing an envelope."""
         self.envelopes[id_].is_expired = True
 
     def person(self, id_: str, email: str) -> StoredSigner:
@@ -147,7 +147,7 @@ class SignaturesSandbox(Sandbox, ABC):
         self.emails += [person.email for person in envelope.in_turn() if not person.embedded]
 
     def found(self, mark: str) -> list[StoredEnvelope]:
-        """Return the envelopes with a mark; none while `is_search_late` is True."""
+        """Return the envelopes with a mark; none as long as `is_search_late` is True."""
         if self.is_search_late:
             return []
         return [envelope for envelope in self.envelopes.values() if envelope.mark == mark]
@@ -165,7 +165,7 @@ class SignaturesSandbox(Sandbox, ABC):
 
 
 def as_dict(value: Any) -> dict[str, Any]:
-    """Return a JSON object; an empty one if the value is not an object."""
+    """Return a JSON object; an empty one for any other value."""
     return value if is_object(value) else {}
 
 

@@ -84,7 +84,7 @@ _CHANGE: Final = {"status": words("voided sent"), "voidedReason": str}
 
 
 class DocusignSandbox(SignaturesSandbox):
-    """A sandbox of an account at DocuSign.
+    """A sandbox of a DocuSign account.
 
     Args:
         token: access token that the sandbox accepts.
@@ -135,7 +135,7 @@ class DocusignSandbox(SignaturesSandbox):
         return _error("RESOURCE_NOT_FOUND", f"There is no {request.path}.", 404).response
 
     def report(self, id_: str, event: str, *, url: str, email: str | None = None) -> base.Notice:
-        """Send a webhook of Connect about an envelope, signed with the key."""
+        """Send a signed Connect webhook about an envelope."""
         envelope = self.envelopes[id_]
         data: dict[str, Any] = {"accountId": self.account_id, "userId": self.user_id}
         data |= {"envelopeId": id_, "envelopeSummary": self._shown(envelope, with_signers=True)}

@@ -65,7 +65,7 @@ _STRUCTURED: Final = frozenset({"signers", "metadata", "form_fields_per_document
 
 
 class DropboxSignSandbox(SignaturesSandbox):
-    """A sandbox of an account at Dropbox Sign.
+    """A sandbox of a Dropbox Sign account.
 
     Args:
         key: API key that the sandbox accepts, with which it also signs webhooks.
@@ -98,7 +98,7 @@ class DropboxSignSandbox(SignaturesSandbox):
         }
 
     def check_access(self, request: base.SandboxRequest) -> None:
-        """Check the API key, which is the user of basic authentication."""
+        """Check the API key, sent as the user of basic authentication."""
         if request.basic() != (self.key, ""):
             raise _error("unauthorized", "Unauthorized api key", 401)
 
@@ -107,13 +107,13 @@ class DropboxSignSandbox(SignaturesSandbox):
         return _error("not_found", f"There is no {request.path}.", 404).response
 
     def finish_voids(self) -> None:
-        """Carry out the requested cancellations."""
+        """Execute the requested cancellations."""
         for envelope in self.envelopes.values():
             if envelope.fields.get("cancel"):
                 envelope.void_reason = ""
 
     def report(self, id_: str, event: str, *, url: str, email: str | None = None) -> base.Notice:
-        """Send a callback about a request, as a form with one field."""
+        """Send a callback about a request, as a form with a single field."""
         time = str(int(base.moment(None).timestamp()))
         signature = None if email is None else self.person(id_, email).id
         content = {
@@ -248,7 +248,7 @@ class DropboxSignSandbox(SignaturesSandbox):
 
 
 def _content(request: base.SandboxRequest) -> tuple[dict[str, Any], list[tuple[str, bytes]]]:
-    """Return the fields of a request, and its files."""
+    """Return a request's fields and files."""
     kind = request.headers.get("content-type") or ""
     if not kind.startswith("multipart/form-data"):
         return as_dict(request.json()), []

@@ -1,4 +1,4 @@
-"""A local sandbox that imitates the text messages and opt-outs of Amazon SNS.
+"""A local sandbox that imitates Amazon SNS's text messages and opt-outs.
 
 Magic numbers: +15005550004 has opted out, a message to +15005550008 exceeds the rate limit, and
 one to +15005550009 makes SNS fail.

@@ -1,4 +1,4 @@
-"""The base of sandboxes that imitate SMS vendors with webhooks."""
+"""The base of sandboxes for SMS vendors with webhooks."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class SmsSandbox(Sandbox, ABC):
         url: str | None = None,
         at: datetime | None = None,
     ) -> Notice:
-        """Send a webhook about the delivery of a message.
+        """Send a webhook about a message's delivery.
 
         Args:
             id_: id of the message.
@@ -68,11 +68,11 @@ class SmsSandbox(Sandbox, ABC):
 
     @abstractmethod
     def _report_fields(self, id_: str, status: str, error_code: str | None, /) -> dict[str, Any]:
-        """Record a message's status, and return the fields of the webhook about it."""
+        """Record a message's status, and return the webhook's fields."""
 
     @abstractmethod
     def _incoming_fields(self, sender: str, text: str, /) -> dict[str, Any]:
-        """Return the fields of the webhook about an incoming message."""
+        """Return the webhook's fields for an incoming message."""
 
     @abstractmethod
     def _webhook(self, url: str, fields: dict[str, Any], at: datetime, /) -> Notice:

@@ -54,7 +54,7 @@ _MOST_SEGMENTS: Final = 12
 
 
 class BirdSandbox(SmsSandbox):
-    """A sandbox of Bird: text messages, look-ups of numbers, and verification codes.
+    """A sandbox of Bird: text messages, number look-ups, and verification codes.
 
     Args:
         api_key: credentials that requests must have.
@@ -261,7 +261,7 @@ def _segments_of(text: str) -> dict[str, Any]:
 
 
 def _message_problems(body: Any) -> dict[str, str]:
-    """Return the problems of a message, by field."""
+    """Return a message's problems by field."""
     if not is_object(body):
         return {".": "must be an object"}
     problems = dict.fromkeys(wrong_names(_FIELDS, body), "is not known, or of another type")

@@ -287,7 +287,7 @@ def _is_time(text: str) -> bool:
 
 
 def _violations(body: Any) -> list[dict[str, str]]:
-    """Return the violations of an invalid request; empty if it is valid."""
+    """Return the violations in a request; empty if it is valid."""
     violations = [
         {"property": f"{at}/{name}", "violation": kind}
         for at, name, kind in problems(_REQUEST, body)

@@ -208,14 +208,14 @@ class PlivoSandbox(SmsSandbox):
         return base.reply({"api_id": f"sandbox-{self.number()}", **body}, status)
 
     def check_access(self, request: base.SandboxRequest) -> None:
-        """Check user, password and the account in the path."""
+        """Check the user, the password and the account in the path."""
         paths = (f"/v1/Account/{self.auth_id}/", "/v1/Number/")
         if request.basic() != (self.auth_id, self.auth_token) or not request.path.startswith(paths):
             raise _error(401, "authentication_failed")
 
 
 def _message_problem(body: Any) -> str | None:
-    """Return the problem of an invalid message; None if it is valid."""
+    """Return the problem with a message; None if it is valid."""
     if not is_object(body):
         return "the body is not an object"
     invalid_names = wrong_names(FIELDS, body)

@@ -1,4 +1,4 @@
-"""The verification codes that a sandbox has sent."""
+"""The verification codes sent by a sandbox."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class _SentCode:
 
 
 class SentCodes:
-    """Verifications with their codes, by the id of the verification.
+    """Verifications with their codes, by verification id.
 
     Args:
         attempts: number of wrong codes that end a verification.
@@ -33,13 +33,13 @@ class SentCodes:
         self.codes: dict[str, str] = {}
 
     def send(self, id_: str, to: str) -> None:
-        """Send a code to a number in E.164 form."""
+        """Send a code to an E.164 number."""
         code = f"{427_103 + 7_919 * len(self._sent)}"
         self._sent[id_] = _SentCode(to, code, self._attempts)
         self.codes[to] = code
 
     def check(self, id_: str, code: str) -> CodeResult:
-        """Check a code: "approved", "wrong", "ended" at the last wrong one, or "missing" later."""
+        """Check a code: "approved", "wrong", "ended" by the last wrong one, or "missing" later."""
         sent_code = self._sent.get(id_)
         if sent_code is None or sent_code.is_over:
             return "missing"
@@ -51,7 +51,7 @@ class SentCodes:
         return "ended" if sent_code.is_over else "wrong"
 
     def expire(self, to: str) -> None:
-        """End the verifications of a number, as if their time were over."""
+        """End a number's verifications, as if their time had passed."""
         for sent_code in self._sent.values():
             if sent_code.to == to:
                 sent_code.is_over = True
@@ -61,14 +61,14 @@ class SentCodes:
         return self._sent[id_].is_over
 
     def number_of(self, id_: str) -> str:
-        """Return the number that a code was sent to."""
+        """Return the number to which a code was sent."""
         return self._sent[id_].to
 
     def attempts_left(self, id_: str) -> int:
-        """Return the number of further wrong codes that are allowed."""
+        """Return how many more wrong codes are allowed."""
         return self._sent[id_].attempts_left
 
     def latest_id(self, to: str) -> str | None:
-        """Return the id of the last verification of a number."""
+        """Return the id of a number's last verification."""
         ids = [id_ for id_, sent_code in self._sent.items() if sent_code.to == to]
         return ids[-1] if ids else None

@@ -1,4 +1,4 @@
-"""A local sandbox that imitates the SMS REST API of Sinch.
+"""A local sandbox that imitates Sinch's SMS REST API.
 
 Magic numbers: a message to +15005550001 has an invalid number, one to +15005550003 has a campaign
 that does not belong to the sender, and one to +15005550008 exceeds the rate limit.
@@ -232,7 +232,7 @@ def _report_type(message: dict[str, Any]) -> str:
 
 
 def _time(text: str) -> datetime | None:
-    """Return a time such as 2031-05-06T07:08:09.123Z; None for a text of any other form."""
+    """Return the time in a text like 2031-05-06T07:08:09.123Z; None for other texts."""
     try:
         return datetime.fromisoformat(text) if _TIME.fullmatch(text) else None
     except ValueError:
@@ -240,7 +240,7 @@ def _time(text: str) -> datetime | None:
 
 
 def _batch_problem(body: Any) -> str | None:
-    """Return the problem of an invalid batch; None if it is valid."""
+    """Return the problem with a batch; None if it is valid."""
     if not is_object(body):
         return "The body is not an object."
     kind = body.get("type", "mt_text")

@@ -238,7 +238,7 @@ class TwilioSandbox(SmsSandbox):
         return base.existing(self.messages, sid, missing_refusal)
 
     def check_access(self, request: base.SandboxRequest) -> None:
-        """Check user, password and the account in the path."""
+        """Check the user, the password and the account in the path."""
         paths = (
             f"/2010-04-01/Accounts/{self.account_sid}/",
             "/v2/PhoneNumbers/",
@@ -250,7 +250,7 @@ class TwilioSandbox(SmsSandbox):
 
 
 def _number_facts(number: str, country: str | None) -> tuple[str, str | None, bool]:
-    """Return a number's E.164 form and country, and whether the number is valid."""
+    """Return a number's E.164 form and country, and whether it is valid."""
     digits = number.removeprefix("+")
     if number.startswith("+"):
         country = "US" if number.startswith("+1") else country_of(number)

@@ -1,4 +1,4 @@
-"""The authentication of the Azure sandbox: Shared Key and shared access signatures."""
+"""The Azure sandbox's authentication: Shared Key and shared access signatures."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _MAY: Final = {"r": {"GET", "HEAD"}, "w": {"PUT"}, "d": {"DELETE"}}
 
 @attrs.frozen
 class Account:
-    """An account of Azure Storage with its key.
+    """An Azure Storage account with its key.
 
     Attributes:
         name: name of the account.
@@ -65,7 +65,7 @@ def signature(key: str, text: str) -> str:
 
 
 def check_shared_key(request: SandboxRequest, length: int, account: Account, now: datetime) -> None:
-    """Check the signature of a request that is signed with the account's key."""
+    """Check the signature of a request signed with the account's key."""
     _check_request_time(request, now)
     _, _, stated_credential = request.headers["authorization"].partition(" ")
     fields = {name: request.headers.get(name, "") for name in _STANDARD}
@@ -86,7 +86,7 @@ def check_shared_key(request: SandboxRequest, length: int, account: Account, now
 
 
 def delegation_key(account: Account, times: dict[str, str], now: datetime) -> bytes:
-    """Return the XML document with a delegation key for the requested times."""
+    """Return the XML document with a delegation key for a period."""
     if not times.keys() <= {"Start", "Expiry"}:
         raise ErrorAnswer("InvalidXmlNodeValue", 400, "A node has a value that it cannot have.")
     start_time, end_time = (_moment(times.get(name, "")) for name in ("Start", "Expiry"))

@@ -68,7 +68,7 @@ class Blob(StoredContent):
 
 @attrs.frozen
 class Block:
-    """An uploaded block of a blob that is not committed yet."""
+    """An uploaded, uncommitted block of a blob."""
 
     name: str
     piece: Piece
@@ -119,7 +119,7 @@ def check_version(request: SandboxRequest) -> None:
 
 
 def check_headers(request: SandboxRequest, operation: str) -> None:
-    """Refuse headers that an operation does not accept."""
+    """Refuse headers that an operation does not take."""
     for name, value in request.headers.items():
         header_name = name.lower()
         if header_name.startswith(_META) and operation in _WITH_METADATA:
@@ -137,7 +137,7 @@ def check_headers(request: SandboxRequest, operation: str) -> None:
 
 
 def check_md5(request: SandboxRequest, spool: Spool) -> str:
-    """Return the MD5 of a body, after comparing it with the stated MD5."""
+    """Check a body against its stated MD5, and return the MD5."""
     md5 = b64encode(spool.digests["md5"]).decode()
     if request.headers.get("content-md5", md5) != md5:
         raise ErrorAnswer("Md5Mismatch", 400, "The MD5 value specified did not match.")
@@ -145,7 +145,7 @@ def check_md5(request: SandboxRequest, spool: Spool) -> str:
 
 
 def check_block_name(name: str, others: list[Block]) -> None:
-    """Refuse an invalid block name, or a name whose length differs from the existing names."""
+    """Refuse a block name that is invalid, or differs in length from existing names."""
     try:
         plain_bytes = b64decode(name, validate=True)
     except NotBase64:
@@ -169,17 +169,17 @@ def content(request: SandboxRequest) -> dict[str, str]:
 
 
 def is_metadata(name: str) -> bool:
-    """Return whether a header contains metadata of a blob."""
+    """Return whether a header is metadata of a blob."""
     return name.lower().startswith(_META)
 
 
 def metadata(request: SandboxRequest) -> dict[str, str]:
-    """Return the metadata of a request's headers."""
+    """Return the metadata in a request's headers."""
     return {name.lower(): value for name, value in request.headers.items() if is_metadata(name)}
 
 
 def stored_headers(request: SandboxRequest) -> dict[str, str]:
-    """Return the other properties that a request sets for a blob."""
+    """Return the further properties that a request sets for a blob."""
     fields = {"x-ms-access-tier": request.headers.get("x-ms-access-tier", "Hot")}
     tags = parse_qsl(request.headers.get("x-ms-tags", ""), keep_blank_values=True)
     if tags:
@@ -190,7 +190,7 @@ def stored_headers(request: SandboxRequest) -> dict[str, str]:
 
 
 def may_write(request: SandboxRequest, blob: Blob | None) -> None:
-    """Raise an error if a condition of the request forbids a write."""
+    """Raise an error if a request's condition forbids writing."""
     header = request.headers.get("if-match")
     if request.headers.get("if-none-match") == "*" and blob is not None:
         raise ErrorAnswer("BlobAlreadyExists", 409, "The specified blob already exists.")
@@ -199,7 +199,7 @@ def may_write(request: SandboxRequest, blob: Blob | None) -> None:
 
 
 def is_wanted(request: SandboxRequest, blob: Blob) -> bool:
-    """Return False if a GET's conditions make it a 304; raise 412 if one fails."""
+    """Return False if the answer to a GET must be 304; raise 412 if a condition fails."""
     fields = request.headers
     modified_time = blob.modified.replace(microsecond=0)
     unmodified_since, modified_since = (
@@ -219,7 +219,7 @@ def is_wanted(request: SandboxRequest, blob: Blob) -> bool:
 
 
 def range_of(text: str, size: int) -> tuple[int, int]:
-    """Return the first byte and the length of a requested range."""
+    """Return a requested range's first byte and length."""
     match = _RANGE.fullmatch(text)
     if match is None:
         raise invalid_value("x-ms-range", text)
@@ -233,7 +233,7 @@ def range_of(text: str, size: int) -> tuple[int, int]:
 
 
 def blob_headers(blob: Blob) -> dict[str, str]:
-    """Return the response headers of a blob."""
+    """Return a blob's response headers."""
     return {
         **blob.headers,
         "ETag": f'"{blob.etag}"',

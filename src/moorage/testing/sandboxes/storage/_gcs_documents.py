@@ -64,7 +64,7 @@ def invalid(message: str) -> ErrorAnswer:
 
 
 def check_query(query: dict[str, str], names: str) -> None:
-    """Refuse a query parameter that the method does not have."""
+    """Refuse a query parameter that the method does not take."""
     for name in query:
         if name not in names.split():
             raise ErrorAnswer("invalidParameter", 400, f"Unknown parameter: {name}")
@@ -77,7 +77,7 @@ def check_query(query: dict[str, str], names: str) -> None:
 
 
 def number_in(query: dict[str, str], name: str) -> int | None:
-    """Return the number in a query parameter; None if it is missing."""
+    """Return a query parameter's number; None if it is missing."""
     text = query.get(name)
     if text is not None and _NUMBER.fullmatch(text) is None:
         raise ErrorAnswer("invalidParameter", 400, f"Invalid value for {name}: {text!r}")
@@ -85,7 +85,7 @@ def number_in(query: dict[str, str], name: str) -> int | None:
 
 
 def resource_of(body: bytes) -> dict[str, Any]:
-    """Return the metadata of an object to be created."""
+    """Return the metadata for a new object."""
     try:
         resource = json.loads(body)
     except ValueError:
@@ -106,7 +106,7 @@ def resource_of(body: bytes) -> dict[str, Any]:
 
 
 def related_parts(request: SandboxRequest, spool: Spool) -> tuple[bytes, bytes, str]:
-    """Return both parts of a multipart upload, and the content type of the second."""
+    """Return the two parts of a multipart upload, and the second part's content type."""
     kind, _, boundary = request.headers.get("content-type", "").partition("; boundary=")
     # A parser of mail would mend line ends, which are the file's own.
     parts = (b"\r\n" + spool.content()).split(f"\r\n--{boundary}".encode())
@@ -119,12 +119,12 @@ def related_parts(request: SandboxRequest, spool: Spool) -> tuple[bytes, bytes, 
 
 
 def _halves(part: bytes) -> tuple[str, bytes]:
-    """Return the content type and the content of a multipart part."""
+    """Return a multipart part's content type and content."""
     head, _, content = part.partition(b"\r\n\r\n")
     fields = BytesParser(policy=HTTP).parsebytes(head.lstrip() + b"\r\n\r\n")
     return str(fields["content-type"]), content
 
 
 def base64(digest: bytes) -> str:
-    """Return a digest in base64, as Google writes it."""
+    """Return a digest in base64, like Google's."""
     return b64encode(digest).decode()

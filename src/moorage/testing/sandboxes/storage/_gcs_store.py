@@ -1,4 +1,4 @@
-"""The stored objects, generations and uploads of the Google Cloud Storage sandbox."""
+"""The Google Cloud Storage sandbox's objects, generations and uploads."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _crc32c() -> RunningChecksum:
 
 
 class Body:
-    """The received bytes of an upload on disk, with their checksums."""
+    """An upload's received bytes on disk, with checksums."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -41,7 +41,7 @@ class Body:
         self.size = 0
 
     def take(self, data: Iterator[bytes]) -> None:
-        """Add bytes to the object."""
+        """Append bytes."""
         spool = Spool(self._folder)
         for piece in data:
             spool.write(piece)
@@ -94,7 +94,7 @@ class Session:
     """How many bytes of the next chunk come before the connection breaks."""
 
     def take(self, spool: Spool, content_range: str) -> bool:
-        """Add a chunk to the upload; return whether it was the last."""
+        """Append a chunk to the upload; return whether it was the last."""
         match = _RANGE.fullmatch(content_range)
         if match is None:
             raise invalid("Invalid Content-Range")
@@ -124,7 +124,7 @@ class Session:
         return total != "*" and int(total) == self.body.size
 
     def check(self, header: str | None) -> None:
-        """Refuse an upload whose checksums differ from the stated ones."""
+        """Refuse an upload with checksums other than stated."""
         names = {"md5": "md5Hash", "crc32c": "crc32c"}
         stated_sums = {names[name]: value for name, value in _HASHES.findall(header or "")}
         initial = {
@@ -136,7 +136,7 @@ class Session:
 
 
 def check_sums(body: Body, stated: dict[str, str]) -> None:
-    """Refuse bytes whose checksums differ from the stated ones."""
+    """Refuse bytes with checksums other than stated."""
     for name, value in stated.items():
         if value != body.sums[name]:
             raise invalid(

@@ -1,4 +1,4 @@
-"""Pages of key listings, as every object storage makes them."""
+"""Pages of key listings, as in all object storages."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Listing:
 def page_of(
     keys: Iterable[str], *, prefix: str, delimiter: str | None, marker: str, size: int
 ) -> Listing:
-    """Return the page of a listing that begins after a key.
+    """Return the listing page that begins after a key.
 
     Args:
         keys: all keys.

@@ -1,4 +1,4 @@
-"""The authentication of the S3 sandbox: AWS Signature Version 4, implemented independently."""
+"""The S3 sandbox's authentication: an independent implementation of Signature Version 4."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class AuthenticationError(ErrorAnswer):
 
 @attrs.frozen(kw_only=True)
 class Key:
-    """An access key of S3, with its secret and region."""
+    """An S3 access key, with its secret and region."""
 
     id: str
     secret: str
@@ -95,7 +95,7 @@ def _matches(key: Key, stamp: str, scope: str, canonical: str, signature: str) -
 
 
 def check_header(request: SandboxRequest, key: Key, now: datetime, sha256: str) -> None:
-    """Check the signature in the header of a request."""
+    """Check the signature in a request's header."""
     kind, _, authorization_fields = (request.headers.get("authorization") or "").partition(" ")
     if kind != _ALGORITHM:
         raise AuthenticationError("AccessDenied")

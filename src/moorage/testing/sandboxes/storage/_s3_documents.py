@@ -52,7 +52,7 @@ ALGORITHMS: Final = ("crc32", "sha1", "sha256")
 
 @attrs.frozen
 class Reply:
-    """A response whose body may be an object on disk."""
+    """A response whose body can be an object on disk."""
 
     status: int = 200
     headers: dict[str, str] = attrs.field(factory=dict)
@@ -73,7 +73,7 @@ class Reply:
 
 
 class ErrorAnswer(Exception):
-    """An exception that makes a storage sandbox respond with an error."""
+    """An exception with which a storage sandbox responds with an error."""
 
     def __init__(self, code: str, status: int, message: str = "", **more: str) -> None:
         super().__init__(code)
@@ -171,7 +171,7 @@ def checked_sums(request: SandboxRequest, spool: Spool) -> None:
 
 
 def is_fresh(request: SandboxRequest, stored: StoredContent) -> bool:
-    """Return False if a GET's conditions make it a 304; raise 412 if one fails."""
+    """Return False if the answer to a GET must be 304; raise 412 if a condition fails."""
     fields = request.headers
     modified_time = stored.modified.replace(microsecond=0)
     if_match, if_none_match = fields.get("if-match"), fields.get("if-none-match")

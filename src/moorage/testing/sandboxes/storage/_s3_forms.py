@@ -1,4 +1,4 @@
-"""The HTML forms by which browsers upload objects to the S3 sandbox."""
+"""The HTML forms by which browsers upload to the S3 sandbox."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _FORM: Final = frozenset({"policy", "x-amz-signature", "x-goog-signature", "file
 
 
 def check_policy(fields: dict[str, str], size: int, bucket: str, now: datetime) -> None:
-    """Refuse an upload form that its policy does not allow."""
+    """Refuse an upload form that violates its own policy."""
     policy: dict[str, Any] = json.loads(b64decode(fields["policy"]))
     if datetime.fromisoformat(policy["expiration"]) < now:
         raise ErrorAnswer("AccessDenied", 403, "Invalid according to Policy: Policy expired.")
@@ -50,7 +50,7 @@ def check_policy(fields: dict[str, str], size: int, bucket: str, now: datetime) 
 def read_form(
     request: SandboxRequest, spool: Spool, key: Key, bucket: str, now: datetime
 ) -> tuple[dict[str, str], bytes]:
-    """Return the fields and the file of a form, after checking its signed policy."""
+    """Return a form's fields and file, after checking its signed policy."""
     fields, data = parts_of(request, spool)
     check_form(fields, key)
     check_policy(fields, len(data), bucket, now)
@@ -58,7 +58,7 @@ def read_form(
 
 
 def parts_of(request: SandboxRequest, spool: Spool) -> tuple[dict[str, str], bytes]:
-    """Return the fields and the file of a form, without checking its signature."""
+    """Return a form's fields and file, without checking its signature."""
     kind = request.headers["content-type"]
     message = BytesParser(policy=HTTP).parsebytes(
         f"Content-Type: {kind}\r\n\r\n".encode() + spool.content()

@@ -1,4 +1,4 @@
-"""A server for storage sandboxes that accepts and returns bodies of any size."""
+"""A server for storage sandboxes, with bodies of any size in both directions."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 class S3Server:
-    """Serves a storage sandbox on a port of this machine until it is closed."""
+    """Serves a storage sandbox on a local port until it is closed."""
 
     def __init__(self, sandbox: SpoolingSandbox) -> None:
         self._server = _Server(("127.0.0.1", 0), _Handler)

@@ -19,7 +19,7 @@ PIECE: Final = 262_144
 
 
 class Spool:
-    """A received body that is stored on disk."""
+    """A received body, stored on disk."""
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / uuid4().hex
@@ -31,7 +31,7 @@ class Spool:
         self._crc32 = 0
 
     def write(self, data: bytes) -> None:
-        """Add bytes to the object."""
+        """Append bytes."""
         self._file.write(data)
         self.size += len(data)
         self._md5.update(data)
@@ -73,7 +73,7 @@ class Piece:
 
 @attrs.frozen(kw_only=True)
 class StoredContent:
-    """An object that the sandbox stores."""
+    """An object stored in the sandbox."""
 
     pieces: tuple[Piece, ...]
     etag: str
@@ -85,7 +85,7 @@ class StoredContent:
 
     @property
     def version_header(self) -> dict[str, str]:
-        """The response header with the object's version, if it has one."""
+        """The response header with the object's version, if any."""
         return {} if self.version is None else {"x-amz-version-id": self.version}
 
     @property
@@ -94,7 +94,7 @@ class StoredContent:
         return sum(piece.size for piece in self.pieces)
 
     def read(self, start: int, length: int) -> Iterator[bytes]:
-        """Yield the bytes of the range in chunks."""
+        """Yield a range's bytes in chunks."""
         for piece in self.pieces:
             if start < piece.size and length:
                 with piece.path.open("rb") as file:
@@ -118,7 +118,7 @@ class StoredPart:
 
     @property
     def etag(self) -> str:
-        """The ETag of the part, as S3 computes it."""
+        """The part's ETag, computed like S3."""
         return self.md5.hex()
 
 
@@ -136,7 +136,7 @@ class StoredUpload:
 def join_checksums(
     parts: list[StoredPart], algorithm: str | None
 ) -> tuple[str, tuple[str, str] | None]:
-    """Return the ETag and checksum of an object that is made from these parts."""
+    """Return the ETag and checksum of an object made from parts."""
     whole_hash = hashlib.md5(b"".join(part.md5 for part in parts), usedforsecurity=False)
     etag = f"{whole_hash.hexdigest()}-{len(parts)}"
     if algorithm is None:

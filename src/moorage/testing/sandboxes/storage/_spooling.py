@@ -1,4 +1,4 @@
-"""The base of storage sandboxes, whose bodies are on disk and may have any size."""
+"""The base of storage sandboxes, which keep bodies of any size on disk."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _SMALL: Final = 65_536
 
 
 class SpoolingSandbox(Sandbox):
-    """The base of storage sandboxes; a subclass executes requests and formats errors."""
+    """The base of storage sandboxes; subclasses execute requests and format errors."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -39,29 +39,29 @@ class SpoolingSandbox(Sandbox):
 
     @abstractmethod
     def done(self, request: SandboxRequest, spool: Spool) -> Reply:
-        """Execute a request, and return the response; raise `No` to refuse it."""
+        """Execute a request and return the response; raise `No` to refuse it."""
 
     @abstractmethod
     def refused(self, no: ErrorAnswer) -> Reply:
-        """Return the response for a refusal, in the vendor's format."""
+        """Return the response for a refusal in the vendor's format."""
 
     def close(self) -> None:
-        """Delete all data; garbage collection of the sandbox does so too."""
+        """Delete all data; garbage collection does so too."""
         self._home()
 
     # --- faults over a socket ----------------------------------------------
 
     def cut(self, method: str, after: int) -> None:
-        """Disconnect during the next request with this method, after a number of body bytes."""
+        """Disconnect in the next request with this method, after this many body bytes."""
         with self._lock:
             self._cuts.append((method, after))
 
     def bytes_before_cut(self, method: str, length: int) -> int | None:
-        """Return the bytes of a body to read before disconnecting; None for the whole body."""
+        """Return how many body bytes to read before disconnecting; None for all."""
         return self._next_cut(method, length) if method != "GET" else None
 
     def breaks_off(self, method: str, length: int) -> int | None:
-        """Return the bytes of a response to send before disconnecting; None for all of it."""
+        """Return how many response bytes to send before disconnecting; None for all."""
         return self._next_cut(method, length) if method == "GET" else None
 
     def _next_cut(self, method: str, length: int) -> int | None:
@@ -74,12 +74,12 @@ class SpoolingSandbox(Sandbox):
 
     @contextmanager
     def serving(self) -> Generator[Any]:
-        """Serve the sandbox on a port of this machine; the result's `url` is its address."""
+        """Serve the sandbox on a local port; the result's `url` is its address."""
         with S3Server(self) as server:
             yield server
 
     def answer(self, request: SandboxRequest) -> Response:
-        """Execute a request whose body is in memory, and return the response."""
+        """Execute a request with its body in memory, and return the response."""
         spool = Spool(self.folder)
         spool.write(request.body)
         spool.close()
@@ -89,7 +89,7 @@ class SpoolingSandbox(Sandbox):
         return Response(reply.status, fields, body)
 
     def handle(self, request: SandboxRequest, spool: Spool) -> Reply:
-        """Execute a request whose body is on disk."""
+        """Execute a request with its body on disk."""
         with self._lock:
             small_bytes = spool.content() if spool.size <= _SMALL else b""
             self.requests.append(attrs.evolve(request, body=small_bytes))

@@ -134,7 +134,7 @@ class AzureBlobSandbox(SpoolingSandbox):
     # --- requests ----------------------------------------------------------
 
     def refused(self, no: ErrorAnswer) -> Reply:
-        """Return the response for a refusal, in the vendor's format."""
+        """Return the response for a refusal in the vendor's format."""
         fields = {"Content-Type": "application/xml", "x-ms-error-code": no.code}
         return Reply(no.status, fields, azure_error(no.code, no.message, **no.more))
 
@@ -173,7 +173,7 @@ class AzureBlobSandbox(SpoolingSandbox):
     def _operation(
         self, request: SandboxRequest, key: str, query: dict[str, str]
     ) -> tuple[str, Callable[[SandboxRequest, str, dict[str, str], Spool], Reply]]:
-        """Return the name of the requested operation and its handler."""
+        """Return the name and handler of the requested operation."""
         comp = query.get("comp", "")
         if not key:
             if (request.method, comp, query.get("restype")) == ("GET", "list", "container"):
@@ -216,7 +216,7 @@ class AzureBlobSandbox(SpoolingSandbox):
         return Reply(status, fields | {name.replace("_", "-"): text for name, text in more.items()})
 
     def _stamp(self) -> tuple[str, str]:
-        """Return the ETag and version of a new write; each differs from all others."""
+        """Return a new unique ETag and version for a write."""
         number = self.number()
         return f"0x8D{number:013X}", f"{self._now():%Y-%m-%dT%H:%M:%S}.{number:07}Z"
 

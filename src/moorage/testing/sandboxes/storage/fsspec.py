@@ -1,4 +1,4 @@
-"""A sandbox fixture for a local folder through fsspec, which needs no server."""
+"""A sandbox fixture for a local folder used through fsspec, without a server."""
 
 from __future__ import annotations
 

@@ -124,14 +124,14 @@ class GcsSandbox(SpoolingSandbox):
         return key_file(self.email, self.tokens.audience)
 
     def break_chunk(self, after: int) -> None:
-        """Disconnect during the next chunk of every upload, after this number of its bytes."""
+        """Disconnect in every upload's next chunk, after this many bytes."""
         for session in self.sessions.values():
             session.taken = after
 
     # --- requests ----------------------------------------------------------
 
     def handle(self, request: SandboxRequest, spool: Spool) -> Reply:
-        """Execute a request whose body is on disk."""
+        """Execute a request with its body on disk."""
         mounted = self.at(request.path)
         if mounted is self:
             return super().handle(request, spool)
@@ -139,7 +139,7 @@ class GcsSandbox(SpoolingSandbox):
         return Reply(response.status, dict(response.headers), response.body)
 
     def refused(self, no: ErrorAnswer) -> Reply:
-        """Return the response for a refusal, in the vendor's format."""
+        """Return the response for a refusal in the vendor's format."""
         fields = {"Content-Type": "application/json; charset=UTF-8"}
         body = b"" if no.status == _UNCHANGED else error_document(no.status, no.code, no.message)
         return Reply(no.status, fields, body)

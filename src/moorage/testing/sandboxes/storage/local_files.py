@@ -1,4 +1,4 @@
-"""A sandbox fixture for a local folder, which needs no server."""
+"""A sandbox fixture for a local folder, without a server."""
 
 from __future__ import annotations
 
@@ -22,6 +22,6 @@ def fixture(folder: Path) -> SandboxFixture:
 
 
 def digest_of_signed_url(files: LocalFiles, url: str) -> bytes:
-    """Return the SHA-256 digest of the file to which a signed URL grants access."""
+    """Return the SHA-256 digest of the file behind a signed URL."""
     grant = files.allowed("GET", url, now=datetime.now(UTC))
     return sha256((Path(files.root) / grant.key).read_bytes()).digest()

@@ -1,1 +1,1 @@
-"""Sandboxes of vendors that check VAT numbers."""
+"""Sandboxes of vendors that check VAT numbers or calculate taxes."""

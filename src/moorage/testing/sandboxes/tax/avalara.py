@@ -66,7 +66,7 @@ _AT: Final = "2031-05-06T07:08:09.000Z"
 
 
 class AvalaraSandbox(base.Sandbox):
-    """A sandbox of one company in an account at Avalara AvaTax.
+    """A sandbox of one company in an Avalara AvaTax account.
 
     Args:
         account: number of the account that requests must have.
@@ -100,7 +100,7 @@ class AvalaraSandbox(base.Sandbox):
         }
 
     def check_access(self, request: base.SandboxRequest) -> None:
-        """Check the account and the license key of a request."""
+        """Check a request's account and license key."""
         if request.basic() != (self.account, self.license_key):
             raise _refusal(401, "AuthenticationException", 30, "Authentication failed.")
 

@@ -1,4 +1,4 @@
-"""The rates by which all sandboxes calculate taxes, so that their results are the same.
+"""The tax rates of all sandboxes, which give all of them the same results.
 
 The rates are invented: New Jersey 7 %; California 6 % and 0.25 % for the county; Texas 6.25 %, 2 %
 for the city and 1 % for the district; Finland, France, Germany and Japan each a standard rate that
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class SandboxRate(NamedTuple):
-    """The rate of one jurisdiction, in percent."""
+    """A jurisdiction's tax rate in percent."""
 
     level: str
     name: str
@@ -23,7 +23,7 @@ class SandboxRate(NamedTuple):
 
 
 class SandboxTax(NamedTuple):
-    """The tax of one jurisdiction on one line."""
+    """A jurisdiction's tax on one line."""
 
     rate: SandboxRate
     tax: int
@@ -50,14 +50,14 @@ _RATES: Final[dict[tuple[str, str], tuple[SandboxRate, ...]]] = {
 
 
 def rates_at(country: str, state: str) -> tuple[SandboxRate, ...]:
-    """Return the rates of a place."""
+    """Return a place's tax rates."""
     return _RATES.get((country, state if country == "US" else ""), ())
 
 
 def taxes_of(
     minor: int, rates: Iterable[SandboxRate], *, inclusive: bool = False, step: int = 1
 ) -> list[SandboxTax]:
-    """Return the tax of each jurisdiction on an amount, rounded half up to minor units.
+    """Return each jurisdiction's tax on an amount, rounded half up to minor units.
 
     Args:
         minor: the amount in minor units.

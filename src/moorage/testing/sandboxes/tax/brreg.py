@@ -1,4 +1,4 @@
-"""A local sandbox that imitates the open API of the Brønnøysund register of legal entities.
+"""A local sandbox that imitates the open API of Norway's Brønnøysund register.
 
 Magic numbers: 999999991 is registered for VAT, 999999992 is not, 999999993 was deleted, and
 999999994 was removed for legal reasons. No other number belongs to an entity.
@@ -39,7 +39,7 @@ def _address() -> dict[str, Any]:
 
 
 class BrregSandbox(base.Sandbox):
-    """A sandbox of the Brønnøysund register: legal entities, and the search for them."""
+    """A sandbox of the Brønnøysund register of legal entities, with look-ups and search."""
 
     hosts = ("data.brreg.no",)
 

@@ -1,4 +1,4 @@
-"""A local sandbox that imitates HMRC's API "Check a UK VAT number" in version 2.0.
+"""A local sandbox that imitates HMRC's API "Check a UK VAT number", version 2.0.
 
 Two numbers of HMRC's own test data are registered, 553557881 and 146295999727; `register` adds
 others. Magic numbers: 000000429 is answered as if there had been too many requests, and 000000500
@@ -34,7 +34,7 @@ DATE: Final = "2031-05-06T07:08:09+00:00"
 
 
 class HmrcSandbox(base.Sandbox):
-    """A sandbox of HMRC: look-ups of VAT numbers with an application's token.
+    """A sandbox of HMRC: look-ups of VAT numbers, with an application's token.
 
     Args:
         client_id, client_secret: credentials of the application.
@@ -90,7 +90,7 @@ class HmrcSandbox(base.Sandbox):
         return _error(404, "MATCHING_RESOURCE_NOT_FOUND", message).response
 
     def check_access(self, request: base.SandboxRequest) -> None:
-        """Check the header with the version, and the token."""
+        """Check the version header and the token."""
         if request.headers.get("accept") != _ACCEPT:
             raise _error(406, "ACCEPT_HEADER_INVALID", "The accept header is missing or invalid")
         if not self.token_endpoint.allows(request):

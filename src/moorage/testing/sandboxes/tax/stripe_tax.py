@@ -374,7 +374,7 @@ class StripeTaxSandbox(base.Sandbox):
 
 
 def _is_late(response: Response) -> bool:
-    """Return whether Stripe stores and repeats a refusal: only one with a status above 499."""
+    """Return whether Stripe stores a refusal to repeat it: only with a status above 499."""
     return response.status >= 500
 
 

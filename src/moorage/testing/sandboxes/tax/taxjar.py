@@ -94,7 +94,7 @@ def _major(cents: int) -> int | float:
 
 
 class TaxJarSandbox(base.Sandbox):
-    """A sandbox of TaxJar: taxes of orders, and recorded orders and refunds.
+    """A sandbox of TaxJar: tax calculations, and recorded orders and refunds.
 
     Args:
         api_key: credentials that requests must have.
@@ -128,7 +128,7 @@ class TaxJarSandbox(base.Sandbox):
         return _refusal(404, f"No such route as {request.path}").response
 
     def check_access(self, request: base.SandboxRequest) -> None:
-        """Check the API token and version of a request."""
+        """Check a request's API token and version."""
         if request.bearer() != self.api_key:
             raise _refusal(401, f"Not authorized for route '{request.method} {request.path}'")
         if _VERSION.fullmatch(request.headers.get("x-api-version") or "") is None:

@@ -53,7 +53,7 @@ DATE: Final = "2031-05-06T07:08:09.123Z"
 
 
 class ViesSandbox(base.Sandbox):
-    """A sandbox of VIES: checks of VAT numbers, and the status of the member states.
+    """A sandbox of VIES: VAT number checks, and the member states' status.
 
     Attributes:
         unavailable: prefixes of the member states whose registers do not answer.
@@ -87,7 +87,7 @@ class ViesSandbox(base.Sandbox):
         city: str = "",
         discloses: bool = True,
     ) -> None:
-        """Add a business to the register of its member state.
+        """Add a business to its member state's register.
 
         Args:
             number: VAT number of the business, with the prefix.
