@@ -1,4 +1,4 @@
-"""A server on this machine with a thread for each connection, which protocols are added to."""
+"""A local server with a thread per connection, to which subclasses add a protocol."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Self
 
 
 class TcpServer:
-    """A server that runs during its `with` block, or from `start` to `stop`.
+    """A server that runs during its `with` block, or between `start` and `stop`.
 
     Args:
         tls: speaks TLS with this context.
@@ -44,14 +44,14 @@ class TcpServer:
         self.drop()
 
     def drop(self) -> None:
-        """Close every connection; clients may connect again while the server runs."""
+        """Close all connections; clients may connect again."""
         with self.lock:
             for connection in self._connections:
                 with suppress(OSError):
                     connection.shutdown(socket.SHUT_RDWR)
 
     def _answer_requests(self, connection: socket.socket) -> None:
-        """Answer the requests of one connection, until it ends."""
+        """Answer the requests of one connection until it ends."""
         raise NotImplementedError
 
     def __enter__(self) -> Self:

@@ -1,4 +1,4 @@
-"""A virtual clock that only advances on request."""
+"""A virtual clock that advances only on request."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _START: Final = datetime(2030, 1, 1, tzinfo=UTC)
 
 
 class VirtualClock:
-    """A clock that moves only when it is advanced, and then fires its timers.
+    """A clock that moves only when it is advanced, and fires the timers that become due.
 
     Its date and time advance with it, and can also be changed alone, like a wall clock.
     """
@@ -34,7 +34,7 @@ class VirtualClock:
         self._lock = threading.RLock()
 
     def nanoseconds(self) -> int:
-        """Return the nanoseconds by which the clock was advanced in total."""
+        """Return the total time by which the clock was advanced, in nanoseconds."""
         return self._now
 
     def utc(self) -> datetime:
@@ -50,18 +50,18 @@ class VirtualClock:
         self.advance_to(self._now + nanoseconds(seconds))
 
     def step_utc(self, step: timedelta) -> None:
-        """Change the virtual date and time, without advancing the clock."""
+        """Change the virtual date and time without advancing the clock."""
         self._start += step
 
     def call_at(self, time: int, ring: Callable[[], None]) -> Callable[[], None]:
-        """Call `ring` when `nanoseconds()` reaches this time; return a function that cancels it."""
+        """Call `ring` when `nanoseconds()` reaches this time; return a function to cancel that."""
         alarm = (time, next(self._serials), ring)
         with self._lock:
             heappush(self._alarms, alarm)
         return lambda: self._call_off(alarm)
 
     def advance_to_next_alarm(self) -> bool:
-        """Advance the clock to its next alarm; return whether there was one."""
+        """Advance the clock to its next alarm; return False if there is none."""
         with self._lock:
             if not self._alarms:
                 return False
@@ -69,7 +69,7 @@ class VirtualClock:
             return True
 
     def advance_to(self, time: int) -> None:
-        """Advance the clock to this value of `nanoseconds()`, unless it is already later."""
+        """Advance the clock to this `nanoseconds()` value, unless it is past that."""
         with self._lock:
             while self._alarms and self._alarms[0][0] <= time:
                 alarm_time, _, ring = heappop(self._alarms)
@@ -85,7 +85,7 @@ class VirtualClock:
 
 
 def nanoseconds(seconds: float) -> int:
-    """Return a duration in nanoseconds, rounded up."""
+    """Convert a duration to nanoseconds, rounded up."""
     return ceil(min(seconds, _FOREVER) * _SECOND)
 
 
@@ -107,7 +107,7 @@ class VirtualSleeper:
 
 
 class AsyncVirtualSleeper:
-    """A sleeper that waits for the virtual clock; `autojump` advances it when all tasks wait.
+    """A sleeper that waits for the virtual clock; with `autojump`, idle tasks advance it.
 
     With `autojump`, whenever every task of the event loop waits, the clock jumps to the time of the
     next alarm. It does not wait for tasks that wait for something real, such as a thread, a socket
@@ -125,7 +125,7 @@ class AsyncVirtualSleeper:
         self.sleeps: list[float] = []
 
     async def sleep(self, seconds: float, /) -> None:
-        """Wait until the virtual clock has advanced; other tasks run even if the time is zero."""
+        """Wait until the virtual clock has advanced; other tasks run even for zero seconds."""
         self.sleeps.append(seconds)
         if seconds <= 0:
             await asyncio.sleep(0)
@@ -150,7 +150,7 @@ class AsyncVirtualSleeper:
             call_off()
 
     def watch(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Advance the clock whenever the event loop is idle while a task sleeps."""
+        """Advance the clock whenever all tasks are idle and one of them sleeps."""
         # No public interface tells whether a loop has more to do; every loop of asyncio's own
         # keeps what it has to do under this name.
         ready_callbacks: Any = getattr(loop, "_ready", None)

@@ -1,4 +1,4 @@
-"""A vendor in memory, and HTTP clients that reach only this vendor.
+"""A fake vendor in memory, and HTTP clients that reach only this vendor.
 
 ```python
 from moorage import ConnectorManager, Request, Service
@@ -46,14 +46,14 @@ PIECE: Final = 1024
 
 
 class UnexpectedRequest(ConfigurationError):
-    """Raised if a request arrives for which the test has queued no response."""
+    """Raised for a request for which the test has queued no response."""
 
     remedy = "Program an answer for it, or mend what sends it."
 
 
 @attrs.frozen(repr=False)
 class FakeVendorRequest:
-    """A request as the fake vendor received it.
+    """A request as a fake vendor received it.
 
     Attributes:
         method: the HTTP method.
@@ -94,7 +94,7 @@ class FakeVendorRequest:
 
 
 class FakeVendor:
-    """A vendor in memory with scripted responses, which records the requests it receives.
+    """A fake vendor in memory, with scripted responses and a record of its requests.
 
     An answer is a response, an error to raise, or a function of the request and its URL that
     returns or raises one of them. The vendor is scripted by the methods of `VendorServer`: each
@@ -117,7 +117,7 @@ class FakeVendor:
             self.queue(*answers)
 
     def queue(self, *answers: Answer, path: str | None = None) -> None:
-        """Queue one-time responses in this order; those for a path precede those for any path."""
+        """Queue one-time responses in order; those for a path precede those for any path."""
         for answer in answers:
             _check(answer)
         with self._lock:
@@ -147,7 +147,7 @@ class FakeVendor:
         self.queue(Response(status, fields, encode_json(value)), path=path)
 
     def always(self, answer: Answer, *, path: str | None = None) -> None:
-        """Set the response for requests while no response is queued."""
+        """Set the response for requests when none is queued."""
         _check(answer)
         with self._lock:
             self._standing[path] = answer
@@ -187,7 +187,7 @@ class FakeVendor:
 
 
 class ScriptedHttpClient:
-    """An `HttpClient` that only reaches a fake vendor.
+    """An `HttpClient` that reaches only a fake vendor.
 
     Args:
         vendor: the fake vendor that answers.
@@ -214,7 +214,7 @@ class ScriptedHttpClient:
 
 
 class AsyncScriptedHttpClient:
-    """An `AsyncHttpClient` that only reaches a fake vendor.
+    """An `AsyncHttpClient` that reaches only a fake vendor.
 
     Args:
         vendor: the fake vendor that answers.
@@ -243,7 +243,7 @@ class AsyncScriptedHttpClient:
 
 
 class _ArrivedAnswer:
-    """The code that the synchronous and the asynchronous stream share.
+    """The common code of synchronous and asynchronous response streams.
 
     Args:
         response: the response.
@@ -267,7 +267,7 @@ class _ArrivedAnswer:
 
 
 class ScriptedIncoming(_ArrivedAnswer):
-    """An `Incoming` of a response that has arrived already."""
+    """An `Incoming` of a response that has arrived completely."""
 
     def read(self) -> bytes:
         """Return the next piece of the body; b"" at the end."""
@@ -275,7 +275,7 @@ class ScriptedIncoming(_ArrivedAnswer):
 
 
 class AsyncScriptedIncoming(_ArrivedAnswer):
-    """An `AsyncIncoming` of a response that has arrived already."""
+    """An `AsyncIncoming` of a response that has arrived completely."""
 
     async def read(self) -> bytes:
         """Return the next piece of the body; b"" at the end."""
@@ -307,7 +307,7 @@ class _Pieces:
 
 
 async def with_whole_body(request: Request, *, plain: bool) -> Request:
-    """Return the request with its body read; `plain` refuses an asynchronous body."""
+    """Return the request with its body read; with `plain`, asynchronous bodies are refused."""
     if isinstance(request.body, bytes):
         return request
     pieces: list[bytes] = []
@@ -333,7 +333,7 @@ async def with_whole_body(request: Request, *, plain: bool) -> Request:
 
 
 def as_bytes(request: Request) -> bytes:
-    """Return the body of a request whose body has been read."""
+    """Return the body of a request, which must have been read already."""
     if isinstance(request.body, BodyStream):
         raise InvalidData(
             "This request's body has not been read yet.",
@@ -352,7 +352,7 @@ def _awaited_body_error() -> InvalidData:
 
 
 def refuse_if(*, closed: bool) -> None:
-    """Raise the error of an HTTP client that is used after it was closed."""
+    """Raise an error if an HTTP client is closed."""
     if closed:
         raise LocalFailure(
             "The HTTP client is closed.",

@@ -1,4 +1,4 @@
-"""A local HTTP/1.1 server that acts as a vendor, with faults that a test chooses.
+"""A local HTTP/1.1 server that plays a vendor, with faults that a test chooses.
 
 ```python
 from urllib.request import urlopen
@@ -45,7 +45,7 @@ _NO_GOODBYE: Final = struct.pack("ii", 1, 0)  # linger, for no time
 
 
 class VendorServer:
-    """A vendor's server on this machine, which runs during its `with` block.
+    """A local server that plays a vendor, which runs during its `with` block.
 
     `VendorServer().start()` listens until `close()`, or until the program ends.
 
@@ -84,7 +84,7 @@ class VendorServer:
     # --- what it is told ---------------------------------------------------
 
     def queue(self, *behaviours: Behaviour, path: str | None = None) -> None:
-        """Queue one-time behaviours in this order; those for a path precede those for any path."""
+        """Queue one-time behaviours in order; those for a path precede those for any path."""
         with self._changed:
             self._queues[path or _ANY_PATH].extend(behaviours)
 
@@ -111,7 +111,7 @@ class VendorServer:
         self.queue(Behaviour.of_json(value, status=status, headers=headers), path=path)
 
     def always(self, behaviour: Behaviour | Handler, *, path: str | None = None) -> None:
-        """Set the behaviour while none is queued, or a function that returns it."""
+        """Set the behaviour, or a function that returns it, for when none is queued."""
         with self._changed:
             self._handlers[path or _ANY_PATH] = behaviour
 
@@ -130,17 +130,17 @@ class VendorServer:
             return tuple(self._requests)
 
     def forget_requests(self) -> None:
-        """Forget the requests that the server has read so far, whose memory a check may measure."""
+        """Forget the requests read so far, so that their memory does not disturb a measurement."""
         with self._changed:
             self._requests.clear()
 
     def wait_for_requests(self, count: int = 1) -> tuple[ReceivedRequest, ...]:
-        """Wait until the server has read this number of requests, and return them."""
+        """Wait until the server has read this many requests, and return them."""
         self._wait(lambda: len(self._requests) >= count, f"{count} requests")
         return self.requests
 
     def wait_for_closed(self, count: int = 1) -> None:
-        """Wait until this number of connections have ended."""
+        """Wait until this many connections have ended."""
         self._wait(lambda: self.closed >= count, f"{count} connections that ended")
 
     def _wait(self, happened: Callable[[], bool], expectation: str) -> None:
@@ -151,7 +151,7 @@ class VendorServer:
     # --- how it lives ------------------------------------------------------
 
     def start(self, port: int = 0) -> Self:
-        """Start the server, which runs until `close()` or the end of the program, and return it.
+        """Start the server, to run until `close()` or the end of the program, and return it.
 
         Args:
             port: the port at 127.0.0.1; 0 for any free port.
@@ -178,7 +178,7 @@ class VendorServer:
         self.close()
 
     def close(self) -> None:
-        """Stop the server: close every connection, and wait for its threads."""
+        """Stop the server: close all connections, and wait for its threads."""
         if self._threads and not self._leaving.is_set():
             self._leaving.set()
             with contextlib.suppress(OSError), socket.create_connection(self.address):
@@ -198,7 +198,7 @@ class VendorServer:
         thread.start()
 
     def _fill_up(self) -> None:
-        """Fill the listening queue, so that the system ignores further connections."""
+        """Fill the listening queue, so that the system ignores new connections."""
         self._door.listen(0)
         let_in = True
         while let_in:
@@ -240,7 +240,7 @@ class VendorServer:
             self._changed.notify_all()
 
     def _converse(self, sock: socket.socket, file: BinaryIO, connection: int) -> bool:
-        """Serve one request; return whether another may follow on this connection."""
+        """Serve one request; return whether the connection can be used for another."""
         head = read_head(file)
         if head is None:
             return False
@@ -260,7 +260,7 @@ class VendorServer:
         return is_lasting and headers.get("connection", "").lower() != "close"
 
     def _unread_behaviour(self) -> Behaviour | None:
-        """Return the next behaviour if it does not wait for a request."""
+        """Return the next behaviour, if it acts without waiting for a request."""
         with self._changed:
             queue = self._queues[_ANY_PATH]
             return queue.popleft() if queue and queue[0].reads == "nothing" else None

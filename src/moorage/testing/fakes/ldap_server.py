@@ -1,4 +1,4 @@
-"""A directory over LDAP on this machine, for tests of programs that use a connector."""
+"""A local LDAP directory, for tests of programs that use the LDAP connector."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ Attributes = dict[str, list[bytes]]
 
 
 class LdapServer(TcpServer):
-    """A directory in memory, which runs during its `with` block and speaks LDAP without TLS.
+    """An LDAP server with a directory in memory, which runs during its `with` block without TLS.
 
     Names and values are compared regardless of case, and every user may do everything. It knows no
     schema.
@@ -69,7 +69,7 @@ class LdapServer(TcpServer):
         return f"ldap://127.0.0.1:{self.port}"
 
     def _answer_requests(self, connection: socket.socket) -> None:
-        """Answer the requests of one connection, until it ends."""
+        """Answer the requests of one connection until it ends."""
         received_bytes = bytearray()
         while data := connection.recv(_READ_SIZE):
             received_bytes += data
@@ -233,7 +233,7 @@ def _parent(name: str) -> str:
 
 
 def _named_by(name: str) -> tuple[str, bytes]:
-    """Return the attribute and the value by which an entry is named below its parent."""
+    """Return the attribute and value that name an entry below its parent."""
     attribute, _, value = _parts(name)[0].partition("=")
     return attribute, _ESCAPED.sub(r"\1", value).encode()
 
@@ -247,7 +247,7 @@ def _is_below(key: str, base: str, scope: int) -> bool:
 
 
 def _own_name(attributes: Attributes, attribute: str) -> str:
-    """Return the name of an attribute as an entry writes it."""
+    """Return an attribute's name as an entry spells it."""
     return next((name for name in attributes if name.lower() == attribute.lower()), attribute)
 
 
@@ -269,7 +269,7 @@ def _attributes(content: bytes) -> Iterator[tuple[str, list[bytes]]]:
 
 
 def _change(attributes: Attributes, kind: int, attribute: str, values: list[bytes]) -> int:
-    """Change an attribute of an entry, and return the code of the result."""
+    """Change an attribute of an entry, and return the result code."""
     name = _own_name(attributes, attribute)
     present = attributes.get(name, [])
     if kind == ldap_wire.REPLACES:
@@ -316,7 +316,7 @@ def _fulfils(attributes: Attributes, condition: tuple[int, bytes]) -> bool:
 
 
 def _page(controls: bytes) -> tuple[int, bytes]:
-    """Return the size of the page that is asked for, and its cookie; 0 without pages."""
+    """Return the requested page size and its cookie; 0 without paging."""
     reader = BerReader(controls)
     while reader.more():
         control = BerReader(reader.value(_SEQUENCE))

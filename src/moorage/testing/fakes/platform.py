@@ -1,4 +1,4 @@
-"""A platform whose results are scripted, for tests of programs that run steps."""
+"""A platform with scripted results, for tests of programs that run steps."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _PART: Final = 4096
 
 
 class MockPlatform:
-    """A `Platform` that runs nothing: each step ends at once with a scripted result.
+    """A `Platform` that runs nothing: each step ends at once with its scripted result.
 
     Args:
         results: the results of each step, by its name; several results belong to its runs in turn,
@@ -75,7 +75,7 @@ class MockPlatform:
         """Accept every step."""
 
     def start(self, spec: RunSpec, timeout: float, /) -> RunStatus:  # noqa: ARG002 - a parameter of the port
-        """Start a run, or find the run of this name; or raise the scripted exception."""
+        """Start a run or find the run with its name; or raise the scripted exception."""
         with self._lock:
             if spec.name not in self._runs:
                 result = self._next_result(spec.step.name)
@@ -86,7 +86,7 @@ class MockPlatform:
             return self._status(spec.name)
 
     def status(self, name: str, timeout: float, /) -> RunStatus | None:  # noqa: ARG002 - a parameter of the port
-        """Return the status of a run; None if there is none of this name."""
+        """Return the status of a run; None if no run has this name."""
         with self._lock:
             return self._status(name) if name in self._runs else None
 
@@ -98,7 +98,7 @@ class MockPlatform:
         timeout: float,  # noqa: ARG002 - a parameter of the port
         /,
     ) -> LogChunk:
-        """Return the scripted output of a run after a mark, some kilobytes at a time."""
+        """Return a run's scripted output after a mark, a few kilobytes at a time."""
         with self._lock:
             run = self._runs.get(name)
             status = None if run is None else self._status(name)
@@ -110,7 +110,7 @@ class MockPlatform:
         return LogChunk(output[start:end], str(min(end, len(output))), is_last)
 
     def stop(self, name: str, grace: float, timeout: float, /) -> None:  # noqa: ARG002 - a parameter of the port
-        """End a run at once, as if by the signal SIGTERM."""
+        """End a run at once, as if by SIGTERM."""
         with self._lock:
             if name in self._runs and not self._status(name).is_over:
                 spec, result = self._runs[name]
@@ -143,7 +143,7 @@ class MockPlatform:
         return content if content is not None and len(content) <= limit else None
 
     def remove(self, name: str, timeout: float, /) -> None:  # noqa: ARG002 - a parameter of the port
-        """Forget a run that has ended."""
+        """Forget a finished run."""
         with self._lock:
             if name in self._runs and self._status(name).is_over:
                 del self._runs[name]

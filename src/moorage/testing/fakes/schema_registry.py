@@ -1,4 +1,4 @@
-"""A schema registry on this machine, for tests of programs that take schemas from one.
+"""A local schema registry, for tests of programs that fetch schemas.
 
 It has the HTTP API of Confluent's registry:
 https://docs.confluent.io/platform/current/schema-registry/develop/api.html (read 2026-11-27).
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 class SchemaRegistryServer(VendorServer):
-    """A schema registry in memory, which runs during its `with` block.
+    """A schema registry in memory, served during its `with` block.
 
     Responses that are queued as for a `VendorServer` come first, such as a failure or a lost
     answer.
@@ -60,7 +60,7 @@ class SchemaRegistryServer(VendorServer):
         return self
 
     def register(self, subject: str, schema: Schema) -> int:
-        """Make a schema the next version of a subject without any check, and return its id."""
+        """Add a schema as the next version of a subject without checks, and return its id."""
         versions = self._subjects.setdefault(checked_subject(subject), [])
         id = self._ids.setdefault(schema, len(self._ids) + 1)
         if (id, schema) not in versions:
@@ -68,7 +68,7 @@ class SchemaRegistryServer(VendorServer):
         return id
 
     def error(self, status: int, code: int, message: str) -> Behaviour:
-        """Return an answer with an error of the registry, for example to queue it."""
+        """Return an error response of the registry, for example to queue it."""
         return _json({"error_code": code, "message": message}, status)
 
     def _answer(self, request: ReceivedRequest) -> Behaviour:
@@ -120,7 +120,7 @@ class SchemaRegistryServer(VendorServer):
     def _judged(
         self, request: ReceivedRequest, subject: str
     ) -> tuple[Schema, list[str]] | Behaviour:
-        """Return a request's schema and the reasons against it, or the answer that refuses it."""
+        """Return a request's schema and the objections to it, or an error response."""
         try:
             schema = _schema(json.loads(request.body))
             versions = self._subjects.get(checked_subject(subject), [])
@@ -137,7 +137,7 @@ class SchemaRegistryServer(VendorServer):
         return self.error(422, 42201, "Invalid schema")
 
     def _complete(self, schema: Schema) -> CompleteSchema:
-        """Return a schema after the schemas that it uses, in the order of their dependencies."""
+        """Return a schema after its dependencies, in dependency order."""
         parts: dict[str, Schema] = {}
         if self._compatibility.value != "none":
             self._collect(schema, parts)
@@ -157,7 +157,7 @@ _NAMES: Final = {kind: name for name, kind in _TYPES.items()}
 
 
 def _schema(document: Any) -> Schema:
-    """Return the schema of a request's body.
+    """Return the schema in a request's body.
 
     Raises:
         ConnectorError: a value in it is impossible.
@@ -175,7 +175,7 @@ def _schema(document: Any) -> Schema:
 
 
 def _fields(schema: Schema) -> dict[str, Any]:
-    """Return a schema as the fields of an answer, which names no type for Avro."""
+    """Return a schema as response fields, which omit the type for Avro."""
     fields: dict[str, Any] = {"schema": schema.text}
     if schema.format is not SchemaFormat.AVRO:
         fields["schemaType"] = _NAMES[schema.format]

@@ -1,4 +1,4 @@
-"""The base of every vendor's sandbox."""
+"""The base class of all vendor sandboxes."""
 
 from __future__ import annotations
 
@@ -71,14 +71,14 @@ class SandboxRequest:
 
     @property
     def form(self) -> tuple[tuple[str, str], ...]:
-        """The decoded fields of a form; the request must have the content type of a form."""
+        """The decoded fields of a form, whose content type must be a form's."""
         kind = (self.headers.get("content-type") or "").partition(";")[0]
         if self.body and kind != "application/x-www-form-urlencoded":
             raise Refusal(Response(415, body=b"This is no form."))
         return tuple(parse_qsl(self.body.decode(), keep_blank_values=True))
 
     def json(self) -> Any:
-        """The value of a JSON body; the request must have the content type of JSON."""
+        """The value of a JSON body, whose content type must be JSON."""
         kind = (self.headers.get("content-type") or "").partition(";")[0]
         if kind not in {"application/json", "application/scim+json", "application/vnd.api+json"}:
             raise Refusal(Response(415, body=b"This is not JSON."))
@@ -103,7 +103,7 @@ class SandboxRequest:
 
 @attrs.frozen(kw_only=True)
 class Notice:
-    """A webhook that a sandbox sends, signed as its vendor signs.
+    """A webhook that a sandbox sends, signed like the vendor's.
 
     Attributes:
         url: the URL that it is sent to.
@@ -143,7 +143,7 @@ class Notice:
 
 
 class Refusal(Exception):
-    """An exception that any code of a sandbox raises to refuse a request with a response."""
+    """An exception with which a sandbox refuses a request by a response."""
 
     def __init__(self, response: Response) -> None:
         super().__init__(f"HTTP {response.status}")
@@ -157,24 +157,24 @@ def reply(value: object, status: int = 200, **headers: str) -> Response:
 
 
 def refusal(value: object, status: int, **headers: str) -> Refusal:
-    """Return a refusal with a JSON response."""
+    """Return an exception that refuses a request with a JSON response."""
     return Refusal(reply(value, status, **headers))
 
 
 def existing(records: Mapping[str, _Record], id_: str, missing: Refusal) -> _Record:
-    """Return the record with an id; raise the refusal if there is none."""
+    """Return the record with an id; if there is none, raise the refusal."""
     if id_ not in records:
         raise missing
     return records[id_]
 
 
 def first_problem(problems: Mapping[_Problem, object]) -> _Problem | None:
-    """Return the first problem whose value is true; None if all are false."""
+    """Return the first problem whose condition is true; None if all are false."""
     return next((problem for problem, applies in problems.items() if applies), None)
 
 
 def moment(at: datetime | None) -> datetime:
-    """Return a time in UTC; the current time if there is none."""
+    """Return a time in UTC; by default the current time."""
     return (at or datetime.now(UTC)).astimezone(UTC)
 
 
@@ -184,7 +184,7 @@ def _is_empty(_: Response) -> bool:
 
 @attrs.define
 class Replays:
-    """The responses that a vendor repeats for an idempotency key.
+    """The responses that a vendor repeats for known idempotency keys.
 
     Args:
         conflict: makes the refusal of a key that was used for another request before; if None, the
@@ -208,7 +208,7 @@ class Replays:
     _responses: dict[Hashable, tuple[object, Response]] = attrs.field(factory=dict, init=False)
 
     def respond(self, key: Hashable, content: object, execute: Callable[[], Response]) -> Response:
-        """Return the response stored for a key, or execute the request and store its response.
+        """Return the stored response for a key, or execute the request and store its response.
 
         Args:
             key: the idempotency key, with anything else that tells keys apart at the vendor.
@@ -231,7 +231,7 @@ class Replays:
         return response
 
     def once(self, handle: Callable[..., Response]) -> Callable[..., Response]:
-        """Return a handler of routes that repeats the first response to a key.
+        """Return a route handler that repeats the first response for a key.
 
         Args:
             handle: executes a request without a key, and the first one with a key.
@@ -288,7 +288,7 @@ class Sandbox:
         return {}
 
     def check_access(self, request: SandboxRequest) -> None:
-        """Raise a `Refusal` if the credentials of a request are not valid.
+        """Raise a `Refusal` if a request's credentials are invalid.
 
         Without an override every request is accepted.
         """
@@ -298,18 +298,18 @@ class Sandbox:
         return reply({"message": f"There is no {request.method} {request.path}."}, 404)
 
     def number(self) -> int:
-        """Return a number that this sandbox has not used."""
+        """Return a number that is new in this sandbox."""
         self._count += 1
         return self._count
 
     def uuid(self) -> str:
-        """Return a UUID that this sandbox has not used."""
+        """Return a UUID that is new in this sandbox."""
         return f"00000000-0000-4000-8000-{self.number():012d}"
 
     def notify(
         self, url: str, body: bytes, headers: Mapping[str, str], *, method: str = "POST"
     ) -> Notice:
-        """Record a webhook that the sandbox sends, and return it."""
+        """Record and return a webhook that the sandbox sends."""
         notice = Notice(url=url, headers=headers, body=body, method=method)
         self.sent.append(notice)
         return notice
@@ -319,7 +319,7 @@ class Sandbox:
     def fail(
         self, *answers: Response | ConnectorError | Lost | SlowAnswer | AlteredAnswer | None
     ) -> None:
-        """Answer the next requests with these responses, errors or faults, one for each.
+        """Answer the next requests with these responses, errors or faults, one each.
 
         A value of None answers its request as usual.
 
@@ -353,7 +353,7 @@ class Sandbox:
     # --- requests ----------------------------------------------------------
 
     def answer(self, request: SandboxRequest) -> Response:
-        """Execute a request as the vendor would."""
+        """Execute a request like the vendor."""
         with self._lock:
             self.requests.append(request)
             planned = self._next.popleft() if self._next else None
@@ -367,17 +367,17 @@ class Sandbox:
             return planned.change(response) if isinstance(planned, AlteredAnswer) else response
 
     def at(self, path: str) -> Sandbox:
-        """Return the sandbox for a path: one of `mounts`, or this sandbox."""
+        """Return the sandbox for a path: one from `mounts`, or this one."""
         return self.mounts.get(path, self)
 
     def route(self, method: str, path: str) -> str | None:
-        """Return the route that handles a method and path, if there is one."""
+        """Return the route for a method and path, if there is one."""
         line = f"{method} {path}"
         table = self.at(path)._table  # noqa: SLF001 - one of our own
         return next((route for route, pattern, _ in table if pattern.fullmatch(line)), None)
 
     def delay(self) -> float:
-        """Return the seconds by which the response to the next request is delayed."""
+        """Return by how many seconds the next response is delayed."""
         with self._lock:
             planned = self._next[0] if self._next else None
             return planned.seconds if isinstance(planned, SlowAnswer) else 0.0
@@ -397,13 +397,13 @@ class Sandbox:
 
     @contextmanager
     def serving(self) -> Generator[VendorServer]:
-        """Serve the sandbox on a port of this machine; the server's `url` is its address."""
+        """Serve the sandbox on a local port; the server's `url` is its address."""
         with VendorServer() as server:
             server.always(self.behave)
             yield server
 
     def behave(self, received: ReceivedRequest) -> Behaviour:
-        """Return the behaviour of a server that answers this request as the sandbox would."""
+        """Return a server behaviour that answers this request like the sandbox."""
         url = urlsplit(received.target)
         request = SandboxRequest(
             received.method,
@@ -424,19 +424,19 @@ class Sandbox:
 
 @attrs.frozen
 class Lost:
-    """A fault: the request is carried out, but its response is lost."""
+    """A fault: the request is executed, but its response is lost."""
 
 
 @attrs.frozen
 class SlowAnswer:
-    """A fault: the request is carried out, but its response is delayed."""
+    """A fault: the request is executed, but its response is delayed."""
 
     seconds: float
 
 
 @attrs.frozen
 class AlteredAnswer:
-    """A fault: the request is carried out, but its response is changed."""
+    """A fault: the request is executed, but its response is altered."""
 
     change: Callable[[Response], Response]
 
