@@ -221,34 +221,40 @@ class MemoryStorage:
                 raise
 
     def _apply_last_new(self, command: Command[Answer]) -> Answer:
-        """Run a command whose last state does not exist."""
+        """Run a command on two or three states, of which only the last does not exist yet."""
         cells, counts, keys = self._cells, self._counts, command.keys
-        states_before = tuple(map(cells.get, keys))
-        name = class_of(keys[-1])
-        number = counts[name]
+        # Of two keys, the first is the middle one too.
+        first_key, middle_key, new_key = keys[0], keys[-2], keys[-1]
+        name = class_of(new_key)
+        try:
+            first_state, middle_state, number = cells[first_key], cells[middle_key], counts[name]
+        except KeyError:
+            return self._apply_any(command)
         now = (self._nanoseconds() + self._offset) // 1000
-        if (
-            states_before[-1] is not None
-            or None in states_before[:-1]
-            or now >= self._sweep_at
-            or (number + 1) * 5 >= self._max_entries * 4
-        ):
+        if now >= self._sweep_at or (number + 1) * 5 >= self._max_entries * 4:
             return self._apply_any(command)
+        states_before: States = (
+            (first_state, None) if len(keys) == 2 else (first_state, middle_state, None)
+        )
         states, answer = command.apply(states_before, now)
-        if states[-1] is None:
-            return self._apply_any(command)
-        changes = zip(keys, states, strict=True)
+        new_first, new_middle, new_state = states[0], states[-2], states[-1]
         new_count = number + 1
-        expected_ids = [*map(id, states_before)]
-        current_ids = map(id, map(cells.get, keys))
-        ids: list[int] = []
-        with self._lock:
-            ids += current_ids
-            if ids == expected_ids and counts[name] == number:
-                # One instruction, however many keys.
-                cells |= changes  # type: ignore[arg-type]  # no command deletes
-                counts[name] = new_count
-                return answer
+        if new_state is not None:
+            try:
+                with self._lock:
+                    if (
+                        cells[first_key] is first_state
+                        and cells[middle_key] is middle_state
+                        and new_key not in cells
+                        and counts[name] == number
+                    ):
+                        cells[first_key] = new_first  # type: ignore[assignment]  # no command deletes
+                        cells[middle_key] = new_middle  # type: ignore[assignment]  # no command deletes
+                        cells[new_key] = new_state
+                        counts[name] = new_count
+                        return answer
+            except KeyError:
+                pass
         return self._apply_any(command)
 
     def post(self, command: Command[Any], /) -> None:
