@@ -31,6 +31,7 @@ def test_headers_are_names_in_any_case() -> None:
         ("heuristic", True),
         ("heuristic", "0.1"),
         ("heuristic_limit", 0),
+        ("default_lifetime", -1),
         ("stale_if_error", -1),
         ("keep_stale", float("inf")),
         ("max_bytes", 0),

@@ -165,6 +165,15 @@ def test_stale_if_error_makes_responses_storable() -> None:
     assert received_entry(policy=CachePolicy(stale_if_error=1)) is not None
 
 
+def test_default_lifetime_makes_successes_storable() -> None:
+    """With `default_lifetime`, a success without lifetime and validators is stored."""
+    policy = CachePolicy(default_lifetime=60)
+    assert received_entry(policy=policy) is not None
+    assert received_entry(status=404, policy=policy) is None
+    assert received_entry({"Cache-Control": "no-store"}, policy=policy) is None
+    assert received_entry({"Cache-Control": "no-cache"}, policy=policy) is None
+
+
 def test_large_answers_are_not_kept() -> None:
     """A response that is larger than the cache policy allows is not stored."""
     cached_entry = entry("max-age=60")
@@ -257,6 +266,25 @@ def test_lifetimes(fields: dict[str, str], expected: float) -> None:
 def test_heuristic_lifetimes(status: int, fields: dict[str, str], expected: float) -> None:
     """With a heuristic, a response's lifetime is a share of the time since its last change."""
     policy = CachePolicy(heuristic=0.1, heuristic_limit=600)
+    cached_entry = received_entry(fields, status=status, policy=policy)
+    assert cached_entry is not None
+    assert expected == cached_entry.lifetime
+
+
+@pytest.mark.parametrize(
+    "status, fields, expected",
+    [
+        (200, {}, 60.0),
+        (200, {"Last-Modified": date(-100)}, 60.0),
+        (200, {"Last-Modified": date(-1000)}, 100.0),
+        (200, {"Cache-Control": "max-age=5"}, 5.0),
+        (200, {"Expires": "0", "ETag": '"1"'}, 0.0),
+        (404, {"ETag": '"1"'}, 0.0),
+    ],
+)
+def test_default_lifetime(status: int, fields: dict[str, str], expected: float) -> None:
+    """A response that states no lifetime has the default one, or a longer heuristic one."""
+    policy = CachePolicy(heuristic=0.1, default_lifetime=60)
     cached_entry = received_entry(fields, status=status, policy=policy)
     assert cached_entry is not None
     assert expected == cached_entry.lifetime

@@ -167,6 +167,11 @@ def test_wrong_queries_are_refused(options: Any) -> None:
         FiguresQuery(**options)
 
 
+def test_dimensions_may_be_one_text() -> None:
+    """A text groups metrics by the dimensions that it lists, as on the command line."""
+    assert ("service", "tenant") == FiguresQuery(by="service,tenant").by
+
+
 @given(st.lists(st.tuples(st.integers(0, 3_000), st.sampled_from("ab")), max_size=20))
 def test_roll_ups_lose_nothing(places: list[tuple[int, str]]) -> None:
     """Metrics of minutes add up exactly to hours, and hours to days."""

@@ -437,7 +437,8 @@ def _storable(response: Response, policy: CachePolicy) -> bool:
     if "expires" in response.headers or any(name in directives for name in _LIFETIMES):
         return True
     cacheable = status in _CACHEABLE or "public" in directives or "private" in directives
-    return cacheable and (policy.stale_if_error > 0 or checkable)
+    usable_later = checkable or policy.stale_if_error > 0
+    return cacheable and (usable_later or (response.ok and policy.default_lifetime > 0))
 
 
 def _storable_headers(headers: Headers) -> Headers:
@@ -471,7 +472,8 @@ def _lifetime(response: Response, made_at: datetime, policy: CachePolicy) -> flo
         return 0.0
     changed_at = parse_http_date(headers.get("last-modified", ""), made_at) or made_at
     unchanged = max(0.0, (made_at - changed_at).total_seconds())
-    return min(unchanged * policy.heuristic, policy.heuristic_limit)
+    heuristic = min(unchanged * policy.heuristic, policy.heuristic_limit)
+    return max(heuristic, policy.default_lifetime) if response.ok else heuristic
 
 
 def _validators(response: Response) -> Headers:

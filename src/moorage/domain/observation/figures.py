@@ -254,7 +254,7 @@ def _window(value: float | timedelta | None) -> int | None:
 
 
 def _dimensions(value: Collection[str]) -> tuple[str, ...]:
-    names = (value,) if isinstance(value, str) else tuple(value)
+    names = value.split(",") if isinstance(value, str) else tuple(value)
     for name in names:
         if name not in DIMENSIONS:
             raise InvalidData(
@@ -274,7 +274,8 @@ class FiguresQuery:
         since, until: only windows that start in this time; `until` is excluded.
         window: the length of a window in seconds, or a timedelta: a multiple of a minute. Without
             it there is one window for the whole time.
-        by: the dimensions by which figures are grouped; other dimensions are added up.
+        by: the dimensions by which figures are grouped, as a list or as a text such as
+            "service,tenant"; other dimensions are added up.
     """
 
     service: str | None = None

@@ -51,6 +51,8 @@ class CachePolicy:
         heuristic: the lifetime of an answer that states none, as a share of the time from its
             `Last-Modified` to its receipt; 0 by default, so that such an answer is never fresh.
         heuristic_limit: the longest such lifetime in seconds.
+        default_lifetime: seconds for which a successful answer is fresh that states no lifetime, if
+            `heuristic` gives it no longer one.
         stale_if_error: seconds past its lifetime for which an answer may be used when the service
             cannot be reached or fails, if neither the answer nor the request says otherwise.
         keep_stale: seconds past its lifetime for which an answer that can be revalidated is kept.
@@ -64,6 +66,7 @@ class CachePolicy:
 
     heuristic: float = field(default=0.0, validator=_is_share)
     heuristic_limit: float = field(default=_DAY, converter=plain_seconds, validator=is_seconds)
+    default_lifetime: float = field(default=0.0, converter=plain_seconds, validator=is_wait)
     stale_if_error: float = field(default=0.0, converter=plain_seconds, validator=is_wait)
     keep_stale: float = field(default=_DAY, converter=plain_seconds, validator=is_wait)
     max_bytes: int = field(default=1 << 20, validator=_up_to(32 << 20))
