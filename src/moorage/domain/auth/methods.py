@@ -14,6 +14,7 @@ from moorage.domain.http.urls import is_absolute
 from moorage.domain.secrets.frames import with_careful_constructor, without_arguments_in_errors
 from moorage.domain.secrets.secret import Secret, as_secret, check_sendable
 from moorage.domain.values.frozen_values import Factory, field, frozen
+from moorage.domain.values.text import brief
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ def _method(value: AuthMethod | str) -> AuthMethod:
         return AuthMethod(value)
     except ValueError:
         raise InvalidData(
-            f"{value!r} is not an authentication method.",
+            f"{brief(value)} is not an authentication method.",
             field="method",
             remedy=f"Use one of {', '.join(AuthMethod)}.",
         ) from None

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 from moorage.domain.values.durations import count
 from moorage.domain.values.frozen_values import field, frozen
+from moorage.domain.values.text import brief
+from moorage.errors import ConfigurationError
 
 if TYPE_CHECKING:
     import attrs
@@ -23,6 +25,17 @@ class LoggedCalls(enum.Enum):
     ALL = "all"
 
 
+def _as_calls(value: LoggedCalls | str) -> LoggedCalls:
+    try:
+        return LoggedCalls(value)
+    except ValueError:
+        raise ConfigurationError(
+            f"{brief(value)} is not a choice of calls.",
+            path="calls",
+            remedy=f"Give one of {', '.join(choice.value for choice in LoggedCalls)}.",
+        ) from None
+
+
 def _is_size(_: object, attribute: attrs.Attribute[int], value: int) -> None:
     count(value, attribute.name, most=LARGEST_BODY)
 
@@ -37,7 +50,7 @@ class LogContent:
             were more.
     """
 
-    calls: LoggedCalls = field(default=LoggedCalls.FAILURES, converter=LoggedCalls)
+    calls: LoggedCalls = field(default=LoggedCalls.FAILURES, converter=_as_calls)
     max_body: int = field(default=2_048, validator=_is_size)
 
     def includes(self, *, failed: bool) -> bool:

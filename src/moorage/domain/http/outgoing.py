@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from moorage.domain.values.durations import is_switch
 from moorage.domain.values.frozen_values import field, frozen
 from moorage.domain.values.patterns import late_pattern
+from moorage.domain.values.text import brief
 from moorage.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -117,7 +118,7 @@ def _ports(ports: int | Iterable[int]) -> tuple[int, ...]:
 def _are_ports(_: object, attribute: attrs.Attribute[Any], value: tuple[object, ...]) -> None:
     if not value or any(type(port) is not int or not 0 < port <= _LAST_PORT for port in value):
         raise ConfigurationError(
-            f"{value!r} is not a list of ports.",
+            f"{brief(value)} is not a list of ports.",
             path=attribute.name,
             remedy="Give ports such as 443.",
         )

@@ -46,6 +46,7 @@ from moorage.domain.values.durations import (
     plain_seconds,
 )
 from moorage.domain.values.frozen_values import field, frozen, optional
+from moorage.domain.values.text import brief
 from moorage.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -157,7 +158,7 @@ def _is_growth(_: object, attribute: attrs.Attribute[Any], value: float) -> None
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if not number or not 1 <= value <= _MOST_GROWTH:
         raise ConfigurationError(
-            f"{value!r} is not a growth factor.",
+            f"{brief(value)} is not a growth factor.",
             path=attribute.name,
             remedy=f"Give a factor from 1 to {_MOST_GROWTH}.",
         )

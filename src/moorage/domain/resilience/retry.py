@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypeVar, cast
 from moorage.domain.resilience.health import BUGS
 from moorage.domain.values.durations import FOREVER, SECOND, is_count, is_wait, plain_seconds
 from moorage.domain.values.frozen_values import field, frozen
-from moorage.domain.values.text import with_article
+from moorage.domain.values.text import brief, with_article
 from moorage.errors import ConfigurationError, ConnectionFailed, ConnectorError
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def _one_of(kind: type[E], value: object) -> E:
         return kind(value)
     except ValueError:
         raise ConfigurationError(
-            f"{value!r} is not {with_article(kind.__name__)}.",
+            f"{brief(value)} is not {with_article(kind.__name__)}.",
             path=kind.__name__.lower(),
             remedy=f"Give one of {', '.join(str(member.value) for member in kind)}.",
         ) from None
@@ -74,7 +74,7 @@ def _jitter(value: Jitter | str) -> Jitter:
 def _is_growth(_: object, __: object, value: object) -> None:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 1 <= value <= 1e6:
         raise ConfigurationError(
-            f"{value!r} is not a growth factor.",
+            f"{brief(value)} is not a growth factor.",
             path="multiplier",
             remedy="Give a number of 1 or more.",
         )

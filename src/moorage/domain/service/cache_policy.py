@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from moorage.domain.http.headers import Headers
 from moorage.domain.values.durations import DAY, SECOND, count, is_seconds, is_wait, plain_seconds
 from moorage.domain.values.frozen_values import field, frozen
+from moorage.domain.values.text import brief
 from moorage.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def _up_to(most: int) -> Validator:
 def _is_share(_: object, attribute: attrs.Attribute[Any], value: float) -> None:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
         raise ConfigurationError(
-            f"{value!r} is not a share.",
+            f"{brief(value)} is not a share.",
             path=attribute.name,
             remedy="Give a number from 0 to 1.",
         )

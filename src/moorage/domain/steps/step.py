@@ -5,16 +5,17 @@ from __future__ import annotations
 import json
 from hashlib import sha256
 from itertools import chain
+from math import inf
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
 import attrs
 
 from moorage.domain.secrets.frames import with_careful_constructor
 from moorage.domain.secrets.secret import Secret
-from moorage.domain.values.durations import is_seconds, is_wait, plain_seconds
+from moorage.domain.values.durations import if_given, is_seconds, is_wait, plain_seconds
 from moorage.domain.values.frozen_values import evolve, field, frozen, optional
 from moorage.domain.values.patterns import late_pattern
-from moorage.domain.values.text import is_encodable
+from moorage.domain.values.text import brief, is_encodable
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
@@ -317,6 +318,16 @@ class Workspace:
         )
 
 
+def _is_amount(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not is_number or not 0 < value < inf:
+        raise InvalidData(
+            f"{brief(value)} is not an amount of a resource.",
+            field=attribute.name,
+            remedy="Give a finite number above zero, or None for the platform's limit.",
+        )
+
+
 @frozen(kw_only=True)
 class Resources:
     """The limits of the resources of a step; None for the platform's own limits.
@@ -327,15 +338,9 @@ class Resources:
         processes: the number of processes and threads.
     """
 
-    cpus: float | None = field(
-        default=None, validator=attrs.validators.optional(attrs.validators.gt(0))
-    )
-    memory: int | None = field(
-        default=None, validator=attrs.validators.optional(attrs.validators.gt(0))
-    )
-    processes: int | None = field(
-        default=None, validator=attrs.validators.optional(attrs.validators.gt(0))
-    )
+    cpus: float | None = field(default=None, validator=if_given(_is_amount))
+    memory: int | None = field(default=None, validator=if_given(_is_amount))
+    processes: int | None = field(default=None, validator=if_given(_is_amount))
 
 
 @with_careful_constructor

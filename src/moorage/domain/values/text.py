@@ -6,6 +6,8 @@ from typing import Final
 
 from moorage.domain.values.patterns import late_pattern
 
+_LONGEST_SHOWN: Final = 24
+_LONGEST_REPR: Final = 120
 _VOWEL_SOUND: Final = late_pattern(r"[aeioAEIO]|[Uu][np](?!i)|[FHLRSX][A-Z]{2}")
 
 
@@ -40,3 +42,18 @@ def column_text(text: str, length: int) -> str:
 def with_article(name: str) -> str:
     """Return the name of a class after its article: 'an int', 'a str', 'an HTTPError'."""
     return f"{'an' if _VOWEL_SOUND.match(name) else 'a'} {name}"
+
+
+def brief(value: object) -> str:
+    """Return the repr of a refused value for a message; of a long one only its type and size.
+
+    A long value would fill the message, and may be a secret in the wrong place.
+    """
+    if isinstance(value, (str, bytes, list, tuple, dict, set)) and len(value) > _LONGEST_SHOWN:  # pyright: ignore[reportUnknownArgumentType]  # any content
+        unit = "characters" if isinstance(value, str) else "elements"
+        return f"<{type(value).__name__} of {len(value)} {unit}>"  # pyright: ignore[reportUnknownArgumentType]  # any content
+    try:
+        text = repr(value)
+    except ValueError:  # an integer with thousands of digits
+        text = ""
+    return text if 0 < len(text) <= _LONGEST_REPR else f"<a long {type(value).__name__}>"
