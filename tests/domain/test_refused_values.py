@@ -1,4 +1,4 @@
-"""How messages show the values that they refuse."""
+"""The forms in which messages show values that they refuse."""
 
 from __future__ import annotations
 
