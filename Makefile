@@ -37,9 +37,10 @@ WORKERS ?= auto
 PARALLEL := -n $(WORKERS) --maxprocesses 8 --dist worksteal
 PYTEST_ARGS ?=
 
-# `make test CASES=all` tries all cases of each test, and `CASES=some` some of the many; by default each
-# run draws some of the many, and few of the tests that take long.
-CASES ?= few
+# By default each run draws one case of each test, a few more of the many, and some of the tests that
+# take long. `make test CASES=few` tries about twice as many, as CI does, `CASES=some` also all long
+# tests, and `CASES=all` all cases of each test.
+CASES ?= one
 
 # The last one that runs on Node.js 20.
 AZURITE := 3.35.0

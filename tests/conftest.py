@@ -20,7 +20,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 
 from tests.support.compiled_modules import compile_modules, uncompiled_modules
-from tests.support.drawn_cases import chosen_cases, long_tests
+from tests.support.drawn_cases import DRAWS, chosen_cases, long_tests
 from tests.support.shared_modules import SharedModules, is_collected, long_modules
 
 # A slow or busy machine is not a failing property, so nothing here has a deadline, and examples may
@@ -153,20 +153,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the option that bounds the number of cases of each test."""
     parser.addoption(
         "--cases",
-        choices=("all", "some", "few"),
+        choices=("all", *DRAWS),
         default="all",
-        help="try all cases of each test (the default), or some of the many, drawn by chance; or"
-        " those, and only a few of the long tests",
+        help="try all cases of each test (the default); or draw some of the many; or those, and a"
+        " third of the long tests (few); or one case of each test, and a ninth of the long ones",
     )
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Deselect the cases that `--cases` does not choose; in CI it always chooses the same."""
-    if config.getoption("cases") == "all":
+    draw = DRAWS.get(config.getoption("cases"))
+    if draw is None:
         return
     seed: int = 0 if os.environ.get("CI") else config.getoption("randomly_seed", 0) or 0
-    long = long_tests() if config.getoption("cases") == "few" else frozenset[str]()
-    selected_cases = chosen_cases((item.nodeid for item in items), seed, long)
+    selected_cases = chosen_cases((item.nodeid for item in items), seed, draw, long_tests())
     config.hook.pytest_deselected(
         items=[item for item in items if item.nodeid not in selected_cases]
     )

@@ -4,41 +4,52 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from tests.support.drawn_cases import chosen_cases, long_tests
+from tests.support.drawn_cases import DRAWS, Draw, chosen_cases, long_tests
 from tools.long_tests import long_tests as listed
 from tools.long_tests import seconds, shared_modules
 
+if TYPE_CHECKING:
+    from collections.abc import Container, Iterable
+
+FEW, ONE = DRAWS["few"], DRAWS["one"]
 MANY = [f"tests/test_a.py::test_many[{number}]" for number in range(103)]
+
+
+def _drawn(
+    cases: Iterable[str], seed: int, long: Container[str] = (), draw: Draw = FEW
+) -> set[str]:
+    return chosen_cases(cases, seed, draw, long)
 
 
 def test_functions_with_few_cases_keep_them_all() -> None:
     """A test with few cases runs all of them, and a test without cases always runs."""
     few = ["tests/test_a.py::test_one", *(f"tests/test_b.py::test_few[{n}]" for n in range(2))]
-    assert set(few) == chosen_cases(few, seed=1)
+    assert set(few) == _drawn(few, seed=1)
 
 
 def test_a_share_of_many_is_drawn() -> None:
-    """Of many cases a share is drawn, the same for a seed in any order of collection."""
-    first = chosen_cases(MANY, seed=1)
+    """Of many cases a share is drawn, the same for one seed in any order of collection."""
+    first = _drawn(MANY, seed=1)
     assert len(first) == 2 + 101 // 12
-    assert first == chosen_cases(reversed(MANY), seed=1)
+    assert first == _drawn(reversed(MANY), seed=1)
 
 
 def test_every_case_is_drawn_by_some_seed() -> None:
-    """Another seed draws other cases, so that repeated runs cover all."""
-    assert set(MANY) == set().union(*(chosen_cases(MANY, seed) for seed in range(150)))
+    """Another seed draws other cases, so that repeated runs try all."""
+    assert set(MANY) == set().union(*(_drawn(MANY, seed) for seed in range(150)))
 
 
 def test_shared_parameters_are_tried() -> None:
     """Each vendor and each check of a kit has a chosen case, unless the test takes long."""
     test = "tests/test_a.py::test_conforms"
     cases = [f"{test}[check{n}-{vendor}]" for n in range(20) for vendor in ("a", "b", "c, sync")]
-    chosen = chosen_cases(cases, seed=1)
+    chosen = _drawn(cases, seed=1)
     assert {f"check{n}" for n in range(20)} == {re.split(r"[\[-]", case)[1] for case in chosen}
     assert {"a]", "b]", "c, sync]"} == {case.split("-")[1] for case in chosen}
     assert len(chosen) < 25
-    assert len(chosen_cases(cases, 1, {test})) < 4
+    assert len(_drawn(cases, 1, {test})) < 4
 
 
 def test_few_long_cases_are_drawn() -> None:
@@ -46,10 +57,35 @@ def test_few_long_cases_are_drawn() -> None:
     long = {f"tests/test_{file}.py::test_{n}" for file in "ab" for n in range(7)}
     cases = [f"{test}[{n}]" for test in sorted(long) for n in range(1, 4)] + MANY
 
-    selected_cases = chosen_cases(cases, 1, long) - set(MANY)
+    selected_cases = _drawn(cases, 1, long) - set(MANY)
     assert len(selected_cases) == 1 + 27 // 3
-    assert set(cases) == set().union(*(chosen_cases(cases, seed, long) for seed in range(200)))
-    assert {"tests/test_a.py::test_1"} == chosen_cases(["tests/test_a.py::test_1"], 1, long)
+    assert set(cases) == set().union(*(_drawn(cases, seed, long) for seed in range(200)))
+    assert {"tests/test_a.py::test_1"} == _drawn(["tests/test_a.py::test_1"], 1, long)
+
+
+def test_one_case_of_each_test_is_drawn() -> None:
+    """The smallest draw has one case of each test, more of those with many, and all in the end."""
+    pair = [f"tests/test_b.py::test_pair[{side}]" for side in ("left", "right")]
+    long = {f"tests/test_c.py::test_{n}" for n in range(19)}
+    cases = [*pair, *MANY, *sorted(long)]
+
+    drawn = _drawn(cases, 1, long, ONE)
+    assert 1 == len(drawn.intersection(pair))
+    assert 1 + 102 // 24 == len(drawn.intersection(MANY))
+    assert 1 + 18 // 9 == len(drawn & long)
+    assert set(cases) == set().union(*(_drawn(cases, seed, long, ONE) for seed in range(300)))
+
+
+def test_both_modes_are_drawn() -> None:
+    """The smallest draw tries each test with synchronous and with asynchronous calls."""
+    cases = [
+        f"tests/test_a.py::test_call[{mode}-{store}]"
+        for mode in ("sync", "async")
+        for store in ("memory", "sqlite", "redis", "postgresql")
+    ]
+    for seed in range(20):
+        drawn = _drawn(cases, seed, draw=ONE)
+        assert ["async", "sync"] == sorted(re.split(r"[\[-]", case)[1] for case in drawn)
 
 
 def test_long_tests_exist() -> None:

@@ -1,24 +1,41 @@
-"""Chooses a few cases of each parametrised test and a few long tests, by seed."""
+"""Chooses some cases of each parametrised test and some of the long tests, by seed."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, NamedTuple
 from zlib import crc32
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable
 
-LEAST = 2
-"""The number of cases that every test tries, or all if it has fewer."""
 
-SHARE = 12
-"""Of the cases beyond the least, a test tries one in so many."""
+class Draw(NamedTuple):
+    """The part of all cases that a run tries.
 
-LONG_SHARE = 3
-"""Of the cases drawn so from all long tests, one in so many is tried."""
+    Attributes:
+        least: the number of cases that every test tries, or all if it has fewer.
+        share: of the cases beyond the least, a test tries one in so many.
+        long_share: of the cases drawn so from all long tests, one in so many is tried.
+        covers: the parameters each of which is in a chosen case if several cases of a test share
+            it, unless the test is a long one. None stands for all, such as each vendor and each
+            check of a conformance kit.
+    """
+
+    least: int
+    share: int
+    long_share: int
+    covers: Container[str] | None
+
+
+DRAWS: Final = {
+    "some": Draw(least=2, share=12, long_share=1, covers=None),
+    "few": Draw(least=2, share=12, long_share=3, covers=None),
+    "one": Draw(least=1, share=24, long_share=9, covers=("sync", "async")),
+}
+"""The draws by the names that `--cases` accepts."""
 
 _LONG_TESTS = Path(__file__).parent.with_name("long_tests.txt")
 
@@ -29,17 +46,15 @@ def long_tests() -> frozenset[str]:
 
 
 def chosen_cases(
-    cases: Iterable[str], seed: int, long_tests: Container[str] = frozenset()
+    cases: Iterable[str], seed: int, draw: Draw, long_tests: Container[str]
 ) -> set[str]:
     """Return the ids of the test cases to run: for each function, the first in a random order.
-
-    A parameter that several cases of a test share, such as a vendor or a check of a conformance
-    kit, is in at least one of its chosen cases, unless the test is a long one.
 
     Args:
         cases: ids such as `tests/test_manager.py::test_call[async-redis]`.
         seed: another seed draws other cases.
-        long_tests: the test functions of which few cases are tried.
+        draw: the part of all cases to choose.
+        long_tests: the test functions whose cases are drawn once more.
     """
     by_function: dict[str, list[str]] = defaultdict(list)
     for case in cases:
@@ -47,17 +62,16 @@ def chosen_cases(
     selected_cases: set[str] = set()
     long_cases: list[str] = []
     for function, ids in by_function.items():
-        number = LEAST + max(0, len(ids) - LEAST) // SHARE
+        number = draw.least + max(0, len(ids) - draw.least) // draw.share
         ordered_ids = _ordered_by_chance(ids, seed)
         if function in long_tests:
             long_cases += ordered_ids[:number]
         else:
-            covering_ids = _covering_cases(ordered_ids)
+            covering_ids = _covering_cases(ordered_ids, draw.covers)
             others = [case for case in ordered_ids if case not in covering_ids]
             selected_cases.update(covering_ids, others[: max(0, number - len(covering_ids))])
-    return selected_cases.union(
-        _ordered_by_chance(long_cases, seed)[: 1 + max(0, len(long_cases) - 1) // LONG_SHARE]
-    )
+    number = 1 + max(0, len(long_cases) - 1) // draw.long_share
+    return selected_cases.union(_ordered_by_chance(long_cases, seed)[:number])
 
 
 def _ordered_by_chance(cases: list[str], seed: int) -> list[str]:
@@ -69,10 +83,14 @@ def _parameters(case: str) -> frozenset[str]:
     return frozenset(re.split("-|, ", case.partition("[")[2].removesuffix("]")))
 
 
-def _covering_cases(cases: list[str]) -> set[str]:
-    """Return the cases with a shared parameter that no earlier case has."""
+def _covering_cases(cases: list[str], parameters: Container[str] | None) -> set[str]:
+    """Return the cases with one of these parameters that no earlier case has."""
     counts = Counter(parameter for case in cases for parameter in _parameters(case))
-    missing = {parameter for parameter, count in counts.items() if 1 < count < len(cases)}
+    missing = {
+        parameter
+        for parameter, count in counts.items()
+        if 1 < count < len(cases) and (parameters is None or parameter in parameters)
+    }
     covering: set[str] = set()
     for case in cases:
         if not missing.isdisjoint(_parameters(case)):
