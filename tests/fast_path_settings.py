@@ -218,7 +218,7 @@ class Setting:
     """A scenario of calls, with its services and the vendor's responses.
 
     Attributes:
-        mode: "plain", "awaited", or "distant" for an asynchronous manager with an `AwaitedStore`.
+        mode: "sync", "async", or "distant" for an asynchronous manager with an `AwaitedStore`.
         services: the services.
         answers: the answers of the vendor.
         observed: whether there are observers and a log.
@@ -272,7 +272,7 @@ class Setting:
         circuits: list[Any] = []
         watched = self._circuits()
         provider = Provider(clock, self.lookups)
-        vendor: Any = (SyncClient if self.mode == "plain" else AsyncClient)(clock, self.answers)
+        vendor: Any = (SyncClient if self.mode == "sync" else AsyncClient)(clock, self.answers)
 
         def answer_in_time(total: float = 1.0) -> Any:
             return vendor.answer(Request.get("/"), "", Timeouts(total=total))
@@ -317,7 +317,7 @@ class Setting:
             circuits.extend([await manager.circuit_state("v", **of) for of in watched])
             return end_events
 
-        end_events = sync() if self.mode == "plain" else asyncio.run(run_async())
+        end_events = sync() if self.mode == "sync" else asyncio.run(run_async())
         entries = log.find(LogQuery(limit=1000)).items
         return ScenarioOutcome(
             end_events, vendor.got, provider.calls, clock.slept, events, entries, circuits

@@ -47,13 +47,13 @@ BY = {"actor": "ada", "reason": "incident 7"}
 class AuditedManager:
     """A manager of one mode, with the audit trail of its acts."""
 
-    def __init__(self, folder: Path, *, awaited: bool) -> None:
+    def __init__(self, folder: Path, *, is_async: bool) -> None:
         self.trail = AuditTrail(FileAudit(folder / "trail"))
-        self.awaited = awaited
+        self.is_async = is_async
 
     def manager(self) -> Any:
         """Return a manager with the audit trail."""
-        kind = AsyncConnectorManager if self.awaited else ConnectorManager
+        kind = AsyncConnectorManager if self.is_async else ConnectorManager
         return kind([SERVICE], audit=self.trail)
 
     def do(self, verb: Callable[..., Any], *values: Any, **options: Any) -> Any:
@@ -72,7 +72,7 @@ class AuditedManager:
 @pytest.fixture(params=[False, True], ids=["sync", "async"])
 def audited_manager(request: pytest.FixtureRequest, tmp_path: Path) -> AuditedManager:
     """Yield a manager with an audit trail, in each mode."""
-    return AuditedManager(tmp_path, awaited=request.param)
+    return AuditedManager(tmp_path, is_async=request.param)
 
 
 def test_acts_on_services(audited_manager: AuditedManager) -> None:
@@ -148,9 +148,9 @@ def test_outbox_takes_a_trail_and_keeps_its_own(
 ) -> None:
     """`with_audit` gives an outbox an audit trail, unless it already has one."""
     other_trail = AuditTrail(FileAudit(tmp_path / "other"))
-    kind: Any = AsyncOutbox if audited_manager.awaited else Outbox
+    kind: Any = AsyncOutbox if audited_manager.is_async else Outbox
     store = MemoryOutbox()
-    bare_outbox = kind(AsyncMemoryOutbox(store) if audited_manager.awaited else store)
+    bare_outbox = kind(AsyncMemoryOutbox(store) if audited_manager.is_async else store)
     entry = audited_manager.do(bare_outbox.put_request, "vat", Request.post("/x", json={}))
     assert bare_outbox is bare_outbox.with_audit(None)
     audited_manager.do(bare_outbox.drop, entry.id, **BY)
@@ -165,7 +165,7 @@ def test_outbox_takes_a_trail_and_keeps_its_own(
 
 
 def _outbox(audited: AuditedManager, store: MemoryOutbox) -> Any:
-    if audited.awaited:
+    if audited.is_async:
         return AsyncOutbox(AsyncMemoryOutbox(store), audit=audited.trail)
     return Outbox(store, audit=audited.trail)
 
@@ -174,11 +174,11 @@ async def _raise_broken(*_: Any) -> Any:
     raise StorageUnavailable("The store is gone.")
 
 
-@pytest.mark.parametrize("awaited", [False, True], ids=["sync", "async"])
-def test_payments_and_webhooks_are_recorded(tmp_path: Path, *, awaited: bool) -> None:
+@pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
+def test_payments_and_webhooks_are_recorded(tmp_path: Path, *, is_async: bool) -> None:
     """Closing or settling payments, and dropping webhooks, is recorded."""
-    audited_hub = AuditedManager(tmp_path, awaited=awaited)
-    shop = Shop(awaited=awaited, audit=audited_hub.trail)
+    audited_hub = AuditedManager(tmp_path, is_async=is_async)
+    shop = Shop(is_async=is_async, audit=audited_hub.trail)
     for number in (1, 2):
         shop.stripe.fail(Lost())
         with pytest.raises(moorage.ConnectorError):
@@ -206,7 +206,7 @@ def test_reload_records_paths_without_values(
     service = '[services.{}]\nbase_url = "https://{}.example"\ncredentials = "{}"\n'
     file.write_text(table + service.format("vat", "vat", "canary-1"))
     with pytest.warns(match="secret"):
-        hub = (moorage.aopen if audited_manager.awaited else moorage.open)(file)
+        hub = (moorage.aopen if audited_manager.is_async else moorage.open)(file)
     file.write_text(table + service.format("erp", "erp", "canary-2"))
     audited_manager.do(hub.reload, **BY)
     audited_manager.do(hub.reload)

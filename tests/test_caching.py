@@ -50,7 +50,7 @@ def service(vendor: VendorServer, **options: Any) -> Service:
 
 def calls(mode: str, custom: Service, *requests: Request, **ports: Any) -> list[Response]:
     """Make these calls with one manager of this mode."""
-    if mode == "plain":
+    if mode == "sync":
         with ConnectorManager([custom], **ports) as manager:
             return [manager.call("vat", request) for request in requests]
 
@@ -61,7 +61,7 @@ def calls(mode: str, custom: Service, *requests: Request, **ports: Any) -> list[
     return asyncio.run(run())
 
 
-BOTH = pytest.mark.parametrize("mode", ["plain", "awaited"])
+BOTH = pytest.mark.parametrize("mode", ["sync", "async"])
 
 
 def with_dates(fields: dict[str, str]) -> dict[str, str]:
@@ -276,9 +276,9 @@ def test_managers_share_a_file_cache(vendor: VendorServer, tmp_path: Path) -> No
         plain_cache = SealedCache(storage, cipher)
         async_cache = AsyncSealedCache(AsyncSqliteStorage(path), cipher)
         answers = [
-            *calls("awaited", custom_service, GET, cache=async_cache),
-            *calls("plain", custom_service, GET, cache=plain_cache),
-            *calls("plain", other_service, GET, GET, cache=plain_cache),
+            *calls("async", custom_service, GET, cache=async_cache),
+            *calls("sync", custom_service, GET, cache=plain_cache),
+            *calls("sync", other_service, GET, GET, cache=plain_cache),
         ]
 
     assert [False, True, False, True] == [answer.cached for answer in answers]
@@ -292,7 +292,7 @@ def test_managers_share_a_memory_cache(vendor: VendorServer) -> None:
     vendor.always(Behaviour(200, {"Cache-Control": "max-age=60"}))
     memory = MemoryCache()
 
-    calls("plain", service(vendor), GET, cache=memory)
-    (repeated_response,) = calls("awaited", service(vendor), GET, cache=AsyncMemoryCache(memory))
+    calls("sync", service(vendor), GET, cache=memory)
+    (repeated_response,) = calls("async", service(vendor), GET, cache=AsyncMemoryCache(memory))
 
     assert repeated_response.cached

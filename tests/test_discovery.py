@@ -33,7 +33,7 @@ def discover_async(issuer: str, **options: Any) -> Found:
     return asyncio.run(adiscover(issuer, **options))
 
 
-BOTH = pytest.mark.parametrize("find", [discover, discover_async], ids=["plain", "awaited"])
+BOTH = pytest.mark.parametrize("find", [discover, discover_async], ids=["sync", "async"])
 
 
 @BOTH

@@ -26,7 +26,7 @@ from tests.fast_path_settings import BASE, Setting
 if TYPE_CHECKING:
     from tests.fast_path_settings import ScenarioOutcome
 
-MODES = ["plain", "awaited", "distant"]
+MODES = ["sync", "async", "distant"]
 CALLS = 4
 PROTECTED: dict[str, Any] = {
     "base_url": BASE,

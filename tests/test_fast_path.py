@@ -111,7 +111,7 @@ KEYS: list[dict[str, Any]] = [
     },
     {"idempotency_ttl": 60.0},
 ]
-MODES = ["plain", "awaited", "distant"]
+MODES = ["sync", "async", "distant"]
 REQUESTS = [
     Request.get("/rates"),
     Request.get("/rates", headers={"accept": "text/csv", "Authorization": "mine"}),

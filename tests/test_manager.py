@@ -30,7 +30,7 @@ from moorage import (
     Service,
 )
 from moorage.adapters.state.memory import AsyncMemoryStorage, MemoryStorage
-from tests.support.modes import AWAITED, PLAIN, World, sync_and_async
+from tests.support.modes import ASYNC, SYNC, World, sync_and_async
 from tests.support.virtual_tasks import SyncPort
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ SERVICE = Service(
 
 def clients() -> tuple[Any, Any]:
     """Yield a vendor with an HTTP client for each mode."""
-    return SyncPort(World(PLAIN).vendor), World(AWAITED).vendor
+    return SyncPort(World(SYNC).vendor), World(ASYNC).vendor
 
 
 def test_sync_manager_with_defaults() -> None:

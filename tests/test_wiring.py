@@ -34,7 +34,7 @@ from moorage.wiring.ports import Ports
 from moorage.wiring.stores import sync_and_async_store
 from tests.adapters.forked import in_a_child
 from tests.support.caching import FaultyCache
-from tests.support.modes import AWAITED, PLAIN, World, sync_and_async
+from tests.support.modes import ASYNC, SYNC, World, sync_and_async
 from tests.support.virtual_ports import START
 from tests.support.virtual_tasks import SyncPort
 
@@ -74,7 +74,7 @@ def port(world: World, name: str) -> Any:
 def test_async_port_in_a_sync_manager(name: str) -> None:
     """A synchronous manager refuses an asynchronous port, and the error names the port."""
     with pytest.raises(ConfigurationError, match="needs synchronous ports") as excinfo:
-        ConnectorManager([SERVICE], **{name: port(World(AWAITED), name)})
+        ConnectorManager([SERVICE], **{name: port(World(ASYNC), name)})
 
     assert name == excinfo.value.path
     assert "AsyncConnectorManager" in excinfo.value.remedy
@@ -83,7 +83,7 @@ def test_async_port_in_a_sync_manager(name: str) -> None:
 @pytest.mark.parametrize("name", PORTS)
 def test_sync_port_in_an_async_manager(name: str) -> None:
     """An asynchronous manager refuses a synchronous port, and the error names the port."""
-    options: dict[str, Any] = {name: SyncPort(port(World(PLAIN), name))}
+    options: dict[str, Any] = {name: SyncPort(port(World(SYNC), name))}
     with pytest.raises(ConfigurationError, match="needs asynchronous ports") as excinfo:
         AsyncConnectorManager([SERVICE], **options)
 
@@ -276,13 +276,13 @@ def test_default_http_client() -> None:
         client = ports.http.get()
         assert is_async is inspect.iscoroutinefunction(client.send)
         assert client is ports.default_http()
-    world = World(AWAITED)
+    world = World(ASYNC)
     assert async_core(Ports(http=world.vendor)).default_http() is None
 
 
 def test_store_in_memory_serves_both_modes() -> None:
     """A memory store works in both modes; any other store works in one."""
-    world = World(AWAITED)
+    world = World(ASYNC)
     sync_store, async_store = sync_and_async_store(None, None)
     assert async_store.shared is sync_store
     memory = MemoryStorage()
@@ -295,7 +295,7 @@ def test_store_in_memory_serves_both_modes() -> None:
 
 def test_easy_store_is_asked_at_once() -> None:
     """Only a store that never blocks is called without waiting."""
-    world = World(AWAITED)
+    world = World(ASYNC)
 
     assert async_core(Ports()).core.ask is not None
     assert async_core(Ports(state=AsyncMemoryStorage())).core.ask is not None

@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 PATIENCE = 30.0
 OWNER = ("shop", "acme-fr")
-EITHER = pytest.mark.parametrize("awaited", [False, True], ids=["plain", "awaited"])
+EITHER = pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
 
 
 class ProviderInMode:
     """A fake secret manager and its providers in one mode; closing it closes the providers."""
 
-    def __init__(self, lab: Lab, *, awaited: bool) -> None:
-        self.lab, self.awaited = lab, awaited
+    def __init__(self, lab: Lab, *, is_async: bool) -> None:
+        self.lab, self.is_async = lab, is_async
         self.clock = VirtualClock(datetime(2026, 11, 20, 12, tzinfo=UTC))
         lab.now = self.clock.utc
         self._made: list[Any] = []
@@ -42,7 +42,7 @@ class ProviderInMode:
 
     def provider(self, manager: Any = None, **options: Any) -> Any:
         """Return a provider that reads from the fake secret manager."""
-        kind: Any = AsyncManagedCredentialProvider if self.awaited else ManagedCredentialProvider
+        kind: Any = AsyncManagedCredentialProvider if self.is_async else ManagedCredentialProvider
         options = {"clock": self.clock, "timeout": PATIENCE, **options}
         provider = kind(manager or self.lab.manager(), **options)
         self._made.append(provider)
@@ -50,7 +50,7 @@ class ProviderInMode:
 
     def ask(self, verb: Any, *options: object) -> Any:
         """Return the result of a synchronous or asynchronous method."""
-        return asyncio.run(verb(*options)) if self.awaited else verb(*options)
+        return asyncio.run(verb(*options)) if self.is_async else verb(*options)
 
     def get(self, provider: Any, tenant: str | None = None) -> Any:
         """Return the credential of the shop service."""

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 Answer = TypeVar("Answer")
 
-MODES = ("plain", "awaited")
+MODES = ("sync", "async")
 DAY = 86_400_000_000
 
 
@@ -21,7 +21,7 @@ class SyncStore:
 
     def __init__(self, mode: str, where: object, **options: Any) -> None:
         self.store: Any
-        if mode == "plain":
+        if mode == "sync":
             self.store, self._runner = RedisStorage(where, **options), None
         else:
             self.store, self._runner = AsyncRedisStorage(where, **options), asyncio.Runner()

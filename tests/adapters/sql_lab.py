@@ -125,7 +125,7 @@ class Lab:
         self._open.append(store)
         return store
 
-    def awaited(
+    def is_async(
         self, url: sqlalchemy.URL | AsyncEngine | None = None, **options: Any
     ) -> AsyncSqlStorage:
         """Open an asynchronous store, which its user closes."""

@@ -27,13 +27,13 @@ FIRST, SECOND = Credentials.bearer("canary-first"), Credentials.bearer("canary-s
 class AuditedUses:
     """An audited credential provider of one mode, and the audit records that it writes."""
 
-    def __init__(self, trail: AuditTrail, *, awaited: bool) -> None:
+    def __init__(self, trail: AuditTrail, *, is_async: bool) -> None:
         self.trail = trail
         owners: dict[tuple[str, str | None], Credentials | OAuthCredentials] = {
             ("vat", None): FIRST,
             ("vat", "acme"): FIRST,
         }
-        if awaited:
+        if is_async:
 
             async def renew_later(*_: object) -> Credentials:
                 return SECOND
@@ -59,10 +59,12 @@ class AuditedUses:
         return [(item.act, item.subject) for item in reversed(self.trail.find().items)]
 
 
-@pytest.mark.parametrize("awaited", [False, True], ids=["sync", "async"])
-def test_uses_are_recorded_without_an_entry_for_each_call(tmp_path: Path, *, awaited: bool) -> None:
+@pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
+def test_uses_are_recorded_without_an_entry_for_each_call(
+    tmp_path: Path, *, is_async: bool
+) -> None:
     """First reads, renewals and changes of credentials are recorded, without the secrets."""
-    uses = AuditedUses(AuditTrail(FileAudit(tmp_path / "trail")), awaited=awaited)
+    uses = AuditedUses(AuditTrail(FileAudit(tmp_path / "trail")), is_async=is_async)
     assert uses.do("has", "vat", None)
     for _ in range(3):
         assert FIRST == uses.do("get", "vat", None)
@@ -80,15 +82,15 @@ def test_uses_are_recorded_without_an_entry_for_each_call(tmp_path: Path, *, awa
     assert "canary" not in (tmp_path / "trail").read_text()
 
 
-@pytest.mark.parametrize("awaited", [False, True], ids=["sync", "async"])
-def test_unrecorded_credentials_are_not_handed_out(tmp_path: Path, *, awaited: bool) -> None:
+@pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
+def test_unrecorded_credentials_are_not_handed_out(tmp_path: Path, *, is_async: bool) -> None:
     """Credentials that cannot be recorded are not returned, unless the audit trail is optional."""
     dead_trail = FileAudit(tmp_path / "nowhere" / "trail")
-    uses = AuditedUses(AuditTrail(dead_trail), awaited=awaited)
+    uses = AuditedUses(AuditTrail(dead_trail), is_async=is_async)
     for verb, values in (("get", ()), ("refresh", (FIRST,)), ("rotate", (SECOND,))):
         with pytest.raises(StorageUnavailable, match="was refused"):
             uses.do(verb, "vat", None, *values)
-    lenient = AuditedUses(AuditTrail(dead_trail, required=False), awaited=awaited)
+    lenient = AuditedUses(AuditTrail(dead_trail, required=False), is_async=is_async)
     with pytest.warns(match="was not recorded"):
         assert FIRST == lenient.do("get", "vat", None)
 
@@ -96,7 +98,7 @@ def test_unrecorded_credentials_are_not_handed_out(tmp_path: Path, *, awaited: b
 def test_memory_of_owners_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Beyond a limit, credential owners are forgotten and recorded again at their next read."""
     monkeypatch.setattr(audited, "_MOST_OWNERS", 1)
-    uses = AuditedUses(AuditTrail(FileAudit(tmp_path / "trail")), awaited=False)
+    uses = AuditedUses(AuditTrail(FileAudit(tmp_path / "trail")), is_async=False)
     for tenant in (None, "acme", None):
         uses.do("get", "vat", tenant)
     assert 3 == len(uses.records)

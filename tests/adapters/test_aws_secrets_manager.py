@@ -32,8 +32,8 @@ class Aws(ProviderInMode):
 
     lab: AwsLab
 
-    def __init__(self, *, awaited: bool) -> None:
-        super().__init__(AwsLab(), awaited=awaited)
+    def __init__(self, *, is_async: bool) -> None:
+        super().__init__(AwsLab(), is_async=is_async)
         self.lab.put(NAME, "old")
 
     def in_(self, **environment: str) -> Any:
@@ -46,9 +46,9 @@ class Aws(ProviderInMode):
 
 
 @EITHER
-def test_keys_from_variables(awaited: bool) -> None:
+def test_keys_from_variables(is_async: bool) -> None:
     """Access keys and session token in environment variables need no metadata request."""
-    with Aws(awaited=awaited) as aws:
+    with Aws(is_async=is_async) as aws:
         aws.lab.keys["ASIATEMP"] = (SECRET, "a-session")
         keys = {"AWS_ACCESS_KEY_ID": "ASIATEMP", "AWS_SECRET_ACCESS_KEY": SECRET}
         assert OLD == aws.get(aws.instance(**keys, AWS_SESSION_TOKEN="a-session"))
@@ -58,11 +58,11 @@ def test_keys_from_variables(awaited: bool) -> None:
 
 
 @EITHER
-def test_keys_of_a_container(awaited: bool, tmp_path: Path) -> None:
+def test_keys_of_a_container(is_async: bool, tmp_path: Path) -> None:
     """A container's keys are requested with its authorization token, from a variable or a file."""
     proof = tmp_path / "proof"
     proof.write_text("proof of the pod\n")
-    with Aws(awaited=awaited) as aws:
+    with Aws(is_async=is_async) as aws:
         for options in (
             {"AWS_CONTAINER_AUTHORIZATION_TOKEN": "proof of the pod"},
             {"AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": str(proof)},
@@ -77,7 +77,7 @@ def test_keys_of_a_container(awaited: bool, tmp_path: Path) -> None:
 
 def test_container_credentials_need_tls_or_a_local_url() -> None:
     """Without TLS, container credentials come only from this machine or AWS's own addresses."""
-    with Aws(awaited=False) as aws:
+    with Aws(is_async=False) as aws:
         for container_url in ("http://evil.example/keys", "ftp://127.0.0.1/", "//169.254.170.3"):
             with pytest.raises(ConfigurationError, match="without TLS"):
                 aws.get(aws.in_(AWS_CONTAINER_CREDENTIALS_FULL_URI=container_url))
@@ -103,7 +103,7 @@ def test_default_address_and_credentials() -> None:
     """Containers and instances use the metadata addresses that AWS documents."""
     from moorage.adapters.http.stdlib.client import StdlibHttpClient  # noqa: PLC0415 - here only
 
-    with Aws(awaited=False) as aws, StdlibHttpClient() as http:
+    with Aws(is_async=False) as aws, StdlibHttpClient() as http:
         elsewhere_client: Any = RedirectingClient(http, aws.lab)
         for value in (
             {"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": "/container/1"},
@@ -119,9 +119,9 @@ def test_default_address_and_credentials() -> None:
 
 
 @EITHER
-def test_keys_of_an_instance(awaited: bool) -> None:
+def test_keys_of_an_instance(is_async: bool) -> None:
     """An instance's keys are requested in two steps, cached, and renewed before they expire."""
-    with Aws(awaited=awaited) as aws:
+    with Aws(is_async=is_async) as aws:
         provider = aws.instance()
         for expected in (1, 1, 2, 2):
             assert OLD == aws.get(provider)
@@ -133,9 +133,9 @@ def test_keys_of_an_instance(awaited: bool) -> None:
 
 
 @EITHER
-def test_an_instance_without_keys(awaited: bool) -> None:
+def test_an_instance_without_keys(is_async: bool) -> None:
     """A missing role, disabled metadata and unreachable metadata have different errors."""
-    with Aws(awaited=awaited) as aws:
+    with Aws(is_async=is_async) as aws:
         aws.lab.role = None
         with pytest.raises(ConfigurationError, match="has no role"):
             aws.get(aws.instance())
@@ -154,9 +154,9 @@ def test_an_instance_without_keys(awaited: bool) -> None:
         [Behaviour(200, body=b"t"), Behaviour(200, body=b"our-role"), Behaviour(403)],
     ],
 )
-def test_metadata_that_is_refused(answers: list[Behaviour], awaited: bool) -> None:
+def test_metadata_that_is_refused(answers: list[Behaviour], is_async: bool) -> None:
     """If the metadata service refuses any of its three requests, AuthenticationFailed is raised."""
-    with Aws(awaited=awaited) as aws:
+    with Aws(is_async=is_async) as aws:
         provider = aws.instance()
         aws.lab.server.queue(*answers)
         with pytest.raises(AuthenticationFailed, match="the instance's metadata refused"):
@@ -173,9 +173,9 @@ def test_metadata_that_is_refused(answers: list[Behaviour], awaited: bool) -> No
         {"AccessKeyId": "a", "SecretAccessKey": "s", "Expiration": "2027-01-01T00:00:00"},
     ],
 )
-def test_metadata_that_is_nonsense(broken: dict[str, str], awaited: bool) -> None:
+def test_metadata_that_is_nonsense(broken: dict[str, str], is_async: bool) -> None:
     """Incomplete access keys from the metadata service are not used."""
-    with Aws(awaited=awaited) as aws:
+    with Aws(is_async=is_async) as aws:
         provider = aws.instance()
         aws.lab.server.queue(
             Behaviour(200, body=b"t"), Behaviour(200, body=b"r"), Behaviour.of_json(broken)
@@ -185,9 +185,9 @@ def test_metadata_that_is_nonsense(broken: dict[str, str], awaited: bool) -> Non
 
 
 @EITHER
-def test_binary_secrets(awaited: bool) -> None:
+def test_binary_secrets(is_async: bool) -> None:
     """A binary secret is read as text if it is valid UTF-8; other bytes are refused."""
-    with Aws(awaited=awaited) as aws:
+    with Aws(is_async=is_async) as aws:
         aws.lab.secrets[NAME] = b"old"
         assert OLD == aws.get(aws.provider())
         aws.lab.server.queue(Behaviour.of_json({"SecretBinary": "!"}))
@@ -212,10 +212,10 @@ def test_aws_errors(
     fields: dict[str, str],
     status: int,
     kind: type[ConnectorError],
-    awaited: bool,
+    is_async: bool,
 ) -> None:
     """AWS's error code decides the exception, since most errors have status 400."""
-    with Aws(awaited=awaited) as aws:
+    with Aws(is_async=is_async) as aws:
         aws.lab.server.always(Behaviour.of_json({**fields, "message": SECRET}, status=status))
         with pytest.raises(kind) as excinfo:
             aws.get(aws.provider())
@@ -223,9 +223,9 @@ def test_aws_errors(
 
 
 @EITHER
-def test_the_word_may_stand_in_a_header(awaited: bool) -> None:
+def test_the_word_may_stand_in_a_header(is_async: bool) -> None:
     """AWS's error code is read from a header if a proxy removed the response body."""
-    with Aws(awaited=awaited) as aws:
+    with Aws(is_async=is_async) as aws:
         error_headers = {"x-amzn-ErrorType": "ResourceNotFoundException:http://internal/"}
         aws.lab.server.always(Behaviour(400, error_headers))
         assert not aws.ask(aws.provider().has, "shop", None)
@@ -233,7 +233,7 @@ def test_the_word_may_stand_in_a_header(awaited: bool) -> None:
 
 def test_a_wrong_secret_is_refused() -> None:
     """The fake AWS service rejects wrong signatures and wrong clocks."""
-    with Aws(awaited=False) as aws:
+    with Aws(is_async=False) as aws:
         wrong_manager = aws.lab.manager(identity=AwsKeys("AKIDGIVEN", "s3cr3t-of-theirs"))
         with pytest.raises(AuthenticationFailed, match=r"InvalidSignature.*and the clock"):
             aws.get(aws.provider(wrong_manager))

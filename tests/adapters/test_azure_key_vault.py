@@ -24,15 +24,15 @@ class Azure(ProviderInMode):
 
     lab: AzureLab
 
-    def __init__(self, *, awaited: bool) -> None:
-        super().__init__(AzureLab(), awaited=awaited)
+    def __init__(self, *, is_async: bool) -> None:
+        super().__init__(AzureLab(), is_async=is_async)
         self.lab.put(NAME, "old")
 
 
 @EITHER
-def test_the_machines_own_identity(awaited: bool) -> None:
+def test_the_machines_own_identity(is_async: bool) -> None:
     """A managed identity gets its token from the machine's metadata service."""
-    with Azure(awaited=awaited) as azure:
+    with Azure(is_async=is_async) as azure:
         for client_id in (None, "u"):
             identity = AzureManagedIdentity(client_id, address=azure.lab.url)
             assert OLD == azure.get(azure.provider(azure.lab.manager(identity=identity)))
@@ -42,9 +42,9 @@ def test_the_machines_own_identity(awaited: bool) -> None:
 
 
 @EITHER
-def test_an_application_that_is_refused(awaited: bool) -> None:
+def test_an_application_that_is_refused(is_async: bool) -> None:
     """A wrong client secret and a wrong tenant directory have their own errors."""
-    with Azure(awaited=awaited) as azure:
+    with Azure(is_async=is_async) as azure:
         wrong_client = AzureClient("our-app", "s3cr3t-of-theirs", authority=azure.lab.url)
         with pytest.raises(
             AuthenticationFailed, match=r"invalid_client.*has not expired"
@@ -61,9 +61,9 @@ def test_an_application_that_is_refused(awaited: bool) -> None:
     "resource",
     ["https://vault.azure.net", "http://127.0.0.2", "http://27.0.0.1", "", "127.0.0.1"],
 )
-def test_a_token_for_something_else(resource: str, awaited: bool) -> None:
+def test_a_token_for_something_else(resource: str, is_async: bool) -> None:
     """If the vault's challenge names another resource, no token and no secret are sent."""
-    with Azure(awaited=awaited) as azure:
+    with Azure(is_async=is_async) as azure:
         azure.lab.resource = resource
         with pytest.raises(ConfigurationError, match="does not contain it"):
             azure.get(azure.provider())
@@ -80,9 +80,9 @@ def test_a_resource_is_above_its_vault(resource: str) -> None:
 
 
 @EITHER
-def test_a_vault_that_names_no_directory(awaited: bool) -> None:
+def test_a_vault_that_names_no_directory(is_async: bool) -> None:
     """A vault without a challenge is refused; both challenge formats are accepted."""
-    with Azure(awaited=awaited) as azure:
+    with Azure(is_async=is_async) as azure:
         azure.lab.directory = "https://login.windows.net/"
         with pytest.raises(ConfigurationError, match="does not contain it"):
             azure.get(azure.provider())
@@ -98,18 +98,18 @@ def test_a_vault_that_names_no_directory(awaited: bool) -> None:
 
 
 @EITHER
-def test_a_secret_goes_to_its_authority_only(awaited: bool) -> None:
+def test_a_secret_goes_to_its_authority_only(is_async: bool) -> None:
     """The client secret is sent only to the configured authority, whatever the vault names."""
-    with Azure(awaited=awaited) as azure, AzureLab() as other_lab:
+    with Azure(is_async=is_async) as azure, AzureLab() as other_lab:
         azure.lab.directory = f"{other_lab.url}/our-directory"
         assert OLD == azure.get(azure.provider())
         assert () == other_lab.server.requests
 
 
 @EITHER
-def test_a_disabled_secret(awaited: bool) -> None:
+def test_a_disabled_secret(is_async: bool) -> None:
     """Reading a disabled secret is refused, and the error has Azure's code."""
-    with Azure(awaited=awaited) as azure:
+    with Azure(is_async=is_async) as azure:
         azure.lab.disabled.add(NAME)
         with pytest.raises(AuthenticationFailed, match="enable moorage-shop") as excinfo:
             azure.get(azure.provider())
@@ -117,9 +117,9 @@ def test_a_disabled_secret(awaited: bool) -> None:
 
 
 @EITHER
-def test_a_token_service_that_is_down(awaited: bool) -> None:
+def test_a_token_service_that_is_down(is_async: bool) -> None:
     """An outage of Microsoft's token service raises StorageUnavailable."""
-    with Azure(awaited=awaited) as azure:
+    with Azure(is_async=is_async) as azure:
         azure.lab.server.queue(Behaviour(503), path="/our-directory/oauth2/v2.0/token")
         with pytest.raises(StorageUnavailable, match="Microsoft's token service"):
             azure.get(azure.provider())

@@ -49,18 +49,18 @@ def test_async_conforms(check: kit.AsyncCheck) -> None:
 class CacheInMode:
     """A credential cache in either mode, and the provider whose credentials it caches."""
 
-    def __init__(self, *, awaited: bool, **options: Any) -> None:
+    def __init__(self, *, is_async: bool, **options: Any) -> None:
         self.clock = VirtualClock()
         fields: dict[Any, Any] = {OWNER: OLD}
         self.behind: Any
         self.cached: Any
-        if awaited:
+        if is_async:
             self.behind = AsyncMemoryCredentialProvider(fields)
             self.cached = AsyncCachedCredentials(self.behind, clock=self.clock, **options)
         else:
             self.behind = MemoryCredentialProvider(fields)
             self.cached = CachedCredentials(self.behind, clock=self.clock, **options)
-        self._is_async = awaited
+        self._is_async = is_async
 
     def ask(self, verb: Callable[..., Any], *options: object) -> Any:
         """Return the result of a synchronous or asynchronous method."""
@@ -76,13 +76,13 @@ class CacheInMode:
         return self.cached.hits, self.cached.misses
 
 
-EITHER = pytest.mark.parametrize("awaited", [False, True], ids=["plain", "awaited"])
+EITHER = pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
 
 
 @EITHER
-def test_cached_until_its_time_to_live(awaited: bool) -> None:
+def test_cached_until_its_time_to_live(is_async: bool) -> None:
     """A credential changed elsewhere is seen once the cached one's time to live has passed."""
-    cache = CacheInMode(awaited=awaited, ttl=10)
+    cache = CacheInMode(is_async=is_async, ttl=10)
 
     assert OLD == cache.get()
     cache.ask(cache.behind.rotate, *OWNER, NEW)
@@ -93,9 +93,9 @@ def test_cached_until_its_time_to_live(awaited: bool) -> None:
 
 
 @EITHER
-def test_changes_through_the_cache_are_seen_at_once(awaited: bool) -> None:
+def test_changes_through_the_cache_are_seen_at_once(is_async: bool) -> None:
     """A credential rotated through the cache is seen at the next read."""
-    cache = CacheInMode(awaited=awaited)
+    cache = CacheInMode(is_async=is_async)
 
     cache.get()
     cache.ask(cache.cached.rotate, *OWNER, NEW)
@@ -106,9 +106,9 @@ def test_changes_through_the_cache_are_seen_at_once(awaited: bool) -> None:
 
 
 @EITHER
-def test_missing_credentials_are_not_cached(awaited: bool) -> None:
+def test_missing_credentials_are_not_cached(is_async: bool) -> None:
     """A missing credential is not cached, so it is found as soon as it exists."""
-    cache = CacheInMode(awaited=awaited)
+    cache = CacheInMode(is_async=is_async)
 
     with pytest.raises(CredentialNotFound):
         cache.get("adyen", None)
@@ -119,9 +119,9 @@ def test_missing_credentials_are_not_cached(awaited: bool) -> None:
 
 
 @EITHER
-def test_has_uses_the_cache(awaited: bool) -> None:
+def test_has_uses_the_cache(is_async: bool) -> None:
     """The cache answers `has` from a cached credential, and asks the provider once it expired."""
-    cache = CacheInMode(awaited=awaited, ttl=10)
+    cache = CacheInMode(is_async=is_async, ttl=10)
     requests: list[object] = []
 
     def now(*owner: object) -> bool:
@@ -132,7 +132,7 @@ def test_has_uses_the_cache(awaited: bool) -> None:
         return now(*owner)
 
     cache.get()
-    cache.behind.has = has_later if awaited else now
+    cache.behind.has = has_later if is_async else now
     assert cache.ask(cache.cached.has, *OWNER)
     assert [] == requests
     cache.clock.advance(10)
@@ -141,9 +141,9 @@ def test_has_uses_the_cache(awaited: bool) -> None:
 
 
 @EITHER
-def test_the_oldest_goes_first(awaited: bool) -> None:
+def test_the_oldest_goes_first(is_async: bool) -> None:
     """A full credential cache drops the least recently used credential."""
-    cache = CacheInMode(awaited=awaited, most=2, ttl=10)
+    cache = CacheInMode(is_async=is_async, most=2, ttl=10)
     for tenant in ("a", "b", "c"):
         cache.ask(cache.behind.rotate, "stripe", tenant, OLD)
     cache.get("stripe", "a")
@@ -184,9 +184,9 @@ def make_unavailable(face: CacheInMode) -> Any:
 
 
 @EITHER
-def test_an_outage_is_bridged(awaited: bool) -> None:
+def test_an_outage_is_bridged(is_async: bool) -> None:
     """During an outage, an expired cached credential is used for the grace time."""
-    cache = CacheInMode(awaited=awaited, ttl=10, grace=60)
+    cache = CacheInMode(is_async=is_async, ttl=10, grace=60)
     cache.get()
     provider = make_unavailable(cache)
     provider.error = StorageUnavailable("away")
@@ -210,9 +210,9 @@ def test_an_outage_is_bridged(awaited: bool) -> None:
 
 @EITHER
 @pytest.mark.parametrize("error", [AuthenticationFailed("no"), CredentialNotFound("no")])
-def test_refusals_are_not_bridged_by_the_cache(error: Exception, awaited: bool) -> None:
+def test_refusals_are_not_bridged_by_the_cache(error: Exception, is_async: bool) -> None:
     """If the provider refuses or has no credential, no expired cached credential is returned."""
-    cache = CacheInMode(awaited=awaited, ttl=10, grace=60)
+    cache = CacheInMode(is_async=is_async, ttl=10, grace=60)
     cache.get()
     make_unavailable(cache).error = error
     cache.clock.advance(10)
@@ -221,10 +221,10 @@ def test_refusals_are_not_bridged_by_the_cache(error: Exception, awaited: bool) 
 
 
 @EITHER
-def test_without_grace_an_outage_is_one(awaited: bool) -> None:
+def test_without_grace_an_outage_is_one(is_async: bool) -> None:
     """During an outage without a grace time, StorageUnavailable is raised."""
     for options, owner in (({}, OWNER), ({"grace": 60}, ("adyen", None))):
-        cache = CacheInMode(awaited=awaited, ttl=10, **options)
+        cache = CacheInMode(is_async=is_async, ttl=10, **options)
         cache.get()
         make_unavailable(cache).error = StorageUnavailable("away")
         cache.clock.advance(10)

@@ -30,15 +30,15 @@ class Gcp(ProviderInMode):
 
     lab: GcpLab
 
-    def __init__(self, *, awaited: bool) -> None:
-        super().__init__(GcpLab(), awaited=awaited)
+    def __init__(self, *, is_async: bool) -> None:
+        super().__init__(GcpLab(), is_async=is_async)
         self.lab.put(NAME, "old")
 
 
 @EITHER
-def test_the_machines_own_account(awaited: bool) -> None:
+def test_the_machines_own_account(is_async: bool) -> None:
     """GcpMetadata gets a token from the machine's metadata, or raises AuthenticationFailed."""
-    with Gcp(awaited=awaited) as gcp:
+    with Gcp(is_async=is_async) as gcp:
         identity = GcpMetadata(gcp.lab.url)
         assert OLD == gcp.get(gcp.provider(gcp.lab.manager(identity=identity)))
         gcp.lab.server.always(Behaviour(403))
@@ -47,9 +47,9 @@ def test_the_machines_own_account(awaited: bool) -> None:
 
 
 @EITHER
-def test_an_account_that_is_refused(awaited: bool) -> None:
+def test_an_account_that_is_refused(is_async: bool) -> None:
     """If Google refuses a login because of a wrong clock, the error asks to check the clock."""
-    with Gcp(awaited=awaited) as gcp:
+    with Gcp(is_async=is_async) as gcp:
         gcp.lab.now = lambda: gcp.clock.utc().replace(year=2020)
         with pytest.raises(AuthenticationFailed, match=r"invalid_grant.*and the clock") as excinfo:
             gcp.get(gcp.provider())
@@ -84,9 +84,9 @@ def test_an_account_is_checked() -> None:
 
 
 @EITHER
-def test_damaged_secret_is_refused(awaited: bool) -> None:
+def test_damaged_secret_is_refused(is_async: bool) -> None:
     """A secret with a wrong checksum is refused; one without a checksum is used."""
-    with Gcp(awaited=awaited) as gcp:
+    with Gcp(is_async=is_async) as gcp:
         gcp.lab.checksum = "1"
         with pytest.raises(StorageUnavailable, match="wrong checksum"):
             gcp.get(gcp.provider())
@@ -101,18 +101,18 @@ def test_damaged_secret_is_refused(awaited: bool) -> None:
 
 
 @EITHER
-def test_a_disabled_version(awaited: bool) -> None:
+def test_a_disabled_version(is_async: bool) -> None:
     """A disabled newest version of a secret raises ConfigurationError."""
-    with Gcp(awaited=awaited) as gcp:
+    with Gcp(is_async=is_async) as gcp:
         gcp.lab.disabled.add(NAME)
         with pytest.raises(ConfigurationError, match="disabled or destroyed"):
             gcp.get(gcp.provider())
 
 
 @EITHER
-def test_concurrent_creation_of_a_secret(awaited: bool) -> None:
+def test_concurrent_creation_of_a_secret(is_async: bool) -> None:
     """If two processes create a secret at the same time, both can write to it."""
-    with Gcp(awaited=awaited) as gcp:
+    with Gcp(is_async=is_async) as gcp:
         provider = gcp.provider()
         gcp.ask(provider.has, "shop", None)
         top = "/v1/projects/our-project/secrets"
@@ -123,9 +123,9 @@ def test_concurrent_creation_of_a_secret(awaited: bool) -> None:
 
 
 @EITHER
-def test_missing_permission_to_create_is_named(awaited: bool) -> None:
+def test_missing_permission_to_create_is_named(is_async: bool) -> None:
     """Without permission to create secrets, the error names the missing permission."""
-    with Gcp(awaited=awaited) as gcp:
+    with Gcp(is_async=is_async) as gcp:
         provider = gcp.provider()
         gcp.ask(provider.has, "shop", None)
         denied_response = Behaviour(403)  # also with a new token

@@ -31,8 +31,8 @@ class Vault(ProviderInMode):
 
     lab: VaultLab
 
-    def __init__(self, *, awaited: bool) -> None:
-        super().__init__(VaultLab(), awaited=awaited)
+    def __init__(self, *, is_async: bool) -> None:
+        super().__init__(VaultLab(), is_async=is_async)
         self.lab.put(NAME, "old")
 
     def logged_in_by(self, login: Any, **options: Any) -> Any:
@@ -41,11 +41,11 @@ class Vault(ProviderInMode):
 
 
 @EITHER
-def test_a_pod_logs_in(awaited: bool, tmp_path: Path) -> None:
+def test_a_pod_logs_in(is_async: bool, tmp_path: Path) -> None:
     """The Kubernetes login reads the pod's service account token from its file at every login."""
     token = tmp_path / "token"
     token.write_text("a.service.account\n")
-    with Vault(awaited=awaited) as vault:
+    with Vault(is_async=is_async) as vault:
         login = VaultKubernetes("our-pod", mount="/clusters/ours/", token_file=str(token))
         provider = vault.logged_in_by(login)
         assert OLD == vault.get(provider)
@@ -59,14 +59,14 @@ def test_a_pod_logs_in(awaited: bool, tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", [None, "", "x" * 65_537, b"\xff"])
 def test_a_file_without_a_token(
     content: str | bytes | None,
-    awaited: bool,
+    is_async: bool,
     tmp_path: Path,
 ) -> None:
     """The error for a missing, empty or invalid token file shows only its name."""
     token = tmp_path / "token"
     if content is not None:
         token.write_bytes(content if isinstance(content, bytes) else content.encode())
-    with Vault(awaited=awaited) as vault:
+    with Vault(is_async=is_async) as vault:
         provider = vault.logged_in_by(VaultTokenFile(str(token)))
         kind = InvalidData if isinstance(content, bytes) else ConfigurationError
         with pytest.raises(kind) as excinfo:
@@ -77,16 +77,16 @@ def test_a_file_without_a_token(
 
 
 @EITHER
-def test_a_role_without_a_secret(awaited: bool) -> None:
+def test_a_role_without_a_secret(is_async: bool) -> None:
     """An AppRole login works without a secret id if the role does not require one."""
-    with Vault(awaited=awaited) as vault:
+    with Vault(is_async=is_async) as vault:
         assert OLD == vault.get(vault.logged_in_by(VaultAppRole("open-role")))
 
 
 @EITHER
-def test_a_role_that_is_refused(awaited: bool) -> None:
+def test_a_role_that_is_refused(is_async: bool) -> None:
     """A wrong role or secret id raises AuthenticationFailed, which says where to check."""
-    with Vault(awaited=awaited) as vault:
+    with Vault(is_async=is_async) as vault:
         provider = vault.logged_in_by(VaultAppRole("our-role", "s3cr3t-of-theirs"))
         with pytest.raises(AuthenticationFailed, match=r"Check the role.*auth/approle") as excinfo:
             vault.get(provider)
@@ -97,9 +97,9 @@ def test_a_role_that_is_refused(awaited: bool) -> None:
 
 
 @EITHER
-def test_given_token_is_renewed(awaited: bool) -> None:
+def test_given_token_is_renewed(is_async: bool) -> None:
     """A configured Vault token's lifetime is looked up once, and the token is renewed in time."""
-    with Vault(awaited=awaited) as vault:
+    with Vault(is_async=is_async) as vault:
         provider = vault.logged_in_by(VaultToken(vault.lab.issue("given")))
         for _ in range(3):
             for _ in range(2):
@@ -112,10 +112,10 @@ def test_given_token_is_renewed(awaited: bool) -> None:
 
 
 @EITHER
-def test_a_token_for_ever(awaited: bool) -> None:
+def test_a_token_for_ever(is_async: bool) -> None:
     """A Vault token that never expires, or that may not look itself up, is not renewed."""
     for is_looked in (True, False):
-        with Vault(awaited=awaited) as vault:
+        with Vault(is_async=is_async) as vault:
             vault.lab.tokens.add("root")
             vault.lab.looked = is_looked
             provider = vault.logged_in_by(VaultToken("root"))
@@ -126,10 +126,10 @@ def test_a_token_for_ever(awaited: bool) -> None:
 
 
 @EITHER
-def test_token_file_of_an_agent(awaited: bool, tmp_path: Path) -> None:
+def test_token_file_of_an_agent(is_async: bool, tmp_path: Path) -> None:
     """When a Vault agent replaces the token in its file, the file is read again after a refusal."""
     token = tmp_path / "token"
-    with Vault(awaited=awaited) as vault:
+    with Vault(is_async=is_async) as vault:
         token.write_text(vault.lab.issue("first"))
         provider = vault.logged_in_by(VaultTokenFile(str(token)))
         assert OLD == vault.get(provider)
@@ -139,10 +139,10 @@ def test_token_file_of_an_agent(awaited: bool, tmp_path: Path) -> None:
 
 
 @EITHER
-def test_a_token_that_cannot_be_renewed(awaited: bool) -> None:
+def test_a_token_that_cannot_be_renewed(is_async: bool) -> None:
     """When Vault does not extend a token any more, a new login replaces the token."""
     for renewable, longest in ((False, 10**9), (True, 3600)):
-        with Vault(awaited=awaited) as vault:
+        with Vault(is_async=is_async) as vault:
             vault.lab.renewable, vault.lab.longest = renewable, longest
             provider = vault.provider()
             assert OLD == vault.get(provider)
@@ -155,9 +155,9 @@ def test_a_token_that_cannot_be_renewed(awaited: bool) -> None:
 
 
 @EITHER
-def test_a_namespace(awaited: bool) -> None:
+def test_a_namespace(is_async: bool) -> None:
     """Login and secrets use the configured Vault namespace, and errors name it."""
-    with Vault(awaited=awaited) as vault:
+    with Vault(is_async=is_async) as vault:
         vault.lab.namespace = "ours/shop"
         assert OLD == vault.get(
             vault.logged_in_by(VaultAppRole("our-role", SECRET), namespace="ours/shop")
@@ -170,10 +170,10 @@ def test_a_namespace(awaited: bool) -> None:
 
 
 @EITHER
-def test_another_mount_and_prefix(awaited: bool) -> None:
+def test_another_mount_and_prefix(is_async: bool) -> None:
     """The secrets engine may be mounted at any path; a wrong mount has its own error."""
     login = VaultAppRole("our-role", SECRET)
-    with Vault(awaited=awaited) as vault:
+    with Vault(is_async=is_async) as vault:
         vault.lab.mount = "teams/our%20shop"
         vault.lab.put("erp/services/shop", "old")
         assert OLD == vault.get(vault.logged_in_by(login, mount="/teams/our shop/", prefix="erp/"))
@@ -182,18 +182,18 @@ def test_another_mount_and_prefix(awaited: bool) -> None:
 
 
 @EITHER
-def test_a_deleted_secret(awaited: bool) -> None:
+def test_a_deleted_secret(is_async: bool) -> None:
     """A secret whose newest version was deleted is reported as missing."""
-    with Vault(awaited=awaited) as vault:
+    with Vault(is_async=is_async) as vault:
         vault.lab.secrets[NAME] = None
         assert not vault.ask(vault.provider().has, "shop", None)
 
 
 @EITHER
 @pytest.mark.parametrize("status", [412, 472, 473, 503])
-def test_a_vault_that_cannot_serve(status: int, awaited: bool) -> None:
+def test_a_vault_that_cannot_serve(status: int, is_async: bool) -> None:
     """A sealed, standby or lagging Vault node raises StorageUnavailable, also at login."""
-    with Vault(awaited=awaited) as vault:
+    with Vault(is_async=is_async) as vault:
         provider = vault.provider()
         assert OLD == vault.get(provider)
         vault.lab.server.always(Behaviour.of_json({"errors": [SECRET]}, status=status))

@@ -38,7 +38,7 @@ NAMES: dict[tuple[str, str | None], str] = {
     for number, tenant in enumerate(("None", ""))
 }
 NONE: Any = NoKeyring
-EITHER = pytest.mark.parametrize("awaited", [False, True], ids=["plain", "awaited"])
+EITHER = pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
 
 
 class MemoryKeyring(KeyringBackend):
@@ -70,9 +70,9 @@ def ask(provider: Any, verb: str, *options: object) -> Any:
     return asyncio.run(answer) if isinstance(provider, AsyncKeyringCredentialProvider) else answer
 
 
-def provider_of(ring: KeyringBackend | None, *, awaited: bool, **options: Any) -> Any:
+def provider_of(ring: KeyringBackend | None, *, is_async: bool, **options: Any) -> Any:
     """Return a credential provider on this keyring backend."""
-    kind: Any = AsyncKeyringCredentialProvider if awaited else KeyringCredentialProvider
+    kind: Any = AsyncKeyringCredentialProvider if is_async else KeyringCredentialProvider
     return kind(backend=ring, **options)
 
 
@@ -106,10 +106,10 @@ def _usual_keyring() -> Iterator[MemoryKeyring]:
 
 
 @EITHER
-def test_default_keyring_is_used(usual: MemoryKeyring, awaited: bool) -> None:
+def test_default_keyring_is_used(usual: MemoryKeyring, is_async: bool) -> None:
     """Passwords from `keyring set` are read, and rotated credentials are stored in the keyring."""
     keyring.set_password("moorage", "services/shop", "old")
-    provider = provider_of(None, awaited=awaited)
+    provider = provider_of(None, is_async=is_async)
     assert OLD == ask(provider, "get", "shop", None)
     ask(provider, "rotate", *OWNER, Credentials.basic("u", "p"))
     assert Credentials.basic("u", "p") == ask(provider, "get", *OWNER)
@@ -117,7 +117,7 @@ def test_default_keyring_is_used(usual: MemoryKeyring, awaited: bool) -> None:
 
 
 @EITHER
-def test_overtaken_renewal_is_discarded(awaited: bool) -> None:
+def test_overtaken_renewal_is_discarded(is_async: bool) -> None:
     """A credential stored by someone else during a renewal is kept, not the renewed one."""
     ring = MemoryKeyring()
 
@@ -128,33 +128,35 @@ def test_overtaken_renewal_is_discarded(awaited: bool) -> None:
     async def renew_later(*_: object) -> Credentials:
         return renew_too_late()
 
-    provider = provider_of(ring, awaited=awaited, renew=renew_later if awaited else renew_too_late)
+    provider = provider_of(
+        ring, is_async=is_async, renew=renew_later if is_async else renew_too_late
+    )
     ask(provider, "rotate", *OWNER, OLD)
     assert kit.OTHER == ask(provider, "refresh", *OWNER, OLD)
 
 
 @EITHER
-def test_applications_are_apart(awaited: bool) -> None:
+def test_applications_are_apart(is_async: bool) -> None:
     """Two applications of one user have separate keyring entries."""
     ring = MemoryKeyring()
-    ask(provider_of(ring, awaited=awaited, application="erp"), "rotate", *OWNER, OLD)
-    other_provider = provider_of(ring, awaited=awaited)
+    ask(provider_of(ring, is_async=is_async, application="erp"), "rotate", *OWNER, OLD)
+    other_provider = provider_of(ring, is_async=is_async)
     assert not ask(other_provider, "has", *OWNER)
     with pytest.raises(CredentialNotFound, match="keyring set moorage tenants/acme-fr/shop"):
         ask(other_provider, "get", *OWNER)
 
 
 @EITHER
-def test_names_that_would_be_confused(awaited: bool) -> None:
+def test_names_that_would_be_confused(is_async: bool) -> None:
     """A service or tenant whose keyring name would be ambiguous needs a configured name."""
     ring = MemoryKeyring()
-    provider = provider_of(ring, awaited=awaited)
+    provider = provider_of(ring, is_async=is_async)
     assert not ask(provider, "has", "a/b", None)
     with pytest.raises(CredentialNotFound, match="by itself"):
         ask(provider, "get", "shop", "A")
     with pytest.raises(ConfigurationError, match="Name the user"):
         ask(provider, "rotate", "shop", "", OLD)
-    named_provider = provider_of(ring, awaited=awaited, names={("a/b", None): "ours"})
+    named_provider = provider_of(ring, is_async=is_async, names={("a/b", None): "ours"})
     ask(named_provider, "rotate", "a/b", None, OLD)
     assert OLD == ask(named_provider, "get", "a/b", None)
 
@@ -173,12 +175,12 @@ def test_keyring_errors_become_ours(
     error: Exception,
     kind: type[ConnectorError],
     message: str,
-    awaited: bool,
+    is_async: bool,
 ) -> None:
     """Every exception of a keyring becomes a moorage error without the original text."""
     ring = MemoryKeyring()
     ring.error = error
-    provider = provider_of(ring, awaited=awaited)
+    provider = provider_of(ring, is_async=is_async)
     for verb, value in (("get", OWNER), ("rotate", (*OWNER, Credentials.bearer("s3cr3t")))):
         with pytest.raises(kind, match=message) as excinfo:
             ask(provider, verb, *value)
@@ -188,17 +190,17 @@ def test_keyring_errors_become_ours(
 
 
 @EITHER
-def test_a_machine_without_a_keyring(awaited: bool) -> None:
+def test_a_machine_without_a_keyring(is_async: bool) -> None:
     """On a machine without a keyring, the error suggests other places for credentials."""
     with pytest.raises(ConfigurationError, match="keep credentials elsewhere"):
-        ask(provider_of(NONE(), awaited=awaited), "get", *OWNER)
+        ask(provider_of(NONE(), is_async=is_async), "get", *OWNER)
 
 
 @EITHER
-def test_a_password_that_is_no_credential(awaited: bool) -> None:
+def test_a_password_that_is_no_credential(is_async: bool) -> None:
     """The error for an invalid password names its keyring entry, and does not show the password."""
     ring = MemoryKeyring()
     ring.passwords["moorage", "services/shop"] = "s3cr3t\n"
     with pytest.raises(InvalidData, match="The password of 'services/shop'") as excinfo:
-        ask(provider_of(ring, awaited=awaited), "get", "shop", None)
+        ask(provider_of(ring, is_async=is_async), "get", "shop", None)
     assert "s3cr3t" not in str(excinfo.value)

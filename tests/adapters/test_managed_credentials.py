@@ -45,18 +45,18 @@ TOKENS = ("vault", "gcp", "azure")
 @pytest.fixture(
     name="face",
     params=[(kind, is_async) for kind in LABS for is_async in (False, True)],
-    ids=lambda value: f"{value[0]}, awaited" if value[1] else value[0],
+    ids=lambda value: f"{value[0]}, async" if value[1] else value[0],
 )
 def _provider(request: pytest.FixtureRequest) -> Iterator[ProviderInMode]:
-    kind, awaited = request.param
-    with ProviderInMode(LABS[kind](), awaited=awaited) as provider:
+    kind, is_async = request.param
+    with ProviderInMode(LABS[kind](), is_async=is_async) as provider:
         yield provider
 
 
 LOGS_IN = pytest.mark.parametrize(
     "face",
     [(kind, is_async) for kind in TOKENS for is_async in (False, True)],
-    ids=lambda kind: f"{kind[0]}, awaited" if kind[1] else kind[0],
+    ids=lambda kind: f"{kind[0]}, async" if kind[1] else kind[0],
     indirect=True,
 )
 FOR_EACH_LAB = pytest.mark.parametrize("kind", LABS)
@@ -169,7 +169,7 @@ def test_renewed_credentials_are_shared(face: ProviderInMode) -> None:
         async def call_later(*value: object) -> Any:
             return function(*value)
 
-        return call_later if face.awaited else function
+        return call_later if face.is_async else function
 
     face.lab.put(NAMED_MANAGERS[face.lab.kind][1], "old")
     assert NEW == face.ask(face.provider(renew=modeed(renew)).refresh, *OWNER, OLD)
@@ -231,7 +231,7 @@ def test_many_wait_for_one_login(face: ProviderInMode) -> None:
     """If many callers need the first login, only one of them logs in."""
     provider, count = face.provider(), 6
     face.lab.put(NAMED_MANAGERS[face.lab.kind][1], "old")
-    if face.awaited:
+    if face.is_async:
 
         async def run() -> list[Any]:
             return await asyncio.gather(*(provider.get(*OWNER) for _ in range(count)))

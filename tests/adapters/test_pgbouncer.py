@@ -110,7 +110,7 @@ def test_async_store_conforms(
     """AsyncSqlStorage behind PgBouncer in transaction mode passes the conformance kit."""
 
     async def check_store() -> None:
-        async with database.awaited(pooled_url(pooler)) as store:
+        async with database.is_async(pooled_url(pooler)) as store:
             await check(lambda: store)
 
     asyncio.run(check_store())

@@ -41,9 +41,9 @@ class CredentialSource:
         self._tables: dict[str, str] = {}
         makers: dict[str, Callable[[], Any]] = {
             "environment": EnvironmentCredentialProvider,
-            "environment, awaited": AsyncEnvironmentCredentialProvider,
+            "environment, async": AsyncEnvironmentCredentialProvider,
             "file": lambda: FileCredentialProvider(self.path),
-            "file, awaited": lambda: AsyncFileCredentialProvider(self.path),
+            "file, async": lambda: AsyncFileCredentialProvider(self.path),
         }
         self.provider = makers[kind]()
         if "file" in kind:
@@ -71,12 +71,10 @@ class CredentialSource:
     def ask(self, verb: str, *options: object) -> Any:
         """Return the result of the provider's method."""
         answer = getattr(self.provider, verb)
-        return asyncio.run(answer(*options)) if "awaited" in self.kind else answer(*options)
+        return asyncio.run(answer(*options)) if "async" in self.kind else answer(*options)
 
 
-@pytest.fixture(
-    params=["environment", "environment, awaited", "file", "file, awaited"], name="place"
-)
+@pytest.fixture(params=["environment", "environment, async", "file", "file, async"], name="place")
 def _source(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> CredentialSource:
@@ -189,7 +187,7 @@ def test_the_prefix_can_be_another(monkeypatch: pytest.MonkeyPatch) -> None:
     assert OLD == EnvironmentCredentialProvider(prefix="ERP_").get("shop", None)
 
 
-FILE = pytest.mark.parametrize("place", ["file", "file, awaited"], indirect=True)
+FILE = pytest.mark.parametrize("place", ["file", "file, async"], indirect=True)
 
 
 @FILE

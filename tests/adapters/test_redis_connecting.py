@@ -130,7 +130,7 @@ def test_loop_that_is_not_asyncios_connects_as_usual(
 ) -> None:
     """With an event loop that is not asyncio's own, connecting uses no option of asyncio's loop."""
     monkeypatch.setattr(asyncio, "BaseEventLoop", str)
-    with SyncStore("awaited", server.url, timeout=LONG) as store:
+    with SyncStore("async", server.url, timeout=LONG) as store:
         assert 1 == store.execute(Count(new_key()))
 
 

@@ -93,7 +93,7 @@ def test_invalid_urls_are_refused(mode: str, url: str) -> None:
 
 def test_other_clients_are_refused(mode: str) -> None:
     """A Redis client of the other mode, or any other object, is refused as the address."""
-    foreign_client: Any = redis.asyncio.Redis() if mode == "plain" else redis.Redis()
+    foreign_client: Any = redis.asyncio.Redis() if mode == "sync" else redis.Redis()
     for refused_client in (foreign_client, 6379, None):
         with pytest.raises(ConfigurationError, match="must be a URL or a client of Redis"):
             SyncStore(mode, refused_client)
@@ -141,7 +141,7 @@ def server() -> Iterator[PrivateRedis]:
 def test_ready_client_keeps_its_address(mode: str, server: PrivateRedis) -> None:
     """A store on a host's Redis client uses its address and password, and does not change it."""
     options: Any = {"port": server.port, "db": 3, "decode_responses": True, "protocol": 3}
-    client: Any = (redis if mode == "plain" else redis.asyncio).Redis(**options)
+    client: Any = (redis if mode == "sync" else redis.asyncio).Redis(**options)
     with SyncStore(mode, client, timeout=PATIENT, prefix="p:") as store:
         check_both_paths(store)
         key = new_key()
@@ -155,7 +155,7 @@ def test_unix_socket_urls(mode: str, server: PrivateRedis) -> None:
     """A unix:// URL connects through a socket file."""
     with SyncStore(mode, f"unix://{server.folder}/redis.sock", timeout=PATIENT) as store:
         check_both_paths(store)
-    client: Any = (redis if mode == "plain" else redis.asyncio).Redis(
+    client: Any = (redis if mode == "sync" else redis.asyncio).Redis(
         unix_socket_path=f"{server.folder}/redis.sock"
     )
     with SyncStore(mode, client, timeout=PATIENT) as store:
@@ -402,13 +402,13 @@ def test_single_cluster_node_is_refused(mode: str, cluster: list[PrivateRedis]) 
 
 def test_ready_cluster_client_keeps_its_nodes(mode: str, cluster: list[PrivateRedis]) -> None:
     """A store on a host's cluster client uses its nodes and settings."""
-    if mode == "plain":
+    if mode == "sync":
         client: Any = redis.cluster.RedisCluster(port=cluster[0].port, host="127.0.0.1")
     else:
         client = redis.asyncio.cluster.RedisCluster(port=cluster[0].port, host="127.0.0.1")
     with SyncStore(mode, client, timeout=PATIENT) as store:
         check_both_paths(store)
-    if mode == "plain":
+    if mode == "sync":
         client.close()
 
 

@@ -94,7 +94,7 @@ def test_a_silent_node_leaves_time_to_learn_the_others(cluster: list[PrivateRedi
     silent_redis.suspend()
     try:
         for _ in range(3):
-            with SyncStore("plain", url_of(cluster), timeout=2.0) as store:
+            with SyncStore("sync", url_of(cluster), timeout=2.0) as store:
                 assert store.execute(Count(f"{home_tags[other_redis.port]}:learnt"), 8.0)
                 for _ in range(2):
                     with pytest.raises(StorageUnavailable, match="did not answer in time"):
@@ -106,7 +106,7 @@ def test_a_silent_node_leaves_time_to_learn_the_others(cluster: list[PrivateRedi
 
 def test_expired_deadline_sends_nothing(server: PrivateRedis) -> None:
     """A command whose deadline has passed fails, on a new and on a used connection."""
-    with SyncStore("plain", server.url, timeout=LONG) as store:
+    with SyncStore("sync", server.url, timeout=LONG) as store:
         for _ in range(2):
             with pytest.raises(StorageUnavailable, match="did not answer in time"):
                 store.execute(one_token(new_key()), -1.0)
@@ -131,7 +131,7 @@ def test_a_cluster_without_slots_is_down() -> None:
     """A node of a cluster without slots raises StorageUnavailable."""
     with (
         PrivateRedis("--cluster-enabled", "yes") as node,
-        SyncStore("plain", url_of([node, node]), timeout=LONG) as store,
+        SyncStore("sync", url_of([node, node]), timeout=LONG) as store,
     ):
         with pytest.raises(StorageUnavailable, match="no node for this key"):
             store.execute(one_token(new_key()))
@@ -180,7 +180,7 @@ def test_other_errors_of_a_node_stay_as_they_are() -> None:
 def test_keys_that_are_about_to_move_are_found(cluster: list[PrivateRedis]) -> None:
     """While a slot moves between nodes, its keys are found; keys on both nodes are refused."""
     part = "{about to move}"
-    with SyncStore("plain", url_of(cluster), timeout=LONG) as store:
+    with SyncStore("sync", url_of(cluster), timeout=LONG) as store:
         store.execute(read_command(f"{part}:1"))
         port = int(store.node_of(read_command(f"{part}:1")).rpartition(":")[2])
     source, target, _ = sorted(cluster, key=lambda node: node.port != port)
@@ -188,7 +188,7 @@ def test_keys_that_are_about_to_move_are_found(cluster: list[PrivateRedis]) -> N
     slot = redis.crc.key_slot(names[0].encode())
     clients: list[Any] = [redis.Redis(port=node.port) for node in (source, target)]
     ids = [client.execute_command("CLUSTER MYID").decode() for client in clients]
-    with SyncStore("plain", url_of(cluster), timeout=LONG) as store:
+    with SyncStore("sync", url_of(cluster), timeout=LONG) as store:
         for number in (1, 2):
             store.execute(Write({f"{part}:{number}": "here"}))
         clients[1].execute_command("CLUSTER SETSLOT", slot, "IMPORTING", ids[0])

@@ -74,17 +74,17 @@ def test_async_conforms(check: kit.AsyncCheck) -> None:
     )
 
 
-@pytest.mark.parametrize("awaited", [False, True], ids=["plain", "awaited"])
-def test_owners_are_listed_and_deleted(*, awaited: bool) -> None:
+@pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
+def test_owners_are_listed_and_deleted(*, is_async: bool) -> None:
     """Owners of credentials are listed without decrypting, and deleted credentials are gone."""
     rows = Dictionary()
     plain_provider = SealedCredentialProvider(rows, CIPHER)
-    provider: Any = AsyncSealedCredentialProvider(rows, CIPHER) if awaited else plain_provider
+    provider: Any = AsyncSealedCredentialProvider(rows, CIPHER) if is_async else plain_provider
     plain_provider.rotate("stripe", "acme", kit.OLD)
     plain_provider.rotate("stripe", None, kit.OTHER)
 
     def ask(verb: Any, *value: object) -> Any:
-        return asyncio.run(verb(*value)) if awaited else verb(*value)
+        return asyncio.run(verb(*value)) if is_async else verb(*value)
 
     assert [("stripe", None), ("stripe", "acme")] == ask(provider.owners)
     assert 0 == ask(provider.reseal)

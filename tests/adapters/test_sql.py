@@ -63,7 +63,7 @@ def test_conforms_async(check: kit.AsyncCheck, lab: Lab) -> None:
     """AsyncSqlStorage passes the conformance kit."""
 
     async def check_store() -> None:
-        async with lab.awaited() as store:
+        async with lab.is_async() as store:
             await check(lambda: store)
 
     asyncio.run(check_store())
@@ -75,7 +75,7 @@ def test_conforms_async_in_time(check: kit.AsyncTimedCheck, lab: Lab) -> None:
     """AsyncSqlStorage passes the conformance checks that let time pass."""
 
     async def check_store() -> None:
-        async with lab.awaited() as store:
+        async with lab.is_async() as store:
             await check(lambda: (store, time.sleep))
 
     asyncio.run(check_store())
@@ -85,7 +85,7 @@ def test_grant_of_a_task_cancelled_in_flight_is_given_back(lab: Lab) -> None:
     """A caller cancelled while it requests a rate limit slot gives the slot back."""
 
     async def waits_of_cancelled() -> list[int]:
-        async with lab.awaited() as store:
+        async with lab.is_async() as store:
             return await waits_of_the_next(store, range(0, 300, 5))
 
     results = asyncio.run(waits_of_cancelled())
@@ -252,7 +252,7 @@ def test_an_asynchronous_engine_serves_as_well(lab: Lab) -> None:
     async def use_engine() -> tuple[Any, ...]:
         engine = create_async_engine(lab.url.set(drivername=f"{lab.kind}+{driver}"))
         key = a_key()
-        async with lab.awaited(engine) as store:
+        async with lab.is_async(engine) as store:
             await store.execute(Append(1, key))
             result = await store.execute(ReadCommand(key))
         await engine.dispose()

@@ -132,7 +132,7 @@ def _run_with_store(
     lab: Lab, story: Callable[[AsyncSqlStorage], Coroutine[Any, Any, None]]
 ) -> None:
     async def run_story() -> None:
-        store = lab.awaited()
+        store = lab.is_async()
         try:
             await story(store)
         finally:
@@ -330,7 +330,7 @@ def test_lost_commit_fails_only_unrepeatable_commands(lab: Lab) -> None:
     key = a_key()
 
     async def run_scenario(url: sqlalchemy.URL, word: list[bytes]) -> None:
-        store = lab.awaited(url)
+        store = lab.is_async(url)
         await store.execute(Append(0, key))
         with hold_rows(lab, key):
             tasks = [
@@ -359,7 +359,7 @@ def test_interrupted_commit_is_not_repeated(lab: Lab) -> None:
     key = a_key()
 
     async def run_scenario(url: sqlalchemy.URL, seen: threading.Event) -> None:
-        store = lab.awaited(url)
+        store = lab.is_async(url)
         first = asyncio.create_task(store.execute(Append(0, key)))
         await asyncio.to_thread(seen.wait, PATIENCE)
         (trip,) = asyncio.all_tasks() - {first, asyncio.current_task()}

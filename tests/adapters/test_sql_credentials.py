@@ -39,8 +39,8 @@ DRIVERS = {"postgresql": ("psycopg", "psycopg"), "mariadb": ("pymysql", "asyncmy
 class Base:
     """A test database with its own tables, and direct access that bypasses the provider."""
 
-    def __init__(self, kind: str, *, awaited: bool = False) -> None:
-        self.kind, self.awaited = kind, awaited
+    def __init__(self, kind: str, *, is_async: bool = False) -> None:
+        self.kind, self.is_async = kind, is_async
         result = postgres_url() if kind == "postgresql" else mariadb_url()
         self.url = sqlalchemy.make_url(result)
         self.engine = sqlalchemy.create_engine(
@@ -63,7 +63,7 @@ class Base:
 
     def provider(self, cipher: Any = CIPHER, url: Any = None, **options: Any) -> Any:
         """Return a provider of the mode under test."""
-        kind: Any = AsyncSqlCredentialProvider if self.awaited else SqlCredentialProvider
+        kind: Any = AsyncSqlCredentialProvider if self.is_async else SqlCredentialProvider
         fields = {"prefix": self.prefix, "timeout": PATIENCE, **options}
         return kind(url or self.url, cipher, **fields)
 
@@ -75,7 +75,7 @@ class Base:
     def ask(self, verb: Any, *settings: object, **options: Any) -> Any:
         """Return the result of a synchronous or asynchronous method."""
         return (
-            asyncio.run(verb(*settings, **options)) if self.awaited else verb(*settings, **options)
+            asyncio.run(verb(*settings, **options)) if self.is_async else verb(*settings, **options)
         )
 
     def run(self, statement: str, **values: Any) -> list[Any]:
@@ -98,9 +98,9 @@ class Base:
 
 
 @contextlib.contextmanager
-def bases(kind: str, *, awaited: bool) -> Generator[Base]:
+def bases(kind: str, *, is_async: bool) -> Generator[Base]:
     """Yield a database, and remove its tables after use."""
-    base = Base(kind, awaited=awaited)
+    base = Base(kind, is_async=is_async)
     try:
         yield base
     finally:
@@ -109,18 +109,18 @@ def bases(kind: str, *, awaited: bool) -> Generator[Base]:
 
 @pytest.fixture(name="base", params=["postgresql", "mariadb"])
 def _base(request: pytest.FixtureRequest) -> Iterator[Base]:
-    with bases(request.param, awaited=False) as base:
+    with bases(request.param, is_async=False) as base:
         yield base
 
 
 @pytest.fixture(
     name="face",
     params=[(kind, is_async) for kind in DRIVERS for is_async in (False, True)],
-    ids=lambda value: f"{value[0]}, awaited" if value[1] else value[0],
+    ids=lambda value: f"{value[0]}, async" if value[1] else value[0],
 )
 def _provider(request: pytest.FixtureRequest) -> Iterator[Base]:
-    kind, awaited = request.param
-    with bases(kind, awaited=awaited) as base:
+    kind, is_async = request.param
+    with bases(kind, is_async=is_async) as base:
         yield base
 
 
@@ -139,7 +139,7 @@ def test_conforms(check: kit.Check, base: Base) -> None:
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
 def test_async_conforms(check: kit.AsyncCheck, base: Base) -> None:
     """AsyncSqlCredentialProvider passes the conformance kit."""
-    base.awaited = True
+    base.is_async = True
 
     def make(renew: kit.AsyncRenew) -> AsyncSqlCredentialProvider:
         base.run(f"DELETE FROM {base.table}")
@@ -282,7 +282,7 @@ def test_overtaken_renewal_is_discarded(face: Base) -> None:
         return await asyncio.to_thread(renew_too_late)
 
     face.plain().rotate(*OWNER, OLD)
-    provider = face.provider(renew=renew_later if face.awaited else renew_too_late)
+    provider = face.provider(renew=renew_later if face.is_async else renew_too_late)
     assert OTHER == face.ask(provider.refresh, *OWNER, OLD)
 
 
@@ -333,8 +333,8 @@ def test_a_host_may_make_the_table(base: Base) -> None:
 
 def test_an_engine_of_the_hosts(face: Base) -> None:
     """A provider uses the connections of a host's engine, but in separate transactions."""
-    driver = face.url.set(drivername=f"{face.kind}+{DRIVERS[face.kind][face.awaited]}")
-    if face.awaited:
+    driver = face.url.set(drivername=f"{face.kind}+{DRIVERS[face.kind][face.is_async]}")
+    if face.is_async:
         engine: Any = create_async_engine(driver, poolclass=NullPool)
         face.ask(face.provider(url=engine).rotate, *OWNER, OLD)
     else:

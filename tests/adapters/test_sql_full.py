@@ -106,7 +106,7 @@ def test_idle_connections_of_a_loop_are_closed(lab: Lab) -> None:
     """An asynchronous store closes unused connections while its event loop runs."""
 
     async def run() -> None:
-        async with lab.awaited() as store:
+        async with lab.is_async() as store:
             engine_of(store).idle_seconds = 0.01
             await store.execute(Append(1, a_key()))
             await asyncio.to_thread(wait_until, lambda: not lab.backends(), "no connections")

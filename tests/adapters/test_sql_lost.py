@@ -72,7 +72,7 @@ def test_uncommitted_commands_are_retried_asynchronously(lab: Lab) -> None:
     word = b"moorage_lock_1\0" if lab.kind == "postgresql" else b"FOR UPDATE"
 
     async def try_command(url: sqlalchemy.URL) -> None:
-        async with lab.awaited(url) as store:
+        async with lab.is_async(url) as store:
             await store.execute(Append(1, key))
 
     with Proxy(lab.url, fail_once(word, "after")) as proxy:
@@ -119,7 +119,7 @@ def test_a_silent_server_is_given_up_async(lab: Lab) -> None:
     """A database server that stops answering is given up at the timeout, asynchronously too."""
 
     async def use_store(url: sqlalchemy.URL) -> None:
-        async with lab.awaited(url, timeout=0.2) as store:
+        async with lab.is_async(url, timeout=0.2) as store:
             with pytest.raises(StorageUnavailable, match="in time"):
                 await store.execute(Append(1, a_key()))
 
@@ -257,7 +257,7 @@ def test_a_forked_child_has_connections_of_its_own(lab: Lab) -> None:
 
 def test_a_store_is_used_in_one_event_loop_after_another(lab: Lab) -> None:
     """A store can be used in one event loop after another."""
-    store, key = lab.awaited(), a_key()
+    store, key = lab.is_async(), a_key()
 
     async def use_and_close() -> tuple[Any, ...]:
         async with store:
@@ -280,7 +280,7 @@ async def _append(store: AsyncSqlStorage, number: int, key: str) -> None:
 
 def test_a_store_is_used_in_two_event_loops_at_once(lab: Lab) -> None:
     """Two event loops share a store with separate connections, within one common limit."""
-    store, key = lab.awaited(connections=2), a_key()
+    store, key = lab.is_async(connections=2), a_key()
     met_barrier = threading.Barrier(2)
 
     async def append(number: int) -> None:
@@ -331,7 +331,7 @@ def test_close_waits_for_posts(lab: Lab) -> None:
     key = a_key()
 
     async def post_and_close() -> None:
-        async with lab.awaited() as store:
+        async with lab.is_async() as store:
             store.post(Append(1, key))
 
     asyncio.run(post_and_close())
@@ -346,7 +346,7 @@ def test_thousands_of_tasks_queue_for_five_connections(kind: str, many: int) -> 
     keys = [a_key() for _ in range(100)]
 
     async def execute_many() -> tuple[int, list[int]]:
-        async with lab.awaited(timeout=600, connections=5) as store:
+        async with lab.is_async(timeout=600, connections=5) as store:
             await asyncio.gather(*(store.execute(Append(n, keys[n % 100])) for n in range(many)))
             counts = [len((await store.execute(ReadCommand(key)))[1][0]) for key in keys]
             return len(lab.backends()), counts

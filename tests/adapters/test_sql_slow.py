@@ -94,7 +94,7 @@ def test_late_connection_is_used_by_the_next_task(lab: Lab, stuck_network: TcpPr
     key = a_key()
 
     async def run_scenario() -> int:
-        async with lab.awaited(_url_through(lab, stuck_network)) as store:
+        async with lab.is_async(_url_through(lab, stuck_network)) as store:
             with pytest.raises(StorageUnavailable, match="in time"):
                 await store.execute(Append(0, key), HASTE)
             stuck_network.heal()
@@ -112,7 +112,7 @@ def test_a_task_that_is_cancelled_leaves_its_connection_to_the_next(
     key = a_key()
 
     async def run_scenario() -> int:
-        async with lab.awaited(_url_through(lab, stuck_network)) as store:
+        async with lab.is_async(_url_through(lab, stuck_network)) as store:
             with pytest.raises(TimeoutError):
                 await asyncio.wait_for(store.execute(Append(0, key), PATIENCE), HASTE)
             stuck_network.heal()
@@ -126,7 +126,7 @@ def test_closing_stops_opening_connections(lab: Lab, stuck_network: TcpProxy) ->
     """Closing an asynchronous store cancels the connections that are still being opened."""
 
     async def run_scenario() -> set[asyncio.Task[Any]]:
-        async with lab.awaited(_url_through(lab, stuck_network)) as store:
+        async with lab.is_async(_url_through(lab, stuck_network)) as store:
             with pytest.raises(StorageUnavailable):
                 await store.execute(Append(0, a_key()), HASTE)
         remaining_tasks = asyncio.all_tasks() - {asyncio.current_task()}
@@ -272,7 +272,7 @@ def test_a_server_that_answered_not_long_ago_is_slow(lab: Lab, stuck_network: Tc
     assert excinfo.value.slow
 
 
-@pytest.mark.parametrize("mode", ["plain", "awaited"])
+@pytest.mark.parametrize("mode", ["sync", "async"])
 def test_a_reply_that_trickles_ends_by_the_deadline(lab: Lab, mode: str) -> None:
     """A reply that arrives byte by byte ends at the caller's deadline."""
     key, word = a_key(), [b"never sent"]
@@ -281,7 +281,7 @@ def test_a_reply_that_trickles_ends_by_the_deadline(lab: Lab, mode: str) -> None
         return "trickle" if word[0] in chunk else None
 
     async def run_scenario(url: sqlalchemy.URL) -> None:
-        store = lab.awaited(url)
+        store = lab.is_async(url)
         await store.execute(Append(0, key), PATIENCE)
         word[0] = b""
         with pytest.raises(StorageUnavailable):
@@ -289,7 +289,7 @@ def test_a_reply_that_trickles_ends_by_the_deadline(lab: Lab, mode: str) -> None
         await store.aclose()
 
     with Watching(lab.url, trickle_reply) as proxy:
-        if mode == "awaited":
+        if mode == "async":
             asyncio.run(run_scenario(proxy.url))
             return
         store = lab.plain(proxy.url)

@@ -100,7 +100,7 @@ def test_housekeeping_takes_several_batches(lab: Lab) -> None:
     """Housekeeping deletes many expired rows in several batches."""
 
     async def count_forgotten_states() -> int:
-        async with lab.awaited() as store:
+        async with lab.is_async() as store:
             keys = [a_key() for _ in range(600)]
             await asyncio.gather(*(store.execute(Append(1, key)) for key in keys))
             lab.run(f"UPDATE {lab.table} SET expires = 1")
@@ -217,7 +217,7 @@ def test_tables_are_made_async(lab: Lab) -> None:
     prefix = f"{lab.prefix}madelater_"
 
     async def use_new_tables() -> object:
-        async with lab.awaited(prefix=prefix, create=True) as store:
+        async with lab.is_async(prefix=prefix, create=True) as store:
             await store.execute(Append(1, "a"))
             await store.migrate()
             return (await store.execute(ReadCommand("a")))[1]
@@ -313,7 +313,7 @@ def test_tables_that_are_dropped_in_use_are_made_again_async(lab: Lab) -> None:
     prefix = f"{lab.prefix}amade_"
 
     async def use_dropped_tables() -> tuple[Any, ...]:
-        async with lab.awaited(prefix=prefix, create=True) as store:
+        async with lab.is_async(prefix=prefix, create=True) as store:
             await store.execute(Append(1, "a"))
             _drop(lab, prefix)
             await store.execute(Append(2, "a"))
@@ -394,7 +394,7 @@ def test_failed_migration_names_ddl(lab: Lab) -> None:
     """The error for a failed `migrate` names `ddl` as the alternative."""
 
     async def migrate_nothing() -> None:
-        async with lab.awaited(lab.url.set(database="nothing")) as store:
+        async with lab.is_async(lab.url.set(database="nothing")) as store:
             with pytest.raises(StorageUnavailable, match=r"could not be created.*ddl"):
                 await store.migrate()
 
@@ -474,7 +474,7 @@ def test_a_state_of_many_megabytes_is_stored_asynchronously(lab: Lab) -> None:
     key, big = a_key(), bytes(7_000_000)
 
     async def store_twice(url: sqlalchemy.URL) -> object:
-        async with lab.awaited(url) as store:
+        async with lab.is_async(url) as store:
             for _ in range(2):
                 await store.execute(Put(big, key))
             return (await store.execute(ReadCommand(key)))[1][0]

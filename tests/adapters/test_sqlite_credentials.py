@@ -121,32 +121,32 @@ def test_wrong_key_is_reported(path: Path) -> None:
         other_provider.get(*OWNER)
 
 
-EITHER = pytest.mark.parametrize("awaited", [False, True], ids=["plain", "awaited"])
+EITHER = pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
 
 
-def reseal_rows(path: Path, *, awaited: bool, **options: Any) -> int:
+def reseal_rows(path: Path, *, is_async: bool, **options: Any) -> int:
     """Return the number of rows that `reseal` encrypted with the newer key."""
-    if awaited:
+    if is_async:
         return asyncio.run(AsyncSqliteCredentialProvider(path, NEWER).reseal(**options))
     return SqliteCredentialProvider(path, NEWER).reseal(**options)
 
 
 @EITHER
 @pytest.mark.parametrize("batch", [1, 2, 3, 100])
-def test_all_rows_are_reencrypted(path: Path, batch: int, awaited: bool) -> None:
+def test_all_rows_are_reencrypted(path: Path, batch: int, is_async: bool) -> None:
     """Re-encryption with any batch size encrypts each row with the new key once."""
     older_provider, newer_provider = (
         SqliteCredentialProvider(path, CIPHER),
         SqliteCredentialProvider(path, NEWER),
     )
-    assert 0 == reseal_rows(path, awaited=awaited, batch=batch)
+    assert 0 == reseal_rows(path, is_async=is_async, batch=batch)
     for number in range(7):
         provider = newer_provider if number == 3 else older_provider
         provider.rotate("stripe", f"{number}", Credentials.bearer(f"token-{number}"))
 
-    assert 6 == reseal_rows(path, awaited=awaited, batch=batch)
+    assert 6 == reseal_rows(path, is_async=is_async, batch=batch)
     assert {2} == {sealed_with(sealed_bytes) for sealed_bytes in rows(path).values()}
-    assert 0 == reseal_rows(path, awaited=awaited, batch=batch)
+    assert 0 == reseal_rows(path, is_async=is_async, batch=batch)
     for number in range(7):
         assert Credentials.bearer(f"token-{number}") == newer_provider.get("stripe", f"{number}")
 
@@ -161,7 +161,7 @@ def test_unreadable_rows_do_not_stop_reencryption(path: Path) -> None:
         run(path, "UPDATE credential SET sealed = ? WHERE about = ?", b"mrg", broken_bytes)
 
     with pytest.raises(InvalidData, match="cut off"):
-        reseal_rows(path, awaited=False, batch=1)
+        reseal_rows(path, is_async=False, batch=1)
     versions = [
         sealed_with(sealed_bytes) for sealed_bytes in rows(path).values() if sealed_bytes != b"mrg"
     ]
@@ -214,7 +214,7 @@ def test_reads_continue_during_reencryption(path: Path) -> None:
     reader.start()
     reading.wait(20)
     try:
-        assert 30 == reseal_rows(path, awaited=False, batch=3)
+        assert 30 == reseal_rows(path, is_async=False, batch=3)
     finally:
         finished_event.set()
         reader.join()
@@ -225,7 +225,7 @@ def test_renewal_during_reencryption(path: Path) -> None:
     """A credential that is re-encrypted during its renewal still gets the renewed value."""
 
     def renew(*_: object) -> Credentials:
-        assert 1 == reseal_rows(path, awaited=False)
+        assert 1 == reseal_rows(path, is_async=False)
         return NEW
 
     provider = SqliteCredentialProvider(path, NEWER, renew=renew)
@@ -363,17 +363,17 @@ def test_options_are_checked(path: Path) -> None:
         SqliteCredentialProvider(path, CIPHER, timeout=-1)
 
 
-@pytest.mark.parametrize("awaited", [False, True], ids=["plain", "awaited"])
-def test_owners_are_listed_and_deleted(tmp_path: Path, *, awaited: bool) -> None:
+@pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
+def test_owners_are_listed_and_deleted(tmp_path: Path, *, is_async: bool) -> None:
     """Owners of credentials are listed without decrypting, and deleted credentials are gone."""
     path = tmp_path / "credentials.db"
     plain_provider = SqliteCredentialProvider(path, CIPHER)
-    provider: Any = AsyncSqliteCredentialProvider(path, CIPHER) if awaited else plain_provider
+    provider: Any = AsyncSqliteCredentialProvider(path, CIPHER) if is_async else plain_provider
     plain_provider.rotate("stripe", "acme", OLD)
     plain_provider.rotate("stripe", None, OTHER)
 
     def ask(verb: Any, *value: object) -> Any:
-        return asyncio.run(verb(*value)) if awaited else verb(*value)
+        return asyncio.run(verb(*value)) if is_async else verb(*value)
 
     assert [("stripe", None), ("stripe", "acme")] == ask(provider.owners)
     assert ask(provider.delete, "stripe", "acme")

@@ -151,9 +151,9 @@ def test_the_awaited_face() -> None:
 
 
 @pytest.mark.parametrize("value", [False, True], ids=["own", "given"])
-@pytest.mark.parametrize("awaited", [False, True], ids=["plain", "awaited"])
+@pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
 def test_a_hub_closes_the_store_that_was_opened_for_it(
-    tmp_path: Path, *, awaited: bool, value: bool
+    tmp_path: Path, *, is_async: bool, value: bool
 ) -> None:
     """A hub closes the store that it opened, but not a store that was passed to it."""
     url = f"sqlite:///{tmp_path}/moorage.db"
@@ -170,7 +170,7 @@ def test_a_hub_closes_the_store_that_was_opened_for_it(
         assert value is journal.exists()
         await store.aclose()
 
-    if awaited:
+    if is_async:
         asyncio.run(opened_and_closed())
         return
     store = opening.open_storage(url)
@@ -200,7 +200,7 @@ def test_invalid_service_setting_has_its_path() -> None:
     assert "vendors.twilio.timeout" == excinfo.value.path
 
 
-@pytest.mark.parametrize("opened", [moorage.open, moorage.aopen], ids=["plain", "awaited"])
+@pytest.mark.parametrize("opened", [moorage.open, moorage.aopen], ids=["sync", "async"])
 @pytest.mark.parametrize(
     "name, intended",
     [("observer", "Did you mean observers? Use "), ("dry_run", "Use "), ("tenant", "Did you mean")],

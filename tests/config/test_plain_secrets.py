@@ -105,7 +105,7 @@ def test_unknown_tables_are_searched_too() -> None:
     assert ["state.url.a", "vendors.nobody.b.c"] == [result.path for result in results]
 
 
-@pytest.mark.parametrize("opened", [moorage.open, moorage.aopen], ids=["plain", "awaited"])
+@pytest.mark.parametrize("opened", [moorage.open, moorage.aopen], ids=["sync", "async"])
 def test_opening_warns_once(file: Path, opened: Any) -> None:
     """Opening a file with plain secrets warns once, at the caller's line."""
     # Remove the empty webhook secrets, with which the file cannot be opened.

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from moorage.ports.state import StateStorage
 
-MODES = pytest.mark.parametrize("hub_class", [Hub, AsyncHub], ids=["plain", "awaited"])
+MODES = pytest.mark.parametrize("hub_class", [Hub, AsyncHub], ids=["sync", "async"])
 
 
 class PigeonHubs:

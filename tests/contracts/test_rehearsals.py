@@ -186,20 +186,20 @@ async def test_rehearsal_of_transports_and_signed_urls(
         assert [] == bucket.requests
 
 
-@pytest.mark.parametrize("awaited", [False, True], ids=["plain", "awaited"])
-async def test_rehearsal_of_plain_services(awaited: bool) -> None:
+@pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
+async def test_rehearsal_of_plain_services(is_async: bool) -> None:
     """During a rehearsal a manager sends only requests with safe methods and without a key."""
     town = ReloadWorld()
     reports: list[Any] = []
-    make: Any = AsyncConnectorManager if awaited else ConnectorManager
+    make: Any = AsyncConnectorManager if is_async else ConnectorManager
     manager = make(
         [Service("a", "https://a.example")],
-        http=town.client(awaited=awaited),
+        http=town.client(is_async=is_async),
         dry_run=True,
         observers=[reports.append],
     )
     await result_of(manager.call("a", Request.get("/a")))
-    await result_of(manager.run("a", _answer_later if awaited else _now))
+    await result_of(manager.run("a", _answer_later if is_async else _now))
     manager.reload([Service("a", "https://b.example")])
     get, post = Request.get("/g"), Request.post("/p?secret=1", json={})
 
@@ -207,7 +207,7 @@ async def test_rehearsal_of_plain_services(awaited: bool) -> None:
         lambda: manager.call("a", post),
         lambda: manager.call("a", get, idempotency_key="k"),
         lambda: manager.stream("a", post),
-        lambda: manager.run("a", _answer_later if awaited else _now, idempotency_key="k"),
+        lambda: manager.run("a", _answer_later if is_async else _now, idempotency_key="k"),
     ]
     for item in held_back:
         with pytest.raises(DryRun) as excinfo:
@@ -236,7 +236,7 @@ async def test_services_of_a_hub_are_rehearsed(hub_class: type[Any]) -> None:
     hub = hub_class(
         [],
         services=[Service("a", "https://a.example", retry=None)],
-        http=town.client(awaited=hub_class is not Hub),
+        http=town.client(is_async=hub_class is not Hub),
         safety=DRY,
     )
     post = Request.post("/p", json={})

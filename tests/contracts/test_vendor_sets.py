@@ -45,8 +45,8 @@ def test_only_the_configuration_differs(vendors: dict[str, str], tmp_path: Path)
     """All sets of vendors give the same neutral results as the first set, in both modes."""
     expected = sync_results(FIRST, tmp_path / "first")
 
-    assert expected == sync_results(vendors, tmp_path / "plain")
-    assert expected == async_results(vendors, tmp_path / "awaited")
+    assert expected == sync_results(vendors, tmp_path / "sync")
+    assert expected == async_results(vendors, tmp_path / "async")
 
 
 def test_first_set_of_vendors_does_everything(tmp_path: Path) -> None:

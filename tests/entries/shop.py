@@ -38,7 +38,7 @@ class Shop:
     """A hub, an inbox and an outbox of one mode, over stores in memory.
 
     Args:
-        awaited: whether it is the asynchronous face.
+        is_async: whether it is the asynchronous face.
         clock: what time it is.
         cipher: seals what is written down.
         subject: says whose data a webhook holds.
@@ -50,7 +50,7 @@ class Shop:
     def __init__(
         self,
         *,
-        awaited: bool = False,
+        is_async: bool = False,
         clock: VirtualClock | None = None,
         cipher: Any = None,
         subject: Callable[[Any], str | None] | None = None,
@@ -75,11 +75,11 @@ class Shop:
         self.received, self.sent = MemoryInbox(self.clock), MemoryOutbox(self.clock)
         common_options: dict[str, Any] = {"clock": self.clock}
         fields: dict[str, Any] = {"retry": RETRY, "lease": 60.0, "cipher": cipher}
-        self.awaited, self._kept = awaited, fields
+        self.is_async, self._kept = is_async, fields
         self.hub: Any
         self.inbox: Any
         self.outbox: Any
-        if awaited:
+        if is_async:
             self.hub = moorage.aopen(
                 toml,
                 http=AsyncSandboxHttpClient(self.stripe),
@@ -106,20 +106,20 @@ class Shop:
     def inbox_over(self, store: MemoryInbox, **options: Any) -> Any:
         """Return an inbox of the same mode over another store."""
         fields = {**self._kept, **options}
-        if self.awaited:
+        if self.is_async:
             return AsyncWebhookInbox(self.hub, AsyncMemoryInbox(store), **fields)
         return WebhookInbox(self.hub, store, **fields)
 
     def outbox_over(self, store: MemoryOutbox, **options: Any) -> Any:
         """Return an outbox of the same mode over another store."""
         fields: dict[str, Any] = {"clock": self.clock, **self._kept, **options}
-        if self.awaited:
+        if self.is_async:
             return AsyncOutbox(AsyncMemoryOutbox(store), **fields)
         return Outbox(store, **fields)
 
     def hub_with(self, *services: Service) -> Any:
         """Return a hub of the same mode with further services."""
-        if self.awaited:
+        if self.is_async:
             return AsyncHub([], services=services, http=AsyncSandboxHttpClient(self.stripe))
         return Hub([], services=services, http=SandboxHttpClient(self.stripe))
 
@@ -166,7 +166,7 @@ class Shop:
         return self.stripe.sent[-1]
 
 
-@pytest.fixture(params=[False, True], ids=["plain", "awaited"])
+@pytest.fixture(params=[False, True], ids=["sync", "async"])
 def shop(request: pytest.FixtureRequest) -> Shop:
     """Return a shop in each mode."""
-    return Shop(awaited=request.param)
+    return Shop(is_async=request.param)

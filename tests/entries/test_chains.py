@@ -260,10 +260,10 @@ def test_an_undo_that_cannot_be_built_is_listed(shop: Shop) -> None:
     assert "cannot be undone" in stored_entry_of(shop, second.id).error
 
 
-@pytest.mark.parametrize("awaited", [False, True])
-def test_an_unknown_call_undoes_nothing(*, awaited: bool) -> None:
+@pytest.mark.parametrize("is_async", [False, True])
+def test_an_unknown_call_undoes_nothing(*, is_async: bool) -> None:
     """If a call's outcome is unknown, its successors wait for an operator; nothing is undone."""
-    shop = Shop(awaited=awaited, idempotency_header=None)
+    shop = Shop(is_async=is_async, idempotency_header=None)
     first = put_charge(shop, undo=REFUND)
     second = put_charge(shop, after=[first])
     third = put_charge(shop, after=[second])

@@ -43,7 +43,7 @@ class OffsetClock(VirtualClock):
 
 def _elsewhere(shop: Shop, skew: timedelta) -> Shop:
     """Return the shop as another machine with a wrong clock would open it."""
-    other_shop = Shop(awaited=shop.awaited, clock=OffsetClock(shop.clock, skew))
+    other_shop = Shop(is_async=shop.is_async, clock=OffsetClock(shop.clock, skew))
     other_shop.received, other_shop.sent = shop.received, shop.sent
     other_shop.inbox = other_shop.inbox_over(shop.received)
     other_shop.outbox = other_shop.outbox_over(shop.sent)

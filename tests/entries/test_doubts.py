@@ -57,7 +57,7 @@ class KeylessShop:
     """A shop of either mode that takes payments at a vendor without idempotency keys.
 
     Args:
-        awaited: whether it is the asynchronous face.
+        is_async: whether it is the asynchronous face.
         outbox, state: the stores; in memory by default.
         kind: the vendor.
         ports: other ports of the hub.
@@ -66,7 +66,7 @@ class KeylessShop:
     def __init__(
         self,
         *,
-        awaited: bool,
+        is_async: bool,
         outbox: Any = None,
         state: Any = None,
         kind: type[Stripe] = KeylessStripe,
@@ -74,12 +74,12 @@ class KeylessShop:
     ) -> None:
         self.clock = VirtualClock()
         self.stripe = StripeSandbox(now=lambda: self.clock.utc().timestamp())
-        self.awaited = awaited
+        self.is_async = is_async
         self.calls: list[Any] = []
         memory, entries = MemoryStorage(self.clock), MemoryOutbox(self.clock)
         self.entries = entries
-        self.state = state or (AsyncMemoryStorage(memory) if awaited else memory)
-        self.store = outbox or (AsyncMemoryOutbox(entries) if awaited else entries)
+        self.state = state or (AsyncMemoryStorage(memory) if is_async else memory)
+        self.store = outbox or (AsyncMemoryOutbox(entries) if is_async else entries)
         self.hub = self.hub_of(kind, **ports)
         self.outbox = self.outbox_with()
 
@@ -90,7 +90,7 @@ class KeylessShop:
             kind(credentials=self.stripe.api_key),
             settings={"volatile_keys": True, "circuit": None, "retry": None},
         )
-        http: Any = AsyncSandboxHttpClient if self.awaited else SandboxHttpClient
+        http: Any = AsyncSandboxHttpClient if self.is_async else SandboxHttpClient
         common_options: dict[str, Any] = {
             "http": http(self.stripe),
             "state": self.state,
@@ -98,13 +98,13 @@ class KeylessShop:
             "observers": [self._observe],
             **ports,
         }
-        if self.awaited:
+        if self.is_async:
             return AsyncHub([account], **common_options)
         return Hub([account], sleeper=VirtualSleeper(self.clock), **common_options)
 
     def outbox_with(self, **options: Any) -> Any:
         """Return an outbox of the same mode over the same store."""
-        kind: Any = AsyncOutbox if self.awaited else Outbox
+        kind: Any = AsyncOutbox if self.is_async else Outbox
         return kind(self.store, clock=self.clock, **options)
 
     def _observe(self, event: Any) -> None:
@@ -114,7 +114,7 @@ class KeylessShop:
     async def do(self, verb: Any, *values: Any, **options: Any) -> Any:
         """Return the result of a synchronous or asynchronous method."""
         answer = verb(*values, **options)
-        return await answer if self.awaited else answer
+        return await answer if self.is_async else answer
 
     async def doubted(self, charge: Charge = ORDER, **options: Any) -> Any:
         """Return an outbox entry whose payment was made but whose response was lost."""
@@ -137,10 +137,10 @@ class KeylessShop:
         await self.do(self.hub.close_payment, entry.key, done=True)
 
 
-@pytest.fixture(params=[False, True], ids=["plain", "awaited"])
+@pytest.fixture(params=[False, True], ids=["sync", "async"])
 def keyless_shop(request: pytest.FixtureRequest) -> KeylessShop:
     """Yield a shop over stores in memory, in each mode."""
-    return KeylessShop(awaited=request.param)
+    return KeylessShop(is_async=request.param)
 
 
 STORES: dict[str, tuple[Any, Any, Any, Any]] = {
@@ -180,20 +180,20 @@ def store_urls(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple
         connection.execute(SQL("DROP SCHEMA {} CASCADE").format(Identifier(schema)))
 
 
-@pytest.mark.parametrize("awaited", [False, True], ids=["plain", "awaited"])
+@pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
 def test_entry_is_settled_in_every_store(
-    store_urls: tuple[str, Any, Any], *, awaited: bool
+    store_urls: tuple[str, Any, Any], *, is_async: bool
 ) -> None:
     """Every kind of store settles an unknown payment; then the next call of its order is made."""
     kind, (calls, states_at), store_options = store_urls
-    outboxes, states = STORES[kind][2 * awaited :][:2]
+    outboxes, states = STORES[kind][2 * is_async :][:2]
 
     async def body() -> None:
         store, state = (
             outboxes(calls, create=True, **store_options),
             states(states_at, **store_options),
         )
-        till = KeylessShop(awaited=awaited, outbox=store, state=state)
+        till = KeylessShop(is_async=is_async, outbox=store, state=state)
         await till.do(store.migrate)
         await till.do(state.migrate)
         entry = await till.doubted(order="INV-7")
@@ -207,9 +207,9 @@ def test_entry_is_settled_in_every_store(
         assert [later_entry.id] == [work.entry.id for work in (await till.deliver()).worked]
         assert 1 == len(till.stripe.charges)
         for element in (store, state):
-            await till.do(element.aclose if awaited else element.close)
+            await till.do(element.aclose if is_async else element.close)
 
-    if awaited:
+    if is_async:
         asyncio.run(body())
     else:
         run_plain(body())
@@ -363,7 +363,7 @@ def test_late_worker_that_knows_the_outcome_ends_the_doubt(
 ) -> None:
     """A late worker's certain result replaces the unknown outcome that its successor stored."""
     store: Any = SqliteOutbox(tmp_path / "calls.db", create=True) if batch else MemoryOutbox()
-    till = KeylessShop(awaited=False, outbox=store)
+    till = KeylessShop(is_async=False, outbox=store)
     till.outbox.put("payments", "charge", ORDER)
 
     async def call(entry: Any, *_: Any) -> Any:
@@ -381,7 +381,7 @@ def test_late_worker_that_knows_the_outcome_ends_the_doubt(
 
 def test_late_worker_leaves_an_entry_that_a_person_replays() -> None:
     """A late worker does not overrule an operator's decision to replay an entry."""
-    till = KeylessShop(awaited=False)
+    till = KeylessShop(is_async=False)
     till.outbox.put("payments", "charge", ORDER)
 
     async def call(entry: Any, *_: Any) -> str:

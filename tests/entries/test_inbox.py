@@ -164,10 +164,10 @@ def test_tenants_are_apart(shop: Shop) -> None:
     assert "acme" == shop.inbox.webhooks(second)[0].tenant
 
 
-@pytest.mark.parametrize("awaited", [False, True])
-def test_webhooks_of_a_tenants_account_belong_to_the_tenant(*, awaited: bool) -> None:
+@pytest.mark.parametrize("is_async", [False, True])
+def test_webhooks_of_a_tenants_account_belong_to_the_tenant(*, is_async: bool) -> None:
     """A webhook for a tenant's account is stored for that tenant, and refused for others."""
-    shop = Shop(awaited=awaited, of="acme")
+    shop = Shop(is_async=is_async, of="acme")
     options = Shop().paid().arguments()
     assert "acme" == shop.do(shop.inbox.receive, "acme.stripe", **options).tenant
     with pytest.raises(ConfigurationError, match="may not be used by another"):
@@ -183,11 +183,11 @@ def test_a_forgery_changes_nothing(shop: Shop) -> None:
     assert () == shop.do(shop.inbox.find, EntryQuery()).items
 
 
-@pytest.mark.parametrize("awaited", [False, True])
-def test_webhooks_are_refused_without_a_secret(*, awaited: bool) -> None:
+@pytest.mark.parametrize("is_async", [False, True])
+def test_webhooks_are_refused_without_a_secret(*, is_async: bool) -> None:
     """An account without a secret refuses webhooks with a server error."""
     notice = Shop().paid()
-    shop = Shop(awaited=awaited, webhook_secrets=[])
+    shop = Shop(is_async=is_async, webhook_secrets=[])
     with pytest.raises(ConfigurationError):
         receive_notice(shop, notice)
     assert 500 == shop.do(shop.inbox.answer, "stripe", **notice.arguments()).status
@@ -196,11 +196,11 @@ def test_webhooks_are_refused_without_a_secret(*, awaited: bool) -> None:
     assert () == shop.do(shop.inbox.find, EntryQuery()).items
 
 
-@pytest.mark.parametrize("awaited", [False, True])
-def test_content_is_encrypted(*, awaited: bool) -> None:
+@pytest.mark.parametrize("is_async", [False, True])
+def test_content_is_encrypted(*, is_async: bool) -> None:
     """With a cipher the stored content is encrypted, and unreadable without it."""
     cipher = AesGcmCipher(generate_keys())
-    shop = Shop(awaited=awaited, cipher=cipher)
+    shop = Shop(is_async=is_async, cipher=cipher)
     handling = FlakyHandler(shop)
     entry = receive_notice(shop, shop.paid())
     assert b"INV-1" not in entry.content
@@ -210,7 +210,7 @@ def test_content_is_encrypted(*, awaited: bool) -> None:
     assert 1 == shop.do(shop.inbox.handle).done
     assert ["INV-1"] == handling.seen
     with pytest.raises(ConfigurationError, match="no cipher") as excinfo:
-        Shop(awaited=awaited).inbox.webhooks(entry)
+        Shop(is_async=is_async).inbox.webhooks(entry)
     assert "cipher" == excinfo.value.path
     assert "Give every process that shares the store the same cipher." == excinfo.value.remedy
     assert b"INV-1" in cipher.open(entry.content[1:], sealing_context(None, "inbox", entry.id))
@@ -230,14 +230,14 @@ def test_plain_content_is_readable(shop: Shop) -> None:
             shop.inbox.webhooks(attrs.evolve(entry, content=content))
 
 
-@pytest.mark.parametrize("awaited", [False, True])
-def test_subject_of_a_webhook(*, awaited: bool) -> None:
+@pytest.mark.parametrize("is_async", [False, True])
+def test_subject_of_a_webhook(*, is_async: bool) -> None:
     """The host names the subject of a webhook; if that fails, the webhook is stored anyway."""
 
     def subject_of(event: PaymentEvent) -> str | None:
         return {"INV-1": "customer-1"}[reference(event)]
 
-    shop = Shop(awaited=awaited, subject=subject_of)
+    shop = Shop(is_async=is_async, subject=subject_of)
     assert "customer-1" == receive_notice(shop, shop.paid()).subject
     unknown_entry = receive_notice(shop, shop.paid("INV-2"))
     assert None is unknown_entry.subject
@@ -254,14 +254,14 @@ def test_invalid_subject_is_ignored(invalid_subject: Any) -> None:
     assert None is not entry.lane
 
 
-@pytest.mark.parametrize("awaited", [False, True])
-def test_delivery_about_several_has_no_subject(*, awaited: bool) -> None:
+@pytest.mark.parametrize("is_async", [False, True])
+def test_delivery_about_several_has_no_subject(*, is_async: bool) -> None:
     """A webhook about several subjects is stored without subject and lane."""
 
     def subject_of(event: PaymentEvent) -> str | None:
         return reference(event)
 
-    shop = Shop(awaited=awaited, subject=subject_of)
+    shop = Shop(is_async=is_async, subject=subject_of)
     understood = shop.hub.events
     notices = [shop.paid("INV-1"), shop.paid("INV-2")]
     reports = [shop.inbox.webhooks(receive_notice(shop, notice))[0] for notice in notices]

@@ -152,7 +152,7 @@ def test_handlers_may_be_awaited() -> None:
     async def handle(event: Any, entry: Any) -> None:
         seen_references.append(reference(event))
 
-    shop = Shop(awaited=True)
+    shop = Shop(is_async=True)
     shop.inbox.on("payments")(handle)
     receive_notice(shop, shop.paid())
     assert 1 == shop.do(shop.inbox.handle).done

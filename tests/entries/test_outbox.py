@@ -157,17 +157,17 @@ def test_secrets_are_refused(shop: Shop) -> None:
     assert "Request.post('/path', json={…})" in excinfo.value.remedy
 
 
-@pytest.mark.parametrize("awaited", [False, True])
-def test_calls_are_sealed(*, awaited: bool) -> None:
+@pytest.mark.parametrize("is_async", [False, True])
+def test_calls_are_sealed(*, is_async: bool) -> None:
     """With a cipher the store contains no readable part of a call."""
     cipher = AesGcmCipher(generate_keys())
-    shop = Shop(awaited=awaited, cipher=cipher)
+    shop = Shop(is_async=is_async, cipher=cipher)
     entry = _put_entry(shop)
     assert b"INV-1" not in entry.content
     assert b"INV-1" in cipher.open(entry.content[1:], sealing_context(None, "outbox", entry.id))
     assert 1 == _deliver(shop).done
     with pytest.raises(ConfigurationError, match="no cipher") as excinfo:
-        Shop(awaited=awaited).outbox.arguments_of(entry)
+        Shop(is_async=is_async).outbox.made_of(entry)
     assert "cipher" == excinfo.value.path
     assert "Give every process that shares the store the same cipher." == excinfo.value.remedy
 
@@ -345,10 +345,10 @@ def test_dead_workers_call_is_not_repeated(shop: Shop) -> None:
     assert 1 == len(shop.stripe.charges)
 
 
-@pytest.mark.parametrize("awaited", [False, True])
-def test_unknown_outcomes_are_held(*, awaited: bool) -> None:
+@pytest.mark.parametrize("is_async", [False, True])
+def test_unknown_outcomes_are_held(*, is_async: bool) -> None:
     """At a vendor without keys, a call whose response was lost is held with an unknown outcome."""
-    shop = Shop(awaited=awaited, idempotency_header=None)
+    shop = Shop(is_async=is_async, idempotency_header=None)
     entry, later_entry = _put_entry(shop, order="a"), _put_entry(shop, order="a")
     shop.stripe.fail(Lost())
     (worked_entry,) = _deliver(shop).worked

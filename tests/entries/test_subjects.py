@@ -46,10 +46,10 @@ def person_of(event: PaymentEvent) -> str | None:
     return {"INV-1": ADA, "INV-2": BOB}.get(event.payment.reference or "")
 
 
-@pytest.fixture(name="shop", params=[False, True], ids=["plain", "awaited"])
+@pytest.fixture(name="shop", params=[False, True], ids=["sync", "async"])
 def _shop(request: pytest.FixtureRequest) -> Shop:
     """Return a shop at which two people have bought something."""
-    shop = Shop(awaited=request.param, subject=person_of)
+    shop = Shop(is_async=request.param, subject=person_of)
     for number, subject in enumerate((ADA, BOB), 1):
         notice = shop.paid(f"INV-{number}")
         shop.do(shop.inbox.receive, "stripe", **notice.arguments())
@@ -210,22 +210,22 @@ def test_every_api_takes_a_subject(shop: Shop) -> None:
         shop.do(manager.run, "stripe", lambda: 1, subject="")
 
 
-@pytest.mark.parametrize("awaited", [False, True], ids=["plain", "awaited"])
+@pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
 def test_credentials_of_a_tenant_go_with_it(
     tmp_path: Path,
-    awaited: bool,
+    is_async: bool,
 ) -> None:
     """The export of a tenant lists its credentials; a subject has none."""
     options = tmp_path / "credentials.db", AesGcmCipher(generate_keys())
     stored_provider = SqliteCredentialProvider(*options)
     for tenant in ("acme", "globex", None):
         stored_provider.rotate("vat", tenant, Credentials.bearer("hidden"))
-    subjects_class: Any = AsyncSubjects if awaited else Subjects
-    vault: Any = AsyncSqliteCredentialProvider(*options) if awaited else stored_provider
+    subjects_class: Any = AsyncSubjects if is_async else Subjects
+    vault: Any = AsyncSqliteCredentialProvider(*options) if is_async else stored_provider
     flows = subjects_class(credentials=vault)
 
     def do(verb: Any, **person_of: str) -> Any:
-        return asyncio.run(verb(**person_of)) if awaited else verb(**person_of)
+        return asyncio.run(verb(**person_of)) if is_async else verb(**person_of)
 
     assert {"credentials": ["vat"]} == json.loads(do(flows.export, tenant="acme"))
     assert ("vat",) == do(flows.find, tenant="acme").credentials

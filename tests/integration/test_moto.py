@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
 TO = "+4915112345678"
-IN_BOTH = pytest.mark.parametrize("awaited", [False, True], ids=["plain", "awaited"])
+IN_BOTH = pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
 SIZE = 12_000_000
 
 
@@ -72,13 +72,13 @@ def configuration(moto: MotoServer, bucket: str = "none", **changed: str) -> dic
 
 def run_in_mode(
     configuration: dict[str, Any],
-    awaited: bool,
+    is_async: bool,
     use: Callable[[Any], Awaitable[Any]],
 ) -> Any:
     """Run a function with a hub of either mode, and return its result."""
 
     async def run() -> Any:
-        hub: Any = moorage.aopen(configuration) if awaited else moorage.open(configuration)
+        hub: Any = moorage.aopen(configuration) if is_async else moorage.open(configuration)
         try:
             return await use(hub)
         finally:
@@ -88,7 +88,7 @@ def run_in_mode(
 
 
 @IN_BOTH
-def test_sns_publishes_a_message(moto: MotoServer, awaited: bool) -> None:
+def test_sns_publishes_a_message(moto: MotoServer, is_async: bool) -> None:
     """SNS accepts any letters and attributes, and publishes once per key."""
     text = SmsMessage(
         to=TO,
@@ -99,7 +99,7 @@ def test_sns_publishes_a_message(moto: MotoServer, awaited: bool) -> None:
     async def use(hub: Any) -> list[Any]:
         return [await result_of(hub.sms().send(text, idempotency_key="k-1")) for _ in range(2)]
 
-    one, repeated_result = run_in_mode(configuration(moto), awaited, use)
+    one, repeated_result = run_in_mode(configuration(moto), is_async, use)
     assert SmsStatus.QUEUED is one.status
     assert one == repeated_result
 
@@ -117,12 +117,12 @@ def test_sns_refusal(moto: MotoServer) -> None:
 
 
 @IN_BOTH
-def test_ses_sends_mail(mail_server: MotoServer, awaited: bool) -> None:
+def test_ses_sends_mail(mail_server: MotoServer, is_async: bool) -> None:
     """SES sends a message with any letters to all its recipients."""
     mail = EmailMessage(
         to="ada@example.com",
         cc="bob@example.com",
-        subject=f"Invoice № 2041 {awaited}",
+        subject=f"Invoice № 2041 {is_async}",
         text="Grüße",
         html="<p>Grüße &amp; mehr</p>",
         attachments=[Attachment(filename="a.txt", content=b"\x00\xff")],
@@ -131,7 +131,7 @@ def test_ses_sends_mail(mail_server: MotoServer, awaited: bool) -> None:
     async def use(hub: Any) -> Any:
         return await result_of(hub.email().send_transactional(mail, idempotency_key="k-1"))
 
-    receipt = run_in_mode(configuration(mail_server), awaited, use)
+    receipt = run_in_mode(configuration(mail_server), is_async, use)
     stored_messages = [
         entry for entry in mail_server.kept("ses", "Message") if entry["subject"] == mail.subject
     ]
@@ -179,7 +179,7 @@ def test_s3_capabilities_hold(moto: MotoServer, bucket: str, capability: str) ->
 
 
 @IN_BOTH
-def test_files_round_trip(moto: MotoServer, bucket: str, awaited: bool) -> None:
+def test_files_round_trip(moto: MotoServer, bucket: str, is_async: bool) -> None:
     """Large files are uploaded in parts, unusual names are listed, and all files can be deleted."""
     names = ["a/ü & ö +1%.txt", "a/b c=d?.txt", "a/~tilde'.txt", "b/other.txt"]
     large_bytes = bytes(range(256)) * (SIZE // 256)
@@ -206,7 +206,7 @@ def test_files_round_trip(moto: MotoServer, bucket: str, awaited: bool) -> None:
         "back": sha256(large_bytes).hexdigest(),
         "gone": [True] * 5,
         "left": [False] * 4,
-    } == run_in_mode(configuration(moto, bucket), awaited, use)
+    } == run_in_mode(configuration(moto, bucket), is_async, use)
 
 
 def test_signed_url(moto: MotoServer, bucket: str) -> None:

@@ -66,9 +66,9 @@ def service(name: str, eu: VendorServer, us: VendorServer, **options: Any) -> Se
     return Service(name, **fields | options)
 
 
-def answer(service: Service, request: Request, *, awaited: bool, **options: Any) -> Response:
+def answer(service: Service, request: Request, *, is_async: bool, **options: Any) -> Response:
     """Call with a manager of either mode and default settings."""
-    if not awaited:
+    if not is_async:
         with ConnectorManager([service]) as manager:
             return manager.call(service.name, request, **options)
 
@@ -79,32 +79,32 @@ def answer(service: Service, request: Request, *, awaited: bool, **options: Any)
     return asyncio.run(call())
 
 
-modes = pytest.mark.parametrize("awaited", [False, True], ids=["plain", "awaited"])
+modes = pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
 
 
 @modes
 @pytest.mark.parametrize("request_", [GET, POST], ids=["GET", "POST"])
 def test_refused_connection_moves_to_the_next_region(
-    standby_region: VendorServer, request_: Request, *, awaited: bool
+    standby_region: VendorServer, request_: Request, *, is_async: bool
 ) -> None:
     """A request to a closed port goes to the next region at once."""
     with VendorServer(port="refusing") as dead_server:
-        result = answer(service("shop", dead_server, standby_region), request_, awaited=awaited)
+        result = answer(service("shop", dead_server, standby_region), request_, is_async=is_async)
 
     assert b"us" == result.body
 
 
 @modes
 def test_only_safe_requests_leave_a_hanging_region(
-    eu: VendorServer, standby_region: VendorServer, *, awaited: bool
+    eu: VendorServer, standby_region: VendorServer, *, is_async: bool
 ) -> None:
     """A read that times out is repeated in another region; a write is not sent again."""
     eu.always(HANGS)
     hanging_service = service("shop", eu, standby_region, attempt_timeout=0.2)
 
-    assert b"us" == answer(hanging_service, GET, awaited=awaited).body
+    assert b"us" == answer(hanging_service, GET, is_async=is_async).body
     with pytest.raises(AttemptTimeout):
-        answer(hanging_service, POST, awaited=awaited)
+        answer(hanging_service, POST, is_async=is_async)
 
     assert ["GET", "POST"] == [request.method for request in eu.requests]
     assert ["GET"] == [request.method for request in standby_region.requests]
@@ -112,15 +112,15 @@ def test_only_safe_requests_leave_a_hanging_region(
 
 @modes
 def test_post_without_a_response_stays_in_its_region(
-    eu: VendorServer, standby_region: VendorServer, *, awaited: bool
+    eu: VendorServer, standby_region: VendorServer, *, is_async: bool
 ) -> None:
     """A POST that was received but not answered goes to no other region, even with a key."""
     eu.queue(HANGS_UP, HANGS_UP)
     patient_service = service("shop", eu, standby_region, circuit=None)
 
     with pytest.raises(ConnectionFailed):
-        answer(patient_service, POST, awaited=awaited)
-    result = answer(patient_service, POST, awaited=awaited, idempotency_key="k")
+        answer(patient_service, POST, is_async=is_async)
+    result = answer(patient_service, POST, is_async=is_async, idempotency_key="k")
 
     assert b"eu" == result.body
     assert 3 == len(eu.requests)

@@ -89,7 +89,7 @@ def test_async_outbox_and_inbox_end_with_their_deadline(url: str) -> None:
     """Asynchronous stores fail at their deadline and change nothing."""
 
     async def story() -> None:
-        shop = Shop(awaited=True)
+        shop = Shop(is_async=True)
         outbox = AsyncOutbox(aopen_outbox(url, timeout=STORE_PATIENCE))
         inbox = AsyncWebhookInbox(shop.hub, aopen_inbox(url, timeout=STORE_PATIENCE))
         inbox.on("webhook")(lambda *_: None)

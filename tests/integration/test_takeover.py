@@ -106,7 +106,7 @@ def race(
     name: str,
     *,
     takes: float,
-    awaited: bool,
+    is_async: bool,
 ) -> Race:
     """Start a process whose calls last longer than a lease, and callers that wait for its keys."""
     other_service = Service(f"other-{name}", base_url=vendor.url, retry=None, timeout=TIMEOUT)
@@ -123,7 +123,7 @@ def race(
         services=(honoured_service, other_service),
         state=location,
         key=KEY,
-        awaited=awaited,
+        is_async=is_async,
     )
     holder_process, *waiters = pool.prepare_workers([job] * 3)
     holder_process.go()
@@ -165,9 +165,9 @@ class _RemainingLease:
         return states, states[0][6] - now
 
 
-@pytest.mark.parametrize("awaited", [False, True], ids=["sync", "async"])
+@pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
 def test_dead_holder_is_replaced_within_two_seconds(
-    pool: WorkerPool, location: StoreLocation, vendor: VendorServer, name: str, awaited: bool
+    pool: WorkerPool, location: StoreLocation, vendor: VendorServer, name: str, is_async: bool
 ) -> None:
     """Another process takes over a dead process's key within two seconds, a living one's never.
 
@@ -177,7 +177,7 @@ def test_dead_holder_is_replaced_within_two_seconds(
     """
     stalls = CpuStalls()
     with stalls.measured():
-        match = race(pool, location, vendor, name, takes=3600, awaited=awaited)
+        match = race(pool, location, vendor, name, takes=3600, is_async=is_async)
         assert {match.path(match.honoured): 1, match.path(match.other): 1} == match.bank.heard
         assert [] == [result for waiter in match.waiters for result in waiter.reports_of("call")]
         death_time = now()
@@ -212,7 +212,7 @@ def test_paused_holder_and_its_successor_agree(
     At a vendor without keys nobody else has sent anything, and the holder's response counts.
     """
     is_async = location.kind == "redis"
-    result = race(pool, location, vendor, name, takes=6, awaited=is_async)
+    result = race(pool, location, vendor, name, takes=6, is_async=is_async)
     os.kill(result.holder.pid, signal.SIGSTOP)
     for waiter in result.waiters:
         waiter.wait_for("call", 2)

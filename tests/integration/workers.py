@@ -70,7 +70,7 @@ class Job:
         path: send a request there instead of calling a function, with
         key: this idempotency key.
         hours: by how much this process's watch is wrong.
-        awaited: use the awaited face.
+        is_async: use the asynchronous face.
     """
 
     scenario: str
@@ -86,7 +86,7 @@ class Job:
     path: str | None = None
     key: str | None = None
     hours: float = 0.0
-    awaited: bool = False
+    is_async: bool = False
 
     @property
     def name(self) -> str:
@@ -301,7 +301,7 @@ async def _call_async(job: Job) -> None:
 
 def repeat(job: Job) -> None:
     """Call each service once under the job's key, all at the same time."""
-    if job.awaited:
+    if job.is_async:
         asyncio.run(_repeat_async(job))
         return
     with open_manager(job) as manager:

@@ -87,7 +87,7 @@ class ProcessKillingVault:
 def main() -> None:
     """Run the job that the parent process gave."""
     job = json.loads(sys.stdin.readline())
-    endings = asyncio.run(call_from_tasks(job)) if job["awaited"] else call_from_threads(job)
+    endings = asyncio.run(call_from_tasks(job)) if job["async"] else call_from_threads(job)
     write_line(json.dumps(Counter(endings)))
 
 

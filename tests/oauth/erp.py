@@ -34,9 +34,9 @@ if TYPE_CHECKING:
 class Erp:
     """A host application that calls the service `vat` with OAuth tokens."""
 
-    def __init__(self, closing: AsyncExitStack, *, awaited: bool) -> None:
+    def __init__(self, closing: AsyncExitStack, *, is_async: bool) -> None:
         self._closing = closing
-        self.awaited = awaited
+        self.is_async = is_async
         self.events: list[Any] = []
         self.tokens: Any = None
         self.manager: Any = None
@@ -44,7 +44,7 @@ class Erp:
     def http(self, tls: Tls | None = None) -> Any:
         """Return a synchronous or asynchronous HTTP client, like the host."""
         http_client: Any = (
-            AsyncStdlibHttpClient(tls=tls) if self.awaited else StdlibHttpClient(tls=tls)
+            AsyncStdlibHttpClient(tls=tls) if self.is_async else StdlibHttpClient(tls=tls)
         )
         self._closing.push_async_callback(lambda: self.settle(http_client.close()))
         return http_client
@@ -60,7 +60,7 @@ class Erp:
         **options: Any,
     ) -> None:
         """Obtain tokens as this client, with these TLS settings for token and resource requests."""
-        refresher: Any = AsyncOAuthTokenRefresher if self.awaited else OAuthTokenRefresher
+        refresher: Any = AsyncOAuthTokenRefresher if self.is_async else OAuthTokenRefresher
         self.tokens = refresher(
             {"vat": client},
             http=self.http(tls),
@@ -75,7 +75,7 @@ class Erp:
             retry=None,
             circuit=None,
         )
-        manager: Any = AsyncConnectorManager if self.awaited else ConnectorManager
+        manager: Any = AsyncConnectorManager if self.is_async else ConnectorManager
         self.manager = manager(
             [service],
             credentials=self.tokens,
@@ -95,7 +95,7 @@ class Erp:
             )
             for number, base_url in enumerate(base_urls)
         ]
-        manager: Any = AsyncConnectorManager if self.awaited else ConnectorManager
+        manager: Any = AsyncConnectorManager if self.is_async else ConnectorManager
         self.manager = manager(services, http=self.http())
 
     async def settle(self, value: Any) -> Any:
@@ -117,17 +117,17 @@ def in_both(body: Callable[..., Coroutine[Any, Any, None]]) -> Any:
     """Run one test synchronously and asynchronously; the test's first parameter is the host."""
     _, *other_parameters = inspect.signature(body).parameters.values()
 
-    async def play(*, awaited: bool, **options: Any) -> None:
+    async def play(*, is_async: bool, **options: Any) -> None:
         async with AsyncExitStack() as closing:
-            await body(Erp(closing, awaited=awaited), **options)
+            await body(Erp(closing, is_async=is_async), **options)
 
-    @pytest.mark.parametrize("awaited", [False, True], ids=["plain", "awaited"])
-    def test(awaited: bool, **options: Any) -> None:
-        asyncio.run(play(awaited=awaited, **options))
+    @pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
+    def test(is_async: bool, **options: Any) -> None:
+        asyncio.run(play(is_async=is_async, **options))
 
     functools.update_wrapper(test, body)
     del test.__dict__["__wrapped__"]
-    async_parameter = inspect.Parameter("awaited", inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    async_parameter = inspect.Parameter("is_async", inspect.Parameter.POSITIONAL_OR_KEYWORD)
     test.__dict__["__signature__"] = inspect.Signature([async_parameter, *other_parameters])
     return test
 

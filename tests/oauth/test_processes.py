@@ -53,7 +53,7 @@ class ProcessScene:
     def process(
         self,
         *,
-        awaited: bool = False,
+        is_async: bool = False,
         dies: str = "",
         callers: int = _CALLERS,
         request_timeout: float = 2.0,
@@ -74,7 +74,7 @@ class ProcessScene:
             "url": self.server.url,
             "folder": str(self._folder),
             "keys": self._keys.text().reveal(),
-            "awaited": awaited,
+            "async": is_async,
             "dies": dies,
             "callers": callers,
             "request_timeout": request_timeout,
@@ -107,11 +107,11 @@ def endings(processes: list[Any]) -> Counter[str]:
     return total
 
 
-@pytest.mark.parametrize("awaited", [False, True], ids=["threads", "tasks"])
-def test_one_refresh_serves_all(scene: ProcessScene, awaited: bool) -> None:
+@pytest.mark.parametrize("is_async", [False, True], ids=["threads", "tasks"])
+def test_one_refresh_serves_all(scene: ProcessScene, is_async: bool) -> None:
     """Eighty callers in four processes that share an expired token cause one token refresh."""
     processes = [
-        scene.process(awaited=awaited, request_timeout=_PATIENT) for _ in range(_PROCESSES)
+        scene.process(is_async=is_async, request_timeout=_PATIENT) for _ in range(_PROCESSES)
     ]
     for process in processes:
         begin(process)

@@ -26,7 +26,7 @@ from moorage.domain.oauth.question import claim_key
 from tests.domain.oauth.test_client import P256
 from tests.oauth.others import CUT_OFF, PAST, UNSENT, error_of
 from tests.oauth.world import OWNER, TOKENS, OAuthWorld, Vault, answers, client, grants, token
-from tests.support.modes import AWAITED, World, sync_and_async
+from tests.support.modes import ASYNC, World, sync_and_async
 
 if TYPE_CHECKING:
     from tests.support.modes import AwaitedManager
@@ -173,7 +173,7 @@ async def test_claim_names_the_server(world: World) -> None:
 
     await stage.refresher().get(*OWNER)
 
-    is_seen = world.mode != AWAITED  # where nothing happens on the way to the store
+    is_seen = world.mode != ASYNC  # where nothing happens on the way to the store
     requests = world.store.commands
     assert [TOKENS] * is_seen == [
         request.target for request in requests if isinstance(request, MarkSent)
@@ -315,7 +315,7 @@ async def test_first_claim_is_settled_if_the_token_stays(
     assert Secret("at-2") == (await stage.refresher().get(*OWNER)).access_token
 
     first = claim_key(OWNER, client(), PAST, again=False)
-    is_seen = world.mode != AWAITED  # where nothing happens on the way to the store
+    is_seen = world.mode != ASYNC  # where nothing happens on the way to the store
     assert (is_seen and stays and lost) == any(
         isinstance(command, Resolve) and command.keys == (first,)
         for command in world.store.commands

@@ -18,7 +18,7 @@ from moorage.adapters.state.memory import AsyncMemoryStorage
 from moorage.domain.idempotency.claims import LEASE, Claim
 from tests.oauth.others import PAST, OtherProcess, error_of
 from tests.oauth.world import OWNER, OAuthWorld, Vault, grants, token
-from tests.support.modes import AWAITED, World, sync_and_async
+from tests.support.modes import ASYNC, World, sync_and_async
 from tests.support.timed_store import TimedStorage
 
 
@@ -207,7 +207,7 @@ async def test_late_claim_uses_the_stored_token(world: World) -> None:
             stage.vault.kept[OWNER] = token(2)
 
     world.store.meanwhile = stores_late
-    if world.mode == AWAITED:  # where nothing happens on the way to the store
+    if world.mode == ASYNC:  # where nothing happens on the way to the store
         stage.vendor.answers(grants(2))
     result = await refresher.get(*OWNER)
 

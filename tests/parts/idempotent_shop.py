@@ -59,7 +59,7 @@ def answered_later(part: Idempotency, key: str, function: Callable[..., Any], *a
 
 USES = (call_once, called_later, call_decorated, decorated_later, value_of_answer, answered_later)
 EVERY_USE = pytest.mark.parametrize("use", USES, ids=lambda use: use.__name__)
-BOTH = pytest.mark.parametrize("use", [call_once, called_later], ids=["plain", "awaited"])
+BOTH = pytest.mark.parametrize("use", [call_once, called_later], ids=["sync", "async"])
 
 
 def keeper(clock: Clock | None = None, **options: Any) -> Idempotency:

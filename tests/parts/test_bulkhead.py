@@ -86,7 +86,7 @@ def test_slot_is_freed_after_every_end(use: Callable[..., Any], error: type[Base
     assert 1 == use(bulkhead, lambda: 1)
 
 
-@pytest.mark.parametrize("use", [call_part, called_later], ids=["plain", "awaited"])
+@pytest.mark.parametrize("use", [call_part, called_later], ids=["sync", "async"])
 def test_refusals_are_reported(use: Callable[..., Any]) -> None:
     """Observers get an event for each call that a bulkhead refuses."""
     recorder = EventLog()

@@ -44,7 +44,7 @@ from tests.parts.world import (
 )
 
 EVERY_USE = pytest.mark.parametrize("use", USES, ids=lambda use: use.__name__)
-BOTH = pytest.mark.parametrize("use", [call_part, called_later], ids=["plain", "awaited"])
+BOTH = pytest.mark.parametrize("use", [call_part, called_later], ids=["sync", "async"])
 MANY = 10**6
 
 

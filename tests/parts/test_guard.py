@@ -24,7 +24,7 @@ from moorage import (
     RetryHandler,
 )
 from tests.parts.world import (
-    PLAIN,
+    SYNC,
     USES,
     FunctionFailure,
     as_async,
@@ -77,7 +77,7 @@ ERRORS = (FunctionFailure, StopAsyncIteration, GeneratorExit, KeyboardInterrupt,
     [
         *((use, error) for use in USES for error in ERRORS),
         # No coroutine can raise it.
-        *((use, StopIteration) for use in PLAIN),
+        *((use, StopIteration) for use in SYNC),
     ],
     ids=lambda value: value.__name__,
 )
@@ -159,7 +159,7 @@ class Awaitables:
     """An object whose call returns an awaitable."""
 
     async def __call__(self) -> str:
-        return "awaited"
+        return "async"
 
 
 @GUARDS
@@ -174,7 +174,7 @@ def test_anything_that_can_be_called_is_guarded(make: Callable[[], Any]) -> None
     ]
     async_functions: list[Any] = [
         Awaitables(),
-        functools.partial(as_async(lambda word: word), "awaited"),
+        functools.partial(as_async(lambda word: word), "async"),
         Awaitables().__call__,
         functools.partial(functools.partial(Awaitables().__call__)),
     ]
@@ -182,7 +182,7 @@ def test_anything_that_can_be_called_is_guarded(make: Callable[[], Any]) -> None
     for function in plain_functions:
         assert "called" == call_part(part, function) == call_decorated(part, function)
     for function in async_functions:
-        assert "awaited" == run(part.call(function)) == run(part(function)())
+        assert "async" == run(part.call(function)) == run(part(function)())
     assert isinstance(part.call(Shop), Shop)
     assert (shop, 1) == part.call(shop.sell, amount=1)
     assert (shop, 1) == run(part.call(shop.deliver, amount=1))
@@ -211,7 +211,7 @@ def test_generators_are_refused(make: Callable[[], Any], function: Callable[...,
 
 
 @GUARDS
-@pytest.mark.parametrize("use", PLAIN[:2], ids=lambda use: use.__name__)
+@pytest.mark.parametrize("use", SYNC[:2], ids=lambda use: use.__name__)
 def test_awaitables_are_refused_where_nothing_awaits(
     make: Callable[[], Any], use: Callable[..., Any]
 ) -> None:
@@ -228,7 +228,7 @@ def test_awaitables_are_refused_where_nothing_awaits(
 
 
 @GUARDS
-@pytest.mark.parametrize("use", PLAIN[:2], ids=["called", "decorated"])
+@pytest.mark.parametrize("use", SYNC[:2], ids=["called", "decorated"])
 def test_plain_functions_are_refused_where_all_is_awaited(
     make: Callable[[], Any], use: Callable[..., Any]
 ) -> None:

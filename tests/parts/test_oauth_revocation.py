@@ -72,15 +72,15 @@ class Hub:
         *,
         patience: float = 3.0,
     ) -> None:
-        self.awaited = mode == "awaited"
+        self.is_async = mode == "async"
         self.server = server
         self.client = client or client_of(server, grant=Consent())
         self.clock = Clock()
         self.patience = patience
         self.fence = 0
         self.memory = memory = RecordingStorage(self.clock)
-        self.storage: Any = AsyncMemoryStorage(memory) if self.awaited else memory
-        vault = AsyncMemoryCredentialProvider if self.awaited else MemoryCredentialProvider
+        self.storage: Any = AsyncMemoryStorage(memory) if self.is_async else memory
+        vault = AsyncMemoryCredentialProvider if self.is_async else MemoryCredentialProvider
         self.vault: Any = vault()
 
     def run(self, step: Callable[[Any], Any]) -> Any:
@@ -93,7 +93,7 @@ class Hub:
             "patience": self.patience,
             "request_timeout": 4.0,
         }
-        if not self.awaited:
+        if not self.is_async:
             plain_client = StdlibHttpClient()
             try:
                 return step(
@@ -171,8 +171,8 @@ def test_revoking_forgets_the_token(mode: str) -> None:
             await tokens.revoke(CRM)
             await tokens.get(CRM, None)
 
-        with pytest.raises(AuthorizationRequired, match="grant has ended"):
-            office.run(revoke_between_calls if office.awaited else revoke_synchronously)
+        with pytest.raises(AuthorizationRequired, match="grant is over"):
+            office.run(revoke_between_calls if office.is_async else revoke_synchronously)
         assert () == server.requests
 
 
@@ -395,7 +395,7 @@ def test_store_hears_how_long_a_revocation_may_take(mode: str) -> None:
         office = Hub(mode, server)
         office.keep()
         storage = TimedStorage(office.clock)
-        office.storage = AsyncMemoryStorage(storage) if office.awaited else storage
+        office.storage = AsyncMemoryStorage(storage) if office.is_async else storage
         office.revoke()
         assert ["Claim", "Settle"] == [name for name, _ in storage.timeouts]
         assert [3.0, 8.0] == [timeout for _, timeout in storage.timeouts]

@@ -62,9 +62,9 @@ def looped_later(retry: RetryHandler, function: Callable[[], object]) -> object:
     return run(loop())
 
 
-PLAIN = (call_part, call_decorated, call_in_loop)
-AWAITED = (called_later, decorated_later, looped_later)
-EVERY_USE = pytest.mark.parametrize("use", [*PLAIN, *AWAITED], ids=lambda use: use.__name__)
+SYNC = (call_part, call_decorated, call_in_loop)
+ASYNC = (called_later, decorated_later, looped_later)
+EVERY_USE = pytest.mark.parametrize("use", [*SYNC, *ASYNC], ids=lambda use: use.__name__)
 STEADY = RetryPolicy(3, 1.0, jitter=Jitter.NONE)
 
 
@@ -150,7 +150,7 @@ def test_final_errors_are_not_retried(use: Callable[..., Any], error: BaseExcept
 @pytest.mark.parametrize("error", [StopIteration, StopAsyncIteration])
 def test_control_flow_passes_unharmed(use: Callable[..., Any], error: type[Exception]) -> None:
     """StopIteration and StopAsyncIteration are raised unchanged."""
-    if error is StopIteration and use in AWAITED:
+    if error is StopIteration and use in ASYNC:
         error = StopAsyncIteration
     raised_error = error()
 
@@ -480,7 +480,7 @@ def test_a_loop_that_is_left_is_over() -> None:
 
 
 @interrupted.UNTIDY
-@pytest.mark.parametrize("use", [*PLAIN, called_later], ids=lambda use: use.__name__)
+@pytest.mark.parametrize("use", [*SYNC, called_later], ids=lambda use: use.__name__)
 def test_an_interruption_anywhere_ends_it(use: Callable[..., Any]) -> None:
     """After an interruption at any point no attempt follows, and the handler can be used again."""
     retry = handler(Clock())

@@ -184,6 +184,6 @@ def entered_later(part: Any, function: Callable[[], Any]) -> Any:
     return run(enter())
 
 
-PLAIN = (call_part, call_decorated, call_in_block)
-AWAITED = (called_later, decorated_later, entered_later)
-USES = (*PLAIN, *AWAITED)
+SYNC = (call_part, call_decorated, call_in_block)
+ASYNC = (called_later, decorated_later, entered_later)
+USES = (*SYNC, *ASYNC)

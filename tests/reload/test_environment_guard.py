@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 pytestmark = pytest.mark.anyio
-EITHER = pytest.mark.parametrize("awaited", [False, True], ids=["plain", "awaited"])
+EITHER = pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
 GET = Request.get("/a")
 CIPHER = AesGcmCipher(generate_keys())
 
@@ -63,28 +63,28 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-def hub(town: ReloadWorld, storage: Any, environment: str | None, *, awaited: bool) -> Any:
+def hub(town: ReloadWorld, storage: Any, environment: str | None, *, is_async: bool) -> Any:
     """Return a hub of an environment, with one service."""
-    make: Any = AsyncHub if awaited else Hub
+    make: Any = AsyncHub if is_async else Hub
     return make(
         [],
         services=[Service("vat", "https://vat.example")],
-        http=town.client(awaited=awaited),
+        http=town.client(is_async=is_async),
         state=storage,
         environment_id=environment,
     )
 
 
 @EITHER
-async def test_other_environment_sends_nothing(awaited: bool) -> None:
+async def test_other_environment_sends_nothing(is_async: bool) -> None:
     """The first environment that uses a store owns it; calls in other environments are refused."""
     world, memory = ReloadWorld(), MemoryStorage()
-    storage = AsyncMemoryStorage(memory) if awaited else memory
-    await result_of(hub(world, storage, "", awaited=awaited).manager.call("vat", GET))
-    await result_of(hub(world, storage, "production", awaited=awaited).manager.call("vat", GET))
-    await result_of(hub(world, storage, "production", awaited=awaited).manager.call("vat", GET))
+    storage = AsyncMemoryStorage(memory) if is_async else memory
+    await result_of(hub(world, storage, "", is_async=is_async).manager.call("vat", GET))
+    await result_of(hub(world, storage, "production", is_async=is_async).manager.call("vat", GET))
+    await result_of(hub(world, storage, "production", is_async=is_async).manager.call("vat", GET))
     for name, environment_words in (("staging", "'staging'"), ("", "not named")):
-        copied_hub = hub(world, storage, name, awaited=awaited)
+        copied_hub = hub(world, storage, name, is_async=is_async)
         for call in (copied_hub.manager.call, copied_hub.manager.stream):
             with pytest.raises(
                 CopiedStore, match=f"but this environment is {environment_words}."
@@ -95,7 +95,7 @@ async def test_other_environment_sends_nothing(awaited: bool) -> None:
             assert isinstance(excinfo.value, HeldBack)
         with pytest.raises(CopiedStore) as excinfo:
             await result_of(
-                copied_hub.manager.run("vat", _return_one if awaited else _now, endpoint="read")
+                copied_hub.manager.run("vat", _return_one if is_async else _now, endpoint="read")
             )
         assert ("production", "vat") == (excinfo.value.owner, excinfo.value.service)
         assert "read" == excinfo.value.operation
@@ -112,30 +112,30 @@ async def _return_one() -> int:
 
 
 @EITHER
-async def test_rearm_allows_the_environment(awaited: bool) -> None:
+async def test_rearm_allows_the_environment(is_async: bool) -> None:
     """After `rearm` an environment may send; the owner still may, and a third may not."""
     world, memory = ReloadWorld(), MemoryStorage()
-    storage: Any = AsyncMemoryStorage(memory) if awaited else memory
-    first = hub(world, storage, "production", awaited=awaited)
+    storage: Any = AsyncMemoryStorage(memory) if is_async else memory
+    first = hub(world, storage, "production", is_async=is_async)
     await result_of(first.manager.call("vat", GET))
-    copied_hub = hub(world, storage, "staging", awaited=awaited)
+    copied_hub = hub(world, storage, "staging", is_async=is_async)
     with pytest.raises(CopiedStore):
         await result_of(copied_hub.manager.call("vat", GET))
 
-    previous_owner = await result_of((arearm if awaited else rearm)(storage, "staging"))
+    previous_owner = await result_of((arearm if is_async else rearm)(storage, "staging"))
 
     await result_of(copied_hub.manager.call("vat", GET))
     await result_of(first.manager.call("vat", GET))
     with pytest.raises(CopiedStore):
-        await result_of(hub(world, storage, "third", awaited=awaited).manager.call("vat", GET))
+        await result_of(hub(world, storage, "third", is_async=is_async).manager.call("vat", GET))
     assert (
-        "production" == previous_owner == await result_of((aowner if awaited else owner)(storage))
+        "production" == previous_owner == await result_of((aowner if is_async else owner)(storage))
     )
     assert 3 == len(world.sent)
 
 
 @EITHER
-async def test_environment_is_checked_once(awaited: bool) -> None:
+async def test_environment_is_checked_once(is_async: bool) -> None:
     """A process checks the environment before its first call only, and never without a name."""
     world, memory = ReloadWorld(), MemoryStorage()
     claims: list[Any] = []
@@ -146,24 +146,24 @@ async def test_environment_is_checked_once(awaited: bool) -> None:
             return memory.execute(command, timeout)
 
     plain_state = RecordingState()
-    storage: Any = AsyncMemoryStorage(plain_state) if awaited else plain_state
+    storage: Any = AsyncMemoryStorage(plain_state) if is_async else plain_state
     for name, request in ((None, 0), ("production", 1), ("", 1)):
         claims.clear()
         if name == "":
             memory = MemoryStorage()
-        guarded_hub = hub(world, storage, name, awaited=awaited)
+        guarded_hub = hub(world, storage, name, is_async=is_async)
         for _ in range(3):
             await result_of(guarded_hub.manager.call("vat", GET))
         assert request == len(claims)
 
 
 @EITHER
-async def test_status_does_not_rearm(awaited: bool) -> None:
+async def test_status_does_not_rearm(is_async: bool) -> None:
     """Reading the status of a copied store does not allow it to send."""
     world, memory = ReloadWorld(), MemoryStorage()
-    storage: Any = AsyncMemoryStorage(memory) if awaited else memory
-    await result_of((arearm if awaited else rearm)(storage, "production"))
-    manager = hub(world, storage, "staging", awaited=awaited).manager
+    storage: Any = AsyncMemoryStorage(memory) if is_async else memory
+    await result_of((arearm if is_async else rearm)(storage, "production"))
+    manager = hub(world, storage, "staging", is_async=is_async).manager
 
     await result_of(manager.circuit_state("vat"))
 
@@ -171,12 +171,12 @@ async def test_status_does_not_rearm(awaited: bool) -> None:
         with pytest.raises(CopiedStore):
             await result_of(manager.call("vat", GET))
         with pytest.raises(CopiedStore):
-            await result_of(manager.run("vat", _return_one if awaited else _now))
+            await result_of(manager.run("vat", _return_one if is_async else _now))
     assert [] == world.sent
 
 
 @EITHER
-async def test_check_is_repeated_until_the_store_replies(awaited: bool) -> None:
+async def test_check_is_repeated_until_the_store_replies(is_async: bool) -> None:
     """Calls continue while the store is unreadable, and stop once it names another owner."""
     world, memory = ReloadWorld(), MemoryStorage()
 
@@ -189,9 +189,9 @@ async def test_check_is_repeated_until_the_store_replies(awaited: bool) -> None:
             return memory.execute(command, timeout)
 
     failing_state = FailingState()
-    storage: Any = AsyncMemoryStorage(failing_state) if awaited else failing_state
+    storage: Any = AsyncMemoryStorage(failing_state) if is_async else failing_state
     rearm(memory, "production")
-    manager = hub(world, storage, "staging", awaited=awaited).manager
+    manager = hub(world, storage, "staging", is_async=is_async).manager
     for _ in range(2):
         await result_of(manager.call("vat", GET))
     assert 2 == len(world.sent)
@@ -330,7 +330,7 @@ async def test_failed_checks_take_a_tenth_of_the_time() -> None:
 
 
 @EITHER
-async def test_check_uses_the_calls_deadline(awaited: bool) -> None:
+async def test_check_uses_the_calls_deadline(is_async: bool) -> None:
     """The check may take half of a call's timeout, which is subtracted from the call's time."""
     world, memory = ReloadWorld(), MemoryStorage()
     reports: list[float | None] = []
@@ -341,11 +341,11 @@ async def test_check_uses_the_calls_deadline(awaited: bool) -> None:
             return memory.execute(command, timeout)
 
     for timeout, half in ((None, 15.0), (3.0, 1.5)):
-        storage: Any = AsyncMemoryStorage(RecordingState()) if awaited else RecordingState()
-        manager = hub(world, storage, "production", awaited=awaited).manager
+        storage: Any = AsyncMemoryStorage(RecordingState()) if is_async else RecordingState()
+        manager = hub(world, storage, "production", is_async=is_async).manager
         await result_of(manager.call("vat", GET, timeout=timeout))
         assert half == pytest.approx(reports.pop(), abs=0.5)
-        fresh_manager = hub(world, storage, "production", awaited=awaited).manager
+        fresh_manager = hub(world, storage, "production", is_async=is_async).manager
         with pytest.raises(ConfigurationError) as excinfo:
             await result_of(fresh_manager.call("vat", GET, timeout=-1))
         assert "timeout" == excinfo.value.path
@@ -357,7 +357,7 @@ async def test_check_uses_the_calls_deadline(awaited: bool) -> None:
 async def test_environment_of_the_configuration(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    awaited: bool,
+    is_async: bool,
 ) -> None:
     """A configuration's environment detects a copy of production's database elsewhere."""
     monkeypatch.delenv("MOORAGE_ENVIRONMENT", raising=False)
@@ -369,7 +369,7 @@ async def test_environment_of_the_configuration(
         return {"state": {"url": state_url, **more}, "services": services, "environments": fields}
 
     world = ReloadWorld()
-    live_hub = world.open(source("live.db"), awaited=awaited, environment="production")
+    live_hub = world.open(source("live.db"), is_async=is_async, environment="production")
     await result_of(live_hub.manager.call("vat", GET))
     shutil.copy(tmp_path / "live.db", tmp_path / "copy.db")
     for suffix in ("-wal", "-shm"):
@@ -382,18 +382,18 @@ async def test_environment_of_the_configuration(
         (None, {"environment_id": "x"}),
     ):
         guarded_hub = world.open(
-            source("copy.db", **state_options), awaited=awaited, environment=environment
+            source("copy.db", **state_options), is_async=is_async, environment=environment
         )
         with pytest.raises(CopiedStore):
             await result_of(guarded_hub.manager.call("vat", GET))
-    named_hub = world.open(source("copy.db", environment_id="production"), awaited=awaited)
+    named_hub = world.open(source("copy.db", environment_id="production"), is_async=is_async)
     await result_of(named_hub.manager.call("vat", GET))
     memory = {"state": {"url": "memory:"}, "services": services}
-    await result_of(world.open(memory, awaited=awaited).manager.call("vat", GET))
+    await result_of(world.open(memory, is_async=is_async).manager.call("vat", GET))
 
 
 @EITHER
-async def test_records_are_readable_by_every_release(awaited: bool) -> None:
+async def test_records_are_readable_by_every_release(is_async: bool) -> None:
     """Owner and allowed environments are stored under the keys that every release reads."""
     memory = MemoryStorage()
     requests: list[str] = []
@@ -405,8 +405,8 @@ async def test_records_are_readable_by_every_release(awaited: bool) -> None:
                 assert digest([]) == command.fingerprint
             return memory.execute(command, timeout)
 
-    storage: Any = AsyncMemoryStorage(RecordingState()) if awaited else RecordingState()
-    arm: Any = arearm if awaited else rearm
+    storage: Any = AsyncMemoryStorage(RecordingState()) if is_async else RecordingState()
+    arm: Any = arearm if is_async else rearm
     await result_of(arm(storage, "production"))
     await result_of(arm(storage, "staging"))
 
@@ -418,8 +418,8 @@ async def test_records_are_readable_by_every_release(awaited: bool) -> None:
 
 
 @contextmanager
-def _shared_store(kind: str, tmp_path: Path, *, awaited: bool) -> Generator[Any]:
-    make: Any = aopen_storage if awaited else open_storage
+def _shared_store(kind: str, tmp_path: Path, *, is_async: bool) -> Generator[Any]:
+    make: Any = aopen_storage if is_async else open_storage
     prefix = f"fence{uuid4().hex[:8]}"
     if kind == "sqlite":
         yield make(f"sqlite:///{tmp_path}/state.db")
@@ -442,19 +442,19 @@ def _shared_store(kind: str, tmp_path: Path, *, awaited: bool) -> Generator[Any]
 
 @EITHER
 @pytest.mark.parametrize("kind", ["sqlite", "redis", "postgresql", "mariadb"])
-async def test_every_store_keeps_its_owner(kind: str, tmp_path: Path, awaited: bool) -> None:
+async def test_every_store_keeps_its_owner(kind: str, tmp_path: Path, is_async: bool) -> None:
     """Every kind of store keeps the name of its owning environment."""
-    with _shared_store(kind, tmp_path, awaited=awaited) as storage:
-        ask, arm = (aowner, arearm) if awaited else (owner, rearm)
+    with _shared_store(kind, tmp_path, is_async=is_async) as storage:
+        ask, arm = (aowner, arearm) if is_async else (owner, rearm)
         assert await result_of(ask(storage)) is None
         assert "production" == await result_of(arm(storage, "production"))
         assert "production" == await result_of(arm(storage, "staging"))
         assert "production" == await result_of(ask(storage))
-        await result_of(storage.aclose() if awaited else storage.close())
+        await result_of(storage.aclose() if is_async else storage.close())
 
 
 @EITHER
-async def test_copy_of_production_is_disarmed(tmp_path: Path, awaited: bool) -> None:
+async def test_copy_of_production_is_disarmed(tmp_path: Path, is_async: bool) -> None:
     """`neutralize` deletes and counts credentials, tenants and pending entries of a copy."""
     credential_store: Any = SqliteCredentialProvider(tmp_path / "c.db", CIPHER)
     credential_store.rotate("stripe", None, Credentials.bearer("token"))
@@ -462,7 +462,7 @@ async def test_copy_of_production_is_disarmed(tmp_path: Path, awaited: bool) -> 
     tenants: Any = SqliteTenants(tmp_path / "t.db", CIPHER)
     tenants.put("acme", {})
     memory: Any = MemoryTenants({"a": {}, "b": {}})
-    if awaited:
+    if is_async:
         credential_store = AsyncSqliteCredentialProvider(tmp_path / "c.db", CIPHER)
         tenants = AsyncSqliteTenants(tmp_path / "t.db", CIPHER)
         memory = AsyncMemoryTenants({"a": {}, "b": {}})
@@ -475,8 +475,8 @@ async def test_copy_of_production_is_disarmed(tmp_path: Path, awaited: bool) -> 
         async def remove(self, query: EntryQuery) -> int:
             return 3 if query == EntryQuery() else 0
 
-    box = AsyncOutbox() if awaited else Outbox()
-    make = aneutralize if awaited else neutralize
+    box = AsyncOutbox() if is_async else Outbox()
+    make = aneutralize if is_async else neutralize
 
     assert 8 == await result_of(make(credential_store, tenants, memory, box))
     assert 3 == await result_of(make(credential_store, tenants, memory, box))
@@ -487,18 +487,18 @@ async def test_copy_of_production_is_disarmed(tmp_path: Path, awaited: bool) -> 
 
 
 @EITHER
-async def test_environment_guard_of_a_hosts_store(*, awaited: bool) -> None:
+async def test_environment_guard_of_a_hosts_store(*, is_async: bool) -> None:
     """The configuration's environment also applies to a store that the host passes in."""
     world = ReloadWorld()
-    state: Any = AsyncMemoryStorage() if awaited else MemoryStorage()
+    state: Any = AsyncMemoryStorage() if is_async else MemoryStorage()
     fields = {"services": {"vat": {"base_url": "https://vat.example"}}}
-    make: Any = moorage.aopen if awaited else moorage.open
+    make: Any = moorage.aopen if is_async else moorage.open
     for environment in ("production", None):
         guarded_hub = make(
-            fields, environment=environment, state=state, http=world.client(awaited=awaited)
+            fields, environment=environment, state=state, http=world.client(is_async=is_async)
         )
         await result_of(guarded_hub.manager.call("vat", GET))
 
-    copy = make(fields, environment="staging", state=state, http=world.client(awaited=awaited))
+    copy = make(fields, environment="staging", state=state, http=world.client(is_async=is_async))
     with pytest.raises(CopiedStore, match="production"):
         await result_of(copy.manager.call("vat", GET))

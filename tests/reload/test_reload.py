@@ -42,7 +42,7 @@ pytestmark = pytest.mark.anyio
 GET = Request.get("/a")
 ACME: Any = {"acme"}
 MESSAGE = SmsMessage(to="+4915112345678", text="Hello")
-EITHER = pytest.mark.parametrize("awaited", [False, True], ids=["plain", "awaited"])
+EITHER = pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
 
 
 @pytest.fixture
@@ -54,11 +54,11 @@ def anyio_backend() -> str:
 @EITHER
 async def test_next_call_uses_the_new_configuration(
     tmp_path: Path,
-    awaited: bool,
+    is_async: bool,
 ) -> None:
     """After a reload the next call through the same manager uses the new file."""
     world, path = ReloadWorld(), services(tmp_path / "moorage.toml", vat="https://one.example")
-    hub = world.open(path, awaited=awaited)
+    hub = world.open(path, is_async=is_async)
     manager = hub.manager
     await result_of(manager.call("vat", GET))
     services(path, vat="https://two.example", new="https://new.example")
@@ -81,11 +81,11 @@ async def test_next_call_uses_the_new_configuration(
 @EITHER
 async def test_invalid_file_is_not_applied(
     tmp_path: Path,
-    awaited: bool,
+    is_async: bool,
 ) -> None:
     """A reload refuses an invalid file and names it; calls continue with the old configuration."""
     world, path = ReloadWorld(), services(tmp_path / "moorage.toml", vat="https://one.example")
-    hub = world.open(path, awaited=awaited)
+    hub = world.open(path, is_async=is_async)
     path.write_text('[services.vat]\nbase_url = "https://two.example"\nspeed = 1\n')
 
     with pytest.raises(ConfigurationError) as excinfo:
@@ -101,10 +101,10 @@ async def test_invalid_file_is_not_applied(
 
 
 @EITHER
-async def test_another_source(tmp_path: Path, awaited: bool) -> None:
+async def test_another_source(tmp_path: Path, is_async: bool) -> None:
     """A reload can name another file or mapping, which later reloads read."""
     world, path = ReloadWorld(), services(tmp_path / "moorage.toml", vat="https://one.example")
-    hub = world.open(path, awaited=awaited)
+    hub = world.open(path, is_async=is_async)
     other_path = services(tmp_path / "other.toml", vat="https://two.example")
 
     await result_of(hub.reload(other_path))
@@ -144,12 +144,12 @@ async def test_hub_of_values_reloads_values(hub_class: type[Any]) -> None:
 
 
 @EITHER
-async def test_store_cannot_change(tmp_path: Path, awaited: bool) -> None:
+async def test_store_cannot_change(tmp_path: Path, is_async: bool) -> None:
     """A reload with another store is refused, as that store lacks the keys used so far."""
     world = ReloadWorld()
     first = {"state": {"url": f"sqlite:///{tmp_path}/one.db"}}
     other_state = {"state": {"url": f"sqlite:///{tmp_path}/two.db"}}
-    hub = world.open(first, awaited=awaited)
+    hub = world.open(first, is_async=is_async)
 
     with pytest.raises(ConfigurationError) as excinfo:
         await result_of(hub.reload(other_state))
@@ -159,17 +159,17 @@ async def test_store_cannot_change(tmp_path: Path, awaited: bool) -> None:
 
 
 @EITHER
-async def test_bound_of_tenants_records_is_of_the_configuration(awaited: bool) -> None:
+async def test_bound_of_tenants_records_is_of_the_configuration(is_async: bool) -> None:
     """The configuration bounds tenants' records, unless the program does; a reload cannot."""
     bounded: dict[str, Any] = {"state": {"url": "memory:", "records_per_tenant": 7}}
-    hub = ReloadWorld().open(bounded, awaited=awaited)
+    hub = ReloadWorld().open(bounded, is_async=is_async)
     assert 7 == hub.manager._wired.core.tenant_records.bound  # noqa: SLF001 - as built
 
     with pytest.raises(ConfigurationError) as excinfo:
         await result_of(hub.reload({"state": {"url": "memory:"}}))
 
     assert "state.records_per_tenant" == excinfo.value.path
-    other = ReloadWorld().open(bounded, awaited=awaited, records_per_tenant=8)
+    other = ReloadWorld().open(bounded, is_async=is_async, records_per_tenant=8)
     assert 8 == other.manager._wired.core.tenant_records.bound  # noqa: SLF001 - as built
 
 
@@ -186,14 +186,14 @@ TENANTS: dict[str, Any] = {"url": "sqlite:///tenants.db", "keys": generate_keys(
 )
 async def test_environment_cannot_change(
     tmp_path: Path,
-    awaited: bool,
+    is_async: bool,
     first: dict[str, str],
     other: dict[str, str],
     path: str,
 ) -> None:
     """A reload with another environment is refused, as the store was checked for the first."""
     url = {"url": f"sqlite:///{tmp_path}/one.db"}
-    hub = ReloadWorld().open({"state": {**url, **first}}, awaited=awaited)
+    hub = ReloadWorld().open({"state": {**url, **first}}, is_async=is_async)
 
     with pytest.raises(ConfigurationError) as excinfo:
         await result_of(hub.reload({"state": {**url, **other}}))
@@ -202,10 +202,10 @@ async def test_environment_cannot_change(
     assert path in excinfo.value.remedy
     await result_of(hub.reload({"state": {**url, **first}}))
     opened_hub = ReloadWorld().open(
-        {"state": {**url, **first}}, awaited=awaited, environment_id="mine"
+        {"state": {**url, **first}}, is_async=is_async, environment_id="mine"
     )
     await result_of(opened_hub.reload({"state": {**url, **other}}))
-    memory = ReloadWorld().open({"state": {"url": "memory:", **first}}, awaited=awaited)
+    memory = ReloadWorld().open({"state": {"url": "memory:", **first}}, is_async=is_async)
     await result_of(memory.reload({"state": {"url": "memory:", **other}}))
 
 
@@ -221,7 +221,7 @@ async def test_environment_cannot_change(
     ids=["url", "keys", "every", "none"],
 )
 async def test_tenant_source_cannot_change(
-    awaited: bool,
+    is_async: bool,
     other: dict[str, Any] | None,
     paths: list[str],
 ) -> None:
@@ -231,21 +231,21 @@ async def test_tenant_source_cannot_change(
         {} if other is None else {"tenants_from": other},
     )
     for source, changed_source in ((first, later_source), (later_source, first)):
-        hub = ReloadWorld().open(source, awaited=awaited)
+        hub = ReloadWorld().open(source, is_async=is_async)
         with pytest.raises(ConfigurationError) as excinfo:
             await result_of(hub.reload(changed_source))
         assert paths == [
             problem.path.removeprefix("tenants_from.") for problem in excinfo.value.problems
         ]
         await result_of(hub.reload(source))
-    opened_hub = ReloadWorld().open(first, awaited=awaited, tenants=None, tenants_every=None)
+    opened_hub = ReloadWorld().open(first, is_async=is_async, tenants=None, tenants_every=None)
     await result_of(opened_hub.reload(later_source))
 
 
 @EITHER
-async def test_hosts_tenant_refresh_wins(awaited: bool) -> None:
+async def test_hosts_tenant_refresh_wins(is_async: bool) -> None:
     """A refresh interval that the host passes overrides that of the file."""
-    hub = ReloadWorld().open({"tenants_from": TENANTS}, awaited=awaited, tenants_every=10.0)
+    hub = ReloadWorld().open({"tenants_from": TENANTS}, is_async=is_async, tenants_every=10.0)
 
     assert () == (await result_of(hub.reload({"tenants_from": {**TENANTS, "every": 7.0}}))).changed
 
@@ -254,13 +254,13 @@ def test_hosts_store_wins() -> None:
     """If the host passes a store, a reload ignores the store in the configuration."""
     from moorage.adapters.state.memory import MemoryStorage  # noqa: PLC0415 - of this test alone
 
-    hub = ReloadWorld().open({"state": {"url": "memory:"}}, awaited=False, state=MemoryStorage())
+    hub = ReloadWorld().open({"state": {"url": "memory:"}}, is_async=False, state=MemoryStorage())
 
     assert () == hub.reload({"state": {"url": "redis://elsewhere"}}).changed
 
 
 @EITHER
-async def test_service_state_survives_a_reload(awaited: bool) -> None:
+async def test_service_state_survives_a_reload(is_async: bool) -> None:
     """Circuits, limits and keys survive a reload."""
     world = ReloadWorld()
 
@@ -275,7 +275,7 @@ async def test_service_state_survives_a_reload(awaited: bool) -> None:
             }
         }
 
-    hub = world.open(source(5.0), awaited=awaited)
+    hub = world.open(source(5.0), is_async=is_async)
     manager = hub.manager
     await result_of(manager.call("limited", GET))
     await result_of(manager.set_circuit("broken", CircuitState.FORCED_OPEN))
@@ -297,7 +297,7 @@ async def test_service_state_survives_a_reload(awaited: bool) -> None:
 def test_thousand_calls_during_reloads() -> None:
     """During continuous reloads, calls from threads are neither lost nor repeated."""
     world = ReloadWorld()
-    hub = world.open(_service_at("https://v0.example"), awaited=False)
+    hub = world.open(_service_at("https://v0.example"), is_async=False)
     stop, loads = threading.Event(), 0
 
     def change() -> int:
@@ -330,7 +330,7 @@ def test_thousand_tasks_get_their_responses() -> None:
     async def main() -> list[str]:
         world = ReloadWorld()
         world.gate.clear()
-        hub = world.open(_service_at("https://old.example"), awaited=True)
+        hub = world.open(_service_at("https://old.example"), is_async=True)
         calls = [
             asyncio.ensure_future(hub.manager.call("vat", Request.post(f"/{number}", json={})))
             for number in range(1_000)
@@ -411,7 +411,7 @@ def test_manager_replaces_its_services() -> None:
     """A manager without a hub accepts new services, and keeps the old if the new are invalid."""
     world = ReloadWorld()
     manager = ConnectorManager(
-        [Service("a", "https://a.example")], http=world.client(awaited=False)
+        [Service("a", "https://a.example")], http=world.client(is_async=False)
     )
     manager.call("a", GET)
     manager.reload([Service("b", "https://b.example", limits=RateLimitConfig(5))])
@@ -430,7 +430,7 @@ def test_child_forked_during_a_reload(tmp_path: Path) -> None:
     """A child forked while its parent reloads can itself reload."""
     path = services(tmp_path / "moorage.toml", vat="https://one.example")
     world = ReloadWorld()
-    hub = world.open(path, awaited=False)
+    hub = world.open(path, is_async=False)
     services(path, vat="https://two.example")
 
     def ask() -> list[str]:

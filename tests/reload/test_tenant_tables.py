@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 RING = generate_keys()
 CIPHER = AesGcmCipher(RING)
 DRIVERS = {"postgresql": "psycopg", "mariadb": "pymysql"}
-EITHER = pytest.mark.parametrize("awaited", [False, True], ids=["plain", "awaited"])
+EITHER = pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
 
 
 def ask(verb: Any, *options: object) -> Any:
@@ -39,11 +39,11 @@ def ask(verb: Any, *options: object) -> Any:
 
 
 @contextmanager
-def in_database(kind: str, *, awaited: bool) -> Generator[Any]:
+def in_database(kind: str, *, is_async: bool) -> Generator[Any]:
     """Yield tenants in a table that no other test uses."""
     url = postgres_url() if kind == "postgresql" else mariadb_url()
     prefix = f"ten{uuid4().hex[:8]}_"
-    make: Any = AsyncSqlTenants if awaited else SqlTenants
+    make: Any = AsyncSqlTenants if is_async else SqlTenants
     driver = sqlalchemy.make_url(url).set(drivername=f"{kind}+{DRIVERS[kind]}")
     engine = sqlalchemy.create_engine(driver, poolclass=NullPool)
     tenants = make(url, CIPHER, prefix=prefix)
@@ -67,17 +67,17 @@ def store_and_delete(tenants: Any) -> None:
 
 @EITHER
 @pytest.mark.parametrize("kind", DRIVERS)
-def test_created_table_can_be_emptied(kind: str, *, awaited: bool) -> None:
+def test_created_table_can_be_emptied(kind: str, *, is_async: bool) -> None:
     """A new table of tenants stores tenants, and one call deletes all of them."""
-    with in_database(kind, awaited=awaited) as tenants:
+    with in_database(kind, is_async=is_async) as tenants:
         ask(tenants.migrate)
         store_and_delete(tenants)
 
 
 @EITHER
-def test_file_can_be_emptied(tmp_path: Path, *, awaited: bool) -> None:
+def test_file_can_be_emptied(tmp_path: Path, *, is_async: bool) -> None:
     """One call deletes all tenants of a file."""
-    make: Any = AsyncSqliteTenants if awaited else SqliteTenants
+    make: Any = AsyncSqliteTenants if is_async else SqliteTenants
     store_and_delete(make(tmp_path / "tenants.db", CIPHER))
 
 

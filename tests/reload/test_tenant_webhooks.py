@@ -39,9 +39,9 @@ class Processes(TenantWorld):
         handled: the events that a handler was given, in any process.
     """
 
-    def __init__(self, *, awaited: bool) -> None:
-        super().__init__(awaited=awaited)
-        self.awaited = awaited
+    def __init__(self, *, is_async: bool) -> None:
+        super().__init__(is_async=is_async)
+        self.is_async = is_async
         self.stripe = StripeSandbox(now=lambda: self.clock.utc().timestamp())
         self.received = MemoryInbox(self.clock)
         self.handled: list[Any] = []
@@ -59,8 +59,8 @@ class Processes(TenantWorld):
 
     def start(self, source: Any = None) -> tuple[Any, Any]:
         """Start a process: return its hub and its inbox."""
-        port, client = _ports(awaited=self.awaited)
-        make: Any = moorage.aopen if self.awaited else moorage.open
+        port, client = _ports(is_async=self.is_async)
+        make: Any = moorage.aopen if self.is_async else moorage.open
         hub = make(
             source or {"vendors": {"twilio": self.a_twilio()}},
             http=client(self.stripe, self.twilio),
@@ -70,7 +70,7 @@ class Processes(TenantWorld):
         )
         inbox: Any = (
             AsyncWebhookInbox(hub, AsyncMemoryInbox(self.received))
-            if self.awaited
+            if self.is_async
             else WebhookInbox(hub, self.received)
         )
         inbox.on("webhook")(lambda event, _: self.handled.append(event))
@@ -84,18 +84,18 @@ class Processes(TenantWorld):
         return self.stripe.sent[-1].arguments()
 
 
-def _ports(*, awaited: bool) -> tuple[Any, Any]:
+def _ports(*, is_async: bool) -> tuple[Any, Any]:
     from tests.reload import test_tenants as ports  # noqa: PLC0415 - its ports are its own
 
-    if awaited:
+    if is_async:
         return ports._AsyncPort, AsyncSandboxHttpClient  # noqa: SLF001 - a landlord's port
     return ports._SyncPort, SandboxHttpClient  # noqa: SLF001 - a landlord's port
 
 
 @EITHER
-async def test_new_processes_accept_and_handle_a_webhook(awaited: bool) -> None:
+async def test_new_processes_accept_and_handle_a_webhook(is_async: bool) -> None:
     """A new process stores a tenant's webhook, and another new process handles it."""
-    local_processes = Processes(awaited=awaited)
+    local_processes = Processes(is_async=is_async)
     _, inbox = local_processes.start()
     entry = await result_of(inbox.receive("acme.stripe", **local_processes.delivery()))
     _, worker = local_processes.start()
@@ -109,9 +109,9 @@ async def test_new_processes_accept_and_handle_a_webhook(awaited: bool) -> None:
 
 
 @EITHER
-async def test_replaced_webhook_secret_is_used(awaited: bool) -> None:
+async def test_replaced_webhook_secret_is_used(is_async: bool) -> None:
     """A replaced secret is in use within seconds, even if only webhooks arrive."""
-    local_processes = Processes(awaited=awaited)
+    local_processes = Processes(is_async=is_async)
     _, inbox = local_processes.start()
     await result_of(inbox.receive("acme.stripe", **local_processes.delivery()))
     local_processes.tenants.put("acme", local_processes.tables(webhook_secrets=["whsec_another"]))
@@ -122,9 +122,9 @@ async def test_replaced_webhook_secret_is_used(awaited: bool) -> None:
 
 
 @EITHER
-async def test_unknown_account_name(awaited: bool) -> None:
+async def test_unknown_account_name(is_async: bool) -> None:
     """A webhook for an unknown tenant or account is not found, and that result is not cached."""
-    local_processes = Processes(awaited=awaited)
+    local_processes = Processes(is_async=is_async)
     hub, _ = local_processes.start()
     for name in ("nobody", "stranger.stripe", "acme.paypal", "a\nb.stripe", "x" * 600 + ".stripe"):
         assert await result_of(hub.find_account(name)) is None
@@ -135,9 +135,9 @@ async def test_unknown_account_name(awaited: bool) -> None:
 
 
 @EITHER
-async def test_invalid_tenant_is_not_a_missing_account(awaited: bool) -> None:
+async def test_invalid_tenant_is_not_a_missing_account(is_async: bool) -> None:
     """For an invalid tenant the response is 500, so that the vendor repeats its webhook."""
-    local_processes = Processes(awaited=awaited)
+    local_processes = Processes(is_async=is_async)
     local_processes.tenants.put("acme", {"vendors": {"stripe": {"speed": 5}}})
     hub, inbox = local_processes.start()
 
@@ -150,9 +150,9 @@ async def test_invalid_tenant_is_not_a_missing_account(awaited: bool) -> None:
 
 
 @EITHER
-async def test_webhook_during_an_outage_of_tenants(awaited: bool) -> None:
+async def test_webhook_during_an_outage_of_tenants(is_async: bool) -> None:
     """While tenants are unavailable the vendor is asked to repeat its webhook."""
-    local_processes = Processes(awaited=awaited)
+    local_processes = Processes(is_async=is_async)
     hub, inbox = local_processes.start()
     local_processes.broken = OSError("away")
     with pytest.raises(StorageUnavailable):
@@ -168,9 +168,9 @@ async def test_webhook_during_an_outage_of_tenants(awaited: bool) -> None:
 
 
 @EITHER
-async def test_tenants_account_overrides_the_configuration(awaited: bool) -> None:
+async def test_tenants_account_overrides_the_configuration(is_async: bool) -> None:
     """A tenant's own account overrides its account in the configuration."""
-    local_processes = Processes(awaited=awaited)
+    local_processes = Processes(is_async=is_async)
     source = {"tenants": {"acme": local_processes.tables(timeout=3.0)}}
     hub, _ = local_processes.start(source)
     local_processes.tenants.put("acme", local_processes.tables(timeout=7.0))
@@ -183,10 +183,10 @@ async def test_tenants_account_overrides_the_configuration(awaited: bool) -> Non
 
 
 @EITHER
-async def test_hub_without_a_tenant_source(awaited: bool) -> None:
+async def test_hub_without_a_tenant_source(is_async: bool) -> None:
     """A hub without a source of tenants only knows the accounts of its configuration."""
-    make: Any = moorage.aopen if awaited else moorage.open
-    local_processes = Processes(awaited=awaited)
+    make: Any = moorage.aopen if is_async else moorage.open
+    local_processes = Processes(is_async=is_async)
     hub = make({"tenants": {"acme": local_processes.tables()}})
 
     assert "acme.stripe" == (await result_of(hub.find_account("acme.stripe"))).name
@@ -195,7 +195,7 @@ async def test_hub_without_a_tenant_source(awaited: bool) -> None:
 
 def test_synchronous_hub_looks_up_an_unknown_account() -> None:
     """A synchronous hub loads an unknown account when its verifier is first used."""
-    local_processes = Processes(awaited=False)
+    local_processes = Processes(is_async=False)
     hub, _ = local_processes.start()
 
     (event,) = hub.webhooks("acme.stripe", replay_guard=False).verify(**local_processes.delivery())
@@ -204,7 +204,7 @@ def test_synchronous_hub_looks_up_an_unknown_account() -> None:
 
 async def test_asynchronous_hub_must_find_the_account_first() -> None:
     """An asynchronous hub returns an account's webhook verifier only after `find_account`."""
-    local_processes = Processes(awaited=True)
+    local_processes = Processes(is_async=True)
     hub, _ = local_processes.start()
     with pytest.raises(ConfigurationError, match="No account is named") as excinfo:
         hub.webhooks("acme.stripe")

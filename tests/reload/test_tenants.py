@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 pytestmark = pytest.mark.anyio
-EITHER = pytest.mark.parametrize("awaited", [False, True], ids=["plain", "awaited"])
+EITHER = pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
 MESSAGE = SmsMessage(to="+4915112345678", text="Hello")
 RING = generate_keys()
 CIPHER = AesGcmCipher(RING)
@@ -53,19 +53,19 @@ class TenantWorld:
         asked: how often something was asked.
     """
 
-    def __init__(self, *, awaited: bool, source: Any = None) -> None:
+    def __init__(self, *, is_async: bool, source: Any = None) -> None:
         self.twilio, self.vonage = TwilioSandbox(), VonageSandbox()
         self.clock = VirtualClock()
         self.tenants = MemoryTenants()
         self.broken: Exception | None = None
         self.asked = 0
-        client = AsyncSandboxHttpClient if awaited else SandboxHttpClient
-        make: Any = moorage.aopen if awaited else moorage.open
+        client = AsyncSandboxHttpClient if is_async else SandboxHttpClient
+        make: Any = moorage.aopen if is_async else moorage.open
         self.hub = make(
             {"vendors": {"twilio": self.a_twilio()}, **(source or {})},
             http=client(self.twilio, self.vonage),
             clock=self.clock,
-            tenants=_AsyncPort(self) if awaited else _SyncPort(self),
+            tenants=_AsyncPort(self) if is_async else _SyncPort(self),
             tenants_every=10.0,
         )
 
@@ -125,9 +125,9 @@ class _AsyncPort:
 
 
 @EITHER
-async def test_changed_account_is_used_without_a_restart(awaited: bool) -> None:
+async def test_changed_account_is_used_without_a_restart(is_async: bool) -> None:
     """A tenant's changed account is used within seconds; data at the old one stays reachable."""
-    here = TenantWorld(awaited=awaited)
+    here = TenantWorld(is_async=is_async)
     here.tenants.put("acme", {"vendors": {"twilio": here.a_twilio()}, "sms": {"vendor": "twilio"}})
     first = await here.send("acme")
     here.tenants.put(
@@ -150,9 +150,9 @@ async def test_changed_account_is_used_without_a_restart(awaited: bool) -> None:
 
 
 @EITHER
-async def test_look_ups_are_cached(awaited: bool) -> None:
+async def test_look_ups_are_cached(is_async: bool) -> None:
     """Tenants, known or not, are looked up again after the refresh interval, and once only."""
-    here = TenantWorld(awaited=awaited)
+    here = TenantWorld(is_async=is_async)
     here.tenants.put("acme", {})
     for _ in range(3):
         assert "twilio" == (await here.send("acme")).ref.account
@@ -166,9 +166,9 @@ async def test_look_ups_are_cached(awaited: bool) -> None:
 
 
 @EITHER
-async def test_unknown_or_invalid_tenant(awaited: bool) -> None:
+async def test_unknown_or_invalid_tenant(is_async: bool) -> None:
     """An unknown or invalid tenant raises an error with its path; other tenants work."""
-    here = TenantWorld(awaited=awaited)
+    here = TenantWorld(is_async=is_async)
     here.tenants.put("fine", {})
     here.tenants.put("acme", {"vendors": {"twilio": {"speed": 5}}})
     here.tenants.put("none", {"sms": {"vendor": "nobody"}})
@@ -205,9 +205,9 @@ async def _refusal_of(here: TenantWorld, tenant: str) -> ConfigurationError:
 
 
 @EITHER
-async def test_data_subject_operations_of_a_tenant(awaited: bool) -> None:
+async def test_data_subject_operations_of_a_tenant(is_async: bool) -> None:
     """Export and erasure of a person's data work at a tenant's account."""
-    here = TenantWorld(awaited=awaited)
+    here = TenantWorld(is_async=is_async)
     here.tenants.put("acme", {"vendors": {"vonage": here.a_vonage()}, "sms": {"vendor": "vonage"}})
 
     receipt = await result_of(here.hub.sms("acme", subject="customer-ada").send(MESSAGE))
@@ -219,9 +219,9 @@ async def test_data_subject_operations_of_a_tenant(awaited: bool) -> None:
 
 
 @EITHER
-async def test_invalid_answer_of_the_tenant_port(awaited: bool) -> None:
+async def test_invalid_answer_of_the_tenant_port(is_async: bool) -> None:
     """A result of the tenant port that is not a table is refused."""
-    here = TenantWorld(awaited=awaited)
+    here = TenantWorld(is_async=is_async)
 
     class InvalidTenants(MemoryTenants):
         def version(self, tenant: str, /) -> int | None:
@@ -236,9 +236,9 @@ async def test_invalid_answer_of_the_tenant_port(awaited: bool) -> None:
 
 
 @EITHER
-async def test_unavailable_tenant_source(awaited: bool) -> None:
+async def test_unavailable_tenant_source(is_async: bool) -> None:
     """During an outage cached tenants keep their accounts; others get an error with the reason."""
-    here = TenantWorld(awaited=awaited)
+    here = TenantWorld(is_async=is_async)
     here.tenants.put("acme", {"vendors": {"vonage": here.a_vonage()}, "sms": {"vendor": "vonage"}})
     await here.send("acme")
     here.broken = OSError("the database of password hunter2")
@@ -251,9 +251,9 @@ async def test_unavailable_tenant_source(awaited: bool) -> None:
 
 
 @EITHER
-async def test_tenants_of_the_configuration(awaited: bool) -> None:
+async def test_tenants_of_the_configuration(is_async: bool) -> None:
     """A tenant may be in the configuration; its looked-up accounts take precedence."""
-    here = TenantWorld(awaited=awaited)
+    here = TenantWorld(is_async=is_async)
     fields = {"vendors": {"vonage": here.a_vonage()}, "sms": {"vendor": "vonage"}}
     source = {"vendors": {"twilio": here.a_twilio()}, "tenants": {"acme": fields}}
     await result_of(here.hub.reload(source))
@@ -268,9 +268,9 @@ async def test_tenants_of_the_configuration(awaited: bool) -> None:
 
 
 @EITHER
-async def test_shared_configuration_changes_for_tenants(awaited: bool) -> None:
+async def test_shared_configuration_changes_for_tenants(is_async: bool) -> None:
     """A reload applies to tenants in the cache without another look-up."""
-    here = TenantWorld(awaited=awaited)
+    here = TenantWorld(is_async=is_async)
     here.tenants.put("acme", {})
     await here.send("acme")
     await result_of(here.hub.reload({"vendors": {"other": {"kind": "twilio", **here.a_twilio()}}}))
@@ -280,9 +280,9 @@ async def test_shared_configuration_changes_for_tenants(awaited: bool) -> None:
 
 
 @EITHER
-async def test_accounts_of_tenants_are_found(awaited: bool) -> None:
+async def test_accounts_of_tenants_are_found(is_async: bool) -> None:
     """After a look-up, the hub finds a tenant's account by its name."""
-    here = TenantWorld(awaited=awaited)
+    here = TenantWorld(is_async=is_async)
     here.tenants.put("acme", {"vendors": {"vonage": here.a_vonage()}})
 
     await result_of(here.hub.look_up("acme"))
@@ -296,7 +296,7 @@ async def test_accounts_stay_available_during_a_refresh(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """During a refresh, a webhook in another thread still finds its account."""
-    here = TenantWorld(awaited=False)
+    here = TenantWorld(is_async=False)
     here.tenants.put("acme", {"vendors": {"vonage": here.a_vonage()}})
     here.hub.look_up("acme")
     previous_account = here.hub.account("acme.vonage")
@@ -317,9 +317,9 @@ async def test_accounts_stay_available_during_a_refresh(
 
 
 @EITHER
-async def test_account_names_are_unambiguous(awaited: bool) -> None:
+async def test_account_names_are_unambiguous(is_async: bool) -> None:
     """An account name with a dot is refused, as it could be another tenant's account."""
-    here = TenantWorld(awaited=awaited)
+    here = TenantWorld(is_async=is_async)
     here.tenants.put("acme", {"vendors": {"fr.vonage": {"kind": "vonage", **here.a_vonage()}}})
     here.tenants.put("acme.fr", {"vendors": {"vonage": here.a_vonage()}})
     with pytest.raises(ConfigurationError, match="The name has a dot") as excinfo:
@@ -362,10 +362,10 @@ async def test_tenants_share_one_token_refresher(tmp_path: Path) -> None:
 
 
 @EITHER
-async def test_cached_tenants_are_bounded(awaited: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_cached_tenants_are_bounded(is_async: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """The number of cached tenants is bounded."""
     monkeypatch.setattr("moorage.services.contracts.tenants._MOST_TENANTS", 2)
-    here = TenantWorld(awaited=awaited)
+    here = TenantWorld(is_async=is_async)
     for number in range(5):
         here.tenants.put(f"t{number}", {})
         await here.send(f"t{number}")
@@ -384,15 +384,15 @@ def test_tenant_port_of_the_wrong_mode() -> None:
 
 
 @EITHER
-async def test_tenant_source_in_the_configuration(tmp_path: Path, awaited: bool) -> None:
+async def test_tenant_source_in_the_configuration(tmp_path: Path, is_async: bool) -> None:
     """A configuration names the store of tenants and the keys that decrypt them."""
     twilio = TwilioSandbox()
     url = f"sqlite:///{tmp_path}/tenants.db"
     fields = {"account_sid": twilio.account_sid, "credentials": twilio.auth_token, "sender": "ACME"}
     keys = RING.text()
     SqliteTenants(tmp_path / "tenants.db", CIPHER).put("acme", {"vendors": {"twilio": fields}})
-    make: Any = moorage.aopen if awaited else moorage.open
-    client: Any = AsyncSandboxHttpClient if awaited else SandboxHttpClient
+    make: Any = moorage.aopen if is_async else moorage.open
+    client: Any = AsyncSandboxHttpClient if is_async else SandboxHttpClient
     hub = make(
         {"tenants_from": {"url": url, "keys": keys.reveal(), "every": 2.0}}, http=client(twilio)
     )
@@ -439,13 +439,13 @@ def _put_function(plain: Any) -> Callable[[str, Mapping[str, Any] | None], None]
     return put
 
 
-def _put_in_thread(awaited: Any) -> Callable[[str, Mapping[str, Any] | None], None]:
+def _put_in_thread(is_async: Any) -> Callable[[str, Mapping[str, Any] | None], None]:
     """Store a tenant with the asynchronous methods, in a thread beside the test's event loop."""
     import asyncio  # noqa: PLC0415 - of this test alone
     from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - of this test alone
 
     def put(name: str, tables: Mapping[str, Any] | None) -> None:
-        flow = awaited.remove(name) if tables is None else awaited.put(name, tables)
+        flow = is_async.remove(name) if tables is None else is_async.put(name, tables)
         with ThreadPoolExecutor(1) as pool:
             pool.submit(asyncio.run, flow).result()
 
@@ -456,7 +456,7 @@ def _put_in_thread(awaited: Any) -> Callable[[str, Mapping[str, Any] | None], No
 @pytest.mark.parametrize("kind", ["memory", "sqlite", "postgresql", "mariadb"])
 def test_synchronous_adapters_conform(check: Any, kind: str, tmp_path: Path) -> None:
     """Every synchronous tenants adapter passes the conformance kit."""
-    with _made(kind, tmp_path, awaited=False) as tenants:
+    with _made(kind, tmp_path, is_async=False) as tenants:
         check(lambda: (tenants, _put_function(tenants)))
 
 
@@ -464,23 +464,23 @@ def test_synchronous_adapters_conform(check: Any, kind: str, tmp_path: Path) -> 
 @pytest.mark.parametrize("kind", ["memory", "sqlite", "postgresql", "mariadb"])
 async def test_asynchronous_adapters_conform(check: Any, kind: str, tmp_path: Path) -> None:
     """Every asynchronous tenants adapter passes the conformance kit."""
-    with _made(kind, tmp_path, awaited=True) as tenants:
+    with _made(kind, tmp_path, is_async=True) as tenants:
         await check(lambda: (tenants, _put_in_thread(tenants)))
 
 
 class _NewTenants:
-    def __init__(self, kind: str, folder: Path, *, awaited: bool) -> None:
+    def __init__(self, kind: str, folder: Path, *, is_async: bool) -> None:
         self.tenants: Any
         self.drop: Callable[[], None] = lambda: None
         if kind == "memory":
-            self.tenants = AsyncMemoryTenants() if awaited else MemoryTenants()
+            self.tenants = AsyncMemoryTenants() if is_async else MemoryTenants()
         elif kind == "sqlite":
-            make: Any = AsyncSqliteTenants if awaited else SqliteTenants
+            make: Any = AsyncSqliteTenants if is_async else SqliteTenants
             self.tenants = make(folder / "tenants.db", CIPHER)
         else:
-            self._in_database(kind, awaited=awaited)
+            self._in_database(kind, is_async=is_async)
 
-    def _in_database(self, kind: str, *, awaited: bool) -> None:
+    def _in_database(self, kind: str, *, is_async: bool) -> None:
         from uuid import uuid4  # noqa: PLC0415 - of databases alone
 
         import sqlalchemy  # noqa: PLC0415 - of this test alone
@@ -493,7 +493,7 @@ class _NewTenants:
         plain_tenants.migrate()
         assert f"{prefix}tenants" in SqlTenants.ddl(kind, prefix=prefix)
         assert kind in repr(plain_tenants)
-        self.tenants = AsyncSqlTenants(url, CIPHER, prefix=prefix) if awaited else plain_tenants
+        self.tenants = AsyncSqlTenants(url, CIPHER, prefix=prefix) if is_async else plain_tenants
         driver = "psycopg" if kind == "postgresql" else "pymysql"
 
         def drop() -> None:
@@ -518,7 +518,7 @@ _made = _NewTenants
 
 def test_another_tenants_account_is_not_available() -> None:
     """A tenant cannot use an account that belongs to other tenants only."""
-    here = TenantWorld(awaited=False)
+    here = TenantWorld(is_async=False)
     other_tenant = {"vendors": {"vonage": here.a_vonage()}, "sms": {"vendor": "vonage"}}
     here.hub.reload({"vendors": {"twilio": here.a_twilio()}, "tenants": {"other": other_tenant}})
     here.tenants.put("acme", {})

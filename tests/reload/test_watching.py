@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 pytestmark = pytest.mark.anyio
-EITHER = pytest.mark.parametrize("awaited", [False, True], ids=["plain", "awaited"])
+EITHER = pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
 SOON = 0.005
 
 
@@ -59,10 +59,10 @@ class EventRecorder:
 
 
 @EITHER
-async def test_manual_check_for_changes(tmp_path: Path, awaited: bool) -> None:
+async def test_manual_check_for_changes(tmp_path: Path, is_async: bool) -> None:
     """An unchanged configuration file is not read; an invalid one is reported once."""
     world, path = ReloadWorld(), services(tmp_path / "moorage.toml", vat="https://one.example")
-    hub = world.open(path, awaited=awaited)
+    hub = world.open(path, is_async=is_async)
     watch = hub.watch()
 
     assert await result_of(watch.check()) is None
@@ -159,14 +159,14 @@ async def test_signal_reloads_the_file_in_a_task(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
 @EITHER
-async def test_unusable_signal_is_refused(tmp_path: Path, awaited: bool) -> None:
+async def test_unusable_signal_is_refused(tmp_path: Path, is_async: bool) -> None:
     """An unusable signal is refused, and the previous handlers are restored."""
     world, path = ReloadWorld(), services(tmp_path / "moorage.toml", vat="https://one.example")
-    watch = world.open(path, awaited=awaited).watch(signals=[signal.SIGHUP, signal.SIGKILL])
+    watch = world.open(path, is_async=is_async).watch(signals=[signal.SIGHUP, signal.SIGKILL])
     previous_handler = signal.getsignal(signal.SIGHUP)
 
     with pytest.raises(ConfigurationError) as excinfo:
-        await result_of(watch.__aenter__() if awaited else watch.__enter__())
+        await result_of(watch.__aenter__() if is_async else watch.__enter__())
     assert "signals" == excinfo.value.path
     assert previous_handler is signal.getsignal(signal.SIGHUP)
 
@@ -175,19 +175,19 @@ async def test_unusable_signal_is_refused(tmp_path: Path, awaited: bool) -> None
 @EITHER
 async def test_signal_handled_outside_python_is_refused(
     tmp_path: Path,
-    awaited: bool,
+    is_async: bool,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A signal with a handler from outside Python is refused, as it could not be restored."""
     world, path = ReloadWorld(), services(tmp_path / "moorage.toml", vat="https://one.example")
-    watch = world.open(path, awaited=awaited).watch(signals=[signal.SIGUSR1, signal.SIGHUP])
+    watch = world.open(path, is_async=is_async).watch(signals=[signal.SIGUSR1, signal.SIGHUP])
     previous_handlers = signal.getsignal(signal.SIGUSR1), signal.getsignal(signal.SIGHUP)
 
     with monkeypatch.context() as around:
         foreign_handlers = {signal.SIGUSR1: signal.SIG_DFL}
         around.setattr(signal, "getsignal", foreign_handlers.get)
         with pytest.raises(ConfigurationError, match="handler of SIGHUP") as excinfo:
-            await result_of(watch.__aenter__() if awaited else watch.__enter__())
+            await result_of(watch.__aenter__() if is_async else watch.__enter__())
 
     assert "signals" == excinfo.value.path
     assert previous_handlers == (signal.getsignal(signal.SIGUSR1), signal.getsignal(signal.SIGHUP))
@@ -196,7 +196,7 @@ async def test_signal_handled_outside_python_is_refused(
 async def test_cancellation_while_leaving_the_block(tmp_path: Path) -> None:
     """A task cancelled while it waits for the end of watching raises CancelledError."""
     world, path = ReloadWorld(), services(tmp_path / "moorage.toml", vat="https://one.example")
-    watch = world.open(path, awaited=True).watch()
+    watch = world.open(path, is_async=True).watch()
     await watch.__aenter__()
     leaving_task = asyncio.ensure_future(watch.__aexit__(None, None, None))
     await asyncio.sleep(0)

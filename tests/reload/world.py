@@ -44,14 +44,14 @@ class ReloadWorld:
         with self._counted:
             assert self._counted.wait_for(lambda: len(self.sent) >= count, 30)
 
-    def client(self, *, awaited: bool) -> Any:
+    def client(self, *, is_async: bool) -> Any:
         """Return the HTTP client of a mode."""
-        return _AsyncClient(self) if awaited else _SyncClient(self)
+        return _AsyncClient(self) if is_async else _SyncClient(self)
 
-    def open(self, source: Any, *, awaited: bool, **ports: Any) -> Any:
+    def open(self, source: Any, *, is_async: bool, **ports: Any) -> Any:
         """Open the hub of a configuration."""
-        make = moorage.aopen if awaited else moorage.open
-        ports.setdefault("http", self.client(awaited=awaited))
+        make = moorage.aopen if is_async else moorage.open
+        ports.setdefault("http", self.client(is_async=is_async))
         return make(source, observers=[self.told.append], **ports)
 
     def kinds(self, *kinds: type[Event]) -> list[Event]:

@@ -76,7 +76,7 @@ async def bound_tokens(day: Observations, _: VendorServer) -> None:
 
 
 async def _given_up(day: Observations, service: Service) -> None:
-    if not day.awaited:
+    if not day.is_async:
         return
     manager = day.manager(service)
     try:

@@ -604,7 +604,7 @@ async def _interrupt_call(day: Observations, vendor: VendorServer) -> None:
     """Make a call that its caller cancels."""
     secret = Credentials.api_key(day.plant("interrupted-key"), query="ident")
     manager = day.manager(service_of(day, vendor, "patient", credentials=secret))
-    if not day.awaited:
+    if not day.is_async:
         return
     for path_end in ("slow", "drip"):
         request = charge(day, "interrupted", f"/{path_end}")

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from tests.security.canaries import Canaries
     from tests.security.watched import LoggedOutputs
 
-MODES: Final = ("plain", "awaited")
+MODES: Final = ("sync", "async")
 
 
 class Observations:
@@ -37,7 +37,7 @@ class Observations:
         self, canaries: Canaries, mode: str, folder: Path, watched: LoggedOutputs | None = None
     ) -> None:
         self.plant = canaries.plant
-        self.awaited = mode == "awaited"
+        self.is_async = mode == "async"
         self.folder = folder
         self.seen: list[tuple[str, object]] = []
         self.events: list[Any] = []
@@ -46,9 +46,9 @@ class Observations:
         self.watched = watched
         self.closing: list[Any] = []
 
-    def pick(self, plain: Any, awaited: Any) -> Any:
+    def pick(self, sync_value: Any, async_value: Any) -> Any:
         """Return the argument for this mode."""
-        return awaited if self.awaited else plain
+        return async_value if self.is_async else sync_value
 
     def keep(self, name: str, value: object) -> None:
         """Collect a value under a name, for the search for secrets."""

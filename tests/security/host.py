@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 _mail: Any = mail
 
 CASES: Final = ("slow", "503", "reset", "cut", "hook", "body", "newline", "elsewhere", "open")
-WAYS: Final = ("plain", "awaited", "given-up")
+WAYS: Final = ("sync", "async", "given-up")
 
 
 class HiddenSecrets:
@@ -52,7 +52,7 @@ class HiddenSecrets:
 
     secrets: dict[str, str]
     plain: ConnectorManager
-    awaited: AsyncConnectorManager
+    is_async: AsyncConnectorManager
     reports: list[bytes] = []  # noqa: RUF012 - there is one world
 
 
@@ -76,21 +76,21 @@ def _request(case: str) -> Request:
 def call(case: str, way: str) -> None:
     """Make a call that fails, so that its error is shown."""
     service = {"hook": "hooked", "open": "closed"}.get(case, "shop")
-    if way == "plain":
+    if way == "sync":
         HiddenSecrets.plain.call(service, _request(case))
-    elif way == "awaited":
+    elif way == "async":
         asyncio.run(_run_case_async(service, case))
     else:
         asyncio.run(_given_up(service, case))
 
 
 async def _run_case_async(service: str, case: str) -> None:
-    await HiddenSecrets.awaited.call(service, _request(case))
+    await HiddenSecrets.is_async.call(service, _request(case))
 
 
 async def _given_up(service: str, case: str) -> None:
     async with asyncio.timeout(0.05):
-        await HiddenSecrets.awaited.call(service, _request(case))
+        await HiddenSecrets.is_async.call(service, _request(case))
 
 
 def fail_with_secret(case: str, way: str) -> None:
@@ -190,8 +190,8 @@ def main() -> None:
         )
         HiddenSecrets.plain = ConnectorManager([shop, hooked, closed_service])
         HiddenSecrets.plain.set_circuit("closed", CircuitState.FORCED_OPEN)
-        HiddenSecrets.awaited = AsyncConnectorManager([shop, hooked, closed_service])
-        asyncio.run(HiddenSecrets.awaited.set_circuit("closed", CircuitState.FORCED_OPEN))
+        HiddenSecrets.is_async = AsyncConnectorManager([shop, hooked, closed_service])
+        asyncio.run(HiddenSecrets.is_async.set_circuit("closed", CircuitState.FORCED_OPEN))
         shown_cases = {
             f"{case} {way}": error_tool_output(case, way)
             for way in WAYS

@@ -35,13 +35,13 @@ class Sqlite:
     def __init__(self, folder: Path) -> None:
         self._files = [folder / name for name in ("state.db", "credentials.db")]
 
-    def state(self, *, awaited: bool) -> Any:
+    def state(self, *, is_async: bool) -> Any:
         """Return a store of shared state."""
-        return (AsyncSqliteStorage if awaited else SqliteStorage)(self._files[0])
+        return (AsyncSqliteStorage if is_async else SqliteStorage)(self._files[0])
 
-    def credentials(self, cipher: Cipher, *, awaited: bool) -> Any:
+    def credentials(self, cipher: Cipher, *, is_async: bool) -> Any:
         """Return a credential provider."""
-        kind: Any = AsyncSqliteCredentialProvider if awaited else SqliteCredentialProvider
+        kind: Any = AsyncSqliteCredentialProvider if is_async else SqliteCredentialProvider
         return kind(self._files[1], cipher)
 
     def contents(self) -> Iterator[Held]:
@@ -76,12 +76,12 @@ class Redis:
         self._url = redis_url()
         self._prefix = f"stored:{uuid4().hex}:"
 
-    def state(self, *, awaited: bool) -> Any:
+    def state(self, *, is_async: bool) -> Any:
         """Return a store of shared state."""
-        kind = AsyncRedisStorage if awaited else RedisStorage
+        kind = AsyncRedisStorage if is_async else RedisStorage
         return kind(self._url, prefix=self._prefix, timeout=20.0)
 
-    def credentials(self, cipher: Cipher, *, awaited: bool) -> None:
+    def credentials(self, cipher: Cipher, *, is_async: bool) -> None:
         """Return None, because Redis stores no credentials."""
 
     def contents(self) -> Iterator[Held]:
@@ -107,15 +107,15 @@ class Sql:
     def __init__(self, _: Path) -> None:
         self._lab = Lab(self.kind)
 
-    def state(self, *, awaited: bool) -> Any:
+    def state(self, *, is_async: bool) -> Any:
         """Return a store of shared state."""
-        return self._lab.awaited() if awaited else self._lab.plain()
+        return self._lab.is_async() if is_async else self._lab.plain()
 
-    def credentials(self, cipher: Cipher, *, awaited: bool) -> Any:
+    def credentials(self, cipher: Cipher, *, is_async: bool) -> Any:
         """Return a credential provider."""
         options: dict[str, Any] = {"prefix": self._lab.prefix, "timeout": 20.0}
         SqlCredentialProvider(self._lab.url, cipher, **options).migrate()
-        kind: Any = AsyncSqlCredentialProvider if awaited else SqlCredentialProvider
+        kind: Any = AsyncSqlCredentialProvider if is_async else SqlCredentialProvider
         return kind(self._lab.url, cipher, **options)
 
     def contents(self) -> Iterator[Held]:

@@ -65,6 +65,6 @@ def test_each_tool_shows_an_unprotected_secret(
 
 def test_they_show_what_happened(shown: dict[str, dict[str, str]]) -> None:
     """Error reports still name the service and the failure."""
-    for person_name, text in shown["503 plain"].items():
+    for person_name, text in shown["503 sync"].items():
         assert "VendorFailed" in text, person_name
         assert "shop" in text, person_name

@@ -46,8 +46,8 @@ def stores(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
 async def stored_calls(day: Observations, stores: Any, cipher: Cipher | None) -> None:
     """Make calls that store keys, responses, limits, circuits and credentials."""
     plant, sealing = day.plant, AesGcmCipher(generate_keys())
-    store = stores.state(awaited=day.awaited)
-    vault = stores.credentials(sealing, awaited=day.awaited)
+    store = stores.state(is_async=day.is_async)
+    vault = stores.credentials(sealing, is_async=day.is_async)
     if vault is not None:
         for tenant in ("acme", "acme-fr"):
             credentials = OAuthCredentials(
@@ -141,7 +141,7 @@ def test_no_store_holds_a_secret(mode: str, stores: Any, tmp_path: Path) -> None
 
 def test_unencrypted_responses_are_found(stores: Any, tmp_path: Path) -> None:
     """Without a cipher, stored responses are readable, and the secret search finds them."""
-    results, _, _ = secrets_in_store("plain", tmp_path, stores, None)
+    results, _, _ = secrets_in_store("sync", tmp_path, stores, None)
 
     assert any(name.startswith("answered-body") for name in results)
     assert not any("own-key" in name or "body-password" in name for name in results)

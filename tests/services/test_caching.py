@@ -35,7 +35,7 @@ from tests.support.caching import (
     events_of,
     vat,
 )
-from tests.support.modes import PLAIN, World, sync_and_async
+from tests.support.modes import SYNC, World, sync_and_async
 
 if TYPE_CHECKING:
     from tests.support.virtual_ports import SentRequest
@@ -336,7 +336,7 @@ async def test_slow_responses_are_not_cached(world: World, took: float, cached: 
 
 def test_late_hedge_uses_the_same_transforms() -> None:
     """A hedged request that is sent after its call has ended is still changed by the transforms."""
-    world = World(PLAIN)
+    world = World(SYNC)
     winning_gate, losing_gate = world.gate(), world.gate()
     requests: list[Admission] = []
 

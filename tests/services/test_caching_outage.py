@@ -30,7 +30,7 @@ from tests.support.caching import (
     events_of,
     vat,
 )
-from tests.support.modes import PLAIN, World, sync_and_async
+from tests.support.modes import SYNC, World, sync_and_async
 from tests.support.virtual_tasks import Interruption
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ async def test_slow_cache_is_skipped_for_a_while(world: World) -> None:
 
 def test_cache_at_its_time_limit_is_not_late() -> None:
     """A cache answer that takes exactly its time limit is still in time."""
-    world = World(PLAIN)
+    world = World(SYNC)
     cache = FaultyCache(world)
     world.vendor.otherwise = FRESH_RESPONSE
 
@@ -271,7 +271,7 @@ def test_hanging_cache_is_abandoned(
     max_wait: float, timeout: float | None, lost: list[str]
 ) -> None:
     """A hanging cache is abandoned; a call with little time does not mark it unavailable."""
-    world = World("awaited")
+    world = World("async")
     cache = HangingCache(world)
     manager = world.watched(vat(cache=CachePolicy(max_wait=max_wait)), cache=cache)
 
@@ -296,7 +296,7 @@ class SlowCache(FaultyCache):
 
 def test_cache_wait_ends_at_the_deadline() -> None:
     """A call does not wait for the cache beyond its own deadline."""
-    world = World("awaited")
+    world = World("async")
     cache = SlowCache(world)
     world.vendor.otherwise = FRESH_RESPONSE
     manager = world.manager(vat(cache=CachePolicy(max_wait=30)), cache=cache)
@@ -310,7 +310,7 @@ def test_cache_wait_ends_at_the_deadline() -> None:
 
 def test_call_without_time_leaves_the_probe_to_others() -> None:
     """A call with too little time to probe the cache leaves the probe to the next caller."""
-    world = World("awaited")
+    world = World("async")
     cache = HangingCache(world)
     cache.hangs = False
     cache.fails = StorageUnavailable("away.")

@@ -107,7 +107,7 @@ def every_interruption(
 def in_every_mode(body: Any) -> Any:
     """Run a test with each mode of calls and each exception that can interrupt them."""
     body = pytest.mark.parametrize("error", ERRORS)(body)
-    return pytest.mark.parametrize("mode", ["plain", "awaited", "awaited, distant store"])(body)
+    return pytest.mark.parametrize("mode", ["sync", "async", "async, distant store"])(body)
 
 
 def nothing_held(world: World) -> bool:
@@ -180,7 +180,7 @@ def test_interruption_while_storing_the_response(mode: str, error: type[BaseExce
             outcomes.append("unknown")
         assert requests_before + outcomes[-1].count("free") == len(world.vendor.requests)
 
-    is_far = mode != "awaited"
+    is_far = mode != "async"
     expected = (
         ["free"] * (4 if is_far else 0) + ["unknown"] * 2 + ["replayed"] * (2 if is_far else 0)
     )

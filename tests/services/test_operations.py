@@ -23,7 +23,7 @@ from moorage import (
     Service,
     VendorRejected,
 )
-from tests.support.modes import AWAITED, DISTANT, World, sync_and_async
+from tests.support.modes import ASYNC, DISTANT, World, sync_and_async
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -307,7 +307,7 @@ async def test_service_of_regions_performs_nothing(world: World) -> None:
         await manager.perform("erp", Trial(world).insert())
 
 
-@pytest.mark.parametrize("mode", [AWAITED, DISTANT])
+@pytest.mark.parametrize("mode", [ASYNC, DISTANT])
 def test_late_operation_is_cancelled(mode: str) -> None:
     """An asynchronous operation that exceeds its time is cancelled, and its outcome is unknown."""
     world = World(mode)

@@ -38,10 +38,10 @@ class ConnectorInMode:
         if self._runner is None:
             return call()
 
-        async def awaited() -> Any:
+        async def await_answer() -> Any:
             return await call()
 
-        return self._runner.run(awaited())
+        return self._runner.run(await_answer())
 
     def perform(self, operation: Any, **options: Any) -> Any:
         """Perform an operation of the connector."""

@@ -30,16 +30,16 @@ class DrivenClient:
     def __init__(self, name: str) -> None:
         module, _, kind = name.partition(":")
         self.client: Any = getattr(import_module(module), kind)()
-        self.awaited = inspect.iscoroutinefunction(self.client.send)
+        self.is_async = inspect.iscoroutinefunction(self.client.send)
 
     def send(self, request: Request, url: str, timeouts: Timeouts) -> Response:
         """Send a request, and read its whole response."""
         answer = self.client.send(request, url, timeouts)
-        return asyncio.run(answer) if self.awaited else answer  # type: ignore[no-any-return]  # a Response
+        return asyncio.run(answer) if self.is_async else answer  # type: ignore[no-any-return]  # a Response
 
     def drain(self, request: Request, url: str, timeouts: Timeouts) -> int:
         """Send a request, and count the bytes of its streamed response."""
-        if self.awaited:
+        if self.is_async:
             return asyncio.run(self._drain(request, url, timeouts))
         incoming = self.client.open(request, url, timeouts)
         count = 0

@@ -46,8 +46,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
 
 
-PLAIN, AWAITED, DISTANT = "plain", "awaited", "awaited, distant store"
-MODES = (PLAIN, AWAITED, DISTANT)
+SYNC, ASYNC, DISTANT = "sync", "async", "async, distant store"
+MODES = (SYNC, ASYNC, DISTANT)
 
 
 def sync_and_async(body: Callable[..., Coroutine[Any, Any, None]]) -> Any:
@@ -71,7 +71,7 @@ class World:
 
     def __init__(self, mode: str) -> None:
         self.mode = mode
-        self.is_awaited = mode != PLAIN
+        self.is_awaited = mode != SYNC
         # A clock may begin anywhere, zero included.
         self.clock = Clock(0 if mode == DISTANT else 10**12)
         self.chance = PredictableRandomness()
@@ -173,7 +173,7 @@ class World:
 
     def state(self) -> Any:
         """Return this world's store, in its mode."""
-        if self.mode == AWAITED:
+        if self.mode == ASYNC:
             return AsyncMemoryStorage(self.store.memory)
         return self.of_mode(self.store)
 

@@ -50,7 +50,7 @@ class AwaitedConsent:
 
     def __getattr__(self, name: str) -> Any:
         method = getattr(self.part, name)
-        if self.mode == "awaited":
+        if self.mode == "async":
             method = getattr(self.part, f"a{name}", method)
         if not inspect.iscoroutinefunction(method):
             return method
@@ -61,7 +61,7 @@ class AwaitedConsent:
         return at_once
 
 
-IN_BOTH = pytest.mark.parametrize("mode", ["plain", "awaited"])
+IN_BOTH = pytest.mark.parametrize("mode", ["sync", "async"])
 
 
 def open_page(url: str) -> str:

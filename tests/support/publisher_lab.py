@@ -36,10 +36,10 @@ class PublisherLab:
     def completed(self, value: Any) -> Any:
         """Return a value, awaiting it if necessary."""
 
-        async def awaited() -> Any:
+        async def await_answer() -> Any:
             return await value
 
-        return self.runner.run(awaited()) if self.is_async else value
+        return self.runner.run(await_answer()) if self.is_async else value
 
     def publish(self, place: str, message: Message, **options: Any) -> Any:
         """Publish a message through the manager."""

@@ -321,7 +321,7 @@ def test_the_packages_own_clients_get_along(name: str) -> None:
         result = Request.get("/", headers={"Authorization": f"Bearer {token}"})
         assert 200 == driver.send(result, server.resource_url, timeouts).status
         closing = driver.client.close()
-        if driver.awaited:
+        if driver.is_async:
             asyncio.run(closing)
 
         assert (1, 1) == (server.rotations, server.accepted)

@@ -25,9 +25,9 @@ TIMEOUTS = Timeouts(total=5.0)
 class Recorder:
     """Records requests to a scripted vendor in a cassette file, and replays them, in one mode."""
 
-    def __init__(self, path: Path, *, awaited: bool) -> None:
+    def __init__(self, path: Path, *, is_async: bool) -> None:
         self.path = path
-        self.awaited = awaited
+        self.is_async = is_async
         self.vendor = FakeVendor()
 
     def cassette(self, mode: Mode = "once", **options: Any) -> Cassette:
@@ -36,7 +36,7 @@ class Recorder:
 
     def client(self, cassette: Cassette) -> SyncOrAsync:
         """Return an HTTP client of this mode that records or replays with the cassette."""
-        if self.awaited:
+        if self.is_async:
             return cassette.async_client(AsyncScriptedHttpClient(self.vendor, piece=4))
         return cassette.client(ScriptedHttpClient(self.vendor, piece=4))
 
@@ -54,10 +54,10 @@ class Recorder:
         return [await_if_needed(client.send(request, url, TIMEOUTS)) for request, url in requests]
 
 
-@pytest.fixture(params=["plain", "awaited"])
+@pytest.fixture(params=["sync", "async"])
 def recorder(request: pytest.FixtureRequest, tmp_path: Path) -> Recorder:
     """Return a recorder of each mode, with a cassette file in a temporary folder."""
-    return Recorder(tmp_path / "tapes" / "vat.json", awaited=request.param == "awaited")
+    return Recorder(tmp_path / "tapes" / "vat.json", is_async=request.param == "async")
 
 
 def get_request(path: str = "/rates", **options: Any) -> tuple[Request, str]:

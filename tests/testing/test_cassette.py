@@ -119,7 +119,7 @@ def test_empty_recording_writes_no_file(recorder: Recorder) -> None:
 def test_recording_needs_a_client(recorder: Recorder) -> None:
     """Recording requires an HTTP client, and replaying does not."""
     cassette = recorder.cassette()
-    client: SyncOrAsync = cassette.async_client() if recorder.awaited else cassette.client()
+    client: SyncOrAsync = cassette.async_client() if recorder.is_async else cassette.client()
 
     for verb in ("send", "open"):
         with pytest.raises(ConfigurationError, match="nobody whose answers"):
@@ -144,7 +144,7 @@ def test_unknown_cassette_mode_is_refused(tmp_path: Path) -> None:
 
 def test_many_tasks_record_in_the_order_in_which_they_began(tmp_path: Path) -> None:
     """Requests that overlap are recorded in the order in which they were sent."""
-    recorder = Recorder(tmp_path / "a.json", awaited=True)
+    recorder = Recorder(tmp_path / "a.json", is_async=True)
     recorder.vendor.always(lambda _, url: Response(200, body=url.encode()))
 
     async def record() -> None:

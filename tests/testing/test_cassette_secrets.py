@@ -377,9 +377,9 @@ def test_managers_credentials_are_masked(recorder: Recorder, kind: str, existing
 
     def ask(mode: Mode) -> Any:
         with recorder.cassette(mode) as cassette:
-            kind_of = AsyncConnectorManager if recorder.awaited else ConnectorManager
+            kind_of = AsyncConnectorManager if recorder.is_async else ConnectorManager
             provider_of = (
-                AsyncMemoryCredentialProvider if recorder.awaited else MemoryCredentialProvider
+                AsyncMemoryCredentialProvider if recorder.is_async else MemoryCredentialProvider
             )
             provider: Any = provider_of()
             await_if_needed(provider.rotate("vat", None, CREDENTIALS[kind]))
@@ -388,7 +388,7 @@ def test_managers_credentials_are_masked(recorder: Recorder, kind: str, existing
                 clock, none = VirtualClock(), FaultSchedule()
                 client = (
                     AsyncFaultNetwork(client, none, sleeper=AsyncVirtualSleeper(clock))
-                    if recorder.awaited
+                    if recorder.is_async
                     else FaultNetwork(client, none, sleeper=VirtualSleeper(clock))
                 )
             manager: Any = kind_of([service], http=client, credentials=provider)

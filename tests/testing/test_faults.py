@@ -83,9 +83,9 @@ class _World:
         return len(self.vendor.requests)
 
 
-@pytest.fixture(params=["plain", "awaited"], name="world")
+@pytest.fixture(params=["sync", "async"], name="world")
 def _world(request: pytest.FixtureRequest) -> _World:
-    if request.param == "plain":
+    if request.param == "sync":
         return _World(FaultNetwork, _Sleeper())
     return _World(AsyncFaultNetwork, _AsyncSleeper())
 
@@ -312,7 +312,7 @@ def _calls(world: str, seed: int) -> tuple[list[str], list[float], str]:
     ports: dict[str, Any] = {"clock": clock, "randomness": ScriptedRandomness([0.1, 0.7])}
     manager: SyncOrAsync
     sleeper: VirtualSleeper | AsyncVirtualSleeper
-    if world == "plain":
+    if world == "sync":
         sleeper = VirtualSleeper(clock)
         network: SyncOrAsync = FaultNetwork(vendor, faults, sleeper=sleeper)
         manager = ConnectorManager([service], http=network, sleeper=sleeper, **ports)
@@ -335,13 +335,13 @@ def _calls(world: str, seed: int) -> tuple[list[str], list[float], str]:
 def test_a_seed_makes_the_whole_pipeline_do_the_same_again() -> None:
     """The same seed gives all calls the same results, in both modes."""
     first, repeated_calls, async_calls = (
-        _calls("plain", 1),
-        _calls("plain", 1),
-        _calls("awaited", 1),
+        _calls("sync", 1),
+        _calls("sync", 1),
+        _calls("async", 1),
     )
 
     assert first == repeated_calls == async_calls
-    assert first != _calls("plain", 2)
+    assert first != _calls("sync", 2)
     assert {"answered"} < set(first[0])
 
 

@@ -238,13 +238,13 @@ async def async_manager(calls: AsyncConnectorManager, request: Request) -> None:
     calls.protect("vat")(price)  # type: ignore[arg-type]
 
 
-def modes(plain: MemoryStorage, awaited: AsyncMemoryStorage, sleeper: Sleeper) -> None:
+def modes(plain: MemoryStorage, async_store: AsyncMemoryStorage, sleeper: Sleeper) -> None:
     """Passing a port of the other mode is a type error."""
     services = [Service("vat")]
     ConnectorManager(services, state=plain, sleeper=sleeper)
-    AsyncConnectorManager(services, state=awaited)
+    AsyncConnectorManager(services, state=async_store)
 
-    ConnectorManager(services, state=awaited)  # type: ignore[arg-type]
+    ConnectorManager(services, state=async_store)  # type: ignore[arg-type]
     AsyncConnectorManager(services, state=plain)  # type: ignore[arg-type]
     AsyncConnectorManager(services, sleeper=sleeper)  # type: ignore[arg-type]
     RetryHandler(async_sleeper=sleeper)  # type: ignore[arg-type]

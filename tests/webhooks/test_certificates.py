@@ -44,10 +44,10 @@ def test_certificates_elsewhere_are_refused_unasked(address: str) -> None:
 
 
 @IN_BOTH
-def test_a_certificate_is_fetched_once_in_a_while(awaited: bool) -> None:
+def test_a_certificate_is_fetched_once_in_a_while(is_async: bool) -> None:
     """A vendor's certificate is fetched once and kept for an hour."""
     links = Links()
-    receiver = Receiver.of(BY_NAME["paypal"], links=links, awaited=awaited)
+    receiver = Receiver.of(BY_NAME["paypal"], links=links, is_async=is_async)
     for number in range(3):
         receiver.verify(paypal(NOW, number))
     assert [CERT_PAYPAL] == links.asked

@@ -104,10 +104,10 @@ def test_discord_gets_its_ping_back() -> None:
 
 
 @IN_BOTH
-def test_meta_subscribes(awaited: bool) -> None:
+def test_meta_subscribes(is_async: bool) -> None:
     """Meta's GET request with the correct verify token gets its challenge back."""
     secrets = StaticWebhookSecrets({None: "unused", "acme": "unused"})
-    receiver = Receiver.of(BY_NAME["meta"], awaited=awaited, secret=secrets)
+    receiver = Receiver.of(BY_NAME["meta"], is_async=is_async, secret=secrets)
 
     def get(
         mode: str = "subscribe", token: str = "v", challenge: str = "1158201444"
@@ -174,10 +174,10 @@ CONFIRMATION = {"Type": "SubscriptionConfirmation", "SubscribeURL": CONFIRM, "To
 
 
 @IN_BOTH
-def test_a_subscription_is_confirmed(awaited: bool) -> None:
+def test_a_subscription_is_confirmed(is_async: bool) -> None:
     """The link of a verified SNS confirmation is opened when the program asks for it."""
     links = Links()
-    receiver = Receiver.of(BY_NAME["aws-sns"], awaited=awaited, links=links)
+    receiver = Receiver.of(BY_NAME["aws-sns"], is_async=is_async, links=links)
     (event,) = receiver.verify(sns("2", **CONFIRMATION)(NOW, 1))
     assert event.is_handshake
     assert CONFIRM not in links.asked

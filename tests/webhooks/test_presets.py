@@ -90,9 +90,9 @@ def test_every_preset_is_on_the_page() -> None:
 
 @EACH
 @IN_BOTH
-def test_genuine_webhooks_are_accepted(sender: Sender, awaited: bool) -> None:
+def test_genuine_webhooks_are_accepted(sender: Sender, is_async: bool) -> None:
     """For every preset, a genuine webhook gives events with vendor and id."""
-    events = Receiver.of(sender, awaited=awaited).verify(sender.send(NOW, 7))
+    events = Receiver.of(sender, is_async=is_async).verify(sender.send(NOW, 7))
 
     scheme = PRESETS[sender.name]
     assert events
@@ -201,9 +201,9 @@ def test_webhooks_outside_the_tolerance_are_refused(sender: Sender) -> None:
 
 @TOLD_APART
 @IN_BOTH
-def test_a_replay_is_refused(sender: Sender, awaited: bool) -> None:
+def test_a_replay_is_refused(sender: Sender, is_async: bool) -> None:
     """With a replay guard, the same webhook is refused a second time, and another is accepted."""
-    receiver = Receiver.of(sender, awaited=awaited, replay_guard=True)
+    receiver = Receiver.of(sender, is_async=is_async, replay_guard=True)
     events = receiver.verify(sender.send(NOW, 7))
 
     assert "replayed" == receiver.reason_of_refusal(sender.send(NOW, 7))
@@ -213,10 +213,10 @@ def test_a_replay_is_refused(sender: Sender, awaited: bool) -> None:
 
 
 @IN_BOTH
-def test_hints_are_never_replays(awaited: bool) -> None:
+def test_hints_are_never_replays(is_async: bool) -> None:
     """Mollie's classic webhook, a mere hint to fetch a payment, is never refused as a replay."""
     sender = BY_NAME["mollie-classic"]
-    receiver = Receiver.of(sender, awaited=awaited, replay_guard=True)
+    receiver = Receiver.of(sender, is_async=is_async, replay_guard=True)
     for _ in range(2):
         events = receiver.verify(sender.send(NOW, 7))
         receiver.done(events)

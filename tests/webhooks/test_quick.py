@@ -402,10 +402,10 @@ def test_unreadable_lazy_events_raise_when_read(name: str) -> None:
 
 
 @IN_BOTH
-def test_fast_path_emits_events(awaited: bool) -> None:
+def test_fast_path_emits_events(is_async: bool) -> None:
     """Observers get one event for each webhook, on the fast path and in the full verifier."""
     observer = RecordingObserver()
-    receiver = Receiver.of(GITHUB, observers=[observer], awaited=awaited)
+    receiver = Receiver.of(GITHUB, observers=[observer], is_async=is_async)
     receiver.verify(GITHUB.send(NOW, 1))
 
     (result,) = observer.events
@@ -414,10 +414,10 @@ def test_fast_path_emits_events(awaited: bool) -> None:
 
 
 @IN_BOTH
-def test_fast_path_uses_the_tenants_secrets(awaited: bool) -> None:
+def test_fast_path_uses_the_tenants_secrets(is_async: bool) -> None:
     """On the fast path, a tenant's webhook is verified with that tenant's secrets only."""
     secrets = StaticWebhookSecrets({None: "another secret", "acme": [SECRET, "old"], "b": "third"})
-    receiver = Receiver("github", secrets, replay_guard=False, awaited=awaited)
+    receiver = Receiver("github", secrets, replay_guard=False, is_async=is_async)
     sent_request = GITHUB.send(NOW, 1)
     for _ in range(2):
         assert "acme" == receiver.verify(sent_request, tenant="acme")[0].tenant

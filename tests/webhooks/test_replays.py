@@ -56,9 +56,9 @@ def test_every_item_of_a_batch_is_verified() -> None:
 
 
 @IN_BOTH
-def test_handled_items_of_a_batch_are_left_out(awaited: bool) -> None:
+def test_handled_items_of_a_batch_are_left_out(is_async: bool) -> None:
     """Items handled before are left out of a webhook batch; one in progress refuses the batch."""
-    receiver = Receiver.of(BY_NAME["adyen"], replay_guard=True, awaited=awaited)
+    receiver = Receiver.of(BY_NAME["adyen"], replay_guard=True, is_async=is_async)
     first, second, third = (adyen_item(number) for number in (1, 2, 3))
     held_events = receiver.verify(batch(first))
     with pytest.raises(WebhookRejected) as excinfo:
@@ -71,9 +71,11 @@ def test_handled_items_of_a_batch_are_left_out(awaited: bool) -> None:
 
 
 @IN_BOTH
-def test_a_claim_is_a_lease(awaited: bool) -> None:
+def test_a_claim_is_a_lease(is_async: bool) -> None:
     """If a program crashes while handling a webhook, the vendor's next attempt is accepted."""
-    receiver = Receiver.of(GITHUB, replay_guard=True, handling=60, remembered=600, awaited=awaited)
+    receiver = Receiver.of(
+        GITHUB, replay_guard=True, handling=60, remembered=600, is_async=is_async
+    )
     sent_request = GITHUB.send(NOW, 1)
     receiver.verify(sent_request)
     with pytest.raises(WebhookRejected, match="is being handled") as excinfo:
@@ -128,12 +130,12 @@ def test_a_tolerance_of_a_lifetime_is_remembered_for_a_lifetime() -> None:
 
 
 @IN_BOTH
-def test_deliveries_can_be_remembered_for_ever(awaited: bool) -> None:
+def test_deliveries_can_be_remembered_for_ever(is_async: bool) -> None:
     """With a shared store, a delivery without a signed time can be refused forever."""
     clock = VirtualClock(NOW)
-    store = (AsyncMemoryStorage if awaited else MemoryStorage)(clock=clock)
+    store = (AsyncMemoryStorage if is_async else MemoryStorage)(clock=clock)
     receiver = Receiver.of(
-        GITHUB, replay_guard=True, remembered=math.inf, storage=store, awaited=awaited
+        GITHUB, replay_guard=True, remembered=math.inf, storage=store, is_async=is_async
     )
     sent_request = GITHUB.send(NOW, 1)
     receiver.done(receiver.verify(sent_request))
@@ -175,13 +177,13 @@ def test_claim_names_the_endpoint() -> None:
 
 
 @IN_BOTH
-def test_receive_settles_by_how_it_ends(awaited: bool) -> None:
+def test_receive_settles_by_how_it_ends(is_async: bool) -> None:
     """A `receive` block that ends marks the webhook as handled; one that raises releases it."""
-    receiver = Receiver.of(GITHUB, replay_guard=True, awaited=awaited)
+    receiver = Receiver.of(GITHUB, replay_guard=True, is_async=is_async)
     sent_request = GITHUB.send(NOW, 1)
 
     def receive_once(error: Exception | None) -> None:
-        if not awaited:
+        if not is_async:
             with receiver.verifier.receive(**sent_request.arguments()) as events:
                 assert events
                 if error:

@@ -132,7 +132,7 @@ def test_each_tenant_has_its_own_secrets() -> None:
             receiver.verify(sent_request, tenant=tenant)
     with pytest.raises(CredentialNotFound):
         Receiver.of(GITHUB).verify(sent_request, tenant="acme")
-    assert Receiver.of(GITHUB, secret=StaticWebhookSecrets({None: SECRET}), awaited=True).verify(
+    assert Receiver.of(GITHUB, secret=StaticWebhookSecrets({None: SECRET}), is_async=True).verify(
         sent_request
     )
     with pytest.raises(ConfigurationError, match="accept any sender"):
@@ -143,11 +143,11 @@ def test_a_provider_has_a_mode() -> None:
     """A synchronous webhook verifier refuses an asynchronous secret provider, and vice versa."""
     sent_request = GITHUB.send(NOW, 1)
     async_secrets = AsyncStaticWebhookSecrets({None: SECRET})
-    assert Receiver.of(GITHUB, secret=async_secrets, awaited=True).verify(sent_request)
+    assert Receiver.of(GITHUB, secret=async_secrets, is_async=True).verify(sent_request)
     with pytest.raises(ConfigurationError, match=r"AsyncStaticWebhookSecrets .* a synchronous"):
         Receiver.of(GITHUB, secret=async_secrets).verify(sent_request)
     with pytest.raises(ConfigurationError, match=r"ChangingSecrets .* an asynchronous"):
-        Receiver.of(GITHUB, secret=ChangingSecrets(SECRET), awaited=True).verify(sent_request)
+        Receiver.of(GITHUB, secret=ChangingSecrets(SECRET), is_async=True).verify(sent_request)
 
 
 def test_parameters_are_those_of_the_scheme() -> None:

@@ -70,9 +70,9 @@ class Receiver:
     """A webhook verifier with a test clock, used synchronously or asynchronously."""
 
     def __init__(
-        self, scheme: Any, secret: Any = None, *, awaited: bool = False, **more: Any
+        self, scheme: Any, secret: Any = None, *, is_async: bool = False, **more: Any
     ) -> None:
-        self.awaited = awaited
+        self.is_async = is_async
         self.clock = VirtualClock(NOW)
         self.links = more.pop("links", None) or Links()
         self.verifier = WebhookVerifier(
@@ -93,24 +93,24 @@ class Receiver:
 
     def verify(self, sent: SentWebhook | dict[str, Any], **more: Any) -> tuple[WebhookEvent, ...]:
         options = (sent.arguments() if isinstance(sent, SentWebhook) else sent) | more
-        if self.awaited:
+        if self.is_async:
             return asyncio.run(self.verifier.averify(**options))
         return self.verifier.verify(**options)
 
     def done(self, events: Iterable[WebhookEvent] | WebhookEvent) -> None:
-        if self.awaited:
+        if self.is_async:
             asyncio.run(self.verifier.adone(events))
         else:
             self.verifier.done(events)
 
     def release(self, events: Iterable[WebhookEvent] | WebhookEvent) -> None:
-        if self.awaited:
+        if self.is_async:
             asyncio.run(self.verifier.arelease(events))
         else:
             self.verifier.release(events)
 
     def confirm(self, event: WebhookEvent) -> bool:
-        if self.awaited:
+        if self.is_async:
             return asyncio.run(self.verifier.aconfirm(event))
         return self.verifier.confirm(event)
 
@@ -122,4 +122,4 @@ class Receiver:
         return excinfo.value.reason
 
 
-IN_BOTH = pytest.mark.parametrize("awaited", [False, True], ids=["plain", "awaited"])
+IN_BOTH = pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])

@@ -90,8 +90,8 @@ def test_async_log_conforms(check: integration_log_conformance.AsyncCheck, alias
     asyncio.run(check(new_logger))
 
 
-@pytest.mark.parametrize("awaited", [False, True])
-def test_key_rotation_reseals_everything(alias: str, awaited: bool) -> None:
+@pytest.mark.parametrize("is_async", [False, True])
+def test_key_rotation_reseals_everything(alias: str, is_async: bool) -> None:
     """Key rotation encrypts every row again, page by page, and all rows still open."""
     Credential.objects.using(alias).all().delete()
     older_ring = generate_keys()
@@ -101,7 +101,7 @@ def test_key_rotation_reseals_everything(alias: str, awaited: bool) -> None:
     for tenant in ("acme", "globex", None):
         previous_provider.rotate("vat", tenant, Credentials.bearer(f"{tenant}-token"))
     cipher = AesGcmCipher(generate_keys(older_ring))
-    if awaited:
+    if is_async:
         resealed = asyncio.run(credentials.aprovider(alias, cipher).reseal(batch=2))
     else:
         resealed = credentials.provider(alias, cipher).reseal(batch=2)
