@@ -106,12 +106,20 @@ def test_long_tests_are_listed_from_a_report() -> None:
     report = """<testsuites><testsuite>
         <testcase classname="tests.a.test_b" name="test_long[1]" time="90" />
         <testcase classname="tests.a.test_c.TestC" name="runTest" time="900" />
-        <testcase classname="tests.a.test_b" name="test_short" time="0.1" />
+        <testcase classname="tests.a.test_e" name="test_short" time="0.1" />
         <testcase classname="tests.a.test_d" name="test_short" time="0.1" />
         </testsuite></testsuites>"""
     times = seconds(report)
     assert ["tests/a/test_b.py::test_long", "tests/a/test_c.py::TestC::runTest"] == listed(times)
     assert ["tests/a/test_c.py", "tests/a/test_b.py"] == shared_modules(times)
+
+
+def test_tests_that_share_a_dear_fixture_are_long() -> None:
+    """A test is long if another test of its module took long to make what both use."""
+    times = {f"tests/test_{n}.py::test_a": [1.0] * 9 for n in range(600)}
+    times["tests/test_site.py::test_first"] = [90.0]
+    times["tests/test_site.py::test_second"] = [0.1]
+    assert ["tests/test_site.py::test_first", "tests/test_site.py::test_second"] == listed(times)
 
 
 def test_modules_of_many_short_tests_are_shared() -> None:

@@ -19,6 +19,12 @@ from xml.etree import ElementTree as ET
 TEST_SHARE: Final = 0.0002
 """A test is long if one case of it takes more than this share of the whole run."""
 
+FIXTURE_SHARE: Final = 0.01
+"""If a case takes more than this share of the whole run, all tests of its module are long.
+
+They usually share the fixture that takes so long, and the first of them makes it.
+"""
+
 MODULE_SHARE: Final = 0.006
 """A module is long if its tests together take more than this share of the whole run."""
 
@@ -38,8 +44,13 @@ def seconds(report: str) -> dict[str, list[float]]:
 def long_tests(times: dict[str, list[float]]) -> list[str]:
     """Return the ids of the tests whose cases take long, in alphabetical order."""
     total = sum(map(sum, times.values()))
+    dear_modules = {
+        _module_of(test) for test, cases in times.items() if max(cases) > total * FIXTURE_SHARE
+    }
     return sorted(
-        test for test, cases in times.items() if sum(cases) / len(cases) > total * TEST_SHARE
+        test
+        for test, cases in times.items()
+        if sum(cases) / len(cases) > total * TEST_SHARE or _module_of(test) in dear_modules
     )
 
 
