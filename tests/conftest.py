@@ -160,8 +160,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Deselect the cases that `--cases` does not choose; in CI it always chooses the same."""
+    """Deselect the cases that `--cases` does not choose; in CI it always chooses the same.
+
+    It comes first, so that pytest and its plugins order the chosen cases only.
+    """
     draw = DRAWS.get(config.getoption("cases"))
     if draw is None:
         return

@@ -83,7 +83,9 @@ def test_both_modes_are_drawn() -> None:
         for mode in ("sync", "async")
         for store in ("memory", "sqlite", "redis", "postgresql")
     ]
+    pair = ["tests/test_b.py::test_pair[sync]", "tests/test_b.py::test_pair[async]"]
     for seed in range(20):
+        assert set(pair) == _drawn(pair, seed, draw=ONE)
         drawn = _drawn(cases, seed, draw=ONE)
         assert ["async", "sync"] == sorted(re.split(r"[\[-]", case)[1] for case in drawn)
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter, defaultdict
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 from zlib import crc32
@@ -19,8 +19,8 @@ class Draw(NamedTuple):
         least: the number of cases that every test tries, or all if it has fewer.
         share: of the cases beyond the least, a test tries one in so many.
         long_share: of the cases drawn so from all long tests, one in so many is tried.
-        covers: the parameters each of which is in a chosen case if several cases of a test share
-            it, unless the test is a long one. None stands for all, such as each vendor and each
+        covers: the parameters each of which is in a chosen case, unless the test is a long one.
+            None stands for all that several cases of a test share, such as each vendor and each
             check of a conformance kit.
     """
 
@@ -68,8 +68,9 @@ def chosen_cases(
             long_cases += ordered_ids[:number]
         else:
             covering_ids = _covering_cases(ordered_ids, draw.covers)
-            others = [case for case in ordered_ids if case not in covering_ids]
-            selected_cases.update(covering_ids, others[: max(0, number - len(covering_ids))])
+            selected_cases.update(covering_ids)
+            others = (case for case in ordered_ids if case not in covering_ids)
+            selected_cases.update(islice(others, max(0, number - len(covering_ids))))
     number = 1 + max(0, len(long_cases) - 1) // draw.long_share
     return selected_cases.union(_ordered_by_chance(long_cases, seed)[:number])
 
@@ -80,20 +81,23 @@ def _ordered_by_chance(cases: list[str], seed: int) -> list[str]:
 
 def _parameters(case: str) -> frozenset[str]:
     """Return the parameters in a test id: `async` and `redis` for `test_call[async-redis]`."""
-    return frozenset(re.split("-|, ", case.partition("[")[2].removesuffix("]")))
+    return frozenset(case.partition("[")[2].removesuffix("]").replace(", ", "-").split("-"))
 
 
-def _covering_cases(cases: list[str], parameters: Container[str] | None) -> set[str]:
+def _covering_cases(cases: list[str], parameters: Container[str] | None) -> list[str]:
     """Return the cases with one of these parameters that no earlier case has."""
-    counts = Counter(parameter for case in cases for parameter in _parameters(case))
+    by_case = [(case, _parameters(case)) for case in cases]
+    counts = Counter(parameter for _, names in by_case for parameter in names)
     missing = {
         parameter
         for parameter, count in counts.items()
-        if 1 < count < len(cases) and (parameters is None or parameter in parameters)
+        if count < len(cases) and (1 < count if parameters is None else parameter in parameters)
     }
-    covering: set[str] = set()
-    for case in cases:
-        if not missing.isdisjoint(_parameters(case)):
-            covering.add(case)
-            missing -= _parameters(case)
-    return covering
+    covering_cases = []
+    for case, names in by_case:
+        if not missing:
+            break
+        if not missing.isdisjoint(names):
+            covering_cases.append(case)
+            missing -= names
+    return covering_cases
