@@ -30,14 +30,14 @@ def test_functions_with_few_cases_keep_them_all() -> None:
 
 
 def test_a_share_of_many_is_drawn() -> None:
-    """Of many cases a share is drawn, the same for one seed in any order of collection."""
+    """Of many cases a share is drawn, the same for a seed in any order of collection."""
     first = _drawn(MANY, seed=1)
     assert len(first) == 2 + 101 // 12
     assert first == _drawn(reversed(MANY), seed=1)
 
 
 def test_every_case_is_drawn_by_some_seed() -> None:
-    """Another seed draws other cases, so that repeated runs try all."""
+    """Another seed draws other cases, so that repeated runs cover all."""
     assert set(MANY) == set().union(*(_drawn(MANY, seed) for seed in range(150)))
 
 
