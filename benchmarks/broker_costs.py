@@ -1,4 +1,4 @@
-"""Records that a pipeline reads from brokers, and batches that are published to them.
+"""Costs of reading records from brokers in a pipeline, and of publishing batches.
 
 All figures are processor time of this process; the brokers are other processes. Each contender
 reads or publishes the same messages of 1 KiB in batches of 500, acknowledged. The bare clients do
@@ -85,7 +85,7 @@ def reading(
     drop: Callable[[str], Awaitable[object]],
     names: count[int],
 ) -> Block:
-    """Return a block that fills a queue or topic, and measures only how it is read."""
+    """Return a block that fills a queue or topic, and measures only reading from it."""
 
     def block(calls: int, clock: Read) -> float:
         name = f"moorage-bench-{uuid4().hex[:8]}-{next(names)}"
@@ -111,7 +111,7 @@ async def _awaited(work: Awaitable[object]) -> None:
 async def _consume_with(
     broker: Any, register: Callable[[Callable[[list[bytes]], Awaitable[None]]], None], calls: int
 ) -> None:
-    """Consume batches with a broker of FastStream, which acknowledges what its handler took."""
+    """Consume batches with a FastStream broker, which acknowledges handled messages."""
     read, all_read = 0, asyncio.Event()
 
     async def handle(messages: list[bytes]) -> None:
@@ -135,7 +135,7 @@ def publishing_rows(
     *,
     block_seconds: float = 0.01,
 ) -> Any:
-    """Measure publishing, by default in short blocks: other load falls on all rows alike then."""
+    """Measure publishing, in short blocks so that other load affects all rows alike."""
     others = [Contender(name, block) for name, block in (peers or {}).items()]
     return compare(
         None,
@@ -149,7 +149,7 @@ def publishing_rows(
 
 
 def pipeline_rabbitmq(rounds: int) -> Comparison:
-    """Records of 1 KiB from a queue of RabbitMQ to a sink that does nothing, acknowledged."""
+    """Records of 1 KiB from a RabbitMQ queue to an empty sink, acknowledged."""
 
     async def fill(queue: str, calls: int) -> None:
         connection = pika.BlockingConnection(pika.URLParameters(RABBITMQ))
@@ -191,7 +191,7 @@ def pipeline_rabbitmq(rounds: int) -> Comparison:
 
 
 def pipeline_nats(rounds: int) -> Comparison:
-    """Records of 1 KiB from a stream of NATS to a sink that does nothing, acknowledged."""
+    """Records of 1 KiB from a NATS stream to an empty sink, acknowledged."""
 
     async def fill(subject: str, calls: int) -> None:
         async with await nats.connect(NATS) as client:
@@ -242,7 +242,7 @@ def pipeline_nats(rounds: int) -> Comparison:
 
 
 def pipeline_kafka(rounds: int) -> Comparison:
-    """Records of 1 KiB from a topic of Kafka to a sink that does nothing, committed."""
+    """Records of 1 KiB from a Kafka topic to an empty sink, committed."""
     with server(_KAFKA) as port:
         servers = f"127.0.0.1:{port}"
 
@@ -289,7 +289,7 @@ def pipeline_kafka(rounds: int) -> Comparison:
 def _consume(
     servers: str, topic: str, calls: int, use: Callable[[confluent_kafka.Message], object]
 ) -> None:
-    """Read and commit messages of Kafka with the bare client, and use each of them."""
+    """Read and commit Kafka messages with the bare client, using each message."""
     consumer = confluent_kafka.Consumer(
         {
             "bootstrap.servers": servers,
@@ -314,7 +314,7 @@ def _consume(
 
 
 def _read_fields(message: Any) -> None:
-    """Read from a message of Kafka what the record of a pipeline tells about it."""
+    """Read all fields of a Kafka message that a pipeline's record has."""
     message.topic(), message.partition(), message.offset(), message.timestamp()
     message.value(), message.key(), message.headers()
 
@@ -335,7 +335,7 @@ def _publishing(publish: Callable[[int], Awaitable[object]], runner: asyncio.Run
 
 
 def publish_redis(rounds: int) -> Comparison:
-    """Messages of 1 KiB that are added to a Redis stream in batches, per message."""
+    """Messages of 1 KiB added to a Redis stream in batches, per message."""
     topic = f"moorage-bench-{uuid4().hex}"
     client: Any = redis.Redis.from_url(REDIS)
     publisher = RedisStreams(url=REDIS, longest_stream=1_000).publisher("events")
@@ -364,7 +364,7 @@ def publish_redis(rounds: int) -> Comparison:
 
 
 def publish_rabbitmq(rounds: int) -> Comparison:
-    """Messages of 1 KiB that RabbitMQ confirms in batches, per message, awaited."""
+    """Messages of 1 KiB confirmed by RabbitMQ in batches, per message, asynchronous."""
     queue = f"moorage-bench-{uuid4().hex}"
     publisher = RabbitMq(url=RABBITMQ).async_publisher("events")
     manager = AsyncConnectorManager([Service("events")])
@@ -400,7 +400,7 @@ def publish_rabbitmq(rounds: int) -> Comparison:
 
 
 def publish_nats(rounds: int) -> Comparison:
-    """Messages of 1 KiB that JetStream stores in batches, per message, awaited."""
+    """Messages of 1 KiB stored by JetStream in batches, per message, asynchronous."""
     subject = f"moorage-bench-{uuid4().hex}"
     publisher = Nats(url=NATS).async_publisher("events")
     manager = AsyncConnectorManager([Service("events")])
@@ -436,7 +436,7 @@ def publish_nats(rounds: int) -> Comparison:
 
 
 def publish_kafka(rounds: int) -> Comparison:
-    """Messages of 1 KiB that a Kafka cluster acknowledges in batches, per message."""
+    """Messages of 1 KiB acknowledged by a Kafka cluster in batches, per message."""
     with server(_KAFKA) as port:
         servers = f"127.0.0.1:{port}"
         options = {"bootstrap.servers": servers, "enable.idempotence": True, "linger.ms": 0}
@@ -481,7 +481,7 @@ def publish_kafka(rounds: int) -> Comparison:
 
 
 def check(results: Results[Any]) -> None:
-    """Raise the error of the first message that was not published."""
+    """Raise the error of the first unpublished message."""
     results.raise_first_error()
 
 

@@ -1,4 +1,4 @@
-"""The processor time for starting a command, and for importing the package.
+"""The processor time of starting a command, and of importing the package.
 
 It is what a shell waits for where nothing else runs. Bytecode is cached, and the time of the bare
 interpreter is included.
@@ -47,7 +47,7 @@ _HUB: Final = (
 
 
 def import_time(rounds: int) -> Comparison:
-    """The time of importing moorage, compared with tenacity; starting Python is subtracted."""
+    """The time of importing moorage and tenacity, without Python's own start."""
     contenders = {
         "the interpreter": ("-c", "pass"),
         "import tenacity": ("-c", "import tenacity"),
@@ -61,7 +61,7 @@ def import_time(rounds: int) -> Comparison:
 
 
 def command_start(rounds: int) -> Comparison:
-    """The commands that people wait for most often."""
+    """The start of the commands that people wait for most often."""
     words = ("--version", "--help", "check")
     contenders = {"the interpreter": ("-c", "pass")} | {
         f"moorage {word}": ("-m", "moorage", word) for word in words

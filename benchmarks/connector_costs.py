@@ -89,7 +89,7 @@ with serve(handler, "127.0.0.1", 0) as server:
 
 
 def other_python() -> None:
-    """Call functions of the standard library that take about as long as the manager."""
+    """Call standard library functions that take about as long as the manager."""
     urlencode({"a": "b"})
     json.dumps({"a": [1]}, sort_keys=True)
     posixpath.normpath("/a/b")
@@ -163,7 +163,7 @@ def async_rows(
     *,
     loop: asyncio.AbstractEventLoop,
 ) -> Any:
-    """Return the rows of an asynchronous library, as `sync_rows` does."""
+    """Return the rows of an asynchronous library, alone and with two managers."""
     manager = AsyncConnectorManager([service])
     log = AsyncMemoryIntegrationLogger(MemoryIntegrationLogger())
     production = AsyncConnectorManager([service], observers=usual_observers(), log=log)
@@ -196,7 +196,7 @@ _ECHO: Final[GrpcMethod[bytes, bytes]] = GrpcMethod(
 
 
 def grpc_connector(rounds: int) -> Comparison:
-    """A call of a gRPC method, per call."""
+    """A gRPC call, per call."""
     with server(_GRPC_SERVER) as port, grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
         untyped: Any = channel
         send = untyped.unary_unary(_ECHO.path)
@@ -212,7 +212,7 @@ def grpc_connector(rounds: int) -> Comparison:
 
 
 def grpc_connector_async(rounds: int) -> Comparison:
-    """A call of a gRPC method, per call, awaited."""
+    """A gRPC call, per call, asynchronous."""
     with server(_GRPC_SERVER) as port, asyncio.Runner() as runner:
 
         async def open_connection() -> tuple[Any, Any]:
@@ -235,7 +235,7 @@ def grpc_connector_async(rounds: int) -> Comparison:
 
 
 def sqlite_connector(rounds: int) -> Comparison:
-    """A query of SQLite, per call."""
+    """A SQLite query, per call."""
     with TemporaryDirectory() as folder:
         url = f"sqlite:///{Path(folder) / 'a.db'}"
         rows = _query_rows(url, url, rounds)
@@ -243,14 +243,14 @@ def sqlite_connector(rounds: int) -> Comparison:
 
 
 def postgresql_connector(rounds: int) -> Comparison:
-    """A query of PostgreSQL, per call."""
+    """A PostgreSQL query, per call."""
     url = sqlalchemy.make_url(POSTGRES).set(drivername="postgresql+psycopg")
     rows = _query_rows(url, POSTGRES, rounds)
     return Comparison("a query of PostgreSQL through the SQL connector", rows, TARGET)
 
 
 def _query_rows(peers_url: str | sqlalchemy.URL, url: str, rounds: int) -> Any:
-    """Return the rows of a query with SQLAlchemy, whose pool lends a connection to each."""
+    """Return the rows of a query with SQLAlchemy, whose pool lends a connection per query."""
     engine = sqlalchemy.create_engine(peers_url, isolation_level="AUTOCOMMIT")
     text = sqlalchemy.text("SELECT 1 AS one, :word AS word")
     query = Query("SELECT 1 AS one, :word AS word", name="one")
@@ -272,7 +272,7 @@ def _query_rows(peers_url: str | sqlalchemy.URL, url: str, rounds: int) -> Any:
 
 
 def sql_rows(rounds: int) -> Comparison:
-    """Rows that a server sends as they are read, per statement of 2,000 rows."""
+    """Rows read while the server sends them, per statement of 2,000 rows."""
     url = sqlalchemy.make_url(POSTGRES).set(drivername="postgresql+psycopg")
     engine = sqlalchemy.create_engine(url)
     statement = "SELECT n, n * 2 AS m FROM generate_series(1, 2000) AS n"
@@ -335,7 +335,7 @@ def websocket_connector(rounds: int) -> Comparison:
 
 @contextmanager
 def _background_loop() -> Generator[Callable[[Coroutine[Any, Any, Any]], Any]]:
-    """Yield a function that runs a coroutine in the event loop of another thread."""
+    """Yield a function that runs a coroutine in another thread's event loop."""
     loop = asyncio.new_event_loop()
     thread = Thread(target=loop.run_forever)
     thread.start()
@@ -348,7 +348,7 @@ def _background_loop() -> Generator[Callable[[Coroutine[Any, Any, Any]], Any]]:
 
 
 def websocket_connector_async(rounds: int) -> Comparison:
-    """A request and its reply over a WebSocket connection, per request, awaited."""
+    """A request and its reply over a WebSocket connection, per request, asynchronous."""
     with server(_WEBSOCKET_SERVER) as port, asyncio.Runner() as runner:
         url = f"ws://127.0.0.1:{port}"
 
@@ -376,7 +376,7 @@ def websocket_connector_async(rounds: int) -> Comparison:
 
 
 def rabbitmq_connector(rounds: int) -> Comparison:
-    """A message that RabbitMQ confirms, per message."""
+    """A message confirmed by RabbitMQ, per message."""
     connection = pika.BlockingConnection(pika.URLParameters(RABBITMQ))
     channel = connection.channel()
     # A short queue: the messages that it has no room for are dropped, and confirmed.
@@ -399,7 +399,7 @@ def rabbitmq_connector(rounds: int) -> Comparison:
 
 
 def kafka_connector(rounds: int) -> Comparison:
-    """A message that a cluster of librdkafka's own stores, per message."""
+    """A message stored by librdkafka's mock cluster, per message."""
     cluster = confluent_kafka.Producer({"bootstrap.servers": "-", "test.mock.num.brokers": 1})
     metadata = cluster.list_topics(timeout=10.0)
     servers = ",".join(f"{item.host}:{item.port}" for item in metadata.brokers.values())

@@ -1,4 +1,4 @@
-"""The same fault for several libraries, and what came of it.
+"""Several libraries under the same fault, and the outcomes.
 
 `make correctness` runs all faults, and `make correctness FAULTS=lost_answer` one of them. With
 `--page FILE` it writes the page of the documentation.
@@ -62,18 +62,18 @@ documentation shows it; some have a setting that avoids the fault, such as
 
 
 def observations(fault: Callable[[], dict[str, Any]]) -> Iterator[tuple[str, Observation]]:
-    """Yield the observation of each library that takes part in a fault."""
+    """Yield each participating library's observation under a fault."""
     for library, trial in fault().items():
         yield library, trial()
 
 
 def sentence(fault: Callable[[], dict[str, Any]]) -> str:
-    """Return what a fault wants to see."""
+    """Return the desired outcome of a fault, as a sentence."""
     return (fault.__doc__ or "").strip()
 
 
 def page() -> str:
-    """Run all faults, and return the page of the documentation."""
+    """Run all faults, and return the documentation page."""
     lines = [INTRODUCTION]
     for fault in FAULTS:
         lines += [f"## {fault.__name__.replace('_', ' ').capitalize()}\n", f"{sentence(fault)}\n"]
@@ -88,7 +88,7 @@ def page() -> str:
 
 
 def main(arguments: list[str]) -> int:
-    """Print the observations of the named faults, or of all; return the exit code."""
+    """Print the observations for the named faults or all; return the exit code."""
     if arguments[:1] == ["--page"]:
         Path(arguments[1]).write_text(page(), "utf-8")
         return 0

@@ -109,22 +109,22 @@ def _async(rounds: int, clock: Clock) -> Comparison:
 
 
 def manager_over_client(rounds: int) -> Comparison:
-    """`ConnectorManager.call` over the HTTP client that it uses."""
+    """`ConnectorManager.call` compared with its HTTP client alone."""
     return _sync(rounds, ELAPSED)
 
 
 def manager_over_client_processor(rounds: int) -> Comparison:
-    """`ConnectorManager.call` over the HTTP client that it uses, in processor time."""
+    """`ConnectorManager.call` compared with its HTTP client alone, in processor time."""
     return _sync(rounds, PROCESSOR)
 
 
 def manager_over_client_async(rounds: int) -> Comparison:
-    """`AsyncConnectorManager.call` over the HTTP client that it uses."""
+    """`AsyncConnectorManager.call` compared with its HTTP client alone."""
     return _async(rounds, ELAPSED)
 
 
 def manager_over_client_async_processor(rounds: int) -> Comparison:
-    """`AsyncConnectorManager.call` over the HTTP client that it uses, in processor time."""
+    """`AsyncConnectorManager.call` compared with its HTTP client alone, in processor time."""
     return _async(rounds, PROCESSOR)
 
 

@@ -1,4 +1,4 @@
-"""The overhead of protections around a function that does nothing, with a memory store."""
+"""The overhead of protections around an empty function, with a memory store."""
 
 from __future__ import annotations
 
@@ -56,11 +56,11 @@ AHEAD = 1_000_000_000
 
 
 def call_alone() -> None:
-    """Do nothing: the function whose direct call is the baseline."""
+    """Do nothing; the direct call of this function is the baseline."""
 
 
 async def nothing_later() -> None:
-    """The bare call, awaited."""
+    """Do nothing asynchronously; awaiting this function is the baseline."""
 
 
 def _wide_limit() -> RateLimitConfig:
@@ -83,7 +83,7 @@ def _redress_retry() -> redress.Retry:
 
 
 def cheapest_peers() -> Callable[[], object]:
-    """The cheapest breaker, limiter, retry and deadline of other libraries, around no work."""
+    """The fastest breaker, limiter, retry and deadline of other libraries, around no work."""
     hit = _limits()
     breaker = purgatory.SyncCircuitBreakerFactory()
     policy = redress.Policy(retry=_redress_retry())
@@ -101,7 +101,7 @@ def cheapest_peers() -> Callable[[], object]:
 
 
 def usual_peers(work: Callable[[], object] = call_alone) -> Callable[[], object]:
-    """The packages that are usually put together: a retry, a circuit breaker and a limiter."""
+    """The packages usually combined: a retry, a circuit breaker and a limiter."""
     hit = _limits()
     breaker = pybreaker.CircuitBreaker(fail_max=5)
 
@@ -115,7 +115,7 @@ def usual_peers(work: Callable[[], object] = call_alone) -> Callable[[], object]
 
 
 def cheapest_async_peers() -> Callable[[], Awaitable[object]]:
-    """The same for tasks."""
+    """The fastest breaker, limiter, retry and deadline of other libraries, for tasks."""
     hit = _limits()
     breaker = purgatory.AsyncCircuitBreakerFactory()
     policy = redress.AsyncPolicy(
@@ -140,7 +140,7 @@ def cheapest_async_peers() -> Callable[[], Awaitable[object]]:
 
 
 def full_stack(rounds: int) -> Comparison:
-    """Breaker, limiter, retry and deadline together, plain."""
+    """Breaker, limiter, retry and deadline together, synchronous."""
     manager = ConnectorManager([Service("ours", limits=_wide_limit())])
     return Comparison(
         "full stack, sync",
@@ -158,7 +158,7 @@ def full_stack(rounds: int) -> Comparison:
 
 
 def full_stack_async(rounds: int) -> Comparison:
-    """Breaker, limiter, retry and deadline together, awaited."""
+    """Breaker, limiter, retry and deadline together, asynchronous."""
     loop = asyncio.new_event_loop()
     hit_limits = _limits()
     breaker = aiobreaker.CircuitBreaker(fail_max=5)
@@ -188,7 +188,7 @@ def full_stack_async(rounds: int) -> Comparison:
 
 
 def breaker_alone(rounds: int) -> Comparison:
-    """A closed circuit."""
+    """A call through a closed circuit."""
     windowed_breaker = redress.Policy(circuit_breaker=redress.CircuitBreaker())
     factory = purgatory.SyncCircuitBreakerFactory()
 
@@ -220,7 +220,7 @@ def breaker_alone(rounds: int) -> Comparison:
 
 
 def limiter_alone(rounds: int) -> Comparison:
-    """A rate limiter with a free token."""
+    """A call with a free token of a rate limiter."""
     gcra = throttled.Throttled(
         key="key",
         using=throttled.RateLimiterType.GCRA.value,
@@ -249,7 +249,7 @@ def limiter_alone(rounds: int) -> Comparison:
 
 
 def retry_alone(rounds: int) -> Comparison:
-    """A first attempt that succeeds."""
+    """A call with retries that succeeds at the first attempt."""
     policy = redress.Policy(retry=_redress_retry())
     stamina_function = stamina.retry(on=OSError, attempts=3, timeout=30.0)(call_alone)
     retry = RetryHandler()
@@ -269,7 +269,7 @@ def retry_alone(rounds: int) -> Comparison:
 
 
 def rejection(rounds: int) -> Comparison:
-    """A call that an open circuit refuses, over raising and catching an error."""
+    """A call that an open circuit refuses, compared with raising and catching an error."""
 
     def raise_and_catch() -> None:
         try:
@@ -326,7 +326,7 @@ def rejection(rounds: int) -> Comparison:
 
 
 def breaker_async(rounds: int) -> Comparison:
-    """A closed circuit around an asynchronous function."""
+    """An asynchronous function behind a closed circuit."""
     loop = asyncio.new_event_loop()
     factory = purgatory.AsyncCircuitBreakerFactory()
 
@@ -362,7 +362,7 @@ def breaker_async(rounds: int) -> Comparison:
 
 
 class _Vendor:
-    """A vendor in this process that responds at once."""
+    """A vendor in this process that answers at once."""
 
     def __init__(self, headers: dict[str, str]) -> None:
         self._answer = Response(200, headers, body=json.dumps({"rates": ["1.00"] * 120}).encode())
@@ -387,7 +387,7 @@ def _manager(*endpoints: Endpoint, headers: dict[str, str], **options: Any) -> C
 
 
 def lookups(rounds: int) -> Comparison:
-    """Lookups for a request to a vendor in the same process."""
+    """Look-ups of a request's vendor, with the vendor in this process."""
     get_request = Request.get("/rates")
     post_request = Request.post(
         "/pay", json={"items": [{"sku": f"A-{i}", "qty": i} for i in range(40)]}
@@ -511,7 +511,7 @@ def _threads(call: Callable[[], object], number: int) -> Block:
 
 
 def memory() -> dict[str, float]:
-    """Bytes that one idle key takes, the key itself and its share of the table included."""
+    """Bytes per idle key, including the key and its share of the table."""
     keys = 20_000
     return {
         "moorage limiter": _bytes(lambda: _limiter_keys(keys)) / keys,

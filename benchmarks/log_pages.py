@@ -1,4 +1,4 @@
-"""The processor time to read pages of fifty calls from a large integration log in SQLite.
+"""The processor time of reading pages of fifty calls from a large SQLite integration log.
 
 `make log-pages` fills a log with ten million entries in the folder for temporary files, which needs
 5 GB there, and reads the first and the next page with each filter, and with each pair of filters,
@@ -71,7 +71,7 @@ JOIN statuses ON statuses.place = status_place
 
 
 def fill(path: Path, number: int, now: datetime) -> None:
-    """Fill the table of a log, then create its indexes."""
+    """Fill a log's table, then create its indexes."""
     statuses = ", ".join(f"({place}, '{status.value}')" for place, status in enumerate(_BAD))
     start = int((now - number * _STEP).timestamp() * 1_000_000)
     with closing(sqlite3.connect(path)) as connection:
@@ -89,7 +89,7 @@ def fill(path: Path, number: int, now: datetime) -> None:
 
 
 def filters(number: int, now: datetime) -> dict[str, list[dict[str, Any]]]:
-    """Return the filters by field: frequent, rare and without any match."""
+    """Return the filters by field: frequent, rare and matching nothing."""
     half = now - _STEP * (number // 2)
     hour = timedelta(hours=1)
     return {
@@ -124,7 +124,7 @@ def queries(filters: dict[str, list[dict[str, Any]]]) -> Iterable[tuple[str, Log
 
 
 def times(read: Callable[[], object]) -> list[float]:
-    """Return the milliseconds of processor time that repeated reads took."""
+    """Return the milliseconds of processor time of repeated reads."""
     durations: list[float] = []
     for _ in range(_ROUNDS):
         start_time = time.process_time()
@@ -136,7 +136,7 @@ def times(read: Callable[[], object]) -> list[float]:
 def measure(
     find: Callable[[LogQuery], LogPage], queries: Iterable[tuple[str, LogQuery]]
 ) -> dict[str, list[float]]:
-    """Return the times to read the first and the next page of each query, by its filters."""
+    """Return the times of reading each query's first and next page, by its filters."""
     durations: dict[str, list[float]] = {}
     for name, query in queries:
         durations.setdefault(name, []).extend(times(partial(find, query)))
@@ -148,14 +148,14 @@ def measure(
 
 
 def row(name: str, taken: Sequence[float]) -> str:
-    """Return a line: the median, the 95th of 100 and the longest of the times."""
+    """Return a line with the median, the 95th percentile and the maximum of the times."""
     ordered = sorted(taken)
     late = ordered[len(ordered) * 95 // 100]
     return f"{name:28} {statistics.median(ordered):8.2f} {late:8.2f} {ordered[-1]:8.2f}"
 
 
 def main(number: int) -> None:
-    """Fill a log, and print the times to read a page with each filter and pair of filters."""
+    """Fill a log, and print the times of reading a page for each filter and pair."""
     now = datetime.now(UTC)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "log.db"

@@ -1,4 +1,4 @@
-"""Measures several candidates in one run, so that a busy machine slows all equally.
+"""Measures several candidates in one run, so that other load slows all equally.
 
 Every round runs one block of each contender in a new random order. The cost of the bare call is
 subtracted within the same round. A figure is the median over the rounds, with the interval that 95
@@ -40,7 +40,7 @@ _REPEATS: Final = 3
 
 @attrs.frozen
 class Clock:
-    """A clock with its unit."""
+    """A clock and its unit."""
 
     name: str
     read: Read
@@ -63,7 +63,7 @@ CHILDREN: Final = Clock("processor time of the process", _worked_by_children)
 
 @attrs.frozen
 class Contender:
-    """A candidate to measure: its name, and a block of its calls."""
+    """A candidate: its name, and a block of its calls."""
 
     name: str
     block: Block
@@ -71,7 +71,7 @@ class Contender:
 
 @attrs.frozen
 class Figure:
-    """The median of measured values, with its confidence interval."""
+    """The median of measured values, and its confidence interval."""
 
     median: float
     low: float
@@ -80,7 +80,7 @@ class Figure:
 
 @attrs.frozen
 class Row:
-    """The seconds per call of one candidate, with ratio and difference to the reference."""
+    """A candidate's seconds per call, with ratio and difference to the reference."""
 
     name: str
     cost: Figure
@@ -90,7 +90,7 @@ class Row:
 
 @attrs.frozen
 class Table:
-    """The rows of one measurement, from the reference to its repeat, the control."""
+    """The rows of one measurement, from the reference to the control, which repeats it."""
 
     rows: list[Row]
     clock: str
@@ -99,7 +99,7 @@ class Table:
 
 @attrs.frozen
 class Target:
-    """The highest permitted ratio to the reference, and the ratio aimed at.
+    """The highest permitted ratio to the reference, and the intended ratio.
 
     With `more`, both are microseconds on top of the reference instead.
     """
@@ -111,7 +111,7 @@ class Target:
 
 @attrs.frozen
 class Comparison:
-    """A table with its title and its target, if it has one.
+    """A table with its title, and its target if any.
 
     With `more`, the difference to the reference is shown instead of the ratio.
     """
@@ -125,7 +125,7 @@ class Comparison:
 
 
 def is_steady(low: float, high: float) -> bool:
-    """Return True if the control's interval is narrow enough to publish the table."""
+    """Return whether the control's interval is narrow enough for publishing the table."""
     return STEADY[0] <= low and high <= STEADY[1]
 
 
@@ -145,7 +145,7 @@ def sync_block(function: Callable[[], object]) -> Block:
 def async_block(
     function: Callable[[], Awaitable[object]], loop: asyncio.AbstractEventLoop
 ) -> Block:
-    """Return a block of asynchronous calls, made one after another in a task of `loop`."""
+    """Return a block of consecutive asynchronous calls in a task of `loop`."""
 
     def block(calls: int, read: Read) -> float:
         async def timed_run() -> float:
@@ -170,7 +170,7 @@ def compare(
     mirrored: bool = False,
     least: int = 1,
 ) -> Table:
-    """Measure candidates against the first of them, without the cost of the bare call if given.
+    """Measure candidates against the first one; the bare call's cost, if given, is subtracted.
 
     With `mirrored`, the blocks of a round run again in the reverse order. A load or a table that
     grows during the round then adds as much to each contender. A block has `least` calls at least,
@@ -215,7 +215,7 @@ def compare(
 
 
 def table_rows(costs: Mapping[str, Sequence[float]]) -> list[Row]:
-    """Return the rows for the costs of every round; the first candidate is the reference."""
+    """Return the rows for the costs of all rounds; the first candidate is the reference."""
     dice = random.Random(2)
     base = next(iter(costs.values()))
     return [
@@ -230,7 +230,7 @@ def table_rows(costs: Mapping[str, Sequence[float]]) -> list[Row]:
 
 
 def calls_per_block(block: Block, read: Read, seconds: float, least: int = 1) -> int:
-    """Return the number of calls that take about this many seconds.
+    """Return how many calls take about this many seconds.
 
     The fastest of several blocks counts: the first one may open a connection, and any may be
     interrupted by another process. A number found in such a block would be far too small, and

@@ -1,4 +1,4 @@
-"""Records that a pipeline reads from an MQTT broker, and batches that are published to it.
+"""Costs of reading records from an MQTT broker in a pipeline, and of publishing batches.
 
 All figures are processor time of this process; the broker is another. Both contenders read or
 publish the same messages of 1 KiB with QoS 1. paho-mqtt does nothing with what it reads.
@@ -33,7 +33,7 @@ _HOUR: Final = 3_600
 
 
 def _connected_client(port: int, client_id: str, expiry: int = _HOUR) -> Any:
-    """Return a connected client that continues its session."""
+    """Return a connected client that resumes its session."""
     client: Any = Client(
         CallbackAPIVersion.VERSION2, client_id, protocol=MQTTProtocolVersion.MQTTv5
     )
@@ -48,7 +48,7 @@ def _connected_client(port: int, client_id: str, expiry: int = _HOUR) -> Any:
 
 @contextmanager
 def _client_thread(client: Any) -> Iterator[Any]:
-    """Run the thread of a client, and disconnect it afterwards."""
+    """Run a client's thread during a block, and disconnect afterwards."""
     client.loop_start()
     try:
         yield client
@@ -58,14 +58,14 @@ def _client_thread(client: Any) -> Iterator[Any]:
 
 
 def _publish(client: Any, topic: str, size: int) -> None:
-    """Publish messages, and wait until all are acknowledged."""
+    """Publish messages, and wait for all acknowledgements."""
     receipts: list[MQTTMessageInfo] = [client.publish(topic, PAYLOAD, qos=1) for _ in range(size)]
     for receipt in receipts:
         receipt.wait_for_publish(60)
 
 
 def pipeline_mqtt(rounds: int) -> Comparison:
-    """Records of 1 KiB from a topic of an MQTT broker to a sink that does nothing, acknowledged."""
+    """Records of 1 KiB from an MQTT topic to an empty sink, acknowledged."""
     with servers.mosquitto() as port:
 
         async def fill(topic: str, calls: int) -> None:
@@ -109,7 +109,7 @@ def pipeline_mqtt(rounds: int) -> Comparison:
 
 
 def publish_mqtt(rounds: int) -> Comparison:
-    """Messages of 1 KiB that an MQTT broker acknowledges in batches, per message."""
+    """Messages of 1 KiB acknowledged by an MQTT broker in batches, per message."""
     topic = f"moorage-bench-{uuid4().hex}"
     with servers.mosquitto() as port, _client_thread(_connected_client(port, "bench", 0)) as client:
         publisher = Mqtt(url=f"mqtt://127.0.0.1:{port}").publisher("events")

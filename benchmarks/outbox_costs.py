@@ -1,4 +1,4 @@
-"""The cost of an outbox call, from the host's transaction to its result, compared with task queues.
+"""The cost of an outbox call, from transaction to result, compared with task queues.
 
 Each host writes an order in a transaction in PostgreSQL and adds a call, and then one worker makes
 the call. All contenders send the same request with the same HTTP client, to a vendor's server in
@@ -75,7 +75,7 @@ Measured: TypeAlias = tuple[Block, tuple[int, ...]]
 
 
 class _NoVendor:
-    """A vendor in this process that responds at once."""
+    """A vendor in this process that answers at once."""
 
     def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
         """Answer."""
@@ -110,7 +110,7 @@ def _outbox(url: str, prefix: str, hub: Hub, stack: ExitStack, *, delivery_only:
 
 
 def _settle_entries(url: str) -> None:
-    """Fill the outbox with settled entries."""
+    """Add settled entries to the outbox."""
     table = f"{OLD_PREFIX}outbox"
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(
@@ -212,7 +212,7 @@ def _celery(
 
 @attrs.frozen
 class _Servers:
-    """The private servers of a comparison, each with its URL and process id."""
+    """The private servers of a comparison, with URLs and process ids."""
 
     postgresql: tuple[str, int]
     redis: tuple[str, int] | None
@@ -220,7 +220,7 @@ class _Servers:
 
     @classmethod
     def start(cls, stack: ExitStack, names: Sequence[str], *, durable: bool) -> _Servers:
-        """Start the servers that the named candidates need."""
+        """Start the servers for the named candidates."""
         has_redis = CELERY in names or DURABLE_CELERY in names
         return cls(
             stack.enter_context(postgresql(durable=durable)),
@@ -239,7 +239,7 @@ def _compare(
     durable: bool = False,
     elapsed: bool = False,
 ) -> Table:
-    """Measure the candidates with these names; the first is the reference.
+    """Measure the named candidates; the first is the reference.
 
     Args:
         rounds: how often each is measured.
@@ -312,7 +312,7 @@ def _with_servers(block: Block, servers: tuple[int, ...]) -> Block:
 
 
 def outbox_in_postgresql(rounds: int) -> Comparison:
-    """From a transaction to the settled call, which is sent over HTTP."""
+    """From the transaction to the settled call, sent over HTTP."""
     names = (PROCRASTINATE, CELERY, WITH_PAST, OURS)
     with Vendor() as url, StdlibHttpClient() as http:
         table = _compare(rounds, names, http, url)
@@ -327,17 +327,17 @@ def _durable(rounds: int, peer: str) -> Comparison:
 
 
 def outbox_durable_redis(rounds: int) -> Comparison:
-    """From a transaction to the settled call, with servers that write to disk before they reply."""
+    """From the transaction to the settled call, with servers that write to disk before replying."""
     return _durable(rounds, DURABLE_CELERY)
 
 
 def outbox_durable_rabbitmq(rounds: int) -> Comparison:
-    """From a transaction to the settled call, beside a broker that confirms what is on its disk."""
+    """From the transaction to the settled call, and a broker that confirms durable messages."""
     return _durable(rounds, CELERY_OVER_RABBITMQ)
 
 
 def outbox_beside_settled(rounds: int) -> Comparison:
-    """From a transaction to the settled call, in a table with settled calls and in a new one."""
+    """From the transaction to the settled call, in a table with settled calls and a new table."""
     # The reference and its control write to one table, so both tables get as many calls.
     names = (OURS, WITH_PAST, WITH_PAST_AGAIN)
     with Vendor() as url, StdlibHttpClient() as http:
@@ -354,12 +354,12 @@ def _deliveries(rounds: int, *, elapsed: bool) -> Comparison:
 
 
 def outbox_deliveries(rounds: int) -> Comparison:
-    """Deliveries of calls that are stored already, to a vendor that costs nothing."""
+    """Deliveries of stored calls to a vendor without cost."""
     return _deliveries(rounds, elapsed=False)
 
 
 def outbox_deliveries_elapsed(rounds: int) -> Comparison:
-    """The same deliveries in elapsed time, which tells how many one worker makes in a second."""
+    """Deliveries of stored calls in elapsed time, to show one worker's rate."""
     return _deliveries(rounds, elapsed=True)
 
 

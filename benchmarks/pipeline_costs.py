@@ -1,4 +1,4 @@
-"""Pipelines: the cost of a record from a broker, and lanes over a slow handler.
+"""Pipelines: the cost per record from a broker, and lanes with a slow handler.
 
 Needs the program redis-server, and starts a private server for the time of a table.
 """
@@ -76,7 +76,7 @@ class StoppingSink:
 
 
 class ListSource:
-    """A source that delivers the records of a list."""
+    """A source with the records of a list."""
 
     commits: Literal["each", "prefix"] = "each"
     extend_every: float | None = None
@@ -123,7 +123,7 @@ async def run_pipeline(
 def _filled_block(
     url: str, consume: Callable[[str, int], Coroutine[Any, Any, None]], names: count[int]
 ) -> Block:
-    """Return a block that fills a stream, and measures only its consumption."""
+    """Return a block that fills a stream, and measures only reading from it."""
     client = redis_sync.Redis.from_url(url)
 
     def block(calls: int, read: Read) -> float:
@@ -158,7 +158,7 @@ def reading_rows(
     block_seconds: float = 0.1,
     least: int = 4 * BATCH,
 ) -> Table:
-    """Measure reading in blocks long enough that connecting and stopping weigh little."""
+    """Measure reading in blocks long enough for connecting and stopping to count little."""
     others = [Contender(name, block) for name, block in (peers or {}).items()]
     return compare(
         None,
@@ -172,7 +172,7 @@ def reading_rows(
 
 
 def pipeline_redis(rounds: int) -> Comparison:
-    """Records of 1 KiB from a Redis stream to a sink that does nothing, acknowledged."""
+    """Records of 1 KiB from a Redis stream to an empty sink, acknowledged."""
     with servers.redis(tcp=True) as (url, _):
 
         async def run_library_alone(stream: str, calls: int) -> None:
@@ -222,7 +222,7 @@ def pipeline_redis(rounds: int) -> Comparison:
 
 
 def _entries(reply: Any) -> Sequence[Any]:
-    """Return the entries of the only stream of a reply, in either version of the protocol."""
+    """Return the entries of a reply's only stream, in either protocol version."""
     if isinstance(reply, dict):
         (entries,) = next(iter(reply.values()))
         return entries
@@ -230,7 +230,7 @@ def _entries(reply: Any) -> Sequence[Any]:
 
 
 def pipeline_lanes(rounds: int) -> Comparison:
-    """Thirty-two lanes over a handler that takes ten milliseconds, beside as many bare tasks."""
+    """Thirty-two lanes with a handler of ten milliseconds, and as many bare tasks."""
 
     async def ideal_lanes(calls: int) -> None:
         numbers = iter(range(calls))

@@ -56,7 +56,7 @@ class PostgresLink:
 
 
 def per_second(borrow: Callable[[], AbstractContextManager[Any]]) -> float:
-    """Return the number of statements per second that all callers together made."""
+    """Return the statements per second of all callers together."""
     end, counts = monotonic() + SECONDS, [0] * CALLERS
 
     def call(number: int) -> None:

@@ -1,4 +1,4 @@
-"""Real processes on private servers: how fast they find a Redis again, and how workers add up.
+"""Real processes with private servers: reconnection to Redis, and scaling by workers.
 
     make processes
 
@@ -66,13 +66,13 @@ _context: Final = multiprocessing.get_context("fork")
 
 
 class _Vendor:
-    """A vendor in this process that responds after some seconds."""
+    """A vendor in this process that answers after some seconds."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
 
     def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
-        """Wait, and answer."""
+        """Wait, then answer."""
         if self._seconds:
             time.sleep(self._seconds)
         return Response(200)
@@ -80,7 +80,7 @@ class _Vendor:
 
 @contextmanager
 def _redis(path: Path) -> Iterator[None]:
-    """Run a Redis on this socket, and kill it at the end."""
+    """Run a Redis on this socket, and kill it afterwards."""
     program = shutil.which("redis-server")
     if program is None:
         raise RuntimeError("redis-server was not found. Install Redis.")
@@ -93,14 +93,14 @@ def _redis(path: Path) -> Iterator[None]:
 
 
 def _tenants(path: Path) -> int:
-    """Return the number of states in the Redis; 0 if it is away."""
+    """Return the number of states in Redis; 0 if it is unavailable."""
     with suppress(RedisIsAway), Redis(unix_socket_path=str(path)) as observer:
         return int(observer.dbsize())
     return 0
 
 
 def _call_forever(url: str, tenant: str) -> None:
-    """Call a vendor without end, under a rate limit whose state is in the Redis at this URL."""
+    """Call a vendor endlessly, with a rate limit in the Redis at this URL."""
     service = Service(
         "shop",
         base_url="https://shop.example",
@@ -114,7 +114,7 @@ def _call_forever(url: str, tenant: str) -> None:
 
 
 def _wait_for_all(path: Path, workers: list[ForkProcess]) -> None:
-    """Wait until the Redis has a state of each worker."""
+    """Wait until Redis has a state of each worker."""
     while _tenants(path) < len(workers):
         time.sleep(0.01)
         if not all(worker.is_alive() for worker in workers):
@@ -122,7 +122,7 @@ def _wait_for_all(path: Path, workers: list[ForkProcess]) -> None:
 
 
 def seconds_to_return(processes: int, away: float) -> float:
-    """Return the seconds from the return of a Redis until all processes use it again.
+    """Return the seconds from Redis's return until all processes use it again.
 
     Each process has a tenant of its own, so its first call after the return makes a new state in
     the Redis, which lost all others.
@@ -153,7 +153,7 @@ def seconds_to_return(processes: int, away: float) -> float:
 
 
 def _deliver(url: str, vendor: _Vendor, control: Connection) -> None:
-    """Deliver due calls from the word to start until none is left."""
+    """Deliver due calls from the start signal until none are left."""
     service = Service("shop", base_url="https://shop.example", retry=RetryPolicy(max_attempts=1))
     storage = MemoryStorage(max_entries=2 * _WAITING)
     with Hub([], services=[service], http=vendor, state=storage) as hub, SqlOutbox(url) as store:
@@ -168,7 +168,7 @@ def _deliver(url: str, vendor: _Vendor, control: Connection) -> None:
 
 
 def calls_a_second(url: str, workers: int, vendor: _Vendor) -> float:
-    """Return the calls that these workers, each a process, deliver to the vendor in a second."""
+    """Return how many calls a second these worker processes deliver to the vendor."""
     with SqlOutbox(url, create=True) as store, psycopg.connect(url) as connection:
         store.migrate()
         outbox = Outbox(store)
@@ -197,7 +197,7 @@ def calls_a_second(url: str, workers: int, vendor: _Vendor) -> float:
 
 
 def _insert(number: int, prefix: str, **columns: str) -> str:
-    """Return a statement that inserts entries in which these columns have other values."""
+    """Return a statement that inserts entries with other values in these columns."""
     values = {
         "id": f"'{prefix}-' || n",
         "target": "'shop'",
@@ -222,7 +222,7 @@ def _insert(number: int, prefix: str, **columns: str) -> str:
 
 
 def seconds_to_find_due_entries(url: str) -> dict[str, float]:
-    """Return the middle time in which a store finds 100 due entries, for each kind of table."""
+    """Return the median time in which a store finds 100 due entries, by kind of table."""
     due = f"{_DUE:,} due of {_DUE + _SETTLED:,}"
     in_orders = f"{_IN_LANES:,} waiting in {_LANES} orders, of {_IN_LANES + _SETTLED:,}"
     settled_values = {"state": "'done'", "due": "NULL", "holds": "false", "settled_at": "n"}
@@ -250,7 +250,7 @@ def seconds_to_find_due_entries(url: str) -> dict[str, float]:
 
 
 def _print_workers(url: str, vendor_seconds: float) -> None:
-    """Measure numbers of workers in turn, and print a row for each."""
+    """Measure different numbers of workers, and print a row for each."""
     vendor = _Vendor(vendor_seconds)
     rates: dict[int, list[float]] = {workers: [] for workers in _WORKERS}
     for _ in range(_READINGS):
@@ -266,7 +266,7 @@ def _print_workers(url: str, vendor_seconds: float) -> None:
 
 
 def main() -> None:
-    """Measure all, and print the tables."""
+    """Measure everything, and print the tables."""
     returns = [seconds_to_return(_PROCESSES, _AWAY) for _ in range(_READINGS)]
     print(f"Of {_PROCESSES} processes the last used a Redis again after its return:")
     print(", ".join(f"{seconds:.2f} s" for seconds in returns), end="\n\n")

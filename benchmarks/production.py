@@ -1,4 +1,4 @@
-"""The cost of the usual production options, one at a time and together.
+"""The cost of the usual production options, separately and together.
 
 The reference is a call with a limit, a circuit and retries. In memory the vendor is an object that
 answers at once, so that a row is the processor time of the option alone. Over the network every row
@@ -88,7 +88,7 @@ _CREDENTIALS: dict[str, Any] = {"credentials": Credentials.bearer("token")}
 
 
 class _Vendor:
-    """A vendor that responds at once."""
+    """A vendor that answers at once."""
 
     def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
         """Answer."""
@@ -100,7 +100,7 @@ def _observer(event: Event) -> None:
 
 
 class _FailureObserver:
-    """An observer with `failures_only`."""
+    """An empty observer with `failures_only`."""
 
     failures_only = True
 
@@ -154,7 +154,7 @@ class _ReadLog(MemoryIntegrationLogger):
     """A log that computes all fields of an entry when it is written."""
 
     def write(self, entry: IntegrationLog, /) -> None:
-        """Compute the fields of the entry, which happens when one of them is read, and store it."""
+        """Compute the entry's fields, as reading one of them does, and store it."""
         if entry.status is not IntegrationStatus.SUCCESS:
             raise AssertionError
         super().write(entry)
@@ -162,7 +162,7 @@ class _ReadLog(MemoryIntegrationLogger):
 
 @attrs.frozen(kw_only=True)
 class _Options:
-    """The settings of the service, the ports, and the options of each call."""
+    """The service settings, ports and call options of a measurement."""
 
     service: dict[str, Any] = attrs.field(factory=dict)
     ports: dict[str, Any] = attrs.field(factory=dict)
@@ -205,7 +205,7 @@ def _function_rows() -> dict[str, _Options]:
 
 
 def production_functions(rounds: int) -> Comparison:
-    """Options around a function that does nothing."""
+    """Production options around an empty function."""
     numbers = iter(range(10**9))
     plain_manager = ConnectorManager([_service(None)], state=MemoryStorage(max_entries=10**7))
 
@@ -233,7 +233,7 @@ def production_functions(rounds: int) -> Comparison:
 
 
 def production_observers(rounds: int) -> Comparison:
-    """Each observer around a function that does nothing: OpenTelemetry without an SDK.
+    """Each observer around an empty function; OpenTelemetry has no SDK.
 
     A block with the log ends when its thread has stored all entries, so its rows include the work
     of that thread. The blocks are as long as it lets entries wait while there are so many calls.
@@ -265,7 +265,7 @@ def production_observers(rounds: int) -> Comparison:
 
 
 def production_observers_http(rounds: int) -> Comparison:
-    """Three observers and the log around a real exchange: the work of the calling process alone.
+    """Three observers and the log around a real exchange, in the client process's work.
 
     As above, a block with the log ends when its entries are stored.
     """
@@ -301,7 +301,7 @@ def usual_observers() -> list[Observer]:
 
 
 def _observers() -> dict[str, list[Observer]]:
-    """Return no observer, and each of the three."""
+    """Return no observer, and then each of the three."""
     return {
         "moorage": [],
         "moorage with standard logging": [LoggingObserver(logging.getLogger("moorage.benchmark"))],
@@ -311,7 +311,7 @@ def _observers() -> dict[str, list[Observer]]:
 
 
 def _log_file(stack: ExitStack) -> SqliteIntegrationLogger:
-    """Return a log in a new SQLite file, with a queue that has room for a whole block."""
+    """Return a log in a new SQLite file, whose queue has room for a whole block."""
     folder = stack.enter_context(TemporaryDirectory())
     return stack.enter_context(
         SqliteIntegrationLogger(Path(folder) / "log.db", create=True, max_waiting=100_000)
@@ -336,7 +336,7 @@ def _async_table(
     loop: asyncio.AbstractEventLoop,
     rounds: int,
 ) -> Table:
-    """Compare asynchronous calls with an empty one in the loop, and close the loop."""
+    """Compare asynchronous calls with an empty one, and close the event loop."""
     try:
         return compare(
             async_block(nothing_later, loop),
@@ -371,7 +371,7 @@ def production_functions_async(rounds: int) -> Comparison:
 
 
 class _AwaitedStore:
-    """A store in memory that a manager has to await, as it has to await a store over a network."""
+    """A memory store that managers must await, like a store over a network."""
 
     durable = False
     reach = "process"
@@ -382,12 +382,12 @@ class _AwaitedStore:
         self.post = self._states.post
 
     async def execute(self, command: Command[Any], /, timeout: float | None = None) -> Any:
-        """Run a command, without suspending the task."""
+        """Run a command without suspending the task."""
         return self._states.execute(command, timeout)
 
 
 def production_awaited(rounds: int) -> Comparison:
-    """An asynchronous function whose limit and circuit are in a store that has to be awaited."""
+    """An asynchronous function with its limit and circuit in a store that must be awaited."""
     loop = asyncio.new_event_loop()
     observers = [_observer, lambda _: None, lambda _: None]
 
@@ -448,7 +448,7 @@ def production_calls(rounds: int) -> Comparison:
 
 
 def production_keys(rounds: int) -> Comparison:
-    """Idempotency keys by store: the work of the calling process alone."""
+    """Idempotency keys by store, in the client process's work."""
     numbers = iter(range(10**9))
 
     def with_key(manager: ConnectorManager) -> Callable[[], object]:
@@ -481,7 +481,7 @@ def production_http(rounds: int) -> Comparison:
 
 
 def production_http_processor(rounds: int) -> Comparison:
-    """Options around a real exchange: the work of the calling process alone."""
+    """Options around a real exchange, in the client process's work."""
     return _http(rounds, PROCESSOR)
 
 

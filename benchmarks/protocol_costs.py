@@ -1,4 +1,4 @@
-"""The cost of calls through further connectors, compared with the bare library."""
+"""The cost of calls through more connectors, compared with the bare libraries."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ asyncio.run(main())
 
 @contextmanager
 def mongodb() -> Generator[str]:
-    """Run a server with MongoDB's protocol, and yield the URL of a database."""
+    """Run a server with MongoDB's protocol, and yield a database URL."""
     port = free_port()
     with TemporaryDirectory(prefix="moorage-bench-") as folder:
         process = subprocess.Popen(
@@ -93,7 +93,7 @@ def mongodb() -> Generator[str]:
 
 
 def mongodb_connector(rounds: int) -> Comparison:
-    """A document of MongoDB that is found by its id, per call."""
+    """Finding a MongoDB document by id, per call."""
     with mongodb() as url, pymongo.MongoClient[dict[str, Any]](url) as client:
         collection = client["bench"]["orders"]
         collection.insert_one({"_id": 1, "status": "open"})
@@ -109,7 +109,7 @@ def mongodb_connector(rounds: int) -> Comparison:
 
 
 def graphql_connector(rounds: int) -> Comparison:
-    """A query of a GraphQL service, per call."""
+    """A GraphQL query, per call."""
     shop = GraphQL("/graphql")
     body = json.dumps({"query": _QUERY})
     headers = {"Content-Type": "application/json"}
@@ -126,7 +126,7 @@ def graphql_connector(rounds: int) -> Comparison:
 
 
 def redis_streams_connector(rounds: int) -> Comparison:
-    """A message that is added to a stream of Redis, per message."""
+    """Adding a message to a Redis stream, per message."""
     stream = f"moorage-bench-{uuid4().hex}"
     library: Any = redis.Redis
     client = library.from_url(REDIS)
@@ -145,7 +145,7 @@ def redis_streams_connector(rounds: int) -> Comparison:
 
 
 def nats_connector_async(rounds: int) -> Comparison:
-    """Publish messages to JetStream with the asynchronous connector; a round is one message."""
+    """Publishing a message to JetStream with the asynchronous connector, per message."""
     subject = f"moorage-bench-{uuid4().hex}"
     with asyncio.Runner() as runner:
 
@@ -175,7 +175,7 @@ def nats_connector_async(rounds: int) -> Comparison:
 
 
 def mqtt_connector(rounds: int) -> Comparison:
-    """A message that an MQTT broker acknowledges, per message."""
+    """A message acknowledged by an MQTT broker, per message."""
     client = paho.mqtt.client.Client(CallbackAPIVersion.VERSION2)
     client.connect("127.0.0.1")
     client.loop_start()

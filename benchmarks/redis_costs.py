@@ -1,4 +1,4 @@
-"""Shared state in Redis: the cost of a call compared with one round trip of redis-py.
+"""Shared state in Redis: a call's cost compared with one round trip of redis-py.
 
 Needs a Redis (MOORAGE_TEST_REDIS_URL, or the local one), and leaves keys there that expire.
 """
@@ -110,7 +110,7 @@ def redis_full_stack(rounds: int) -> Comparison:
 
 
 def redis_limiter(rounds: int) -> Comparison:
-    """A rate limiter with a free token."""
+    """A call with a free token of a rate limiter."""
     client = redis.Redis.from_url(URL)
     gcra = throttled.Throttled(
         key="moorage-bench",
@@ -139,7 +139,7 @@ def redis_limiter(rounds: int) -> Comparison:
 
 
 def redis_lease(rounds: int) -> Comparison:
-    """A token of a lease, for which the process fetches twenty tokens at a time."""
+    """A token of a lease for which the process fetches twenty tokens at a time."""
     client = redis.Redis.from_url(URL)
     with RedisStorage(URL, timeout=PATIENT) as state:
         limit = RateLimitConfig.per_second(PLENTY, burst=AHEAD)
@@ -161,7 +161,7 @@ def redis_lease(rounds: int) -> Comparison:
 
 
 def redis_together(rounds: int) -> Comparison:
-    """Fifty callers of one loop at once, each operation, over one awaited INCRBY at a time."""
+    """Fifty concurrent callers in one loop, compared with one INCRBY at a time."""
     loop = asyncio.new_event_loop()
     client = redis.asyncio.Redis.from_url(URL)
     state = AsyncRedisStorage(URL, timeout=PATIENT)
@@ -195,7 +195,7 @@ def redis_together(rounds: int) -> Comparison:
 def _concurrent_calls(
     function: Callable[[], Awaitable[object]], loop: asyncio.AbstractEventLoop
 ) -> Block:
-    """Return a block of calls in fifty tasks at once."""
+    """Return a block of calls in fifty concurrent tasks."""
 
     async def caller(calls: int) -> None:
         for _ in range(calls):
@@ -218,7 +218,7 @@ def _concurrent_calls(
 
 
 def is_reachable() -> bool:
-    """Return True if a Redis server answers at `URL`."""
+    """Return whether a Redis server answers at `URL`."""
     place = urlsplit(URL)
     try:
         socket.create_connection((place.hostname or "", place.port or 6379), 1).close()

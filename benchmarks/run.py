@@ -1,4 +1,4 @@
-"""Measures moorage beside comparable libraries; prints tables, and writes JSON to build/.
+"""Measures moorage and comparable libraries; prints tables, and writes JSON to build/.
 
 Name tables, or patterns such as `http_clients*`, to measure these alone. A table whose control is
 outside 0.95-1.05 is not printed.
@@ -126,13 +126,13 @@ def main() -> int:
 
 
 def _write(report: dict[str, Any], path: Path, start: float) -> None:
-    """Write the report so far, so that an interrupted run keeps the tables that it measured."""
+    """Write the report so far, so that an interrupted run keeps its tables."""
     report["seconds"] = round(time.time() - start, 1)
     path.write_text(json.dumps(report, indent=2) + "\n")
 
 
 def comparison_text(name: str, comparison: Comparison) -> str:
-    """Return a comparison as text, or the sentence that it was not steady."""
+    """Return a comparison as text, or a sentence that it was not steady."""
     rows, target = comparison.table.rows, comparison.target
     control = rows[-1].ratio
     head = f"{name}: {comparison.title} ({comparison.table.clock})"
@@ -164,7 +164,7 @@ def _format_figure(figure: Figure, unit: float) -> str:
 
 
 def machine() -> dict[str, str]:
-    """Return a description of the machine, and the versions of the compared libraries."""
+    """Return a description of the machine, and the compared libraries' versions."""
     peers = ", ".join(f"{name} {version(name)}" for name in PEERS)
     python = f"{platform.python_implementation()} {platform.python_version()}"
     return {

@@ -1,4 +1,4 @@
-"""Private servers of databases and brokers, and the processor time that they use."""
+"""Private database and broker servers, and the processor time that they use."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def postgresql(*, durable: bool = False) -> Iterator[tuple[str, int]]:
 
 @contextmanager
 def redis(*, durable: bool = False, tcp: bool = False) -> Iterator[tuple[str, int]]:
-    """Yield the URL of a private Redis server, and its parent's process id.
+    """Yield the URL of a private Redis server, and its process id.
 
     With `durable`, each reply waits until the disk has the change; otherwise nothing is on disk.
     With `tcp`, the URL has a port of this machine instead of a socket's path.
@@ -68,7 +68,7 @@ def redis(*, durable: bool = False, tcp: bool = False) -> Iterator[tuple[str, in
 
 @contextmanager
 def rabbitmq() -> Iterator[tuple[str, int]]:
-    """Yield the URL of a private RabbitMQ server, and its parent's process id."""
+    """Yield the URL of a private RabbitMQ server, and its process id."""
     if not _RABBITMQ.exists():
         raise RuntimeError(f"{_RABBITMQ} was not found. Install RabbitMQ.")
     folder = Path(mkdtemp(prefix="moorage-bench-"))
@@ -96,7 +96,7 @@ def rabbitmq() -> Iterator[tuple[str, int]]:
 
 @contextmanager
 def mosquitto() -> Iterator[int]:
-    """Yield the port of a private Mosquitto broker, which queues any number of messages."""
+    """Yield the port of a private Mosquitto broker, with unlimited queues."""
     program = shutil.which("mosquitto")
     if program is None:
         raise RuntimeError("mosquitto was not found. Install Mosquitto.")
@@ -112,7 +112,7 @@ def mosquitto() -> Iterator[int]:
 
 
 def free_port() -> int:
-    """Return a free port of this machine."""
+    """Return a free local port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -134,7 +134,7 @@ def _wait_for(is_ready: Callable[[], bool], program: str) -> None:
 
 
 class ProcessorTime:
-    """Reads the processor seconds of this process and of servers, with their child processes.
+    """Reads the processor seconds of this process and of servers with their children.
 
     What the reading itself takes is left out.
     """
@@ -144,7 +144,7 @@ class ProcessorTime:
         self._readings = 0.0
 
     def __call__(self) -> float:
-        """Return the seconds so far."""
+        """Return the processor seconds used so far."""
         begin = time.process_time()
         seconds = begin - self._readings
         for folder in Path("/proc").iterdir():
@@ -155,7 +155,7 @@ class ProcessorTime:
         return seconds
 
     def _of(self, folder: Path) -> float:
-        """Return the seconds of a process and its ended children; zero if it is not a server's.
+        """Return the seconds of a process and its ended children; 0 if it is not a server's.
 
         The kernel counts what runs in nanoseconds, and what has ended in ticks.
         """
@@ -167,6 +167,6 @@ class ProcessorTime:
 
 
 def thread_seconds(process: int) -> float:
-    """Return the seconds of processor time that the threads of a process have used."""
+    """Return the processor seconds of a process's threads."""
     threads = [path.read_text() for path in Path(f"/proc/{process}/task").glob("*/schedstat")]
     return sum(int(text.split()[0]) for text in threads) / 1e9

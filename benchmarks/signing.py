@@ -1,4 +1,4 @@
-"""The cost of signing a request, compared with the vendor's SDK, and of caching a credential."""
+"""The cost of signing a request, compared with a vendor's SDK, and of caching a credential."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _FIELDS = {
 
 
 def aws_signature(rounds: int) -> Comparison:
-    """AWS Signature Version 4 of a request with a body of 1 KB, signed anew as for a retry."""
+    """AWS Signature Version 4 of a 1 KB request, computed anew as for a retry."""
     body = os.urandom(1024)
     their_request = AWSRequest(method="POST", url=_URL, data=body, headers=dict(_FIELDS))
     our_request = Request.post("/", body=body, headers=_FIELDS)
@@ -54,7 +54,7 @@ def aws_signature(rounds: int) -> Comparison:
 
 
 def kept_credential(rounds: int) -> Comparison:
-    """A credential cached in the process, compared with the provider in memory."""
+    """A credential cached in the process, compared with the memory provider."""
     provider = MemoryCredentialProvider({("erp", None): Credentials.bearer("token")})
     stored_credentials = CachedCredentials(provider)
     return Comparison(

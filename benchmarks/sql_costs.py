@@ -1,4 +1,4 @@
-"""The cost of protections with the state in a database server.
+"""The cost of protections whose state is in a database server.
 
 The reference is the least that a row in that server can cost: one indexed update, committed, with
 the same driver and the server's own settings. PostgreSQL's settings make a commit wait for the
@@ -37,11 +37,11 @@ SQL_TARGET = Target(100.0, 10.0, more=True)
 
 
 def _do_nothing() -> None:
-    """Do nothing, as the protected function."""
+    """Do nothing; this is the protected function."""
 
 
 async def _nothing_later() -> None:
-    """Do nothing, as the protected asynchronous function."""
+    """Do nothing asynchronously; this is the protected function."""
 
 
 def _service() -> Service:
@@ -65,7 +65,7 @@ def _tables(cursor: Any) -> None:
 
 
 def _update(cursor: psycopg.Cursor[Any], *, durable: bool = True) -> Callable[[], object]:
-    """Run one indexed update and commit it; the connection is in autocommit mode."""
+    """Run and commit one indexed update, with the connection in autocommit mode."""
     if not durable:
         cursor.execute("SET synchronous_commit = off")
 
@@ -77,7 +77,7 @@ def _update(cursor: psycopg.Cursor[Any], *, durable: bool = True) -> Callable[[]
 
 
 def over_postgresql(rounds: int) -> Comparison:
-    """The full stack over PostgreSQL, per successful call."""
+    """All protections over PostgreSQL, per successful call."""
     with (
         psycopg.connect(POSTGRES, autocommit=True) as connection,
         psycopg.connect(POSTGRES, autocommit=True) as other_connection,
@@ -108,7 +108,7 @@ def over_postgresql(rounds: int) -> Comparison:
 
 
 def over_postgresql_async(rounds: int) -> Comparison:
-    """The full stack over PostgreSQL, per successful call, awaited."""
+    """All protections over PostgreSQL, per successful asynchronous call."""
     loop = asyncio.new_event_loop()
     store = AsyncSqlStorage(POSTGRES, prefix=PREFIX, timeout=5, create=True)
 
@@ -153,7 +153,7 @@ def over_postgresql_async(rounds: int) -> Comparison:
 
 
 def over_mariadb(rounds: int) -> Comparison:
-    """The full stack over MariaDB, per successful call: here every commit waits for the disk."""
+    """All protections over MariaDB, per successful call; here each commit waits for the disk."""
     url = sqlalchemy.make_url(MARIADB)
     connection = pymysql.connect(
         host=url.host,
@@ -183,7 +183,7 @@ def over_mariadb(rounds: int) -> Comparison:
 
 
 def sql_connector(rounds: int) -> Comparison:
-    """A query through the SQL connector beside SQLAlchemy alone, per call, in processor time."""
+    """A query through the SQL connector and through SQLAlchemy alone, in processor time."""
     url = sqlalchemy.make_url(POSTGRES).set(drivername="postgresql+psycopg")
     engine = sqlalchemy.create_engine(url, isolation_level="AUTOCOMMIT", pool_reset_on_return=None)
     text = sqlalchemy.text("SELECT 1 AS one, :word AS word")

@@ -1,4 +1,4 @@
-"""The cost of protections with the state in a SQLite file that processes share.
+"""The cost of protections whose state is in a SQLite file shared by processes.
 
 A limiter is compared with a peer's, beside the least that a transaction of SQLite costs. Calls with
 the whole stack are compared by the number of processes that share one file: the median of the calls
@@ -33,11 +33,11 @@ AHEAD = 1_000_000_000
 
 
 def _do_nothing() -> None:
-    """Do nothing, as the protected function."""
+    """Do nothing; this is the protected function."""
 
 
 def _transaction(path: Path) -> Callable[[], object]:
-    """Read and write one row in a transaction, without moorage, as the baseline."""
+    """Read and write one row in a transaction without moorage; this is the baseline."""
     file = sqlite3.connect(path, isolation_level=None).cursor()
     file.execute("PRAGMA journal_mode = WAL")
     file.execute("PRAGMA synchronous = NORMAL")
@@ -55,7 +55,7 @@ def _transaction(path: Path) -> Callable[[], object]:
 
 
 def limiter_in_a_file(rounds: int) -> Comparison:
-    """A rate limiter with a free token, in a file."""
+    """A call with a free token of a rate limiter in a SQLite file."""
     from pyrate_limiter import (  # noqa: PLC0415 - worker processes do not need this library
         Duration,
         Limiter,
@@ -88,17 +88,17 @@ def limiter_in_a_file(rounds: int) -> Comparison:
 
 
 def sqlite_calls(rounds: int) -> Comparison:
-    """The median call with the full stack, in processes that share one SQLite file."""
+    """The median call with all protections, in processes that share one SQLite file."""
     return _shared_file(rounds, 0.5, "median")
 
 
 def sqlite_slow_calls(rounds: int) -> Comparison:
-    """The 99th percentile of calls with the full stack, in processes that share one SQLite file."""
+    """The 99th percentile of calls with all protections, in processes sharing a SQLite file."""
     return _shared_file(rounds, 0.99, "99th percentile")
 
 
 def sqlite_keys(rounds: int) -> Comparison:
-    """Claim and settle an idempotency key, each with a flush to the disk."""
+    """Claim and settle an idempotency key, with a disk flush for each."""
     with (
         tempfile.TemporaryDirectory() as folder,
         SqliteStorage(Path(folder) / "claims.db") as store,
@@ -120,7 +120,7 @@ def sqlite_keys(rounds: int) -> Comparison:
 
 
 def _durable_insert(path: Path) -> Callable[[], object]:
-    """Insert one row in a transaction that waits for the disk, without moorage, as the baseline."""
+    """Insert one row durably without moorage; this is the baseline."""
     file = sqlite3.connect(path, isolation_level=None).cursor()
     file.execute("PRAGMA journal_mode = WAL")
     file.execute("PRAGMA synchronous = FULL")
@@ -175,7 +175,7 @@ def _processes(stack: ExitStack, path: Path, number: int, share: float) -> Block
 
 
 def _work(path: str) -> None:
-    """Run blocks of calls with all protections, and print the seconds of each call."""
+    """Run blocks of calls with all protections, and print each call's seconds."""
     service = Service(
         "ours",
         limits=RateLimitConfig.per_second(PLENTY, burst=AHEAD),

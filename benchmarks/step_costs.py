@@ -44,12 +44,12 @@ def docker_step(rounds: int) -> Comparison:
 
 
 def docker_short_step(rounds: int) -> Comparison:
-    """The time of a step that works for a second."""
+    """The time of a step that works for one second."""
     return _comparison("a step of 1 s in a Docker container", 1.0, rounds, ELAPSED, None)
 
 
 def docker_step_work(rounds: int) -> Comparison:
-    """The work of the process that follows a step of five seconds."""
+    """The processor time of the process that follows a step of five seconds."""
     return _comparison("a step of 5 s in a Docker container", 5.0, rounds, PROCESSOR, None)
 
 
@@ -74,7 +74,7 @@ def _comparison(
 
 @contextmanager
 def _client(socket: str, command: list[str]) -> Iterator[Any]:
-    """Yield blocks of steps that the bare client runs."""
+    """Yield blocks of steps run by the bare client."""
     loop = asyncio.new_event_loop()
 
     async def connect() -> aiodocker.Docker:
@@ -99,7 +99,7 @@ def _client(socket: str, command: list[str]) -> Iterator[Any]:
 
 @contextmanager
 def _connector(socket: str, command: list[str]) -> Iterator[Callable[[], object]]:
-    """Yield a function that runs a step through a connector, each time under a new key."""
+    """Yield a function that runs a step through a connector, each time with a new key."""
     numbers = count()
     step = Step("bench", command, image=IMAGE)
     with TemporaryDirectory() as folder:

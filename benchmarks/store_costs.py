@@ -1,4 +1,4 @@
-"""The server's time that a call costs a Redis, from which the number of calls a second follows.
+"""Redis's processor time per call, which determines the possible calls per second.
 
     make store-costs
 
@@ -71,7 +71,7 @@ class Cost:
 
     @property
     def row(self) -> str:
-        """The row of a table in Markdown."""
+        """Return the cost as a Markdown table row."""
         is_free = self.microseconds < 0.1
         limit_text = "any number" if is_free else f"{1e6 * _SHARE / self.microseconds:,.0f}"
         return f"| {self.name} | {self.trips:.2f} | {self.microseconds:.1f} | {limit_text} |"
@@ -122,7 +122,7 @@ def costs(url: str) -> list[Cost]:
 
 
 def command_costs(url: str) -> dict[str, float]:
-    """Return the server's processor time for one command of each kind, in microseconds.
+    """Return Redis's processor time for a command of each kind, in microseconds.
 
     The first kind is the control. All kinds take turns, and the least of several readings counts,
     so that other programs on the machine have little influence.
@@ -192,13 +192,13 @@ def _ask(gates: Gates, within: int = 0) -> Admission:
 
 
 def processor_seconds(server: Redis) -> float:
-    """Return the seconds of processor time that a Redis has used."""
+    """Return the processor seconds that a Redis has used."""
     usage = server.info("cpu")
     return float(usage["used_cpu_user"] + usage["used_cpu_sys"])
 
 
 async def _at_once(url: str, service: Service) -> None:
-    """Make the calls in tasks of one event loop, which share trips."""
+    """Make the calls in tasks of one event loop, which share round trips."""
 
     async def nothing() -> None:
         """Answer at once."""
@@ -216,7 +216,7 @@ async def _at_once(url: str, service: Service) -> None:
 
 
 def main() -> None:
-    """Print the costs as a table in Markdown."""
+    """Print the costs as a Markdown table."""
     with redis(tcp=True) as (url, _):
         print("| call | trips | µs of the server | calls a second at 70 % of a core |")
         print("| --- | --- | --- | --- |")

@@ -1,4 +1,4 @@
-"""The server's time, log and space that a call costs a PostgreSQL.
+"""The time, log and space that a call costs a PostgreSQL server.
 
     make table-costs
 
@@ -39,7 +39,7 @@ _SPACE: Final = "SELECT pg_database_size(current_database())"
 
 @attrs.frozen
 class ServerUse:
-    """The use of a server for one call.
+    """A server's resources used by one call.
 
     Attributes:
         processor: microseconds of its processors.
@@ -67,7 +67,7 @@ class Cost:
     space: float
 
     def row(self, control: Cost) -> str:
-        """Return the row of a table in Markdown, with the ratio to the control."""
+        """Return the Markdown table row, with the ratio to the control."""
         calls_per_second = 1e6 * _SHARE / self.processor
         return (
             f"| {self.name} | {self.processor:.0f} | {self.processor / control.processor:.1f} |"
@@ -76,7 +76,7 @@ class Cost:
 
 
 class _Vendor:
-    """A vendor in this process that responds at once."""
+    """A vendor in this process that answers at once."""
 
     def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
         """Answer."""
@@ -84,7 +84,7 @@ class _Vendor:
 
 
 def least_use(readings: list[ServerUse]) -> ServerUse:
-    """Return the least time and the middle length of the log.
+    """Return the least time, and the median log length.
 
     Other programs make a time longer. The log has whole pages after each checkpoint, and other
     readings have none of them.
@@ -94,7 +94,7 @@ def least_use(readings: list[ServerUse]) -> ServerUse:
 
 
 def costs() -> list[Cost]:
-    """Return the cost of each kind of call; the control is the first."""
+    """Return the cost of each kind of call; the first is the control."""
     with ExitStack() as stack:
         url, server = stack.enter_context(postgresql(durable=True))
         connection = stack.enter_context(psycopg.connect(url, autocommit=True))
@@ -127,7 +127,7 @@ def costs() -> list[Cost]:
 def _kinds(
     url: str, connection: psycopg.Connection, stack: ExitStack
 ) -> dict[str, Callable[[], object]]:
-    """Return for each kind of call the function that makes as many as a reading has."""
+    """Return for each kind of call a function that makes a reading's number of calls."""
     state = stack.enter_context(SqlStorage(url))
     state.migrate()
     store = stack.enter_context(SqlOutbox(url, create=True))
@@ -159,7 +159,7 @@ def _kinds(
 
 
 def _repeat_call(call: Callable[[], object]) -> Callable[[], None]:
-    """Return a function that makes as many calls as a reading has."""
+    """Return a function that makes a reading's number of calls."""
 
     def make_calls() -> None:
         for _ in range(_CALLS):
@@ -176,7 +176,7 @@ def _number(connection: psycopg.Connection, query: str) -> float:
 
 
 def main() -> None:
-    """Print the costs as a table in Markdown."""
+    """Print the costs as a Markdown table."""
     measured = costs()
     print("| call | µs of the server | of an update | bytes of log | bytes of tables | a second |")
     print("| --- | --- | --- | --- | --- | --- |")

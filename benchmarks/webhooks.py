@@ -1,4 +1,4 @@
-"""The time to verify a webhook with moorage, compared with the vendors' own libraries."""
+"""The time of verifying a webhook with moorage, compared with the vendors' libraries."""
 
 from __future__ import annotations
 
@@ -28,42 +28,42 @@ _SIZES: Final = {"1 KB": 1_000, "100 KB": 100_000}
 
 
 def webhook_signature_small(rounds: int) -> Comparison:
-    """Verify the signature of a Stripe event of one kilobyte, without parsing its content."""
+    """Verify the signature of a 1 KB Stripe event, without parsing its content."""
     return _signature("1 KB", rounds)
 
 
 def webhook_signature_large(rounds: int) -> Comparison:
-    """Verify the signature of a Stripe event of 100 kilobytes, without parsing its content."""
+    """Verify the signature of a 100 KB Stripe event, without parsing its content."""
     return _signature("100 KB", rounds)
 
 
 def webhook_standard_signature_small(rounds: int) -> Comparison:
-    """Verify the signature of a Standard Webhook of one kilobyte, without parsing its content."""
+    """Verify the signature of a 1 KB Standard Webhook, without parsing its content."""
     return _standard("1 KB", rounds, read=False)
 
 
 def webhook_standard_signature_large(rounds: int) -> Comparison:
-    """Verify the signature of a Standard Webhook of 100 kilobytes, without parsing its content."""
+    """Verify the signature of a 100 KB Standard Webhook, without parsing its content."""
     return _standard("100 KB", rounds, read=False)
 
 
 def webhook_stripe_small(rounds: int) -> Comparison:
-    """A Stripe event of a kilobyte, verified and read."""
+    """Verify and parse a 1 KB Stripe event."""
     return _stripe("1 KB", rounds)
 
 
 def webhook_stripe_large(rounds: int) -> Comparison:
-    """A Stripe event of a hundred kilobytes, verified and read."""
+    """Verify and parse a 100 KB Stripe event."""
     return _stripe("100 KB", rounds)
 
 
 def webhook_standard_small(rounds: int) -> Comparison:
-    """A Standard Webhook of a kilobyte, verified and read."""
+    """Verify and parse a 1 KB Standard Webhook."""
     return _standard("1 KB", rounds, read=True)
 
 
 def webhook_standard_large(rounds: int) -> Comparison:
-    """A Standard Webhook of a hundred kilobytes, verified and read."""
+    """Verify and parse a 100 KB Standard Webhook."""
     return _standard("100 KB", rounds, read=True)
 
 
@@ -90,7 +90,7 @@ def _signed_for_stripe(body: bytes) -> str:
 
 
 def _signature(size: str, rounds: int) -> Comparison:
-    """Compare the verification of one signature by two libraries."""
+    """Compare how two libraries verify a signature."""
     body = _body(size)
     text, content = _signed_for_stripe(body), body.decode()
     verify_header = stripe.WebhookSignature.verify_header
@@ -154,7 +154,7 @@ def _standard(size: str, rounds: int, *, read: bool) -> Comparison:
 def _moorage_contender(
     scheme: str, headers: dict[str, str], body: bytes, *, among: bool = False, read: bool = True
 ) -> Contender:
-    """Return moorage without its replay guard, because the other libraries have none.
+    """Return moorage without its replay guard, which the other libraries lack.
 
     A run takes a while, so the tolerance is a day, as it is for the others where it can be set.
     """
@@ -174,7 +174,7 @@ def _moorage_contender(
 
 
 def _guarded_contender(scheme: str, headers: dict[str, str], body: bytes) -> Contender:
-    """Return moorage with its replay guard in memory: it claims a delivery, then releases it."""
+    """Return moorage with its replay guard in memory, which claims and releases a delivery."""
     verifier = WebhookVerifier(scheme, _SECRET, tolerance=_DAY)
     value = _USUAL | headers
 

@@ -1,4 +1,4 @@
-"""Makes the bill of materials of a wheel in CycloneDX's JSON, from metadata and constraints.
+"""Makes a wheel's bill of materials in CycloneDX JSON, from metadata and constraints.
 
 A bill lists what comes with an installation: the packages of the core as required, and those of the
 extras as optional, each with the version that the tests ran with. The package of an extra that the
@@ -26,7 +26,7 @@ _SEPARATORS: Final = re.compile(r"[-_.]+")
 
 @attrs.frozen(kw_only=True)
 class Product:
-    """The package whose bill is made.
+    """The package described by a bill of materials.
 
     Attributes:
         name: its name.
@@ -46,12 +46,12 @@ class Product:
 
 
 def normal(name: str) -> str:
-    """Return the name of a package as registries compare it."""
+    """Return a package's name normalised like in registries."""
     return _SEPARATORS.sub("-", name).lower()
 
 
 def pinned_versions(text: str) -> dict[str, str]:
-    """Return the versions in a file of constraints, by the names of the packages."""
+    """Return the pinned versions in a constraints file, by package name."""
     return {normal(name): version for name, version in _PINNED.findall(text)}
 
 
@@ -121,7 +121,7 @@ def _ref(name: str, version: str | None) -> str:
 def _closure(
     requires: Iterable[str], extras: Iterable[str], requirements: Requirements
 ) -> tuple[set[str], dict[str, set[str]]]:
-    """Return the names of all needed packages, and of those that each of them needs directly."""
+    """Return the names of all required packages, and each package's direct requirements."""
     waiting = [(text, tuple(extras), "") for text in requires]
     edges: dict[str, set[str]] = {}
     seen_names: set[tuple[str, str]] = set()

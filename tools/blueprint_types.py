@@ -1,4 +1,4 @@
-"""Reads the types in an API Blueprint: attributes, parameters and examples of answers.
+"""Parses the types in an API Blueprint: attributes, parameters and example answers.
 
 A heading such as `Search Suppressions [GET /v1/suppression-list]` becomes the scope
 `SearchSuppressions`, whose `Parameters` are those listed below it or its subheadings, and whose
@@ -56,7 +56,7 @@ _INDENT: Final = 4
 
 @attrs.frozen
 class _Item:
-    """An item of a list, with the items and the text below it."""
+    """A list item, with its nested items and text."""
 
     text: str
     items: list[_Item] = attrs.field(factory=list)
@@ -64,7 +64,7 @@ class _Item:
 
 
 def declarations_of_blueprint(file: str, text: str) -> Mapping[tuple[str, ...], Declaration]:
-    """Return the types that a blueprint declares, by the file's name, a heading and their names."""
+    """Return a blueprint's types by file name, heading and type name."""
     scope = _Scope(file)
     declarations: dict[tuple[str, ...], Declaration] = {}
     for headings, items in _sections(text):
@@ -76,7 +76,7 @@ def declarations_of_blueprint(file: str, text: str) -> Mapping[tuple[str, ...], 
 
 
 def _sections(text: str) -> Iterator[tuple[list[str], list[_Item]]]:
-    """Yield the headings of each section, outer ones first, with the items below the last."""
+    """Yield the headings of each section, outermost first, with the items below them."""
     headings: dict[int, str] = {}
     root = _Item("")
     for line in text.splitlines():
@@ -101,13 +101,13 @@ def _sections(text: str) -> Iterator[tuple[list[str], list[_Item]]]:
 
 
 class _Scope:
-    """The types of a file."""
+    """The types of one file."""
 
     def __init__(self, file: str) -> None:
         self._file = file
 
     def declared(self, items: list[_Item]) -> Iterator[tuple[str, Type]]:
-        """Yield the names and types that the items below a heading declare."""
+        """Yield the names and types declared by the items below a heading."""
         for item in items:
             structure = _STRUCTURE.fullmatch(item.text)
             if structure is not None:
@@ -132,7 +132,7 @@ class _Scope:
         return Fields(tuple(fields), None)
 
     def _type(self, facts: list[str], item: _Item) -> Type:
-        """Return the type of an attribute, whose items are its fields, words or choices."""
+        """Return an attribute's type; its items are fields, words or choices."""
         kind = next((fact for fact in facts if fact in {"enum", *_NAMES}), "")
         parts = [
             part
@@ -155,7 +155,7 @@ class _Scope:
         return Name(_NAMES[kind], (), (self._file,)) if kind else AnyType()
 
     def _inferred(self, values: list[Json]) -> Type:
-        """Return the type of some examples; each field may be missing."""
+        """Return the type of some examples, in which each field may be missing."""
         if all(isinstance(value, dict) for value in values):
             names = dict.fromkeys(name for value in values for name in value)
             fields = [
@@ -181,7 +181,7 @@ def _facts(match: re.Match[str]) -> list[str]:
 
 
 def _examples(text: str) -> Iterator[Json]:
-    """Yield the JSON object of a text, if there is one."""
+    """Yield the JSON object in a text, if any."""
     start = text.find("{")
     if start >= 0:
         try:

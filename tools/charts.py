@@ -1,4 +1,4 @@
-"""Draws the tables of measured figures as bars, for the site.
+"""Draws the documentation's tables of benchmark figures as bar charts.
 
 The page of the figures stays text; the site adds a picture above each of its tables. A bar ends at
 the median, and a line over it shows the interval. Our own rows stand out from the rest.
@@ -30,7 +30,7 @@ text { font: 12px sans-serif; fill: #222 }
 
 
 class ChartBar(NamedTuple):
-    """A measured row.
+    """A table row with measured figures.
 
     Attributes:
         name: what was measured.
@@ -48,7 +48,7 @@ class ChartBar(NamedTuple):
 
 
 def bars(table: str) -> list[ChartBar]:
-    """Return the rows of a table that have figures, without its control."""
+    """Return a table's rows that have figures, without the control row."""
     return [
         ChartBar(
             name.replace("*", ""), float(median), float(low), float(high), name.startswith("**")
@@ -59,7 +59,7 @@ def bars(table: str) -> list[ChartBar]:
 
 
 def draw(title: str, rows: list[ChartBar]) -> str:
-    """Return the rows as an SVG."""
+    """Return the rows as SVG."""
     scale = (_WIDTH - _NAMES - _FIGURES) / max(row.high for row in rows)
     height = _HEIGHT * len(rows) + 8
     lines: list[str] = []
@@ -105,7 +105,7 @@ class Charts(NamedTuple):
 
 
 def with_charts(text: str) -> Charts:
-    """Return the page of figures with a chart above each table that compares several rows."""
+    """Return the page of figures, with a chart above each table with several rows."""
     pictures: dict[str, str] = {}
 
     def add(match: re.Match[str]) -> str:

@@ -1,4 +1,4 @@
-"""Writes the page of every command from the command line itself."""
+"""Writes the command reference from the command line's own help."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Write the reference of configurations from the tables themselves."""
+"""Writes the configuration reference from the tables of settings."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def page() -> str:
 
 
 def _sections(name: str, field: Field, inside: dict[str, Table]) -> Iterator[str]:
-    """Return the sections under a top-level name."""
+    """Return the sections below a top-level name."""
     nested_shape = _nested_shape(field.shape)
     path = f"{name}.<name>" if isinstance(_unwrapped_shape(field.shape), NamedTable) else name
     if isinstance(nested_shape, TableByKind):

@@ -1,4 +1,4 @@
-"""Reads OData's description in XML, such as Microsoft Graph's, as OpenAPI.
+"""Parses OData's XML descriptions, such as Microsoft Graph's, into OpenAPI.
 
 Paths are those of users and groups, with up to two navigation properties and a function or action
 behind them. The query's options that OData gives to each read are known, and so are the
@@ -52,7 +52,7 @@ _ANNOTATIONS: Final = {
 
 
 def read_csdl(text: str) -> Json:
-    """Return the description in OpenAPI's form."""
+    """Return the description as OpenAPI."""
     return _Csdl(ET.fromstring(text)).description()  # noqa: S314 - a file of whoever runs the tool
 
 
@@ -61,7 +61,7 @@ def _children(element: Element, name: str) -> Iterator[Element]:
 
 
 class _Csdl:
-    """The types, functions and actions of a description."""
+    """The types, functions and actions of an OData description."""
 
     def __init__(self, root: Element) -> None:
         self._types: dict[str, Element] = {}
@@ -92,7 +92,7 @@ class _Csdl:
                 self._sets[item.attrib["Name"]] = item.attrib["EntityType"]
 
     def description(self) -> Json:
-        """Return the description in OpenAPI's form."""
+        """Return the description as OpenAPI."""
         paths: dict[str, Json] = {}
         for name in _SETS:
             if name in self._sets:
@@ -207,7 +207,7 @@ class _Csdl:
         return type_.replace(name, self._name(name))
 
     def _name(self, name: str) -> str:
-        """Return the full name of a type that may begin with an alias."""
+        """Return a type's full name, resolving an alias."""
         namespace, _, word = name.rpartition(".")
         return f"{self._aliases.get(namespace, namespace)}.{word}"
 

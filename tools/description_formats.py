@@ -1,4 +1,4 @@
-"""Reads descriptions of other formats as OpenAPI: Google's discovery documents, Amazon's models.
+"""Converts other API descriptions to OpenAPI: Google's discovery documents, Amazon's models.
 
 Both formats have what OpenAPI has under other names, so that each rule here is a renaming:
 
@@ -50,7 +50,7 @@ _MEDIA_TYPES: Final = {
 
 
 def as_openapi(root: Json) -> Json:
-    """Return a description in OpenAPI's form; one that has this form is as good as unchanged."""
+    """Convert a description to OpenAPI; an OpenAPI description stays almost unchanged."""
     if root.get("kind") == "discovery#restDescription":
         return _of_discovery(root)
     if "operations" in root and "shapes" in root:
@@ -70,7 +70,7 @@ def as_openapi(root: Json) -> Json:
 
 
 def _azure_template(root: Json, label: str, parameters: list[Json]) -> str:
-    """Return the path of an operation with the query that it requires, and its label.
+    """Return an operation's path, with its required query, and its label.
 
     The label's own query has words that no request has.
     """
@@ -168,7 +168,7 @@ def _schema(part: Json) -> Json:
 
 
 class _ServiceModel:
-    """A service model of Amazon's, with the protocol `rest-json` or `rest-xml`."""
+    """An Amazon service model with the protocol `rest-json` or `rest-xml`."""
 
     def __init__(self, root: Json) -> None:
         self._operations = root["operations"]
@@ -177,7 +177,7 @@ class _ServiceModel:
         self._media_type = _MEDIA_TYPES[root["metadata"]["protocol"]]
 
     def description(self) -> Json:
-        """Return the model in OpenAPI's form."""
+        """Return the model as OpenAPI."""
         paths: dict[str, Json] = {}
         for name, operation in self._operations.items():
             template = f"{self._template(operation)}#{name}"
@@ -190,7 +190,7 @@ class _ServiceModel:
         }
 
     def _template(self, operation: Json) -> str:
-        """Return the path of an operation, with the fields of the query that it requires."""
+        """Return an operation's path, with its required query fields."""
         path, _, query = operation["http"]["requestUri"].removeprefix("/{Bucket}").partition("?")
         request = self._shapes.get(operation.get("input", {}).get("shape"), {"members": {}})
         fields = [query] if query else []
@@ -222,7 +222,7 @@ class _ServiceModel:
         return {**result, "requestBody": body} if body else result
 
     def _body(self, use: Json) -> Json:
-        """Return the body of an input or output: a member of its shape, or the shape itself."""
+        """Return the body of an input or output: one member of its shape, or the whole shape."""
         shape = self._shapes.get(use.get("shape"), {"members": {}})
         if "payload" in shape:
             member = shape["members"][shape["payload"]]
@@ -234,7 +234,7 @@ class _ServiceModel:
         return {"content": {self._media_type: {"schema": _reference(use["shape"])}}}
 
     def _parameter(self, name: str) -> Json:
-        """Return the schema of a parameter; a time is a text there, also if bodies have numbers."""
+        """Return a parameter's schema, in which times are texts even if bodies use numbers."""
         return {"type": "string"} if self._is_time(name) else _reference(name)
 
     def _is_time(self, name: str) -> bool:
@@ -272,7 +272,7 @@ class _ServiceModel:
 
 
 class _QueryModel(_ServiceModel):
-    """A service model of Amazon's whose requests are forms, and whose answers are XML."""
+    """An Amazon service model whose requests are forms, and whose answers are XML."""
 
     def _template(self, operation: Json) -> str:
         return f"/?Action={operation['name']}"
@@ -315,7 +315,7 @@ class _QueryModel(_ServiceModel):
         }
 
     def _form(self, name: str) -> Json:
-        """Return the schema of a shape in a form, whose lists and tables have numbers."""
+        """Return a shape's schema in a form, with numbered lists and tables."""
         shape = self._shapes[name]
         if shape["type"] == "structure":
             return {
@@ -346,7 +346,7 @@ def _form_content(schema: Json) -> Json:
 
 
 def pattern_of(template: str) -> str:
-    """Return the expression for the paths of a template.
+    """Return a regular expression for the paths of a template.
 
     A parameter that ends with a plus sign may have slashes.
     """

@@ -1,4 +1,4 @@
-"""Differences of official descriptions from the vendors' documentation, or from themselves."""
+"""Known mistakes of official descriptions, and differences from the vendors' documentation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads the types of a vendor's library as OpenAPI.
+"""Converts the types in a vendor's library to OpenAPI.
 
 The types are of TypeScript, Python, JSON Schema, SCIM or API Blueprint, or in the pages that
 Swagger's generators write.
@@ -84,13 +84,13 @@ _FOLDERS_OF_OTHERS: Final = frozenset({"esm", "node_modules"})
 
 
 def is_package(folder: Path) -> bool:
-    """Return whether a folder has an unpacked package of npm or PyPI, or a project of Maven."""
+    """Return whether a folder is an unpacked npm or PyPI package, or a Maven project."""
     files = ("package.json", "pom.xml")
     return any((folder / file).exists() for file in files) or any(folder.glob("*.dist-info"))
 
 
 def read_package(folder: Path) -> Json:
-    """Return the description of an unpacked package; the folder around it is the vendor's."""
+    """Return the description of an unpacked package; its parent folder is the vendor's."""
     texts = {
         str(file.relative_to(folder)): file.read_text("utf-8")
         for suffix in (".apib", ".d.ts", ".json", ".md", ".py")
@@ -107,7 +107,7 @@ def read_package(folder: Path) -> Json:
 
 
 def _facts_of(folder: Path) -> tuple[str, str | None]:
-    """Return the version and the licence that a package states."""
+    """Return the version and licence in a package's metadata."""
     for file in folder.glob("*.dist-info/METADATA"):
         metadata = message_from_string(file.read_text("utf-8"))
         licence = metadata["License-Expression"] or metadata["License"] or ""
@@ -122,7 +122,7 @@ def _facts_of(folder: Path) -> tuple[str, str | None]:
 
 
 def describe_operations(texts: Mapping[str, str], operations: str) -> Json:
-    """Return the description of operations whose types some files declare.
+    """Return the description of operations whose types are declared in some files.
 
     Args:
         texts: the files' texts by their names.
@@ -142,7 +142,7 @@ def describe_operations(texts: Mapping[str, str], operations: str) -> Json:
 
 
 class _Types:
-    """The schemas of types, each made when it is first referred to."""
+    """The schemas of types, each made at its first reference."""
 
     def __init__(self, texts: Mapping[str, str]) -> None:
         self._declarations: dict[tuple[str, ...], Declaration] = {}
@@ -175,7 +175,7 @@ class _Types:
         self._pending: list[tuple[tuple[str, ...], list[Json]]] = []
 
     def operation(self, use: Json) -> Json:
-        """Return an operation of which these parts are known: its query, body and answer."""
+        """Return an operation made of its known parts: query, body and answer."""
         parts = self._whole(use).get("properties", {})
         query = self._whole(parts.get("query", {}))
         operation: dict[str, Any] = {
@@ -200,7 +200,7 @@ class _Types:
         return fields
 
     def _schema(self, type_: Type, bound: Mapping[str, Json]) -> Json:
-        """Return the schema of a type, in which some names are parameters with these schemas."""
+        """Return a type's schema, with type parameters replaced by these schemas."""
         read = self._readers.get(type(type_))
         return {} if read is None else read(type_, bound)
 
@@ -252,7 +252,7 @@ class _Types:
     def _declared(
         self, type_: Type, bound: Mapping[str, Json]
     ) -> tuple[tuple[str, ...], Type] | None:
-        """Return the place and type of a declaration, or of a field that an index names in one.
+        """Return the place and type of a declaration, or of one of its fields.
 
         Types generated from OpenAPI refer to each other by `components["schemas"]["Order"]`.
         """
@@ -273,7 +273,7 @@ class _Types:
         return ((*owner[0], name), fields[name]) if name in fields else None
 
     def _reference(self, place: tuple[str, ...], type_: Type) -> Json:
-        """Return a reference to the schema of the type at a place."""
+        """Return a reference to the schema of a declared type."""
         if place not in self._names:
             self._names[place] = name = self._unused_name(place[-1])
             self.schemas[name] = {}
@@ -334,7 +334,7 @@ class _Types:
         return self._schema(declaration.type, parameters)
 
     def _component(self, place: tuple[str, ...], arguments: list[Json]) -> str:
-        """Return the name of the schema of a type whose arguments are named types, if any."""
+        """Return the schema's name for a type whose arguments are named types, if any."""
         key = (*place, *(part["$ref"].rpartition("/")[2] for part in arguments))
         if key not in self._names:
             self._names[key] = name = self._unused_name(".".join(key[1:]))
@@ -343,14 +343,14 @@ class _Types:
         return self._names[key]
 
     def _unused_name(self, name: str) -> str:
-        """Return a name, with a number if a schema has it."""
+        """Return a name, with a number if it is in use."""
         numbered_names = (f"{name}-{number}" for number in itertools.count(2))
         return next(
             item for item in itertools.chain((name,), numbered_names) if item not in self.schemas
         )
 
     def _place(self, use: Name) -> tuple[str, ...] | None:
-        """Return where a used name is declared: around its use, or else in the nearest file."""
+        """Return where a name is declared: around its use, or else in the nearest file."""
         steps = tuple(use.name.split("."))
         for count in range(len(use.scope), 0, -1):
             if (*use.scope[:count], *steps) in self._declarations:
@@ -380,7 +380,7 @@ class _Types:
         return {}
 
     def _part(self, word: str, schema: Json, names: Json = None) -> Json:
-        """Return a schema with some of its fields, or with all of them optional."""
+        """Return a schema with only some of its fields, or with all of them optional."""
         whole_schema = self._whole(schema)
         words = set(self._whole(names or {}).get("enum", ()))
         properties = {
@@ -396,7 +396,7 @@ class _Types:
         }
 
     def _snake_case(self, schema: Json, owners: tuple[str, ...]) -> Json:
-        """Return a schema with the names of fields in snake case.
+        """Return a schema with field names in snake case.
 
         Args:
             schema: the schema.
@@ -420,7 +420,7 @@ class _Types:
         return result
 
     def _whole(self, schema: Json) -> Json:
-        """Return a schema without a reference, with the fields of all its parts."""
+        """Return a schema without references, with the fields of all its parts."""
         while "$ref" in schema:
             schema = self.schemas[schema["$ref"].rpartition("/")[2]]
         if "allOf" not in schema:
@@ -446,7 +446,7 @@ def _content(schema: Json) -> Json:
 
 
 def _common_length(first: str, second: str) -> int:
-    """Return how many characters the beginnings of two names have in common."""
+    """Return the length of two names' common prefix."""
     count = 0
     while first[count : count + 1] == second[count : count + 1] != "":
         count += 1
@@ -454,7 +454,7 @@ def _common_length(first: str, second: str) -> int:
 
 
 def _union(schemas: list[Json]) -> Json:
-    """Return the schema of values that fit any of these schemas."""
+    """Return the schema for a union of schemas."""
     if {} in schemas:
         return {}
     is_nullable = {"type": "null"} in schemas

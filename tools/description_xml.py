@@ -1,4 +1,4 @@
-"""Reads XML as the JSON value that an API description's schema expects."""
+"""Converts XML to the JSON value that an API description's schema expects."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class _XmlReader:
         return value
 
     def _tag(self, name: str, part: Json) -> str:
-        """Return a property's name in XML: that of its items if nothing wraps them."""
+        """Return a property's XML name: its items' name if nothing wraps them."""
         whole_part = self._whole(part)
         xml = whole_part.get("xml", {})
         if whole_part.get("type") == "array" and not xml.get("wrapped"):

@@ -69,7 +69,7 @@ _READERS: Final[dict[str, Callable[[str], Json]]] = {
 
 @attrs.frozen
 class Operation:
-    """An operation of an API description.
+    """An operation in an API description.
 
     Attributes:
         template: the path, with braces.
@@ -83,13 +83,13 @@ class Operation:
 
     @property
     def selecting_fields(self) -> set[str]:
-        """The names of the query's fields that the template requires."""
+        """The query fields that the template requires."""
         query = self.template.partition("#")[0].partition("?")[2]
         return {name for name, _ in parse_qsl(query, keep_blank_values=True)}
 
 
 def _generality(match: Operation) -> tuple[int, int]:
-    """Return a smaller number for an operation whose template fits fewer requests."""
+    """Return a sort key: smaller for an operation whose template fits fewer requests."""
     path, _, query = match.template.partition("#")[0].partition("?")
     return -len(parse_qsl(query, keep_blank_values=True)), path.count("{")
 
@@ -101,14 +101,14 @@ class Description:
     root: Json
 
     def leaves_open(self, side: str) -> bool:
-        """Return whether fields of a side may be missing or null although it does not say so.
+        """Return whether fields may be missing or null although the description does not say so.
 
         The answers in libraries' types are written by hand, and say little about that.
         """
         return side == "readOnly" and bool(self.root.get("looseAnswers"))
 
     def operations(self, method: str, target: str) -> list[Operation]:
-        """Return the operations whose templates describe a request most closely.
+        """Return the operations whose templates match a request most closely.
 
         Args:
             method: the request's method.
@@ -142,7 +142,7 @@ class Description:
         )
 
     def resolved(self, node: Json) -> Json:
-        """Return a node, or the node that it refers to; empty if the description lacks that."""
+        """Return a node, or the node that it references; empty if that is missing."""
         while "$ref" in node:
             target = self.root
             for part in node["$ref"].removeprefix("#/").split("/"):
@@ -154,7 +154,7 @@ class Description:
 def request_problems(
     description: Description, operation: Operation, exchange: Exchange
 ) -> list[str]:
-    """Return the problems of a request: in its query, headers and body."""
+    """Return the problems in a request's query, headers and body."""
     parts = operation.parts
     query_parts = {part["name"]: part for part in parts["parameters"] if part["in"] == "query"}
     query = dict(parse_qsl(urlsplit(exchange.url).query, keep_blank_values=True))
@@ -174,7 +174,7 @@ def request_problems(
 def response_problems(
     description: Description, operation: Operation, exchange: Exchange
 ) -> list[str]:
-    """Return the problems of a successful response; other responses are rarely described."""
+    """Return the problems in a successful response; failures are rarely described."""
     response, described_responses = exchange.response, operation.parts["responses"]
     if not 200 <= response.status < 300:
         return []
@@ -199,7 +199,7 @@ def response_problems(
 
 
 def problems_of(description: Description, schema: Json, value: Json, side: str) -> list[str]:
-    """Return the problems of a value according to a schema.
+    """Return a value's problems according to a schema.
 
     Args:
         description: the description that the schema is part of.
@@ -212,7 +212,7 @@ def problems_of(description: Description, schema: Json, value: Json, side: str) 
 
 
 def _content(description: Description, part: Json, parameters: Json) -> Json:
-    """Return the schemas of a request or response body by media type, for OpenAPI 2 and 3."""
+    """Return a body's schemas by media type, for OpenAPI 2 and 3."""
     if part is None:
         part = next((body for body in parameters if body["in"] == "body"), {})
     part = description.resolved(part)
@@ -225,7 +225,7 @@ def _content(description: Description, part: Json, parameters: Json) -> Json:
 
 
 def _schema(content: Json, kind: str | None) -> Json:
-    """Return the schema of a media type; all types with JSON or XML count as the same."""
+    """Return the schema for a media type; all JSON types are equal, and all XML types."""
     name = (kind or "").partition(";")[0]
     for described_type, part in content.items():
         media_type = described_type.partition(";")[0]
@@ -237,7 +237,7 @@ def _schema(content: Json, kind: str | None) -> Json:
 
 
 def _value(description: Description, schema: Json, body: bytes, kind: str | None) -> Json:
-    """Return the value of a JSON, XML or form body; texts are parsed as described."""
+    """Return the value of a JSON, XML or form body; texts are converted as described."""
     kind = kind or ""
     if "xml" in kind:
         return _xml_value(description, schema, body)
@@ -259,7 +259,7 @@ def _value(description: Description, schema: Json, body: bytes, kind: str | None
 
 
 def _steps(name: str, fields: Json) -> tuple[str, ...]:
-    """Return the steps of a form's name: those of `a[b][]` are `a`, `b` and an empty one.
+    """Return the parts of a form field's name: `a[b][]` gives `a`, `b` and an empty one.
 
     Dots are steps too if the first is a field.
     """
@@ -273,7 +273,7 @@ def _steps(name: str, fields: Json) -> tuple[str, ...]:
 def _form_value(
     description: Description, schema: Json, entries: list[tuple[tuple[str, ...], str]]
 ) -> Json:
-    """Return the value of a form's texts, each with the steps that lead to it."""
+    """Return the value of form texts, each given with the parts of its name."""
     schema = _whole_schema(description, schema)
     if len(entries) == 1 and not entries[0][0]:
         return _scalar(description, schema, entries[0][1])
@@ -295,7 +295,7 @@ def _form_value(
 
 
 def _scalar(description: Description, schema: Json, text: str) -> Json:
-    """Return a form's text as the first of the schema's choices that fits, or as a list of it."""
+    """Return a form text converted to the schema's first choice that fits, or to a list of it."""
     for choice in schema.get("anyOf", ()):
         whole_choice = _whole_schema(description, choice)
         value = _read_json(whole_choice, text)
@@ -314,7 +314,7 @@ def _xml_value(description: Description, schema: Json, body: bytes) -> Json:
 
 
 def _form_fields(body: bytes, kind: str) -> list[tuple[str, str]]:
-    """Return the names and texts of a form, whose fields are encoded as a query or in parts."""
+    """Return the names and texts in a form, encoded as a query or as multipart."""
     if kind.startswith(_FORM):
         return parse_qsl(body.decode(), keep_blank_values=True)
     message = message_from_bytes(f"Content-Type: {kind}\r\n\r\n".encode() + body)
@@ -411,7 +411,7 @@ def _schema_problems(
 
 
 def _misfit(at: str, problems: list[str]) -> tuple[bool, int]:
-    """Return how badly a choice fits: one of another type or kind fits worse than any other."""
+    """Return how badly a choice fits a value; another type or kind is worst."""
     kinds = (f"{at} is no ", f"{at}.object cannot ", f"{at}.type cannot ")
     return any(problem.startswith(kinds) for problem in problems), len(problems)
 
@@ -444,7 +444,7 @@ def _wrong_fields(
 
 
 def _chosen_schema(description: Description, schema: Json, value: Json) -> Json:
-    """Return the schema that the discriminator of a schema chooses for a value, or the schema."""
+    """Return the schema that a discriminator chooses for a value; without one, the schema."""
     discriminator = schema.get("discriminator")
     if not isinstance(discriminator, dict) or not isinstance(value, dict):
         return schema
@@ -454,7 +454,7 @@ def _chosen_schema(description: Description, schema: Json, value: Json) -> Json:
 
 
 def _whole_schema(description: Description, schema: Json) -> Json:
-    """Return a schema with its reference resolved and its allOf parts merged."""
+    """Return a schema with its reference resolved, and its `allOf` parts merged."""
     schema = description.resolved(schema)
     whole_schema = {name: value for name, value in schema.items() if name != "allOf"}
     for part in schema.get("allOf", ()):
@@ -476,7 +476,7 @@ def _is(value: Json, kind: str | list[str]) -> bool:
 
 
 class _Loader(yaml.CSafeLoader):
-    """A YAML loader that reads dates as text, because examples may have impossible dates."""
+    """A YAML loader that keeps dates as text, because examples contain impossible dates."""
 
 
 _Loader.yaml_implicit_resolvers = {
@@ -486,7 +486,7 @@ _Loader.yaml_implicit_resolvers = {
 
 
 def read_description(file: Path) -> Json:
-    """Read an API description: a file, or the folder of an unpacked package."""
+    """Read an API description from a file or the folder of an unpacked package."""
     if file.is_dir():
         return read_package(file)
     text = file.read_text("utf-8-sig")
@@ -498,7 +498,7 @@ def read_description(file: Path) -> Json:
 
 
 def files_of(folder: Path) -> list[Path]:
-    """Return the files and packages in a vendor's folder that are descriptions."""
+    """Return the description files and packages in a vendor's folder."""
     return sorted(
         file
         for file in folder.iterdir()
@@ -508,12 +508,12 @@ def files_of(folder: Path) -> list[Path]:
 
 @cache
 def exchanges_of(vendor: str) -> tuple[Exchange, ...]:
-    """Return the requests of all scenarios of a vendor, with their responses."""
+    """Return the requests and responses of all of a vendor's scenarios."""
     return tuple(recorded_exchanges(vendor))
 
 
 def target_of(exchange: Exchange) -> str:
-    """Return the path and query of a request, with the action that a form of Amazon's names."""
+    """Return a request's path and query, with the action in an Amazon form."""
     parts = urlsplit(exchange.url)
     fields = [parts.query] if parts.query else []
     kind = exchange.request.headers.get("content-type") or ""
@@ -541,7 +541,7 @@ def operation_of(
 
 
 def check(folder: Path) -> tuple[Counter[str], Counter[str]]:
-    """Check a vendor by the descriptions in its folder.
+    """Check a vendor against the descriptions in its folder.
 
     Returns:
         The problems that are no quirks of the descriptions, and the operations that are not
@@ -559,7 +559,7 @@ def check(folder: Path) -> tuple[Counter[str], Counter[str]]:
 
 
 def compare(folder: Path) -> tuple[Counter[tuple[str, str]], Counter[str]]:
-    """Compare a vendor with the descriptions in its folder.
+    """Compare a vendor with the descriptions in its folder, and return the differences.
 
     Returns:
         All problems, with their places, and the operations that are not described, each with its
@@ -583,7 +583,7 @@ def compare(folder: Path) -> tuple[Counter[tuple[str, str]], Counter[str]]:
 
 
 def main(folder: Path) -> int:
-    """Check every vendor that has a folder, and return 1 if there are problems."""
+    """Check all vendors that have a folder, and return 1 if there are problems."""
     is_failed = False
     for vendor in sorted(part for part in folder.iterdir() if part.is_dir()):
         problem_counts, undescribed_counts = check(vendor)

@@ -28,7 +28,7 @@ CHARACTER: Final = 6.4
 
 
 class Row(NamedTuple):
-    """One row of a state table, which becomes one arrow."""
+    """A row of a state table, drawn as an arrow."""
 
     state: str
     event: str
@@ -54,7 +54,7 @@ def _node_name(value: str) -> str:
 
 
 def draw(title: str, rows: Iterable[Row], column: int) -> str:
-    """Return the table as an SVG with columns at this distance."""
+    """Return a table as SVG, with this distance between columns."""
     rows = list(rows)
     edge = column // 2 + 4
     states = list(dict.fromkeys(state for row in rows for state in (row.state, row.then)))
@@ -159,7 +159,7 @@ def _pill(x: int, y: int, verdict: str) -> str:
 
 
 def pictures() -> dict[str, str]:
-    """Return every diagram, by its path in the site."""
+    """Return all diagrams by their path in the site."""
     return {
         "diagrams/circuit.svg": draw("What a circuit does by itself", circuit_rows(), 180),
         "diagrams/idempotency.svg": draw("What a claim of a key meets", idempotency_rows(), 124),
@@ -167,7 +167,7 @@ def pictures() -> dict[str, str]:
 
 
 def main(folder: Path) -> None:
-    """Write every diagram below `folder`."""
+    """Write all diagrams to `folder`."""
     for path, svg in pictures().items():
         target = folder / path
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Writes excerpts of official API descriptions: the operations in use, without prose.
+"""Writes excerpts of official API descriptions: the used operations, without prose.
 
     python -m tools.distil_descriptions FOLDER EXCERPTS [--check]
 
@@ -82,7 +82,7 @@ def _is_sentence(word: object) -> bool:
 
 
 def excerpt(root: Json, source: str, requests: Iterable[tuple[str, str]]) -> Json:
-    """Return the part of a description that covers some requests; None if there is none.
+    """Return the part of a description for some requests; None if there is none.
 
     Args:
         root: the description.
@@ -130,7 +130,7 @@ def _operation(description: Description, parts: Json) -> Json:
 
 
 def _add_references(description: Description, result: Json) -> None:
-    """Add everything that an excerpt refers to, directly or indirectly."""
+    """Add everything that an excerpt references, directly or indirectly."""
     pending_references, added_references = sorted(_references(result)), set[str]()
     while pending_references:
         reference = pending_references.pop()
@@ -159,7 +159,7 @@ def _references(node: Json) -> set[str]:
 
 
 def json_text(value: Json, levels: int) -> str:
-    """Return a value as JSON in which each member of the outer levels has a line of its own."""
+    """Return a value as JSON, with a line for each member of the outer levels."""
     if not (levels and isinstance(value, dict) and value):
         return json.dumps(value, sort_keys=True, ensure_ascii=False)
     members = (
@@ -170,7 +170,7 @@ def json_text(value: Json, levels: int) -> str:
 
 
 def excerpts_of(folder: Path) -> dict[str, str]:
-    """Return the excerpts of a vendor's files, as text, by their names."""
+    """Return the excerpts of a vendor's files as text, by name."""
     requests = {
         (exchange.request.method.value, target_of(exchange))
         for exchange in exchanges_of(folder.name)
@@ -184,7 +184,7 @@ def excerpts_of(folder: Path) -> dict[str, str]:
 
 
 def main(folder: Path, target: Path, *, check: bool) -> int:
-    """Write or check the excerpts of every vendor, and return 1 if a check sees a difference."""
+    """Write or check all excerpts; return 1 if a check finds a difference."""
     changed_paths: list[Path] = []
     for vendor in sorted(part for part in folder.iterdir() if part.is_dir()):
         for name, text in excerpts_of(vendor).items():

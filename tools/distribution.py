@@ -1,4 +1,4 @@
-"""Builds what is published, and checks it: `python -m tools.distribution [FOLDER]`.
+"""Builds and checks the published packages: `python -m tools.distribution [FOLDER]`.
 
 1. The wheel and the sdist are built twice, and must have the same bytes.
 2. The wheel that is built from the unpacked sdist must be the same wheel.
@@ -60,21 +60,21 @@ PROBE: Final = Path(__file__).with_name("extras_probe.py")
 
 
 def build(source: Path, folder: Path) -> list[Path]:
-    """Build the wheel and the sdist of a source folder, and return their paths."""
+    """Build a source folder's wheel and sdist, and return their paths."""
     folder.mkdir(parents=True, exist_ok=True)
     _run([PYTHON, "-m", "hatchling", "build", "-d", folder], cwd=source)
     return sorted(folder.glob("moorage-*"))
 
 
 def wheel_of(source: Path, folder: Path) -> Path:
-    """Build the wheel of a source folder, and return its path."""
+    """Build a source folder's wheel, and return its path."""
     _run([PYTHON, "-m", "hatchling", "build", "-t", "wheel", "-d", folder], cwd=source)
     (wheel,) = folder.glob("*.whl")
     return wheel
 
 
 def require_equal(first: Iterable[Path], second: Iterable[Path]) -> None:
-    """End the program if two builds differ.
+    """Exit with an error if two builds differ.
 
     Raises:
         SystemExit: a file differs, or is in one build only.
@@ -86,12 +86,12 @@ def require_equal(first: Iterable[Path], second: Iterable[Path]) -> None:
 
 
 def digest(path: Path) -> str:
-    """Return the SHA-256 of a file, in hexadecimal digits."""
+    """Return a file's SHA-256 in hexadecimal digits."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def product_of(wheel: Path) -> Product:
-    """Return what the metadata in a wheel says."""
+    """Return the product described in a wheel's metadata."""
     with ZipFile(wheel) as archive:
         (name,) = (path for path in archive.namelist() if path.endswith(".dist-info/METADATA"))
         fields = message_from_string(archive.read(name).decode())
@@ -106,7 +106,7 @@ def product_of(wheel: Path) -> Product:
 
 
 def installed_requirements(name: str) -> Sequence[str]:
-    """Return the requirements of a package as it is installed here; none if it is not."""
+    """Return the requirements of an installed package; empty if it is not installed."""
     try:
         return metadata.requires(name) or ()
     except metadata.PackageNotFoundError:
@@ -114,7 +114,7 @@ def installed_requirements(name: str) -> Sequence[str]:
 
 
 def check_installation(wheel: Path, version: str, extras: Iterable[str]) -> dict[str, Any]:
-    """Install a wheel in a fresh environment, and return what importing its modules there tells.
+    """Install a wheel in a fresh environment, import its modules, and return the report.
 
     Raises:
         SystemExit: the installation or the check failed.

@@ -1,4 +1,4 @@
-"""A private Docker Engine with a small image."""
+"""A private Docker Engine with a small image, for tests."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ _SETTINGS = {
 
 
 class NoEngineError(Exception):
-    """Raised if this machine can run no Docker Engine."""
+    """Raised if this machine cannot run a Docker Engine."""
 
 
 @contextmanager
 def docker_engine() -> Generator[str]:
-    """Lend the socket of a configured or of a private Docker Engine for a block.
+    """Yield the socket of a configured or private Docker Engine.
 
     Raises:
         NoEngineError: this machine can run none.

@@ -1,4 +1,4 @@
-"""Tries each extra alone: `python -m tools.extras [EXTRA …]`.
+"""Tests each extra alone: `python -m tools.extras [EXTRA …]`.
 
 The wheel is installed in a fresh environment for each extra, and checked as `tools.distribution`
 checks it. There, every module is imported, and whatever moorage names of the installed packages,
@@ -23,7 +23,7 @@ FOR_TESTS: Final = frozenset({"pytest"})
 
 
 def defects(core: Mapping[str, Any], reports: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Return what is wrong with extras, by the reports of their environments.
+    """Return the defects of extras, from the reports of their environments.
 
     Args:
         core: the report of the environment without an extra.
@@ -46,7 +46,7 @@ def defects(core: Mapping[str, Any], reports: Mapping[str, Mapping[str, Any]]) -
 def uncovered_modules(
     core: Mapping[str, Any], reports: Mapping[str, Mapping[str, Any]]
 ) -> list[str]:
-    """Return the modules that no extra alone can import, each with a package that it lacks."""
+    """Return the modules that no single extra can import, each with a missing package."""
     absent = dict(core["absent"])
     for report in reports.values():
         absent = {module: absent[module] for module in absent if module in report["absent"]}
@@ -58,7 +58,7 @@ def uncovered_modules(
 
 
 def main(names: Sequence[str]) -> int:
-    """Try the named extras, or all that need no library of the system; return the exit code."""
+    """Test the named extras, or all that need no system library; return the exit code."""
     with TemporaryDirectory() as folder:
         wheel = wheel_of(ROOT, Path(folder))
         product = product_of(wheel)

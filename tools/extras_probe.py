@@ -1,4 +1,4 @@
-"""Imports what an installed moorage names of the packages that are installed beside it.
+"""Imports everything that an installed moorage takes from the packages installed with it.
 
 `tools.extras` runs this file with the interpreter of a fresh environment. It prints a JSON document
 with the packages that modules name, what could not be imported although its package is there,
@@ -22,7 +22,7 @@ NOT_IMPORTED: Final = frozenset({"__main__", "templates"})
 
 
 def named_modules(source: str) -> Iterator[tuple[str, str]]:
-    """Yield each module that a source imports at run time, with the name that it takes or "".
+    """Yield the modules that a source imports at run time, with the imported name or "".
 
     Imports for the type checker alone are left out. `import_module("name")` counts.
     """
@@ -46,7 +46,7 @@ def named_modules(source: str) -> Iterator[tuple[str, str]]:
 
 
 def problem_of(module: str, name: str = "") -> str:
-    """Return why a module, or a name in it, cannot be imported; an empty string if it can be."""
+    """Return why a module, or a name in it, cannot be imported; "" if it can."""
     try:
         imported = import_module(module)
         if name and not hasattr(imported, name):
@@ -57,14 +57,14 @@ def problem_of(module: str, name: str = "") -> str:
 
 
 def absent_package(problem: str, installed: frozenset[str]) -> str:
-    """Return the package that is not installed, if that is the problem; otherwise ""."""
+    """Return the missing package if that is the problem; otherwise ""."""
     start, _, rest = problem.partition(": No module named '")
     package = rest.partition("'")[0].split(".")[0]
     return package if start == "ModuleNotFoundError" and package not in installed else ""
 
 
 def modules_below(folder: Path) -> dict[str, str]:
-    """Return the source of each module of a package, by the module's name."""
+    """Return the source of each module in a package, by module name."""
     result = {}
     for path in sorted(folder.rglob("*.py")):
         names = path.relative_to(folder.parent).with_suffix("").parts
@@ -74,7 +74,7 @@ def modules_below(folder: Path) -> dict[str, str]:
 
 
 def report(package: str, installed: frozenset[str]) -> dict[str, object]:
-    """Import all modules of a package, and what they name of the installed packages."""
+    """Import a package's modules and all names they use, and return a report."""
     folder = Path(import_module(package).__file__ or "").parent
     used: set[str] = set()
     problems: list[str] = []

@@ -113,7 +113,7 @@ def update_page(text: str, report: dict[str, Any]) -> str:
 
 
 def _name_of(section: str) -> str:
-    """Return the name of the table in a section; an empty string if it has none."""
+    """Return the name of a section's table; "" if it has none."""
     match = re.search(r"^\d+ rounds; `make bench BENCH_ARGS=(\w+)`", section, re.MULTILINE)
     return match[1] if match else ""
 

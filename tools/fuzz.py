@@ -14,7 +14,7 @@ _ENDING = "-payments"
 
 
 def main() -> None:
-    """Try the given number of inputs for each family, or for the named families."""
+    """Try this many inputs for each family, or for the named families."""
     inputs = int(sys.argv[1])
     for family in sys.argv[2:] or [*FAMILIES, *(f"{name}{_ENDING}" for name in VENDORS)]:
         start_time, seed = time.perf_counter(), time.time_ns()

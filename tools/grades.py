@@ -44,7 +44,7 @@ def page() -> str:
 
 
 def row_of(result: Grade) -> str:
-    """Return the row of a vendor."""
+    """Return a vendor's row."""
     failed_rules = ", ".join(finding.rule.name for finding in result.failures)
     page_path = f"vendors/{result.vendor}.md"
     has_page = (PAGE.parent / page_path).exists()
@@ -53,7 +53,7 @@ def row_of(result: Grade) -> str:
 
 
 def rules() -> Iterator[str]:
-    """Yield the part of the page about the rules."""
+    """Yield the page's part about the rules."""
     for tier in (Tier.BRONZE, Tier.SILVER, Tier.GOLD):
         yield f"\n## Rules of {tier}\n"
         yield "| rule | what must hold | what to do otherwise |"

@@ -1,4 +1,4 @@
-"""Writes an excerpt of a GraphQL schema: the fields, arguments and types in use, without prose.
+"""Writes an excerpt of a GraphQL schema: the used fields, arguments and types.
 
     python -m tools.graphql_excerpts VENDOR SCHEMA EXCERPT
 
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
 
 class _UsedFields(Visitor):
-    """The fields and arguments that documents use, by the names of their types."""
+    """The fields and arguments used in documents, by type name."""
 
     def __init__(self, schema: GraphQLSchema) -> None:
         super().__init__()
@@ -59,18 +59,18 @@ class _UsedFields(Visitor):
         self.variables: Mapping[str, Any] = {}
 
     def enter_directive(self, node: DirectiveNode, *_: Any) -> None:
-        """Note a directive."""
+        """Record a directive."""
         self.directives.add(node.name.value)
 
     def enter_field(self, node: FieldNode, *_: Any) -> None:
-        """Note a field and its arguments."""
+        """Record a field and its arguments."""
         owner = self.info.get_parent_type()
         if owner is not None:
             names = self.fields.setdefault(owner.name, {}).setdefault(node.name.value, set())
             names.update(argument.name.value for argument in node.arguments or ())
 
     def enter_variable_definition(self, node: VariableDefinitionNode, *_: Any) -> None:
-        """Note the fields of a variable's value."""
+        """Record the fields in a variable's value."""
         value = self.variables.get(node.variable.name.value)
         kind = type_from_ast(self.schema, node.type)
         if kind is not None:

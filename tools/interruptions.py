@@ -1,4 +1,4 @@
-"""Interrupts calls at random instants, and counts the grants that are not released.
+"""Interrupts calls at random moments, and counts grants that are not released.
 
 A timer raises `KeyboardInterrupt` in the middle of a call, thousands of times, wherever the thread
 happens to be: in the function that is protected, in ours, or in our clean-up. Then we look whether
@@ -31,23 +31,23 @@ PROBING = CircuitBreakerConfig(failures=1, open_for=0.001, successes=10**9)
 
 
 def work() -> None:
-    """Take a few microseconds, as the protected function."""
+    """Work for a few microseconds; this is the protected function."""
     for _ in range(60):
         pass
 
 
 def fail() -> NoReturn:
-    """Fail, to open a circuit."""
+    """Raise an error, to open a circuit."""
     raise ConnectionError
 
 
 class Timer:
-    """Raises `KeyboardInterrupt` once, at a random instant during a call."""
+    """Raises `KeyboardInterrupt` once, at a random moment of a call."""
 
     armed = False
 
     def __call__(self, *_: object) -> None:
-        """Handle the timer's signal by raising KeyboardInterrupt."""
+        """Raise KeyboardInterrupt when the timer's signal arrives."""
         if self.armed:
             self.armed = False
             raise KeyboardInterrupt
@@ -82,7 +82,7 @@ def _probes_manager(manager: ConnectorManager) -> bool:
 
 
 def managers() -> Iterator[tuple[Callable[[], object], Callable[[], bool]]]:
-    """Yield circuit probes through a manager's `run`, and checks of their slot."""
+    """Yield circuit probes through a manager's `run`, and checks that their slot is free."""
     while True:
         manager = ConnectorManager([Service("s", retry=None, circuit=PROBING)])
         open_circuit(partial(manager.run, "s"))
@@ -94,7 +94,7 @@ def _probes_breaker(breaker: CircuitBreaker) -> bool:
 
 
 def breakers() -> Iterator[tuple[Callable[[], object], Callable[[], bool]]]:
-    """Yield circuit probes through a breaker's `guard`, and checks of their slot."""
+    """Yield circuit probes through a breaker's `guard`, and checks that their slot is free."""
     while True:
         breaker = CircuitBreaker(PROBING)
         open_circuit(breaker.call)
@@ -107,7 +107,7 @@ def breakers() -> Iterator[tuple[Callable[[], object], Callable[[], bool]]]:
 
 
 def bulkheads() -> Iterator[tuple[Callable[[], object], Callable[[], bool]]]:
-    """Yield calls through a bulkhead, and checks of its slot."""
+    """Yield calls through a bulkhead, and checks that its slot is free."""
     while True:
         bulkhead = Bulkhead(1)
 
@@ -124,7 +124,7 @@ def bulkheads() -> Iterator[tuple[Callable[[], object], Callable[[], bool]]]:
 def interrupted_slots(
     name: str, kinds: Iterator[tuple[Callable[[], object], Callable[[], bool]]], times: int
 ) -> str:
-    """Return how many interruptions left a slot taken, as text."""
+    """Return, as text, how many interruptions left a slot taken."""
     counts: Counter[str] = Counter()
     call, is_taken = next(kinds)
     for _ in range(times):
@@ -136,7 +136,7 @@ def interrupted_slots(
 
 
 def keys(times: int) -> str:
-    """Return how many interruptions led to a second effect under the same key, as text."""
+    """Return, as text, how many interruptions caused a second effect under the same key."""
     guard = Idempotency(timeout=0.01)
     effects: Counter[int] = Counter()
     counts: Counter[str] = Counter()

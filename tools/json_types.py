@@ -1,4 +1,4 @@
-"""Reads the types that JSON Schemas and schemas of SCIM declare, in the form of TypeScript's."""
+"""Parses the types in JSON Schemas and SCIM schemas into the form of TypeScript types."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _TEXTS: Final = frozenset({"binary", "dateTime", "reference"})
 
 
 def declarations_from(file: str, text: str) -> Mapping[tuple[str, ...], Declaration]:
-    """Return the types that a file of JSON declares, by the file's name and theirs.
+    """Return the types in a JSON file, by file name and type name.
 
     A configuration with comments declares none.
     """
@@ -52,13 +52,13 @@ def declarations_from(file: str, text: str) -> Mapping[tuple[str, ...], Declarat
 
 
 class _Scope:
-    """The types of a file."""
+    """The types of one file."""
 
     def __init__(self, file: str) -> None:
         self._file = file
 
     def declared(self, root: Json) -> Iterator[tuple[str, Type]]:
-        """Yield the names and types that a document declares."""
+        """Yield the names and types in a document."""
         if isinstance(root, dict) and "$schema" in root:
             for name, schema in root.get("definitions", {}).items():
                 yield name, self._of_schema(schema)
@@ -68,7 +68,7 @@ class _Scope:
                     yield schema["name"].replace(" ", ""), self._of_attributes(schema["attributes"])
 
     def _of_schema(self, schema: Json) -> Type:
-        """Return the type of a JSON Schema, whose objects have no fields but the described ones."""
+        """Return a JSON Schema's type; its objects have only the described fields."""
         if "$ref" in schema:
             return self._name(schema["$ref"].rpartition("/")[2])
         types: list[Type] = [

@@ -1,4 +1,4 @@
-"""Lists the tests that take most of the time of a run, and how the workers of a run share them.
+"""Lists the slowest tests, for sharing them between the workers of a run.
 
 `python -m tools.long_tests build/tests.xml` reads the report that pytest wrote with `--junitxml`,
 and writes two lists:
@@ -33,7 +33,7 @@ MODULES: Final = Path("tests/shared_modules.txt")
 
 
 def seconds(report: str) -> dict[str, list[float]]:
-    """Return the times of the cases of each test in the text of a report, by pytest's id."""
+    """Return the duration of each test's cases in a report, by pytest's id."""
     times: dict[str, list[float]] = defaultdict(list)
     for case in ET.fromstring(report).iter("testcase"):  # noqa: S314 - pytest wrote it
         name = case.get("name", "").partition("[")[0]
@@ -42,7 +42,7 @@ def seconds(report: str) -> dict[str, list[float]]:
 
 
 def long_tests(times: dict[str, list[float]]) -> list[str]:
-    """Return the ids of the tests whose cases take long, in alphabetical order."""
+    """Return the ids of the slow tests, in alphabetical order."""
     total = sum(map(sum, times.values()))
     dear_modules = {
         _module_of(test) for test, cases in times.items() if max(cases) > total * FIXTURE_SHARE
@@ -55,7 +55,7 @@ def long_tests(times: dict[str, list[float]]) -> list[str]:
 
 
 def shared_modules(times: dict[str, list[float]]) -> list[str]:
-    """Return the modules with long tests, and those that take long as a whole, longest first."""
+    """Return the modules with slow tests, or slow as a whole, longest first."""
     sums: dict[str, float] = defaultdict(float)
     for test, cases in times.items():
         sums[_module_of(test)] += sum(cases)
@@ -72,14 +72,14 @@ def _module_of(test: str) -> str:
 
 
 def _id_of(place: str, name: str) -> str:
-    """Return pytest's id of a test, from the dotted name of its module and class."""
+    """Return pytest's id of a test, from its module's and class's dotted name."""
     parts = place.split(".")
     end = next(n for n, part in enumerate(parts, 1) if part.startswith("test_"))
     return "::".join(["/".join(parts[:end]) + ".py", *parts[end:], name])
 
 
 def main(arguments: list[str]) -> None:
-    """Write both lists from the report whose path is the only argument."""
+    """Write both lists from a report, whose path is the only argument."""
     times = seconds(Path(arguments[0]).read_text(encoding="utf-8"))
     for path, names in ((TESTS, long_tests(times)), (MODULES, shared_modules(times))):
         path.write_text("".join(f"{name}\n" for name in names), encoding="utf-8")

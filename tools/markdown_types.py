@@ -1,4 +1,4 @@
-"""Reads the types in the pages that Swagger's generators write about a library's models.
+"""Parses types in the Markdown pages that Swagger's generators write about models.
 
 Each page has a table of properties, and one of words for each enumeration. The form of the types is
 TypeScript's, under TypeScript's names.
@@ -48,7 +48,7 @@ _NAMES: Final = {
 
 
 def declarations_of_page(file: str, text: str) -> Mapping[tuple[str, ...], Declaration]:
-    """Return the types that a page is about, by the page's name and theirs."""
+    """Return the types on a page, by page name and type name."""
     return {(file, name): Declaration("type", (), type_) for name, type_ in _declared(file, text)}
 
 
@@ -72,7 +72,7 @@ def _declared(file: str, text: str) -> Iterator[tuple[str, Type]]:
 
 
 def _type(text: str, file: str) -> Type:
-    """Return the type that Java writes so."""
+    """Return the type for a Java type name."""
     generic = _GENERIC.fullmatch(text)
     if generic is None:
         return AnyType() if text == "Object" else Name(_NAMES.get(text, text), (), (file,))

@@ -31,7 +31,7 @@ Function: TypeAlias = "ast.FunctionDef | ast.AsyncFunctionDef"
 
 
 class Sink(NamedTuple):
-    """A class or function that takes a message.
+    """A class or function that takes a message for users.
 
     Attributes:
         kind: the name of the class of error.
@@ -45,7 +45,7 @@ class Sink(NamedTuple):
 
 
 class Message(NamedTuple):
-    """A message of the source code.
+    """A message in the source code.
 
     Attributes:
         kind: the class of the error.
@@ -79,7 +79,7 @@ _NAMED: Final = {
 
 
 def messages_of(package: Path) -> list[Message]:
-    """Return the messages of all modules of a package, in the order of their paths."""
+    """Return the messages of a package's modules, ordered by path."""
     paths = sorted(package.rglob("*.py"))
     names = [path.relative_to(package).as_posix() for path in paths]
     modules = [
@@ -128,7 +128,7 @@ class _Module:
             self._read(child, inner, is_method=isinstance(child, ast.ClassDef))
 
     def messages(self, sinks: dict[str, Sink]) -> Iterator[Message]:
-        """Yield the messages of this module."""
+        """Yield the module's messages."""
         for call, function in self.calls:
             sink = sinks.get(_name_of(call.func))
             if sink is None:
@@ -146,7 +146,7 @@ class _Module:
     def texts(
         self, node: ast.expr | None, function: Function | None, depth: int = 0
     ) -> Iterator[str]:
-        """Yield the texts that an expression may be."""
+        """Yield the possible texts of an expression."""
         match node:
             case ast.Constant(value=str(text)):
                 yield text
@@ -164,7 +164,7 @@ class _Module:
                 pass
 
     def _choices(self, node: ast.expr | None, function: Function | None) -> Iterable[ast.expr]:
-        """Return the expressions one of which an expression is."""
+        """Return the possible values of an expression."""
         match node:
             case ast.IfExp():
                 return (node.body, node.orelse)
@@ -184,7 +184,7 @@ class _Module:
 
 
 def _all_sinks(modules: list[_Module]) -> dict[str, Sink]:
-    """Return all classes and functions that take a message, by their names."""
+    """Return all classes and functions that take a message, by name."""
     sinks = dict(_NAMED)
     calls: dict[Function, list[ast.Call]] = defaultdict(list)
     methods: dict[Function, bool] = {}
@@ -209,7 +209,7 @@ def _all_sinks(modules: list[_Module]) -> dict[str, Sink]:
 def _passed_on(
     function: Function, calls: list[ast.Call], sinks: dict[str, Sink], *, is_method: bool
 ) -> Sink | None:
-    """Return the sink that a function is because it passes its own argument to one."""
+    """Return a function as sink if it passes its own argument to another sink."""
     names = [argument.arg for argument in (*function.args.posonlyargs, *function.args.args)]
     names = names[1:] if is_method and names[:1] in (["self"], ["cls"]) else names
     for call in calls:
@@ -223,7 +223,7 @@ def _passed_on(
 
 
 def _passed_name(node: ast.expr | None) -> str | None:
-    """Return the name that an expression is, or that makes nearly all of its text."""
+    """Return the name that is an expression or nearly all of its text."""
     match node:
         case ast.Name(id=name):
             return name

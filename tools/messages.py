@@ -1,4 +1,4 @@
-"""Writes the pages of error messages, and what the search of the site needs to find them.
+"""Writes the pages of error messages, and the data for the site's search.
 
 Each page has the messages of one subject, as a table: the message, its class, and what to do. The
 search compares a query with the messages themselves, so that a line from a traceback leads to its
@@ -26,7 +26,7 @@ PACKAGES: Final = {
 
 
 class Subject(NamedTuple):
-    """A page of messages.
+    """A page of messages about one subject.
 
     Attributes:
         path: its path in the site, without `.md`.
@@ -212,7 +212,7 @@ class Row(NamedTuple):
 
 @cache
 def rows() -> tuple[Row, ...]:
-    """Return all messages in the order of the pages; each is on one page."""
+    """Return all messages in page order; each is on one page."""
     by_text: dict[str, list[Message]] = {}
     for prefix, package in PACKAGES.items():
         for message in messages_of(package):
@@ -223,12 +223,12 @@ def rows() -> tuple[Row, ...]:
 
 
 def pages() -> dict[str, str]:
-    """Return the pages, by their paths in the site."""
+    """Return the pages by their path in the site."""
     return {f"{subject.path}.md": _page(subject) for subject in SUBJECTS}
 
 
 def search_data() -> str:
-    """Return the script with the messages, and the places of the classes of errors."""
+    """Return the search script, with all messages and the error classes' locations."""
     names = [name for name in vars(errors) if isinstance(getattr(errors, name), type)]
     kinds = [name for name in names if issubclass(getattr(errors, name), errors.ConnectorError)]
     data = {
@@ -249,12 +249,12 @@ def _row(text: str, messages: list[Message]) -> Row:
 
 
 def _remedy(kind: str) -> str:
-    """Return what the class of an error advises."""
+    """Return the advice of an error class."""
     return str(getattr(getattr(errors, kind, None), "remedy", ""))
 
 
 def _subject_of(module: str) -> Subject:
-    """Return the subject with the longest beginning of the path of a module."""
+    """Return the subject with the longest prefix of a module's path."""
     lengths = [
         max((len(start) for start in subject.modules if module.startswith(start)), default=-1)
         for subject in SUBJECTS
@@ -298,7 +298,7 @@ def _kinds(kinds: tuple[str, ...]) -> str:
 
 
 def _escape_markdown(text: str) -> str:
-    """Return a text that means itself in Markdown, except for its code."""
+    """Return a text escaped for Markdown, except for its code."""
     parts = text.split("`")
     if len(parts) % 2 == 0:
         return _MARKS.sub(r"\\\1", text).replace("`", "\\`")

@@ -1,4 +1,4 @@
-"""Creates mutants, and tries each in a fork of a process that has collected the tests.
+"""Creates mutants, and tests each in a fork of a process that has collected the tests.
 
 mutmut makes the mutants. Trying them is done here, because collecting tests anew takes longer than
 the few that notice a mutant. One run without a mutant tells what each test costs and which lines it
@@ -89,7 +89,7 @@ class Function:
 
 @frozen
 class Change:
-    """The source change of a mutant, independent of mutmut's numbering."""
+    """A mutant's source change, independent of mutmut's numbering."""
 
     function: str
     was: str
@@ -105,7 +105,7 @@ class Change:
     """Those of them that are changed."""
 
     def is_wording(self) -> bool:
-        """Return whether the mutant changes only the wording of sentences."""
+        """Return whether the mutant changes only the wording of messages."""
         if LITERAL.sub("''", self.was) != LITERAL.sub("''", self.becomes):
             return False
         pairs = zip(LITERAL.findall(self.was), LITERAL.findall(self.becomes), strict=True)
@@ -119,7 +119,7 @@ class Change:
         )
 
     def as_toml(self) -> str:
-        """Return the mutant as a TOML entry, ready for an explanation."""
+        """Return the mutant as a TOML entry, to be completed with an explanation."""
         return "\n".join(
             [
                 f"# {self.name}",
@@ -146,14 +146,14 @@ def function_of(name: str) -> str:
 
 @cache
 def spans_of(path: Path) -> MutantLineSpans:
-    """Return the positions of the functions in a mutated file."""
+    """Return the functions' positions in a mutated file."""
     spans = MutantLineSpans.load(path)
     assert spans is not None, f"mutmut wrote no index of {path}"
     return spans
 
 
 def change_of(path: Path, name: str) -> Change:
-    """Return the change that a mutant makes to the source lines."""
+    """Return a mutant's change of the source lines."""
     mutant = name.rpartition(".")[2]
     original_name = f"{mangled_name_from_mutant_name(mutant)}__mutmut_orig"
     spans = spans_of(path)
@@ -197,7 +197,7 @@ def change_of(path: Path, name: str) -> Change:
 
 
 def make_mutants(workers: int) -> list[Change]:
-    """Write all mutants; later imports use the mutated files."""
+    """Write all mutants, so that later imports use the mutated files."""
     set_mutant_under_test("mutant_generation")
     WORK.mkdir(exist_ok=True)
     copy_src_dir()
@@ -214,7 +214,7 @@ def make_mutants(workers: int) -> list[Change]:
 
 @frozen
 class BaselineMeasurements:
-    """The costs and reached lines of the tests, measured without a mutant."""
+    """The tests' costs and reached lines, measured without a mutant."""
 
     costs: list[float]
     """How many seconds each test takes."""
@@ -223,7 +223,7 @@ class BaselineMeasurements:
 
 
 class LineRecorder:
-    """Records which lines of the mutated files a test reaches."""
+    """Records the lines of mutated files that a test reaches."""
 
     def __init__(self, paths: Iterable[str]) -> None:
         self.reached: dict[tuple[str, int], array[int]] = defaultdict(partial(array, "H"))
@@ -249,7 +249,7 @@ class LineRecorder:
 
 
 class Tests:
-    """Finds the tests that are nearest to a change.
+    """Finds the tests nearest to a change.
 
     Args:
         items: the tests.
@@ -275,12 +275,12 @@ class Tests:
         return sorted(results, key=self._rank.__getitem__)
 
     def tests_of(self, mutant: Change) -> list[int]:
-        """Return the tests that reach the mutated function, nearest first."""
+        """Return the tests that reach a mutated function, nearest first."""
         near_tests = self._reaching(mutant.path, mutant.lines)
         return list(dict.fromkeys([*near_tests, *self._reaching(mutant.path, mutant.span)]))
 
     def nearest_tests(self, mutant: Change) -> list[int]:
-        """Return the first tests that reach the changed line, else a line above it, or any line.
+        """Return the tests that reach the changed line first, or else a line above it, or any.
 
         They are as many as take so long, and at least one if there is any.
         """
@@ -303,12 +303,12 @@ class Tests:
         return self._near[key]
 
     def cost(self, tests: Iterable[int]) -> float:
-        """Return the seconds that these tests take."""
+        """Return the duration of these tests in seconds."""
         return sum(self._costs[test] for test in tests)
 
 
 def costs_of(tests: Iterable[str], spent: Iterable[tuple[str, str, float]]) -> list[float]:
-    """Return the seconds that each test takes alone, with its module's setup and teardown.
+    """Return each test's duration alone, with its module's setup and teardown.
 
     Args:
         tests: their names.
@@ -330,7 +330,7 @@ def costs_of(tests: Iterable[str], spent: Iterable[tuple[str, str, float]]) -> l
 
 
 class Trials:
-    """A pytest plugin that tries mutants instead of running the tests once.
+    """A pytest plugin that tests mutants instead of running the tests once.
 
     Attributes:
         fates: what became of each mutant, by name.
@@ -359,12 +359,12 @@ class Trials:
         self._homes = Path()
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Record how long each phase of a test took."""
+        """Record the duration of each phase of a test."""
         self._spent.append((report.nodeid, report.when or "", report.duration))
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
-        """Try all mutants, with the nearest tests first, and the explained with these only."""
+        """Test all mutants, nearest tests first; explained mutants only with the nearest tests."""
         items = session.items
         signal.signal(signal.SIGINT, self._hurry)
         _read_constants()
@@ -379,7 +379,7 @@ class Trials:
         self._until = 0.0
 
     def _measured(self, items: list[pytest.Item]) -> BaselineMeasurements:
-        """Measure the tests without a mutant; check that they pass, and fail if all code fails."""
+        """Measure the tests without a mutant; check that they pass, and that broken code fails."""
         unmeasured_tests = Tests(items, BaselineMeasurements([LONGEST] * len(items), {}))
         self._begin("", range(len(items)), unmeasured_tests, _must(SURVIVED))
         self._begin("fail", range(min(100, len(items))), unmeasured_tests, _must(KILLED))
@@ -436,7 +436,7 @@ class Trials:
             self._end_one()
 
     def _run(self, mutant: str, targets: Sequence[int], tests: Tests, home: Path) -> None:
-        """Run the tests in a child process, which ends with 0 if no test notices the mutant."""
+        """Run the tests in a child process, which exits with 0 if no test notices the mutant."""
         os.setpgid(0, 0)
         signal.signal(signal.SIGINT, signal.default_int_handler)
         home.mkdir(exist_ok=True)
@@ -471,7 +471,7 @@ class Trials:
 
 
 def _read_constants() -> None:
-    """Make Hypothesis collect constants of all modules once, instead of in each child process."""
+    """Make Hypothesis collect all modules' constants once, rather than in each child."""
     from hypothesis import given, strategies  # noqa: PLC0415 - pytest rewrites it at first
 
     given(strategies.none())(lambda _: None)()
@@ -496,7 +496,7 @@ def fates_of(
     workers: int,
     seconds: float,
 ) -> dict[Change, str]:
-    """Create and try as many mutants as time allows, those with fast tests first.
+    """Create and test as many mutants as time allows, those with fast tests first.
 
     Ctrl-C ends the time.
 

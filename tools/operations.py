@@ -1,4 +1,4 @@
-"""Generates the classes that users call from the declarations of the contracts.
+"""Generates the classes for users from the contracts' declarations.
 
 It also generates the table of built-in vendors from the entry points in `pyproject.toml`.
 `python -m tools.operations` writes the files, and `make operations` runs it. A test compares them
@@ -42,7 +42,7 @@ _LONGEST_DOCSTRING: Final = 86  # in a method, with its quotes
 
 
 def files() -> dict[Path, str]:
-    """Return the text of each generated file, by its path in the repository."""
+    """Return the text of each generated file, by its repository path."""
     texts = {SOURCE / "operations" / f"{kind}.py": _operations(kind) for kind in CONTRACTS}
     texts[SOURCE / "operations" / "__init__.py"] = _package()
     texts[SOURCE / "hub" / "contract_methods.py"] = _hub_methods()
@@ -51,7 +51,7 @@ def files() -> dict[Path, str]:
 
 
 def main(root: Path = ROOT) -> None:
-    """Write the generated files below a folder."""
+    """Write the generated files to a folder."""
     for path, text in files().items():
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         (root / path).write_text(text, "utf-8")
@@ -133,7 +133,7 @@ def _command_lines(lines: Iterable[str]) -> str:
 
 
 def _names(*parts: ast.AST) -> set[str]:
-    """Return the names used in parts of a signature."""
+    """Return the names used in a signature."""
     nodes = (node for part in parts for node in ast.walk(part))
     return {node.id for node in nodes if isinstance(node, ast.Name)}
 
@@ -144,7 +144,7 @@ def _defaults(parameters: ast.arguments) -> list[ast.expr]:
 
 
 class _Source:
-    """The source of a module: its imports, and its classes' methods.
+    """A module's source: its imports, and its classes' methods.
 
     Attributes:
         module: name of the module.
@@ -175,7 +175,7 @@ class _Source:
 def _methods(
     declaration: type[Contract], sources: Iterable[_Source], written: Container[str]
 ) -> list[Any]:
-    """Return the generated methods with the operations' signatures and docstrings, in order."""
+    """Return the generated methods, with the operations' signatures and docstrings."""
     methods = {
         name: item
         for source in sources
@@ -190,7 +190,7 @@ def _methods(
 
 
 def _with_result(method: Any) -> Any:
-    """Return a declared method that returns the operation's result."""
+    """Return a declared method that returns its operation's result."""
     returns = method.returns
     if isinstance(returns, ast.Subscript) and ast.unparse(returns.value) == _RESULT:
         method.returns = returns.slice
@@ -313,7 +313,7 @@ class {mode}ContractMethods:
 
 
 def hub_docstring(title: str) -> str:
-    """Return a docstring of one line, or of several if one would be too long."""
+    """Return a docstring on one line, or on several if it is too long."""
     result, subject = f"Return the tenant's operations on {title}", "the person concerned."
     sentence = f"{result}; `subject` is {subject}"
     if len(sentence) <= _LONGEST_DOCSTRING:

@@ -1,4 +1,4 @@
-"""Follows the documentation's pages in environments with only what each page installs.
+"""Executes the documentation's pages in environments with only what each page installs.
 
 `python -m tools.pages_in_fresh_environments [PAGE …]` builds a wheel of each package of this
 checkout and one virtual environment for each set of packages that a page installs. It then follows
@@ -39,7 +39,7 @@ DISTRIBUTIONS = (ROOT, *sorted(path.parent for path in EXAMPLES.glob("moorage-*/
 
 
 class Packages(NamedTuple):
-    """The packages that a page tells its reader to install.
+    """The packages that a page tells the reader to install.
 
     Attributes:
         extras: those of moorage.
@@ -54,14 +54,14 @@ class Packages(NamedTuple):
     page: str
 
     def __str__(self) -> str:
-        """Return the packages as a person would list them."""
+        """Return the packages as a readable list."""
         extras = f"moorage[{','.join(self.extras)}]" if self.extras else "moorage"
         own_package = [f"a package of {self.page}"] if self.page else []
         return " + ".join([extras, *self.folders, *self.requirements, *own_package])
 
     @property
     def folder(self) -> Path:
-        """Return the environment's folder, which depends on the versions that may be installed."""
+        """Return the environment's folder, named by the package versions."""
         digest = hashlib.sha256(json.dumps([*self, sys.version]).encode())
         for path in (CONSTRAINTS, *(folder / "pyproject.toml" for folder in DISTRIBUTIONS)):
             digest.update(path.read_bytes())
@@ -79,7 +79,7 @@ def packages_of(name: str, page_plan: Plan) -> Packages:
 
 
 def build_wheels() -> dict[str, Path]:
-    """Return a new wheel for each package of this checkout, by the name of its folder."""
+    """Return a new wheel for each of this checkout's packages, by folder name."""
     wheels: dict[str, Path] = {}
     for folder in DISTRIBUTIONS:
         name = "moorage" if folder == ROOT else folder.name
@@ -93,7 +93,7 @@ def build_wheels() -> dict[str, Path]:
 
 
 def build_environment(packages: Packages, wheels: dict[str, Path]) -> Path:
-    """Return the interpreter of an environment with these packages and no others."""
+    """Return the interpreter of an environment with only these packages."""
     folder = packages.folder
     python, stamp = folder / "bin" / "python", folder / "stamp"
     extras = f"[{','.join(packages.extras)}]" if packages.extras else ""
@@ -114,7 +114,7 @@ def _pip(python: Path, *arguments: str | Path) -> None:
 
 
 def follow_page(page: Path, python: Path) -> str:
-    """Follow a page with this Python; return why it fails, or an empty string."""
+    """Execute a page with this Python; return why it fails, or ""."""
 
     def fresh_environment(page_plan: Plan, notes: Path) -> Environment:
         pip = {name: value for name, value in os.environ.items() if name.startswith("PIP_")}
@@ -137,7 +137,7 @@ def _name(page: Path) -> str:
 
 
 def main() -> int:
-    """Follow the named pages, or all."""
+    """Execute the named pages, or all."""
     named_pages = [Path(name).resolve() for name in sys.argv[1:]]
     pages: dict[Packages, list[Path]] = defaultdict(list)
     counts: dict[Path, int] = {}

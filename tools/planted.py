@@ -1,4 +1,4 @@
-"""Plants mistakes in a vendor, and prints those that its tests do not notice.
+"""Inserts mistakes in a vendor, and prints those that its tests do not notice.
 
 `python -m tools.planted mollie plivo` plants each mistake of `tools.plants` in the modules of a
 vendor, one at a time and in memory, and runs the tests that reach the place: the vendor's own and
@@ -46,7 +46,7 @@ LOADED: Final = (
 
 @frozen
 class Vendor:
-    """A vendor and the files of its module.
+    """A vendor, with the files of its module.
 
     Attributes:
         name: the stem of its module.
@@ -63,7 +63,7 @@ class Vendor:
         return [name for name in names() if name not in self.name]
 
     def tests(self) -> list[str]:
-        """Return the test files that may be about the vendor."""
+        """Return the test files that may concern the vendor."""
         other_vendors = self.others()
         folders = FOLDERS.get(self.contract, ("tests/vendors",))
         return sorted(
@@ -97,7 +97,7 @@ def vendor_of(name: str) -> Vendor:
 
 
 def chosen_plants(plants: list[Plant], sample: int, seed: int) -> list[Plant]:
-    """Return a sample of this many mistakes, spread evenly over the kinds."""
+    """Return a sample of this many mistakes, spread over all kinds."""
     kinds: dict[str, list[Plant]] = defaultdict(list)
     for plant in random.Random(seed).sample(plants, len(plants)):
         kinds[plant.kind].append(plant)
@@ -110,7 +110,7 @@ def chosen_plants(plants: list[Plant], sample: int, seed: int) -> list[Plant]:
 
 
 def main() -> int:
-    """Plant the mistakes, and print those that no test noticed."""
+    """Insert the mistakes, and print those that no test noticed."""
     parser = argparse.ArgumentParser(prog="python -m tools.planted", description=__doc__)
     parser.add_argument("vendors", nargs="*", default=names())
     parser.add_argument("--sample", type=int, default=10_000)

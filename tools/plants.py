@@ -1,4 +1,4 @@
-"""Mistakes that people make in a vendor adapter, as edits of its source code.
+"""Typical mistakes in a vendor adapter, as edits of its source code.
 
 `plants_in` returns one plant per place and mistake: a wrong word in a table, another field, another
 unit, a key that is lost, a status that is reported as done, the last of a batch that is dropped, an
@@ -72,7 +72,7 @@ _ZONE: Final = '__import__("datetime").timezone(__import__("datetime").timedelta
 
 @frozen
 class Plant:
-    """One planted mistake: an edit of a source file.
+    """An inserted mistake, which is an edit of a source file.
 
     Attributes:
         kind: the sort of mistake.
@@ -98,13 +98,13 @@ class Plant:
         return (data[: self.first] + self.becomes.encode() + data[self.last :]).decode()
 
     def __str__(self) -> str:
-        """Return the place and the edit, on one line."""
+        """Return the place and edit on one line."""
         edit = f"{self.was} -> {self.becomes}"
         return f"{self.path}:{self.line} [{self.kind}] {' '.join(edit.split())[:150]}"
 
 
 def plants_in(path: str, source: str) -> list[Plant]:
-    """Return every mistake that can be planted in a module; each still compiles."""
+    """Return all possible mistakes in a module, each of which still compiles."""
     plants = _MistakePlanter(path, source).plants()
     return [plant for plant in plants if _compiles(plant.applied(source))]
 
@@ -131,7 +131,7 @@ class _MistakePlanter:
         }
 
     def plants(self) -> Iterator[Plant]:
-        """Yield every mistake, by the kind of syntax node."""
+        """Yield all mistakes, by kind of syntax node."""
         for node in ast.walk(self._tree):
             if self._is_for_types(node):
                 continue
@@ -165,7 +165,7 @@ class _MistakePlanter:
                 pass
 
     def _swapped_words(self, node: ast.Dict) -> Iterator[Plant]:
-        """Yield edits that swap the meanings of two words of a table."""
+        """Yield edits that swap the meanings of two words in a table."""
         values = [value for value in node.values if isinstance(value, (ast.Attribute, ast.Name))]
         texts = [self._text(value) for value in values]
         words = [text for text in texts if text.split(".")[-1][:1].isupper()]
@@ -177,7 +177,7 @@ class _MistakePlanter:
                     yield self._plant("word", value, other_word)
 
     def _lost_words(self, node: ast.Call) -> Iterator[Plant]:
-        """Yield edits that leave out a word of a table of equal names."""
+        """Yield edits that remove a word from a table of equal names."""
         if self._text(node.func).split(".")[-1] != "same":
             return
         for part in node.args[1:]:
@@ -188,7 +188,7 @@ class _MistakePlanter:
                     yield self._plant("word", part, repr(remaining_words))
 
     def _shorter(self, node: ast.Set | ast.Tuple) -> Iterator[Plant]:
-        """Yield edits that remove one item from a collection of constants."""
+        """Yield edits that remove an item from a collection of constants."""
         constant = all(isinstance(item, (ast.Constant, ast.Attribute)) for item in node.elts)
         if not constant or len(node.elts) < 2 or not self._text(node).startswith(("(", "{")):
             return
@@ -224,7 +224,7 @@ class _MistakePlanter:
             yield self._plant("unit", node, f"({self._text(node)} or 0) * 100")
 
     def _shown(self, node: ast.Call) -> Iterator[Plant]:
-        """Yield edits that show a secret."""
+        """Yield edits that reveal a secret."""
         if self._text(node.func).endswith("masked_words"):
             yield self._plant("secret", node, self._text(node.args[0]))
         for keyword in node.keywords:
@@ -264,7 +264,7 @@ class _MistakePlanter:
             yield self._plant("unit", node, '"EUR"')
 
     def _operands(self, node: ast.BoolOp) -> Iterator[Plant]:
-        """Yield edits that remove one part of a condition or default."""
+        """Yield edits that remove a part of a condition or default."""
         word = " or " if isinstance(node.op, ast.Or) else " and "
         for operand in node.values:
             if operand is node.values[-1] and self._is_empty_key(node):
@@ -277,7 +277,7 @@ class _MistakePlanter:
             yield self._plant("condition", node, f"({remaining_operands})")
 
     def _is_empty_key(self, node: ast.BoolOp) -> bool:
-        """Return whether a look-up would find nothing without the default either."""
+        """Return whether a look-up without its default would find nothing either."""
         match self._parents[node], node.values[-1]:
             case ast.Call(func=ast.Attribute(attr="get")), ast.Constant(value=""):
                 return True
@@ -285,7 +285,7 @@ class _MistakePlanter:
                 return False
 
     def _is_field(self, text: str, parent: ast.AST | None) -> bool:
-        """Return whether a text may be a field name of the vendor's API."""
+        """Return whether a text may be a field name in the vendor's API."""
         if _FIELD.fullmatch(text) is None:
             return False
         match parent:
@@ -299,7 +299,7 @@ class _MistakePlanter:
                 return True
 
     def _is_for_types(self, node: ast.AST) -> bool:
-        """Return whether only type checkers read this code."""
+        """Return whether code is for type checkers only."""
         if isinstance(node, ast.If) and self._text(node.test) == "TYPE_CHECKING":
             return True
         while (parent := self._parents.get(node)) is not None:

@@ -1,4 +1,4 @@
-"""Write the table of webhook schemes from the schemes themselves."""
+"""Writes the table of webhook schemes from the schemes themselves."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Writes the last part of each protection's page: its defaults, and two recorded runs.
+"""Writes the end of each protection's page: defaults, and two recorded runs.
 
 `python -m tools.protections` writes it into the pages. The defaults come from the signatures, their
 meanings from the docstrings, and the pictures from `tools.recorded_runs`.
@@ -27,7 +27,7 @@ _MADE: Final = {
 
 
 class Protection(NamedTuple):
-    """A protection with a page of its own.
+    """A protection with its own page.
 
     Attributes:
         page: the name of its page.
@@ -104,7 +104,7 @@ PROTECTIONS: Final = (
 
 
 def section(protection: Protection) -> str:
-    """Return the last part of a protection's page, as Markdown."""
+    """Return the end of a protection's page, as Markdown."""
     parts = [HEADING, ""]
     for kind, names in protection.settings:
         parts += [*_table(kind, names), ""]
@@ -116,7 +116,7 @@ def section(protection: Protection) -> str:
 
 
 def with_section(text: str, protection: Protection) -> str:
-    """Return a page with its last part as it must be."""
+    """Return a page with its generated end replaced."""
     return f"{text.partition(HEADING)[0].rstrip()}\n\n{section(protection)}"
 
 
@@ -131,7 +131,7 @@ def _table(kind: Any, names: tuple[str, ...]) -> list[str]:
 
 
 def _meanings(docstring: str) -> dict[str, str]:
-    """Return what a docstring says of each argument or attribute."""
+    """Return a docstring's description of each argument or attribute."""
     return {
         name: " ".join(text.split()).replace("|", "\\|")
         for names, text in _FIELD.findall(docstring)

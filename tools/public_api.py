@@ -1,4 +1,4 @@
-"""Writes the signatures of the public API, so that a change of one is seen.
+"""Writes the signatures of the public API to a file, so that changes are noticed.
 
 `python -m tools.public_api` writes `tests/public_api.txt`: a line for each export of `moorage`, and
 for each public method and field of it. A test compares the file with the code, so a name that is
@@ -44,7 +44,7 @@ def _lines_of(name: str, value: Any) -> Iterator[str]:
 
 
 def _own_members(kind: type) -> dict[str, object]:
-    """Return what a class defines, with what it inherits from classes that are not exported."""
+    """Return a class's own members, and those inherited from unexported classes."""
     members: dict[str, object] = {}
     for base in kind.__mro__[::-1]:
         is_ours = base.__module__.startswith("moorage")
@@ -70,7 +70,7 @@ def _member(name: str, value: object) -> Iterator[str]:
 
 
 def _signature(value: Any) -> str:
-    """Return the names, kinds and defaults of parameters; types are checked by type checkers."""
+    """Return the names, kinds and defaults of parameters, without types."""
     if not callable(value):
         return ""
     parameters = [
@@ -86,7 +86,7 @@ def _signature(value: Any) -> str:
 
 
 def _is_plain(default: object) -> bool:
-    """Return whether a default is written the same on every Python."""
+    """Return whether a default has the same repr in all Python versions."""
     return default is None or type(default) in {bool, int, float, str}
 
 

@@ -1,4 +1,4 @@
-"""Parses the types in Python's source: classes with annotated fields, enumerations and aliases.
+"""Parses the types in Python source: classes with annotated fields, enumerations, aliases.
 
 They have the form of TypeScript's types, under TypeScript's names, such as `string` and `Record`.
 """
@@ -48,14 +48,14 @@ _NO_BASES: Final = frozenset({"ABC", "BaseModel", "Enum", "object", "str"})
 
 
 def declarations_in(file: str, text: str) -> Mapping[tuple[str, ...], Declaration]:
-    """Return the types that a module declares, by the file's name and theirs."""
+    """Return a module's types, by file name and type name."""
     module = ast.parse(text)
     scope = _Scope(file, "pydantic" in text)
     return {(file, name): part for name, part in scope.declarations(module)}
 
 
 class _Scope:
-    """The types of a module.
+    """The types in a module.
 
     Args:
         file: the module's file.
@@ -68,7 +68,7 @@ class _Scope:
         self._has_requirements = has_requirements
 
     def declarations(self, module: ast.Module) -> Iterator[tuple[str, Declaration]]:
-        """Yield the names and types that a module declares."""
+        """Yield the names and types in a module."""
         for node in module.body:
             if isinstance(node, ast.ClassDef):
                 yield node.name, Declaration("class", (), self._class(node))
@@ -104,7 +104,7 @@ class _Scope:
                     yield Field(name, self.type(part.annotation), required)
 
     def _listed_fields(self, node: ast.ClassDef) -> Iterator[Field]:
-        """Yield the fields that Swagger's generator lists: types and names in JSON by attribute."""
+        """Yield the fields listed by Swagger's generator, with types and JSON names."""
         tables: dict[str, dict[str, str]] = {
             name: ast.literal_eval(part.value)
             for part in node.body
@@ -118,7 +118,7 @@ class _Scope:
             yield Field(name, self.type(expression), required=False)
 
     def type(self, node: ast.expr) -> Type:
-        """Return the type that an annotation stands for."""
+        """Return the type of an annotation."""
         if isinstance(node, ast.Constant):
             return self._constant(node.value)
         if isinstance(node, ast.BinOp):
@@ -162,7 +162,7 @@ class _Scope:
 
 
 def _has_default(value: ast.expr | None) -> bool:
-    """Return whether the value of a field in a class is a default."""
+    """Return whether a class field's value is a default."""
     if isinstance(value, ast.Call):
         words = {keyword.arg for keyword in value.keywords}
         return bool(value.args) or not words.isdisjoint({"default", "default_factory"})
@@ -170,7 +170,7 @@ def _has_default(value: ast.expr | None) -> bool:
 
 
 def _alias(field: ast.AnnAssign) -> str | None:
-    """Return the name that a field has in JSON, if that is another one."""
+    """Return a field's JSON name, if it differs."""
     for node in ast.walk(field):
         if isinstance(node, ast.keyword) and node.arg in {"alias", "serialization_alias"}:
             return str(ast.literal_eval(node.value))

@@ -1,4 +1,4 @@
-"""Records what the protections do in a run, and draws it.
+"""Records and draws what the protections do in a run.
 
 Each run is a small program in virtual time, with a vendor that follows a script. Its messages are
 those that the program, moorage and the vendor really exchanged, with the events in between.
@@ -54,7 +54,7 @@ _SECRET: Final = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
 
 class Answer(NamedTuple):
-    """A vendor's answer.
+    """A vendor's answer in a script.
 
     Attributes:
         status: its status; 0 if it is lost.
@@ -73,7 +73,7 @@ LOST: Final = Answer(0)
 
 
 class Recorder:
-    """Records a run.
+    """Records the events of a run.
 
     Attributes:
         rows: what happened, in order.
@@ -94,7 +94,7 @@ class Recorder:
         self._is_real = is_real
 
     def manager(self, credentials: Any = None, **settings: Any) -> AsyncConnectorManager:
-        """Return a manager of one service, all of whose traffic is recorded."""
+        """Return a manager with one service, whose whole traffic is recorded."""
         return AsyncConnectorManager(
             [Service("vat", _URL, **settings)],
             http=self,
@@ -108,7 +108,7 @@ class Recorder:
     async def call(
         self, manager: AsyncConnectorManager, request: Request = GET, key: str | None = None
     ) -> None:
-        """Make a call as the program does, and record its result."""
+        """Make a call like a program would, and record the result."""
         key_note = "" if key is None else f", key {key}"
         self.rows.append(Row(CODE, f"{_name_of(request)}{key_note}", MOORAGE))
         try:
@@ -119,7 +119,7 @@ class Recorder:
             self.rows.append(Row(MOORAGE, str(answer.status), CODE))
 
     async def send(self, request: Request, url: str, timeouts: Timeouts, /) -> Response:
-        """Answer a request as the script says."""
+        """Answer a request as scripted."""
         host = LOGIN if url.startswith(_LOGIN_URL) else VENDOR
         answer = _TOKEN if host == LOGIN else self.answers.pop(0) if self.answers else Answer()
         path = urlsplit(url).path
@@ -146,14 +146,14 @@ class Recorder:
     async def open(
         self, request: Request, url: str, timeouts: Timeouts, /
     ) -> AsyncScriptedIncoming:
-        """Answer a request as the script says, with a stream."""
+        """Answer a request as scripted, with a stream."""
         return AsyncScriptedIncoming(await self.send(request, url, timeouts), piece=PIECE)
 
     async def close(self) -> None:
-        """Do nothing: there is no connection."""
+        """Do nothing, because there is no connection."""
 
     def observe(self, event: events.Event) -> None:
-        """Record an event that is neither a call nor an attempt."""
+        """Record an event other than a call or attempt."""
         text = _text_of(event)
         if text is not None:
             self.rows.append(Row(MOORAGE, text, MOORAGE))
@@ -177,7 +177,7 @@ _TEXTS: Final[dict[type[events.Event], str]] = {
 
 
 def _text_of(event: events.Event) -> str | None:
-    """Return the words for an event; None for one that the messages show already."""
+    """Return the words for an event; None if the messages already show it."""
     match event:
         case events.RetryScheduled():
             return f"pause of {event.delay:g} s"
@@ -199,7 +199,7 @@ Play: TypeAlias = "Callable[[Recorder], Coroutine[Any, Any, None]]"
 
 
 class Run(NamedTuple):
-    """A run to record.
+    """A run to be recorded.
 
     Attributes:
         name: the name of its picture.
@@ -217,7 +217,7 @@ class Run(NamedTuple):
 
 
 def _calls(number: int, request: Request = GET, **settings: Any) -> Play:
-    """Return a run that makes calls one after the other."""
+    """Return a run with consecutive calls."""
 
     async def play(recorder: Recorder) -> None:
         async with recorder.manager(**settings) as manager:
@@ -228,7 +228,7 @@ def _calls(number: int, request: Request = GET, **settings: Any) -> Play:
 
 
 def _concurrent_play(number: int, **settings: Any) -> Play:
-    """Return a run that makes calls at the same time."""
+    """Return a run with concurrent calls."""
 
     async def play(recorder: Recorder) -> None:
         async with recorder.manager(**settings) as manager:
@@ -387,14 +387,14 @@ RUNS: Final = (
 
 @cache
 def recorded_rows(run: Run) -> tuple[Row, ...]:
-    """Return what happened in a run."""
+    """Return the recorded rows of a run."""
     recorder = Recorder(run.answers, is_real=run.is_real)
     asyncio.run(run.play(recorder))
     return tuple(recorder.rows)
 
 
 def pictures() -> dict[str, str]:
-    """Return the picture of each run, by its path in the site."""
+    """Return each run's picture by its path in the site."""
     return {
         f"diagrams/runs/{run.name}.svg": draw(run.title, recorded_rows(run), _COLUMN)
         for run in RUNS

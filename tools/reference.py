@@ -1,4 +1,4 @@
-"""Writes the reference pages from the docstrings of the public API.
+"""Writes the reference pages from the public API's docstrings.
 
 One page for each group of names. What a page says of a name is its signature, its docstring and
 its public members, so nothing is written twice. A name that is exported and on no page, or on two,
@@ -22,12 +22,12 @@ _HEADING: Final = re.compile(r"^## `?(\w+)`?$", re.MULTILINE)
 
 
 def pages() -> dict[str, str]:
-    """Return every page of the reference, by its path in the site."""
+    """Return all reference pages by their path in the site."""
     return {f"reference/{page.path}.md": text_of(page) for page in PAGES}
 
 
 def error_facts(name: str) -> str | None:
-    """Return the troubleshooting text of an error class, from its docstring and remedy."""
+    """Return an error class's troubleshooting text, from its docstring and remedy."""
     kind = getattr(errors, name, None)
     if not (isinstance(kind, type) and issubclass(kind, errors.ConnectorError)):
         return None
@@ -41,7 +41,7 @@ def error_facts(name: str) -> str | None:
 
 
 def with_error_facts(markdown: str) -> str:
-    """Return the troubleshooting page with each error's text under its heading."""
+    """Return the troubleshooting page, with each error's text below its heading."""
 
     def described_text(heading: re.Match[str]) -> str:
         facts = error_facts(heading[1])
@@ -51,7 +51,7 @@ def with_error_facts(markdown: str) -> str:
 
 
 def main(folder: Path) -> None:
-    """Write every page below `folder`."""
+    """Write all pages to `folder`."""
     for path, text in pages().items():
         target = folder / path
         target.parent.mkdir(parents=True, exist_ok=True)

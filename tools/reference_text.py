@@ -1,4 +1,4 @@
-"""A reference entry: the signature, docstring and members of a name."""
+"""A reference entry: a name's signature, docstring and members."""
 
 import enum
 import inspect
@@ -32,7 +32,7 @@ _HELD: Final = frozenset(
 
 
 class _ShownAnnotation(NamedTuple):
-    """An annotation that is shown as written, without quotes."""
+    """An annotation shown as written, without quotes."""
 
     text: str
 
@@ -98,7 +98,7 @@ def _is_protocol(value: object) -> bool:
 
 
 def _shape(name: str, kind: type[Any]) -> str:
-    """Return the signature of a class, or the members of a protocol."""
+    """Return a class's signature, or a protocol's members."""
     if _is_protocol(kind):
         lines = [
             f"{member}{_annotation(inspect.signature(attribute.fget).return_annotation, ': ')}"
@@ -185,7 +185,7 @@ def _annotation(annotation: object, before: str) -> str:
 
 
 def _members(value: Any) -> Iterator[tuple[str, Any, str]]:
-    """Yield the public methods and properties of a class and its base classes."""
+    """Yield the public methods and properties of a class, including inherited ones."""
     seen_names: set[str] = set()
     for kind in value.__mro__ if isinstance(value, type) else ():
         if not kind.__module__.startswith("moorage") or issubclass(kind, enum.Enum) is not (
@@ -209,7 +209,7 @@ def _members(value: Any) -> Iterator[tuple[str, Any, str]]:
 
 
 def _prose(value: object) -> str:
-    """Return a docstring as Markdown, with its sections as lists."""
+    """Return a docstring as Markdown, with sections as lists."""
     docstring = value.__dict__.get("__doc__") if isinstance(value, type) else value.__doc__
     lines = inspect.cleandoc(docstring or "").split("\n")
     parts: list[str] = []

@@ -1,4 +1,4 @@
-"""Builds the documentation's site: the pages of `docs`, the generated ones, and a search.
+"""Builds the documentation site: pages of `docs`, generated pages, and a search.
 
 `python -m tools.site [FOLDER]` writes it. Nothing on the site comes from another host. Each page is
 there as Markdown too, beside its HTML, and `llms.txt` lists all of them for programs.
@@ -48,7 +48,7 @@ _ADMONITION: Final = re.compile(r"^!!! (\w+)\n((?:    .*\n|\n(?=    ))+)", re.MU
 
 
 class SitePage(NamedTuple):
-    """A page in the navigation.
+    """A page in the site's navigation.
 
     Attributes:
         title: its title there.
@@ -60,7 +60,7 @@ class SitePage(NamedTuple):
 
 
 class Section(NamedTuple):
-    """A section of the navigation.
+    """A section of the site's navigation.
 
     Attributes:
         title: its title; empty for the whole navigation.
@@ -71,7 +71,7 @@ class Section(NamedTuple):
     entries: tuple[SitePage | Section, ...]
 
     def pages(self) -> Iterator[SitePage]:
-        """Yield the pages of this section, and of those inside it."""
+        """Yield the pages of this section and its subsections."""
         for entry in self.entries:
             yield from entry.pages() if isinstance(entry, Section) else (entry,)
 
@@ -82,7 +82,7 @@ def navigation() -> Section:
 
 
 def generated_files() -> dict[str, str]:
-    """Return all files of the site that are made from the code, by their paths."""
+    """Return all site files generated from code, by path."""
     return {
         **diagrams.pictures(),
         **recorded_runs.pictures(),
@@ -97,7 +97,7 @@ def generated_files() -> dict[str, str]:
 
 
 def sources() -> dict[str, str]:
-    """Return all files of the site that Sphinx does not make, by their paths."""
+    """Return all site files not made by Sphinx, by path."""
     texts = {
         str(path.relative_to(DOCS)): path.read_text("utf-8")
         for ending in ("md", "svg")
@@ -114,7 +114,7 @@ def sources() -> dict[str, str]:
 
 
 def llms_text(whole: Section) -> str:
-    """Return the list of all pages for programs, in the form of llms.txt."""
+    """Return the list of all pages for programs, in the format of llms.txt."""
     lines = ["# moorage", "", f"> {ABOUT}", ""]
     for entry in whole.entries:
         pages = entry.pages() if isinstance(entry, Section) else (entry,)
@@ -193,7 +193,7 @@ _SETTINGS: Final[dict[str, Any]] = {
 
 
 def _section(title: str, entries: list[Any]) -> Section:
-    """Return a section from its part of the file."""
+    """Return a section from its part of the navigation file."""
     pairs = [pair for entry in entries for pair in entry.items()]
     return Section(
         title,
@@ -205,25 +205,25 @@ def _section(title: str, entries: list[Any]) -> Section:
 
 
 def _with_contents(text: str, whole: Section) -> str:
-    """Return the first page with the order of all others."""
+    """Return the first page with a list of all other pages, in order."""
     rows = [page.path.removesuffix(".md") for page in whole.pages()][1:]
     return "\n".join([text, "```{toctree}", ":hidden:", "", *rows, "```", ""])
 
 
 def _with_side_bar(whole: Section, _: Any, page: str, __: str, context: Any, ___: Any) -> None:
-    """Have the theme draw our side bar: it would copy the contents of all pages for each page."""
+    """Make the theme draw our side bar, as its own would contain all pages on each page."""
     bar = side_bar(whole, 1, f"{page}.md", context["pathto"])
     context["toctree"] = lambda **_: bar
 
 
 def _with_search(app: Any, page: str, *_: Any) -> None:
-    """Have the page of the search find messages: our scripts change Sphinx's, which runs first."""
+    """Make the search page find messages, by our scripts that run after Sphinx's."""
     for script in _SEARCH_SCRIPTS if page == "search" else ():
         app.add_js_file(script, loading_method="defer")
 
 
 def side_bar(section: Section, level: int, path: str, link: Callable[[str], str]) -> str:
-    """Return the side bar of a page: all sections, and the pages of those that it is in.
+    """Return a page's side bar: all sections, with the pages of the page's own sections.
 
     Args:
         section: the section to draw.
@@ -261,7 +261,7 @@ def _entry(
 
 
 def _for_sphinx(text: str) -> str:
-    """Return a page with its notes as Sphinx writes them."""
+    """Return a page with its notes in Sphinx's syntax."""
 
     def note(match: re.Match[str]) -> str:
         body = re.sub(r"^    ", "", match[2], flags=re.MULTILINE)

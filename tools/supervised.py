@@ -1,4 +1,4 @@
-"""Ends a server with the process that started it, even if that process is killed."""
+"""Ends a server together with the process that started it, even if that is killed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class Supervisor:
-    """A shell that runs commands when its block, or this process, ends.
+    """A shell that runs commands when its block or this process ends.
 
     The shell reads from a pipe whose other end only this process has. The kernel closes that end
     when the process ends, whatever ended it.

@@ -1,4 +1,4 @@
-"""Runs the tests of a vendor with one planted mistake after the other.
+"""Runs a vendor's tests with one inserted mistake after another.
 
 Most mistakes are inside functions. One run of pytest collects the tests, and forks for each
 mistake: the child gives the function the bytecode of the changed source, and runs the tests that
@@ -49,7 +49,7 @@ RELOADED: Final = 98
 
 
 class Verdict(Enum):
-    """The result of a trial of one planted mistake."""
+    """The result of testing one inserted mistake."""
 
     CAUGHT = "caught"
     SURVIVES = "survives"
@@ -57,21 +57,21 @@ class Verdict(Enum):
 
 
 def verdict(exit_code: int) -> Verdict:
-    """Return the verdict for this exit code of a trial; a negative one is a signal's number."""
+    """Return the verdict for a trial's exit code; a negative code is a signal."""
     if exit_code in {-signal.SIGXCPU, -signal.SIGALRM}:
         return Verdict.UNDECIDED
     return Verdict.CAUGHT if exit_code else Verdict.SURVIVES
 
 
 class _ChangedSourceLoader(SourceFileLoader):
-    """An import loader that uses a changed source for one module."""
+    """An import loader that uses changed source for one module."""
 
     def __init__(self, name: str, path: str, source: str) -> None:
         super().__init__(name, path)
         self._source = source
 
     def get_code(self, fullname: str) -> CodeType:
-        """Compile the changed source, without writing a cache file."""
+        """Compile the changed source without writing a cache file."""
         return compile(self._source, self.path, "exec", dont_inherit=True)
 
 
@@ -90,7 +90,7 @@ class _Finder(MetaPathFinder):
 
 
 class _TrialRecorder:
-    """A pytest plugin that records each test's cost and the vendor's lines that it reaches."""
+    """A pytest plugin that records each test's cost and the vendor lines that it reaches."""
 
     def __init__(self, vendor: Vendor) -> None:
         self._files = {str(Path(path).absolute()): path for path in vendor.paths}
@@ -101,7 +101,7 @@ class _TrialRecorder:
         self._monitoring: Any = vars(sys)["monitoring"]  # Python 3.12 and later
 
     def begin(self) -> None:
-        """Claim the interpreter's place for tools that measure coverage."""
+        """Register with the interpreter as a tool that measures coverage."""
         self._monitoring.use_tool_id(self._monitoring.COVERAGE_ID, "planted")
 
     @pytest.hookimpl(tryfirst=True)
@@ -121,14 +121,14 @@ class _TrialRecorder:
         return self._monitoring.DISABLE
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Add the time that a phase of a test took."""
+        """Add the duration of a test's phase."""
         self.costs[report.nodeid] += report.duration
         if report.failed:
             self.failed.append(report.nodeid)
 
 
 class _Failures:
-    """A pytest plugin that ends the process as caught at the first failure, and names the test."""
+    """A pytest plugin that ends the process at the first failure, and names the failed test."""
 
     def __init__(self, names: Path) -> None:
         self._names = names
@@ -141,7 +141,7 @@ class _Failures:
 
 
 class _VendorSelection:
-    """A pytest plugin that deselects tests of other vendors and the asynchronous kit runs."""
+    """A pytest plugin that deselects other vendors' tests and asynchronous kit runs."""
 
     def __init__(self, vendor: Vendor) -> None:
         self._vendor = vendor
@@ -161,13 +161,13 @@ class _VendorSelection:
 
 
 class _TestSelection:
-    """A pytest plugin that runs only these tests, in this order."""
+    """A pytest plugin that runs only these tests in this order."""
 
     def __init__(self, tests: Sequence[str]) -> None:
         self._rank = {test: rank for rank, test in enumerate(tests)}
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """Deselect all other tests, and sort the remaining ones."""
+        """Deselect all other tests, and sort the rest."""
         items[:] = [item for item in items if item.nodeid in self._rank]
         items.sort(key=lambda item: self._rank[item.nodeid])
 
@@ -210,7 +210,7 @@ def _run(items: Sequence[pytest.Item]) -> None:
 
 
 def _tests_for(plant: Plant, watch: _TrialRecorder) -> list[str]:
-    """Return the tests that reach a line, or all tests if the line runs at import."""
+    """Return the tests that reach a line; all tests if the line runs at import."""
     reaching_tests: Iterable[str] = watch.costs
     if plant.inside:
         tests = {
@@ -225,7 +225,7 @@ def _tests_for(plant: Plant, watch: _TrialRecorder) -> list[str]:
 def _in_parallel(
     plants: Iterable[Plant], work_for: Callable[[Plant], Callable[[], int]], workers: int
 ) -> Iterator[tuple[Plant, int]]:
-    """Fork for each mistake, and yield it with the exit code."""
+    """Fork for each mistake, and yield it with its exit code."""
     running_plants: dict[int, Plant] = {}
 
     def end_one() -> tuple[Plant, int]:
@@ -247,7 +247,7 @@ def _in_parallel(
 
 
 def _code_objects(code: CodeType) -> Iterator[CodeType]:
-    """Yield the code of each function that is in no other function."""
+    """Yield the code of each outermost function."""
     for part in code.co_consts:
         if isinstance(part, CodeType) and not part.co_name.startswith("<"):
             if part.co_flags & _OPTIMIZED:
@@ -261,7 +261,7 @@ _OPTIMIZED: Final = 1
 
 
 def _give_bytecode(plant: Plant, functions: Sequence[FunctionType]) -> bool:
-    """Give a function the bytecode of the changed source; False if it has to be imported anew."""
+    """Give a function the changed bytecode; return False if it must be imported again."""
     path = Path(plant.path)
     place = str(path.absolute())
     planted_code = compile(plant.applied(path.read_text("utf-8")), place, "exec", dont_inherit=True)
@@ -283,7 +283,7 @@ def _give_bytecode(plant: Plant, functions: Sequence[FunctionType]) -> bool:
 
 
 class _Session:
-    """A pytest plugin that collects the tests once, and then forks for each mistake.
+    """A pytest plugin that collects the tests once, and forks for each mistake.
 
     It writes the costs and lines of the tests without a mistake, and then each mistake that needs
     no new import with the exit code of its trial.
@@ -299,7 +299,7 @@ class _Session:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
-        """Measure the tests, and try each mistake inside a function."""
+        """Measure the tests, and test each mistake inside of a function."""
         gc.unfreeze()
         functions = [item for item in gc.get_objects() if isinstance(item, FunctionType)]
         gc.freeze()
@@ -358,7 +358,7 @@ class _Session:
 
 
 def _session_output(vendor: Vendor, plants: Sequence[Plant], workers: int) -> Iterator[Any]:
-    """Yield what a session writes: measurements, and mistakes with their exit codes."""
+    """Yield a session's output: measurements, and mistakes with exit codes."""
     reading, writing = os.pipe()
 
     def work() -> int:
@@ -376,7 +376,7 @@ def _session_output(vendor: Vendor, plants: Sequence[Plant], workers: int) -> It
 
 
 def differs(lines_of: Callable[[], list[str]], expected: list[str]) -> bool:
-    """Return whether a vendor has other tables than expected, or cannot even be imported."""
+    """Return whether a vendor's tables differ from the expected, or it cannot be imported."""
     try:
         return lines_of() != expected
     except Exception:  # noqa: BLE001 - a mistake may raise anything
@@ -384,7 +384,7 @@ def differs(lines_of: Callable[[], list[str]], expected: list[str]) -> bool:
 
 
 def _trial(plant: Plant, vendor: Vendor, tests: Sequence[str]) -> int:
-    """Import the vendor with the mistake, compare its tables, and run the tests."""
+    """Import a vendor with a mistake, compare its tables, and run the tests."""
     sys.meta_path.insert(0, _Finder(plant))
     tables = importlib.import_module("tests.vendors.vendor_tables")
     table = tables.TABLES / f"{vendor.contract}-{vendor.name}.txt"
@@ -398,7 +398,7 @@ def _trial(plant: Plant, vendor: Vendor, tests: Sequence[str]) -> int:
 def trials(
     vendor: Vendor, plants: Sequence[Plant], workers: int
 ) -> Iterator[tuple[Plant, Verdict]]:
-    """Try each mistake, and yield it with its verdict."""
+    """Test each mistake, and yield it with its verdict."""
     watch = _TrialRecorder(vendor)
     tried_plants: set[Plant] = set()
     for number, result in enumerate(_session_output(vendor, plants, workers)):

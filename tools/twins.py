@@ -88,7 +88,7 @@ def twin(source: str) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    """Write the synchronous modules, or check that they are up to date."""
+    """Write the synchronous modules, or check that they are current."""
     check = arguments == ["--check"]
     status = 0
     for source, target in MODULES.items():

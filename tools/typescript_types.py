@@ -1,4 +1,4 @@
-"""Parses the types in TypeScript declarations: interfaces, classes, aliases and enumerations.
+"""Parses types in TypeScript declarations: interfaces, classes, aliases, enumerations.
 
 What has no counterpart in JSON, such as functions, methods and conditional types, is `AnyType`.
 """
@@ -30,12 +30,12 @@ _SCOPES: Final = frozenset({"module", "namespace"})
 
 @attrs.frozen
 class AnyType:
-    """A type that says nothing about a value in JSON."""
+    """A type without information about the JSON value."""
 
 
 @attrs.frozen
 class Literal:
-    """A type with one value."""
+    """A type with a single value."""
 
     value: bool | float | str
 
@@ -57,42 +57,42 @@ class Name:
 
 @attrs.frozen
 class Values:
-    """The type of the value that has this name, such as `typeof Color`."""
+    """The type of a named value, such as `typeof Color`."""
 
     name: Name
 
 
 @attrs.frozen
 class Listing:
-    """A type of lists."""
+    """A list type."""
 
     item: Type
 
 
 @attrs.frozen
 class Union:
-    """A type whose values are of any of these types."""
+    """A union of types."""
 
     types: tuple[Type, ...]
 
 
 @attrs.frozen
 class Intersection:
-    """A type whose values are of all of these types."""
+    """An intersection of types."""
 
     types: tuple[Type, ...]
 
 
 @attrs.frozen
 class Keys:
-    """The type of the names of a type's fields."""
+    """The type of another type's field names."""
 
     owner: Type
 
 
 @attrs.frozen
 class Member:
-    """The type of the fields of another type that an index names, such as `T["id"]`."""
+    """The type of another type's indexed fields, such as `T["id"]`."""
 
     owner: Type
     index: Type
@@ -100,7 +100,7 @@ class Member:
 
 @attrs.frozen
 class MappedType:
-    """A type with a field for each of some names.
+    """A type with one field per name.
 
     Attributes:
         parameter: what stands for the name in the type of its field.
@@ -126,7 +126,7 @@ class Field:
 
 @attrs.frozen
 class Fields:
-    """A type of objects.
+    """An object type.
 
     Attributes:
         fields: the fields.
@@ -168,19 +168,19 @@ class Declaration:
 
 
 def value_name(name: str) -> str:
-    """Return the name under which a value is declared, because a type may have the same name."""
+    """Return the name for declaring a value, since a type may have the same name."""
     return re.sub(r"(\w+)$", r"typeof-\1", name)
 
 
 def declarations_of(file: str, text: str) -> Mapping[tuple[str, ...], Declaration]:
-    """Return the types that a file declares, by the file's name, namespaces and their names."""
+    """Return a file's types, by file name, namespaces and type names."""
     parser = _Parser(text)
     parser.read_scope((file,))
     return parser.declarations
 
 
 class _Parser:
-    """A parser that stands at a token."""
+    """A parser with its current position."""
 
     def __init__(self, text: str) -> None:
         self._tokens = [match["token"] for match in _TOKEN.finditer(text) if match["token"]]
@@ -189,7 +189,7 @@ class _Parser:
         self.declarations: dict[tuple[str, ...], Declaration] = {}
 
     def read_scope(self, scope: tuple[str, ...]) -> None:
-        """Read declarations until the scope or the file ends."""
+        """Read declarations until the end of the scope or file."""
         while self._token() not in {"", "}"}:
             self._scope = scope
             word, name = self._next(), self._token()
@@ -219,13 +219,13 @@ class _Parser:
         return token
 
     def _take(self, *tokens: str) -> bool:
-        """Pass the next token if it is one of these."""
+        """Return the next token if it is one of these, and move on."""
         is_next = self._token() in tokens
         self._position += is_next
         return is_next
 
     def _skip(self) -> None:
-        """Pass a bracket and everything until the bracket that closes it."""
+        """Skip a bracket and everything up to its closing bracket."""
         pending_brackets: list[str] = []
         while token := self._next():
             if token in _CLOSING:
@@ -373,7 +373,7 @@ class _Parser:
         return self._value(token)
 
     def _imported(self) -> Type:
-        """Read `import("file").Name`, in which a name without dots is the file's in the package."""
+        """Read `import("file").Name`, where a file name without dots is in the package."""
         file = self._token(1).strip("'\"")
         self._skip()
         self._take(".")
@@ -397,7 +397,7 @@ class _Parser:
         return AnyType()
 
     def _parenthesis(self) -> Type:
-        """Read a type in parentheses, or pass a function's type."""
+        """Read a type in parentheses, or skip a function's type."""
         start = self._position
         while self._token() in {"(", "<"}:
             self._skip()

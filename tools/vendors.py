@@ -1,4 +1,4 @@
-"""Writes the capability pages of vendors from their declarations."""
+"""Writes the vendors' capability pages from their declarations."""
 
 from __future__ import annotations
 

@@ -120,7 +120,7 @@ _EXCEPTION: Final = "# words: "
 
 
 class Finding(NamedTuple):
-    """A bad wording, with its line.
+    """A bad wording and its line.
 
     Attributes:
         path: the file.
@@ -201,7 +201,7 @@ def _docstrings(nodes: Sequence[ast.AST]) -> Iterator[_Finding]:
 
 
 def _silencers(lines: Sequence[str]) -> Iterator[_Finding]:
-    """Yield lines that silence a linter check without a reason."""
+    """Yield lines that silence a linter without a reason."""
     for number, line in enumerate(lines, 1):
         if match := _SILENCER.search(line):
             reason = _SILENCER.sub("", line[match.start() :])
@@ -241,7 +241,7 @@ def _is_class_name(value: ast.FormattedValue) -> bool:
 
 
 def _messages(node: ast.AST, outer: list[ast.AST]) -> Iterator[_Finding]:
-    """Yield messages of errors and problems that are not complete sentences.
+    """Yield the messages of errors and problems that are not complete sentences.
 
     Args:
         node: the tree to look through.
@@ -267,7 +267,7 @@ def _messages(node: ast.AST, outer: list[ast.AST]) -> Iterator[_Finding]:
 
 
 def _outer_literals(message: ast.expr) -> tuple[str | None, str | None]:
-    """Return the literal text at the beginning and end of a message; None if computed."""
+    """Return the literal text at both ends of a message; None where it is computed."""
     if isinstance(message, ast.JoinedStr):
         return _literal_text(message.values[0]), _literal_text(message.values[-1])
     return _literal_text(message), _literal_text(message)
@@ -280,7 +280,7 @@ def _literal_text(node: ast.AST) -> str | None:
 
 
 def _begins_with_name(text: str, outer: list[ast.AST]) -> bool:
-    """Return whether a message begins with a name that its reader knows, such as a field."""
+    """Return whether a message begins with a name known to its reader, such as a field."""
     word = text.split(maxsplit=1)[0].rstrip(":,")
     if word == "moorage" or re.search(r"[\W_]", word):
         return True
@@ -298,7 +298,7 @@ def _begins_with_name(text: str, outer: list[ast.AST]) -> bool:
 
 
 def _names(nodes: Sequence[ast.AST]) -> Iterator[_Finding]:
-    """Yield verbs used as names of values, and metaphors used as names."""
+    """Yield verbs and metaphors used as names."""
     for node in nodes:
         if isinstance(node, _Function):
             yield from _values(node)
@@ -338,7 +338,7 @@ def _parameters(node: _Function) -> Iterator[_Finding]:
 
 
 def _locals(node: _Function) -> Iterator[_Finding]:
-    """Yield the names that a function assigns, without fields of classes inside it."""
+    """Yield the names assigned in a function, without fields of inner classes."""
     pending_nodes: list[ast.AST] = list(ast.iter_child_nodes(node))
     while pending_nodes:
         child = pending_nodes.pop()

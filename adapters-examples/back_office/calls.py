@@ -1,4 +1,4 @@
-"""The calls of the back office. `moorage.toml` alone chooses the vendor for each task.
+"""The vendor calls of the back office; only `moorage.toml` chooses the vendors.
 
 What becomes of a document that is sent is an `Outcome`, whose state the ERP stores. A document is
 sent under the key of its row, so that a second click sends nothing.
@@ -62,7 +62,7 @@ TEXTS: Final = {
 
 @attrs.frozen(kw_only=True)
 class Outcome:
-    """The state of a document that was sent, or of a consent.
+    """The state of a sent document, or of a consent.
 
     Attributes:
         state: a word of the contract, or "open", "unknown" or "not_sent".
@@ -79,7 +79,7 @@ class Outcome:
 
 @attrs.frozen(kw_only=True)
 class Line:
-    """A booked line of a bank account.
+    """A booked transaction of a bank account.
 
     Attributes:
         id: its identifier, which is the same whenever it is read.
@@ -97,7 +97,7 @@ class Line:
 
 
 def accounts(hub: Hub, kind: str, slug: str) -> list[str]:
-    """Return the names of the accounts that a company has for a contract; empty if it has none."""
+    """Return the names of a company's accounts for a contract."""
     try:
         return [account.name for account in hub.chosen(kind, slug)]
     except ConfigurationError:
@@ -105,7 +105,7 @@ def accounts(hub: Hub, kind: str, slug: str) -> list[str]:
 
 
 def outcome_of(send: Callable[[], Any]) -> Outcome:
-    """Send something, and return what became of it; in doubt it is "unknown", never "not_sent"."""
+    """Send something, and return its outcome; in doubt "unknown", never "not_sent"."""
     try:
         result = send()
     except IdempotencyInProgress:
@@ -121,19 +121,19 @@ def outcome_of(send: Callable[[], Any]) -> Outcome:
 
 
 def send_invoice(hub: Hub, key: str, invoice: InvoiceRow, day: str) -> Outcome:
-    """Send an invoice to the electronic address of its customer, once for the key."""
+    """Send an invoice to the customer's electronic address, once per key."""
     einvoices, document = hub.einvoices(invoice.company.slug), electronic_invoice(invoice, day)
     return outcome_of(lambda: einvoices.send(document, idempotency_key=key))
 
 
 def send_contract(hub: Hub, key: str, company: Any, customer: PartyRow) -> Outcome:
-    """Send a contract to the customer who signs it, once for the key."""
+    """Send a contract for signature to the customer, once per key."""
     signatures, request = hub.signatures(company.slug), contract(company, customer)
     return outcome_of(lambda: signatures.send(request, idempotency_key=key))
 
 
 def connect_bank(hub: Hub, key: str, slug: str, ip_address: str | None) -> Outcome:
-    """Ask the owner of the bank account for consent, once for the key."""
+    """Ask the bank account's owner for consent, once per key."""
     home = os.environ.get("ERP_PUBLIC_URL", "https://erp.example")
     request = ConsentRequest(return_url=f"{home}/{slug}/bank/back", ip_address=ip_address)
     bank = hub.bank(slug)
@@ -141,7 +141,7 @@ def connect_bank(hub: Hub, key: str, slug: str, ip_address: str | None) -> Outco
 
 
 def follow(hub: Hub, kind: str, slug: str, ref: str) -> Outcome:
-    """Ask for the current state of what was sent.
+    """Get the current state of a sent document or consent.
 
     Raises:
         ConnectorError: the vendor does not answer, and the state is as it was.
@@ -168,7 +168,7 @@ def read_account(
     open_invoices: Iterable[InvoiceRow],
     used_lines: Collection[str],
 ) -> list[Line] | None:
-    """Return the booked lines of the account, with the invoices that they pay.
+    """Return the account's booked transactions, with the invoices that they pay.
 
     Args:
         hub: the hub.
@@ -198,7 +198,7 @@ def read_account(
 
 
 def orders(hub: Hub, slug: str, since: datetime | None) -> Iterator[ShopOrder]:
-    """Yield the orders of the shop that have changed since a time, the oldest change first."""
+    """Yield the shop's orders changed since a time, in order of their last change."""
     query, shops = OrderQuery(updated_since=since), hub.shops(slug)
     page = shops.orders(query)
     yield from page.items
@@ -208,7 +208,7 @@ def orders(hub: Hub, slug: str, since: datetime | None) -> Iterator[ShopOrder]:
 
 
 def order_fields(order: ShopOrder) -> dict[str, Any]:
-    """Return the fields of an order's row, without its reference."""
+    """Return the fields of an order's row, except its reference."""
     address = order.shipping_address or order.billing_address
     return {
         "number": order.number or order.ref.id,

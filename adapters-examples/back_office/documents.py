@@ -1,4 +1,4 @@
-"""The documents that leave an ERP: electronic invoices and contracts."""
+"""The documents that an ERP sends: electronic invoices and contracts."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _PAGE: Final = (
 
 
 class PartyRow(Protocol):
-    """A row of a company or a customer.
+    """A table row of a company or customer.
 
     Attributes:
         endpoint: electronic address, such as "0088:7300010000001"; empty if there is none.
@@ -50,7 +50,7 @@ class PartyRow(Protocol):
 
 
 class InvoiceRow(Protocol):
-    """A row of an invoice."""
+    """A table row of an invoice."""
 
     number: Any
     title: Any
@@ -60,7 +60,7 @@ class InvoiceRow(Protocol):
 
 
 def electronic_invoice(row: InvoiceRow, day: str) -> OutgoingInvoice:
-    """Return an invoice as an electronic one; the same row and day make the same document.
+    """Return the electronic invoice of a row; the same row and day give the same document.
 
     Args:
         row: the invoice.
@@ -88,7 +88,7 @@ def electronic_invoice(row: InvoiceRow, day: str) -> OutgoingInvoice:
 
 
 def contract(company: PartyRow, customer: PartyRow) -> SignatureRequest:
-    """Return the contract of a company with a customer, for the customer to sign."""
+    """Return a contract between a company and a customer, for the customer to sign."""
     text = f"{company.name} delivers, and {customer.name} pays."
     return SignatureRequest(
         subject=f"Contract with {company.name}",
@@ -121,7 +121,7 @@ def _party(place: PartyRow) -> Party:
 
 
 def _pdf(text: str) -> bytes:
-    """Return a PDF of one page with a line of text."""
+    """Return a one-page PDF with a line of text."""
     drawing = f"BT /F1 14 Tf 72 720 Td ({_escape(text)}) Tj ET"
     objects = [
         "<< /Type /Catalog /Pages 2 0 R >>",

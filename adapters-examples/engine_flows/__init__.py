@@ -1,1 +1,1 @@
-"""One flow of an ERP inside engines: Airflow, Celery, DBOS, procrastinate, Restate, Temporal."""
+"""One ERP flow in several engines: Airflow, Celery, DBOS, procrastinate, Restate, Temporal."""

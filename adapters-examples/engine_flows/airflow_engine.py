@@ -1,4 +1,4 @@
-"""The flow in Airflow: one task, which gives its worker back while it waits."""
+"""The flow in Airflow: one task, which releases its worker while it waits."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class CloseOrder(BaseOperator):
-    """Closes an order.
+    """Closes an order in Airflow.
 
     Retries and clears keep the ids of the run and of the task, so these replace a missing order
     number. After an unknown outcome the task fails; when a person has settled the payment, clear
@@ -34,7 +34,7 @@ class CloseOrder(BaseOperator):
         self.token = token
 
     def execute(self, context: Context, event: Any = None) -> Any:  # noqa: ARG002 - of a trigger
-        """Perform all parts; wait in the triggerer, and not in the worker."""
+        """Perform all parts; waits happen in Airflow's triggerer, not in a worker."""
         instance = context["ti"]
         id = "/".join(
             map(str, (instance.dag_id, instance.run_id, instance.task_id, instance.map_index))

@@ -1,4 +1,4 @@
-"""The flow in DBOS: a workflow whose parts are steps, in PostgreSQL."""
+"""The flow in DBOS: a workflow in PostgreSQL, with a step for each part."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _MONTH: Final = 30 * 86_400.0
 
 @DBOS.step()
 def attempt(part: str, order: list[str], key: str, payment: str) -> dict[str, Any]:
-    """Try a part once; return its result, or what has to happen before the next try.
+    """Try a part once; return its result, or what must happen before the next try.
 
     The decision is a result of the step, so that a recovered workflow decides the same.
     """
@@ -37,7 +37,7 @@ def attempt(part: str, order: list[str], key: str, payment: str) -> dict[str, An
 
 
 def durable(part: str, order: Order, key: str, payment: str = "") -> str:
-    """Try a part until it is done, with the pause that each failed try asks for."""
+    """Try a part until it is done, pausing as each failed try requires."""
     while True:
         outcome = attempt(part, list(attrs.astuple(order)), key, payment)
         if "value" in outcome:
@@ -51,6 +51,6 @@ def durable(part: str, order: Order, key: str, payment: str = "") -> str:
 
 @DBOS.workflow()
 def close(number: str | None, amount: str, token: str) -> str:
-    """Close an order; the id of the workflow replaces a missing order number."""
+    """Close an order; the workflow id replaces a missing order number."""
     id = DBOS.workflow_id
     return close_order(Order(number or str(id), amount, token), flow_key(number, host=id), durable)

@@ -1,4 +1,4 @@
-"""The flow: print the invoice of an order, take its payment, and book it.
+"""The example flow: print an order's invoice, take its payment, and book it.
 
 Every part has an idempotency key that follows from the order. So an engine may run a part again
 after any crash, and the vendors see one effect.
@@ -28,7 +28,7 @@ ports: dict[str, Any] = {}
 
 @cache
 def hub() -> moorage.Hub:
-    """Return this process's hub, which is opened at its first use."""
+    """Return this process's hub, opened at its first use."""
     return moorage.open(**{"source": os.environ.get("MOORAGE_CONFIG", "moorage.toml"), **ports})
 
 
@@ -42,11 +42,11 @@ class Order:
 
 
 class StepFailedError(Exception):
-    """Raised if the program that prints an invoice fails."""
+    """Raised if the program for printing an invoice fails."""
 
 
 def poll(part: str, order: Order, key: str, payment: str = "") -> str:
-    """Perform one part, and follow a step for some seconds only, so that it holds no worker.
+    """Perform one part; a step is followed for only a few seconds, to free the worker.
 
     Raises:
         StepRunning: the step goes on; the same call finds it again.
@@ -57,7 +57,7 @@ def poll(part: str, order: Order, key: str, payment: str = "") -> str:
 def perform(
     part: str, order: Order, key: str, payment: str = "", *, patience: float | None = None
 ) -> str:
-    """Perform one part of the flow under its own key, and return its result."""
+    """Perform one part of the flow under its own key, and return the result."""
     part_key = f"{key}/{part}"
     if part == "invoice":
         result = hub().steps.run(
@@ -78,7 +78,7 @@ def perform(
 
 
 def close_order(order: Order, key: str, run: Callable[..., str] = perform) -> str:
-    """Perform all parts, each through `run`, and return the reference of the payment."""
+    """Perform all parts through `run`, and return the payment's reference."""
     run("invoice", order, key)
     payment = run("payment", order, key)
     return run("booking", order, key, payment)

@@ -23,14 +23,14 @@ app = App(connector=PsycopgConnector(conninfo=os.environ.get("DATABASE_URL", "")
 
 
 class RetryAtStrategy(BaseRetryStrategy):
-    """Starts a job again when moorage says that this may help, and for no other error.
+    """Retries a job only for errors of moorage for which that may help.
 
     A job of unknown outcome fails. When a person has settled the payment, `procrastinate` starts
     the failed job again, with the same id.
     """
 
     def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision | None:
-        """Return the time of the next try; None if the job has failed."""
+        """Return the time of the next try; None if the job has failed finally."""
         if not isinstance(exception, ConnectorError):
             return None
         # A step that goes on is no failure, however often it is asked for.
@@ -44,6 +44,6 @@ class RetryAtStrategy(BaseRetryStrategy):
 
 @app.task(name="close", retry=RetryAtStrategy(), pass_context=True)
 def close(context: JobContext, number: str | None, amount: str, token: str) -> str:
-    """Close an order; the id of the job replaces a missing order number."""
+    """Close an order; the job id replaces a missing order number."""
     id = str(context.job.id)
     return close_order(Order(number or id, amount, token), flow_key(number, host=id), poll)

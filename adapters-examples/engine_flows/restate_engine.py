@@ -1,4 +1,4 @@
-"""The flow in Restate: a workflow whose parts are journalled actions.
+"""The flow in Restate: a workflow with a journalled action for each part.
 
 uvicorn engine_flows.restate_engine:app
 """
@@ -23,7 +23,7 @@ close = restate.Workflow("CloseOrder")
 
 @close.main()
 async def run(ctx: restate.WorkflowContext, order: list[str | None]) -> str:
-    """Close an order; the key of the workflow replaces a missing order number."""
+    """Close an order; the workflow key replaces a missing order number."""
     number, amount, token = order
     named_order = Order(number or ctx.key(), str(amount), str(token))
     key = flow_key(number, host=ctx.key())
@@ -34,20 +34,20 @@ async def run(ctx: restate.WorkflowContext, order: list[str | None]) -> str:
 
 @close.handler()
 async def decided(ctx: restate.WorkflowSharedContext, decision: str) -> None:
-    """Go on, because a person has settled what was unknown."""
+    """Continue after a person has settled an unknown outcome."""
     await ctx.promise(decision, type_hint=bool).resolve(True)
 
 
 @close.handler()
 async def waits_for(ctx: restate.WorkflowSharedContext) -> list[str] | None:
-    """Return the decision that the workflow waits for, and why; None if it waits for nobody."""
+    """Return the decision that the workflow waits for, and the reason; None if it does not wait."""
     return await ctx.get(WAITING, type_hint=list[str])
 
 
 async def durable(
     ctx: restate.WorkflowContext, part: str, order: Order, key: str, payment: str = ""
 ) -> str:
-    """Try a part until it is done, with the pause that each failed try asks for.
+    """Try a part until it is done, pausing as each failed try requires.
 
     The result of a try is journalled, also that of a failed one, so that Restate retries nothing.
     """
@@ -73,7 +73,7 @@ async def durable(
 
 
 def outcome(part: str, order: Order, key: str, payment: str) -> dict[str, Any]:
-    """Try a part once; return its result, or what has to happen before the next try."""
+    """Try a part once; return its result, or what must happen before the next try."""
     try:
         return {"value": poll(part, order, key, payment)}
     except ConnectorError as error:

@@ -1,4 +1,4 @@
-"""The flow in Temporal: a workflow whose parts are activities."""
+"""The flow in Temporal: a workflow with an activity for each part."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ UNKNOWN: Final = "OutcomeUnknown"
 
 @activity.defn
 def attempt(part: str, order: list[str], key: str, payment: str) -> str:
-    """Perform a part; Temporal retries only errors that may pass."""
+    """Perform a part; Temporal retries only temporary errors."""
     try:
         return poll(part, Order(*order), key, payment)
     except ConnectorError as error:
@@ -33,14 +33,14 @@ def attempt(part: str, order: list[str], key: str, payment: str) -> str:
 
 @workflow.defn
 class CloseOrder:
-    """Closes an order, and waits for a person after an unknown outcome."""
+    """Closes an order; after an unknown outcome it waits for a person."""
 
     def __init__(self) -> None:
         self._waits_for = ""
 
     @workflow.run
     async def run(self, number: str | None, amount: str, token: str) -> str:
-        """Perform all parts; the id of the workflow replaces a missing order number."""
+        """Perform all parts; the workflow id replaces a missing order number."""
         id = workflow.info().workflow_id
         key, order = flow_key(number, host=id), [number or id, amount, token]
         await self._durable("invoice", order, key, "")
@@ -49,7 +49,7 @@ class CloseOrder:
 
     @workflow.signal
     def decided(self) -> None:
-        """Go on, because a person has settled what was unknown."""
+        """Continue after a person has settled an unknown outcome."""
         self._waits_for = ""
 
     @workflow.query

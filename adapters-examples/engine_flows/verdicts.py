@@ -1,4 +1,4 @@
-"""The rules for an error inside an engine, and for the key of a flow."""
+"""The rules for errors inside an engine, and for a flow's key."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ _USUAL: Final = 60.0
 
 @attrs.frozen
 class WaitVerdict:
-    """The engine starts the part again after so many seconds."""
+    """The engine retries the part after a number of seconds."""
 
     seconds: float
 
 
 @attrs.frozen
 class AskPerson:
-    """A person decides before the part is started again, because it may have been done."""
+    """A person must decide before the part is retried, because it may have been done."""
 
     reason: str
 
 
 @attrs.frozen
 class GiveUp:
-    """The flow fails; the same part would fail again."""
+    """The flow fails, because a retry of the part would fail too."""
 
     reason: str
 
 
 def verdict(error: ConnectorError, now: datetime | None = None) -> WaitVerdict | AskPerson | GiveUp:
-    """Return what an engine does after an error of moorage.
+    """Return what an engine must do after an error of moorage.
 
     moorage has repeated what can be repeated within seconds. So the engine only waits until
     another try may help, and has no retries of its own for anything else.
@@ -50,7 +50,7 @@ def verdict(error: ConnectorError, now: datetime | None = None) -> WaitVerdict |
 
 
 def flow_key(business: str | None, *, host: str | None = None) -> str:
-    """Return the key of a flow: that of the business, or else a stable id of the engine.
+    """Return a flow's key: from the business, or else a stable id of the engine.
 
     Args:
         business: the name of the effect in your own books, such as the number of an order. It is

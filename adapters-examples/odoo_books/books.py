@@ -1,4 +1,4 @@
-"""The books of a business in Odoo, read over its API or from its tables.
+"""A business's invoices in Odoo, read over its API or from its tables.
 
 The configuration decides: with a connector named `odoo-tables` the tables are read, and otherwise
 the API. Both ways return the same values. Payments are always written over the API, since only
@@ -72,16 +72,16 @@ _COLUMNS: Final = tuple(_CHANGES.selected_columns.keys())
 
 
 class Books(Protocol):
-    """Reads invoices."""
+    """Reads invoices of a business."""
 
     def invoices_since(self, time: datetime, /) -> list[Invoice]:
-        """Return the posted invoices that were changed at this time or later."""
+        """Return the posted invoices changed at or after a time."""
         ...
 
 
 @attrs.frozen
 class OdooAccount:
-    """The account of a program at Odoo.
+    """A program's account in Odoo.
 
     Attributes:
         database: the name of the database.
@@ -95,7 +95,7 @@ class OdooAccount:
 
 
 class BooksOverApi:
-    """The books, read and written over Odoo's JSON-RPC API.
+    """Invoices read and written over Odoo's JSON-RPC API.
 
     Args:
         hub: has the service `odoo`.
@@ -108,7 +108,7 @@ class BooksOverApi:
         self._api = JsonRpc("/jsonrpc")
 
     def invoices_since(self, time: datetime, /) -> list[Invoice]:
-        """Return the posted invoices that were changed at this time or later."""
+        """Return the posted invoices changed at or after a time."""
         records = self._read(
             "account.move",
             [*_POSTED, ["write_date", ">=", f"{time:%Y-%m-%d %H:%M:%S}"]],
@@ -125,7 +125,7 @@ class BooksOverApi:
         ]
 
     def record_payment(self, invoice: Invoice, amount: Money, reference: str) -> int:
-        """Record a payment of an invoice, unless there is one with this reference already.
+        """Record an invoice's payment, unless one with this reference exists.
 
         Odoo recognises no keys. So a payment whose answer was lost is looked up by its reference,
         and is not sent again as long as its outcome is unknown.
@@ -199,7 +199,7 @@ class BooksOverApi:
 
 
 class BooksOverTables:
-    """The books, read from the tables of Odoo's database.
+    """Invoices read from the tables of Odoo's database.
 
     Args:
         hub: has a connector of SQL named `odoo-tables`.
@@ -210,7 +210,7 @@ class BooksOverTables:
         self._tables = hub.connectors.get(TABLES, SqlConnector)
 
     def invoices_since(self, time: datetime, /) -> list[Invoice]:
-        """Return the posted invoices that were changed at this time or later."""
+        """Return the posted invoices changed at or after a time."""
         since = time.replace(tzinfo=None)
         rows = self._manager.perform(TABLES, self._tables.query(_CHANGED_INVOICES, since=since))
         return [_invoice_of_row(dict(zip(_COLUMNS, row, strict=True))) for row in rows]
@@ -222,7 +222,7 @@ def _invoice_of_row(row: dict[str, Any]) -> Invoice:
 
 
 def open_books(hub: Hub, account: OdooAccount) -> Books:
-    """Return the books: over the tables if the configuration names them, otherwise over the API."""
+    """Return access over the tables if they are configured, otherwise over the API."""
     if TABLES in hub.connectors:
         return BooksOverTables(hub)
     return BooksOverApi(hub, account)

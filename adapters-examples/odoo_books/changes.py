@@ -1,4 +1,4 @@
-"""The changes of invoices since the last look.
+"""The changes of invoices since the last reading.
 
 Odoo writes into `write_date` when a transaction began. So a change may become visible after later
 ones, and the JSON-RPC API cuts the time to whole seconds. A look therefore begins some minutes
@@ -23,7 +23,7 @@ OVERLAP: Final = timedelta(minutes=10)
 
 @attrs.frozen(kw_only=True)
 class ChangePosition:
-    """The point up to which changes have been read; store it with the results of their handling.
+    """The point up to which changes were read; store it together with their results.
 
     Attributes:
         latest: the time of the latest change that is known.
@@ -35,14 +35,14 @@ class ChangePosition:
 
     @property
     def begin(self) -> datetime:
-        """The time from which the next look has to read."""
+        """The time from which the next reading must start."""
         return self.latest - OVERLAP
 
 
 def new_changes(
     position: ChangePosition, invoices: Iterable[Invoice]
 ) -> tuple[list[Invoice], ChangePosition]:
-    """Return the invoices whose change is new, oldest first, and the position after them.
+    """Return the newly changed invoices, oldest change first, and the position after them.
 
     Two changes of one invoice in the same second are told apart by the open amount.
     """

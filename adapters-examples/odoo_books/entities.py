@@ -1,4 +1,4 @@
-"""Customers and invoices, independent of where they are read, and what Odoo's records say of them.
+"""Customers and invoices, independent of their source, and their conversion from Odoo's records.
 
 A record of the JSON-RPC API has `False` where a value is missing, and `[id, name]` for a reference.
 """
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @attrs.frozen(kw_only=True)
 class Customer:
-    """A customer, with the address that labels and payments need.
+    """A customer, with an address for labels and payments.
 
     Attributes:
         id: the id in Odoo.
@@ -53,7 +53,7 @@ class Invoice:
     changed_at: datetime
 
     def charge(self, source: str) -> Charge:
-        """Return the payment of the open amount, for any vendor of payments.
+        """Return the payment of the open amount, for any payment vendor.
 
         Args:
             source: the vendor's token of the means of payment.
@@ -70,7 +70,7 @@ class Invoice:
 
 
 def customer_of(record: Mapping[str, Any]) -> Customer:
-    """Return the customer of a record of `res.partner`."""
+    """Return the customer of a `res.partner` record."""
     name = record["name"]
     return Customer(
         id=record["id"],
@@ -90,7 +90,7 @@ def customer_of(record: Mapping[str, Any]) -> Customer:
 
 
 def invoice_of(record: Mapping[str, Any], customer: Customer) -> Invoice:
-    """Return the invoice of a record of `account.move`, whose currency is given by its code."""
+    """Return the invoice of an `account.move` record, with its currency as a code."""
     return Invoice(
         id=record["id"],
         number=record["name"],
@@ -103,6 +103,6 @@ def invoice_of(record: Mapping[str, Any], customer: Customer) -> Invoice:
 
 
 def moment(value: str | datetime) -> datetime:
-    """Return a time of Odoo, which is in UTC and does not say so."""
+    """Return an Odoo time as UTC; Odoo's times have no zone."""
     time = datetime.fromisoformat(value) if isinstance(value, str) else value
     return time.replace(tzinfo=UTC)

@@ -1,4 +1,4 @@
-"""A Celery worker that takes payments, each once, however often its task runs.
+"""A Celery worker that takes each payment once, however often its task runs.
 
 celery --app celery_worker worker
 """
@@ -23,13 +23,13 @@ ports: dict[str, Any] = {}
 
 @cache
 def hub() -> moorage.Hub:
-    """Return this process's hub, which is opened at its first use, after Celery has forked."""
+    """Return this process's hub, opened at its first use after Celery has forked."""
     return moorage.open(os.environ.get("MOORAGE_CONFIG", "moorage.toml"), **ports)
 
 
 @app.task(bind=True, acks_late=True, max_retries=20)
 def pay(self: Any, number: str, amount: str, token: str) -> str:
-    """Take the payment of an order, and return its reference.
+    """Take an order's payment, and return its reference.
 
     The key names the order, so a task that runs again asks for the same payment. moorage has
     already retried before an error arrives here: Celery only waits until another try may help. An
@@ -47,7 +47,7 @@ def pay(self: Any, number: str, amount: str, token: str) -> str:
 
 @app.task
 def settle_unknown() -> int:
-    """Ask the vendors what became of payments with an unknown outcome; return how many are settled.
+    """Look up payments with an unknown outcome at the vendors; return how many were settled.
 
     Celery's beat runs it every minute.
     """

@@ -1,4 +1,4 @@
-"""A FastAPI service that takes payments, receives webhooks, and tells whether it is healthy.
+"""A FastAPI service that takes payments, receives webhooks and reports its health.
 
     uvicorn --factory fastapi_service:create_app
 
@@ -31,7 +31,7 @@ paid: the same request again, with the same number, asks again and never charges
 
 
 class Order(BaseModel):
-    """The body of a payment: the amount, and the token that the vendor's form made."""
+    """The body of a payment request: the amount, and the token from the vendor's form."""
 
     amount: Decimal
     currency: str = "EUR"
@@ -39,7 +39,7 @@ class Order(BaseModel):
 
 
 def create_app(configuration: Any = "moorage.toml", **ports: Any) -> FastAPI:
-    """Return the application; tests pass a configuration and ports of their own."""
+    """Return the application; tests pass their own configuration and ports."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None]:

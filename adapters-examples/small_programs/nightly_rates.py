@@ -1,4 +1,4 @@
-"""A script for cron: it stores the exchange rates of a day, however often it is started.
+"""A script for cron that stores a day's exchange rates, however often it is started.
 
     python nightly_rates.py https://rates.example shop.db 2026-11-25
 
@@ -23,7 +23,7 @@ TABLE = (
 
 
 def store_rates(base_url: str, path: str, day: str) -> int:
-    """Store the rates of a day, and return their number.
+    """Store a day's rates, and return their number.
 
     Raises:
         ConnectorError: the rates could not be read now; `retry_at` says when to try again.
@@ -52,7 +52,7 @@ def store_rates(base_url: str, path: str, day: str) -> int:
 
 
 def main(arguments: list[str]) -> int:
-    """Run the script, and return its exit code: 75 asks cron's caller to try again later."""
+    """Run the script, and return its exit code: 75 means "try again later"."""
     base_url, path, day = arguments
     try:
         count = store_rates(base_url, path, day)

@@ -1,4 +1,4 @@
-"""Starts an ERP with everything it needs: `python -m vendor_street django`."""
+"""Starts an example ERP with everything that it needs: `python -m vendor_street django`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from vendor_street.street import VendorSandboxes
 
 
 def main(name: str, port: str | None = None) -> None:
-    """Start all sandboxes and serve until interrupted; each start begins with empty data."""
+    """Start all sandboxes, and serve until interrupted; each start begins without data."""
     default_folder = EXAMPLES.parent / "build" / "erps"
     folder = Path(os.environ.get("ERP_FOLDER", default_folder)) / name
     shutil.rmtree(folder, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Runs an example ERP in separate processes: set-up, server, worker."""
+"""Runs an example ERP in separate processes: set-up, server and worker."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _TIMEOUT: Final = 120.0
 
 @attrs.frozen
 class Framework:
-    """The commands that run an ERP.
+    """The commands that run an ERP of one framework.
 
     Attributes:
         folder: where it is.
@@ -72,7 +72,7 @@ FRAMEWORKS: Final = {
 
 
 def free_port() -> int:
-    """Return a free port of this machine."""
+    """Return a free local port."""
     with socket.socket() as door:
         door.bind(("127.0.0.1", 0))
         port: int = door.getsockname()[1]
@@ -80,7 +80,7 @@ def free_port() -> int:
 
 
 class Erp:
-    """One running ERP process.
+    """A running example ERP.
 
     Args:
         name: "django" or "flask".
@@ -133,15 +133,15 @@ class Erp:
         return {**os.environ, **self._own, **street.environment}
 
     def set_up(self, street: VendorSandboxes) -> None:
-        """Make its tables, and fill them."""
+        """Create and fill the ERP's tables."""
         self.run(street, *self.framework.set_up)
 
     def run(self, street: VendorSandboxes, *command: str) -> None:
-        """Run a command of Python's to its end."""
+        """Run a Python command to its end."""
         self.output(street, *command)
 
     def output(self, street: VendorSandboxes, *command: str) -> str:
-        """Run a Python command to its end; return its output."""
+        """Run a Python command to its end, and return its output."""
         arguments, environment = [sys.executable, *command], self.environment(street)
         process = subprocess.run(
             arguments, cwd=self.home, env=environment, stdout=subprocess.PIPE, check=True
@@ -153,7 +153,7 @@ class Erp:
         self.run(street, *self.framework.office, "--once")
 
     def serve(self, street: VendorSandboxes, kind: str = "wsgi", *, working: bool = False) -> None:
-        """Start the server and, if wanted, the worker; come back when it answers."""
+        """Start the server and, if wanted, the worker; return when the server answers."""
         arguments = [
             argument.format(bind=f"127.0.0.1:{self.port}", port=self.port)
             for argument in self.framework.serve[kind]
@@ -172,11 +172,11 @@ class Erp:
         self._running[0].wait()
 
     def stop(self) -> None:
-        """End all its processes."""
+        """End all processes of the ERP."""
         self._end(signal.SIGTERM)
 
     def kill(self) -> None:
-        """Kill all its processes at once, as a machine that loses its power does."""
+        """Kill all processes of the ERP at once, like a power failure."""
         self._end(signal.SIGKILL)
 
     def _end(self, how: signal.Signals) -> None:

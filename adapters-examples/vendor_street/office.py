@@ -1,4 +1,4 @@
-"""The control pages: failures of the vendors, and the bank's page for buyers."""
+"""The control pages: vendors' failures, and the bank's page for buyers."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _PAGE: Final = Template("""<!doctype html>
 
 
 class PageServer:
-    """A server for the pages.
+    """A server for the control pages.
 
     Attributes:
         url: where it is, without a slash at the end.

@@ -1,4 +1,4 @@
-"""The vendors of the example, the switches of their behaviour, and their webhooks."""
+"""The example's vendors, the switches for their failures, and their webhooks."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _TRANSFERS: Final = (("35.50", "Invoice A-1004"), ("12.00", "Thank you"))
 
 
 class VendorBehaviour:
-    """The current behaviour of a vendor.
+    """A vendor's current behaviour.
 
     Attributes:
         sandbox: the vendor.
@@ -58,7 +58,7 @@ class VendorBehaviour:
         self.delay = 8.0
 
     def trouble(self, how: str) -> None:
-        """Lose the next answer, be slow with it, be busy, down, or well again."""
+        """Set a vendor's failure: a lost or slow next answer, busy, down, or well again."""
         if how == "lose":
             self.sandbox.fail(Lost())
         elif how == "slow":
@@ -69,7 +69,7 @@ class VendorBehaviour:
                 self.sandbox.forget_faults()
 
     def answer(self, received: ReceivedRequest) -> Behaviour:
-        """Answer a request as its mood is."""
+        """Answer a request according to the current behaviour."""
         if self.mood != "well":
             status = {"busy": 429, "down": 503}[self.mood]
             return Behaviour.of_json({"error": {"message": self.mood}}, status=status)
@@ -132,7 +132,7 @@ class VendorSandboxes:
         self._postman = threading.Thread(target=self._carry, name="webhooks", daemon=True)
 
     def order(self) -> str:
-        """Order something in the shop, which reports it twice; returns the id of the order."""
+        """Place an order in the shop, which reports it twice; return the order's id."""
         order = self.woocommerce.add_order(2)
         for topic in ("order.created", "order.updated"):
             self.woocommerce.report(self._webhooks.format(account="acme.woocommerce"), order, topic)
@@ -140,7 +140,7 @@ class VendorSandboxes:
         return order
 
     def sign(self, envelope: str, *, agrees: bool) -> None:
-        """Sign a contract as the person whose turn it is, or decline."""
+        """Sign or decline a contract, as the person whose turn it is."""
         for person in self.docusign.envelopes[envelope].in_turn():
             if agrees:
                 self.docusign.sign(envelope, person.email)
@@ -153,7 +153,7 @@ class VendorSandboxes:
         self.docusign.report(envelope, f"envelope-{event}", url=url)
 
     def agree(self, consent: str, *, agrees: bool) -> str:
-        """Grant or refuse access to the bank account; the URL that the owner goes back to."""
+        """Grant or refuse access to the bank account; return the owner's next URL."""
         if agrees:
             self.berlin_group.grant(consent)
         else:
@@ -163,7 +163,7 @@ class VendorSandboxes:
         return url._replace(scheme=erp.scheme, netloc=erp.netloc).geturl()
 
     def confirm(self, vendor: str, payment: str, *, success: bool) -> str:
-        """Confirm a payment as its buyer, or refuse to; the URL that the buyer goes back to."""
+        """Confirm or refuse a payment as its buyer; return the buyer's next URL."""
         if vendor == "stripe":
             intent = self.stripe.intents[payment]
             return_url: str = intent["next_action"]["redirect_to_url"]["return_url"]
@@ -219,7 +219,7 @@ class VendorSandboxes:
         self._open.close()
 
     def _carry(self) -> None:
-        """Deliver the webhooks of the vendors, and repeat refused ones later."""
+        """Deliver the vendors' webhooks, and repeat refused ones later."""
         delivered_counts: dict[str, int] = dict.fromkeys(self.doors, 0)
         pending_deliveries: list[tuple[float, int, Notice]] = []
         while not self._leaving.wait(0.05):
@@ -240,7 +240,7 @@ class VendorSandboxes:
 
 
 def _transfers() -> list[dict[str, Any]]:
-    """Return the transfers, as the bank shows them."""
+    """Return the transfers as the bank reports them."""
     return [
         {
             **BOOKED[0],

@@ -1,4 +1,4 @@
-"""The order, the charge and the crash points that the programs of all task queues share."""
+"""The order, charge and crash points common to all task queues' programs."""
 
 import os
 import urllib.parse
@@ -12,7 +12,7 @@ QUEUE = os.environ["CRASH_QUEUE"]
 
 
 def stop_at(point: str) -> None:
-    """If this is the crash point, report it and wait."""
+    """Report this crash point and wait, if it is the chosen one."""
     if os.environ.get("CRASH_POINT") == point:
         del os.environ["CRASH_POINT"]
         channel = int(os.environ["CRASH_CHANNEL"])

@@ -1,4 +1,4 @@
-"""Faults that charge twice: a lost answer, and a double click."""
+"""Faults that can charge twice: a lost answer, and a double click."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 
 @contextmanager
 def _vendor(lost: int) -> Iterator[tuple[str, list[str]]]:
-    """Yield a vendor that charges, and closes the connection instead of its first answers."""
+    """Yield a vendor that charges, but closes the connection instead of its first answers."""
     charges: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
-        """Charges for each request, or repeats what it did for the same key."""
+        """Charges for each request, or repeats the result for a known key."""
 
         protocol_version = "HTTP/1.1"
 
         def do_POST(self) -> None:
-            """Charge, and answer unless the answer is to be lost."""
+            """Charge, and answer unless the answer should be lost."""
             self.rfile.read(int(self.headers["Content-Length"]))
             key = self.headers.get("Idempotency-Key")
             if key is None or key not in charges:

@@ -1,4 +1,4 @@
-"""Faults of clocks: one that is ahead, and one that is set back."""
+"""Clock faults: one clock that is ahead, and one that is set back."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ take = lambda: limiter.hit(item, "vendor")
 
 
 def skewed_clock() -> dict[str, Trial]:
-    """Two processes, one with its clock a minute ahead, share a limit of ten a second in Redis."""
+    """Two processes, one with a clock a minute ahead, share ten calls a second by Redis."""
     if shutil.which("redis-server") is None:
         raise MissingServer("redis-server was not found. Install Redis.")
     from servers import redis
@@ -124,7 +124,7 @@ take = lambda: limiter.hit(limits.parse("10/second"), "vendor")
 
 
 def clock_step() -> dict[str, Trial]:
-    """A second after the clock was set back an hour, calls go out that may go out by now."""
+    """A second after a clock was set back by an hour, the calls allowed by then are sent."""
 
     def step(library: str, use: str) -> Observation:
         program = _STEPPING.format(library + use)

@@ -1,4 +1,4 @@
-"""Faults of pauses: callers that return together, or before a vendor allows it."""
+"""Faults of pauses: callers that retry together, or before a vendor allows it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def jitter_at_the_cap() -> dict[str, Trial]:
-    """A thousand callers that failed together do not come back together."""
+    """A thousand callers that failed together do not retry together."""
 
     def spread(waits: list[float]) -> Observation:
         largest_group = max(waits.count(wait) for wait in set(waits))
@@ -94,11 +94,11 @@ call = lambda: pool.request("GET", {0!r}).status
 
 @contextmanager
 def _busy_vendor() -> Iterator[tuple[str, list[float]]]:
-    """Yield a vendor that answers its first request with 429, and the times of all requests."""
+    """Yield a vendor that answers the first request with 429, and all requests' times."""
     times: list[float] = []
 
     class Handler(BaseHTTPRequestHandler):
-        """Asks for a pause once."""
+        """Requests one pause."""
 
         protocol_version = "HTTP/1.1"
 
@@ -118,7 +118,7 @@ def _busy_vendor() -> Iterator[tuple[str, list[float]]]:
 
 
 def shared_429() -> dict[str, Trial]:
-    """After a 429 with a pause of two seconds, no process calls the vendor before its end."""
+    """After a 429 with a pause of two seconds, no process calls the vendor during the pause."""
 
     def call_in_turn(caller: str, path: str) -> Observation:
         with _busy_vendor() as (url, times):

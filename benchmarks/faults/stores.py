@@ -1,4 +1,4 @@
-"""Faults of a store that is shared by processes."""
+"""Faults of a store shared by processes."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 @contextmanager
 def _silence() -> Iterator[str]:
-    """Yield the URL of a Redis that accepts connections and never replies."""
+    """Yield the URL of a fake Redis that accepts connections and never replies."""
     with socket.create_server(("127.0.0.1", 0), backlog=128) as server:
         yield f"redis://127.0.0.1:{server.getsockname()[1]}/0"
 
 
 def silent_store() -> dict[str, Trial]:
-    """A caller with two seconds of time is not held up by a shared store that never replies."""
+    """A caller with a two-second timeout is not blocked by a shared store that never replies."""
 
     def time_call(take: Callable[[], object]) -> Observation:
         end_event = threading.Event()

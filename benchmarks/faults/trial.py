@@ -1,4 +1,4 @@
-"""The observation of a library under a fault, and the callers and vendors of the trials."""
+"""A library's observed behaviour under a fault, and helpers for callers and vendors."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PATIENCE: Final = 10.0
 
 
 class Observation(NamedTuple):
-    """The observation of one library, and whether it is what the fault wants."""
+    """A library's observed behaviour, and whether it is the desired one."""
 
     text: str
     holds: bool
@@ -26,11 +26,11 @@ Trial: TypeAlias = "Callable[[], Observation]"
 
 
 class MissingServer(Exception):
-    """A fault needs a server that is not installed on this machine."""
+    """Raised if a fault needs a server that is not installed."""
 
 
 def call_at_once(call: Callable[[], object]) -> None:
-    """Make a call in many threads at the same time, and wait until all have ended."""
+    """Make a call in many threads at once, and wait until all have ended."""
     start = threading.Barrier(CALLERS)
 
     def caller() -> None:
@@ -47,7 +47,7 @@ def call_at_once(call: Callable[[], object]) -> None:
 
 @contextmanager
 def serve(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
-    """Yield the URL of a local vendor whose requests this handler answers."""
+    """Yield the URL of a local vendor with this request handler."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     server.daemon_threads = True
     threading.Thread(target=server.serve_forever, daemon=True).start()

@@ -1,4 +1,4 @@
-"""Measures the costs, and writes the tables into the page about sizes: `make fleet`."""
+"""Measures costs, and writes the tables to the page about sizing: `make fleet`."""
 
 from benchmarks.fleet.costs import measured_costs
 from benchmarks.fleet.page import FLEETS, PAGE, STORMS, page_with_tables, report

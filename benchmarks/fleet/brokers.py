@@ -1,4 +1,4 @@
-"""A model of hosts on which a broker takes the tokens of one hot limit for all workers.
+"""A model of hosts whose lease brokers fetch one busy limit's tokens for their workers.
 
 The brokers decide by the functions of `moorage broker`, and all take their tokens from one bucket
 in one Redis. The fleet and the costs are those of `model`.
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @attrs.define
 class _Broker:
-    """A host's broker.
+    """The lease broker of a host.
 
     Attributes:
         lease: the state of its decisions.
@@ -38,7 +38,7 @@ class _Broker:
 
 
 class _Hosts:
-    """The state of a run: brokers, the store with its bucket, and the events to come.
+    """The state of a run: brokers, the store's bucket, and future events.
 
     Times are microseconds.
     """
@@ -55,12 +55,12 @@ class _Hosts:
         self._numbers = 0
 
     def at(self, time: float, host: int, event: Callable[[int], None]) -> None:
-        """Add an event, which is called with its time."""
+        """Schedule an event, which is called with its time."""
         self._numbers += 1
         heappush(self.events, (int(time), self._numbers, host, event))
 
     def ask(self, now: int, host: int) -> None:
-        """Ask the broker of a host for one of its workers."""
+        """Request a token from a host's broker for a worker."""
         broker = self.brokers[host]
         self.questions[host] += 1
         patience = int(self.fleet.patience * 1e6)
@@ -71,7 +71,7 @@ class _Hosts:
         )
 
     def kill(self, host: int, _: int) -> None:
-        """Replace the broker of a host; whatever it had is lost."""
+        """Replace a host's broker; its tokens are lost."""
         broker = self.brokers[host]
         broker.lease, broker.life, broker.wake = TokenLease(), broker.life + 1, 0
 
@@ -126,7 +126,7 @@ class _Hosts:
 
 
 def run(fleet: Fleet, costs: Costs, seed: int, *, kills: int = 0) -> Outcome:
-    """Run the model once, and return the outcome; equal seeds have equal outcomes.
+    """Run the model once, and return the outcome; the same seed gives the same outcome.
 
     The outcome's excess counts a token when a broker hands it out.
 

@@ -1,4 +1,4 @@
-"""The costs of single calls on this machine, in processor time of Redis and of a broker."""
+"""The costs of single calls on this machine, in processor time of Redis and a broker."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ QUESTIONS: Final = 2_000
 
 
 def measured_costs() -> Costs:
-    """Return the costs that a Redis and a broker on this machine have now."""
+    """Measure and return the costs of Redis and a broker on this machine."""
     with redis(tcp=True) as (url, _):
         by_name = {name: cost / 1e6 for name, cost in command_costs(url).items()}
         return Costs(
@@ -36,7 +36,7 @@ def measured_costs() -> Costs:
 
 
 def connection_cost(url: str, number: int) -> float:
-    """Return the seconds of processor time of a Redis for a connection and its first request."""
+    """Return Redis's processor seconds for a connection and its first request."""
     with Redis.from_url(url) as observer:
         used_before = processor_seconds(observer)
         for _ in range(number):
@@ -46,7 +46,7 @@ def connection_cost(url: str, number: int) -> float:
 
 
 def broker_cost(url: str, number: int) -> float:
-    """Return the seconds of processor time of a broker for a question.
+    """Return a broker's processor seconds for one question.
 
     The questions come one at a time, so each needs a read and a write of the socket for itself.
     """

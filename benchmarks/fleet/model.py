@@ -1,4 +1,4 @@
-"""A seeded model of a fleet that asks one hot limit of a Redis, from the costs of single calls.
+"""A seeded model of a fleet with one busy limit in Redis, from the costs of single calls.
 
 Every worker sends its calls at random times to the limit, whatever happened to earlier ones. A core
 of a Redis serves its calls in order of arrival. Each call costs it the processor time that
@@ -25,7 +25,7 @@ DEADLINE: Final = 1.0
 
 @attrs.frozen(kw_only=True)
 class Costs:
-    """The processor seconds of one call of each kind, on the core of Redis unless stated.
+    """The processor seconds of each kind of call, on Redis's core unless stated.
 
     Attributes:
         granted: a call that is granted at once.
@@ -44,7 +44,7 @@ class Costs:
 
 @attrs.frozen(kw_only=True)
 class Fleet:
-    """A fleet and the limit that it asks.
+    """A fleet and its rate limit.
 
     Attributes:
         has_brokers: whether a broker on each host asks for its workers; `parts` is ignored then.
@@ -86,7 +86,7 @@ class Outcome:
 
 
 def run(fleet: Fleet, costs: Costs, seed: int) -> Outcome:
-    """Run the model once, and return the outcome; equal seeds have equal outcomes."""
+    """Run the model once, and return the outcome; the same seed gives the same outcome."""
     dice = Random(seed)
     pace, depth = fleet.limit / fleet.parts, fleet.burst // fleet.parts
     full_at = [0.0] * fleet.parts
@@ -127,7 +127,7 @@ def run(fleet: Fleet, costs: Costs, seed: int) -> Outcome:
 def outcome_of(
     fleet: Fleet, grants: list[float], in_time: Counter[int], *, busiest: float
 ) -> Outcome:
-    """Return the outcome of a run with these times of grants, and calls in time of each host."""
+    """Return a run's outcome from the times of grants and each host's timely calls."""
     possible = min(fleet.offered * fleet.seconds, fleet.burst + fleet.limit * fleet.seconds)
     return Outcome(
         goodput=sum(in_time.values()) / possible,
@@ -138,7 +138,7 @@ def outcome_of(
 
 
 def seconds_to_start(workers: int, cores: int, costs: Costs) -> float:
-    """Return the seconds until workers that start together have each made their first call.
+    """Return the seconds until all workers, started together, have made their first call.
 
     Each connects, asks one question about the store, and calls.
     """
@@ -147,7 +147,7 @@ def seconds_to_start(workers: int, cores: int, costs: Costs) -> float:
 
 
 def _excess(grants: list[float], fleet: Fleet) -> float:
-    """Return the tokens by which the worst span exceeds burst + limit · t; 0 if none does."""
+    """Return by how many tokens the worst time span exceeds burst + limit · t; 0 if none does."""
     level = highest = last = 0.0
     for time in sorted(grants):
         level = max(0.0, level - (time - last) * fleet.limit) + 1

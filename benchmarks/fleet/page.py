@@ -1,4 +1,4 @@
-"""The tables about a fleet on the page about sizes."""
+"""The tables about a fleet, for the page about sizing."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ STORMS: Final = [
 
 
 def table(costs: Costs, seed: int, fleets: list[Fleet]) -> list[str]:
-    """Return the rows of a table in Markdown, one for each fleet."""
+    """Return the Markdown rows of a table, one per fleet."""
     rows = [
         "| asked | offered | longest wait | served in time | busiest core | excess | hosts, p95 |",
         "| --- | --- | --- | --- | --- | --- | --- |",
@@ -57,7 +57,7 @@ def table(costs: Costs, seed: int, fleets: list[Fleet]) -> list[str]:
 
 
 def _store_name(fleet: Fleet) -> str:
-    """Return the name of what the workers of a fleet ask."""
+    """Return the name of the store that a fleet's workers use."""
     if fleet.has_brokers:
         return "a broker"
     parts = "1 part" if fleet.parts == 1 else f"{fleet.parts} parts"
@@ -65,12 +65,12 @@ def _store_name(fleet: Fleet) -> str:
 
 
 def parts_needed(calls: int, cost: float) -> int:
-    """Return the number of parts that keep each core below 80 % with so many calls a second."""
+    """Return how many parts keep each core below 80 % at this call rate."""
     return max(1, ceil(calls * cost / MOST_OF_A_CORE))
 
 
 def report(costs: Costs, seed: int, fleets: list[Fleet], storms: list[TenantStorm]) -> str:
-    """Return the tables of the page about sizes, in Markdown.
+    """Return the tables for the page about sizing, in Markdown.
 
     Args:
         costs: what calls cost.

@@ -1,4 +1,4 @@
-"""A model of workers that lose their Redis together, and find it again after its return.
+"""A model of workers that lose their Redis together, and reconnect after its return.
 
 Each worker probes it at the times that moorage chooses, and calls at any time. From the return on,
 the worker's next probe connects and sends one request; the server serves them in order of arrival.
@@ -28,7 +28,7 @@ _SPAN: Final = 0.1
 
 @attrs.frozen
 class Return:
-    """The return of a server.
+    """The return of a Redis server.
 
     Attributes:
         last: the seconds from the server's return until the last worker has an answer.
@@ -42,7 +42,7 @@ class Return:
 
 
 def run(workers: int, away: float, costs: Costs, seed: int) -> Return:
-    """Run the model once, and return the result; equal seeds have equal results.
+    """Run the model once, and return the result; the same seed gives the same result.
 
     Args:
         workers: the number of processes, which notice the outage within 30 ms.
@@ -63,7 +63,7 @@ def run(workers: int, away: float, costs: Costs, seed: int) -> Return:
 
 
 def _first_probe(away: float, dice: Random) -> float:
-    """Return the seconds from a server's return to the first probe of one worker after it."""
+    """Return the seconds from a server's return to a worker's first probe."""
     outage: Outage | None = None
     now, end = dice.random() * _SPREAD, away
     while now < end:

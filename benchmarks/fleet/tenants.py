@@ -1,4 +1,4 @@
-"""A model of tenants that share a core of Redis, one of which sends far more than its limit.
+"""A model of tenants on one Redis core, one of which far exceeds its limit.
 
 The other tenants send calls that are granted at once. Nearly all calls of the storm are refused. A
 refused call that asks Redis costs the core nearly as much as a granted one; but a process that was
@@ -25,7 +25,7 @@ WITHIN: Final = 1.5
 
 @attrs.frozen(kw_only=True)
 class TenantStorm:
-    """Tenants on one core, and the storm of another one.
+    """Tenants on one core, and another tenant's overload.
 
     Attributes:
         others: the calls a second of all other tenants.
@@ -44,7 +44,7 @@ class TenantStorm:
 
 @attrs.frozen
 class Effect:
-    """The effect of a storm on the other tenants.
+    """The overload's effect on the other tenants.
 
     Attributes:
         p99: the 99th percentile of the seconds from a question of others to its answer.
@@ -58,7 +58,7 @@ class Effect:
 
 
 def run(storm: TenantStorm, costs: Costs, seed: int) -> Effect:
-    """Run the model once, and return the effect; equal seeds have equal effects."""
+    """Run the model once, and return the effect; the same seed gives the same effect."""
     dice = Random(seed)
     all_calls = storm.others + storm.offered
     now = free_at = work_time = 0.0
@@ -92,7 +92,7 @@ def run(storm: TenantStorm, costs: Costs, seed: int) -> Effect:
 
 
 def table(costs: Costs, seed: int, storms: list[TenantStorm]) -> list[str]:
-    """Return the rows of a table in Markdown, one for each storm."""
+    """Return the Markdown rows of a table, one per overload."""
     without_storm = run(TenantStorm(), costs, seed)
     rows = [
         (

@@ -1,4 +1,4 @@
-"""`python -m moorage` is the command line."""
+"""The command line as `python -m moorage`."""
 
 import sys
 

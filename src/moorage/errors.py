@@ -161,7 +161,7 @@ class ConnectorError(Exception):
         self._request_id = request_id
 
     def identify_by(self, make: Callable[[Any], str], argument: object) -> None:
-        """Derive the correlation id from this argument when the id is first read."""
+        """Derive the correlation id from this argument when it is first read."""
         self._request_id = make, argument
 
     @property
@@ -286,7 +286,7 @@ class ConfigurationError(ConnectorError):
 
     @classmethod
     def of(cls, problems: Sequence[Problem], *, source: str | None = None) -> Self:
-        """Return the error that reports all of these problems; at least one is required.
+        """Return one error that reports all of these problems, of which at least one is required.
 
         Args:
             problems: what is wrong.
@@ -317,7 +317,7 @@ class ConfigurationError(ConnectorError):
 
 
 class DescriptionRefused(ConfigurationError):
-    """Parts of an OpenAPI description cannot be mapped.
+    """Parts of an OpenAPI description are not supported.
 
     The path of each problem is the JSON pointer of a part, such as `#/paths/~1orders/get`.
     """
@@ -387,7 +387,7 @@ class DestinationRefused(ConnectionFailed):
 
 
 class HostKeyRefused(ConnectionFailed):
-    """A machine showed another host key than the known one, or an unknown one; nothing was sent."""
+    """A machine showed an unknown host key, or another one than expected; nothing was sent."""
 
     retryable = False
     remedy = "Ask the machine's operator for its key, and add it to the file of known hosts."
@@ -399,7 +399,7 @@ class HostKeyRefused(ConnectionFailed):
 
 
 class TransactionConflict(ConnectionFailed):
-    """The database undid a whole transaction, because of a deadlock or of concurrent changes.
+    """The database rolled a transaction back because of a deadlock or concurrent changes.
 
     Nothing of it remains, so the same transaction may be performed again.
     """
@@ -413,7 +413,7 @@ class TransactionConflict(ConnectionFailed):
 
 
 class DeadlineExceeded(ConnectorError):
-    """The whole call, with all waits, attempts and pauses, cannot finish before its deadline.
+    """The whole call, with all waits and attempts, cannot finish before its deadline.
 
     `may_have_been_processed` is True if the deadline interrupted an attempt that had been sent.
     """
@@ -435,25 +435,25 @@ class AuthenticationFailed(_ErrorWithAnswer):
 
 
 class CredentialNotFound(ConnectorError):
-    """No credential is stored for this service and tenant."""
+    """No credentials are stored for this service and tenant."""
 
     remedy = "Store a credential for this service, or correct the service's name."
 
 
 class CredentialRefreshFailed(ConnectorError):
-    """A credential could not be renewed; one that is still valid remains in use."""
+    """Credentials could not be renewed; those that are still valid remain in use."""
 
     remedy = "Authorise the application at the vendor again if this persists."
 
 
 class AuthorizationRequired(CredentialRefreshFailed):
-    """The grant has ended: no token can be renewed until a person consents again."""
+    """The OAuth grant has ended: no token can be renewed until a person consents again."""
 
     remedy = "Have a person authorise the application again, then store what that brings."
 
 
 class RateLimitExceeded(_ErrorWithAnswer):
-    """A limit was reached: the configured one, or, with `by_vendor`, the vendor's."""
+    """A rate limit was reached: the configured one, or the vendor's if `by_vendor` is true."""
 
     retryable = True
     remedy = "Slow down, or wait until the time given."
@@ -483,7 +483,7 @@ class PoolHolder(NamedTuple):
 
 
 class PoolExhausted(BulkheadFull):
-    """Every connection of a pool stayed in use for as long as the caller could wait.
+    """All connections of a pool were in use for as long as the caller could wait.
 
     Attributes:
         holders: the operations that have a connection, the longest first.
@@ -499,7 +499,7 @@ class PoolExhausted(BulkheadFull):
 
 
 class CircuitBreakerOpen(ConnectorError):
-    """The vendor has been failing; calls are held back until it has had time to recover."""
+    """The vendor has been failing, so calls are refused until it has had time to recover."""
 
     retryable = True
     remedy = "Wait until the time given; a probe will then try the vendor again."
@@ -513,7 +513,7 @@ class RetryBudgetExhausted(ConnectorError):
 
 
 class NotCached(ConnectorError):
-    """The request allows only a cached answer (`only-if-cached`), and no usable one is cached."""
+    """The request allows only a cached answer (`only-if-cached`), and none is usable."""
 
     remedy = "Ask without only-if-cached, or allow an older answer with max-stale."
 
@@ -571,7 +571,7 @@ class TenantRecordsExhausted(ConnectorError):
 
 
 class OutcomeUnknown(ConnectorError):
-    """The request was sent and its answer was lost, so repeating it could have the effect twice.
+    """The request was sent, but its answer was lost; a repeat could have the effect twice.
 
     `idempotency_key` names the claim, and `lookup` describes what to look for at the vendor.
     """
@@ -621,7 +621,7 @@ class PaymentDeclined(VendorRejected):
 
 
 class FileNotFound(VendorRejected):
-    """The vendor stores no such file."""
+    """The vendor stores no file with this key."""
 
     remedy = "Check the name of the file and of the container."
 
@@ -633,13 +633,13 @@ class AlreadyExists(VendorRejected):
 
 
 class ChangedMeanwhile(VendorRejected):
-    """The object at the vendor is no longer the version that was read; nothing was changed."""
+    """The vendor's object has changed since it was read; nothing was changed."""
 
     remedy = "Read the object again, decide anew, and repeat with its current version."
 
 
 class ChangesExpired(VendorRejected):
-    """The vendor no longer knows which changes were read before; nothing was read."""
+    """The vendor no longer knows the position in its list of changes; nothing was read."""
 
     remedy = "Read everything again from the beginning, and keep the new reference."
 
@@ -651,7 +651,7 @@ class ConsentRequired(VendorRejected):
 
 
 class DeviceGone(VendorRejected):
-    """The token of the device, or the browser's subscription, has ended; nothing was sent.
+    """The device token or browser subscription is no longer valid; nothing was sent.
 
     `since` is the time from which the vendor knows that it ended, if the vendor states it. A token
     that the app registered again after that time is valid.
@@ -665,13 +665,13 @@ class DeviceGone(VendorRejected):
 
 
 class MessageUnroutable(VendorRejected):
-    """The broker returned the message, because no queue takes it; it is stored nowhere."""
+    """The broker returned the message because no queue accepts it; it was not stored."""
 
     remedy = "Bind a queue to the exchange for this topic, or correct the topic."
 
 
 class SchemaIncompatible(VendorRejected):
-    """A new schema does not keep the compatibility that its subject promises; it is not stored."""
+    """A new schema breaks the compatibility that its subject requires; it was not stored."""
 
     remedy = "Change the schema, such as by giving new fields a default, or take another subject."
 
@@ -696,7 +696,7 @@ class VendorFailed(_ErrorWithAnswer):
 
 
 class WebhookRejected(ConnectorError):
-    """A webhook with a wrong signature, or stale, replayed or malformed; `reason` says which.
+    """A webhook was refused: wrong signature, stale, replayed or malformed; see `reason`.
 
     The error is `retryable` if the sender should try again, for example while another worker
     handles the same webhook.
@@ -710,7 +710,7 @@ class WebhookRejected(ConnectorError):
 
 
 class StorageUnavailable(ConnectorError):
-    """The store of shared state cannot be reached, or is full.
+    """The store of shared state is unreachable or full.
 
     `slow` is True if the store answers, but not in time. Then no call continues without the store.
     """
@@ -724,7 +724,7 @@ class StorageUnavailable(ConnectorError):
 
 
 class StateUnavailable(StorageUnavailable):
-    """The store answers, but one stored state cannot be used, for example one of a newer release.
+    """The store answers, but one stored state is unusable, such as one of a newer release.
 
     `key` is the key that the state is stored under, if that is known.
     """
@@ -772,7 +772,7 @@ class DryRun(HeldBack):
 
 
 class RecipientRefused(HeldBack):
-    """A message has a recipient that this environment must not write to; it was not sent.
+    """This environment must not write to one of the message's recipients; nothing was sent.
 
     `refused` has the positions of these recipients, counted from 0. Their addresses are not shown.
     """
@@ -795,7 +795,7 @@ class CopiedStore(HeldBack):
 
 
 class InvalidData(ConnectorError):
-    """A value is not valid for its field, which `field` names."""
+    """A value is invalid for its field; `field` names the field."""
 
     remedy = "Correct the value."
 

@@ -1,4 +1,4 @@
-"""The functions by which a store encodes states, values and credentials as bytes.
+"""Functions with which a store encodes states, values and credentials as bytes.
 
 `pack` and `unpack` are for values: plain values and those of the contracts. `pack_state` and
 `unpack_state` are for the states of commands. `pack_credentials` and `unpack_credentials` are for

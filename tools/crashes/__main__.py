@@ -1,4 +1,4 @@
-"""Runs the crash matrix: `python -m tools.crashes`; `--help` says how to choose cells.
+"""Runs the crash matrix: `python -m tools.crashes`; see `--help` for choosing cells.
 
 Every cell is one line of JSON in `build/crashes.jsonl`. `--page` then writes the page of the
 matrix from these lines.
@@ -55,7 +55,7 @@ def _run(cluster: Cluster, name: str, fault: str, point: str, python: str) -> di
 
 
 def main() -> int:
-    """Run the cells and write the results, or write the page; return 1 if a cell has failed."""
+    """Run the cells and write the results, or write the page; return 1 after a failed cell."""
     parser = argparse.ArgumentParser(prog="python -m tools.crashes")
     parser.add_argument("--case", action="append", choices=[case.name for case in CASES])
     parser.add_argument("--queue", action="append", choices=peers.QUEUES)

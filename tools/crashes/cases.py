@@ -1,4 +1,4 @@
-"""The calls of the crash matrix, and how to count their effects at the vendor."""
+"""The calls of the crash matrix, and the counting of their effects at the vendor."""
 
 from __future__ import annotations
 
@@ -80,18 +80,18 @@ class CrashCase:
 
     @property
     def name(self) -> str:
-        """Return the name of the case in the table and on the command line."""
+        """Return the case's name in the table and on the command line."""
         suffix = "-look-up" if self.forgets else ""
         return f"{self.contract}.{self.verb}@{self.vendor}{suffix}"
 
     def fixture(self) -> SandboxFixture:
-        """Return an account at a new sandbox of the vendor."""
+        """Return an account in a new sandbox of the vendor."""
         return fixture_of(self.vendor, Path())
 
     def configuration(
         self, fixture: SandboxFixture, url: str | None, state: str | None
     ) -> dict[str, Any]:
-        """Return a hub's configuration for the case."""
+        """Return the hub configuration for the case."""
         account = dict(fixture.options) | {"retry": {"max_attempts": 1}}
         tree: dict[str, Any] = {
             self.contract: {"vendor": self.vendor},
@@ -121,7 +121,7 @@ def _order(source: str = "pm_card_visa") -> Callable[[], tuple[Any, ...]]:
 
 
 def _charge_case(verb: str) -> Callable[[Hub, SandboxFixture], tuple[Any, ...]]:
-    """Return a function that makes a payment, for a call about it."""
+    """Return a function that makes a payment for a call about it."""
 
     def pay(hub: Hub, fixture: SandboxFixture) -> tuple[Any, ...]:
         order = Charge(ALL_OF_IT, fixture.token, reference="ORDER-1")
@@ -132,14 +132,14 @@ def _charge_case(verb: str) -> Callable[[Hub, SandboxFixture], tuple[Any, ...]]:
 
 
 def _approved_payment(hub: Hub, fixture: SandboxFixture) -> tuple[Any, ...]:
-    """Return a payment that waits for completion, and the query its buyer came back with."""
+    """Return a payment that waits for completion, and its buyer's returned query."""
     order = Charge(ALL_OF_IT, fixture.vendor_values["asks"], reference="ORDER-1")
     payment = hub.payments().charge(order, idempotency_key="prepared")
     return str(payment.ref), dict(fixture.buyer(payment))
 
 
 def _schedule_case(hub: Hub, fixture: SandboxFixture) -> tuple[Any, ...]:
-    """Return the reference of a text message that is scheduled for tomorrow."""
+    """Return the reference of a text message scheduled for tomorrow."""
     text = SmsMessage(
         to=NUMBERS[0],
         text="Thank you.",
@@ -230,7 +230,7 @@ def _shipped_ids(sandbox: Any) -> list[str]:
 
 
 def _shipping(vendor: str, effects: Callable[[Any], list[str]], looks: int = 1) -> CrashCase:
-    """Return a case that requests rates before it buys a label."""
+    """Return a case that gets rates before it buys a label."""
     sells = CrashCase(
         "shipping", "create_shipment", vendor, _parcel, effects, ("label",), looks=looks
     )

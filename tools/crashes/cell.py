@@ -1,4 +1,4 @@
-"""One cell of the crash matrix: a call, a crash point, a fault, and the result."""
+"""A cell of the crash matrix: a call, a crash point, a fault and the result."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ _numbers = itertools.count()
 
 
 class CellError(Exception):
-    """Raised if a cell could not be run, and so has no result."""
+    """Raised if a cell could not be run and has no result."""
 
 
 @attrs.frozen
@@ -69,7 +69,7 @@ class Outcome:
     words: str
 
     def verdict(self, case: CrashCase) -> str:
-        """The verdict on the cell: `once`, `person`, `double`, `lost` or `stuck`."""
+        """The cell's verdict: `once`, `person`, `double`, `lost` or `stuck`."""
         request = any(state in {"unknown", "dead"} for state in self.states)
         request = request or "person" in self.unsettled
         if any(count > 1 for count in self.effects.values()):
@@ -83,14 +83,14 @@ class Outcome:
         return "once" if self.effects == Counter(case.expected) else "lost"
 
     def is_right(self, case: CrashCase) -> bool:
-        """Return whether each effect happened once, or only a person can decide."""
+        """Return whether each effect happened once, or a person must decide."""
         verdict = self.verdict(case)
         nobody_tells = not case.tells or (case.lists and not self.effects)
         return verdict == "once" or (verdict == "person" and nobody_tells)
 
 
 class Process:
-    """A process of a cell, with its connection to the harness."""
+    """A process of a cell, connected to the test harness."""
 
     def __init__(self, program: Callable[..., None], *values: Any) -> None:
         self.connection, peer_connection = _fork.Pipe()
@@ -101,7 +101,7 @@ class Process:
         peer_connection.close()
 
     def hear(self) -> Any:
-        """Return the next message of the process."""
+        """Return the process's next message."""
         if not self.connection.poll(PATIENCE):
             raise CellError("a process said nothing")
         try:
@@ -110,12 +110,12 @@ class Process:
             raise CellError("a process ended early") from None
 
     def signal(self, number: int) -> None:
-        """Send the process a signal."""
+        """Send a signal to the process."""
         assert self.process.pid is not None
         os.kill(self.process.pid, number)
 
     def go(self) -> None:
-        """Continue the process from its crash point."""
+        """Continue the process after its crash point."""
         self.connection.send(True)
 
     def wait_until_ended(self) -> None:
@@ -151,14 +151,14 @@ def _migrate(url: str, _: Connection) -> None:
 
 
 def prepare(cluster: Cluster) -> None:
-    """Create the database that is copied for each cell."""
+    """Create the database that every cell copies."""
     process = Process(_migrate, cluster.database(TEMPLATE))
     process.wait_until_ended()
     process.kill()
 
 
 class _Cell:
-    """The processes of one cell, in the order in which they run."""
+    """A cell's processes, in the order in which they run."""
 
     def __init__(self, cluster: Cluster, case: CrashCase, point: str, fault: str) -> None:
         self._cluster = cluster
@@ -206,7 +206,7 @@ class _Cell:
         return _HOURS.get(self._fault, 0)
 
     def _inject(self, process: Process, teller: Process) -> None:
-        """Wait until the crash point is reached, and inject the fault."""
+        """Wait until the crash point is reached, and cause the fault."""
         if teller.hear() != self._point:
             raise CellError("the crash point was not reached")
         is_waiting = teller is process
@@ -228,7 +228,7 @@ class _Cell:
             self._cluster.start()
 
     def _succeed(self) -> Any:
-        """Run another worker until nothing changes any more, and return its report."""
+        """Run another worker until nothing changes, and return its report."""
         return self._start(programs.successor, self._site, self._hours).hear()
 
     def _has_order(self) -> bool:

@@ -24,7 +24,7 @@ _END = 'read -r _; "$1" stop -m immediate -w -D "$2/data"; rm -r "$2"'
 
 
 def programs() -> Path | None:
-    """Return the folder of PostgreSQL's server programs; None if they are not installed."""
+    """Return the folder of PostgreSQL's server programs; None if not installed."""
     result = shutil.which("initdb")
     if result is not None:
         return Path(result).parent
@@ -33,7 +33,7 @@ def programs() -> Path | None:
 
 
 class Cluster:
-    """A PostgreSQL server on a free port, whose files are removed at the end.
+    """A PostgreSQL server on a free port; its files are removed at the end.
 
     The server ends with this process too, even if the process is killed.
 
@@ -77,7 +77,7 @@ class Cluster:
 
     @property
     def pid(self) -> int:
-        """Return the process id of the server, the parent of its other processes."""
+        """Return the process id of the server's main process."""
         lines = (self._folder / "data" / "postmaster.pid").read_text().splitlines()
         return int(lines[0])
 
@@ -99,7 +99,7 @@ class Cluster:
         return self.url(name)
 
     def drop(self, name: str) -> None:
-        """Drop a database, even if clients are connected."""
+        """Drop a database, even with connected clients."""
         with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
             connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
 

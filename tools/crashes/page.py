@@ -1,4 +1,4 @@
-"""Writes the page of the crash matrix from the cells that a run has stored."""
+"""Writes the page of the crash matrix from the stored cells of a run."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ python -m tools.crashes --page build/crashes.jsonl
 
 
 def page_of_rows(rows: Iterable[Row]) -> str:
-    """Return the page for the rows of a run; of a repeated cell the last row counts."""
+    """Return the page for a run's rows; a repeated cell's last row counts."""
     latest_rows = {(row["case"], row["fault"], row["point"]): row for row in rows}
     cells = {cell: row["verdict"] for cell, row in latest_rows.items()}
     expected_effects = {case.name: Counter(case.expected) for case in CASES}

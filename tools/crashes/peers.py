@@ -1,4 +1,4 @@
-"""The crash matrix for other task queues, as far as they have the same crash points.
+"""The crash matrix for other task queues, where they have the same crash points.
 
 A queue has no point after its settlement or in a renewal that can be reached from outside, so
 those are left out.
@@ -40,7 +40,7 @@ WATCHED: Final = _POLLS * _POLL
 
 
 class _Control:
-    """A program of a task queue, controlled by the harness."""
+    """A program of a task queue, controlled by the test harness."""
 
     def __init__(self, python: str, queue: str, role: str, **variables: str) -> None:
         self.channel, peer_socket = socket.socketpair()
@@ -64,21 +64,21 @@ class _Control:
         self.channel.close()
 
     def hear(self) -> None:
-        """Wait until the program has reached its crash point."""
+        """Wait until the program reaches its crash point."""
         with suppress(TimeoutError):
             if self.channel.recv(1):
                 return
         raise CellError("the crash point was not reached")
 
     def go(self) -> None:
-        """Continue the program from its crash point."""
+        """Continue the program after its crash point."""
         with suppress(OSError):
             self.channel.send(b"!")
 
 
 @attrs.frozen
 class _Cell:
-    """One cell of the crash matrix for a task queue."""
+    """A cell of the crash matrix for a task queue."""
 
     _cluster: Cluster
     _python: str
@@ -145,7 +145,7 @@ class _Cell:
             self._cluster.start()
 
     def _count(self) -> int:
-        """Return the number of charges after giving the workers time."""
+        """Return the number of charges, after giving the workers time."""
         charges = 0
         for _ in range(_POLLS):
             self._vendor.go()

@@ -1,4 +1,4 @@
-"""The processes of a cell of the crash matrix: host, vendor, worker and successor."""
+"""The processes of a crash matrix cell: host, vendor, worker and successor."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class CrashPoint:
         self._lock = Lock()
 
     def stop_at(self, point: str) -> None:
-        """Wait the first time that this point is the crash point."""
+        """Wait here the first time, if this is the crash point."""
         with self._lock:
             if point != self.point:
                 return
@@ -69,7 +69,7 @@ class CrashPoint:
 
 
 class ShiftedClock:
-    """The system's clock with UTC shifted by some hours."""
+    """The system's clock, with UTC shifted by some hours."""
 
     def __init__(self, hours: int) -> None:
         self._system = SystemClock()
@@ -139,7 +139,7 @@ def migrate(url: str) -> None:
 
 @attrs.frozen
 class CaseSite:
-    """The case of a cell, with the URLs that its programs use.
+    """A cell's case, with the URLs for its programs.
 
     Attributes:
         case: the call.
@@ -155,7 +155,7 @@ class CaseSite:
 
     @property
     def configuration(self) -> dict[str, Any]:
-        """Return the configuration of a worker's hub."""
+        """Return the configuration of the worker's hub."""
         return self.case.configuration(self.case.fixture(), self.vendor, self.database)
 
 
@@ -202,7 +202,7 @@ def vendor(case: CrashCase, point: str | None, harness: Connection) -> None:
 
 
 def worker(site: CaseSite, gate: CrashPoint) -> None:
-    """Make one call, unless others have made it."""
+    """Make one call, unless another worker has made it."""
     answers = count()
 
     def observe(event: Event) -> None:
@@ -221,7 +221,7 @@ def worker(site: CaseSite, gate: CrashPoint) -> None:
 
 
 def successor(site: CaseSite, hours: int, harness: Connection) -> None:
-    """Process entries and payments until nothing changes, and report their state."""
+    """Process entries and payments until nothing changes, and report the final state."""
     clock = ShiftedClock(hours)
     Vendor.listed_within = 0.0  # a sandbox lists what it has done at once
     hub = moorage.open(site.configuration, clock=clock)

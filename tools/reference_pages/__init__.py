@@ -1,4 +1,4 @@
-"""The list of reference pages: the path of each, and the names that it documents."""
+"""The list of reference pages, with their paths and documented names."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""The reference pages on values, errors, ports, adapters and testing."""
+"""The reference pages about values, errors, ports, adapters and testing."""
 
 from typing import Final
 

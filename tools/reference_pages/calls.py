@@ -1,4 +1,4 @@
-"""The reference pages on calls: services, connectors, protections, webhooks, health and records."""
+"""The reference pages about calls: services, connectors, protections, webhooks and records."""
 
 from typing import Final
 

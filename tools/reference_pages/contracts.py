@@ -1,4 +1,4 @@
-"""The reference pages on contracts, their vendors and their sandboxes."""
+"""The reference pages about contracts, their vendors and sandboxes."""
 
 import importlib
 import importlib.util
@@ -13,7 +13,7 @@ from tools.reference_pages.page import Page, public_classes
 
 
 def _values(path: str) -> Iterator[str]:
-    """Yield the public classes of a module or a package, such as that of a contract's values."""
+    """Yield a module's or package's public classes, such as a contract's values."""
     module = importlib.import_module(path)
     if not hasattr(module, "__path__"):
         yield f"{module.__name__}:*"
@@ -25,7 +25,7 @@ def _values(path: str) -> Iterator[str]:
 
 
 def _vendors(kind: str) -> Iterator[str]:
-    """Yield the built-in vendors of a contract, each followed by its sandbox."""
+    """Yield a contract's built-in vendors, each followed by its sandbox."""
     for name in vendor_names():
         vendor = vendor_class(name)
         if kind not in vendor.kinds or not vendor.__module__.startswith("moorage."):
@@ -38,7 +38,7 @@ def _vendors(kind: str) -> Iterator[str]:
 
 
 def _contract(kind: str, title: str, about: str, *others: str) -> Page:
-    """Return the page of a contract: operations, values, vendors, and other names."""
+    """Return a contract's page: operations, values, vendors, and other names."""
     operations = f"moorage.operations.{kind}:"
     name = kind.capitalize()
     return Page(
@@ -349,7 +349,7 @@ _PAGES: Final = (
 
 
 def _pages_of_contracts() -> Iterator[Page]:
-    """Yield a page for each contract that the list above lacks."""
+    """Yield a page for each contract that the list lacks."""
     existing = {page.path for page in _PAGES}
     for kind, title in CONTRACTS.items():
         if kind not in existing:

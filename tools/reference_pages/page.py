@@ -1,4 +1,4 @@
-"""A reference page, and the objects that its names stand for."""
+"""A reference page, and the objects of its names."""
 
 import importlib
 import inspect
@@ -10,7 +10,7 @@ import moorage
 
 
 class Page(NamedTuple):
-    """A reference page: its path, its title, and the names that it documents.
+    """A reference page: path, title, and documented names.
 
     A name without a module is one that `moorage` exports; `module:name` is one to import from
     there, `module:*` is everything public that the module defines, and `module:` the module.
@@ -23,7 +23,7 @@ class Page(NamedTuple):
 
 
 def public_classes(module: ModuleType) -> Iterator[tuple[str, Any]]:
-    """Yield the public classes that a module defines."""
+    """Yield the public classes defined in a module."""
     for name, value in vars(module).items():
         if (
             inspect.isclass(value)
@@ -34,7 +34,7 @@ def public_classes(module: ModuleType) -> Iterator[tuple[str, Any]]:
 
 
 def members_of(name: str) -> list[tuple[str, Any]]:
-    """Return the names and objects of a page's entry."""
+    """Return the names and objects of an entry on a page."""
     path, colon, target = name.partition(":")
     if not colon:
         return [(name, getattr(moorage, name))]

@@ -1,1 +1,1 @@
-"""The books of the ERP: `models` stores them, `vendor_calls` calls vendors, `views` shows pages."""
+"""The ERP's app: `models` stores data, `vendor_calls` calls vendors, `views` shows pages."""

@@ -1,4 +1,4 @@
-"""The app of the books."""
+"""The Django configuration of the ERP's app."""
 
 from importlib import import_module
 
@@ -6,11 +6,11 @@ from django.apps import AppConfig
 
 
 class BooksConfig(AppConfig):
-    """Registers the handlers of webhooks."""
+    """Registers the webhook handlers."""
 
     name = "books"
 
     def ready(self) -> None:
-        """Register the handlers of webhooks."""
+        """Register the webhook handlers."""
         import_module("books.vendor_calls")
         import_module("books.back_office")

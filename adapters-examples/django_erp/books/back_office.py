@@ -1,4 +1,4 @@
-"""The ERP's calls of its back office, which both example ERPs share, and their rows."""
+"""The ERP's back-office calls, on the code shared by both example ERPs, and their rows."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ if TYPE_CHECKING:
 
 
 def send_invoice(invoice: Invoice) -> None:
-    """Send an invoice to the electronic address of its customer, once."""
+    """Send an invoice once to the customer's electronic address."""
     row = SentDocument.begin(invoice.company, "einvoices", invoice.number)
     if row is not None:
         row.note(calls.send_invoice(hub(), row.key, invoice, row.day))
 
 
 def send_contract(customer: Customer) -> None:
-    """Send a contract to the customer who signs it, once."""
+    """Send a contract once for signature to the customer."""
     row = SentDocument.begin(customer.company, "signatures", str(customer.pk))
     if row is not None:
         row.note(calls.send_contract(hub(), row.key, customer.company, customer))
 
 
 def connect_bank(company: Company, ip_address: str | None) -> str:
-    """Ask the owner of the bank account for consent; returns the page to continue at."""
+    """Ask the bank account's owner for consent; return the page on which to continue."""
     row = SentDocument.begin(company, "bank", "account")
     if row is None:
         return ""
@@ -40,13 +40,13 @@ def connect_bank(company: Company, ip_address: str | None) -> str:
 
 
 def follow(row: SentDocument | None) -> None:
-    """Ask for the current state of what was sent."""
+    """Get the current state of a sent document or consent."""
     if row is not None and row.ref:
         row.note(calls.follow(hub(), row.kind, row.company.slug, row.ref))
 
 
 def read_account(row: SentDocument) -> None:
-    """Read the bank account, and mark the invoices as paid that its lines pay."""
+    """Read the bank account, and mark the invoices as paid that its transactions pay."""
     company = row.company
     due_invoices = Invoice.objects.filter(company=company).select_related("company")
     open_invoices = [invoice for invoice in due_invoices if invoice.following]
@@ -61,7 +61,7 @@ def read_account(row: SentDocument) -> None:
 
 
 def import_orders(company: Company) -> None:
-    """Import the orders of the shop that have changed."""
+    """Import the shop's changed orders."""
     latest_order = Order.objects.filter(company=company).order_by("updated_at").last()
     since = latest_order and latest_order.updated_at
     for order in calls.orders(hub(), company.slug, since):
@@ -70,7 +70,7 @@ def import_orders(company: Company) -> None:
 
 @on("shops")
 def hear_shop(event: ShopEvent, entry: object) -> None:
-    """Import the order that an event names."""
+    """Import the order named by an event of the shop."""
     for company in Company.objects.all():
         if event.ref.account in calls.accounts(hub(), "shops", company.slug):
             _store(company, hub().shops(company.slug).get_order(event.ref))
@@ -78,7 +78,7 @@ def hear_shop(event: ShopEvent, entry: object) -> None:
 
 @on("signatures")
 def hear_signer(event: SignatureEvent, entry: object) -> None:
-    """Ask for the state of the contract that an event names."""
+    """Update the contract named by an event of the signature vendor."""
     rows = SentDocument.objects.filter(kind="signatures", ref=str(event.ref))
     follow(rows.select_related("company").first())
 

@@ -1,4 +1,4 @@
-"""The pages of the back office. They call vendors by `back_office`, outside any transaction."""
+"""The pages of the back office, which call vendors through `back_office`, outside transactions."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @require_POST
 @transaction.non_atomic_requests
 def send_invoice(request: HttpRequest, slug: str, number: str) -> HttpResponse:
-    """Send an electronic invoice once, however often the form is sent."""
+    """Send an electronic invoice once, even if the form is submitted repeatedly."""
     invoice = invoice_of(slug, number)
     if invoice.customer.endpoint:
         back_office.send_invoice(invoice)
@@ -30,7 +30,7 @@ def send_invoice(request: HttpRequest, slug: str, number: str) -> HttpResponse:
 @require_POST
 @transaction.non_atomic_requests
 def follow_invoice(request: HttpRequest, slug: str, number: str) -> HttpResponse:
-    """Ask for the state of an electronic invoice."""
+    """Update an electronic invoice's state."""
     invoice = invoice_of(slug, number)
     back_office.follow(SentDocument.last(invoice.company, "einvoices", number))
     return redirect_to(home_page(invoice))
@@ -39,7 +39,7 @@ def follow_invoice(request: HttpRequest, slug: str, number: str) -> HttpResponse
 @require_POST
 @transaction.non_atomic_requests
 def send_contract(request: HttpRequest, slug: str, key: int) -> HttpResponse:
-    """Send a contract for signature once, however often the form is sent."""
+    """Send a contract for signature once, even if the form is submitted repeatedly."""
     back_office.send_contract(_customer(slug, key))
     return redirect_to(f"/{slug}/customers/{key}/")
 
@@ -47,7 +47,7 @@ def send_contract(request: HttpRequest, slug: str, key: int) -> HttpResponse:
 @require_POST
 @transaction.non_atomic_requests
 def follow_contract(request: HttpRequest, slug: str, key: int) -> HttpResponse:
-    """Ask for the state of a contract."""
+    """Update a contract's state."""
     back_office.follow(SentDocument.last(_customer(slug, key).company, "signatures", str(key)))
     return redirect_to(f"/{slug}/customers/{key}/")
 
@@ -55,7 +55,7 @@ def follow_contract(request: HttpRequest, slug: str, key: int) -> HttpResponse:
 @require_GET
 @transaction.non_atomic_requests
 def signed_contract(request: HttpRequest, slug: str, key: int) -> HttpResponse:
-    """Return the signed contract as a file."""
+    """Return the signed contract as a download."""
     rows = SentDocument.objects.filter(company=slug, kind="signatures", subject=str(key))
     row = get_object_or_404(rows, state="completed")
     return HttpResponse(back_office.signed_contract(row), content_type="application/pdf")
@@ -64,7 +64,7 @@ def signed_contract(request: HttpRequest, slug: str, key: int) -> HttpResponse:
 @require_GET
 @transaction.non_atomic_requests
 def bank(request: HttpRequest, slug: str) -> HttpResponse:
-    """The bank account of a company, and the invoices that its lines pay."""
+    """Show a company's bank account, and the invoices that its transactions pay."""
     company = get_object_or_404(Company, slug=slug)
     context = {
         "company": company,
@@ -79,7 +79,7 @@ def bank(request: HttpRequest, slug: str) -> HttpResponse:
 @require_POST
 @transaction.non_atomic_requests
 def connect_bank(request: HttpRequest, slug: str) -> HttpResponse:
-    """Lead the owner of the account to the bank."""
+    """Redirect the account's owner to the bank."""
     company = get_object_or_404(Company, slug=slug)
     link = back_office.connect_bank(company, request.META.get("REMOTE_ADDR"))
     return redirect_to(link or f"/{slug}/bank/")
@@ -88,7 +88,7 @@ def connect_bank(request: HttpRequest, slug: str) -> HttpResponse:
 @require_GET
 @transaction.non_atomic_requests
 def bank_back(request: HttpRequest, slug: str) -> HttpResponse:
-    """The owner is back from the bank, which alone knows what was decided."""
+    """Receive the account's owner from the bank, and ask the bank for the decision."""
     company = get_object_or_404(Company, slug=slug)
     back_office.follow(SentDocument.last(company, "bank", "account"))
     return redirect_to(f"/{slug}/bank/")
@@ -97,7 +97,7 @@ def bank_back(request: HttpRequest, slug: str) -> HttpResponse:
 @require_POST
 @transaction.non_atomic_requests
 def read_account(request: HttpRequest, slug: str) -> HttpResponse:
-    """Read the bank account."""
+    """Read the bank account's new transactions."""
     row = SentDocument.last(get_object_or_404(Company, slug=slug), "bank", "account")
     if row is not None and row.state == "granted":
         back_office.read_account(row)
@@ -107,7 +107,7 @@ def read_account(request: HttpRequest, slug: str) -> HttpResponse:
 @require_GET
 @transaction.non_atomic_requests
 def orders(request: HttpRequest, slug: str) -> HttpResponse:
-    """The orders of the shop."""
+    """Show the shop's orders."""
     company = get_object_or_404(Company, slug=slug)
     context = {
         "company": company,
@@ -121,7 +121,7 @@ def orders(request: HttpRequest, slug: str) -> HttpResponse:
 @require_POST
 @transaction.non_atomic_requests
 def import_orders(request: HttpRequest, slug: str) -> HttpResponse:
-    """Import the orders of the shop that have changed."""
+    """Import the shop's changed orders."""
     back_office.import_orders(get_object_or_404(Company, slug=slug))
     return redirect_to(f"/{slug}/orders/")
 

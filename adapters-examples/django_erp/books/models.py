@@ -1,4 +1,4 @@
-"""The tables of the ERP. A payment's state only moves forward."""
+"""The ERP's tables; the state of a payment only moves forward."""
 
 from __future__ import annotations
 
@@ -38,18 +38,18 @@ _NUMBER: Final = re.compile("[1-9][0-9]{0,8}")
 
 
 def row_number(text: str | None) -> int:
-    """Return the number that a text spells; 0, which no row has, for any other text."""
+    """Return the number in a text; 0, which no row has, for any other text."""
     return int(text) if text and _NUMBER.fullmatch(text) else 0
 
 
 def in_words(text: str | None) -> str:
-    """A carrier's word in readable form."""
+    """Return a carrier's word in readable form."""
     carrier, _, remaining_words = (text or "").partition("_")
     return f"{carrier.upper()} {remaining_words.replace('_', ' ')}".strip()
 
 
 def state_of(payment: PaymentState) -> str:
-    """Return the state of an attempt whose payment is in this state."""
+    """Return the state of an attempt for a state of its payment."""
     return _OF_PAYMENTS.get(payment, "paid")
 
 
@@ -72,26 +72,26 @@ class AddressedParty(models.Model):
     endpoint = models.CharField(max_length=150, default="")
 
     class Meta:
-        """The tables are those of the kinds."""
+        """The model is abstract, so that it has no table of its own."""
 
         abstract = True
 
     @property
     def address(self) -> Address:
-        """The address in the form that carriers take."""
+        """The address in the form for carriers."""
         names = ("name", "email", "phone", "line1", "city", "region", "postal_code", "country")
         return Address(**{name: getattr(self, name) for name in names})
 
 
 class Company(AddressedParty):
-    """A business that uses the ERP, which is a tenant of moorage."""
+    """A business that uses the ERP; it is a tenant of moorage."""
 
     slug = models.SlugField(primary_key=True)
     currency = models.CharField(max_length=3)
 
 
 class Means(models.Model):
-    """A token of a means of payment, made by a vendor's form in the browser."""
+    """A payment method's token, made by a vendor's form in the browser."""
 
     account = models.CharField(max_length=50)
     token = models.CharField(max_length=100)
@@ -122,12 +122,12 @@ class Invoice(models.Model):
 
     @property
     def last(self) -> Attempt | None:
-        """The last attempt to pay it."""
+        """The last attempt to pay the invoice."""
         return self.attempts.order_by("number").last()
 
     @property
     def following(self) -> int | None:
-        """The number of the attempt that may be made now: a failed one is made again."""
+        """The number of the possible next attempt; a failed attempt keeps its number."""
         last_attempt = self.last
         if self.state == "paid":
             return None
@@ -138,7 +138,7 @@ class Invoice(models.Model):
         return last_attempt.number + (last_attempt.state == "declined")
 
     def begin(self, means: Means, home: str) -> Attempt:
-        """The next attempt, which is marked as started while the caller has the invoice locked.
+        """Return the next attempt, marked as started; the caller must have locked the invoice.
 
         Who chose the same means again makes the failed attempt again, with its key.
         """
@@ -158,7 +158,7 @@ class Invoice(models.Model):
 
 
 class Attempt(models.Model):
-    """An attempt to pay, stored with its key before any vendor is called."""
+    """A payment attempt, stored with its key before a vendor is called."""
 
     invoice = models.ForeignKey(Invoice, models.PROTECT, related_name="attempts")
     number = models.PositiveIntegerField()
@@ -179,7 +179,7 @@ class Attempt(models.Model):
 
     @classmethod
     def of(cls, account: str, payment_id: str, reference: str | None) -> Attempt | None:
-        """Return the attempt of this payment and account; None if there is none."""
+        """Return the attempt of a payment and account; None if there is none."""
         attempts_of_account = cls.objects.filter(account=account)
         invoice, _, number = (reference or "").rpartition("-")
         attempts_by_reference = attempts_of_account.filter(
@@ -195,17 +195,17 @@ class Attempt(models.Model):
 
     @property
     def reference(self) -> str:
-        """The reference of the attempt, here and at the vendor."""
+        """The attempt's reference, here and at the vendor."""
         return f"{self.invoice.number}-{self.number}"
 
     @property
     def held(self) -> bool:
-        """True if the outcome is not known yet."""
+        """True if the outcome is still unknown."""
         return self.state in HELD
 
     @property
     def text(self) -> str:
-        """The text that the buyer sees."""
+        """The text for the buyer."""
         return self.told or _TEXTS.get(self.state, "")
 
     def advance(self, state: str, **fields: Any) -> bool:
@@ -224,7 +224,7 @@ class Attempt(models.Model):
 
 
 class Parcel(models.Model):
-    """A sent parcel."""
+    """A parcel that was sent."""
 
     invoice = models.OneToOneField(Invoice, models.PROTECT)
     ref = models.TextField()
@@ -241,12 +241,12 @@ class Parcel(models.Model):
 
     @property
     def where(self) -> str:
-        """The place of the parcel in readable form."""
+        """The parcel's location in readable form."""
         return self.status.replace("_", " ")
 
 
 class SentDocument(models.Model):
-    """An electronic invoice, a contract or a request for consent that a vendor gets.
+    """An electronic invoice, contract or consent request that a vendor gets.
 
     It is stored with its key before any vendor is called. One that has ended may be sent again
     under a new number, and so a new key.
@@ -276,7 +276,7 @@ class SentDocument(models.Model):
 
     @classmethod
     def begin(cls, company: Company, kind: str, subject: str) -> SentDocument | None:
-        """Return the row to send now; None if one is under way or done."""
+        """Return the row to send now; None if it is being sent or was sent."""
         with transaction.atomic():
             Company.objects.select_for_update().get(pk=company.pk)
             last_row = cls.last(company, kind, subject)
@@ -288,21 +288,21 @@ class SentDocument(models.Model):
 
     @property
     def key(self) -> str:
-        """The idempotency key of the row."""
+        """The row's idempotency key."""
         return f"{self.company.slug}/{self.kind}/{self.subject}/{self.number}"
 
     @property
     def text(self) -> str:
-        """The text that people see."""
+        """The text for people."""
         return self.told or TEXTS["open"]
 
     @property
     def may_begin(self) -> bool:
-        """True if a person may send it now, or again."""
+        """True if a person may send the document now, or again."""
         return self.state in (*UNSENT, *ENDED)
 
     def note(self, outcome: Outcome) -> None:
-        """Store what became of it; what has ended stays as it is."""
+        """Store the document's new state; a final state is not changed."""
         fields = {"state": outcome.state, "told": outcome.told}
         fields |= {"ref": outcome.ref} if outcome.ref else {}
         SentDocument.objects.filter(pk=self.pk).exclude(state__in=ENDED).update(**fields)
@@ -310,7 +310,7 @@ class SentDocument(models.Model):
 
 
 class Order(models.Model):
-    """An order of the shop, once for its reference."""
+    """An order of the shop, stored once per reference."""
 
     company = models.ForeignKey(Company, models.PROTECT)
     ref = models.CharField(max_length=200, unique=True)
@@ -322,7 +322,7 @@ class Order(models.Model):
 
 
 class BankLine(models.Model):
-    """A booked line of the bank account, and the invoice that it pays."""
+    """A booked bank transaction, and the invoice that it pays."""
 
     company = models.ForeignKey(Company, models.PROTECT)
     line_id = models.CharField(max_length=200)
@@ -332,13 +332,13 @@ class BankLine(models.Model):
     invoices = models.CharField(max_length=200, default="")
 
     class Meta:
-        """The table has one row per line of the bank."""
+        """The table has one row per bank transaction."""
 
         constraints: ClassVar = [models.UniqueConstraint("company", "line_id", name="one_line")]
 
     @classmethod
     def note(cls, company: Company, line: Line) -> None:
-        """Store a bank line once, and mark the invoices that it pays as paid."""
+        """Store a bank transaction once, and mark the invoices that it pays as paid."""
         fields = {"day": line.day, "amount": line.amount, "text": line.text}
         with transaction.atomic():
             Company.objects.select_for_update().get(pk=company.pk)

@@ -1,4 +1,4 @@
-"""The ERP's calls to vendors. `moorage.toml` alone chooses the vendor for each task."""
+"""The ERP's vendor calls; only `moorage.toml` chooses the vendors."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ if TYPE_CHECKING:
 
 
 def means(invoice: Invoice) -> Iterable[Means]:
-    """The means of payment that the invoice's payment account accepts."""
+    """Return the payment methods that the invoice's payment account accepts."""
     company = invoice.company
     accounts = hub().chosen("payments", company.slug, currency=company.currency)
     return Means.objects.filter(account=accounts[0].name)
 
 
 def pay(attempt: Attempt) -> None:
-    """Make the payment of an attempt; repeating this charges once."""
+    """Make the payment of an attempt; a repeat does not charge again."""
     payments = hub().payments(attempt.invoice.company.slug)
     _store_outcome(
         attempt, lambda: payments.charge(_charge(attempt), idempotency_key=attempt.reference)
@@ -52,7 +52,7 @@ def come_back(attempt: Attempt, returned: Mapping[str, str]) -> None:
 
 
 def look_up(attempt: Attempt) -> None:
-    """Look up the outcome of an attempt."""
+    """Look up an attempt's outcome."""
     earliest_time = attempt.begun_at - timedelta(minutes=1)
     lost_payment = Unsettled(
         charge=_charge(attempt), idempotency_key=attempt.reference, since=earliest_time
@@ -62,7 +62,7 @@ def look_up(attempt: Attempt) -> None:
 
 
 def offers(invoice: Invoice) -> tuple[Rate, ...]:
-    """The rates of carriers for an invoice."""
+    """Return the carriers' rates for an invoice."""
     box = Box(weight="1.5", length="30", width="20", height="10")
     rate_request = RateRequest(
         sender=invoice.company.address,
@@ -74,7 +74,7 @@ def offers(invoice: Invoice) -> tuple[Rate, ...]:
 
 
 def buy_label(invoice: Invoice, offer: str) -> None:
-    """Buy the label of an offer, once."""
+    """Buy the label of a rate once."""
     shipping = hub().shipping(invoice.company.slug)
     shipment = shipping.create_shipment(offer, idempotency_key=f"{invoice.number}/label")
     parcel_fields = {
@@ -88,13 +88,13 @@ def buy_label(invoice: Invoice, offer: str) -> None:
 
 
 def track(parcel: Parcel) -> None:
-    """Find out where a parcel is."""
+    """Look up a parcel's location."""
     tracking = hub().shipping(parcel.invoice.company.slug).track_shipment(parcel.ref)
     Parcel.objects.filter(pk=parcel.pk).update(status=tracking.status)
 
 
 def mail(invoice: Invoice, about: str, text: str) -> None:
-    """Send a mail when the current transaction commits; nothing is sent after a rollback."""
+    """Send a mail when the current transaction commits; a rollback sends nothing."""
     message = EmailMessage(to=invoice.customer.email, subject=about, text=text)
     tenant, key = invoice.company.slug, f"{invoice.number}/{about}"[:64]
     outbox().put("email", "send_transactional", message, tenant=tenant, key=key)
@@ -102,7 +102,7 @@ def mail(invoice: Invoice, about: str, text: str) -> None:
 
 @on("payments")
 def store_payment_event(event: PaymentEvent, entry: object) -> None:
-    """Store the event of a payment; events of unknown payments are ignored."""
+    """Store a payment event; events of unknown payments are ignored."""
     event = hub().payments().follow_up(event)
     attempt = Attempt.of(event.ref.account, event.ref.id, event.reference)
     if attempt is not None and event.state is not None:
@@ -122,7 +122,7 @@ def _charge(attempt: Attempt) -> Charge:
 
 
 def _store_outcome(attempt: Attempt, ask: Callable[[], Payment]) -> None:
-    """Store the outcome of an attempt, with a text for its buyer."""
+    """Store an attempt's outcome, with a text for the buyer."""
     try:
         payment = ask()
     except ConnectorError as error:

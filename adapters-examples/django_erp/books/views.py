@@ -1,4 +1,4 @@
-"""The pages. They call vendors by `vendor_calls`, outside any transaction."""
+"""The ERP's pages, which call vendors through `vendor_calls`, outside transactions."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ _BROKEN: Final = (
 
 
 def only_our_own(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[..., Any]:
-    """Forbid pages to load anything from elsewhere, or any script."""
+    """Forbid pages to load scripts, or anything from other hosts."""
 
     def middleware(request: HttpRequest) -> HttpResponse:
         response = get_response(request)
@@ -58,7 +58,7 @@ def only_our_own(get_response: Callable[[HttpRequest], HttpResponse]) -> Callabl
 
 
 def page_variables(request: HttpRequest) -> dict[str, Any]:
-    """The variables of every page."""
+    """Return the template variables of every page."""
     token = format_html(
         '<input type="hidden" name="csrfmiddlewaretoken" value="{}">', get_token(request)
     )
@@ -70,13 +70,13 @@ def page_variables(request: HttpRequest) -> dict[str, Any]:
 
 @require_GET
 def companies(request: HttpRequest) -> HttpResponse:
-    """All companies."""
+    """Show all companies."""
     return render(request, "companies.html", {"companies": Company.objects.order_by("slug")})
 
 
 @require_GET
 def invoices(request: HttpRequest, slug: str) -> HttpResponse:
-    """The invoices of a company."""
+    """Show a company's invoices."""
     company = get_object_or_404(Company, slug=slug)
     context = {"company": company, "invoices": _invoices(company=company), "here": "invoices"}
     return render(request, "invoices.html", context)
@@ -84,7 +84,7 @@ def invoices(request: HttpRequest, slug: str) -> HttpResponse:
 
 @require_GET
 def customers(request: HttpRequest, slug: str) -> HttpResponse:
-    """The customers of a company."""
+    """Show a company's customers."""
     company = get_object_or_404(Company, slug=slug)
     company_customers = Customer.objects.filter(company=company).order_by("name")
     context = {"company": company, "customers": company_customers, "here": "customers"}
@@ -93,7 +93,7 @@ def customers(request: HttpRequest, slug: str) -> HttpResponse:
 
 @require_GET
 def customer(request: HttpRequest, slug: str, key: int) -> HttpResponse:
-    """A customer and their unpaid invoices."""
+    """Show a customer with unpaid invoices."""
     customer_row = get_object_or_404(Customer, company=slug, pk=key)
     context = {
         "company": customer_row.company,
@@ -107,7 +107,7 @@ def customer(request: HttpRequest, slug: str, key: int) -> HttpResponse:
 
 @require_GET
 def log(request: HttpRequest, slug: str) -> HttpResponse:
-    """The calls to vendors that were made for a company."""
+    """Show the vendor calls made for a company."""
     company = get_object_or_404(Company, slug=slug)
     page = integration_log().find(LogQuery(tenant=slug, limit=50))
     entries = [
@@ -128,7 +128,7 @@ def log(request: HttpRequest, slug: str) -> HttpResponse:
 @require_GET
 @transaction.non_atomic_requests
 def invoice(request: HttpRequest, slug: str, number: str) -> HttpResponse:
-    """An invoice, and all that can be done with it."""
+    """Show an invoice with the possible actions."""
     invoice_row = invoice_of(slug, number)
     next_number = invoice_row.following
     context = {
@@ -150,7 +150,7 @@ def invoice(request: HttpRequest, slug: str, number: str) -> HttpResponse:
 @require_POST
 @transaction.non_atomic_requests
 def pay(request: HttpRequest, slug: str, number: str) -> HttpResponse:
-    """Pay once, however often the form is sent: its attempt has one key."""
+    """Pay once, even if the form is submitted repeatedly, because its attempt has one key."""
     invoice = invoice_of(slug, number)
     attempt = _start_attempt(request, invoice)
     if attempt is not None and attempt.state in {"open", "unknown"}:
@@ -161,7 +161,7 @@ def pay(request: HttpRequest, slug: str, number: str) -> HttpResponse:
 
 
 def _start_attempt(request: HttpRequest, invoice: Invoice) -> Attempt | None:
-    """The attempt that a form is for, written down before anything else is done."""
+    """Return a form's attempt, which is stored before anything else happens."""
     attempt_number, means_id = (row_number(request.POST.get(name)) for name in ("attempt", "means"))
     means = next((value for value in vendor_calls.means(invoice) if value.pk == means_id), None)
     with transaction.atomic():
@@ -174,7 +174,7 @@ def _start_attempt(request: HttpRequest, invoice: Invoice) -> Attempt | None:
 @require_GET
 @transaction.non_atomic_requests
 def return_from_bank(request: HttpRequest, slug: str, number: str, attempt: int) -> HttpResponse:
-    """The buyer is back from the bank."""
+    """Receive the buyer back from the bank."""
     invoice = invoice_of(slug, number)
     known_attempt = get_object_or_404(Attempt, invoice=invoice, number=attempt)
     if known_attempt.held and known_attempt.ref:
@@ -185,7 +185,7 @@ def return_from_bank(request: HttpRequest, slug: str, number: str, attempt: int)
 @require_POST
 @transaction.non_atomic_requests
 def look_up(request: HttpRequest, slug: str, number: str) -> HttpResponse:
-    """Look up the outcome of the last attempt."""
+    """Look up the last attempt's outcome."""
     invoice = invoice_of(slug, number)
     last_attempt = invoice.last
     if last_attempt is not None and last_attempt.held:
@@ -199,7 +199,7 @@ def look_up(request: HttpRequest, slug: str, number: str) -> HttpResponse:
 @require_GET
 @transaction.non_atomic_requests
 def shipping(request: HttpRequest, slug: str, number: str) -> HttpResponse:
-    """The rates of carriers."""
+    """Show the carriers' rates."""
     invoice = invoice_of(slug, number)
     context = {"company": invoice.company, "invoice": invoice, "here": "invoices"}
     return render(request, "shipping.html", {**context, "offers": _offers(invoice)})
@@ -208,7 +208,7 @@ def shipping(request: HttpRequest, slug: str, number: str) -> HttpResponse:
 @require_POST
 @transaction.non_atomic_requests
 def buy_label(request: HttpRequest, slug: str, number: str) -> HttpResponse:
-    """Buy a label."""
+    """Buy a shipping label."""
     invoice = invoice_of(slug, number)
     if not Parcel.objects.filter(invoice=invoice).exists():
         vendor_calls.buy_label(invoice, request.POST.get("offer", ""))
@@ -218,7 +218,7 @@ def buy_label(request: HttpRequest, slug: str, number: str) -> HttpResponse:
 @require_POST
 @transaction.non_atomic_requests
 def track(request: HttpRequest, slug: str, number: str) -> HttpResponse:
-    """Find out where the parcel is."""
+    """Update the parcel's location."""
     invoice = invoice_of(slug, number)
     vendor_calls.track(get_object_or_404(Parcel, invoice=invoice))
     return redirect_to(home_page(invoice))
@@ -226,14 +226,14 @@ def track(request: HttpRequest, slug: str, number: str) -> HttpResponse:
 
 @require_GET
 def label(request: HttpRequest, slug: str, number: str) -> HttpResponse:
-    """Return the label as a file to print."""
+    """Return the label as a file for printing."""
     parcel = get_object_or_404(Parcel, invoice=invoice_of(slug, number))
     return HttpResponse(bytes(parcel.label), content_type="application/pdf")
 
 
 @require_POST
 def mail(request: HttpRequest, slug: str, number: str) -> HttpResponse:
-    """Mail the invoice, once this request is committed."""
+    """Mail the invoice when this request is committed."""
     invoice = invoice_of(slug, number)
     if Invoice.objects.filter(pk=invoice.pk, mailed=False).update(mailed=True):
         vendor_calls.mail(invoice, f"Invoice {number}", f"{invoice.title}: {invoice.price}.")
@@ -263,19 +263,19 @@ def explain_failure(get_response: Callable[[HttpRequest], HttpResponse]) -> Any:
 
 
 def is_paying(path: str) -> bool:
-    """True if a failure at this address may concern a payment."""
+    """Return whether a failure at this URL may concern a payment."""
     return path.endswith(("/pay", "/look-up")) or "/back/" in path
 
 
 def not_found_page(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """The page for an unknown address."""
+    """Show the page for an unknown URL."""
     text = "There is nothing at this address."
     context = {"title": "Nothing here", "mood": "failed", "text": text}
     return render(request, "trouble.html", context, status=HTTPStatus.NOT_FOUND)
 
 
 def error_page(request: HttpRequest) -> HttpResponse:
-    """The page for an error of the ERP itself, without details."""
+    """Show the page for an error of the ERP itself, without details."""
     parent_path = request.path.rpartition("/")[0] + "/"
     context = {
         "title": "Something went wrong",
@@ -287,7 +287,7 @@ def error_page(request: HttpRequest) -> HttpResponse:
 
 
 def invoice_of(slug: str, number: str) -> Invoice:
-    """Return an invoice of a company, or raise the error of an unknown address."""
+    """Return a company's invoice; raise Http404 if there is none."""
     return get_object_or_404(
         Invoice.objects.select_related("company", "customer"), company=slug, number=number
     )
@@ -310,10 +310,10 @@ def _offers(invoice: Invoice) -> list[dict[str, Any]]:
 
 
 def home_page(one: Invoice) -> str:
-    """The address of an invoice."""
+    """Return an invoice's URL."""
     return f"/{one.company.slug}/invoices/{one.number}/"
 
 
 def redirect_to(url: str) -> HttpResponse:
-    """Lead to another page."""
+    """Redirect to another page."""
     return HttpResponseRedirect(url, status=HTTPStatus.SEE_OTHER)

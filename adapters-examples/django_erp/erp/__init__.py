@@ -1,1 +1,1 @@
-"""The project: settings, addresses, and its two doors."""
+"""The Django project: settings, URLs, and the WSGI and ASGI entry points."""

@@ -1,4 +1,4 @@
-"""Settings of the ERP: a file of SQLite, or the PostgreSQL that `ERP_DATABASE` names."""
+"""The ERP's settings: SQLite by default, or PostgreSQL as `ERP_DATABASE` says."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The books of the ERP: `models` stores them, `vendor_calls` calls vendors, `views` shows pages."""
+"""The ERP's app: `models` stores data, `vendor_calls` calls vendors, `views` shows pages."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ HERE = Path(__file__).resolve().parents[1]
 
 
 def create_app() -> Flask:
-    """The ERP: with a file of SQLite, or the PostgreSQL that `ERP_DATABASE` names."""
+    """Return the ERP application, with SQLite, or PostgreSQL as `ERP_DATABASE` says."""
     app = Flask("ledger", template_folder=str(PAGES / "templates"), static_folder=None)
     app.config["SECRET_KEY"] = os.environ.get("ERP_SECRET_KEY", "an example has no secrets")
     app.config["SESSION_COOKIE_SAMESITE"] = "Lax"

@@ -1,4 +1,4 @@
-"""The ERP's calls of its back office, which both example ERPs share, and their rows.
+"""The ERP's back-office calls, on the code shared by both example ERPs, and their rows.
 
 No transaction is open while a vendor is asked; what came of it is written in one of its own.
 """
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 
 def send_invoice(invoice: Invoice) -> None:
-    """Send an invoice to the electronic address of its customer, once."""
+    """Send an invoice once to the customer's electronic address."""
     row = SentDocument.begin(invoice.company_slug, "einvoices", invoice.number)
     if row is not None:
         row.note(calls.send_invoice(moorage.hub, row.key, invoice, row.day))
 
 
 def send_contract(customer: Customer) -> None:
-    """Send a contract to the customer who signs it, once."""
+    """Send a contract once for signature to the customer."""
     company = customer.company
     row = SentDocument.begin(company.slug, "signatures", str(customer.id))
     if row is not None:
@@ -35,7 +35,7 @@ def send_contract(customer: Customer) -> None:
 
 
 def connect_bank(company: Company, ip_address: str | None) -> str:
-    """Ask the owner of the bank account for consent; returns the page to continue at."""
+    """Ask the bank account's owner for consent; return the page on which to continue."""
     row = SentDocument.begin(company.slug, "bank", "account")
     if row is None:
         return ""
@@ -45,14 +45,14 @@ def connect_bank(company: Company, ip_address: str | None) -> str:
 
 
 def follow(row: SentDocument | None) -> None:
-    """Ask for the current state of what was sent."""
+    """Get the current state of a sent document or consent."""
     session.commit()
     if row is not None and row.ref:
         row.note(calls.follow(moorage.hub, row.kind, row.company_slug, row.ref))
 
 
 def read_account(row: SentDocument) -> None:
-    """Read the bank account, and mark the invoices as paid that its lines pay."""
+    """Read the bank account, and mark the invoices as paid that its transactions pay."""
     slug = row.company_slug
     invoices = session.query(Invoice).filter_by(company_slug=slug).all()
     open_invoices = [invoice for invoice in invoices if invoice.following]
@@ -68,7 +68,7 @@ def read_account(row: SentDocument) -> None:
 
 
 def import_orders(company: Company) -> None:
-    """Import the orders of the shop that have changed."""
+    """Import the shop's changed orders."""
     orders = session.query(Order).filter_by(company_slug=company.slug)
     latest_order = orders.order_by(Order.updated.desc()).first()
     session.commit()
@@ -79,7 +79,7 @@ def import_orders(company: Company) -> None:
 
 @moorage.on("shops")
 def hear_shop(event: ShopEvent, entry: object) -> None:
-    """Import the order that an event names."""
+    """Import the order named by an event of the shop."""
     slugs = [company.slug for company in session.query(Company).all()]
     session.commit()
     for slug in slugs:
@@ -90,7 +90,7 @@ def hear_shop(event: ShopEvent, entry: object) -> None:
 
 @moorage.on("signatures")
 def hear_signer(event: SignatureEvent, entry: object) -> None:
-    """Ask for the state of the contract that an event names."""
+    """Update the contract named by an event of the signature vendor."""
     rows = session.query(SentDocument).filter_by(kind="signatures", ref=str(event.ref))
     follow(rows.first())
 

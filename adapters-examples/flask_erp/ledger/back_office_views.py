@@ -1,4 +1,4 @@
-"""The pages of the back office. They call vendors by `back_office`."""
+"""The pages of the back office, which call vendors through `back_office`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @pages.post("/<slug>/invoices/<number>/e-invoice")
 def send_invoice(slug: str, number: str) -> BaseResponse:
-    """Send an electronic invoice once, however often the form is sent."""
+    """Send an electronic invoice once, even if the form is submitted repeatedly."""
     invoice = invoice_of(slug, number)
     if invoice.customer.endpoint:
         back_office.send_invoice(invoice)
@@ -26,7 +26,7 @@ def send_invoice(slug: str, number: str) -> BaseResponse:
 
 @pages.post("/<slug>/invoices/<number>/e-invoice/state")
 def follow_invoice(slug: str, number: str) -> BaseResponse:
-    """Ask for the state of an electronic invoice."""
+    """Update an electronic invoice's state."""
     invoice = invoice_of(slug, number)
     back_office.follow(SentDocument.last(slug, "einvoices", number))
     return redirect_to(home_page(invoice))
@@ -34,21 +34,21 @@ def follow_invoice(slug: str, number: str) -> BaseResponse:
 
 @pages.post("/<slug>/customers/<int(max=999999999):key>/contract")
 def send_contract(slug: str, key: int) -> BaseResponse:
-    """Send a contract for signature once, however often the form is sent."""
+    """Send a contract for signature once, even if the form is submitted repeatedly."""
     back_office.send_contract(_customer(slug, key))
     return redirect_to(f"/{slug}/customers/{key}/")
 
 
 @pages.post("/<slug>/customers/<int(max=999999999):key>/contract/state")
 def follow_contract(slug: str, key: int) -> BaseResponse:
-    """Ask for the state of a contract."""
+    """Update a contract's state."""
     back_office.follow(SentDocument.last(_customer(slug, key).company_slug, "signatures", str(key)))
     return redirect_to(f"/{slug}/customers/{key}/")
 
 
 @pages.get("/<slug>/customers/<int(max=999999999):key>/contract.pdf")
 def signed_contract(slug: str, key: int) -> Response:
-    """Return the signed contract as a file."""
+    """Return the signed contract as a download."""
     row = SentDocument.last(slug, "signatures", str(key))
     if row is None or row.state != "completed":
         abort(404)
@@ -57,7 +57,7 @@ def signed_contract(slug: str, key: int) -> Response:
 
 @pages.get("/<slug>/bank/")
 def bank(slug: str) -> str:
-    """The bank account of a company, and the invoices that its lines pay."""
+    """Show a company's bank account, and the invoices that its transactions pay."""
     lines = select(BankLine).filter_by(company_slug=slug)
     context = {
         "company": company_of(slug),
@@ -71,7 +71,7 @@ def bank(slug: str) -> str:
 
 @pages.post("/<slug>/bank/connect")
 def connect_bank(slug: str) -> BaseResponse:
-    """Lead the owner of the account to the bank."""
+    """Redirect the account's owner to the bank."""
     return redirect_to(
         back_office.connect_bank(company_of(slug), request.remote_addr) or f"/{slug}/bank/"
     )
@@ -79,14 +79,14 @@ def connect_bank(slug: str) -> BaseResponse:
 
 @pages.get("/<slug>/bank/back")
 def bank_back(slug: str) -> BaseResponse:
-    """The owner is back from the bank, which alone knows what was decided."""
+    """Receive the account's owner from the bank, and ask the bank for the decision."""
     back_office.follow(SentDocument.last(slug, "bank", "account"))
     return redirect_to(f"/{slug}/bank/")
 
 
 @pages.post("/<slug>/bank/read")
 def read_account(slug: str) -> BaseResponse:
-    """Read the bank account."""
+    """Read the bank account's new transactions."""
     row = SentDocument.last(slug, "bank", "account")
     if row is not None and row.state == "granted":
         back_office.read_account(row)
@@ -95,7 +95,7 @@ def read_account(slug: str) -> BaseResponse:
 
 @pages.get("/<slug>/orders/")
 def orders(slug: str) -> str:
-    """The orders of the shop."""
+    """Show the shop's orders."""
     orders_query = select(Order).filter_by(company_slug=slug).order_by(Order.number)
     context = {
         "company": company_of(slug),
@@ -108,7 +108,7 @@ def orders(slug: str) -> str:
 
 @pages.post("/<slug>/orders/import")
 def import_orders(slug: str) -> BaseResponse:
-    """Import the orders of the shop that have changed."""
+    """Import the shop's changed orders."""
     back_office.import_orders(company_of(slug))
     return redirect_to(f"/{slug}/orders/")
 

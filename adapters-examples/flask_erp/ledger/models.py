@@ -1,4 +1,4 @@
-"""The tables of the ERP. A payment's state only moves forward."""
+"""The ERP's tables; the state of a payment only moves forward."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ session: Final = scoped_session(sessionmaker(expire_on_commit=False))
 
 
 def open_books(url: str) -> Any:
-    """Return an engine for the books; in SQLite a transaction takes its lock when it begins."""
+    """Return the ERP's database engine; in SQLite, a transaction locks when it begins."""
     scheme, _, address = url.partition("://")
     engine = create_engine(f"{scheme.replace('postgresql', 'postgresql+psycopg')}://{address}")
     if engine.dialect.name == "sqlite":
@@ -77,23 +77,23 @@ _NUMBER: Final = re.compile("[1-9][0-9]{0,8}")
 
 
 def row_number(text: str | None) -> int:
-    """Return the number that a text spells; 0, which no row has, for any other text."""
+    """Return the number in a text; 0, which no row has, for any other text."""
     return int(text) if text and _NUMBER.fullmatch(text) else 0
 
 
 def in_words(text: str | None) -> str:
-    """A carrier's word in readable form."""
+    """Return a carrier's word in readable form."""
     carrier, _, remaining_words = (text or "").partition("_")
     return f"{carrier.upper()} {remaining_words.replace('_', ' ')}".strip()
 
 
 def state_of(payment: PaymentState) -> str:
-    """Return the state of an attempt whose payment is in this state."""
+    """Return the state of an attempt for a state of its payment."""
     return _OF_PAYMENTS.get(payment, "paid")
 
 
 class Base(DeclarativeBase):
-    """The base of all tables."""
+    """The base class of all tables."""
 
 
 class AddressedParty:
@@ -111,13 +111,13 @@ class AddressedParty:
 
     @property
     def address(self) -> Address:
-        """The address in the form that carriers take."""
+        """The address in the form for carriers."""
         names = ("name", "email", "phone", "line1", "city", "region", "postal_code", "country")
         return Address(**{name: getattr(self, name) for name in names})
 
 
 class Company(AddressedParty, Base):
-    """A business that uses the ERP, which is a tenant of moorage."""
+    """A business that uses the ERP; it is a tenant of moorage."""
 
     __tablename__ = "company"
     slug: Mapped[str] = mapped_column(String(50), primary_key=True)
@@ -125,7 +125,7 @@ class Company(AddressedParty, Base):
 
 
 class Means(Base):
-    """A token of a means of payment, made by a vendor's form in the browser."""
+    """A payment method's token, made by a vendor's form in the browser."""
 
     __tablename__ = "means"
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -165,13 +165,13 @@ class Invoice(Base):
 
     @property
     def last(self) -> Attempt | None:
-        """The last attempt to pay it."""
+        """The last attempt to pay the invoice."""
         value = session.query(Attempt).filter_by(invoice_id=self.id)
         return value.order_by(Attempt.number.desc()).first()
 
     @property
     def following(self) -> int | None:
-        """The number of the attempt that may be made now: a failed one is made again."""
+        """The number of the possible next attempt; a failed attempt keeps its number."""
         last_attempt = self.last
         if self.state == "paid":
             return None
@@ -182,7 +182,7 @@ class Invoice(Base):
         return last_attempt.number + (last_attempt.state == "declined")
 
     def begin(self, means: Means, home: str) -> Attempt:
-        """The next attempt, which is marked as started while the caller has the invoice locked.
+        """Return the next attempt, marked as started; the caller must have locked the invoice.
 
         Who chose the same means again makes the failed attempt again, with its key.
         """
@@ -204,7 +204,7 @@ class Invoice(Base):
 
 
 class Attempt(Base):
-    """An attempt to pay, stored with its key before any vendor is called."""
+    """A payment attempt, stored with its key before a vendor is called."""
 
     __tablename__ = "attempt"
     __table_args__ = (UniqueConstraint("invoice_id", "number", name="one_attempt"),)
@@ -224,7 +224,7 @@ class Attempt(Base):
 
     @classmethod
     def of(cls, account: str, payment_id: str, reference: str | None) -> Attempt | None:
-        """Return the attempt of this payment and account; None if there is none."""
+        """Return the attempt of a payment and account; None if there is none."""
         attempts_of_account = session.query(cls).filter_by(account=account)
         invoice, _, number = (reference or "").rpartition("-")
         attempts_by_reference = attempts_of_account.join(Invoice).filter(
@@ -245,17 +245,17 @@ class Attempt(Base):
 
     @property
     def reference(self) -> str:
-        """The reference of the attempt, here and at the vendor."""
+        """The attempt's reference, here and at the vendor."""
         return f"{self.invoice.number}-{self.number}"
 
     @property
     def held(self) -> bool:
-        """True if the outcome is not known yet."""
+        """True if the outcome is still unknown."""
         return self.state in HELD
 
     @property
     def text(self) -> str:
-        """The text that the buyer sees."""
+        """The text for the buyer."""
         return self.told or _TEXTS.get(self.state, "")
 
     def advance(self, state: str, **fields: str) -> bool:
@@ -275,7 +275,7 @@ class Attempt(Base):
 
 
 class Parcel(Base):
-    """A sent parcel."""
+    """A parcel that was sent."""
 
     __tablename__ = "parcel"
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -295,12 +295,12 @@ class Parcel(Base):
 
     @property
     def where(self) -> str:
-        """The place of the parcel in readable form."""
+        """The parcel's location in readable form."""
         return self.status.replace("_", " ")
 
 
 class SentDocument(Base):
-    """An electronic invoice, a contract or a request for consent that a vendor gets.
+    """An electronic invoice, contract or consent request that a vendor gets.
 
     It is stored with its key before any vendor is called. One that has ended may be sent again
     under a new number, and so a new key.
@@ -329,7 +329,7 @@ class SentDocument(Base):
 
     @classmethod
     def begin(cls, slug: str, kind: str, subject: str) -> SentDocument | None:
-        """Return the row to send now, which is stored; None if one is under way or done."""
+        """Store and return the row to send now; None if it is being sent or was sent."""
         session.execute(select(Company.slug).filter_by(slug=slug).with_for_update())
         row = cls.last(slug, kind, subject)
         if row is None or row.state in ENDED:
@@ -341,21 +341,21 @@ class SentDocument(Base):
 
     @property
     def key(self) -> str:
-        """The idempotency key of the row."""
+        """The row's idempotency key."""
         return f"{self.company_slug}/{self.kind}/{self.subject}/{self.number}"
 
     @property
     def text(self) -> str:
-        """The text that people see."""
+        """The text for people."""
         return self.told or TEXTS["open"]
 
     @property
     def may_begin(self) -> bool:
-        """True if a person may send it now, or again."""
+        """True if a person may send the document now, or again."""
         return self.state in (*UNSENT, *ENDED)
 
     def note(self, outcome: Outcome) -> None:
-        """Store what became of it; what has ended stays as it is."""
+        """Store the document's new state; a final state is not changed."""
         fields = {"state": outcome.state, "told": outcome.told}
         fields |= {"ref": outcome.ref} if outcome.ref else {}
         row = update(SentDocument).where(
@@ -367,7 +367,7 @@ class SentDocument(Base):
 
 
 class Order(Base):
-    """An order of the shop, once for its reference."""
+    """An order of the shop, stored once per reference."""
 
     __tablename__ = "shop_order"
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -394,7 +394,7 @@ class Order(Base):
 
 
 class BankLine(Base):
-    """A booked line of the bank account, and the invoices that it pays."""
+    """A booked bank transaction, and the invoices that it pays."""
 
     __tablename__ = "bank_line"
     __table_args__ = (UniqueConstraint("company_slug", "line_id", name="one_line"),)
@@ -408,7 +408,7 @@ class BankLine(Base):
 
     @classmethod
     def note(cls, slug: str, line: Line) -> None:
-        """Store a bank line once, and mark the invoices that it pays as paid."""
+        """Store a bank transaction once, and mark the invoices that it pays as paid."""
         session.execute(select(Company.slug).filter_by(slug=slug).with_for_update())
         row = session.query(cls).filter_by(company_slug=slug, line_id=line.id).first()
         if row is None:

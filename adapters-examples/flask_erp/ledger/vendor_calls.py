@@ -1,4 +1,4 @@
-"""The ERP's calls to vendors. `moorage.toml` alone chooses the vendor for each task.
+"""The ERP's vendor calls; only `moorage.toml` chooses the vendors.
 
 No transaction is open while a vendor is asked; what came of it is written in one of its own.
 """
@@ -35,14 +35,14 @@ moorage: Final = Moorage()
 
 
 def means(invoice: Invoice) -> list[Means]:
-    """The means of payment that the invoice's payment account accepts."""
+    """Return the payment methods that the invoice's payment account accepts."""
     company = invoice.company
     accounts = moorage.hub.chosen("payments", company.slug, currency=company.currency)
     return session.query(Means).filter_by(account=accounts[0].name).all()
 
 
 def pay(attempt: Attempt) -> None:
-    """Make the payment of an attempt; repeating this charges once."""
+    """Make the payment of an attempt; a repeat does not charge again."""
     payments = moorage.hub.payments(attempt.invoice.company.slug)
     charge, key = _charge(attempt), attempt.reference
     _store_outcome(attempt, lambda: payments.charge(charge, idempotency_key=key))
@@ -56,7 +56,7 @@ def come_back(attempt: Attempt, returned: Mapping[str, str]) -> None:
 
 
 def look_up(attempt: Attempt) -> None:
-    """Look up the outcome of an attempt."""
+    """Look up an attempt's outcome."""
     since = attempt.begun_at - timedelta(minutes=1)
     payment = Unsettled(charge=_charge(attempt), idempotency_key=attempt.reference, since=since)
     payments = moorage.hub.payments(attempt.invoice.company.slug)
@@ -67,7 +67,7 @@ def look_up(attempt: Attempt) -> None:
 
 
 def offers(invoice: Invoice) -> tuple[Rate, ...]:
-    """The rates of carriers for an invoice."""
+    """Return the carriers' rates for an invoice."""
     box = Box(weight="1.5", length="30", width="20", height="10")
     sender, recipient = invoice.company.address, invoice.customer.address
     query = RateRequest(sender=sender, recipient=recipient, parcels=[box], reference=invoice.number)
@@ -76,7 +76,7 @@ def offers(invoice: Invoice) -> tuple[Rate, ...]:
 
 
 def buy_label(invoice: Invoice, offer: str) -> None:
-    """Buy the label of an offer, once."""
+    """Buy the label of a rate once."""
     session.commit()
     shipping = moorage.hub.shipping(invoice.company.slug)
     shipment = shipping.create_shipment(offer, idempotency_key=f"{invoice.number}/label")
@@ -90,14 +90,14 @@ def buy_label(invoice: Invoice, offer: str) -> None:
 
 
 def track(parcel: Parcel) -> None:
-    """Find out where a parcel is."""
+    """Look up a parcel's location."""
     session.commit()
     shipping = moorage.hub.shipping(parcel.invoice.company.slug)
     parcel.status = shipping.track_shipment(parcel.ref).status
 
 
 def mail(invoice: Invoice, about: str, text: str) -> None:
-    """Send a mail when the current transaction commits; nothing is sent after a rollback."""
+    """Send a mail when the current transaction commits; a rollback sends nothing."""
     message = EmailMessage(to=invoice.customer.email, subject=about, text=text)
     tenant, key = invoice.company.slug, f"{invoice.number}/{about}"[:64]
     current_moorage.outbox.put("email", "send_transactional", message, tenant=tenant, key=key)
@@ -105,7 +105,7 @@ def mail(invoice: Invoice, about: str, text: str) -> None:
 
 @moorage.on("payments")
 def store_payment_event(event: PaymentEvent, entry: object) -> None:
-    """Store the event of a payment; events of unknown payments are ignored."""
+    """Store a payment event; events of unknown payments are ignored."""
     event = moorage.hub.payments().follow_up(event)
     attempt = Attempt.of(event.ref.account, event.ref.id, event.reference)
     if attempt is not None and event.state is not None:
@@ -124,7 +124,7 @@ def _charge(attempt: Attempt) -> Charge:
 
 
 def _store_outcome(attempt: Attempt, ask: Callable[[], Payment]) -> None:
-    """Store the outcome of an attempt, with a text for its buyer."""
+    """Store an attempt's outcome, with a text for the buyer."""
     session.commit()
     try:
         payment = ask()

@@ -1,4 +1,4 @@
-"""The pages. They call vendors by `vendor_calls`."""
+"""The ERP's pages, which call vendors through `vendor_calls`."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ pages: Final = Blueprint("pages", __name__)
 
 @pages.before_request
 def check_form() -> None:
-    """Refuse forms that are not of our own pages."""
+    """Refuse forms that come from other sites."""
     if request.method == "POST":
         token = cookie.get("token", "")
         form_token = request.form.get("token", "").encode()
@@ -70,7 +70,7 @@ def check_form() -> None:
 
 @pages.after_request
 def only_our_own(response: Response) -> Response:
-    """Forbid pages to load anything from elsewhere, or any script."""
+    """Forbid pages to load scripts, or anything from other hosts."""
     response.headers["Content-Security-Policy"] = _POLICY
     response.headers["X-Content-Type-Options"] = "nosniff"
     return response
@@ -78,7 +78,7 @@ def only_our_own(response: Response) -> Response:
 
 @pages.app_context_processor
 def page_variables() -> dict[str, Any]:
-    """The variables of every page."""
+    """Return the template variables of every page."""
     token = cookie.setdefault("token", secrets.token_urlsafe(32))
     field = Markup('<input type="hidden" name="token" value="{}">').format(token)
     return {"erp": ERP, "csrf": field}
@@ -89,20 +89,20 @@ def page_variables() -> dict[str, Any]:
 
 @pages.get("/static/erp.css")
 def style() -> Response:
-    """The only sheet."""
+    """Return the style sheet."""
     return send_from_directory(PAGES / "static", "erp.css")
 
 
 @pages.get("/")
 def companies() -> str:
-    """All companies."""
+    """Show all companies."""
     all_companies = session.scalars(select(Company).order_by(Company.slug)).all()
     return render_template("companies.html", companies=all_companies)
 
 
 @pages.get("/<slug>/")
 def invoices(slug: str) -> str:
-    """The invoices of a company."""
+    """Show a company's invoices."""
     company_invoices = _invoices(company_slug=slug)
     context = {"company": company_of(slug), "invoices": company_invoices, "here": "invoices"}
     return render_template("invoices.html", **context)
@@ -110,7 +110,7 @@ def invoices(slug: str) -> str:
 
 @pages.get("/<slug>/customers/")
 def customers(slug: str) -> str:
-    """The customers of a company."""
+    """Show a company's customers."""
     customers_query = select(Customer).filter_by(company_slug=slug).order_by(Customer.name)
     company_customers = session.scalars(customers_query).all()
     context = {"company": company_of(slug), "customers": company_customers, "here": "customers"}
@@ -119,7 +119,7 @@ def customers(slug: str) -> str:
 
 @pages.get("/<slug>/customers/<int(max=999999999):key>/")
 def customer(slug: str, key: int) -> str:
-    """A customer and their unpaid invoices."""
+    """Show a customer with unpaid invoices."""
     buyer = session.scalar(select(Customer).filter_by(company_slug=slug, id=key)) or abort(404)
     contract = SentDocument.last(slug, "signatures", str(key))
     context = {
@@ -133,7 +133,7 @@ def customer(slug: str, key: int) -> str:
 
 @pages.get("/<slug>/log/")
 def log(slug: str) -> str:
-    """The calls to vendors that were made for a company."""
+    """Show the vendor calls made for a company."""
     page = current_moorage.log.find(LogQuery(tenant=slug, limit=50))
     entries = [
         {
@@ -151,7 +151,7 @@ def log(slug: str) -> str:
 
 @pages.get("/<slug>/invoices/<number>/")
 def invoice(slug: str, number: str) -> str:
-    """An invoice, and all that can be done with it."""
+    """Show an invoice with the possible actions."""
     invoice_row = invoice_of(slug, number)
     next_number = invoice_row.following
     context = {
@@ -172,7 +172,7 @@ def invoice(slug: str, number: str) -> str:
 
 @pages.post("/<slug>/invoices/<number>/pay")
 def pay(slug: str, number: str) -> BaseResponse:
-    """Pay once, however often the form is sent: its attempt has one key."""
+    """Pay once, even if the form is submitted repeatedly, because its attempt has one key."""
     invoice = invoice_of(slug, number)
     attempt = _start_attempt(invoice)
     if attempt is not None and attempt.state in {"open", "unknown"}:
@@ -183,7 +183,7 @@ def pay(slug: str, number: str) -> BaseResponse:
 
 
 def _start_attempt(invoice: Invoice) -> Attempt | None:
-    """The attempt that a form is for, written down before anything else is done."""
+    """Return a form's attempt, which is stored before anything else happens."""
     attempt_number, means_id = (row_number(request.form.get(name)) for name in ("attempt", "means"))
     means = next((value for value in vendor_calls.means(invoice) if value.id == means_id), None)
     session.scalar(select(Invoice).filter_by(id=invoice.id).with_for_update(of=Invoice))
@@ -197,7 +197,7 @@ def _start_attempt(invoice: Invoice) -> Attempt | None:
 
 @pages.get("/<slug>/invoices/<number>/back/<int(max=999999999):attempt>/")
 def return_from_bank(slug: str, number: str, attempt: int) -> BaseResponse:
-    """The buyer is back from the bank."""
+    """Receive the buyer back from the bank."""
     invoice = invoice_of(slug, number)
     attempts = session.query(Attempt).filter_by(invoice_id=invoice.id, number=attempt)
     known_attempt = attempts.first() or abort(404)
@@ -208,7 +208,7 @@ def return_from_bank(slug: str, number: str, attempt: int) -> BaseResponse:
 
 @pages.post("/<slug>/invoices/<number>/look-up")
 def look_up(slug: str, number: str) -> BaseResponse:
-    """Look up the outcome of the last attempt."""
+    """Look up the last attempt's outcome."""
     invoice = invoice_of(slug, number)
     last_attempt = invoice.last
     if last_attempt is not None and last_attempt.held:
@@ -221,7 +221,7 @@ def look_up(slug: str, number: str) -> BaseResponse:
 
 @pages.get("/<slug>/invoices/<number>/shipping/")
 def shipping(slug: str, number: str) -> str:
-    """The rates of carriers."""
+    """Show the carriers' rates."""
     invoice = invoice_of(slug, number)
     context = {"company": invoice.company, "invoice": invoice, "here": "invoices"}
     return render_template("shipping.html", offers=_offers(invoice), **context)
@@ -229,7 +229,7 @@ def shipping(slug: str, number: str) -> str:
 
 @pages.post("/<slug>/invoices/<number>/ship")
 def buy_label(slug: str, number: str) -> BaseResponse:
-    """Buy a label."""
+    """Buy a shipping label."""
     invoice = invoice_of(slug, number)
     if session.query(Parcel).filter_by(invoice_id=invoice.id).first() is None:
         vendor_calls.buy_label(invoice, request.form.get("offer", ""))
@@ -239,7 +239,7 @@ def buy_label(slug: str, number: str) -> BaseResponse:
 
 @pages.post("/<slug>/invoices/<number>/track")
 def track(slug: str, number: str) -> BaseResponse:
-    """Find out where the parcel is."""
+    """Update the parcel's location."""
     invoice = invoice_of(slug, number)
     vendor_calls.track(session.query(Parcel).filter_by(invoice_id=invoice.id).first() or abort(404))
     session.commit()
@@ -248,7 +248,7 @@ def track(slug: str, number: str) -> BaseResponse:
 
 @pages.get("/<slug>/invoices/<number>/label.pdf")
 def label(slug: str, number: str) -> Response:
-    """Return the label as a file to print."""
+    """Return the label as a file for printing."""
     parcels = session.query(Parcel).filter_by(invoice_id=invoice_of(slug, number).id)
     parcel = parcels.first() or abort(404)
     return Response(parcel.label, mimetype="application/pdf")
@@ -256,7 +256,7 @@ def label(slug: str, number: str) -> Response:
 
 @pages.post("/<slug>/invoices/<number>/mail")
 def mail(slug: str, number: str) -> BaseResponse:
-    """Mail the invoice, once this is committed."""
+    """Mail the invoice when the transaction is committed."""
     invoice = invoice_of(slug, number)
     mark_as_mailed = update(Invoice).where(Invoice.id == invoice.id, Invoice.mailed.is_(False))
     if session.execute(mark_as_mailed.values(mailed=True)).rowcount:
@@ -270,7 +270,7 @@ def mail(slug: str, number: str) -> BaseResponse:
 
 @pages.app_errorhandler(404)
 def not_found_page(error: Exception) -> tuple[str, int]:
-    """The page for an unknown address."""
+    """Show the page for an unknown URL."""
     text = "There is nothing at this address."
     page = render_template("trouble.html", title="Nothing here", mood="failed", text=text)
     return page, HTTPStatus.NOT_FOUND
@@ -289,7 +289,7 @@ def explain_failure(error: ConnectorError) -> tuple[str, int]:
 
 @pages.app_errorhandler(500)
 def error_page(error: Exception) -> tuple[str, int]:
-    """The page for an error of the ERP itself, without details."""
+    """Show the page for an error of the ERP itself, without details."""
     session.rollback()
     parent_path = request.path.rpartition("/")[0] + "/"
     context = {
@@ -302,12 +302,12 @@ def error_page(error: Exception) -> tuple[str, int]:
 
 
 def company_of(slug: str) -> Company:
-    """Return a company, or raise the error of an unknown address."""
+    """Return a company; respond with 404 if there is none."""
     return session.get(Company, slug) or abort(404)
 
 
 def invoice_of(slug: str, number: str) -> Invoice:
-    """Return an invoice of a company, or raise the error of an unknown address."""
+    """Return a company's invoice; raise Http404 if there is none."""
     invoice_query = select(Invoice).filter_by(company_slug=slug, number=number)
     return session.scalar(invoice_query) or abort(404)
 
@@ -329,10 +329,10 @@ def _offers(invoice: Invoice) -> list[dict[str, Any]]:
 
 
 def home_page(one: Invoice) -> str:
-    """The address of an invoice."""
+    """Return an invoice's URL."""
     return f"/{one.company_slug}/invoices/{one.number}/"
 
 
 def redirect_to(url: str) -> BaseResponse:
-    """Lead to another page."""
+    """Redirect to another page."""
     return redirect(url, HTTPStatus.SEE_OTHER)

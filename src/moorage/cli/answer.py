@@ -1,4 +1,4 @@
-"""The result of a command, readable by programs and by people."""
+"""The result of a command, for programs and for people."""
 
 from __future__ import annotations
 

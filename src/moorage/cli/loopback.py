@@ -91,7 +91,7 @@ class LoopbackListener:
         )
 
     def _answer(self, connection: socket.socket, deadline: float) -> str | None:
-        """Answer one connection; return the path and query if it is the expected request."""
+        """Answer one connection; return its path and query if it is the expected request."""
         received_bytes = b""
         while b"\r\n\r\n" not in received_bytes and len(received_bytes) <= _MAX_HEAD:
             connection.settimeout(max(0.001, deadline - time.monotonic()))

@@ -54,7 +54,7 @@ def unusable_stores(configured: Configured) -> tuple[Problem, ...]:
 
 
 def _probes(configured: Configured) -> Iterator[tuple[str, Callable[[], object]]]:
-    """Yield the path of each store's URL, and a function that reads something from the store."""
+    """Yield each store's path in the configuration, and a function that reads the store."""
     yield from _probes_of_state(configured)
     if configured.log is not None and _store_exists(configured.log):
         yield "log.url", partial(_read_log, configured.log)
@@ -95,7 +95,7 @@ def _probes_of_state(
 
 
 def _store_exists(url: str) -> bool:
-    """Return whether a store exists; a missing file is created with the first write."""
+    """Return whether a store's file exists; a missing file is created by the first write."""
     path = sqlite_path(url)
     return path is None or Path(path).exists()
 
@@ -118,7 +118,7 @@ def _read_key(url: str) -> None:
 
 
 def _read_owner(configured: Configured) -> None:
-    """Raise the error with which every call would be refused in this environment."""
+    """Raise the error that every call in this environment would raise."""
     with opened_store(str(configured.store)) as store:
         core = sync_core(Ports(state=store)).core
         try:

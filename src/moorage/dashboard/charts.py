@@ -55,7 +55,7 @@ def calls_chart(label: str, counts: Sequence[tuple[int, int]]) -> Html:
 
 
 def _bar(left: float, step: float, share: float, kind: str) -> Html | None:
-    """Return a bar of a chart, at least two units high; None for zero."""
+    """Return a chart's bar, at least two units high; None for zero."""
     if not share:
         return None
     height = max(2.0, share * _BASE)
@@ -70,7 +70,7 @@ def _bar(left: float, step: float, share: float, kind: str) -> Html | None:
 
 
 def durations_chart(label: str, windows: Sequence[Sketch], times: tuple[str, str]) -> Html:
-    """Return a line chart of the `PERCENTILES`, with a scale; windows without calls are gaps.
+    """Return a line chart of the `PERCENTILES`; windows without calls are gaps.
 
     Args:
         label: the alternative text for people who cannot see the chart.
@@ -109,13 +109,13 @@ def durations_chart(label: str, windows: Sequence[Sketch], times: tuple[str, str
 
 
 def _top_of(durations: Iterable[float]) -> float:
-    """Return the upper end of a scale in seconds, which is above all durations."""
+    """Return the top of a scale in seconds, above all durations."""
     longest = max(durations, default=0.0)
     return next((top for top in _TOPS if longest <= top), longest)
 
 
 def _line(durations: Sequence[float | None], step: float, top: float, percent: int) -> Html:
-    """Return the line of a percentile, interrupted where there is no duration.
+    """Return a percentile's line, interrupted where durations are missing.
 
     The line extends over the whole width of its windows, so that a single window is visible.
     """

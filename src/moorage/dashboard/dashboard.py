@@ -1,4 +1,4 @@
-"""The operations page as a function of a request and a person, independent of any server."""
+"""The operations page as a function of request and person, independent of a server."""
 
 from __future__ import annotations
 
@@ -210,7 +210,7 @@ class Dashboard:
         return self._page(request, person, act.title, tag("section", tag("p", explanation), form))
 
     def _deny(self, act: Act, acting: ActContext) -> None:
-        """Record that an action was denied, if the audit trail is available."""
+        """Record a denied action, if the audit trail is available."""
         if self._audit is None:
             return
         values = {name: value for name, value in acting.values.items() if name != "stamp"}
@@ -232,7 +232,7 @@ class Dashboard:
         *content: Node,
         status: int = 200,
     ) -> PageResponse:
-        """Return a page with the notice of the last action, if there is one."""
+        """Return a page with the notice about the last action, if any."""
         value = request.cookie(_COOKIE)
         notice = self._tokens.read_notice(person, value) if value else None
         page = document(request, person, title, join_nodes(content), notice=notice, name=self._name)

@@ -1,4 +1,4 @@
-"""The login of `moorage dashboard`: a link that works once, or names with passwords."""
+"""The login of `moorage dashboard`: a one-time link, or names with passwords."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def members_of(text: str) -> list[Member]:
 
 
 class Gate:
-    """Recognises people by their session.
+    """Identifies people by their session.
 
     Args:
         clock: returns the seconds of a monotonic clock.
@@ -115,7 +115,7 @@ class Gate:
         return self._token
 
     def identify(self, request: PageRequest) -> Person | PageResponse:
-        """Return the person of a request, or else the response that leads to a session."""
+        """Return a request's person, or the response that starts a session."""
         if self._hosts and request.host not in self._hosts:
             return _page("Wrong address", "This page is not served under this name.", status=421)
         person = self._person_of_session(request.cookie(_COOKIE))
@@ -144,7 +144,7 @@ class Gate:
         )
 
     def _first_visit(self, request: PageRequest) -> PageResponse:
-        """Exchange the token of the link for a session, once."""
+        """Exchange the one-time link's token for a session."""
         try:
             token = fields_of(request.query).get("token", "")
         except BadFormError:

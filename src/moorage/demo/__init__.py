@@ -29,7 +29,7 @@ REPORT: Final = Path("build") / "demo.html"
 
 @attrs.frozen(kw_only=True)
 class DemoResult:
-    """The result of a demo run.
+    """The result of a demo.
 
     Attributes:
         report: the path of the HTML report.

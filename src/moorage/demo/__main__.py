@@ -1,4 +1,4 @@
-"""Runs the demo for `python -m moorage.demo`, with the core dependencies alone."""
+"""Runs the demo by `python -m moorage.demo`, with only the core dependencies."""
 
 import sys
 import webbrowser

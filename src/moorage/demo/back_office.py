@@ -1,4 +1,4 @@
-"""The back office of the business: invoices, books, bank, shop, contracts, phones, employees."""
+"""The demo's back office: invoices, accounting, bank, shop, contracts, phones and employees."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ _INVOICE: Final = Invoice(
 
 
 class BackOffice:
-    """The back office of a small business, which names no vendor either.
+    """The back office of a small business, whose code names no vendor.
 
     Attributes:
         orders: the orders of the shop that were imported, by id.
@@ -101,7 +101,7 @@ class BackOffice:
         self.open_accounts: dict[tuple[str | None, str], Ref] = {}
 
     def send_invoice(self) -> str:
-        """Send the invoice to the electronic address of its buyer; returns its status."""
+        """Send an invoice to the buyer's electronic address; return its status."""
         invoice = outgoing_invoice(_INVOICE)
         try:
             sent_invoice = self.hub.einvoices().send(
@@ -112,12 +112,12 @@ class BackOffice:
         return f"sent, and {sent_invoice.status}"
 
     def book_customer(self) -> Ref:
-        """Write the customer into the books, once; returns the reference."""
+        """Add the customer to the accounting once; return the reference."""
         contact = Contact(name="Hopper BV", number="C-88")
         return self.hub.accounting().create_contact(contact, idempotency_key="C-88/contact").ref
 
     def book_invoice(self, customer: Ref) -> InvoiceRecord:
-        """Write the invoice into the books, once."""
+        """Add the invoice to the accounting once."""
         line = BookInvoiceLine(
             description="Advice", unit_price=_PRICE.amount, account="200", tax_rate="NONE"
         )
@@ -126,19 +126,19 @@ class BackOffice:
         return self.hub.accounting().create_invoice(customer, invoice, idempotency_key=key)
 
     def book_payment(self, invoice: Ref) -> InvoiceRecord:
-        """Record that the invoice is paid, once."""
+        """Record once that the invoice is paid."""
         books = self.hub.accounting()
         payment = InvoicePayment(amount=_PRICE, account="090", date=_DUE)
         books.record_payment(invoice, payment, idempotency_key=f"{_NUMBER}/paid")
         return books.get_invoice(invoice)
 
     def connect_bank(self, key: str) -> BankConsent:
-        """Ask the owner of the bank account for consent."""
+        """Ask the bank account's owner for consent."""
         request = ConsentRequest(return_url=_RETURN_URL, ip_address="192.0.2.7")
         return self.hub.bank().start_consent(request, idempotency_key=key)
 
     def match_statement(self, consent: Ref) -> MatchResult:
-        """Match the transactions of the bank account with the open items in the books."""
+        """Match the bank transactions with the open invoices."""
         bank = self.hub.bank()
         account = bank.accounts(consent)[0]
         query = TransactionQuery(since=_DAY)
@@ -152,19 +152,19 @@ class BackOffice:
         return match([line.entry for line in lines], [customer, supplier])
 
     def import_order(self, order: Ref) -> str:
-        """Import an order of the shop, or its changes; returns which of the two it was."""
+        """Import an order or its changes from the shop; return which of the two it was."""
         outcome = "changed" if order.id in self.orders else "imported"
         self.orders[order.id] = self.hub.shops().get_order(order)
         return outcome
 
     def fulfil_order(self, order: ShopOrder) -> FulfilmentReceipt:
-        """Tell the shop that the parcel has left, once."""
+        """Report once to the shop that the parcel was sent."""
         parcel = Fulfilment(tracking_number="1Z999AA10123456784", carrier="UPS", notify=True)
         key = f"{order.number}/parcel"
         return self.hub.shops().fulfil(order.ref, parcel, idempotency_key=key)
 
     def send_contract(self, version: int) -> SignatureReceipt:
-        """Send a version of the contract to the person who signs it, once."""
+        """Send a version of the contract to its signer once."""
         request = SignatureRequest(
             subject=f"Contract of Ada Lovelace, version {version}",
             documents=[SignatureDocument(name="contract.pdf", content=b"%PDF-1.7")],
@@ -174,13 +174,13 @@ class BackOffice:
         return self.hub.signatures().send(request, idempotency_key=key)
 
     def store_contract(self, contract: Ref) -> str:
-        """Store the signed contract; returns its path."""
+        """Store the signed contract; return its path."""
         file = self.hub.signatures().download(contract)
         self.hub.storage().upload("contracts/E-1815.pdf", file.content)
         return "contracts/E-1815.pdf"
 
     def notify(self, text: str) -> list[PushOutcome]:
-        """Notify all phones, and forget those that are gone."""
+        """Notify all phones, and forget the tokens that are no longer valid."""
         messages = [PushMessage(to=phone, title=text) for phone in self.phones]
         outcomes = [outcome_of(result) for result in self.hub.push().send_bulk(messages)]
         pairs = zip(self.phones, outcomes, strict=True)
@@ -188,7 +188,7 @@ class BackOffice:
         return outcomes
 
     def hire(self, user_name: str) -> None:
-        """Create the accounts of an employee, once at each branch."""
+        """Create an employee's accounts, once at each branch."""
         person = NewPerson(user_name=user_name, external_id="E-1815", display_name="Ada Lovelace")
         for branch in BRANCHES:
             account = self.hub.people(branch).create(
@@ -197,7 +197,7 @@ class BackOffice:
             self.open_accounts[branch, user_name] = account.ref
 
     def close_accounts(self) -> list[str]:
-        """Deactivate the accounts that are open; returns the vendors that have not done it yet."""
+        """Deactivate open accounts; return the vendors where this has not succeeded yet."""
         for (branch, name), ref in list(self.open_accounts.items()):
             try:
                 self.hub.people(branch).deactivate(ref)
@@ -207,7 +207,7 @@ class BackOffice:
         return [ref.vendor for ref in self.open_accounts.values()]
 
     def plan_visit(self) -> CalendarEvent:
-        """Write a visit to the customer into the calendar, once."""
+        """Add a visit to the customer to the calendar once."""
         calendars = self.hub.calendars()
         calendar = next(item for item in calendars.calendars().items if item.primary)
         visit = NewEvent(
@@ -219,12 +219,12 @@ class BackOffice:
         return calendars.create(calendar.ref, visit, idempotency_key="V-7/event")
 
     def is_free(self, email: str) -> bool:
-        """Return whether a person has nothing else to do at the time of the visit."""
+        """Return whether a person is free at the time of the visit."""
         (availability,) = self.hub.calendars().free_busy([email], start=VISIT_START, end=VISIT_END)
         return availability.busy == ()
 
     def postpone_visit(self, visit: CalendarEvent) -> CalendarEvent:
-        """Move the visit to the next day, unless somebody has changed it meanwhile."""
+        """Move the visit to the next day, unless somebody else has changed it."""
         day = timedelta(days=1)
         changes = EventChanges(start=VISIT_START + day, end=VISIT_END + day)
         return self.hub.calendars().update(visit.ref, changes, version=visit.version)

@@ -1,4 +1,4 @@
-"""The demo's scenes of the back office, in order."""
+"""The back-office scenes of the demo, in order."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _ADA: Final = "ada@example.com"
 
 
 class BackOfficeStory:
-    """The scenes of the back office, reported to a narrator."""
+    """The back-office scenes, reported to a narrator."""
 
     def __init__(self, vendors: Vendors, hub: Hub, narrator: Narrator) -> None:
         self.vendors = vendors
@@ -29,7 +29,7 @@ class BackOfficeStory:
         self.office = BackOffice(hub)
 
     def tell(self) -> None:
-        """Run all scenes of the back office."""
+        """Run all back-office scenes."""
         self.an_order_of_the_shop()
         self.an_electronic_invoice()
         self.the_books()
@@ -40,7 +40,7 @@ class BackOfficeStory:
         self.a_visit()
 
     def an_order_of_the_shop(self) -> None:
-        """Import an order once although several webhooks name it."""
+        """Import an order once, although several webhooks name it."""
         summary = "The shop reports one order three times. Its answer about the parcel is lost."
         with self.narrator.scene("A shop's order", summary):
             shop = self.vendors.shop
@@ -61,7 +61,7 @@ class BackOfficeStory:
             self.say(f"parcels that the shop knows: {len(shop.parcels())}")
 
     def an_electronic_invoice(self) -> None:
-        """Send an invoice once although its answer is lost, and notice its delivery."""
+        """Send an invoice once, although its answer is lost, and notice its delivery."""
         summary = "Storecove takes an invoice, but its answer is lost. The clerk clicks again."
         with self.narrator.scene("An e-invoice", summary):
             self.vendors.storecove.fail(Lost())
@@ -73,7 +73,7 @@ class BackOfficeStory:
             self.say(f"invoices that Storecove got: {len(self.vendors.storecove.submissions)}")
 
     def the_books(self) -> None:
-        """Book an invoice once although the answer is lost and the entry is repeated."""
+        """Book an invoice once, although the answer is lost and the call is repeated."""
         summary = "Xero books the invoice, but its answer is lost. A nightly job books it again."
         with self.narrator.scene("The books", summary):
             customer = self.office.book_customer()
@@ -84,7 +84,7 @@ class BackOfficeStory:
             self.booked_invoice = record.ref
 
     def a_bank_statement(self) -> None:
-        """Ask for consent again, match what is known, and leave the rest to a person."""
+        """Ask for consent again, match the known payments, and leave the rest to a person."""
         summary = "The consent for the bank account has ended. A line of the statement is unknown."
         with self.narrator.scene("A bank statement", summary):
             consent = self._consent("account-1/2030")
@@ -118,7 +118,7 @@ class BackOfficeStory:
             self.say(f"stored as {self.office.store_contract(contract)}")
 
     def a_removed_app(self) -> None:
-        """Forget the token of a phone from which the app was removed."""
+        """Forget the token of a phone on which the app was removed."""
         summary = "The app was removed from one of two phones, whose token is forgotten."
         with self.narrator.scene("A removed app", summary):
             firebase = self.vendors.firebase
@@ -129,7 +129,7 @@ class BackOfficeStory:
                 self.say(f"“{text}”: {', '.join(outcomes)}")
 
     def somebody_leaves(self) -> None:
-        """Close the accounts of an employee at two directories, of which one is down at first."""
+        """Close an employee's accounts in two directories, one of which is down at first."""
         summary = "Ada leaves two branches while the directory of one of them is down."
         with self.narrator.scene("Somebody leaves", summary):
             self.office.hire("ada@example.com")
@@ -139,7 +139,7 @@ class BackOfficeStory:
                 self.say(f"{label}: {', '.join(vendors) or 'nothing'}")
 
     def a_visit(self) -> None:
-        """Write a visit into a calendar once although its answer is lost, and move it."""
+        """Add a visit to a calendar once, although its answer is lost, and move it."""
         summary = "A visit is planned, but the calendar's answer is lost. Grace is busy then."
         with self.narrator.scene("A visit", summary):
             calendar = self.vendors.calendar

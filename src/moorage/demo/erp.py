@@ -1,4 +1,4 @@
-"""A small business system that names no vendor."""
+"""A small business system whose code names no vendor."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Erp:
         self.hub = hub
 
     def invoice(self, number: str) -> tuple[EmailReceipt, str]:
-        """Store an invoice and mail it; returns the receipt and a URL of the invoice."""
+        """Store and mail an invoice; return the receipt and a URL."""
         pdf = b"%PDF-1.7 " + number.encode()
         files = self.hub.storage()
         files.upload(f"invoices/{number}.pdf", pdf)
@@ -68,7 +68,7 @@ class Erp:
         return self.mail(number, f"Your invoice {number}", [(f"{number}.pdf", pdf)]), link
 
     def mail(self, key: str, subject: str, files: Sequence[tuple[str, bytes]] = ()) -> EmailReceipt:
-        """Mail the buyer, once per key."""
+        """Mail the buyer, only once per key."""
         message = EmailMessage(
             to="Ada Lovelace <ada@example.com>",
             subject=subject,
@@ -85,7 +85,7 @@ class Erp:
         return self.hub.email().send_transactional(message, idempotency_key=f"{key}/mail")
 
     def pay(self, number: str, source: str, tenant: str | None = None) -> Payment:
-        """Authorise the payment of an order, once per order and card."""
+        """Authorise an order's payment, once per order and card."""
         order = Charge(
             Money("149.90", "EUR"), source, reference=number, customer=Customer(id="ada-1")
         )
@@ -93,7 +93,7 @@ class Erp:
         return self.hub.payments(tenant).authorize(order, idempotency_key=key)
 
     def checkout(self, number: str, source: str) -> str:
-        """Pay an order and return the text that the buyer sees."""
+        """Pay an order; return the text for the buyer."""
         try:
             payment = self.pay(number, source)
         except PaymentDeclined as decline:
@@ -102,7 +102,7 @@ class Erp:
         return f"thank you for your {payment.amount}"
 
     def take(self, number: str, payment: Ref) -> Capture:
-        """Capture an authorised payment, once the goods are on their way."""
+        """Capture an authorised payment when the goods are sent."""
         return self.hub.payments().capture(payment, idempotency_key=f"{number}/take")
 
     def ship(self, number: str) -> Shipment:
@@ -121,19 +121,19 @@ class Erp:
         return self.hub.sms().send_bulk(texts, idempotency_key=wave)
 
     def pick(self, number: str, article: str) -> int:
-        """Take a piece off the stock, once per order; returns how many pieces are left."""
+        """Take a piece from the stock, once per order; return the number left."""
         remaining_pieces: int = self.hub.connectors.run(
             "stock", "take", {"article": article}, idempotency_key=f"{number}/pick/{article}"
         )
         return remaining_pieces
 
     def announce(self, number: str) -> None:
-        """Announce to other programs that an order has left, once per order."""
+        """Announce to other programs, once per order, that an order was sent."""
         message = {"topic": "parcels", "json": {"order": number, "state": "left"}}
         self.hub.connectors.run("events", "publish", message, idempotency_key=f"{number}/left")
 
     def invoice_abroad(self) -> Money:
-        """Mail an electronic invoice without VAT to a business abroad; returns its amount."""
+        """Mail an electronic invoice without VAT to a foreign business; return the amount."""
         check = self.hub.tax().check_vat_number(BUYER, requester=SELLER)
         rates = self.hub.currencies().rates(DAY)
         total = rates.convert(PRICE, "EUR", rounding=ROUND_HALF_UP)
@@ -142,10 +142,10 @@ class Erp:
         return total
 
     def report_paid(self, number: str) -> None:
-        """Tell the team that an invoice is paid, once per invoice."""
+        """Tell the team, once per invoice, that it is paid."""
         message = ChatMessage(text=f"Invoice {number} is paid.")
         self.hub.chat().send(message, idempotency_key=f"{number}/paid")
 
     def close_month(self, key: str, log: Callable[[LogLine], object]) -> ExecutionResult:
-        """Close a month in the ledger, once per key; `log` gets the lines of the output."""
+        """Close a month in the ledger, once per key; `log` receives the output lines."""
         return self.hub.steps.run("month-end", idempotency_key=key, log=log)

@@ -1,4 +1,4 @@
-"""The invoice to another country that the demo writes, and the bank statement that pays it."""
+"""The demo's invoice to another country, and the bank statement that shows its payment."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ _STATEMENT: Final = b"""\
 
 
 def reverse_charge_invoice(total: Money, check: VatCheck) -> Invoice:
-    """Return the invoice without VAT, which a valid VAT number of the buyer permits.
+    """Return the invoice without VAT, which the buyer's valid VAT number permits.
 
     Args:
         total: the amount in euros.
@@ -92,7 +92,7 @@ def reverse_charge_invoice(total: Money, check: VatCheck) -> Invoice:
 
 
 def paid_invoices(total: Money) -> list[str]:
-    """Return the numbers of the open invoices that the bank statement pays.
+    """Return the numbers of open invoices paid according to the bank statement.
 
     Args:
         total: the amount of the only open invoice.

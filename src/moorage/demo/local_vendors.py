@@ -1,4 +1,4 @@
-"""The demo's vendors: each a real HTTP server on this machine, under its real host name."""
+"""The demo's vendors: local HTTP servers under the vendors' real host names."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 
 class Vendors:
-    """The sandboxes of the demo's vendors and its warehouse, with counts of requests and effects.
+    """The sandboxes of the demo's vendors and its warehouse, with request and effect counts.
 
     Args:
         folder: the folder of the warehouse's database and of the ledger.
@@ -73,7 +73,7 @@ class Vendors:
 
     @property
     def all(self) -> tuple[Sandbox, ...]:
-        """The sandboxes of all vendors in the demo."""
+        """The sandboxes of all vendors."""
         return (
             *(self.sendgrid, self.postmark, self.twilio, self.stripe),
             *(self.paypal, self.easypost, self.shippo),
@@ -84,13 +84,13 @@ class Vendors:
 
     @property
     def request_count(self) -> int:
-        """The number of requests that arrived, including those for tokens and to the warehouse."""
+        """The number of requests, including those for tokens and to the warehouse."""
         parts = [part for sandbox in self.all for part in (sandbox, *sandbox.mounts.values())]
         return sum(len(part.requests) for part in parts) + self.warehouse.arrivals
 
     @property
     def effects(self) -> list[str]:
-        """All effects that cannot be undone, such as emails, payments, labels and messages."""
+        """All irreversible effects, such as emails, payments, labels and messages."""
         return [
             *self.warehouse.effects,
             *self.month_end.effects,
@@ -120,7 +120,7 @@ class Vendors:
 
 
 class LocalNetwork:
-    """An HTTP client that sends the vendors' host names to local servers, as a DNS would.
+    """An HTTP client that sends requests for the vendors' host names to local servers.
 
     Attributes:
         turned_away: the number of requests whose connection was refused.
@@ -147,7 +147,7 @@ class LocalNetwork:
         return self._client.send(request, self._local_url(url), timeouts).evolve(url=url)
 
     def open(self, request: Request, url: str, timeouts: Timeouts, /) -> Incoming:
-        """Send a request to the local server behind its host name and stream the response."""
+        """Send a request to the local server behind its host name, and stream the response."""
         return self._client.open(request, self._local_url(url), timeouts)
 
     def close(self) -> None:
@@ -182,7 +182,7 @@ class LocalNetwork:
 
 
 def configuration(vendors: Vendors, folder: str) -> dict[str, Any]:
-    """The configuration of the business system; a real file would use `secret://env/…`."""
+    """The business system's configuration; a real file would use `secret://env/…`."""
     quick_retries = {"max_attempts": 2, "base_delay": 0.1, "jitter": "none"}
     return {
         "state": {"url": f"sqlite:///{folder}/moorage.db"},

@@ -1,4 +1,4 @@
-"""The month's end of the demo: a step that writes to a ledger, and a program that is killed."""
+"""The demo's month end: a step writes to a ledger, and its program is killed."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ with moorage.open(sys.argv[1]) as hub:
 
 
 class MonthEnd:
-    """The step that closes a month in the ledger, and its ledger.
+    """The step that closes a month in a ledger, and the ledger.
 
     Args:
         folder: the folder of the ledger and of the runs.
@@ -44,12 +44,12 @@ class MonthEnd:
 
     @property
     def effects(self) -> list[str]:
-        """The entries of the ledger, which the step writes once per month."""
+        """The ledger's entries; the step writes one per month."""
         lines = self._path.read_text("utf-8").splitlines() if self._path.exists() else []
         return [f"ledger: {line}" for line in lines]
 
     def settings(self) -> dict[str, Any]:
-        """Return the tables of the configuration."""
+        """Return the configuration tables for the step."""
         step = {
             "platform": "here",
             "command": ["sh", "-c", _COMMAND],
@@ -60,7 +60,7 @@ class MonthEnd:
         return {"platforms": {"here": platform}, "steps": {STEP: step}}
 
     def begin_and_die(self, configuration: Mapping[str, Any], key: str) -> str:
-        """Start the step from another program, kill that, and return the line that it printed.
+        """Start the step from another program and kill that; return the line that it printed.
 
         Args:
             configuration: the configuration of the business system.

@@ -1,4 +1,4 @@
-"""The demo's output: lines on the terminal and the counts of each scene."""
+"""The demo's output: lines on the terminal, and the counts of each scene."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class DemoScene:
 
     @property
     def agrees(self) -> bool:
-        """True if moorage and the vendors counted the same number of attempts."""
+        """True if moorage and the vendors counted equally many attempts."""
         return self.attempts == self.arrived + self.turned_away
 
     @property
@@ -79,7 +79,7 @@ class Narrator:
 
     @contextmanager
     def scene(self, title: str, about: str) -> Generator[DemoScene]:
-        """Run one scene, and count its events in its row."""
+        """Run one scene, and count its events."""
         scene = DemoScene(title, about)
         self.scenes.append(scene)
         print(f"\n{_bold_text(f'{len(self.scenes)}. {title}')}")
@@ -95,7 +95,7 @@ class Narrator:
         scene.turned_away = self.turned_away - counts_before[2]
 
     def say(self, text: str) -> None:
-        """Print a line of the current scene."""
+        """Print a line in the current scene."""
         self.scenes[-1].lines.append(text)
         print(f"      {text}", flush=True)
 
@@ -110,7 +110,7 @@ class Narrator:
 
     @property
     def turned_away(self) -> int:
-        """The number of requests that were refused before they were read."""
+        """The number of requests refused without being read."""
         return self.network.turned_away + self.vendors.warehouse.refusals
 
     @property
@@ -128,7 +128,7 @@ class Narrator:
             scene.attempts += event.attempts
 
     def table(self) -> str:
-        """Return the counts of every scene and their totals, as a text table."""
+        """Return the counts of all scenes, and their totals, as a text table."""
         rows = [(scene.title, scene.figures, scene.agrees) for scene in self.scenes]
         width = max(len(title) for title, _, _ in rows)
         line = "─" * (width + sum(len(heading) + 3 for heading in HEADINGS))
@@ -144,7 +144,7 @@ class Narrator:
 
     @property
     def totals(self) -> tuple[int, ...]:
-        """The counts of all scenes together."""
+        """The totals of all scenes."""
         rows = (scene.figures for scene in self.scenes)
         return tuple(sum(column) for column in zip(*rows, strict=True))
 

@@ -1,4 +1,4 @@
-"""The demo's report: one HTML file with a table and charts."""
+"""The demo's report: an HTML file with a table and charts."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ td:first-child { white-space: nowrap; } li { overflow-wrap: anywhere; }
 
 
 def write_report(path: Path, narrator: Narrator, wrong: Sequence[str]) -> None:
-    """Write the report and create its folder.
+    """Write the report, creating its folder if needed.
 
     Raises:
         ConfigurationError: the report cannot be written there.

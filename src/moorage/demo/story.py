@@ -44,7 +44,7 @@ class DemoStory:
         return moorage.open(config, http=self.network, observers=[self.narrator])
 
     def tell(self) -> None:
-        """Run all scenes."""
+        """Run all scenes of the demo."""
         self.an_order()
         self.a_declined_card()
         self.a_double_click()
@@ -63,7 +63,7 @@ class DemoStory:
         self.hub.close()
 
     def an_order(self) -> None:
-        """Process an order without any failure."""
+        """Process an order without failures."""
         summary = "An invoice is stored and mailed, a card charged, a label bought."
         with self.narrator.scene("An order", summary):
             receipt, link = self.erp.invoice("INV-1")
@@ -76,14 +76,14 @@ class DemoStory:
             self.say(f"captured: {self.erp.take('INV-1', payment.ref).amount}")
 
     def a_declined_card(self) -> None:
-        """Pay with a declined card: a decline is a response, not a failure."""
+        """Pay with a declined card; a decline is an answer, not a failure."""
         summary = "The bank declines. The buyer sees the reason and uses another card."
         with self.narrator.scene("A declined card", summary):
             for card in ("pm_card_chargeDeclinedInsufficientFunds", "pm_card_visa"):
                 self.say(self.erp.checkout("INV-2", card))
 
     def a_double_click(self) -> None:
-        """Charge once although the buyer clicks three times with one key."""
+        """Charge once, although the buyer clicks three times with one key."""
         summary = "The buyer double-clicks, and the form is submitted again a moment later."
         with self.narrator.scene("A double click", summary), ThreadPoolExecutor() as buyers:
             clicks = [buyers.submit(self.erp.pay, "INV-3", "pm_card_visa") for _ in range(2)]
@@ -94,7 +94,7 @@ class DemoStory:
             )
 
     def a_lost_answer(self) -> None:
-        """Repeat a request whose response was lost, under the same idempotency key."""
+        """Repeat a request after its response was lost, with the same idempotency key."""
         summary = "Stripe charges the card, but its response is lost."
         with self.narrator.scene("A lost answer", summary):
             self.vendors.stripe.fail(Lost())
@@ -103,7 +103,7 @@ class DemoStory:
             self.say(f"charges made: {len(self.vendors.stripe.charges) - earlier_charges}")
 
     def mail_is_down(self) -> None:
-        """Fail over to another mail vendor once the circuit opens."""
+        """Fail over to another email vendor when the circuit opens."""
         summary = "SendGrid is unreachable. Twenty reminders must still go out."
         with self.narrator.scene("Mail is down", summary):
             self.network.shut(_SENDGRID)
@@ -116,7 +116,7 @@ class DemoStory:
             self.say("all reminders:  " + _number_of(mailed))
 
     def mail_is_back(self) -> None:
-        """Close the circuit by hand before it would close by itself."""
+        """Close the circuit by hand, earlier than it would close by itself."""
         summary = "SendGrid is back. An operator closes its circuit by hand."
         with self.narrator.scene("Mail is back", summary):
             self.network.reopen(_SENDGRID)
@@ -126,7 +126,7 @@ class DemoStory:
                 self.say(f"mailed as {receipt.ref}")
 
     def too_fast(self) -> None:
-        """Pause every caller after one 429."""
+        """Pause all callers after a single 429."""
         summary = "Twilio answers 429 with a one-second pause while eight texts are being sent."
         with self.narrator.scene("Too fast", summary):
             body = {"code": 20429, "message": "Too Many Requests", "status": 429}
@@ -140,7 +140,7 @@ class DemoStory:
             self.say(f"texts that Twilio accepted: {len(self.vendors.twilio.messages)}")
 
     def a_token_expires(self) -> None:
-        """Renew a refused token and repeat the call."""
+        """Renew a refused token, and repeat the call."""
         summary = "The Dutch branch uses PayPal, whose token suddenly expires."
         with self.narrator.scene("A token expires", summary):
             self.erp.pay("NL-0", "card:visa-1", "acme-nl")
@@ -150,7 +150,7 @@ class DemoStory:
             self.say(f"paid: {len({payment.ref for payment in payments})} more orders")
 
     def webhook_events(self) -> None:
-        """Accept a signed webhook once, and refuse its replay and a forgery."""
+        """Accept a signed webhook once; refuse its replay and a forgery."""
         summary = "Stripe reports the outcome of INV-1. So does an impostor."
         with self.narrator.scene("News", summary):
             verifier = self.hub.webhooks("stripe")
@@ -173,7 +173,7 @@ class DemoStory:
                     self.say(f"{label}: refused ({rejection.reason})")
 
     def an_invoice_abroad(self) -> None:
-        """Write an invoice without VAT once the register has answered, and notice its payment."""
+        """Send an invoice without VAT after the register's answer, and notice its payment."""
         summary = "A French business buys without VAT. The register of its number is away at first."
         with self.narrator.scene("An invoice abroad", summary):
             outage = {"actionSucceed": False, "errorWrappers": [{"error": "MS_UNAVAILABLE"}]}
@@ -186,7 +186,7 @@ class DemoStory:
             self.erp.report_paid(NUMBER)
 
     def a_database_and_a_queue(self) -> None:
-        """Repeat a statement that found a lock, and a message without acknowledgement."""
+        """Repeat a statement after a lock, and a message after a missing acknowledgement."""
         summary = "A report locks the stock, and the queue's acknowledgement is lost."
         with self.narrator.scene("A database and a queue", summary):
             warehouse = self.vendors.warehouse
@@ -198,7 +198,7 @@ class DemoStory:
                 self.say(f"{label}; messages in the queue: {len(warehouse.queue.messages)}")
 
     def a_killed_program(self) -> None:
-        """Find a step again whose program was killed."""
+        """Find a step again after its program was killed."""
         summary = "The program that closes the month is killed. Another one takes over."
         with self.narrator.scene("A killed program", summary):
             month_end, key = self.vendors.month_end, "month-2030-01"
@@ -209,7 +209,7 @@ class DemoStory:
             )
 
     def another_vendor(self) -> None:
-        """Change the shipping vendor by one line of configuration."""
+        """Change the shipping vendor by one line of the configuration."""
         summary = 'One line changes: shipping = "shippo". Old labels are still tracked.'
         with self.narrator.scene("Another vendor", summary):
             self.hub.close()

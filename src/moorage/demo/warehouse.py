@@ -1,4 +1,4 @@
-"""The warehouse of the demo: its stock in a SQLite file, and a queue that announces parcels."""
+"""The demo's warehouse: its stock in a SQLite file, and a queue that announces parcels."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ STOCK: Final = 12
 
 
 class StockLink:
-    """A connection to the database of the stock, which refuses instead of waiting for a lock."""
+    """A connection to the stock's database, which raises an error instead of waiting for a lock."""
 
     version = f"SQLite {sqlite3.sqlite_version}"
 
@@ -57,7 +57,7 @@ class StockLink:
 
 @attrs.frozen
 class TakePiece:
-    """The operation that takes a piece of an article off the stock."""
+    """The operation that takes a piece of an article from the stock."""
 
     warehouse: Warehouse
     article: str
@@ -67,11 +67,11 @@ class TakePiece:
     repeatable: bool = False
 
     def perform(self, attempt: OperationAttempt) -> int:
-        """Return the number of pieces that are left."""
+        """Take a piece, and return the number left."""
         return self.warehouse.take(self.article, attempt.timeout)
 
     def judge(self, error: Exception) -> ConnectorError | None:
-        """Return a locked database as a failure after which nothing has changed."""
+        """Convert a locked database to an error that says that nothing was changed."""
         if isinstance(error, sqlite3.OperationalError) and "locked" in str(error):
             return ConnectionFailed(
                 "The database of the stock is locked.", may_have_been_processed=False
@@ -102,7 +102,7 @@ class StockConnector:
         return {take.name: take}
 
     def statistics(self) -> Any:
-        """Return the numbers of the connections."""
+        """Return the connection pool's statistics."""
         return self._warehouse.pool.statistics()
 
     def open(self, timeout: float) -> None:
@@ -121,7 +121,7 @@ class StockConnector:
 
 
 class Warehouse:
-    """The stock and the queue, with counts of what arrived and of its effects.
+    """The stock and the queue, with counts of arrivals and effects.
 
     Attributes:
         queue: the broker, which recognises a repeated message.
@@ -151,12 +151,12 @@ class Warehouse:
         return [*self._taken_pieces, *messages]
 
     def begin_report(self) -> None:
-        """Lock the database, until the first request that finds it locked."""
+        """Lock the database until the first request finds it locked."""
         self._report = StockLink(self.path)
         self._report.database.execute("BEGIN EXCLUSIVE")
 
     def take(self, article: str, timeout: float) -> int:
-        """Take a piece off the stock, and return the number of pieces that are left."""
+        """Take a piece from the stock, and return the number left."""
         statement = "UPDATE stock SET pieces = pieces - 1 WHERE article = ? RETURNING pieces"
         try:
             with self.pool.link("stock.take", timeout) as link:

@@ -1,4 +1,4 @@
-"""The requests that the accounts and services of a configuration send."""
+"""The requests that a configuration's accounts and services send."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _NO_HTTP: Final = "Its vendor does not speak HTTP."
 
 
 def describe_requests(configured: Configured) -> Description:
-    """Return all requests that the accounts and services of a configuration send."""
+    """Return all requests that a configuration's accounts and services send."""
     requests: list[DescribedRequest] = []
     variables: dict[str, str] = {}
     silence_reasons: dict[str, str] = {}
@@ -78,7 +78,7 @@ def describe_requests(configured: Configured) -> Description:
 
 
 def _distinct_requests(sent: Iterable[DescribedRequest]) -> Iterable[DescribedRequest]:
-    """Return the requests without those that differ only in purpose, keeping the first."""
+    """Drop requests that differ only in purpose, keeping the first."""
     first_requests: dict[str, DescribedRequest] = {}
     for request in sent:
         first_requests.setdefault(repr(attrs.evolve(request, use="")), request)
@@ -140,7 +140,7 @@ def _variables(path: Iterable[str | Slot]) -> set[str]:
 
 
 def _server(url: str, services: Mapping[str, Service]) -> str | None:
-    """Return the service with the longest base URL that a URL begins with."""
+    """Return the service whose base URL is the longest prefix of a URL."""
     fitting = [
         (len(service.base_url), name)
         for name, service in services.items()
@@ -150,7 +150,7 @@ def _server(url: str, services: Mapping[str, Service]) -> str | None:
 
 
 def _public_names(vendor: Vendor, owner: str) -> dict[str, str]:
-    """Return the options of an account that are not secret, by their variables."""
+    """Return an account's non-secret options by variable."""
     fields = attrs.fields(cast("Any", type(vendor)))
     options = {field.name: getattr(vendor, field.name) for field in fields}
     texts = {
@@ -165,7 +165,7 @@ def _public_names(vendor: Vendor, owner: str) -> dict[str, str]:
 
 
 def _own_headers(account: Account) -> dict[str, str]:
-    """Return the headers that the configuration adds, with variables in place of their values."""
+    """Return the headers added by the configuration, with variables as their values."""
     headers: Mapping[str, str] = account.settings.get("headers", {})
     return {name: variable(account.name, name) for name in headers}
 
@@ -191,7 +191,7 @@ def _of_service(service: Service) -> Iterable[tuple[DescribedRequest, dict[str, 
 
 
 def _without_secrets(base_url: str, owner: str) -> tuple[str, dict[str, str]]:
-    """Return a service's URL with variables for credentials in its path, and these variables."""
+    """Return a service's URL with variables instead of credentials, and these variables."""
     address, *segments = re.split(r"(?<=[^/:])/", base_url)
     masked_segments = [address]
     variables: dict[str, str] = {}
@@ -221,7 +221,7 @@ def _of_endpoint(
 
 
 def _identity(service: Service) -> tuple[Pairs, Pairs, dict[str, str]]:
-    """Return a service's credentials and fixed headers, as variables without values."""
+    """Return a service's credentials and fixed headers as variables without values."""
     names = {name: variable(service.name, name) for name in service.headers}
     headers = [(name, variable_in_braces(variable_name)) for name, variable_name in names.items()]
     query: list[tuple[str, str]] = []

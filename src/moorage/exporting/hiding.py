@@ -30,7 +30,7 @@ _UNSAID: Final = frozenset({"host", "content-length", "accept-encoding", "connec
 
 
 def texts_of(value: Any, *path: str) -> Iterator[tuple[str, str]]:
-    """Yield each text in the options of an account, with the name of its variable."""
+    """Yield each text in an account's options, with its variable's name."""
     if isinstance(value, str) and len(value) >= _MIN_LENGTH:
         yield value, variable(*path)
     elif is_object(value):
@@ -40,7 +40,7 @@ def texts_of(value: Any, *path: str) -> Iterator[tuple[str, str]]:
 
 @attrs.frozen
 class ValueHiding:
-    """Replaces values by variables.
+    """Replaces values with variables.
 
     Attributes:
         owner: the account or service that the variables belong to.
@@ -55,19 +55,19 @@ class ValueHiding:
     used: set[str] = attrs.field(factory=set)
 
     def text(self, text: str) -> str:
-        """Return a text in which known values are replaced by their variables."""
+        """Return a text with known values replaced by their variables."""
         for value, name in sorted(self.known.items(), key=lambda item: -len(item[0])):
             if value in text:
                 text = text.replace(value, self.put(name))
         return text
 
     def put(self, name: str) -> str:
-        """Record the use of a variable, and return it as it appears in a text."""
+        """Record that a variable is used, and return it as written in a text."""
         self.used.add(name)
         return variable_in_braces(name)
 
     def named(self, name: str, text: str) -> str:
-        """Return the value of a field; a variable if the field's name suggests a secret."""
+        """Return a field's value; a variable if the field's name suggests a secret."""
         visible_text = self.text(text)
         is_signed = _TOKEN.fullmatch(text) is not None
         if not is_signed and ("{{" in visible_text or not text or not is_sensitive(name)):

@@ -53,7 +53,7 @@ def _name_in_words(description: Description) -> str:
 
 
 def _shape(sent: DescribedRequest) -> str:
-    """Return a path in which the names of slots are removed, to compare paths."""
+    """Return a path without the names of its variables, for comparing paths."""
     return "".join("{}" if isinstance(part, Slot) else part for part in sent.path)
 
 
@@ -109,7 +109,7 @@ def _slots(sent: DescribedRequest, description: Description) -> Iterator[dict[st
 
 
 def _named_schemas(sent: Sequence[DescribedRequest], where: str) -> Iterator[dict[str, Any]]:
-    """Yield the sent query parameters or headers as OpenAPI parameters."""
+    """Yield the query parameters or headers as OpenAPI parameters."""
     pairs_by_request = [dict(item.query if where == "query" else item.headers) for item in sent]
     for name in dict.fromkeys(name for item in pairs_by_request for name in item):
         if where == "header" and name.lower() in _IGNORED:
@@ -138,7 +138,7 @@ def _content(media: str, sent: Sequence[DescribedRequest]) -> dict[str, Any]:
 def _security(
     sent: Iterable[DescribedRequest], schemes: dict[str, Any]
 ) -> list[dict[str, list[str]]]:
-    """Return the security requirements of a request, and add their schemes to `schemes`."""
+    """Return a request's security requirements, and add their schemes to `schemes`."""
     requirements: dict[str, dict[str, list[str]]] = {}
     for request in sent:
         authorization = {name.lower(): value for name, value in request.headers}.get(

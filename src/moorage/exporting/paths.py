@@ -19,7 +19,7 @@ _BRACED: Final = re.compile(r"\{(\w+)(\*?)\}")
 def path_of(
     path: str, route: str | None, base: str, owner: str, variables: Mapping[str, str]
 ) -> tuple[Path, dict[str, str]]:
-    """Return the pieces of a path below a base, and the values of its slots' variables.
+    """Return the pieces of a path below a base URL, and its variables with values.
 
     Args:
         path: the path as it was sent.
@@ -48,7 +48,7 @@ def path_of(
 
 
 def _parts(path: str, route: str | None) -> Iterator[tuple[str | None, str]]:
-    """Yield the segments of a path in order, each with its name if it is variable."""
+    """Yield a path's segments in order, with a name for each variable one."""
     if route is None:
         for text in re.split(r"(/)", path):
             yield ("key" if text in KEYS else None), text

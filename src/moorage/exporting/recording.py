@@ -1,4 +1,4 @@
-"""Performs every operation of a vendor at its sandbox, and records the requests."""
+"""Performs every operation of a vendor in its sandbox, and records the requests."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ class _Recorder:
 
 
 def recorded_exchanges(name: str) -> list[Exchange]:
-    """Return the requests for all capabilities of a vendor; an empty list if it does not use HTTP.
+    """Return the requests for all capabilities of a vendor; empty if it does not use HTTP.
 
     Raises:
         ConfigurationError: the vendor has no sandbox account.

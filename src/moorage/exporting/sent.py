@@ -1,4 +1,4 @@
-"""The requests to export in any format, with variables in place of values and secrets."""
+"""The requests to export in any format, with variables instead of values and secrets."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _NO_NAME: Final = re.compile(r"[^A-Za-z0-9_]+")
 
 @attrs.frozen
 class Slot:
-    """A variable segment of a path: its name, and the variable that replaces it."""
+    """A variable segment of a path: its name, and its variable."""
 
     name: str
     variable: str
@@ -27,7 +27,7 @@ Pairs: TypeAlias = tuple[tuple[str, str], ...]
 
 @attrs.frozen(kw_only=True)
 class DescribedRequest:
-    """A request to export.
+    """A request for an export.
 
     Attributes:
         owner: the account or the service that it belongs to.
@@ -60,7 +60,7 @@ class DescribedRequest:
 
 @attrs.frozen(kw_only=True)
 class Description:
-    """All requests that a configuration sends.
+    """All requests of a configuration.
 
     Attributes:
         sent: the requests, ordered by owner.
@@ -74,10 +74,10 @@ class Description:
 
 
 def variable(*parts: str) -> str:
-    """Return a name for a variable that all tools accept."""
+    """Return a variable name that all tools accept."""
     return _NO_NAME.sub("_", "_".join(part for part in parts if part)).strip("_").lower()
 
 
 def variable_in_braces(name: str) -> str:
-    """Return a variable as it appears in a text."""
+    """Return a variable as written in a text."""
     return f"{{{{{name}}}}}"

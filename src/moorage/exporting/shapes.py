@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def shape_of(values: Iterable[Any]) -> dict[str, Any]:
-    """Return the narrowest JSON Schema that all of these values fulfil."""
+    """Return the narrowest JSON Schema that matches all of these values."""
     examples = list(values)
     kinds = sorted({_type_name(example) for example in examples})
     schema: dict[str, Any] = {"type": kinds[0] if len(kinds) == 1 else kinds} if kinds else {}

@@ -1,1 +1,1 @@
-"""The grading of vendors, and the changes of official API descriptions that affect a vendor."""
+"""The grades of vendors, and the changes of API descriptions that affect a vendor."""

@@ -1,4 +1,4 @@
-"""The changes of an official API description that affect a vendor, with its source lines."""
+"""The changes in an API description that affect a vendor, with the vendor's source lines."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class VendorFacts:
 
 
 def facts_of(name: str) -> VendorFacts:
-    """Return the parts of an API that a vendor uses, from its sandbox requests and its modules.
+    """Return the parts of an API that a vendor uses, from its sandbox requests and source.
 
     Raises:
         ConfigurationError: there is no such vendor, or it has no sandbox.
@@ -82,7 +82,7 @@ def facts_of(name: str) -> VendorFacts:
 
 
 def vendors_at(description: object) -> tuple[str, ...]:
-    """Return the names of the vendors whose host a description names.
+    """Return the vendors whose host a description names.
 
     Raises:
         ConfigurationError: there is no such vendor.
@@ -107,7 +107,7 @@ def described_hosts(description: object) -> frozenset[str]:
 
 
 def _names_host(vendor: str, hosts: frozenset[str]) -> bool:
-    """Return whether a vendor's modules contain a host name, or its ending without the region."""
+    """Return whether a vendor's source contains a host name, or the name without its region."""
     texts = texts_of(modules_of(vendor_class(vendor)))
     return any(
         urlsplit(text).netloc in hosts
@@ -164,7 +164,7 @@ def _fields(exchange: Exchange) -> Iterator[str]:
 
 
 def _with_dots(name: str) -> Iterator[str]:
-    """Yield the dotted path of a form field with brackets, and the paths of its parents."""
+    """Yield a bracketed form field's name as dotted path, and its parents' paths."""
     dotted = _BRACKETS.sub(lambda match: "[]" if match[1].isdigit() else f".{match[1]}", name)
     parts = dotted.split(".")
     for number in range(len(parts)):

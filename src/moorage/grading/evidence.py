@@ -1,4 +1,4 @@
-"""The evidence about a vendor from which its grade is determined."""
+"""The evidence by which a vendor is graded."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @attrs.frozen(kw_only=True)
 class Outcome:
-    """The end of a call to a vendor's sandbox.
+    """The outcome of a call to a vendor's sandbox.
 
     Attributes:
         error: the error that it raised; None if it succeeded.
@@ -39,7 +39,7 @@ class Outcome:
 
 @attrs.frozen(kw_only=True, eq=False)
 class Evidence:
-    """All facts that the rules check, gathered once for each vendor.
+    """All facts about a vendor that the rules check, gathered once.
 
     Attributes:
         name: the name of the vendor's entry point.
@@ -78,12 +78,12 @@ class Evidence:
 
     @property
     def speaks_http(self) -> bool:
-        """True if the vendor is reached by HTTP."""
+        """True if the vendor is called over HTTP."""
         return self.vendor.transport is None
 
     @property
     def start(self) -> Line:
-        """The first line of the vendor's class, or of its module."""
+        """The first line of the vendor's class or module."""
         if not self.modules:
             return Line(self.vendor.__module__, 1)
         module = self.modules[0]

@@ -206,7 +206,7 @@ def _secrets_of(vendor: Vendor) -> tuple[str, ...]:
 
 
 def _unsigned_events(account: Account) -> int:
-    """Return the number of events that are accepted from a webhook without a signature."""
+    """Return the number of events accepted from an unsigned webhook."""
     if account.vendor.webhook is None:
         return 0
     with Hub([account]) as hub, suppress(ConnectorError):

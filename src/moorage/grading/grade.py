@@ -1,4 +1,4 @@
-"""The grade of a vendor: the results of all rules, and the tier that follows from them."""
+"""A vendor's grade: the results of all rules, and the tier that they give."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Result(StrEnum):
 
 @attrs.frozen
 class Finding:
-    """The result of a rule for a vendor.
+    """A rule's result for a vendor.
 
     Attributes:
         rule: the rule.
@@ -62,7 +62,7 @@ class Grade:
 
     @property
     def tier(self) -> Tier:
-        """The highest tier whose rules passed, together with the rules of all lower tiers."""
+        """The highest tier for which all its rules, and those of lower tiers, passed."""
         tier = Tier.NONE
         for candidate in (Tier.BRONZE, Tier.SILVER, Tier.GOLD):
             if any(
@@ -81,7 +81,7 @@ class Grade:
 
 
 def grade(evidence: Evidence) -> Grade:
-    """Return the grade that follows from the evidence about a vendor."""
+    """Return a vendor's grade, computed from the evidence."""
     return Grade(evidence.name, tuple(_finding(rule, evidence) for rule in RULES), evidence.start)
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Tier(StrEnum):
-    """The tier of a vendor: all rules of this tier and of all lower tiers pass."""
+    """A vendor's tier: it passes all rules of the tier and of lower tiers."""
 
     NONE = "none"
     BRONZE = "bronze"
@@ -64,7 +64,7 @@ def applies_to_all(_: Evidence) -> bool:
 
 
 def over_http(evidence: Evidence) -> bool:
-    """Return whether a vendor is reached by HTTP."""
+    """Return whether a vendor is called over HTTP."""
     return evidence.speaks_http
 
 
@@ -90,5 +90,5 @@ def with_webhooks(evidence: Evidence) -> bool:
 
 
 def with_keys(evidence: Evidence) -> bool:
-    """Return whether a vendor states that it supports idempotency keys."""
+    """Return whether a vendor declares support for idempotency keys."""
     return evidence.vendor.idempotency is not None

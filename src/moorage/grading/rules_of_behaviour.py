@@ -1,4 +1,4 @@
-"""The rules about a vendor's behaviour at its sandbox, including failures of the sandbox."""
+"""The rules for a vendor's behaviour in its sandbox, including simulated failures."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def _silent_refusals(evidence: Evidence) -> Iterator[Violation]:
 
 
 def _fault(name: str, *kinds: type[ConnectorError]) -> Callable[[Evidence], Iterator[Violation]]:
-    """Return the check that a fault leads to one of these errors, or that a repeat succeeds."""
+    """Return a check that a fault raises one of these errors, or that a repeat succeeds."""
 
     def check(evidence: Evidence) -> Iterator[Violation]:
         outcome = evidence.faults.get(name)
@@ -155,7 +155,7 @@ def _sent_keys(evidence: Evidence) -> Iterator[Violation]:
 
 
 def _amount(name: str) -> Callable[[Evidence], Iterator[Violation]]:
-    """Return the check that an amount is sent exactly, or refused before it is sent."""
+    """Return a check that an amount is sent exactly, or refused before sending."""
 
     def check(evidence: Evidence) -> Iterator[Violation]:
         outcome = evidence.amounts.get(name)

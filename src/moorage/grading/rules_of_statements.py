@@ -1,4 +1,4 @@
-"""The rules about the statements in a vendor's class, services and modules."""
+"""The rules for the source code and declarations of a vendor."""
 
 from __future__ import annotations
 
@@ -233,7 +233,7 @@ def _unknown_words(evidence: Evidence) -> Iterator[Violation]:
 
 
 def _defaults(call: ast.Call) -> Iterator[ast.expr]:
-    """Yield the default value of a table look-up, for a word that is not in the table."""
+    """Yield the default of a table look-up, used for unknown words."""
     if not isinstance(call.func, ast.Attribute):
         return
     if call.func.attr == "get" and len(call.args) == 2:

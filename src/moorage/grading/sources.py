@@ -1,4 +1,4 @@
-"""The modules of a vendor, and the lines of the texts in them.
+"""A vendor's modules, with the line numbers of the texts in them.
 
 The field names and words of an API that a vendor uses are string literals in its modules: in
 tables, readings and bodies. So the literals show which parts of the API are used, and where.
@@ -27,7 +27,7 @@ _PROSE: Final = re.compile(r"[A-Z].*\s.*[.?!]|.*\w[,.;:!?]\s.*", re.DOTALL)
 
 @attrs.frozen(order=True)
 class Line:
-    """A line of a vendor's module.
+    """A line of a vendor's module, with its number.
 
     Attributes:
         path: the file.
@@ -59,7 +59,7 @@ class SourceModule:
 
 
 def modules_of(vendor: type[Vendor]) -> tuple[SourceModule, ...]:
-    """Return the modules of a vendor: its own module, and imported modules of the same package."""
+    """Return a vendor's own module, and the modules that it imports from the same package."""
     own_name = vendor.__module__
     package = own_name.rpartition(".")[0] or own_name
     names = [own_name]
@@ -94,7 +94,7 @@ def _imported_modules(tree: ast.Module, package: str) -> Iterator[str]:
 
 
 def shown_path(path: str) -> str:
-    """Return a file's path below the folder of its top-level package."""
+    """Return a file's path, beginning with its top-level package."""
     folder = Path(path).parent
     while (folder / "__init__.py").exists():
         folder = folder.parent
@@ -102,7 +102,7 @@ def shown_path(path: str) -> str:
 
 
 def texts_of(modules: tuple[SourceModule, ...]) -> Mapping[str, Line]:
-    """Return the names and words in a vendor's modules, each with the first line that contains it.
+    """Return the names and words in a vendor's modules, each with its first line.
 
     A dotted path, a name with brackets and a text of several words are included as a whole and in
     parts. Docstrings and sentences are left out.

@@ -1,4 +1,4 @@
-"""Generates the first files of a vendor, an adapter, a webhook scheme or an application.
+"""Generates the first files of a vendor, adapter, webhook scheme or application.
 
 `scaffold` is a pure function that returns texts by path, and `write` writes them to a folder. The
 generated tests pass at once, and the generated README lists the next steps.

@@ -1,4 +1,4 @@
-"""Writes files to deploy the workers of pipelines: a Kubernetes manifest or a systemd unit."""
+"""Writes deployment files for pipeline workers: Kubernetes manifests and systemd units."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class WorkerDeployment:
 
     @property
     def patience(self) -> int:
-        """The seconds between the request to stop and the kill of a worker."""
+        """The seconds between a worker's stop request and its kill."""
         return int(self.drain) + _MARGIN
 
 
@@ -70,7 +70,7 @@ def worker_deployment(
     environment: str | None = None,
     port: int = 9464,
 ) -> WorkerDeployment:
-    """Return the properties of a deployment, from a configuration with unresolved references.
+    """Return a deployment's properties, from a configuration with unresolved secrets.
 
     Args:
         name: the name of the deployment.
@@ -236,7 +236,7 @@ spec:
 
 
 def systemd_unit(deployment: WorkerDeployment) -> str:
-    """Return a systemd unit that runs the workers of a configuration in `/etc`."""
+    """Return a systemd unit for workers whose configuration is in `/etc`."""
     name = deployment.name
     environment = (
         ""
@@ -298,7 +298,7 @@ WantedBy=multi-user.target
 
 
 def _secrets_hint(deployment: WorkerDeployment, secret: str) -> str:
-    """Return the comment that lists the required secrets of the cluster."""
+    """Return the comment that lists the secrets required in the cluster."""
     lines: list[str] = []
     if deployment.variables:
         pairs = " ".join(f"--from-literal={name}=…" for name in deployment.variables)
@@ -308,7 +308,7 @@ def _secrets_hint(deployment: WorkerDeployment, secret: str) -> str:
 
 
 def _variables_hint(deployment: WorkerDeployment) -> str:
-    """Return the comment that lists the required environment variables of the unit."""
+    """Return the comment that lists the unit's required environment variables."""
     names = ", ".join(deployment.variables)
     path = f"/etc/{deployment.name}/secrets.env"
     return f"# {path} sets {names}; let only root read it.\n" if names else ""

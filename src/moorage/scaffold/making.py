@@ -35,7 +35,7 @@ _DECLARED: Final = "vendor-declared"
 
 
 def scaffold(kind: str, name: str, choice: str | None = None) -> dict[str, str]:
-    """Return the texts to write, by path.
+    """Return the texts of the generated files, by path.
 
     Args:
         kind: one of `KINDS`.

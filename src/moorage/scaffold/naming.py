@@ -1,4 +1,4 @@
-"""Checks the name of a new module, and replaces the placeholder in templates by it."""
+"""Checks a new module's name, and inserts it into templates."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _DASHED: Final = re.compile(r"-|\.example")
 
 
 def checked_name(name: str, codes: Iterable[str]) -> str:
-    """Return the name as the name of a module.
+    """Return a name after checking that it is valid for a module.
 
     Args:
         name: the chosen name.
@@ -50,7 +50,7 @@ def checked_name(name: str, codes: Iterable[str]) -> str:
 
 
 def rename_template(text: str, name: str) -> str:
-    """Return a template's text, or its path, with the placeholder replaced by this name."""
+    """Return a template's text or path with its placeholder replaced by a name."""
     spellings = {
         _PLACEHOLDER: name,
         "Acme": _class_name(name),
@@ -70,7 +70,7 @@ def _class_name(name: str) -> str:
 
 
 def _is_used(name: str, codes: Iterable[str]) -> bool:
-    """Return whether a class of this name is invalid, a test class, or used already."""
+    """Return whether a class name is invalid, a test class, or in use."""
     if keyword.iskeyword(name) or name.startswith("Test"):
         return True
     return name != _class_name(_PLACEHOLDER) and any(

@@ -45,7 +45,7 @@ def required(value: Value | None, response: Response, name: str) -> Value:
 
 
 def error_answer(response: Response) -> Answer:
-    """Return the JSON object of a refusal; an empty one if the body is not a JSON object."""
+    """Return the JSON object of a refusal; an empty one if the body is anything else."""
     try:
         return as_answer(response.json())
     except InvalidData:
@@ -119,7 +119,7 @@ class Answer:
         return node
 
     def text(self, path: str) -> str | None:
-        """Return a non-empty text that can be encoded as UTF-8; a number is converted to text."""
+        """Return a non-empty text that UTF-8 can encode; a number becomes text."""
         entry = self.value(path)
         if isinstance(entry, str) and entry.isascii():
             return entry or None
@@ -128,7 +128,7 @@ class Answer:
         return str(entry).encode(errors="replace").decode()
 
     def integer(self, path: str) -> int | None:
-        """Return a whole number, which may be written as text."""
+        """Return an integer, which may be written as text."""
         number = self.value(path)
         if isinstance(number, str) and re.fullmatch(r"[+-]?[0-9]{1,24}", number):
             return int(number)
@@ -146,7 +146,7 @@ class Answer:
         return as_decimal(self.value(path))
 
     def texts(self, path: str) -> tuple[str, ...]:
-        """Return the texts of a list; an empty result if the field is not a list."""
+        """Return the texts in a list; empty if the field is not a list."""
         entries = self.value(path)
         items = entries if is_list(entries) else []
         return tuple(item for item in items if isinstance(item, str))
@@ -156,13 +156,13 @@ class Answer:
         return as_answer(self.value(path))
 
     def objects(self, path: str) -> Iterator[Answer]:
-        """Yield the objects of a list; nothing if the field is not a list."""
+        """Yield the objects in a list; none if the field is not a list."""
         entries = self.value(path)
         if is_list(entries):
             yield from (Answer(item) for item in entries if is_object(item))
 
     def time(self, path: str) -> datetime | None:
-        """Return a time in UTC, from ISO 8601, RFC 2822 or seconds since 1970."""
+        """Return a time in UTC, given in ISO 8601, RFC 2822 or seconds since 1970."""
         return as_time(self.value(path))
 
     def __bool__(self) -> bool:
@@ -202,7 +202,7 @@ def as_minor(amount: object, currency: object) -> Money | None:
 
 
 def as_time(value: object) -> datetime | None:
-    """Return a time in UTC, from ISO 8601, RFC 2822 or seconds since 1970."""
+    """Return a time in UTC, given in ISO 8601, RFC 2822 or seconds since 1970."""
     try:
         if isinstance(value, (int, float)) and not isinstance(value, bool):
             return datetime.fromtimestamp(value, UTC)

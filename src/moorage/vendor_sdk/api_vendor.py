@@ -1,4 +1,4 @@
-"""The base classes for vendors with an HTTP API, and for those with one secret."""
+"""The base classes for vendors with an HTTP API, with or without a single secret."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Classifier(Protocol):
     """The type of functions that return the error for an answer, or None."""
 
     def __call__(self, request: Request, response: Response, /) -> ConnectorError | None:
-        """Return the error for a refusal; None to choose the error by the HTTP status alone."""
+        """Return the error for a refusal; None to judge by the HTTP status alone."""
         ...
 
 
@@ -43,28 +43,28 @@ class ReadEvents(Protocol):
 
 
 def bearer() -> Callable[[Any, Secret], Credentials]:
-    """Return the `auth` of a vendor that expects the secret as a bearer token."""
+    """Return the `auth` for a vendor that takes its secret as a bearer token."""
     return lambda _, secret: Credentials.bearer(secret)
 
 
 def basic(user: str) -> Callable[[Any, Secret], Credentials]:
-    """Return the `auth` of a vendor with basic authentication; `user` names the user's option."""
+    """Return the `auth` for basic authentication; `user` names the option with the user."""
     return lambda vendor, secret: Credentials.basic(getattr(vendor, user), secret)
 
 
 def api_key(header: str) -> Callable[[Any, Secret], Credentials]:
-    """Return the `auth` of a vendor that expects the secret in a header of its own."""
+    """Return the `auth` for a vendor that takes its secret in a header of its own."""
     return lambda _, secret: Credentials.api_key(secret, header=header)
 
 
 def path_key(path: str) -> Callable[[Any, Secret], Credentials]:
-    """Return the `auth` of a vendor that expects the secret in the path, such as "/bot{key}"."""
+    """Return the `auth` for a vendor that takes its secret in the path, such as "/bot{key}"."""
     return lambda _, secret: Credentials.api_key(secret, path=path)
 
 
 @frozen(kw_only=True)
 class HttpVendor(Vendor):
-    """A vendor with an HTTP API, described by the attributes of its class.
+    """A vendor with an HTTP API, described by class attributes.
 
     Subclasses decide how the account authenticates: `ApiVendor`, `OAuthVendor`, or one of your own
     that overrides `static_credentials`.
@@ -88,11 +88,11 @@ class HttpVendor(Vendor):
     event_reading: ClassVar[Reading[Any] | ReadEvents | None] = None
 
     def static_credentials(self) -> Credentials | None:
-        """Return the credentials of every request; by default None, because they are obtained."""
+        """Return the fixed credentials of all requests; by default None, for obtained ones."""
         return None
 
     def settings(self) -> Mapping[str, Any]:
-        """Return further settings of the services; by default the headers."""
+        """Return more settings for the services; by default the headers."""
         return {"headers": self.headers}
 
     def services(self) -> Mapping[str, Service]:
@@ -119,7 +119,7 @@ class HttpVendor(Vendor):
         return Request.get(filled_path(self.ping_path, self), query=self.ping_query)
 
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[Any, ...]:
-        """Return the events that `event_reading` reads; empty if required data is missing."""
+        """Return the events found by `event_reading`; none if required data is missing."""
         reading = self.event_reading
         if isinstance(reading, Reading):
             return reading.found(ref, as_answer(event.data), id=event.id)
@@ -141,6 +141,6 @@ class ApiVendor(HttpVendor):
     credentials: Secret | None = field(default=None, converter=optional(as_secret))
 
     def static_credentials(self) -> Credentials | None:
-        """Return the credentials that `auth` makes from the secret; None if there is no secret."""
+        """Return the credentials from `auth` and the secret; None without a secret."""
         secret = self.credentials
         return None if secret is None else type(self).auth(self, secret)

@@ -1,4 +1,4 @@
-"""Helpers for Amazon's services: request signatures, and codes of refusals."""
+"""Helpers for Amazon's services: request signatures and error codes."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def aws_credentials(
     secret: Secret | None,
     session_token: Secret | None,
 ) -> Credentials | None:
-    """Return credentials that sign requests; None without a secret, to use the provider."""
+    """Return credentials that sign requests; None without a secret, to use a provider's."""
     if secret is None:
         return None
     signing = AwsSigV4(
@@ -67,7 +67,7 @@ def aws_credentials(
 
 
 def aws_refusal(code: str) -> type[RateLimitExceeded | AuthenticationFailed] | None:
-    """Return the error class for a code that all of Amazon's services use; None for other codes."""
+    """Return the error class for a code common to Amazon's services; None for other codes."""
     if code in _THROTTLED:
         return RateLimitExceeded
     return AuthenticationFailed if code in _UNAUTHORIZED else None

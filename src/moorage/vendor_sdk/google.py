@@ -1,4 +1,4 @@
-"""Google's service accounts: their key files and OAuth clients, and the vendors that use them."""
+"""Google's service accounts: key files and OAuth clients, and the vendors that use them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _WRITTEN: Final = {
 
 @attrs.frozen(kw_only=True)
 class GoogleAccount:
-    """A service account, from the key file that Google issues.
+    """A service account, from a key file of Google's.
 
     Attributes:
         email: id of the service account.
@@ -93,7 +93,7 @@ def google_account(credentials: Secret) -> GoogleAccount:
 
 
 def is_google_account(_: object, __: object, credentials: Secret | None) -> None:
-    """Raise an error if an option is neither the key file of a service account nor None.
+    """Raise an error if an option is neither None nor a service account's key file.
 
     Checking a valid key is slow, so use this only for the options of an account.
 
@@ -122,7 +122,7 @@ def _no_key() -> ConfigurationError:
 
 @attrs.frozen(kw_only=True)
 class GoogleVendor(HttpVendor):
-    """A vendor with an API of Google, for which a service account gets tokens.
+    """A vendor with a Google API, for which a service account gets tokens.
 
     Attributes:
         credentials: JSON key of the service account; by default the credential provider supplies a
@@ -137,7 +137,7 @@ class GoogleVendor(HttpVendor):
     )
 
     def google_subject(self) -> str | None:
-        """Return the person for whom the account acts; None if it acts for itself."""
+        """Return the person for whom the service account acts; None if it acts for itself."""
         return None
 
     def clients(self) -> Mapping[str, OAuthClient]:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @frozen(kw_only=True)
 class OAuthVendor(HttpVendor):
-    """A vendor with an HTTP API for applications, which have a client id and a client secret.
+    """A vendor whose HTTP API is for applications with a client id and secret.
 
     Without both, the credential provider supplies the token.
 
@@ -38,7 +38,7 @@ class OAuthVendor(HttpVendor):
     client_secret: Secret | None = field(default=None, converter=optional(as_secret))
 
     def __attrs_post_init__(self) -> None:
-        """Refuse some of the options that belong together without the others."""
+        """Refuse options that belong together if some of them are missing."""
         missing_names = [name for name in self.oauth_options if getattr(self, name) is None]
         if missing_names and len(missing_names) < len(self.oauth_options):
             raise ConfigurationError(
@@ -49,7 +49,7 @@ class OAuthVendor(HttpVendor):
             )
 
     def oauth_settings(self) -> Mapping[str, Any]:
-        """Return the arguments of the `OAuthClient` besides the client's id and secret."""
+        """Return the `OAuthClient` arguments other than the client's id and secret."""
         main_url: str = getattr(self, self.urls[""])
         return {
             "server": main_url.rstrip("/") + self.oauth_path,

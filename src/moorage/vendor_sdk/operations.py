@@ -1,4 +1,4 @@
-"""Operations of vendors: values that combine a request with the reading of its answer.
+"""Operations of vendors: values that combine a request with the parsing of its answer.
 
 In the class of a vendor, `get = vendor_sdk.get("/messages/{id}", reads=RECEIPT)` defines a method
 that can be used and overridden like `async def get(self, wire, ref, /)`.
@@ -40,12 +40,12 @@ _MAKERS: Final[dict[HttpMethod, Callable[..., Request]]] = {
 
 
 def filled_path(path: str, vendor: Vendor) -> str:
-    """Return a path in which names in braces are replaced by the account's quoted options."""
+    """Return a path with its names in braces replaced by the account's options, percent-encoded."""
     return _fill_path(_OPTION.split(path), vendor, None)
 
 
 def _fill_path(parts: list[str], vendor: Vendor, about: Any) -> str:
-    """Return the path made from a split template, in which every second part is a name."""
+    """Return the path from a split template, in which every second part is an option's name."""
     path = parts[0]
     for number in range(1, len(parts), 2):
         name = parts[number]
@@ -56,7 +56,7 @@ def _fill_path(parts: list[str], vendor: Vendor, about: Any) -> str:
 
 
 def form_pairs(fields: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return the fields of a form: a list becomes several fields, and None is left out."""
+    """Return the fields of a form: a list gives several fields, and None gives none."""
     return [
         (name, str(item).lower() if isinstance(item, bool) else str(item))
         for name, value in fields.items()
@@ -66,7 +66,7 @@ def form_pairs(fields: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 class VendorOperation(Generic[R]):
-    """A method of a vendor's class that sends a request and reads the answer.
+    """A method of a vendor class that sends a request and parses the answer.
 
     The method's arguments are the wire and the subject of the operation: a `Ref`, an id, a value
     such as a message, or nothing. Keyword arguments are passed to functions that make fields. The
@@ -119,7 +119,7 @@ class VendorOperation(Generic[R]):
         return self if vendor is None else partial(self._run, vendor)
 
     def request(self, vendor: Vendor, about: Any = None, /, **more: Any) -> Request:
-        """Return the request of the operation for a subject."""
+        """Return the operation's request for a subject."""
         if self._check is not None:
             self._check(about)
         content: dict[str, Any] = {}

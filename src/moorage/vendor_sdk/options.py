@@ -61,7 +61,7 @@ def one_of(*words: str | int, problem: str, remedy: str | None = None) -> Callab
 
 
 def choice(default: str | int, *words: str | int, problem: str, remedy: str | None = None) -> Any:
-    """Make an option with these allowed words or numbers, which configuration schemas list.
+    """Make an option with these allowed words or numbers, for use in configuration schemas.
 
     Args:
         default: the value if the account does not set the option.

@@ -1,4 +1,4 @@
-"""Readings, which convert a vendor's answer to a value of a contract, field by field.
+"""Readings: tables that convert a vendor's answer to a value of a contract, field by field.
 
 A row is a function that reads one field from an `Answer`. Each field of a reading is a row, a
 reference made by `ref_at`, or a constant. Unknown and missing fields are reported when the reading
@@ -29,7 +29,7 @@ class _MissingValueError(Exception):
 
 
 def text(*paths: str, none: Collection[str] = ()) -> Row[str | None]:
-    """Return a row that reads a text from the first path that has one.
+    """Return a row that reads a text from the first of several paths that has one.
 
     Args:
         paths: dotted paths.
@@ -69,14 +69,14 @@ def time(path: str) -> Row[datetime | None]:
 
 
 def word(*paths: str, of: Mapping[str, T], otherwise: T) -> Row[T]:
-    """Return a row that translates a vendor's word; an unknown word becomes `otherwise`."""
+    """Return a row that translates a vendor's word; unknown words become `otherwise`."""
     read_text = text(*paths)
     meanings: dict[str | None, T] = dict(of.items())
     return lambda fields: meanings.get(read_text(fields), otherwise)
 
 
 def when(condition: Row[object], value: Any, otherwise: Any = None) -> Row[Any]:
-    """Return a row with one of two values, depending on a condition.
+    """Return a row with one of two values, chosen by a condition.
 
     Args:
         condition: a row or another function of the answer.
@@ -92,7 +92,7 @@ def when(condition: Row[object], value: Any, otherwise: Any = None) -> Row[Any]:
 
 
 def needed(row: Row[T | None], name: str) -> Row[T]:
-    """Return a row for a required value; `name` is its name in the vendor's API."""
+    """Return a row for a required value; `name` is the field's name in the vendor's API."""
 
     def read(fields: Answer) -> T:
         value = row(fields)
@@ -105,13 +105,13 @@ def needed(row: Row[T | None], name: str) -> Row[T]:
 
 @frozen
 class _Reference:
-    """A field with a `Ref` made from an id, which every successful answer must contain."""
+    """A field with a `Ref` from an id, which every successful answer must have."""
 
     id: Row[str]
 
 
 def ref_at(*paths: str, row: Row[str | None] | None = None, name: str | None = None) -> Any:
-    """Return a field with a `Ref` made from an id.
+    """Return a field with a `Ref` from an id.
 
     Args:
         paths: dotted paths; the id is the first text that is found.
@@ -160,7 +160,7 @@ class Reading(Generic[R]):
                 self._constants[name] = row
 
     def parse(self, ref: MakeRef, response: Response, /, **supplied: Any) -> R:
-        """Return the value that an answer contains.
+        """Return the value in an answer.
 
         Raises:
             VendorFailed: the answer is not a JSON object, or lacks required data.

@@ -1,4 +1,4 @@
-"""Conversion of a vendor's refusals, by status, code and text, to moorage's errors."""
+"""Converts vendors' refusals to errors of moorage, by status, code and text."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def _unmask(text: str) -> str:
 
 @frozen(kw_only=True)
 class Refusals:
-    """Tables that map a vendor's refusals to errors, to be used as the `classify` of a service.
+    """Tables from a vendor's refusals to errors; use one as the `classify` of a service.
 
     The first table with an entry for the answer decides: `codes_at` for its status, `codes`,
     `reading`, `statuses`. For a success, a status of 500 or more, and an answer without code and
@@ -109,7 +109,7 @@ class Refusals:
     mask: Callable[[str], str] = _unmask
 
     def __call__(self, request: Request, response: Response) -> ConnectorError | None:
-        """Return the error for an answer; None if the service decides by the status."""
+        """Return the error for an answer; None to judge by the status alone."""
         status = response.status
         if is_success(status) or status >= 500 or status in self.left:
             return None
@@ -127,7 +127,7 @@ class Refusals:
 
 
 def error_statuses(invalid: str, *, login: str = "401") -> dict[int, Kind]:
-    """Return a table of errors by status, in which a 429 is a limit that is used up.
+    """Return a table of errors by status, where 429 means an exhausted limit.
 
     Args:
         invalid: the statuses of requests that are wrong, separated by spaces.

@@ -1,4 +1,4 @@
-"""Functions that make tables from a vendor's words to values of a contract."""
+"""Functions that build tables from a vendor's words to values of a contract."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ M = TypeVar("M")
 
 
 def words(meaning: M, text: str) -> dict[str, M]:
-    """Return a table in which each word of a text has the same meaning."""
+    """Return a table that gives each word of a text the same meaning."""
     return dict.fromkeys(text.split(), meaning)
 
 
 def same(kind: type[E], text: str) -> dict[str, E]:
-    """Return a table of words that mean the same at the vendor and in the contract."""
+    """Return a table of words that have the same meaning at the vendor and in the contract."""
     return {word: kind(word) for word in text.split()}

@@ -37,7 +37,7 @@ class XmlElement:
 
     @property
     def content(self) -> str:
-        """Return the text of the element itself, without its children."""
+        """Return the element's own text, without its children's."""
         return "".join(self._texts)
 
     def all(self, name: str) -> Iterator[XmlElement]:
@@ -45,12 +45,12 @@ class XmlElement:
         return (child for child in self.children if child.name == name)
 
     def text(self, name: str) -> str | None:
-        """Return the text of the first child of this name; None if it is missing or empty."""
+        """Return the text of the first child with this name; None if it is missing or empty."""
         child = next(self.all(name), None)
         return None if child is None else child.content or None
 
     def as_dict(self) -> dict[str, object]:
-        """Return the element as a dictionary, by child name; the last child of a name counts."""
+        """Return the element as a dictionary by child name; the last of equal names counts."""
         return {
             child.name: child.as_dict() if child.children else child.content
             for child in self.children

@@ -1,1 +1,1 @@
-"""Commands of the books."""
+"""The ERP's management commands."""

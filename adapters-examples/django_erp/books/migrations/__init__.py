@@ -1,1 +1,1 @@
-"""The migrations of the tables."""
+"""The migrations of the ERP's tables."""

@@ -1,4 +1,4 @@
-"""moorage in Django: the hub of a project, and its stores in Django's database.
+"""moorage in Django: a project's hub, and its stores in Django's database.
 
 Everything is loaded when it is first used, so that settings may import from here.
 """

@@ -1,4 +1,4 @@
-"""The admin: the log, inbox and outbox to read, with the actions that a person decides on."""
+"""The admin pages of log, inbox and outbox, with actions for people."""
 
 from __future__ import annotations
 
@@ -27,24 +27,24 @@ if TYPE_CHECKING:
 
 
 class ReadOnly(admin.ModelAdmin):
-    """Rows that calls write, and people only read."""
+    """An admin page whose rows are written by calls, and only read by people."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        """Return False: rows cannot be added by hand."""
+        """Return False, because rows cannot be added by hand."""
         return False
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Return False: rows cannot be changed by hand."""
+        """Return False, because rows cannot be changed by hand."""
         return False
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Return False: the commands delete or erase rows."""
+        """Return False, because commands delete or erase rows."""
         return False
 
 
 @admin.register(Call)
 class CallAdmin(ReadOnly):
-    """The admin page of the integration log. The operations page has the actions."""
+    """The admin page of the integration log; its actions are on the operations page."""
 
     list_display = ("started_at", "service", "operation", "tenant", "status", "duration", "error")
     list_filter = ("status", "service", "vendor")
@@ -58,7 +58,7 @@ class CallAdmin(ReadOnly):
 
 
 class EntryAdmin(ReadOnly):
-    """The entries, without their content; a person can retry or cancel them."""
+    """The admin page of entries, without their content; people can retry or cancel them."""
 
     list_display = (
         "number",
@@ -78,17 +78,17 @@ class EntryAdmin(ReadOnly):
     """Gives what has the entries, and `replay` and `drop`."""
 
     def has_decide_permission(self, request: HttpRequest) -> bool:
-        """Return whether this person may retry or cancel entries."""
+        """Return whether a person may retry or cancel entries."""
         meta = self.opts
         return request.user.has_perm(f"{meta.app_label}.change_{meta.model_name}")
 
     def _audited(self) -> Any:
-        """Return the inbox or outbox, whose actions are recorded in the audit trail."""
+        """Return the inbox or outbox, which records people's actions in the audit trail."""
         return self.box()
 
     @admin.action(description="Do again", permissions=["decide"])
     def replay(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
-        """Have them done again, from the first try on."""
+        """Process the selected entries again, with a full set of attempts."""
         return decide(
             self,
             request,
@@ -115,14 +115,14 @@ class EntryAdmin(ReadOnly):
 
 @admin.register(Webhook)
 class WebhookAdmin(EntryAdmin):
-    """The inbox."""
+    """The admin page of the inbox."""
 
     box = staticmethod(process.inbox)
 
 
 @admin.register(Deferred)
 class DeferredAdmin(EntryAdmin):
-    """The outbox."""
+    """The admin page of the outbox."""
 
     box = staticmethod(process.outbox)
 
@@ -136,7 +136,7 @@ def _recording_change(request: HttpRequest, change: Callable[..., Any]) -> Calla
 
 
 class TenantForm(forms.ModelForm):
-    """A tenant's tables as JSON. Possible secrets are hidden, and kept if they are unchanged."""
+    """A tenant's tables as JSON; possible secrets are masked, and kept if unchanged."""
 
     tables = forms.JSONField(widget=forms.Textarea(attrs={"rows": 24, "cols": 80}))
 
@@ -153,14 +153,14 @@ class TenantForm(forms.ModelForm):
         self.initial.setdefault("tables", masked_tables(self._stored))
 
     def clean_name(self) -> str:
-        """Return the name; refuse it if another tenant has it."""
+        """Return the name; refuse the name of another tenant."""
         name: str = self.cleaned_data["name"]
         if not self.instance.pk and Tenant.objects.filter(name=name).exists():
             raise forms.ValidationError("There is a tenant of this name: change that one.")
         return name
 
     def clean_tables(self) -> Any:
-        """The entered tables with the hidden values restored, if moorage accepts them."""
+        """Return the entered tables with masked values restored, if moorage accepts them."""
         name = self.cleaned_data.get("name", self.instance.name)
         try:
             _tenants()
@@ -173,14 +173,14 @@ class TenantForm(forms.ModelForm):
 
 @admin.register(Tenant)
 class TenantAdmin(admin.ModelAdmin):
-    """The accounts of tenants."""
+    """The admin page of tenants' accounts."""
 
     form = TenantForm
     list_display = ("name",)
     search_fields = ("name",)
 
     def change_view(self, request: HttpRequest, object_id: str, *args: Any, **named: Any) -> Any:
-        """Show the form, or the list with the error if the row cannot be decrypted."""
+        """Show the form; if the row cannot be decrypted, show the list with the error."""
         try:
             return super().change_view(request, object_id, *args, **named)
         except ConnectorError as error:
@@ -189,7 +189,7 @@ class TenantAdmin(admin.ModelAdmin):
             return redirect("admin:moorage_django_tenant_changelist")
 
     def save_model(self, request: HttpRequest, obj: Tenant, form: Any, change: bool) -> None:
-        """Encrypt and store the tables of the form."""
+        """Encrypt and store the form's tables."""
         _tenants().put(obj.name, form.cleaned_data["tables"])
         obj.pk = Tenant.objects.get(name=obj.name).pk
 

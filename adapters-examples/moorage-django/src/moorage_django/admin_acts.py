@@ -1,4 +1,4 @@
-"""The admin's actions. Each asks for confirmation and reports its result."""
+"""The admin's actions, which ask for confirmation and report their result."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def decide(
     effect: str,
     change: Callable[[str], object],
 ) -> HttpResponse | None:
-    """Ask for confirmation of a change of entries, make it, and report the number.
+    """Ask for confirmation of a change of entries, make it, and report the number of entries.
 
     Args:
         admin: the admin of the entries.

@@ -1,4 +1,4 @@
-"""The app, as Django loads it."""
+"""The Django app of moorage."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class MoorageConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Listen, and find the handlers of webhooks."""
+        """Connect Django's signals, and import the project's webhook handlers."""
         from moorage_django import (  # noqa: PLC0415 - models cannot be imported before `ready`
             checks,
             databases,

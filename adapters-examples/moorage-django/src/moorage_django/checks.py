@@ -1,4 +1,4 @@
-"""The checks of `manage.py check` for a project with moorage."""
+"""The checks of moorage in `manage.py check`."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _LIVE: Final = ("sk_live_", "rk_live_", "live_", "AQE")
 
 
 def settings_are_right(**_: object) -> list[checks.CheckMessage]:
-    """Check the settings and the configuration, alone and together."""
+    """Check the settings and the configuration, separately and together."""
     try:
         options = project_settings()
     except ConfigurationError as error:
@@ -88,7 +88,7 @@ def _missing_log_message(names: Sequence[str]) -> checks.CheckMessage:
 def tables_are_there(
     databases: Sequence[str] | None = None, **_: object
 ) -> list[checks.CheckMessage]:
-    """The migrations of the databases that are checked."""
+    """Check that moorage's migrations are applied in the checked databases."""
     messages: list[checks.CheckMessage] = []
     for alias in databases or ():
         executor = MigrationExecutor(connections[alias])

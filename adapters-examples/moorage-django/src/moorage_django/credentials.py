@@ -1,4 +1,4 @@
-"""Credentials in Django's database, sealed with MOORAGE_KEYS for their services and tenants."""
+"""Credentials in Django's database, encrypted with MOORAGE_KEYS for their owners."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _MAX_LENGTH = 500
 
 
 class OrmRows:
-    """The table of credentials in the database of an alias.
+    """The credentials table in a database alias.
 
     Args:
         alias: of the database, on which the host has no transactions: what it rolled back would
@@ -40,7 +40,7 @@ class OrmRows:
 
     @translating_errors
     def find(self, about: bytes, /) -> bytes | None:
-        """Return the encrypted text of an owner."""
+        """Return an owner's encrypted text."""
         sealed_text = self._rows.filter(pk=_id(about)).values_list("sealed", flat=True).first()
         return None if sealed_text is None else bytes(sealed_text)
 
@@ -58,7 +58,7 @@ class OrmRows:
 
     @translating_errors
     def swap(self, swaps: Sequence[TextReplacement], /) -> int:
-        """Put texts in place of others that are still there, locking rows in their order."""
+        """Replace texts that have not changed meanwhile, locking rows in order."""
         ordered_swaps = sorted(
             (_id(identity), old_bytes, new_bytes) for identity, old_bytes, new_bytes in swaps
         )
@@ -70,7 +70,7 @@ class OrmRows:
 
     @translating_errors
     def page(self, after: bytes, size: int, /) -> Sequence[Row]:
-        """Return up to `size` rows, in the order of their ids."""
+        """Return up to `size` rows in id order."""
         page_rows = self._rows.filter(pk__gt=after.decode()).order_by("pk")[:size]
         # A row that somebody moved is about what its id says, so that it does not open.
         return [
@@ -84,7 +84,7 @@ class OrmRows:
 
     @translating_errors
     def drop(self, about: bytes, /) -> bool:
-        """Delete the encrypted text of an owner; return whether there was one."""
+        """Delete an owner's encrypted text; return whether there was one."""
         deleted_rows, _ = self._rows.filter(pk=_id(about)).delete()
         return bool(deleted_rows)
 
@@ -96,7 +96,7 @@ class OrmRows:
 
 
 class BriefRows:
-    """The asynchronous `OrmRows`, in threads that close their connection after each operation."""
+    """The asynchronous `OrmRows`; threads run each operation and then close their connection."""
 
     def __init__(self, alias: str) -> None:
         rows = OrmRows(alias)
@@ -109,12 +109,12 @@ class BriefRows:
 
 
 def provider(alias: str, cipher: Cipher) -> SealedCredentialProvider:
-    """Keeps credentials in the database of an alias."""
+    """Return a provider of credentials that are stored in a database alias."""
     return SealedCredentialProvider(OrmRows(alias), cipher)
 
 
 def aprovider(alias: str, cipher: Cipher) -> AsyncSealedCredentialProvider:
-    """The asynchronous variant of `provider`."""
+    """Return an asynchronous provider of credentials that are stored in a database alias."""
     return AsyncSealedCredentialProvider(BriefRows(alias), cipher)
 
 
@@ -123,5 +123,5 @@ def _id(about: bytes) -> str:
 
 
 def _storable_name(name: str) -> str:
-    """Return the name in a form that a database of any encoding can store."""
+    """Return a name with characters that a database with any encoding can store."""
     return name.encode("ascii", "backslashreplace").decode().replace("\0", "\\0")[:_MAX_LENGTH]

@@ -1,4 +1,4 @@
-"""The operations page in a Django project, for members of staff.
+"""The operations page in a Django project, for staff members.
 
 Mount it where you like: `path("operations/", include("moorage_django.dashboard"))`. Staff with the
 permission to view calls may read; the permissions to change calls, webhooks, deferred calls and
@@ -41,7 +41,7 @@ _HEADERS: Final = ("cookie", "origin", "sec-fetch-site")
 @never_cache
 @transaction.non_atomic_requests
 def page(request: HttpRequest, page: str = "") -> HttpResponse:
-    """Show a page, or perform an act."""
+    """Show a page, or perform an action."""
     user: Any = request.user
     if not user.is_authenticated:
         return redirect_to_login(request.get_full_path())

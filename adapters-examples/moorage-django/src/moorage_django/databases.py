@@ -1,4 +1,4 @@
-"""A separate database connection, outside the host's transactions.
+"""A separate database connection for moorage, outside the project's transactions.
 
 What is kept about a call (state, credentials, log) is kept on it. So a host that rolls back takes
 no claim back, and a host on SQLite that holds the lock of its file does not wait for itself: there
@@ -32,7 +32,7 @@ _SQLITE: Final = "django.db.backends.sqlite3"
 
 
 def beside(host: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the value for `DATABASES["moorage"]`, made of the host's database settings.
+    """Return `DATABASES["moorage"]` for the project's database settings.
 
     Beside PostgreSQL, MariaDB or MySQL it is the same database through a connection of its own.
     Beside a file of SQLite it is another file: `erp.sqlite3` has `erp.moorage.sqlite3`. A test
@@ -51,24 +51,24 @@ def beside(host: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class Router:
-    """A database router for moorage's tables; name it in `DATABASE_ROUTERS`.
+    """The router for moorage's tables, to be named in `DATABASE_ROUTERS`.
 
     With it, `migrate` makes the host's tables in the host's databases only, and
     `migrate moorage_django --database moorage` those of moorage that lie apart.
     """
 
     def db_for_read(self, model: Any, **_: object) -> str | None:
-        """The alias to read from."""
+        """Return the alias for reading."""
         return _home_database(model)
 
     def db_for_write(self, model: Any, **_: object) -> str | None:
-        """The alias to write to."""
+        """Return the alias for writing."""
         return _home_database(model)
 
     def allow_migrate(
         self, db: str, app_label: str, model_name: str | None = None, **_: object
     ) -> bool | None:
-        """Return whether a table belongs to the database of this alias."""
+        """Return whether a table belongs in an alias's database."""
         own_alias = project_settings().database
         if own_alias == DEFAULT_DB_ALIAS:
             return None
@@ -83,12 +83,12 @@ class Router:
 
 
 def same_database(alias: str) -> bool:
-    """Return whether an alias is another connection to the host's own database."""
+    """Return whether an alias is a second connection to the project's own database."""
     return alias in _shared or _is_same(alias)
 
 
 def remember() -> None:
-    """Remember that moorage's own alias leads to the host's database on a server.
+    """Record that moorage's alias leads to the project's database server.
 
     While Django makes test databases, it gives them their names one after another.
     """
@@ -117,7 +117,7 @@ def _is_same(alias: str) -> bool:
 
 
 def tune(connection: BaseDatabaseWrapper, **_: object) -> None:
-    """Set moorage's own SQLite file up so that readers do not wait for writers."""
+    """Configure moorage's SQLite file so that readers do not wait for writers."""
     if (
         connection.vendor == "sqlite"
         and connection.alias == project_settings().database != DEFAULT_DB_ALIAS
@@ -140,7 +140,7 @@ def _home_database(model: Any) -> str | None:
 
 
 def leave_to_parent() -> None:
-    """Make a forked child open its own connections, and never touch those of its parent."""
+    """Make a forked child open its own connections, without touching its parent's."""
     own_alias = project_settings().database
     for connection in connections.all(initialized_only=True):
         if connection.alias == own_alias:

@@ -1,4 +1,4 @@
-"""Calls to vendors that are made once the transaction they belong to is committed."""
+"""Calls to vendors that are made after a transaction commits."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _REMEDY: Final = "It stays in the outbox until `manage.py moorage deliver` makes
 
 
 def outbox() -> Outbox:
-    """The outbox of this project."""
+    """Return this project's outbox."""
     return process.outbox()
 
 
 def after_commit(contract: str, verb: str, *values: Any, **options: Any) -> OutboxEntry:
-    """Have a call made once the open transaction is committed, and not if it is rolled back.
+    """Make a call after the open transaction commits; a rollback cancels it.
 
     It is written down in the host's own transaction, and made right after the commit, or by
     `manage.py moorage deliver` where the settings say that there is a worker. What cannot be made

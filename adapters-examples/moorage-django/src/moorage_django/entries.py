@@ -1,4 +1,4 @@
-"""Inbox and outbox in Django's database: moorage's stores, on connections that Django opens."""
+"""Inbox and outbox in Django's database: moorage's stores over Django's connections."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ A = TypeVar("A")
 
 
 class _ConnectionSource:
-    """Provides the connection of a database alias.
+    """Provides a database alias's connection.
 
     Args:
         alias: of the database.
@@ -29,7 +29,7 @@ class _ConnectionSource:
 
     @translating_errors
     def lend(self, work: Callable[[Any], A], /) -> A:
-        """Call a function in a transaction, which joins the host's open one."""
+        """Call a function in a transaction, which joins an open one of the project."""
         with transaction.atomic(using=self._alias, savepoint=False):
             return work(connections[self._alias])
 
@@ -39,7 +39,7 @@ class _ConnectionSource:
 
     @property
     def options(self) -> dict[str, Any]:
-        """Return the options of a moorage store."""
+        """Return a moorage store's options."""
         return {
             "database": connections[self._alias].vendor,
             "lend": self.lend,
@@ -52,12 +52,12 @@ class _ThreadRelease:
     alias: str
 
     def release_thread(self) -> None:
-        """Close the connection of a thread that no request ends."""
+        """Close the connection of a thread that serves no request."""
         connections[self.alias].close()
 
 
 class OrmInbox(_ThreadRelease, HostInbox):
-    """Keeps webhooks in the database of an alias.
+    """An inbox in a database alias.
 
     Args:
         alias: of the database.
@@ -69,7 +69,7 @@ class OrmInbox(_ThreadRelease, HostInbox):
 
 
 class OrmOutbox(_ThreadRelease, HostOutbox):
-    """Keeps calls in the database of an alias.
+    """An outbox in a database alias.
 
     Args:
         alias: of the database: the host's own, so that `add` is part of its transactions.
@@ -81,7 +81,7 @@ class OrmOutbox(_ThreadRelease, HostOutbox):
 
 
 class AsyncOrmInbox(AsyncHostInbox):
-    """The asynchronous `OrmInbox`: threads wait for the database, outside any transaction.
+    """The asynchronous `OrmInbox`; threads access the database, outside transactions.
 
     Args:
         alias: of the database.
@@ -92,7 +92,7 @@ class AsyncOrmInbox(AsyncHostInbox):
 
 
 class AsyncOrmOutbox(AsyncHostOutbox):
-    """The asynchronous `OrmOutbox`, outside any transaction of the host.
+    """The asynchronous `OrmOutbox`; threads access the database, outside transactions.
 
     Args:
         alias: of the database.

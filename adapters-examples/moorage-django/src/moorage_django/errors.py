@@ -1,4 +1,4 @@
-"""The meaning of errors of Django's database."""
+"""Conversion of Django's database errors."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _NOTHING_THERE: Final = ("does not exist", "doesn't exist")
 
 
 def translating_errors(verb: Callable[P, Answer]) -> Callable[P, Answer]:
-    """Return a store's method with Django's errors translated to moorage's."""
+    """Wrap a store's method so that Django's errors become moorage's."""
 
     @wraps(verb)
     def translating_errors(*args: P.args, **named: P.kwargs) -> Answer:
@@ -39,7 +39,7 @@ def translating_errors(verb: Callable[P, Answer]) -> Callable[P, Answer]:
 
 
 def meaning(error: Exception) -> ConnectorError:
-    """The error to raise, without the frames of the driver."""
+    """Return the moorage error for a Django error, without the driver's frames."""
     if isinstance(error, SynchronousOnlyOperation):
         return ConfigurationError(
             "The synchronous hub was called in an event loop.",

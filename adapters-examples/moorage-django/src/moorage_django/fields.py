@@ -1,4 +1,4 @@
-"""Columns with the same meaning in every database and with any settings of the host."""
+"""Model fields with the same meaning in all databases and under all project settings."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from moorage_django.moments import EPOCH, MICROSECOND
 
 
 class _ComparedByBytes(models.Field):
-    """A text that is compared byte by byte: to MySQL and MariaDB, "acme" is "ACME" otherwise."""
+    """A text that is compared byte by byte; otherwise MySQL and MariaDB ignore case."""
 
     description = "text, compared byte by byte"
 
@@ -43,12 +43,12 @@ WordField.register_lookup(Lower)
 
 
 class MomentField(models.BigIntegerField):
-    """An aware time, exact to the microsecond, also where the host has set USE_TZ = False."""
+    """A time with time zone, exact to the microsecond, even if the project sets USE_TZ = False."""
 
     description = "microseconds since 1970"
 
     def from_db_value(self, value: int | None, *_: object) -> datetime | None:
-        """A time in UTC."""
+        """Return a stored time in UTC."""
         return None if value is None else EPOCH + value * MICROSECOND
 
     def to_python(self, value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Protects the host from failures of moorage's background work."""
+"""Protects the project from failures of moorage's background work."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _logger: Final = logging.getLogger("moorage_django")
 
 @contextmanager
 def log_errors(task: str, remedy: str) -> Generator[None]:
-    """Log an error of the block instead of raising it.
+    """Log errors of a block instead of raising them.
 
     Args:
         task: what the block does, as the subject of a sentence.

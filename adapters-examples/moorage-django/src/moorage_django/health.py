@@ -1,4 +1,4 @@
-"""Liveness and readiness: `path("health/", include("moorage_django.health"))`."""
+"""Liveness and readiness URLs: `path("health/", include("moorage_django.health"))`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ app_name = "moorage_health"
 
 @transaction.non_atomic_requests
 def health(request: HttpRequest, page: str = "") -> HttpResponse:
-    """Respond whether this process is alive, or ready for requests, with reasons."""
+    """Respond whether this process is alive or ready for requests, with reasons."""
     answer = health_answer(request.method or "", page, lambda: process.health().recent())
     return HttpResponse(answer.body, status=answer.status, headers=dict(answer.headers))
 

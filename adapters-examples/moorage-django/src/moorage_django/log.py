@@ -57,7 +57,7 @@ _CALLED: Final = {"id": "call"}
 def kept_fields(
     entry: type[Any], columns: Iterable[str]
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the fields of an entry that have columns, and those that have none.
+    """Return an entry's fields with columns, and those without.
 
     A newer moorage may have fields of which this release knows nothing: the rest is kept.
     """
@@ -72,7 +72,7 @@ _NAMES: Final = tuple(name for name in _KEPT if name != "id")
 
 
 class OrmLogger:
-    """Keeps an entry for every call in the database of an alias.
+    """An integration log in a database alias.
 
     Args:
         alias: of the database; entries that the host rolls back there are lost.
@@ -97,20 +97,20 @@ class OrmLogger:
         return self._queue.lost
 
     def write(self, entry: IntegrationLog, /) -> None:
-        """Queue an entry; if the queue is full, its oldest entry is lost and counted."""
+        """Queue an entry; if the queue is full, its oldest entry is dropped and counted."""
         self._queue.write(entry)
 
     def after_request(self) -> None:
-        """Write the queued entries, if no thread does so and no transaction is open."""
+        """Write queued entries, unless a thread does so or a transaction is open."""
         if not connections[self.alias].in_atomic_block:
             self._queue.after_request()
 
     def close(self) -> None:
-        """Write the queued entries, and end the thread."""
+        """Write queued entries, and end the thread."""
         self._queue.close()
 
     def flush(self) -> None:
-        """Write the queued entries now. Inside a transaction, a rollback would remove them.
+        """Write queued entries now; in a transaction, a rollback would remove them.
 
         Raises:
             StorageUnavailable: the database takes nothing now; what is queued stays queued.
@@ -129,7 +129,7 @@ class OrmLogger:
 
     @translating_errors
     def summarise(self, query: LogQuery, /) -> LogSummary:
-        """Summarise all entries that match, regardless of the page."""
+        """Summarise all matching entries, not just one page."""
         self.flush()
         matching_calls = _matching_calls(self.alias, query)
         counts_by_status = (
@@ -158,13 +158,13 @@ class OrmLogger:
 
     @translating_errors
     def remove(self, query: LogQuery, /) -> int:
-        """Delete all entries that match; return their number."""
+        """Delete all matching entries, and return their number."""
         self.flush()
         return int(_matching_calls(self.alias, query).delete()[0])
 
 
 class AsyncOrmLogger:
-    """The asynchronous variant of `OrmLogger`.
+    """The asynchronous `OrmLogger`.
 
     Args:
         shared: the log to keep entries in.
@@ -179,17 +179,17 @@ class AsyncOrmLogger:
         return await in_thread(self.shared.alias, self.shared.find, query)
 
     async def summarise(self, query: LogQuery, /) -> LogSummary:
-        """Summarise all entries that match, regardless of the page."""
+        """Summarise all matching entries, not just one page."""
         return await in_thread(self.shared.alias, self.shared.summarise, query)
 
     async def remove(self, query: LogQuery, /) -> int:
-        """Delete all entries that match; return their number."""
+        """Delete all matching entries, and return their number."""
         return await in_thread(self.shared.alias, self.shared.remove, query)
 
 
 @translating_errors
 def _insert(alias: str, entries: Iterable[IntegrationLog]) -> None:
-    """Write all of these or none."""
+    """Write all of these entries or none."""
     try:
         with transaction.atomic(using=alias):
             Call.objects.using(alias).bulk_create(map(_row, entries))
@@ -225,7 +225,7 @@ def _entry(row: Call) -> IntegrationLog:
 
 @attrs.frozen
 class _Rows:
-    """The rows of a database, as `read_page` reads them.
+    """A database's rows, as `read_page` needs them.
 
     Attributes:
         alias: of the database.
@@ -234,12 +234,12 @@ class _Rows:
     alias: str
 
     async def at(self, window: LogQuery, position: int, /) -> tuple[str, datetime] | None:
-        """Return the cursor and the start of the window's entry at a position, if it has one."""
+        """Return the cursor and start time of the n-th entry in a time window, if it exists."""
         rows = self._calls(window, window).only("started_at")[position - 1 : position]
         return next(((_cursor(row), row.started_at) for row in rows), None)
 
     async def page(self, query: LogQuery, window: LogQuery, last: str | None, /) -> LogPage:
-        """Return the page of the matching entries, down to the entry of a cursor."""
+        """Return a page of matching entries that ends with the cursor's entry."""
         calls = self._calls(query, window)
         if last is not None:
             start_time, number = _position(last)
@@ -253,7 +253,7 @@ class _Rows:
         )
 
     def _calls(self, query: LogQuery, window: LogQuery) -> Any:
-        """The matching calls after the cursor of the query, in the order of pages."""
+        """Return the matching calls after the query's cursor, in page order."""
         calls = _matching_calls(self.alias, query, window)
         if query.after is not None:
             start_time, number = _position(query.after)
@@ -264,7 +264,7 @@ class _Rows:
 
 
 def _matching_calls(alias: str, query: LogQuery, window: LogQuery | None = None) -> Any:
-    """The calls that match a query; the index is that of the window, if there is one."""
+    """Return the calls that match a query, using the index of its time window if any."""
     values = {name: getattr(query, name) for name in EQUAL_FIELDS}
     values["status"] = query.status and query.status.value
     times = {"started_at__gte": query.since, "started_at__lt": query.until}
@@ -294,7 +294,7 @@ def _equals(alias: str, name: str, value: str, *, indexed: bool) -> Any:
 
 
 def _cursor(row: Call) -> str:
-    """The text that leads to the entries after this one, in the order of `NEWEST_FIRST`."""
+    """Return the cursor that leads to the entries after this one, in `NEWEST_FIRST` order."""
     return f"{(row.started_at - EPOCH) // MICROSECOND}.{row.number}"
 
 

@@ -1,4 +1,4 @@
-"""`EMAIL_BACKEND = "moorage_django.mail.EmailBackend"`: mail through the Email contract."""
+"""Mail through the Email contract: `EMAIL_BACKEND = "moorage_django.mail.EmailBackend"`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _UNSET_SENDER: Final = "webmaster@localhost"
 
 
 class EmailBackend(BaseEmailBackend):
-    """Sends Django's messages by the vendor that the configuration chooses.
+    """Sends Django's mail through the vendor that the configuration chooses.
 
     Args:
         fail_silently: whether a message that cannot be sent is left out without a word.
@@ -45,7 +45,7 @@ class EmailBackend(BaseEmailBackend):
         self._deferred = deferred
 
     def send_messages(self, email_messages: Iterable[Any]) -> int:
-        """Send messages, and say how many were."""
+        """Send messages, and return the number of sent ones."""
         return sum(
             self._send_message(message) for message in email_messages if message.recipients()
         )
@@ -65,14 +65,14 @@ class EmailBackend(BaseEmailBackend):
 
 
 class OutboxEmailBackend(EmailBackend):
-    """The same as `EmailBackend`, but it sends after the transaction commits."""
+    """An `EmailBackend` that sends after the transaction commits."""
 
     def __init__(self, *args: Any, **named: Any) -> None:
         super().__init__(*args, deferred=True, **named)
 
 
 def contract_message(message: Any) -> EmailMessage:
-    """A message of Django's as one of the contract's.
+    """Convert a Django message to a message of the contract.
 
     Raises:
         InvalidData: it holds what no vendor is told.
@@ -127,7 +127,7 @@ def _attachments(attachments: Iterable[Any]) -> Iterator[Attachment]:
 
 
 def _of_mime(part: Any, number: int) -> Attachment:
-    """An attachment made of a MIME part; a Content-ID makes it inline."""
+    """Convert a MIME part to an attachment; a Content-ID makes it inline."""
     content = part.get_payload(decode=True)
     marked = part.get("Content-ID")
     return Attachment(

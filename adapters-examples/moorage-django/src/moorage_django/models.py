@@ -1,4 +1,4 @@
-"""The database tables. The module of each adapter says which ones it uses."""
+"""The database tables; each adapter's module names the ones it uses."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from moorage_django.fields import LongTextField, MomentField, WordField
 
 
 class State(models.Model):
-    """A state of a circuit, a limit, a budget or a key."""
+    """The state of a circuit, limit, retry budget or idempotency key."""
 
     id = WordField(primary_key=True, max_length=64, help_text="SHA-256 of the key")
     key = WordField(max_length=1000, help_text="for people")
@@ -16,7 +16,7 @@ class State(models.Model):
     expires = models.BigIntegerField(db_index=True, help_text="microseconds since 1970")
 
     class Meta:
-        """The table's fixed name, independent of the app's label."""
+        """The table has a fixed name, independent of the app's label."""
 
         db_table = "moorage_state"
 
@@ -25,7 +25,7 @@ class State(models.Model):
 
 
 class Credential(models.Model):
-    """A credential, sealed for its service and tenant."""
+    """A credential, encrypted for its service and tenant."""
 
     id = WordField(primary_key=True, max_length=64, help_text="SHA-256 of about")
     service = WordField(max_length=500)
@@ -34,7 +34,7 @@ class Credential(models.Model):
     sealed = models.BinaryField()
 
     class Meta:
-        """The table's fixed name, independent of the app's label."""
+        """The table has a fixed name, independent of the app's label."""
 
         db_table = "moorage_credential"
 
@@ -70,7 +70,7 @@ class Call(models.Model):
     response = LongTextField(null=True)
 
     class Meta:
-        """The table's fixed name, independent of the app's label."""
+        """The table has a fixed name, independent of the app's label."""
 
         db_table = "moorage_call"
         verbose_name = "call"
@@ -95,7 +95,7 @@ class Call(models.Model):
 
 
 class Entry(models.Model):
-    """The common columns of inbox and outbox, as in `moorage.domain.entries.queue`."""
+    """The columns common to inbox and outbox; see `moorage.domain.entries.queue`."""
 
     number = models.BigAutoField(primary_key=True)
     id = WordField(max_length=64, unique=True)
@@ -120,7 +120,7 @@ class Entry(models.Model):
     predecessors = WordField(max_length=1_100, null=True)
 
     class Meta:
-        """The tables are those of the kinds."""
+        """The model is abstract, so that it has no table of its own."""
 
         abstract = True
 
@@ -129,10 +129,10 @@ class Entry(models.Model):
 
 
 class Webhook(Entry):
-    """A webhook that was verified and written down."""
+    """A verified and stored webhook."""
 
     class Meta:
-        """The table's fixed name, independent of the app's label."""
+        """The table has a fixed name, independent of the app's label."""
 
         db_table = "moorage_inbox"
         verbose_name = "webhook"
@@ -144,10 +144,10 @@ class Webhook(Entry):
 
 
 class Deferred(Entry):
-    """A call that is made when its transaction is committed."""
+    """A call that is made after its transaction commits."""
 
     class Meta:
-        """The table's fixed name, independent of the app's label."""
+        """The table has a fixed name, independent of the app's label."""
 
         db_table = "moorage_outbox"
         verbose_name = "deferred call"
@@ -159,12 +159,12 @@ class Deferred(Entry):
 
 
 class Lane(models.Model):
-    """A row that transactions which add to one lane wait for."""
+    """A row that serialises transactions which add to the same ordered group."""
 
     number = models.BigIntegerField(primary_key=True)
 
     class Meta:
-        """The table's fixed name, independent of the app's label."""
+        """The table has a fixed name, independent of the app's label."""
 
         db_table = "moorage_lane"
 
@@ -173,14 +173,14 @@ class Lane(models.Model):
 
 
 class Tenant(models.Model):
-    """The encrypted tables of a tenant."""
+    """A tenant's encrypted tables."""
 
     id = WordField(primary_key=True, max_length=64, help_text="SHA-256 of the name")
     name = WordField(max_length=255)
     sealed = models.BinaryField()
 
     class Meta:
-        """The table's fixed name, independent of the app's label."""
+        """The table has a fixed name, independent of the app's label."""
 
         db_table = "moorage_tenant"
 

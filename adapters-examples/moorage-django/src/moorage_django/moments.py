@@ -1,4 +1,4 @@
-"""The time of a database."""
+"""The time according to a database."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _NOW: Final = {
 
 
 def micros_in(alias: str, *, besides: str = "") -> int:
-    """The time of the database of an alias, in microseconds since 1970.
+    """Return the time of an alias's database, in microseconds since 1970.
 
     A server is asked; the time of a file is that of its machine.
 
@@ -38,5 +38,5 @@ def micros_in(alias: str, *, besides: str = "") -> int:
 
 
 def now_in(alias: str) -> datetime:
-    """The time of the database of an alias."""
+    """Return the time of an alias's database."""
     return EPOCH + micros_in(alias) * MICROSECOND

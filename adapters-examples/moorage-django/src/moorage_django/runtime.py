@@ -1,4 +1,4 @@
-"""The hubs of this process: made when first used, anew in a forked child, closed at exit."""
+"""This process's hubs: opened at first use, again in a forked child, and closed at exit."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _REMEDY: Final = "It stays in the inbox until `manage.py moorage deliver` handle
 
 
 class Process:
-    """The hubs and stores that one process has open."""
+    """The hubs and stores open in one process."""
 
     def __init__(self) -> None:
         self._restart_after_fork()
@@ -57,15 +57,15 @@ class Process:
         self._came = local()
 
     def log(self) -> OrmLogger:
-        """The integration log, one for synchronous and asynchronous code."""
+        """The integration log, common to synchronous and asynchronous code."""
         return self._made_once("log", lambda: OrmLogger(project_settings().database))
 
     def ports(self) -> dict[str, Any]:
-        """The ports of the synchronous hub."""
+        """The synchronous hub's ports."""
         return self._made_once("ports", lambda: stores.ports(project_settings(), self.log()))
 
     def hub(self) -> Hub:
-        """The plain hub."""
+        """The synchronous hub."""
         return self._made_once("hub", self._open_hub)
 
     def ahub(self) -> AsyncHub:
@@ -73,7 +73,7 @@ class Process:
         return self._made_once("ahub", self._aopened)
 
     def inbox(self) -> WebhookInbox:
-        """The inbox, with all handlers."""
+        """The inbox with all handlers."""
         return self._made_once(
             "inbox",
             lambda: handled_by(
@@ -82,28 +82,28 @@ class Process:
         )
 
     def outbox(self) -> Outbox:
-        """The outbox."""
+        """The admin page of the outbox."""
         return self._made_once(
             "outbox", lambda: Outbox(OrmOutbox(), cipher=stores.cipher_of(project_settings()))
         )
 
     def health(self) -> HealthMonitor:
-        """The health of the hub, the inbox and the outbox."""
+        """The health of the hub, inbox and outbox."""
         return self._made_once(
             "health",
             lambda: HealthMonitor(self.hub(), outbox=self.outbox(), inbox=self.inbox()),
         )
 
     def now(self) -> datetime:
-        """The time according to the database of the inbox and the outbox."""
+        """The time of the database with inbox and outbox."""
         return now_in(DEFAULT_DB_ALIAS)
 
     def webhook_came(self, id: str) -> None:
-        """Remember which webhook this thread is to handle when its response is sent."""
+        """Record the webhook that this thread must handle after sending its response."""
         self._came.id = id
 
     def after_request(self) -> None:
-        """Do the work that was postponed until the response is sent."""
+        """Do the work that was postponed until the response was sent."""
         id = getattr(self._came, "id", None)
         if id is not None:
             self._came.id = None
@@ -114,13 +114,13 @@ class Process:
             self.log().after_request()
 
     def flush(self) -> None:
-        """Write the queued log entries, if the database is reachable."""
+        """Write queued log entries, if the database is reachable."""
         if "log" in self._made:
             with suppress(ConnectorError):
                 self.log().flush()
 
     def close(self) -> None:
-        """Write the queued log entries, and close everything that was opened."""
+        """Write queued log entries, and close everything that was opened."""
         if "log" in self._made:
             self.log().close()
         closing = self._closing
@@ -164,7 +164,7 @@ atexit.register(process.close)
 
 
 def hub() -> Hub:
-    """The hub of this project, for views, tasks and commands that are not awaited.
+    """Return this project's synchronous hub, for views, tasks and commands.
 
     Raises:
         ConfigurationError: the settings or the configuration are wrong; `manage.py check` tells
@@ -174,7 +174,7 @@ def hub() -> Hub:
 
 
 def ahub() -> AsyncHub:
-    """The asynchronous hub of this project. Its methods are awaited, and this function is not.
+    """Return this project's asynchronous hub, without awaiting; only its methods are awaited.
 
     Raises:
         ConfigurationError: the settings or the configuration are wrong.
@@ -183,17 +183,17 @@ def ahub() -> AsyncHub:
 
 
 def inbox() -> WebhookInbox:
-    """The inbox of this project."""
+    """Return this project's inbox."""
     return process.inbox()
 
 
 def integration_log() -> OrmLogger:
-    """The record of every call of this project."""
+    """Return this project's integration log."""
     return process.log()
 
 
 def after_request(**_: object) -> None:
-    """Do the work that was postponed until the response is sent."""
+    """Do the work that was postponed until the response was sent."""
     process.after_request()
 
 

@@ -1,4 +1,4 @@
-"""The settings in `settings.MOORAGE`."""
+"""The settings in Django's `MOORAGE`."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ DATABASE: Final = "database"
 
 
 def _import_value(value: Any, name: str) -> Any:
-    """Import a dotted path; any other value is returned unchanged."""
+    """Import a dotted path; return any other value unchanged."""
     if not isinstance(value, str):
         return value
     try:
@@ -95,7 +95,7 @@ def _database_kind(value: object) -> str:
 
 @attrs.frozen(kw_only=True)
 class ProjectSettings:
-    """The checked settings of a project.
+    """A project's checked settings.
 
     Attributes:
         configuration: the path of a configuration, or the mapping that one holds.
@@ -130,7 +130,7 @@ class ProjectSettings:
     aports: Any = attrs.field(factory=dict, repr=False)
 
     def ports_of(self, *, is_async: bool) -> dict[str, Any]:
-        """The further ports of a synchronous or an asynchronous hub."""
+        """Return the additional ports of a synchronous or asynchronous hub."""
         name = "aports" if is_async else "ports"
         further_ports: Any = _import_value(getattr(self, name), name)
         if callable(further_ports):
@@ -149,7 +149,7 @@ _FIELDS: Final = {field.name.upper(): field.name for field in attrs.fields(Proje
 
 
 def project_settings() -> ProjectSettings:
-    """Return the checked settings of this project.
+    """Return this project's checked settings.
 
     Raises:
         ConfigurationError: the setting is missing, or says something that has no meaning.

@@ -1,4 +1,4 @@
-"""Shared state in Django's database: PostgreSQL, MariaDB, MySQL, or a SQLite file of moorage's own.
+"""Shared state in Django's database: PostgreSQL, MariaDB, MySQL, or a separate SQLite file.
 
 1. A command is one short transaction on moorage's own connection: lock the rows, in the order of
    their ids, ask the database for the time, decide, write.
@@ -63,11 +63,11 @@ _NOT_TO_THE_DISK: Final = ", set_config('synchronous_commit', 'off', true)"
 
 
 class _MissingRows(Exception):
-    """Some of the needed rows do not exist yet."""
+    """Raised if some of the needed rows do not exist."""
 
 
 class _CommandAttempt:
-    """One attempt to run a command; it records how far the attempt came."""
+    """One attempt to run a command, which records its progress."""
 
     def __init__(self, alias: str, command: Command[Any], until: float) -> None:
         keys = {_id(key): key for key in command.keys}
@@ -81,7 +81,7 @@ class _CommandAttempt:
         self.deciding = True
 
     def run(self) -> Any:
-        """Lock, decide and write."""
+        """Lock the rows, decide and write."""
         self._prepare()
         while True:
             try:
@@ -138,7 +138,7 @@ class _CommandAttempt:
         return [changed_rows[id_] for id_ in self._keys if id_ in changed_rows]
 
     def _place(self) -> None:
-        """Insert the rows that are missing, holding no lock."""
+        """Insert missing rows without holding a lock."""
         current_micros = self._now()
         rows = [self._blank(id_, current_micros) for id_ in self._keys]
         self._rows.bulk_create(rows, ignore_conflicts=True)
@@ -153,7 +153,7 @@ class _CommandAttempt:
 
     @contextmanager
     def _in_time(self) -> Generator[None]:
-        """Have PostgreSQL and MariaDB end statements by themselves for a caller who is pressed."""
+        """Set a statement timeout in PostgreSQL and MariaDB, if the caller has little time left."""
         remaining_seconds = self._until - time.monotonic()
         set_statement, reset_statement = _BOUNDS.get(_database_kind(self._connection), ("", ""))
         if not set_statement or remaining_seconds > _USUAL or self._connection.in_atomic_block:
@@ -168,7 +168,7 @@ class _CommandAttempt:
                 cursor.execute(reset_statement)
 
     def _prepare(self) -> None:
-        """Make SQLite flush important commits to the disk, and bound its waits."""
+        """Make SQLite flush important commits to disk, and limit its waits."""
         connection = self._connection
         if connection.vendor != "sqlite" or connection.in_atomic_block:
             return
@@ -180,7 +180,7 @@ class _CommandAttempt:
 
 
 class OrmStorage:
-    """A `StateStorage` in the database of an alias, for all processes that share it.
+    """A `StateStorage` in a database alias, for all processes that share the database.
 
     The alias must be moorage's own: what the host rolls back would take claims along. Threads share
     the store; each has Django's connection of its own.
@@ -212,7 +212,7 @@ class OrmStorage:
 
     @property
     def reach(self) -> str:
-        """The processes that share this store: those of one machine, or of a network."""
+        """The scope of this store: the processes of one "machine", or of a "network"."""
         return "machine" if connections[self.alias].vendor == "sqlite" else "network"
 
     def execute(self, command: Command[Answer], /, timeout: float | None = None) -> Answer:
@@ -231,17 +231,17 @@ class OrmStorage:
         return answer
 
     def post(self, command: Command[Any], /) -> None:
-        """Run a command without waiting for its answer, now or together with the next one."""
+        """Run a command without returning its answer, now or with the next one."""
         self.keep(command)
         if not self._away:
             self.settle()
 
     def keep(self, command: Command[Any]) -> None:
-        """Keep a command until `settle`, or the next one."""
+        """Keep a command for `settle` or the next command."""
         self._kept.append(command)
 
     def settle(self, until: float = inf) -> StorageUnavailable | None:
-        """Run the posted commands while there is time; an unavailable database is logged."""
+        """Run the posted commands while there is time; log an unavailable database."""
         posted_commands = self._kept
         while posted_commands and not getattr(self._inside, "now", False):
             try:
@@ -271,7 +271,7 @@ class OrmStorage:
         return int(rows.filter(pk__in=expired_ids, expires__lt=expiry_limit).delete()[0])
 
     def _insist(self, command: Command[Any], until: float) -> Any:
-        """Run a command; again if it was certainly not executed, as long as there is time."""
+        """Run a command; repeat it while it certainly was not executed and there is time."""
         was_inside, self._inside.now = getattr(self._inside, "now", False), True
         try:
             for tries_left in count(_TRIES - 1, -1):
@@ -301,7 +301,7 @@ class OrmStorage:
 
 
 class AsyncOrmStorage:
-    """The asynchronous `OrmStorage`; `execute` runs in a thread of the store.
+    """The asynchronous `OrmStorage`; `execute` runs in the store's threads.
 
     Args:
         alias: of the database.
@@ -326,11 +326,11 @@ class AsyncOrmStorage:
 
     @property
     def reach(self) -> str:
-        """The processes that share this store: those of one machine, or of a network."""
+        """The scope of this store: the processes of one "machine", or of a "network"."""
         return self._plain.reach
 
     async def execute(self, command: Command[Answer], /, timeout: float | None = None) -> Answer:
-        """Run one command in a thread; the thread continues if the caller's time ends."""
+        """Run one command in a thread, which continues if the caller's time ends."""
         running_future = asyncio.get_running_loop().run_in_executor(
             self._pool(), partial(self._execute, command, timeout)
         )
@@ -346,7 +346,7 @@ class AsyncOrmStorage:
         return running_future.result()
 
     def post(self, command: Command[Any], /) -> None:
-        """Run a command without waiting for its answer, soon or together with the next one."""
+        """Run a command without returning its answer, soon or with the next one."""
         self._plain.keep(command)
         try:
             self._pool().submit(self._settle)
@@ -360,7 +360,7 @@ class AsyncOrmStorage:
         )
 
     async def aclose(self) -> None:
-        """Run the posted commands, and end the threads with their connections."""
+        """Run the posted commands, and end the threads and their connections."""
         threads, links = self._threads, self._links
         self._restart_after_fork()
         if threads is not None:
@@ -390,7 +390,7 @@ class AsyncOrmStorage:
 
 
 def store_of_url(url: str, *, is_async: bool) -> OrmStorage | AsyncOrmStorage:
-    """The store of a URL such as `django://moorage`."""
+    """Return the store for a URL such as `django://moorage`."""
     alias = urlsplit(url).netloc
     if alias not in connections:
         raise ConfigurationError(
@@ -408,7 +408,7 @@ def _end(threads: ThreadPoolExecutor, links: list[Any]) -> None:
 
 
 def _database_kind(connection: Any) -> str:
-    """Which database it is; Django calls MariaDB mysql."""
+    """Return the kind of a database; Django calls MariaDB mysql."""
     mariadb = connection.vendor == "mysql" and connection.mysql_is_mariadb
     return "mariadb" if mariadb else str(connection.vendor)
 
@@ -418,5 +418,5 @@ def _id(key: str) -> str:
 
 
 def _storable_key(key: str) -> str:
-    """Return the key in a form that a database of any encoding can store."""
+    """Return a key with characters that a database with any encoding can store."""
     return key.encode("ascii", "backslashreplace").decode().replace("\0", "\\0")[:_MAX_LENGTH]

@@ -1,4 +1,4 @@
-"""A backend for `STORAGES`: Django's files, through the Storage contract."""
+"""A backend for `STORAGES`: Django's files through the Storage contract."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _PIECE_BYTES: Final = 64 << 10
 
 @deconstructible
 class Storage(DjangoStorage):
-    """Stores files at the vendor that the configuration chooses; none has a local path.
+    """Stores files at the vendor that the configuration chooses, without local paths.
 
     Args:
         tenant: whose files they are.
@@ -53,15 +53,15 @@ class Storage(DjangoStorage):
 
     @property
     def files(self) -> Any:
-        """The storage of the hub."""
+        """The hub's storage operations."""
         return hub().storage(self._tenant)
 
     def exists(self, name: str) -> bool:
-        """Return whether a file of this name exists."""
+        """Return whether a file with this name exists."""
         return bool(self.files.exists(self.key(name)))
 
     def delete(self, name: str) -> None:
-        """Delete a file; one that is not there is fine."""
+        """Delete a file; a missing file is no error."""
         self.files.delete(self.key(name))
 
     def size(self, name: str) -> int:
@@ -78,14 +78,14 @@ class Storage(DjangoStorage):
         return modified_at if settings.USE_TZ else timezone.make_naive(modified_at)
 
     def url(self, name: str | None) -> str:
-        """Return the URL from which a browser gets a file."""
+        """Return a file's URL for browsers."""
         key = self.key(name or "")
         if self._base_url is not None:
             return f"{self._base_url.rstrip('/')}/{key}"
         return str(self.files.signed_url(key, expires=self._expires).url)
 
     def listdir(self, path: str) -> tuple[list[str], list[str]]:
-        """The folders and the files in a folder."""
+        """Return the folders and files in a folder."""
         folder = self.key(path)
         prefix = f"{folder}/" if folder else ""
         folders: list[str] = []
@@ -126,7 +126,7 @@ class Storage(DjangoStorage):
             raise FileNotFoundError(str(error)) from None
 
     def key(self, name: str) -> str:
-        """The key of a name, which leads nowhere but below the location."""
+        """Return a name's key, which is always below the storage's location."""
         path = posixpath.normpath(name.replace("\\", "/"))
         if path.startswith(("/", "../")) or path == "..":
             raise SuspiciousFileOperation(f"{name!r} leads out of the storage.")
@@ -134,7 +134,7 @@ class Storage(DjangoStorage):
 
 
 class _FetchedFile(File):
-    """A file at a vendor, fetched when it is first read."""
+    """A file at a vendor, downloaded when first read."""
 
     def __init__(self, storage: Storage, name: str, *, text: bool) -> None:
         self.name = name
@@ -145,7 +145,7 @@ class _FetchedFile(File):
 
     @property
     def file(self) -> Any:
-        """The bytes, or the text, in memory as long as that is little."""
+        """The file's bytes or text, kept in memory while small."""
         if self._fetched is None:
             self._fetched = self._fetch()
         return self._fetched

@@ -1,4 +1,4 @@
-"""The stores and the cipher of a hub of this project."""
+"""The stores and cipher of this project's hub."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def aports(picked: ProjectSettings, log: OrmLogger) -> dict[str, Any]:
 
 
 def require_cipher(cipher: Cipher | None) -> Cipher:
-    """Return the cipher; raise an error without one, because all stored texts are encrypted."""
+    """Return the cipher, which stored texts require; raise an error if there is none."""
     if cipher is not None:
         return cipher
     raise ConfigurationError(
@@ -86,13 +86,13 @@ def configured_parts(picked: ProjectSettings) -> Configured:
 
 
 def store_url(picked: ProjectSettings) -> str | None:
-    """The URL of the store of state; None if Django's database is the store."""
+    """Return the state store's URL; None if Django's database is the store."""
     url = picked.state or configured_parts(picked).state or DATABASE
     return None if url == DATABASE else url
 
 
 def cipher_of(picked: ProjectSettings) -> Cipher | None:
-    """Return the cipher with the keys of the project or of its configuration; None without keys."""
+    """Return the cipher with the keys of the project or configuration; None without keys."""
     if picked.keys is not None:
         return AesGcmCipher(KeyRing.parse(picked.keys))
     if KEYS in os.environ:
@@ -102,7 +102,7 @@ def cipher_of(picked: ProjectSettings) -> Cipher | None:
 
 
 def stored_items(picked: ProjectSettings) -> dict[str, Any]:
-    """Return the stored items that a copy of the database could act on, by name."""
+    """Return the stored items that a copied database could act on, by name."""
     return {
         "webhooks": _Rows(Webhook.objects.all()),
         "calls": _Rows(Deferred.objects.all()),
@@ -112,7 +112,7 @@ def stored_items(picked: ProjectSettings) -> dict[str, Any]:
 
 
 class _Rows:
-    """Rows that can be emptied."""
+    """Table rows that can be deleted together."""
 
     def __init__(self, rows: QuerySet[Any]) -> None:
         self._rows = rows

@@ -1,4 +1,4 @@
-"""Find, export and erase the data stored about one person or object."""
+"""Find, export and erase the stored data about one person or object."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def export(*, subject: str | None = None, tenant: str | None = None) -> str:
-    """All that is kept of a subject, or of a tenant, as JSON.
+    """Return all stored data about a subject or tenant as JSON.
 
     Of the credentials of a tenant it tells that they are there, and not what they are.
     """
@@ -25,7 +25,7 @@ def export(*, subject: str | None = None, tenant: str | None = None) -> str:
 
 
 def erase(*, subject: str | None = None, tenant: str | None = None) -> dict[str, int]:
-    """Erase all data, including due work; return the number of each kind."""
+    """Erase all data, including due work; return the number of items of each kind."""
     erased_counts = _subjects().erase(subject=subject, tenant=tenant)
     credentials, _ = _credentials(subject, tenant).delete()
     return {
@@ -41,6 +41,6 @@ def _subjects() -> Subjects:
 
 
 def _credentials(subject: str | None, tenant: str | None) -> QuerySet[Credential]:
-    """Return no credentials: they belong to tenants, not to one subject."""
+    """Return no credentials, because they belong to tenants instead of subjects."""
     rows = Credential.objects.using(project_settings().database)
     return rows.none() if tenant is None or subject is not None else rows.filter(tenant=tenant)

@@ -1,4 +1,4 @@
-"""The accounts and routes of tenants as rows, encrypted for each tenant.
+"""Tenants' accounts and routes in table rows, encrypted for each tenant.
 
 What is written here is in use within seconds, without a restart.
 """
@@ -28,7 +28,7 @@ HIDDEN: Final = "••••••"
 
 
 class OrmTenants:
-    """Knows tenants from the database of an alias.
+    """The tenants stored in a database alias.
 
     Args:
         cipher: seals what is stored.
@@ -48,7 +48,7 @@ class OrmTenants:
 
     @translating_errors
     def tables(self, tenant: str, /) -> Mapping[str, Any]:
-        """Return the tables of a tenant; none if the tenant is unknown."""
+        """Return a tenant's tables; empty for an unknown tenant."""
         sealed_tables = self._sealed(tenant)
         if sealed_tables is None:
             return {}
@@ -56,7 +56,7 @@ class OrmTenants:
 
     @translating_errors
     def put(self, tenant: str, tables: Mapping[str, Any], /) -> None:
-        """Store the tables of a tenant in place of earlier ones; they may have `Secret` values."""
+        """Store a tenant's tables, replacing earlier ones; values may be `Secret`s."""
         sealed_tables = self._cipher.seal(pack_tables(tables), _binding_of(tenant))
         fields = {"name": tenant, "sealed": sealed_tables}
         self._rows.update_or_create(pk=_id(tenant), defaults=fields)
@@ -72,7 +72,7 @@ class OrmTenants:
 
 
 class AsyncOrmTenants:
-    """The asynchronous variant of `OrmTenants`.
+    """The asynchronous `OrmTenants`.
 
     Args:
         shared: the plain one.
@@ -86,12 +86,12 @@ class AsyncOrmTenants:
         return await in_thread(self._plain.alias, self._plain.version, tenant)
 
     async def tables(self, tenant: str, /) -> Mapping[str, Any]:
-        """Return the tables of a tenant; none if the tenant is unknown."""
+        """Return a tenant's tables; empty for an unknown tenant."""
         return await in_thread(self._plain.alias, self._plain.tables, tenant)
 
 
 def masked_tables(tables: Mapping[str, Any]) -> dict[str, Any]:
-    """Return tables for display, with every text of an account masked as a possible secret."""
+    """Return tables for display, with all account texts masked as possible secrets."""
     vendors = tables.get("vendors", {})
     return {**tables, "vendors": _mask_secrets(vendors)} if vendors else dict(tables)
 

@@ -1,4 +1,4 @@
-"""Runs in threads what uses Django's databases, and closes the connections of these threads."""
+"""Runs functions that use Django's databases in threads, and closes the threads' connections."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ Answer = TypeVar("Answer")
 async def in_thread(
     alias: str, function: Callable[P, Answer], *args: P.args, **named: P.kwargs
 ) -> Answer:
-    """Run a function that uses the database of an alias, in a thread."""
+    """Run a function that uses an alias's database in a thread."""
     return await asyncio.to_thread(closing_connection(alias, function), *args, **named)
 
 
 def closing_connection(alias: str, function: Callable[P, Answer]) -> Callable[P, Answer]:
-    """A function after which its thread's connection is closed: no end of a request does that."""
+    """Wrap a function so that it closes its thread's connection, since no request's end does."""
 
     @wraps(function)
     def close_after(*args: P.args, **named: P.kwargs) -> Answer:

@@ -1,4 +1,4 @@
-"""`path("moorage/", include("moorage_django.urls"))` leads vendors to their webhooks."""
+"""The webhook URLs for vendors: `path("moorage/", include("moorage_django.urls"))`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The endpoint to which vendors send webhooks."""
+"""The endpoint that receives vendors' webhooks."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @require_http_methods(["GET", "POST", "PUT"])
 @transaction.non_atomic_requests
 def receive(request: HttpRequest, account: str) -> HttpResponse:
-    """Verify and store a webhook, and respond; its handlers run afterwards.
+    """Verify and store a webhook, and respond; its handlers run later.
 
     A webhook that is not genuine is refused without a reason. No webhook is answered with 2xx
     before it is stored.
@@ -48,5 +48,5 @@ def receive(request: HttpRequest, account: str) -> HttpResponse:
 
 
 def _tenant(tenants: Any) -> str | None:
-    """Return the tenant that the endpoint belongs to; None if it serves several."""
+    """Return the endpoint's tenant; None if it serves several tenants."""
     return next(iter(tenants)) if tenants is not None and len(tenants) == 1 else None

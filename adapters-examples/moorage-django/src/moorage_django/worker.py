@@ -1,4 +1,4 @@
-"""The steps of the worker: handle webhooks, make due calls, delete old entries."""
+"""The worker's steps: handle webhooks, make due calls, delete old entries."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _SETTLING: Final = 60.0
 
 
 def deliver(limit: int = 100, at_once: int = 1) -> list[HandledWebhooks | DeliveredCalls]:
-    """Handle webhooks and make due calls once; return whether anything was done.
+    """Handle webhooks and make due calls once; return whether there were any.
 
     Args:
         limit: how many of each at most.
@@ -43,7 +43,7 @@ def deliver(limit: int = 100, at_once: int = 1) -> list[HandledWebhooks | Delive
 
 
 def delete_old_entries() -> int:
-    """Delete entries older than the settings allow, and expired states."""
+    """Delete expired states, and entries older than the settings allow."""
     options = project_settings()
     removed_entries = 0
     if options.keep is not None:
@@ -57,13 +57,13 @@ def delete_old_entries() -> int:
 
 
 def settle() -> list[SettledPayment]:
-    """Settle payments with an unknown outcome, if the vendor can report it; return them."""
+    """Settle payments with an unknown outcome where the vendor can report it; return them."""
     close_old_connections()
     return process.hub().settle_payments(limit=10)
 
 
 def steps(at_once: int = 1) -> list[Step]:
-    """Process one webhook, and one call or several at a time, with occasional housekeeping.
+    """Yield steps: a webhook, one or several calls, and from time to time housekeeping.
 
     Args:
         at_once: how many calls are made at the same time.

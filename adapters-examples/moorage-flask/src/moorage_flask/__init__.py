@@ -1,4 +1,4 @@
-"""moorage in Flask: one extension that holds the hub, its stores, webhooks and commands.
+"""moorage in Flask: an extension with the hub, its stores, webhooks and commands.
 
 It sees only what moorage shows to everybody. What an application holds of it is in `extension`;
 where things are kept, in `places`; each table has an adapter of its own.

@@ -1,4 +1,4 @@
-"""The checks of an application's settings.
+"""Checks of an application's settings.
 
 Each finding has a name, so that it can be looked up, and says what to do.
 """
@@ -34,7 +34,7 @@ _OPTION: Final = re.compile(r"(?:^|\s)(?:-w|--workers)[=\s]?(\d+)")
 
 @attrs.frozen
 class Finding:
-    """One problem that a check found.
+    """A problem that a check found.
 
     Attributes:
         name: what it is called.
@@ -55,7 +55,7 @@ class Finding:
 def findings(
     moored: MoorageObjects, environment: Mapping[str, str] = os.environ
 ) -> tuple[Finding, ...]:
-    """Return every problem; an unreadable configuration is reported alone."""
+    """Return all problems; an unreadable configuration is reported alone."""
     try:
         accounts = moored.accounts
     except ConnectorError as error:
@@ -151,7 +151,7 @@ def _keys(moored: MoorageObjects) -> Iterator[Finding]:
 
 
 def _workers(environment: Mapping[str, str]) -> int:
-    """The number of workers that gunicorn or another server starts."""
+    """Return the number of workers that gunicorn or another server starts."""
     option = _OPTION.search(environment.get("GUNICORN_CMD_ARGS", ""))
     text = environment.get("WEB_CONCURRENCY", "") if option is None else option[1]
     return int(text) if text.isascii() and text.isdigit() else 1

@@ -1,4 +1,4 @@
-"""`flask moorage …`: the commands for operators and timers of this application."""
+"""`flask moorage …`: the commands of this application for operators and timers."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _UNWELL = 1
 
 
 class _Group(AppGroup):
-    """The commands of this package, and all others of moorage's command line."""
+    """This package's commands, and all others of moorage's command line."""
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         return super().get_command(ctx, cmd_name) or _passed_on(cmd_name)
@@ -39,7 +39,7 @@ class _Group(AppGroup):
 
 
 def commands() -> AppGroup:
-    """The group `moorage`, for one application."""
+    """Return the command group `moorage` of an application."""
     group = _Group(
         "moorage",
         help="Look after this application's calls to vendors.",
@@ -51,7 +51,7 @@ def commands() -> AppGroup:
 
 
 def _passed_on(name: str) -> click.Command:
-    """A command of moorage's, with the configuration and the store of this application."""
+    """Return a command of moorage's own, with this application's configuration and store."""
 
     @click.argument("words", nargs=-1, type=click.UNPROCESSED)
     @with_appcontext
@@ -65,7 +65,7 @@ def _passed_on(name: str) -> click.Command:
 @click.command
 @with_appcontext
 def migrate() -> None:
-    """Make the tables and files that are missing."""
+    """Create missing tables and files."""
     current_moorage.migrate()
     click.echo("The tables are there.")
 
@@ -73,7 +73,7 @@ def migrate() -> None:
 @click.command
 @with_appcontext
 def check() -> None:
-    """Print the problems of the settings, without sending anything."""
+    """Print problems of the settings, without sending anything."""
     problems = findings(current_moorage.here)
     for finding in problems:
         click.echo(str(finding))
@@ -110,7 +110,7 @@ def deliver(*, once: bool, pause: float, limit: int, at_once: int) -> None:
 @click.command("tidy")
 @with_appcontext
 def delete_old_entries() -> None:
-    """Delete entries older than KEEP in the settings, in days; run it from a timer."""
+    """Delete entries older than KEEP days, as set in the settings; run it from a timer."""
     click.echo(f"{worker.delete_old_entries(current_moorage.here)} forgotten.")
 
 

@@ -15,7 +15,7 @@ NAME: Final = "moorage"
 
 
 def moored_in(app: Any) -> MoorageObjects:
-    """Return the moorage objects of an application."""
+    """Return an application's moorage objects."""
     extension = app.extensions.get(NAME)
     if isinstance(extension, MoorageObjects):
         return extension

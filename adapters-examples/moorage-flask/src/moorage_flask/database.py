@@ -1,4 +1,4 @@
-"""Connections to a database that are this package's own.
+"""Connections to a database that are separate from the application's.
 
 What is written through them is neither undone by a roll-back of the host nor kept waiting by a pool
 that the host has emptied. Of an engine only its way of connecting is taken.
@@ -40,7 +40,7 @@ _TIMEOUT: Final = 5
 
 
 class Database:
-    """A database, and connections of our own to it, in each process anew.
+    """A database, with separate connections in each process.
 
     Args:
         url_or_engine: a URL, or an engine of SQLAlchemy.
@@ -62,7 +62,7 @@ class Database:
 
     @property
     def kind(self) -> str:
-        """SQLAlchemy's name of this kind of database."""
+        """SQLAlchemy's name for this kind of database."""
         return self._given.dialect.name
 
     @property
@@ -72,24 +72,24 @@ class Database:
 
     @property
     def file(self) -> str | None:
-        """The file that it is, if it is one of SQLite's."""
+        """The path of a SQLite file; None for other databases."""
         if self.kind != "sqlite" or self.fleeting:
             return None
         return self._given.url.database
 
     @property
     def engine(self) -> Engine:
-        """The engine that this was made of."""
+        """The engine from which this object was made."""
         return self._given
 
     @property
     def fleeting(self) -> bool:
-        """True if the database is in the memory of this process."""
+        """True if the database is in this process's memory."""
         return self.kind == "sqlite" and self._given.url.database in _MEMORY
 
     @contextmanager
     def begin(self) -> Generator[Connection]:
-        """A transaction on a connection of our own.
+        """Begin a transaction on a separate connection.
 
         Raises:
             StorageUnavailable: the database could not be reached, or did not do it.
@@ -106,14 +106,14 @@ class Database:
         raise failure
 
     def lend(self, work: Callable[[Any], A], /) -> A:
-        """Call a function with a connection of our own, in a transaction."""
+        """Call a function with a separate connection, in a transaction."""
         with self.begin() as connection:
             return work(connection)
 
     def lend_session(
         self, session: Callable[[], Session], table: Table, work: Callable[[Any], A], /
     ) -> A:
-        """Call a function with the connection of the host's session, which ends its transaction.
+        """Call a function with the host session's connection; the host ends the transaction.
 
         Args:
             session: gives the session.
@@ -127,7 +127,7 @@ class Database:
         raise failure
 
     def skips_locked(self) -> bool:
-        """True if the server supports SKIP LOCKED; it is known after the first connection."""
+        """True if the server supports SKIP LOCKED, as known after the first connection."""
         if self.kind not in _SERVERS:
             return True
         dialect: Any = self._given.dialect
@@ -135,7 +135,7 @@ class Database:
         return bool(dialect.server_version_info >= lowest_version)
 
     def _meaning(self, error: SQLAlchemyError) -> ConnectorError:
-        """The error to raise for an error of SQLAlchemy."""
+        """Return the moorage error for an error of SQLAlchemy."""
         if isinstance(error, DataError):
             return InvalidData(
                 f"{self.where} cannot hold a value.",
@@ -163,7 +163,7 @@ class Database:
         )
 
     def create(self, metadata: MetaData, tables: Sequence[Table]) -> None:
-        """Make those of these tables that are missing, and their missing columns and indexes."""
+        """Create missing tables, columns and indexes of these tables."""
         with self.begin() as connection:
             metadata.create_all(connection, tables)
             inspector = inspect(connection)
@@ -186,7 +186,7 @@ class Database:
                         index.create(connection)
 
     def close(self) -> None:
-        """Close the connections of this process."""
+        """Close this process's connections."""
         engine = self._engines.pop(os.getpid(), None)
         if engine is not None and engine is not self._given:
             engine.dispose()

@@ -1,4 +1,4 @@
-"""The extension: one object for any number of applications and processes."""
+"""The Flask extension: one object for any number of applications and processes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Handling = TypeVar("Handling", bound="Callable[..., object]")
 
 
 class Moorage:
-    """The extension: moorage's objects for a Flask application.
+    """The Flask extension, with the moorage objects of each application.
 
     Outside of a context it answers for the application it was made with, or the only one that it
     was given to.
@@ -57,7 +57,7 @@ class Moorage:
         self._apps.append(app)
 
     def on(self, kind: type | str) -> Callable[[Handling], Handling]:
-        """Have a function called with each webhook of this kind, as `WebhookInbox.on` says.
+        """Register a function for webhooks of this kind; see `WebhookInbox.on`.
 
         It runs in a context of the application.
         """
@@ -70,7 +70,7 @@ class Moorage:
 
     @property
     def here(self) -> MoorageObjects:
-        """Return the moorage objects of the current application."""
+        """Return the current application's moorage objects."""
         if has_app_context():
             return moored_in(current_app)
         if len(self._apps) == 1:
@@ -83,22 +83,22 @@ class Moorage:
 
     @property
     def hub(self) -> Hub:
-        """The hub of this process, opened at the first use."""
+        """This process's hub, opened at its first use."""
         return self.here.hub
 
     @property
     def inbox(self) -> WebhookInbox:
-        """Webhooks: written down first, and handled later."""
+        """The inbox: webhooks are stored first, and handled later."""
         return self.here.inbox
 
     @property
     def outbox(self) -> Outbox:
-        """Calls that are written down in the host's transaction, and made afterwards."""
+        """The outbox: calls are stored in the application's transaction, and made later."""
         return self.here.outbox
 
     @property
     def log(self) -> IntegrationLogger:
-        """The record of every call."""
+        """The integration log."""
         return self.here.log
 
 

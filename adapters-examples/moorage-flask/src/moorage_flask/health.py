@@ -1,4 +1,4 @@
-"""Liveness and readiness, where the settings ask for these pages."""
+"""Liveness and readiness pages, if the settings ask for them."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 
 def add_health(blueprint: Blueprint) -> None:
-    """Add the pages."""
+    """Add the liveness and readiness pages."""
     blueprint.add_url_rule("/<any(live, ready, health):page>", "health", health, methods=["GET"])
 
 
 def health(page: str) -> Response:
-    """Respond whether this process is alive, or ready for requests, with reasons."""
+    """Respond whether this process is alive or ready for requests, with reasons."""
     if not current_moorage.settings.health:
         abort(404)
     answer = health_answer(request.method, page, _read_health)

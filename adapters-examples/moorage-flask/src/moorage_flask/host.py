@@ -1,4 +1,4 @@
-"""The host's database: the engine to connect with, and the session to write with."""
+"""The application's database: the engine for connections, and the session for writing."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 
 class Host(NamedTuple):
-    """The host's engine, and the function that returns its current session."""
+    """The application's engine, and the function that returns its current session."""
 
     database: Database | None
     session: Callable[[], Session] | None
 
 
 def host_of(settings: Settings) -> Host:
-    """Return the host's database; Flask-SQLAlchemy needs an application context."""
+    """Return the application's database; Flask-SQLAlchemy needs an application context."""
     database = settings.database
     session = settings.session or _session(database)
     if database is None:

@@ -1,4 +1,4 @@
-"""The moorage objects of one application: its stores and its hub, one set per process."""
+"""An application's moorage objects: stores and hub, one set per process."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ T = TypeVar("T")
 
 
 class Handler(NamedTuple):
-    """A function that is called with webhooks of a kind."""
+    """A function that handles webhooks of a kind."""
 
     kind: type | str
     handle: Callable[..., object]
 
 
 class MoorageObjects:
-    """The moorage objects of one application.
+    """An application's moorage objects.
 
     Nothing is opened before it is used. Each process opens its own, also where it was forked after
     another had opened it, and closes it at its exit.
@@ -72,27 +72,27 @@ class MoorageObjects:
 
     @property
     def inbox(self) -> WebhookInbox:
-        """Webhooks: written down first, and handled later."""
+        """The inbox: webhooks are stored first, and handled later."""
         return self._process.inbox()
 
     @property
     def outbox(self) -> Outbox:
-        """Calls that are made after the host has committed."""
+        """The outbox of calls that are made after the application commits."""
         return self._process.outbox()
 
     @property
     def health(self) -> HealthMonitor:
-        """The health of the hub, the inbox and the outbox."""
+        """The health of the hub, inbox and outbox."""
         return self._process.health()
 
     @property
     def log(self) -> IntegrationLogger:
-        """The record of every call."""
+        """The integration log."""
         return self._process.stores().log
 
     @property
     def subjects(self) -> Subjects:
-        """The data stored about people: find, export, erase."""
+        """The stored data about people: find, export, erase."""
         outbox = None if self.host.database is None else self.outbox
         credential_provider = self.stores.credentials
         # What is in memory only goes with the process.
@@ -101,12 +101,12 @@ class MoorageObjects:
 
     @property
     def stores(self) -> Stores:
-        """The stores of the application."""
+        """The application's stores."""
         return self._process.stores()
 
     @cached_property
     def host(self) -> Host:
-        """The host's database."""
+        """The application's database."""
         # The end of a second context would end the session of the first one, in mid-request.
         has_own_context = has_app_context() and current_app == self.app
         with nullcontext() if has_own_context else self.app.app_context():
@@ -125,17 +125,17 @@ class MoorageObjects:
 
     @property
     def here(self) -> MoorageObjects:
-        """Return this object itself, not the proxy of the context."""
+        """Return this object itself, instead of the context's proxy."""
         return self
 
     @property
     def accounts(self) -> tuple[Account, ...]:
-        """The accounts that the configuration names, with nothing opened."""
+        """The accounts in the configuration, without opening a hub."""
         return self._configured.accounts
 
     @property
     def inline(self) -> tuple[Problem, ...]:
-        """The secrets that the settings hold themselves."""
+        """The problems of secrets that are written in the settings themselves."""
         return self._configured.inline
 
     @property
@@ -145,7 +145,7 @@ class MoorageObjects:
 
     @property
     def handled(self) -> bool:
-        """True if the application has handlers of webhooks."""
+        """True if the application has webhook handlers."""
         return bool(self._handlers)
 
     def as_host(self) -> CliHost:
@@ -160,11 +160,11 @@ class MoorageObjects:
         )
 
     def migrate(self) -> None:
-        """Make the tables and files that are missing."""
+        """Create missing tables and files."""
         self.stores.migrate()
 
     def after_request(self) -> None:
-        """Have the log written, where no thread does so and anything was opened."""
+        """Write the queued log entries, unless a thread does so or nothing was opened."""
         process = self._processes.get(os.getpid())
         stores = None if process is None else process.stores.made
         log = None if stores is None else stores.__dict__.get("log")
@@ -172,7 +172,7 @@ class MoorageObjects:
             log.after_request()
 
     def close(self) -> None:
-        """Close everything that this process has opened; a later use opens it again."""
+        """Close everything open in this process; a later use opens it again."""
         process = self._processes.pop(os.getpid(), None)
         if process is not None:
             process.close()
@@ -204,7 +204,7 @@ class _MadeOnce(Generic[T]):
 
 
 class _Process:
-    """The objects that one process has opened, each at its first use."""
+    """The objects open in one process, each opened at its first use."""
 
     def __init__(self, moored: MoorageObjects, handlers: Sequence[Handler]) -> None:
         self._moored = moored
@@ -222,7 +222,7 @@ class _Process:
                 resource.close()
 
     def ports(self) -> dict[str, Any]:
-        """Return the ports of the hub besides its store of shared state."""
+        """Return the hub's ports, except its store of shared state."""
         settings, stores = self._moored.settings, self.stores()
         ports = {
             "log": stores.log,

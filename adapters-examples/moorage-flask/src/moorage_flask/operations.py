@@ -1,4 +1,4 @@
-"""Serves the operations page of moorage in a Flask application, at `/moorage/operations/`.
+"""The operations page in a Flask application, at `/moorage/operations/`.
 
 The page exists only if the setting `PERSON` names a function that returns the person of a request.
 """

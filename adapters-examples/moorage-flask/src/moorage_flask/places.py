@@ -1,4 +1,4 @@
-"""The places of all stores, decided by the settings alone.
+"""The locations of all stores, chosen by the settings alone.
 
 In SQLite one transaction writes at a time. A vendor that is called while the host writes must not
 wait for the host, which waits for it. So beside a host's SQLite file there are two of ours: one for

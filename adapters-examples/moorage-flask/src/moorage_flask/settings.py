@@ -1,4 +1,4 @@
-"""The settings in `app.config["MOORAGE"]`, checked once; errors name the setting."""
+"""The checked settings in `app.config["MOORAGE"]`; errors name the setting."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @attrs.frozen(kw_only=True)
 class Settings:
-    """The settings of one application; in `app.config["MOORAGE"]` they are in capitals.
+    """An application's settings, which are in capitals in `app.config["MOORAGE"]`.
 
     Attributes:
         configuration: moorage's own: the path of a file, or a mapping.
@@ -59,13 +59,13 @@ class Settings:
 
     @property
     def state_url(self) -> str | None:
-        """The URL of the state, if the settings have one."""
+        """The URL of the state store in the settings, if any."""
         url = self.state.reveal() if isinstance(self.state, Secret) else self.state
         return url if isinstance(url, str) else None
 
 
 def settings_of(app: Flask) -> Settings:
-    """Return the checked settings of an application."""
+    """Return an application's checked settings."""
     app_settings: object = cast("Mapping[str, object]", app.config).get("MOORAGE")
     if not isinstance(app_settings, Mapping):
         raise _setting_error(

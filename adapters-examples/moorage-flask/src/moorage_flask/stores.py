@@ -1,4 +1,4 @@
-"""The stores of one application in one process, opened when they are first used."""
+"""An application's stores in one process, opened at their first use."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _SHARED_DRIVERS: Final = frozenset({"psycopg", "pymysql"})
 
 
 class Stores:
-    """The stores of one application."""
+    """An application's stores."""
 
     def __init__(self, settings: Settings, places: StoreLocations, host: Host) -> None:
         self._settings = settings
@@ -63,7 +63,7 @@ class Stores:
 
     @cached_property
     def state(self) -> StateStorage:
-        """Circuits, limits and idempotency keys."""
+        """The store of circuits, limits and idempotency keys."""
         given_storage = self._settings.state
         if given_storage is not None and self._settings.state_url is None:
             return cast("StateStorage", given_storage)
@@ -73,28 +73,28 @@ class Stores:
 
     @property
     def state_url(self) -> str | None:
-        """The URL of the same, where it has one."""
+        """The URL of the store of shared state, if it has one."""
         if self._settings.state is not None and self._settings.state_url is None:
             return None
         return self._places.state or _plain_url(self._database)
 
     @cached_property
     def log(self) -> IntegrationLogger:
-        """The record of every call."""
+        """The integration log."""
         if self._places.memory:
             return MemoryIntegrationLogger()
         return log_in(self._aside)
 
     @cached_property
     def inbox(self) -> InboxStorage:
-        """Webhooks that came."""
+        """The store of received webhooks."""
         if self._places.memory:
             return MemoryInbox()
         return inbox_in(self._aside)
 
     @cached_property
     def outbox(self) -> HostOutbox:
-        """Return the store of calls that are made after the host's commit."""
+        """Return the store of calls that are made after the application commits."""
         return outbox_in(self._database, self._host.session or _no_session)
 
     @cached_property
@@ -117,13 +117,13 @@ class Stores:
 
     @property
     def forgets_credentials(self) -> bool:
-        """True if credentials are encrypted but end with the process, as there is no store."""
+        """True if credentials are lost with the process, because they have keys but no store."""
         in_memory = isinstance(self.credentials, MemoryCredentialProvider)
         return in_memory and not self._places.memory
 
     @cached_property
     def tenants(self) -> MemoryTenants | SqlTenants | SqliteTenants | None:
-        """Return the encrypted tables of tenants; None if the settings have none."""
+        """Return tenants' encrypted tables; None if the settings have none."""
         if not self._settings.tenants:
             return None
         if self._places.memory:
@@ -144,7 +144,7 @@ class Stores:
         return SqlTenants(_reachable(self._database), self.cipher)
 
     def ready(self) -> None:
-        """Create all stores; this does no input or output.
+        """Create all store objects, without input or output.
 
         Raises:
             ConfigurationError: the settings say something that makes no store.
@@ -153,7 +153,7 @@ class Stores:
             getattr(self, name)
 
     def migrate(self) -> None:
-        """Make the tables and files that are missing."""
+        """Create missing tables and files."""
         for storage in (self.state, self.credentials, self.tenants):
             make = getattr(storage, "migrate", None)
             if make is not None:
@@ -194,7 +194,7 @@ class Stores:
         return self._host.database
 
     def _beside_host(self) -> StateStorage:
-        """Shared state in the host's database, on separate connections."""
+        """Return shared state in the application's database, on separate connections."""
         if not MODERN:
             raise _needs_modern("the state", "STATE", "Set STATE, as to redis://localhost/0")
         from moorage.adapters.state.sql import SqlStorage  # noqa: PLC0415 - cannot be imported with SQLAlchemy 1.4
@@ -203,7 +203,7 @@ class Stores:
 
 
 def inbox_in(database: Database, *, prefix: str = PREFIX) -> HostInbox:
-    """The inbox in this database."""
+    """Return the inbox in this database."""
     return HostInbox(
         database.kind, database.lend, prefix=prefix, skips_locked=database.skips_locked
     )
@@ -212,7 +212,7 @@ def inbox_in(database: Database, *, prefix: str = PREFIX) -> HostInbox:
 def outbox_in(
     database: Database, session: Callable[[], Session] | None = None, *, prefix: str = PREFIX
 ) -> HostOutbox:
-    """The outbox in this database.
+    """Return the outbox in this database.
 
     Args:
         database: where the table is.
@@ -230,7 +230,7 @@ def outbox_in(
 
 
 def log_in(database: Database, *, prefix: str = PREFIX, **options: Any) -> HostIntegrationLogger:
-    """The record of every call in this database."""
+    """Return the integration log in this database."""
     columns = tables(prefix=prefix).log.columns.keys()
     return HostIntegrationLogger(
         database.kind, database.lend, database.where, columns=columns, prefix=prefix, **options
@@ -254,11 +254,11 @@ def _no_session() -> NoReturn:
 
 
 def _reachable(database: Database) -> Any:
-    """The options with which moorage's stores connect to the host's database."""
+    """Return the options with which moorage's stores connect to the application's database."""
     engine = database.engine
     return engine if engine.dialect.driver in _SHARED_DRIVERS else _plain_url(database)
 
 
 def _plain_url(database: Database) -> str:
-    """The URL with moorage's driver in place of the host's."""
+    """Return the URL with moorage's driver instead of the application's."""
     return database.engine.url.set(drivername=database.kind).render_as_string(hide_password=False)

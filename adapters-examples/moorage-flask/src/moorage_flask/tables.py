@@ -1,4 +1,4 @@
-"""The tables, declared in the metadata of the host.
+"""The tables, declared in the application's metadata.
 
 Times are microseconds since the Unix epoch, as everywhere in moorage's stores: every database and
 driver gives an integer back as it was.
@@ -59,7 +59,7 @@ class Tables:
 def tables(
     metadata: MetaData | None = None, *, prefix: str = PREFIX, schema: str | None = None
 ) -> Tables:
-    """Declare the tables in `metadata`, so that the host's own migrations create them.
+    """Declare the tables in `metadata`, for the application's own migrations.
 
     Args:
         metadata: the host's, such as `Base.metadata` or `db.metadata`; one of their own by default.

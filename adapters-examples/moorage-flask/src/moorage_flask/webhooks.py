@@ -1,4 +1,4 @@
-"""The blueprint: where vendors' webhooks arrive, health, and the operations page.
+"""The blueprint with webhooks, health and the operations page.
 
 A webhook is answered 2xx once it is written down, and handled later. Its body is read raw, before
 anything parses it, and no further than allowed. A forger is told nothing.
@@ -25,7 +25,7 @@ _NOT_FOUND: Final = 404
 
 
 def blueprint() -> Blueprint:
-    """The blueprint `moorage`, for one application."""
+    """Return the blueprint `moorage` for an application."""
     webhook_blueprint = Blueprint("moorage", __name__, url_prefix=_PREFIX)
     webhook_blueprint.add_url_rule(
         "/webhooks/<account>", "webhook", webhook, methods=["GET", "POST"]
@@ -36,7 +36,7 @@ def blueprint() -> Blueprint:
 
 
 def webhook(account: str) -> Response:
-    """Receive a webhook for this account; some vendors first send a GET."""
+    """Receive a webhook for an account; some vendors first send a GET request."""
     hub = current_moorage.hub
     try:
         if hub.find_account(account) is None:

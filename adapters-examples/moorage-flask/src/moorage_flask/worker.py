@@ -1,4 +1,4 @@
-"""The steps of the worker: handle webhooks, make stored calls, delete old entries."""
+"""The worker's steps: handle webhooks, make stored calls, delete old entries."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _AT_ONCE: Final = 10
 
 
 def steps(moored: MoorageObjects, limit: int, at_once: int = 1) -> list[Step]:
-    """Handle webhooks if there are handlers, and make calls if the application stores any.
+    """Yield steps: handling webhooks if there are handlers, and making stored calls if any.
 
     Before it makes calls, it settles at times what vendors can tell of unknown payments.
 
@@ -46,18 +46,18 @@ def steps(moored: MoorageObjects, limit: int, at_once: int = 1) -> list[Step]:
 
 
 def run_once(moored: MoorageObjects, *, limit: int = 100, at_once: int = 1) -> list[Round]:
-    """Do all due work once; return the handled webhooks, settled payments and calls, if any."""
+    """Do all due work once; return the counts of webhooks, settled payments and calls, if any."""
     return [outcome for step in steps(moored, limit, at_once) if (outcome := step())]
 
 
 def deliver(moored: MoorageObjects, *, limit: int = 100) -> list[HandledWebhooks | DeliveredCalls]:
-    """Do all due work once; return the handled webhooks and the calls, if any."""
+    """Do all due work once; return the counts of webhooks and calls, if any."""
     rounds = run_once(moored, limit=limit)
     return [outcome for outcome in rounds if isinstance(outcome, (HandledWebhooks, DeliveredCalls))]
 
 
 def delete_old_entries(moored: MoorageObjects) -> int:
-    """Delete entries older than the settings allow; return their number.
+    """Delete entries older than the settings allow, and return their number.
 
     Of webhooks and calls only those go that have come to their end. How old something is the store
     says, and not the clock of whoever tidies.

@@ -28,7 +28,7 @@ _COLUMNS: Final = ("number", "time", "actor", "act", "subject", "reason")
 @Parameter(name="*")
 @attrs.frozen(kw_only=True)
 class Records:
-    """The records of a page.
+    """Command-line options that select a page of audit records.
 
     Attributes:
         act: list only this act; with a dot at the end, such as circuit., all acts that begin with

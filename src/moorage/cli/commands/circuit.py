@@ -16,7 +16,7 @@ from moorage.domain.resilience.circuit import CircuitState
 @Parameter(name="*")
 @attrs.frozen(kw_only=True)
 class CircuitSelector:
-    """The circuit of a service.
+    """Command-line options that name the circuit of a service.
 
     Attributes:
         tenant: the tenant that the circuit belongs to.

@@ -43,7 +43,7 @@ InboxUrl = Annotated[str | None, Parameter("--store", env_var="MOORAGE_INBOX", s
 @Parameter(name="*")
 @attrs.frozen(kw_only=True)
 class OutboxPlace:
-    """The place of an outbox.
+    """Command-line options that name an outbox's store.
 
     Attributes:
         store: the URL of the outbox: sqlite:///file.db, postgresql://…, mariadb://… or mysql://….
@@ -57,7 +57,7 @@ class OutboxPlace:
 @Parameter(name="*")
 @attrs.frozen(kw_only=True)
 class InboxPlace:
-    """The place of an inbox.
+    """Command-line options that name an inbox's store.
 
     Attributes:
         store: the URL of the inbox: sqlite:///file.db, postgresql://…, mariadb://… or mysql://….
@@ -71,7 +71,7 @@ class InboxPlace:
 @Parameter(name="*")
 @attrs.frozen(kw_only=True)
 class Selection:
-    """The entries of a page.
+    """Command-line options that select a page of entries.
 
     Attributes:
         state: list only entries in this state.

@@ -51,7 +51,7 @@ _OVERLAP: Final = timedelta(minutes=2)
 @Parameter(name="*")
 @attrs.frozen(kw_only=True)
 class Filters:
-    """The calls to choose.
+    """Command-line options that select calls.
 
     Attributes:
         service: choose only calls of this service.

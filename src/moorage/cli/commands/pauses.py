@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @Parameter(name="*")
 @attrs.frozen(kw_only=True)
 class Scope:
-    """The filter for the entries of a pause.
+    """Command-line options that select the entries of a pause.
 
     Attributes:
         tenant: only entries of this tenant.

@@ -33,7 +33,7 @@ Name = Annotated[str, Parameter(allow_leading_hyphen=False)]
 @Parameter(name="*")
 @attrs.frozen(kw_only=True)
 class Target:
-    """The folder for the new files.
+    """The command-line option for the folder of the new files.
 
     Attributes:
         into: the folder to create; by default it is named after the argument `name`.

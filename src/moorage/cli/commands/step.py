@@ -145,7 +145,7 @@ def stop(
     tenant: str | None = None,
     context: Context,
 ) -> CommandResult:
-    """Stop a run; exit with 1 if it was not running.
+    """Stop a run; exit with 1 if the run is not running.
 
     Args:
         name: the name of a configured step.

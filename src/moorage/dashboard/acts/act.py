@@ -37,11 +37,11 @@ class ActContext:
     four_eyes: bool
 
     def get(self, name: str) -> str | None:
-        """Return the value of a field; None if it is absent."""
+        """Return a field's value; None if it is missing."""
         return self.values.get(name) or None
 
     def need(self, name: str) -> str:
-        """The value of a field.
+        """Return a field's value; raise an error if it is missing.
 
         Raises:
             InvalidData: the field is missing.
@@ -57,7 +57,7 @@ class ActContext:
 
 
 def _keep_page(_: ActContext) -> None:
-    """Return None, to go back to the page of the subject."""
+    """Return None, to stay on the subject's page."""
 
 
 @attrs.frozen(kw_only=True)
@@ -93,7 +93,7 @@ class Act:
     ends: Callable[[ActContext], str | None] = _keep_page
 
     def values(self, form: Mapping[str, str]) -> dict[str, str]:
-        """Return the values of this act's fields.
+        """Return the values of this action's fields.
 
         Raises:
             InvalidData: a value is longer than any value that the pages send.

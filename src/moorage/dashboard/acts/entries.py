@@ -47,7 +47,7 @@ def _explain_entry(words: str) -> Callable[[ActContext], str]:
 
 
 def dead_letters(values: Mapping[str, str], until: datetime | None) -> EntryQuery:
-    """Return the query for dead entries that were added before a time.
+    """Return the query for dead entries added before a time.
 
     Raises:
         InvalidData: a value of the filter is invalid.
@@ -133,7 +133,7 @@ def _entries(number: int) -> str:
 
 
 def of_box(values: Mapping[str, str]) -> Group:
-    """Return the permission for actions on the entries of a queue."""
+    """Return the permission for actions on a queue's entries."""
     return Group.OUTBOX if values.get("box") == OUTBOX else Group.INBOX
 
 

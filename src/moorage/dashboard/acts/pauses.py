@@ -17,7 +17,7 @@ def _scope(acting: ActContext) -> dict[str, str | None]:
 
 
 def _queue(acting: ActContext) -> str:
-    """Return the description of a pause: its queue and its entries."""
+    """Return a pause as text: its queue and entries."""
     return f"the {acting.need('box')} ({scope_of(**_scope(acting))})"
 
 

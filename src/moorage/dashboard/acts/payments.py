@@ -106,7 +106,7 @@ def _proposal_handler(payment: UnsettledPayment, proposal: Proposal | None) -> P
 def _record_proposal(
     acting: ActContext, payment: UnsettledPayment, act_name: str, proposal: Proposal | None = None
 ) -> None:
-    """Store or remove a proposal, and record that in the audit trail."""
+    """Store or remove a proposal, and record this in the audit trail."""
     core = core_of(acting.reader.hub.manager)
     act = ManualAct(
         act=act_name,
@@ -151,7 +151,7 @@ def _missing_id(payment: UnsettledPayment) -> InvalidData:
 
 
 def proposal_stamp(proposal: Proposal) -> str:
-    """Return a text that identifies a proposal, and changes if the proposal changes."""
+    """Return a text that identifies a proposal in its current version."""
     return sha256(repr(proposal[:4]).encode()).hexdigest()
 
 
@@ -240,13 +240,13 @@ def _explain_removal(acting: ActContext) -> str:
 
 
 def reason_of(proposal: Proposal) -> str:
-    """Return the reason of a proposal, as a sentence."""
+    """Return a proposal's reason as a sentence."""
     end = "" if proposal.reason.endswith((".", "!", "?")) else "."
     return f"Reason: {proposal.reason}{end}"
 
 
 def _list_of_payments(acting: ActContext) -> str | None:
-    """Return the page of all payments if the outcome of this one is known now; else None."""
+    """Return the page of all payments if this one is settled now; otherwise None."""
     try:
         _payment(acting)
     except InvalidData:

@@ -1,4 +1,4 @@
-"""Generates the packages of typed clients from OpenAPI and AsyncAPI descriptions.
+"""Generates typed client packages from OpenAPI and AsyncAPI descriptions.
 
 `schemas` maps schemas to classes; `calls` and `messages` map operations and messages to functions.
 `layout`, `code` and `message_code` write them as Python; `package` and `message_package` assemble

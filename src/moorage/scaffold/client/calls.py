@@ -82,7 +82,7 @@ class Result:
 
 @attrs.frozen(kw_only=True)
 class Call:
-    """A function of a generated client that makes the request of an operation."""
+    """A function of a generated client, which makes the request of one operation."""
 
     name: str
     operation: ApiOperation
@@ -98,7 +98,7 @@ class Call:
 
 
 def call_of(operation: ApiOperation, document: Document, schemas: Schemas, taken: set[str]) -> Call:
-    """Return the function of an operation.
+    """Return the function for an operation.
 
     Args:
         operation: the operation.
@@ -202,7 +202,7 @@ def _body(operation: ApiOperation, document: Document, schemas: Schemas, hint: s
 
 
 def _styles(content: Node) -> list[tuple[str, str]]:
-    """Return the styles of a form's fields whose notation is not the default."""
+    """Return the styles of form fields that differ from the default notation."""
     styles: list[tuple[str, str]] = []
     for name, encoding in content.child("encoding").children():
         style = encoding.text("style")
@@ -254,18 +254,18 @@ def _kind_of(content: Node, schemas: Schemas, hint: str) -> Kind:
 
 
 def is_json(media_type: str) -> bool:
-    """Return whether contents of a media type are JSON."""
+    """Return whether a media type is JSON."""
     name = media_type.partition(";")[0].strip().lower()
     return name == "application/json" or name.endswith("+json") or name in {"*/*", "application/*"}
 
 
 def concrete_media_type(media_type: str) -> str:
-    """Return a concrete media type for a range of media types such as `text/*`."""
+    """Return a concrete media type for a range such as `text/*`."""
     return "application/json" if "*" in media_type else media_type
 
 
 def _preference(media_type: str) -> int:
-    """Return the rank of a media type in the order of preference."""
+    """Return a media type's rank in the order of preference."""
     if is_json(media_type):
         return 0 if "json" in media_type else 3
     if media_type in {_FORM, _MULTIPART}:

@@ -1,4 +1,4 @@
-"""Writes the classes and functions of a client as Python modules."""
+"""Writes a client's classes and functions as Python modules."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _TEXTS: Final = re.compile(r'"(?:[^"\\]|\\.)*"|\'(?:[^\'\\]|\\.)*\'')
 
 
 def models_module(declared: Iterable[ObjectClass | EnumClass | UnionAlias], title: str) -> str:
-    """Return the module with the classes: enumerations, objects, then unions."""
+    """Return the module of classes: enumerations, then objects, then unions."""
     declarations = sorted(declared, key=lambda item: (_rank(item), item.name))
     unions = [item for item in declared if isinstance(item, UnionAlias)]
     lines: list[str] = []
@@ -84,7 +84,7 @@ def module_text(
     *,
     imports_models: bool = False,
 ) -> str:
-    """Return the text of a module with the imports that its body needs.
+    """Return a module's text, including the imports that its body needs.
 
     Args:
         about: the docstring of the module.
@@ -114,7 +114,7 @@ def module_text(
 
 
 def _import_lines(module: str, names: Sequence[str]) -> list[str]:
-    """Return the import statement for some names, formatted as by an import sorter."""
+    """Return the import statement for some names, in an import sorter's format."""
     if not names:
         return []
     line = f"from {module} import {', '.join(names)}"
@@ -243,7 +243,7 @@ def _signature(call: Call) -> Iterator[str]:
 
 
 def optional(annotation: str) -> str:
-    """Return an annotation and a default of None."""
+    """Return an annotation that allows None, with None as default."""
     is_optional = annotation.endswith("| None") or annotation == "Any"
     return f"{annotation} = None" if is_optional else f"{annotation} | None = None"
 
@@ -278,12 +278,12 @@ def _content_part(body: Body) -> Group:
 
 
 def _local_annotation(annotation: str) -> str:
-    """Return an annotation as it is written in the module of the classes."""
+    """Return an annotation as written in the classes' own module."""
     return _MARKED.sub(r"\1", annotation)
 
 
 def prefixed_annotation(annotation: str) -> str:
-    """Return an annotation as it is written in other modules."""
+    """Return an annotation as written in other modules."""
     return _MARKED.sub(r"models.\1", annotation)
 
 
@@ -298,7 +298,7 @@ def _call_about(call: Call) -> str:
 
 
 def one_line(text: str, width: int) -> str:
-    """Return an untrusted text as one line without quotes and escapes, with a full stop."""
+    """Return an untrusted text as one safe line that ends with a full stop."""
     printable = "".join(item if item.isprintable() else " " for item in text)
     plain_text = " ".join(printable.replace('"', "'").replace("\\", "/").split()).rstrip(".' ")
     short = plain_text if len(plain_text) <= width else f"{plain_text[: width - 1].rstrip()}…"

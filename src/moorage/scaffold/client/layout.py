@@ -90,7 +90,7 @@ def assigned_text(name: str, text: str) -> Iterator[str]:
 
 
 def literal(text: str) -> str:
-    """Return a text as a Python literal, with the quotation marks that a formatter would choose."""
+    """Return a text as Python literal, with a formatter's choice of quotation marks."""
     quote = "'" if text.count('"') > text.count("'") else '"'
     return quote + "".join(_escape(character, quote) for character in text) + quote
 

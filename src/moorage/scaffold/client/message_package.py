@@ -86,7 +86,7 @@ def message_files(api: AsyncApi, name: str, options: MessageOptions) -> dict[str
 def _functions(
     api: AsyncApi, schemas: Schemas, options: MessageOptions
 ) -> tuple[list[MakeFunction], list[ReadFunction], list[Problem]]:
-    """Return the functions of a description, and the problems of operations without a function."""
+    """Return a description's functions, and the problems of operations that have none."""
     operations, skipped_problems = api.mapped(options.operations)
     problems, taken_names = [*skipped_problems], set[str]()
     makers: list[MakeFunction] = []

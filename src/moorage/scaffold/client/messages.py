@@ -135,7 +135,7 @@ def make_functions(
 
 
 def read_function(operation: ChannelOperation, schemas: Schemas, taken: set[str]) -> ReadFunction:
-    """Return the function that reads the messages of an operation.
+    """Return the function that parses an operation's messages.
 
     Args:
         operation: the operation.
@@ -162,7 +162,7 @@ def read_function(operation: ChannelOperation, schemas: Schemas, taken: set[str]
 
 
 def _part_kind(values: tuple[str, ...] | None) -> Kind:
-    """Return the annotation of a part of a topic."""
+    """Return the annotation for a part of a topic."""
     limits = () if values is None else (f"OneOf({', '.join(map(literal, values))})",)
     return Kind("str", limits)
 

@@ -1,4 +1,4 @@
-"""The files that all generated packages have in common."""
+"""The files common to all generated packages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Maps the schemas of a description to Python classes and type annotations.
+"""Maps a description's schemas to Python classes and type annotations.
 
 A class is named after its schema, or after the position of the schema in the description. In
 annotations the name is enclosed in « and », because modules write it in different ways. A schema
@@ -59,14 +59,14 @@ class Kind:
 
     @property
     def nested(self) -> str:
-        """The annotation with its limits, for use inside another annotation."""
+        """The annotation with its limits, for use within another annotation."""
         text = f"Annotated[{', '.join([self.text, *self.limits])}]" if self.limits else self.text
         return f"{text} | None" if self.nullable and self.text != _ANY else text
 
 
 @attrs.frozen
 class ClassField:
-    """A field of a class: its attribute, its name in JSON and its annotation."""
+    """A class field: its attribute, JSON name and annotation."""
 
     name: str
     member: str
@@ -76,7 +76,7 @@ class ClassField:
 
 @attrs.frozen
 class ObjectClass:
-    """A class for an object. `other` is the annotation of additional members."""
+    """A class for a JSON object; `other` is the annotation of additional members."""
 
     name: str
     source: str
@@ -95,7 +95,7 @@ class EnumClass:
 
 @attrs.frozen
 class UnionAlias:
-    """A name for a union. `members` contains the discriminator and its classes, if there is one."""
+    """A name for a union; `members` has the discriminator and its classes, if any."""
 
     name: str
     kinds: tuple[str, ...]
@@ -104,7 +104,7 @@ class UnionAlias:
 
 
 class Schemas:
-    """The classes of a description, by the JSON pointers of their schemas.
+    """A description's classes, by JSON pointer of their schema.
 
     Attributes:
         declared: the declarations by their names, in the order in which they were completed.
@@ -120,7 +120,7 @@ class Schemas:
         self._open: list[str] = []
 
     def kind(self, node: Node, hint: str) -> Kind:
-        """Return the annotation of a schema, and declare the classes that it needs.
+        """Return a schema's annotation, and declare the classes that it needs.
 
         Args:
             node: the schema, or a reference to one.
@@ -155,7 +155,7 @@ class Schemas:
         return attrs.evolve(kind, nullable=nullable or kind.nullable)
 
     def union(self, kinds: Iterable[Kind], hint: str) -> Kind:
-        """Return the annotation of a value that may have any of several annotations."""
+        """Return the annotation for a union of several annotations."""
         texts = tuple(dict.fromkeys(kind.nested for kind in kinds))
         if len(texts) == 1 or _ANY in texts:
             return Kind(_ANY if _ANY in texts else texts[0])
@@ -246,7 +246,7 @@ class Schemas:
         return name
 
     def _merged_kind(self, node: Node, hint: str) -> Kind:
-        """Return the annotation of an object with the members of several schemas (`allOf`)."""
+        """Return the annotation of an object that merges several schemas (`allOf`)."""
         direct_shaping = _SHAPING - {"allOf"}
         parts = [part for part in self._all_parts(node, 0) if direct_shaping & part.value.keys()]
         shaping_names = direct_shaping & node.value.keys()
@@ -279,7 +279,7 @@ class Schemas:
         return self._declared_object(node, hint, members, required, additional)
 
     def _all_parts(self, node: Node, depth: int) -> list[Node]:
-        """Return the schemas that `allOf` joins, the outermost schema last."""
+        """Return the schemas that `allOf` merges, the outermost last."""
         node = self._document.resolved(node)
         if depth > _MAX_DEPTH or not is_object(node.value):
             raise refusal(node.pointer, "allOf is circular or malformed.", "Correct it.")
@@ -320,7 +320,7 @@ class Schemas:
     def _discriminated(
         self, node: Node, items: list[Node], kinds: list[Kind]
     ) -> tuple[str | None, tuple[tuple[str, str], ...]]:
-        """Return the discriminator of a union, and the classes by the discriminator's value."""
+        """Return a union's discriminator, and its classes by discriminator value."""
         discriminator = node.child("discriminator")
         member = discriminator.text("propertyName")
         by_pointer: dict[str, str] = {}
@@ -365,7 +365,7 @@ class Schemas:
 
 
 def _other_choices(node: Node, values: list[Any], *, nullable: bool) -> Kind:
-    """Return the annotation of an enumeration whose values are not texts."""
+    """Return the annotation of an enumeration with values other than texts."""
     kinds = {bool: "bool", int: "int", str: "str"}
     if len(values) > _MOST_MEMBERS or not all(type(item) in kinds for item in values):
         types = _types_of(node)
@@ -443,7 +443,7 @@ def _is_null(node: Node) -> bool:
 
 
 def _only_requires(alternatives: Node) -> bool:
-    """Return whether there are alternatives that only list required members."""
+    """Return whether all alternatives only list required members."""
     items = [*alternatives.items()]
     return bool(items) and all(
         is_object(item.value) and not (_SHAPING | {"enum", "const"}) & item.value.keys()

@@ -1,4 +1,4 @@
-"""Makes valid and unique Python names from the names of a description."""
+"""Makes valid and unique Python names from a description's names."""
 
 from __future__ import annotations
 
@@ -27,38 +27,38 @@ TAKEN_CLASSES: Final = frozenset(
 
 
 def words(text: str) -> list[str]:
-    """Return the words of a name, in ASCII."""
+    """Return the words of a name in ASCII."""
     plain_text = normalize("NFKD", text).encode("ascii", "ignore").decode()
     return [word for word in _NOT_ALLOWED.sub(" ", _BOUNDARY.sub(" ", plain_text)).split() if word]
 
 
 def class_name(text: str) -> str:
-    """Return a name for a class, such as `OrderLine`."""
+    """Return a class name, such as `OrderLine`."""
     name = "".join(word[:1].upper() + word[1:] for word in words(text))[:_MAX_LENGTH]
     return name if name[:1].isalpha() else f"Class{name}"
 
 
 def attribute_name(text: str) -> str:
-    """Return a name for an attribute, such as `order_line`."""
+    """Return an attribute name, such as `order_line`."""
     name = "_".join(words(text)).lower()[:_MAX_LENGTH].strip("_")
     name = name if name[:1].isalpha() else f"field_{name}".strip("_")
     return f"{name}_" if keyword.iskeyword(name) or name in _TAKEN_ATTRIBUTES else name
 
 
 def argument_name(text: str) -> str:
-    """Return a name for an argument of a function that does not shadow a builtin."""
+    """Return an argument name that does not shadow a builtin."""
     name = attribute_name(text)
     return f"{name}_" if name in _BUILTINS or name in _TAKEN_ARGUMENTS else name
 
 
 def member_name(text: str) -> str:
-    """Return a name for a member of an enumeration, such as `IN_TRANSIT`."""
+    """Return an enumeration member's name, such as `IN_TRANSIT`."""
     name = "_".join(words(text)).upper()[:_MAX_LENGTH].strip("_")
     return name if name[:1].isalpha() and name != "MRO" else f"VALUE_{name}".strip("_")
 
 
 def unique(name: str, taken: set[str]) -> str:
-    """Return a name that is not in use, with a number if needed, and mark it as used."""
+    """Return an unused name, with a number if needed, and mark it as used."""
     number, candidate = 2, name
     while candidate in taken:
         candidate = f"{name}{'_' if name.islower() or name.isupper() else ''}{number}"

@@ -74,7 +74,7 @@ class Refused:
 
 @attrs.frozen
 class LostRequest:
-    """A fault: the connection ends before the vendor reads the request, unknown to the client."""
+    """A fault: the request is lost with its connection, and the client cannot tell."""
 
 
 @attrs.frozen

@@ -139,7 +139,7 @@ async def _list_orders(lab: Lab, changed: list[str]) -> list[ShopOrder]:
 
 
 async def the_next_run_resumes(make: Open) -> None:
-    """A listing that resumes where the last ended reads every later change, and no old order."""
+    """A listing that resumes where the last one ended returns exactly the later changes."""
     async with make() as lab:
         first_id, second_id = lab.shop.add_order(1), lab.shop.add_order(1)
         page: OrderPage = await lab("orders")

@@ -1,4 +1,4 @@
-"""The background work: handle webhooks, send mails, look up payments."""
+"""The background work: handles webhooks, sends mail, and looks up payments."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ _PAUSE: Final = 0.5
 
 
 class Command(BaseCommand):
-    """Run the background work until interrupted."""
+    """Runs the background work until interrupted."""
 
     help = "Handle webhooks, send what is due, and look up payments whose end is not known."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """Add the option to run once."""
+        """Add the option to do the work only once."""
         parser.add_argument("--once", action="store_true", help="do what is due, and end")
 
     def handle(self, *, once: bool, **_: Any) -> None:

@@ -1,4 +1,4 @@
-"""The tables, and the data that the ERP begins with."""
+"""Creates the tables and the ERP's first data."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from books.models import Company, Customer, Invoice, Means
 
 
 class Command(BaseCommand):
-    """Make the tables, and fill empty books."""
+    """Creates the tables, and fills them if they are empty."""
 
     help = "Make the tables, and fill empty books with companies, customers and invoices."
 
     def handle(self, **_: Any) -> None:
-        """Create the missing rows; existing ones stay."""
+        """Create missing rows, without changing existing ones."""
         call_command("migrate", interactive=False, verbosity=0)
         for alias in settings.DATABASES:
             call_command(

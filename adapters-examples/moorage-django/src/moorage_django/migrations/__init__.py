@@ -1,1 +1,1 @@
-"""The tables as they came about."""
+"""The migrations of moorage's tables."""

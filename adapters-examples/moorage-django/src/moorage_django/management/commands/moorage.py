@@ -1,4 +1,4 @@
-"""`manage.py moorage …`: the commands of moorage, with this project's configuration."""
+"""`manage.py moorage …`: moorage's commands with this project's configuration."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _OWN: Final = ("deliver", "export", "erase", "housekeep")
 
 
 class Command(BaseCommand):
-    """Own commands here, and every other one as the command line of moorage has it."""
+    """Runs this package's commands, and passes all others to moorage's command line."""
 
     help = (
         "Look after the calls to vendors: deliver, export, erase, housekeep; and what the command"
@@ -34,7 +34,7 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """Declare the arguments of the command."""
+        """Declare the command's arguments."""
         commands: Any = parser.add_subparsers(dest="command", required=True, metavar="command")
         delivering = commands.add_parser(
             "deliver", help="handle webhooks and make calls that were put off, until told to stop"
@@ -54,7 +54,7 @@ class Command(BaseCommand):
         commands.add_parser("housekeep", help="forget what is older than the settings say")
 
     def run_from_argv(self, argv: list[str]) -> None:
-        """Run a command of this package like Django, and any other one like moorage."""
+        """Run this package's commands as Django does, and all others as moorage does."""
         words = argv[2:]
         if not words or words[0].startswith("-") or words[0] in _OWN:
             super().run_from_argv(argv)
@@ -102,7 +102,7 @@ class Command(BaseCommand):
 
 
 def _at_once(text: str) -> int:
-    """Return a number of calls from an argument."""
+    """Return the number of concurrent calls in an argument."""
     number = int(text)
     if 1 <= number <= _MOST_AT_ONCE:
         return number
@@ -110,7 +110,7 @@ def _at_once(text: str) -> int:
 
 
 def _passed_on(words: list[str]) -> int:
-    """Run a command of moorage's own over the configuration of this project."""
+    """Run a command of moorage's own with this project's configuration."""
     options = project_settings()
     process.flush()
     host = Host(
@@ -124,5 +124,5 @@ def _passed_on(words: list[str]) -> int:
 
 
 def _ports() -> dict[str, Any]:
-    """Return the ports of this project's hub besides its store, which the command opens."""
+    """Return this project's ports, except the store, which the command opens itself."""
     return {name: port for name, port in process.ports().items() if name != "state"}
