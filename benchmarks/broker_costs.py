@@ -136,10 +136,14 @@ def publishing_rows(
     block_seconds: float = 0.01,
 ) -> Any:
     """Measure publishing, in short blocks so that other load affects all rows alike."""
-    others = [Contender(name, block) for name, block in (peers or {}).items()]
+    peer_contenders = [Contender(name, block) for name, block in (peers or {}).items()]
     return compare(
         None,
-        [Contender(library, run_library_alone), Contender("moorage", run_with_moorage), *others],
+        [
+            Contender(library, run_library_alone),
+            Contender("moorage", run_with_moorage),
+            *peer_contenders,
+        ],
         rounds=2 * rounds,
         clock=PROCESSOR,
         block_seconds=block_seconds,

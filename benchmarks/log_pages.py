@@ -142,16 +142,16 @@ def measure(
         durations.setdefault(name, []).extend(times(partial(find, query)))
         cursor = find(query).next
         if cursor is not None:
-            after = attrs.evolve(query, after=cursor)
-            durations[name].extend(times(partial(find, after)))
+            next_query = attrs.evolve(query, after=cursor)
+            durations[name].extend(times(partial(find, next_query)))
     return durations
 
 
 def row(name: str, taken: Sequence[float]) -> str:
     """Return a line with the median, the 95th percentile and the maximum of the times."""
     ordered = sorted(taken)
-    late = ordered[len(ordered) * 95 // 100]
-    return f"{name:28} {statistics.median(ordered):8.2f} {late:8.2f} {ordered[-1]:8.2f}"
+    percentile_95 = ordered[len(ordered) * 95 // 100]
+    return f"{name:28} {statistics.median(ordered):8.2f} {percentile_95:8.2f} {ordered[-1]:8.2f}"
 
 
 def main(number: int) -> None:

@@ -159,10 +159,14 @@ def reading_rows(
     least: int = 4 * BATCH,
 ) -> Table:
     """Measure reading in blocks long enough for connecting and stopping to count little."""
-    others = [Contender(name, block) for name, block in (peers or {}).items()]
+    peer_contenders = [Contender(name, block) for name, block in (peers or {}).items()]
     return compare(
         None,
-        [Contender(library, run_library_alone), Contender("moorage", run_with_moorage), *others],
+        [
+            Contender(library, run_library_alone),
+            Contender("moorage", run_with_moorage),
+            *peer_contenders,
+        ],
         rounds=max(5, rounds // 4),
         clock=PROCESSOR,
         block_seconds=block_seconds,

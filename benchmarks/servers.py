@@ -150,11 +150,11 @@ class ProcessorTime:
         for folder in Path("/proc").iterdir():
             if folder.name.isdecimal():
                 with suppress(OSError):  # it has ended meanwhile, and its parent counts it
-                    seconds += self._of(folder)
+                    seconds += self._process_seconds(folder)
         self._readings += time.process_time() - begin
         return seconds
 
-    def _of(self, folder: Path) -> float:
+    def _process_seconds(self, folder: Path) -> float:
         """Return the seconds of a process and its ended children; 0 if it is not a server's.
 
         The kernel counts what runs in nanoseconds, and what has ended in ticks.

@@ -67,14 +67,16 @@ def bill(product: Product, versions: Mapping[str, str], requirements: Requiremen
         LookupError: a required package has no version.
     """
     core, edges = _closure(product.requires, [""], requirements)
-    everything, further_edges = _closure(product.requires, ["", *product.extras], requirements)
+    all_packages, further_edges = _closure(product.requires, ["", *product.extras], requirements)
     edges |= further_edges
-    missing = sorted(core - versions.keys())
-    if missing:
-        raise LookupError(f"There is no version of {', '.join(missing)}. Refresh constraints.txt.")
-    refs = {name: _ref(name, versions.get(name)) for name in everything}
+    missing_packages = sorted(core - versions.keys())
+    if missing_packages:
+        raise LookupError(
+            f"There is no version of {', '.join(missing_packages)}. Refresh constraints.txt."
+        )
+    refs = {name: _ref(name, versions.get(name)) for name in all_packages}
     root = f"pkg:pypi/{normal(product.name)}@{product.version}"
-    direct = sorted({normal(Requirement(text).name) for text in product.requires} & everything)
+    direct = sorted({normal(Requirement(text).name) for text in product.requires} & all_packages)
     document: dict[str, Any] = {
         "$schema": "http://cyclonedx.org/schema/bom-1.6.schema.json",
         "bomFormat": "CycloneDX",
@@ -101,13 +103,16 @@ def bill(product: Product, versions: Mapping[str, str], requirements: Requiremen
                 "purl": refs[name],
                 "scope": "required" if name in core else "optional",
             }
-            for name in sorted(everything)
+            for name in sorted(all_packages)
         ],
         "dependencies": [
             {"ref": root, "dependsOn": [refs[name] for name in direct]},
             *(
-                {"ref": refs[name], "dependsOn": [refs[other] for other in sorted(edges[name])]}
-                for name in sorted(everything)
+                {
+                    "ref": refs[name],
+                    "dependsOn": [refs[needed_name] for needed_name in sorted(edges[name])],
+                }
+                for name in sorted(all_packages)
             ),
         ],
     }

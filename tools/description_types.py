@@ -176,8 +176,8 @@ class _Types:
 
     def operation(self, use: Json) -> Json:
         """Return an operation made of its known parts: query, body and answer."""
-        parts = self._whole(use).get("properties", {})
-        query = self._whole(parts.get("query", {}))
+        parts = self._resolved_schema(use).get("properties", {})
+        query = self._resolved_schema(parts.get("query", {}))
         operation: dict[str, Any] = {
             "parameters": [
                 {
@@ -196,7 +196,9 @@ class _Types:
 
     def fields_of(self, owner: Type) -> Mapping[str, Json]:
         """Return the schemas of a type's fields."""
-        fields: Mapping[str, Json] = self._whole(self._schema(owner, {})).get("properties", {})
+        fields: Mapping[str, Json] = self._resolved_schema(self._schema(owner, {})).get(
+            "properties", {}
+        )
         return fields
 
     def _schema(self, type_: Type, bound: Mapping[str, Json]) -> Json:
@@ -220,7 +222,7 @@ class _Types:
         return {"allOf": [self._schema(part, bound) for part in type_.types]}
 
     def _keys(self, type_: Keys, bound: Mapping[str, Json]) -> Json:
-        names = list(self._whole(self._schema(type_.owner, bound)).get("properties", {}))
+        names = list(self._resolved_schema(self._schema(type_.owner, bound)).get("properties", {}))
         return {"type": "string", "enum": names}
 
     def _values(self, type_: Values, _: Mapping[str, Json]) -> Json:
@@ -242,8 +244,8 @@ class _Types:
         declared_field = self._declared(type_, bound)
         if declared_field is not None and len(declared_field[0]) > _DIRECT:
             return self._reference(*declared_field)
-        owner = self._whole(self._schema(type_.owner, bound))
-        index = self._whole(self._schema(type_.index, bound))
+        owner = self._resolved_schema(self._schema(type_.owner, bound))
+        index = self._resolved_schema(self._schema(type_.index, bound))
         if owner.get("type") == "array":
             return owner["items"]
         fields = owner.get("properties", {})
@@ -289,7 +291,7 @@ class _Types:
         keys = type_.keys
         required: list[str] = []
         if isinstance(keys, Keys):
-            owner = self._whole(self._schema(keys.owner, bound))
+            owner = self._resolved_schema(self._schema(keys.owner, bound))
             if "anyOf" in owner and isinstance(keys.owner, Name):
                 name = keys.owner.name
                 choices = [{**bound, name: part} for part in owner["anyOf"]]
@@ -299,7 +301,7 @@ class _Types:
             if "properties" not in owner:
                 return owner
             required = owner.get("required", [])
-        names = self._whole(self._schema(keys, bound)).get("enum", ())
+        names = self._resolved_schema(self._schema(keys, bound)).get("enum", ())
         return {
             "type": "object",
             "properties": {
@@ -381,8 +383,8 @@ class _Types:
 
     def _part(self, word: str, schema: Json, names: Json = None) -> Json:
         """Return a schema with only some of its fields, or with all of them optional."""
-        whole_schema = self._whole(schema)
-        words = set(self._whole(names or {}).get("enum", ()))
+        whole_schema = self._resolved_schema(schema)
+        words = set(self._resolved_schema(names or {}).get("enum", ()))
         properties = {
             name: part
             for name, part in whole_schema.get("properties", {}).items()
@@ -406,7 +408,7 @@ class _Types:
         if reference in owners:
             return {}
         owners = owners if reference is None else (*owners, reference)
-        result = {**self._whole(schema)}
+        result = {**self._resolved_schema(schema)}
         if "properties" in result:
             result["required"] = list(map(_snake_case, result.get("required", ())))
             result["properties"] = {
@@ -419,7 +421,7 @@ class _Types:
             result["anyOf"] = [self._snake_case(part, owners) for part in result["anyOf"]]
         return result
 
-    def _whole(self, schema: Json) -> Json:
+    def _resolved_schema(self, schema: Json) -> Json:
         """Return a schema without references, with the fields of all its parts."""
         while "$ref" in schema:
             schema = self.schemas[schema["$ref"].rpartition("/")[2]]
@@ -427,7 +429,7 @@ class _Types:
             return schema
         properties: dict[str, Json] = {}
         required: list[str] = []
-        for part in map(self._whole, schema["allOf"]):
+        for part in map(self._resolved_schema, schema["allOf"]):
             properties |= part.get("properties", {})
             required += part.get("required", ())
         return {"type": "object", "properties": properties, "required": required}

@@ -119,8 +119,8 @@ class Description:
             for template, item in self.root["paths"].items()
             if method.lower() in item and self._matches(template, target)
         ]
-        least = min(map(_generality, matches), default=None)
-        return [match for match in matches if _generality(match) == least]
+        lowest_generality = min(map(_generality, matches), default=None)
+        return [match for match in matches if _generality(match) == lowest_generality]
 
     def _operation_of(self, item: Json, method: str) -> Json:
         operation = item[method.lower()]
@@ -266,8 +266,8 @@ def _steps(name: str, fields: Json) -> tuple[str, ...]:
     steps = tuple(name.split("."))
     if len(steps) > 1 and steps[0] in fields:
         return steps
-    first, *others = name.replace("]", "").split("[")
-    return first, *others
+    first, *other_steps = name.replace("]", "").split("[")
+    return first, *other_steps
 
 
 def _form_value(
@@ -281,15 +281,15 @@ def _form_value(
     schema = next((part for part in choices if part.get("type") in {"array", "object"}), schema)
     groups: dict[str, list[tuple[tuple[str, ...], str]]] = {}
     for number, (steps, text) in enumerate(entries):
-        first, *others = steps or ("",)
+        first, *other_steps = steps or ("",)
         is_item = schema.get("type") == "array" and not first
-        groups.setdefault(f"#{number}" if is_item else first, []).append((tuple(others), text))
+        groups.setdefault(f"#{number}" if is_item else first, []).append((tuple(other_steps), text))
     if schema.get("type") == "array":
         items = schema.get("items", {})
         return [_form_value(description, items, group) for group in groups.values()]
-    properties, others = schema.get("properties", {}), schema.get("additionalProperties")
+    properties, other_steps = schema.get("properties", {}), schema.get("additionalProperties")
     return {
-        name: _form_value(description, properties.get(name, others) or {}, group)
+        name: _form_value(description, properties.get(name, other_steps) or {}, group)
         for name, group in groups.items()
     }
 
@@ -338,12 +338,14 @@ def _read_json(schema: Json, text: str) -> Json:
 def _wrong_headers(
     description: Description, parameters: Json, headers: Mapping[str, str]
 ) -> Iterator[str]:
-    described = {part["name"].lower(): part for part in parameters if part["in"] == "header"}
-    for name, part in described.items():
+    described_headers = {
+        part["name"].lower(): part for part in parameters if part["in"] == "header"
+    }
+    for name, part in described_headers.items():
         if part.get("required") and name not in headers and name not in _COMMON_HEADERS:
             yield f"The headers have no {name}."
     for name, text in headers.items():
-        part = described.get(name.lower())
+        part = described_headers.get(name.lower())
         if part is not None:
             schema = _whole_schema(description, part.get("schema", part))
             value = _read_json(schema, text)
@@ -395,7 +397,7 @@ def _schema_problems(
             yield from min(results, key=partial(_misfit, at))
             return
     kind = schema.get("type")
-    if kind is not None and not _is(value, kind):
+    if kind is not None and not _has_type(value, kind):
         yield f"{at} is no {kind if isinstance(kind, str) else ' or '.join(kind)}."
     elif "enum" in schema and value not in schema["enum"]:
         yield f"{at} cannot be {value!r}."
@@ -469,9 +471,9 @@ def _whole_schema(description: Description, schema: Json) -> Json:
     return whole_schema
 
 
-def _is(value: Json, kind: str | list[str]) -> bool:
+def _has_type(value: Json, kind: str | list[str]) -> bool:
     if not isinstance(kind, str):
-        return any(_is(value, item) for item in kind)
+        return any(_has_type(value, item) for item in kind)
     return isinstance(value, _TYPES[kind]) and (kind == "boolean" or not isinstance(value, bool))
 
 

@@ -47,12 +47,16 @@ def uncovered_modules(
     core: Mapping[str, Any], reports: Mapping[str, Mapping[str, Any]]
 ) -> list[str]:
     """Return the modules that no single extra can import, each with a missing package."""
-    absent = dict(core["absent"])
+    absent_packages = dict(core["absent"])
     for report in reports.values():
-        absent = {module: absent[module] for module in absent if module in report["absent"]}
+        absent_packages = {
+            module: absent_packages[module]
+            for module in absent_packages
+            if module in report["absent"]
+        }
     return [
         f"{module}: no extra alone can import it, which needs {package}"
-        for module, package in sorted(absent.items())
+        for module, package in sorted(absent_packages.items())
         if package not in FOR_TESTS
     ]
 

@@ -58,8 +58,8 @@ def problem_of(module: str, name: str = "") -> str:
 
 def absent_package(problem: str, installed: frozenset[str]) -> str:
     """Return the missing package if that is the problem; otherwise ""."""
-    start, _, rest = problem.partition(": No module named '")
-    package = rest.partition("'")[0].split(".")[0]
+    start, _, module_text = problem.partition(": No module named '")
+    package = module_text.partition("'")[0].split(".")[0]
     return package if start == "ModuleNotFoundError" and package not in installed else ""
 
 
@@ -76,23 +76,23 @@ def modules_below(folder: Path) -> dict[str, str]:
 def report(package: str, installed: frozenset[str]) -> dict[str, object]:
     """Import a package's modules and all names they use, and return a report."""
     folder = Path(import_module(package).__file__ or "").parent
-    used: set[str] = set()
+    used_packages: set[str] = set()
     problems: list[str] = []
-    absent: dict[str, str] = {}
+    absent_modules: dict[str, str] = {}
     for module, source in modules_below(folder).items():
         problem = problem_of(module)
-        missing = absent_package(problem, installed)
-        if missing:
-            absent[module] = missing
+        missing_package = absent_package(problem, installed)
+        if missing_package:
+            absent_modules[module] = missing_package
         elif problem:
             problems.append(f"{module}: {problem}")
-        for other, name in sorted(set(named_modules(source))):
-            top = other.split(".")[0]
+        for module_name, name in sorted(set(named_modules(source))):
+            top = module_name.split(".")[0]
             if top in installed and top != package:
-                used.add(top)
-                problem = problem_of(other, name)
-                problems += [f"{module} names {name or other}: {problem}"] if problem else []
-    return {"used": sorted(used), "problems": problems, "absent": absent}
+                used_packages.add(top)
+                problem = problem_of(module_name, name)
+                problems += [f"{module} names {name or module_name}: {problem}"] if problem else []
+    return {"used": sorted(used_packages), "problems": problems, "absent": absent_modules}
 
 
 if __name__ == "__main__":

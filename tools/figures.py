@@ -99,17 +99,17 @@ def update_page(text: str, report: dict[str, Any]) -> str:
     """Return the page with its tables replaced by the steady ones of a later report."""
     opening, *sections = re.split(r"^(?=## )", text, flags=re.MULTILINE)
     tables = {_name_of(section): section for section in sections if _name_of(section)}
-    others = [section for section in sections if not _name_of(section)]
+    other_sections = [section for section in sections if not _name_of(section)]
     for name, comparison in report["comparisons"].items():
         if _is_steady(comparison):
             measured = f"{report['date']}: {report['machine']['summary']}"
             section = _table(name, comparison, measured)
             tables[name] = f"{section}\n"
             row = re.compile(rf"^\| `{name}` \|.*\n", re.MULTILINE)
-            others = [row.sub("", section) for section in others]
+            other_sections = [row.sub("", section) for section in other_sections]
     order = {name: place for place, name in enumerate(report["tables"])}
     names = sorted(tables, key=lambda name: order.get(name, len(order)))
-    return "".join([opening, *(tables[name] for name in names), *others])
+    return "".join([opening, *(tables[name] for name in names), *other_sections])
 
 
 def _name_of(section: str) -> str:

@@ -88,12 +88,14 @@ class _Scope:
         return types[0] if len(types) == 1 else Intersection(tuple(types)) if types else AnyType()
 
     def _of_object(self, schema: Json) -> Type:
-        others = schema.get("additionalProperties")
+        additional = schema.get("additionalProperties")
         fields = [
             Field(name, self._of_schema(part), name in schema.get("required", ()))
             for name, part in schema.get("properties", {}).items()
         ]
-        return Fields(tuple(fields), self._of_schema(others) if isinstance(others, dict) else None)
+        return Fields(
+            tuple(fields), self._of_schema(additional) if isinstance(additional, dict) else None
+        )
 
     def _of_attributes(self, attributes: Json) -> Type:
         fields = [

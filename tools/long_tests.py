@@ -59,10 +59,10 @@ def shared_modules(times: dict[str, list[float]]) -> list[str]:
     sums: dict[str, float] = defaultdict(float)
     for test, cases in times.items():
         sums[_module_of(test)] += sum(cases)
-    least = sum(sums.values()) * MODULE_SHARE
+    threshold = sum(sums.values()) * MODULE_SHARE
     with_long_tests = {_module_of(test) for test in long_tests(times)}
     return sorted(
-        (module for module, time in sums.items() if module in with_long_tests or time > least),
+        (module for module, time in sums.items() if module in with_long_tests or time > threshold),
         key=lambda module: (-sums[module], module),
     )
 

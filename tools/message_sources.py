@@ -133,13 +133,13 @@ class _Module:
             sink = sinks.get(_name_of(call.func))
             if sink is None:
                 continue
-            remedy = self._first(_argument(call, *sink.remedy), function)
+            remedy = self._only_text(_argument(call, *sink.remedy), function)
             message = _argument(call, *sink.message)
             for text in self.texts(message, function):
                 if _is_sentence(text):
                     yield Message(sink.kind, " ".join(text.split()), remedy, self.name)
 
-    def _first(self, node: ast.expr | None, function: Function | None) -> str:
+    def _only_text(self, node: ast.expr | None, function: Function | None) -> str:
         texts = [*self.texts(node, function)]
         return " ".join(texts[0].split()) if len(texts) == 1 and HOLE not in texts[0] else ""
 

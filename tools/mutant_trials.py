@@ -381,8 +381,8 @@ class Trials:
     def _measured(self, items: list[pytest.Item]) -> BaselineMeasurements:
         """Measure the tests without a mutant; check that they pass, and that broken code fails."""
         unmeasured_tests = Tests(items, BaselineMeasurements([LONGEST] * len(items), {}))
-        self._begin("", range(len(items)), unmeasured_tests, _must(SURVIVED))
-        self._begin("fail", range(min(100, len(items))), unmeasured_tests, _must(KILLED))
+        self._begin("", range(len(items)), unmeasured_tests, _require_fate(SURVIVED))
+        self._begin("fail", range(min(100, len(items))), unmeasured_tests, _require_fate(KILLED))
         self._end_all()
         measurements: BaselineMeasurements = pickle.loads((self._homes / SEEN).read_bytes())  # noqa: S301 - our child's
         return measurements
@@ -477,7 +477,7 @@ def _read_constants() -> None:
     given(strategies.none())(lambda _: None)()
 
 
-def _must(target: str) -> Callable[[str], None]:
+def _require_fate(target: str) -> Callable[[str], None]:
     def check(fate: str) -> None:
         if fate != target:
             os.write(

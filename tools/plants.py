@@ -184,7 +184,7 @@ class _MistakePlanter:
             if isinstance(part, ast.Constant) and isinstance(part.value, str):
                 texts = part.value.split()
                 for text in texts:
-                    remaining_words = " ".join(other for other in texts if other != text)
+                    remaining_words = " ".join(word for word in texts if word != text)
                     yield self._plant("word", part, repr(remaining_words))
 
     def _shorter(self, node: ast.Set | ast.Tuple) -> Iterator[Plant]:

@@ -92,9 +92,9 @@ def _is_plain(default: object) -> bool:
 
 def _without_first(signature: str) -> str:
     """Return a signature without `self` or `cls`."""
-    first, _, others = signature[1:-1].partition(", ")
-    others = others if first.isidentifier() else signature[1:-1]
-    return f"({others.removeprefix('/, ').removeprefix('/')})"
+    first, _, other_parameters = signature[1:-1].partition(", ")
+    other_parameters = other_parameters if first.isidentifier() else signature[1:-1]
+    return f"({other_parameters.removeprefix('/, ').removeprefix('/')})"
 
 
 if __name__ == "__main__":

@@ -98,8 +98,8 @@ class _Scope:
                 required = self._has_requirements and not _has_default(part.value)
                 attribute = part.target.id
                 if not attribute.startswith("_"):
-                    first, *others = attribute.split("_")
-                    camel_name = "".join((first, *map(str.capitalize, others)))
+                    first, *other_words = attribute.split("_")
+                    camel_name = "".join((first, *map(str.capitalize, other_words)))
                     name = _alias(part) or (camel_name if is_camel_case else attribute)
                     yield Field(name, self.type(part.annotation), required)
 

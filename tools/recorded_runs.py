@@ -139,8 +139,8 @@ class Recorder:
         if not answer.status:
             self.rows.append(Row(VENDOR, "the connection breaks", MOORAGE))
             raise ConnectionFailed("The connection broke.")
-        after = f" after {answer.delay:g} s" if answer.delay else ""
-        self.rows.append(Row(host, f"{answer.status}{after}", MOORAGE))
+        delay_words = f" after {answer.delay:g} s" if answer.delay else ""
+        self.rows.append(Row(host, f"{answer.status}{delay_words}", MOORAGE))
         return Response(answer.status, [*answer.headers], answer.body)
 
     async def open(

@@ -205,8 +205,8 @@ def _fork(work: Callable[[], int], *, bounded: bool = True) -> int:
 
 
 def _run(items: Sequence[pytest.Item]) -> None:
-    for item, following in zip(items, [*items[1:], None], strict=True):
-        item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+    for item, next_item in zip(items, [*items[1:], None], strict=True):
+        item.config.hook.pytest_runtest_protocol(item=item, nextitem=next_item)
 
 
 def _tests_for(plant: Plant, watch: _TrialRecorder) -> list[str]:

@@ -271,7 +271,7 @@ class _Parser:
 
     def _fields(self) -> Fields | MappedType:
         fields: list[Field] = []
-        others: Type | None = None
+        additional: Type | None = None
         mapped_type: MappedType | None = None
         self._take("{")
         while not self._take("}", ""):
@@ -286,14 +286,14 @@ class _Parser:
                 mapped_type = self._mapped()
             elif self._token() == "[":
                 self._skip()
-                others = self._type_of_member()
+                additional = self._type_of_member()
             else:
                 name = self._next().strip("'\"")
                 required = not self._take("?")
                 is_hidden |= self._token() in {"(", "<"}
                 field = Field(name, self._type_of_member(), required)
                 fields += [] if is_hidden else [field]
-        return mapped_type or Fields(tuple(fields), others)
+        return mapped_type or Fields(tuple(fields), additional)
 
     def _mapped(self) -> MappedType:
         parameter = self._token(1)

@@ -48,12 +48,12 @@ def new_changes(
     """
     changes = {_change_of(invoice): invoice for invoice in invoices}
     new_invoices = [invoice for change, invoice in changes.items() if change not in position.seen]
-    latest = max([position.latest, *(invoice.changed_at for invoice in new_invoices)])
+    latest_time = max([position.latest, *(invoice.changed_at for invoice in new_invoices)])
     recent_changes = {
-        change for change in {*position.seen, *changes} if change[1] >= latest - OVERLAP
+        change for change in {*position.seen, *changes} if change[1] >= latest_time - OVERLAP
     }
     new_invoices.sort(key=lambda invoice: (invoice.changed_at, invoice.id))
-    return new_invoices, ChangePosition(latest=latest, seen=frozenset(recent_changes))
+    return new_invoices, ChangePosition(latest=latest_time, seen=frozenset(recent_changes))
 
 
 def _change_of(invoice: Invoice) -> tuple[int, datetime, str]:

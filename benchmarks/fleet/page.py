@@ -128,5 +128,5 @@ def report(costs: Costs, seed: int, fleets: list[Fleet], storms: list[TenantStor
 
 def page_with_tables(page: str, tables: str) -> str:
     """Return the page with these tables between its two marks."""
-    before, _, after_begin = page.partition(BEGIN)
-    return f"{before}{BEGIN}\n\n{tables}\n\n{END}{after_begin.partition(END)[2]}"
+    page_start, _, after_begin = page.partition(BEGIN)
+    return f"{page_start}{BEGIN}\n\n{tables}\n\n{END}{after_begin.partition(END)[2]}"

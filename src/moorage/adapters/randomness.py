@@ -70,9 +70,9 @@ class UlidIds:
             return letters + self._ready.pop()
         except IndexError:
             # Each letter stands for five bits, and the other three of its byte are dropped.
-            ready = os.urandom(16 * _IDS).translate(_LETTER_OF_BYTE).decode("ascii")
-            self._ready += [ready[start : start + 16] for start in range(16, 16 * _IDS, 16)]
-            return letters + ready[:16]
+            ready_ids = os.urandom(16 * _IDS).translate(_LETTER_OF_BYTE).decode("ascii")
+            self._ready += [ready_ids[start : start + 16] for start in range(16, 16 * _IDS, 16)]
+            return letters + ready_ids[:16]
 
     def _forget(self) -> None:
         self._ready = []

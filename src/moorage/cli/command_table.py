@@ -238,7 +238,7 @@ COMMANDS: Final = {
     ),
     "credentials rotate": (
         "moorage.cli.commands.credentials:rotate",
-        "Re-encrypt all credentials with the first key of MOORAGE_KEYS; they stay usable meanwhile.",
+        "Re-encrypt all credentials with the first key of MOORAGE_KEYS while they stay in use.",
     ),
     "credentials delete": (
         "moorage.cli.commands.credentials:delete",

@@ -50,8 +50,8 @@ def sample(kind: Any, *limits: Any, depth: int = 0) -> Any:
         tables = [limit for limit in arguments[1:] if isinstance(limit, Kinds)]
         return _with_discriminator(value, tables[0]) if tables else value
     if origin is Sequence:
-        least = next((limit.least for limit in limits if isinstance(limit, Items)), 0)
-        count = least if depth > _MAX_DEPTH else max(least, 1)
+        least_items = next((limit.least for limit in limits if isinstance(limit, Items)), 0)
+        count = least_items if depth > _MAX_DEPTH else max(least_items, 1)
         maximum = next((limit.most for limit in limits if isinstance(limit, Items)), None)
         count = count if maximum is None else min(count, maximum)
         return tuple(sample(arguments[0], depth=depth + 1) for _ in range(count))
@@ -105,10 +105,10 @@ def _limited_sample(value: Any, kind: Any, limits: tuple[Any, ...]) -> Any:
 
 def _number(limit: Number) -> Decimal:
     """Return a number within limits."""
-    least = limit.least if limit.above is None else limit.above
+    minimum = limit.least if limit.above is None else limit.above
     maximum = limit.most if limit.below is None else limit.below
     if limit.above is not None:
         return Decimal(limit.above) + 1
-    if limit.below is not None and least is None:
+    if limit.below is not None and minimum is None:
         return Decimal(limit.below) - 1
-    return Decimal(least or min(Decimal(1), Decimal(maximum or 1)))
+    return Decimal(minimum or min(Decimal(1), Decimal(maximum or 1)))

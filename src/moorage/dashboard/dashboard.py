@@ -134,7 +134,7 @@ class Dashboard:
             return self._problem(request, person, 400, "The form is malformed.")
         except InvalidData as error:
             return self._problem(request, person, 400, str(error))
-        acting = ActContext(
+        act_context = ActContext(
             reader=self._reader,
             person=person,
             values=values,
@@ -144,18 +144,18 @@ class Dashboard:
         if not person.may(act.group(values)):
             words = "You may read this page, and not do this."
             if is_post:
-                self._deny(act, acting)
+                self._deny(act, act_context)
             return self._problem(request, person, 403, words)
         if not is_post:
-            return self._confirmation(request, act, acting)
+            return self._confirmation(request, act, act_context)
         token = form.get("token", "")
         if not (
             request.is_from_our_page() and self._tokens.accepts_form(person, token, self._seconds())
         ):
             words = "This form is not from this page, or too old. Load the page again."
-            self._deny(act, acting)
+            self._deny(act, act_context)
             return self._problem(request, person, 403, words)
-        return self._perform(request, act, acting, form)
+        return self._perform(request, act, act_context, form)
 
     def _perform(
         self, request: PageRequest, act: Act, acting: ActContext, form: Mapping[str, str]

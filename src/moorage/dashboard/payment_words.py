@@ -68,9 +68,9 @@ def capitalize(words: str) -> str:
 def id_label(payment: UnsettledPayment) -> str:
     """Return the label of the field for the vendor's id of an operation's result."""
     noun = noun_of(payment)
-    other = "" if payment.payment is None else ", not that of the payment"
+    qualifier = "" if payment.payment is None else ", not that of the payment"
     example = f" (at Stripe it looks like {_EXAMPLES[noun]})" if noun in _EXAMPLES else ""
-    label = f"The {noun}'s own id at {vendor_of(payment)}{other}{example}"
+    label = f"The {noun}'s own id at {vendor_of(payment)}{qualifier}{example}"
     if payment.listed_by is None:
         return label
     return f"{label}; leave it empty to look for the payment by its reference"

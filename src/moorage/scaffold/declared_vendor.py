@@ -155,10 +155,10 @@ def _body(operation: DeclaredOperation) -> str:
         _line(f'        "{name}": ', expression)
         for name, expression in _sent_fields(operation).items()
     )
-    about = operation.verb.replace("_", " ")
+    operation_words = operation.verb.replace("_", " ")
     return (
         f"\ndef {operation.verb}_body({parameters}) -> dict[str, Any]:\n"
-        f'    """The body of the request to {about}."""\n'
+        f'    """The body of the request to {operation_words}."""\n'
         f"    return {{\n{lines}    }}\n"
     )
 
@@ -190,11 +190,15 @@ def _sent_members(expression: str, kind: Any) -> dict[str, str]:
 
 
 def _sent_field(expression: str, field: ValueField) -> dict[str, str]:
-    sent = _sent_value(expression, field.type)
-    if sent is None:
+    sent_value = _sent_value(expression, field.type)
+    if sent_value is None:
         return {}
-    is_converted = field.optional and sent != expression
-    return {field.name: f"None if {expression} is None else {sent}" if is_converted else sent}
+    is_converted = field.optional and sent_value != expression
+    return {
+        field.name: f"None if {expression} is None else {sent_value}"
+        if is_converted
+        else sent_value
+    }
 
 
 def _sent_value(expression: str, kind: Any) -> str | None:
@@ -241,7 +245,7 @@ def _row(kind: Any, field: ValueField) -> str | None:
 
 def _word_row(name: str, kind: Any) -> str:
     # Most enumerations have a word for what is not known.
-    member = "UNKNOWN" if "UNKNOWN" in kind.__members__ else _first(kind).name
+    member = "UNKNOWN" if "UNKNOWN" in kind.__members__ else _first_word(kind).name
     lines = wrap(" ".join(kind), 80, drop_whitespace=False)
     words = "\n            ".join(json.dumps(line) for line in lines)
     return (
@@ -270,8 +274,8 @@ def _examples(operation: DeclaredOperation) -> list[str]:
 
 
 def _example(kind: Any) -> str:
-    return f'"{_first(kind)}"' if is_word(kind) else _EXAMPLES[kind]
+    return f'"{_first_word(kind)}"' if is_word(kind) else _EXAMPLES[kind]
 
 
-def _first(words: Any) -> Any:
+def _first_word(words: Any) -> Any:
     return next(iter(words))

@@ -129,11 +129,11 @@ def _attachments(attachments: Iterable[Any]) -> Iterator[Attachment]:
 def _of_mime(part: Any, number: int) -> Attachment:
     """Convert a MIME part to an attachment; a Content-ID makes it inline."""
     content = part.get_payload(decode=True)
-    marked = part.get("Content-ID")
+    content_id = part.get("Content-ID")
     return Attachment(
         filename=part.get_filename() or f"attachment-{number}",
         content=content if content is not None else part.as_bytes(),
         content_type=part.get_content_type(),
-        disposition="inline" if marked else "attachment",
-        content_id=marked.strip("<> ") if marked else None,
+        disposition="inline" if content_id else "attachment",
+        content_id=content_id.strip("<> ") if content_id else None,
     )

@@ -223,7 +223,7 @@ class OrmStorage:
             # It would wait in vain as well, and as long.
             raise outage
         try:
-            answer: Answer = self._insist(command, deadline)
+            answer: Answer = self._run_repeatedly(command, deadline)
         except StorageUnavailable:
             self._away = True
             raise
@@ -249,7 +249,7 @@ class OrmStorage:
             except IndexError:
                 break
             try:
-                self._insist(command, until)
+                self._run_repeatedly(command, until)
             except StorageUnavailable as error:
                 if not command.once:
                     posted_commands.appendleft(command)
@@ -270,7 +270,7 @@ class OrmStorage:
         )
         return int(rows.filter(pk__in=expired_ids, expires__lt=expiry_limit).delete()[0])
 
-    def _insist(self, command: Command[Any], until: float) -> Any:
+    def _run_repeatedly(self, command: Command[Any], until: float) -> Any:
         """Run a command; repeat it while it certainly was not executed and there is time."""
         was_inside, self._inside.now = getattr(self._inside, "now", False), True
         try:

@@ -97,13 +97,13 @@ def check() -> None:
 @with_appcontext
 def deliver(*, once: bool, pause: float, limit: int, at_once: int) -> None:
     """Handle webhooks and make stored calls until interrupted."""
-    moored = current_moorage.here
+    objects = current_moorage.here
     if once:
-        _print_summary(*worker.run_once(moored, limit=limit, at_once=at_once))
+        _print_summary(*worker.run_once(objects, limit=limit, at_once=at_once))
         return
     with stopping() as stop:
         click.echo("Working; SIGTERM or Ctrl-C ends it.")
-        steps = worker.steps(moored, at_once, at_once)
+        steps = worker.steps(objects, at_once, at_once)
         work(*steps, stop=stop, pause=pause, on_result=_print_summary, on_outage=_trouble)
 
 

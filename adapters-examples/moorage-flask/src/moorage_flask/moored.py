@@ -260,8 +260,8 @@ _living: WeakSet[MoorageObjects] = WeakSet()
 
 
 def _close_all() -> None:
-    for moored in list(_living):
-        moored.close()
+    for objects in list(_living):
+        objects.close()
 
 
 atexit.register(_close_all)

@@ -83,14 +83,14 @@ class Stores:
         """The integration log."""
         if self._places.memory:
             return MemoryIntegrationLogger()
-        return log_in(self._aside)
+        return log_in(self._own_database)
 
     @cached_property
     def inbox(self) -> InboxStorage:
         """The store of received webhooks."""
         if self._places.memory:
             return MemoryInbox()
-        return inbox_in(self._aside)
+        return inbox_in(self._own_database)
 
     @cached_property
     def outbox(self) -> HostOutbox:
@@ -165,13 +165,13 @@ class Stores:
             every_table = (own_tables.log, own_tables.inbox, own_tables.outbox, own_tables.lanes)
             self._database.create(own_tables.log.metadata, every_table)
             return
-        self._aside.create(own_tables.log.metadata, (own_tables.log, own_tables.inbox))
+        self._own_database.create(own_tables.log.metadata, (own_tables.log, own_tables.inbox))
         if self._host.database is not None:
             self._database.create(own_tables.outbox.metadata, (own_tables.outbox, own_tables.lanes))
 
     def close(self) -> None:
         """Close everything that was opened."""
-        for name in ("log", "state", "_aside"):
+        for name in ("log", "state", "_own_database"):
             close = getattr(self.__dict__.get(name), "close", None)
             if close is not None:
                 close()
@@ -179,7 +179,7 @@ class Stores:
             self._host.database.close()
 
     @cached_property
-    def _aside(self) -> Database:
+    def _own_database(self) -> Database:
         separate_path = self._places.aside
         return self._database if separate_path is None else Database(f"sqlite:///{separate_path}")
 

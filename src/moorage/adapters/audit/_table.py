@@ -194,10 +194,21 @@ def _row(record: AuditRecord) -> list[Value]:
 
 def _record(row: Sequence[Any]) -> AuditRecord:
     """Convert a row of the table to an audit record."""
-    number, at, act, subject, actor, reason, value_before, value_after, previous_hash, digest = row
+    (
+        number,
+        act_time,
+        act,
+        subject,
+        actor,
+        reason,
+        value_before,
+        value_after,
+        previous_hash,
+        digest,
+    ) = row
     return AuditRecord(
         number=_integer(number),
-        at=_integer(at),
+        at=_integer(act_time),
         act=str(act),
         subject=str(subject),
         actor=str(actor),

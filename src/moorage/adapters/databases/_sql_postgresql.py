@@ -435,13 +435,13 @@ class PooledPostgresLink(PostgresLink):
     async def _send(
         self, parts: Sequence[Sequence[StatementWithValues]], reply: _Reply, until: float
     ) -> None:
-        first, *others = parts
+        first, *other_parts = parts
         if first[0][0] is BEGIN:
             first = [(_BEGIN_POOLED, ()), (self._settings_statement, ()), *first[1:]]
         elif self._settings and self._pg.transaction_status == _IDLE:
             # Statements without BEGIN are one transaction until their end is marked.
             first = [(self._settings_statement, ()), *first]
-        await super()._send([first, *others], reply, until)
+        await super()._send([first, *other_parts], reply, until)
 
     @property
     def _settings_statement(self) -> Statement:

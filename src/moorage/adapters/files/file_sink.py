@@ -93,10 +93,10 @@ class FileSink(RotatingSink):
                 remedy="Correct the producer, or change the record with a transform.",
             )
         row = cast("dict[str, Any]", value)
-        missing = [column for column in self._columns if column not in row]
-        if missing:
+        missing_columns = [column for column in self._columns if column not in row]
+        if missing_columns:
             raise InvalidData(
-                f"A record has no value for the columns {', '.join(missing)}.",
+                f"A record has no value for the columns {', '.join(missing_columns)}.",
                 field="payload",
                 remedy="Correct the producer, or change the record with a transform.",
             )

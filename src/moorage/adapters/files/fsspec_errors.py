@@ -128,12 +128,12 @@ def _failed_call(error: OSError) -> ConnectorError:
     refusal = _REFUSALS.get(getattr(error, "ntstatus", None))
     if refusal is not None:
         return refusal()
-    usual = usual_error(error)
-    if isinstance(usual, FileNotFoundError):
+    usual_class_error = usual_error(error)
+    if isinstance(usual_class_error, FileNotFoundError):
         return FileNotFound("There is no such file.", status=404, vendor_code="NoSuchKey")
-    if isinstance(usual, (FileExistsError, IsADirectoryError, NotADirectoryError)):
-        return folder_in_place(type(usual).__name__)
-    if isinstance(usual, PermissionError):
+    if isinstance(usual_class_error, (FileExistsError, IsADirectoryError, NotADirectoryError)):
+        return folder_in_place(type(usual_class_error).__name__)
+    if isinstance(usual_class_error, PermissionError):
         return _no_access("permission")
     code = errno.errorcode.get(error.errno or 0, type(error).__name__)
     return VendorFailed(

@@ -123,12 +123,12 @@ class RecordFile:
 
     def _files(self) -> list[Path]:
         """Return the file and its rotated predecessors, oldest first."""
-        others = [
+        other_files = [
             path
             for path in self._path.parent.iterdir()
             if path.name.startswith(self._path.name) and path != self._path
         ]
-        return [*sorted(others, key=lambda path: path.stat().st_mtime_ns), self._path]
+        return [*sorted(other_files, key=lambda path: path.stat().st_mtime_ns), self._path]
 
     def _successor(self, path: Path, file: str) -> Path | None:
         """Return the next file after a rotated one; None for the current file."""

@@ -324,8 +324,8 @@ def _updates(output: str) -> Iterable[_Update]:
     """Yield the refs that `git push --porcelain` lists."""
     for line in output.split("\n"):
         flag, tab, remainder = line.partition("\t")
-        names, more, text = remainder.partition("\t")
-        if tab and more and len(flag) == 1:
+        names, has_more, text = remainder.partition("\t")
+        if tab and has_more and len(flag) == 1:
             yield _Update(flag, names.rpartition(":")[2], text)
 
 

@@ -47,16 +47,16 @@ def method_facts(
         repeatable: the methods that may be repeated.
         definitions: generated file descriptors, whose option `idempotency_level` is read too.
     """
-    described = [
+    described_methods = [
         GrpcMethod[Any, Any].described(method)
         for file in definitions
         for service in file.services_by_name.values()
         for method in service.methods
     ]
     safe_paths = frozenset(f"/{name.removeprefix('/')}" for name in safe)
-    safe_paths |= {method.path for method in described if method.safe}
+    safe_paths |= {method.path for method in described_methods if method.safe}
     repeatable_paths = frozenset(f"/{name.removeprefix('/')}" for name in repeatable)
-    repeatable_paths |= {method.path for method in described if method.repeatable}
+    repeatable_paths |= {method.path for method in described_methods if method.repeatable}
     return MethodFacts(safe_paths, repeatable_paths | safe_paths)
 
 
@@ -95,5 +95,5 @@ def converted_error(error: Exception, *, is_async: bool) -> Exception:
         return error
     if isinstance(error, grpc.RpcError):
         remember_status(failure, error)
-    both: Exception = rpc_error(failure, is_async=is_async)
-    return both
+    combined_error: Exception = rpc_error(failure, is_async=is_async)
+    return combined_error

@@ -311,7 +311,7 @@ class AsyncGrpcConnector:
         A server with the service `grpc.health.v1.Health` is asked for it. Any other server is
         healthy if it answers.
         """
-        begun = monotonic()
+        started_at = monotonic()
         try:
             problem = await self._problem(timeout)
         except ConnectorError as error:
@@ -321,7 +321,7 @@ class AsyncGrpcConnector:
             connector=self.name,
             at=datetime.now(UTC),
             state=HealthState.HEALTHY if problem is None else HealthState.UNAVAILABLE,
-            seconds=monotonic() - begun if problem is None else None,
+            seconds=monotonic() - started_at if problem is None else None,
             text=text,
             remedy=remedy,
         )

@@ -123,8 +123,8 @@ class GrpcDescriptors:
 
     def fields(self, name: str) -> dict[str, str]:
         """Return the fields of a method's request, by their names in JSON, with their types."""
-        described = self._methods[name].input_type.fields
-        return {field.json_name: _type_of(field) for field in described}
+        field_descriptors = self._methods[name].input_type.fields
+        return {field.json_name: _type_of(field) for field in field_descriptors}
 
 
 def descriptor_pool(files: Mapping[str, bytes]) -> Any:
@@ -141,10 +141,10 @@ def descriptor_pool(files: Mapping[str, bytes]) -> Any:
 
     complete = {name: file for name, file in files.items() if name not in COMMON_FILES}
     _add_common(complete)
-    missing = missing_imports(complete, ())
-    if missing:
+    missing_files = missing_imports(complete, ())
+    if missing_files:
         raise InvalidData(
-            f"The imported file {missing[0][:200]!r} is missing.",
+            f"The imported file {missing_files[0][:200]!r} is missing.",
             field="files",
             remedy="Write the descriptions with protoc --include_imports.",
         )

@@ -139,8 +139,8 @@ class AsyncGrpcNamedCall:
         prepared = PreparedCall(
             method=self._described(descriptors), request=self._request, metadata=self._metadata
         )
-        rest = attrs.evolve(attempt, timeout=max(0.0, until - monotonic()))
-        return await self._connector.attempt(prepared, rest)
+        remaining_attempt = attrs.evolve(attempt, timeout=max(0.0, until - monotonic()))
+        return await self._connector.attempt(prepared, remaining_attempt)
 
     def judge(self, error: Exception, /) -> ConnectorError | None:
         """Convert an exception of grpcio to an error of moorage."""
@@ -190,17 +190,19 @@ async def _described_by(
             if questions:
                 continue
             break
-        received = {name: file for answer in answers for name, file in files_of(answer).items()}
-        if not received.keys() - files.keys():
+        received_files = {
+            name: file for answer in answers for name, file in files_of(answer).items()
+        }
+        if not received_files.keys() - files.keys():
             break
-        files |= received
-        missing = missing_imports(files, COMMON_FILES)
-        if not missing:
+        files |= received_files
+        missing_files = missing_imports(files, COMMON_FILES)
+        if not missing_files:
             break
-        questions = [question_of_file(name) for name in missing]
-    missing = missing_imports(files, COMMON_FILES)
-    if missing:
-        raise missing_files_error(missing)
+        questions = [question_of_file(name) for name in missing_files]
+    missing_files = missing_imports(files, COMMON_FILES)
+    if missing_files:
+        raise missing_files_error(missing_files)
     try:
         return GrpcDescriptors(files, services)
     except InvalidData:
@@ -224,6 +226,6 @@ async def _answers(
     answers: list[bytes] = []
     for question in questions:
         call = PreparedCall(method=method, request=question, metadata=())
-        rest = attrs.evolve(attempt, timeout=max(0.0, until - monotonic()))
-        answers.append(await connector.attempt(call, rest))
+        remaining_attempt = attrs.evolve(attempt, timeout=max(0.0, until - monotonic()))
+        answers.append(await connector.attempt(call, remaining_attempt))
     return answers

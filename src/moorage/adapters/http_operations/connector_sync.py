@@ -102,13 +102,13 @@ class HttpConnector:
 
         It asks through the service, so an open circuit shows as an unavailable service.
         """
-        begun = monotonic()
+        started_at = monotonic()
         try:
             self._check_open()
             self._ping_server(timeout)
         except ConnectorError as error:
-            return health_of(self.name, "The service", monotonic() - begun, error=error)
-        return health_of(self.name, "The service", monotonic() - begun)
+            return health_of(self.name, "The service", monotonic() - started_at, error=error)
+        return health_of(self.name, "The service", monotonic() - started_at)
 
     def close(self) -> None:
         """Mark the connector as closed; the manager owns its connections."""

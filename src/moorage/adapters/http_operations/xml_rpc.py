@@ -54,11 +54,11 @@ class XmlRpcSettings:
     def __attrs_post_init__(self) -> None:
         """Refuse an incomplete Odoo account: it needs a database, user id and password."""
         fields = {"database": self.database, "user_id": self.user_id, "password": self.password}
-        missing = [name for name, value in fields.items() if value is None]
-        if missing and len(missing) < len(fields):
+        missing_fields = [name for name, value in fields.items() if value is None]
+        if missing_fields and len(missing_fields) < len(fields):
             raise ConfigurationError(
-                f"The account of Odoo lacks {missing[0]}.",
-                path=missing[0],
+                f"The account of Odoo lacks {missing_fields[0]}.",
+                path=missing_fields[0],
                 remedy="Give database, user_id and password, or none of them.",
             )
 

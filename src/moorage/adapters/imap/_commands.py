@@ -211,9 +211,9 @@ class ImapCommands(AsyncWireLink):
         """Perform a command, and return its final reply."""
         try:
             tag = self._tag()
-            first, *rest = imap_wire.command_chunks(tag, words)
+            first, *further_chunks = imap_wire.command_chunks(tag, words)
             await self._send([first], until)
-            return await self._last_reply(tag, [*rest, *answers], until, note)
+            return await self._last_reply(tag, [*further_chunks, *answers], until, note)
         except BaseException as error:  # noqa: BLE001 - judged, and raised again
             failure = self.interrupted(error, has_effect=has_effect, is_preparation=is_preparation)
         raise failure

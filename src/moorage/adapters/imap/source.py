@@ -106,7 +106,7 @@ class ImapSource:
     async def open(self, revoked: Revocation, /) -> None:
         """Connect and open the folder; if UIDVALIDITY has changed, earlier deliveries are void."""
         await self.close()
-        before = self._selected
+        previous_folder = self._selected
         try:
             self._reading, selected = await self._connected()
             self._telling, selected_twice = await self._connected()
@@ -114,7 +114,7 @@ class ImapSource:
             await self.close()
             raise
         if selected_twice != selected or (
-            before is not None and before.validity != selected.validity
+            previous_folder is not None and previous_folder.validity != selected.validity
         ):
             self._delivered.clear()
             self._processed.clear()
@@ -193,12 +193,12 @@ class ImapSource:
 
     async def _find_new(self, link: AsyncImapLink) -> None:
         """Search messages that are neither delivered nor processed."""
-        earlier = set(self._processed)
+        previous_uids = set(self._processed)
         result = await link.search(self.folder, self._condition, monotonic() + _REPLY_TIMEOUT)
         # A message that was marked, or released, while the server looked may be in its answer.
         known_uids = self._delivered.union(self._waiting, self._processed)
         self._waiting.extend(uid for uid in result.uids if uid not in known_uids)
-        self._processed -= earlier.difference(result.uids)
+        self._processed -= previous_uids.difference(result.uids)
 
     async def _wait_for_messages(self, link: AsyncImapLink) -> None:
         """Wait until there may be new messages."""

@@ -215,7 +215,7 @@ class AsyncLdapLink(AsyncWireLink):
         controls = ldap_wire.page_control(request.page, cookie) if request.page else b""
         page = SearchPage([], [], b"", 0)
         entries, references, size = page.entries, page.references, 0
-        most = request.page or request.limit or self._largest
+        max_entries = request.page or request.limit or self._largest
         try:
             number = await self._send(operation, controls, until)
             while True:
@@ -228,7 +228,7 @@ class AsyncLdapLink(AsyncWireLink):
                 else:
                     result = self._result(response, ldap_wire.SEARCH_DONE)
                     break
-                _check_size(page, size, self._largest, most)
+                _check_size(page, size, self._largest, max_entries)
         except BaseException as error:  # noqa: BLE001 - judged, and raised again
             failure = self.interrupted(error, has_effect=False)
         else:

@@ -85,10 +85,10 @@ class Ldap:
                 remedy="Give the password, or leave out user and password.",
             )
         if (self.user is None) is not (self.password is None):
-            missing = "user" if self.user is None else "password"
+            missing_field = "user" if self.user is None else "password"
             raise ConfigurationError(
-                f"The {missing} of the connector is missing.",
-                path=missing,
+                f"The {missing_field} of the connector is missing.",
+                path=missing_field,
                 remedy="Give both user and password, or none of them.",
             )
         if self.external and (self.user is not None or self.certificate is None):

@@ -138,8 +138,8 @@ class LinkConnector(Generic[L]):
 
     def health(self, timeout: float = _CONNECT_TIMEOUT, /) -> ConnectorHealth:
         """Return the health of the foreign system, as a value."""
-        begun = monotonic()
-        until = begun + timeout
+        started_at = monotonic()
+        until = started_at + timeout
         try:
             with self._link("health", until) as link:
                 link.ping(max(0.0, until - monotonic()))
@@ -148,9 +148,9 @@ class LinkConnector(Generic[L]):
         except Exception as error:  # noqa: BLE001 - health is a value
             failure = self._judged(error)
             return health_of(
-                self.name, self._title, monotonic() - begun, error=without_frames(failure)
+                self.name, self._title, monotonic() - started_at, error=without_frames(failure)
             )
-        return health_of(self.name, self._title, monotonic() - begun, concern=concern)
+        return health_of(self.name, self._title, monotonic() - started_at, concern=concern)
 
     def close(self) -> None:
         """Close idle connections now, and busy ones at the end of their operations."""

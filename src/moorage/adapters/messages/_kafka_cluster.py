@@ -59,11 +59,11 @@ class ClusterWatch:
         """
         self._events.clear()
         while self._is_open():
-            left = until - monotonic()
-            if left <= 0:
+            seconds_left = until - monotonic()
+            if seconds_left <= 0:
                 break
             try:
-                return client.list_topics(topic, timeout=min(left, STEP))
+                return client.list_topics(topic, timeout=min(seconds_left, STEP))
             except KafkaException:
                 self._serve()
                 names = {name for name, _ in self._events}

@@ -141,8 +141,8 @@ class KafkaProducer:
         self._check_topic(topic, until)
         reports = self._hand_over(items)
         for report in filterfalse(None, reports):
-            while not report and self._is_open and (left := until - monotonic()) > 0:
-                self._poll(min(left, STEP))
+            while not report and self._is_open and (seconds_left := until - monotonic()) > 0:
+                self._poll(min(seconds_left, STEP))
             if not report:
                 fault = PublishFault.TIMEOUT if self._is_open else PublishFault.LOST
                 self._give_up(reports, publish_error(fault, RULES, topic))
@@ -229,9 +229,11 @@ def _results(items: Sequence[OutgoingMessage], reports: list[_Report]) -> Result
     receipts = _late_receipts(
         topic, now, [reports[n][None] for n in stored], [messages[n].id for n in stored]
     )
-    later = iter(receipts())
+    receipts_in_order = iter(receipts())
     return Results(
-        Result(next(later)) if None in report else Result(error=_error_of(report, topic))
+        Result(next(receipts_in_order))
+        if None in report
+        else Result(error=_error_of(report, topic))
         for report in reports
     )
 

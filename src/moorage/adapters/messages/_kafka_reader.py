@@ -162,7 +162,7 @@ class KafkaReader:
         until = monotonic() + wait
         waits = 0
         while not self.is_stopped:
-            left = max(0.0, until - monotonic())
+            seconds_left = max(0.0, until - monotonic())
             self._store_done()
             self._room = room = min(count, limit - self._uncommitted.records)
             if room < 1:
@@ -170,12 +170,12 @@ class KafkaReader:
                 self._wait_for_commit(waits)
             else:
                 self._resume()
-                has_some = bool(self._buffer) or self._poll(min(left, STEP))
+                has_some = bool(self._buffer) or self._poll(min(seconds_left, STEP))
                 if has_some and room > len(self._buffer):
                     # What waits in memory; a rebalance in between removes what it makes void.
                     self._add(self._consumer.consume(room - len(self._buffer), timeout=0))
             self._raise_failure()
-            if not left or (self._buffer and room > 0):
+            if not seconds_left or (self._buffer and room > 0):
                 break
 
     def take(self) -> RecordBatch:
@@ -221,9 +221,9 @@ class KafkaReader:
         return True
 
     def _add(self, messages: Sequence[Any]) -> None:
-        good = [message for message in messages if message.error() is None]
-        self._buffer += good
-        if len(good) < len(messages):
+        valid_messages = [message for message in messages if message.error() is None]
+        self._buffer += valid_messages
+        if len(valid_messages) < len(messages):
             for message in messages:
                 error = message.error()
                 if error is not None and error.name() not in _HARMLESS:
@@ -293,8 +293,10 @@ class KafkaReader:
             self._revoked(places)
 
     def _forget(self, places: Iterable[Partition]) -> None:
-        gone = frozenset(places)
-        self._buffer = [message for message in self._buffer if place_of(message) not in gone]
+        revoked_places = frozenset(places)
+        self._buffer = [
+            message for message in self._buffer if place_of(message) not in revoked_places
+        ]
 
     def store(self, positions: Mapping[Partition, int]) -> None:
         """Queue the positions of assigned partitions for the next commit, without waiting."""

@@ -255,8 +255,8 @@ class KafkaTransactions:
         consumer = Consumer(dict(self._reading), logger=SILENT)
         places = [_offset(place, 0) for place in self._doubtful]
         try:
-            left = max(STEP, until - monotonic())
-            stored = consumer.committed(places, timeout=left)
+            seconds_left = max(STEP, until - monotonic())
+            stored = consumer.committed(places, timeout=seconds_left)
         except KafkaException as error:
             raise _Failed(error.args[0].name()) from None
         finally:

@@ -13,7 +13,7 @@ from json import dumps
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
-from nats import errors as wrong
+from nats import errors as nats_errors
 
 from moorage.adapters.concurrency.background import Background
 from moorage.adapters.messages._nats_client import NatsClient
@@ -113,7 +113,7 @@ def _connecting_error(error: Exception) -> Exception:
     if isinstance(error, ConnectorError):
         return error
     fault = network_fault(error)
-    if fault is None and isinstance(error, wrong.Error):
+    if fault is None and isinstance(error, nats_errors.Error):
         fault = refusal(str(error))
     if fault is None and isinstance(error, OSError | EOFError | ValueError):
         fault = PublishFault.UNSENT
@@ -184,9 +184,9 @@ class AsyncNatsLink:
             if not flush.done():
                 raise publish_error(PublishFault.UNSENT, RULES)
             await flush
-        except wrong.TimeoutError:
+        except nats_errors.TimeoutError:
             raise TimeoutError from None
-        except wrong.Error:
+        except nats_errors.Error:
             raise publish_error(PublishFault.UNSENT, RULES) from None
         finally:
             flush.cancel()
@@ -244,13 +244,13 @@ class AsyncNatsLink:
             self._subscription = await client.subscribe(
                 f"{prefix}.*", cb=on_message, pending_bytes_limit=0, pending_msgs_limit=0
             )
-        except wrong.Error:
+        except nats_errors.Error:
             raise read_error(PublishFault.LOST, RULES) from None
         return prefix
 
     async def stop_listening(self) -> None:
         """Unsubscribe, and receive what was sent before; this must not be cancelled."""
-        with suppress(wrong.Error, TimeoutError):
+        with suppress(nats_errors.Error, TimeoutError):
             await self._subscription.drain()
 
     @property
@@ -262,7 +262,7 @@ class AsyncNatsLink:
         """Send a message without waiting for an acknowledgement."""
         try:
             await self._client.publish(subject, payload, reply=reply)
-        except wrong.Error:
+        except nats_errors.Error:
             raise publish_error(PublishFault.UNSENT, RULES) from None
 
     async def request_all(
@@ -287,7 +287,7 @@ class AsyncNatsLink:
 
     async def leave(self, timeout: float) -> None:
         """Close the connection to NATS, and let the client finish."""
-        with suppress(TimeoutError, OSError, wrong.Error):
+        with suppress(TimeoutError, OSError, nats_errors.Error):
             async with asyncio.timeout(timeout):
                 await self._client.close()
 
@@ -320,7 +320,7 @@ class AsyncNatsLink:
         try:
             # Without a buffer of nats-py's, this does not wait for anything.
             await self._client.publish(subject, payload, reply=reply, headers=headers or None)
-        except wrong.Error:
+        except nats_errors.Error:
             return PublishFault.UNSENT
         self._waiting[reply] = subject.lower(), future
         return future
@@ -332,9 +332,9 @@ class AsyncNatsLink:
             if futures:
                 await asyncio.wait(futures, timeout=max(0.0, until - monotonic()))
         finally:
-            late = {future for future in futures if not future.done()}
-            if late:
-                for key in [key for key, item in self._waiting.items() if item[1] in late]:
+            late_futures = {future for future in futures if not future.done()}
+            if late_futures:
+                for key in [key for key, item in self._waiting.items() if item[1] in late_futures]:
                     del self._waiting[key]
                 # Bytes that still wait here shall not be sent when nobody expects it any more.
                 self._is_stuck = self._is_stuck or self._client.has_unsent()

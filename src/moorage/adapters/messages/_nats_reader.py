@@ -150,8 +150,10 @@ class Deliveries:
 
     def forget(self, stream: str, consumer: str) -> None:
         """Forget the deliveries of a consumer whose position changes."""
-        gone = [key for key, (place, _) in self._replies.items() if place == (stream, consumer)]
-        for key in gone:
+        dropped_keys = [
+            key for key, (place, _) in self._replies.items() if place == (stream, consumer)
+        ]
+        for key in dropped_keys:
             del self._replies[key]
             self.waiting.pop(key, None)
 

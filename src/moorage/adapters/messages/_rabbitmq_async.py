@@ -168,10 +168,10 @@ class AioPikaLink:
     ) -> list[Result[PublishReceipt]]:
         """Publish messages one after another, and wait for all confirmations together."""
         tasks = [self._loop.create_task(self._publish(item)) for item in items]
-        late: list[asyncio.Task[PublishReceipt]] = []
+        late_tasks: list[asyncio.Task[PublishReceipt]] = []
 
         def expire() -> None:
-            late.extend(task for task in tasks if task.cancel())
+            late_tasks.extend(task for task in tasks if task.cancel())
 
         # One timer for all messages: one for each would cost more than what is done with them.
         timer = self._loop.call_later(timeout, expire)
@@ -184,7 +184,7 @@ class AioPikaLink:
             if isinstance(answer, PublishReceipt):
                 results.append(Result(answer))
             elif isinstance(answer, TimeoutError) or (
-                late and isinstance(answer, asyncio.CancelledError)
+                late_tasks and isinstance(answer, asyncio.CancelledError)
             ):
                 results.append(Result(error=publish_error(PublishFault.TIMEOUT, RULES)))
             elif isinstance(answer, ConnectorError):

@@ -126,15 +126,15 @@ class RabbitMqReader:
                 async with asyncio.timeout(limits.wait):
                     await self._arrived.wait()
         self._check()
-        taken: list[tuple[str, Any]] = []
+        taken_messages: list[tuple[str, Any]] = []
         size = 0
-        while self._buffer and len(taken) < limits.records and size < limits.size:
+        while self._buffer and len(taken_messages) < limits.records and size < limits.size:
             queue, message = self._buffer.popleft()
             size += len(message.body)
-            taken.append((queue, message))
-        tags = [message.delivery_tag for _, message in taken]
+            taken_messages.append((queue, message))
+        tags = [message.delivery_tag for _, message in taken_messages]
         self._unsettled.update(dict.fromkeys(tags))
-        return _records(taken, [f"{self._name}-{tag}" for tag in tags])
+        return _records(taken_messages, [f"{self._name}-{tag}" for tag in tags])
 
     async def acknowledge(self, records: Iterable[SinkRecord]) -> None:
         """Acknowledge messages; all before the first unsettled one go in one frame."""

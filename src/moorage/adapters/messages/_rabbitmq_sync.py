@@ -154,16 +154,18 @@ class PikaLink:
         if self._is_blocked:
             raise publish_error(PublishFault.BLOCKED, RULES)
         tags = [self._send(item) for item in items]
-        rest: PublishFault | None = None
+        remaining_fault: PublishFault | None = None
         try:
             self._run_loop_until(lambda: not self._unconfirmed, until)
         except TimeoutError:
-            rest = PublishFault.TIMEOUT
+            remaining_fault = PublishFault.TIMEOUT
         except (OSError, AMQPError) as error:
-            rest = rabbitmq_fault(error)
-            if rest in OF_CHANNEL and len(self._unconfirmed) > 1:
-                rest = PublishFault.LOST
-        results = [self._result(item, tag, rest) for item, tag in zip(items, tags, strict=True)]
+            remaining_fault = rabbitmq_fault(error)
+            if remaining_fault in OF_CHANNEL and len(self._unconfirmed) > 1:
+                remaining_fault = PublishFault.LOST
+        results = [
+            self._result(item, tag, remaining_fault) for item, tag in zip(items, tags, strict=True)
+        ]
         self._faults.clear()
         if self._unconfirmed:
             # A late confirmation would be taken for one of the next messages.
@@ -322,20 +324,20 @@ class _Connection(SelectConnection):  # type: ignore[misc]  # pika has no types
         """
         if monotonic() > self.until:
             raise TimeoutError
-        received = self._frame_buffer + data_in if self._frame_buffer else data_in
+        received_data = self._frame_buffer + data_in if self._frame_buffer else data_in
         start = 0
-        while len(received) >= (begin := start + FRAME_HEADER_SIZE):
-            size = int.from_bytes(received[begin - 4 : begin], "big")
+        while len(received_data) >= (begin := start + FRAME_HEADER_SIZE):
+            size = int.from_bytes(received_data[begin - 4 : begin], "big")
             if size > FRAME_MAX_SIZE:
                 raise InvalidFrameError("A frame is too large.")
             end = begin + size + FRAME_END_SIZE
-            if end > len(received):
+            if end > len(received_data):
                 break
-            _, frame = decode_frame(received[start:end])
+            _, frame = decode_frame(received_data[start:end])
             self.bytes_received += end - start
             self._process_frame(frame)  # pyright: ignore[reportUnknownMemberType, reportAttributeAccessIssue]  # pika has no types
             start = end
-        self._frame_buffer = received[start:]
+        self._frame_buffer = received_data[start:]
 
     def _output_marshaled_frames(self, marshaled_frames: list[bytes]) -> None:
         if sum(map(len, marshaled_frames)) <= _SMALL:

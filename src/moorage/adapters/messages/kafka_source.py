@@ -218,10 +218,10 @@ class KafkaSource:
         """
         link = self._require_link()
         positions = positions_after(messages)
-        unknown = positions.keys() - link.reader.known
-        if unknown:
+        unread_places = positions.keys() - link.reader.known
+        if unread_places:
             raise LocalFailure(
-                f"The sink has records of {min(unknown)[0]!r} that are not of its source.",
+                f"The sink has records of {min(unread_places)[0]!r} that are not of its source.",
                 remedy="Leave the topic, the partition and the offset of the records as the source"
                 " set them.",
             )

@@ -149,8 +149,8 @@ class Nats(BrokerSettings):
     @property
     def server(self) -> tuple[str, int] | None:
         """The host and port of the server; None if there are several servers."""
-        address, *others = self.addresses()
-        return None if others else (address.host, address.port)
+        address, *other_addresses = self.addresses()
+        return None if other_addresses else (address.host, address.port)
 
     @property
     def api(self) -> str:

@@ -126,11 +126,11 @@ class AsyncPublishOperation(Generic[R]):
         key = attempt.idempotency_key
         rules = publisher.rules.of(self._topic)
         items = outgoing_messages(self._topic, self._messages, rules, key, attempt.trace_headers)
-        begun = monotonic()
+        started_at = monotonic()
         until = end_of(attempt.timeout)
         doubtful_since = self._doubtful_since if attempt.number > 1 else None
         if doubtful_since is not None:
-            check_repeat(rules, begun - doubtful_since)
+            check_repeat(rules, started_at - doubtful_since)
         self._doubtful_since = doubtful_since
         try:
             if self.is_batch:
@@ -138,7 +138,7 @@ class AsyncPublishOperation(Generic[R]):
             return cast("R", await publisher.send(self.name, items[0], until))
         except ConnectorError as error:
             if doubtful_since is None and may_have_acted(error):
-                self._doubtful_since = begun
+                self._doubtful_since = started_at
             raise
 
     def pack_result(self, result: R, /) -> object:
@@ -279,13 +279,13 @@ class AsyncMessagePublisher(AsyncLinkConnector[AsyncPublishLink]):
     ) -> Results[PublishReceipt]:
         """Publish messages before a deadline; applications call `publish_batch` instead."""
         parts: list[Sequence[Result[PublishReceipt]]] = []
-        sent = 0
+        sent_count = 0
         failure: Exception | None = None
         try:
             async with self._link(name, until) as link:
                 self._server = link.version
                 for batch in batches(items, self.rules):
-                    sent += len(batch)
+                    sent_count += len(batch)
                     part = await link.publish_batch(batch, max(0.0, until - monotonic()))
                     parts.append(part)
         except Exception as error:  # noqa: BLE001 - judged, and part of the results
@@ -293,7 +293,7 @@ class AsyncMessagePublisher(AsyncLinkConnector[AsyncPublishLink]):
         results = Results.joined(parts)
         if failure is not None:
             results = complete_results(
-                results, without_frames(failure), self.rules, sent=sent, total=len(items)
+                results, without_frames(failure), self.rules, sent=sent_count, total=len(items)
             )
         common_error = batch_error(results)
         if common_error is not None:

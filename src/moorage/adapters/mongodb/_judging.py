@@ -87,11 +87,11 @@ def _of_driver(error: PyMongoError, progress: Progress, obstacles: str) -> Conne
 def _of_server(error: OperationFailure, progress: Progress) -> ConnectorError:
     details: Any = error.details or {}
     if isinstance(error, BulkWriteError):
-        refused: list[Any] = details.get("writeErrors", [])
+        write_errors: list[Any] = details.get("writeErrors", [])
         names = ("nInserted", "nUpserted", "nModified", "nRemoved")
-        if refused:
+        if write_errors:
             done = sum(details.get(name, 0) for name in names)
-            return partly_refused_error(done, refused[-1].get("code"))
+            return partly_refused_error(done, write_errors[-1].get("code"))
         return not_replicated_error(in_time=not error.timeout)
     if isinstance(error, WriteConcernError):
         return not_replicated_error(in_time=not error.timeout)

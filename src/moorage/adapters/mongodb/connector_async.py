@@ -220,12 +220,12 @@ class AsyncMongoConnector(AsyncMongoCollections):
 
     async def health(self, timeout: float = _CONNECT_TIMEOUT, /) -> ConnectorHealth:
         """Return the health of the server, as a value."""
-        begun = monotonic()
+        started_at = monotonic()
         try:
             await self.open(timeout)
         except ConnectorError as error:
-            return health_of(self.name, "The server", monotonic() - begun, error=error)
-        return health_of(self.name, "The server", monotonic() - begun)
+            return health_of(self.name, "The server", monotonic() - started_at, error=error)
+        return health_of(self.name, "The server", monotonic() - started_at)
 
     async def close(self) -> None:
         """Close idle connections now, and busy ones at the end of their operations."""

@@ -220,12 +220,12 @@ class MongoConnector(MongoCollections):
 
     def health(self, timeout: float = _CONNECT_TIMEOUT, /) -> ConnectorHealth:
         """Return the health of the server, as a value."""
-        begun = monotonic()
+        started_at = monotonic()
         try:
             self.open(timeout)
         except ConnectorError as error:
-            return health_of(self.name, "The server", monotonic() - begun, error=error)
-        return health_of(self.name, "The server", monotonic() - begun)
+            return health_of(self.name, "The server", monotonic() - started_at, error=error)
+        return health_of(self.name, "The server", monotonic() - started_at)
 
     def close(self) -> None:
         """Close idle connections now, and busy ones at the end of their operations."""

@@ -219,11 +219,11 @@ class AsyncMqttLink:
         session = self.session
         if session.is_ended:
             raise ConnectionResetError
-        most = min(self._settings.in_flight, session.limits.in_flight)
+        max_in_flight = min(self._settings.in_flight, session.limits.in_flight)
         for item in batch.items:
-            if len(session.unacknowledged) >= most:
+            if len(session.unacknowledged) >= max_in_flight:
                 await self._flush_batch(batch, until)
-                while len(session.unacknowledged) >= most:
+                while len(session.unacknowledged) >= max_in_flight:
                     await self.receive(until)
             batch.numbers.append(session.publish(item))
             if len(session.memory.outgoing) >= _FULL_BUFFER:

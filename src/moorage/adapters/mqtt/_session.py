@@ -221,7 +221,7 @@ class MqttSession:
         address = settings.address()
         if address.user:
             client.username_pw_set(address.user, address.password_text() or None)
-        wishes: dict[str, Any] = {}
+        connect_options: dict[str, Any] = {}
         if self._is_v5:
             properties = _properties(PacketTypes.CONNECT)
             if subscription is None:
@@ -229,9 +229,9 @@ class MqttSession:
             else:
                 properties.SessionExpiryInterval = subscription.expiry
                 properties.ReceiveMaximum = subscription.prefetch
-            wishes = {"clean_start": subscription is None, "properties": properties}
+            connect_options = {"clean_start": subscription is None, "properties": properties}
         # The host and the port are those of the link's connection.
-        client.connect("broker", 1, settings.keepalive, **wishes)
+        client.connect("broker", 1, settings.keepalive, **connect_options)
 
     def publish(self, item: OutgoingMessage) -> int | None:
         """Buffer a message, and return its packet id; None if it is too large."""
@@ -255,12 +255,12 @@ class MqttSession:
     def subscribe(self, subscription: MqttSubscription) -> None:
         """Buffer a subscription request."""
         filters = subscription.filters
-        wishes: list[Any] = [(item, subscription.qos) for item in filters]
+        topic_filters: list[Any] = [(item, subscription.qos) for item in filters]
         if self._is_v5:
             # A message that the broker has retained comes with a new subscription only.
             options = SubscribeOptions(qos=subscription.qos, retainHandling=1)
-            wishes = [(item, options) for item in filters]
-        self._client.subscribe(wishes)
+            topic_filters = [(item, options) for item in filters]
+        self._client.subscribe(topic_filters)
 
     def acknowledge(self, number: int, qos: int) -> None:
         """Buffer the acknowledgement of a received message."""

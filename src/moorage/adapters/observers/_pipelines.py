@@ -53,9 +53,11 @@ class PipelineReadings:
         """Return the statistics by pipeline name; pipelines with the same name are summed up."""
         readings: dict[str, PipelineStatistics] = {}
         for pipeline in tuple(self._pipelines):
-            current, earlier = pipeline.statistics(), readings.get(pipeline.name)
+            current, previous_statistics = pipeline.statistics(), readings.get(pipeline.name)
             readings[pipeline.name] = (
-                current if earlier is None else _merged_statistics(current, earlier)
+                current
+                if previous_statistics is None
+                else _merged_statistics(current, previous_statistics)
             )
         return readings
 

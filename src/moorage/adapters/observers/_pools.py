@@ -55,8 +55,10 @@ class PoolReadings:
             except Exception:  # noqa: BLE001, S112 - a foreign connector must not break the others
                 continue
             for pool in readings:
-                earlier = pools.get(pool.connector)
-                pools[pool.connector] = pool if earlier is None else _merged_pool(earlier, pool)
+                previous_statistics = pools.get(pool.connector)
+                pools[pool.connector] = (
+                    pool if previous_statistics is None else _merged_pool(previous_statistics, pool)
+                )
         return tuple(pools.values())
 
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from time import monotonic
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from redis import exceptions as wrong
+from redis import exceptions as redis_errors
 from redis.asyncio.connection import Connection as AsyncConnection
 from redis.asyncio.connection import SSLConnection as AsyncSSLConnection
 from redis.connection import Connection, SSLConnection
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from moorage.domain.http.transport import Tls
     from moorage.domain.messages.message import OutgoingMessage
 
-_LOST = (wrong.RedisError, OSError)
+_LOST = (redis_errors.RedisError, OSError)
 
 
 def connect(settings: RedisStreams, timeout: float) -> RedisLink:
@@ -129,7 +129,12 @@ def _connecting_error(error: Exception) -> Exception:
 
 
 def _connecting_fault(error: BaseException) -> PublishFault | None:
-    if isinstance(error, wrong.ResponseError | wrong.AuthenticationError | wrong.BusyLoadingError):
+    if isinstance(
+        error,
+        redis_errors.ResponseError
+        | redis_errors.AuthenticationError
+        | redis_errors.BusyLoadingError,
+    ):
         fault = _refusal(error)
         # Before the greeting, Redis is asked for nothing but the user and the database.
         return PublishFault.NAMESPACE if fault is PublishFault.BROKEN else fault
@@ -164,9 +169,9 @@ def _outcome(item: OutgoingMessage, reply: object) -> Result[PublishReceipt]:
         return Result(receipt)
     if reply is None:
         fault = PublishFault.TOPIC
-    elif isinstance(reply, wrong.ResponseError | wrong.BusyLoadingError):
+    elif isinstance(reply, redis_errors.ResponseError | redis_errors.BusyLoadingError):
         fault = _refusal(reply)
-    elif isinstance(reply, TimeoutError | wrong.TimeoutError):
+    elif isinstance(reply, TimeoutError | redis_errors.TimeoutError):
         fault = PublishFault.TIMEOUT
     else:
         fault = PublishFault.LOST
@@ -235,7 +240,7 @@ class RedisLink(_Link):
 
     def greet(self) -> None:
         """Ask Redis for its version, if the user may read it."""
-        with suppress(wrong.NoPermissionError):
+        with suppress(redis_errors.NoPermissionError):
             self._keep_facts(self._reply("INFO", "server"))
 
     def ping(self, timeout: float) -> None:
@@ -282,7 +287,7 @@ class RedisLink(_Link):
     def _next_reply(self) -> object:
         try:
             return self._connection.read_response()
-        except wrong.ResponseError as error:
+        except redis_errors.ResponseError as error:
             return error
 
 
@@ -299,7 +304,7 @@ class AsyncRedisLink(_Link):
     async def greet(self) -> None:
         """Connect to Redis, and ask for its version if the user may read it."""
         await self._connection.connect()
-        with suppress(wrong.NoPermissionError):
+        with suppress(redis_errors.NoPermissionError):
             self._keep_facts(await self._reply("INFO", "server"))
 
     async def ping(self, timeout: float) -> None:
@@ -341,7 +346,7 @@ class AsyncRedisLink(_Link):
             async with asyncio.timeout(timeout):
                 await self._connection.send_packed_command(command, check_health=False)
                 return await self._connection.read_response()
-        except wrong.ResponseError:
+        except redis_errors.ResponseError:
             raise
         except BaseException:
             self.close()
@@ -363,5 +368,5 @@ class AsyncRedisLink(_Link):
     async def _next_reply(self) -> object:
         try:
             return await self._connection.read_response()
-        except wrong.ResponseError as error:
+        except redis_errors.ResponseError as error:
             return error

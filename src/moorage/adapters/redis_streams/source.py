@@ -18,7 +18,7 @@ from secrets import token_hex
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
-from redis import exceptions as wrong
+from redis import exceptions as redis_errors
 
 from moorage.adapters.redis_streams._links import connect_async
 from moorage.domain.messages.publish_failures import PublishFault
@@ -269,11 +269,11 @@ class RedisStreamsSource:
             )
         try:
             return await link.request(packed_list(words, texts), wait + _MARGIN)
-        except wrong.ResponseError as error:
+        except redis_errors.ResponseError as error:
             if str(error).startswith(harmless):
                 return None
             failure = _refusal_error(error)
-        except (wrong.RedisError, OSError) as error:
+        except (redis_errors.RedisError, OSError) as error:
             failure = ConnectionFailed(
                 f"The connection to Redis was lost ({type(error).__name__}).",
                 remedy="The pipeline opens it again. Look at the server if this goes on.",
@@ -290,10 +290,10 @@ def _named(fields: Any) -> dict[bytes, Any]:
 
 def _stream_records(stream: str, entries: Iterable[Any], deliveries: int) -> list[SinkRecord]:
     """Return the records of a stream's entries, without entries deleted meanwhile."""
-    present = [item for item in entries if item is not None and item[1] is not None]
-    offsets = [item[0].decode() for item in present]
+    existing_items = [item for item in entries if item is not None and item[1] is not None]
+    offsets = [item[0].decode() for item in existing_items]
     return checked_records(
-        **record_columns([item[1] for item in present]),
+        **record_columns([item[1] for item in existing_items]),
         topic=repeat(stream),
         offset=offsets,
         published_at=times_of(offsets),

@@ -37,20 +37,22 @@ class JsonSchemaCodec:
 
     def __init__(self, schema: CompleteSchema, *_: object) -> None:
         document = json_schema(schema.schema.text)
-        others = [(name, json_schema(part.text)) for name, part in schema.parts]
-        if rules_per_value([("", document), *others]) > _MOST_RULES:
+        part_schemas = [(name, json_schema(part.text)) for name, part in schema.parts]
+        if rules_per_value([("", document), *part_schemas]) > _MOST_RULES:
             raise InvalidData(
                 f"The JSON Schema checks one value with more than {_MOST_RULES:,} rules.",
                 field="schema",
                 remedy="Let fewer parts that apply to the same value refer to each other.",
             )
-        self._depth_limit = depth_limit([("", document), *others])
+        self._depth_limit = depth_limit([("", document), *part_schemas])
         try:
             self._validator = validator_for(
                 document,
                 validate_formats=False,
                 retriever=_refuse_reference,
-                registry=Registry(others, retriever=_refuse_reference) if others else None,
+                registry=Registry(part_schemas, retriever=_refuse_reference)
+                if part_schemas
+                else None,
                 pattern_options=RegexOptions(),
             )
         except Exception as error:  # noqa: BLE001 - jsonschema-rs raises errors of several kinds

@@ -81,9 +81,9 @@ class MemorySchemaRegistry:
             InvalidData: the text is not a schema.
             SchemaIncompatible: the schema would break the subject's compatibility mode.
         """
-        earlier = self._equal_version(subject, schema)
-        if earlier is not None and earlier.id is not None:
-            return earlier.id
+        equal_version = self._equal_version(subject, schema)
+        if equal_version is not None and equal_version.id is not None:
+            return equal_version.id
         complete = await complete_schema(self, schema)
         codec_of(complete)
         problems = await self._problems(subject, complete)
@@ -109,8 +109,10 @@ class MemorySchemaRegistry:
 
     async def _problems(self, subject: str, new: CompleteSchema) -> tuple[str, ...]:
         versions = self._subjects.get(subject, {})
-        earlier = [await complete_schema(self, versions[n].schema) for n in sorted(versions)]
-        return tuple(map(str, incompatibilities(self._compatibility, new, earlier)))
+        earlier_schemas = [
+            await complete_schema(self, versions[n].schema) for n in sorted(versions)
+        ]
+        return tuple(map(str, incompatibilities(self._compatibility, new, earlier_schemas)))
 
     def _equal_version(self, subject: str, schema: Schema) -> SchemaVersion | None:
         versions = self._subjects.get(checked_subject(subject), {}).values()
@@ -165,9 +167,9 @@ class FolderSchemaRegistry(MemorySchemaRegistry):
         Raises:
             UnsupportedByVendor: the folder has no such schema, or no id for it.
         """
-        earlier = self._equal_version(subject, schema)
-        if earlier is not None and earlier.id is not None:
-            return earlier.id
+        equal_version = self._equal_version(subject, schema)
+        if equal_version is not None and equal_version.id is not None:
+            return equal_version.id
         raise UnsupportedByVendor(
             "A folder of schemas takes no new schemas while a program runs.",
             remedy="Add a file with the next version to the folder of the subject.",

@@ -8,7 +8,7 @@ from math import inf
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
 
 from moorage.adapters.sql._connecting import Limits, make_engine
-from moorage.adapters.sql._database import Database, ResultBounds, Session, many, prepared
+from moorage.adapters.sql._database import Database, ResultBounds, Session, execute_many, prepared
 from moorage.adapters.sql._driver_errors import judge
 from moorage.adapters.sql._links import SqlLinks
 from moorage.domain.connectors.health import ConnectorVersions
@@ -217,7 +217,7 @@ class CommonConnector:
 
         def work(session: Session) -> tuple[Any, ...]:
             session.begin(isolation, read_only=read_only)
-            results = many(session, checked)
+            results = execute_many(session, checked)
             session.commit()
             return results
 

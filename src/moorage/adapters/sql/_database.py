@@ -329,11 +329,11 @@ class Database:
     def target(self, statements: tuple[Statement, ...]) -> DatabaseTarget:
         """Describe an operation's database and statements for traces and metrics."""
         if len(statements) != 1:
-            several = len(statements) or None
+            batch_size = len(statements) or None
             return attrs.evolve(
                 self._describe_database(),
-                operation="BATCH" if several else None,
-                batch_size=several,
+                operation="BATCH" if batch_size else None,
+                batch_size=batch_size,
             )
         statement = statements[0]
         target = self._targets.get(statement)
@@ -472,12 +472,12 @@ def _plain(name: str, value: Any, *, is_list: bool, arrays: bool) -> Any:
 def _wrong_names(
     statement: str, names: frozenset[str], parameters: Mapping[str, Any]
 ) -> InvalidData:
-    missing = sorted(names - parameters.keys())
+    missing_names = sorted(names - parameters.keys())
     # A name of a parameter may come from outside, so unknown names are counted and not shown.
-    unknown = len(parameters.keys() - names)
-    sentence = f"lacks the parameters {', '.join(missing)}" if missing else ""
-    if unknown:
-        sentence += (" and " if missing else "") + f"gets {unknown} unknown parameters"
+    unknown_count = len(parameters.keys() - names)
+    sentence = f"lacks the parameters {', '.join(missing_names)}" if missing_names else ""
+    if unknown_count:
+        sentence += (" and " if missing_names else "") + f"gets {unknown_count} unknown parameters"
     return InvalidData(
         f"The statement {statement!r} {sentence}.",
         field="parameters",
@@ -501,7 +501,9 @@ _LEVELS: Final = frozenset(
 )
 
 
-def many(session: Session, steps: Sequence[tuple[Statement, Mapping[str, Any]]]) -> tuple[Any, ...]:
+def execute_many(
+    session: Session, steps: Sequence[tuple[Statement, Mapping[str, Any]]]
+) -> tuple[Any, ...]:
     """Execute statements; return for each its rows, or the number of changed rows."""
     return tuple(session.rows_or_count(*step) for step in steps)
 

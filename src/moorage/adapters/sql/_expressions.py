@@ -42,10 +42,10 @@ def check_expression(expression: object, *, safe: bool) -> Executable:
             remedy="Declare it as a Command.",
         )
     for element in iterate(cast("Any", expression)):
-        what = "a change" if safe and isinstance(element, UpdateBase) else _own_text(element)
-        if what is not None:
+        found_part = "a change" if safe and isinstance(element, UpdateBase) else _own_text(element)
+        if found_part is not None:
             raise InvalidData(
-                f"The expression contains {what}.",
+                f"The expression contains {found_part}.",
                 field="statement",
                 remedy="Use tables, columns, functions and values of SQLAlchemy only, or declare"
                 " the whole statement as a literal text; declare a change as a Command.",

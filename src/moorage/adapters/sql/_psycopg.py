@@ -49,17 +49,19 @@ class PunctualConnection(Connection[Any]):
             return super().wait(gen, *args, **options)
         poll, descriptor = select.poll(), self.pgconn.socket
         try:
-            wish = next(gen)
+            awaited_state = next(gen)
             while True:
-                reading = select.POLLIN if wish & _READ else 0
-                poll.register(descriptor, reading | (select.POLLOUT if wish & _WRITE else 0))
-                left = until - monotonic()
+                reading = select.POLLIN if awaited_state & _READ else 0
+                poll.register(
+                    descriptor, reading | (select.POLLOUT if awaited_state & _WRITE else 0)
+                )
+                seconds_left = until - monotonic()
                 # A server that sends without end must not be read without end.
-                events = poll.poll(ceil(left * 1000)) if left > 0 else []
+                events = poll.poll(ceil(seconds_left * 1000)) if seconds_left > 0 else []
                 if not events:
                     break
                 happened = events[0][1]
-                wish = gen.send(
+                awaited_state = gen.send(
                     (_READ if happened & ~select.POLLOUT else 0)
                     | (_WRITE if happened & ~select.POLLIN else 0)
                 )
@@ -92,16 +94,16 @@ def _counted(connection: Any, gen: Any) -> Generator[Any, Any, Any]:
     """Run a psycopg generator; close the connection if the answer becomes too large."""
     reads = first = 0
     try:
-        wish = next(gen)
+        awaited_state = next(gen)
         while True:
-            ready = yield wish
+            ready_state = yield awaited_state
             reads += 1
             if not reads % _UNCOUNTED:
-                received = _received(connection.pgconn.socket)
-                first = first or received
-                if received - first > connection.most_bytes:
+                received_bytes = _received(connection.pgconn.socket)
+                first = first or received_bytes
+                if received_bytes - first > connection.most_bytes:
                     break
-            wish = gen.send(ready)
+            awaited_state = gen.send(ready_state)
     except StopIteration as stop:
         return stop.value
     connection.pgconn.finish()

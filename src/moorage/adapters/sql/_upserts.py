@@ -54,8 +54,8 @@ def _parameter(name: str) -> sa.BindParameter[Any]:
 def key_check(system: str, table: sa.TableClause, key: Sequence[str]) -> Command:
     """Return a statement without effect that fails if an upsert could never succeed."""
     names = [column.name for column in table.columns]
-    nothing = sa.select(*table.columns).where(sa.false())
-    insertion = _INSERTS[system](table).from_select(names, nothing)
+    empty_select = sa.select(*table.columns).where(sa.false())
+    insertion = _INSERTS[system](table).from_select(names, empty_select)
     return Command(
         _or_update(system, insertion, names, key), name=f"{table.name}.check", repeatable=True
     )
@@ -64,16 +64,16 @@ def key_check(system: str, table: sa.TableClause, key: Sequence[str]) -> Command
 def _or_update(system: str, insertion: Any, names: Sequence[str], key: Sequence[str]) -> Any:
     if not key:
         return insertion
-    others = [name for name in names if name not in key]
+    other_names = [name for name in names if name not in key]
     if system == "mysql":
         # An update of a key with itself is how MariaDB leaves a row as it is.
         return insertion.on_duplicate_key_update(
-            {name: insertion.inserted[name] for name in others or key}
+            {name: insertion.inserted[name] for name in other_names or key}
         )
-    if not others:
+    if not other_names:
         return insertion.on_conflict_do_nothing(index_elements=list(key))
     return insertion.on_conflict_do_update(
-        index_elements=list(key), set_={name: insertion.excluded[name] for name in others}
+        index_elements=list(key), set_={name: insertion.excluded[name] for name in other_names}
     )
 
 

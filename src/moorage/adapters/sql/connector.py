@@ -106,14 +106,14 @@ class SqlConnector(CommonConnector):
 
         Its result has the rows of each statement, or the number of rows that it changed.
         """
-        safe = all(statement.safe for statement, _ in steps)
-        work = self._batch_of(steps, isolation, read_only=safe)
+        is_safe = all(statement.safe for statement, _ in steps)
+        work = self._batch_of(steps, isolation, read_only=is_safe)
         return SqlOperation(
             self,
             name,
             work,
-            safe=safe,
-            repeatable=repeatable or safe,
+            safe=is_safe,
+            repeatable=repeatable or is_safe,
             statements=tuple(statement for statement, _ in steps),
         )
 
@@ -165,12 +165,12 @@ class SqlConnector(CommonConnector):
 
     def health(self, timeout: float = CONNECT_TIMEOUT, /) -> ConnectorHealth:
         """Return the health of the database, as a value."""
-        begun = monotonic()
+        started_at = monotonic()
         try:
             self.attempt("health", timeout, ping)
         except ConnectorError as error:
-            return health_of(self.name, "The database", monotonic() - begun, error=error)
-        return health_of(self.name, "The database", monotonic() - begun)
+            return health_of(self.name, "The database", monotonic() - started_at, error=error)
+        return health_of(self.name, "The database", monotonic() - started_at)
 
     def close(self) -> None:
         """Close idle connections now, and busy ones at the end of their operations."""
@@ -279,14 +279,14 @@ class AsyncSqlConnector(CommonConnector):
 
         Its result has the rows of each statement, or the number of rows that it changed.
         """
-        safe = all(statement.safe for statement, _ in steps)
-        work = self._batch_of(steps, isolation, read_only=safe)
+        is_safe = all(statement.safe for statement, _ in steps)
+        work = self._batch_of(steps, isolation, read_only=is_safe)
         return AsyncSqlOperation(
             self,
             name,
             work,
-            safe=safe,
-            repeatable=repeatable or safe,
+            safe=is_safe,
+            repeatable=repeatable or is_safe,
             statements=tuple(statement for statement, _ in steps),
         )
 
@@ -335,13 +335,13 @@ class AsyncSqlConnector(CommonConnector):
 
     async def health(self, timeout: float = CONNECT_TIMEOUT, /) -> ConnectorHealth:
         """Return the health of the database, as a value."""
-        begun = monotonic()
+        started_at = monotonic()
         try:
             async with asyncio.timeout(timeout):
                 await self.attempt("health", timeout, ping)
         except (ConnectorError, TimeoutError) as error:
-            return health_of(self.name, "The database", monotonic() - begun, error=error)
-        return health_of(self.name, "The database", monotonic() - begun)
+            return health_of(self.name, "The database", monotonic() - started_at, error=error)
+        return health_of(self.name, "The database", monotonic() - started_at)
 
     async def close(self) -> None:
         """Close idle connections now, and busy ones at the end of their operations."""
@@ -367,14 +367,14 @@ class AsyncSqlConnector(CommonConnector):
         task: Any = asyncio.current_task()
         cancellations = task.cancelling()
         try:
-            left = end - monotonic()
+            seconds_left = end - monotonic()
             if isinstance(work, RowStreamOperation):
-                stream = await self._stream(name, left, work)
+                stream = await self._stream(name, seconds_left, work)
                 frees = False
                 return stream
             if isinstance(work, Steps):
-                return await self._transact(name, left, work)
-            return await greenlet_spawn(database.attempt, name, left, work)
+                return await self._transact(name, seconds_left, work)
+            return await greenlet_spawn(database.attempt, name, seconds_left, work)
         except ConnectorError:
             # Some releases of SQLAlchemy and its drivers raise an error of theirs instead.
             if task.cancelling() > cancellations:

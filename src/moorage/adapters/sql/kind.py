@@ -205,11 +205,11 @@ def _connectors() -> Any:
     try:
         from moorage.adapters.sql import connector  # noqa: PLC0415 - imports SQLAlchemy
     except ImportError as error:
-        missing = error.name
+        missing_module = error.name
     else:
         return connector
     raise ConfigurationError(
-        f"The kind sql needs {missing}, which is not installed.",
+        f"The kind sql needs {missing_module}, which is not installed.",
         path="kind",
         remedy=install("sql"),
     )

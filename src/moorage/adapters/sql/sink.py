@@ -148,10 +148,10 @@ class SqlSink:
     def _values(self, record: SinkRecord) -> dict[str, Any]:
         """Convert a record to the parameters of its INSERT statement."""
         row = self._row(record)
-        missing = [column for column in self._columns if column not in row]
-        if missing:
+        missing_columns = [column for column in self._columns if column not in row]
+        if missing_columns:
             raise InvalidData(
-                f"A record has no value for the columns {', '.join(missing)}.",
+                f"A record has no value for the columns {', '.join(missing_columns)}.",
                 field="payload",
                 remedy="Correct the producer, or give a `row` function that returns a value or None"
                 " for every column.",

@@ -95,22 +95,22 @@ class SqsRequests:
     ) -> list[Result[PublishReceipt]]:
         """Send messages to one queue in one request; invalid messages are not sent."""
         results: list[Result[PublishReceipt]] = []
-        sent: list[OutgoingMessage] = []
+        sent_messages: list[OutgoingMessage] = []
         for item in items:
             try:
                 check_for_queue(item.message, item.topic)
             except InvalidData as error:
                 results.append(Result(error=error))
             else:
-                sent.append(item)
+                sent_messages.append(item)
                 results.append(Result())
-        if not sent:
+        if not sent_messages:
             return results
-        queue = sent[0].topic
-        fields = {"QueueUrl": self._queue_url(queue), "Entries": batch_entries(sent)}
+        queue = sent_messages[0].topic
+        fields = {"QueueUrl": self._queue_url(queue), "Entries": batch_entries(sent_messages)}
         answer = await self._send_action("SendMessageBatch", fields, queue, timeout)
-        answered = iter(batch_results(sent, answer, self.session.wire.utc()))
-        return [next(answered) if result.ok else result for result in results]
+        answered_results = iter(batch_results(sent_messages, answer, self.session.wire.utc()))
+        return [next(answered_results) if result.ok else result for result in results]
 
     async def ping(self, timeout: float) -> None:
         """Ask SQS for a queue's name; a refusal for missing permission counts as success."""
@@ -134,14 +134,14 @@ class SqsRequests:
         url = join_url(self.endpoint, request)
 
         async def act(credentials: Credentials) -> Response:
-            left = until - monotonic()
-            if left <= 0:
+            seconds_left = until - monotonic()
+            if seconds_left <= 0:
                 raise AttemptTimeout(
                     "The access keys for Amazon SQS were not found in time.",
                     may_have_been_processed=False,
                 )
             signed = sign(request, url, credentials, Occasion(wire.utc(), wire.nonce()))
-            answer = await self.send(signed, url, Timeouts(total=left))
+            answer = await self.send(signed, url, Timeouts(total=seconds_left))
             if not answer.ok:
                 error = _refusal(answer, queue)
                 # Only other keys can help a refused key; a permission is lacking with all of them.

@@ -106,8 +106,8 @@ class AmazonSqs:
     def server(self) -> tuple[str, int] | None:
         """The host and port of the service's endpoint."""
         parts = urlsplit(self.endpoint)
-        usual = {"http": 80, "https": 443}.get(parts.scheme, 443)
-        return None if parts.hostname is None else (parts.hostname, parts.port or usual)
+        default_port = {"http": 80, "https": 443}.get(parts.scheme, 443)
+        return None if parts.hostname is None else (parts.hostname, parts.port or default_port)
 
     def publisher(
         self,

@@ -233,8 +233,10 @@ class AsyncChannels(_Channels):
         loop = asyncio.get_running_loop()
         channel = self._of_loops.get(loop)
         if channel is None or channel.is_closed():
-            for other in [other for other in self._of_loops if other.is_closed()]:
-                self._of_loops.pop(other, None)
+            for closed_loop in [
+                closed_loop for closed_loop in self._of_loops if closed_loop.is_closed()
+            ]:
+                self._of_loops.pop(closed_loop, None)
             channel = self._of_loops[loop] = LoopChannel()
         await channel.connect(self._path)
         return channel

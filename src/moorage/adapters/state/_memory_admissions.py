@@ -74,21 +74,21 @@ def _for_one(store: MemoryStorage, rules: Rules, circuit: CircuitRule | None, /)
         try:
             state = cells[key]
             now = (nanoseconds() + offset) // 1000
-            after = rule(state, now, cost)
+            next_state = rule(state, now, cost)
         except MISREAD:
             return store.execute(admission, timeout)
-        if after is None:
+        if next_state is None:
             return _refusal(circuit, (state,), now) or store.execute(admission, timeout)
-        answer = (GO, 0, (after[3], after[5], 0), ()) if has_circuit else AT_ONCE
+        answer = (GO, 0, (next_state[3], next_state[5], 0), ()) if has_circuit else AT_ONCE
         try:
             with store._lock:
                 if cells[key] is state:
-                    cells[key] = after
+                    cells[key] = next_state
                     return answer
         except KeyError:
             pass
         except BaseException:
-            store._undo(admission.keys, (state,), (after,))
+            store._undo(admission.keys, (state,), (next_state,))
             raise
         return store.execute(admission, timeout)
 

@@ -9,7 +9,7 @@ import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
-from redis import exceptions as wrong
+from redis import exceptions as redis_errors
 from redis.crc import key_slot
 
 from moorage.adapters.concurrency.loop_end import close_with_loop
@@ -61,7 +61,7 @@ class AsyncServerConnection:
             await connection.connect()
             if not self._server.checked:
                 await self._check()
-        except (wrong.RedisError, OSError) as error:
+        except (redis_errors.RedisError, OSError) as error:
             await self.close()
             raise UnsentError from error
         except BaseException:
@@ -75,7 +75,7 @@ class AsyncServerConnection:
 
     async def _is_interrupted(self) -> bool:
         can_read = getattr(self._connection, "can_read", None)
-        with suppress(wrong.RedisError, OSError):
+        with suppress(redis_errors.RedisError, OSError):
             return await (can_read or self._connection.can_read_destructive)()  # type: ignore[no-any-return]  # redis-py has no types here
         return True  # pragma: no cover - only old versions of redis-py raise
 
@@ -83,7 +83,7 @@ class AsyncServerConnection:
         try:
             await self._connection.send_command("INFO", check_health=False)
             self._server.check(await self._connection.read_response(disconnect_on_error=True))
-        except wrong.ResponseError:
+        except redis_errors.ResponseError:
             self._server.checked = True
 
     async def run_batch(self, batch: Batch) -> list[Any]:
@@ -91,7 +91,7 @@ class AsyncServerConnection:
         packed_request = request(batch)
         try:
             return await self._exchange(packed_request)
-        except wrong.NoScriptError:
+        except redis_errors.NoScriptError:
             return await self._exchange(with_script(packed_request))
 
     async def _exchange(self, packed: bytes) -> list[Any]:
@@ -119,7 +119,7 @@ async def _disconnect_guard(
     """Return a generator that disconnects when the generator or its event loop is closed."""
 
     async def close() -> None:
-        with suppress(wrong.RedisError, OSError):
+        with suppress(redis_errors.RedisError, OSError):
             await disconnect(**options)
 
     return await close_with_loop(close)
@@ -157,7 +157,9 @@ class AsyncClusterConnection:
                 self._server.check(await _first_reply(nodes, "INFO"))
             except BaseException as error:
                 await guard.aclose()
-                if isinstance(error, (wrong.RedisError, wrong.RedisClusterException, OSError)):
+                if isinstance(
+                    error, (redis_errors.RedisError, redis_errors.RedisClusterException, OSError)
+                ):
                     raise UnsentError from error
                 raise
             self._client, self._guard = client, guard
@@ -172,7 +174,7 @@ class AsyncClusterConnection:
         keys, values = arguments(batch)
         try:
             return await self._send("EVALSHA", DIGEST, keys, values)
-        except wrong.NoScriptError:
+        except redis_errors.NoScriptError:
             return await self._send("EVAL", SCRIPT, keys, values)
 
     async def _send(
@@ -191,9 +193,9 @@ class AsyncClusterConnection:
             async with self._free.setdefault(node.name, asyncio.Semaphore(_CONNECTIONS_PER_NODE)):
                 is_sent = True
                 return await node.execute_command(*request)  # type: ignore[no-any-return]  # as the script replies
-        except (wrong.AskError, wrong.MovedError, wrong.TryAgainError):
+        except (redis_errors.AskError, redis_errors.MovedError, redis_errors.TryAgainError):
             return await self._client.execute_command(*request)  # type: ignore[no-any-return]  # as the script replies
-        except (wrong.ConnectionError, wrong.TimeoutError, OSError):
+        except (redis_errors.ConnectionError, redis_errors.TimeoutError, OSError):
             await self._find_replacement(slot, node)
             raise
         except asyncio.CancelledError:
@@ -209,9 +211,9 @@ class AsyncClusterConnection:
     async def _find_replacement(self, slot: int, lost: Any) -> None:
         """Find the nodes again, if another node has replaced a lost one."""
         nodes = self._client.nodes_manager
-        with suppress(wrong.RedisError, wrong.RedisClusterException, OSError):
+        with suppress(redis_errors.RedisError, redis_errors.RedisClusterException, OSError):
             await lost.disconnect()
-        with suppress(wrong.RedisError, wrong.RedisClusterException, OSError):
+        with suppress(redis_errors.RedisError, redis_errors.RedisClusterException, OSError):
             ranges = await _first_reply(nodes, "CLUSTER SLOTS", lost)
             owners = [
                 primary
@@ -239,12 +241,12 @@ def _is_at(node: Any, owner: Sequence[Any]) -> bool:
 
 async def _first_reply(nodes: Any, request: str, excluded: Any = None) -> Any:
     """Return the reply of the first node that answers, skipping one node."""
-    error: Exception = wrong.ClusterError("no other node is known")
+    error: Exception = redis_errors.ClusterError("no other node is known")
     for node in list(nodes.nodes_cache.values()):
         if node is not excluded:
             try:
                 return await node.execute_command(request)
-            except (wrong.RedisError, OSError) as failure:
+            except (redis_errors.RedisError, OSError) as failure:
                 error = failure
     raise error
 

@@ -17,7 +17,7 @@ from contextlib import suppress
 from math import inf
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from redis import exceptions as wrong
+from redis import exceptions as redis_errors
 
 from moorage.adapters.state._redis_server import UnsentError
 from moorage.adapters.state._redis_wire import CompareAndSwap, decode_reply
@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 
 REQUEST_ERRORS: Final = (
     UnsentError,
-    wrong.RedisError,
-    wrong.RedisClusterException,
+    redis_errors.RedisError,
+    redis_errors.RedisClusterException,
     ConnectorError,
     OSError,
 )
@@ -84,7 +84,7 @@ def can_resend(error: BaseException, *, once: bool) -> bool:
     """
     if isinstance(error, UnsentError):
         return True
-    return not once and isinstance(error, (wrong.ConnectionError, wrong.TimeoutError))
+    return not once and isinstance(error, (redis_errors.ConnectionError, redis_errors.TimeoutError))
 
 
 class Batcher:
@@ -164,7 +164,7 @@ class Batcher:
 
     def _time_out(self, future: Future[Any]) -> None:
         if not future.done():
-            future.set_exception(self._error_of(wrong.TimeoutError()))
+            future.set_exception(self._error_of(redis_errors.TimeoutError()))
 
     def post(self, command: Command[Any], call: ScriptCall | None) -> None:
         """Queue a command whose result nobody awaits."""
@@ -202,7 +202,7 @@ class Batcher:
         try:
             timeout = max(timeout for _, _, _, timeout in batch)
             replies = await self._request([call for call, *_ in batch], timeout)
-        except wrong.ConnectionError as error:
+        except redis_errors.ConnectionError as error:
             unrepeatable_calls = [
                 queued_call for queued_call in batch if queued_call[0].once or not again
             ]
@@ -213,7 +213,7 @@ class Batcher:
             )
         except BaseException as error:
             self._fail(batch, error)
-            if isinstance(error, wrong.TimeoutError):
+            if isinstance(error, redis_errors.TimeoutError):
                 self._fail(self._calls, _unsent_error(error))
                 self._calls = []
             if not isinstance(error, REQUEST_ERRORS):
@@ -248,15 +248,15 @@ class Batcher:
                 await self._connection.ready()
                 is_sent = True
                 return await self._connection.run_batch(batch)
-        except wrong.ReadOnlyError:
+        except redis_errors.ReadOnlyError:
             await self._connection.drop()
             raise
-        except wrong.ResponseError:
+        except redis_errors.ResponseError:
             raise
         except TimeoutError as error:
             await self._connection.drop()
             if is_sent:
-                raise wrong.TimeoutError from None
+                raise redis_errors.TimeoutError from None
             raise UnsentError from error
         except BaseException:
             # The connection may have an unread reply.

@@ -17,7 +17,7 @@ from threading import Lock
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from redis import exceptions as wrong
+from redis import exceptions as redis_errors
 from redis.crc import key_slot
 
 from moorage.adapters.state._redis_pool import ConnectionPool
@@ -36,10 +36,10 @@ _MOST_HOPS: Final = 16
 _PAUSE_FOR_MOVING_KEYS: Final = 0.05
 """Seconds to wait for the keys of one request that are moving to another node."""
 
-_REDIRECTIONS: Final[Mapping[str, type[wrong.ResponseError]]] = {
-    "ASK": wrong.AskError,
-    "MOVED": wrong.MovedError,
-    "TRYAGAIN": wrong.TryAgainError,
+_REDIRECTIONS: Final[Mapping[str, type[redis_errors.ResponseError]]] = {
+    "ASK": redis_errors.AskError,
+    "MOVED": redis_errors.MovedError,
+    "TRYAGAIN": redis_errors.TryAgainError,
 }
 
 
@@ -67,20 +67,20 @@ class ClusterPool:
         for _ in range(_MOST_HOPS):
             try:
                 replies = self._run_on(node, batch, until, asking=is_asking)
-            except wrong.MovedError as error:
+            except redis_errors.MovedError as error:
                 node, is_asking = _target_of(error, node), False
                 self._owners[error.slot_id] = node
-            except wrong.AskError as error:
+            except redis_errors.AskError as error:
                 node, is_asking = _target_of(error, node), True
-            except wrong.TryAgainError:
+            except redis_errors.TryAgainError:
                 sleep(max(0.0, min(_PAUSE_FOR_MOVING_KEYS, until - monotonic())))
-            except (UnsentError, wrong.ConnectionError, wrong.TimeoutError):
+            except (UnsentError, redis_errors.ConnectionError, redis_errors.TimeoutError):
                 self._lost.add(node)
                 raise
             else:
                 self._lost.discard(node)
                 return replies
-        raise wrong.TryAgainError
+        raise redis_errors.TryAgainError
 
     def node_of(self, key: bytes) -> str:
         """Return the name of the cluster node with a key; empty if unknown."""
@@ -99,7 +99,7 @@ class ClusterPool:
     def _run_on(self, node: _Node, batch: Batch, until: float, *, asking: bool) -> list[Any]:
         try:
             return self._pool(node).run_batch(batch, until, asking=asking)
-        except wrong.ResponseError as error:
+        except redis_errors.ResponseError as error:
             raise as_redirection(error) from None
 
     def _pool(self, node: _Node) -> ConnectionPool:
@@ -118,7 +118,7 @@ class ClusterPool:
             self._load(until, lambda: self._owners.get(slot))
             node = self._owners.get(slot)
         if node is None:
-            raise UnsentError from wrong.ClusterDownError("no node has this key")
+            raise UnsentError from redis_errors.ClusterDownError("no node has this key")
         return node
 
     def _any_node(self, until: float) -> _Node:
@@ -139,7 +139,7 @@ class ClusterPool:
         """
         seconds_left = self._server.timeout if until == inf else until - monotonic()
         if not self._loading.acquire(timeout=max(0.0, seconds_left)):
-            raise UnsentError from wrong.TimeoutError()
+            raise UnsentError from redis_errors.TimeoutError()
         try:
             node = look_up()
             if node is None or node in self._lost:
@@ -159,7 +159,7 @@ class ClusterPool:
                 # One share of the time remains for the request itself.
                 seconds_per_node = (until - now) / (len(nodes) - number + 1)
                 ranges = self._pool(node).command(now + seconds_per_node, *_SLOTS)
-            except (UnsentError, wrong.RedisError, OSError) as error:
+            except (UnsentError, redis_errors.RedisError, OSError) as error:
                 failure = error.__cause__ or error
             else:
                 self._store(ranges, node)
@@ -182,7 +182,7 @@ class ClusterPool:
 _SLOTS: Final = ("CLUSTER", "SLOTS")
 
 
-def as_redirection(error: wrong.ResponseError) -> wrong.ResponseError:
+def as_redirection(error: redis_errors.ResponseError) -> redis_errors.ResponseError:
     """Convert an error of a node; a redirection gets its own class.
 
     Before redis-py 6, an ordinary connection does not recognise the redirections of a cluster.

@@ -11,7 +11,7 @@ from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from redis import exceptions as wrong
+from redis import exceptions as redis_errors
 
 from moorage.adapters.state._redis_server import UnsentError
 from moorage.adapters.state._redis_wire import request, with_script
@@ -63,7 +63,7 @@ class PooledConnection:
             connection.connect()
             if not self._server.checked:
                 self._check()
-        except (wrong.RedisError, OSError) as error:
+        except (redis_errors.RedisError, OSError) as error:
             self.close()
             raise UnsentError from error
         except BaseException:
@@ -83,11 +83,11 @@ class PooledConnection:
         """Return whether unexpected bytes arrived, such as the end of the connection."""
         try:
             return self._connection.can_read(0)  # type: ignore[no-any-return]  # as redis-py says
-        except (wrong.RedisError, OSError):
+        except (redis_errors.RedisError, OSError):
             return True
 
     def _check(self) -> None:
-        with suppress(wrong.ResponseError):
+        with suppress(redis_errors.ResponseError):
             # A user without permission for INFO works without this check.
             self._server.check(self.command("INFO"))
         self._server.checked = True
@@ -107,7 +107,7 @@ class PooledConnection:
         packed_request = request(batch)
         try:
             return self._exchange(packed_request, asking=asking)
-        except wrong.NoScriptError:
+        except redis_errors.NoScriptError:
             return self._exchange(with_script(packed_request), asking=asking)
 
     def _exchange(self, packed: bytes, *, asking: bool) -> list[Any]:
@@ -168,12 +168,12 @@ class ConnectionPool:
             connection.ready(until)
             connection.bound(until)
             replies = use(connection)
-        except (UnsentError, wrong.ConnectionError, wrong.ReadOnlyError):
+        except (UnsentError, redis_errors.ConnectionError, redis_errors.ReadOnlyError):
             # The server is gone or no longer the primary, so the other connections are useless too.
             connection.close()
             self.close()
             raise
-        except wrong.ResponseError:
+        except redis_errors.ResponseError:
             self._idle.append(connection)
             raise
         except BaseException:

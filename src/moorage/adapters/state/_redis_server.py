@@ -22,7 +22,7 @@ import redis.cluster
 import redis.connection
 import redis.retry
 import redis.sentinel
-from redis import exceptions as wrong
+from redis import exceptions as redis_errors
 from redis.backoff import NoBackoff
 
 from moorage.adapters.state._redis_socket import dialling_concurrently, timed_for, with_deadline
@@ -130,7 +130,7 @@ class RedisServer:
         try:
             parts = urlsplit(url)
             scheme, _, kind = parts.scheme.partition("+")
-            user, at, hosts = parts.netloc.rpartition("@")
+            user, separator, hosts = parts.netloc.rpartition("@")
             first_host, path = hosts.split(",")[0], parts.path
             database = path
             if kind:
@@ -141,7 +141,9 @@ class RedisServer:
                 self._service = name or None
                 default = _USUAL_PORT if kind == "cluster" else _USUAL_SENTINEL
                 self.nodes = [_node(host, default) for host in hosts.split(",")]
-            plain_text = f"{scheme}://{user}{at}{first_host}/{path.lstrip('/')}?{parts.query}"
+            plain_text = (
+                f"{scheme}://{user}{separator}{first_host}/{path.lstrip('/')}?{parts.query}"
+            )
             if scheme == "unix":
                 plain_text = url
             is_supported = kind in ("", "cluster") or (kind == "sentinel" and self._service)
@@ -166,7 +168,7 @@ class RedisServer:
         self.is_cluster = kind == "cluster"
         name, colon, _ = user.partition(":")
         # Without a colon, the name may be a password.
-        masked_login = "" if not at else f"{name}:***@" if colon else "***@"
+        masked_login = "" if not separator else f"{name}:***@" if colon else "***@"
         self.address = f"{parts.scheme}://{masked_login}{hosts}{parts.path}"
         self._set_tls(ca, tls=scheme == "rediss")
 
@@ -316,8 +318,8 @@ class RedisServer:
 
     def unavailable(self, error: BaseException) -> StorageUnavailable:
         """Return the error for a failed request or connection to Redis."""
-        if isinstance(error, wrong.MovedError):
-            error = wrong.ResponseError("MOVED")
+        if isinstance(error, redis_errors.MovedError):
+            error = redis_errors.ResponseError("MOVED")
         for kind, sentence, remedy in _ERRORS_BY_CLASS:
             if isinstance(error, kind):
                 return StorageUnavailable(
@@ -335,32 +337,36 @@ class RedisServer:
 
 _ERRORS_BY_CLASS: Final = (
     (
-        (wrong.TimeoutError, TimeoutError),
+        (redis_errors.TimeoutError, TimeoutError),
         "did not answer in time",
         "Check its load, or set a longer timeout of the call or the store.",
     ),
     (
-        (wrong.AuthenticationError, wrong.AuthorizationError, wrong.NoPermissionError),
+        (
+            redis_errors.AuthenticationError,
+            redis_errors.AuthorizationError,
+            redis_errors.NoPermissionError,
+        ),
         "refused the user, the password or a command",
         "Correct the user and password in the URL, or permit EVALSHA, EVAL, GET, SET and TIME.",
     ),
     (
-        wrong.ReadOnlyError,
+        redis_errors.ReadOnlyError,
         "is a replica, which cannot be written to",
         "Use the address of the primary, or of its Sentinels.",
     ),
     (
-        wrong.BusyLoadingError,
+        redis_errors.BusyLoadingError,
         "is still loading its data",
         "Wait until it has started.",
     ),
     (
-        wrong.ClusterDownError,
+        redis_errors.ClusterDownError,
         "is a cluster that is down, or that has no node for this key",
         "Check `redis-cli cluster info`.",
     ),
     (
-        (wrong.ConnectionError, wrong.RedisClusterException, OSError),
+        (redis_errors.ConnectionError, redis_errors.RedisClusterException, OSError),
         "cannot be reached, or closed the connection",
         "Check that it runs, and that its address and, with TLS, its certificates are right.",
     ),

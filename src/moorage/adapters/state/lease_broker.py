@@ -129,8 +129,8 @@ class LeaseBroker(AsyncContextClosable):
         kind = self._kinds.get(limits)
         if kind is None:
             if len(self._kinds) >= _MOST_KINDS:
-                for other in [key for key, kind in self._kinds.items() if kind.is_idle()]:
-                    del self._kinds[other]
+                for idle_key in [key for key, kind in self._kinds.items() if kind.is_idle()]:
+                    del self._kinds[idle_key]
             if len(self._kinds) >= _MOST_KINDS:
                 return None
             kind = self._kinds[limits] = _Kind(self, limits)
@@ -218,11 +218,11 @@ class _Kind:
             self._timer = None
         loop = asyncio.get_running_loop()
         if step.wake is not None:
-            self._timer = loop.call_later((step.wake - _now()) / SECOND, self._proceed)
+            self._timer = loop.call_later((step.wake - _now()) / SECOND, self._after_timer)
         if step.request:
             self._task = loop.create_task(self._request(step.request, step.within))
 
-    def _proceed(self) -> None:
+    def _after_timer(self) -> None:
         self._timer = None
         self._carry_out(leases.proceed(self._lease, _now(), self._most))
 

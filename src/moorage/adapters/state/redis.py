@@ -28,7 +28,7 @@ from math import inf
 from threading import RLock
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from redis import exceptions as wrong
+from redis import exceptions as redis_errors
 
 from moorage.adapters.concurrency._closing import AsyncContextClosable, ContextClosable
 from moorage.adapters.concurrency.forking import in_child
@@ -218,11 +218,11 @@ class RedisStorage(_Store, ContextClosable):
         self._unavailable = True
         try:
             replies = self._pool.run_batch(batch, until)
-        except wrong.ConnectionError:
+        except redis_errors.ConnectionError:
             if any(call.once for call in batch):
                 raise
             replies = self._pool.run_batch(batch, until)
-        except wrong.ResponseError:
+        except redis_errors.ResponseError:
             self._unavailable = False
             raise
         self._unavailable = False

@@ -83,10 +83,10 @@ class _Shards:
 
     def node_of(self, command: Command[Any], /) -> str:
         """Return the names of the shard and node with a command's keys."""
-        shard, former = self._location(command)
-        if former is not None:
+        shard, former_shard = self._location(command)
+        if former_shard is not None:
             # Both must be there, so their outages are told apart from those of one shard.
-            return f"{former}, {shard}"
+            return f"{former_shard}, {shard}"
         node_of = getattr(self._stores[shard], "node_of", None)
         node = "" if node_of is None else node_of(command)
         return f"{shard} {node}" if node else shard
@@ -131,9 +131,9 @@ class ShardedStorage(_Shards, ContextClosable):
                     break
 
     def _execute(self, command: Command[Answer], location: Location, end_time: float) -> Answer:
-        shard, former = location
-        if former is not None:
-            is_here, answer = self._stores[former].execute(
+        shard, former_shard = location
+        if former_shard is not None:
+            is_here, answer = self._stores[former_shard].execute(
                 ExecuteOnFormerShard(command), _seconds_left(end_time)
             )
             if is_here:
@@ -215,9 +215,9 @@ class AsyncShardedStorage(_Shards, AsyncContextClosable):
     async def _execute(
         self, command: Command[Answer], location: Location, end_time: float
     ) -> Answer:
-        shard, former = location
-        if former is not None:
-            is_here, answer = await self._stores[former].execute(
+        shard, former_shard = location
+        if former_shard is not None:
+            is_here, answer = await self._stores[former_shard].execute(
                 ExecuteOnFormerShard(command), _seconds_left(end_time)
             )
             if is_here:
@@ -292,8 +292,8 @@ def _errors_collected() -> Generator[Callable[[str], AbstractContextManager[None
 
     yield shard_action
     if errors:
-        (name, first), *others = errors
+        (name, first), *other_errors = errors
         first.add_note(f"This is the error of the shard {name}. All shards were tried.")
-        for name, error in others:
+        for name, error in other_errors:
             first.add_note(f"The shard {name} failed too: {error}")
         raise first

@@ -180,8 +180,8 @@ class DockerLogs:
         """Return the last entry of an output, if it is among the container's last entries."""
         query = {"stdout": "1", "stderr": "1", "timestamps": "1", "tail": str(_LATEST)}
         with self._engine.answer("GET", container_path(name, "logs"), timeout, query=query) as log:
-            latest = () if log.status >= _REFUSED else tuple(entries(log))
-        return next((entry for entry in reversed(latest) if entry.stream == stream), None)
+            latest_entries = () if log.status >= _REFUSED else tuple(entries(log))
+        return next((entry for entry in reversed(latest_entries) if entry.stream == stream), None)
 
     def _keep(self, key: tuple[str, LogStream, str], reading: _LogPosition) -> None:
         """Keep a connection for the next part; close the oldest if there are too many."""
@@ -191,8 +191,8 @@ class DockerLogs:
                 self._readings.pop(item) for item in (*surplus, key) if item in self._readings
             ]
             self._readings[key] = reading
-        for other in old_readings:
-            other.connection.close()
+        for old_reading in old_readings:
+            old_reading.connection.close()
 
 
 class _LogPosition:

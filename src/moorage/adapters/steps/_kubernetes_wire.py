@@ -185,8 +185,8 @@ def entries(content: bytes, *, is_complete: bool) -> Iterator[Entry]:
 
 def _lines(content: bytes) -> Iterator[bytes]:
     """Yield the lines between line feeds; other line separators are part of a line."""
-    *whole, partial_line = content.split(b"\n")
-    for line in whole:
+    *whole_lines, partial_line = content.split(b"\n")
+    for line in whole_lines:
         yield line + b"\n"
     if partial_line:
         yield partial_line

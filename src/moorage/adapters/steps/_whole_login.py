@@ -21,10 +21,10 @@ def check_whole_login(settings: object, names: Sequence[str], platform: str) -> 
     Raises:
         ConfigurationError: some parts of the login are set, and others are missing.
     """
-    missing = [name for name in names if getattr(settings, name) is None]
-    if missing and len(missing) < len(names):
+    missing_settings = [name for name in names if getattr(settings, name) is None]
+    if missing_settings and len(missing_settings) < len(names):
         raise ConfigurationError(
-            f"The setting {missing[0]} of {platform} platform is missing.",
-            path=missing[0],
+            f"The setting {missing_settings[0]} of {platform} platform is missing.",
+            path=missing_settings[0],
             remedy=f"Give {', '.join(sorted(names))}, or none of them.",
         )

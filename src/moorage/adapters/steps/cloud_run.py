@@ -313,8 +313,8 @@ class _CloudRun:
         task: dict[str, Any] = {}
         if name:
             path = f"{self._jobs}/{short_name(job['name'])}/executions/{name}"
-            described = self._get(path, timeout)
-            execution = None if described.status == NOT_FOUND else described.json()
+            description = self._get(path, timeout)
+            execution = None if description.status == NOT_FOUND else description.json()
             if has_failed(execution):
                 tasks = self._get(f"{path}/tasks", timeout)
                 tasks_of_run = [] if tasks.status == NOT_FOUND else parts_of(tasks.json(), "tasks")

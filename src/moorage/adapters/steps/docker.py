@@ -389,7 +389,7 @@ class DockerPlatform:
     def _create(self, spec: RunSpec, timeout: float) -> _Created | None:
         """Create a run's container with its files; return None if the name is in use."""
         if not spec.files and not spec.secrets and self._is_for_root(spec.step, timeout):
-            at = monotonic()
+            created_at = monotonic()
             code, content = self._engine.ask(
                 "POST",
                 "/containers/create",
@@ -398,7 +398,7 @@ class DockerPlatform:
                 body=self._options.container(spec, self._log_driver(timeout)),
                 allowed=frozenset({_CONFLICT}),
             )
-            return None if code == _CONFLICT else _Created(spec, _id_in(content), at)
+            return None if code == _CONFLICT else _Created(spec, _id_in(content), created_at)
         draft = f"{_DRAFT}{uuid4().hex}"
         create = partial(
             self._engine.ask,
@@ -418,7 +418,7 @@ class DockerPlatform:
                 query={"path": "/"},
                 body=files_of(spec),
             )
-            at = monotonic()
+            created_at = monotonic()
             code, _ = self._engine.ask(
                 "POST",
                 container_path(draft, "rename"),
@@ -434,7 +434,7 @@ class DockerPlatform:
         if not is_named:
             self.remove(draft, timeout)
             return None
-        return _Created(spec, _id_in(content), at)
+        return _Created(spec, _id_in(content), created_at)
 
     def _is_for_root(self, step: Step, timeout: float) -> bool:
         """Return whether root runs a step; root alone can write to the Engine's directories."""

@@ -392,9 +392,10 @@ class KubernetesPlatform:
         """Return the status of all runs of this scope, by name."""
         query = {"labelSelector": f"moorage.scope={self._settings.scope}"}
         _, content = self._cluster.ask("GET", self._jobs, timeout, query=query)
-        _, others = self._cluster.ask("GET", f"{self._core}/pods", timeout, query=query)
+        _, other_pods = self._cluster.ask("GET", f"{self._core}/pods", timeout, query=query)
         pods = {
-            pod["metadata"]["labels"].get("job-name"): pod for pod in json.loads(others)["items"]
+            pod["metadata"]["labels"].get("job-name"): pod
+            for pod in json.loads(other_pods)["items"]
         }
         jobs = sorted(json.loads(content)["items"], key=lambda job: job["metadata"]["name"])
         return [status_of(job, pods.get(job["metadata"]["name"])) for job in jobs]

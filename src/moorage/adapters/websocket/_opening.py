@@ -142,9 +142,9 @@ def _fault(error: Exception) -> OpeningFault:
 
 def closure_of(error: ConnectionClosed) -> Closure:
     """Return the code and reason with which a WebSocket connection ended."""
-    received, sent = error.rcvd, error.sent
-    if received is not None and (sent is None or error.rcvd_then_sent):
-        return Closure(received.code, received.reason)
-    if sent is not None:
-        return Closure(sent.code, sent.reason, by_client=True)
+    received_close, sent_close = error.rcvd, error.sent
+    if received_close is not None and (sent_close is None or error.rcvd_then_sent):
+        return Closure(received_close.code, received_close.reason)
+    if sent_close is not None:
+        return Closure(sent_close.code, sent_close.reason, by_client=True)
     return Closure()

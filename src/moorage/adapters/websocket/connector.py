@@ -120,8 +120,8 @@ class _RequestAttempt:
         A reply to an earlier attempt must not count, so only the first one has the message that was
         written to check the payload.
         """
-        written, self._written = self._written, None
-        return self.line.write(self._payload) if written is None else written
+        prepared_message, self._written = self._written, None
+        return self.line.write(self._payload) if prepared_message is None else prepared_message
 
     async def attempt(self, timeout: float) -> Any:
         """Make one attempt, with a deadline shortly before the caller's."""
@@ -135,10 +135,10 @@ class _RequestAttempt:
             end = monotonic() + limit
             session = await self.line.session(limit)
             limit = max(0.0, end - monotonic())
-        written = self.message()
+        prepared_message = self.message()
         bound = bound_here(limit)
         try:
-            return await session.request(*written)
+            return await session.request(*prepared_message)
         except asyncio.CancelledError:
             if bound is None or not bound.end():
                 raise
@@ -265,15 +265,15 @@ class _Connector:
         return await current_credentials(self._provider, self.service, stale)
 
     async def _health(self, timeout: float) -> ConnectorHealth:
-        begun = monotonic()
+        started_at = monotonic()
         try:
             session = await self.line.session(timeout)
-            async with asyncio.timeout(max(0.0, begun + timeout - monotonic())):
+            async with asyncio.timeout(max(0.0, started_at + timeout - monotonic())):
                 await session.ping()
         except (ConnectorError, TimeoutError) as error:
             failure = error if isinstance(error, ConnectorError) else reply_timeout(was_sent=True)
-            return health_of(self.name, "The server", monotonic() - begun, error=failure)
-        return health_of(self.name, "The server", monotonic() - begun)
+            return health_of(self.name, "The server", monotonic() - started_at, error=failure)
+        return health_of(self.name, "The server", monotonic() - started_at)
 
 
 class WebSocketConnector(_Connector):

@@ -79,7 +79,7 @@ def list_owners(*, store: Store, context: Context) -> CommandResult:
 
 
 def rotate(*, store: Store, context: Context) -> CommandResult:
-    """Re-encrypt all credentials with the first key of MOORAGE_KEYS; they stay usable meanwhile.
+    """Re-encrypt all credentials with the first key of MOORAGE_KEYS while they stay in use.
 
     Args:
         store: the URL of the store: sqlite:///file.db, postgresql://…, mariadb://… or mysql://….

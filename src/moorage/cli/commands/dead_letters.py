@@ -141,11 +141,11 @@ def _chosen_letters(
             path="letters",
             remedy="Give their ids, which `moorage stream dlq list` shows, or --everything alone.",
         )
-    missing = next((name for name in ids if name not in dict(letters)), None)
-    if missing is None:
+    missing_id = next((name for name in ids if name not in dict(letters)), None)
+    if missing_id is None:
         return [entry for entry in letters if everything or entry[0] in ids]
     raise ConfigurationError(
-        f"There is no dead letter {missing[:80]!r}.",
+        f"There is no dead letter {missing_id[:80]!r}.",
         path="letters",
         remedy="Give one of the ids that `moorage stream dlq list` shows.",
     )

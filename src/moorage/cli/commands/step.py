@@ -178,7 +178,7 @@ def list_steps(*, context: Context) -> CommandResult:
     with opened_hub(context) as hub:
         steps = hub.steps
         types = {name: steps.determine_connector_type(step) for name, step in steps.steps.items()}
-        described = [_description_row(step, types[name]) for name, step in steps.steps.items()]
+        step_rows = [_description_row(step, types[name]) for name, step in steps.steps.items()]
         runs: list[dict[str, Any]] = []
         problems: dict[str, str] = {}
         for platform in sorted(set(types.values())):
@@ -191,11 +191,11 @@ def list_steps(*, context: Context) -> CommandResult:
                 problems |= {
                     status.name: status.problem for status in statuses if status.problem is not None
                 }
-    if not described:
+    if not step_rows:
         return CommandResult({"steps": [], "runs": []}, ["No step is configured."])
     columns = ("step", "platform", "image", "timeout", "command")
     lines: list[str | Table] = [
-        Table(columns, [[row[column] for column in columns] for row in described])
+        Table(columns, [[row[column] for column in columns] for row in step_rows])
     ]
     if runs:
         fields = ("step", "platform", "key", "phase", "exit_code", "started_at")
@@ -203,7 +203,7 @@ def list_steps(*, context: Context) -> CommandResult:
         lines += ["", Table(("run of", *fields[1:]), rows)]
     lines += [f"{platform}: {problem}" for platform, problem in problems.items()]
     return CommandResult(
-        {"steps": described, "runs": runs, "problems": problems},
+        {"steps": step_rows, "runs": runs, "problems": problems},
         lines,
         FAILED if problems else OK,
     )
@@ -349,10 +349,10 @@ def _print_end(name: str, key: str, result: ExecutionResult, log: _PrintedLog) -
         "metadata": dict(result.metadata),
     }
     seconds = result.metadata.get("seconds")
-    after = "" if seconds is None else f" after {seconds:.1f} s"
+    suffix = "" if seconds is None else f" after {seconds:.1f} s"
     if result.metadata.get("cached"):
-        after = " in an earlier, equal run, which is reused"
-    ending = f"{name} {_ENDINGS[result.outcome]}{after}, exit code {result.exit_code}; key {key}"
+        suffix = " in an earlier, equal run, which is reused"
+    ending = f"{name} {_ENDINGS[result.outcome]}{suffix}, exit code {result.exit_code}; key {key}"
     problems = result.metadata.get("not_stored", {}).items()
     log.end("\n".join([ending, *(f"{path} was not stored: {text}" for path, text in problems)]))
     texts = [] if log.has_lines else [result.stdout, result.stderr]

@@ -61,13 +61,11 @@ def _ask_vendor(acting: ActContext) -> str:
 
 def _still_unknown(payment: UnsettledPayment, now: datetime) -> str:
     """Return the message after a look-up that did not settle the payment."""
-    unknown = f"The outcome of the {name_of(payment)} is still unknown."
+    text = f"The outcome of the {name_of(payment)} is still unknown."
     question = payment.last_question
     if question is None:
-        return f"{unknown} Another request for it has left in the meantime. Ask again later."
-    return (
-        f"{unknown} {result_words(payment, question)} {next_step_sentence(payment, question, now)}"
-    )
+        return f"{text} Another request for it has left in the meantime. Ask again later."
+    return f"{text} {result_words(payment, question)} {next_step_sentence(payment, question, now)}"
 
 
 def _close(

@@ -170,10 +170,11 @@ def _same_reference_links(view: PageContext, payment: UnsettledPayment) -> Node:
     if payment.reference is None:
         return None
     links: list[Node] = [
-        tag("div", _payment_link(view, other), ": unknown")
-        for other in view.reader.payments()
-        if other.reference == payment.reference
-        and (other.idempotency_key, other.tenant) != (payment.idempotency_key, payment.tenant)
+        tag("div", _payment_link(view, other_payment), ": unknown")
+        for other_payment in view.reader.payments()
+        if other_payment.reference == payment.reference
+        and (other_payment.idempotency_key, other_payment.tenant)
+        != (payment.idempotency_key, payment.tenant)
     ]
     try:
         done_payments = view.reader.recently_done(payment.reference)

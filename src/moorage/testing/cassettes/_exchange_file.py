@@ -274,7 +274,7 @@ def _json(text: str) -> Content | None:
 
 def _binary(body: bytes) -> Content:
     encoded_body = b64encode(body).decode()
-    lines = [encoded_body[at : at + _LINE] for at in range(0, len(encoded_body), _LINE)]
+    lines = [encoded_body[start : start + _LINE] for start in range(0, len(encoded_body), _LINE)]
     return {"base64": lines}
 
 

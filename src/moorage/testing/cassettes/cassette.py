@@ -145,7 +145,7 @@ class Cassette:
     def unused(self) -> tuple[str, ...]:
         """The recorded requests that were not replayed, one line each."""
         with self._lock:
-            return tuple(self._exchanges[at].sent.summary for at in self._left)
+            return tuple(self._exchanges[index].sent.summary for index in self._left)
 
     def save(self) -> None:
         """Write the recording to the file, if there is one."""

@@ -220,9 +220,9 @@ class ImapServer(TcpServer):
     def _store(self, folder: str, arguments: list[Any], _: list[bytes]) -> str:
         changed_flags = [flag.decode() for flag in arguments[2]]
         for message in self._chosen(folder, arguments[0]):
-            others = [flag for flag in message.flags if flag not in changed_flags]
+            other_flags = [flag for flag in message.flags if flag not in changed_flags]
             added = changed_flags if arguments[1].startswith(b"+") else []
-            flags = (*others, *added)
+            flags = (*other_flags, *added)
             self._folders[folder][message.uid] = attrs.evolve(message, flags=flags)
         return _OK
 
@@ -287,11 +287,11 @@ def _password_in(arguments: list[bytes]) -> str:
 
 def _field(message: ImapMessage, name: str) -> bytes:
     """Return one field of a message as FETCH writes it."""
-    at = message.at or datetime.now(UTC)
+    arrival_time = message.at or datetime.now(UTC)
     fields = {
         "UID": str(message.uid),
         "FLAGS": f"({' '.join(message.flags)})",
-        "INTERNALDATE": Time2Internaldate(at),
+        "INTERNALDATE": Time2Internaldate(arrival_time),
         "RFC822.SIZE": str(message.size),
     }
     if name in fields:

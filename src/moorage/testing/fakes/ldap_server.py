@@ -182,15 +182,19 @@ class LdapServer(TcpServer):
         return _SUCCESS
 
     def _rename(self, reader: BerReader, _: bytes) -> int:
-        old, new_name, deletes_old = reader.text(), reader.text(), reader.value(_BOOLEAN) != b"\0"
-        parent = reader.value(0x80).decode() if reader.more() else _parent(old)
+        old_name, new_name, deletes_old = (
+            reader.text(),
+            reader.text(),
+            reader.value(_BOOLEAN) != b"\0",
+        )
+        parent = reader.value(0x80).decode() if reader.more() else _parent(old_name)
         name = f"{new_name},{parent}" if parent else new_name
-        if _key(old) not in self._entries:
+        if _key(old_name) not in self._entries:
             return _NO_ENTRY
         if _key(name) in self._entries:
             return _EXISTS
-        attributes = self._entries.pop(_key(old))[1]
-        attribute, value = _named_by(old)
+        attributes = self._entries.pop(_key(old_name))[1]
+        attribute, value = _named_by(old_name)
         if deletes_old and value in _values(attributes, attribute):
             _values(attributes, attribute).remove(value)
         attribute, value = _named_by(new_name)
@@ -271,19 +275,19 @@ def _attributes(content: bytes) -> Iterator[tuple[str, list[bytes]]]:
 def _change(attributes: Attributes, kind: int, attribute: str, values: list[bytes]) -> int:
     """Change an attribute of an entry, and return the result code."""
     name = _own_name(attributes, attribute)
-    present = attributes.get(name, [])
+    current_values = attributes.get(name, [])
     if kind == ldap_wire.REPLACES:
-        present = values
+        current_values = values
     elif kind == ldap_wire.ADDS:
-        if set(values) & set(present):
+        if set(values) & set(current_values):
             return 20
-        present = [*present, *values]
-    elif not present or set(values) - set(present):
+        current_values = [*current_values, *values]
+    elif not current_values or set(values) - set(current_values):
         return _NO_ATTRIBUTE
     else:
-        present = [value for value in present if values and value not in values]
-    attributes[name] = present
-    if not present:
+        current_values = [value for value in current_values if values and value not in values]
+    attributes[name] = current_values
+    if not current_values:
         del attributes[name]
     return _SUCCESS
 

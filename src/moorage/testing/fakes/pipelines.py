@@ -178,9 +178,11 @@ class MemorySource:
         self.sought[partition] = offset
         records = [record for record in self._records if record.place == partition]
         offsets = [record.offset for record in records]
-        following = records[offsets.index(offset) + 1 :] if offset in offsets else records
-        others = [record for record in self._waiting if record.place != partition]
-        self._waiting = [record for record in self._records if record in (*others, *following)]
+        following_records = records[offsets.index(offset) + 1 :] if offset in offsets else records
+        other_records = [record for record in self._waiting if record.place != partition]
+        self._waiting = [
+            record for record in self._records if record in (*other_records, *following_records)
+        ]
         self._more.set()
 
     async def close(self) -> None:

@@ -129,8 +129,10 @@ class SchemaRegistryServer(VendorServer):
                     return schema, ["READER_FIELD_MISSING_DEFAULT_VALUE"]
                 if any(schema == other for _, other in versions):
                     return schema, []
-                earlier = [self._complete(other) for _, other in versions]
-                problems = incompatibilities(self._compatibility, self._complete(schema), earlier)
+                earlier_schemas = [self._complete(other) for _, other in versions]
+                problems = incompatibilities(
+                    self._compatibility, self._complete(schema), earlier_schemas
+                )
                 return schema, list(map(str, problems))
         except (ConnectorError, KeyError, IndexError, ValueError):
             pass

@@ -110,20 +110,20 @@ class SoapServer(VendorServer):
         body = envelope.find(f"{{{_ENVELOPES[self._port.version]}}}Body")
         content: Any = None if body is None or not len(body) else body[0]
         tag = None if content is None else content.tag
-        for name, described in self._port.operations.items():
-            element: Any = described.input.body
+        for name, operation in self._port.operations.items():
+            element: Any = operation.input.body
             if element is not None and element.qname.text == tag and name in self._operations:
-                value: Any = plain(element.parse(content, described.input.wsdl.types))
+                value: Any = plain(element.parse(content, operation.input.wsdl.types))
                 return name, value if is_object(value) else {}
         raise SoapServerFault("Client", "There is no such operation.")
 
     def _result(self, name: str, result: Any) -> Behaviour:
-        described = self._port.operations[name]
-        if described.output is None:
+        operation = self._port.operations[name]
+        if operation.output is None:
             return Behaviour(202)
         parts: dict[str, Any] = result if is_object(result) else {}
         values = () if is_object(result) else (result,)
-        envelope = described.output.serialize(*values, **parts).content
+        envelope = operation.output.serialize(*values, **parts).content
         return Behaviour(200, {"Content-Type": self._type}, etree().tostring(envelope))
 
     @property

@@ -153,7 +153,7 @@ async def creations(lab: Lab) -> Mapping[str, tuple[str, Callable[..., Any], Cal
         return partial(lab, operation, *arguments)
 
     small, large = lab.payment(), lab.payment(Money("60.00", "EUR"))
-    more = lab.invoice(due=date(2031, 7, 1))
+    other_invoice = lab.invoice(due=date(2031, 7, 1))
     return {
         "create_contact": (
             "contacts",
@@ -163,7 +163,7 @@ async def creations(lab: Lab) -> Mapping[str, tuple[str, Callable[..., Any], Cal
         "create_invoice": (
             "invoices",
             call("create_invoice", customer, lab.invoice()),
-            call("create_invoice", customer, more),
+            call("create_invoice", customer, other_invoice),
         ),
         "record_payment": (
             "payments",

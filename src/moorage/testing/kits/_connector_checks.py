@@ -145,7 +145,7 @@ async def operations_leave_nothing_behind(lab: Lab) -> None:
 
     That is: no connections, file descriptors, threads, tasks and memory.
     """
-    before = await _held_after_a_first_connector(lab)
+    resources_before = await _held_after_a_first_connector(lab)
     async with lab.connector() as connector:
         await _read_many(lab, connector, 10)
         warm = process_resources()
@@ -160,7 +160,7 @@ async def operations_leave_nothing_behind(lab: Lab) -> None:
                 f"{statistics.created} connections were opened for one caller.",
             )
         _check_growth(growths)
-    await _is_given_back(before)
+    await _is_given_back(resources_before)
 
 
 def _check_growth(growths: list[MemoryGrowth]) -> None:
@@ -184,10 +184,14 @@ def _check_growth(growths: list[MemoryGrowth]) -> None:
 async def _growth_of(lab: Lab, connector: Any) -> MemoryGrowth:
     """Perform a round of reads, and return how much memory is still in use afterwards."""
     count = max(1, lab.subject.operations // _ROUNDS)
-    before = memory_after(lab.subject.forget)
+    memory_before = memory_after(lab.subject.forget)
     await _read_many(lab, connector, count)
-    after = memory_after(lab.subject.forget)
-    return MemoryGrowth(count, after.objects - before.objects, after.bytes - before.bytes)
+    memory_afterwards = memory_after(lab.subject.forget)
+    return MemoryGrowth(
+        count,
+        memory_afterwards.objects - memory_before.objects,
+        memory_afterwards.bytes - memory_before.bytes,
+    )
 
 
 async def _held_after_a_first_connector(lab: Lab) -> ProcessResources:
@@ -230,8 +234,8 @@ async def _is_given_back(
 ) -> None:
     """Wait until no more resources are in use than before, with some tolerance."""
     end = time.monotonic() + patience()
-    while more := process_resources().growth_since(before, spare):
-        remaining_text = " and ".join(f"{count} more {name}" for name, count in more.items())
+    while growth := process_resources().growth_since(before, spare):
+        remaining_text = " and ".join(f"{count} more {name}" for name, count in growth.items())
         require(time.monotonic() < end, f"There are {remaining_text} {when}.")
         gc.collect()
         await asyncio.sleep(0.01)
@@ -239,7 +243,7 @@ async def _is_given_back(
 
 async def closing_ends_the_connector(lab: Lab) -> None:
     """Check that a closed connector refuses operations, and can be closed repeatedly."""
-    before = await _held_after_a_first_connector(lab)
+    resources_before = await _held_after_a_first_connector(lab)
     async with lab.connector() as connector:
         await lab.read(connector)
         await lab.call(connector.close)
@@ -249,7 +253,7 @@ async def closing_ends_the_connector(lab: Lab) -> None:
         )
         require(not possibly_processed(error), "A closed connector may have done something.")
         _check_statistics(connector.statistics(), 0)
-    await _is_given_back(before)
+    await _is_given_back(resources_before)
 
 
 async def closing_ends_operations(lab: Lab) -> None:
@@ -348,9 +352,9 @@ def in_child(run: Callable[[], object]) -> str:
             os._exit(0)
     os.close(writing)
     with os.fdopen(reading, "rb") as problems:
-        ready, _, _ = select.select([problems], [], [], 4 * patience())
-        text = problems.read().decode() if ready else "it did not end."
-    if not ready:
+        readable_pipes, _, _ = select.select([problems], [], [], 4 * patience())
+        text = problems.read().decode() if readable_pipes else "it did not end."
+    if not readable_pipes:
         os.kill(child, 9)
     os.waitpid(child, 0)
     return text

@@ -189,9 +189,9 @@ class Lab:
         with control:
             error = await self.error_of(operation, timeout, because)
             duration = time.monotonic() - start
-        late = duration - timeout - control.lost
-        if late > LATENESS:
-            raise EventTooLate(f"It ended {late * 1000:.0f} ms after its deadline: {because}")
+        lateness = duration - timeout - control.lost
+        if lateness > LATENESS:
+            raise EventTooLate(f"It ended {lateness * 1000:.0f} ms after its deadline: {because}")
         return error
 
     async def health(self, connector: Any, timeout: float) -> ConnectorHealth:

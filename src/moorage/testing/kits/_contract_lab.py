@@ -144,11 +144,11 @@ async def require_unsupported(
             continue
         step = f"{capability} of a vendor without it"
         error = await lab.refused(UnsupportedByVendor, call(), step)
-        missing = frozenset(error.capabilities)
-        is_named = capability in missing and missing.isdisjoint(lab.able)
+        missing_capabilities = frozenset(error.capabilities)
+        is_named = capability in missing_capabilities and missing_capabilities.isdisjoint(lab.able)
         require(is_named, f"{capability} is not named, or another is.")
-        others = names_with_capabilities(lab.contract, missing)
-        require(error.able == others, f"The vendors with {capability} are not named.")
+        other_vendors = names_with_capabilities(lab.contract, missing_capabilities)
+        require(error.able == other_vendors, f"The vendors with {capability} are not named.")
     require(lab.sandbox.requests == [], "Something was sent for what cannot be done.")
 
 

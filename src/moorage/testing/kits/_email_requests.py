@@ -309,14 +309,14 @@ async def suppressions_are_kept(factory: Factory) -> None:
 async def _suppressed_addresses(lab: EmailLab) -> list[str]:
     """Return all suppressed addresses, after checking that no repr shows them."""
     entries: list[Suppression] = []
-    after: Ref | None = None
+    page_ref: Ref | None = None
     while True:
-        page: SuppressionPage = await lab.hub.email().suppressions(after=after, account="mail")
+        page: SuppressionPage = await lab.hub.email().suppressions(after=page_ref, account="mail")
         require("first@" not in repr(page), "A page of suppressions shows an address.")
         entries += page.items
         if page.next is None:
             return sorted(entry.email for entry in entries)
-        after = page.next
+        page_ref = page.next
 
 
 async def no_error_shows_a_secret(factory: Factory) -> None:

@@ -215,13 +215,13 @@ class Checks:
         )
         for number, scope in enumerate(scopes):
             await store.add(self._entry(number, **scope))
-        everything = {0, 1, 2, 4}  # the entry 3 waits for the one before it in its lane
+        offered_numbers = {0, 1, 2, 4}  # the entry 3 waits for the one before it in its lane
         for pause, offered in (
             ({"target": "billing"}, {4}),
-            ({"target": "BILLING"}, everything),
+            ({"target": "BILLING"}, offered_numbers),
             ({"target": "*"}, set[int]()),
             ({"target": "*", "tenant": "acme"}, {2, 4}),
-            ({"target": "shipping", "tenant": "acme"}, everything),
+            ({"target": "shipping", "tenant": "acme"}, offered_numbers),
             ({"target": "*", "subject": "ada"}, {1, 2}),
             ({"target": "billing", "tenant": "acme", "subject": "ada"}, {1, 2, 4}),
         ):
@@ -249,7 +249,7 @@ class Checks:
             require(removed_count == 1, f"Removing one pause removed {removed_count} entries.")
         due_ids = {entry.id for entry in await store.due(10)}
         require(
-            due_ids == {self._entry(number).id for number in everything},
+            due_ids == {self._entry(number).id for number in offered_numbers},
             f"After the last pause, only {due_ids} are offered.",
         )
 

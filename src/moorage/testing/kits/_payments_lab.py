@@ -248,10 +248,10 @@ class Lab(ContractLab[PaymentsSubject]):
         normal_result = await self(operation, *arguments, **first_options)
         steps = len(self.sandbox.requests) - request_count
         change = partial(_answer_with_status, normal_result.vendor_state, word)
-        before: list[AlteredAnswer | SlowAnswer] = [
+        earlier_answers: list[AlteredAnswer | SlowAnswer] = [
             AlteredAnswer(change) if in_all else SlowAnswer(0.0)
         ] * (steps - 1)
-        self.sandbox.fail(*before, AlteredAnswer(change))
+        self.sandbox.fail(*earlier_answers, AlteredAnswer(change))
         try:
             return await self(operation, *arguments, **second_options)
         finally:

@@ -60,7 +60,7 @@ async def means_are_stored_and_removed(make: Open) -> None:
         await lab.refused(
             InvalidData, lab("store_means", request, idempotency_key=None), "Storing without a key"
         )
-        before = await _stored_ids(lab, customer)
+        ids_before = await _stored_ids(lab, customer)
         lab.sandbox.fail(Lost())
         lost_call = lab("store_means", request, idempotency_key="s-1")
         await lab.refused(ConnectionFailed, lost_call, "A lost answer")
@@ -74,12 +74,12 @@ async def means_are_stored_and_removed(make: Open) -> None:
         require(means.raw, "The vendor's own words are missing.")
         require(request.source not in f"{request!r}{means!r}", "A source is shown.")
         ids = await _stored_ids(lab, customer)
-        require(ids - before == {means.ref.id}, "Not exactly one means was stored.")
+        require(ids - ids_before == {means.ref.id}, "Not exactly one means was stored.")
         require(not await _stored_ids(lab, "somebody-else"), "Others see a buyer's means.")
         removed: StoredMeans = await lab("remove_means", means.ref, idempotency_key="s-2")
         require(removed.state is StoredState.REMOVED, f"Removed means are {removed.state}.")
         require(
-            await _stored_ids(lab, customer) == before,
+            await _stored_ids(lab, customer) == ids_before,
             "The removed means of payment is still listed.",
         )
         lab.sandbox.fail(AlteredAnswer(partial(with_body, b"{}")))
@@ -157,12 +157,12 @@ async def transactions_explain_a_payout(make: Open) -> None:
         if lab.subject.pay_out is not None:
             lab.subject.pay_out()
         payout = (await lab("payouts")).items[0]
-        items, after = [], None
+        items, next_page = [], None
         while True:
-            page = await lab("payout_items", payout.ref, after=after)
+            page = await lab("payout_items", payout.ref, after=next_page)
             items += page.items
-            after = page.next
-            if after is None:
+            next_page = page.next
+            if next_page is None:
                 break
         require(unexplained_amount(payout, items).minor == 0, "The transactions do not add up.")
         paid_ids = {item.payment.id for item in items if item.payment is not None}

@@ -182,10 +182,13 @@ async def a_subscription_is_changed(make: Open) -> None:
             f"{new_amount} became {changed_subscription.amount}.",
         )
         if PaymentsCapability.SUBSCRIPTION_QUANTITY in lab.able:
-            more = await consented_subscription(
+            larger_subscription = await consented_subscription(
                 lab, await change(quantity=4, idempotency_key="c-4")
             )
-            require((more.quantity, more.amount) == (4, new_amount), "The quantity is lost.")
+            require(
+                (larger_subscription.quantity, larger_subscription.amount) == (4, new_amount),
+                "The quantity is lost.",
+            )
         current: Subscription = await lab("get_subscription", ref)
         require(current.amount == new_amount, "The change is lost.")
         require(current.interval == _QUARTER, f"The interval became {current.interval}.")

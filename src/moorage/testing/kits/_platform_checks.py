@@ -339,8 +339,8 @@ def only_declared_variables_are_seen(subject: PlatformSubject) -> None:
         return
     require(lines[0] == "a b $c|none", f"The declared variable arrived as {lines[0]!r}.")
     names = {line.partition("=")[0] for line in lines[1:]}
-    usual = {"GREETING", "PATH", "PWD", "HOME", "HOSTNAME", "SHLVL", "OLDPWD", "_", "TERM"}
-    require(names <= usual, f"The step sees {sorted(names - usual)}.")
+    usual_names = {"GREETING", "PATH", "PWD", "HOME", "HOSTNAME", "SHLVL", "OLDPWD", "_", "TERM"}
+    require(names <= usual_names, f"The step sees {sorted(names - usual_names)}.")
 
 
 def _refuses(platform: Platform, spec: RunSpec, what: str) -> None:
@@ -384,7 +384,7 @@ def files_go_in_and_out(subject: PlatformSubject) -> None:
         "mkdir out; cat a.txt in/b.bin > out/c; ln -s /etc/passwd out/link;"
         " head -c 2000 /dev/zero > out/large; mkdir out/folder"
     )
-    absent: tuple[str, ...] = ("missing", "out/link", "out/large", "out/folder")
+    absent_paths: tuple[str, ...] = ("missing", "out/link", "out/large", "out/folder")
     if subject.has(PlatformLimit.NO_FILES):
         _refuses(subject.make(), subject.spec(script, workspace=workspace), "A step with files")
         if subject.has(PlatformLimit.NOTHING_COLLECTED):
@@ -392,11 +392,14 @@ def files_go_in_and_out(subject: PlatformSubject) -> None:
             _refuses(subject.make(), collecting_spec, "A step whose files are to be collected")
             return
         script = "printf 'one\\n\\000\\377' > a.txt; mkdir in; : > in/b.bin;" + script
-        workspace, absent = Workspace(collect=("out/c",)), ("missing", "out/large", "out/folder")
+        workspace, absent_paths = (
+            Workspace(collect=("out/c",)),
+            ("missing", "out/large", "out/folder"),
+        )
     platform, status = _run(subject, script, workspace=workspace)
     collect = partial(platform.collect, status.name)
     require(collect("out/c", 100, _TIMEOUT) == b"one\n\x00\xff", "A file has another content.")
-    for path in absent:
+    for path in absent_paths:
         require(collect(path, 100, _TIMEOUT) is None, f"{path} was collected.")
 
 

@@ -141,14 +141,14 @@ def _parse_time(text: str) -> datetime:
 
 def with_added_words(words: str, response: Response) -> Response:
     """Return a response with words added to each sentence of its JSON."""
-    return response.evolve(body=encode_json(_longer(response.json(), words)))
+    return response.evolve(body=encode_json(_with_words(response.json(), words)))
 
 
-def _longer(value: Any, words: str) -> Any:
+def _with_words(value: Any, words: str) -> Any:
     if is_object(value):
-        return {name: _longer(part, words) for name, part in value.items()}
+        return {name: _with_words(part, words) for name, part in value.items()}
     if is_list(value):
-        return [_longer(part, words) for part in value]
+        return [_with_words(part, words) for part in value]
     return f"{value}{words}" if is_sentence(value) else value
 
 

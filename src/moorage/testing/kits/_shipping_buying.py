@@ -118,12 +118,20 @@ async def a_label_is_bought(make: Open) -> None:
 async def an_address_arrives_whole(make: Open) -> None:
     """Every line of an address is sent, for rates and for labels."""
     async with make() as lab:
-        to = lab.address(line2="Floor 7", line3="Door B")
-        rate_request = lab.request(to=to, reference="order 1")
+        recipient = lab.address(line2="Floor 7", line3="Door B")
+        rate_request = lab.request(to=recipient, reference="order 1")
         request = ShipmentRequest(rate_request=rate_request)
         await lab("create_shipment", request, idempotency_key="k-1")
         bodies = b"".join(request.body for request in lab.sandbox.requests)
-        parts = (to.line1, to.line2, to.line3, to.city, to.region, to.postal_code, to.name)
+        parts = (
+            recipient.line1,
+            recipient.line2,
+            recipient.line3,
+            recipient.city,
+            recipient.region,
+            recipient.postal_code,
+            recipient.name,
+        )
         lost_parts = [part for part in parts if part and part.encode() not in bodies]
         require(not lost_parts, f"{len(lost_parts)} parts of an address are lost.")
 

@@ -25,8 +25,8 @@ async def a_pickup_is_scheduled_once(make: Open) -> None:
     async with make() as lab:
         if ShippingCapability.PICKUP not in lab.able:
             return
-        bought = await lab("create_shipment", lab.shipment(), idempotency_key="k-1")
-        request = lab.pickup(bought.ref)
+        shipment = await lab("create_shipment", lab.shipment(), idempotency_key="k-1")
+        request = lab.pickup(shipment.ref)
         schedule = partial(lab, "schedule_pickup", idempotency_key="k-2")
         scheduled: Pickup = await schedule(request)
         is_expected = scheduled.state in {PickupState.SCHEDULED, PickupState.PENDING}

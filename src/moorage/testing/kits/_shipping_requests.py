@@ -111,8 +111,8 @@ async def money_keeps_its_currency(make: Open) -> None:
             )
             customs = Customs(items=[shirts], signer="Steve Brule")
             request_count = len(lab.sandbox.requests)
-            to = lab.address(country="CA")
-            foreign = lab.request(to=to, customs=customs, reference=f"order {currency}")
+            recipient = lab.address(country="CA")
+            foreign = lab.request(to=recipient, customs=customs, reference=f"order {currency}")
             purchase = lab(
                 "create_shipment", ShipmentRequest(rate_request=foreign), idempotency_key=currency
             )

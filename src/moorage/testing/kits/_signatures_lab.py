@@ -117,12 +117,12 @@ def signer(email: str = ADA, **fields: Any) -> Signer:
 def request(*signers: Signer, **fields: Any) -> SignatureRequest:
     """Return a request about a document, to these signers or a single default one."""
     document = SignatureDocument(name="lease.pdf", content=PDF)
-    usual: dict[str, Any] = {
+    usual_fields: dict[str, Any] = {
         "subject": SUBJECT,
         "signers": signers or [signer()],
         "documents": [document],
     }
-    return SignatureRequest(**{**usual, **fields})
+    return SignatureRequest(**{**usual_fields, **fields})
 
 
 def calls_by_capability(lab: Lab) -> Mapping[SignaturesCapability, Callable[[], Awaitable[Any]]]:

@@ -78,9 +78,10 @@ async def attempts_are_bounded(make: Open) -> None:
         while checked.status is VerificationStatus.PENDING and attempts < _MOST_ATTEMPTS:
             checked, attempts = await _check_code(lab, verification, _WRONG), attempts + 1
         require(checked.status is VerificationStatus.ENDED, "Codes can be guessed for ever.")
-        late = await _check_code(lab, verification, _sent_code(lab))
+        late_check = await _check_code(lab, verification, _sent_code(lab))
         require(
-            late.status is VerificationStatus.ENDED, f"A code after all attempts is {late.status}."
+            late_check.status is VerificationStatus.ENDED,
+            f"A code after all attempts is {late_check.status}.",
         )
 
 

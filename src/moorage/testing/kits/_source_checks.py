@@ -149,10 +149,10 @@ async def opening_again_loses_nothing(subject: SourceSubject) -> None:
         await reader.open()
         held_records = payloads(reader.held)
         await reader.commit()
-        more = numbered_messages(range(10, 12))
-        await subject.publish(more)
-        missing = [message for message in messages if message.payload not in held_records]
-        await reader.read([*missing, *more], commit=True)
+        new_messages = numbered_messages(range(10, 12))
+        await subject.publish(new_messages)
+        missing_messages = [message for message in messages if message.payload not in held_records]
+        await reader.read([*missing_messages, *new_messages], commit=True)
     await _require_nothing_but_new(subject)
 
 
@@ -204,8 +204,11 @@ async def released_records_come_back(subject: SourceSubject) -> None:
         await reader.commit()
         expected = [message for message in messages if message.payload in payloads(released)]
         repeated_records = await reader.read(expected, commit=True)
-        others = set(payloads(repeated_records)).difference(payloads(released))
-        require(not others, f"Records came back that were not released: {sorted(others)}.")
+        unreleased_payloads = set(payloads(repeated_records)).difference(payloads(released))
+        require(
+            not unreleased_payloads,
+            f"Records came back that were not released: {sorted(unreleased_payloads)}.",
+        )
     await _require_nothing_but_new(subject)
 
 
@@ -272,12 +275,12 @@ async def lost_connection_loses_nothing(subject: SourceSubject) -> None:
         await subject.publish(messages)
         await reader.read(messages)
         subject.interrupt()
-        more = numbered_messages(range(10, 20))
-        await subject.publish(more)
-        await reader.read(more)
+        new_messages = numbered_messages(range(10, 20))
+        await subject.publish(new_messages)
+        await reader.read(new_messages)
         held_records = payloads(reader.held)
-        missing = [message for message in messages if message.payload not in held_records]
-        await reader.read(missing, commit=True)
+        missing_messages = [message for message in messages if message.payload not in held_records]
+        await reader.read(missing_messages, commit=True)
 
 
 async def pipeline_keeps_the_order_of_keys(subject: SourceSubject) -> None:
@@ -324,8 +327,8 @@ async def _run_pipeline(subject: SourceSubject, interrupt: Callable[[], None] | 
     finally:
         pipeline.stop()
         await wait_soon(running, "A pipeline does not stop.")
-    missing = set(payloads(messages)).difference(payloads(sink.records))
-    require(not missing, f"A pipeline lost the messages {sorted(missing)}.")
+    missing_payloads = set(payloads(messages)).difference(payloads(sink.records))
+    require(not missing_payloads, f"A pipeline lost the messages {sorted(missing_payloads)}.")
     return sink
 
 

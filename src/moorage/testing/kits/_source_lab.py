@@ -122,8 +122,10 @@ class Reader:
                 while not expected <= set(payloads(records)):
                     records += await self._attempt(commit=commit)
         except TimeoutError:
-            missing = sorted(expected.difference(payloads(records)))
-            raise AssertionError(f"Messages were lost: {missing} did not arrive.") from None
+            missing_payloads = sorted(expected.difference(payloads(records)))
+            raise AssertionError(
+                f"Messages were lost: {missing_payloads} did not arrive."
+            ) from None
         return records
 
     async def _attempt(self, *, commit: bool) -> Sequence[SinkRecord]:

@@ -77,8 +77,8 @@ class Lab(RecordedLab[TaxCalculationSubject]):
 
     async def calculate(self, sale: TaxableSale | None = None, **changes: Any) -> TaxCalculation:
         """Calculate the tax of a sale, by default the subject's sale with these changes."""
-        sold = attrs.evolve(sale or self.sale, **changes)
-        result: TaxCalculation = await self("calculate", sold)
+        changed_sale = attrs.evolve(sale or self.sale, **changes)
+        result: TaxCalculation = await self("calculate", changed_sale)
         return result
 
     async def record(self, calculation: TaxCalculation, key: str = KEY) -> TaxRecord:

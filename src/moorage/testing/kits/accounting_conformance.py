@@ -128,8 +128,8 @@ async def a_contact_is_found(make: Open) -> None:
                 contacts = await lab("find_contacts", query)
                 refs = [item.ref for item in contacts]
                 require(refs == [record.ref], f"{len(refs)} contacts were found by one detail.")
-            nothing = await lab("find_contacts", ContactQuery(name="Söhne' or '", role=role))
-            require(nothing == (), "A contact is found by a part of its name.")
+            no_contacts = await lab("find_contacts", ContactQuery(name="Söhne' or '", role=role))
+            require(no_contacts == (), "A contact is found by a part of its name.")
             changed_contact = attrs.evolve(contact, email=f"new@{role}.example")
             for _ in range(2):
                 updated = await lab("update_contact", str(record.ref), changed_contact)
@@ -249,8 +249,8 @@ async def a_payment_settles_an_invoice(make: Open) -> None:
             item = await lab("get_invoice", record.ref)
             require(item.state is InvoiceState.PAID, f"A paid invoice is {item.state}.")
             require(item.due_amount == Money(0, "EUR"), f"{item.due_amount} are due.")
-            more = lab("record_payment", record.ref, lab.payment())
-            await lab.refused(VendorRejected | InvalidRequest, more, "Paying too much")
+            further_payment = lab("record_payment", record.ref, lab.payment())
+            await lab.refused(VendorRejected | InvalidRequest, further_payment, "Paying too much")
             dollars = lab("record_payment", record.ref, lab.payment(Money("1.00", "USD")))
             await lab.refused(InvalidData, dollars, "A payment in another currency")
         require(lab.count("payments") == 4, "The books do not have each payment once.")
@@ -270,17 +270,19 @@ async def a_journal_is_posted(make: Open) -> None:
 async def a_key_writes_once(make: Open) -> None:
     """A repeated key returns the same record; a key with other content is refused."""
     async with make() as lab:
-        for name, (records, call, other) in (await creations(lab)).items():
-            before = lab.count(records)
+        for name, (records, call, other_call) in (await creations(lab)).items():
+            count_before = lab.count(records)
             first = await call(idempotency_key=f"k-{name}")
             repeat = await _repeat(call(idempotency_key=f"k-{name}"), name)
             require(repeat.ref == first.ref, f"A repeat of {name} has another reference.")
-            require(lab.count(records) == before + 1, f"A key wrote more than once by {name}.")
-            coroutine = other(idempotency_key=f"k-{name}")
-            await lab.refused(IdempotencyConflict, coroutine, f"A key for another {name}")
-            await other(idempotency_key=f"k-{name}-2")
             require(
-                lab.count(records) == before + 2,
+                lab.count(records) == count_before + 1, f"A key wrote more than once by {name}."
+            )
+            coroutine = other_call(idempotency_key=f"k-{name}")
+            await lab.refused(IdempotencyConflict, coroutine, f"A key for another {name}")
+            await other_call(idempotency_key=f"k-{name}-2")
+            require(
+                lab.count(records) == count_before + 2,
                 f"A second idempotency key created no second record by {name}.",
             )
 
@@ -296,12 +298,12 @@ async def a_lost_answer_writes_once(make: Open) -> None:
     """After a lost answer, a key's record is found or unknown, but never written twice."""
     async with make() as lab:
         for name, (records, call, _) in (await creations(lab)).items():
-            before, skipped = lab.count(records), lab.subject.positions.get(name, 0)
+            count_before, skipped = lab.count(records), lab.subject.positions.get(name, 0)
             lab.sandbox.fail(*[None] * skipped, Lost())
             for _ in range(3):
                 await _await_settled(call(idempotency_key=f"k-{name}"), name)
             lab.sandbox.forget_faults()
-            require(lab.count(records) == before + 1, f"{name} wrote more or less than once.")
+            require(lab.count(records) == count_before + 1, f"{name} wrote more or less than once.")
 
 
 async def an_unreadable_answer_writes_once(make: Open) -> None:
@@ -310,17 +312,19 @@ async def an_unreadable_answer_writes_once(make: Open) -> None:
         for name, (records, call, _) in (await creations(lab)).items():
             skipped = lab.subject.positions.get(name, 0)
             for number, body in enumerate(_MALFORMED):
-                before = lab.count(records)
+                count_before = lab.count(records)
                 lab.sandbox.fail(*[None] * skipped, AlteredAnswer(partial(with_body, body)))
                 await lab.refused(
                     VendorFailed | OutcomeUnknown,
-                    _unless_done(call, f"k-{name}-{number}", lab, records, before),
+                    _unless_done(call, f"k-{name}-{number}", lab, records, count_before),
                     f"{name} with the answer {body!r}",
                 )
                 lab.sandbox.forget_faults()
                 for _ in range(2):
                     await _await_settled(call(idempotency_key=f"k-{name}-{number}"), name)
-                require(lab.count(records) <= before + 1, f"{name} wrote twice after {body!r}.")
+                require(
+                    lab.count(records) <= count_before + 1, f"{name} wrote twice after {body!r}."
+                )
                 if records in {"contacts", "payments"}:
                     break  # a name is unique, and an invoice takes no second payment
 
@@ -349,7 +353,7 @@ async def an_outage_is_no_success(make: Open) -> None:
     """A call in an outage raises an error; repeating its key writes at most once."""
     async with make() as lab:
         for name, (records, call, _) in (await creations(lab)).items():
-            before, skipped = lab.count(records), lab.subject.positions.get(name, 0)
+            count_before, skipped = lab.count(records), lab.subject.positions.get(name, 0)
             outages = uncertain_answers(lab.subject.refusals[0][0])
             for key, outage in zip((None, f"k-{name}", None), outages, strict=True):
                 lab.sandbox.fail(*[None] * skipped, outage)
@@ -357,9 +361,9 @@ async def an_outage_is_no_success(make: Open) -> None:
                 kinds = VendorFailed | OutcomeUnknown
                 await lab.refused(kinds, coroutine, f"{name} with HTTP {outage.status}")
                 lab.sandbox.forget_faults()
-            require(lab.count(records) == before, f"{name} wrote in an outage.")
+            require(lab.count(records) == count_before, f"{name} wrote in an outage.")
             await _await_settled(call(idempotency_key=f"k-{name}"), name)
-            require(lab.count(records) <= before + 1, f"{name} wrote twice.")
+            require(lab.count(records) <= count_before + 1, f"{name} wrote twice.")
 
 
 async def a_refusal_has_its_type(make: Open) -> None:
@@ -373,10 +377,10 @@ async def a_refusal_has_its_type(make: Open) -> None:
                 error = await lab.refused(kind, coroutine, f"Refusal {number}")
                 require_refusal(error, refusal, f"Refusal {number}", code)
         require(lab.count("contacts") == 0, "A refused contact was written.")
-        missing = Ref(lab.subject.vendor.name, ACCOUNT, "404404", {"type": "invoice"})
+        missing_ref = Ref(lab.subject.vendor.name, ACCOUNT, "404404", {"type": "invoice"})
         for operation in ("get_invoice", "void_invoice"):
-            unknown = lab(operation, missing)
-            await lab.refused(VendorRejected, unknown, f"{operation} of an unknown invoice")
+            unknown_call = lab(operation, missing_ref)
+            await lab.refused(VendorRejected, unknown_call, f"{operation} of an unknown invoice")
 
 
 async def a_pause_is_kept(make: Open) -> None:
@@ -443,8 +447,8 @@ async def options_arrive(make: Open) -> None:
 async def secrets_are_shown_nowhere(make: Open) -> None:
     """No error, record or log entry shows a secret, even if the vendor repeats it."""
     async with make() as lab:
-        everything = " and ".join(lab.subject.secrets)
-        problem = {"message": everything, "Message": everything, "Detail": everything}
+        all_secrets = " and ".join(lab.subject.secrets)
+        problem = {"message": all_secrets, "Message": all_secrets, "Detail": all_secrets}
         echo = {
             **problem,
             "error": {"code": 200, "data": {"name": "UserError", **problem}},

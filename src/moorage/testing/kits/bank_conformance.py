@@ -217,8 +217,8 @@ async def transactions_are_read_page_by_page(make: Open) -> None:
         require(days == [date(2031, 5, day) for day in (6, 5, 4)], f"The days are {days}.")
         states = {item.entry.status for item in booked}
         require(states == {"booked"}, f"Booked transactions are {states}.")
-        earlier = await lab.booked(ref, until=date(2031, 5, 5))
-        require([item.id for item in earlier] == ids[1:], "The last day is ignored.")
+        earlier_transactions = await lab.booked(ref, until=date(2031, 5, 5))
+        require([item.id for item in earlier_transactions] == ids[1:], "The last day is ignored.")
         later_transactions = await lab.booked(ref, since=date(2031, 5, 6))
         require([item.id for item in later_transactions] == ids[:1], "The first day is ignored.")
 
@@ -282,8 +282,8 @@ async def pending_transactions_are_apart(make: Open) -> None:
     """Pending transactions are returned only on request, and never as booked."""
     async with make() as lab:
         ref = await lab.account()
-        usual: TransactionPage = await lab("transactions", ref, TransactionQuery(since=SINCE))
-        require(usual.pending == (), "Pending transactions were not asked for.")
+        usual_page: TransactionPage = await lab("transactions", ref, TransactionQuery(since=SINCE))
+        require(usual_page.pending == (), "Pending transactions were not asked for.")
         if BankCapability.PENDING not in lab.able:
             return
         pages = await lab.pages(ref, TransactionQuery(since=SINCE, pending=True))
@@ -330,8 +330,8 @@ async def a_payment_is_initiated_once(make: Open) -> None:
         looked_up: BankPayment = await lab("get_payment", str(payment.ref))
         require(looked_up.ref == payment.ref, "A payment has another reference.")
         require(looked_up.status is BankPaymentStatus.PENDING, f"It is {looked_up.status}.")
-        other = lab("pay", lab.order(debtor=IBANS[1]), idempotency_key="k-1")
-        await lab.refused(IdempotencyConflict, other, "A key for another payment")
+        other_payment = lab("pay", lab.order(debtor=IBANS[1]), idempotency_key="k-1")
+        await lab.refused(IdempotencyConflict, other_payment, "A key for another payment")
         await lab("pay", order, idempotency_key="k-2")
         require(
             lab.bank.payment_count() == 2, "A second idempotency key initiated no second payment."
@@ -403,10 +403,10 @@ async def a_refusal_has_its_type(make: Open) -> None:
             require_refusal(error, refusal, f"Refusal {number}", code)
             is_pause = kind is RateLimitExceeded
             require(error.retryable or not is_pause, f"Refusal {number} must be retryable.")
-        missing = attrs.evolve((await lab.start()).ref, id="404404")
+        missing_ref = attrs.evolve((await lab.start()).ref, id="404404")
         for operation in ("get_consent", "accounts"):
-            unknown = lab(operation, missing)
-            await lab.refused(ConsentRequired, unknown, f"{operation} of an unknown consent")
+            unknown_call = lab(operation, missing_ref)
+            await lab.refused(ConsentRequired, unknown_call, f"{operation} of an unknown consent")
 
 
 async def a_daily_limit_is_not_retried(make: Open) -> None:
@@ -443,11 +443,13 @@ async def each_request_is_sent_once(make: Open) -> None:
 async def secrets_are_shown_nowhere(make: Open) -> None:
     """No error, result or event shows a secret, even if the vendor repeats it."""
     async with make() as lab:
-        everything = " and ".join(lab.subject.secrets)
+        all_secrets = " and ".join(lab.subject.secrets)
         ref = await lab.account()
         shown_texts = [f"{lab.hub.account(ACCOUNT)!r}", f"{await lab('balances', ref)!r}"]
         for status in (400, 403, 500):
-            body = encode_json({"summary": everything, "detail": everything, "title": everything})
+            body = encode_json(
+                {"summary": all_secrets, "detail": all_secrets, "title": all_secrets}
+            )
             lab.sandbox.fail(Response(status, _JSON, body))
             try:
                 await lab("balances", ref)

@@ -163,8 +163,8 @@ async def a_key_writes_once(make: Open) -> None:
         events = [await lab.write(idempotency_key="k-1") for _ in range(3)]
         require(events[0] == events[1] == events[2], "A repeat returns another event.")
         require(len(lab.titles()) == 1, "A key wrote several events.")
-        another = lab.write("Another", idempotency_key="k-1")
-        await lab.refused(IdempotencyConflict, another, "A key for another event")
+        other_event = lab.write("Another", idempotency_key="k-1")
+        await lab.refused(IdempotencyConflict, other_event, "A key for another event")
         await lab.write(idempotency_key="k-2")
         require(len(lab.titles()) == 2, "A second idempotency key created no second event.")
 
@@ -197,14 +197,14 @@ async def only_named_fields_change(make: Open) -> None:
             {"start": START + timedelta(hours=1), "end": END + timedelta(hours=1)},
             {"attendees": (_ATTENDEES[0], _ATTENDEES[2])},
         )
-        before = await lab.get(ref)
+        event_before = await lab.get(ref)
         for step in steps:
             changed_event = await lab("update", ref, EventChanges(**step))
-            _require_changed(before, changed_event, step)
+            _require_changed(event_before, changed_event, step)
             require(await lab.get(ref) == changed_event, "A change is read as another one.")
             require(lab.sandbox.events()[0].annotated, f"{sorted(step)} erased other fields.")
-            before = changed_event
-        responses = [attendee.response for attendee in before.attendees]
+            event_before = changed_event
+        responses = [attendee.response for attendee in event_before.attendees]
         expected = [AttendeeResponse.ACCEPTED, AttendeeResponse.NONE]
         require(responses == expected, f"The attendees' answers are {responses}.")
 
@@ -238,8 +238,8 @@ async def a_version_is_compared(make: Open) -> None:
         changes = EventChanges(title="Pickup")
         second = await lab("update", first.ref, changes, version=first.version)
         require(second.version not in {None, first.version}, "The version stays the same.")
-        late = lab("update", first.ref, EventChanges(title="Late"), version=first.version)
-        await lab.refused(ChangedMeanwhile, late, "A change of an older version")
+        late_update = lab("update", first.ref, EventChanges(title="Late"), version=first.version)
+        await lab.refused(ChangedMeanwhile, late_update, "A change of an older version")
         require(lab.titles() == ["Pickup"], "A change of an older version was made.")
         lab.sandbox.fail(Lost())
         lost_update = lab("update", first.ref, EventChanges(title="Lost"), version=second.version)

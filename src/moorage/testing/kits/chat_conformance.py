@@ -293,8 +293,8 @@ async def options_arrive(make: Open) -> None:
 async def secrets_are_shown_nowhere(make: Open) -> None:
     """No error, receipt, event or log entry shows a secret, even if the vendor repeats it."""
     async with make() as lab:
-        everything = " and ".join(lab.subject.secrets)
-        echo = {"error": everything, "description": everything, "message": everything}
+        all_secrets = " and ".join(lab.subject.secrets)
+        echo = {"error": all_secrets, "description": all_secrets, "message": all_secrets}
         shown_texts: list[str] = [f"{lab.hub.account(ACCOUNT)!r}"]
         for number in range(3):
             lab.sandbox.fail(

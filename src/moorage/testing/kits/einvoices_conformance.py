@@ -104,8 +104,8 @@ async def a_key_sends_once(make: Open) -> None:
         require(results[0] == results[1] == results[2], "A repeat has another result.")
         await lab("send", lab.outgoing(), idempotency_key="k-2")
         require(lab.count() == 2, "A second idempotency key sent no second invoice.")
-        other = lab("send", lab.outgoing(_other_document(lab)), idempotency_key="k-1")
-        await lab.refused(IdempotencyConflict, other, "A key for another invoice")
+        other_invoice = lab("send", lab.outgoing(_other_document(lab)), idempotency_key="k-1")
+        await lab.refused(IdempotencyConflict, other_invoice, "A key for another invoice")
 
 
 async def each_request_is_sent_once(make: Open) -> None:
@@ -274,8 +274,8 @@ async def options_arrive(make: Open) -> None:
 async def secrets_are_shown_nowhere(make: Open) -> None:
     """No error, result, event or log entry shows a secret, even if the vendor repeats it."""
     async with make() as lab:
-        everything = " and ".join(lab.subject.secrets)
-        echoes = ({"errors": {"root": [everything]}}, [{"source": "a", "details": everything}])
+        all_secrets = " and ".join(lab.subject.secrets)
+        echoes = ({"errors": {"root": [all_secrets]}}, [{"source": "a", "details": all_secrets}])
         shown_texts: list[str] = [f"{lab.hub.account(ACCOUNT)!r}{lab.outgoing()!r}"]
         for number, echo in enumerate((None, *echoes, *echoes)):
             status = 401 if number > 2 else 400

@@ -122,8 +122,8 @@ async def a_key_creates_once(make: Open) -> None:
         people = [await lab.create(idempotency_key="k-1") for _ in range(3)]
         require(people[0] == people[1] == people[2], "A repeat returns another account.")
         require(len(lab.user_names()) == 1, "A key created several accounts.")
-        another = lab.create("grace", idempotency_key="k-1")
-        await lab.refused(IdempotencyConflict, another, "A key for another person")
+        other_account = lab.create("grace", idempotency_key="k-1")
+        await lab.refused(IdempotencyConflict, other_account, "A key for another person")
         posts = [request for request in lab.writes() if "/members" not in request.path]
         require(len(posts) == 1, "A creation took more than one request.")
 
@@ -149,7 +149,7 @@ async def only_named_fields_change(make: Open) -> None:
     async with make() as lab:
         ref = (await lab.create(**_FIELDS)).ref
         lab.sandbox.annotate(ref.id)
-        before = await lab.get(ref)
+        account_before = await lab.get(ref)
         steps: tuple[dict[str, Any], ...] = (
             {"title": "Professor"},
             {"department": "Mathematics", "given_name": "Augusta"},
@@ -157,7 +157,7 @@ async def only_named_fields_change(make: Open) -> None:
             {"phones": _PHONES[:1]},
             {"external_id": "E-9", "language": "de"},
         )
-        expected = before
+        expected = account_before
         for step in steps:
             await lab("change", ref, PersonChanges(**step))
             expected = attrs.evolve(expected, **step)
@@ -300,15 +300,15 @@ async def a_member_joins_once(make: Open) -> None:
     async with make() as lab:
         if PeopleCapability.GROUPS not in lab.able:
             return
-        person, other = await lab.create(), await lab.create("grace")
+        person, other_person = await lab.create(), await lab.create("grace")
         page: GroupPage = await lab("groups")
         require(lab.group in [group.ref for group in page.items], "The group is not listed.")
         require(all(group.name for group in page.items), "The name of a group is lost.")
         for _ in range(2):
             await lab("add_member", str(lab.group), str(person.ref))
-        await lab("add_member", lab.group, other.ref)
+        await lab("add_member", lab.group, other_person.ref)
         require(
-            list(lab.sandbox.memberships()) == [person.ref.id, other.ref.id],
+            list(lab.sandbox.memberships()) == [person.ref.id, other_person.ref.id],
             f"The group has {len(lab.sandbox.memberships())} members.",
         )
         lab.sandbox.largest_page = 1
@@ -320,14 +320,16 @@ async def a_member_joins_once(make: Open) -> None:
             members = await lab("members", lab.group, after=members.next)
             listed_members += members.items
         refs = [member.ref for member in listed_members]
-        require(refs == [person.ref, other.ref], f"{len(refs)} members are listed.")
+        require(refs == [person.ref, other_person.ref], f"{len(refs)} members are listed.")
         require(
             listed_members[0].kind is MemberKind.PERSON,
             f"A person is reported as {listed_members[0].kind}.",
         )
         for _ in range(2):
             await lab("remove_member", lab.group, person.ref)
-            require(list(lab.sandbox.memberships()) == [other.ref.id], "Another member left.")
+            require(
+                list(lab.sandbox.memberships()) == [other_person.ref.id], "Another member left."
+            )
         require(len(lab.user_names()) == 2, "Leaving a group deleted an account.")
 
 
@@ -337,10 +339,12 @@ async def a_missing_group_is_an_error(make: Open) -> None:
         if PeopleCapability.GROUPS not in lab.able:
             return
         person = await lab.create()
-        missing = attrs.evolve(lab.group, id="00000000-0000-4000-8000-0000000fffff")
+        missing_group = attrs.evolve(lab.group, id="00000000-0000-4000-8000-0000000fffff")
         for operation in ("add_member", "remove_member"):
             error = await lab.refused(
-                VendorRejected, lab(operation, missing, person.ref), f"{operation} without a group"
+                VendorRejected,
+                lab(operation, missing_group, person.ref),
+                f"{operation} without a group",
             )
             require(error.status == _NOT_FOUND, f"{operation} ended with {error.status}.")
             foreign_ref = attrs.evolve(person.ref, account="elsewhere")
@@ -357,8 +361,8 @@ async def an_old_version_is_refused(make: Open) -> None:
         require(person.version is not None, "A new account has no version.")
         await lab("change", person.ref, PersonChanges(title="Analyst"), version=person.version)
         for changes in (PersonChanges(title="Queen"), PersonChanges(emails=["queen@example.com"])):
-            late = lab("change", person.ref, changes, version=person.version)
-            await lab.refused(ChangedMeanwhile, late, "A change of an old version")
+            late_change = lab("change", person.ref, changes, version=person.version)
+            await lab.refused(ChangedMeanwhile, late_change, "A change of an old version")
         current = await lab.get(person.ref)
         require((current.title, current.emails) == ("Analyst", ()), "An old version was changed.")
         await lab("change", person.ref, PersonChanges(title="Count"), version=current.version)
@@ -506,8 +510,8 @@ async def secrets_are_shown_nowhere(make: Open) -> None:
     """No error, value, event or log entry shows a secret or password, even if repeated."""
     async with make() as lab:
         secrets = (*lab.subject.secrets, PASSWORD)
-        everything = " and ".join(secrets)
-        echo = {"error": {"message": everything}, "detail": everything}
+        all_secrets = " and ".join(secrets)
+        echo = {"error": {"message": all_secrets}, "detail": all_secrets}
         shown_texts: list[str] = [f"{lab.hub.account(ACCOUNT)!r}"]
         person = await lab.create()
         shown_texts.append(f"{person!r}{person.ref}{person.raw}")

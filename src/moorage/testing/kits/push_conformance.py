@@ -208,8 +208,11 @@ async def each_device_has_its_outcome(make: Open) -> None:
             DeviceGone, lab("send", lab.message(to=unregistered)), "A device that is gone"
         )
         unable = PushCapability.TOPIC not in lab.able
-        other = PushTopic("orders") if unable else sandbox.recipient()
-        messages = [lab.message(to=to) for to in (lab.to, unregistered, other, lab.to, lab.to)]
+        other_recipient = PushTopic("orders") if unable else sandbox.recipient()
+        messages = [
+            lab.message(to=recipient)
+            for recipient in (lab.to, unregistered, other_recipient, lab.to, lab.to)
+        ]
         sandbox.fail(None, None, *(() if unable else (None,)), lab.subject.pause[0], Lost())
         results = await lab("send_bulk", messages, at_once=1, idempotency_key="batch")
         outcomes = [outcome_of(result) for result in results]

@@ -106,8 +106,8 @@ async def a_person_is_kept(factory: AsyncFactory) -> None:
     require(await _get(store, _MISSING) is None, "An unknown id is found.")
     group = await _get(store, person.id, ScimKind.GROUP)
     require(group is None, "A person is found among the groups.")
-    other = await _create(store, _person_content("grace@example.com"))
-    require(other.id != person.id, "Two people have the same id.")
+    other_person = await _create(store, _person_content("grace@example.com"))
+    require(other_person.id != person.id, "Two people have the same id.")
 
 
 async def a_group_has_its_members(factory: AsyncFactory) -> None:
@@ -171,18 +171,18 @@ async def a_change_needs_the_current_version(factory: AsyncFactory) -> None:
         _is_same_version(await _existing_resource(store, person), changed_resource),
         "A change is not stored.",
     )
-    late = await wait_soon(
+    late_change = await wait_soon(
         store.replace(ScimKind.USER, person.id, _person_content(), person.version), _HANGS
     )
-    require(late is None, "A change of an older version is applied.")
+    require(late_change is None, "A change of an older version is applied.")
     require(
         _is_same_version(await _existing_resource(store, person), changed_resource),
         "A late change has an effect.",
     )
-    missing = await wait_soon(
+    missing_person = await wait_soon(
         store.replace(ScimKind.USER, _MISSING, _person_content("x"), "1"), _HANGS
     )
-    require(missing is None, "An unknown person is changed.")
+    require(missing_person is None, "An unknown person is changed.")
 
 
 async def content_is_replaced(factory: AsyncFactory) -> None:
@@ -221,15 +221,15 @@ async def a_deleted_person_is_gone(factory: AsyncFactory) -> None:
     """A person can be deleted only with the current version, and is then not found."""
     store = factory()
     person = await _create(store, _person_content())
-    other = await _create(store, _person_content("grace@example.com"))
+    other_person = await _create(store, _person_content("grace@example.com"))
     changed_resource = await wait_soon(
         store.replace(ScimKind.USER, person.id, _person_content(active=False), person.version),
         _HANGS,
     )
     if changed_resource is None:
         raise AssertionError("A change of the current version is refused.")
-    late = await wait_soon(store.delete(ScimKind.USER, person.id, person.version), _HANGS)
-    require(late is False, "A person is deleted in an older version.")
+    late_deletion = await wait_soon(store.delete(ScimKind.USER, person.id, person.version), _HANGS)
+    require(late_deletion is False, "A person is deleted in an older version.")
     require(
         _is_same_version(await _existing_resource(store, person), changed_resource),
         "A refused deletion has an effect.",
@@ -241,11 +241,11 @@ async def a_deleted_person_is_gone(factory: AsyncFactory) -> None:
     require(await _get(store, person.id) is None, "A deleted person is found.")
     matches = await wait_soon(store.find(ScimKind.USER, (), 0, 10), _HANGS)
     ids = [item.id for item in matches.items]
-    require((matches.total, ids) == (1, [other.id]), "A deleted person is listed.")
-    for missing in (person.id, _MISSING):
-        is_deleted = await wait_soon(store.delete(ScimKind.USER, missing, None), _HANGS)
+    require((matches.total, ids) == (1, [other_person.id]), "A deleted person is listed.")
+    for missing_id in (person.id, _MISSING):
+        is_deleted = await wait_soon(store.delete(ScimKind.USER, missing_id, None), _HANGS)
         require(is_deleted is False, "A person who is gone is deleted again.")
-    is_deleted = await wait_soon(store.delete(ScimKind.USER, other.id, None), _HANGS)
+    is_deleted = await wait_soon(store.delete(ScimKind.USER, other_person.id, None), _HANGS)
     require(is_deleted is True, "A person is not deleted in any version.")
 
 

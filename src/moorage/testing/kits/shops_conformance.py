@@ -117,10 +117,10 @@ async def pages_lose_no_order(make: Open) -> None:
             lab.shop.still = False
             orders = await _list_orders(lab, changed=ids[:2])
             update_times = {order.ref.id: order.updated_at for order in orders}
-            missing = [id_ for id_ in ids if id_ not in update_times]
-            require(not missing, f"The orders {missing} are on no page.")
-            latest = max(moment for moment in update_times.values() if moment is not None)
-            require(latest == lab.shop.clock, "The last change of an order is on no page.")
+            missing_ids = [id_ for id_ in ids if id_ not in update_times]
+            require(not missing_ids, f"The orders {missing_ids} are on no page.")
+            latest_time = max(moment for moment in update_times.values() if moment is not None)
+            require(latest_time == lab.shop.clock, "The last change of an order is on no page.")
 
 
 async def _list_orders(lab: Lab, changed: list[str]) -> list[ShopOrder]:
@@ -259,8 +259,8 @@ async def a_refund_is_paid_once(make: Open) -> None:
             require(refund.amount == Money("5.00", "EUR"), f"The amount is {refund.amount}.")
             paid = list(lab.shop.refunds())
             require(paid == [(order.ref.id, "5.00")], f"The shop paid {paid}.")
-            other = await lab.refund(order.ref, "1.50", key="k-2")
-            require(other.id != refund.id, "Another refund has the same id.")
+            other_refund = await lab.refund(order.ref, "1.50", key="k-2")
+            require(other_refund.id != refund.id, "Another refund has the same id.")
             partly: ShopOrder = await lab("get_order", order.ref)
             is_partial = partly.payment is OrderPayment.PARTIALLY_REFUNDED
             require(is_partial, f"A partly refunded order is reported as {partly.payment}.")
@@ -285,9 +285,9 @@ async def an_item_is_found_by_its_number(make: Open) -> None:
         item = await lab.item()
         values = (item.sku, item.stock, item.price)
         require(values == (SKU, 12, Money("19.90", "EUR")), f"The item was read as {values}.")
-        for other in (f"{SKU}X", SKU[:-1], "ROPE", f"{SKU},ROPE"):
-            page = await lab("find_items", other)
-            require(page.items == () and page.next is None, f"{other!r} finds {page.items}.")
+        for other_number in (f"{SKU}X", SKU[:-1], "ROPE", f"{SKU},ROPE"):
+            page = await lab("find_items", other_number)
+            require(page.items == () and page.next is None, f"{other_number!r} finds {page.items}.")
 
 
 async def stock_and_price_are_set(make: Open) -> None:
@@ -327,11 +327,11 @@ async def stock_is_compared(make: Open) -> None:
 async def an_unknown_order_is_refused(make: Open) -> None:
     """An unknown order is refused, and nothing is reported as done."""
     async with make() as lab:
-        unknown = lab.ref("gid://shopify/Order/404404")
-        await lab.refused(VendorRejected, lab("get_order", unknown), "An unknown order")
+        unknown_ref = lab.ref("gid://shopify/Order/404404")
+        await lab.refused(VendorRejected, lab("get_order", unknown_ref), "An unknown order")
         if ShopsCapability.CANCEL in lab.able:
-            await lab.refused(VendorRejected, lab("cancel", unknown), "An unknown order")
-        await lab.refused(VendorRejected, lab.fulfil(unknown), "An unknown order")
+            await lab.refused(VendorRejected, lab("cancel", unknown_ref), "An unknown order")
+        await lab.refused(VendorRejected, lab.fulfil(unknown_ref), "An unknown order")
 
 
 async def a_refusal_has_its_type(make: Open) -> None:
@@ -376,7 +376,7 @@ async def unsupported_features_are_refused(make: Open) -> None:
 async def each_request_is_sent_once(make: Open) -> None:
     """No operation repeats a request itself, because the hub decides on retries."""
     async with make() as lab:
-        order, other, item = await lab.order(1), await lab.order(1), await lab.item()
+        order, other_order, item = await lab.order(1), await lab.order(1), await lab.item()
         calls: dict[str, Callable[[], Awaitable[Any]]] = {
             "orders": lambda: lab("orders"),
             "fulfil": lambda: lab.fulfil(order.ref, attrs.evolve(PARCEL, notify=True)),
@@ -384,7 +384,7 @@ async def each_request_is_sent_once(make: Open) -> None:
             "set_price": lambda: lab("set_price", item.ref, Money("1.00", "EUR")),
         }
         if ShopsCapability.CANCEL in lab.able:
-            calls["cancel"] = lambda: lab("cancel", other.ref)
+            calls["cancel"] = lambda: lab("cancel", other_order.ref)
         for name, call in calls.items():
             request_count = len(lab.sandbox.requests)
             await call()

@@ -107,8 +107,8 @@ async def a_key_sends_once(make: Open) -> None:
         require(receipts[0] == receipts[1] == receipts[2], "A repeat has another receipt.")
         await lab("send", request(), idempotency_key="k-2")
         require(lab.count() == 2, "A second idempotency key sent no second invoice.")
-        other = lab("send", request(signer(GRACE)), idempotency_key="k-1")
-        await lab.refused(IdempotencyConflict, other, "A key for another envelope")
+        other_envelope = lab("send", request(signer(GRACE)), idempotency_key="k-1")
+        await lab.refused(IdempotencyConflict, other_envelope, "A key for another envelope")
 
 
 async def a_failed_request_is_not_repeated(make: Open) -> None:
@@ -358,10 +358,10 @@ async def a_refusal_has_its_type(make: Open) -> None:
                 require(error.service == ACCOUNT, "A refusal names no account.")
                 require_refusal(error, refusal, f"Refusal {number}", code)
         require(lab.count() == 0, "A refused envelope was sent.")
-        missing = Ref(lab.subject.vendor.name, ACCOUNT, "404404")
+        missing_ref = Ref(lab.subject.vendor.name, ACCOUNT, "404404")
         for operation in ("get", "void", "download"):
-            unknown = lab(operation, missing)
-            await lab.refused(VendorRejected, unknown, f"{operation} of an unknown envelope")
+            unknown_call = lab(operation, missing_ref)
+            await lab.refused(VendorRejected, unknown_call, f"{operation} of an unknown envelope")
 
 
 async def a_pause_is_kept(make: Open) -> None:
@@ -388,8 +388,8 @@ async def options_arrive(make: Open) -> None:
 async def secrets_are_shown_nowhere(make: Open) -> None:
     """No error, receipt, event or log entry shows a secret, even if the vendor repeats it."""
     async with make() as lab:
-        everything = " and ".join(lab.subject.secrets)
-        echo = {"message": everything, "error": {"error_msg": everything}}
+        all_secrets = " and ".join(lab.subject.secrets)
+        echo = {"message": all_secrets, "error": {"error_msg": all_secrets}}
         shown_texts: list[str] = [f"{lab.hub.account(ACCOUNT)!r}"]
         for answer in (None, Response(400, _JSON, encode_json(echo)), Lost()):
             lab.fail(answer)

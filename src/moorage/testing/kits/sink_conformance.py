@@ -159,8 +159,8 @@ async def a_bad_record_affects_no_other(factory: Factory) -> None:
         )
         async with asyncio.timeout(patience()):
             await pipeline.run()
-        good = [number for number in _NUMBERS if number != _BAD or bad is None]
-        await _require_stored(subject, good)
+        good_numbers = [number for number in _NUMBERS if number != _BAD or bad is None]
+        await _require_stored(subject, good_numbers)
         require(
             [letter.record for letter in dead_letters.letters] == ([] if bad is None else [bad]),
             "The bad record is not the only one among the dead letters.",

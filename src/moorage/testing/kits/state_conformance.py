@@ -363,9 +363,10 @@ async def a_tenants_records_have_a_bound(stores: Stores) -> None:
         (sum(granted), counted) == (_TENANT_BOUND, _TENANT_BOUND),
         f"Of {_TENANT_BOUND} places, {sum(granted)} were granted, and {counted} are counted.",
     )
-    other = Reserve(new_key(), bound=1, number=1, life=DAY)
+    other_reservation = Reserve(new_key(), bound=1, number=1, life=DAY)
     require(
-        (await store.execute(other)).granted == 1, "A tenant got no place because of another one."
+        (await store.execute(other_reservation)).granted == 1,
+        "A tenant got no place because of another one.",
     )
 
 

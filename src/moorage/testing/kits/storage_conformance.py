@@ -304,7 +304,7 @@ async def large_objects_are_sent_in_parts(factory: Factory) -> None:
 
 
 def _broken_stream(data: bytes, size: int) -> Iterator[bytes]:
-    return iter([data[at : at + size] for at in range(0, len(data), size)])
+    return iter([data[start : start + size] for start in range(0, len(data), size)])
 
 
 async def a_failed_upload_leaves_nothing(factory: Factory) -> None:

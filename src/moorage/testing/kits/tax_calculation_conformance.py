@@ -176,10 +176,14 @@ async def a_reference_is_recorded_once(make: Open) -> None:
             return
         calculation = await lab.calculate()
         await lab.record(calculation)
-        other = await lab.calculate(lines=lab.sale.lines[:1])
-        await lab.refused(VendorRejected | IdempotencyConflict, lab.record(other), "One key")
-        refused = lab.record(other, "another key")
-        await lab.refused(VendorRejected | IdempotencyConflict, refused, "A reference in use")
+        other_calculation = await lab.calculate(lines=lab.sale.lines[:1])
+        await lab.refused(
+            VendorRejected | IdempotencyConflict, lab.record(other_calculation), "One key"
+        )
+        refused_record = lab.record(other_calculation, "another key")
+        await lab.refused(
+            VendorRejected | IdempotencyConflict, refused_record, "A reference in use"
+        )
         recorded = lab.subject.recorded()
         require(recorded == {lab.sale.reference: calculation.tax}, f"The reports have {recorded}.")
 
@@ -249,8 +253,8 @@ async def a_part_with_its_tax_is_reversed(make: Open) -> None:
     async with make() as lab:
         calculation = await lab.calculate(inclusive=True)
         record = await lab.record(calculation)
-        whole = TaxReversal(reference="CN-18", day=lab.sale.day)
-        reversed_record = await lab.reverse(record.ref, whole)
+        whole_reversal = TaxReversal(reference="CN-18", day=lab.sale.day)
+        reversed_record = await lab.reverse(record.ref, whole_reversal)
         require(reversed_record.tax == -calculation.tax, f"The tax is {reversed_record.tax}.")
         if lab.subject.reversed_nets is not None:
             nets = dict(lab.subject.reversed_nets())
@@ -279,8 +283,8 @@ async def a_malformed_answer_is_no_tax(make: Open) -> None:
             lab.sandbox.fail(Response(200, _JSON, body))
             await lab.refused(VendorFailed, lab.calculate(), f"{body!r}")
     async with make() as lab:
-        others = lab.subject.others
-    for count, answer in enumerate(others):
+        other_answers = lab.subject.others
+    for count, answer in enumerate(other_answers):
         async with make() as lab:
             lab.sandbox.fail(answer)
             await lab.refused(VendorFailed, lab.calculate(), f"Answer {count} about another sale")
@@ -329,9 +333,11 @@ async def a_request_is_in_the_vendors_words(make: Open) -> None:
     async with make() as lab:
         for sale, expected in lab.subject.requests:
             await lab.calculate(sale)
-            sent = lab.subject.sent(lab.sandbox.requests[-1])
+            sent_names = lab.subject.sent(lab.sandbox.requests[-1])
             for name, value in expected.items():
-                require(sent.get(name) == value, f"{name} was sent as {sent.get(name)!r}.")
+                require(
+                    sent_names.get(name) == value, f"{name} was sent as {sent_names.get(name)!r}."
+                )
 
 
 async def an_answer_is_read_in_full(make: Open) -> None:

@@ -163,8 +163,8 @@ async def unsupported_features_are_refused(make: Open) -> None:
             )
             require(capability in error.capabilities, f"{capability} is not named.")
             number = options.get("number", lab.subject.number)
-            others = names_with_capabilities(KIND, frozenset({capability, number.needs}))
-            require(error.able == others, f"The vendors with {capability} are not named.")
+            other_vendors = names_with_capabilities(KIND, frozenset({capability, number.needs}))
+            require(error.able == other_vendors, f"The vendors with {capability} are not named.")
         require(lab.sandbox.requests == [], "Something was sent for what cannot be done.")
 
 

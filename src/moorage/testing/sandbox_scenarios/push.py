@@ -43,15 +43,15 @@ async def send_data(vendor: ScenarioVendor) -> Any:
 async def to_device(vendor: ScenarioVendor) -> Any:
     """Send a notification to a device token."""
     sandbox: Any = vendor.fixture.sandbox
-    to = sandbox.recipient() if vendor.able else DeviceToken("token")
-    return bool((await vendor("send", PushMessage(to=to, title=TITLE))).raw)
+    recipient = sandbox.recipient() if vendor.able else DeviceToken("token")
+    return bool((await vendor("send", PushMessage(to=recipient, title=TITLE))).raw)
 
 
 async def to_browser(vendor: ScenarioVendor) -> Any:
     """Send a notification to a browser subscription."""
     sandbox: Any = vendor.fixture.sandbox
-    to = sandbox.recipient() if vendor.able else SUBSCRIPTION
-    return bool((await vendor("send", PushMessage(to=to, title=TITLE))).raw)
+    recipient = sandbox.recipient() if vendor.able else SUBSCRIPTION
+    return bool((await vendor("send", PushMessage(to=recipient, title=TITLE))).raw)
 
 
 async def topic(vendor: ScenarioVendor) -> Any:

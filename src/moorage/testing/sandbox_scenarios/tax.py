@@ -69,7 +69,7 @@ async def compare_trader(vendor: ScenarioVendor) -> Any:
 
 def sale(**fields: Any) -> TaxableSale:
     """Return a sale made today to a buyer in New Jersey."""
-    usual: dict[str, Any] = {
+    usual_fields: dict[str, Any] = {
         "reference": "INV-2041",
         "day": datetime.now(UTC).date(),
         "lines": [
@@ -80,7 +80,7 @@ def sale(**fields: Any) -> TaxableSale:
         "ship_from": HARBOUR,
         "ship_to": ADA,
     }
-    return TaxableSale(**{**usual, **fields})
+    return TaxableSale(**{**usual_fields, **fields})
 
 
 def german_sale(**fields: Any) -> TaxableSale:

@@ -90,14 +90,14 @@ class GoogleTokens(TokenEndpoint):
         assertion = form.pop("assertion", "")
         if form or request.headers.get("authorization") is not None:
             raise Refusal(self.refuse("invalid_request"))
-        if not self._vouches(assertion):
+        if not self._is_valid_assertion(assertion):
             raise Refusal(self.refuse("invalid_grant"))
         self.grants += 1
         token = f"ya29.sandbox-{self.grants}"
         self._good.add(token)
         return reply({"access_token": token, "token_type": "Bearer", "expires_in": 3_599})
 
-    def _vouches(self, assertion: str) -> bool:
+    def _is_valid_assertion(self, assertion: str) -> bool:
         try:
             head, claims, signature = (_decode_base64(part) for part in assertion.split("."))
         except ValueError:

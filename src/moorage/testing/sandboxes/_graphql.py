@@ -157,8 +157,8 @@ def _page(value: Any, field: Field) -> Any:
         return value
     if is_list(value):
         return value[:size]
-    after = field.arguments.get("after")
-    start = 0 if after is None else int(after.removeprefix("cursor-"))
+    cursor = field.arguments.get("after")
+    start = 0 if cursor is None else int(cursor.removeprefix("cursor-"))
     nodes = value.get("nodes")
     if nodes is None:
         return value

@@ -109,11 +109,13 @@ def moment_of(text: str | None) -> datetime | None:
     """The time in an ISO 8601 text with any number of decimals; UTC if it has no offset."""
     if text is None:
         return None
-    whole, point, rest = text.partition(".")
-    decimals = rest[: len(rest) - len(rest.lstrip("0123456789"))]
-    offset = rest[len(decimals) :]
+    whole_seconds, point, decimals_and_zone = text.partition(".")
+    decimals = decimals_and_zone[
+        : len(decimals_and_zone) - len(decimals_and_zone.lstrip("0123456789"))
+    ]
+    offset = decimals_and_zone[len(decimals) :]
     try:
-        moment = datetime.fromisoformat(f"{whole}{point}{decimals[:6]}{offset}")
+        moment = datetime.fromisoformat(f"{whole_seconds}{point}{decimals[:6]}{offset}")
         return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
     except (OverflowError, ValueError):
         return None

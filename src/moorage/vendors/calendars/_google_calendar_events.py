@@ -119,8 +119,8 @@ def change_body(values: Mapping[str, Any], current: Mapping[str, Any]) -> dict[s
     body: dict[str, Any] = {field: values[name] for name, field in _NAMES.items() if name in values}
     for name in ("start", "end"):
         if name in values:
-            nothing = {"date": None, "dateTime": None, "timeZone": None}
-            body[name] = nothing | time_body(values[name])
+            empty_time = {"date": None, "dateTime": None, "timeZone": None}
+            body[name] = empty_time | time_body(values[name])
     if "attendees" in values:
         existing = {
             str(item.raw.get("email")).casefold(): item.raw

@@ -234,8 +234,8 @@ def changes_of(
         elif item.text("type") != "seriesMaster":
             shared = dict(series.get(item.text("seriesMasterId"), {}))
             shared.pop("recurrence", None)
-            whole = sdk.as_answer({**shared, **item.raw})
-            event = event_of(calendar, ref, whole, response)
+            complete_item = sdk.as_answer({**shared, **item.raw})
+            event = event_of(calendar, ref, complete_item, response)
             yield EventChange(ref=event.ref, event=event)
 
 

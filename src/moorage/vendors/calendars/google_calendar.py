@@ -154,16 +154,16 @@ class GoogleCalendar(sdk.GoogleVendor):
             raise _no_look(after)
         response = await wire.send(sdk.Request.get(_events(ref.id), query=pairs))
         answer = sdk.read_answer(response)
-        page, later = answer.text("nextPageToken"), answer.text("nextSyncToken")
+        page, sync_token = answer.text("nextPageToken"), answer.text("nextSyncToken")
         if page is None:
-            sdk.required(later, response, "nextSyncToken")
+            sdk.required(sync_token, response, "nextSyncToken")
         return ChangePage(
             items=tuple(
                 events.change_of(ref.id, wire.ref, item, response)
                 for item in answer.objects("items")
             ),
             next=None if page is None else wire.ref(ref.id, page=page, token=token),
-            later=None if page is not None else wire.ref(ref.id, token=later),
+            later=None if page is not None else wire.ref(ref.id, token=sync_token),
         )
 
     async def free_busy(

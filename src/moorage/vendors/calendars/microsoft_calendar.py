@@ -180,14 +180,14 @@ class MicrosoftCalendar(sdk.OAuthVendor):
         request = sdk.Request.get(path, query=pairs) if after is None else _page(after, path)
         response = await wire.send(request)
         answer = sdk.read_answer(response)
-        following = self._link(wire, answer, "@odata.nextLink", response)
-        later = self._link(wire, answer, "@odata.deltaLink", response)
-        if following is None:
-            sdk.required(later, response, "@odata.deltaLink")
+        next_link = self._link(wire, answer, "@odata.nextLink", response)
+        delta_link = self._link(wire, answer, "@odata.deltaLink", response)
+        if next_link is None:
+            sdk.required(delta_link, response, "@odata.deltaLink")
         return ChangePage(
             items=tuple(events.changes_of(ref.id, wire.ref, answer, response)),
-            next=following,
-            later=None if following is not None else later,
+            next=next_link,
+            later=None if next_link is not None else delta_link,
         )
 
     async def free_busy(

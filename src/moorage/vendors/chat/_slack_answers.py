@@ -78,8 +78,8 @@ def read_scheduled(ref: MakeRef, response: Response) -> ChatReceipt:
     id_ = sdk.required(answer.text("scheduled_message_id"), response, "scheduled_message_id")
     channel = sdk.required(answer.text("channel"), response, "channel")
     made_ref = ref(id_, channel=channel, scheduled="yes")
-    at = moment(answer.text("post_at"))
-    return ChatReceipt(ref=made_ref, status=ChatStatus.SCHEDULED, at=at, raw=answer.raw)
+    send_time = moment(answer.text("post_at"))
+    return ChatReceipt(ref=made_ref, status=ChatStatus.SCHEDULED, at=send_time, raw=answer.raw)
 
 
 def read_events(event: WebhookEvent, ref: MakeRef) -> tuple[ChatEvent, ...]:

@@ -104,8 +104,8 @@ def read_message(ref: MakeRef, status: ChatStatus, response: Response) -> ChatRe
     sdk.required(answer.flag("ok") or None, response, "ok")
     message = answer.object("result")
     made_ref = sdk.required(_message_ref(ref, message), response, "message_id")
-    at = message.time("edit_date") or message.time("date")
-    return ChatReceipt(ref=made_ref, status=status, at=at, raw=answer.raw)
+    change_time = message.time("edit_date") or message.time("date")
+    return ChatReceipt(ref=made_ref, status=status, at=change_time, raw=answer.raw)
 
 
 def read_deleted(ref: Ref, response: Response) -> ChatReceipt:

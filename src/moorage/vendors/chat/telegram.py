@@ -68,8 +68,8 @@ class Telegram(sdk.ApiVendor):
         self, wire: Wire, ref: Ref, message: ChatMessage, /, *, key: str | None
     ) -> ChatReceipt:
         """Reply to a message in its chat."""
-        answered = {"message_id": number_of(ref)}
-        target = {"chat_id": channel_at(ref), "reply_parameters": answered}
+        reply_parameters = {"message_id": number_of(ref)}
+        target = {"chat_id": channel_at(ref), "reply_parameters": reply_parameters}
         return await self._post(wire, target, message, key)
 
     async def edit(self, wire: Wire, ref: Ref, message: ChatMessage, /) -> ChatReceipt:

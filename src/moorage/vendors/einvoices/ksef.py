@@ -191,8 +191,8 @@ class Ksef(sdk.Vendor):
         """
         asking_for_keys = sdk.Request.get("/security/public-key-certificates")
         keys = _read_keys(await wire.send(asking_for_keys), wire.now())
-        asking = sdk.Request.post("/auth/challenge").evolve(idempotent=True)
-        response = await wire.send(asking)
+        challenge_request = sdk.Request.post("/auth/challenge").evolve(idempotent=True)
+        response = await wire.send(challenge_request)
         challenge = sdk.read_answer(response)
         body = {
             "challenge": sdk.required(challenge.text("challenge"), response, "challenge"),

@@ -188,24 +188,24 @@ class Storecove(sdk.ApiVendor):
     def events(self, event: sdk.WebhookEvent, ref: sdk.MakeRef) -> tuple[EinvoiceEvent, ...]:
         """The document that has arrived, or the state of a submission."""
         fields = sdk.as_answer(event.data)
-        received, sent = fields.text("document_guid"), fields.text("guid")
+        received_guid, sent_guid = fields.text("document_guid"), fields.text("guid")
         match fields.text("event_type"):
-            case "received_document" if received:
+            case "received_document" if received_guid:
                 return (
                     EinvoiceEvent(
                         id=event.id,
                         type=EinvoiceEventType.RECEIVED,
-                        ref=ref(received),
+                        ref=ref(received_guid),
                         raw=fields.raw,
                     ),
                 )
-            case "document_submission" if sent:
+            case "document_submission" if sent_guid:
                 word = fields.text("event")
                 return (
                     EinvoiceEvent(
                         id=event.id,
                         type=EinvoiceEventType.STATUS,
-                        ref=ref(sent),
+                        ref=ref(sent_guid),
                         status=_STATUSES.get(word or "", EinvoiceStatus.UNKNOWN),
                         vendor_status=word,
                         reason=fields.text("details"),

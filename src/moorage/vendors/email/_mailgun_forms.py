@@ -115,7 +115,7 @@ def _with_placeholders(text: str, kind: str) -> str:
 
 
 def _fields(message: EmailMessage, sender: EmailAddress | None) -> dict[str, Any]:
-    template, at = message.template, message.send_at
+    template, send_time = message.template, message.send_at
     fields = {
         "from": address_header(sender_of(message, sender)),
         "to": addresses_header(message.to),
@@ -125,7 +125,7 @@ def _fields(message: EmailMessage, sender: EmailAddress | None) -> dict[str, Any
         "t:variables": None if template is None else dict(template.data),
         "h:Reply-To": ", ".join(addresses_header(message.reply_to)),
         "o:tag": list(message.tags),
-        "o:deliverytime": None if at is None else format_datetime(at),
+        "o:deliverytime": None if send_time is None else format_datetime(send_time),
         "o:tracking-opens": _YES[message.track_opens],
         "o:tracking-clicks": _YES[message.track_clicks],
     }

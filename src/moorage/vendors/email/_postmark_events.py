@@ -114,4 +114,6 @@ def _cause(answer: Answer) -> RejectReason | None:
 
 
 def _time_of(answer: Answer) -> datetime | None:
-    return next((at for name in _TIMES if (at := answer.time(name)) is not None), None)
+    return next(
+        (event_time for name in _TIMES if (event_time := answer.time(name)) is not None), None
+    )

@@ -33,10 +33,10 @@ def read_received(event: WebhookEvent, fields: Answer, id_: str, ref: MakeRef) -
         "is_forgeable": event.weak,
         "raw": {name: value for name, value in fields.raw.items() if name != "content"},
     }
-    written = fields.value("content")
-    content = written.encode(errors="replace") if isinstance(written, str) else None
+    content_text = fields.value("content")
+    content = content_text.encode(errors="replace") if isinstance(content_text, str) else None
     if fields.text("receipt.action.encoding") == "BASE64":
-        content = content_of(written)
+        content = content_of(content_text)
     if content is not None:
         return read_mime(content, ref(id_), **stated_fields)
     headers = [

@@ -165,8 +165,8 @@ def classify(request: Request, response: Response) -> ConnectorError | None:
     if not is_refused or not results.integer("total_rejected_recipients"):
         return None
     code, words = _error_of(results, "rcpt_to_errors")
-    otherwise = "it accepted no recipient"
-    return refusal(VendorRejected, "SparkPost", response, code, words, otherwise=otherwise)
+    default_words = "it accepted no recipient"
+    return refusal(VendorRejected, "SparkPost", response, code, words, otherwise=default_words)
 
 
 def read_receipt(wire: Wire, message: EmailMessage, response: Response) -> EmailReceipt:

@@ -328,10 +328,14 @@ def read_metrics(query: StatisticsQuery, response: Response) -> EmailStatistics:
         name = _METRICS.get(result.text("Id") or "")
         moments: Any = result.value("Timestamps")
         for number, moment in enumerate(moments if is_list(moments) else []):
-            at, value = as_time(moment), result.integer(f"Values.{number}")
-            if name is None or at is None or not query.start <= at.date() <= query.end:
+            window_start, value = as_time(moment), result.integer(f"Values.{number}")
+            if (
+                name is None
+                or window_start is None
+                or not query.start <= window_start.date() <= query.end
+            ):
                 continue
-            counted_pairs.append((at.date(), EmailCounts(**{name: value})))
+            counted_pairs.append((window_start.date(), EmailCounts(**{name: value})))
     return EmailStatistics.of(query, counted_pairs, body.raw)
 
 

@@ -152,8 +152,8 @@ class Brevo(EmailVendor):
     ) -> list[Result[EmailReceipt]]:
         """Send a message to each recipient, in as few requests as the size limit allows."""
         words = attrs.evolve(bulk.base, attachments=()).size if bulk.places else 0
-        most = max(1, _MOST_BYTES // (words + _VERSION_OVERHEAD))
-        return await in_parts(wire, bulk, most, partial(self._send_versions, wire), key)
+        max_recipients = max(1, _MOST_BYTES // (words + _VERSION_OVERHEAD))
+        return await in_parts(wire, bulk, max_recipients, partial(self._send_versions, wire), key)
 
     async def _send_versions(
         self, wire: Wire, bulk: BulkMessage, key: str | None

@@ -134,11 +134,11 @@ def mail_body(vendor: MailerSend, message: EmailMessage) -> dict[str, Any]:
         InvalidData: the message has more addresses or tags than MailerSend accepts, or a name, a
             file or an unsubscribe method that MailerSend does not accept.
     """
-    for field, most in _MAX_COUNTS.items():
+    for field, max_count in _MAX_COUNTS.items():
         count = len(getattr(message, field))
-        if count > most:
+        if count > max_count:
             raise InvalidData(
-                f"The message has {count} entries in {field}, but MailerSend accepts {most}.",
+                f"The message has {count} entries in {field}, but MailerSend accepts {max_count}.",
                 field=field,
                 remedy="Give fewer.",
             )
@@ -163,8 +163,8 @@ def mail_body(vendor: MailerSend, message: EmailMessage) -> dict[str, Any]:
 
 
 def _settings(message: EmailMessage) -> dict[str, bool]:
-    wishes = {"track_clicks": message.track_clicks, "track_opens": message.track_opens}
-    return {name: wish for name, wish in wishes.items() if wish is not None}
+    tracking_options = {"track_clicks": message.track_clicks, "track_opens": message.track_opens}
+    return {name: value for name, value in tracking_options.items() if value is not None}
 
 
 def _unsubscribe_url(message: EmailMessage) -> str | None:

@@ -94,10 +94,13 @@ def classify(_: Request, response: Response) -> ConnectorError | None:
     }
     if response.status in {400, 403} and _SENDING_FORBIDDEN in message:
         return VendorRejected(f"Mailgun refused: {fields['vendor_message']}", **fields)
-    at = as_time(message.partition(_TRY_AGAIN)[2])
-    if response.status == _TOO_MANY and at is not None:
+    retry_time = as_time(message.partition(_TRY_AGAIN)[2])
+    if response.status == _TOO_MANY and retry_time is not None:
         return RateLimitExceeded(
-            f"Mailgun refused: {fields['vendor_message']}", by_vendor=True, retry_at=at, **fields
+            f"Mailgun refused: {fields['vendor_message']}",
+            by_vendor=True,
+            retry_at=retry_time,
+            **fields,
         )
     return None
 

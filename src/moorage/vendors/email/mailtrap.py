@@ -118,19 +118,19 @@ class Mailtrap(ApiVendor):
         self, wire: Wire, bulk: BulkMessage, /, *, key: str | None
     ) -> list[Result[EmailReceipt]]:
         """Send a message to each recipient, in as few requests as the size limit allows."""
-        most = min(500, max(1, _MOST_BATCH_BYTES // (bulk.base.size + _AROUND)))
-        return await in_parts(wire, bulk, most, partial(self._send_batch, wire), key)
+        max_messages = min(500, max(1, _MOST_BATCH_BYTES // (bulk.base.size + _AROUND)))
+        return await in_parts(wire, bulk, max_messages, partial(self._send_batch, wire), key)
 
     async def _send_batch(
         self, wire: Wire, bulk: BulkMessage, key: str | None
     ) -> list[Result[EmailReceipt]]:
-        sent = {
+        sent_fields = {
             derived_message_id(wire, key and part_key(key, f"m{number}")): message
             for number, message in enumerate(messages_of(bulk), 1)
         }
-        bodies = [mail_body(self, message, id_) for id_, message in sent.items()]
+        bodies = [mail_body(self, message, id_) for id_, message in sent_fields.items()]
         request = Request.post("/api/batch", json={"requests": bodies})
-        return await wire.send(request, key=key, parse=partial(read_batch, wire, sent))
+        return await wire.send(request, key=key, parse=partial(read_batch, wire, sent_fields))
 
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[EmailEvent, ...]:
         """Convert a webhook item to events."""

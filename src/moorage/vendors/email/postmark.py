@@ -111,8 +111,8 @@ def classify(_: Request, response: Response) -> ConnectorError | None:
     """The error for an answer's `ErrorCode`, which says more than the status."""
     error = error_answer(response)
     says_itself = response.status >= 500 or response.status == _TOO_MANY
-    otherwise = None if says_itself else VendorRejected
-    return _refusal(error, otherwise, status=response.status, response=response)
+    default_error = None if says_itself else VendorRejected
+    return _refusal(error, default_error, status=response.status, response=response)
 
 
 @attrs.frozen(kw_only=True)
@@ -348,9 +348,9 @@ def read_days(response: Response, names: Mapping[str, str]) -> list[tuple[date, 
         raise malformed(response, "Days")
     counted_pairs: list[tuple[date, EmailCounts]] = []
     for day in body.objects("Days"):
-        at = required(day.time("Date"), response, "Date")
+        day_text = required(day.time("Date"), response, "Date")
         counted_pairs += [
-            (at.date(), EmailCounts(**{field_name: day.integer(vendor_field)}))
+            (day_text.date(), EmailCounts(**{field_name: day.integer(vendor_field)}))
             for vendor_field, field_name in names.items()
         ]
     return counted_pairs

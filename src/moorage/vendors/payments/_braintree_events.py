@@ -20,7 +20,9 @@ _PLACES: Final = {
 
 def read_events(event: WebhookEvent, ref: MakeRef) -> tuple[PaymentEvent, ...]:
     """Convert a webhook to an event that causes a look-up of its payment, if it names one."""
-    place = next((it for kind, it in _PLACES.items() if event.vendor_type.startswith(kind)), None)
+    place = next(
+        (path for kind, path in _PLACES.items() if event.vendor_type.startswith(kind)), None
+    )
     if place is None:
         return ()
     transaction = _document(event).object(place)

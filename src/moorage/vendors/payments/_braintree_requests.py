@@ -58,7 +58,10 @@ def payment_fields(vendor: Braintree, charge: Charge, order_id: str) -> dict[str
         "customerDetails": _without_empty_fields(
             {"email": contact.get("email"), "phoneNumber": contact.get("phone")}
         ),
-        "customFields": [{"name": it, "value": charge.metadata[it]} for it in charge.metadata],
+        "customFields": [
+            {"name": metadata_name, "value": charge.metadata[metadata_name]}
+            for metadata_name in charge.metadata
+        ],
         "paymentInitiator": "UNSCHEDULED" if charge.off_session else None,
     }
     if charge.store_method:

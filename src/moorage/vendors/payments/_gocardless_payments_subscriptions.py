@@ -89,8 +89,8 @@ def subscription_fields(request: SubscriptionRequest) -> dict[str, Any]:
 
 
 def _interval_words(interval: BillingInterval) -> tuple[str, int]:
-    unit, most = _UNITS.get(interval.unit, ("", 0))
-    if interval.count > most:
+    unit, max_count = _UNITS.get(interval.unit, ("", 0))
+    if interval.count > max_count:
         raise InvalidData(
             "GoCardless charges by weeks, months or years, and at least once a year.",
             field="interval",

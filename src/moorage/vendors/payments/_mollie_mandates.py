@@ -39,9 +39,11 @@ _STATES: Final = {
 async def store_mandate(wire: Wire, request: StoreRequest, key: str) -> StoredMeans:
     """Store a direct debit mandate that the buyer has signed."""
     customer = request.customer_id
-    sent = Request.post(_path(customer), json=mandate_body(request))
+    mandate_request = Request.post(_path(customer), json=mandate_body(request))
     parse = partial(read_mandate, wire, customer)
-    mandate: StoredMeans = await wire.send(sent, key=key_for_vendor(wire, key, KEY), parse=parse)
+    mandate: StoredMeans = await wire.send(
+        mandate_request, key=key_for_vendor(wire, key, KEY), parse=parse
+    )
     return mandate
 
 

@@ -136,8 +136,8 @@ def _subscription_body(request: SubscriptionRequest, webhook_url: str | None) ->
 
 
 def _interval_text(interval: BillingInterval) -> str:
-    factor, word, most = _UNITS[interval.unit]
-    if interval.count > most:
+    factor, word, max_count = _UNITS[interval.unit]
+    if interval.count > max_count:
         raise InvalidData(
             "Mollie charges a subscription at least once a year.",
             field="interval",

@@ -26,8 +26,10 @@ _FAILURE: Final = "BILLING.SUBSCRIPTION.PAYMENT.FAILED"
 
 def subscription_event(make: MakeRef, body: Answer, kind: str) -> PaymentEvent | None:
     """The event of a subscription or its failed charge; None if it is malformed."""
-    at = body.time("status_update_time") or body.time("update_time") or body.time("create_time")
-    subscription = None if at is None else subscription_of(make, body, at)
+    event_time = (
+        body.time("status_update_time") or body.time("update_time") or body.time("create_time")
+    )
+    subscription = None if event_time is None else subscription_of(make, body, event_time)
     if subscription is None:
         return None
     return PaymentEvent(

@@ -194,8 +194,8 @@ def _plan_body(request: SubscriptionRequest) -> dict[str, Any]:
     Raises:
         InvalidData: the interval is longer than a year.
     """
-    unit, most = _UNITS[request.interval.unit]
-    if request.interval.count > most:
+    unit, max_count = _UNITS[request.interval.unit]
+    if request.interval.count > max_count:
         raise InvalidData(
             "PayPal charges a subscription at least once a year.",
             field="interval",

@@ -308,9 +308,9 @@ class Adyen(Vendor):
         method = method_of(request.source)
         body = stored_body(self.merchant_account, request, method)
         parse = partial(read_stored, wire, request.customer_id)
-        sent = Request.post(_STORED, json=body)
+        storing_request = Request.post(_STORED, json=body)
         stored: StoredMeans = await wire.send(
-            sent, key=key_for_vendor(wire, key, _KEY), parse=parse
+            storing_request, key=key_for_vendor(wire, key, _KEY), parse=parse
         )
         return stored
 

@@ -251,10 +251,10 @@ class GoCardlessPayments(ApiVendor):
         if not ref.id.startswith(_REQUEST_ID):
             return await found(wire, _PAYMENTS, ref.id, read_current)
         payment = await found(wire, _REQUESTS, ref.id, read_request)
-        made = payment.raw.get("links", {}).get("payment_request_payment")
-        if payment.vendor_state != FULFILLED or not isinstance(made, str):
+        payment_id = payment.raw.get("links", {}).get("payment_request_payment")
+        if payment.vendor_state != FULFILLED or not isinstance(payment_id, str):
             return payment
-        return await found(wire, _PAYMENTS, made, read_current)
+        return await found(wire, _PAYMENTS, payment_id, read_current)
 
     async def get_refund(self, wire: Wire, ref: Ref, /) -> Refund:
         """Get a refund."""

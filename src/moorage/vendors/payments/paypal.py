@@ -207,11 +207,11 @@ class PayPal(OAuthVendor):
                 remedy="Complete the payment that the parameter token names.",
             )
         payment = await paypal_references.get_payment(wire, ref)
-        ready = is_ready(payment)
-        decline = unconfirmed(payment) if ready else payment.decline
+        is_approved = is_ready(payment)
+        decline = unconfirmed(payment) if is_approved else payment.decline
         if decline is not None:
             raise declined(decline, str(payment.ref))
-        if not ready:
+        if not is_approved:
             return payment
         verb = "authorize" if payment.raw.get("intent") == AUTHORIZE else "capture"
         request = posted(url_of(ORDERS, payment.ref.id, verb))

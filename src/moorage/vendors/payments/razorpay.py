@@ -249,8 +249,8 @@ class Razorpay(ApiVendor):
     ) -> Capture:
         """Capture an authorised payment; Razorpay always captures the whole amount."""
         earlier_payment = await razorpay_lists.payment_before(wire, ref, key)
-        whole = amount or stated_amount(ref) or earlier_payment.amount
-        fields = {} if whole is None else amount_fields(whole)
+        whole_amount = amount or stated_amount(ref) or earlier_payment.amount
+        fields = {} if whole_amount is None else amount_fields(whole_amount)
         request = Request.post(url_of(razorpay_lists.PAYMENTS, ref.id, "capture"), json=fields)
         try:
             payment = await wire.send(request, key=key, parse=partial(read_payment, wire))
@@ -296,7 +296,10 @@ class Razorpay(ApiVendor):
             return read_payment(wire, await wire.send(request))
         payments = await razorpay_lists.attempts_at(wire, ref)
         if payments:
-            return next((it for it in payments if it.state is not PaymentState.FAILED), payments[0])
+            return next(
+                (payment for payment in payments if payment.state is not PaymentState.FAILED),
+                payments[0],
+            )
         return read_order(wire, await wire.send(Request.get(url_of(razorpay_lists.ORDERS, ref.id))))
 
     async def get_refund(self, wire: Wire, ref: Ref, /) -> Refund:

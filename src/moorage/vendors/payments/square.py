@@ -281,13 +281,15 @@ class Square(ApiVendor):
         """List the entries of a payout."""
         filters = {"cursor": _cursor(after), "limit": PAGE}
         path = url_of("/v2/payouts", ref.id, "payout-entries")
-        items, following = await _listed(wire, path, "payout_entries", filters, payout_item_of)
-        return Page(tuple(items), following)
+        items, next_cursor = await _listed(wire, path, "payout_entries", filters, payout_item_of)
+        return Page(tuple(items), next_cursor)
 
     async def store_means(self, wire: Wire, request: StoreRequest, /, *, key: str) -> StoredMeans:
         """Verify a card with its bank, and store it for a customer."""
-        sent = keyed_request(wire, _CARDS, card_body(request), key)
-        stored: StoredMeans = await wire.send(sent, key=key, parse=partial(read_stored, wire))
+        card_request = keyed_request(wire, _CARDS, card_body(request), key)
+        stored: StoredMeans = await wire.send(
+            card_request, key=key, parse=partial(read_stored, wire)
+        )
         return stored
 
     async def stored_means(
@@ -295,8 +297,8 @@ class Square(ApiVendor):
     ) -> Page[StoredMeans]:
         """List a customer's chargeable cards."""
         filters = {"cursor": _cursor(after), "customer_id": customer}
-        items, following = await _listed(wire, _CARDS, "cards", filters, stored_of)
-        return Page(tuple(items), following)
+        items, next_cursor = await _listed(wire, _CARDS, "cards", filters, stored_of)
+        return Page(tuple(items), next_cursor)
 
     async def remove_means(self, wire: Wire, ref: Ref, /, *, key: str) -> StoredMeans:
         """Disable a card; a repeat has no further effect."""
@@ -316,8 +318,8 @@ class Square(ApiVendor):
     ) -> Page[Any]:
         filters |= {"cursor": _cursor(after), "location_id": self.location_id}
         name = path.rpartition("/")[2]
-        items, following = await _listed(wire, path, name, filters, read_one)
-        return Page(tuple(item for item in items if is_within(query, item.created_at)), following)
+        items, next_cursor = await _listed(wire, path, name, filters, read_one)
+        return Page(tuple(item for item in items if is_within(query, item.created_at)), next_cursor)
 
 
 async def _listed(

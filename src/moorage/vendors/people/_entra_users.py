@@ -97,8 +97,8 @@ def user_body(values: Mapping[str, Any]) -> dict[str, Any]:
     """
     body = {_FIELDS[name]: value for name, value in values.items() if name in _FIELDS}
     if "emails" in values:
-        primary, *others = values["emails"] or (None,)
-        body |= {"mail": primary, "otherMails": others}
+        primary, *other_addresses = values["emails"] or (None,)
+        body |= {"mail": primary, "otherMails": other_addresses}
     return body | (_phones(values["phones"]) if "phones" in values else {})
 
 

@@ -148,7 +148,9 @@ def _organizations(
     values: Mapping[str, Any], organizations: list[dict[str, Any]]
 ) -> list[dict[str, Any]]:
     """The organizations, with the primary one's title or department changed."""
-    number = next((at for at, item in enumerate(organizations) if item.get("primary") is True), 0)
+    number = next(
+        (index for index, item in enumerate(organizations) if item.get("primary") is True), 0
+    )
     if not organizations:
         organizations = [{"primary": True, "type": "work"}]
     entry = organizations[number]
@@ -163,19 +165,19 @@ def _with_replaced(
     entry: dict[str, Any] | None, current: list[dict[str, Any]], type_: str
 ) -> list[dict[str, Any]]:
     """The entries of a list, with all entries of one type replaced by this entry."""
-    others = [item for item in current if item.get("type") != type_]
-    return others if entry is None else [entry, *others]
+    other_entries = [item for item in current if item.get("type") != type_]
+    return other_entries if entry is None else [entry, *other_entries]
 
 
 def _languages(language: str | None, current: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    others = [
+    other_entries = [
         item
         for item in current
         if item.get("preference") != _PREFERRED and item.get("languageCode") != language
     ]
     if language is None:
-        return others
-    return [{"languageCode": language, "preference": _PREFERRED}, *others]
+        return other_entries
+    return [{"languageCode": language, "preference": _PREFERRED}, *other_entries]
 
 
 def read_user(ref: MakeRef, response: Response) -> Person:
@@ -189,7 +191,9 @@ def user_of(ref: MakeRef, answer: Answer, response: Response) -> Person:
     user_name = sdk.required(answer.text("primaryEmail"), response, "primaryEmail")
     suspended = answer.flag("suspended")
     addresses = [item.text("address") for item in answer.objects("emails")]
-    others = [item for item in addresses if item and item.casefold() != user_name.casefold()]
+    other_addresses = [
+        item for item in addresses if item and item.casefold() != user_name.casefold()
+    ]
     organizations = list(answer.objects("organizations"))
     organization = next(
         (item for item in organizations if item.flag("primary") is True),
@@ -203,7 +207,7 @@ def user_of(ref: MakeRef, answer: Answer, response: Response) -> Person:
         given_name=answer.text("name.givenName"),
         family_name=answer.text("name.familyName"),
         display_name=answer.text("name.displayName") or answer.text("name.fullName"),
-        emails=(user_name, *others),
+        emails=(user_name, *other_addresses),
         phones=tuple(
             Phone(number, phone_kind(item.text("type")))
             for item in answer.objects("phones")

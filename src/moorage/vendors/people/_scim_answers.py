@@ -149,5 +149,5 @@ def next_start(response: Response, start: int) -> tuple[list[Answer], int | None
     answer = sdk.read_answer(response)
     total = sdk.required(answer.integer("totalResults"), response, "totalResults")
     resources = list(answer.objects("Resources"))
-    following = start + len(resources)
-    return resources, following if resources and following <= total else None
+    next_index = start + len(resources)
+    return resources, next_index if resources and next_index <= total else None

@@ -78,11 +78,11 @@ class Scim(sdk.ApiVendor):
         start = _start(after)
         pairs = {"filter": filter_of(query), "startIndex": str(start), "count": str(_PAGE)}
         response = await wire.send(sdk.Request.get("/Users", query=_without_none(pairs)))
-        resources, following = answers.next_start(response, start)
+        resources, next_index = answers.next_start(response, start)
         people = (answers.person_of(wire.ref, item, response, listed=True) for item in resources)
         return PersonPage(
             items=tuple(person for person in people if _matches(person, query)),
-            next=None if following is None else wire.ref(str(following)),
+            next=None if next_index is None else wire.ref(str(next_index)),
         )
 
     async def get(self, wire: Wire, ref: Ref, /) -> Person:
@@ -142,10 +142,10 @@ class Scim(sdk.ApiVendor):
             "excludedAttributes": "members",
         }
         response = await wire.send(sdk.Request.get("/Groups", query=pairs))
-        resources, following = answers.next_start(response, start)
+        resources, next_index = answers.next_start(response, start)
         return GroupPage(
             items=tuple(answers.group_of(wire.ref, item, response) for item in resources),
-            next=None if following is None else wire.ref(str(following)),
+            next=None if next_index is None else wire.ref(str(next_index)),
         )
 
     async def members(self, wire: Wire, ref: Ref, /, *, after: Ref | None) -> MemberPage:

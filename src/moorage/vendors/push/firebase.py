@@ -81,8 +81,12 @@ def aps(message: PushMessage) -> dict[str, Any]:
 
 def content(message: PushMessage) -> dict[str, Any]:
     """The message in Firebase's format, with parts for Android, Apple and browsers."""
-    to = message.to
-    target = {"token": to.token} if isinstance(to, DeviceToken) else {"topic": to.address}
+    recipient = message.to
+    target = (
+        {"token": recipient.token}
+        if isinstance(recipient, DeviceToken)
+        else {"topic": recipient.address}
+    )
     seconds = None if message.time_to_live is None else int(message.time_to_live.total_seconds())
     urgent, key = is_urgent(message), message.collapse_key
     android = filled(
@@ -172,8 +176,8 @@ class Firebase(sdk.GoogleVendor):
         check_data(message, "Firebase", _RESERVED)
         fields = sdk.merged(content(message), sdk.extra_for(self.name, message.extra))
         is_topic = not isinstance(message.to, DeviceToken)
-        most = _MOST_TOPIC_BYTES if is_topic else _MOST_BYTES
-        check_size(sdk.encode_json(_payload(fields)), most, "Firebase")
+        max_bytes = _MOST_TOPIC_BYTES if is_topic else _MOST_BYTES
+        check_size(sdk.encode_json(_payload(fields)), max_bytes, "Firebase")
         path = f"/v1/projects/{quote(str(self._project), safe='')}/messages:send"
         request = sdk.Request.post(path, json={"message": fields})
         return await wire.send(request, key=key, parse=partial(read_receipt, wire.ref))

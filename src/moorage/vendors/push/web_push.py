@@ -136,7 +136,9 @@ class WebPush(sdk.Vendor):
         signing = VapidSigning(algorithm="ES256", subject=self.contact)
         credentials = sdk.Credentials.signed(signing, self.private_key)
         endpoints = [
-            sdk.Endpoint(f"push-{parts}", "POST", "".join(f"/{{part{at}}}" for at in range(parts)))
+            sdk.Endpoint(
+                f"push-{parts}", "POST", "".join(f"/{{part{index}}}" for index in range(parts))
+            )
             for parts in range(1, 6)
         ]
         service = sdk.Service(
@@ -176,8 +178,8 @@ class WebPush(sdk.Vendor):
 
     def _check_origin(self, to: BrowserSubscription) -> None:
         """Refuse a subscription whose URL is not of a known push service."""
-        scheme, _, rest = to.endpoint.partition("://")
-        origin = f"{scheme}://{rest.partition('/')[0]}"
+        scheme, _, host_and_path = to.endpoint.partition("://")
+        origin = f"{scheme}://{host_and_path.partition('/')[0]}"
         if origin not in self.push_services:
             raise sdk.InvalidData(
                 f"The subscription is of {origin[:200]}, which is not a known push service.",

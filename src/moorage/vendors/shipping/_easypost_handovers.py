@@ -52,8 +52,8 @@ def pickup_body(request: PickupRequest) -> dict[str, Any]:
 
 async def schedule_pickup(wire: Wire, request: PickupRequest, key: str) -> Pickup:
     """Schedule the cheapest pickup; if the answer is lost, look up whether it is scheduled."""
-    asking = Request.post("/v2/pickups", json=pickup_body(request)).evolve(idempotent=True)
-    offered = await wire.send(asking, key=part_key(key, "rates"), parse=_identified)
+    pickup_request = Request.post("/v2/pickups", json=pickup_body(request)).evolve(idempotent=True)
+    offered = await wire.send(pickup_request, key=part_key(key, "rates"), parse=_identified)
     rate = _cheapest_rate(offered)
     path = _path("pickups", offered.text("id") or "")
     body = {"carrier": rate.text("carrier"), "service": rate.text("service")}

@@ -186,7 +186,9 @@ def read_tracking(body: Answer) -> Tracking:
     signers = [signer for item, signer in events if item.status is TrackingStatus.DELIVERED]
     now = _event(body)
     carrier = body.text("carrier_code")
-    at = body.time("actual_delivery_date") if now.status is TrackingStatus.DELIVERED else None
+    delivery_time = (
+        body.time("actual_delivery_date") if now.status is TrackingStatus.DELIVERED else None
+    )
     return Tracking(
         number=body.text("tracking_number"),
         carrier=carrier_word(carrier) if carrier else None,
@@ -195,7 +197,7 @@ def read_tracking(body: Answer) -> Tracking:
         code=now.code,
         events=in_order(item for item, _ in events),
         estimated_delivery=body.time("estimated_delivery_date"),
-        delivered_at=at or arrival(item for item, _ in events),
+        delivered_at=delivery_time or arrival(item for item, _ in events),
         signed_by=next((signer for signer in signers if signer), None),
         url=body.text("tracking_url"),
         raw=body.raw,

@@ -91,10 +91,10 @@ async def schedule_pickup(wire: Wire, request: PickupRequest, key: str) -> Picku
             Request.post("/v1/pickups", json=body), key=key, parse=_booked_pickup
         )
     except OutcomeUnknown as unknown_outcome:
-        earlier = await _pickup_of(wire, set(body["label_ids"]))
-        if earlier is None:
+        existing_pickup = await _pickup_of(wire, set(body["label_ids"]))
+        if existing_pickup is None:
             raise unknown_outcome from None
-        booked = earlier
+        booked = existing_pickup
     return _pickup(wire, booked)
 
 
@@ -120,7 +120,7 @@ async def create_manifest(wire: Wire, shipments: tuple[Ref, ...], key: str) -> M
     labels = [ref.id for ref in shipments]
     try:
         creating = Request.post("/v1/manifests", json={"label_ids": labels})
-        made = await wire.send(creating, key=key, parse=_manifest_answer)
+        new_manifest = await wire.send(creating, key=key, parse=_manifest_answer)
     except OutcomeUnknown as unknown_outcome:
         manifests = await _manifests_of(wire, labels)
         if not manifests:
@@ -128,7 +128,7 @@ async def create_manifest(wire: Wire, shipments: tuple[Ref, ...], key: str) -> M
         return _read_manifest(wire, manifests, {"manifests": [item.raw for item in manifests]})
     pending = [
         id_
-        for item in made.objects("manifest_requests")
+        for item in new_manifest.objects("manifest_requests")
         if item.text("status") != "completed" and (id_ := item.text("manifest_request_id"))
     ]
     if pending:
@@ -136,9 +136,9 @@ async def create_manifest(wire: Wire, shipments: tuple[Ref, ...], key: str) -> M
             ref=wire.ref(pending[0], kind=_REQUESTED),
             state=ManifestState.PENDING,
             vendor_status="in_progress",
-            raw=made.raw,
+            raw=new_manifest.raw,
         )
-    return _read_manifest(wire, _manifests(made), made.raw)
+    return _read_manifest(wire, _manifests(new_manifest), new_manifest.raw)
 
 
 async def get_manifest(wire: Wire, ref: Ref) -> Manifest:

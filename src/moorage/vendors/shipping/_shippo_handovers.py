@@ -102,13 +102,15 @@ async def create_manifest(wire: Wire, shipments: tuple[Ref, ...], key: str) -> M
         "async": False,
     }
     try:
-        made = await wire.send(Request.post("/manifests", json=body), key=key, parse=_identified)
+        new_manifest = await wire.send(
+            Request.post("/manifests", json=body), key=key, parse=_identified
+        )
     except OutcomeUnknown as unknown_outcome:
-        earlier = await _manifest_of(wire, set(transactions))
-        if earlier is None:
+        existing_manifest = await _manifest_of(wire, set(transactions))
+        if existing_manifest is None:
             raise unknown_outcome from None
-        made = earlier
-    manifest = _manifest(wire, made)
+        new_manifest = existing_manifest
+    manifest = _manifest(wire, new_manifest)
     if manifest.state is ManifestState.FAILED:
         texts = [message.text for message in manifest.messages]
         raise VendorRejected(
@@ -127,10 +129,10 @@ async def get_manifest(wire: Wire, ref: Ref) -> Manifest:
 
 async def _offer(wire: Wire, ref: Ref) -> Answer:
     """The rate of a bought label, with its shipment and carrier account."""
-    bought = read_answer(await wire.send(Request.get(_path("transactions", ref.id))))
-    rate = bought.text("rate")
+    transaction = read_answer(await wire.send(Request.get(_path("transactions", ref.id))))
+    rate = transaction.text("rate")
     if rate is None:
-        return bought.object("rate")
+        return transaction.object("rate")
     return read_answer(await wire.send(Request.get(_path("rates", rate))))
 
 

@@ -162,10 +162,10 @@ def read_shipment(wire: Wire, response: Response, offer: Ref) -> Shipment:
     )
     labels = read_labels(results, "PackageResults", "ShippingLabel", "ImageFormat")
     cost = _money(results, "NegotiatedRateCharges.TotalCharge")
-    bought = bought_shipment(wire, number, labels, offer)
+    shipment = bought_shipment(wire, number, labels, offer)
     return attrs.evolve(
-        bought,
-        cost=cost or _money(results, "ShipmentCharges.TotalCharges") or bought.cost,
+        shipment,
+        cost=cost or _money(results, "ShipmentCharges.TotalCharges") or shipment.cost,
         warnings=tuple(_alerts(body.object("ShipmentResponse.Response"), "Alert")),
         raw=body.raw,
     )

@@ -212,7 +212,7 @@ def _customs_invoice(request: RateRequest, customs: Customs, day: date) -> dict[
 def _product(item: CustomsItem, count: int, unit_price: Money) -> dict[str, Any]:
     words = item.description[: 3 * _LINE]
     product = {
-        "Description": [words[at : at + _LINE] for at in range(0, len(words), _LINE)],
+        "Description": [words[start : start + _LINE] for start in range(0, len(words), _LINE)],
         "Unit": {
             "Number": str(count),
             "UnitOfMeasurement": {"Code": "PCS"},

@@ -180,8 +180,8 @@ class ShipEngine(ApiVendor):
         """Fetch the labels, in another format if requested and available."""
         if label is LabelFormat.EPL:
             raise UnsupportedByVendor("ShipEngine has no labels in EPL.")
-        bought = _identified(await wire.send(Request.get(_path(ref))))
-        return await _labels(wire, bought, label)
+        label_answer = _identified(await wire.send(Request.get(_path(ref))))
+        return await _labels(wire, label_answer, label)
 
     async def track(self, wire: Wire, number: str, carrier: str, /) -> Tracking:
         """Track any sender's shipment with a carrier that ShipEngine supports."""

@@ -167,8 +167,10 @@ class Shippo(ApiVendor):
 
     async def get(self, wire: Wire, ref: Ref, /) -> Shipment:
         """Get a bought label."""
-        bought = await _transaction(wire, ref)
-        return await _shipment(wire, bought, await _offer(wire, bought), ref.other("parcels"))
+        transaction = await _transaction(wire, ref)
+        return await _shipment(
+            wire, transaction, await _offer(wire, transaction), ref.other("parcels")
+        )
 
     async def get_labels(
         self,
@@ -188,14 +190,14 @@ class Shippo(ApiVendor):
 
     async def track_shipment(self, wire: Wire, ref: Ref, /) -> Tracking:
         """Track a shipment bought with this account."""
-        bought = await _transaction(wire, ref)
-        number, carrier = bought.text("tracking_number"), ref.other("carrier")
+        transaction = await _transaction(wire, ref)
+        number, carrier = transaction.text("tracking_number"), ref.other("carrier")
         if number is not None and carrier is None:
             # Events of a shipment name only its transaction.
-            carrier = read_offer(await _offer(wire, bought))[0]
+            carrier = read_offer(await _offer(wire, transaction))[0]
         if number is None or carrier is None:
             return Tracking(
-                number=number, carrier=carrier, status=TrackingStatus.UNKNOWN, raw=bought.raw
+                number=number, carrier=carrier, status=TrackingStatus.UNKNOWN, raw=transaction.raw
             )
         return await self.track(wire, number, carrier)
 

@@ -151,7 +151,7 @@ class Ups(OAuthVendor):
 
         today = wire.now().date()
         try:
-            bought = await send_dated_request(wire, request, today, buying, key=key, parse=parse)
+            shipment = await send_dated_request(wire, request, today, buying, key=key, parse=parse)
         except OutcomeUnknown as unknown_outcome:
             earlier_pair = await _try_recovery(
                 wire, request.label, by_mark(shipment_mark, self.account_number)
@@ -160,8 +160,8 @@ class Ups(OAuthVendor):
                 raise unknown_outcome from None
             return bought_shipment(wire, *earlier_pair, rate)
         if request.label is not LabelFormat.PDF:
-            return bought
-        return await _in_pdf(wire, bought)
+            return shipment
+        return await _in_pdf(wire, shipment)
 
     async def get(self, wire: Wire, ref: Ref, /) -> Shipment:
         """Get a shipment; a voided shipment has no labels."""

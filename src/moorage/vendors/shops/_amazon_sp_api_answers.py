@@ -80,7 +80,9 @@ def _line_total(proceeds: Answer) -> Money | None:
     discounts = [part for part in proceeds.objects("breakdowns") if part.text("type") == "DISCOUNT"]
     for part in discounts:
         details = part.objects("detailedBreakdowns")
-        amounts = [money_at(it, "value") for it in details if it.text("subtype") == "ITEM"]
+        amounts = [
+            money_at(detail, "value") for detail in details if detail.text("subtype") == "ITEM"
+        ]
         discount = next(iter(amounts), None)
         if total is None or discount is None or discount.currency != total.currency:
             return None
@@ -206,7 +208,7 @@ def read_parcels(response: Response) -> OrderParcels:
     answer = sdk.read_answer(response).object("order")
     if not sdk.is_list(answer.value("orderItems")):
         raise sdk.malformed(response, "orderItems")
-    left = {
+    unshipped = {
         sdk.required(item.text("orderItemId"), response, "orderItemId"): sdk.required(
             item.integer("fulfillment.quantityUnfulfilled"), response, "quantityUnfulfilled"
         )
@@ -221,7 +223,7 @@ def read_parcels(response: Response) -> OrderParcels:
     ]
     return OrderParcels(
         marketplace=answer.text("salesChannel.marketplaceId"),
-        left=left,
+        left=unshipped,
         parcels=tuple(parcels),
         read_at=sdk.Answer({"at": response.headers.get("date")}).time("at"),
         answer=answer,

@@ -91,13 +91,13 @@ class OrderCursor:
             total: number of orders in the period.
         """
         if self.until is None:
-            latest = max(changes, default=None)
-            if latest is None or count >= total:
+            latest_change = max(changes, default=None)
+            if latest_change is None or count >= total:
                 return None
-            since = nearest_valid_time(latest) - _USUAL if self.since is None else self.since
-            return OrderCursor(since=since, until=latest)
-        left = max(0, (total if self.total is None else self.total) - total)
-        offset = max(0, self.offset - left) if left else self.offset + count
+            since = nearest_valid_time(latest_change) - _USUAL if self.since is None else self.since
+            return OrderCursor(since=since, until=latest_change)
+        orders_left = max(0, (total if self.total is None else self.total) - total)
+        offset = max(0, self.offset - orders_left) if orders_left else self.offset + count
         if offset >= total:
             return OrderCursor(since=nearest_valid_time(self.until) + _MILLISECOND)
         return attrs.evolve(self, offset=offset, total=total)

@@ -119,7 +119,7 @@ def _refusal(
 
 def _pause(cost: Answer) -> float | None:
     """The seconds until Shopify's rate limit allows the same request again."""
-    needed, left, rate = (
+    needed, points_left, rate = (
         cost.decimal(path)
         for path in (
             "requestedQueryCost",
@@ -127,9 +127,9 @@ def _pause(cost: Answer) -> float | None:
             "throttleStatus.restoreRate",
         )
     )
-    if needed is None or left is None or not rate or rate < 0:
+    if needed is None or points_left is None or not rate or rate < 0:
         return None
-    return max(0.0, float((needed - left) / rate))
+    return max(0.0, float((needed - points_left) / rate))
 
 
 def required_object(response: Response, path: str) -> Answer:

@@ -110,8 +110,12 @@ SET_PRICE: Final = """mutation SetPrice($productId: ID!, $variants: [ProductVari
 def request(document: str, variables: Mapping[str, Any]) -> Request:
     """The request with a document; it is repeatable if it only reads."""
     filled = {name: value for name, value in variables.items() if value is not None}
-    made = sdk.Request.post(PATH, json={"query": document, "variables": filled})
-    return made.evolve(idempotent=True) if document.startswith("query") else made
+    document_request = sdk.Request.post(PATH, json={"query": document, "variables": filled})
+    return (
+        document_request.evolve(idempotent=True)
+        if document.startswith("query")
+        else document_request
+    )
 
 
 def quoted(text: str) -> str:

@@ -68,9 +68,9 @@ def parcel_input(parcels: Parcels, fulfilment: Fulfilment) -> dict[str, Any]:
         "url": fulfilment.tracking_url,
     }
     filled = {name: value for name, value in tracking.items() if value is not None}
-    left = (_named_lines if fulfilment.lines else _open_orders)(parcels, fulfilment)
+    parcel_lines = (_named_lines if fulfilment.lines else _open_orders)(parcels, fulfilment)
     return {
-        "lineItemsByFulfillmentOrder": left,
+        "lineItemsByFulfillmentOrder": parcel_lines,
         "notifyCustomer": fulfilment.notify,
         **({"trackingInfo": filled} if filled else {}),
     }
@@ -91,27 +91,27 @@ def _open_orders(parcels: Parcels, _: Fulfilment) -> list[dict[str, Any]]:
             "ON_HOLD",
             "A part of the order is on hold or scheduled, so name the lines of the parcel.",
         )
-    left = [order.text("id") for order in orders if order.text("status") in _OPEN]
-    if not left:
+    open_ids = [order.text("id") for order in orders if order.text("status") in _OPEN]
+    if not open_ids:
         raise _refusal(parcels, "NOTHING_LEFT", "Nothing of the order is left to ship.")
-    return [{"fulfillmentOrderId": id_} for id_ in left]
+    return [{"fulfillmentOrderId": id_} for id_ in open_ids]
 
 
 def _named_lines(parcels: Parcels, fulfilment: Fulfilment) -> list[dict[str, Any]]:
     quantities = {line.id: line.quantity for line in fulfilment.lines}
-    left: list[dict[str, Any]] = []
+    unshipped_items: list[dict[str, Any]] = []
     for order in parcels.order.objects("fulfillmentOrders.nodes"):
         if order.text("status") not in _OPEN:
             continue
         items = [_parcel_line(item, quantities) for item in order.objects("lineItems.nodes")]
-        taken = [item for item in items if item["quantity"]]
-        if taken:
-            left.append(
-                {"fulfillmentOrderId": order.text("id"), "fulfillmentOrderLineItems": taken}
+        parcel_items = [item for item in items if item["quantity"]]
+        if parcel_items:
+            unshipped_items.append(
+                {"fulfillmentOrderId": order.text("id"), "fulfillmentOrderLineItems": parcel_items}
             )
     if any(quantities.values()):
         raise _refusal(parcels, "NOT_LEFT", "The order has fewer items left than the parcel has.")
-    return left
+    return unshipped_items
 
 
 def _parcel_line(item: Answer, quantities: dict[str, int]) -> Mapping[str, Any]:

@@ -74,11 +74,13 @@ class OrderCursor:
 
     def after(self, orders: tuple[ShopOrder, ...], *, is_last: bool) -> OrderCursor | None:
         """The next page's cursor; None if no orders are left."""
-        latest = self.resume_at(orders)
-        if latest is None or (is_last and not self.seen):
+        latest_change = self.resume_at(orders)
+        if latest_change is None or (is_last and not self.seen):
             return None
         if is_last:
-            return OrderCursor(since=nearest_valid_time(latest) + _SECOND, latest=latest)
-        ids = tuple(order.ref.id for order in orders if order.updated_at == latest)
-        earlier_ids = self.seen if latest == self.since else ()
-        return OrderCursor(since=latest, seen=earlier_ids + ids, latest=latest)
+            return OrderCursor(
+                since=nearest_valid_time(latest_change) + _SECOND, latest=latest_change
+            )
+        ids = tuple(order.ref.id for order in orders if order.updated_at == latest_change)
+        earlier_ids = self.seen if latest_change == self.since else ()
+        return OrderCursor(since=latest_change, seen=earlier_ids + ids, latest=latest_change)

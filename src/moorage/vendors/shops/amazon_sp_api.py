@@ -165,20 +165,20 @@ class AmazonSpApi(sdk.ApiVendor):
         orders = [read_order(wire.ref, response, item) for item in answer.objects("orders")]
         changes = [order.updated_at for order in orders if order.updated_at is not None]
         token_of_next = answer.text("pagination.nextToken")
-        following: dict[str, str | None] | None = None
+        next_cursor: dict[str, str | None] | None = None
         if token_of_next is not None:
-            following = {"since": _utc_text(since), "token": token_of_next}
+            next_cursor = {"since": _utc_text(since), "token": token_of_next}
         elif token is not None and orders:
             # Orders that changed since the first page was read are not in its period.
             until = answer.time("lastUpdatedBefore") or max(changes)
-            following = {
+            next_cursor = {
                 "since": _utc_text(nearest_valid_time(until) + _MILLISECOND),
                 "token": None,
             }
         return OrderPage(
             items=tuple(order for _, order in sorted(enumerate(orders), key=_by_change)),
-            next=None if following is None else wire.ref("next", **following),
-            resume_at=max(changes, default=since) if following is None else since,
+            next=None if next_cursor is None else wire.ref("next", **next_cursor),
+            resume_at=max(changes, default=since) if next_cursor is None else since,
         )
 
     async def get_order(self, wire: Wire, ref: Ref, /) -> ShopOrder:
@@ -340,10 +340,10 @@ def _items_of(order: OrderParcels, fulfilment: Fulfilment) -> list[dict[str, Any
     Raises:
         VendorRejected: a line does not belong to the order, or its quantity exceeds what is left.
     """
-    left = {id_: quantity for id_, quantity in order.left.items() if quantity > 0}
-    quantities = {line.id: line.quantity for line in fulfilment.lines} or left
+    unshipped = {id_: quantity for id_, quantity in order.left.items() if quantity > 0}
+    quantities = {line.id: line.quantity for line in fulfilment.lines} or unshipped
     for id_, quantity in quantities.items():
-        if quantity > left.get(id_, 0):
+        if quantity > unshipped.get(id_, 0):
             text = "The parcel has more items than are left to ship."
             raise not_possible(VENDOR, order.response, "quantityUnfulfilled", text)
     if not quantities:

@@ -89,11 +89,11 @@ class Ebay(sdk.ApiVendor):
         if not orders and cursor.offset < total:
             raise sdk.malformed(response, "orders")
         changes = [order.updated_at for order in orders if order.updated_at is not None]
-        following = cursor.after(changes, len(orders), total)
-        is_end = following is None
+        next_cursor = cursor.after(changes, len(orders), total)
+        is_end = next_cursor is None
         return OrderPage(
             items=tuple(order for _, order in sorted(enumerate(orders), key=_by_change)),
-            next=None if following is None else wire.ref("next", **following.related),
+            next=None if next_cursor is None else wire.ref("next", **next_cursor.related),
             resume_at=max(changes, default=cursor.since) if is_end else cursor.since,
         )
 
@@ -147,7 +147,9 @@ class Ebay(sdk.ApiVendor):
             return ItemPage(items=())
         path = f"{_INVENTORY}/inventory_item/{quote(sku, safe='')}"
         item = sdk.read_answer(await wire.send(sdk.Request.get(path)))
-        return ItemPage(items=tuple(read_item(wire.ref, response, it, item) for it in offers))
+        return ItemPage(
+            items=tuple(read_item(wire.ref, response, found_offer, item) for found_offer in offers)
+        )
 
     async def set_stock(
         self,
@@ -223,7 +225,7 @@ def _lines_left(order: _Order) -> list[dict[str, Any]]:
         VendorFailed: a line has no id or no quantity.
     """
     response = order.response
-    left = [
+    unshipped = [
         {
             "lineItemId": sdk.required(line.text("lineItemId"), response, "lineItemId"),
             "quantity": sdk.required(line.integer("quantity"), response, "quantity"),
@@ -231,9 +233,9 @@ def _lines_left(order: _Order) -> list[dict[str, Any]]:
         for line in order.answer.objects("lineItems")
         if line.text("lineItemFulfillmentStatus") != SHIPPED
     ]
-    if not left:
+    if not unshipped:
         raise not_possible("eBay", response, SHIPPED, "Nothing of the order is left to ship.")
-    return left
+    return unshipped
 
 
 def _receipt(ref: Ref, id_: str, raw: Any) -> FulfilmentReceipt:

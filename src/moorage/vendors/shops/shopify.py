@@ -260,10 +260,10 @@ async def _whole_order(wire: Wire, response: Response, answer: Answer) -> ShopOr
             raise sdk.malformed(response, "new lineItems.pageInfo.endCursor")
         earlier_cursors.add(cursor)
         variables = {"id": answer.text("id"), "after": cursor}
-        more = await wire.send(documents.request(documents.LINES, variables))
-        page = required_object(more, "order").object("lineItems")
-        lines += read_lines(more, page)
-        cursor = _next_cursor(more, page)
+        more_lines = await wire.send(documents.request(documents.LINES, variables))
+        page = required_object(more_lines, "order").object("lineItems")
+        lines += read_lines(more_lines, page)
+        cursor = _next_cursor(more_lines, page)
     return read_order(wire.ref, response, answer, lines)
 
 

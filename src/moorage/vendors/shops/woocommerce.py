@@ -112,10 +112,10 @@ class WooCommerce(sdk.ApiVendor):
         response = await wire.send(sdk.Request.get(f"{_API}/orders", query=filters))
         answers = sdk.read_answers(response)
         orders = tuple(read_order(wire.ref, response, answer) for answer in answers)
-        following = cursor.after(orders, is_last=_is_last(response))
+        next_cursor = cursor.after(orders, is_last=_is_last(response))
         return OrderPage(
             items=orders,
-            next=None if following is None else wire.ref("next", **following.related),
+            next=None if next_cursor is None else wire.ref("next", **next_cursor.related),
             resume_at=cursor.resume_at(orders),
         )
 

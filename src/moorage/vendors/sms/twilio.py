@@ -61,15 +61,15 @@ _MESSAGE: Final = "/2010-04-01/Accounts/{account_sid}/Messages/{id}.json"
 
 def message_form(vendor: Twilio, message: SmsMessage) -> dict[str, Any]:
     """The fields of the form that sends a message."""
-    pool, at, validity = message.sender_pool, message.send_at, message.validity
+    pool, send_time, validity = message.sender_pool, message.send_at, message.validity
     sender = message.sender or vendor.sender
     return {
         "To": message.to,
         "Body": message.text or None,
         **({"From": sender} if pool is None else {"MessagingServiceSid": pool}),
         "StatusCallback": message.callback_url,
-        "SendAt": at and at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "ScheduleType": at and "fixed",
+        "SendAt": send_time and send_time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "ScheduleType": send_time and "fixed",
         "ValidityPeriod": None if validity is None else int(validity.total_seconds()),
         "MediaUrl": list(message.media),
     }

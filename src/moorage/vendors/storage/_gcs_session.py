@@ -152,12 +152,12 @@ async def sent(session: Session, pieces: Pieces) -> tuple[Response, int, str]:
     Raises:
         VendorFailed: Google reports the object as complete too early.
     """
-    chunks, at = Chunks(pieces), 0
+    chunks, offset = Chunks(pieces), 0
     while session.object is None:
         data = await chunks.next()
-        end, is_last = at + len(data), chunks.over
-        await session.put(at, data, end if is_last else None, chunks.md5 if is_last else None)
-        at = end
+        end, is_last = offset + len(data), chunks.over
+        await session.put(offset, data, end if is_last else None, chunks.md5 if is_last else None)
+        offset = end
     if not chunks.over:
         raise malformed(session.object, "Range")
-    return session.object, at, chunks.md5
+    return session.object, offset, chunks.md5

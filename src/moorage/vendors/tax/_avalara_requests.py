@@ -45,7 +45,7 @@ def path_of(company: str, code: str) -> str:
     return f"/api/v2/companies/{quote(company, safe='')}/transactions/{quote(code, safe='')}"
 
 
-def short(text: str, field: str) -> str:
+def limited_code(text: str, field: str) -> str:
     """A code or line number, which AvaTax limits to 50 characters.
 
     Raises:
@@ -79,7 +79,7 @@ def _common_fields(company: str, sale: TaxableSale) -> dict[str, Any]:
         addresses["shipFrom"] = _place_of(sale.ship_from)
     body: dict[str, Any] = {
         "companyCode": company,
-        "customerCode": short(sale.reference, "reference"),
+        "customerCode": limited_code(sale.reference, "reference"),
         "date": sale.day.isoformat(),
         "currencyCode": sale.currency,
         "addresses": addresses,
@@ -102,7 +102,7 @@ def _line_fields(sale: TaxableSale) -> list[dict[str, Any]]:
                 remedy="Give the line another id.",
             )
         fields: dict[str, Any] = {
-            "number": short(line.id, "lines"),
+            "number": limited_code(line.id, "lines"),
             "quantity": line.quantity,
             "amount": exact_number(line.amount),
         }
@@ -177,7 +177,7 @@ def return_body(
     customer = invoice.text("customerCode") or invoice.text("customerVendorCode")
     return {
         "type": RETURN,
-        "code": short(reversal.reference, "reference"),
+        "code": limited_code(reversal.reference, "reference"),
         "referenceCode": ref.id,
         "commit": True,
         "companyCode": company,

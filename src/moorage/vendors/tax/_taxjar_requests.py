@@ -38,7 +38,7 @@ class Records(NamedTuple):
     path: str
     name: str
 
-    def one(self, id_: str) -> str:
+    def record_path(self, id_: str) -> str:
         """The path of one record."""
         return f"{self.path}/{quote(id_, safe='')}"
 
@@ -150,7 +150,7 @@ async def _taken(
     is_taken = _TAKEN_WORDS in (refusal.vendor_message or "").lower()
     if refusal.status != _TAKEN_STATUS or not is_taken:
         raise refusal
-    response = await wire.send(sdk.Request.get(records.one(body["transaction_id"])))
+    response = await wire.send(sdk.Request.get(records.record_path(body["transaction_id"])))
     if not _is_same(sdk.read_answer(response).object(records.name), body):
         raise refusal
     return response

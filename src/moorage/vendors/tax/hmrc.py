@@ -104,9 +104,9 @@ class Hmrc(sdk.OAuthVendor):
             raw = None if refusal.response is None else sdk.error_answer(refusal.response).raw
             return VatCheck(number=number, valid=False, checked_at=wire.now(), raw=raw)
         fields = sdk.read_answer(response)
-        answered = fields.text("target.vatNumber") or ""
+        answered_number = fields.text("target.vatNumber") or ""
         check_answered(
-            response, number.number[:_BUSINESS], answered[:_BUSINESS], "target.vatNumber"
+            response, number.number[:_BUSINESS], answered_number[:_BUSINESS], "target.vatNumber"
         )
         proof = fields.text("consultationNumber")
         if requester is not None:

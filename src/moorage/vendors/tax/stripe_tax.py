@@ -296,8 +296,8 @@ async def _rows(
     """All rows of a list, the first of which were already read."""
     has_more = True
     while has_more:
-        after = {"starting_after": rows[-1].text("id")} if rows else {}
-        response = await wire.send(sdk.Request.get(path, query={**query, **after}))
+        page_query = {"starting_after": rows[-1].text("id")} if rows else {}
+        response = await wire.send(sdk.Request.get(path, query={**query, **page_query}))
         body = sdk.read_answer(response)
         page = list(body.objects("data"))
         has_more = sdk.required(body.flag("has_more"), response, "has_more")

@@ -168,7 +168,7 @@ class TaxJar(sdk.ApiVendor):
     ) -> TaxRecord:
         """Create a refund of an order."""
         currency = currency_at(ref, reversal)
-        response = await wire.send(sdk.Request.get(ORDERS.one(ref.id)))
+        response = await wire.send(sdk.Request.get(ORDERS.record_path(ref.id)))
         body = refund_body(response, ref, reversal, currency)
         return await create(wire, REFUNDS, body, currency, key)
 

@@ -52,9 +52,9 @@ def only_argument(element: Any, arguments: Mapping[str, Any]) -> Any:
     """
     for name in arguments:
         if name != element.name:
-            raise wrong(str(name), f"is unknown; there are: {element.name}")
+            raise argument_error(str(name), f"is unknown; there are: {element.name}")
     if element.name not in arguments:
-        raise wrong(element.name, "is missing")
+        raise argument_error(element.name, "is missing")
     return _value(element.type, arguments[element.name], (element.name,), many=False)
 
 
@@ -75,7 +75,7 @@ def members_of(kind: Any) -> dict[str, Any]:
     return {**dict(getattr(kind, "elements", ())), **dict(getattr(kind, "attributes", ()))}
 
 
-def wrong(path: str, problem: str) -> InvalidData:
+def argument_error(path: str, problem: str) -> InvalidData:
     """Return the error for an invalid argument of a SOAP operation."""
     return InvalidData(
         f"The argument {path} {problem}.",
@@ -93,13 +93,13 @@ def _members(kind: Any, values: Mapping[str, Any], path: tuple[str, ...]) -> Any
     for name, value in values.items():
         item_path = (*path, str(name))
         if len(item_path) > _MAX_DEPTH:
-            raise wrong(".".join(path[:3]), "is nested too deeply")
+            raise argument_error(".".join(path[:3]), "is nested too deeply")
         member = members.get(name)
         if member is None and not is_open:
             names = ", ".join(members) or "none"
-            raise wrong(".".join(item_path), f"is unknown; there are: {names}")
-        many = member is None or getattr(member, "accepts_multiple", False)
-        result[name] = _value(getattr(member, "type", None), value, item_path, many=many)
+            raise argument_error(".".join(item_path), f"is unknown; there are: {names}")
+        accepts_many = member is None or getattr(member, "accepts_multiple", False)
+        result[name] = _value(getattr(member, "type", None), value, item_path, many=accepts_many)
     return result
 
 
@@ -109,7 +109,9 @@ def _value(kind: Any, value: Any, path: tuple[str, ...], *, many: bool) -> Any:
     if value is None:
         return None
     if isinstance(kind, zeep("xsd.types.builtins").BuiltinType) and _has_items(value, many=many):
-        raise wrong(".".join(path), f"is {with_article(type(value).__name__)}, not a single value")
+        raise argument_error(
+            ".".join(path), f"is {with_article(type(value).__name__)}, not a single value"
+        )
     if isinstance(value, Mapping):
         return _members(kind, cast("Mapping[str, Any]", value), path)
     if is_list(value) or isinstance(value, tuple):
@@ -123,7 +125,7 @@ def _value(kind: Any, value: Any, path: tuple[str, ...], *, many: bool) -> Any:
     except _UnfitError as error:
         problem = str(error)
     if problem is not None:
-        raise wrong(".".join(path), problem)
+        raise argument_error(".".join(path), problem)
     return value
 
 

@@ -15,11 +15,11 @@ from moorage.adapters.http_operations.soap.answers import (
     plain,
 )
 from moorage.adapters.http_operations.soap.arguments import (
+    argument_error,
     arguments_for,
     members_of,
     only_argument,
     secrets_in,
-    wrong,
 )
 from moorage.adapters.http_operations.soap.libraries import etree, zeep
 from moorage.domain.http.requests import Request
@@ -105,17 +105,17 @@ class Soap:
             ConfigurationError: there is no such operation.
             InvalidData: an argument is unknown, is missing, or does not match the schema.
         """
-        described = self._described(name, "operation")
-        content = self._envelope(described, arguments)
+        description = self._described(name, "operation")
+        content = self._envelope(description, arguments)
         secrets = [*secrets_in(arguments), *secrets_in(self.headers)]
         security = self.security
-        headers = self._http_headers(described)
+        headers = self._http_headers(description)
         request = Request.post(self.location or self._address(), body=content, headers=headers)
         is_safe = name in self.safe
         return HttpOperation(
             name=name,
             request=request.evolve(idempotent=is_safe or name in self.repeatable),
-            read=partial(_read, described, self.wsdl),
+            read=partial(_read, description, self.wsdl),
             refusal=_refusal,
             failure=_refusal,
             attempt_body=None if security is None else security.body,
@@ -185,7 +185,7 @@ class Soap:
         if body is None:
             checked = {}
             for argument in arguments:
-                raise wrong(argument, "is unknown; there are: none")
+                raise argument_error(argument, "is unknown; there are: none")
         elif _is_compound(body):
             checked = arguments_for(body.type, arguments)
         else:
@@ -201,7 +201,7 @@ class Soap:
             envelope = message.content
             problem = self._broken_rule(envelope)
         if problem is not None:
-            raise wrong(*problem)
+            raise argument_error(*problem)
         text: bytes = etree().tostring(envelope, encoding="utf-8", xml_declaration=True)
         return text
 

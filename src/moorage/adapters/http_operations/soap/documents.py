@@ -72,7 +72,7 @@ class Documents:
         self._queue = deque([root])
         self._seen = {root}
 
-    def wanted(self) -> str | None:
+    def next_url(self) -> str | None:
         """Return the URL of the next document to load; None if there is none left."""
         while self._queue:
             url = self._queue.popleft()

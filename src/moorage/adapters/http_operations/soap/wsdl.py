@@ -89,7 +89,7 @@ class Wsdl:
         """
         require_zeep()
         documents = Documents(file_url(path), _read_copies(copies))
-        while (url := documents.wanted()) is not None:
+        while (url := documents.next_url()) is not None:
             documents.add(url, file_content(url, documents.root))
         return cls(documents)
 
@@ -119,7 +119,7 @@ class Wsdl:
         require_zeep()
         first = manager.perform(service, _as_any(wsdl_request(path)), timeout=timeout)
         documents = _new_documents(first, copies)
-        while (url := documents.wanted()) is not None:
+        while (url := documents.next_url()) is not None:
             answer = manager.perform(service, _as_any(wsdl_request(url)), timeout=timeout)
             documents.add(url, answer.body)
         return cls(documents)
@@ -140,7 +140,7 @@ class Wsdl:
         require_zeep()
         first = await manager.perform(service, _as_any(wsdl_request(path)), timeout=timeout)
         documents = await to_thread(_new_documents, first, copies)
-        while (url := await to_thread(documents.wanted)) is not None:
+        while (url := await to_thread(documents.next_url)) is not None:
             answer = await manager.perform(service, _as_any(wsdl_request(url)), timeout=timeout)
             await to_thread(documents.add, url, answer.body)
         return await to_thread(cls, documents)
@@ -213,7 +213,7 @@ def _as_any(operation: Any) -> Any:
 
 def _new_documents(first: Response, copies: Mapping[str, str | PurePath] | None) -> Documents:
     documents = Documents(first.url or "", _read_copies(copies))
-    documents.wanted()
+    documents.next_url()
     documents.add(documents.root, first.body)
     return documents
 

@@ -315,11 +315,14 @@ class QuickBooksSandbox(AccountingSandbox):
         body: dict[str, Any] = request.json()
         if operation is not None:
             return self._ended(name, operation, body)
-        unknown = [
-            f"{at}/{field}: {problem}" for at, field, problem in problems(FIELDS[name], body)
+        invalid_fields = [
+            f"{location}/{field}: {problem}"
+            for location, field, problem in problems(FIELDS[name], body)
         ]
-        if unknown:
-            raise _fault("ValidationFault", "2010", "Request has invalid property", unknown[0])
+        if invalid_fields:
+            raise _fault(
+                "ValidationFault", "2010", "Request has invalid property", invalid_fields[0]
+            )
         if "Id" in body:
             return self._changed(name, body)
         add = {

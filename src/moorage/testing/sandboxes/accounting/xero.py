@@ -382,8 +382,8 @@ class XeroSandbox(AccountingSandbox):
         item = request.json()["Invoices"][0]
         if set(item) != {"InvoiceID", "Status"} or item["InvoiceID"] != id:
             raise _validation("Only the status of an invoice can be changed here.")
-        allowed = {"DRAFT": "DELETED", "SUBMITTED": "DELETED", "AUTHORISED": "VOIDED"}
-        if allowed.get(invoice["Status"]) != item["Status"] or invoice["AmountPaid"]:
+        final_statuses = {"DRAFT": "DELETED", "SUBMITTED": "DELETED", "AUTHORISED": "VOIDED"}
+        if final_statuses.get(invoice["Status"]) != item["Status"] or invoice["AmountPaid"]:
             raise _validation("Invoice not of valid status for modification")
         invoice |= {"Status": item["Status"], "UpdatedDateUTC": _now()}
         return _answer("Invoices", invoice)
@@ -469,9 +469,11 @@ def _record(request: base.SandboxRequest, name: str) -> dict[str, Any]:
     if not is_list(records) or len(records) != 1:
         raise _validation(f"No {name} were found in the request.")
     shape = FIELDS[name]
-    unknown = [f"{at}/{field}: {kind}" for at, field, kind in problems(shape, records[0])]
-    if unknown:
-        raise _validation(*unknown)
+    invalid_fields = [
+        f"{location}/{field}: {kind}" for location, field, kind in problems(shape, records[0])
+    ]
+    if invalid_fields:
+        raise _validation(*invalid_fields)
     return dict(records[0])
 
 

@@ -263,7 +263,7 @@ def _checked_body(request: base.SandboxRequest, shape: Mapping[str, Any]) -> dic
     if not request.headers.get("tpp-redirect-uri", "").startswith("https://"):
         raise _error(400, "FORMAT_ERROR", "TPP-Redirect-URI is missing.")
     body: dict[str, Any] = request.json()
-    mistakes = [f"{at}/{name}: {kind}" for at, name, kind in problems(shape, body)]
+    mistakes = [f"{location}/{name}: {kind}" for location, name, kind in problems(shape, body)]
     if mistakes:
         raise _error(400, "FORMAT_ERROR", ", ".join(mistakes))
     return body

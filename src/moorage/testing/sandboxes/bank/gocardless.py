@@ -264,7 +264,8 @@ def _checked_body(request: base.SandboxRequest, shape: Mapping[str, Any]) -> dic
     """Return the body of a request, after checking its fields."""
     body: dict[str, Any] = request.json()
     mistakes = {
-        f"{at}/{name}".split("/")[1]: [f"{kind}."] for at, name, kind in problems(shape, body)
+        f"{location}/{name}".split("/")[1]: [f"{kind}."]
+        for location, name, kind in problems(shape, body)
     }
     if mistakes:
         raise base.refusal({**mistakes, "status_code": 400}, 400)

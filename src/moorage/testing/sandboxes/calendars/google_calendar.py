@@ -149,8 +149,8 @@ class GoogleCalendarSandbox(CalendarsSandbox):
             "primary": True,
             "accessRole": "owner",
         }
-        other = {**calendar, "id": "holidays", "primary": False, "accessRole": "reader"}
-        return base.reply(self._page(dict(request.query), [calendar, other]))
+        holiday_calendar = {**calendar, "id": "holidays", "primary": False, "accessRole": "reader"}
+        return base.reply(self._page(dict(request.query), [calendar, holiday_calendar]))
 
     def _list_events(self, request: base.SandboxRequest, calendar: str) -> Response:
         self._check_calendar(calendar)

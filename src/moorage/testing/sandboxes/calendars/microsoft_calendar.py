@@ -169,8 +169,13 @@ class MicrosoftCalendarSandbox(CalendarsSandbox):
             "isDefaultCalendar": True,
             "canEdit": True,
         }
-        other = {**calendar, "id": "holidays", "isDefaultCalendar": False, "canEdit": False}
-        return base.reply(self._page(request, [calendar, other], {"$top", "$skip"}))
+        holiday_calendar = {
+            **calendar,
+            "id": "holidays",
+            "isDefaultCalendar": False,
+            "canEdit": False,
+        }
+        return base.reply(self._page(request, [calendar, holiday_calendar], {"$top", "$skip"}))
 
     def _delta(self, request: base.SandboxRequest, calendar: str) -> Response:
         self._check_calendar(calendar)
@@ -311,8 +316,8 @@ class MicrosoftCalendarSandbox(CalendarsSandbox):
             self.invitations += 1
 
     def _item(self, id_: str) -> dict[str, Any]:
-        missing = _error(404, "ErrorItemNotFound", "The object was not found in the store.")
-        return base.existing(self.items, id_, missing)
+        missing_error = _error(404, "ErrorItemNotFound", "The object was not found in the store.")
+        return base.existing(self.items, id_, missing_error)
 
     def _check_calendar(self, calendar: str) -> None:
         if calendar != self.calendar:

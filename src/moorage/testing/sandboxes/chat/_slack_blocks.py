@@ -57,7 +57,7 @@ def block_problems(block: Any) -> Iterator[str]:
 
 
 def _misfits(shape: Any, value: object) -> list[str]:
-    return [f"{at}/{name}: {kind}" for at, name, kind in problems(shape, value)]
+    return [f"{location}/{name}: {kind}" for location, name, kind in problems(shape, value)]
 
 
 def _header_problems(block: dict[str, Any]) -> Iterator[str]:
@@ -66,8 +66,8 @@ def _header_problems(block: dict[str, Any]) -> Iterator[str]:
 
 
 def _section_problems(block: dict[str, Any]) -> Iterator[str]:
-    marked = block["text"].get("type") == "mrkdwn"
-    yield from _misfits(_MARKED if marked else _PLAIN, block["text"])
+    is_markdown = block["text"].get("type") == "mrkdwn"
+    yield from _misfits(_MARKED if is_markdown else _PLAIN, block["text"])
 
 
 def _actions_problems(block: dict[str, Any]) -> Iterator[str]:

@@ -252,7 +252,9 @@ def _arguments(request: base.SandboxRequest) -> tuple[dict[str, Any], str]:
     """Return the checked arguments of a method, and the id of their channel."""
     body: dict[str, Any] = request.json()
     method = request.path.rpartition("/")[2]
-    messages = [f"{at}/{name}: {kind}" for at, name, kind in problems(FIELDS[method], body)]
+    messages = [
+        f"{location}/{name}: {kind}" for location, name, kind in problems(FIELDS[method], body)
+    ]
     if messages:
         raise _error("invalid_arguments", response_metadata={"messages": messages})
     channel_name: str = body["channel"]

@@ -145,12 +145,12 @@ class TelegramSandbox(ChatSandbox):
 
     def _send(self, request: base.SandboxRequest, **_token: str) -> Response:
         body, chat = _parameters(request, "sendMessage")
-        answered = body.get("reply_parameters", {}).get("message_id")
-        if answered is not None and (chat, answered) not in self.messages:
+        answered_id = body.get("reply_parameters", {}).get("message_id")
+        if answered_id is not None and (chat, answered_id) not in self.messages:
             raise _error(400, "Bad Request: message to be replied not found")
         message = {**self._numbered(chat), **_content(body)}
-        if answered is not None:
-            message["reply_to_message"] = {"message_id": answered}
+        if answered_id is not None:
+            message["reply_to_message"] = {"message_id": answered_id}
         self.messages[chat, message["message_id"]] = message
         return _result(_public(message))
 
@@ -247,14 +247,14 @@ def _shown_message(chat: str, message: dict[str, Any]) -> ShownMessage:
     people = [entity["user"] for entity in message["entities"] if "user" in entity]
     people += [url for url in message["urls"] if url.startswith("tg://user")]
     rows = message["reply_markup"].get("inline_keyboard", [])
-    answered = message.get("reply_to_message", {}).get("message_id")
+    answered_id = message.get("reply_to_message", {}).get("message_id")
     return ShownMessage(
         channel=chat,
         text=text.replace(_JOINER, ""),
         mentions=(*_NAME.findall(text), *map(str, people)),
         links=tuple(message["urls"]),
         buttons=tuple((button["text"], button["url"]) for row in rows for button in row),
-        thread=None if answered is None else str(answered),
+        thread=None if answered_id is None else str(answered_id),
         silent=message["silent"],
     )
 

@@ -202,9 +202,12 @@ class KsefSandbox(EinvoicesSandbox):
         """Check a sent invoice, and assign a number unless it is a duplicate."""
         invoice = self._sent[id_]
         identity = _identity(invoice.document)
-        for other in self._sent.values():
-            if other.ksef_number is not None and _identity(other.document) == identity:
-                invoice.code, invoice.original = 440, other.ksef_number
+        for other_invoice in self._sent.values():
+            if (
+                other_invoice.ksef_number is not None
+                and _identity(other_invoice.document) == identity
+            ):
+                invoice.code, invoice.original = 440, other_invoice.ksef_number
                 return
         invoice.code, invoice.ksef_number = 200, self._new_number()
         self._received[invoice.ksef_number] = invoice.document
@@ -239,8 +242,8 @@ class KsefSandbox(EinvoicesSandbox):
         return base.reply({"referenceNumber": number, "authenticationToken": answer}, 202)
 
     def _login_state(self, _: base.SandboxRequest, *, number: str) -> Response:
-        missing = _refusal(21304, "Brak uwierzytelnienia.")
-        is_good = base.existing(self._logins, number, missing)
+        missing_error = _refusal(21304, "Brak uwierzytelnienia.")
+        is_good = base.existing(self._logins, number, missing_error)
         status: dict[str, Any]
         if self.waits:
             self.waits -= 1
@@ -291,8 +294,8 @@ class KsefSandbox(EinvoicesSandbox):
 
     def _send(self, request: base.SandboxRequest, *, session: str) -> Response:
         body = _checked_fields(_INVOICE, request)
-        missing = _refusal(21173, "Brak sesji o wskazanym numerze referencyjnym.")
-        key, vector = base.existing(self._sessions, session, missing)
+        missing_error = _refusal(21173, "Brak sesji o wskazanym numerze referencyjnym.")
+        key, vector = base.existing(self._sessions, session, missing_error)
         encrypted = b64decode(body["encryptedInvoiceContent"])
         decryptor = Cipher(AES256(key), CBC(vector)).decryptor()
         unpadder = PKCS7(128).unpadder()
@@ -309,10 +312,10 @@ class KsefSandbox(EinvoicesSandbox):
         return base.reply({"referenceNumber": number}, 202)
 
     def _state(self, _: base.SandboxRequest, *, session: str, number: str) -> Response:
-        missing = _refusal(21173, "Brak sesji o wskazanym numerze referencyjnym.")
-        invoice = base.existing(self._sent, number, missing)
+        missing_error = _refusal(21173, "Brak sesji o wskazanym numerze referencyjnym.")
+        invoice = base.existing(self._sent, number, missing_error)
         if invoice.session != session:
-            raise missing
+            raise missing_error
         status: dict[str, Any] = {"code": invoice.code, "description": f"Status {invoice.code}"}
         if invoice.original is not None:
             extensions = {"originalKsefNumber": invoice.original}
@@ -330,8 +333,8 @@ class KsefSandbox(EinvoicesSandbox):
         return base.reply(answer)
 
     def _document(self, _: base.SandboxRequest, *, number: str) -> Response:
-        missing = _refusal(21164, "Faktura o podanym identyfikatorze nie istnieje.")
-        document = base.existing(self._received, number, missing)
+        missing_error = _refusal(21164, "Faktura o podanym identyfikatorze nie istnieje.")
+        document = base.existing(self._received, number, missing_error)
         return Response(200, {"Content-Type": "application/xml"}, document)
 
 

@@ -109,8 +109,8 @@ class AmazonSesSandbox(AwsSandbox):
             {"EmailAddress": email, "Reason": reason, "LastUpdateTime": 1_577_836_800.5}
             for email, reason in [*self.suppressions.items()][start : start + size]
         ]
-        more = len(self.suppressions) > start + size
-        token = {"NextToken": str(start + size)} if more else {}
+        has_more = len(self.suppressions) > start + size
+        token = {"NextToken": str(start + size)} if has_more else {}
         return reply({"SuppressedDestinationSummaries": entries, **token})
 
     def _suppress(self, request: SandboxRequest) -> Response:
@@ -243,11 +243,11 @@ class AmazonSesSandbox(AwsSandbox):
         results: list[dict[str, Any]] = []
         for query in queries:
             counted_numbers = [
-                (int(at.timestamp()), value)
-                for at, value in self.metrics.get(query["Metric"], [])
-                if query["StartDate"] <= at.timestamp() <= query["EndDate"]
+                (int(day_start.timestamp()), value)
+                for day_start, value in self.metrics.get(query["Metric"], [])
+                if query["StartDate"] <= day_start.timestamp() <= query["EndDate"]
             ]
-            moments = [at for at, _ in counted_numbers]
+            moments = [day_start for day_start, _ in counted_numbers]
             values = [value for _, value in counted_numbers]
             results.append({"Id": query["Id"], "Timestamps": moments, "Values": values})
         return reply({"Results": results, "Errors": []})

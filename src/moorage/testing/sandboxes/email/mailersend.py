@@ -155,7 +155,9 @@ class MailerSendSandbox(EmailSandbox):
         first, last = int(query["date_from"]), int(query["date_to"])
         if first >= last:
             raise _field_refusal("date_to", "The date to must be higher than date from.")
-        first_day, last_day = (datetime.fromtimestamp(at, UTC) for at in (first, last))
+        first_day, last_day = (
+            datetime.fromtimestamp(timestamp, UTC) for timestamp in (first, last)
+        )
         rows = [
             {"date": day["date"], **{name: day.get(name, 0) for name in events}}
             for day in days_between(
@@ -205,12 +207,12 @@ def _check_shape(body: Any) -> None:
 
 def _all_recipients(body: _Fields) -> list[tuple[str, _Fields]]:
     single = [(name, body[name]) for name in ("from", "reply_to") if name in body]
-    several = [
+    address_lists = [
         (f"{name}.{number}", person)
         for name in ("to", "cc", "bcc")
         for number, person in enumerate(body.get(name, []))
     ]
-    return single + several
+    return single + address_lists
 
 
 def _check_people(body: _Fields) -> None:

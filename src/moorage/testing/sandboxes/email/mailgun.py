@@ -123,9 +123,9 @@ class MailgunSandbox(EmailSandbox):
             "GET /v4/domains/{domain}": self._show,
             "POST /v1/analytics/metrics": self._metrics,
             **{
-                f"{method} /v3/{{domain}}/{name}{more}": partial(handle, name)
+                f"{method} /v3/{{domain}}/{name}{path_suffix}": partial(handle, name)
                 for name in _SUPPRESSIONS
-                for method, more, handle in (
+                for method, path_suffix, handle in (
                     ("GET", "", self._suppressed),
                     ("POST", "", self._suppress),
                     ("DELETE", "/{address}", self._send_again),

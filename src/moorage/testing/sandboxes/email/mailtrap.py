@@ -162,14 +162,14 @@ def _check_magic(emails: set[str]) -> None:
 
 
 def _delivered_message(body: _Fields, id_: str) -> DeliveredEmail:
-    to, cc, bcc = (
+    recipients, cc, bcc = (
         tuple(person["email"].lower() for person in body.get(name, [])) for name in _RECIPIENTS
     )
     return DeliveredEmail(
         id=id_,
         sender=body["from"]["email"],
         sender_name=body["from"].get("name"),
-        to=to,
+        to=recipients,
         cc=cc,
         bcc=bcc,
         subject=body.get("subject", ""),

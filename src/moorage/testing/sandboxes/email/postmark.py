@@ -103,9 +103,10 @@ class PostmarkSandbox(EmailSandbox):
         if mail is None:
             raise _refusal(701, "This message was not found.")
         recipients = [*mail.to, *mail.cc, *mail.bcc]
-        at = "2014-02-14T11:13:10.8054242-05:00"
+        event_time = "2014-02-14T11:13:10.8054242-05:00"
         events = [
-            {"Recipient": email, "Type": "Delivered", "ReceivedAt": at} for email in recipients
+            {"Recipient": email, "Type": "Delivered", "ReceivedAt": event_time}
+            for email in recipients
         ]
         message = {"MessageID": id_, "Status": "Sent", "Recipients": recipients}
         return base.reply({**message, "MessageEvents": events})

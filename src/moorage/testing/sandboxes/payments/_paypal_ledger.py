@@ -54,7 +54,7 @@ class PayPalLedger(Sandbox):
     @property
     def charged_orders(self) -> list[Resource]:
         """The orders with an authorised or captured payment."""
-        return [order for order in self.orders.values() if any(map(_stands, _moves(order)))]
+        return [order for order in self.orders.values() if any(map(_is_valid, _moves(order)))]
 
     # --- what a buyer and PayPal do ----------------------------------------
 
@@ -314,5 +314,5 @@ def _moves(order: Resource) -> list[Resource]:
     return [*payments.get("authorizations", ()), *payments.get("captures", ())]
 
 
-def _stands(move: Resource) -> bool:
+def _is_valid(move: Resource) -> bool:
     return move["status"] not in {"DENIED", "DECLINED"}

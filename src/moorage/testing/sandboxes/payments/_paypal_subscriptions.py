@@ -191,11 +191,11 @@ class PayPalSubscriptions:
         size, page = int(query.get("page_size", "10")), int(query.get("page", "1"))
         if not query.keys() <= _FILTERS or page < 1 or not 1 <= size <= _PAGE:
             raise Refusal(refusal(400, "INVALID_REQUEST", "INVALID_PARAMETER_VALUE"))
-        earliest, latest = query.get("created_after", ""), query.get("created_before", "9")
+        earliest, latest_time = query.get("created_after", ""), query.get("created_before", "9")
         matches = [
             item
             for item in reversed(self.subscriptions.values())
-            if earliest <= item["create_time"] <= latest
+            if earliest <= item["create_time"] <= latest_time
         ]
         return reply({"subscriptions": matches[(page - 1) * size : page * size]})
 

@@ -185,8 +185,8 @@ class BraintreeSandbox(Sandbox):
                 and not self.hides
                 and _is_within(record["createdAt"], period)
             ]
-            size, after = inner.arguments["first"], inner.arguments.get("after")
-            start = int(after or "0")
+            size, cursor = inner.arguments["first"], inner.arguments.get("after")
+            start = int(cursor or "0")
             end = start + size
             searches[inner.name] = {
                 "edges": [{"node": show(row)} for row in rows[start:end]],
@@ -260,10 +260,10 @@ class BraintreeSandbox(Sandbox):
         refunded = sum(
             (refund["amount"] for refund in self._refunds_of(transaction)), start=Decimal(0)
         )
-        left, options = transaction["amount"] - refunded, fields.get("refund", {})
-        if left <= 0:
+        refundable, options = transaction["amount"] - refunded, fields.get("refund", {})
+        if refundable <= 0:
             raise invalid(field.name, "Transaction has already been fully refunded.", "91512")
-        amount = amount_of(field.name, options.get("amount", str(left)), left)
+        amount = amount_of(field.name, options.get("amount", str(refundable)), refundable)
         refund = self._new_refund(transaction, amount, options.get("orderId"))
         return {"refund": self._shown_refund(refund)}
 
@@ -392,10 +392,10 @@ def _money(amount: Decimal) -> dict[str, str]:
 
 
 def _is_within(created_at: str, period: dict[str, str]) -> bool:
-    at = datetime.fromisoformat(created_at)
+    created = datetime.fromisoformat(created_at)
     since, until = period.get("greaterThanOrEqualTo"), period.get("lessThanOrEqualTo")
-    return (since is None or datetime.fromisoformat(since) <= at) and (
-        until is None or at <= datetime.fromisoformat(until)
+    return (since is None or datetime.fromisoformat(since) <= created) and (
+        until is None or created <= datetime.fromisoformat(until)
     )
 
 

@@ -431,7 +431,7 @@ class GoCardlessPaymentsSandbox(Sandbox):
         self, request: SandboxRequest, name: str, objects: dict[str, dict[str, Any]]
     ) -> Response:
         filters = dict(request.query)
-        limit, after = int(filters.get("limit", "50")), filters.get("after")
+        limit, cursor = int(filters.get("limit", "50")), filters.get("after")
         earliest, end = filters.get("created_at[gte]", ""), filters.get("created_at[lt]", "~")
         if not 1 <= limit <= 500:
             raise invalid_field("limit", "must be between 1 and 500")
@@ -439,7 +439,7 @@ class GoCardlessPaymentsSandbox(Sandbox):
             item for item in reversed(objects.values()) if earliest <= item["created_at"] < end
         ]
         ids = [item["id"] for item in items]
-        start = 0 if after is None else ids.index(after) + 1
+        start = 0 if cursor is None else ids.index(cursor) + 1
         page = items[start : start + limit]
         has_more = start + limit < len(items)
         cursors = {"before": None, "after": page[-1]["id"] if has_more else None}

@@ -410,9 +410,11 @@ class RazorpaySandbox(Sandbox):
         count, skip = int(filters.get("count", "10")), int(filters.get("skip", "0"))
         if not 1 <= count <= 100:
             raise invalid_request("The count must be between 1 and 100.", "count")
-        earliest, latest = int(filters.get("from", "0")), int(filters.get("to", "9999999999"))
+        earliest, latest_time = int(filters.get("from", "0")), int(filters.get("to", "9999999999"))
         items = [
-            item for item in reversed(objects.values()) if earliest <= item["created_at"] <= latest
+            item
+            for item in reversed(objects.values())
+            if earliest <= item["created_at"] <= latest_time
         ]
         return items[skip : skip + count]
 

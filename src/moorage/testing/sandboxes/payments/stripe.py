@@ -309,11 +309,11 @@ class StripeSandbox(StripeLedger):
             text = "You cannot confirm this PaymentIntent because it's missing a payment method."
             raise refusal(400, "invalid_request_error", text)
         kind = magic(intent["payment_method"])
-        absent = flag_of(fields, "off_session")
+        is_off_session = flag_of(fields, "off_session")
         options = fields.get("payment_method_options[card][request_three_d_secure]")
         if kind in DECLINES:
             self.decline(intent, *DECLINES[kind])
-        if kind in ASKS and absent:
+        if kind in ASKS and is_off_session:
             self.decline(intent, "authentication_required", "authentication_required")
         if kind in ASKS or options == "any":
             url = f"{self.bank}/{intent['id']}"

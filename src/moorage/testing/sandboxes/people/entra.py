@@ -179,17 +179,17 @@ class EntraSandbox(PeopleSandbox):
         size = min(int(query.get("$top", "100")), self.largest_page)
         body: dict[str, Any] = {"value": items[start : start + size]}
         if start + size < len(items):
-            following = urlencode({**query, "$skiptoken": str(start + size)})
+            next_query = urlencode({**query, "$skiptoken": str(start + size)})
             scheme = "https" if request.host == _GRAPH else "http"
-            body["@odata.nextLink"] = f"{scheme}://{request.host}{request.path}?{following}"
+            body["@odata.nextLink"] = f"{scheme}://{request.host}{request.path}?{next_query}"
         return base.reply(body)
 
     def _create(self, request: base.SandboxRequest) -> Response:
         body = request.json()
         self._check(body)
-        missing = [name for name in _REQUIRED if body.get(name) is None]
-        if missing or _NICKNAME.fullmatch(body["mailNickname"]) is None:
-            raise _error(400, "Request_BadRequest", f"Required: {missing}.")
+        missing_fields = [name for name in _REQUIRED if body.get(name) is None]
+        if missing_fields or _NICKNAME.fullmatch(body["mailNickname"]) is None:
+            raise _error(400, "Request_BadRequest", f"Required: {missing_fields}.")
         user = {**body, "id": self.uuid()}
         self.users[user["id"]] = user
         return base.reply(self._shown(user, {}), 201)

@@ -94,9 +94,9 @@ class ApnsSandbox(PushSandbox):
             raise _error(403, "InvalidProviderToken")
         if not issued_at <= time() <= issued_at + _OLDEST:
             raise _error(403, "ExpiredProviderToken")
-        earlier = _issued_at(self._provider_token) if self._provider_token else None
-        is_new = token != self._provider_token and earlier is not None
-        if is_new and abs(issued_at - (earlier or 0)) < _SHORTEST:
+        earlier_issue = _issued_at(self._provider_token) if self._provider_token else None
+        is_new = token != self._provider_token and earlier_issue is not None
+        if is_new and abs(issued_at - (earlier_issue or 0)) < _SHORTEST:
             raise _error(429, "TooManyProviderTokenUpdates")
         self._provider_token = token
 

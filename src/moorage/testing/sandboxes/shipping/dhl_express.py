@@ -235,12 +235,12 @@ class DhlExpressSandbox(Sandbox):
         )
 
     def _track(self, request: SandboxRequest, number: str) -> Response:
-        return self._seen(request, [self._shipment(number)])
+        return self._view_response(request, [self._shipment(number)])
 
     def _search(self, request: SandboxRequest) -> Response:
         query = dict(request.query)
         if "pieceTrackingNumber" in query:
-            return self._seen(request, [self._shipment(query["pieceTrackingNumber"])])
+            return self._view_response(request, [self._shipment(query["pieceTrackingNumber"])])
         for name in ("shipmentReference", "shipperAccountNumber", "dateRangeFrom", "dateRangeTo"):
             if name not in query:
                 raise _refusal(400, f"Missing mandatory parameters: {name}", "/tracking")
@@ -255,9 +255,9 @@ class DhlExpressSandbox(Sandbox):
         ]
         if not shipments:
             raise _refusal(404, f"No Shipments Found for ReferenceID | {mark}", "/tracking")
-        return self._seen(request, shipments)
+        return self._view_response(request, shipments)
 
-    def _seen(self, request: SandboxRequest, shipments: list[dict[str, Any]]) -> Response:
+    def _view_response(self, request: SandboxRequest, shipments: list[dict[str, Any]]) -> Response:
         """Return the response with the shipments in the requested view."""
         view = dict(request.query).get("trackingView", "all-checkpoints")
         ahead = view == "advance-shipment"

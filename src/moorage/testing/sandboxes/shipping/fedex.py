@@ -152,10 +152,10 @@ class FedExSandbox(Sandbox):
 
     def _cancel(self, request: SandboxRequest) -> Response:
         code = self._body(request, CANCEL)["trackingNumber"]
-        sold = self.shipments.get(code)
-        if sold is None:
+        shipment = self.shipments.get(code)
+        if shipment is None:
             raise _refusal(400, "TRACKINGNUMBER.NOTFOUND", "The number is not known.")
-        numbers = [piece["trackingNumber"] for piece in sold["pieceResponses"]]
+        numbers = [piece["trackingNumber"] for piece in shipment["pieceResponses"]]
         codes = {
             self.tracks[tracking_number]["latestStatusDetail"]["code"]
             for tracking_number in numbers

@@ -391,8 +391,8 @@ class UpsSandbox(Sandbox):
         body: dict[str, Any] = request.json()
         first_problem = next(problems(shape, body), None)
         if first_problem is not None:
-            at, name, problem = first_problem
-            words = f"The request is not well-formed: {problem} {name} at {at}."
+            location, name, problem = first_problem
+            words = f"The request is not well-formed: {problem} {name} at {location}."
             raise _refusal(400, "9120002", words)
         return body
 

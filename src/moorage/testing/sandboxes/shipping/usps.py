@@ -187,11 +187,11 @@ class UspsSandbox(Sandbox):
         if request.headers.get("accept") != "application/vnd.usps.labels+json":
             raise _refusal(400, "160002", "The media type is not supported.")
         body, key = _body(request, _LABEL), request.headers.get("x-idempotency-key") or ""
-        earlier = self.labels.get(key)
-        if earlier is not None:
-            if earlier[0] != body:
+        earlier_label = self.labels.get(key)
+        if earlier_label is not None:
+            if earlier_label[0] != body:
                 raise _refusal(400, "160003", "The idempotency key is of another label.")
-            return reply(earlier[1])
+            return reply(earlier_label[1])
         label = self._sold_label(body)
         self.labels[key or self.uuid()] = (body, label)
         return reply(label)

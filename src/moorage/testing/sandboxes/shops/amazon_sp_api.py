@@ -147,13 +147,13 @@ class AmazonSpApiSandbox(ShopSandbox):
     def add_order(self, *quantities: int) -> str:
         """Add a paid order with one line per quantity; return its id."""
         number = self.number()
-        id_, at = f"302-{number:07d}-{number:07d}", _written(self.tick())
+        id_, change_time = f"302-{number:07d}-{number:07d}", _written(self.tick())
         lines = quantities or (1,)
         price = sum(lines) * 1990
         self._orders[id_] = {
             "orderId": id_,
-            "createdTime": at,
-            "lastUpdatedTime": at,
+            "createdTime": change_time,
+            "lastUpdatedTime": change_time,
             "programs": [],
             "salesChannel": {
                 "channelName": "AMAZON",
@@ -270,21 +270,21 @@ class AmazonSpApiSandbox(ShopSandbox):
             ),
             key=_sort_key,
         )
-        rest = [order for order in matches if _sort_key(order) > last]
-        page = rest[: int(limit)]
+        remaining_orders = [order for order in matches if _sort_key(order) > last]
+        page = remaining_orders[: int(limit)]
         answer: dict[str, Any] = {
             "orders": [_with_datasets(order, query.get("includedData")) for order in page],
             "lastUpdatedBefore": until,
         }
-        if len(rest) > len(page):
+        if len(remaining_orders) > len(page):
             token = {"until": until, "last": _sort_key(page[-1]), **fixed}
             text = urlsafe_b64encode(json.dumps(token).encode()).decode()
             answer["pagination"] = {"nextToken": text}
         return base.reply(answer)
 
     def _order(self, id_: str) -> dict[str, Any]:
-        missing = _error(404, "NotFound", "The order does not exist.")
-        return base.existing(self._orders, unquote(id_), missing)
+        missing_error = _error(404, "NotFound", "The order does not exist.")
+        return base.existing(self._orders, unquote(id_), missing_error)
 
     def _fetch_order(self, request: base.SandboxRequest, id: str) -> Response:
         order = _with_datasets(self._order(id), dict(request.query).get("includedData"))
@@ -300,21 +300,21 @@ class AmazonSpApiSandbox(ShopSandbox):
             raise _invalid("The ship date or the tracking number is invalid.")
         fulfilment = order["fulfillment"]
         items = {item["orderItemId"]: item["fulfillment"] for item in order["orderItems"]}
-        earlier = [it for it in order["packages"] if it["packageReferenceId"] == reference]
+        earlier_packages = [it for it in order["packages"] if it["packageReferenceId"] == reference]
         freed = {
             line["orderItemId"]: line["quantity"]
-            for package in earlier
+            for package in earlier_packages
             for line in package["packageItems"]
         }
-        is_shippable = bool(earlier) or fulfilment["fulfillmentStatus"] in _SHIPPABLE
+        is_shippable = bool(earlier_packages) or fulfilment["fulfillmentStatus"] in _SHIPPABLE
         if body["marketplaceId"] != MARKETPLACE or not is_shippable:
             raise _invalid("Failed to create package: order already fulfilled.")
         for item in parcel["orderItems"]:
             id_ = item["orderItemId"]
-            left = items.get(id_, {}).get("quantityUnfulfilled", 0) + freed.get(id_, 0)
-            if not 1 <= item["quantity"] <= left:
+            unshipped = items.get(id_, {}).get("quantityUnfulfilled", 0) + freed.get(id_, 0)
+            if not 1 <= item["quantity"] <= unshipped:
                 raise _invalid("OrderItemId or quantity is invalid.")
-        for package in earlier:
+        for package in earlier_packages:
             order["packages"].remove(package)
             _count(items, package["packageItems"], -1)
         _count(items, parcel["orderItems"], 1)
@@ -342,8 +342,8 @@ class AmazonSpApiSandbox(ShopSandbox):
         return base.reply({name: listing[name] for name in ("sku", *names) if name in listing})
 
     def _listing(self, sku: str) -> dict[str, Any]:
-        missing = _error(404, "NOT_FOUND", f"SKU '{unquote(sku)}' not found.")
-        return base.existing(self._listings, unquote(sku), missing)
+        missing_error = _error(404, "NOT_FOUND", f"SKU '{unquote(sku)}' not found.")
+        return base.existing(self._listings, unquote(sku), missing_error)
 
     def _patch_listing(self, request: base.SandboxRequest, sku: str) -> Response:
         listing, body = self._listing(sku), _body(request, _PATCH)

@@ -92,12 +92,12 @@ class EbaySandbox(ShopSandbox):
     def add_order(self, *quantities: int) -> str:
         """Add a paid order with one line per quantity; return its id."""
         number = self.number()
-        id_, at = f"27-{10_000 + number}-{number:05d}", _time_text(self.tick())
+        id_, change_time = f"27-{10_000 + number}-{number:05d}", _time_text(self.tick())
         total = sum(quantities or (1,)) * 1990 + 450
         self._orders[id_] = {
             "orderId": id_,
-            "creationDate": at,
-            "lastModifiedDate": at,
+            "creationDate": change_time,
+            "lastModifiedDate": change_time,
             "orderFulfillmentStatus": "NOT_STARTED",
             "orderPaymentStatus": "PAID",
             "cancelStatus": {"cancelState": "NONE_REQUESTED", "cancelRequests": []},
@@ -198,8 +198,8 @@ class EbaySandbox(ShopSandbox):
         return base.reply(answer)
 
     def _order(self, id_: str) -> dict[str, Any]:
-        missing = _error(404, 32100, f"Invalid order ID: {id_}")
-        return base.existing(self._orders, id_, missing)
+        missing_error = _error(404, 32100, f"Invalid order ID: {id_}")
+        return base.existing(self._orders, id_, missing_error)
 
     def _fetch_order(self, _: base.SandboxRequest, id: str) -> Response:
         return base.reply(self._order(id))
@@ -224,9 +224,13 @@ class EbaySandbox(ShopSandbox):
             lines[line["lineItemId"]]["lineItemFulfillmentStatus"] = "FULFILLED"
         statuses = {line["lineItemFulfillmentStatus"] for line in order["lineItems"]}
         order["orderFulfillmentStatus"] = "FULFILLED" if len(statuses) == 1 else "IN_PROGRESS"
-        at = _time_text(self.tick())
-        order["lastModifiedDate"] = at
-        parcel = {"fulfillmentId": number or "999", "shippedDate": at, "lineItems": named_lines}
+        change_time = _time_text(self.tick())
+        order["lastModifiedDate"] = change_time
+        parcel = {
+            "fulfillmentId": number or "999",
+            "shippedDate": change_time,
+            "lineItems": named_lines,
+        }
         if number is not None:
             parcel |= {"shipmentTrackingNumber": number, "shippingCarrierCode": carrier}
         self._parcels.setdefault(id, []).append(parcel)
@@ -244,8 +248,8 @@ class EbaySandbox(ShopSandbox):
         return base.reply({"total": size, "size": size, "limit": 100, "offers": offers})
 
     def _fetch_item(self, _: base.SandboxRequest, sku: str) -> Response:
-        missing = _error(404, 25710, "We didn't find the resource.", domain="API_INVENTORY")
-        return base.reply(base.existing(self._items, sku, missing))
+        missing_error = _error(404, 25710, "We didn't find the resource.", domain="API_INVENTORY")
+        return base.reply(base.existing(self._items, sku, missing_error))
 
     def _update(self, request: base.SandboxRequest) -> Response:
         entries = _body(request, _UPDATE, 25709)["requests"]

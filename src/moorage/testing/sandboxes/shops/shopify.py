@@ -116,7 +116,7 @@ class ShopifySandbox(ShopSandbox):
     def add_order(self, *quantities: int) -> str:
         """Add a paid order with one line per quantity; return its id."""
         number = 1_000 + self.number()
-        id_, at = f"{_GID}/Order/{number}", self.tick().strftime(_FORM)
+        id_, change_time = f"{_GID}/Order/{number}", self.tick().strftime(_FORM)
         lines: list[dict[str, Any]] = [
             {
                 "id": f"{_GID}/LineItem/{number}{position}",
@@ -141,8 +141,8 @@ class ShopifySandbox(ShopSandbox):
         self._orders[id_] = {
             "id": id_,
             "name": f"#{number}",
-            "createdAt": at,
-            "updatedAt": at,
+            "createdAt": change_time,
+            "updatedAt": change_time,
             "cancelledAt": None,
             "closed": False,
             "note": "Please ring twice.",
@@ -277,11 +277,11 @@ class ShopifySandbox(ShopSandbox):
             raise UnreadableError("This sandbox sorts by UPDATED_AT only.")
         match = _UPDATED.fullmatch(arguments.get("query") or "")
         start = match[1] if match else ""
-        after = tuple((arguments.get("after") or "|").split("|"))
+        cursor = tuple((arguments.get("after") or "|").split("|"))
         orders = sorted(
             (order["updatedAt"], order["id"])
             for order in self._orders.values()
-            if order["updatedAt"] >= start and (order["updatedAt"], order["id"]) > after
+            if order["updatedAt"] >= start and (order["updatedAt"], order["id"]) > cursor
         )
         page = orders[: arguments["first"]]
         return {

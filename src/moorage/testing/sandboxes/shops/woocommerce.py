@@ -105,7 +105,7 @@ class WooCommerceSandbox(ShopSandbox):
     def add_order(self, *quantities: int) -> str:
         """Add a paid order with one line per quantity; return its id."""
         id_ = str(1_000 + self.number())
-        at = self.tick()
+        change_time = self.tick()
         lines: list[dict[str, Any]] = [
             {
                 "id": number,
@@ -126,8 +126,8 @@ class WooCommerceSandbox(ShopSandbox):
             "number": id_,
             "status": "processing",
             "currency": "EUR",
-            "date_created_gmt": at.strftime(_FORM),
-            "date_modified_gmt": at.strftime(_FORM),
+            "date_created_gmt": change_time.strftime(_FORM),
+            "date_modified_gmt": change_time.strftime(_FORM),
             "discount_total": "0.00",
             "shipping_total": "4.50",
             "total": total,
@@ -135,7 +135,7 @@ class WooCommerceSandbox(ShopSandbox):
             "customer_note": "Please ring twice.",
             "billing": {**_address(), "email": "ada@quayle.example", "phone": "+4940123456"},
             "shipping": _address(),
-            "date_paid_gmt": at.strftime(_FORM),
+            "date_paid_gmt": change_time.strftime(_FORM),
             "date_completed_gmt": None,
             "meta_data": [],
             "line_items": lines,
@@ -197,7 +197,7 @@ class WooCommerceSandbox(ShopSandbox):
 
     def _list_orders(self, request: base.SandboxRequest) -> Response:
         query = _query(request, "orders")
-        after = query.get("modified_after")
+        modified_after = query.get("modified_after")
         excluded = set(query.get("exclude", "").split(","))
         if query.get("orderby") == "modified" and query.get("dates_are_gmt") != "true":
             raise _error(400, "rest_invalid_param", "Invalid parameter(s): dates_are_gmt")
@@ -205,14 +205,14 @@ class WooCommerceSandbox(ShopSandbox):
             order
             for order in self._orders.values()
             if str(order["id"]) not in excluded
-            and (after is None or order["date_modified_gmt"] > _time(after))
+            and (modified_after is None or order["date_modified_gmt"] > _time(modified_after))
         ]
         orders.sort(key=lambda order: (order["date_modified_gmt"], order["id"]))
         return _page(request, query, orders)
 
     def _order(self, id_: str) -> dict[str, Any]:
-        missing = _error(404, "woocommerce_rest_shop_order_invalid_id", "Invalid ID.")
-        return base.existing(self._orders, id_, missing)
+        missing_error = _error(404, "woocommerce_rest_shop_order_invalid_id", "Invalid ID.")
+        return base.existing(self._orders, id_, missing_error)
 
     def _fetch_order(self, request: base.SandboxRequest, id: str) -> Response:
         fields = dict(request.query).get("_fields")
@@ -223,8 +223,8 @@ class WooCommerceSandbox(ShopSandbox):
     def _change_order(self, request: base.SandboxRequest, id: str) -> Response:
         order, body = self._order(id), _body(request, _ORDER)
         for item in body.get("meta_data", []):
-            others = [old for old in order["meta_data"] if old["key"] != item["key"]]
-            order["meta_data"] = [*others, {"id": self.number(), **item}]
+            other_fields = [field for field in order["meta_data"] if field["key"] != item["key"]]
+            order["meta_data"] = [*other_fields, {"id": self.number(), **item}]
         order["status"] = body.get("status", order["status"])
         self.touch(id)
         if order["status"] == "completed" and order["date_completed_gmt"] is None:
@@ -250,8 +250,8 @@ class WooCommerceSandbox(ShopSandbox):
 
     def _refund(self, request: base.SandboxRequest, id: str) -> Response:
         order, body = self._order(id), _body(request, _REFUND)
-        earlier = sum(_cents(item["amount"]) for item in self._refunds.get(id, []))
-        if not 0 < _cents(body["amount"]) <= _cents(order["total"]) - earlier:
+        refunded_cents = sum(_cents(item["amount"]) for item in self._refunds.get(id, []))
+        if not 0 < _cents(body["amount"]) <= _cents(order["total"]) - refunded_cents:
             raise _error(
                 500, "woocommerce_rest_cannot_create_order_refund", "Invalid refund amount."
             )
@@ -264,7 +264,7 @@ class WooCommerceSandbox(ShopSandbox):
         }
         self._refunds.setdefault(id, []).append(refund)
         order["refunds"].append({"id": refund["id"], "total": f"-{body['amount']}"})
-        if _cents(order["total"]) == earlier + _cents(body["amount"]):
+        if _cents(order["total"]) == refunded_cents + _cents(body["amount"]):
             order["status"] = "refunded"
         self.touch(id)
         return base.reply(refund, 201)
@@ -272,7 +272,7 @@ class WooCommerceSandbox(ShopSandbox):
     def _list_items(self, request: base.SandboxRequest) -> Response:
         query = _query(request, "products")
         skus = {query.get("sku", ""), *query.get("sku", "").split(",")}
-        return _page(request, query, [it for it in self._items.values() if it["sku"] in skus])
+        return _page(request, query, [item for item in self._items.values() if item["sku"] in skus])
 
     def _change_item(
         self,
@@ -322,8 +322,12 @@ def _cents(text: str) -> int:
 
 def _time(text: str) -> str:
     """Return a time in MySQL's format; a time with zone is converted to local time."""
-    at = datetime.fromisoformat(text)
-    shifted = at if at.tzinfo is None else at.astimezone(UTC) + timedelta(hours=2)
+    parsed_time = datetime.fromisoformat(text)
+    shifted = (
+        parsed_time
+        if parsed_time.tzinfo is None
+        else parsed_time.astimezone(UTC) + timedelta(hours=2)
+    )
     return shifted.strftime(_FORM)
 
 

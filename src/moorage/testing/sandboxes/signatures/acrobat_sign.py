@@ -83,20 +83,20 @@ class AcrobatSignSandbox(SignaturesSandbox):
     def routes(self) -> base.Routes:
         """The sandbox's routes, by method and path."""
         path = "/api/rest/v6"
-        one = f"{path}/agreements/{{id}}"
+        agreement_path = f"{path}/agreements/{{id}}"
         return {
             f"GET {path}/baseUris": self._base_uris,
             f"POST {path}/transientDocuments": self._upload,
             f"POST {path}/agreements": self._send,
             f"GET {path}/agreements": self._list,
-            f"GET {one}": self._get,
-            f"GET {one}/members": self._members,
-            f"GET {one}/events": self._events,
-            f"PUT {one}/state": self._cancel,
-            f"POST {one}/reminders": self._remind,
-            f"GET {one}/signingUrls": self._urls,
-            f"GET {one}/combinedDocument": self._file,
-            f"GET {one}/auditTrail": self._file,
+            f"GET {agreement_path}": self._get,
+            f"GET {agreement_path}/members": self._members,
+            f"GET {agreement_path}/events": self._events,
+            f"PUT {agreement_path}/state": self._cancel,
+            f"POST {agreement_path}/reminders": self._remind,
+            f"GET {agreement_path}/signingUrls": self._urls,
+            f"GET {agreement_path}/combinedDocument": self._file,
+            f"GET {agreement_path}/auditTrail": self._file,
         }
 
     def check_access(self, request: base.SandboxRequest) -> None:
@@ -285,10 +285,10 @@ class AcrobatSignSandbox(SignaturesSandbox):
 
     def _file(self, request: base.SandboxRequest, id: str) -> Response:
         envelope = self._existing(id)
-        marked = b"Signed." if envelope.is_complete else b"Not signed."
+        content = b"Signed." if envelope.is_complete else b"Not signed."
         if request.path.endswith("/auditTrail"):
-            marked = b"The audit trail."
-        return Response(200, {"Content-Type": "application/pdf"}, PDF + marked)
+            content = b"The audit trail."
+        return Response(200, {"Content-Type": "application/pdf"}, PDF + content)
 
     def _existing(self, id_: str) -> StoredEnvelope:
         return base.existing(self.envelopes, id_, _error("INVALID_AGREEMENT_ID", 404))

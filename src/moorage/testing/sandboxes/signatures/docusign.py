@@ -276,8 +276,8 @@ class DocusignSandbox(SignaturesSandbox):
         return Response(200, {"Content-Type": "application/pdf"}, content)
 
     def _existing(self, id_: str) -> StoredEnvelope:
-        missing = _error("ENVELOPE_DOES_NOT_EXIST", "The envelope does not exist.", 404)
-        return base.existing(self.envelopes, id_, missing)
+        missing_error = _error("ENVELOPE_DOES_NOT_EXIST", "The envelope does not exist.", 404)
+        return base.existing(self.envelopes, id_, missing_error)
 
     def _shown(self, envelope: StoredEnvelope, *, with_signers: bool) -> dict[str, Any]:
         answer = {

@@ -205,8 +205,8 @@ class DropboxSignSandbox(SignaturesSandbox):
         envelope = self._existing(id)
         if dict(request.query).get("file_type", "pdf") != "pdf":
             raise _error("bad_request", "The sandbox has PDFs alone.")
-        marked = b"Signed, with an audit trail." if envelope.is_complete else b"Not signed."
-        return Response(200, {"Content-Type": "application/pdf"}, PDF + marked)
+        content = b"Signed, with an audit trail." if envelope.is_complete else b"Not signed."
+        return Response(200, {"Content-Type": "application/pdf"}, PDF + content)
 
     def _sign_url(self, _: base.SandboxRequest, id: str) -> Response:
         for envelope in self.envelopes.values():

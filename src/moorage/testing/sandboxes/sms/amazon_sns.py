@@ -109,20 +109,20 @@ class AmazonSnsSandbox(AwsSandbox):
             raise _refusal(400, "ValidationError", "There are fields that are not known")
         if field == "phoneNumber" and not _NUMBER.fullmatch(number):
             raise _refusal(400, "InvalidParameter", "Invalid parameter: PhoneNumber")
-        inside = ""
+        result_xml = ""
         if action == "CheckIfPhoneNumberIsOptedOut":
-            inside = _element("isOptedOut", str(number in self.opted_out).lower())
+            result_xml = _element("isOptedOut", str(number in self.opted_out).lower())
         elif action == "OptInPhoneNumber":
             self.opted_out = [item for item in self.opted_out if item != number]
         else:
             start = int(form.get("nextToken", "0"))
             page = self.opted_out[start : start + _PAGE]
-            inside = (
+            result_xml = (
                 f"<phoneNumbers>{''.join(_element('member', it) for it in page)}</phoneNumbers>"
             )
             if len(self.opted_out) > start + _PAGE:
-                inside += _element("nextToken", str(start + _PAGE))
-        return _xml(f"{action}Response", f"<{action}Result>{inside}</{action}Result>", 200)
+                result_xml += _element("nextToken", str(start + _PAGE))
+        return _xml(f"{action}Response", f"<{action}Result>{result_xml}</{action}Result>", 200)
 
 
 def _message_problem(form: dict[str, str]) -> tuple[str, str] | None:

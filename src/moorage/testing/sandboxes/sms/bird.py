@@ -211,14 +211,14 @@ class BirdSandbox(SmsSandbox):
         wrong_fields = {name: kind for _, name, kind in problems(_CODE, body)}
         if wrong_fields or not _NUMBER.fullmatch(body["to"]["phone_number"]):
             raise _invalid_request(wrong_fields or {"to": "is not a phone number"})
-        id_, to = self._id("vrf"), body["to"]["phone_number"]
-        self.verifications.send(id_, to)
-        return base.reply(_verification(id_, to, "pending"), 202)
+        id_, number = self._id("vrf"), body["to"]["phone_number"]
+        self.verifications.send(id_, number)
+        return base.reply(_verification(id_, number, "pending"), 202)
 
     def _check_code(self, request: base.SandboxRequest) -> Response:
         body = request.json()
-        to = body["to"]["phone_number"]
-        id_ = self.verifications.latest_id(to)
+        number = body["to"]["phone_number"]
+        id_ = self.verifications.latest_id(number)
         result = "missing" if id_ is None else self.verifications.check(id_, body["code"])
         if id_ is None or result == "missing":
             raise _error(404, "not_found_error", "There is no such verification.")
@@ -229,7 +229,7 @@ class BirdSandbox(SmsSandbox):
                 "success": status == "verified",
                 "reason": reason,
                 "attempts_remaining": attempts_left,
-                "verification": _verification(id_, to, status),
+                "verification": _verification(id_, number, status),
             }
         )
 

@@ -289,8 +289,8 @@ def _is_time(text: str) -> bool:
 def _violations(body: Any) -> list[dict[str, str]]:
     """Return the violations in a request; empty if it is valid."""
     violations = [
-        {"property": f"{at}/{name}", "violation": kind}
-        for at, name, kind in problems(_REQUEST, body)
+        {"property": f"{location}/{name}", "violation": kind}
+        for location, name, kind in problems(_REQUEST, body)
     ]
     if violations:
         return violations

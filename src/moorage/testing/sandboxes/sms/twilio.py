@@ -156,10 +156,10 @@ class TwilioSandbox(SmsSandbox):
     def _message_problem(self, form: dict[str, str]) -> tuple[int, str] | None:
         """Return the error code and text for an invalid message; None if it is valid."""
         unknown_fields, text = sorted(form.keys() - self.fields), form.get("Body", "")
-        pool, at = form.get("MessagingServiceSid"), form.get("SendAt", "")
+        pool, send_time = form.get("MessagingServiceSid"), form.get("SendAt", "")
         has_content = text or form.get("MediaUrl") or form.get("ContentSid")
         is_scheduled = form.get("ScheduleType") == "fixed"
-        misses_pool = bool(at) != is_scheduled or (is_scheduled and not pool)
+        misses_pool = bool(send_time) != is_scheduled or (is_scheduled and not pool)
         problems = {
             (20001, f"Unknown parameters: {unknown_fields}"): unknown_fields,
             (21604, "A 'To' phone number is required."): not form.get("To"),
@@ -167,7 +167,8 @@ class TwilioSandbox(SmsSandbox):
             (21602, "Message body is required."): not has_content,
             (21617, "The concatenated message body exceeds 1600 characters."): len(text) > 1600,
             (35118, "MessagingServiceSid is required to schedule a message."): misses_pool,
-            (35114, "Scheduling does not support this timestamp"): at and not _TIME.fullmatch(at),
+            (35114, "Scheduling does not support this timestamp"): send_time
+            and not _TIME.fullmatch(send_time),
         }
         refusal = _TO_REFUSALS.get(form.get("To", "")) or _FROM_REFUSALS.get(form.get("From", ""))
         return base.first_problem(problems) or refusal
@@ -205,13 +206,13 @@ class TwilioSandbox(SmsSandbox):
 
     def _send_code(self, request: base.SandboxRequest, **_path: str) -> Response:
         form = dict(request.form)
-        to, channel = form.get("To", ""), form.get("Channel")
-        if to in _TO_REFUSALS:
+        number, channel = form.get("To", ""), form.get("Channel")
+        if number in _TO_REFUSALS:
             raise _refusal(400, 60200, "Invalid parameter `To`")
         if set(form) - _CODE_FIELDS or channel not in {"sms", "call"}:
             raise _refusal(400, 60200, "Invalid parameter")
         sid = f"VE{self.number():032x}"
-        self.verifications.send(sid, to)
+        self.verifications.send(sid, number)
         return base.reply(self._verification(sid, "pending") | {"channel": channel}, 201)
 
     def _check_code(self, request: base.SandboxRequest, **_path: str) -> Response:

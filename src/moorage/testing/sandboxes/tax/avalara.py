@@ -155,11 +155,11 @@ class AvalaraSandbox(base.Sandbox):
 
     def _show(self, request: base.SandboxRequest, *, company: str, code: str) -> Response:
         query = dict(request.query)
-        missing = _refusal(404, "EntityNotFoundError", 4, "Transaction not found.")
+        missing_error = _refusal(404, "EntityNotFoundError", 4, "Transaction not found.")
         if company != self.company:
-            raise missing
+            raise missing_error
         type_ = query.get("documentType", "SalesInvoice")
-        document = base.existing(self.documents, f"{type_} {code}", missing)
+        document = base.existing(self.documents, f"{type_} {code}", missing_error)
         parts = {"Lines": "lines", "Addresses": "addresses"}
         left_out = {parts[name] for name in parts.keys() - {*query.get("$include", "").split(",")}}
         return base.reply({name: value for name, value in document.items() if name not in left_out})

@@ -119,10 +119,10 @@ class StripeTaxSandbox(base.Sandbox):
         """The sandbox's routes, by method and path."""
         return {
             "GET /v1/tax/settings": self._settings,
-            "POST /v1/tax/calculations": self._once(self._calculate),
+            "POST /v1/tax/calculations": self._executed_once(self._calculate),
             "GET /v1/tax/calculations/{id}/line_items": self._lines(self.calculations),
-            "POST /v1/tax/transactions/create_from_calculation": self._once(self._record),
-            "POST /v1/tax/transactions/create_reversal": self._once(self._reverse),
+            "POST /v1/tax/transactions/create_from_calculation": self._executed_once(self._record),
+            "POST /v1/tax/transactions/create_reversal": self._executed_once(self._reverse),
             "GET /v1/tax/transactions/{id}/line_items": self._lines(self.transactions),
         }
 
@@ -137,7 +137,9 @@ class StripeTaxSandbox(base.Sandbox):
         if _VERSION.fullmatch(request.headers.get("stripe-version") or "") is None:
             raise _refusal("Invalid Stripe API version.")
 
-    def _once(self, handle: Callable[[base.SandboxRequest], Response]) -> Callable[..., Response]:
+    def _executed_once(
+        self, handle: Callable[[base.SandboxRequest], Response]
+    ) -> Callable[..., Response]:
         def answer(request: base.SandboxRequest) -> Response:
             key = request.headers.get("idempotency-key")
             if key is None:
@@ -188,7 +190,7 @@ class StripeTaxSandbox(base.Sandbox):
         if problem is not None:
             raise _refusal(problem)
         step = _STEPS.get(currency, 1)
-        rows = [self._row(fields, at, rates or (), step) for at in _rows(fields)]
+        rows = [self._row(fields, index, rates or (), step) for index in _rows(fields)]
         if len({row["reference"] for row in rows}) < len(rows):
             raise _refusal("Line item references must be unique.")
         shipping = None
@@ -253,8 +255,8 @@ class StripeTaxSandbox(base.Sandbox):
     def _record(self, request: base.SandboxRequest) -> Response:
         fields = _fields(request.form, _RECORD)
         id_ = fields.get("calculation", "")
-        missing = _refusal(f"No such calculation: '{id_}'", 404, code="resource_missing")
-        calculation = base.existing(self.calculations, id_, missing)
+        missing_error = _refusal(f"No such calculation: '{id_}'", 404, code="resource_missing")
+        calculation = base.existing(self.calculations, id_, missing_error)
         if calculation["expires_at"] < self.now():
             raise _refusal("The calculation has expired.")
         rows: list[dict[str, Any]] = [
@@ -274,8 +276,8 @@ class StripeTaxSandbox(base.Sandbox):
     def _reverse(self, request: base.SandboxRequest) -> Response:
         fields = _fields(request.form, _REVERSE)
         id_ = fields.get("original_transaction", "")
-        missing = _refusal(f"No such transaction: '{id_}'", 404, code="resource_missing")
-        original = base.existing(self.transactions, id_, missing)
+        missing_error = _refusal(f"No such transaction: '{id_}'", 404, code="resource_missing")
+        original = base.existing(self.transactions, id_, missing_error)
         originals = {row["id"]: row for row in original["rows"]}
         shipping = None
         if fields.get("mode") == "full":
@@ -289,7 +291,7 @@ class StripeTaxSandbox(base.Sandbox):
                 cost = original["shipping_cost"]
                 shipping = {**cost, "amount": -cost["amount"], "amount_tax": -cost["amount_tax"]}
         elif fields.get("mode") == "partial":
-            parts = [self._reversed_part(fields, at, originals) for at in _rows(fields)]
+            parts = [self._reversed_part(fields, index, originals) for index in _rows(fields)]
             if "shipping_cost[amount]" in fields:
                 amounts = (
                     _number(fields, f"shipping_cost[{name}]") for name in ("amount", "amount_tax")
@@ -328,13 +330,13 @@ class StripeTaxSandbox(base.Sandbox):
         row = base.existing(originals, id_, _refusal(f"No such line item: '{id_}'"))
         amount, tax = _number(fields, f"{at}[amount]"), _number(fields, f"{at}[amount_tax]")
         reversals = [item["rows"] for item in self.transactions.values() if item["reversal"]]
-        earlier = sum(
+        reversed_amount = sum(
             item["amount"]
             for rows in reversals
             for item in rows
             if item["reversal"]["original_line_item"] == id_
         )
-        if amount > 0 or tax > 0 or row["amount"] + earlier + amount < 0:
+        if amount > 0 or tax > 0 or row["amount"] + reversed_amount + amount < 0:
             raise _refusal("The amount to reverse is out of range.")
         return row, amount, tax, fields.get(f"{at}[reference]", "")
 
