@@ -354,10 +354,20 @@ async def test_streamed_decompression_bomb_is_refused(make: Make) -> None:
         vendor.respond(200, {"Content-Encoding": "gzip"}, gzip.compress(bytes(9_999_999)))
         incoming = await client.open(GET, vendor.url, LONG)
         assert 65_536 == len(await incoming.read())
-        with pytest.raises(VendorFailed, match="a body of more than 100000 bytes"):
+        with pytest.raises(VendorFailed, match="a body of more than 100000 bytes") as excinfo:
             await incoming.read()
+        assert "Accept-Encoding: identity" in excinfo.value.remedy
         with pytest.raises(ConnectionFailed, match="closed before its end"):
             await incoming.read()
+
+        vendor.respond(200, {"Content-Encoding": "gzip"}, bytes(200_000))
+        incoming = await client.open(
+            GET.with_header("Accept-Encoding", "identity"), vendor.url, LONG
+        )
+        size = 0
+        while piece := await incoming.read():
+            size += len(piece)
+        assert 200_000 == size
 
 
 @with_both_clients

@@ -74,7 +74,9 @@ class ExchangeErrors(ABC):
         remedy = None
         if isinstance(error, ResponseTooLarge):
             remedy = (
-                "If the size is expected, raise the HTTP client's limit or stream the response."
+                "If the size is expected, raise the HTTP client's limit or stream the response; a"
+                " compressed stream has the limit too, unless the request has the header"
+                " Accept-Encoding: identity."
             )
         return VendorFailed(
             f"{self._peer} sent a response that {error}.",
