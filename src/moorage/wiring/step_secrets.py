@@ -29,8 +29,10 @@ def referenced_secret(reference: str) -> Secret:
             return Secret(Path(reference.removeprefix(_FILE)).read_bytes().strip(b"\r\n"))
         except OSError:
             pass
+    # A text that is not a reference may be the secret itself.
+    shown = f"{reference[:100]!r} " if "://" in reference else ""
     raise CredentialNotFound(
-        f"The secret {reference[:100]!r} of the step cannot be found.",
+        f"The secret {shown}of the step cannot be found.",
         remedy="Write secret://env/NAME for a variable of this process or secret://file/PATH, or"
         " pass a function that looks up other references.",
     )

@@ -12,6 +12,7 @@ import attrs
 
 from moorage.domain.secrets.frames import with_careful_constructor
 from moorage.domain.secrets.secret import Secret
+from moorage.domain.secrets.sensitive import MASK
 from moorage.domain.values.durations import if_given, is_seconds, is_wait, plain_seconds
 from moorage.domain.values.frozen_values import evolve, field, frozen, optional
 from moorage.domain.values.patterns import late_pattern
@@ -135,6 +136,16 @@ def _texts(value: Mapping[str, str]) -> dict[str, str]:
 
 def _secrets(value: Mapping[str, Secret | str]) -> dict[str, Secret | str]:
     return dict(value)
+
+
+def _shown_secrets(secrets: Mapping[str, Secret | str]) -> str:
+    """Return the repr of secrets; a text that is not a reference may be the secret itself."""
+    return repr(
+        {
+            name: value if isinstance(value, Secret) or "://" in value else MASK
+            for name, value in secrets.items()
+        }
+    )
 
 
 def _is_name(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
@@ -382,6 +393,7 @@ class Step:
         factory=dict[str, "Secret | str"],
         converter=_secrets,
         validator=_are_variables,
+        repr=_shown_secrets,
     )
     workspace: Workspace = field(
         kw_only=True, factory=Workspace, validator=attrs.validators.instance_of(Workspace)
