@@ -85,7 +85,7 @@ class Command(BaseCommand):
             self.stdout.write("The worker is running. Stop it with SIGTERM or Ctrl-C.")
             self.stdout.flush()
             steps = worker.steps(options["at_once"])
-            work(*steps, stop=stop, pause=options["pause"], trouble=self._trouble)
+            work(*steps, stop=stop, pause=options["pause"], on_outage=self._trouble)
 
     def _trouble(self, error: StorageUnavailable) -> None:
         self.stderr.write(f"Waiting: {error}")
