@@ -167,7 +167,7 @@ def test_calls_are_sealed(*, is_async: bool) -> None:
     assert b"INV-1" in cipher.open(entry.content[1:], sealing_context(None, "outbox", entry.id))
     assert 1 == _deliver(shop).done
     with pytest.raises(ConfigurationError, match="no cipher") as excinfo:
-        Shop(is_async=is_async).outbox.made_of(entry)
+        Shop(is_async=is_async).outbox.arguments_of(entry)
     assert "cipher" == excinfo.value.path
     assert "Give every process that shares the store the same cipher." == excinfo.value.remedy
 
