@@ -347,7 +347,7 @@ MANAGERS = [(ConnectorManager, UnboundedClient), (AsyncConnectorManager, AsyncUn
 )
 def test_unsupported_limit_is_refused(face: Any, client: Any, setting: dict[str, Any]) -> None:
     """A time limit that the client does not support is refused, naming clients that do."""
-    with pytest.raises(ConfigurationError, match=r"(Async)?Unbounded\w* cannot bound") as excinfo:
+    with pytest.raises(ConfigurationError, match=r"(Async)?Unbounded\w* cannot limit") as excinfo:
         face([Service("vat", **setting)], http=client())
 
     assert "services.vat.timeouts.write" == excinfo.value.path
