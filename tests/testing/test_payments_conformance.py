@@ -115,7 +115,7 @@ class ForgetfulVendor(Stripe):
 
     async def create_link(self, wire: Wire, link: LinkRequest, /, *, key: str) -> PaymentLink:
         """Create a link without the lines of the order."""
-        return await Stripe.create_link(self, wire, attrs.evolve(link, lines=()), key=key)
+        return await Stripe.create_link(wire, attrs.evolve(link, lines=()), key=key)
 
 
 @attrs.frozen(kw_only=True)
@@ -132,7 +132,7 @@ class MeekVendor(Stripe):
         key: str,
     ) -> Dispute:
         """Accept the dispute."""
-        return await Stripe.accept_dispute(self, wire, ref, key=key)
+        return await Stripe.accept_dispute(wire, ref, key=key)
 
     async def accept_dispute(self, wire: Wire, ref: Ref, /, *, key: str) -> Dispute:
         """Look up the dispute, but do not accept it."""
@@ -153,7 +153,7 @@ class NegligentVendor(Stripe):
         """Create a subscription that starts at once, under a new key each time."""
         started = attrs.evolve(request, starts_at=None)
         fresh_key = f"{key}{wire.now().timestamp()}"
-        return await Stripe.create_subscription(self, wire, started, key=fresh_key)
+        return await Stripe.create_subscription(wire, started, key=fresh_key)
 
     async def change_subscription(
         self, wire: Wire, ref: Ref, /, *, amount: Money | None, quantity: int | None, key: str
@@ -165,7 +165,7 @@ class NegligentVendor(Stripe):
         self, wire: Wire, ref: Ref, /, *, at_period_end: bool, key: str
     ) -> Subscription:
         """Always cancel at the end of the period."""
-        return await Stripe.cancel_subscription(self, wire, ref, at_period_end=True, key=key)
+        return await Stripe.cancel_subscription(wire, ref, at_period_end=True, key=key)
 
     def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[PaymentEvent, ...]:
         """Return no events of failed charges."""
@@ -180,7 +180,7 @@ class OptimisticVendor(Stripe):
 
     async def get_subscription(self, wire: Wire, ref: Ref, /) -> Subscription:
         """Look up the subscription, and report it as active."""
-        current = await Stripe.get_subscription(self, wire, ref)
+        current = await Stripe.get_subscription(wire, ref)
         return attrs.evolve(current, state=SubscriptionState.ACTIVE)
 
 
@@ -192,7 +192,7 @@ class VendorWithoutConsentPage(Razorpay):
         self, wire: Wire, request: SubscriptionRequest, /, *, key: str
     ) -> Subscription:
         """Create a subscription, and drop the buyer's consent page."""
-        created = await Razorpay.create_subscription(self, wire, request, key=key)
+        created = await Razorpay.create_subscription(wire, request, key=key)
         return attrs.evolve(created, next_action=None)
 
 
@@ -204,7 +204,7 @@ class VendorActiveBeforeConsent(Razorpay):
         self, wire: Wire, request: SubscriptionRequest, /, *, key: str
     ) -> Subscription:
         """Create a subscription, and report it as active."""
-        created = await Razorpay.create_subscription(self, wire, request, key=key)
+        created = await Razorpay.create_subscription(wire, request, key=key)
         return attrs.evolve(created, state=SubscriptionState.ACTIVE)
 
 
@@ -214,7 +214,7 @@ class VendorThatAsksAgain(Razorpay):
 
     async def get_subscription(self, wire: Wire, ref: Ref, /) -> Subscription:
         """Look up the subscription, and ask its buyer for consent again."""
-        current = await Razorpay.get_subscription(self, wire, ref)
+        current = await Razorpay.get_subscription(wire, ref)
         action = NextAction(type=NextActionType.REDIRECT, url="https://rzp.io/i/1")
         return attrs.evolve(current, next_action=action)
 

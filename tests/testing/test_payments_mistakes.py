@@ -173,7 +173,7 @@ class FreewheelingVendor(Stripe):
 
     async def create_link(self, wire: Wire, link: LinkRequest, /, *, key: str) -> PaymentLink:
         """Create a link under a new key."""
-        return await Stripe.create_link(self, wire, link, key=f"{key}-{wire.new_id()}")
+        return await Stripe.create_link(wire, link, key=f"{key}-{wire.new_id()}")
 
 
 @attrs.frozen(kw_only=True)
@@ -184,7 +184,7 @@ class UnderchargingVendor(Stripe):
         """Create a link for a tenth of the amount in yen."""
         if link.amount.currency == "JPY":
             link = attrs.evolve(link, amount=Money("50", "JPY"))
-        return await Stripe.create_link(self, wire, link, key=key)
+        return await Stripe.create_link(wire, link, key=key)
 
 
 @attrs.frozen(kw_only=True)

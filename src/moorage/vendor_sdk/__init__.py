@@ -125,7 +125,6 @@ if TYPE_CHECKING:
     from moorage.vendor_sdk.operations import put as put
     from moorage.vendor_sdk.options import choice as choice
     from moorage.vendor_sdk.options import one_of as one_of
-    from moorage.vendor_sdk.options import secret_option as secret_option
     from moorage.vendor_sdk.options import text_option as text_option
     from moorage.vendor_sdk.options import whole_number as whole_number
     from moorage.vendor_sdk.readings import Reading as Reading
@@ -168,7 +167,6 @@ _HOME = {
     # the account: options, services and credentials
     "choice": "vendor_sdk.options",
     "text_option": "vendor_sdk.options",
-    "secret_option": "vendor_sdk.options",
     "one_of": "vendor_sdk.options",
     "whole_number": "vendor_sdk.options",
     "Secret": "domain.secrets.secret",

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from moorage.contracts.vendor import choices
-from moorage.domain.secrets.secret import as_secret
 from moorage.domain.values.durations import count
 from moorage.errors import ConfigurationError
 
@@ -34,11 +33,6 @@ def text_option(pattern: str, *, problem: str, remedy: str, default: Any = attrs
             raise ConfigurationError(problem, path=attribute.name, remedy=remedy)
 
     return attrs.field(default=default, validator=check)
-
-
-def secret_option() -> Any:
-    """Make an option for a secret, which may be left out."""
-    return attrs.field(default=None, converter=attrs.converters.optional(as_secret))
 
 
 def one_of(*words: str | int, problem: str, remedy: str | None = None) -> Callable[..., None]:

@@ -5,21 +5,13 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
-from moorage.contracts.accounting import InvoiceKind
-from moorage.vendor_sdk import (
-    ConnectorError,
-    InvalidData,
-    OutcomeUnknown,
-    VendorRejected,
-    malformed,
-)
+from moorage import vendor_sdk as sdk
+from moorage.contracts.accounting import BookInvoice, InvoiceKind, InvoicePayment, InvoiceRecord
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
 
-    from moorage.contracts.accounting import BookInvoice, InvoicePayment, InvoiceRecord
     from moorage.contracts.address import Address
-    from moorage.vendor_sdk import Answer, Money, Ref, Response
 
 TYPE: Final = "type"
 """The related id of a reference that tells the kind of its record."""
@@ -52,7 +44,7 @@ def json_number(value: Decimal) -> int | float:
         return int(value)
     number = float(value)
     if Decimal(repr(number)) != value:
-        raise InvalidData(
+        raise sdk.InvalidData(
             "The amount has too many digits to be sent exactly.",
             field="amount",
             remedy="Check that it is not given in a smaller unit, such as cents in place of euros.",
@@ -60,12 +52,12 @@ def json_number(value: Decimal) -> int | float:
     return number
 
 
-def money_number(amount: Money) -> int | float:
+def money_number(amount: sdk.Money) -> int | float:
     """An amount in major units, as a JSON number."""
     return json_number(amount.amount)
 
 
-def type_at(ref: Ref, *types: str) -> str:
+def type_at(ref: sdk.Ref, *types: str) -> str:
     """The kind of record that a reference names; it must be one of `types`.
 
     Raises:
@@ -74,18 +66,18 @@ def type_at(ref: Ref, *types: str) -> str:
     kind = ref.other(TYPE)
     if kind in types:
         return kind
-    raise InvalidData(
+    raise sdk.InvalidData(
         f"The reference does not name {' or '.join(types)}.",
         field="ref",
         remedy="Give the `ref` of a record or an event, or the text that str(ref) made.",
     )
 
 
-def check_contact(contact: Ref, invoice: BookInvoice) -> None:
+def check_contact(contact: sdk.Ref, invoice: BookInvoice) -> None:
     """Refuse a sales invoice for a supplier, and a bill from a customer."""
     role = _ROLES[invoice.kind]
     if contact.other(TYPE) != role:
-        raise InvalidData(
+        raise sdk.InvalidData(
             f"The reference does not name a {role}.",
             field="ref",
             remedy=f"Give the `ref` of a contact whose role is {role}.",
@@ -95,7 +87,7 @@ def check_contact(contact: Ref, invoice: BookInvoice) -> None:
 def check_currency(record: InvoiceRecord, payment: InvoicePayment) -> None:
     """Refuse a payment whose currency differs from the invoice's."""
     if record.total is not None and record.total.currency != payment.amount.currency:
-        raise InvalidData(
+        raise sdk.InvalidData(
             f"The payment is in {payment.amount.currency}, but the invoice is in"
             f" {record.total.currency}.",
             field="amount",
@@ -111,7 +103,7 @@ def check_unpaid(record: InvoiceRecord) -> None:
     """
     if record.due_amount == record.total:
         return
-    raise VendorRejected(
+    raise sdk.VendorRejected(
         "The invoice has payments or credits, so it cannot be voided.",
         vendor_code=_HAS_PAYMENTS,
         remedy="Remove its payments and credits at the vendor first.",
@@ -131,7 +123,7 @@ def filled_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def check_has_new_records(
-    items: Iterable[Answer], id_name: str, earlier_ids: set[str], response: Response
+    items: Iterable[sdk.Answer], id_name: str, earlier_ids: set[str], response: sdk.Response
 ) -> None:
     """Refuse a page with no new records, because such pages would never end.
 
@@ -146,7 +138,7 @@ def check_has_new_records(
     """
     ids = {item.text(id_name) or "" for item in items}
     if ids and ids <= earlier_ids:
-        raise malformed(response, "new record on this page")
+        raise sdk.malformed(response, "new record on this page")
     earlier_ids |= ids
 
 
@@ -170,7 +162,7 @@ async def with_equal_total(
             be undone.
     """
     if record.total is None:
-        raise OutcomeUnknown(
+        raise sdk.OutcomeUnknown(
             f"{vendor}'s answer has no total of the invoice, so the totals were not compared.",
             remedy=f"Compare the total of {record.ref} at {vendor}.",
         )
@@ -179,12 +171,12 @@ async def with_equal_total(
     problem = f"{vendor} calculated a total of {record.total} instead of {invoice.total}"
     try:
         await undo()
-    except ConnectorError as error:
-        raise OutcomeUnknown(
+    except sdk.ConnectorError as error:
+        raise sdk.OutcomeUnknown(
             f"{problem}, and the invoice could not be voided.",
             remedy=f"Void {record.ref} at {vendor}, then compare the taxes of its lines.",
         ) from error
-    raise VendorRejected(
+    raise sdk.VendorRejected(
         f"{problem}, so the invoice was voided or deleted.",
         vendor_code=_DIFFERENT,
         remedy="Compare the taxes of the lines with tax_rates(), and use another key.",

@@ -16,7 +16,6 @@ from moorage import vendor_sdk as sdk
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from moorage.vendor_sdk import Answer, ConnectorError, Request, Response, Secret, Wire
 
 _PATH: Final = "/jsonrpc"
 _ID: Final = 1
@@ -43,9 +42,9 @@ _STATUSES: Final[Mapping[int, Any]] = {
 class KeyInBody:
     """Inserts the user's API key into the body of a call."""
 
-    key: Secret
+    key: sdk.Secret
 
-    def __call__(self, request: Request) -> Request:
+    def __call__(self, request: sdk.Request) -> sdk.Request:
         """The request with the API key in its body."""
         content: Any = request.body
         body = json.loads(content)
@@ -53,7 +52,7 @@ class KeyInBody:
         return request.evolve(body=sdk.encode_json(body))
 
 
-def classify(_: Request, response: Response) -> ConnectorError | None:
+def classify(_: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | None:
     """The error in an answer; Odoo sends errors with a success status."""
     if response.status >= 500 or response.status == 408:
         return None
@@ -75,7 +74,7 @@ def call(
     options: Mapping[str, Any] | None = None,
     *,
     repeatable: bool = False,
-) -> Request:
+) -> sdk.Request:
     """The request that calls a method of an Odoo model.
 
     Args:
@@ -92,7 +91,7 @@ def call(
     return sdk.Request.post(_PATH, json=body).evolve(idempotent=repeatable)
 
 
-def result_of(response: Response) -> Any:
+def result_of(response: sdk.Response) -> Any:
     """The result in the answer to a call.
 
     Raises:
@@ -104,7 +103,7 @@ def result_of(response: Response) -> Any:
     return body.value("result")
 
 
-def records_of(response: Response) -> list[Answer]:
+def records_of(response: sdk.Response) -> list[sdk.Answer]:
     """The records in the answer to a call.
 
     Raises:
@@ -116,7 +115,7 @@ def records_of(response: Response) -> list[Answer]:
     return [sdk.as_answer(item) for item in result]
 
 
-def id_of(response: Response) -> int:
+def id_of(response: sdk.Response) -> int:
     """The id of the record that a call created.
 
     Raises:
@@ -129,12 +128,12 @@ def id_of(response: Response) -> int:
 
 
 async def search_read(
-    wire: Wire,
+    wire: sdk.Wire,
     account: tuple[str, int],
     model: str,
     condition: list[Any],
     fields: tuple[str, ...],
-) -> list[Answer]:
+) -> list[sdk.Answer]:
     """The request for the records of a model that match a condition, in id order."""
     options = {"fields": list(fields), "order": "id"}
     request = call(account, model, "search_read", [condition], options, repeatable=True)

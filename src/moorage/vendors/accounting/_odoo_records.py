@@ -28,7 +28,6 @@ from moorage.vendors.accounting._common import (
 
 if TYPE_CHECKING:
     from moorage.contracts.accounting import BookInvoice, BookInvoiceLine, Contact, Journal
-    from moorage.vendor_sdk import Answer, MakeRef
 
 MOVE_FIELDS: Final = (
     *("name", "move_type", "state", "payment_state", "amount_total", "amount_residual"),
@@ -151,7 +150,7 @@ def journal_values(journal: Journal) -> dict[str, Any]:
     }
 
 
-def read_move(ref: MakeRef, item: Answer) -> InvoiceRecord:
+def read_move(ref: sdk.MakeRef, item: sdk.Answer) -> InvoiceRecord:
     """An invoice or a bill."""
     kind = _KINDS.get(item.text("move_type") or "")
     word, payments = item.text("state") or "", item.text("payment_state") or ""
@@ -173,7 +172,7 @@ def read_move(ref: MakeRef, item: Answer) -> InvoiceRecord:
     )
 
 
-def read_entry(ref: MakeRef, item: Answer) -> JournalRecord:
+def read_entry(ref: sdk.MakeRef, item: sdk.Answer) -> JournalRecord:
     """A journal entry."""
     word = item.text("state")
     return JournalRecord(
@@ -185,12 +184,12 @@ def read_entry(ref: MakeRef, item: Answer) -> JournalRecord:
     )
 
 
-def _number(item: Answer) -> str | None:
+def _number(item: sdk.Answer) -> str | None:
     number = item.text("name")
     return None if number in _NO_NUMBER else number
 
 
-def read_partner(ref: MakeRef, role: str, item: Answer) -> ContactRecord:
+def read_partner(ref: sdk.MakeRef, role: str, item: sdk.Answer) -> ContactRecord:
     """A contact."""
     return ContactRecord(
         ref=ref(item.text("id") or "", type=role),
@@ -202,7 +201,7 @@ def read_partner(ref: MakeRef, role: str, item: Answer) -> ContactRecord:
     )
 
 
-def read_account(item: Answer) -> LedgerAccount:
+def read_account(item: sdk.Answer) -> LedgerAccount:
     """An account."""
     id_, word = item.text("id") or "", item.text("account_type") or ""
     return LedgerAccount(
@@ -216,7 +215,7 @@ def read_account(item: Answer) -> LedgerAccount:
     )
 
 
-def read_tax(item: Answer) -> TaxRate:
+def read_tax(item: sdk.Answer) -> TaxRate:
     """A tax."""
     id_ = item.text("id") or ""
     on_sales, on_purchases = _USES.get(item.text("type_tax_use") or "", (None, None))

@@ -35,17 +35,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from decimal import Decimal
 
-    from moorage.vendor_sdk import (
-        Answer,
-        ConnectorError,
-        MakeRef,
-        Money,
-        Ref,
-        Request,
-        Response,
-        WebhookEvent,
-        Wire,
-    )
 
 STALE: Final = "5010"
 """The code of a change that names an old version of the record."""
@@ -107,7 +96,7 @@ _EVENT_PARTS: Final = 4
 """The parts of an event's type, such as qbo.invoice.created.v1."""
 
 
-def classify(_: Request, response: Response) -> ConnectorError | None:
+def classify(_: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | None:
     """The error in a fault answer; QuickBooks may send it with a success status."""
     if response.status >= 500 or response.status == 408:
         return None
@@ -133,18 +122,18 @@ def classify(_: Request, response: Response) -> ConnectorError | None:
     )
 
 
-def _any_case_text(problem: Answer, name: str) -> str | None:
+def _any_case_text(problem: sdk.Answer, name: str) -> str | None:
     return problem.text(name) or problem.text(name.lower())
 
 
-def entity_of(response: Response, name: str) -> Answer:
+def entity_of(response: sdk.Response, name: str) -> sdk.Answer:
     """The only record in an answer."""
     item = sdk.read_answer(response).object(name)
     sdk.required(item.text("Id"), response, f"{name}.Id")
     return item
 
 
-def queried(response: Response, name: str) -> list[Answer]:
+def queried(response: sdk.Response, name: str) -> list[sdk.Answer]:
     """The records in a query's answer; empty if the answer has no such list."""
     body = sdk.read_answer(response)
     if not sdk.is_object(body.value("QueryResponse")):
@@ -152,7 +141,7 @@ def queried(response: Response, name: str) -> list[Answer]:
     return list(body.object("QueryResponse").objects(name))
 
 
-def read_contact(ref: MakeRef, role: str, item: Answer) -> ContactRecord:
+def read_contact(ref: sdk.MakeRef, role: str, item: sdk.Answer) -> ContactRecord:
     """A customer or vendor in an answer."""
     return ContactRecord(
         ref=ref(item.text("Id") or "", type=role),
@@ -163,7 +152,7 @@ def read_contact(ref: MakeRef, role: str, item: Answer) -> ContactRecord:
     )
 
 
-def read_account(item: Answer) -> LedgerAccount | None:
+def read_account(item: sdk.Answer) -> LedgerAccount | None:
     """An account in an answer; None without an id."""
     id_ = item.text("Id")
     if id_ is None:
@@ -179,7 +168,7 @@ def read_account(item: Answer) -> LedgerAccount | None:
     )
 
 
-def read_tax_codes(codes: Iterable[Answer], rates: Iterable[Answer]) -> tuple[TaxRate, ...]:
+def read_tax_codes(codes: Iterable[sdk.Answer], rates: Iterable[sdk.Answer]) -> tuple[TaxRate, ...]:
     """The tax codes, with the percentage of each code's only rate."""
     percents = {rate.text("Id"): rate.decimal("RateValue") for rate in rates}
     return tuple(
@@ -197,21 +186,21 @@ def read_tax_codes(codes: Iterable[Answer], rates: Iterable[Answer]) -> tuple[Ta
     )
 
 
-def _has_rates(code: Answer, name: str) -> bool | None:
+def _has_rates(code: sdk.Answer, name: str) -> bool | None:
     return None if code.value(name) is None else bool(_rates_of(code, name))
 
 
-def _rates_of(code: Answer, name: str) -> list[str | None]:
+def _rates_of(code: sdk.Answer, name: str) -> list[str | None]:
     return [item.text("TaxRateRef.value") for item in code.objects(f"{name}.TaxRateDetail")]
 
 
-def _percent(code: Answer, percents: Mapping[str | None, Decimal | None]) -> Decimal | None:
+def _percent(code: sdk.Answer, percents: Mapping[str | None, Decimal | None]) -> Decimal | None:
     rates = _rates_of(code, "SalesTaxRateList") or _rates_of(code, "PurchaseTaxRateList")
     return percents.get(rates[0]) if len(rates) == 1 else None
 
 
 def read_invoice(
-    wire: Wire, kind: str, response: Response, *, currency: str | None = None
+    wire: sdk.Wire, kind: str, response: sdk.Response, *, currency: str | None = None
 ) -> InvoiceRecord:
     """The invoice or bill in an answer; `currency` is used if the answer has none."""
     item = entity_of(response, ENTITIES[kind])
@@ -236,7 +225,7 @@ def read_invoice(
 
 
 def read_payment(
-    wire: Wire, invoice: Ref, amount: Money, name: str, response: Response
+    wire: sdk.Wire, invoice: sdk.Ref, amount: sdk.Money, name: str, response: sdk.Response
 ) -> PaymentRecord:
     """The payment in an answer, after checking that its amount is the sent one."""
     item = entity_of(response, name)
@@ -250,7 +239,7 @@ def read_payment(
     )
 
 
-def read_journal(wire: Wire, response: Response) -> JournalRecord:
+def read_journal(wire: sdk.Wire, response: sdk.Response) -> JournalRecord:
     """The journal entry in an answer; it is always final, because QuickBooks has no drafts."""
     item = entity_of(response, ENTITIES[JOURNAL])
     return JournalRecord(
@@ -261,7 +250,7 @@ def read_journal(wire: Wire, response: Response) -> JournalRecord:
     )
 
 
-def read_attachment(wire: Wire, response: Response) -> DocumentRecord:
+def read_attachment(wire: sdk.Wire, response: sdk.Response) -> DocumentRecord:
     """The uploaded file in an answer."""
     for part in sdk.read_answer(response).objects("AttachableResponse"):
         item = part.object("Attachable")
@@ -272,7 +261,9 @@ def read_attachment(wire: Wire, response: Response) -> DocumentRecord:
     raise sdk.malformed(response, "AttachableResponse")
 
 
-def read_events(event: WebhookEvent, ref: MakeRef, realm_id: str) -> tuple[AccountingEvent, ...]:
+def read_events(
+    event: sdk.WebhookEvent, ref: sdk.MakeRef, realm_id: str
+) -> tuple[AccountingEvent, ...]:
     """The change in a CloudEvent; empty for another company or an unknown kind of record."""
     fields = sdk.as_answer(event.payload)
     parts = (fields.text("type") or "").lower().split(".")

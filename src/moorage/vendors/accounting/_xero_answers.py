@@ -36,16 +36,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from moorage.contracts.accounting import InvoicePayment
-    from moorage.vendor_sdk import (
-        Answer,
-        ConnectorError,
-        MakeRef,
-        Ref,
-        Request,
-        Response,
-        WebhookEvent,
-        Wire,
-    )
 
 _MICROSOFT_DATE: Final = re.compile(r"/Date\((-?[0-9]{1,15})(?:[+-][0-9]{4})?\)/")
 _KINDS: Final = {"ACCREC": InvoiceKind.SALES, "ACCPAY": InvoiceKind.BILL}
@@ -86,7 +76,7 @@ _STATUSES: Final[Mapping[int, Any]] = {
 _LISTS: Final = ("Invoices", "Contacts", "Payments", "ManualJournals")
 
 
-def classify(request: Request, response: Response) -> ConnectorError | None:
+def classify(request: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | None:
     """The error in an answer; Xero sends validation errors with status 400 or 200."""
     if response.status >= 500 or response.status == 408:
         return None
@@ -105,7 +95,7 @@ def classify(request: Request, response: Response) -> ConnectorError | None:
     return sdk.refusal(kind, "Xero", response, code, words)
 
 
-def _record_refusal(body: Answer, response: Response) -> ConnectorError | None:
+def _record_refusal(body: sdk.Answer, response: sdk.Response) -> sdk.ConnectorError | None:
     for name in _LISTS:
         for item in body.objects(name):
             is_refused = item.text("StatusAttributeString") == "ERROR" or any(
@@ -119,7 +109,7 @@ def _record_refusal(body: Answer, response: Response) -> ConnectorError | None:
     return None
 
 
-def _problems(item: Answer) -> list[str]:
+def _problems(item: sdk.Answer) -> list[str]:
     return [
         text for problem in item.objects("ValidationErrors") if (text := problem.text("Message"))
     ]
@@ -136,14 +126,14 @@ def moment(text: str | None) -> datetime | None:
         return None
 
 
-def first_of(response: Response, name: str) -> Answer:
+def first_of(response: sdk.Response, name: str) -> sdk.Answer:
     """The only record in an answer's list."""
     for item in sdk.read_answer(response).objects(name):
         return item
     raise sdk.malformed(response, name)
 
 
-def listed(response: Response, name: str) -> list[Answer]:
+def listed(response: sdk.Response, name: str) -> list[sdk.Answer]:
     """The records in an answer's list."""
     body = sdk.read_answer(response)
     if not sdk.is_list(body.value(name)):
@@ -151,7 +141,9 @@ def listed(response: Response, name: str) -> list[Answer]:
     return list(body.objects(name))
 
 
-def read_contact(ref: MakeRef, role: str, item: Answer, response: Response) -> ContactRecord:
+def read_contact(
+    ref: sdk.MakeRef, role: str, item: sdk.Answer, response: sdk.Response
+) -> ContactRecord:
     """A contact in an answer."""
     id_ = sdk.required(item.text("ContactID"), response, "ContactID")
     return ContactRecord(
@@ -164,7 +156,7 @@ def read_contact(ref: MakeRef, role: str, item: Answer, response: Response) -> C
     )
 
 
-def read_account(item: Answer) -> LedgerAccount | None:
+def read_account(item: sdk.Answer) -> LedgerAccount | None:
     """An account in an answer; None if it is archived or has no id."""
     id_ = item.text("Code") or item.text("AccountID")
     if id_ is None or item.text("Status") not in (None, "ACTIVE"):
@@ -180,7 +172,7 @@ def read_account(item: Answer) -> LedgerAccount | None:
     )
 
 
-def read_tax_rate(item: Answer) -> TaxRate | None:
+def read_tax_rate(item: sdk.Answer) -> TaxRate | None:
     """A tax rate in an answer; None if it has no id."""
     id_ = item.text("TaxType")
     if id_ is None:
@@ -196,7 +188,7 @@ def read_tax_rate(item: Answer) -> TaxRate | None:
     )
 
 
-def read_invoice(wire: Wire, response: Response) -> InvoiceRecord:
+def read_invoice(wire: sdk.Wire, response: sdk.Response) -> InvoiceRecord:
     """The invoice or bill in an answer."""
     item = first_of(response, "Invoices")
     kind, word = _KINDS.get(item.text("Type") or ""), item.text("Status")
@@ -216,7 +208,7 @@ def read_invoice(wire: Wire, response: Response) -> InvoiceRecord:
 
 
 def read_payment(
-    wire: Wire, invoice: Ref, payment: InvoicePayment, response: Response
+    wire: sdk.Wire, invoice: sdk.Ref, payment: InvoicePayment, response: sdk.Response
 ) -> PaymentRecord:
     """The payment in an answer, after checking that its amount is the sent one."""
     item = first_of(response, "Payments")
@@ -228,7 +220,7 @@ def read_payment(
     )
 
 
-def read_journal(wire: Wire, response: Response) -> JournalRecord:
+def read_journal(wire: sdk.Wire, response: sdk.Response) -> JournalRecord:
     """The journal entry in an answer."""
     item = first_of(response, "ManualJournals")
     id_ = sdk.required(item.text("ManualJournalID"), response, "ManualJournalID")
@@ -241,14 +233,16 @@ def read_journal(wire: Wire, response: Response) -> JournalRecord:
     )
 
 
-def read_attachment(wire: Wire, response: Response) -> DocumentRecord:
+def read_attachment(wire: sdk.Wire, response: sdk.Response) -> DocumentRecord:
     """The attached file in an answer."""
     item = first_of(response, "Attachments")
     id_ = sdk.required(item.text("AttachmentID"), response, "AttachmentID")
     return DocumentRecord(ref=wire.ref(id_, type=FILE), name=item.text("FileName"), raw=item.raw)
 
 
-def read_events(event: WebhookEvent, ref: MakeRef, tenant_id: str) -> tuple[AccountingEvent, ...]:
+def read_events(
+    event: sdk.WebhookEvent, ref: sdk.MakeRef, tenant_id: str
+) -> tuple[AccountingEvent, ...]:
     """The change in a webhook; empty for another organisation or category."""
     fields = sdk.as_answer(event.payload)
     category = fields.text("eventCategory") or ""

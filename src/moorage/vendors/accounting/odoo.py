@@ -15,10 +15,21 @@ import attrs
 from moorage import vendor_sdk as sdk
 from moorage.contracts.accounting import (
     AccountingCapability,
+    BookDocument,
+    BookInvoice,
+    Contact,
+    ContactQuery,
+    ContactRecord,
     DocumentRecord,
+    InvoicePayment,
+    InvoiceRecord,
     InvoiceState,
+    Journal,
+    JournalRecord,
     JournalState,
+    LedgerAccount,
     PaymentRecord,
+    TaxRate,
 )
 from moorage.vendors.accounting._common import (
     BILL,
@@ -62,19 +73,6 @@ from moorage.vendors.accounting._odoo_records import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from moorage.contracts.accounting import (
-        BookDocument,
-        BookInvoice,
-        Contact,
-        ContactQuery,
-        ContactRecord,
-        InvoicePayment,
-        InvoiceRecord,
-        Journal,
-        JournalRecord,
-        LedgerAccount,
-        TaxRate,
-    )
     from moorage.vendor_sdk import Answer, Ref, Request, Response, Secret, Wire
 
 _MOVES: Final = "account.move"

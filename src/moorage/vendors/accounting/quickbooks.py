@@ -15,7 +15,21 @@ import attrs
 from moorage import vendor_sdk as sdk
 from moorage.contracts.accounting import (
     AccountingCapability,
+    AccountingEvent,
+    BookDocument,
+    BookInvoice,
+    Contact,
+    ContactQuery,
+    ContactRecord,
+    DocumentRecord,
+    InvoicePayment,
+    InvoiceRecord,
     InvoiceState,
+    Journal,
+    JournalRecord,
+    LedgerAccount,
+    PaymentRecord,
+    TaxRate,
 )
 from moorage.vendors.accounting._common import (
     BILL,
@@ -59,32 +73,6 @@ from moorage.vendors.accounting._quickbooks_requests import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from moorage.contracts.accounting import (
-        AccountingEvent,
-        BookDocument,
-        BookInvoice,
-        Contact,
-        ContactQuery,
-        ContactRecord,
-        DocumentRecord,
-        InvoicePayment,
-        InvoiceRecord,
-        Journal,
-        JournalRecord,
-        LedgerAccount,
-        PaymentRecord,
-        TaxRate,
-    )
-    from moorage.vendor_sdk import (
-        Answer,
-        MakeRef,
-        Mode,
-        Ref,
-        Request,
-        Response,
-        WebhookEvent,
-        Wire,
-    )
 
 R = TypeVar("R")
 
@@ -134,12 +122,12 @@ class QuickBooks(sdk.ApiVendor):
     minor_version: int = attrs.field(default=75, validator=sdk.whole_number())
     base_url: str = _LIVE
 
-    def mode(self) -> Mode | None:
+    def mode(self) -> sdk.Mode | None:
         """Live or test mode, by the URL; None if unknown."""
         return sdk.mode_of_url(self.base_url, live=_LIVE, test=_TEST)
 
     async def create_contact(
-        self, wire: Wire, contact: Contact, /, *, key: str | None
+        self, wire: sdk.Wire, contact: Contact, /, *, key: str | None
     ) -> ContactRecord:
         """Create a customer or vendor with a unique name."""
         name = ENTITIES[contact.role.value]
@@ -147,7 +135,9 @@ class QuickBooks(sdk.ApiVendor):
         parse = partial(_contact, wire, contact.role.value)
         return await self._create(wire, f"/{name.lower()}", body, key, parse)
 
-    async def update_contact(self, wire: Wire, ref: Ref, contact: Contact, /) -> ContactRecord:
+    async def update_contact(
+        self, wire: sdk.Wire, ref: sdk.Ref, contact: Contact, /
+    ) -> ContactRecord:
         """Change the given details of a customer or vendor."""
         role = type_at(ref, *_ROLES)
         details = sdk.merged(contact_body(contact), sdk.extra_for(self.name, contact.extra))
@@ -162,7 +152,9 @@ class QuickBooks(sdk.ApiVendor):
                     raise
         raise AssertionError  # pragma: no cover - the second attempt returns or raises
 
-    async def find_contacts(self, wire: Wire, query: ContactQuery, /) -> tuple[ContactRecord, ...]:
+    async def find_contacts(
+        self, wire: sdk.Wire, query: ContactQuery, /
+    ) -> tuple[ContactRecord, ...]:
         """Search customers or vendors by name or email address."""
         field, text = "DisplayName", query.name
         if text is None:
@@ -173,18 +165,18 @@ class QuickBooks(sdk.ApiVendor):
             read_contact(wire.ref, query.role.value, item) for item in items if item.text("Id")
         )
 
-    async def accounts(self, wire: Wire, /) -> tuple[LedgerAccount, ...]:
+    async def accounts(self, wire: sdk.Wire, /) -> tuple[LedgerAccount, ...]:
         """Get the active accounts."""
         items = await self._query(wire, "Account", "where Active = true")
         return tuple(filter(None, map(read_account, items)))
 
-    async def tax_rates(self, wire: Wire, /) -> tuple[TaxRate, ...]:
+    async def tax_rates(self, wire: sdk.Wire, /) -> tuple[TaxRate, ...]:
         """Get the tax codes for invoice lines, with the percentages of their rates."""
         codes = await self._query(wire, "TaxCode", "")
         return read_tax_codes(codes, await self._query(wire, "TaxRate", ""))
 
     async def create_invoice(
-        self, wire: Wire, contact: Ref, invoice: BookInvoice, /, *, key: str | None
+        self, wire: sdk.Wire, contact: sdk.Ref, invoice: BookInvoice, /, *, key: str | None
     ) -> InvoiceRecord:
         """Create an invoice or a bill, and compare its total."""
         check_contact(contact, invoice)
@@ -198,17 +190,17 @@ class QuickBooks(sdk.ApiVendor):
             record, invoice, "QuickBooks", lambda: self._undo(wire, record.ref)
         )
 
-    async def get_invoice(self, wire: Wire, ref: Ref, /) -> InvoiceRecord:
+    async def get_invoice(self, wire: sdk.Wire, ref: sdk.Ref, /) -> InvoiceRecord:
         """Get an invoice or a bill."""
         return read_invoice(wire, type_at(ref, *_INVOICES), await self._read(wire, ref))
 
-    async def void_invoice(self, wire: Wire, ref: Ref, /) -> InvoiceRecord:
+    async def void_invoice(self, wire: sdk.Wire, ref: sdk.Ref, /) -> InvoiceRecord:
         """Void an invoice, which sets its amounts to zero at QuickBooks."""
         type_at(ref, INVOICE)
         return await self._void(wire, ref, "void")
 
     async def record_payment(
-        self, wire: Wire, ref: Ref, payment: InvoicePayment, /, *, key: str | None
+        self, wire: sdk.Wire, ref: sdk.Ref, payment: InvoicePayment, /, *, key: str | None
     ) -> PaymentRecord:
         """Record the payment of an invoice, or of a bill from a bank account."""
         kind = type_at(ref, *_INVOICES)
@@ -221,14 +213,14 @@ class QuickBooks(sdk.ApiVendor):
         return await self._create(wire, f"/{name.lower()}", body, key, parse)
 
     async def post_journal(
-        self, wire: Wire, journal: Journal, /, *, key: str | None
+        self, wire: sdk.Wire, journal: Journal, /, *, key: str | None
     ) -> JournalRecord:
         """Post a journal entry."""
         body = sdk.merged(journal_body(journal), sdk.extra_for(self.name, journal.extra))
         return await self._create(wire, "/journalentry", body, key, partial(read_journal, wire))
 
     async def attach(
-        self, wire: Wire, ref: Ref, document: BookDocument, /, *, key: str | None
+        self, wire: sdk.Wire, ref: sdk.Ref, document: BookDocument, /, *, key: str | None
     ) -> DocumentRecord:
         """Upload a file for an invoice, bill or journal entry; the upload is never repeated."""
         entity = ENTITIES[type_at(ref, INVOICE, BILL, JOURNAL)]
@@ -247,7 +239,7 @@ class QuickBooks(sdk.ApiVendor):
         )
         return await wire.send(request, key=key, parse=partial(read_attachment, wire))
 
-    def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[AccountingEvent, ...]:
+    def events(self, event: sdk.WebhookEvent, ref: sdk.MakeRef) -> tuple[AccountingEvent, ...]:
         """The record change that a webhook reports."""
         return read_events(event, ref, self.realm_id)
 
@@ -257,16 +249,16 @@ class QuickBooks(sdk.ApiVendor):
     def _versioned_query(self, **query: str) -> dict[str, str]:
         return {**query, "minorversion": str(self.minor_version)}
 
-    def _post(self, path: str, body: Mapping[str, Any], **query: str) -> Request:
+    def _post(self, path: str, body: Mapping[str, Any], **query: str) -> sdk.Request:
         return sdk.Request.post(self._path(path), query=self._versioned_query(**query), json=body)
 
     async def _create(
         self,
-        wire: Wire,
+        wire: sdk.Wire,
         path: str,
         body: Mapping[str, Any],
         key: str | None,
-        parse: Callable[[Response], R],
+        parse: Callable[[sdk.Response], R],
     ) -> R:
         """Create a record; QuickBooks executes requests with the same `requestid` once."""
         if key is None:
@@ -275,20 +267,20 @@ class QuickBooks(sdk.ApiVendor):
         request = self._post(path, body, requestid=vendor_key)
         return await wire.send(request.evolve(idempotent=True), key=key, parse=parse)
 
-    async def _read(self, wire: Wire, ref: Ref) -> Response:
+    async def _read(self, wire: sdk.Wire, ref: sdk.Ref) -> sdk.Response:
         name = ENTITIES[type_at(ref, *_INVOICES, *_ROLES)]
         path = self._path(f"/{name.lower()}/{_id_of(ref)}")
         return await wire.send(sdk.Request.get(path, query=self._versioned_query()))
 
-    async def _version(self, wire: Wire, ref: Ref) -> dict[str, Any]:
+    async def _version(self, wire: sdk.Wire, ref: sdk.Ref) -> dict[str, Any]:
         response = await self._read(wire, ref)
         item = entity_of(response, ENTITIES[type_at(ref, *_INVOICES, *_ROLES)])
         token = sdk.required(item.text("SyncToken"), response, "SyncToken")
         return {"Id": ref.id, "SyncToken": token}
 
-    async def _query(self, wire: Wire, name: str, condition: str) -> list[Answer]:
+    async def _query(self, wire: sdk.Wire, name: str, condition: str) -> list[sdk.Answer]:
         """All records that a query finds, page by page."""
-        records: list[Answer] = []
+        records: list[sdk.Answer] = []
         earlier_ids: set[str] = set()
         while True:
             place = f"startposition {len(records) + 1} maxresults {_PAGE}"
@@ -302,7 +294,7 @@ class QuickBooks(sdk.ApiVendor):
             if len(items) < _PAGE:
                 return records
 
-    async def _void(self, wire: Wire, ref: Ref, operation: str) -> InvoiceRecord:
+    async def _void(self, wire: sdk.Wire, ref: sdk.Ref, operation: str) -> InvoiceRecord:
         """Void an invoice without payments; retry once if it was changed meanwhile."""
         path = f"/{ENTITIES[INVOICE].lower()}"
         for attempt in range(2):
@@ -321,7 +313,7 @@ class QuickBooks(sdk.ApiVendor):
                     raise
         raise AssertionError  # pragma: no cover - the second attempt returns or raises
 
-    async def _undo(self, wire: Wire, ref: Ref) -> None:
+    async def _undo(self, wire: sdk.Wire, ref: sdk.Ref) -> None:
         """Void an invoice; delete a bill, because QuickBooks cannot void bills."""
         if ref.other("type") == INVOICE:
             await self.void_invoice(wire, ref)
@@ -335,11 +327,11 @@ class QuickBooks(sdk.ApiVendor):
                 raise
 
 
-def _contact(wire: Wire, role: str, response: Response) -> ContactRecord:
+def _contact(wire: sdk.Wire, role: str, response: sdk.Response) -> ContactRecord:
     return read_contact(wire.ref, role, entity_of(response, ENTITIES[role]))
 
 
-def _id_of(ref: Ref) -> str:
+def _id_of(ref: sdk.Ref) -> str:
     if ref.id.isascii() and ref.id.isdigit():
         return ref.id
     raise sdk.InvalidData(

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from moorage import vendor_sdk as sdk
-
-if TYPE_CHECKING:
-    from moorage.vendor_sdk import Response
 
 _CONSENT_CODES: Final = ("CONSENT_INVALID", "CONSENT_EXPIRED", "CONSENT_UNKNOWN")
 _CREDENTIAL_CODES: Final = """
@@ -21,7 +18,7 @@ _REQUEST_CODES: Final = """
 """
 
 
-def _error_words(response: Response) -> tuple[str | None, str | None]:
+def _error_words(response: sdk.Response) -> tuple[str | None, str | None]:
     """The code and text of a refusal, in either of the standard's two formats."""
     answer = sdk.error_answer(response)
     messages = list(answer.objects("tppMessages"))
@@ -44,7 +41,7 @@ _REFUSALS: Final = sdk.Refusals(
 )
 
 
-def classify(request: sdk.Request, response: Response) -> sdk.ConnectorError | None:
+def classify(request: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | None:
     """The error in a refusal; an exhausted daily access limit is not retried."""
     error = _REFUSALS(request, response)
     if isinstance(error, sdk.RateLimitExceeded) and error.vendor_code == "ACCESS_EXCEEDED":

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from moorage import vendor_sdk as sdk
-from moorage.contracts.bank import NOT_PROVIDED, CreditorReference
-
-if TYPE_CHECKING:
-    from moorage.contracts.bank import CreditTransfer, PaymentOrder
+from moorage.contracts.bank import NOT_PROVIDED, CreditorReference, CreditTransfer, PaymentOrder
 
 _NOT_CARRIED: Final = ("instruction_id", "purpose", "ultimate_debtor", "ultimate_creditor")
 """Fields of a payment that the interface does not have for SEPA credit transfers."""

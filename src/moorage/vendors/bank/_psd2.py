@@ -29,7 +29,6 @@ from moorage.contracts.bank import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from moorage.vendor_sdk import Answer, Money, Ref, Response
 
 BALANCES: Final[Mapping[str, BalanceKind]] = {
     "closingBooked": BalanceKind.BOOKED,
@@ -56,7 +55,7 @@ def maybe_day(text: str | None) -> date | None:
         return None
 
 
-def read_balances(response: Response) -> tuple[CurrentBalance, ...]:
+def read_balances(response: sdk.Response) -> tuple[CurrentBalance, ...]:
     """The balances in an answer; an unreadable amount is an error."""
     answer = sdk.read_answer(response)
     if not sdk.is_list(answer.value("balances")):
@@ -64,7 +63,7 @@ def read_balances(response: Response) -> tuple[CurrentBalance, ...]:
     return tuple(_balance(item, response) for item in answer.objects("balances"))
 
 
-def _balance(item: Answer, response: Response) -> CurrentBalance:
+def _balance(item: sdk.Answer, response: sdk.Response) -> CurrentBalance:
     word = item.text("balanceType")
     return CurrentBalance(
         kind=BALANCES.get(word or "", BalanceKind.UNKNOWN),
@@ -77,17 +76,17 @@ def _balance(item: Answer, response: Response) -> CurrentBalance:
     )
 
 
-def _amount(item: Answer, path: str, response: Response) -> Money:
+def _amount(item: sdk.Answer, path: str, response: sdk.Response) -> sdk.Money:
     amount = sdk.as_money(item.value(f"{path}.amount"), item.value(f"{path}.currency"))
     return sdk.required(amount, response, f"readable {path}")
 
 
 def read_page(
-    response: Response,
+    response: sdk.Response,
     id_names: tuple[str, ...],
     *,
     pending: bool,
-    next_ref: Callable[[Answer], Ref | None] = lambda _: None,
+    next_ref: Callable[[sdk.Answer], sdk.Ref | None] = lambda _: None,
 ) -> TransactionPage:
     """The page of transactions in an answer.
 
@@ -123,7 +122,7 @@ def read_page(
     )
 
 
-def _entry(item: Answer, response: Response, status: EntryStatus) -> StatementEntry:
+def _entry(item: sdk.Answer, response: sdk.Response, status: EntryStatus) -> StatementEntry:
     total = _amount(item, "transactionAmount", response)
     is_batch = item.flag("batchIndicator") is True
     details = [part.object("transactionDetails") for part in item.objects("entryDetails")]
@@ -150,7 +149,7 @@ def _entry(item: Answer, response: Response, status: EntryStatus) -> StatementEn
     )
 
 
-def _payment(item: Answer, amount: Money) -> Transaction:
+def _payment(item: sdk.Answer, amount: sdk.Money) -> Transaction:
     end_to_end_id = item.text("endToEndId")
     return Transaction(
         amount=amount,
@@ -163,7 +162,7 @@ def _payment(item: Answer, amount: Money) -> Transaction:
     )
 
 
-def _counterparty(item: Answer, role: str) -> Counterparty:
+def _counterparty(item: sdk.Answer, role: str) -> Counterparty:
     account = item.object(f"{role}Account")
     number = next((text for name in ("iban", "bban") if (text := account.text(name))), None)
     return Counterparty(
@@ -175,14 +174,14 @@ def _counterparty(item: Answer, role: str) -> Counterparty:
     )
 
 
-def _remittance(item: Answer) -> tuple[str, ...]:
+def _remittance(item: sdk.Answer) -> tuple[str, ...]:
     """The remittance texts, from the list of texts or else the single text."""
     texts = item.texts("remittanceInformationUnstructuredArray")
     single = item.text("remittanceInformationUnstructured")
     return texts or (() if single is None else (single,))
 
 
-def _references(item: Answer) -> tuple[str, ...]:
+def _references(item: sdk.Answer) -> tuple[str, ...]:
     """The structured references, which older versions send as a single object."""
     name = "remittanceInformationStructured"
     texts = item.texts(f"{name}Array") or tuple(

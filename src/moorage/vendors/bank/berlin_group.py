@@ -20,8 +20,12 @@ from moorage.contracts.bank import (
     BankConsent,
     BankPayment,
     BankPaymentStatus,
+    ConsentRequest,
     ConsentStatus,
+    CurrentBalance,
+    PaymentOrder,
     TransactionPage,
+    TransactionQuery,
     maybe_bic,
     maybe_iban,
 )
@@ -38,12 +42,6 @@ from moorage.vendors.bank._psd2 import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from moorage.contracts.bank import (
-        ConsentRequest,
-        CurrentBalance,
-        PaymentOrder,
-        TransactionQuery,
-    )
     from moorage.vendor_sdk import Answer, Ref, Response, Wire
 
 CONSENTS: Final[Mapping[str, ConsentStatus]] = {

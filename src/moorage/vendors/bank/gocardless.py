@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from moorage.contracts.bank import ConsentRequest, CurrentBalance, TransactionQuery
-    from moorage.vendor_sdk import Answer, MakeRef, Ref, Response, Wire
 
 CONSENTS: Final[Mapping[str, ConsentStatus]] = {
     **dict.fromkeys(("CR", "GC", "UA", "SA", "GA"), ConsentStatus.PENDING),
@@ -58,7 +57,7 @@ _REMAINING_HEADER: Final = "HTTP_X_RATELIMIT_ACCOUNT_SUCCESS_REMAINING"
 _RESET_HEADER: Final = "HTTP_X_RATELIMIT_ACCOUNT_SUCCESS_RESET"
 
 
-def _error_words(response: Response) -> tuple[str | None, str | None]:
+def _error_words(response: sdk.Response) -> tuple[str | None, str | None]:
     """The type and text of a refusal; the text may be a field's error."""
     answer = sdk.error_answer(response)
     words = [answer.text("summary"), answer.text("detail")]
@@ -83,7 +82,7 @@ _REFUSALS: Final = sdk.Refusals(
 )
 
 
-def classify(request: sdk.Request, response: Response) -> sdk.ConnectorError | None:
+def classify(request: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | None:
     """The error in a refusal; some expired consents are recognised by text or path."""
     summary = sdk.error_answer(response).text("summary") or ""
     is_ended = response.status in {401, 403, 409} and summary.startswith(_CONSENT_SUMMARIES)
@@ -104,7 +103,7 @@ def classify(request: sdk.Request, response: Response) -> sdk.ConnectorError | N
     return error
 
 
-def _is_daily(error: sdk.RateLimitExceeded, response: Response) -> bool:
+def _is_daily(error: sdk.RateLimitExceeded, response: sdk.Response) -> bool:
     return error.vendor_code == _DAILY_LIMIT or response.header(_REMAINING_HEADER) == "0"
 
 
@@ -128,7 +127,9 @@ class GoCardless(sdk.Vendor):
     )
 
     secret_id: str | None = attrs.field(default=None, repr=False)
-    secret_key: sdk.Secret | None = sdk.secret_option()
+    secret_key: sdk.Secret | None = attrs.field(
+        default=None, converter=attrs.converters.optional(sdk.as_secret)
+    )
     institution: str | None = None
     history_days: int = attrs.field(default=90, validator=sdk.whole_number(most=730))
     base_url: str = "https://bankaccountdata.gocardless.com"
@@ -165,7 +166,7 @@ class GoCardless(sdk.Vendor):
         }
 
     async def start_consent(
-        self, wire: Wire, request: ConsentRequest, /, *, key: str | None
+        self, wire: sdk.Wire, request: ConsentRequest, /, *, key: str | None
     ) -> BankConsent:
         """Create an agreement with the owner, and a requisition with the owner's link."""
         institution = request.institution or self.institution
@@ -196,18 +197,18 @@ class GoCardless(sdk.Vendor):
         }
         body = sdk.merged(body, sdk.extra_for(self.name, request.extra))
 
-        def read(response: Response) -> BankConsent:
+        def read(response: sdk.Response) -> BankConsent:
             return _read_consent(wire.ref, response)
 
         requisition = sdk.Request.post(_REQUISITIONS, json=body)
         return await wire.send(requisition, key=key, parse=read)
 
-    async def get_consent(self, wire: Wire, ref: Ref, /) -> BankConsent:
+    async def get_consent(self, wire: sdk.Wire, ref: sdk.Ref, /) -> BankConsent:
         """Get a requisition."""
         path = f"{_REQUISITIONS}{quoted_path_step(ref.id)}/"
         return _read_consent(wire.ref, await wire.send(sdk.Request.get(path)))
 
-    async def revoke_consent(self, wire: Wire, ref: Ref, /) -> BankConsent:
+    async def revoke_consent(self, wire: sdk.Wire, ref: sdk.Ref, /) -> BankConsent:
         """Delete a requisition with its agreement."""
         try:
             request = sdk.Request.delete(f"{_REQUISITIONS}{quoted_path_step(ref.id)}/")
@@ -217,7 +218,7 @@ class GoCardless(sdk.Vendor):
                 raise
         return BankConsent(ref=ref, status=ConsentStatus.REVOKED)
 
-    async def accounts(self, wire: Wire, ref: Ref, /) -> tuple[BankAccount, ...]:
+    async def accounts(self, wire: sdk.Wire, ref: sdk.Ref, /) -> tuple[BankAccount, ...]:
         """List the accounts of a requisition to which the owner has agreed."""
         consent = await self.get_consent(wire, ref)
         if consent.status is not ConsentStatus.GRANTED:
@@ -231,13 +232,13 @@ class GoCardless(sdk.Vendor):
             accounts.append(_read_account(wire.ref, response))
         return tuple(accounts)
 
-    async def balances(self, wire: Wire, ref: Ref, /) -> tuple[CurrentBalance, ...]:
+    async def balances(self, wire: sdk.Wire, ref: sdk.Ref, /) -> tuple[CurrentBalance, ...]:
         """Get the balances of an account."""
         path = f"{_API}/accounts/{quoted_path_step(ref.id)}/balances/"
         return read_balances(await wire.send(sdk.Request.get(path)))
 
     async def transactions(
-        self, wire: Wire, ref: Ref, query: TransactionQuery, /, *, after: Ref | None
+        self, wire: sdk.Wire, ref: sdk.Ref, query: TransactionQuery, /, *, after: sdk.Ref | None
     ) -> TransactionPage:
         """Get all transactions of a period; GoCardless sends them in one answer."""
         if after is not None:
@@ -257,12 +258,12 @@ class GoCardless(sdk.Vendor):
         )
 
 
-def _read_id(response: Response) -> str:
+def _read_id(response: sdk.Response) -> str:
     return sdk.required(sdk.read_answer(response).text("id"), response, "id")
 
 
-def _read_consent(ref: MakeRef, response: Response) -> BankConsent:
-    answer: Answer = sdk.read_answer(response)
+def _read_consent(ref: sdk.MakeRef, response: sdk.Response) -> BankConsent:
+    answer: sdk.Answer = sdk.read_answer(response)
     id_ = sdk.required(answer.text("id"), response, "id")
     word = sdk.required(answer.text("status"), response, "status")
     status = CONSENTS.get(word, ConsentStatus.UNKNOWN)
@@ -275,7 +276,7 @@ def _read_consent(ref: MakeRef, response: Response) -> BankConsent:
     )
 
 
-def _read_account(ref: MakeRef, response: Response) -> BankAccount:
+def _read_account(ref: sdk.MakeRef, response: sdk.Response) -> BankAccount:
     answer = sdk.read_answer(response)
     id_ = sdk.required(answer.text("id"), response, "id")
     number = answer.text("iban")

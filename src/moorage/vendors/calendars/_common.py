@@ -7,13 +7,11 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
 from moorage import vendor_sdk as sdk
-from moorage.contracts.calendars import Attendee, AttendeeKind
+from moorage.contracts.calendars import Attendee, AttendeeKind, AttendeeResponse, CalendarEvent
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from moorage.contracts.calendars import AttendeeResponse, CalendarEvent
-    from moorage.vendor_sdk import Ref, Wire
 
 _GONE_STATUSES: Final = (404, 410)
 
@@ -23,7 +21,7 @@ def is_gone(error: sdk.VendorRejected) -> bool:
     return error.status in _GONE_STATUSES
 
 
-def event_identity(wire: Wire, calendar: Ref, key: str | None) -> str:
+def event_identity(wire: sdk.Wire, calendar: sdk.Ref, key: str | None) -> str:
     """A text that identifies a new event; the same key gives the same text.
 
     Args:
@@ -71,7 +69,7 @@ def check_kinds(attendees: tuple[Attendee, ...], vendor: str) -> None:
             )
 
 
-def calendar_of(ref: Ref) -> str:
+def calendar_of(ref: sdk.Ref) -> str:
     """The calendar id in an event's reference.
 
     Raises:

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import tzinfo
 
-    from moorage.vendor_sdk import Answer
 
 _DAYS: Final[Mapping[str, str]] = dict(
     zip(
@@ -122,7 +121,7 @@ def _last_day(until: datetime, start: datetime) -> date:
     return local_until.date() if is_included else local_until.date() - timedelta(days=1)
 
 
-def rule_of(answer: Answer, zone: tzinfo | None) -> str | None:
+def rule_of(answer: sdk.Answer, zone: tzinfo | None) -> str | None:
     """The rule for a pattern and a range; None if no rule expresses them.
 
     Args:
@@ -143,7 +142,7 @@ def rule_of(answer: Answer, zone: tzinfo | None) -> str | None:
         return None
 
 
-def _parts_of(kind: str, pattern: Answer) -> Mapping[str, Any] | None:
+def _parts_of(kind: str, pattern: sdk.Answer) -> Mapping[str, Any] | None:
     days = [_WEEKDAYS.get(word) for word in pattern.texts("daysOfWeek")]
     names = tuple(day for day in days if day is not None)
     if len(names) < len(days) or kind not in _FREQUENCIES:
@@ -166,7 +165,7 @@ def _parts_of(kind: str, pattern: Answer) -> Mapping[str, Any] | None:
     return parts
 
 
-def _end_of(bounds: Answer, zone: tzinfo | None) -> Mapping[str, Any] | None:
+def _end_of(bounds: sdk.Answer, zone: tzinfo | None) -> Mapping[str, Any] | None:
     kind = bounds.text("type")
     if kind == "noEnd":
         return {}

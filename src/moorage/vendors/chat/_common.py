@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from moorage.vendor_sdk import InvalidData
+from moorage import vendor_sdk as sdk
 
 if TYPE_CHECKING:
     from moorage.contracts.chat import ChatMessage
-    from moorage.vendor_sdk import Ref
 
 
 def channel_of(message: ChatMessage, usual: str | None, vendor: str) -> str:
@@ -20,14 +19,14 @@ def channel_of(message: ChatMessage, usual: str | None, vendor: str) -> str:
     channel = message.channel or usual
     if channel:
         return channel
-    raise InvalidData(
+    raise sdk.InvalidData(
         f"A message by {vendor} needs a channel.",
         field="channel",
         remedy="Give the message a channel, or set `channel` of the account.",
     )
 
 
-def channel_at(ref: Ref) -> str:
+def channel_at(ref: sdk.Ref) -> str:
     """The channel of a referenced message.
 
     Raises:
@@ -36,7 +35,7 @@ def channel_at(ref: Ref) -> str:
     channel = ref.other("channel")
     if channel:
         return channel
-    raise InvalidData(
+    raise sdk.InvalidData(
         "The reference does not say which channel the message is in.",
         field="ref",
         remedy="Give the `ref` of a receipt or an event, or the text that str(ref) made.",

@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from moorage.vendor_sdk import ConnectorError, MakeRef, Request, Response, WebhookEvent
 
 _CREDENTIAL: Final = """
     access_denied accesslimited account_inactive bad_token enterprise_is_restricted invalid_auth
@@ -42,7 +41,7 @@ _PERSONS: Final = (None, "file_share", "me_message", "thread_broadcast", "bot_me
 """The subtypes of events that are about new messages."""
 
 
-def classify(_: Request, response: Response) -> ConnectorError | None:
+def classify(_: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | None:
     """The error in an answer; Slack sends most errors with a success status."""
     answer = sdk.error_answer(response)
     code = answer.text("error")
@@ -60,7 +59,7 @@ def moment(stamp: str | None) -> datetime | None:
 
 
 def read_message(
-    ref: MakeRef, status: ChatStatus, thread: str | None, response: Response
+    ref: sdk.MakeRef, status: ChatStatus, thread: str | None, response: sdk.Response
 ) -> ChatReceipt:
     """The receipt of a sent, changed or deleted message."""
     answer = sdk.read_answer(response)
@@ -71,7 +70,7 @@ def read_message(
     return ChatReceipt(ref=made_ref, status=status, at=moment(id_), raw=answer.raw)
 
 
-def read_scheduled(ref: MakeRef, response: Response) -> ChatReceipt:
+def read_scheduled(ref: sdk.MakeRef, response: sdk.Response) -> ChatReceipt:
     """The receipt of a scheduled message."""
     answer = sdk.read_answer(response)
     sdk.required(answer.flag("ok") or None, response, "ok")
@@ -82,7 +81,7 @@ def read_scheduled(ref: MakeRef, response: Response) -> ChatReceipt:
     return ChatReceipt(ref=made_ref, status=ChatStatus.SCHEDULED, at=send_time, raw=answer.raw)
 
 
-def read_events(event: WebhookEvent, ref: MakeRef) -> tuple[ChatEvent, ...]:
+def read_events(event: sdk.WebhookEvent, ref: sdk.MakeRef) -> tuple[ChatEvent, ...]:
     """The new message in a webhook; empty if the webhook reports anything else."""
     answer = sdk.as_answer(event.payload)
     message = answer.object("event")

@@ -3,21 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from moorage import vendor_sdk as sdk
 from moorage.contracts.chat import ChatEvent, ChatMessage, ChatReceipt, ChatStatus
-
-if TYPE_CHECKING:
-    from moorage.vendor_sdk import (
-        Answer,
-        ConnectorError,
-        MakeRef,
-        Ref,
-        Request,
-        Response,
-        WebhookEvent,
-    )
 
 LONGEST: Final = 4_096
 _NAME: Final = re.compile(r"(?<!\w)@(?=\w)")
@@ -29,7 +18,7 @@ _MESSAGES: Final = ("message", "channel_post")
 """The fields of an update that are new messages."""
 
 
-def _error_code_and_text(response: Response) -> tuple[str | None, str | None]:
+def _error_code_and_text(response: sdk.Response) -> tuple[str | None, str | None]:
     answer = sdk.error_answer(response)
     return answer.text("error_code"), sdk.masked_words(answer.text("description"))
 
@@ -47,7 +36,7 @@ _REFUSALS: Final = sdk.Refusals(
 )
 
 
-def classify(request: Request, response: Response) -> ConnectorError | None:
+def classify(request: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | None:
     """The error of a refusal, with the pause that Telegram requests."""
     error = _REFUSALS(request, response)
     pause = sdk.error_answer(response).integer("parameters.retry_after")
@@ -93,12 +82,12 @@ def _units(text: str) -> int:
     return len(text.encode("utf-16-le")) // 2
 
 
-def _message_ref(ref: MakeRef, message: Answer) -> Ref | None:
+def _message_ref(ref: sdk.MakeRef, message: sdk.Answer) -> sdk.Ref | None:
     id_, chat = message.text("message_id"), message.text("chat.id")
     return None if id_ is None or chat is None else ref(id_, channel=chat)
 
 
-def read_message(ref: MakeRef, status: ChatStatus, response: Response) -> ChatReceipt:
+def read_message(ref: sdk.MakeRef, status: ChatStatus, response: sdk.Response) -> ChatReceipt:
     """The receipt of a sent or changed message."""
     answer = sdk.read_answer(response)
     sdk.required(answer.flag("ok") or None, response, "ok")
@@ -108,13 +97,13 @@ def read_message(ref: MakeRef, status: ChatStatus, response: Response) -> ChatRe
     return ChatReceipt(ref=made_ref, status=status, at=change_time, raw=answer.raw)
 
 
-def read_deleted(ref: Ref, response: Response) -> ChatReceipt:
+def read_deleted(ref: sdk.Ref, response: sdk.Response) -> ChatReceipt:
     answer = sdk.read_answer(response)
     sdk.required(answer.flag("result") or None, response, "result")
     return ChatReceipt(ref=ref, status=ChatStatus.DELETED, raw=answer.raw)
 
 
-def read_events(event: WebhookEvent, ref: MakeRef) -> tuple[ChatEvent, ...]:
+def read_events(event: sdk.WebhookEvent, ref: sdk.MakeRef) -> tuple[ChatEvent, ...]:
     """The new message in a webhook; empty if the webhook reports anything else."""
     answer = sdk.as_answer(event.payload)
     messages = [message for name in _MESSAGES if (message := answer.object(name))]
@@ -134,7 +123,7 @@ def read_events(event: WebhookEvent, ref: MakeRef) -> tuple[ChatEvent, ...]:
     )
 
 
-def number_of(ref: Ref) -> int:
+def number_of(ref: sdk.Ref) -> int:
     """The number of a message within its chat."""
     if ref.id.isascii() and ref.id.isdigit():
         return int(ref.id)

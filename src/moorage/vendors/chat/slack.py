@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 import attrs
 
 from moorage import vendor_sdk as sdk
-from moorage.contracts.chat import ChatCapability, ChatReceipt, ChatStatus
+from moorage.contracts.chat import ChatCapability, ChatMessage, ChatReceipt, ChatStatus
 from moorage.vendors.chat._common import channel_at, channel_of
 from moorage.vendors.chat._slack_answers import (
     classify,
@@ -26,7 +26,6 @@ from moorage.vendors.chat._slack_content import content
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from moorage.contracts.chat import ChatMessage
     from moorage.vendor_sdk import Ref, Request, Response, Wire
 
 _GONE_ERRORS: Final = frozenset({"message_not_found", "invalid_scheduled_message_id"})

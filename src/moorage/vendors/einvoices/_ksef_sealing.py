@@ -29,7 +29,6 @@ from moorage import vendor_sdk as sdk
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from moorage.vendor_sdk import Request, Secret
 
 LOGIN_PATH: Final = "/auth/ksef-token"
 _PADDING: Final = OAEP(mgf=MGF1(SHA256()), algorithm=SHA256(), label=None)
@@ -90,9 +89,9 @@ class KsefEncryption:
         token: KSeF token of the account.
     """
 
-    token: Secret
+    token: sdk.Secret
 
-    def __call__(self, request: Request) -> Request:
+    def __call__(self, request: sdk.Request) -> sdk.Request:
         """Return the request with its secret parts encrypted."""
         content: Any = request.body
         body: dict[str, Any] = json.loads(content) if content else {}

@@ -9,7 +9,7 @@ the sender.
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import Any, ClassVar, Final
 from urllib.parse import quote
 
 import attrs
@@ -22,14 +22,13 @@ from moorage.contracts.einvoices import (
     EinvoiceInbox,
     EinvoiceStatus,
     EinvoiceType,
+    ElectronicAddress,
+    OutgoingInvoice,
     ReceivedInvoice,
     RecipientCheck,
     SentInvoice,
     address_or_none,
 )
-
-if TYPE_CHECKING:
-    from moorage.contracts.einvoices import ElectronicAddress, OutgoingInvoice
 
 _TYPES: Final = {EinvoiceType.INVOICE: "invoice", EinvoiceType.CREDIT_NOTE: "creditNote"}
 _STATES: Final = {

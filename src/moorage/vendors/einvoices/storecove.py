@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from base64 import b64decode, b64encode
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 from urllib.parse import quote
 from uuid import UUID, uuid5
 
@@ -24,14 +24,13 @@ from moorage.contracts.einvoices import (
     EinvoiceEventType,
     EinvoiceStatus,
     EinvoiceType,
+    ElectronicAddress,
+    OutgoingInvoice,
     ReceivedInvoice,
     RecipientCheck,
     SentInvoice,
 )
 from moorage.vendors.einvoices._storecove_schemes import scheme_of
-
-if TYPE_CHECKING:
-    from moorage.contracts.einvoices import ElectronicAddress, OutgoingInvoice
 
 _KEYS: Final = UUID("3d1c2b5e-53f4-4c1b-9a57-0f0c7b1e9d20")
 """The namespace in which idempotency keys become GUIDs."""

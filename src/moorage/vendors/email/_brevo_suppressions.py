@@ -31,7 +31,7 @@ _ENTRY: Final = Reading(
 )
 
 
-async def list_suppressed(wire: Wire, after: Ref | None) -> SuppressionPage:
+async def list_suppressed(wire: Wire, after: Ref | None, /) -> SuppressionPage:
     """A page of the blocked contacts."""
     offset = int((after.other("offset") if after is not None else None) or 0)
     page = {"limit": str(_PAGE), "offset": str(offset)}
@@ -41,6 +41,6 @@ async def list_suppressed(wire: Wire, after: Ref | None) -> SuppressionPage:
     return read_page(wire, _ENTRY, items, response, after=start)
 
 
-async def send_again(wire: Wire, address: EmailAddress) -> None:
+async def send_again(wire: Wire, address: EmailAddress, /) -> None:
     """Unblock a contact."""
     await remove_from(wire, address, f"{_PATH}/")

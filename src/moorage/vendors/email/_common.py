@@ -14,25 +14,13 @@ from urllib.parse import quote
 
 import attrs
 
+from moorage import vendor_sdk as sdk
 from moorage.contracts.email_outcomes import (
     EmailCounts,
     EmailReceipt,
     EmailStatistics,
     EmailStatus,
     RecipientOutcome,
-)
-from moorage.vendor_sdk import (
-    ConfigurationError,
-    InvalidData,
-    Redaction,
-    Request,
-    Result,
-    as_answer,
-    is_list,
-    malformed,
-    part_key,
-    read_answer,
-    required,
 )
 
 if TYPE_CHECKING:
@@ -43,7 +31,6 @@ if TYPE_CHECKING:
     from moorage.contracts.email_address import EmailAddress
     from moorage.contracts.email_bulk import BulkMessage
     from moorage.contracts.email_outcomes import StatisticsQuery
-    from moorage.vendor_sdk import Ref, Response, Wire
 
 _TAG: Final = "tag_"
 """Prefix of a tag's name at a vendor that has only names with values."""
@@ -54,7 +41,7 @@ _IS_TAG: Final = "true"
 _METADATA: Final = "word_"
 """Prefix of a metadata name that the vendor would misinterpret."""
 _LONGEST_TEXT: Final = 300
-_REDACTION: Final = Redaction()
+_REDACTION: Final = sdk.Redaction()
 _ANY_TYPE: Final = "application/octet-stream"
 TYPES_BY_ENDING: Final = {
     "css": "text/css",
@@ -73,7 +60,9 @@ TYPES_BY_ENDING: Final = {
 """Content types of files, by the ending of their names."""
 _IN_BRACKETS: Final = re.compile(r"<([^<>\s]+@[^<>\s]+)>\s*\Z")
 
-SendPart: TypeAlias = "Callable[[BulkMessage, str | None], Awaitable[list[Result[EmailReceipt]]]]"
+SendPart: TypeAlias = (
+    "Callable[[BulkMessage, str | None], Awaitable[list[sdk.Result[EmailReceipt]]]]"
+)
 
 
 def sender_of(message: EmailMessage, usual: EmailAddress | None) -> EmailAddress:
@@ -84,7 +73,7 @@ def sender_of(message: EmailMessage, usual: EmailAddress | None) -> EmailAddress
     """
     sender = message.from_ or usual
     if sender is None:
-        raise ConfigurationError(
+        raise sdk.ConfigurationError(
             "The message has no sender.",
             path="sender",
             remedy="Give the message a `from_`, or the account a `sender`.",
@@ -126,7 +115,7 @@ def check_type(file: Attachment, vendor: str) -> None:
     essence = file.content_type.partition(";")[0].lower()
     ending = file.filename.rpartition(".")[2].lower()
     if essence not in {_ANY_TYPE, TYPES_BY_ENDING.get(ending, essence)}:
-        raise InvalidData(
+        raise sdk.InvalidData(
             f"The type of a file that ends in .{ending} is {essence}, but {vendor} derives the type"
             " from the ending.",
             field="attachments",
@@ -143,7 +132,7 @@ def texts_of(value: object) -> dict[str, str]:
     """The values of a table, as texts."""
     return {
         name: str(word)
-        for name, word in as_answer(value).raw.items()
+        for name, word in sdk.as_answer(value).raw.items()
         if isinstance(word, (str, int)) and not isinstance(word, bool)
     }
 
@@ -154,7 +143,7 @@ def bare_address(address: str | None) -> str | None:
     return address if match is None else match[1]
 
 
-def derived_message_id(wire: Wire, key: str | None) -> str:
+def derived_message_id(wire: sdk.Wire, key: str | None) -> str:
     """A message id for vendors that assign none; the same key of a tenant gives the same id."""
     of_key = ("key", wire.account, wire.tenant or "", key or "")
     seed = wire.new_id() if key is None else "\0".join(of_key)
@@ -194,7 +183,7 @@ def combined_pairs(
     words = {_TAG + tag: _IS_TAG for tag in tags}
     words |= {vendor_metadata_name(name, _is_like_a_tag): text for name, text in metadata.items()}
     if not all(allowed.fullmatch(name) and allowed.fullmatch(text) for name, text in words.items()):
-        raise InvalidData(
+        raise sdk.InvalidData(
             f"A tag or a metadata entry has characters that {vendor} does not accept.",
             field="metadata",
             remedy="Use ASCII letters and digits, '_' and '-', and shorter texts.",
@@ -233,7 +222,7 @@ def sum_of(numbers: Iterable[int | None]) -> int | None:
 
 def days_of(
     query: StatisticsQuery,
-    response: Response,
+    response: sdk.Response,
     rows: str,
     day: str,
     names: Mapping[str, str | tuple[str, ...]],
@@ -250,12 +239,12 @@ def days_of(
     Raises:
         VendorFailed: the answer has no list of rows, or a row has no day.
     """
-    body = read_answer(response)
-    if not is_list(body.value(rows)):
-        raise malformed(response, rows)
+    body = sdk.read_answer(response)
+    if not sdk.is_list(body.value(rows)):
+        raise sdk.malformed(response, rows)
     counted_pairs: list[tuple[date, EmailCounts]] = []
     for row in body.objects(rows):
-        time = required(row.time(day), response, day)
+        time = sdk.required(row.time(day), response, day)
         numbers = {
             field: sum_of(map(row.integer, (name,) if isinstance(name, str) else name))
             for field, name in names.items()
@@ -270,7 +259,7 @@ def outcomes(people: Iterable[EmailAddress], status: EmailStatus) -> tuple[Recip
 
 
 def receipt_of(
-    wire: Wire,
+    wire: sdk.Wire,
     id_: str,
     people: Iterable[EmailAddress],
     status: EmailStatus,
@@ -282,7 +271,7 @@ def receipt_of(
     )
 
 
-async def delete_scheduled(wire: Wire, ref: Ref, path: str, id_: str) -> EmailReceipt:
+async def delete_scheduled(wire: sdk.Wire, ref: sdk.Ref, path: str, id_: str) -> EmailReceipt:
     """Delete a scheduled message.
 
     After a lost answer, the request is not repeated: the vendor would refuse to delete the message
@@ -294,7 +283,7 @@ async def delete_scheduled(wire: Wire, ref: Ref, path: str, id_: str) -> EmailRe
         path: path of messages, with a slash at the end.
         id_: id of the message in the path.
     """
-    request = Request.delete(path + quote(id_, safe=""))
+    request = sdk.Request.delete(path + quote(id_, safe=""))
     response = await wire.send(request.evolve(idempotent=False))
     raw_answer = {"status": response.status}
     return EmailReceipt(ref=ref, status=EmailStatus.CANCELED, raw=raw_answer)
@@ -315,14 +304,14 @@ def messages_of(bulk: BulkMessage) -> list[EmailMessage]:
 
 
 async def in_parts(
-    wire: Wire,
+    wire: sdk.Wire,
     bulk: BulkMessage,
     most: int,
     send: SendPart,
     key: str | None,
     *,
     at_once: int = 1,
-) -> list[Result[EmailReceipt]]:
+) -> list[sdk.Result[EmailReceipt]]:
     """Send a bulk message in several size-limited requests, and join the results.
 
     Each request has its own key, derived from its position; a failed request does not affect the
@@ -331,18 +320,22 @@ async def in_parts(
     parts = bulk.chunks(most)
     if len(parts) == 1:
         return await send(bulk, key)
-    keys = [None if key is None else part_key(key, number) for number in range(1, len(parts) + 1)]
+    keys = [
+        None if key is None else sdk.part_key(key, number) for number in range(1, len(parts) + 1)
+    ]
     steps = [partial(send, part, part_key) for part, part_key in zip(parts, keys, strict=True)]
     outcomes = await wire.every(steps, at_once=at_once)
-    results: list[Result[EmailReceipt]] = []
+    results: list[sdk.Result[EmailReceipt]] = []
     for part, item in zip(parts, outcomes, strict=True):
-        results += item.unwrap() if item.ok else [Result(error=item.error) for _ in part.recipients]
+        results += (
+            item.unwrap() if item.ok else [sdk.Result(error=item.error) for _ in part.recipients]
+        )
     return results
 
 
 async def one_by_one(
-    wire: Wire, bulk: BulkMessage, send: Callable[..., Awaitable[EmailReceipt]], key: str | None
-) -> list[Result[EmailReceipt]]:
+    wire: sdk.Wire, bulk: BulkMessage, send: Callable[..., Awaitable[EmailReceipt]], key: str | None
+) -> list[sdk.Result[EmailReceipt]]:
     """Send the messages of a bulk in separate requests, a few at a time.
 
     Args:
@@ -352,18 +345,20 @@ async def one_by_one(
         key: the idempotency key of all.
     """
 
-    async def send_alone(part: BulkMessage, part_key: str | None) -> list[Result[EmailReceipt]]:
+    async def send_alone(part: BulkMessage, part_key: str | None) -> list[sdk.Result[EmailReceipt]]:
         [message] = messages_of(part)
-        return [Result(await send(wire, message, key=part_key))]
+        return [sdk.Result(await send(wire, message, key=part_key))]
 
     return await in_parts(wire, bulk, 1, send_alone, key, at_once=_MOST_CONCURRENT)
 
 
-def check_some_readable(results: Sequence[Result[EmailReceipt]], response: Response) -> None:
+def check_some_readable(
+    results: Sequence[sdk.Result[EmailReceipt]], response: sdk.Response
+) -> None:
     """Refuse an answer to a bulk message if no result in it is readable.
 
     Raises:
         VendorFailed: no recipient's result can be read.
     """
     if all(getattr(result.error, "response", None) is response for result in results):
-        raise malformed(response, "result that can be read")
+        raise sdk.malformed(response, "result that can be read")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
+from moorage import vendor_sdk as sdk
 from moorage.contracts.email_outcomes import (
     EmailEvent,
     EmailReceipt,
@@ -12,25 +13,13 @@ from moorage.contracts.email_outcomes import (
     EmailStatus,
     RecipientOutcome,
     RejectReason,
+    StatisticsQuery,
 )
-from moorage.contracts.email_received import CheckResult, SenderChecks
-from moorage.vendor_sdk import (
-    Answer,
-    VendorRejected,
-    as_answer,
-    error_answer,
-    masked_words,
-    read_answer,
-    refusal,
-    required,
-)
+from moorage.contracts.email_received import CheckResult, ReceivedEmail, SenderChecks
 from moorage.vendors.email._common import bare_address, days_of, status_of
 
 if TYPE_CHECKING:
     from moorage.contracts.email import EmailMessage
-    from moorage.contracts.email_outcomes import StatisticsQuery
-    from moorage.contracts.email_received import ReceivedEmail
-    from moorage.vendor_sdk import MakeRef, Response, WebhookEvent, Wire
 
 _ALL_SUPPRESSED: Final = "ALL_SUPPRESSED"
 _CODE: Final = re.compile(r"#(MS[0-9]{5})\b")
@@ -80,9 +69,9 @@ COUNTS: Final = {
 """MailerSend's counters, by the contract's names."""
 
 
-def read_refusal(response: Response) -> tuple[str | None, str | None]:
+def read_refusal(response: sdk.Response) -> tuple[str | None, str | None]:
     """The code and text of a refusal; without a code, the name of the invalid field."""
-    body = error_answer(response)
+    body = sdk.error_answer(response)
     errors = body.object("errors")
     sentences = [word for field in errors.raw for word in errors_of(errors, field)]
     words = " ".join(sentences) or body.text("message")
@@ -90,23 +79,23 @@ def read_refusal(response: Response) -> tuple[str | None, str | None]:
     return next(iter(errors.raw), None) if code is None else code[1], words
 
 
-def errors_of(errors: Answer, field: str) -> tuple[str, ...]:
+def errors_of(errors: sdk.Answer, field: str) -> tuple[str, ...]:
     """The error sentences of a field, whose name may contain dots."""
-    return Answer({"sentences": errors.raw[field]}).texts("sentences")
+    return sdk.Answer({"sentences": errors.raw[field]}).texts("sentences")
 
 
-def read_receipt(wire: Wire, message: EmailMessage, response: Response) -> EmailReceipt:
+def read_receipt(wire: sdk.Wire, message: EmailMessage, response: sdk.Response) -> EmailReceipt:
     """Parse the receipt of a message accepted for at least one recipient.
 
     Raises:
         VendorRejected: all recipients are suppressed.
     """
-    fields = read_answer(response) if response.body else Answer({})
+    fields = sdk.read_answer(response) if response.body else sdk.Answer({})
     warnings = list(fields.objects("warnings"))
     if any(warning.text("type") == _ALL_SUPPRESSED for warning in warnings):
-        words = masked_words(warnings[0].text("message"))
-        raise refusal(VendorRejected, "MailerSend", response, _ALL_SUPPRESSED, words)
-    id_ = required(response.headers.get("x-message-id") or None, response, "x-message-id")
+        words = sdk.masked_words(warnings[0].text("message"))
+        raise sdk.refusal(sdk.VendorRejected, "MailerSend", response, _ALL_SUPPRESSED, words)
+    id_ = sdk.required(response.headers.get("x-message-id") or None, response, "x-message-id")
     reasons = _reasons(warnings)
     status = status_of(message)
     return EmailReceipt(
@@ -123,13 +112,13 @@ def read_receipt(wire: Wire, message: EmailMessage, response: Response) -> Email
             for address in message.everybody
         ),
         warnings=tuple(
-            words for warning in warnings if (words := masked_words(warning.text("message")))
+            words for warning in warnings if (words := sdk.masked_words(warning.text("message")))
         ),
         raw=fields.raw,
     )
 
 
-def _reasons(warnings: list[Answer]) -> dict[str, str | None]:
+def _reasons(warnings: list[sdk.Answer]) -> dict[str, str | None]:
     """The reasons for suppressed addresses, by address."""
     return {
         email.lower(): next(iter(person.texts("reasons")), None)
@@ -139,18 +128,18 @@ def _reasons(warnings: list[Answer]) -> dict[str, str | None]:
     }
 
 
-def read_analytics(query: StatisticsQuery, response: Response) -> EmailStatistics:
+def read_analytics(query: StatisticsQuery, response: sdk.Response) -> EmailStatistics:
     """Parse statistics."""
     return days_of(query, response, "data.stats", "date", COUNTS)
 
 
 def read_event(
-    event: WebhookEvent, ref: MakeRef
+    event: sdk.WebhookEvent, ref: sdk.MakeRef
 ) -> tuple[EmailEvent, ...] | tuple[ReceivedEmail, ...]:
     """Convert a webhook to events or a received message; none if it has no message."""
-    if as_answer(event.payload).text("type") == _RECEIVED:
+    if sdk.as_answer(event.payload).text("type") == _RECEIVED:
         return _read_received(event, ref)
-    fields = as_answer(event.payload).object("data")
+    fields = sdk.as_answer(event.payload).object("data")
     id_, word = fields.text("email.message.id"), fields.text("type")
     if id_ is None or word is None:
         return ()
@@ -167,13 +156,13 @@ def read_event(
             permanent=_PERMANENT.get(word),
             url=fields.text("morph.url"),
             tags=fields.texts("email.tags"),
-            raw=as_answer(event.payload).raw,
+            raw=sdk.as_answer(event.payload).raw,
         ),
     )
 
 
-def _read_received(event: WebhookEvent, ref: MakeRef) -> tuple[ReceivedEmail, ...]:
-    fields = as_answer(event.payload).object("data")
+def _read_received(event: sdk.WebhookEvent, ref: sdk.MakeRef) -> tuple[ReceivedEmail, ...]:
+    fields = sdk.as_answer(event.payload).object("data")
     id_, content = fields.text("id"), fields.value("raw")
     if id_ is None or not isinstance(content, str):
         return ()
@@ -194,6 +183,6 @@ def _read_received(event: WebhookEvent, ref: MakeRef) -> tuple[ReceivedEmail, ..
             dkim=CheckResult.PASSED if fields.flag("dkim_check") else CheckResult.UNKNOWN,
         ),
         is_forgeable=event.weak,
-        raw=as_answer(event.payload).raw,
+        raw=sdk.as_answer(event.payload).raw,
     )
     return (message,)

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from moorage import vendor_sdk as sdk
 from moorage.contracts.email_outcomes import EmailEvent, EmailStatus, RejectReason
-from moorage.vendor_sdk import as_answer
 from moorage.vendors.email._common import bare_address, texts_of
-
-if TYPE_CHECKING:
-    from moorage.vendor_sdk import Answer, MakeRef, WebhookEvent
 
 _EVENTS: Final = {
     "accepted": EmailStatus.QUEUED,
@@ -38,9 +35,9 @@ _SUPPRESSED: Final = "suppress-"
 _INBOUND: Final = "stored"
 
 
-def read_events(event: WebhookEvent, ref: MakeRef) -> tuple[EmailEvent, ...]:
+def read_events(event: sdk.WebhookEvent, ref: sdk.MakeRef) -> tuple[EmailEvent, ...]:
     """Convert a webhook to its event; none if it is not about a sent message."""
-    fields = as_answer(event.payload).object("event-data")
+    fields = sdk.as_answer(event.payload).object("event-data")
     id_, kind = fields.text("message.headers.message-id"), fields.text("event")
     if id_ is None or kind in {None, _INBOUND}:
         return ()
@@ -73,7 +70,7 @@ def bare_message_id(id_: str) -> str:
     return id_.strip("<>")
 
 
-def _status(fields: Answer) -> EmailStatus:
+def _status(fields: sdk.Answer) -> EmailStatus:
     kind = fields.text("event") or ""
     if kind == "failed":
         # A recipient on a suppression list was not even tried.
@@ -83,7 +80,7 @@ def _status(fields: Answer) -> EmailStatus:
     return _EVENTS.get(kind, EmailStatus.UNKNOWN)
 
 
-def _cause(fields: Answer) -> RejectReason | None:
+def _cause(fields: sdk.Answer) -> RejectReason | None:
     kind = fields.text("event") or ""
     if kind == "failed":
         return _CAUSES.get(fields.text("reason") or "", RejectReason.OTHER)

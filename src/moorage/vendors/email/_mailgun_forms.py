@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from moorage.contracts.email_bulk import PLACE
+from moorage.contracts.email_bulk import PLACE, BulkMessage, BulkRecipient
 from moorage.vendor_sdk import FormFile, Request, extra_for, is_list, is_object, merged
 from moorage.vendors.email._common import (
     address_header,
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
     from moorage.contracts.email import Attachment, EmailMessage
     from moorage.contracts.email_address import EmailAddress
-    from moorage.contracts.email_bulk import BulkMessage, BulkRecipient
 
 _VARIABLES: Final = "recipient-variables"
 _MARK: Final = "%recipient"

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 
 from moorage.contracts.email_mime import addresses_in, read_mime, received_email
-from moorage.contracts.email_received import SenderChecks
-from moorage.vendor_sdk import as_answer, is_list, is_object
+from moorage.contracts.email_received import ReceivedEmail, ReceivedFile, SenderChecks
+from moorage.vendor_sdk import FormPart, MakeRef, WebhookEvent, as_answer, is_list, is_object
 from moorage.vendors.email._received import (
     check_result,
     form_of,
@@ -22,8 +22,6 @@ from moorage.vendors.email._received import (
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from moorage.contracts.email_received import ReceivedEmail, ReceivedFile
-    from moorage.vendor_sdk import FormPart, MakeRef, WebhookEvent
 
 _FILES: Final = "attachment-"
 

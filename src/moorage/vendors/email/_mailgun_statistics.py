@@ -6,14 +6,12 @@ from datetime import UTC, datetime, time
 from email.utils import format_datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from moorage.contracts.email_outcomes import EmailCounts, EmailStatistics
-from moorage.vendor_sdk import Request, is_list, malformed, read_answer, required
+from moorage import vendor_sdk as sdk
+from moorage.contracts.email_outcomes import EmailCounts, EmailStatistics, StatisticsQuery
 
 if TYPE_CHECKING:
     from datetime import date
 
-    from moorage.contracts.email_outcomes import StatisticsQuery
-    from moorage.vendor_sdk import Answer, Response, Wire
 
 _PAGE: Final = 1_000
 _COUNTS: Final = (
@@ -35,15 +33,15 @@ _COUNTS: Final = (
 )
 
 
-async def statistics(wire: Wire, domain: str, query: StatisticsQuery) -> EmailStatistics:
+async def statistics(wire: sdk.Wire, domain: str, query: StatisticsQuery) -> EmailStatistics:
     """The statistics of a range of days, summed over all pages."""
-    rows: list[Answer] = []
+    rows: list[sdk.Answer] = []
     days = (query.end - query.start).days + 1
     while True:
         body = metrics_body(domain, query, len(rows))
-        request = Request.post("/v1/analytics/metrics", json=body).evolve(idempotent=True)
+        request = sdk.Request.post("/v1/analytics/metrics", json=body).evolve(idempotent=True)
         response = await wire.send(request)
-        fields = read_answer(response)
+        fields = sdk.read_answer(response)
         page_rows = _read_rows(fields, response)
         rows += page_rows
         # Mailgun may allow a shorter page than requested, and states its length.
@@ -77,20 +75,20 @@ def _moment(day: date, at: time) -> str:
     return format_datetime(datetime.combine(day, at, UTC))
 
 
-def _read_rows(fields: Answer, response: Response) -> list[Answer]:
+def _read_rows(fields: sdk.Answer, response: sdk.Response) -> list[sdk.Answer]:
     """The rows on a page of statistics."""
-    if not is_list(fields.value("items")):
-        raise malformed(response, "items")
+    if not sdk.is_list(fields.value("items")):
+        raise sdk.malformed(response, "items")
     return list(fields.objects("items"))
 
 
 def _read_metrics(
-    query: StatisticsQuery, rows: list[Answer], response: Response
+    query: StatisticsQuery, rows: list[sdk.Answer], response: sdk.Response
 ) -> EmailStatistics:
     """Parse statistics."""
     counted_pairs: list[tuple[date, EmailCounts]] = []
     for row in rows:
-        day = required(row.time("dimensions.0.value"), response, "time")
+        day = sdk.required(row.time("dimensions.0.value"), response, "time")
         if query.start <= day.date() <= query.end:
             numbers = row.object("metrics")
             counted_pairs += [

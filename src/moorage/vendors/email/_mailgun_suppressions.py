@@ -6,15 +6,13 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qsl, urlencode
 
+from moorage import vendor_sdk as sdk
 from moorage.contracts.email_outcomes import RejectReason
-from moorage.contracts.email_suppressions import Suppression
-from moorage.vendor_sdk import Reading, Request, needed, read_answer, text, time
+from moorage.contracts.email_suppressions import Suppression, SuppressionPage
 from moorage.vendors.email._suppressions import read_page, remove_from
 
 if TYPE_CHECKING:
     from moorage.contracts.email_address import EmailAddress
-    from moorage.contracts.email_suppressions import SuppressionPage
-    from moorage.vendor_sdk import Answer, Ref, Wire
 
 _PAGE: Final = 1_000
 _REASONS: Final = {
@@ -24,15 +22,15 @@ _REASONS: Final = {
 }
 """Reasons by the lists that Mailgun keeps."""
 _LISTS: Final = tuple(_REASONS)
-_ENTRY: Final = Reading(
+_ENTRY: Final = sdk.Reading(
     Suppression,
     supplied=("reason", "vendor_reason"),
-    email=needed(text("address"), "address"),
-    at=time("created_at"),
+    email=sdk.needed(sdk.text("address"), "address"),
+    at=sdk.time("created_at"),
 )
 
 
-def _next_query(fields: Answer) -> str | None:
+def _next_query(fields: sdk.Answer) -> str | None:
     """The query for the next page, kept secret because it contains an address."""
     query = dict(parse_qsl((fields.text("paging.next") or "").partition("?")[2]))
     if not query:
@@ -40,18 +38,18 @@ def _next_query(fields: Answer) -> str | None:
     return urlsafe_b64encode(urlencode(query).encode()).decode()
 
 
-def _query(after: Ref | None) -> dict[str, str]:
+def _query(after: sdk.Ref | None) -> dict[str, str]:
     hidden = None if after is None else after.other("query")
     if hidden is None:
         return {"limit": str(_PAGE)}
     return dict(parse_qsl(urlsafe_b64decode(hidden).decode()))
 
 
-async def list_suppressed(wire: Wire, domain: str, after: Ref | None) -> SuppressionPage:
+async def list_suppressed(wire: sdk.Wire, domain: str, after: sdk.Ref | None) -> SuppressionPage:
     """A page of one list; after a list's empty last page, the next list begins."""
     name = _LISTS[0] if after is None or after.id not in _LISTS else after.id
-    response = await wire.send(Request.get(f"/v3/{domain}/{name}", query=_query(after)))
-    fields = read_answer(response)
+    response = await wire.send(sdk.Request.get(f"/v3/{domain}/{name}", query=_query(after)))
+    fields = sdk.read_answer(response)
     items = list(fields.objects("items"))
     query = _next_query(fields)
     following_lists = _LISTS[_LISTS.index(name) + 1 :]
@@ -64,12 +62,12 @@ async def list_suppressed(wire: Wire, domain: str, after: Ref | None) -> Suppres
     return read_page(wire, _ENTRY, items, response, after=start, **reason)
 
 
-async def suppress(wire: Wire, domain: str, address: EmailAddress) -> None:
+async def suppress(wire: sdk.Wire, domain: str, address: EmailAddress) -> None:
     """Add an address to the list that is unsubscribed from everything."""
-    request = Request.post(f"/v3/{domain}/unsubscribes", form=[("address", address.wire)])
+    request = sdk.Request.post(f"/v3/{domain}/unsubscribes", form=[("address", address.wire)])
     await wire.send(request.evolve(idempotent=True))
 
 
-async def send_again(wire: Wire, domain: str, address: EmailAddress) -> None:
+async def send_again(wire: sdk.Wire, domain: str, address: EmailAddress) -> None:
     """Remove an address from all lists."""
     await remove_from(wire, address, *(f"/v3/{domain}/{name}/" for name in _LISTS))

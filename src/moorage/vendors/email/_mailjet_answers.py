@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Final
 
+from moorage import vendor_sdk as sdk
 from moorage.contracts.email_outcomes import (
     EmailCounts,
     EmailEvent,
@@ -13,20 +14,6 @@ from moorage.contracts.email_outcomes import (
     EmailStatus,
     RejectReason,
 )
-from moorage.vendor_sdk import (
-    AuthenticationFailed,
-    Refusals,
-    VendorRejected,
-    as_answer,
-    error_answer,
-    error_statuses,
-    is_list,
-    malformed,
-    masked_words,
-    read_answer,
-    refusal,
-    required,
-)
 from moorage.vendors.email._common import bare_address, outcomes, texts_of
 
 if TYPE_CHECKING:
@@ -34,15 +21,6 @@ if TYPE_CHECKING:
 
     from moorage.contracts.email import EmailMessage
     from moorage.contracts.email_outcomes import StatisticsQuery
-    from moorage.vendor_sdk import (
-        Answer,
-        ConnectorError,
-        MakeRef,
-        Request,
-        Response,
-        WebhookEvent,
-        Wire,
-    )
 
 _ERROR: Final = "error"
 _EVENTS: Final = {
@@ -90,45 +68,49 @@ COUNTS: Final = (
 """Mailjet's counters, with the contract's names."""
 
 
-def _words_of(response: Response) -> tuple[str | None, str | None]:
+def _words_of(response: sdk.Response) -> tuple[str | None, str | None]:
     """The code and text of an error, about the message or the whole request."""
-    body = error_answer(response)
-    message = next(body.objects("Messages"), as_answer(None))
+    body = sdk.error_answer(response)
+    message = next(body.objects("Messages"), sdk.as_answer(None))
     error = next(message.objects("Errors"), body)
-    return error.text("ErrorCode"), masked_words(error.text("ErrorMessage"))
+    return error.text("ErrorCode"), sdk.masked_words(error.text("ErrorMessage"))
 
 
-_REFUSALS: Final = Refusals(
+_REFUSALS: Final = sdk.Refusals(
     vendor="Mailjet",
     codes={
-        "mj-0001": AuthenticationFailed,
-        "mj-0015": AuthenticationFailed,
-        "send-0010": VendorRejected,
+        "mj-0001": sdk.AuthenticationFailed,
+        "mj-0015": sdk.AuthenticationFailed,
+        "send-0010": sdk.VendorRejected,
     },
-    statuses=error_statuses("400 404 405 413"),
+    statuses=sdk.error_statuses("400 404 405 413"),
     # A message with a sender who is not confirmed is refused with 403 too.
-    reading={403: AuthenticationFailed},
+    reading={403: sdk.AuthenticationFailed},
     read=_words_of,
 )
 
 
-def classify(request: Request, response: Response) -> ConnectorError | None:
+def classify(request: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | None:
     """The error of an answer; an answer with status 200 is an error if its message has one."""
     if response.status != 200:
         return _REFUSALS(request, response)
-    message = next(error_answer(response).objects("Messages"), as_answer(None))
+    message = next(sdk.error_answer(response).objects("Messages"), sdk.as_answer(None))
     if message.text("Status") != _ERROR:
         return None
     code, words = _words_of(response)
-    return refusal(VendorRejected, "Mailjet", response, code, words, otherwise="no reason is given")
+    return sdk.refusal(
+        sdk.VendorRejected, "Mailjet", response, code, words, otherwise="no reason is given"
+    )
 
 
-def read_receipt(wire: Wire, message: EmailMessage, id_: str, response: Response) -> EmailReceipt:
+def read_receipt(
+    wire: sdk.Wire, message: EmailMessage, id_: str, response: sdk.Response
+) -> EmailReceipt:
     """Parse the receipt of an accepted message."""
-    body = read_answer(response)
-    fields = next(body.objects("Messages"), as_answer(None))
-    first = next(fields.objects("To"), as_answer(None))
-    message_id = required(first.text("MessageID"), response, "MessageID")
+    body = sdk.read_answer(response)
+    fields = next(body.objects("Messages"), sdk.as_answer(None))
+    first = next(fields.objects("To"), sdk.as_answer(None))
+    message_id = sdk.required(first.text("MessageID"), response, "MessageID")
     return EmailReceipt(
         ref=wire.ref(id_, message=message_id),
         status=EmailStatus.QUEUED,
@@ -138,22 +120,22 @@ def read_receipt(wire: Wire, message: EmailMessage, id_: str, response: Response
     )
 
 
-def read_rows(response: Response) -> list[Answer]:
+def read_rows(response: sdk.Response) -> list[sdk.Answer]:
     """The rows on a page of statistics.
 
     Raises:
         VendorFailed: the answer has no rows, or a row has no day.
     """
-    body = read_answer(response)
-    if not is_list(body.value("Data")):
-        raise malformed(response, "Data")
+    body = sdk.read_answer(response)
+    if not sdk.is_list(body.value("Data")):
+        raise sdk.malformed(response, "Data")
     rows = list(body.objects("Data"))
     for row in rows:
-        required(row.time("Timeslice"), response, "Timeslice")
+        sdk.required(row.time("Timeslice"), response, "Timeslice")
     return rows
 
 
-def read_statistics(query: StatisticsQuery, rows: list[Answer]) -> EmailStatistics:
+def read_statistics(query: StatisticsQuery, rows: list[sdk.Answer]) -> EmailStatistics:
     """Parse the rows of statistics."""
     counted_pairs: list[tuple[date, EmailCounts]] = [
         (day.date(), EmailCounts(**{field: row.integer(counter)}))
@@ -164,9 +146,9 @@ def read_statistics(query: StatisticsQuery, rows: list[Answer]) -> EmailStatisti
     return EmailStatistics.of(query, counted_pairs, [row.raw for row in rows])
 
 
-def read_events(event: WebhookEvent, ref: MakeRef) -> tuple[EmailEvent, ...]:
+def read_events(event: sdk.WebhookEvent, ref: sdk.MakeRef) -> tuple[EmailEvent, ...]:
     """Convert a webhook item to events; none for received mail."""
-    fields = as_answer(event.payload)
+    fields = sdk.as_answer(event.payload)
     message_id, kind = fields.text("MessageID"), fields.text("event")
     if message_id is None or kind is None:
         return ()
@@ -193,7 +175,7 @@ def read_events(event: WebhookEvent, ref: MakeRef) -> tuple[EmailEvent, ...]:
     )
 
 
-def _status(fields: Answer, kind: str, error: str) -> EmailStatus:
+def _status(fields: sdk.Answer, kind: str, error: str) -> EmailStatus:
     if error in _FAILURES:
         return EmailStatus.FAILED
     if kind == _BOUNCE and error == _RETRIED and not fields.flag("hard_bounce"):

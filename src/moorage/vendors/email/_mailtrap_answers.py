@@ -4,16 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from moorage import vendor_sdk as sdk
 from moorage.contracts.email_outcomes import EmailEvent, EmailReceipt, EmailStatus, RejectReason
-from moorage.vendor_sdk import (
-    ConnectorError,
-    Result,
-    VendorRejected,
-    as_answer,
-    error_answer,
-    malformed,
-    read_answer,
-)
 from moorage.vendors.email._common import (
     bare_address,
     check_some_readable,
@@ -27,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from moorage.contracts.email import EmailMessage
-    from moorage.vendor_sdk import Answer, MakeRef, Response, WebhookEvent, Wire
 
 ID_VARIABLE: Final = "moorage_id"
 """The custom variable with the id of a message."""
@@ -56,33 +47,35 @@ def is_id_variable(name: str) -> bool:
     return name == ID_VARIABLE
 
 
-def read_refusal(response: Response) -> tuple[str | None, str | None]:
+def read_refusal(response: sdk.Response) -> tuple[str | None, str | None]:
     """The text of a refusal; Mailtrap's refusals have no code."""
-    return None, _words(error_answer(response))
+    return None, _words(sdk.error_answer(response))
 
 
-def _words(fields: Answer) -> str | None:
+def _words(fields: sdk.Answer) -> str | None:
     """The error sentences of a request or message; None if there are none."""
     sentences = fields.texts("errors")
     return " ".join(sentences) or fields.text("errors") or fields.text("error")
 
 
-def read_receipt(wire: Wire, message: EmailMessage, id_: str, response: Response) -> EmailReceipt:
+def read_receipt(
+    wire: sdk.Wire, message: EmailMessage, id_: str, response: sdk.Response
+) -> EmailReceipt:
     """Parse the receipt of an accepted message."""
-    return _receipt(wire, message, id_, read_answer(response), response)
+    return _receipt(wire, message, id_, sdk.read_answer(response), response)
 
 
 def _receipt(
-    wire: Wire, message: EmailMessage, id_: str, fields: Answer, response: Response
+    wire: sdk.Wire, message: EmailMessage, id_: str, fields: sdk.Answer, response: sdk.Response
 ) -> EmailReceipt:
     if not fields.flag("success") or not fields.texts("message_ids"):
-        raise malformed(response, "message_ids")
+        raise sdk.malformed(response, "message_ids")
     return receipt_of(wire, id_, message.everybody, EmailStatus.QUEUED, fields.raw)
 
 
 def read_batch(
-    wire: Wire, sent: Mapping[str, EmailMessage], response: Response
-) -> list[Result[EmailReceipt]]:
+    wire: sdk.Wire, sent: Mapping[str, EmailMessage], response: sdk.Response
+) -> list[sdk.Result[EmailReceipt]]:
     """Parse the results of a bulk message.
 
     Args:
@@ -90,9 +83,9 @@ def read_batch(
         sent: the messages by their ids.
         response: the answer.
     """
-    entries = list(read_answer(response).objects("responses"))
+    entries = list(sdk.read_answer(response).objects("responses"))
     if len(entries) != len(sent):
-        raise malformed(response, "result for each message")
+        raise sdk.malformed(response, "result for each message")
     results = [
         _result(wire, message, id_, entry, response)
         for (id_, message), entry in zip(sent.items(), entries, strict=True)
@@ -102,25 +95,25 @@ def read_batch(
 
 
 def _result(
-    wire: Wire, message: EmailMessage, id_: str, entry: Answer, response: Response
-) -> Result[EmailReceipt]:
+    wire: sdk.Wire, message: EmailMessage, id_: str, entry: sdk.Answer, response: sdk.Response
+) -> sdk.Result[EmailReceipt]:
     if entry.flag("success") is False:
         words = masked(_words(entry) or "")
-        refusal = VendorRejected(
+        refusal = sdk.VendorRejected(
             f"Mailtrap refused: {words or 'no reason is given'}",
             vendor_message=words or None,
             service=wire.account,
         )
-        return Result(error=refusal)
+        return sdk.Result(error=refusal)
     try:
-        return Result(_receipt(wire, message, id_, entry, response))
-    except ConnectorError as error:
-        return Result(error=error)
+        return sdk.Result(_receipt(wire, message, id_, entry, response))
+    except sdk.ConnectorError as error:
+        return sdk.Result(error=error)
 
 
-def read_event(event: WebhookEvent, ref: MakeRef) -> tuple[EmailEvent, ...]:
+def read_event(event: sdk.WebhookEvent, ref: sdk.MakeRef) -> tuple[EmailEvent, ...]:
     """Convert a webhook item to events; none if it has no message id."""
-    fields = as_answer(event.payload)
+    fields = sdk.as_answer(event.payload)
     message_id, kind = fields.text("message_id"), fields.text("event") or ""
     if message_id is None:
         return ()

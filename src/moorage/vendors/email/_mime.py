@@ -9,13 +9,12 @@ from email.message import EmailMessage as Mime
 from email.policy import SMTP
 from typing import TYPE_CHECKING, Any, Final
 
-from moorage.contracts.email_address import check_line
+from moorage.contracts.email_address import EmailAddress, check_line
 
 if TYPE_CHECKING:
     from email.policy import EmailPolicy
 
     from moorage.contracts.email import Attachment, EmailMessage
-    from moorage.contracts.email_address import EmailAddress
 
 # The maximum length of a line; some readers do not join lines that were folded earlier.
 _ASCII: Final = SMTP.clone(max_line_length=998, cte_type="7bit")

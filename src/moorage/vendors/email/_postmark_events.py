@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from moorage import vendor_sdk as sdk
 from moorage.contracts.email_outcomes import EmailEvent, EmailStatus, RejectReason
-from moorage.vendor_sdk import as_answer
 from moorage.vendors.email._common import bare_address, texts_of
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from moorage.contracts.email_received import ReceivedEmail
-    from moorage.vendor_sdk import Answer, MakeRef, WebhookEvent
 
 _RECORDS: Final = {
     "Delivery": EmailStatus.DELIVERED,
@@ -63,10 +62,10 @@ _INBOUND: Final = "Inbound"
 
 
 def read_event(
-    event: WebhookEvent, ref: MakeRef
+    event: sdk.WebhookEvent, ref: sdk.MakeRef
 ) -> tuple[EmailEvent, ...] | tuple[ReceivedEmail, ...]:
     """Convert a webhook to events or a received message; none if it has no message."""
-    fields = as_answer(event.payload)
+    fields = sdk.as_answer(event.payload)
     id_, record, bounce = fields.text("MessageID"), fields.text("RecordType"), fields.text("Type")
     if id_ is not None and (record == _INBOUND or (record is None and fields.object("FromFull"))):
         from moorage.vendors.email._postmark_received import read_received  # noqa: PLC0415 - few accounts receive mail
@@ -96,7 +95,7 @@ def read_event(
     )
 
 
-def _status(answer: Answer) -> EmailStatus:
+def _status(answer: sdk.Answer) -> EmailStatus:
     record = answer.text("RecordType") or ""
     if record == "Bounce":
         return _BOUNCES.get(answer.text("Type") or "", EmailStatus.UNKNOWN)
@@ -107,13 +106,13 @@ def _status(answer: Answer) -> EmailStatus:
     return _RECORDS.get(record, EmailStatus.UNKNOWN)
 
 
-def _cause(answer: Answer) -> RejectReason | None:
+def _cause(answer: sdk.Answer) -> RejectReason | None:
     if answer.flag("SuppressSending") is False:
         return None
     return _CAUSES.get(answer.text("Type") or answer.text("SuppressionReason") or "")
 
 
-def _time_of(answer: Answer) -> datetime | None:
+def _time_of(answer: sdk.Answer) -> datetime | None:
     return next(
         (event_time for name in _TIMES if (event_time := answer.time(name)) is not None), None
     )

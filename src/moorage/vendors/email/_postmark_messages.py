@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from moorage import vendor_sdk as sdk
 from moorage.contracts.email_outcomes import EmailReceipt, EmailStatus, RecipientOutcome
-from moorage.vendor_sdk import malformed, read_answer
-
-if TYPE_CHECKING:
-    from moorage.vendor_sdk import Ref, Response
 
 _STATUSES: Final = {
     "Queued": EmailStatus.QUEUED,
@@ -25,11 +22,11 @@ _EVENTS: Final = {
 """Statuses by the events that change them; no other event does."""
 
 
-def read_message(ref: Ref, response: Response) -> EmailReceipt:
+def read_message(ref: sdk.Ref, response: sdk.Response) -> EmailReceipt:
     """Parse the state of a message, and of each recipient by its last event."""
-    fields = read_answer(response)
+    fields = sdk.read_answer(response)
     if fields.text("MessageID") != ref.id:
-        raise malformed(response, "MessageID")
+        raise sdk.malformed(response, "MessageID")
     word = fields.text("Status")
     status = _STATUSES.get(word or "", EmailStatus.UNKNOWN)
     states = {email.lower(): status for email in fields.texts("Recipients")}

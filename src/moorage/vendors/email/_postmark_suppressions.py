@@ -5,26 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
+from moorage import vendor_sdk as sdk
 from moorage.contracts.email_outcomes import RejectReason
-from moorage.contracts.email_suppressions import Suppression
-from moorage.vendor_sdk import (
-    Reading,
-    Request,
-    VendorRejected,
-    masked_words,
-    needed,
-    read_answer,
-    required,
-    text,
-    time,
-    word,
-)
+from moorage.contracts.email_suppressions import Suppression, SuppressionPage
 from moorage.vendors.email._suppressions import read_page
 
 if TYPE_CHECKING:
     from moorage.contracts.email_address import EmailAddress
-    from moorage.contracts.email_suppressions import SuppressionPage
-    from moorage.vendor_sdk import Response, Wire
 
 _USUAL_STREAM: Final = "outbound"
 _REASONS: Final = {
@@ -32,12 +19,12 @@ _REASONS: Final = {
     "SpamComplaint": RejectReason.SPAM,
     "ManualSuppression": RejectReason.BLOCKED,
 }
-_ENTRY: Final = Reading(
+_ENTRY: Final = sdk.Reading(
     Suppression,
-    email=needed(text("EmailAddress"), "EmailAddress"),
-    reason=word("SuppressionReason", of=_REASONS, otherwise=RejectReason.OTHER),
-    vendor_reason=text("SuppressionReason"),
-    at=time("CreatedAt"),
+    email=sdk.needed(sdk.text("EmailAddress"), "EmailAddress"),
+    reason=sdk.word("SuppressionReason", of=_REASONS, otherwise=RejectReason.OTHER),
+    vendor_reason=sdk.text("SuppressionReason"),
+    at=sdk.time("CreatedAt"),
 )
 _DONE: Final = ("Suppressed", "Deleted")
 
@@ -46,14 +33,14 @@ def _path(stream: str | None) -> str:
     return f"/message-streams/{quote(stream or _USUAL_STREAM, safe='')}/suppressions"
 
 
-async def list_suppressed(wire: Wire, stream: str | None) -> SuppressionPage:
+async def list_suppressed(wire: sdk.Wire, stream: str | None) -> SuppressionPage:
     """All suppressed addresses of a stream; Postmark lists them in one answer."""
-    response = await wire.send(Request.get(f"{_path(stream)}/dump"))
-    return read_page(wire, _ENTRY, read_answer(response).objects("Suppressions"), response)
+    response = await wire.send(sdk.Request.get(f"{_path(stream)}/dump"))
+    return read_page(wire, _ENTRY, sdk.read_answer(response).objects("Suppressions"), response)
 
 
 async def change_suppression(
-    wire: Wire, stream: str | None, address: EmailAddress, *, add: bool
+    wire: sdk.Wire, stream: str | None, address: EmailAddress, *, add: bool
 ) -> None:
     """Add an address to a stream's suppressions, or remove it.
 
@@ -61,13 +48,13 @@ async def change_suppression(
         VendorRejected: Postmark keeps the address, such as after a complaint.
     """
     path = _path(stream) if add else f"{_path(stream)}/delete"
-    request = Request.post(path, json={"Suppressions": [{"EmailAddress": address.wire}]})
-    response: Response = await wire.send(request.evolve(idempotent=True))
-    entry = next(read_answer(response).objects("Suppressions"), None)
-    status = required(None if entry is None else entry.text("Status"), response, "Status")
+    request = sdk.Request.post(path, json={"Suppressions": [{"EmailAddress": address.wire}]})
+    response: sdk.Response = await wire.send(request.evolve(idempotent=True))
+    entry = next(sdk.read_answer(response).objects("Suppressions"), None)
+    status = sdk.required(None if entry is None else entry.text("Status"), response, "Status")
     if entry is not None and status not in _DONE:
-        words = masked_words(entry.text("Message"))
-        raise VendorRejected(
+        words = sdk.masked_words(entry.text("Message"))
+        raise sdk.VendorRejected(
             f"Postmark did not change the suppression: {words or status}",
             vendor_code=status,
             vendor_message=words,

@@ -6,15 +6,14 @@ import json
 from base64 import b64decode
 from typing import TYPE_CHECKING, Any, Final
 
+from moorage import vendor_sdk as sdk
 from moorage.contracts.email_mime import plain_filename
 from moorage.contracts.email_received import CheckResult, ReceivedFile
-from moorage.vendor_sdk import as_decimal, form_parts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from decimal import Decimal
 
-    from moorage.vendor_sdk import FormPart
 
 _RESULTS: Final = {
     "pass": CheckResult.PASSED,
@@ -48,14 +47,14 @@ def yes_or_no(word: str | None) -> bool | None:
 
 def spam_score(word: str | None) -> Decimal | None:
     """A spam score; None if it is not a number."""
-    return as_decimal((word or "").strip())
+    return sdk.as_decimal((word or "").strip())
 
 
-def form_of(body: bytes) -> tuple[dict[str, bytes], dict[str, FormPart]]:
+def form_of(body: bytes) -> tuple[dict[str, bytes], dict[str, sdk.FormPart]]:
     """A form's fields and files by name; of several with one name, the first."""
     fields: dict[str, bytes] = {}
-    files: dict[str, FormPart] = {}
-    for part in form_parts(body):
+    files: dict[str, sdk.FormPart] = {}
+    for part in sdk.form_parts(body):
         if part.filename is None:
             fields.setdefault(part.name, part.content)
         else:

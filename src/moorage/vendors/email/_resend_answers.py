@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from moorage import vendor_sdk as sdk
 from moorage.contracts.email_outcomes import (
     EmailEvent,
     EmailReceipt,
@@ -11,27 +12,6 @@ from moorage.contracts.email_outcomes import (
     EmailStatus,
     RecipientOutcome,
     RejectReason,
-)
-from moorage.vendor_sdk import (
-    AuthenticationFailed,
-    ConnectorError,
-    IdempotencyConflict,
-    IdempotencyInProgress,
-    InvalidRequest,
-    RateLimitExceeded,
-    Redaction,
-    Result,
-    VendorFailed,
-    VendorRejected,
-    as_answer,
-    error_answer,
-    is_list,
-    is_success,
-    malformed,
-    masked_words,
-    read_answer,
-    refusal,
-    required,
 )
 from moorage.vendors.email._common import (
     bare_address,
@@ -48,29 +28,28 @@ if TYPE_CHECKING:
     from moorage.contracts.email_bulk import BulkMessage
     from moorage.contracts.email_outcomes import StatisticsQuery
     from moorage.contracts.email_received import ReceivedEmail
-    from moorage.vendor_sdk import Answer, MakeRef, Ref, Request, Response, WebhookEvent, Wire
 
 _LONGEST_MESSAGE: Final = 300
-_REDACTION: Final = Redaction()
-_KINDS: Final[dict[str, type[ConnectorError]]] = {
-    "missing_api_key": AuthenticationFailed,
-    "restricted_api_key": AuthenticationFailed,
-    "invalid_api_key": AuthenticationFailed,
-    "suspended_api_key": AuthenticationFailed,
-    "invalid_permission": AuthenticationFailed,
-    "daily_quota_exceeded": RateLimitExceeded,
-    "monthly_quota_exceeded": RateLimitExceeded,
-    "rate_limit_exceeded": RateLimitExceeded,
-    "application_error": VendorFailed,
-    "service_unavailable": VendorFailed,
-    "resource_locked": VendorFailed,
+_REDACTION: Final = sdk.Redaction()
+_KINDS: Final[dict[str, type[sdk.ConnectorError]]] = {
+    "missing_api_key": sdk.AuthenticationFailed,
+    "restricted_api_key": sdk.AuthenticationFailed,
+    "invalid_api_key": sdk.AuthenticationFailed,
+    "suspended_api_key": sdk.AuthenticationFailed,
+    "invalid_permission": sdk.AuthenticationFailed,
+    "daily_quota_exceeded": sdk.RateLimitExceeded,
+    "monthly_quota_exceeded": sdk.RateLimitExceeded,
+    "rate_limit_exceeded": sdk.RateLimitExceeded,
+    "application_error": sdk.VendorFailed,
+    "service_unavailable": sdk.VendorFailed,
+    "resource_locked": sdk.VendorFailed,
 }
-_STATUSES: Final[dict[int, type[ConnectorError]]] = {
-    400: InvalidRequest,
-    401: AuthenticationFailed,
-    413: InvalidRequest,
-    422: InvalidRequest,
-    429: RateLimitExceeded,
+_STATUSES: Final[dict[int, type[sdk.ConnectorError]]] = {
+    400: sdk.InvalidRequest,
+    401: sdk.AuthenticationFailed,
+    413: sdk.InvalidRequest,
+    422: sdk.InvalidRequest,
+    429: sdk.RateLimitExceeded,
 }
 """Errors for unknown names, by status; any other status is a refusal."""
 _EVENTS: Final = {
@@ -115,22 +94,22 @@ COUNTS: Final = {
 
 
 def read_receipt(
-    wire: Wire,
-    fields: Answer,
+    wire: sdk.Wire,
+    fields: sdk.Answer,
     people: tuple[EmailAddress, ...],
     status: EmailStatus,
-    response: Response,
+    response: sdk.Response,
 ) -> EmailReceipt:
     """Parse the receipt of an accepted message."""
-    id_ = required(fields.text("id"), response, "id")
+    id_ = sdk.required(fields.text("id"), response, "id")
     return receipt_of(wire, id_, people, status, fields.raw)
 
 
-def read_message(ref: Ref, response: Response) -> EmailReceipt:
+def read_message(ref: sdk.Ref, response: sdk.Response) -> EmailReceipt:
     """Parse the state of a message, by its last event."""
-    fields = read_answer(response)
+    fields = sdk.read_answer(response)
     if fields.text("id") != ref.id:
-        raise malformed(response, "id")
+        raise sdk.malformed(response, "id")
     word = fields.text("last_event")
     status = _EVENTS.get(f"email.{word}", EmailStatus.UNKNOWN)
     people = [bare_address(text) or text for text in fields.texts("to")]
@@ -143,75 +122,77 @@ def read_message(ref: Ref, response: Response) -> EmailReceipt:
     )
 
 
-def read_batch(wire: Wire, bulk: BulkMessage, response: Response) -> list[Result[EmailReceipt]]:
+def read_batch(
+    wire: sdk.Wire, bulk: BulkMessage, response: sdk.Response
+) -> list[sdk.Result[EmailReceipt]]:
     """Parse the results of a bulk message, with separate lists of accepted and refused ones."""
-    body = read_answer(response)
+    body = sdk.read_answer(response)
     refusals = {error.integer("index"): error for error in body.objects("errors")}
     accepted_entries = body.value("data")
-    if not is_list(accepted_entries) or len(accepted_entries) + len(refusals) != len(
+    if not sdk.is_list(accepted_entries) or len(accepted_entries) + len(refusals) != len(
         bulk.recipients
     ):
-        raise malformed(response, "result for each message")
+        raise sdk.malformed(response, "result for each message")
     entry_iterator = iter(accepted_entries)
-    results: list[Result[EmailReceipt]] = []
+    results: list[sdk.Result[EmailReceipt]] = []
     for number, recipient in enumerate(bulk.recipients):
         if number in refusals:
-            results.append(Result(error=_refused_result(wire, refusals[number])))
+            results.append(sdk.Result(error=_refused_result(wire, refusals[number])))
             continue
-        fields = as_answer(next(entry_iterator, None))
+        fields = sdk.as_answer(next(entry_iterator, None))
         try:
             receipt = read_receipt(
                 wire, fields, recipient.everybody, status_of(bulk.base), response
             )
-            results.append(Result(receipt))
-        except ConnectorError as error:
-            results.append(Result(error=error))
+            results.append(sdk.Result(receipt))
+        except sdk.ConnectorError as error:
+            results.append(sdk.Result(error=error))
     check_some_readable(results, response)
     return results
 
 
-def _refused_result(wire: Wire, error: Answer) -> InvalidRequest:
+def _refused_result(wire: sdk.Wire, error: sdk.Answer) -> sdk.InvalidRequest:
     words = _REDACTION.words(error.text("message") or "", _LONGEST_MESSAGE)
-    return InvalidRequest(
+    return sdk.InvalidRequest(
         f"Resend refused the message to one recipient: {words or 'no reason is given'}",
         service=wire.account,
         vendor_message=words or None,
     )
 
 
-def read_metrics(query: StatisticsQuery, response: Response) -> EmailStatistics:
+def read_metrics(query: StatisticsQuery, response: sdk.Response) -> EmailStatistics:
     """Parse statistics."""
     return days_of(query, response, "data", "period", COUNTS)
 
 
-def classify(_: Request, response: Response) -> ConnectorError | None:
+def classify(_: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | None:
     """The error for the name in an answer, which says more than the status."""
     status = response.status
-    if is_success(status):
+    if sdk.is_success(status):
         return None
-    error = error_answer(response)
+    error = sdk.error_answer(response)
     name = error.text("name")
     if name is None:
         return None
     if name == "concurrent_idempotent_requests":
-        return IdempotencyInProgress("Resend is still working on a request with this key.")
+        return sdk.IdempotencyInProgress("Resend is still working on a request with this key.")
     if name == "invalid_idempotent_request":
-        return IdempotencyConflict("Resend knows this key from another request.")
+        return sdk.IdempotencyConflict("Resend knows this key from another request.")
     kind: Any = _KINDS.get(name, _by_status(status))
-    return refusal(kind, "Resend", response, name, masked_words(error.text("message")))
+    return sdk.refusal(kind, "Resend", response, name, sdk.masked_words(error.text("message")))
 
 
-def _by_status(status: int) -> type[ConnectorError]:
+def _by_status(status: int) -> type[sdk.ConnectorError]:
     if status >= 500:
-        return VendorFailed
-    return _STATUSES.get(status, VendorRejected)
+        return sdk.VendorFailed
+    return _STATUSES.get(status, sdk.VendorRejected)
 
 
 def read_events(
-    event: WebhookEvent, ref: MakeRef
+    event: sdk.WebhookEvent, ref: sdk.MakeRef
 ) -> tuple[EmailEvent, ...] | tuple[ReceivedEmail, ...]:
     """Convert a webhook to one event per recipient, or to a received message."""
-    fields = as_answer(event.payload)
+    fields = sdk.as_answer(event.payload)
     kind, id_ = fields.text("type"), fields.text("data.email_id")
     if kind is None or id_ is None:
         return ()

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from moorage import vendor_sdk as sdk
 from moorage.contracts.email_mime import addresses_in, ids_in, received_email
-from moorage.vendor_sdk import is_list, is_object
 from moorage.vendors.email._received import received_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from moorage.contracts.email_received import ReceivedEmail
-    from moorage.vendor_sdk import Answer, Ref
 
 
 def read_received(
-    fields: Answer, ref: Ref, listed: Iterable[Answer] = (), **stated_fields: Any
+    fields: sdk.Answer, ref: sdk.Ref, listed: Iterable[sdk.Answer] = (), **stated_fields: Any
 ) -> ReceivedEmail:
     """Parse a received message, from a webhook (without content) or an answer (with content).
 
@@ -57,7 +56,7 @@ def read_received(
 
 
 def _headers(table: object) -> Iterator[tuple[str, str]]:
-    if is_object(table):
+    if sdk.is_object(table):
         for name, value in table.items():
-            values = value if is_list(value) else [value]
+            values = value if sdk.is_list(value) else [value]
             yield from ((name, text) for text in values if isinstance(text, str))

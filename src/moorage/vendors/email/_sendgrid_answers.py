@@ -6,26 +6,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
+from moorage import vendor_sdk as sdk
 from moorage.contracts.email_outcomes import (
     AddressCheck,
     EmailCounts,
     EmailReceipt,
     EmailStatistics,
     Verdict,
-)
-from moorage.vendor_sdk import (
-    AuthenticationFailed,
-    InvalidRequest,
-    RateLimitExceeded,
-    VendorRejected,
-    as_answer,
-    error_answer,
-    is_success,
-    malformed,
-    masked_words,
-    read_answer,
-    refusal,
-    required,
 )
 from moorage.vendors.email._common import derived_message_id, outcomes
 
@@ -35,7 +22,6 @@ if TYPE_CHECKING:
     from moorage.contracts.email_address import EmailAddress
     from moorage.contracts.email_bulk import BulkRecipient
     from moorage.contracts.email_outcomes import EmailStatus, StatisticsQuery
-    from moorage.vendor_sdk import Answer, ConnectorError, Ref, Request, Response, Wire
 
 _VERDICTS: Final = {
     "Valid": Verdict.DELIVERABLE,
@@ -63,7 +49,11 @@ _CHECKED_STATUS: Final = 200
 _UNNAMED: Final = (
     "SendGrid accepted the message without an id: its events cannot be matched to this reference."
 )
-_CODES: Final = {401: AuthenticationFailed, 403: AuthenticationFailed, 429: RateLimitExceeded}
+_CODES: Final = {
+    401: sdk.AuthenticationFailed,
+    403: sdk.AuthenticationFailed,
+    429: sdk.RateLimitExceeded,
+}
 
 
 @attrs.frozen
@@ -77,7 +67,7 @@ class AcceptedRequest:
         raw: the vendor's complete answer.
     """
 
-    ref: Ref
+    ref: sdk.Ref
     dry: bool
     warnings: tuple[str, ...]
     raw: Any
@@ -95,30 +85,30 @@ class AcceptedRequest:
 
 
 def read_taken(
-    wire: Wire, body: Mapping[str, Any], response: Response, key: str | None
+    wire: sdk.Wire, body: Mapping[str, Any], response: sdk.Response, key: str | None
 ) -> AcceptedRequest:
     """Parse the result of an accepted request; status 200 is valid in sandbox mode only."""
     id_ = response.headers.get("x-message-id")
     raw_answer = {"status": response.status, "headers": dict(response.headers.pairs)}
-    is_dry = as_answer(body).value("mail_settings.sandbox_mode.enable") is True
+    is_dry = sdk.as_answer(body).value("mail_settings.sandbox_mode.enable") is True
     if is_dry and response.status == _CHECKED_STATUS:
         warning = "SendGrid's sandbox mode is on: nothing is sent."
         return AcceptedRequest(
             wire.ref(id_ or _SANDBOX_STATUS), dry=True, warnings=(warning,), raw=raw_answer
         )
     if response.status != _ACCEPTED_STATUS:
-        raise malformed(response)
+        raise sdk.malformed(response)
     if id_:
         return AcceptedRequest(wire.ref(id_), dry=False, warnings=(), raw=raw_answer)
     own_reference = wire.ref(derived_message_id(wire, key), unnamed="1")
     return AcceptedRequest(own_reference, dry=False, warnings=(_UNNAMED,), raw=raw_answer)
 
 
-def read_check(address: EmailAddress, response: Response) -> AddressCheck:
+def read_check(address: EmailAddress, response: sdk.Response) -> AddressCheck:
     """Parse an address check."""
-    body = read_answer(response)
+    body = sdk.read_answer(response)
     result = body.object("result")
-    verdict = required(result.text("verdict"), response, "result.verdict")
+    verdict = sdk.required(result.text("verdict"), response, "result.verdict")
     domain, additional = result.object("checks.domain"), result.object("checks.additional")
     suggested_domain = result.text("suggestion")
     local = address.email.rpartition("@")[0]
@@ -143,12 +133,12 @@ def read_check(address: EmailAddress, response: Response) -> AddressCheck:
 
 
 def read_statistics(
-    query: StatisticsQuery, rows: list[Answer], response: Response
+    query: StatisticsQuery, rows: list[sdk.Answer], response: sdk.Response
 ) -> EmailStatistics:
     """Parse statistics."""
     counted_pairs: list[tuple[Any, EmailCounts]] = []
     for row in rows:
-        day = required(row.time("date"), response, "date")
+        day = sdk.required(row.time("date"), response, "date")
         for stats in row.objects("stats"):
             numbers = stats.object("metrics")
             counts = {
@@ -159,16 +149,16 @@ def read_statistics(
     return EmailStatistics.of(query, counted_pairs, [row.raw for row in rows])
 
 
-def classify(_: Request, response: Response) -> ConnectorError | None:
+def classify(_: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | None:
     """The error for the errors in an answer, which say more than the status."""
     status = response.status
-    if is_success(status) or status >= 500:
+    if sdk.is_success(status) or status >= 500:
         return None
-    body = error_answer(response)
+    body = sdk.error_answer(response)
     first_error = next(body.objects("errors"), None)
     if first_error is None:
         return None
-    words = masked_words(first_error.text("message"))
+    words = sdk.masked_words(first_error.text("message"))
     code = first_error.text("error_id") or first_error.text("field") or body.text("id")
-    kind = _CODES.get(status, InvalidRequest if status in {400, 413} else VendorRejected)
-    return refusal(kind, "SendGrid", response, code, words, otherwise=status)
+    kind = _CODES.get(status, sdk.InvalidRequest if status in {400, 413} else sdk.VendorRejected)
+    return sdk.refusal(kind, "SendGrid", response, code, words, otherwise=status)

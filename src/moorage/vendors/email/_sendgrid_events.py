@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from moorage import vendor_sdk as sdk
 from moorage.contracts.email_outcomes import EmailEvent, EmailStatus, RejectReason
-from moorage.vendor_sdk import as_answer
 from moorage.vendors.email._common import bare_address, original_metadata_name
-
-if TYPE_CHECKING:
-    from moorage.vendor_sdk import Answer, MakeRef, WebhookEvent
 
 _EVENTS: Final = {
     "processed": EmailStatus.QUEUED,
@@ -74,9 +71,9 @@ _SERVER_NAMES: Final = re.compile(r"(?:^|\.)(?:filter|recvd)")
 _SMTP_ID: Final = re.compile(r"<([^<>@]+)@[^<>@]*ismtpd[^<>@]*>")
 
 
-def read_events(event: WebhookEvent, ref: MakeRef) -> tuple[EmailEvent, ...]:
+def read_events(event: sdk.WebhookEvent, ref: sdk.MakeRef) -> tuple[EmailEvent, ...]:
     """Convert a webhook to its event; none if it has no message id."""
-    fields = as_answer(event.payload)
+    fields = sdk.as_answer(event.payload)
     full_id, kind = fields.text("sg_message_id"), fields.text("event")
     id_ = message_id(full_id or "", fields.text("smtp-id") or "")
     if not id_:
@@ -108,7 +105,7 @@ def read_events(event: WebhookEvent, ref: MakeRef) -> tuple[EmailEvent, ...]:
     )
 
 
-def _cause(fields: Answer) -> RejectReason | None:
+def _cause(fields: sdk.Answer) -> RejectReason | None:
     kind = fields.text("event")
     if kind == "bounce":
         is_blocked = fields.text("type") == "blocked"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from moorage.contracts.email_bulk import PLACE
+from moorage.contracts.email_bulk import PLACE, BulkMessage, BulkRecipient
 from moorage.vendor_sdk import InvalidData, extra_for, merged
 from moorage.vendors.email._common import (
     ascii_header,
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     from moorage.contracts.email import EmailMessage
     from moorage.contracts.email_address import EmailAddress
-    from moorage.contracts.email_bulk import BulkMessage, BulkRecipient
     from moorage.vendors.email.sendgrid import SendGrid
 
 _MOST_TAGS: Final = 10

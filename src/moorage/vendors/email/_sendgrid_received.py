@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
+from moorage import vendor_sdk as sdk
 from moorage.contracts.email_mime import decode_text, read_headers, read_mime, received_email
-from moorage.contracts.email_received import CheckResult, SenderChecks
-from moorage.vendor_sdk import as_answer
+from moorage.contracts.email_received import CheckResult, ReceivedEmail, ReceivedFile, SenderChecks
 from moorage.vendors.email._received import (
     check_result,
     form_of,
@@ -19,14 +19,12 @@ from moorage.vendors.email._received import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from moorage.contracts.email_received import ReceivedEmail, ReceivedFile
-    from moorage.vendor_sdk import Answer, FormPart, MakeRef, WebhookEvent
 
 _SIGNATURE: Final = re.compile(r"@([\w.-]{1,253}) *: *([a-z]{1,20})")
 _RAW: Final = "email"
 
 
-def read_received(event: WebhookEvent, ref: MakeRef) -> tuple[ReceivedEmail, ...]:
+def read_received(event: sdk.WebhookEvent, ref: sdk.MakeRef) -> tuple[ReceivedEmail, ...]:
     """Convert a form to its message; none if it is not about received mail.
 
     SendGrid gives received mail no id, so the reference is the digest that identifies the webhook.
@@ -34,7 +32,7 @@ def read_received(event: WebhookEvent, ref: MakeRef) -> tuple[ReceivedEmail, ...
     fields, uploads = form_of(event.body)
     if "headers" not in fields and _RAW not in fields:
         return ()
-    envelope = as_answer(json_in(fields.get("envelope")))
+    envelope = sdk.as_answer(json_in(fields.get("envelope")))
     sender = envelope.value("from")
     stated_fields: dict[str, Any] = {
         "id": event.id,
@@ -46,13 +44,13 @@ def read_received(event: WebhookEvent, ref: MakeRef) -> tuple[ReceivedEmail, ...
     }
     if _RAW in fields:
         return (read_mime(fields[_RAW], ref(event.id), **stated_fields),)
-    charsets = as_answer(json_in(fields.get("charsets")))
+    charsets = sdk.as_answer(json_in(fields.get("charsets")))
     message = received_email(
         read_headers(fields["headers"]),
         ref(event.id),
         text=_text(fields.get("text"), charsets.text("text")),
         html=_text(fields.get("html"), charsets.text("html")),
-        files=_files(uploads, as_answer(json_in(fields.get("attachment-info")))),
+        files=_files(uploads, sdk.as_answer(json_in(fields.get("attachment-info")))),
         **stated_fields,
     )
     return (message,)
@@ -62,7 +60,7 @@ def _text(content: bytes | None, charset: str | None) -> str | None:
     return None if content is None else decode_text(content, charset)
 
 
-def _files(uploads: Mapping[str, FormPart], info: Answer) -> tuple[ReceivedFile, ...]:
+def _files(uploads: Mapping[str, sdk.FormPart], info: sdk.Answer) -> tuple[ReceivedFile, ...]:
     return tuple(
         received_file(
             upload.content,

@@ -7,7 +7,7 @@ import re
 from html import escape
 from typing import TYPE_CHECKING, Any, Final
 
-from moorage.contracts.email_bulk import PLACE
+from moorage.contracts.email_bulk import PLACE, BulkMessage, BulkRecipient
 from moorage.vendor_sdk import extra_for, merged
 from moorage.vendors.email._common import (
     address_header,
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
     from moorage.contracts.email import Attachment, EmailMessage
     from moorage.contracts.email_address import EmailAddress
-    from moorage.contracts.email_bulk import BulkMessage, BulkRecipient
 
 _TAG: Final = re.compile(r"[A-Za-z0-9_-]{1,255}")
 _HTML: Final = "_html"

@@ -6,12 +6,11 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 from moorage.contracts.email_outcomes import EmailEvent, EmailStatus, RejectReason
-from moorage.vendor_sdk import as_answer, is_list
+from moorage.vendor_sdk import Answer, MakeRef, WebhookEvent, as_answer, is_list
 from moorage.vendors.email._common import bare_address, split_pairs
 
 if TYPE_CHECKING:
     from moorage.contracts.email_received import ReceivedEmail
-    from moorage.vendor_sdk import Answer, MakeRef, WebhookEvent
 
 _STATUSES: Final = {
     "Send": EmailStatus.SENT,

@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from moorage.contracts.email_mime import read_mime, received_email
-from moorage.contracts.email_received import CheckResult, SenderChecks
+from moorage.contracts.email_received import CheckResult, ReceivedEmail, SenderChecks
 from moorage.vendors.email._received import content_of
 
 if TYPE_CHECKING:
-    from moorage.contracts.email_received import ReceivedEmail
     from moorage.vendor_sdk import Answer, MakeRef, WebhookEvent
 
 _RESULTS: Final = {

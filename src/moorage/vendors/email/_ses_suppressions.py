@@ -4,45 +4,43 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from moorage import vendor_sdk as sdk
 from moorage.contracts.email_outcomes import RejectReason
-from moorage.contracts.email_suppressions import Suppression
-from moorage.vendor_sdk import Reading, Request, needed, read_answer, text, time, word
+from moorage.contracts.email_suppressions import Suppression, SuppressionPage
 from moorage.vendors.email._suppressions import read_page, remove_from
 
 if TYPE_CHECKING:
     from moorage.contracts.email_address import EmailAddress
-    from moorage.contracts.email_suppressions import SuppressionPage
-    from moorage.vendor_sdk import Ref, Wire
 
 _PATH: Final = "/v2/email/suppression/addresses"
 _PAGE: Final = 1_000
 _ADDED: Final = "COMPLAINT"
 _REASONS: Final = {"BOUNCE": RejectReason.BOUNCED, "COMPLAINT": RejectReason.SPAM}
-_ENTRY: Final = Reading(
+_ENTRY: Final = sdk.Reading(
     Suppression,
-    email=needed(text("EmailAddress"), "EmailAddress"),
-    reason=word("Reason", of=_REASONS, otherwise=RejectReason.OTHER),
-    vendor_reason=text("Reason"),
-    at=time("LastUpdateTime"),
+    email=sdk.needed(sdk.text("EmailAddress"), "EmailAddress"),
+    reason=sdk.word("Reason", of=_REASONS, otherwise=RejectReason.OTHER),
+    vendor_reason=sdk.text("Reason"),
+    at=sdk.time("LastUpdateTime"),
 )
 
 
-async def list_suppressed(wire: Wire, after: Ref | None) -> SuppressionPage:
+async def list_suppressed(wire: sdk.Wire, after: sdk.Ref | None, /) -> SuppressionPage:
     """A page of the suppression list."""
     query = {"PageSize": str(_PAGE), "NextToken": None if after is None else after.id}
-    response = await wire.send(Request.get(_PATH, query=query))
-    fields = read_answer(response)
+    response = await wire.send(sdk.Request.get(_PATH, query=query))
+    fields = sdk.read_answer(response)
     token = fields.text("NextToken")
     items = fields.objects("SuppressedDestinationSummaries")
     start = None if token is None else wire.ref(token)
     return read_page(wire, _ENTRY, items, response, after=start)
 
 
-async def suppress(wire: Wire, address: EmailAddress) -> None:
+async def suppress(wire: sdk.Wire, address: EmailAddress, /) -> None:
     """Add an address, with one of the two reasons that SES knows."""
-    await wire.send(Request.put(_PATH, json={"EmailAddress": address.wire, "Reason": _ADDED}))
+    await wire.send(sdk.Request.put(_PATH, json={"EmailAddress": address.wire, "Reason": _ADDED}))
 
 
-async def send_again(wire: Wire, address: EmailAddress) -> None:
+async def send_again(wire: sdk.Wire, address: EmailAddress, /) -> None:
     """Remove an address."""
     await remove_from(wire, address, f"{_PATH}/")

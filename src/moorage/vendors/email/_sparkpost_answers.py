@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
+from moorage import vendor_sdk as sdk
 from moorage.contracts.email_outcomes import (
     AddressCheck,
     EmailEvent,
@@ -14,35 +15,12 @@ from moorage.contracts.email_outcomes import (
     RejectReason,
     Verdict,
 )
-from moorage.vendor_sdk import (
-    RateLimitExceeded,
-    Refusals,
-    VendorFailed,
-    VendorRejected,
-    as_answer,
-    error_answer,
-    error_statuses,
-    is_object,
-    masked_words,
-    read_answer,
-    refusal,
-    required,
-)
 from moorage.vendors.email._common import bare_address, days_of, outcomes, status_of, texts_of
 
 if TYPE_CHECKING:
     from moorage.contracts.email import EmailMessage
     from moorage.contracts.email_address import EmailAddress
     from moorage.contracts.email_outcomes import StatisticsQuery
-    from moorage.vendor_sdk import (
-        Answer,
-        ConnectorError,
-        MakeRef,
-        Request,
-        Response,
-        WebhookEvent,
-        Wire,
-    )
 
 _PERCENT: Final = Decimal(100)
 _VERDICTS: Final = {
@@ -122,58 +100,60 @@ _BOUNCES: Final = frozenset({"bounce", "out_of_band"})
 _DELAY_EVENT: Final = "delay"
 
 
-def _words_of(response: Response) -> tuple[str | None, str | None]:
+def _words_of(response: sdk.Response) -> tuple[str | None, str | None]:
     """The code and text of an answer's first error."""
-    return _error_of(error_answer(response), "errors")
+    return _error_of(sdk.error_answer(response), "errors")
 
 
-def _error_of(body: Answer, name: str) -> tuple[str | None, str | None]:
-    error = next(body.objects(name), as_answer(None))
+def _error_of(body: sdk.Answer, name: str) -> tuple[str | None, str | None]:
+    error = next(body.objects(name), sdk.as_answer(None))
     words = [text for field in ("message", "description") if (text := error.text(field))]
-    return error.text("code"), masked_words(": ".join(words))
+    return error.text("code"), sdk.masked_words(": ".join(words))
 
 
-_REFUSALS: Final = Refusals(
+_REFUSALS: Final = sdk.Refusals(
     vendor="SparkPost",
     codes={
-        "1502": VendorFailed,
-        "1601": VendorRejected,
-        "1603": VendorRejected,
-        "1901": VendorRejected,
-        "1902": VendorRejected,
-        "2004": VendorRejected,
-        "2005": VendorRejected,
-        "2103": VendorRejected,
-        "5002": VendorRejected,
-        "7000": VendorRejected,
-        "7001": VendorRejected,
+        "1502": sdk.VendorFailed,
+        "1601": sdk.VendorRejected,
+        "1603": sdk.VendorRejected,
+        "1901": sdk.VendorRejected,
+        "1902": sdk.VendorRejected,
+        "2004": sdk.VendorRejected,
+        "2005": sdk.VendorRejected,
+        "2103": sdk.VendorRejected,
+        "5002": sdk.VendorRejected,
+        "7000": sdk.VendorRejected,
+        "7001": sdk.VendorRejected,
     },
     statuses={
-        **error_statuses("400 404 405 406 413 415 422", login="401 403"),
-        420: RateLimitExceeded,
+        **sdk.error_statuses("400 404 405 406 413 415 422", login="401 403"),
+        420: sdk.RateLimitExceeded,
     },
     read=_words_of,
 )
 
 
-def classify(request: Request, response: Response) -> ConnectorError | None:
+def classify(request: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | None:
     """The error of an answer; status 200 is an error if no recipient was accepted."""
     if response.status != 200:
         return _REFUSALS(request, response)
-    results = error_answer(response).object("results")
+    results = sdk.error_answer(response).object("results")
     is_refused = results.integer("total_accepted_recipients") == 0
     if not is_refused or not results.integer("total_rejected_recipients"):
         return None
     code, words = _error_of(results, "rcpt_to_errors")
     default_words = "it accepted no recipient"
-    return refusal(VendorRejected, "SparkPost", response, code, words, otherwise=default_words)
+    return sdk.refusal(
+        sdk.VendorRejected, "SparkPost", response, code, words, otherwise=default_words
+    )
 
 
-def read_receipt(wire: Wire, message: EmailMessage, response: Response) -> EmailReceipt:
+def read_receipt(wire: sdk.Wire, message: EmailMessage, response: sdk.Response) -> EmailReceipt:
     """Parse the receipt of a message that at least one recipient was accepted for."""
-    body = read_answer(response)
+    body = sdk.read_answer(response)
     results = body.object("results")
-    id_ = required(results.text("id"), response, "results.id")
+    id_ = sdk.required(results.text("id"), response, "results.id")
     status = status_of(message)
     rejected_count = results.integer("total_rejected_recipients") or 0
     # The refused recipients are counted, and not named.
@@ -188,11 +168,11 @@ def read_receipt(wire: Wire, message: EmailMessage, response: Response) -> Email
     )
 
 
-def read_check(address: EmailAddress, response: Response) -> AddressCheck:
+def read_check(address: EmailAddress, response: sdk.Response) -> AddressCheck:
     """Parse an address check."""
-    body = read_answer(response)
+    body = sdk.read_answer(response)
     results = body.object("results")
-    verdict = required(results.text("result"), response, "results.result")
+    verdict = sdk.required(results.text("result"), response, "results.result")
     reason, confidence = results.text("reason"), results.decimal("delivery_confidence")
     return AddressCheck(
         email=address.email,
@@ -208,12 +188,12 @@ def read_check(address: EmailAddress, response: Response) -> AddressCheck:
     )
 
 
-def read_metrics(query: StatisticsQuery, response: Response) -> EmailStatistics:
+def read_metrics(query: StatisticsQuery, response: sdk.Response) -> EmailStatistics:
     """Parse statistics."""
     return days_of(query, response, "results", "ts", METRICS)
 
 
-def read_events(event: WebhookEvent, ref: MakeRef) -> tuple[EmailEvent, ...]:
+def read_events(event: sdk.WebhookEvent, ref: sdk.MakeRef) -> tuple[EmailEvent, ...]:
     """Convert a batch item to events; none for a test or received mail."""
     fields = _event_of(event.payload)
     id_, kind = fields.text("transmission_id"), fields.text("type")
@@ -241,10 +221,10 @@ def read_events(event: WebhookEvent, ref: MakeRef) -> tuple[EmailEvent, ...]:
     )
 
 
-def _event_of(payload: Any) -> Answer:
+def _event_of(payload: Any) -> sdk.Answer:
     """The event of an item, nested under its group's name."""
-    groups = as_answer(payload).object("msys").raw.values()
-    return as_answer(next(filter(is_object, groups), None))
+    groups = sdk.as_answer(payload).object("msys").raw.values()
+    return sdk.as_answer(next(filter(sdk.is_object, groups), None))
 
 
 def _status(kind: str, bounce: str) -> EmailStatus:

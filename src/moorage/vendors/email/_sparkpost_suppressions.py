@@ -5,15 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qs
 
+from moorage import vendor_sdk as sdk
 from moorage.contracts.email_outcomes import RejectReason
-from moorage.contracts.email_suppressions import Suppression
-from moorage.vendor_sdk import Reading, Request, needed, read_answer, text, time, word
+from moorage.contracts.email_suppressions import Suppression, SuppressionPage
 from moorage.vendors.email._suppressions import read_page, remove_from
 
 if TYPE_CHECKING:
     from moorage.contracts.email_address import EmailAddress
-    from moorage.contracts.email_suppressions import SuppressionPage
-    from moorage.vendor_sdk import Answer, Ref, Wire
 
 _PATH: Final = "/api/v1/suppression-list"
 _PAGE: Final = 1_000
@@ -26,37 +24,37 @@ _REASONS: Final = {
     "Manually Added": RejectReason.BLOCKED,
     "Compliance": RejectReason.BLOCKED,
 }
-_ENTRY: Final = Reading(
+_ENTRY: Final = sdk.Reading(
     Suppression,
-    email=needed(text("recipient"), "recipient"),
-    reason=word("source", of=_REASONS, otherwise=RejectReason.OTHER),
-    vendor_reason=text("source"),
-    at=time("created"),
+    email=sdk.needed(sdk.text("recipient"), "recipient"),
+    reason=sdk.word("source", of=_REASONS, otherwise=RejectReason.OTHER),
+    vendor_reason=sdk.text("source"),
+    at=sdk.time("created"),
 )
 
 
-def _cursor(fields: Answer) -> str | None:
+def _cursor(fields: sdk.Answer) -> str | None:
     links = [link.text("href") for link in fields.objects("links") if link.text("rel") == "next"]
     query = parse_qs(links[0].partition("?")[2]) if links and links[0] else {}
     return next(iter(query.get("cursor", [])), None)
 
 
-async def list_suppressed(wire: Wire, after: Ref | None) -> SuppressionPage:
+async def list_suppressed(wire: sdk.Wire, after: sdk.Ref | None, /) -> SuppressionPage:
     """A page of the suppression list, with an entry per address and kind of mail."""
     query = {"per_page": str(_PAGE), "cursor": "initial" if after is None else after.id}
-    response = await wire.send(Request.get(_PATH, query=query))
-    fields = read_answer(response)
+    response = await wire.send(sdk.Request.get(_PATH, query=query))
+    fields = sdk.read_answer(response)
     cursor = _cursor(fields)
     start = None if cursor is None else wire.ref(cursor)
     return read_page(wire, _ENTRY, fields.objects("results"), response, after=start)
 
 
-async def suppress(wire: Wire, address: EmailAddress) -> None:
+async def suppress(wire: sdk.Wire, address: EmailAddress, /) -> None:
     """Add an address for mail of both kinds."""
     entries = [{"recipient": address.wire, "type": kind} for kind in _KINDS]
-    await wire.send(Request.put(_PATH, json={"recipients": entries}))
+    await wire.send(sdk.Request.put(_PATH, json={"recipients": entries}))
 
 
-async def send_again(wire: Wire, address: EmailAddress) -> None:
+async def send_again(wire: sdk.Wire, address: EmailAddress, /) -> None:
     """Remove an address for mail of both kinds."""
     await remove_from(wire, address, f"{_PATH}/")

@@ -5,25 +5,24 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
+from moorage import vendor_sdk as sdk
 from moorage.contracts.email_suppressions import Suppression, SuppressionPage
-from moorage.vendor_sdk import Request, VendorRejected, malformed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from moorage.contracts.email_address import EmailAddress
-    from moorage.vendor_sdk import Answer, Reading, Ref, Response, Wire
 
 _NOT_FOUND: Final = 404
 
 
 def read_page(
-    wire: Wire,
-    reading: Reading[Suppression],
-    items: Iterable[Answer],
-    response: Response,
+    wire: sdk.Wire,
+    reading: sdk.Reading[Suppression],
+    items: Iterable[sdk.Answer],
+    response: sdk.Response,
     *,
-    after: Ref | None = None,
+    after: sdk.Ref | None = None,
     **words: object,
 ) -> SuppressionPage:
     """The page of an answer.
@@ -44,12 +43,12 @@ def read_page(
     for item in items:
         entry = reading.found(wire.ref, item, **words)
         if not entry:
-            raise malformed(response, "address")
+            raise sdk.malformed(response, "address")
         entries += entry
     return SuppressionPage(items=tuple(entries), next=after)
 
 
-async def remove_from(wire: Wire, address: EmailAddress, *paths: str) -> None:
+async def remove_from(wire: sdk.Wire, address: EmailAddress, *paths: str) -> None:
     """Remove an address from lists; a missing address counts as removed.
 
     Args:
@@ -59,7 +58,7 @@ async def remove_from(wire: Wire, address: EmailAddress, *paths: str) -> None:
     """
     for path in paths:
         try:
-            await wire.send(Request.delete(path + quote(address.wire, safe="")))
-        except VendorRejected as refusal:
+            await wire.send(sdk.Request.delete(path + quote(address.wire, safe="")))
+        except sdk.VendorRejected as refusal:
             if refusal.status != _NOT_FOUND:
                 raise

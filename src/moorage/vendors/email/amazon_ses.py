@@ -14,35 +14,16 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import attrs
 
-from moorage.contracts.email import EmailCapability
+from moorage import vendor_sdk as sdk
+from moorage.contracts.email import EmailCapability, EmailMessage
 from moorage.contracts.email_outcomes import (
     AddressCheck,
     EmailCounts,
     EmailReceipt,
     EmailStatistics,
     EmailStatus,
+    StatisticsQuery,
     Verdict,
-)
-from moorage.vendor_sdk import (
-    AuthenticationFailed,
-    InvalidRequest,
-    RateLimitExceeded,
-    Request,
-    Result,
-    Secret,
-    VendorFailed,
-    VendorRejected,
-    as_time,
-    aws_credentials,
-    aws_refusal,
-    is_list,
-    is_success,
-    malformed,
-    read_answer,
-    refusal,
-    required,
-    secret_option,
-    vendor_code_and_message,
 )
 from moorage.vendors.email import _ses_suppressions as ses_suppressions
 from moorage.vendors.email._common import outcomes
@@ -54,17 +35,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import date
 
-    from moorage.contracts.email import EmailMessage
     from moorage.contracts.email_address import EmailAddress
     from moorage.contracts.email_bulk import BulkMessage
-    from moorage.contracts.email_outcomes import StatisticsQuery
-    from moorage.vendor_sdk import (
-        Answer,
-        ConnectorError,
-        Credentials,
-        Response,
-        Wire,
-    )
 
 _WRONG: Final = frozenset({"BadRequestException", "ValidationException", "SerializationException"})
 _ENTRY_LATER: Final = frozenset({"ACCOUNT_THROTTLED", "ACCOUNT_DAILY_QUOTA_EXCEEDED"})
@@ -98,16 +70,16 @@ _METRICS: Final = {
 }
 
 
-def classify(_: Request, response: Response) -> ConnectorError | None:
+def classify(_: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | None:
     """The error for the name in an answer, which says more than the status."""
-    if is_success(response.status) or response.status >= 500:
+    if sdk.is_success(response.status) or response.status >= 500:
         return None
     code = error_code(response)
     if code is None:
         return None
-    default_error = InvalidRequest if code in _WRONG else VendorRejected
-    words = vendor_code_and_message(response)[1]
-    return refusal(aws_refusal(code) or default_error, "Amazon SES", response, code, words)
+    default_error = sdk.InvalidRequest if code in _WRONG else sdk.VendorRejected
+    words = sdk.vendor_code_and_message(response)[1]
+    return sdk.refusal(sdk.aws_refusal(code) or default_error, "Amazon SES", response, code, words)
 
 
 @attrs.frozen(kw_only=True)
@@ -149,7 +121,9 @@ class AmazonSes(EmailVendor):
 
     region: str
     access_key_id: str | None = attrs.field(default=None, repr=False)
-    session_token: Secret | None = secret_option()
+    session_token: sdk.Secret | None = attrs.field(
+        default=None, converter=attrs.converters.optional(sdk.as_secret)
+    )
     configuration_set: str | None = None
     base_url: str | None = None
 
@@ -157,39 +131,39 @@ class AmazonSes(EmailVendor):
     def _url(self) -> str:
         return self.base_url or f"https://email.{self.region}.amazonaws.com"
 
-    def static_credentials(self) -> Credentials | None:
+    def static_credentials(self) -> sdk.Credentials | None:
         """The access key that signs requests."""
-        return aws_credentials(
+        return sdk.aws_credentials(
             "ses", self.region, self.access_key_id, self.credentials, self.session_token
         )
 
     async def send_transactional(
-        self, wire: Wire, message: EmailMessage, /, *, key: str | None
+        self, wire: sdk.Wire, message: EmailMessage, /, *, key: str | None
     ) -> EmailReceipt:
         """Send one message."""
         body = mail_body(message, self.sender, self.configuration_set)
-        request = Request.post("/v2/email/outbound-emails", json=body)
+        request = sdk.Request.post("/v2/email/outbound-emails", json=body)
         id_, fields = await wire.send(request, key=key, parse=read_sent)
         return _receipt(wire, id_, message.everybody, None, fields)
 
     async def send_bulk(
-        self, wire: Wire, bulk: BulkMessage, /, *, key: str | None
-    ) -> list[Result[EmailReceipt]]:
+        self, wire: sdk.Wire, bulk: BulkMessage, /, *, key: str | None
+    ) -> list[sdk.Result[EmailReceipt]]:
         """Send a message to each recipient, all in one request."""
         body = bulk_body(bulk, self.sender, self.configuration_set)
-        request = Request.post("/v2/email/outbound-bulk-emails", json=body)
+        request = sdk.Request.post("/v2/email/outbound-bulk-emails", json=body)
         return await wire.send(request, key=key, parse=partial(read_entries, wire, bulk))
 
-    async def validate_address(self, wire: Wire, address: EmailAddress, /) -> AddressCheck:
+    async def validate_address(self, wire: sdk.Wire, address: EmailAddress, /) -> AddressCheck:
         """Check an address."""
-        request = Request.post(
+        request = sdk.Request.post(
             "/v2/email/email-address-insights/", json={"EmailAddress": address.wire}
         )
         return read_check(address, await wire.send(request.evolve(idempotent=True)))
 
-    async def get_statistics(self, wire: Wire, query: StatisticsQuery, /) -> EmailStatistics:
+    async def get_statistics(self, wire: sdk.Wire, query: StatisticsQuery, /) -> EmailStatistics:
         """Get the statistics of a range of days from SES's deliverability manager."""
-        request = Request.post("/v2/email/metrics/batch", json=metrics_body(query))
+        request = sdk.Request.post("/v2/email/metrics/batch", json=metrics_body(query))
         return read_metrics(query, await wire.send(request.evolve(idempotent=True)))
 
     suppressions = staticmethod(ses_suppressions.list_suppressed)
@@ -197,20 +171,22 @@ class AmazonSes(EmailVendor):
     remove_suppression = staticmethod(ses_suppressions.send_again)
 
 
-def read_sent(response: Response) -> tuple[str, Answer]:
+def read_sent(response: sdk.Response) -> tuple[str, sdk.Answer]:
     """The id of an accepted message, with the complete answer."""
-    fields = read_answer(response)
-    id_ = required(fields.text("MessageId"), response, "MessageId")
+    fields = sdk.read_answer(response)
+    id_ = sdk.required(fields.text("MessageId"), response, "MessageId")
     return id_, fields
 
 
-def read_entries(wire: Wire, bulk: BulkMessage, response: Response) -> list[Result[EmailReceipt]]:
+def read_entries(
+    wire: sdk.Wire, bulk: BulkMessage, response: sdk.Response
+) -> list[sdk.Result[EmailReceipt]]:
     """Parse the results of a bulk message."""
-    entries = list(read_answer(response).objects("BulkEmailEntryResults"))
+    entries = list(sdk.read_answer(response).objects("BulkEmailEntryResults"))
     if len(entries) != len(bulk.recipients):
-        raise malformed(response, "result for each recipient")
+        raise sdk.malformed(response, "result for each recipient")
     if not any(entry.text("Status") for entry in entries):
-        raise malformed(response, "status of any recipient")
+        raise sdk.malformed(response, "status of any recipient")
     return [
         read_entry(wire, entry, recipient.everybody)
         for entry, recipient in zip(entries, bulk.recipients, strict=True)
@@ -218,11 +194,11 @@ def read_entries(wire: Wire, bulk: BulkMessage, response: Response) -> list[Resu
 
 
 def _receipt(
-    wire: Wire,
+    wire: sdk.Wire,
     id_: str,
     people: tuple[EmailAddress, ...],
     vendor_status: str | None,
-    fields: Answer,
+    fields: sdk.Answer,
 ) -> EmailReceipt:
     status = EmailStatus.QUEUED
     return EmailReceipt(
@@ -234,20 +210,22 @@ def _receipt(
     )
 
 
-def read_entry(wire: Wire, entry: Answer, people: tuple[EmailAddress, ...]) -> Result[EmailReceipt]:
+def read_entry(
+    wire: sdk.Wire, entry: sdk.Answer, people: tuple[EmailAddress, ...]
+) -> sdk.Result[EmailReceipt]:
     """Parse the result of one recipient of a bulk message."""
     status, id_ = entry.text("Status"), entry.text("MessageId")
     if status == "SUCCESS" and id_ is not None:
-        return Result(_receipt(wire, id_, people, status, entry))
-    kind: type[Any] = VendorRejected
+        return sdk.Result(_receipt(wire, id_, people, status, entry))
+    kind: type[Any] = sdk.VendorRejected
     if status in _ENTRY_LATER:
-        kind = RateLimitExceeded
+        kind = sdk.RateLimitExceeded
     elif status in _ENTRY_FAILED or status in {None, "SUCCESS"}:
-        kind = VendorFailed
+        kind = sdk.VendorFailed
     elif status in _ENTRY_WRONG:
-        kind = InvalidRequest
-    fields = {"by_vendor": True} if kind is RateLimitExceeded else {}
-    return Result(
+        kind = sdk.InvalidRequest
+    fields = {"by_vendor": True} if kind is sdk.RateLimitExceeded else {}
+    return sdk.Result(
         error=kind(
             f"Amazon SES refused the message to one recipient: {status}",
             service=wire.account,
@@ -258,11 +236,11 @@ def read_entry(wire: Wire, entry: Answer, people: tuple[EmailAddress, ...]) -> R
     )
 
 
-def read_check(address: EmailAddress, response: Response) -> AddressCheck:
+def read_check(address: EmailAddress, response: sdk.Response) -> AddressCheck:
     """Parse an address check."""
-    body = read_answer(response)
+    body = sdk.read_answer(response)
     validation = body.object("MailboxValidation")
-    verdict = required(
+    verdict = sdk.required(
         validation.text("IsValid.ConfidenceVerdict"), response, "MailboxValidation.IsValid"
     )
 
@@ -309,13 +287,13 @@ def _epoch(day: date) -> int:
     return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp())
 
 
-def read_metrics(query: StatisticsQuery, response: Response) -> EmailStatistics:
+def read_metrics(query: StatisticsQuery, response: sdk.Response) -> EmailStatistics:
     """Parse statistics."""
-    body = read_answer(response)
+    body = sdk.read_answer(response)
     error_entry = next(body.objects("Errors"), None)
     if error_entry is not None:
         code = error_entry.text("Code")
-        kind = AuthenticationFailed if code == "ACCESS_DENIED" else VendorFailed
+        kind = sdk.AuthenticationFailed if code == "ACCESS_DENIED" else sdk.VendorFailed
         raise kind(
             f"Amazon SES has no numbers: {code}",
             status=response.status,
@@ -327,8 +305,8 @@ def read_metrics(query: StatisticsQuery, response: Response) -> EmailStatistics:
     for result in body.objects("Results"):
         name = _METRICS.get(result.text("Id") or "")
         moments: Any = result.value("Timestamps")
-        for number, moment in enumerate(moments if is_list(moments) else []):
-            window_start, value = as_time(moment), result.integer(f"Values.{number}")
+        for number, moment in enumerate(moments if sdk.is_list(moments) else []):
+            window_start, value = sdk.as_time(moment), result.integer(f"Values.{number}")
             if (
                 name is None
                 or window_start is None
@@ -339,7 +317,7 @@ def read_metrics(query: StatisticsQuery, response: Response) -> EmailStatistics:
     return EmailStatistics.of(query, counted_pairs, body.raw)
 
 
-def error_code(response: Response) -> str | None:
+def error_code(response: sdk.Response) -> str | None:
     """An error's name without namespace, from a header or the body."""
     code = response.headers.get("x-amzn-errortype")
     if code is None:

@@ -14,19 +14,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import attrs
 
-from moorage.contracts.email import EmailCapability, EmailMessage
-from moorage.vendor_sdk import (
-    AuthenticationFailed,
-    InvalidData,
-    Refusals,
-    Request,
-    api_key,
-    choice,
-    encode_json,
-    error_statuses,
-    extra_for,
-    merged,
-)
+from moorage import vendor_sdk as sdk
+from moorage.contracts.email import Attachment, EmailCapability, EmailMessage
 from moorage.vendors.email import _brevo_suppressions as brevo_suppressions
 from moorage.vendors.email._brevo_answers import (
     read_event,
@@ -52,7 +41,6 @@ from moorage.vendors.email._vendor import EmailVendor
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from moorage.contracts.email import Attachment
     from moorage.contracts.email_address import EmailAddress
     from moorage.contracts.email_bulk import BulkMessage
     from moorage.contracts.email_outcomes import (
@@ -60,7 +48,6 @@ if TYPE_CHECKING:
         EmailStatistics,
         StatisticsQuery,
     )
-    from moorage.vendor_sdk import Answer, Ref, Response, Result, Wire
 
 _MEGABYTE: Final = 1024 * 1024
 _MOST_BYTES: Final = 15 * _MEGABYTE
@@ -119,20 +106,20 @@ class Brevo(EmailVendor):
     }
     webhook = "brevo"
 
-    auth = api_key("api-key")
+    auth = sdk.api_key("api-key")
     headers: ClassVar[Mapping[str, str]] = {"Accept": "application/json"}
     ping_path = "/v3/account"
-    refusals = Refusals(
+    refusals = sdk.Refusals(
         vendor="Brevo",
-        codes={"unauthorized": AuthenticationFailed},
-        statuses=error_statuses("400 405 406 413 422"),
+        codes={"unauthorized": sdk.AuthenticationFailed},
+        statuses=sdk.error_statuses("400 405 406 413 422"),
         # A message may be refused with 403 because of its sender, and not of the key.
-        reading={403: AuthenticationFailed},
+        reading={403: sdk.AuthenticationFailed},
         mask=masked,
     )
     event_reading = staticmethod(read_event)
 
-    webhook_authentication: str = choice(
+    webhook_authentication: str = sdk.choice(
         "bearer",
         *_SCHEMES,
         problem="Brevo's webhooks have no such authentication.",
@@ -141,33 +128,33 @@ class Brevo(EmailVendor):
     base_url: str = "https://api.brevo.com"
 
     async def send_transactional(
-        self, wire: Wire, message: EmailMessage, /, *, key: str | None
+        self, wire: sdk.Wire, message: EmailMessage, /, *, key: str | None
     ) -> EmailReceipt:
         """Send one message."""
-        request = Request.post("/v3/smtp/email", json=mail_body(self, message))
+        request = sdk.Request.post("/v3/smtp/email", json=mail_body(self, message))
         return await wire.send(request, key=key, parse=partial(read_receipt, wire, message))
 
     async def send_bulk(
-        self, wire: Wire, bulk: BulkMessage, /, *, key: str | None
-    ) -> list[Result[EmailReceipt]]:
+        self, wire: sdk.Wire, bulk: BulkMessage, /, *, key: str | None
+    ) -> list[sdk.Result[EmailReceipt]]:
         """Send a message to each recipient, in as few requests as the size limit allows."""
         words = attrs.evolve(bulk.base, attachments=()).size if bulk.places else 0
         max_recipients = max(1, _MOST_BYTES // (words + _VERSION_OVERHEAD))
         return await in_parts(wire, bulk, max_recipients, partial(self._send_versions, wire), key)
 
     async def _send_versions(
-        self, wire: Wire, bulk: BulkMessage, key: str | None
-    ) -> list[Result[EmailReceipt]]:
-        request = Request.post("/v3/smtp/email", json=bulk_body(self, bulk))
+        self, wire: sdk.Wire, bulk: BulkMessage, key: str | None
+    ) -> list[sdk.Result[EmailReceipt]]:
+        request = sdk.Request.post("/v3/smtp/email", json=bulk_body(self, bulk))
         return await wire.send(request, key=key, parse=partial(read_results, wire, bulk))
 
-    async def cancel(self, wire: Wire, ref: Ref, /) -> EmailReceipt:
+    async def cancel(self, wire: sdk.Wire, ref: sdk.Ref, /) -> EmailReceipt:
         """Delete a scheduled message."""
         return await delete_scheduled(wire, ref, "/v3/smtp/email/", f"<{ref.id}>")
 
-    async def get_statistics(self, wire: Wire, query: StatisticsQuery, /) -> EmailStatistics:
+    async def get_statistics(self, wire: sdk.Wire, query: StatisticsQuery, /) -> EmailStatistics:
         """Get the statistics of a range of days."""
-        rows: list[Answer] = []
+        rows: list[sdk.Answer] = []
         while True:
             page: dict[str, str | int] = {
                 "startDate": query.start.isoformat(),
@@ -176,8 +163,8 @@ class Brevo(EmailVendor):
                 "limit": _PAGE,
                 "offset": len(rows),
             }
-            request = Request.get("/v3/smtp/statistics/reports", query=page)
-            response: Response = await wire.send(request)
+            request = sdk.Request.get("/v3/smtp/statistics/reports", query=page)
+            response: sdk.Response = await wire.send(request)
             new_rows = read_page(response)
             rows += new_rows
             if len(new_rows) < _PAGE or len(rows) > (query.end - query.start).days:
@@ -199,7 +186,7 @@ def mail_body(vendor: Brevo, message: EmailMessage) -> dict[str, Any]:
             not accept.
     """
     if len(message.reply_to) > 1:
-        raise InvalidData(
+        raise sdk.InvalidData(
             f"The message has {len(message.reply_to)} reply addresses, but Brevo accepts one.",
             field="reply_to",
             remedy="Give one address.",
@@ -212,7 +199,7 @@ def mail_body(vendor: Brevo, message: EmailMessage) -> dict[str, Any]:
         "tags": list(message.tags),
         "scheduledAt": None if message.send_at is None else utc_moment(message.send_at),
     }
-    return merged(filled_fields(body), extra_for("brevo", message.extra))
+    return sdk.merged(filled_fields(body), sdk.extra_for("brevo", message.extra))
 
 
 def bulk_body(vendor: Brevo, bulk: BulkMessage) -> dict[str, Any]:
@@ -244,7 +231,7 @@ def _contents(message: EmailMessage) -> dict[str, Any]:
         text = message.text or (None if message.html else " ")
         return {"subject": message.subject, "textContent": text, "htmlContent": message.html}
     if _NUMBER.fullmatch(template.id) is None:
-        raise InvalidData(
+        raise sdk.InvalidData(
             "The id of a template at Brevo is a number.",
             field="template.id",
             remedy="Give the number that Brevo shows beside the template, such as '7'.",
@@ -258,10 +245,10 @@ def _headers(message: EmailMessage) -> dict[str, str]:
     headers = {name: ascii_header(value) for name, value in message.all_headers.items()}
     if not message.metadata:
         return headers
-    words = encode_json(dict(message.metadata)).decode()
+    words = sdk.encode_json(dict(message.metadata)).decode()
     is_taken = any(name.lower() == _METADATA.lower() for name in headers)
     if is_taken or not words.isascii():
-        raise InvalidData(
+        raise sdk.InvalidData(
             f"The metadata are sent as the header {_METADATA}, which the message has already."
             if is_taken
             else "The metadata have characters that are not ASCII, which Brevo sends as they are.",
@@ -285,7 +272,7 @@ def _person(address: EmailAddress) -> dict[str, str]:
 def _file(file: Attachment) -> dict[str, str]:
     _, dot, ending = file.filename.lower().rpartition(".")
     if not dot or ending not in _ENDINGS:
-        raise InvalidData(
+        raise sdk.InvalidData(
             "The name of a file has no ending that Brevo accepts.",
             field="attachments",
             remedy=f"Give a name with one of these endings: {', '.join(sorted(_ENDINGS))}.",

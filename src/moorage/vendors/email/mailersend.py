@@ -14,16 +14,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import attrs
 
-from moorage.contracts.email import EmailCapability, EmailMessage
-from moorage.vendor_sdk import (
-    InvalidData,
-    Refusals,
-    Request,
-    VendorFailed,
-    error_statuses,
-    extra_for,
-    merged,
-)
+from moorage import vendor_sdk as sdk
+from moorage.contracts.email import Attachment, EmailCapability, EmailMessage
 from moorage.vendors.email._common import (
     ascii_header,
     check_type,
@@ -45,14 +37,12 @@ from moorage.vendors.email._vendor import EmailVendor
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from moorage.contracts.email import Attachment
     from moorage.contracts.email_address import EmailAddress
     from moorage.contracts.email_outcomes import (
         EmailReceipt,
         EmailStatistics,
         StatisticsQuery,
     )
-    from moorage.vendor_sdk import Ref, Wire
 
 _LAST_MOMENT: Final = time(23, 59, 59)
 _MAX_COUNTS: Final = {"cc": 10, "bcc": 10, "reply_to": 1, "tags": 5}
@@ -91,9 +81,9 @@ class MailerSend(EmailVendor):
 
     headers: ClassVar[Mapping[str, str]] = {"Accept": "application/json"}
     ping_path = "/v1/api-quota"
-    refusals = Refusals(
+    refusals = sdk.Refusals(
         vendor="MailerSend",
-        statuses=error_statuses("400 405 413 422", login="401 403") | {421: VendorFailed},
+        statuses=sdk.error_statuses("400 405 413 422", login="401 403") | {421: sdk.VendorFailed},
         read=read_refusal,
         mask=masked,
     )
@@ -103,17 +93,17 @@ class MailerSend(EmailVendor):
     base_url: str = "https://api.mailersend.com"
 
     async def send_transactional(
-        self, wire: Wire, message: EmailMessage, /, *, key: str | None
+        self, wire: sdk.Wire, message: EmailMessage, /, *, key: str | None
     ) -> EmailReceipt:
         """Send one message."""
-        request = Request.post("/v1/email", json=mail_body(self, message))
+        request = sdk.Request.post("/v1/email", json=mail_body(self, message))
         return await wire.send(request, key=key, parse=partial(read_receipt, wire, message))
 
-    async def cancel(self, wire: Wire, ref: Ref, /) -> EmailReceipt:
+    async def cancel(self, wire: sdk.Wire, ref: sdk.Ref, /) -> EmailReceipt:
         """Delete a scheduled message."""
         return await delete_scheduled(wire, ref, "/v1/message-schedules/", ref.id)
 
-    async def get_statistics(self, wire: Wire, query: StatisticsQuery, /) -> EmailStatistics:
+    async def get_statistics(self, wire: sdk.Wire, query: StatisticsQuery, /) -> EmailStatistics:
         """Get the statistics of a range of days."""
         last_moment = datetime.combine(query.end, _LAST_MOMENT, UTC)
         period: dict[str, str | int | list[str] | None] = {
@@ -123,7 +113,7 @@ class MailerSend(EmailVendor):
             "event[]": [name for names in COUNTS.values() for name in names],
             "domain_id": self.domain_id,
         }
-        response = await wire.send(Request.get("/v1/analytics/date", query=period))
+        response = await wire.send(sdk.Request.get("/v1/analytics/date", query=period))
         return read_analytics(query, response)
 
 
@@ -137,7 +127,7 @@ def mail_body(vendor: MailerSend, message: EmailMessage) -> dict[str, Any]:
     for field, max_count in _MAX_COUNTS.items():
         count = len(getattr(message, field))
         if count > max_count:
-            raise InvalidData(
+            raise sdk.InvalidData(
                 f"The message has {count} entries in {field}, but MailerSend accepts {max_count}.",
                 field=field,
                 remedy="Give fewer.",
@@ -159,7 +149,7 @@ def mail_body(vendor: MailerSend, message: EmailMessage) -> dict[str, Any]:
         "settings": _settings(message),
         **_contents(message),
     }
-    return merged(filled_fields(body), extra_for("mailersend", message.extra))
+    return sdk.merged(filled_fields(body), sdk.extra_for("mailersend", message.extra))
 
 
 def _settings(message: EmailMessage) -> dict[str, bool]:
@@ -172,7 +162,7 @@ def _unsubscribe_url(message: EmailMessage) -> str | None:
     if unsubscribe is None:
         return None
     if unsubscribe.url is None or unsubscribe.email is not None or not unsubscribe.one_click:
-        raise InvalidData(
+        raise sdk.InvalidData(
             "MailerSend accepts one way to unsubscribe: a URL that takes one click.",
             field="unsubscribe",
             remedy="Give only a URL, with one_click=True.",
@@ -195,7 +185,7 @@ def _contents(message: EmailMessage) -> dict[str, Any]:
 def _person(address: EmailAddress, field: str) -> dict[str, str]:
     name = address.name
     if name is not None and ("," in name or ";" in name):
-        raise InvalidData(
+        raise sdk.InvalidData(
             "A name has a comma or a semicolon, which MailerSend does not accept.",
             field=field,
             remedy="Write the name in another way, such as 'Ada Lovelace'.",

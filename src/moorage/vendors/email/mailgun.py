@@ -12,27 +12,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import attrs
 
+from moorage import vendor_sdk as sdk
 from moorage.contracts.email import EmailCapability
 from moorage.contracts.email_outcomes import AddressCheck, Verdict
-from moorage.vendor_sdk import (
-    ConfigurationError,
-    Credentials,
-    Mode,
-    RateLimitExceeded,
-    Redaction,
-    Request,
-    Result,
-    Secret,
-    VendorRejected,
-    as_time,
-    choice,
-    error_answer,
-    is_success,
-    malformed,
-    read_answer,
-    required,
-    text_option,
-)
 from moorage.vendors.email._common import one_by_one, receipt_of, status_of
 from moorage.vendors.email._mailgun_events import bare_message_id, read_events
 from moorage.vendors.email._mailgun_forms import bulk_request, fits_one, mail_request
@@ -54,17 +36,9 @@ if TYPE_CHECKING:
     )
     from moorage.contracts.email_received import ReceivedEmail
     from moorage.contracts.email_suppressions import SuppressionPage
-    from moorage.vendor_sdk import (
-        ConnectorError,
-        MakeRef,
-        Ref,
-        Response,
-        WebhookEvent,
-        Wire,
-    )
 
 _MAX_LENGTH: Final = 300
-_REDACTION: Final = Redaction()
+_REDACTION: Final = sdk.Redaction()
 _DOMAIN: Final = r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?"
 _REGIONS: Final = {"us": "https://api.mailgun.net", "eu": "https://api.eu.mailgun.net"}
 _GREETING: Final = b"Mailgun Magnificent"
@@ -81,11 +55,11 @@ _NO_MX: Final = frozenset({"no_mx", "No MX host found"})
 _SCHEMES: Final = {"events": "mailgun", "received": "mailgun-inbound"}
 
 
-def classify(_: Request, response: Response) -> ConnectorError | None:
+def classify(_: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | None:
     """The error in an answer whose status does not show the error."""
-    if is_success(response.status):
+    if sdk.is_success(response.status):
         return _greeting_error(response)
-    error = error_answer(response)
+    error = sdk.error_answer(response)
     message = error.text("message") or ""
     fields: dict[str, Any] = {
         "status": response.status,
@@ -93,10 +67,10 @@ def classify(_: Request, response: Response) -> ConnectorError | None:
         "response": response,
     }
     if response.status in {400, 403} and _SENDING_FORBIDDEN in message:
-        return VendorRejected(f"Mailgun refused: {fields['vendor_message']}", **fields)
-    retry_time = as_time(message.partition(_TRY_AGAIN)[2])
+        return sdk.VendorRejected(f"Mailgun refused: {fields['vendor_message']}", **fields)
+    retry_time = sdk.as_time(message.partition(_TRY_AGAIN)[2])
     if response.status == _TOO_MANY and retry_time is not None:
-        return RateLimitExceeded(
+        return sdk.RateLimitExceeded(
             f"Mailgun refused: {fields['vendor_message']}",
             by_vendor=True,
             retry_at=retry_time,
@@ -105,9 +79,9 @@ def classify(_: Request, response: Response) -> ConnectorError | None:
     return None
 
 
-def _auth(_: Mailgun, secret: Secret) -> Credentials:
+def _auth(_: Mailgun, secret: sdk.Secret) -> sdk.Credentials:
     """Basic authentication with the user name "api"."""
-    return Credentials.basic("api", secret)
+    return sdk.Credentials.basic("api", secret)
 
 
 @attrs.frozen(kw_only=True)
@@ -147,28 +121,28 @@ class Mailgun(EmailVendor):
     refusals = staticmethod(classify)
     ping_path = "/v4/domains/{domain}"
 
-    domain: str = text_option(
+    domain: str = sdk.text_option(
         _DOMAIN,
         problem="This is not the name of a sending domain.",
         remedy="Give it as Mailgun shows it, such as 'mail.example.com'.",
     )
-    region: str = choice("us", *_REGIONS, problem="Mailgun has no region of this name.")
+    region: str = sdk.choice("us", *_REGIONS, problem="Mailgun has no region of this name.")
     test_mode: bool = False
-    webhook_content: str = choice(
+    webhook_content: str = sdk.choice(
         "events", *_SCHEMES, problem="Mailgun's webhooks have no such content."
     )
     base_url: str | None = None
 
-    def mode(self) -> Mode | None:
+    def mode(self) -> sdk.Mode | None:
         """Live or test mode, by the options; None if unknown."""
-        return Mode.TEST if self.test_mode else None
+        return sdk.Mode.TEST if self.test_mode else None
 
     @property
     def _url(self) -> str:
         return self.base_url or _REGIONS[self.region]
 
     async def send_transactional(
-        self, wire: Wire, message: EmailMessage, /, *, key: str | None
+        self, wire: sdk.Wire, message: EmailMessage, /, *, key: str | None
     ) -> EmailReceipt:
         """Send one message."""
         request = mail_request(self.domain, message, self.sender, **self._fields())
@@ -176,8 +150,8 @@ class Mailgun(EmailVendor):
         return receipt_of(wire, id_, message.everybody, status_of(message), raw_answer)
 
     async def send_bulk(
-        self, wire: Wire, bulk: BulkMessage, /, *, key: str | None
-    ) -> list[Result[EmailReceipt]]:
+        self, wire: sdk.Wire, bulk: BulkMessage, /, *, key: str | None
+    ) -> list[sdk.Result[EmailReceipt]]:
         """Send a message to each recipient, in one request if it can express the differences."""
         if not fits_one(bulk):
             return await one_by_one(wire, bulk, self.send_transactional, key)
@@ -185,28 +159,28 @@ class Mailgun(EmailVendor):
         id_, raw_answer = await wire.send(request, key=key, parse=read_id)
         status = status_of(bulk.base)
         return [
-            Result(receipt_of(wire, id_, recipient.everybody, status, raw_answer))
+            sdk.Result(receipt_of(wire, id_, recipient.everybody, status, raw_answer))
             for recipient in bulk.recipients
         ]
 
-    async def validate_address(self, wire: Wire, address: EmailAddress, /) -> AddressCheck:
+    async def validate_address(self, wire: sdk.Wire, address: EmailAddress, /) -> AddressCheck:
         """Check an address."""
-        request = Request.get("/v4/address/validate", query={"address": address.wire})
+        request = sdk.Request.get("/v4/address/validate", query={"address": address.wire})
         return read_check(address, await wire.send(request))
 
-    async def get_statistics(self, wire: Wire, query: StatisticsQuery, /) -> EmailStatistics:
+    async def get_statistics(self, wire: sdk.Wire, query: StatisticsQuery, /) -> EmailStatistics:
         """Get the statistics of a range of days, summed over all pages."""
         return await statistics(wire, self.domain, query)
 
-    async def suppressions(self, wire: Wire, after: Ref | None, /) -> SuppressionPage:
+    async def suppressions(self, wire: sdk.Wire, after: sdk.Ref | None, /) -> SuppressionPage:
         """Get a page of the domain's suppressed addresses, list by list."""
         return await list_suppressed(wire, self.domain, after)
 
-    async def add_suppression(self, wire: Wire, address: EmailAddress, /) -> None:
+    async def add_suppression(self, wire: sdk.Wire, address: EmailAddress, /) -> None:
         """Add an address to the domain's unsubscribes."""
         await suppress(wire, self.domain, address)
 
-    async def remove_suppression(self, wire: Wire, address: EmailAddress, /) -> None:
+    async def remove_suppression(self, wire: sdk.Wire, address: EmailAddress, /) -> None:
         """Remove an address from all lists of the domain."""
         await send_again(wire, self.domain, address)
 
@@ -215,7 +189,7 @@ class Mailgun(EmailVendor):
         return {"scheme": _SCHEMES[self.webhook_content]}
 
     def events(
-        self, event: WebhookEvent, ref: MakeRef
+        self, event: sdk.WebhookEvent, ref: sdk.MakeRef
     ) -> tuple[EmailEvent, ...] | tuple[ReceivedEmail, ...]:
         """Convert a webhook to events, or to a received message."""
         if event.vendor == _SCHEMES["received"]:
@@ -228,19 +202,19 @@ class Mailgun(EmailVendor):
         return {"o:testmode": "yes"} if self.test_mode else {}
 
 
-def read_id(response: Response) -> tuple[str, Any]:
+def read_id(response: sdk.Response) -> tuple[str, Any]:
     """The id of an accepted message, with the complete answer."""
-    fields = read_answer(response)
+    fields = sdk.read_answer(response)
     id_ = bare_message_id(fields.text("id") or "")
     if not id_:
-        raise malformed(response, "id")
+        raise sdk.malformed(response, "id")
     return id_, fields.raw
 
 
-def read_check(address: EmailAddress, response: Response) -> AddressCheck:
+def read_check(address: EmailAddress, response: sdk.Response) -> AddressCheck:
     """Parse an address check."""
-    fields = read_answer(response)
-    verdict = required(fields.text("result"), response, "result")
+    fields = sdk.read_answer(response)
+    verdict = sdk.required(fields.text("result"), response, "result")
     reasons = fields.texts("reason")
     return AddressCheck(
         email=address.email,
@@ -255,11 +229,11 @@ def read_check(address: EmailAddress, response: Response) -> AddressCheck:
     )
 
 
-def _greeting_error(response: Response) -> ConfigurationError | None:
+def _greeting_error(response: sdk.Response) -> sdk.ConfigurationError | None:
     """The error for Mailgun's greeting page, which a wrong URL returns with status 200."""
     if _GREETING not in response.body[:200]:
         return None
-    return ConfigurationError(
+    return sdk.ConfigurationError(
         "Mailgun has no API at this URL, and sent no message.",
         path="base_url",
         remedy="Correct the base_url and the domain.",

@@ -16,15 +16,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import attrs
 
-from moorage.contracts.email import EmailCapability
-from moorage.vendor_sdk import (
-    InvalidData,
-    Request,
-    basic,
-    encode_json,
-    extra_for,
-    merged,
-)
+from moorage import vendor_sdk as sdk
+from moorage.contracts.email import Attachment, EmailCapability, EmailMessage
 from moorage.vendors.email._common import (
     ascii_header,
     derived_message_id,
@@ -44,14 +37,12 @@ from moorage.vendors.email._vendor import EmailVendor
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from moorage.contracts.email import Attachment, EmailMessage
     from moorage.contracts.email_address import EmailAddress
     from moorage.contracts.email_outcomes import (
         EmailReceipt,
         EmailStatistics,
         StatisticsQuery,
     )
-    from moorage.vendor_sdk import Answer, Wire
 
 _PAGE: Final = 1_000
 _LAST_SECOND: Final = time(23, 59, 59)
@@ -90,7 +81,7 @@ class Mailjet(EmailVendor):
     }
     webhook = "mailjet"
 
-    auth = basic("api_key")
+    auth = sdk.basic("api_key")
     refusals = staticmethod(classify)
     ping_path = "/v3/REST/sender"
     event_reading = staticmethod(read_events)
@@ -99,17 +90,17 @@ class Mailjet(EmailVendor):
     base_url: str = "https://api.mailjet.com"
 
     async def send_transactional(
-        self, wire: Wire, message: EmailMessage, /, *, key: str | None
+        self, wire: sdk.Wire, message: EmailMessage, /, *, key: str | None
     ) -> EmailReceipt:
         """Send one message."""
         body = mail_body(self, message, derived_message_id(wire, key))
-        request = Request.post("/v3.1/send", json={"Messages": [body]})
+        request = sdk.Request.post("/v3.1/send", json={"Messages": [body]})
         parse = partial(read_receipt, wire, message, body["CustomID"])
         return await wire.send(request, key=key, parse=parse)
 
-    async def get_statistics(self, wire: Wire, query: StatisticsQuery, /) -> EmailStatistics:
+    async def get_statistics(self, wire: sdk.Wire, query: StatisticsQuery, /) -> EmailStatistics:
         """Get the statistics of messages by their sending day in UTC."""
-        rows: list[Answer] = []
+        rows: list[sdk.Answer] = []
         period = {
             "CounterSource": "APIKey",
             "CounterTiming": "Message",
@@ -120,7 +111,7 @@ class Mailjet(EmailVendor):
         }
         while True:
             offset = {"Offset": str(len(rows))}
-            request = Request.get("/v3/REST/statcounters", query={**period, **offset})
+            request = sdk.Request.get("/v3/REST/statcounters", query={**period, **offset})
             page = read_rows(await wire.send(request))
             rows += page
             if len(page) < _PAGE:
@@ -140,7 +131,7 @@ def mail_body(vendor: Mailjet, message: EmailMessage, id_: str) -> dict[str, Any
     """
     for field, values in (("tags", message.tags), ("reply_to", message.reply_to)):
         if len(values) > 1:
-            raise InvalidData(
+            raise sdk.InvalidData(
                 f"The message has {len(values)} values of {field}, but Mailjet accepts one.",
                 field=field,
                 remedy="Give one.",
@@ -165,7 +156,7 @@ def mail_body(vendor: Mailjet, message: EmailMessage, id_: str) -> dict[str, Any
         "TrackClicks": _TRACKING[message.track_clicks] if is_tracked else None,
     }
     fields = filled_fields(body) | {"CustomID": id_}
-    return merged(fields, extra_for("mailjet", message.extra))
+    return sdk.merged(fields, sdk.extra_for("mailjet", message.extra))
 
 
 def _contents(vendor: Mailjet, message: EmailMessage) -> dict[str, Any]:
@@ -176,7 +167,7 @@ def _contents(vendor: Mailjet, message: EmailMessage) -> dict[str, Any]:
         sender = _person(sender_of(message, vendor.sender))
         return {"From": sender, "TextPart": text, "HTMLPart": message.html}
     if not _NUMBER.fullmatch(template.id):
-        raise InvalidData(
+        raise sdk.InvalidData(
             "The template is not named by a number, as Mailjet's templates are.",
             field="template",
             remedy="Give the number of the template as its id.",
@@ -199,12 +190,12 @@ def _people(several: Iterable[EmailAddress]) -> list[dict[str, str]]:
 
 
 def _payload(metadata: Mapping[str, str]) -> str | None:
-    return encode_json(dict(metadata)).decode() if metadata else None
+    return sdk.encode_json(dict(metadata)).decode() if metadata else None
 
 
 def _file(file: Attachment) -> dict[str, str]:
     if not file.content:
-        raise InvalidData(
+        raise sdk.InvalidData(
             "A file is empty, and Mailjet accepts none without content.",
             field="attachments",
             remedy="Leave it out.",

@@ -13,20 +13,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import attrs
 
-from moorage.contracts.email import EmailCapability, EmailMessage
+from moorage import vendor_sdk as sdk
+from moorage.contracts.email import Attachment, EmailCapability, EmailMessage
 from moorage.contracts.email_address import EmailAddress, as_address
-from moorage.vendor_sdk import (
-    ApiVendor,
-    InvalidData,
-    Refusals,
-    Request,
-    Result,
-    encode_json,
-    error_statuses,
-    extra_for,
-    merged,
-    part_key,
-)
 from moorage.vendors.email._common import (
     addresses_header,
     ascii_header,
@@ -51,10 +40,8 @@ from moorage.vendors.email._mailtrap_answers import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from moorage.contracts.email import Attachment
     from moorage.contracts.email_bulk import BulkMessage
     from moorage.contracts.email_outcomes import EmailEvent, EmailReceipt
-    from moorage.vendor_sdk import MakeRef, WebhookEvent, Wire
 
 _MEGABYTE: Final = 1024 * 1024
 _MOST_BATCH_BYTES: Final = 50 * _MEGABYTE
@@ -64,7 +51,7 @@ _MOST_VARIABLE_BYTES: Final = 1_000
 
 
 @attrs.frozen(kw_only=True)
-class Mailtrap(ApiVendor):
+class Mailtrap(sdk.ApiVendor):
     """A sending stream of a Mailtrap account.
 
     Attributes:
@@ -94,9 +81,9 @@ class Mailtrap(ApiVendor):
     }
     webhook = "mailtrap"
 
-    refusals = Refusals(
+    refusals = sdk.Refusals(
         vendor="Mailtrap",
-        statuses=error_statuses("400"),
+        statuses=sdk.error_statuses("400"),
         read=read_refusal,
         mask=masked,
     )
@@ -107,32 +94,32 @@ class Mailtrap(ApiVendor):
     base_url: str = "https://send.api.mailtrap.io"
 
     async def send_transactional(
-        self, wire: Wire, message: EmailMessage, /, *, key: str | None
+        self, wire: sdk.Wire, message: EmailMessage, /, *, key: str | None
     ) -> EmailReceipt:
         """Send one message."""
         id_ = derived_message_id(wire, key)
-        request = Request.post("/api/send", json=mail_body(self, message, id_))
+        request = sdk.Request.post("/api/send", json=mail_body(self, message, id_))
         return await wire.send(request, key=key, parse=partial(read_receipt, wire, message, id_))
 
     async def send_bulk(
-        self, wire: Wire, bulk: BulkMessage, /, *, key: str | None
-    ) -> list[Result[EmailReceipt]]:
+        self, wire: sdk.Wire, bulk: BulkMessage, /, *, key: str | None
+    ) -> list[sdk.Result[EmailReceipt]]:
         """Send a message to each recipient, in as few requests as the size limit allows."""
         max_messages = min(500, max(1, _MOST_BATCH_BYTES // (bulk.base.size + _AROUND)))
         return await in_parts(wire, bulk, max_messages, partial(self._send_batch, wire), key)
 
     async def _send_batch(
-        self, wire: Wire, bulk: BulkMessage, key: str | None
-    ) -> list[Result[EmailReceipt]]:
+        self, wire: sdk.Wire, bulk: BulkMessage, key: str | None
+    ) -> list[sdk.Result[EmailReceipt]]:
         sent_fields = {
-            derived_message_id(wire, key and part_key(key, f"m{number}")): message
+            derived_message_id(wire, key and sdk.part_key(key, f"m{number}")): message
             for number, message in enumerate(messages_of(bulk), 1)
         }
         bodies = [mail_body(self, message, id_) for id_, message in sent_fields.items()]
-        request = Request.post("/api/batch", json={"requests": bodies})
+        request = sdk.Request.post("/api/batch", json={"requests": bodies})
         return await wire.send(request, key=key, parse=partial(read_batch, wire, sent_fields))
 
-    def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[EmailEvent, ...]:
+    def events(self, event: sdk.WebhookEvent, ref: sdk.MakeRef) -> tuple[EmailEvent, ...]:
         """Convert a webhook item to events."""
         return read_event(event, ref)
 
@@ -145,7 +132,7 @@ def mail_body(vendor: Mailtrap, message: EmailMessage, id_: str) -> dict[str, An
             than Mailtrap keeps.
     """
     if len(message.tags) > 1 or (message.tags and message.template is not None):
-        raise InvalidData(
+        raise sdk.InvalidData(
             "Mailtrap accepts one tag, and none besides a template.",
             field="tags",
             remedy="Give one tag, and the rest as metadata.",
@@ -165,7 +152,7 @@ def mail_body(vendor: Mailtrap, message: EmailMessage, id_: str) -> dict[str, An
         "attachments": [_file(file) for file in message.attachments],
         "custom_variables": _variables(message, id_),
     }
-    return merged(filled_fields(body), extra_for("mailtrap", message.extra))
+    return sdk.merged(filled_fields(body), sdk.extra_for("mailtrap", message.extra))
 
 
 def _contents(message: EmailMessage) -> dict[str, Any]:
@@ -183,8 +170,8 @@ def _variables(message: EmailMessage, id_: str) -> dict[str, str]:
         vendor_metadata_name(name, is_id_variable): text for name, text in message.metadata.items()
     }
     variables = {ID_VARIABLE: id_, **words}
-    if len(encode_json(variables)) > _MOST_VARIABLE_BYTES:
-        raise InvalidData(
+    if len(sdk.encode_json(variables)) > _MOST_VARIABLE_BYTES:
+        raise sdk.InvalidData(
             "The metadata is longer than the 1000 bytes that Mailtrap keeps.",
             field="metadata",
             remedy="Give fewer or shorter entries.",

@@ -13,35 +13,15 @@ from urllib.parse import quote
 
 import attrs
 
-from moorage.contracts.email import EmailCapability, EmailMessage
+from moorage import vendor_sdk as sdk
+from moorage.contracts.email import Attachment, EmailCapability, EmailMessage
 from moorage.contracts.email_outcomes import (
     EmailCounts,
     EmailReceipt,
     EmailStatistics,
     EmailStatus,
     RecipientOutcome,
-)
-from moorage.vendor_sdk import (
-    AuthenticationFailed,
-    ConnectorError,
-    InvalidData,
-    InvalidRequest,
-    RateLimitExceeded,
-    Redaction,
-    Request,
-    Result,
-    VendorFailed,
-    VendorRejected,
-    api_key,
-    error_answer,
-    extra_for,
-    is_list,
-    malformed,
-    merged,
-    mode_of_key,
-    read_answer,
-    read_answers,
-    required,
+    StatisticsQuery,
 )
 from moorage.vendors.email._common import (
     address_header,
@@ -62,12 +42,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import date
 
-    from moorage.contracts.email import Attachment
     from moorage.contracts.email_address import EmailAddress
     from moorage.contracts.email_bulk import BulkMessage
-    from moorage.contracts.email_outcomes import StatisticsQuery
     from moorage.contracts.email_suppressions import SuppressionPage
-    from moorage.vendor_sdk import Answer, Mode, Ref, Response, Wire
 
 _MAX_LENGTH: Final = 300
 _MEGABYTE: Final = 1024 * 1024
@@ -80,17 +57,17 @@ _INACTIVE: Final = "inactive addresses:"
 _IS_INACTIVE: Final = "406"
 _OK: Final = "OK"
 _TOO_MANY: Final = 429
-_REDACTION: Final = Redaction()
-_KINDS: Final[dict[int, type[ConnectorError]]] = {
-    10: AuthenticationFailed,
-    100: VendorFailed,
-    300: InvalidRequest,
-    402: InvalidRequest,
-    403: InvalidRequest,
-    409: InvalidRequest,
-    410: InvalidRequest,
-    411: InvalidRequest,
-    429: RateLimitExceeded,
+_REDACTION: Final = sdk.Redaction()
+_KINDS: Final[dict[int, type[sdk.ConnectorError]]] = {
+    10: sdk.AuthenticationFailed,
+    100: sdk.VendorFailed,
+    300: sdk.InvalidRequest,
+    402: sdk.InvalidRequest,
+    403: sdk.InvalidRequest,
+    409: sdk.InvalidRequest,
+    410: sdk.InvalidRequest,
+    411: sdk.InvalidRequest,
+    429: sdk.RateLimitExceeded,
 }
 _COUNTED_FIELDS: Final = {
     "sends": {"Sent": "requested"},
@@ -107,11 +84,11 @@ _COUNTED_FIELDS: Final = {
 """Counters of each list of days, by the contract's names."""
 
 
-def classify(_: Request, response: Response) -> ConnectorError | None:
+def classify(_: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | None:
     """The error for an answer's `ErrorCode`, which says more than the status."""
-    error = error_answer(response)
+    error = sdk.error_answer(response)
     says_itself = response.status >= 500 or response.status == _TOO_MANY
-    default_error = None if says_itself else VendorRejected
+    default_error = None if says_itself else sdk.VendorRejected
     return _refusal(error, default_error, status=response.status, response=response)
 
 
@@ -143,7 +120,7 @@ class Postmark(EmailVendor):
     }
     webhook = "postmark"
 
-    auth = api_key("X-Postmark-Server-Token")
+    auth = sdk.api_key("X-Postmark-Server-Token")
     refusals = staticmethod(classify)
     headers: ClassVar[Mapping[str, str]] = {"Accept": "application/json"}
     ping_path = "/server"
@@ -152,44 +129,44 @@ class Postmark(EmailVendor):
     message_stream: str | None = None
     base_url: str = "https://api.postmarkapp.com"
 
-    def mode(self) -> Mode | None:
+    def mode(self) -> sdk.Mode | None:
         """Live or test mode, by the options; None if unknown."""
-        return mode_of_key(self.credentials, live=(), test=("POSTMARK_API_TEST",))
+        return sdk.mode_of_key(self.credentials, live=(), test=("POSTMARK_API_TEST",))
 
     async def send_transactional(
-        self, wire: Wire, message: EmailMessage, /, *, key: str | None
+        self, wire: sdk.Wire, message: EmailMessage, /, *, key: str | None
     ) -> EmailReceipt:
         """Send one message."""
         path = "/email" if message.template is None else "/email/withTemplate"
-        request = Request.post(path, json=mail_body(self, message))
+        request = sdk.Request.post(path, json=mail_body(self, message))
 
-        def parse(response: Response) -> EmailReceipt:
-            return read_sent(wire, read_answer(response), message.everybody, response)
+        def parse(response: sdk.Response) -> EmailReceipt:
+            return read_sent(wire, sdk.read_answer(response), message.everybody, response)
 
         return await wire.send(request, key=key, parse=parse)
 
     async def send_bulk(
-        self, wire: Wire, bulk: BulkMessage, /, *, key: str | None
-    ) -> list[Result[EmailReceipt]]:
+        self, wire: sdk.Wire, bulk: BulkMessage, /, *, key: str | None
+    ) -> list[sdk.Result[EmailReceipt]]:
         """Send a message to each recipient, in as few requests as the size limit allows."""
         batch_size = max(1, _MOST_BYTES // (bulk.base.size + _AROUND))
         return await in_parts(wire, bulk, batch_size, partial(self._send_batch, wire), key)
 
     async def _send_batch(
-        self, wire: Wire, bulk: BulkMessage, key: str | None
-    ) -> list[Result[EmailReceipt]]:
+        self, wire: sdk.Wire, bulk: BulkMessage, key: str | None
+    ) -> list[sdk.Result[EmailReceipt]]:
         parse = partial(read_entries, wire, bulk)
         return await wire.send(batch_request(self, bulk), key=key, parse=parse)
 
-    async def get(self, wire: Wire, ref: Ref, /) -> EmailReceipt:
+    async def get(self, wire: sdk.Wire, ref: sdk.Ref, /) -> EmailReceipt:
         """Get the state of a message, and of each recipient."""
-        request = Request.get(f"/messages/outbound/{quote(ref.id, safe='')}/details")
+        request = sdk.Request.get(f"/messages/outbound/{quote(ref.id, safe='')}/details")
         response = await wire.send(request)
         from moorage.vendors.email._postmark_messages import read_message  # noqa: PLC0415 - few accounts look messages up
 
         return read_message(ref, response)
 
-    async def get_statistics(self, wire: Wire, query: StatisticsQuery, /) -> EmailStatistics:
+    async def get_statistics(self, wire: sdk.Wire, query: StatisticsQuery, /) -> EmailStatistics:
         """Get the statistics of a range of days in Eastern Time."""
         dates = {
             "fromdate": query.start.isoformat(),
@@ -199,20 +176,20 @@ class Postmark(EmailVendor):
         counted_pairs: list[tuple[date, EmailCounts]] = []
         raw_answer: dict[str, Any] = {}
         for report, names in _COUNTED_FIELDS.items():
-            response = await wire.send(Request.get(f"/stats/outbound/{report}", query=dates))
+            response = await wire.send(sdk.Request.get(f"/stats/outbound/{report}", query=dates))
             counted_pairs += read_days(response, names)
             raw_answer[report] = response.json()
         return EmailStatistics.of(query, counted_pairs, raw_answer)
 
-    async def suppressions(self, wire: Wire, after: Ref | None, /) -> SuppressionPage:  # noqa: ARG002 - there is one page
+    async def suppressions(self, wire: sdk.Wire, after: sdk.Ref | None, /) -> SuppressionPage:  # noqa: ARG002 - there is one page
         """Get the stream's suppressed addresses."""
         return await list_suppressed(wire, self.message_stream)
 
-    async def add_suppression(self, wire: Wire, address: EmailAddress, /) -> None:
+    async def add_suppression(self, wire: sdk.Wire, address: EmailAddress, /) -> None:
         """Suppress an address in the stream."""
         await change_suppression(wire, self.message_stream, address, add=True)
 
-    async def remove_suppression(self, wire: Wire, address: EmailAddress, /) -> None:
+    async def remove_suppression(self, wire: sdk.Wire, address: EmailAddress, /) -> None:
         """Remove an address from the stream's suppressions."""
         await change_suppression(wire, self.message_stream, address, add=False)
 
@@ -224,13 +201,13 @@ def mail_body(vendor: Postmark, message: EmailMessage) -> dict[str, Any]:
         InvalidData: the message has more tags or metadata than Postmark accepts.
     """
     if len(message.tags) > _MOST_TAGS:
-        raise InvalidData(
+        raise sdk.InvalidData(
             f"The message has {len(message.tags)} tags, but Postmark accepts one.",
             field="tags",
             remedy="Give one tag, and the rest as metadata.",
         )
     if len(message.metadata) > _MOST_METADATA:
-        raise InvalidData(
+        raise sdk.InvalidData(
             f"The message has {len(message.metadata)} metadata entries, but Postmark accepts"
             f" {_MOST_METADATA}.",
             field="metadata",
@@ -255,7 +232,9 @@ def mail_body(vendor: Postmark, message: EmailMessage) -> dict[str, Any]:
         "TrackLinks": clicks,
         "MessageStream": vendor.message_stream,
     }
-    return merged(filled_fields(body) | _model(message), extra_for("postmark", message.extra))
+    return sdk.merged(
+        filled_fields(body) | _model(message), sdk.extra_for("postmark", message.extra)
+    )
 
 
 def _contents(message: EmailMessage) -> dict[str, Any]:
@@ -284,21 +263,21 @@ def _file(file: Attachment) -> dict[str, str]:
     return fields | ({"ContentID": f"cid:{file.content_id}"} if file.content_id else {})
 
 
-def batch_request(vendor: Postmark, bulk: BulkMessage) -> Request:
+def batch_request(vendor: Postmark, bulk: BulkMessage) -> sdk.Request:
     """The request that sends separate messages to all recipients."""
     bodies = [mail_body(vendor, message) for message in messages_of(bulk)]
     if bulk.base.template is None:
-        return Request.post("/email/batch", json=bodies)
-    return Request.post("/email/batchWithTemplates", json={"Messages": bodies})
+        return sdk.Request.post("/email/batch", json=bodies)
+    return sdk.Request.post("/email/batchWithTemplates", json={"Messages": bodies})
 
 
 def read_sent(
-    wire: Wire, fields: Answer, people: tuple[EmailAddress, ...], response: Response
+    wire: sdk.Wire, fields: sdk.Answer, people: tuple[EmailAddress, ...], response: sdk.Response
 ) -> EmailReceipt:
     """Parse the receipt of a message accepted for at least one recipient."""
     id_, words = fields.text("MessageID"), fields.text("Message") or _OK
     if id_ is None:
-        raise malformed(response, "MessageID")
+        raise sdk.malformed(response, "MessageID")
     address_words = words.partition(_INACTIVE)[2].replace(",", " ").split()
     inactive_addresses = {word.rstrip(".").lower() for word in address_words}
     return EmailReceipt(
@@ -315,11 +294,13 @@ def read_sent(
     )
 
 
-def read_entries(wire: Wire, bulk: BulkMessage, response: Response) -> list[Result[EmailReceipt]]:
+def read_entries(
+    wire: sdk.Wire, bulk: BulkMessage, response: sdk.Response
+) -> list[sdk.Result[EmailReceipt]]:
     """Parse the results of a bulk message."""
-    entries = read_answers(response)
+    entries = sdk.read_answers(response)
     if len(entries) != len(bulk.recipients):
-        raise malformed(response, "result for each message")
+        raise sdk.malformed(response, "result for each message")
     results = [
         read_entry(wire, entry, recipient.everybody, response)
         for entry, recipient in zip(entries, bulk.recipients, strict=True)
@@ -329,26 +310,26 @@ def read_entries(wire: Wire, bulk: BulkMessage, response: Response) -> list[Resu
 
 
 def read_entry(
-    wire: Wire, entry: Answer, people: tuple[EmailAddress, ...], response: Response
-) -> Result[EmailReceipt]:
+    wire: sdk.Wire, entry: sdk.Answer, people: tuple[EmailAddress, ...], response: sdk.Response
+) -> sdk.Result[EmailReceipt]:
     """Parse one message's result in a bulk answer."""
-    refusal = _refusal(entry, VendorRejected, service=wire.account)
+    refusal = _refusal(entry, sdk.VendorRejected, service=wire.account)
     if refusal is not None:
-        return Result(error=refusal)
+        return sdk.Result(error=refusal)
     try:
-        return Result(read_sent(wire, entry, people, response))
-    except ConnectorError as error:
-        return Result(error=error)
+        return sdk.Result(read_sent(wire, entry, people, response))
+    except sdk.ConnectorError as error:
+        return sdk.Result(error=error)
 
 
-def read_days(response: Response, names: Mapping[str, str]) -> list[tuple[date, EmailCounts]]:
+def read_days(response: sdk.Response, names: Mapping[str, str]) -> list[tuple[date, EmailCounts]]:
     """Parse the counters in a list of days."""
-    body = read_answer(response)
-    if not is_list(body.value("Days")):
-        raise malformed(response, "Days")
+    body = sdk.read_answer(response)
+    if not sdk.is_list(body.value("Days")):
+        raise sdk.malformed(response, "Days")
     counted_pairs: list[tuple[date, EmailCounts]] = []
     for day in body.objects("Days"):
-        day_text = required(day.time("Date"), response, "Date")
+        day_text = sdk.required(day.time("Date"), response, "Date")
         counted_pairs += [
             (day_text.date(), EmailCounts(**{field_name: day.integer(vendor_field)}))
             for vendor_field, field_name in names.items()
@@ -357,15 +338,15 @@ def read_days(response: Response, names: Mapping[str, str]) -> list[tuple[date, 
 
 
 def _refusal(
-    body: Answer, otherwise: type[ConnectorError] | None, **fields: Any
-) -> ConnectorError | None:
+    body: sdk.Answer, otherwise: type[sdk.ConnectorError] | None, **fields: Any
+) -> sdk.ConnectorError | None:
     code = body.integer("ErrorCode")
     kind: Any = _KINDS.get(code or 0, otherwise)
     if not code or kind is None:
         return None
     words = _REDACTION.words(body.text("Message") or "", _MAX_LENGTH)
-    error_fields = {"by_vendor": True} if kind is RateLimitExceeded else {}
-    error: ConnectorError = kind(
+    error_fields = {"by_vendor": True} if kind is sdk.RateLimitExceeded else {}
+    error: sdk.ConnectorError = kind(
         f"Postmark refused: {words or code}",
         vendor_code=str(code),
         vendor_message=words or None,

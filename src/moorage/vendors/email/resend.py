@@ -14,21 +14,9 @@ from urllib.parse import quote
 
 import attrs
 
+from moorage import vendor_sdk as sdk
 from moorage.contracts.email import EmailCapability, EmailMessage
 from moorage.contracts.email_outcomes import EmailReceipt, EmailStatus
-from moorage.vendor_sdk import (
-    InvalidData,
-    RepeatedKey,
-    Request,
-    Result,
-    VendorKeys,
-    VendorRejected,
-    extra_for,
-    key_for_vendor,
-    malformed,
-    merged,
-    read_answer,
-)
 from moorage.vendors.email import _resend_suppressions as resend_suppressions
 from moorage.vendors.email._common import (
     address_header,
@@ -64,7 +52,6 @@ if TYPE_CHECKING:
         StatisticsQuery,
     )
     from moorage.contracts.email_received import ReceivedEmail
-    from moorage.vendor_sdk import Answer, Ref, Response, Wire
 
 _KEY: Final = 256
 _MOST_FILES: Final = 100
@@ -86,9 +73,9 @@ _TYPES: Final = {
     "zip": "application/zip",
 }
 """Content types by file ending; with another type, Resend never sends the message."""
-_KEYS: Final = VendorKeys(
+_KEYS: Final = sdk.VendorKeys(
     memory=24 * 3_600.0,
-    repeat=RepeatedKey.REPLAYED,
+    repeat=sdk.RepeatedKey.REPLAYED,
     documentation=("https://resend.com/docs/dashboard/emails/idempotency-keys",),
     header="Idempotency-Key",
 )
@@ -130,46 +117,46 @@ class Resend(EmailVendor):
     base_url: str = "https://api.resend.com"
 
     async def send_transactional(
-        self, wire: Wire, message: EmailMessage, /, *, key: str | None
+        self, wire: sdk.Wire, message: EmailMessage, /, *, key: str | None
     ) -> EmailReceipt:
         """Send one message."""
-        request = Request.post("/emails", json=mail_body(self, message))
+        request = sdk.Request.post("/emails", json=mail_body(self, message))
 
-        def parse(response: Response) -> EmailReceipt:
-            fields, status = read_answer(response), status_of(message)
+        def parse(response: sdk.Response) -> EmailReceipt:
+            fields, status = sdk.read_answer(response), status_of(message)
             return read_receipt(wire, fields, message.everybody, status, response)
 
         return await wire.send(request, key=_vendor_key(wire, key), parse=parse)
 
     async def send_bulk(
-        self, wire: Wire, bulk: BulkMessage, /, *, key: str | None
-    ) -> list[Result[EmailReceipt]]:
+        self, wire: sdk.Wire, bulk: BulkMessage, /, *, key: str | None
+    ) -> list[sdk.Result[EmailReceipt]]:
         """Send a message to each recipient: in one request, or separately if there are files."""
         if not bulk.base.attachments:
             return await self._send_batch(wire, bulk, key)
         return await one_by_one(wire, bulk, self.send_transactional, key)
 
     async def _send_batch(
-        self, wire: Wire, bulk: BulkMessage, key: str | None
-    ) -> list[Result[EmailReceipt]]:
+        self, wire: sdk.Wire, bulk: BulkMessage, key: str | None
+    ) -> list[sdk.Result[EmailReceipt]]:
         bodies = [mail_body(self, message) for message in messages_of(bulk)]
         # Otherwise one wrong message would fail all of them.
         headers = {"x-batch-validation": "permissive"}
-        request = Request.post("/emails/batch", json=bodies, headers=headers)
+        request = sdk.Request.post("/emails/batch", json=bodies, headers=headers)
         parse = partial(read_batch, wire, bulk)
         return await wire.send(request, key=_vendor_key(wire, key), parse=parse)
 
-    async def get(self, wire: Wire, ref: Ref, /) -> EmailReceipt:
+    async def get(self, wire: sdk.Wire, ref: sdk.Ref, /) -> EmailReceipt:
         """Get the state of a message from its last event."""
-        response = await wire.send(Request.get(f"/emails/{quote(ref.id, safe='')}"))
+        response = await wire.send(sdk.Request.get(f"/emails/{quote(ref.id, safe='')}"))
         return read_message(ref, response)
 
-    async def cancel(self, wire: Wire, ref: Ref, /) -> EmailReceipt:
+    async def cancel(self, wire: sdk.Wire, ref: sdk.Ref, /) -> EmailReceipt:
         """Cancel a scheduled message."""
-        request = Request.post(f"/emails/{quote(ref.id, safe='')}/cancel")
+        request = sdk.Request.post(f"/emails/{quote(ref.id, safe='')}/cancel")
         try:
-            fields = read_answer(await wire.send(request.evolve(idempotent=True)))
-        except VendorRejected:
+            fields = sdk.read_answer(await wire.send(request.evolve(idempotent=True)))
+        except sdk.VendorRejected:
             # A message that is cancelled may be refused, for example after a lost answer.
             receipt = await self.get(wire, ref)
             if receipt.status is not EmailStatus.CANCELED:
@@ -177,7 +164,7 @@ class Resend(EmailVendor):
             return receipt
         return EmailReceipt(ref=ref, status=EmailStatus.CANCELED, raw=fields.raw)
 
-    async def get_statistics(self, wire: Wire, query: StatisticsQuery, /) -> EmailStatistics:
+    async def get_statistics(self, wire: sdk.Wire, query: StatisticsQuery, /) -> EmailStatistics:
         """Get the statistics of a range of days."""
         period = {
             "start_date": query.start.isoformat(),
@@ -186,22 +173,24 @@ class Resend(EmailVendor):
             "dimensions": "period",
             "metrics": ",".join(COUNTS.values()),
         }
-        return read_metrics(query, await wire.send(Request.get("/emails/metrics", query=period)))
+        return read_metrics(
+            query, await wire.send(sdk.Request.get("/emails/metrics", query=period))
+        )
 
-    async def get_received(self, wire: Wire, ref: Ref, /) -> ReceivedEmail:
+    async def get_received(self, wire: sdk.Wire, ref: sdk.Ref, /) -> ReceivedEmail:
         """Get a received message; its files have expiring URLs."""
         path = f"/emails/receiving/{quote(ref.id, safe='')}"
         # Images stay apart from the HTML, as they are with other vendors.
-        response = await wire.send(Request.get(path, query={"html_format": "cid"}))
-        fields = read_answer(response)
+        response = await wire.send(sdk.Request.get(path, query={"html_format": "cid"}))
+        fields = sdk.read_answer(response)
         if fields.text("id") != ref.id:
-            raise malformed(response, "id")
-        listed: list[Answer] = []
+            raise sdk.malformed(response, "id")
+        listed: list[sdk.Answer] = []
         if fields.value("attachments"):
             pages = await wire.send(
-                Request.get(f"{path}/attachments", query={"limit": _MOST_FILES})
+                sdk.Request.get(f"{path}/attachments", query={"limit": _MOST_FILES})
             )
-            listed = list(read_answer(pages).objects("data"))
+            listed = list(sdk.read_answer(pages).objects("data"))
         from moorage.vendors.email._resend_received import read_received  # noqa: PLC0415 - few accounts receive mail
 
         return read_received(fields, ref, listed, raw=fields.raw)
@@ -211,8 +200,8 @@ class Resend(EmailVendor):
     remove_suppression = staticmethod(resend_suppressions.send_again)
 
 
-def _vendor_key(wire: Wire, key: str | None) -> str | None:
-    return None if key is None else key_for_vendor(wire, key, _KEY)
+def _vendor_key(wire: sdk.Wire, key: str | None) -> str | None:
+    return None if key is None else sdk.key_for_vendor(wire, key, _KEY)
 
 
 def mail_body(vendor: Resend, message: EmailMessage) -> dict[str, Any]:
@@ -223,7 +212,7 @@ def mail_body(vendor: Resend, message: EmailMessage) -> dict[str, Any]:
     """
     tags = combined_pairs(message.tags, message.metadata, _TAG, "Resend")
     if len(tags) > _MOST_TAGS:
-        raise InvalidData(
+        raise sdk.InvalidData(
             f"A message has {len(tags)} tags and words of metadata, and Resend takes {_MOST_TAGS}.",
             field="metadata",
             remedy="Give fewer.",
@@ -239,7 +228,9 @@ def mail_body(vendor: Resend, message: EmailMessage) -> dict[str, Any]:
         "tags": [{"name": name, "value": value} for name, value in tags.items()],
         "scheduled_at": None if message.send_at is None else utc_moment(message.send_at),
     }
-    return merged(filled_fields(body) | _contents(message), extra_for("resend", message.extra))
+    return sdk.merged(
+        filled_fields(body) | _contents(message), sdk.extra_for("resend", message.extra)
+    )
 
 
 def _contents(message: EmailMessage) -> dict[str, Any]:
@@ -255,7 +246,7 @@ def _contents(message: EmailMessage) -> dict[str, Any]:
 
 def _template(id_: str, data: Mapping[str, Any]) -> dict[str, Any]:
     if any(type(value) not in {str, int} for value in data.values()):
-        raise InvalidData(
+        raise sdk.InvalidData(
             "A value for the template is neither a text nor a whole number.",
             field="template.data",
             remedy="Format it as text first: Resend's templates accept nothing else.",
@@ -269,7 +260,7 @@ def _file(file: Attachment) -> dict[str, str]:
     fields = {"filename": file.filename, "content": in_base64(file)}
     if essence != _ANYTHING:
         if essence != _TYPES.get(ending, essence):
-            raise InvalidData(
+            raise sdk.InvalidData(
                 f"The type of a file that ends in .{ending} is {essence}: Resend would accept the"
                 " message and never send it.",
                 field="attachments",

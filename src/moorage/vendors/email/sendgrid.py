@@ -11,19 +11,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import attrs
 
-from moorage.contracts.email import EmailCapability
+from moorage import vendor_sdk as sdk
+from moorage.contracts.email import EmailCapability, EmailMessage
 from moorage.contracts.email_bulk import BulkMessage, BulkRecipient
-from moorage.vendor_sdk import (
-    Credentials,
-    Mode,
-    Request,
-    Result,
-    Secret,
-    Service,
-    choice,
-    read_answers,
-    secret_option,
-)
 from moorage.vendors.email import _sendgrid_suppressions as sendgrid_suppressions
 from moorage.vendors.email._common import status_of
 from moorage.vendors.email._sendgrid_answers import (
@@ -39,7 +29,6 @@ from moorage.vendors.email._vendor import EmailVendor
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from moorage.contracts.email import EmailMessage
     from moorage.contracts.email_address import EmailAddress
     from moorage.contracts.email_outcomes import (
         AddressCheck,
@@ -49,7 +38,6 @@ if TYPE_CHECKING:
         StatisticsQuery,
     )
     from moorage.contracts.email_received import ReceivedEmail
-    from moorage.vendor_sdk import Answer, MakeRef, Response, WebhookEvent, Wire
 
 _VALIDATIONS: Final = "validations"
 _PAGE: Final = 500
@@ -94,9 +82,11 @@ class SendGrid(EmailVendor):
     refusals = staticmethod(classify)
     ping_path = "/v3/scopes"
 
-    validation_credentials: Secret | None = secret_option()
+    validation_credentials: sdk.Secret | None = attrs.field(
+        default=None, converter=attrs.converters.optional(sdk.as_secret)
+    )
     sandbox: bool = False
-    webhook_content: str = choice(
+    webhook_content: str = sdk.choice(
         "events",
         *_SCHEMES,
         problem="SendGrid's webhooks have no such content.",
@@ -105,60 +95,62 @@ class SendGrid(EmailVendor):
     )
     base_url: str = "https://api.sendgrid.com"
 
-    def mode(self) -> Mode | None:
+    def mode(self) -> sdk.Mode | None:
         """Live or test mode, by the options; None if unknown."""
-        return Mode.TEST if self.sandbox else None
+        return sdk.Mode.TEST if self.sandbox else None
 
-    def services(self) -> Mapping[str, Service]:
+    def services(self) -> Mapping[str, sdk.Service]:
         """The API, once with the API key and once with the key for address checks."""
         main, key = super().services()[""], self.validation_credentials
         if key is None:
             return {"": main, _VALIDATIONS: main}
-        bearer = Credentials.bearer(key)
+        bearer = sdk.Credentials.bearer(key)
         checks = attrs.evolve(main, credentials=bearer, needs_credentials=False)
         return {"": main, _VALIDATIONS: checks}
 
     async def send_transactional(
-        self, wire: Wire, message: EmailMessage, /, *, key: str | None
+        self, wire: sdk.Wire, message: EmailMessage, /, *, key: str | None
     ) -> EmailReceipt:
         """Send one message."""
         recipient = BulkRecipient(to=message.to, cc=message.cc, bcc=message.bcc)
         body = mail_body(self, message, [personalization(recipient)])
-        request = Request.post("/v3/mail/send", json=body)
+        request = sdk.Request.post("/v3/mail/send", json=body)
 
-        def parse(response: Response) -> EmailReceipt:
+        def parse(response: sdk.Response) -> EmailReceipt:
             return read_taken(wire, body, response, key).receipt(recipient, status_of(message))
 
         return await wire.send(request, key=key, parse=parse)
 
     async def send_bulk(
-        self, wire: Wire, bulk: BulkMessage, /, *, key: str | None
-    ) -> list[Result[EmailReceipt]]:
+        self, wire: sdk.Wire, bulk: BulkMessage, /, *, key: str | None
+    ) -> list[sdk.Result[EmailReceipt]]:
         """Send a message to each recipient, all in one request."""
         body = bulk_body(self, bulk)
-        request = Request.post("/v3/mail/send", json=body)
+        request = sdk.Request.post("/v3/mail/send", json=body)
         status = status_of(bulk.base)
 
-        def parse(response: Response) -> list[Result[EmailReceipt]]:
+        def parse(response: sdk.Response) -> list[sdk.Result[EmailReceipt]]:
             acceptance = read_taken(wire, body, response, key)
-            return [Result(acceptance.receipt(recipient, status)) for recipient in bulk.recipients]
+            return [
+                sdk.Result(acceptance.receipt(recipient, status)) for recipient in bulk.recipients
+            ]
 
         return await wire.send(request, key=key, parse=parse)
 
-    async def validate_address(self, wire: Wire, address: EmailAddress, /) -> AddressCheck:
+    async def validate_address(self, wire: sdk.Wire, address: EmailAddress, /) -> AddressCheck:
         """Check an address."""
-        request = Request.post("/v3/validations/email", json={"email": address.wire})
+        request = sdk.Request.post("/v3/validations/email", json={"email": address.wire})
         response = await wire.send(request.evolve(idempotent=True), to=_VALIDATIONS)
         return read_check(address, response)
 
-    async def get_statistics(self, wire: Wire, query: StatisticsQuery, /) -> EmailStatistics:
+    async def get_statistics(self, wire: sdk.Wire, query: StatisticsQuery, /) -> EmailStatistics:
         """Get the statistics of a range of days."""
-        rows: list[Answer] = []
+        rows: list[sdk.Answer] = []
         while True:
             days = {"start_date": query.start.isoformat(), "end_date": query.end.isoformat()}
             page = {"aggregated_by": "day", "limit": str(_PAGE), "offset": str(len(rows))}
-            response = await wire.send(Request.get("/v3/stats", query={**days, **page}))
-            page_rows = read_answers(response)
+            response = await wire.send(sdk.Request.get("/v3/stats", query={**days, **page}))
+            page_rows = sdk.read_answers(response)
             rows += page_rows
             if len(page_rows) < _PAGE:
                 return read_statistics(query, rows, response)
@@ -172,7 +164,7 @@ class SendGrid(EmailVendor):
         return {"scheme": _SCHEMES[self.webhook_content]}
 
     def events(
-        self, event: WebhookEvent, ref: MakeRef
+        self, event: sdk.WebhookEvent, ref: sdk.MakeRef
     ) -> tuple[EmailEvent, ...] | tuple[ReceivedEmail, ...]:
         """Convert a webhook to events, or to a received message."""
         if event.vendor in {_SCHEMES["received"], _SCHEMES["received_basic"]}:

@@ -16,29 +16,17 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import attrs
 
-from moorage.contracts.email import EmailCapability
+from moorage import vendor_sdk as sdk
+from moorage.contracts.email import EmailCapability, EmailMessage
 from moorage.contracts.email_address import EmailAddress, as_address
 from moorage.contracts.email_outcomes import EmailReceipt, EmailStatus, RecipientOutcome
-from moorage.vendor_sdk import (
-    ConfigurationError,
-    Credentials,
-    Secret,
-    Service,
-    Vendor,
-    choices,
-    part_key,
-    secret_option,
-    whole_number,
-)
 from moorage.vendors.email._common import derived_message_id
 from moorage.vendors.email._mime import mime_bytes, needs_smtputf8
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from moorage.contracts.email import EmailMessage
     from moorage.contracts.email_bulk import BulkMessage
-    from moorage.vendor_sdk import Result, Wire
 
 _PORTS: Final = {"starttls": 587, "tls": 465, "none": 25}
 _LOCAL_HOSTS: Final = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -50,7 +38,7 @@ _HOST: Final = re.compile(r"[\w-]+(?:\.[\w-]+)*\.?")
 
 def _is_security(_: object, attribute: attrs.Attribute[str], value: object) -> None:
     if value not in _PORTS:
-        raise ConfigurationError(
+        raise sdk.ConfigurationError(
             f"{value!r} is not a way to protect a connection.",
             path=attribute.name,
             remedy=f"Use one of {', '.join(_PORTS)}.",
@@ -59,7 +47,7 @@ def _is_security(_: object, attribute: attrs.Attribute[str], value: object) -> N
 
 def _is_host(_: object, attribute: attrs.Attribute[str], value: object) -> None:
     if not isinstance(value, str) or not (_HOST.fullmatch(value) or _is_address(value)):
-        raise ConfigurationError(
+        raise sdk.ConfigurationError(
             "The host is not the name or the address of a machine.",
             path=attribute.name,
             remedy="Give a name such as mail.example, without a scheme; the port is a separate"
@@ -69,7 +57,7 @@ def _is_host(_: object, attribute: attrs.Attribute[str], value: object) -> None:
 
 def _is_step_timeout(_: object, attribute: attrs.Attribute[float], value: float) -> None:
     if not 0 < value <= _DAY:
-        raise ConfigurationError(
+        raise sdk.ConfigurationError(
             "The step timeout is not a positive number of seconds, or is longer than a day.",
             path=attribute.name,
             remedy="Give seconds, such as 30.",
@@ -89,7 +77,7 @@ def _usual_port(vendor: Smtp) -> int:
 
 
 @attrs.frozen(kw_only=True)
-class Smtp(Vendor):
+class Smtp(sdk.Vendor):
     """A mail server.
 
     Attributes:
@@ -120,13 +108,16 @@ class Smtp(Vendor):
 
     host: str = attrs.field(validator=_is_host)
     security: str = attrs.field(
-        default="starttls", validator=_is_security, metadata=choices(*_PORTS)
+        default="starttls", validator=_is_security, metadata=sdk.choices(*_PORTS)
     )
     port: int = attrs.field(
-        default=attrs.Factory(_usual_port, takes_self=True), validator=whole_number(most=_LAST_PORT)
+        default=attrs.Factory(_usual_port, takes_self=True),
+        validator=sdk.whole_number(most=_LAST_PORT),
     )
     username: str | None = attrs.field(default=None, repr=False)
-    credentials: Secret | None = secret_option()
+    credentials: sdk.Secret | None = attrs.field(
+        default=None, converter=attrs.converters.optional(sdk.as_secret)
+    )
     login: bool = True
     sender: EmailAddress | None = attrs.field(
         default=None, converter=attrs.converters.optional(as_address)
@@ -136,33 +127,33 @@ class Smtp(Vendor):
     def __attrs_post_init__(self) -> None:
         """Refuse an unprotected connection, and a login that is incomplete or switched off."""
         if self.security == "none" and self.host not in _LOCAL_HOSTS:
-            raise ConfigurationError(
+            raise sdk.ConfigurationError(
                 "The connection to another machine would not be protected.",
                 path="security",
                 remedy="Use starttls, or tls.",
             )
         has_username, has_password = self.username is not None, self.credentials is not None
         if not self.login and (has_username or has_password):
-            raise ConfigurationError(
+            raise sdk.ConfigurationError(
                 "There is a user name or a password, but the login is turned off.",
                 path="login",
                 remedy="Remove `login`, or remove username and credentials.",
             )
         if has_password and not has_username:
-            raise ConfigurationError(
+            raise sdk.ConfigurationError(
                 "There is a password, but no user name to log in with.",
                 path="username",
                 remedy="Give the username.",
             )
 
-    def services(self) -> Mapping[str, Service]:
+    def services(self) -> Mapping[str, sdk.Service]:
         """The service that protects SMTP sessions; it has no URL."""
-        credentials = Credentials.none()
+        credentials = sdk.Credentials.none()
         if self.credentials is not None:
-            credentials = Credentials.basic(self.username or "", self.credentials)
+            credentials = sdk.Credentials.basic(self.username or "", self.credentials)
         needs_password = self.login and self.credentials is None
         return {
-            "": Service(
+            "": sdk.Service(
                 "smtp",
                 credentials=None if needs_password else credentials,
                 needs_credentials=needs_password,
@@ -170,12 +161,12 @@ class Smtp(Vendor):
         }
 
     async def send_transactional(
-        self, wire: Wire, message: EmailMessage, /, *, key: str | None
+        self, wire: sdk.Wire, message: EmailMessage, /, *, key: str | None
     ) -> EmailReceipt:
         """Send one message."""
         sender = message.from_ or self.sender
         if sender is None:
-            raise ConfigurationError(
+            raise sdk.ConfigurationError(
                 "The message has no sender.",
                 path="sender",
                 remedy="Give the message a `from_`, or the account a `sender`.",
@@ -199,28 +190,28 @@ class Smtp(Vendor):
         return read_receipt(wire, id_, message, reply)
 
     async def send_bulk(
-        self, wire: Wire, bulk: BulkMessage, /, *, key: str | None
-    ) -> list[Result[EmailReceipt]]:
+        self, wire: sdk.Wire, bulk: BulkMessage, /, *, key: str | None
+    ) -> list[sdk.Result[EmailReceipt]]:
         """Send a message to each recipient."""
         steps = [
             partial(
                 self.send_transactional,
                 wire,
                 bulk.message_to(recipient),
-                key=None if key is None else part_key(key, number),
+                key=None if key is None else sdk.part_key(key, number),
             )
             for number, recipient in enumerate(bulk.recipients, 1)
         ]
         return await wire.every(steps, at_once=4)
 
 
-def message_id(wire: Wire, sender: EmailAddress, key: str | None) -> str:
+def message_id(wire: sdk.Wire, sender: EmailAddress, key: str | None) -> str:
     """The Message-ID; the same key of a tenant gives the same id."""
     return f"<{derived_message_id(wire, key)}@{sender.wire.rpartition('@')[2]}>"
 
 
 def read_receipt(
-    wire: Wire, id_: str, message: EmailMessage, reply: Mapping[str, Any]
+    wire: sdk.Wire, id_: str, message: EmailMessage, reply: Mapping[str, Any]
 ) -> EmailReceipt:
     """Parse a server's replies to a message accepted for at least one recipient."""
     refusals: Mapping[str, list[Any]] = reply["refused"]

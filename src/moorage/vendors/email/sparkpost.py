@@ -15,16 +15,8 @@ from urllib.parse import quote
 
 import attrs
 
-from moorage.contracts.email import EmailCapability
-from moorage.vendor_sdk import (
-    InvalidData,
-    Request,
-    api_key,
-    choice,
-    extra_for,
-    merged,
-    text_option,
-)
+from moorage import vendor_sdk as sdk
+from moorage.contracts.email import Attachment, EmailCapability, EmailMessage
 from moorage.vendors.email import _sparkpost_suppressions as sparkpost_suppressions
 from moorage.vendors.email._common import (
     delete_scheduled,
@@ -45,7 +37,6 @@ from moorage.vendors.email._vendor import EmailVendor
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from moorage.contracts.email import Attachment, EmailMessage
     from moorage.contracts.email_address import EmailAddress
     from moorage.contracts.email_outcomes import (
         AddressCheck,
@@ -53,7 +44,6 @@ if TYPE_CHECKING:
         EmailStatistics,
         StatisticsQuery,
     )
-    from moorage.vendor_sdk import Ref, Wire
 
 _LONGEST_TAG: Final = 64
 _REGIONS: Final = {"us": "https://api.sparkpost.com", "eu": "https://api.eu.sparkpost.com"}
@@ -89,22 +79,22 @@ class SparkPost(EmailVendor):
     webhook = "sparkpost"
 
     urls: ClassVar[Mapping[str, str]] = {"": "_url"}
-    auth = api_key("Authorization")
+    auth = sdk.api_key("Authorization")
     refusals = staticmethod(classify)
     ping_path = "/api/v1/account"
     event_reading = staticmethod(read_events)
 
-    region: str = choice(
+    region: str = sdk.choice(
         "us", *_REGIONS, problem="SparkPost has no region of this name.", remedy="Give us or eu."
     )
-    subaccount: str | None = text_option(
+    subaccount: str | None = sdk.text_option(
         "[0-9]{1,10}",
         problem="This is not the number of a subaccount.",
         remedy="Give its digits as a text, or None for the main account.",
         default=None,
     )
     transactional: bool = True
-    webhook_auth: str = choice(
+    webhook_auth: str = sdk.choice(
         "basic",
         *_SCHEMES,
         problem="SparkPost's webhooks have no authentication of this name.",
@@ -126,22 +116,22 @@ class SparkPost(EmailVendor):
         return {"scheme": _SCHEMES[self.webhook_auth]}
 
     async def send_transactional(
-        self, wire: Wire, message: EmailMessage, /, *, key: str | None
+        self, wire: sdk.Wire, message: EmailMessage, /, *, key: str | None
     ) -> EmailReceipt:
         """Send one message."""
-        request = Request.post("/api/v1/transmissions", json=mail_body(self, message))
+        request = sdk.Request.post("/api/v1/transmissions", json=mail_body(self, message))
         return await wire.send(request, key=key, parse=partial(read_receipt, wire, message))
 
-    async def cancel(self, wire: Wire, ref: Ref, /) -> EmailReceipt:
+    async def cancel(self, wire: sdk.Wire, ref: sdk.Ref, /) -> EmailReceipt:
         """Delete a scheduled transmission."""
         return await delete_scheduled(wire, ref, "/api/v1/transmissions/", ref.id)
 
-    async def validate_address(self, wire: Wire, address: EmailAddress, /) -> AddressCheck:
+    async def validate_address(self, wire: sdk.Wire, address: EmailAddress, /) -> AddressCheck:
         """Check an address."""
         path = f"/api/v1/recipient-validation/single/{quote(address.wire, safe='')}"
-        return read_check(address, await wire.send(Request.get(path)))
+        return read_check(address, await wire.send(sdk.Request.get(path)))
 
-    async def get_statistics(self, wire: Wire, query: StatisticsQuery, /) -> EmailStatistics:
+    async def get_statistics(self, wire: sdk.Wire, query: StatisticsQuery, /) -> EmailStatistics:
         """Get the statistics of a range of days in UTC."""
         period = {
             "from": f"{query.start.isoformat()}T00:00",
@@ -150,7 +140,7 @@ class SparkPost(EmailVendor):
             "timezone": "UTC",
             "metrics": ",".join(METRICS.values()),
         }
-        request = Request.get("/api/v1/metrics/deliverability/time-series", query=period)
+        request = sdk.Request.get("/api/v1/metrics/deliverability/time-series", query=period)
         return read_metrics(query, await wire.send(request))
 
     suppressions = staticmethod(sparkpost_suppressions.list_suppressed)
@@ -166,7 +156,7 @@ def mail_body(vendor: SparkPost, message: EmailMessage) -> dict[str, Any]:
             SparkPost leaves out of a stored template.
     """
     if len(message.tags) > 1 or any(len(tag.encode()) > _LONGEST_TAG for tag in message.tags):
-        raise InvalidData(
+        raise sdk.InvalidData(
             f"The message has {len(message.tags)} tags, but SparkPost accepts one of at most"
             f" {_LONGEST_TAG} bytes.",
             field="tags",
@@ -187,7 +177,7 @@ def mail_body(vendor: SparkPost, message: EmailMessage) -> dict[str, Any]:
         "perform_substitutions": False if message.template is None else None,
     }
     fields = filled_fields(body) | {"options": filled_fields(options)}
-    return merged(fields, extra_for("sparkpost", message.extra))
+    return sdk.merged(fields, sdk.extra_for("sparkpost", message.extra))
 
 
 def _recipients(message: EmailMessage) -> list[dict[str, Any]]:
@@ -227,7 +217,7 @@ def _of_template(vendor: SparkPost, message: EmailMessage, reply_to: str) -> dic
     parts = {"cc": message.cc, "headers": message.headers, "attachments": message.attachments}
     for name, value in parts.items():
         if value:
-            raise InvalidData(
+            raise sdk.InvalidData(
                 f"The message has a template and {name}, which SparkPost would leave out.",
                 field=name,
                 remedy="Put it into the template, or send the message without a template.",

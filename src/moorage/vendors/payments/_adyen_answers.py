@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
+from moorage import vendor_sdk as sdk
 from moorage.contracts.payments import (
     Decline,
     DeclineReason,
@@ -18,28 +19,11 @@ from moorage.contracts.payments import (
     payment_ref,
     state_of,
 )
-from moorage.vendor_sdk import (
-    Answer,
-    AuthenticationFailed,
-    IdempotencyConflict,
-    IdempotencyInProgress,
-    InvalidData,
-    InvalidRequest,
-    PaymentDeclined,
-    VendorFailed,
-    VendorRejected,
-    is_object,
-    is_success,
-    read_answer,
-    required,
-    vendor_code_and_message,
-)
 from moorage.vendors.payments._common import safe_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from moorage.vendor_sdk import ConnectorError, Money, Ref, Request, Response, Wire
 
 UNITS: Final = MinorUnits(vendor="adyen", exponents={"CLP": 2, "CVE": 0, "IDR": 0, "ISK": 2})
 """Adyen's minor units, where they differ from ISO 4217."""
@@ -131,7 +115,12 @@ def decline_of(code: str | None, words: str | None) -> Decline:
 
 
 def read_payment(
-    wire: Wire, response: Response, requested: Money | None, *, payment_reference: Ref, taken: bool
+    wire: sdk.Wire,
+    response: sdk.Response,
+    requested: sdk.Money | None,
+    *,
+    payment_reference: sdk.Ref,
+    taken: bool,
 ) -> Payment:
     """Parse a payment.
 
@@ -142,12 +131,12 @@ def read_payment(
         payment_reference: reference of the payment so far, if any.
         taken: True if the payment is captured together with its authorisation.
     """
-    body = read_answer(response)
-    result = required(body.text("resultCode"), response, "resultCode")
+    body = sdk.read_answer(response)
+    result = sdk.required(body.text("resultCode"), response, "resultCode")
     state, new_reference = _STATES.get(result, PaymentState.UNKNOWN), body.text("pspReference")
     needs_action = state is PaymentState.REQUIRES_ACTION
     # A payment that continues elsewhere gets Adyen's id only after the buyer returns.
-    psp = required(
+    psp = sdk.required(
         new_reference or (payment_reference.id if needs_action else None), response, "pspReference"
     )
     amount = requested or UNITS.read(body.value("amount.value"), body.value("amount.currency"))
@@ -181,7 +170,7 @@ def read_payment(
     )
 
 
-def _next_action(action: Answer) -> NextAction | None:
+def _next_action(action: sdk.Answer) -> NextAction | None:
     if not action:
         return None
     kind, method = action.text("type"), action.text("method") or "GET"
@@ -200,7 +189,7 @@ def _next_action(action: Answer) -> NextAction | None:
     )
 
 
-def _payment_means(body: Answer) -> MeansOfPayment | None:
+def _payment_means(body: sdk.Answer) -> MeansOfPayment | None:
     method, additional_data = body.object("paymentMethod"), read_flat(body, "additionalData")
     if not method and "paymentMethod" not in additional_data:
         return None
@@ -215,33 +204,33 @@ def _payment_means(body: Answer) -> MeansOfPayment | None:
     )
 
 
-def read_flat(body: Answer, name: str) -> dict[str, str]:
+def read_flat(body: sdk.Answer, name: str) -> dict[str, str]:
     """A table of texts with dots in their names."""
     field = body.value(name)
-    table: dict[str, Any] = field if is_object(field) else {}
+    table: dict[str, Any] = field if sdk.is_object(field) else {}
     return {key: value for key, value in table.items() if isinstance(value, str) and value}
 
 
-def read_move(response: Response) -> tuple[Answer, str, MoveState]:
+def read_move(response: sdk.Response) -> tuple[sdk.Answer, str, MoveState]:
     """Parse the reference and state of a capture, cancellation or refund."""
-    body = read_answer(response)
-    psp = required(body.text("pspReference"), response, "pspReference")
+    body = sdk.read_answer(response)
+    psp = sdk.required(body.text("pspReference"), response, "pspReference")
     is_received = body.text("status") == "received"
     return body, psp, MoveState.PENDING if is_received else MoveState.UNKNOWN
 
 
-def classify(_: Request, response: Response) -> ConnectorError | None:
+def classify(_: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | None:
     """The error in an answer's body, which says more than the status."""
     try:
         raw_answer = response.json()
-    except InvalidData:
+    except sdk.InvalidData:
         return None
-    if not is_object(raw_answer):
+    if not sdk.is_object(raw_answer):
         return None
-    body = Answer(raw_answer)
-    if is_success(response.status):
+    body = sdk.Answer(raw_answer)
+    if sdk.is_success(response.status):
         return _refusal(body, response)
-    code, words = body.text("errorCode"), vendor_code_and_message(response)[1]
+    code, words = body.text("errorCode"), sdk.vendor_code_and_message(response)[1]
     fields: dict[str, Any] = {
         "status": response.status,
         "vendor_code": code,
@@ -253,29 +242,31 @@ def classify(_: Request, response: Response) -> ConnectorError | None:
     if response.status == _TOO_MANY:
         return None
     if code in _CARDS:
-        return PaymentDeclined(f"Adyen refused the card: {words}", reason=_BY_CODE[code], **fields)
+        return sdk.PaymentDeclined(
+            f"Adyen refused the card: {words}", reason=_BY_CODE[code], **fields
+        )
     kind = _KINDS.get(body.text("errorType") or "")
-    if response.status >= 500 and kind is not VendorRejected:
-        kind = VendorFailed
+    if response.status >= 500 and kind is not sdk.VendorRejected:
+        kind = sdk.VendorFailed
     return None if kind is None else kind(f"Adyen refused: {words or code}", **fields)
 
 
-_KINDS: Final[dict[str, Callable[..., ConnectorError]]] = {
-    "validation": InvalidRequest,
-    "security": AuthenticationFailed,
-    "configuration": VendorRejected,
-    "internal": VendorFailed,
+_KINDS: Final[dict[str, Callable[..., sdk.ConnectorError]]] = {
+    "validation": sdk.InvalidRequest,
+    "security": sdk.AuthenticationFailed,
+    "configuration": sdk.VendorRejected,
+    "internal": sdk.VendorFailed,
 }
 
 
-def _key_reuse_error(response: Response) -> ConnectorError:
+def _key_reuse_error(response: sdk.Response) -> sdk.ConnectorError:
     """The error for an idempotency key that is in use, or belongs to a different request."""
     if response.headers.get("transient-error") == "true":
-        return IdempotencyInProgress("Adyen is still working on a request with this key (704).")
-    return IdempotencyConflict("Adyen knows this key from another request (704).")
+        return sdk.IdempotencyInProgress("Adyen is still working on a request with this key (704).")
+    return sdk.IdempotencyConflict("Adyen knows this key from another request (704).")
 
 
-def _refusal(body: Answer, response: Response) -> PaymentDeclined | None:
+def _refusal(body: sdk.Answer, response: sdk.Response) -> sdk.PaymentDeclined | None:
     result = body.text("resultCode")
     if result not in _REFUSED_RESULTS:
         return None
@@ -286,7 +277,7 @@ def _refusal(body: Answer, response: Response) -> PaymentDeclined | None:
         reason = DeclineReason.CANCELED_BY_BUYER
     if result == "Error" and reason is DeclineReason.OTHER:
         reason = DeclineReason.PROCESSING_ERROR
-    return PaymentDeclined(
+    return sdk.PaymentDeclined(
         f"Adyen reports the payment as {result}: {words or 'no reason is given'}.",
         reason=reason,
         payment=body.text("pspReference"),

@@ -7,14 +7,11 @@ aa014f0 (1 July 2026), read on 27 November 2026.
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from moorage import vendor_sdk as sdk
 from moorage.contracts.payments import Dispute, DisputeState
-from moorage.vendor_sdk import Request, VendorRejected, key_for_vendor, read_answer, required
 from moorage.vendors.payments._common import safe_text
-
-if TYPE_CHECKING:
-    from moorage.vendor_sdk import Ref, Response, Wire
 
 DISPUTES: Final = "disputes"
 """The name of the service."""
@@ -24,29 +21,29 @@ _ACCEPT: Final = "/ca/services/DisputeService/v30/acceptDispute"
 _KEY: Final = 64
 
 
-async def accept_dispute(wire: Wire, ref: Ref, merchant_account: str, key: str) -> Dispute:
+async def accept_dispute(wire: sdk.Wire, ref: sdk.Ref, merchant_account: str, key: str) -> Dispute:
     """Accept a dispute under a key; Adyen offers no look-up of an earlier acceptance."""
     body = {"merchantAccountCode": merchant_account, "disputePspReference": ref.id}
     dispute: Dispute = await wire.send(
-        Request.post(_ACCEPT, json=body),
+        sdk.Request.post(_ACCEPT, json=body),
         to=DISPUTES,
-        key=key_for_vendor(wire, key, _KEY),
+        key=sdk.key_for_vendor(wire, key, _KEY),
         parse=partial(_accepted, ref),
     )
     return dispute
 
 
-def _accepted(ref: Ref, response: Response) -> Dispute:
+def _accepted(ref: sdk.Ref, response: sdk.Response) -> Dispute:
     """The accepted dispute; Adyen's answer only confirms the acceptance.
 
     Raises:
         VendorRejected: Adyen answered that it did not accept the dispute.
     """
-    body = read_answer(response)
+    body = sdk.read_answer(response)
     result = "disputeServiceResult.success"
-    if not required(body.flag(result), response, result):
+    if not sdk.required(body.flag(result), response, result):
         words = safe_text(body.text("disputeServiceResult.errorMessage"))
-        raise VendorRejected(
+        raise sdk.VendorRejected(
             f"Adyen did not accept the dispute: {words}",
             status=response.status,
             vendor_message=words,

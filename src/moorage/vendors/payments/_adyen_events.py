@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from moorage.contracts.payments import (
     Capture,
@@ -14,11 +14,8 @@ from moorage.contracts.payments import (
     Refund,
     payment_ref,
 )
-from moorage.vendor_sdk import as_answer, as_time
+from moorage.vendor_sdk import Answer, MakeRef, Money, Ref, WebhookEvent, as_answer, as_time
 from moorage.vendors.payments._adyen_answers import UNITS, decline_of, read_flat
-
-if TYPE_CHECKING:
-    from moorage.vendor_sdk import Answer, MakeRef, Money, Ref, WebhookEvent
 
 _CAPTURES: Final = {"CAPTURE": MoveState.SUCCEEDED, "CAPTURE_FAILED": MoveState.FAILED}
 _REFUNDS: Final = {

@@ -5,17 +5,15 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from moorage.contracts.payments import RefundReason, ThreeDs, stated_amount
+from moorage.contracts.payments import Charge, Customer, RefundReason, ThreeDs, stated_amount
 from moorage.contracts.payments.requests import looks_like_a_card
-from moorage.vendor_sdk import InvalidData, extra_for, is_object, merged
+from moorage.vendor_sdk import InvalidData, Money, Ref, extra_for, is_object, merged
 from moorage.vendors.payments._adyen_answers import UNITS
 from moorage.vendors.payments._adyen_order import order_fields
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from moorage.contracts.payments import Charge, Customer
-    from moorage.vendor_sdk import Money, Ref
     from moorage.vendors.payments.adyen import Adyen
 
 _MAX_LENGTH: Final = 80

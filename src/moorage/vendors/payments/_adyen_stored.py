@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 from datetime import UTC
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
+from moorage import vendor_sdk as sdk
 from moorage.contracts.payments import (
+    LinkRequest,
     LinkState,
     MeansOfPayment,
     PaymentLink,
     StoredMeans,
     StoredState,
+    StoreRequest,
 )
-from moorage.vendor_sdk import extra_for, malformed, merged, read_answer, required
 from moorage.vendors.payments._adyen_answers import UNITS
 from moorage.vendors.payments._adyen_order import order_fields
 from moorage.vendors.payments._adyen_requests import amount_body
-
-if TYPE_CHECKING:
-    from moorage.contracts.payments import LinkRequest, StoreRequest
-    from moorage.vendor_sdk import Answer, MakeRef, Ref, Response, VendorRejected, Wire
 
 _MISSING_STATUS: Final = 404
 _MISSING_CODE: Final = "803"
@@ -46,10 +44,10 @@ def stored_body(
         "shopperIP": customer.ip,
     }
     body = {name: value for name, value in body.items() if value is not None}
-    return merged(body, extra_for("adyen", request.extra))
+    return sdk.merged(body, sdk.extra_for("adyen", request.extra))
 
 
-def stored_of(ref: MakeRef, body: Answer, customer: str) -> StoredMeans | None:
+def stored_of(ref: sdk.MakeRef, body: sdk.Answer, customer: str) -> StoredMeans | None:
     """Parse a stored payment method; None if it is malformed."""
     key = body.text("id")
     if key is None:
@@ -71,20 +69,20 @@ def stored_of(ref: MakeRef, body: Answer, customer: str) -> StoredMeans | None:
     )
 
 
-def read_stored(wire: Wire, customer: str, response: Response) -> StoredMeans:
+def read_stored(wire: sdk.Wire, customer: str, response: sdk.Response) -> StoredMeans:
     """Parse the stored payment method in an answer."""
-    stored = stored_of(wire.ref, read_answer(response), customer)
-    return required(stored, response, "id")
+    stored = stored_of(wire.ref, sdk.read_answer(response), customer)
+    return sdk.required(stored, response, "id")
 
 
-def removed(ref: Ref, customer: str, response: Response | None = None) -> StoredMeans:
+def removed(ref: sdk.Ref, customer: str, response: sdk.Response | None = None) -> StoredMeans:
     """The removed payment method; Adyen's answer is empty."""
     if response is not None and response.body:
-        raise malformed(response, problem="has content, and a success has none")
+        raise sdk.malformed(response, problem="has content, and a success has none")
     return StoredMeans(ref=ref, state=StoredState.REMOVED, customer=customer)
 
 
-def was_removed(error: VendorRejected) -> bool:
+def was_removed(error: sdk.VendorRejected) -> bool:
     """True if an earlier attempt with a lost answer has removed the payment method."""
     # Adyen's keys are for POST, so a repeat is not answered as the removal was.
     is_missing = error.status == _MISSING_STATUS or error.vendor_code == _MISSING_CODE
@@ -110,15 +108,15 @@ def link_body(merchant_account: str, link: LinkRequest) -> dict[str, Any]:
         **order_fields(link),
     }
     body = {name: value for name, value in body.items() if value is not None}
-    return merged(body, extra_for("adyen", link.extra))
+    return sdk.merged(body, sdk.extra_for("adyen", link.extra))
 
 
-def read_link(wire: Wire, response: Response) -> PaymentLink:
+def read_link(wire: sdk.Wire, response: sdk.Response) -> PaymentLink:
     """Parse the payment link in an answer."""
-    body = read_answer(response)
-    status = required(body.text("status"), response, "status")
+    body = sdk.read_answer(response)
+    status = sdk.required(body.text("status"), response, "status")
     return PaymentLink(
-        ref=wire.ref(required(body.text("id"), response, "id")),
+        ref=wire.ref(sdk.required(body.text("id"), response, "id")),
         state=_LINKS.get(status, LinkState.UNKNOWN),
         vendor_state=status,
         url=body.text("url"),

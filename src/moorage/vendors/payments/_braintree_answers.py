@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
+from moorage import vendor_sdk as sdk
 from moorage.contracts.payments import (
     Decline,
     DeclineReason,
@@ -18,29 +19,11 @@ from moorage.contracts.payments import (
     payment_ref,
     state_of,
 )
-from moorage.vendor_sdk import (
-    Answer,
-    AuthenticationFailed,
-    InvalidRequest,
-    PaymentDeclined,
-    RateLimitExceeded,
-    VendorFailed,
-    VendorRejected,
-    as_money,
-    error_answer,
-    is_success,
-    masked_words,
-    read_answer,
-    refusal,
-    required,
-    words,
-)
 from moorage.vendors.payments._common import reason_by_code, safe_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from moorage.vendor_sdk import ConnectorError, MakeRef, Money, Request, Response, Wire
 
 VENDOR: Final = "Braintree"
 NODE: Final = "node"
@@ -51,20 +34,22 @@ MARK: Final = re.compile(r"/[0-9a-f]{16}\Z")
 """The end of an order id that follows from an idempotency key."""
 
 _STATES: Final[Mapping[str, PaymentState]] = {
-    **words(PaymentState.PENDING, "AUTHORIZING SETTLEMENT_PENDING"),
+    **sdk.words(PaymentState.PENDING, "AUTHORIZING SETTLEMENT_PENDING"),
     AUTHORIZED: PaymentState.AUTHORIZED,
-    **words(PaymentState.CAPTURED, "SUBMITTED_FOR_SETTLEMENT SETTLING SETTLED"),
-    **words(PaymentState.FAILED, "FAILED GATEWAY_REJECTED PROCESSOR_DECLINED SETTLEMENT_DECLINED"),
+    **sdk.words(PaymentState.CAPTURED, "SUBMITTED_FOR_SETTLEMENT SETTLING SETTLED"),
+    **sdk.words(
+        PaymentState.FAILED, "FAILED GATEWAY_REJECTED PROCESSOR_DECLINED SETTLEMENT_DECLINED"
+    ),
     VOIDED: PaymentState.VOIDED,
     "AUTHORIZATION_EXPIRED": PaymentState.EXPIRED,
 }
 _REFUNDS: Final[Mapping[str, MoveState]] = {
-    **words(
+    **sdk.words(
         MoveState.PENDING,
         "AUTHORIZING AUTHORIZED SUBMITTED_FOR_SETTLEMENT SETTLING SETTLEMENT_PENDING",
     ),
     "SETTLED": MoveState.SUCCEEDED,
-    **words(MoveState.FAILED, "FAILED GATEWAY_REJECTED PROCESSOR_DECLINED SETTLEMENT_DECLINED"),
+    **sdk.words(MoveState.FAILED, "FAILED GATEWAY_REJECTED PROCESSOR_DECLINED SETTLEMENT_DECLINED"),
     VOIDED: MoveState.CANCELED,
 }
 _REASONS: Final = reason_by_code(
@@ -88,11 +73,11 @@ _REASONS: Final = reason_by_code(
     }
 )
 _CLASSES: Final[Mapping[str, Any]] = {
-    **words(AuthenticationFailed, "AUTHENTICATION AUTHORIZATION"),
-    "RESOURCE_LIMIT": RateLimitExceeded,
-    **words(VendorFailed, "INTERNAL SERVICE_AVAILABILITY"),
-    "NOT_FOUND": VendorRejected,
-    **words(InvalidRequest, "UNSUPPORTED_CLIENT VALIDATION"),
+    **sdk.words(sdk.AuthenticationFailed, "AUTHENTICATION AUTHORIZATION"),
+    "RESOURCE_LIMIT": sdk.RateLimitExceeded,
+    **sdk.words(sdk.VendorFailed, "INTERNAL SERVICE_AVAILABILITY"),
+    "NOT_FOUND": sdk.VendorRejected,
+    **sdk.words(sdk.InvalidRequest, "UNSUPPORTED_CLIENT VALIDATION"),
 }
 _STATE_CODES: Final = frozenset(
     {
@@ -102,29 +87,29 @@ _STATE_CODES: Final = frozenset(
 )
 """Codes of validation that say what the state of a transaction or a means does not allow."""
 _STATUSES: Final[Mapping[int, Any]] = {
-    400: InvalidRequest,
-    **dict.fromkeys((401, 403), AuthenticationFailed),
-    429: RateLimitExceeded,
+    400: sdk.InvalidRequest,
+    **dict.fromkeys((401, 403), sdk.AuthenticationFailed),
+    429: sdk.RateLimitExceeded,
 }
 _BEGUN: Final = ("chargePaymentMethod", "authorizePaymentMethod")
 _TIMEOUTS: Final = frozenset({408, 425})
 
 
-def classify(_: Request, response: Response) -> ConnectorError | None:
+def classify(_: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | None:
     """The error in an answer; Braintree sends most errors with a success status."""
-    answer = error_answer(response)
+    answer = sdk.error_answer(response)
     if response.status >= 500 or response.status in _TIMEOUTS:
         return None
-    error = next(answer.objects("errors"), Answer({}))
+    error = next(answer.objects("errors"), sdk.Answer({}))
     details = error.object("extensions")
-    text, code = masked_words(error.text("message")), details.text("legacyCode")
-    if not is_success(response.status):
-        kind = _STATUSES.get(response.status, VendorRejected)
-        return refusal(kind, VENDOR, response, code, text, otherwise=f"HTTP {response.status}")
+    text, code = sdk.masked_words(error.text("message")), details.text("legacyCode")
+    if not sdk.is_success(response.status):
+        kind = _STATUSES.get(response.status, sdk.VendorRejected)
+        return sdk.refusal(kind, VENDOR, response, code, text, otherwise=f"HTTP {response.status}")
     if answer.value("errors"):
         name = details.text("errorClass") or ""
-        kind = VendorRejected if code in _STATE_CODES else _CLASSES.get(name, VendorFailed)
-        return refusal(kind, VENDOR, response, code or name or None, text, otherwise=name)
+        kind = sdk.VendorRejected if code in _STATE_CODES else _CLASSES.get(name, sdk.VendorFailed)
+        return sdk.refusal(kind, VENDOR, response, code or name or None, text, otherwise=name)
     for name in _BEGUN:
         transaction = answer.object(f"data.{name}.transaction")
         if _STATES.get(transaction.text("status") or "") is PaymentState.FAILED:
@@ -133,10 +118,10 @@ def classify(_: Request, response: Response) -> ConnectorError | None:
 
 
 def declined(
-    decline: Decline, payment: str | None, response: Response | None = None
-) -> PaymentDeclined:
+    decline: Decline, payment: str | None, response: sdk.Response | None = None
+) -> sdk.PaymentDeclined:
     """The error for a transaction that failed at once."""
-    return PaymentDeclined(
+    return sdk.PaymentDeclined(
         f"The payment was declined: {decline.vendor_message or decline.vendor_code}",
         reason=decline.reason,
         payment=payment,
@@ -147,7 +132,7 @@ def declined(
     )
 
 
-def decline_of(transaction: Answer) -> Decline:
+def decline_of(transaction: sdk.Answer) -> Decline:
     """Why a transaction failed, from the newest event that gives a reason."""
     for event in transaction.objects("statusHistory"):
         code = event.text("processorResponse.legacyCode") or event.text("gatewayRejectionReason")
@@ -161,12 +146,12 @@ def decline_of(transaction: Answer) -> Decline:
     return Decline(reason=DeclineReason.OTHER, vendor_code=status, vendor_message=None)
 
 
-def money(body: Answer, name: str) -> Money | None:
+def money(body: sdk.Answer, name: str) -> sdk.Money | None:
     """The amount in a field."""
-    return as_money(body.value(f"{name}.value"), body.value(f"{name}.currencyCode"))
+    return sdk.as_money(body.value(f"{name}.value"), body.value(f"{name}.currencyCode"))
 
 
-def payment_of(ref: MakeRef, body: Answer) -> Payment | None:
+def payment_of(ref: sdk.MakeRef, body: sdk.Answer) -> Payment | None:
     """Parse a transaction; None if it is malformed."""
     key, status, total = body.text("legacyId"), body.text("status"), money(body, "amount")
     if key is None or status is None or total is None:
@@ -186,7 +171,7 @@ def payment_of(ref: MakeRef, body: Answer) -> Payment | None:
             refunded += item.amount
     own_ref = payment_ref(ref, key, amount, node=body.text("id"))
     expiry = [event.time("authorizationExpiresAt") for event in body.objects("statusHistory")]
-    history = next(body.objects("statusHistory"), Answer({}))
+    history = next(body.objects("statusHistory"), sdk.Answer({}))
     order_id = body.text("orderId")
     return Payment(
         ref=own_ref,
@@ -207,7 +192,7 @@ def payment_of(ref: MakeRef, body: Answer) -> Payment | None:
     )
 
 
-def _means(details: Answer, stored: str | None) -> MeansOfPayment | None:
+def _means(details: sdk.Answer, stored: str | None) -> MeansOfPayment | None:
     kind = details.text("__typename")
     if kind is None:
         return None
@@ -223,7 +208,7 @@ def _means(details: Answer, stored: str | None) -> MeansOfPayment | None:
     )
 
 
-def refund_of(ref: MakeRef, body: Answer) -> Refund | None:
+def refund_of(ref: sdk.MakeRef, body: sdk.Answer) -> Refund | None:
     """Parse a refund; None if it is malformed."""
     key, status = body.text("legacyId"), body.text("status")
     if key is None or status is None:
@@ -240,25 +225,25 @@ def refund_of(ref: MakeRef, body: Answer) -> Refund | None:
     )
 
 
-def read_payment(path: str, wire: Wire, response: Response) -> Payment:
+def read_payment(path: str, wire: sdk.Wire, response: sdk.Response) -> Payment:
     """Parse the transaction at a path in an answer."""
-    return required(
-        payment_of(wire.ref, read_answer(response).object(f"data.{path}")),
+    return sdk.required(
+        payment_of(wire.ref, sdk.read_answer(response).object(f"data.{path}")),
         response,
         "transaction with an id, a status and an amount",
     )
 
 
-def read_refund(path: str, wire: Wire, response: Response) -> Refund:
+def read_refund(path: str, wire: sdk.Wire, response: sdk.Response) -> Refund:
     """Parse the refund at a path in an answer."""
-    return required(
-        refund_of(wire.ref, read_answer(response).object(f"data.{path}")),
+    return sdk.required(
+        refund_of(wire.ref, sdk.read_answer(response).object(f"data.{path}")),
         response,
         "refund with an id and a status",
     )
 
 
-def stored_of(ref: MakeRef, customer: str, body: Answer) -> StoredMeans | None:
+def stored_of(ref: sdk.MakeRef, customer: str, body: sdk.Answer) -> StoredMeans | None:
     """Parse a stored payment method; None if it is malformed."""
     key = body.text("id")
     if key is None:

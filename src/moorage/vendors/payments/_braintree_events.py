@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from moorage import vendor_sdk as sdk
 from moorage.contracts.payments import PaymentEvent
-from moorage.vendor_sdk import Answer, NotXmlError, as_answer, read_xml
-
-if TYPE_CHECKING:
-    from moorage.vendor_sdk import MakeRef, WebhookEvent
 
 _ID: Final = re.compile(r"[A-Za-z0-9_]{1,64}")
 _PLACES: Final = {
@@ -18,7 +15,7 @@ _PLACES: Final = {
 }
 
 
-def read_events(event: WebhookEvent, ref: MakeRef) -> tuple[PaymentEvent, ...]:
+def read_events(event: sdk.WebhookEvent, ref: sdk.MakeRef) -> tuple[PaymentEvent, ...]:
     """Convert a webhook to an event that causes a look-up of its payment, if it names one."""
     place = next(
         (path for kind, path in _PLACES.items() if event.vendor_type.startswith(kind)), None
@@ -42,10 +39,10 @@ def read_events(event: WebhookEvent, ref: MakeRef) -> tuple[PaymentEvent, ...]:
     )
 
 
-def _document(event: WebhookEvent) -> Answer:
+def _document(event: sdk.WebhookEvent) -> sdk.Answer:
     """The fields of a webhook's XML document; empty if it is not XML."""
     try:
-        document = read_xml((as_answer(event.payload).text("document") or "").encode())
-    except NotXmlError:
-        return Answer({})
-    return Answer(document.as_dict())
+        document = sdk.read_xml((sdk.as_answer(event.payload).text("document") or "").encode())
+    except sdk.NotXmlError:
+        return sdk.Answer({})
+    return sdk.Answer(document.as_dict())

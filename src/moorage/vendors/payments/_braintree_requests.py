@@ -5,18 +5,8 @@ from __future__ import annotations
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
-from moorage.contracts.payments import Page
-from moorage.vendor_sdk import (
-    InvalidData,
-    VendorRejected,
-    extra_for,
-    is_list,
-    malformed,
-    merged,
-    read_answer,
-    refusal,
-    required,
-)
+from moorage import vendor_sdk as sdk
+from moorage.contracts.payments import Charge, Page
 from moorage.vendors.payments import _braintree_documents as documents
 from moorage.vendors.payments._braintree_answers import NODE, VENDOR
 
@@ -24,8 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from datetime import datetime
 
-    from moorage.contracts.payments import Charge
-    from moorage.vendor_sdk import Answer, MakeRef, Ref, Response, Wire
     from moorage.vendors.payments.braintree import Braintree
 
 
@@ -36,14 +24,14 @@ def payment_fields(vendor: Braintree, charge: Charge, order_id: str) -> dict[str
         InvalidData: the currency is not that of the account, or the source is missing.
     """
     if charge.amount.currency != vendor.currency:
-        raise InvalidData(
+        raise sdk.InvalidData(
             f"The payment is in {charge.amount.currency}, but the merchant account at"
             f" Braintree takes {vendor.currency}.",
             field="amount",
             remedy="Use an account for each currency, and a route with its currency.",
         )
     if charge.source is None:
-        raise InvalidData(
+        raise sdk.InvalidData(
             "The payment has no means of payment.",
             field="source",
             remedy="Give the nonce of Braintree's form, or the id of a stored means.",
@@ -78,50 +66,57 @@ def payment_fields(vendor: Braintree, charge: Charge, order_id: str) -> dict[str
             "countryCodeAlpha2": address.country,
         }
         transaction["shipping"] = {"shippingAddress": _without_empty_fields(place)}
-    fields = merged(_without_empty_fields(transaction), extra_for("braintree", charge.extra))
+    fields = sdk.merged(
+        _without_empty_fields(transaction), sdk.extra_for("braintree", charge.extra)
+    )
     return {"paymentMethodId": charge.source, "transaction": fields}
 
 
-def mark_of(wire: Wire, key: str) -> str:
+def mark_of(wire: sdk.Wire, key: str) -> str:
     """The mark derived from an idempotency key; equal keys give equal marks."""
     return sha256(f"{wire.tenant or ''}\n{key}".encode()).hexdigest()[:16]
 
 
-async def node_of(wire: Wire, ref: Ref, kind: str = "TRANSACTION") -> str:
+async def node_of(wire: sdk.Wire, ref: sdk.Ref, kind: str = "TRANSACTION") -> str:
     """The GraphQL id of a referenced object; webhooks do not contain it."""
     known_id = ref.other(NODE)
     if known_id is not None:
         return known_id
     response = await wire.send(documents.query(documents.RESOLVE, id=ref.id, type=kind))
-    return required(read_answer(response).text("data.idFromLegacyId"), response, "idFromLegacyId")
+    return sdk.required(
+        sdk.read_answer(response).text("data.idFromLegacyId"), response, "idFromLegacyId"
+    )
 
 
-def with_node(response: Response) -> Response:
+def with_node(response: sdk.Response) -> sdk.Response:
     """The answer, after checking that its node exists.
 
     Raises:
         VendorRejected: the node does not exist.
     """
-    data = read_answer(response).object("data").raw
+    data = sdk.read_answer(response).object("data").raw
     if "node" in data and data["node"] is None:
         text = "There is no such transaction."
-        raise refusal(VendorRejected, VENDOR, response, "NOT_FOUND", None, otherwise=text)
+        raise sdk.refusal(sdk.VendorRejected, VENDOR, response, "NOT_FOUND", None, otherwise=text)
     return response
 
 
-def listed(response: Response, path: str) -> tuple[list[Answer], str | None]:
+def listed(response: sdk.Response, path: str) -> tuple[list[sdk.Answer], str | None]:
     """The nodes of a GraphQL connection, and the cursor of the next page."""
     prefix = path if "." in path else f"search.{path}"
-    connection = read_answer(response).object(f"data.{prefix}")
-    if not is_list(connection.value("edges")):
-        raise malformed(response, f"{prefix}.edges")
+    connection = sdk.read_answer(response).object(f"data.{prefix}")
+    if not sdk.is_list(connection.value("edges")):
+        raise sdk.malformed(response, f"{prefix}.edges")
     nodes = [edge.object("node") for edge in connection.objects("edges")]
     has_more = connection.flag("pageInfo.hasNextPage")
     return nodes, connection.text("pageInfo.endCursor") if has_more else None
 
 
 def page_of(
-    wire: Wire, response: Response, path: str, read_one: Callable[[MakeRef, Answer], Any]
+    wire: sdk.Wire,
+    response: sdk.Response,
+    path: str,
+    read_one: Callable[[sdk.MakeRef, sdk.Answer], Any],
 ) -> Page[Any]:
     nodes, cursor = listed(response, path)
     items = [item for node in nodes if (item := read_one(wire.ref, node)) is not None]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
+from moorage import vendor_sdk as sdk
 from moorage.contracts.payments import (
     Decline,
     DeclineReason,
@@ -19,31 +20,7 @@ from moorage.contracts.payments import (
     StoredState,
     payment_ref,
 )
-from moorage.vendor_sdk import (
-    HttpMethod,
-    IdempotencyInProgress,
-    InvalidRequest,
-    PaymentDeclined,
-    VendorRejected,
-    error_answer,
-    is_success,
-    malformed,
-    read_answer,
-    required,
-)
 from moorage.vendors.payments._common import reason_by_code, safe_text
-
-if TYPE_CHECKING:
-    from moorage.vendor_sdk import (
-        Answer,
-        ConnectorError,
-        MakeRef,
-        Money,
-        Ref,
-        Request,
-        Response,
-        Wire,
-    )
 
 PAYMENTS: Final = "/payments"
 UNITS: Final = MinorUnits(
@@ -99,7 +76,7 @@ _TOO_MANY: Final = 429
 _UNPROCESSABLE: Final = 422
 
 
-def read_payment(wire: Wire, requested: Money | None, response: Response) -> Payment:
+def read_payment(wire: sdk.Wire, requested: sdk.Money | None, response: sdk.Response) -> Payment:
     """Parse the payment in an answer.
 
     Args:
@@ -107,11 +84,11 @@ def read_payment(wire: Wire, requested: Money | None, response: Response) -> Pay
         requested: requested amount, which the answer lacks while the payment is pending.
         response: the answer.
     """
-    body = read_answer(response)
+    body = sdk.read_answer(response)
     key, status = body.text("id"), body.text("status")
     amount = UNITS.read(body.value("amount"), body.value("currency")) or requested
     if key is None or status is None or amount is None:
-        raise malformed(response, "id, status or amount")
+        raise sdk.malformed(response, "id, status or amount")
     action = _next_action(body) if status == "Pending" else None
     return Payment(
         ref=payment_ref(wire.ref, key, amount),
@@ -134,31 +111,31 @@ def read_payment(wire: Wire, requested: Money | None, response: Response) -> Pay
     )
 
 
-def total(body: Answer, name: str, currency: str) -> Money | None:
+def total(body: sdk.Answer, name: str, currency: str) -> sdk.Money | None:
     """A balance, such as "captured"; None if it is missing."""
     return UNITS.read(body.value(f"balances.total_{name}"), currency)
 
 
-def authorized_total(body: Answer, currency: str) -> Money | None:
+def authorized_total(body: sdk.Answer, currency: str) -> sdk.Money | None:
     """The authorised total minus the voided amount; None if it is missing."""
     authorized, voided = total(body, "authorized", currency), total(body, "voided", currency)
     return authorized if authorized is None or voided is None else authorized - voided
 
 
-def _captured(status: str, amount: Money) -> Money | None:
+def _captured(status: str, amount: sdk.Money) -> sdk.Money | None:
     if status == "Captured":
         return amount
     return amount * 0 if status in {"Pending", "Authorized", *_ENDED_STATUSES} else None
 
 
-def _next_action(body: Answer) -> NextAction | None:
+def _next_action(body: sdk.Answer) -> NextAction | None:
     url = body.text("_links.redirect.href")
     if url is None:
         return None
     return NextAction(type=NextActionType.REDIRECT, url=url, vendor_type="redirect")
 
 
-def decline_of(body: Answer) -> Decline:
+def decline_of(body: sdk.Answer) -> Decline:
     """The reason for a declined payment or authorisation."""
     code = body.text("response_code")
     return Decline(
@@ -168,7 +145,7 @@ def decline_of(body: Answer) -> Decline:
     )
 
 
-def means_of(source: Answer) -> MeansOfPayment | None:
+def means_of(source: sdk.Answer) -> MeansOfPayment | None:
     """The payment method of a payment; None if there is none yet."""
     if source.text("type") is None:
         return None
@@ -187,13 +164,13 @@ def is_ended(payment: Payment) -> bool:
     return payment.vendor_state in _ENDED_STATUSES
 
 
-def read_action_id(response: Response) -> tuple[Answer, str]:
+def read_action_id(response: sdk.Response) -> tuple[sdk.Answer, str]:
     """Parse the id of a capture, void or refund, whose outcome follows later."""
-    body = read_answer(response)
-    return body, required(body.text("action_id"), response, "action_id")
+    body = sdk.read_answer(response)
+    return body, sdk.required(body.text("action_id"), response, "action_id")
 
 
-def dispute_of(ref: MakeRef, body: Answer) -> Dispute | None:
+def dispute_of(ref: sdk.MakeRef, body: sdk.Answer) -> Dispute | None:
     """Parse a dispute; None if it is malformed."""
     key, status = body.text("id"), body.text("status")
     if key is None or status is None:
@@ -212,7 +189,7 @@ def dispute_of(ref: MakeRef, body: Answer) -> Dispute | None:
     )
 
 
-def stored_of(ref: MakeRef, body: Answer, customer: str) -> StoredMeans | None:
+def stored_of(ref: sdk.MakeRef, body: sdk.Answer, customer: str) -> StoredMeans | None:
     """Parse a customer's stored card; None if it is malformed."""
     key, means = body.text("id"), means_of(body)
     if key is None or means is None:
@@ -226,14 +203,14 @@ def stored_of(ref: MakeRef, body: Answer, customer: str) -> StoredMeans | None:
     )
 
 
-def removed(ref: Ref, response: Response | None = None) -> StoredMeans:
+def removed(ref: sdk.Ref, response: sdk.Response | None = None) -> StoredMeans:
     """The removed payment method; Checkout.com's answer is empty."""
     if response is not None and response.body:
-        raise malformed(response, problem="has content, and a success has none")
+        raise sdk.malformed(response, problem="has content, and a success has none")
     return StoredMeans(ref=ref, state=StoredState.REMOVED, customer=ref.other("customer"))
 
 
-def was_removed(error: VendorRejected) -> bool:
+def was_removed(error: sdk.VendorRejected) -> bool:
     """True if an earlier attempt with a lost answer has removed the payment method."""
     return error.status == _MISSING and error.attempts > 1
 
@@ -241,36 +218,36 @@ def was_removed(error: VendorRejected) -> bool:
 # --- refusals ----------------------------------------------------------------
 
 
-def classify(request: Request, response: Response) -> ConnectorError | None:
+def classify(request: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | None:
     """The error in an answer's body, which says more than the status."""
-    if is_success(response.status):
+    if sdk.is_success(response.status):
         return _decline(request, response)
-    body = error_answer(response)
+    body = sdk.error_answer(response)
     codes = body.texts("error_codes")
     code = next(iter(codes), None) or body.text("error_type")
     details: dict[str, Any] = {"status": response.status, "response": response, "vendor_code": code}
     message = safe_text(", ".join(codes)) or safe_text(code)
-    is_step = request.method is HttpMethod.POST and request.path.endswith(_STEPS)
+    is_step = request.method is sdk.HttpMethod.POST and request.path.endswith(_STEPS)
     if is_step and response.status in {_FORBIDDEN, _UNPROCESSABLE}:
-        return VendorRejected(
+        return sdk.VendorRejected(
             f"Checkout.com refused this step of the payment ({message or response.status}).",
             remedy="Look at the payment: it may be in a later state, or have too little left.",
             **details,
         )
     if response.status == _TOO_MANY and "duplicate" in (message or ""):
-        return IdempotencyInProgress(
+        return sdk.IdempotencyInProgress(
             f"Checkout.com is still working on a request with this key: {message}"
         )
     if response.status == _UNPROCESSABLE:
-        return InvalidRequest(f"Checkout.com refused the request: {message}", **details)
+        return sdk.InvalidRequest(f"Checkout.com refused the request: {message}", **details)
     return None
 
 
-def _decline(request: Request, response: Response) -> PaymentDeclined | None:
+def _decline(request: sdk.Request, response: sdk.Response) -> sdk.PaymentDeclined | None:
     """The error for a new payment that was declined at once."""
-    if request.method is not HttpMethod.POST or request.path != PAYMENTS:
+    if request.method is not sdk.HttpMethod.POST or request.path != PAYMENTS:
         return None
-    body = error_answer(response)
+    body = sdk.error_answer(response)
     if body.text("status") != "Declined":
         return None
     return decline_error(
@@ -278,9 +255,9 @@ def _decline(request: Request, response: Response) -> PaymentDeclined | None:
     )
 
 
-def decline_error(decline: Decline, payment: str | None, **answered: Any) -> PaymentDeclined:
+def decline_error(decline: Decline, payment: str | None, **answered: Any) -> sdk.PaymentDeclined:
     """The error for a declined payment, with the payment's reference or id."""
-    return PaymentDeclined(
+    return sdk.PaymentDeclined(
         f"The payment was declined: {decline.vendor_message or decline.vendor_code}",
         reason=decline.reason,
         payment=payment,

@@ -3,46 +3,36 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 from urllib.parse import quote
 
 import attrs
 
-from moorage.contracts.payments import DisputeState
-from moorage.vendor_sdk import (
-    Request,
-    VendorRejected,
-    key_for_vendor,
-    malformed,
-    part_key,
-    read_answer,
-    required,
-)
+from moorage import vendor_sdk as sdk
+from moorage.contracts.payments import Dispute, DisputeEvidence, DisputeState
 from moorage.vendors.payments._checkout_com_answers import dispute_of
 from moorage.vendors.payments._common import executed_once, short_text
 from moorage.vendors.payments._order_details import stated_fields
-
-if TYPE_CHECKING:
-    from moorage.contracts.payments import Dispute, DisputeEvidence
-    from moorage.vendor_sdk import Ref, Response, Wire
 
 _KEY: Final = 64
 _MAX_LENGTH: Final = 500
 
 
-async def get_dispute(wire: Wire, ref: Ref) -> Dispute:
+async def get_dispute(wire: sdk.Wire, ref: sdk.Ref, /) -> Dispute:
     """Get a dispute."""
-    response = await wire.send(Request.get(_path(ref)))
-    return required(dispute_of(wire.ref, read_answer(response)), response, "id or status")
+    response = await wire.send(sdk.Request.get(_path(ref)))
+    return sdk.required(dispute_of(wire.ref, sdk.read_answer(response)), response, "id or status")
 
 
-async def accept_dispute(wire: Wire, ref: Ref, key: str) -> Dispute:
+async def accept_dispute(wire: sdk.Wire, ref: sdk.Ref, /, *, key: str) -> Dispute:
     """Accept a dispute; a repeat has no further effect."""
-    step = _step(wire, ref, Request.post(f"{_path(ref)}/accept"), key)
+    step = _step(wire, ref, sdk.Request.post(f"{_path(ref)}/accept"), key)
     return await executed_once(step, partial(get_dispute, wire, ref), DisputeState.ACCEPTED)
 
 
-async def submit_evidence(wire: Wire, ref: Ref, evidence: DisputeEvidence, key: str) -> Dispute:
+async def submit_evidence(
+    wire: sdk.Wire, ref: sdk.Ref, evidence: DisputeEvidence, /, *, key: str
+) -> Dispute:
     """Store the evidence, and submit it to the bank.
 
     If Checkout.com refuses, an earlier request may have submitted it: then the dispute is under
@@ -50,13 +40,13 @@ async def submit_evidence(wire: Wire, ref: Ref, evidence: DisputeEvidence, key: 
     """
     path, texts = f"{_path(ref)}/evidence", _evidence_body(evidence)
     try:
-        await _send(wire, Request.put(path, json=texts), part_key(key, "texts"))
-        return await _step(wire, ref, Request.post(path), key)
-    except VendorRejected:
+        await _send(wire, sdk.Request.put(path, json=texts), sdk.part_key(key, "texts"))
+        return await _step(wire, ref, sdk.Request.post(path), key)
+    except sdk.VendorRejected:
         dispute = await get_dispute(wire, ref)
         if dispute.state != DisputeState.UNDER_REVIEW:
             raise
-        stored = read_answer(await wire.send(Request.get(path)))
+        stored = sdk.read_answer(await wire.send(sdk.Request.get(path)))
         if any(stored.text(name) != text for name, text in texts.items()):
             raise
         return dispute
@@ -77,22 +67,22 @@ def _evidence_body(evidence: DisputeEvidence) -> dict[str, Any]:
     )
 
 
-async def _step(wire: Wire, ref: Ref, request: Request, key: str) -> Dispute:
+async def _step(wire: sdk.Wire, ref: sdk.Ref, request: sdk.Request, key: str) -> Dispute:
     """Execute a step whose answer is empty, then get the dispute's new state."""
     await _send(wire, request, key)
     return await get_dispute(wire, ref)
 
 
-async def _send(wire: Wire, request: Request, key: str) -> None:
+async def _send(wire: sdk.Wire, request: sdk.Request, key: str) -> None:
     repeatable = attrs.evolve(request, idempotent=True)
-    await wire.send(repeatable, key=key_for_vendor(wire, key, _KEY), parse=_check_empty)
+    await wire.send(repeatable, key=sdk.key_for_vendor(wire, key, _KEY), parse=_check_empty)
 
 
-def _check_empty(response: Response) -> None:
+def _check_empty(response: sdk.Response) -> None:
     """Refuse a successful answer with content, which should be empty."""
     if response.body:
-        raise malformed(response, problem="has content, and a success has none")
+        raise sdk.malformed(response, problem="has content, and a success has none")
 
 
-def _path(ref: Ref) -> str:
+def _path(ref: sdk.Ref) -> str:
     return f"/disputes/{quote(ref.id, safe='')}"

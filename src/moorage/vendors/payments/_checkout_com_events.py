@@ -7,7 +7,7 @@ webhook of a payment without them, or of another type, requests a look-up of the
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from moorage.contracts.payments import (
     Capture,
@@ -20,7 +20,7 @@ from moorage.contracts.payments import (
     payment_ref,
     state_of,
 )
-from moorage.vendor_sdk import as_answer
+from moorage.vendor_sdk import MakeRef, Money, Ref, WebhookEvent, as_answer
 from moorage.vendors.payments._checkout_com_answers import (
     UNITS,
     authorized_total,
@@ -28,9 +28,6 @@ from moorage.vendors.payments._checkout_com_answers import (
     total,
 )
 from moorage.vendors.payments._common import dispute_event, events_of
-
-if TYPE_CHECKING:
-    from moorage.vendor_sdk import MakeRef, Money, Ref, WebhookEvent
 
 _PAYMENT: Final = "pay_"
 _APPROVED: Final = "10"

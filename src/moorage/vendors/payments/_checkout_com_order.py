@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from moorage.contracts.payments import PaymentsCapability
+from moorage.contracts.payments import Charge, LineItem, PaymentsCapability
 from moorage.vendor_sdk import UnsupportedByVendor
 from moorage.vendors.payments._checkout_com_answers import UNITS
 from moorage.vendors.payments._order_details import names_of, second_line, stated_fields, taxed_line
 
 if TYPE_CHECKING:
     from moorage.contracts.address import Address
-    from moorage.contracts.payments import Charge, LineItem
 
 
 def order_fields(charge: Charge) -> dict[str, Any]:

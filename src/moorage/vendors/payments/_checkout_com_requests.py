@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from moorage.contracts.payments import ThreeDs
-from moorage.vendor_sdk import InvalidData, extra_for, merged
+from moorage import vendor_sdk as sdk
+from moorage.contracts.payments import Charge, ThreeDs
 from moorage.vendors.payments._checkout_com_answers import UNITS
 from moorage.vendors.payments._checkout_com_order import billing_fields, order_fields
 
 if TYPE_CHECKING:
-    from moorage.contracts.payments import Charge
-    from moorage.vendor_sdk import Money
     from moorage.vendors.payments.checkout_com import CheckoutCom
 
 LONGEST_REFERENCE: Final = 50
@@ -19,11 +17,11 @@ MOST_DIGITS: Final = 9
 _DESCRIPTION: Final = 100
 
 
-def minor_of(amount: Money) -> int:
+def minor_of(amount: sdk.Money) -> int:
     """An amount in minor units, with at most nine digits."""
     minor = UNITS.to_minor(amount)
     if len(str(minor)) > MOST_DIGITS:
-        raise InvalidData(
+        raise sdk.InvalidData(
             f"Checkout.com accepts at most {MOST_DIGITS} digits, in minor units.",
             field="amount",
             remedy="Divide the amount into several payments.",
@@ -34,7 +32,7 @@ def minor_of(amount: Money) -> int:
 def payment_body(vendor: CheckoutCom, charge: Charge, *, capture: bool) -> dict[str, Any]:
     """The body that creates a payment; the vendor's own options come last."""
     if len(charge.reference) > LONGEST_REFERENCE:
-        raise InvalidData(
+        raise sdk.InvalidData(
             f"Checkout.com accepts at most {LONGEST_REFERENCE} characters for a reference.",
             field="reference",
             remedy="Give a shorter one.",
@@ -62,7 +60,7 @@ def payment_body(vendor: CheckoutCom, charge: Charge, *, capture: bool) -> dict[
     if charge.three_ds is ThreeDs.ALWAYS:
         body["3ds"] = {"enabled": True}
     body = {name: value for name, value in body.items() if value is not None}
-    return merged(body, extra_for("checkout_com", charge.extra))
+    return sdk.merged(body, sdk.extra_for("checkout_com", charge.extra))
 
 
 def _source_fields(charge: Charge) -> dict[str, Any]:

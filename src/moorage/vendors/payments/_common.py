@@ -7,48 +7,38 @@ from urllib.parse import quote
 
 import attrs
 
+from moorage import vendor_sdk as sdk
 from moorage.contracts.payments import (
     DeclineReason,
+    Dispute,
+    Money,
     MoveState,
+    Payment,
     PaymentEvent,
+    PaymentQuery,
     PaymentState,
+    Payout,
+    Refund,
+    Subscription,
     Void,
     payment_ref,
-)
-from moorage.vendor_sdk import (
-    Answer,
-    InvalidData,
-    PaymentDeclined,
-    Redaction,
-    VendorRejected,
-    text_option,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
     from datetime import datetime
 
-    from moorage.contracts.payments import (
-        Dispute,
-        Money,
-        Payment,
-        PaymentQuery,
-        Payout,
-        Refund,
-        Subscription,
-    )
-    from moorage.vendor_sdk import Response, WebhookEvent, Wire
 
 A = TypeVar("A")
 D = TypeVar("D", "Dispute", "Subscription")
 
-_REDACTION: Final = Redaction()
+_REDACTION: Final = sdk.Redaction()
 _MAX_LENGTH: Final = 300
 
 
 def return_url_option() -> Any:
     """Make an option for a whole URL that buyers return to, which may be left out."""
-    return text_option(
+    return sdk.text_option(
         r"[A-Za-z][A-Za-z0-9+.-]*:\S+",
         problem="This is not a URL that buyers could return to.",
         remedy="Give the whole URL, such as https://shop.example/paid.",
@@ -62,7 +52,7 @@ def url_of(*parts: str) -> str:
 
 
 async def with_payment_reference(
-    wire: Wire, requested: Money | None, sending: Awaitable[A], *, payment_id: str | None = None
+    wire: sdk.Wire, requested: Money | None, sending: Awaitable[A], *, payment_id: str | None = None
 ) -> A:
     """Send a request; if it is declined, add the payment's reference to the error.
 
@@ -74,16 +64,16 @@ async def with_payment_reference(
     """
     try:
         return await sending
-    except PaymentDeclined as error:
+    except sdk.PaymentDeclined as error:
         declined_id = error.payment or payment_id
         if declined_id is not None:
             error.payment = str(payment_ref(wire.ref, declined_id, requested))
         raise
 
 
-def answered_at(response: Response) -> datetime | None:
+def answered_at(response: sdk.Response) -> datetime | None:
     """The vendor's time when it answered."""
-    return Answer({"at": response.headers.get("date")}).time("at")
+    return sdk.Answer({"at": response.headers.get("date")}).time("at")
 
 
 def safe_text(text: str | None) -> str | None:
@@ -99,7 +89,7 @@ def short_text(text: str | None, most: int, *, vendor: str, field: str) -> str |
     """
     if text is None or len(text) <= most:
         return text
-    raise InvalidData(
+    raise sdk.InvalidData(
         f"{vendor} accepts at most {most} characters for this field.",
         field=field,
         remedy="Give a shorter text.",
@@ -121,7 +111,7 @@ async def executed_once(step: Awaitable[D], look_up: Callable[[], Awaitable[D]],
     """
     try:
         return await step
-    except VendorRejected:
+    except sdk.VendorRejected:
         current = await look_up()
         if current.state != done:
             raise
@@ -154,7 +144,7 @@ def refundable_rest(payment: Payment) -> Money:
     remaining_amount = payment.refundable
     if remaining_amount is not None and remaining_amount.minor > 0:
         return remaining_amount
-    raise VendorRejected(
+    raise sdk.VendorRejected(
         "Nothing of this payment is left to refund.",
         remedy="Look at the refunds of the payment.",
     )
@@ -183,7 +173,7 @@ def reason_by_code(codes: Mapping[DeclineReason, str]) -> dict[str, DeclineReaso
 # --- events -----------------------------------------------------------------
 
 
-def events_of(webhook: WebhookEvent, event: PaymentEvent | None) -> tuple[PaymentEvent, ...]:
+def events_of(webhook: sdk.WebhookEvent, event: PaymentEvent | None) -> tuple[PaymentEvent, ...]:
     """The events of a webhook: this event with the webhook's id, time and type, or none."""
     if event is None:
         return ()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import attrs
 
+from moorage import vendor_sdk as sdk
 from moorage.contracts.payments import (
     Decline,
     DeclineReason,
@@ -25,17 +26,6 @@ from moorage.contracts.payments import (
     payment_ref,
     state_of,
 )
-from moorage.vendor_sdk import (
-    IdempotencyInProgress,
-    InvalidRequest,
-    PaymentDeclined,
-    VendorRejected,
-    as_answer,
-    error_answer,
-    is_success,
-    malformed,
-    read_answer,
-)
 from moorage.vendors.payments._common import (
     answered_at,
     events_of,
@@ -43,19 +33,6 @@ from moorage.vendors.payments._common import (
     reason_by_code,
     safe_text,
 )
-
-if TYPE_CHECKING:
-    from moorage.vendor_sdk import (
-        Answer,
-        ConnectorError,
-        MakeRef,
-        Money,
-        Ref,
-        Request,
-        Response,
-        WebhookEvent,
-        Wire,
-    )
 
 UNITS: Final = MinorUnits(vendor="GoCardless")
 CANCELLED: Final = "cancelled"
@@ -129,20 +106,20 @@ _CONFLICT: Final = 409
 _BAD_REQUEST: Final = 400
 
 
-def read_payment(wire: Wire, response: Response) -> Payment:
+def read_payment(wire: sdk.Wire, response: sdk.Response) -> Payment:
     """Parse the payment in an answer."""
-    payment = payment_of(wire.ref, read_answer(response).object("payments"))
+    payment = payment_of(wire.ref, sdk.read_answer(response).object("payments"))
     if payment is None:
-        raise malformed(response, "id, status, amount or currency")
+        raise sdk.malformed(response, "id, status, amount or currency")
     return payment
 
 
-def read_current(wire: Wire, response: Response) -> Payment:
+def read_current(wire: sdk.Wire, response: sdk.Response) -> Payment:
     """Parse a looked-up payment; its `as_of` is the time of the answer."""
     return attrs.evolve(read_payment(wire, response), as_of=answered_at(response))
 
 
-def payment_of(ref: MakeRef, body: Answer) -> Payment | None:
+def payment_of(ref: sdk.MakeRef, body: sdk.Answer) -> Payment | None:
     """Parse a payment; None if it is malformed."""
     key, status = body.text("id"), body.text("status")
     amount = UNITS.read(body.value("amount"), body.value("currency"))
@@ -169,13 +146,13 @@ def payment_of(ref: MakeRef, body: Answer) -> Payment | None:
     )
 
 
-def read_request(wire: Wire, response: Response) -> Payment:
+def read_request(wire: sdk.Wire, response: sdk.Response) -> Payment:
     """Parse the billing request in an answer, as a payment that waits for the buyer."""
-    body = read_answer(response).object("billing_requests")
+    body = sdk.read_answer(response).object("billing_requests")
     key, status = body.text("id"), body.text("status")
     amount = requested_amount(body)
     if key is None or status is None or amount is None:
-        raise malformed(response, "id, status or payment_request")
+        raise sdk.malformed(response, "id, status or payment_request")
     return Payment(
         ref=payment_ref(wire.ref, key, amount),
         state=_REQUESTS.get(status, PaymentState.UNKNOWN),
@@ -190,18 +167,18 @@ def read_request(wire: Wire, response: Response) -> Payment:
     )
 
 
-def requested_amount(body: Answer) -> Money | None:
+def requested_amount(body: sdk.Answer) -> sdk.Money | None:
     """The amount that a billing request asks for; None if it is malformed."""
     request = body.object("payment_request")
     return UNITS.read(request.value("amount"), request.value("currency"))
 
 
-def read_flow(response: Response) -> NextAction:
+def read_flow(response: sdk.Response) -> NextAction:
     """Parse the page on which the buyer continues to pay."""
-    body = read_answer(response).object("billing_request_flows")
+    body = sdk.read_answer(response).object("billing_request_flows")
     url = body.text("authorisation_url")
     if url is None:
-        raise malformed(response, "authorisation_url")
+        raise sdk.malformed(response, "authorisation_url")
     return NextAction(
         type=NextActionType.REDIRECT,
         url=url,
@@ -210,12 +187,12 @@ def read_flow(response: Response) -> NextAction:
     )
 
 
-def read_refund(wire: Wire, response: Response) -> Refund:
+def read_refund(wire: sdk.Wire, response: sdk.Response) -> Refund:
     """Parse the refund in an answer."""
-    body = read_answer(response).object("refunds")
+    body = sdk.read_answer(response).object("refunds")
     key, status = body.text("id"), body.text("status")
     if key is None or status is None:
-        raise malformed(response, "id or status")
+        raise sdk.malformed(response, "id or status")
     payment, currency = body.text("links.payment"), body.text("currency")
     return Refund(
         ref=wire.ref(key, payment=payment),
@@ -228,15 +205,15 @@ def read_refund(wire: Wire, response: Response) -> Refund:
     )
 
 
-def read_mandate(wire: Wire, response: Response) -> StoredMeans:
+def read_mandate(wire: sdk.Wire, response: sdk.Response) -> StoredMeans:
     """Parse the mandate in an answer."""
-    mandate = mandate_of(wire.ref, read_answer(response).object("mandates"))
+    mandate = mandate_of(wire.ref, sdk.read_answer(response).object("mandates"))
     if mandate is None:
-        raise malformed(response, "id or status")
+        raise sdk.malformed(response, "id or status")
     return mandate
 
 
-def mandate_of(ref: MakeRef, body: Answer) -> StoredMeans | None:
+def mandate_of(ref: sdk.MakeRef, body: sdk.Answer) -> StoredMeans | None:
     """Parse a mandate as a stored payment method; None if it is malformed."""
     key, status = body.text("id"), body.text("status")
     if key is None or status is None:
@@ -252,7 +229,7 @@ def mandate_of(ref: MakeRef, body: Answer) -> StoredMeans | None:
     )
 
 
-def payout_of(ref: MakeRef, body: Answer) -> Payout | None:
+def payout_of(ref: sdk.MakeRef, body: sdk.Answer) -> Payout | None:
     """Parse a payout; None if it is malformed."""
     key, status = body.text("id"), body.text("status")
     if key is None or status is None:
@@ -271,13 +248,13 @@ def payout_of(ref: MakeRef, body: Answer) -> Payout | None:
 # --- events ------------------------------------------------------------------
 
 
-def read_events(event: WebhookEvent, make: MakeRef) -> tuple[PaymentEvent, ...]:
+def read_events(event: sdk.WebhookEvent, make: sdk.MakeRef) -> tuple[PaymentEvent, ...]:
     """Convert a webhook to an event.
 
     An event states neither the amount nor the status of its payment, so the vendor must be asked.
     The cause of a failure is in the event only.
     """
-    body = as_answer(event.data)
+    body = sdk.as_answer(event.data)
     action, links = body.text("action"), body.object("links")
     resource = body.text("resource_type")
     payment, request = links.text("payment"), links.text("billing_request")
@@ -305,7 +282,7 @@ def read_events(event: WebhookEvent, make: MakeRef) -> tuple[PaymentEvent, ...]:
     return events_of(event, converted)
 
 
-def _question(ref: Ref, body: Answer, decline: Decline | None = None) -> PaymentEvent:
+def _question(ref: sdk.Ref, body: sdk.Answer, decline: Decline | None = None) -> PaymentEvent:
     return PaymentEvent(
         id=None,
         ref=ref,
@@ -316,7 +293,7 @@ def _question(ref: Ref, body: Answer, decline: Decline | None = None) -> Payment
     )
 
 
-def _decline_of(body: Answer) -> Decline | None:
+def _decline_of(body: sdk.Answer) -> Decline | None:
     """The reason of a failed payment; None for other events."""
     if body.text("action") not in {"failed", "customer_approval_denied"}:
         return None
@@ -331,11 +308,11 @@ def _decline_of(body: Answer) -> Decline | None:
 # --- refusals ----------------------------------------------------------------
 
 
-def classify(_: Request, response: Response) -> ConnectorError | None:
+def classify(_: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | None:
     """The error in an answer's body, which says more than the status."""
-    if is_success(response.status):
+    if sdk.is_success(response.status):
         return None
-    error = error_answer(response).object("error")
+    error = sdk.error_answer(response).object("error")
     kind = error.text("type")
     first_error = next(error.objects("errors"), error)
     code = first_error.text("reason") or first_error.text("field") or kind
@@ -347,36 +324,36 @@ def classify(_: Request, response: Response) -> ConnectorError | None:
         "vendor_message": message,
     }
     if response.status == _CONFLICT and code is None:
-        return IdempotencyInProgress(
+        return sdk.IdempotencyInProgress(
             "GoCardless gives no reason; a request with this key may still be in progress."
         )
     if code == _INACTIVE:
-        return PaymentDeclined(
+        return sdk.PaymentDeclined(
             f"The mandate cannot be charged: {message}", reason=DeclineReason.OTHER, **details
         )
     if response.status == _CONFLICT or (
         response.status == _UNPROCESSABLE and kind == "invalid_state"
     ):
-        return VendorRejected(
+        return sdk.VendorRejected(
             f"GoCardless refused this step ({message or code}).",
             remedy="Look at the payment: it may be in a later state, or have too little left.",
             **details,
         )
     if response.status in {_BAD_REQUEST, _UNPROCESSABLE}:
-        return InvalidRequest(f"GoCardless refused the request: {code}: {message}", **details)
+        return sdk.InvalidRequest(f"GoCardless refused the request: {code}: {message}", **details)
     return None
 
 
-def conflicting_id(error: ConnectorError) -> str | None:
+def conflicting_id(error: sdk.ConnectorError) -> str | None:
     """The id of the object that an earlier request with the same key created.
 
     None if the error is about something else.
     """
-    cause = error if isinstance(error, VendorRejected) else error.__cause__
+    cause = error if isinstance(error, sdk.VendorRejected) else error.__cause__
     if (
-        not isinstance(cause, VendorRejected)
+        not isinstance(cause, sdk.VendorRejected)
         or cause.vendor_code != CONFLICT
         or cause.response is None
     ):
         return None
-    return error_answer(cause.response).text("error.errors.0.links.conflicting_resource_id")
+    return sdk.error_answer(cause.response).text("error.errors.0.links.conflicting_resource_id")

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from moorage.vendor_sdk import InvalidData, extra_for, merged
+from moorage import vendor_sdk as sdk
 from moorage.vendors.payments._gocardless_payments_answers import UNITS
 
 if TYPE_CHECKING:
     from moorage.contracts.payments import Charge
-    from moorage.vendor_sdk import Money, Ref
 
 MOST_TEXTS: Final = 3
 NAME: Final = "gocardless_payments"
@@ -26,7 +25,7 @@ def payment_fields(charge: Charge) -> dict[str, Any]:
         "links": {"mandate": charge.source},
     }
     fields = {name: value for name, value in fields.items() if value is not None}
-    return merged(fields, extra_for(NAME, charge.extra))
+    return sdk.merged(fields, sdk.extra_for(NAME, charge.extra))
 
 
 def request_fields(charge: Charge) -> dict[str, Any]:
@@ -43,10 +42,10 @@ def request_fields(charge: Charge) -> dict[str, Any]:
         fields["mandate_request"] = {"currency": charge.amount.currency}
     if customer is not None:
         fields["links"] = {"customer": customer}
-    return merged(fields, extra_for(NAME, charge.extra))
+    return sdk.merged(fields, sdk.extra_for(NAME, charge.extra))
 
 
-def flow_fields(charge: Charge, return_url: str | None, ref: Ref) -> dict[str, Any]:
+def flow_fields(charge: Charge, return_url: str | None, ref: sdk.Ref) -> dict[str, Any]:
     """The fields that create the page of a billing request."""
     customer = charge.customer
     fields: dict[str, Any] = {
@@ -62,14 +61,14 @@ def flow_fields(charge: Charge, return_url: str | None, ref: Ref) -> dict[str, A
     return {name: value for name, value in fields.items() if value is not None}
 
 
-def amount_fields(amount: Money) -> dict[str, Any]:
+def amount_fields(amount: sdk.Money) -> dict[str, Any]:
     """An amount in GoCardless' format.
 
     Raises:
         InvalidData: GoCardless does not collect this currency.
     """
     if amount.currency not in _CURRENCIES:
-        raise InvalidData(
+        raise sdk.InvalidData(
             f"GoCardless does not collect {amount.currency}.",
             field="amount",
             remedy=f"Give one of: {', '.join(sorted(_CURRENCIES))}.",
@@ -81,7 +80,7 @@ def _metadata(charge: Charge) -> dict[str, str]:
     """Our reference, and the texts of the charge."""
     metadata = {**charge.metadata, "reference": charge.reference}
     if len(metadata) > MOST_TEXTS or "reference" in charge.metadata:
-        raise InvalidData(
+        raise sdk.InvalidData(
             f"GoCardless stores at most {MOST_TEXTS} texts with a payment, and one of them is the"
             " reference.",
             field="metadata",

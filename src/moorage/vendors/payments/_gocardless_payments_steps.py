@@ -5,24 +5,14 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from moorage.contracts.payments import Page
-from moorage.vendor_sdk import (
-    OutcomeUnknown,
-    Request,
-    VendorRejected,
-    is_list,
-    key_for_vendor,
-    malformed,
-    read_answer,
-)
+from moorage import vendor_sdk as sdk
+from moorage.contracts.payments import Page, Payment, StoredMeans, Subscription
 from moorage.vendors.payments._common import url_of
 from moorage.vendors.payments._gocardless_payments_answers import CANCELLED, conflicting_id
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
-    from moorage.contracts.payments import Payment, StoredMeans, Subscription
-    from moorage.vendor_sdk import Answer, MakeRef, Ref, Response, Wire
 
 R = TypeVar("R")
 C = TypeVar("C", "Payment", "StoredMeans", "Subscription")
@@ -32,31 +22,31 @@ LONGEST_KEY: Final = 128
 
 
 async def send_once(
-    wire: Wire, request: Request, key: str, read: Callable[[Wire, Response], R]
+    wire: sdk.Wire, request: sdk.Request, key: str, read: Callable[[sdk.Wire, sdk.Response], R]
 ) -> R:
     """Send a request with a key of at most `LONGEST_KEY` characters."""
     return await wire.send(
-        request, key=key_for_vendor(wire, key, LONGEST_KEY), parse=partial(read, wire)
+        request, key=sdk.key_for_vendor(wire, key, LONGEST_KEY), parse=partial(read, wire)
     )
 
 
 async def created(
-    wire: Wire,
+    wire: sdk.Wire,
     path: str,
     fields: Mapping[str, Any],
     key: str,
-    read: Callable[[Wire, Response], R],
+    read: Callable[[sdk.Wire, sdk.Response], R],
 ) -> R:
     """Create an object, only once per key.
 
     GoCardless refuses a repeated key with the id of the object that the first request created.
     """
-    request = Request.post(path, json={path[1:]: fields})
+    request = sdk.Request.post(path, json={path[1:]: fields})
     try:
         return await wire.send(
-            request, key=key_for_vendor(wire, key, LONGEST_KEY), parse=partial(read, wire)
+            request, key=sdk.key_for_vendor(wire, key, LONGEST_KEY), parse=partial(read, wire)
         )
-    except (VendorRejected, OutcomeUnknown) as error:
+    except (sdk.VendorRejected, sdk.OutcomeUnknown) as error:
         created_id = conflicting_id(error)
         if created_id is None:
             raise
@@ -64,21 +54,21 @@ async def created(
 
 
 async def cancelled(
-    wire: Wire,
+    wire: sdk.Wire,
     path: str,
-    ref: Ref,
+    ref: sdk.Ref,
     key: str,
-    read: Callable[[Wire, Response], C],
+    read: Callable[[sdk.Wire, sdk.Response], C],
     *,
-    look_up: Callable[[Wire, Ref], Awaitable[C]],
+    look_up: Callable[[sdk.Wire, sdk.Ref], Awaitable[C]],
 ) -> C:
     """Cancel an object; GoCardless refuses a second cancellation."""
-    request = Request.post(url_of(path, ref.id, "actions", "cancel"), json={})
+    request = sdk.Request.post(url_of(path, ref.id, "actions", "cancel"), json={})
     try:
         return await wire.send(
-            request, key=key_for_vendor(wire, key, LONGEST_KEY), parse=partial(read, wire)
+            request, key=sdk.key_for_vendor(wire, key, LONGEST_KEY), parse=partial(read, wire)
         )
-    except (VendorRejected, OutcomeUnknown):
+    except (sdk.VendorRejected, sdk.OutcomeUnknown):
         # An earlier request may have cancelled it.
         current = await look_up(wire, ref)
         if current.vendor_state != CANCELLED:
@@ -86,24 +76,26 @@ async def cancelled(
         return current
 
 
-async def found(wire: Wire, path: str, id: str, read: Callable[[Wire, Response], R]) -> R:
+async def found(
+    wire: sdk.Wire, path: str, id: str, read: Callable[[sdk.Wire, sdk.Response], R]
+) -> R:
     """Get an object by its id."""
-    return read(wire, await wire.send(Request.get(url_of(path, id))))
+    return read(wire, await wire.send(sdk.Request.get(url_of(path, id))))
 
 
 async def listed(
-    wire: Wire,
+    wire: sdk.Wire,
     path: str,
     filters: Mapping[str, Any],
-    after: Ref | None,
-    read_one: Callable[[MakeRef, Answer], R | None],
+    after: sdk.Ref | None,
+    read_one: Callable[[sdk.MakeRef, sdk.Answer], R | None],
 ) -> Page[R]:
     """List the objects on a page, without malformed ones."""
     query = {**filters, "after": None if after is None else after.id}
-    response = await wire.send(Request.get(path, query=query))
-    body, name = read_answer(response), path[1:]
-    if not is_list(body.raw.get(name)):
-        raise malformed(response, name)
+    response = await wire.send(sdk.Request.get(path, query=query))
+    body, name = sdk.read_answer(response), path[1:]
+    if not sdk.is_list(body.raw.get(name)):
+        raise sdk.malformed(response, name)
     results = [read_one(wire.ref, item) for item in body.objects(name)]
     cursor = body.text("meta.cursors.after")
     return Page(

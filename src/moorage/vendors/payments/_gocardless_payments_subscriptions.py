@@ -9,6 +9,7 @@ from __future__ import annotations
 from datetime import UTC
 from typing import TYPE_CHECKING, Any, Final
 
+from moorage import vendor_sdk as sdk
 from moorage.contracts.payments import (
     BillingInterval,
     IntervalUnit,
@@ -16,7 +17,6 @@ from moorage.contracts.payments import (
     Subscription,
     SubscriptionState,
 )
-from moorage.vendor_sdk import InvalidData, extra_for, merged, read_answer, required
 from moorage.vendors.payments._common import short_text
 from moorage.vendors.payments._gocardless_payments_answers import UNITS
 from moorage.vendors.payments._gocardless_payments_requests import NAME, amount_fields
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from moorage.contracts.payments import SubscriptionRequest
-    from moorage.vendor_sdk import Answer, MakeRef, Response, Wire
 
 SUBSCRIPTIONS: Final = "/subscriptions"
 _MAX_LENGTH: Final = 255
@@ -85,13 +84,13 @@ def subscription_fields(request: SubscriptionRequest) -> dict[str, Any]:
         "links": {"mandate": request.source},
     }
     fields = {name: value for name, value in fields.items() if value is not None}
-    return merged(fields, extra_for(NAME, request.extra))
+    return sdk.merged(fields, sdk.extra_for(NAME, request.extra))
 
 
 def _interval_words(interval: BillingInterval) -> tuple[str, int]:
     unit, max_count = _UNITS.get(interval.unit, ("", 0))
     if interval.count > max_count:
-        raise InvalidData(
+        raise sdk.InvalidData(
             "GoCardless charges by weeks, months or years, and at least once a year.",
             field="interval",
             remedy="Give at most 52 weeks, 12 months or one year.",
@@ -99,13 +98,13 @@ def _interval_words(interval: BillingInterval) -> tuple[str, int]:
     return unit, interval.count
 
 
-def read_subscription(wire: Wire, response: Response) -> Subscription:
+def read_subscription(wire: sdk.Wire, response: sdk.Response) -> Subscription:
     """Parse the subscription in an answer."""
-    body = read_answer(response).object("subscriptions")
-    return required(subscription_of(wire.ref, body, wire.now()), response, "id or status")
+    body = sdk.read_answer(response).object("subscriptions")
+    return sdk.required(subscription_of(wire.ref, body, wire.now()), response, "id or status")
 
 
-def subscription_of(ref: MakeRef, body: Answer, now: datetime) -> Subscription | None:
+def subscription_of(ref: sdk.MakeRef, body: sdk.Answer, now: datetime) -> Subscription | None:
     """Parse a subscription; None if it is malformed.
 
     Args:
@@ -140,7 +139,7 @@ def subscription_of(ref: MakeRef, body: Answer, now: datetime) -> Subscription |
     )
 
 
-def _interval_of(body: Answer) -> BillingInterval | None:
+def _interval_of(body: sdk.Answer) -> BillingInterval | None:
     words = {word: unit for unit, (word, _) in _UNITS.items()}
     unit, count = words.get(body.text("interval_unit") or ""), body.integer("interval")
     if unit is None or count is None or count < 1:
@@ -148,7 +147,7 @@ def _interval_of(body: Answer) -> BillingInterval | None:
     return BillingInterval(unit, count)
 
 
-def subscription_event(ref: MakeRef, body: Answer) -> PaymentEvent | None:
+def subscription_event(ref: sdk.MakeRef, body: sdk.Answer) -> PaymentEvent | None:
     """The event of a subscription that begins, pauses or ends; None for other events.
 
     A charge is reported by the events of its payment.

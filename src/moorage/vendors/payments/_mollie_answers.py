@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
+from moorage import vendor_sdk as sdk
 from moorage.contracts.payments import (
     Capture,
     Decline,
@@ -21,25 +22,7 @@ from moorage.contracts.payments import (
     payment_ref,
     state_of,
 )
-from moorage.vendor_sdk import (
-    Answer,
-    HttpMethod,
-    IdempotencyConflict,
-    IdempotencyInProgress,
-    PaymentDeclined,
-    VendorRejected,
-    as_answer,
-    as_money,
-    error_answer,
-    is_success,
-    read_answer,
-    required,
-    vendor_code_and_message,
-)
 from moorage.vendors.payments._common import safe_text
-
-if TYPE_CHECKING:
-    from moorage.vendor_sdk import ConnectorError, MakeRef, Money, Request, Response, Wire
 
 PAYMENTS: Final = "/v2/payments"
 KEY: Final = 64
@@ -90,17 +73,19 @@ _ENDED_STATUSES: Final = frozenset({"failed", "canceled", "expired"})
 _EXPIRES: Final = re.compile(r"([0-9]{2})/([0-9]{2})")
 
 
-def amount_body(amount: Money) -> dict[str, str]:
+def amount_body(amount: sdk.Money) -> dict[str, str]:
     """An amount in Mollie's format, with all decimals of its currency."""
     return {"currency": amount.currency, "value": str(amount.amount)}
 
 
-def read_payment(wire: Wire, response: Response) -> Payment:
+def read_payment(wire: sdk.Wire, response: sdk.Response) -> Payment:
     """Parse the payment in an answer."""
-    return required(payment_of(wire.ref, read_answer(response)), response, "id, status or amount")
+    return sdk.required(
+        payment_of(wire.ref, sdk.read_answer(response)), response, "id, status or amount"
+    )
 
 
-def payment_of(ref: MakeRef, body: Answer) -> Payment | None:
+def payment_of(ref: sdk.MakeRef, body: sdk.Answer) -> Payment | None:
     """Parse a payment; None if it is malformed."""
     key, status, amount = body.text("id"), body.text("status"), money(body, "amount")
     if key is None or status is None or amount is None:
@@ -136,7 +121,7 @@ def payment_of(ref: MakeRef, body: Answer) -> Payment | None:
     )
 
 
-def _payment_state(body: Answer, action: NextAction | None) -> PaymentState | None:
+def _payment_state(body: sdk.Answer, action: NextAction | None) -> PaymentState | None:
     """The state that follows from the captured and refunded totals; None if both are zero."""
     chargeback_amount = money(body, "amountChargedBack")
     if chargeback_amount is not None and chargeback_amount.minor > 0:
@@ -144,7 +129,7 @@ def _payment_state(body: Answer, action: NextAction | None) -> PaymentState | No
     return PaymentState.REQUIRES_ACTION if action is not None else None
 
 
-def _captured(body: Answer, status: str, amount: Money) -> Money | None:
+def _captured(body: sdk.Answer, status: str, amount: sdk.Money) -> sdk.Money | None:
     captured = money(body, "amountCaptured")
     if status == "paid" and (captured is None or captured.minor == 0):
         # A separate capture need not be reported.
@@ -152,12 +137,12 @@ def _captured(body: Answer, status: str, amount: Money) -> Money | None:
     return amount * 0 if captured is None and status in _STATES else captured
 
 
-def money(body: Answer, name: str) -> Money | None:
+def money(body: sdk.Answer, name: str) -> sdk.Money | None:
     """The amount in a field."""
-    return as_money(body.value(f"{name}.value"), body.value(f"{name}.currency"))
+    return sdk.as_money(body.value(f"{name}.value"), body.value(f"{name}.currency"))
 
 
-def _next_action(body: Answer) -> NextAction | None:
+def _next_action(body: sdk.Answer) -> NextAction | None:
     url = body.text("_links.checkout.href")
     if url is None:
         return None
@@ -169,7 +154,7 @@ def _next_action(body: Answer) -> NextAction | None:
     )
 
 
-def decline_of(body: Answer) -> Decline:
+def decline_of(body: sdk.Answer) -> Decline:
     """Why a payment ended without success."""
     details = body.object("details")
     code = (
@@ -189,7 +174,7 @@ def decline_of(body: Answer) -> Decline:
     )
 
 
-def means_of(body: Answer, stored: str | None) -> MeansOfPayment | None:
+def means_of(body: sdk.Answer, stored: str | None) -> MeansOfPayment | None:
     """The payment method of a payment or mandate; None if there is none yet."""
     method, details = body.text("method"), body.object("details")
     if method is None:
@@ -206,12 +191,12 @@ def means_of(body: Answer, stored: str | None) -> MeansOfPayment | None:
     )
 
 
-def _read_all(ref: MakeRef, embedded: Answer, name: str, read_one: Any) -> tuple[Any, ...]:
+def _read_all(ref: sdk.MakeRef, embedded: sdk.Answer, name: str, read_one: Any) -> tuple[Any, ...]:
     results = (read_one(ref, item) for item in embedded.objects(name))
     return tuple(item for item in results if item is not None)
 
 
-def capture_of(ref: MakeRef, body: Answer) -> Capture | None:
+def capture_of(ref: sdk.MakeRef, body: sdk.Answer) -> Capture | None:
     """Parse a capture; None if it is malformed."""
     key, payment = body.text("id"), body.text("paymentId")
     if key is None or payment is None:
@@ -228,7 +213,7 @@ def capture_of(ref: MakeRef, body: Answer) -> Capture | None:
     )
 
 
-def refund_of(ref: MakeRef, body: Answer) -> Refund | None:
+def refund_of(ref: sdk.MakeRef, body: sdk.Answer) -> Refund | None:
     """Parse a refund; None if it is malformed."""
     key, payment, status = body.text("id"), body.text("paymentId"), body.text("status")
     if key is None or payment is None or status is None:
@@ -244,7 +229,7 @@ def refund_of(ref: MakeRef, body: Answer) -> Refund | None:
     )
 
 
-def dispute_of(ref: MakeRef, body: Answer) -> Dispute | None:
+def dispute_of(ref: sdk.MakeRef, body: sdk.Answer) -> Dispute | None:
     """Parse a chargeback: won if reversed, otherwise lost; None if malformed."""
     key, payment = body.text("id"), body.text("paymentId")
     if key is None or payment is None:
@@ -262,56 +247,60 @@ def dispute_of(ref: MakeRef, body: Answer) -> Dispute | None:
     )
 
 
-def read_capture(wire: Wire, response: Response) -> Capture:
+def read_capture(wire: sdk.Wire, response: sdk.Response) -> Capture:
     """Parse the capture in an answer."""
-    return required(capture_of(wire.ref, read_answer(response)), response, "id or paymentId")
+    return sdk.required(
+        capture_of(wire.ref, sdk.read_answer(response)), response, "id or paymentId"
+    )
 
 
-def read_refund(wire: Wire, response: Response) -> Refund:
+def read_refund(wire: sdk.Wire, response: sdk.Response) -> Refund:
     """Parse the refund in an answer."""
-    return required(refund_of(wire.ref, read_answer(response)), response, "id, paymentId or status")
+    return sdk.required(
+        refund_of(wire.ref, sdk.read_answer(response)), response, "id, paymentId or status"
+    )
 
 
-def refused_error(payment: Payment) -> PaymentDeclined | None:
+def refused_error(payment: Payment) -> sdk.PaymentDeclined | None:
     """The error for a payment that has failed when the buyer returns."""
     if payment.vendor_state not in _ENDED_STATUSES:
         return None
-    return _decline_error(as_answer(payment.raw), str(payment.ref))
+    return _decline_error(sdk.as_answer(payment.raw), str(payment.ref))
 
 
-def classify(request: Request, response: Response) -> ConnectorError | None:
+def classify(request: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | None:
     """The error in an answer's body, which says more than the status."""
-    if is_success(response.status):
+    if sdk.is_success(response.status):
         return _refusal(request, response)
-    words = vendor_code_and_message(response)[1]
+    words = sdk.vendor_code_and_message(response)[1]
     if response.status == 400 and "idempoten" in (words or "").lower():
-        return IdempotencyConflict(f"Mollie knows this key from another request: {words}")
+        return sdk.IdempotencyConflict(f"Mollie knows this key from another request: {words}")
     if response.status != 409:
         return None
     if request.path.endswith("/refunds"):
-        return VendorRejected(
+        return sdk.VendorRejected(
             f"Mollie considers this a duplicate refund: {words}",
             status=409,
             vendor_message=words,
             response=response,
             remedy="Look at the payment's refunds; refund the same amount again a little later.",
         )
-    return IdempotencyInProgress(f"Mollie is still working on a request with this key: {words}")
+    return sdk.IdempotencyInProgress(f"Mollie is still working on a request with this key: {words}")
 
 
-def _refusal(request: Request, response: Response) -> PaymentDeclined | None:
+def _refusal(request: sdk.Request, response: sdk.Response) -> sdk.PaymentDeclined | None:
     """The error for a new payment that failed at once."""
-    if request.method is not HttpMethod.POST or request.path != PAYMENTS:
+    if request.method is not sdk.HttpMethod.POST or request.path != PAYMENTS:
         return None
-    body = error_answer(response)
+    body = sdk.error_answer(response)
     if body.text("status") not in _ENDED_STATUSES:
         return None
     return _decline_error(body, body.text("id"), status=response.status, response=response)
 
 
-def _decline_error(body: Answer, payment: str | None, **answered: Any) -> PaymentDeclined:
+def _decline_error(body: sdk.Answer, payment: str | None, **answered: Any) -> sdk.PaymentDeclined:
     decline = decline_of(body)
-    return PaymentDeclined(
+    return sdk.PaymentDeclined(
         f"Mollie reports the payment as {body.text('status')}"
         f" ({decline.vendor_message or decline.vendor_code}).",
         reason=decline.reason,

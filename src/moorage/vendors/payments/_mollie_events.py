@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from moorage import vendor_sdk as sdk
 from moorage.contracts.payments import PaymentEvent
-from moorage.vendor_sdk import as_answer
-
-if TYPE_CHECKING:
-    from moorage.vendor_sdk import MakeRef, WebhookEvent
 
 _PAYMENT: Final = re.compile(r"tr_[A-Za-z0-9]{1,64}")
 
 
-def read_events(event: WebhookEvent, ref: MakeRef) -> tuple[PaymentEvent, ...]:
+def read_events(event: sdk.WebhookEvent, ref: sdk.MakeRef) -> tuple[PaymentEvent, ...]:
     """Convert a webhook to an event that causes a look-up of its payment, if it names one."""
-    data, fields = as_answer(event.data), as_answer(event.payload)
+    data, fields = sdk.as_answer(event.data), sdk.as_answer(event.payload)
     for key in (fields.text("entityId"), data.text("paymentId"), data.text("id")):
         if key is not None and _PAYMENT.fullmatch(key) is not None:
             return (

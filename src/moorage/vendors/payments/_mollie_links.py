@@ -40,12 +40,12 @@ async def create_link(
     return await _changed_link(wire, Request.post(_LINKS, json=body), key, link.reference)
 
 
-async def get_link(wire: Wire, ref: Ref) -> PaymentLink:
+async def get_link(wire: Wire, ref: Ref, /) -> PaymentLink:
     """Get a payment link."""
     return read_link(wire, None, await wire.send(Request.get(_path(ref))))
 
 
-async def close_link(wire: Wire, ref: Ref, key: str) -> PaymentLink:
+async def close_link(wire: Wire, ref: Ref, /, *, key: str) -> PaymentLink:
     """Archive a payment link, so that it accepts no payment."""
     request = Request.patch(_path(ref), json={"archived": True})
     return await _changed_link(wire, attrs.evolve(request, idempotent=True), key)

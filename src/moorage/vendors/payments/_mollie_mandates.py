@@ -7,24 +7,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
+from moorage import vendor_sdk as sdk
 from moorage.contracts.payments import MeansOfPayment, PaymentQuery, StoredMeans, StoredState
-from moorage.vendor_sdk import (
-    InvalidData,
-    Request,
-    VendorRejected,
-    extra_for,
-    key_for_vendor,
-    malformed,
-    merged,
-    read_answer,
-    required,
-)
 from moorage.vendors.payments._mollie_answers import KEY, means_of
 from moorage.vendors.payments._mollie_lists import LONGEST_PAGE, listed
 
 if TYPE_CHECKING:
     from moorage.contracts.payments import Page, StoreRequest
-    from moorage.vendor_sdk import Answer, MakeRef, Ref, Response, Wire
 
 _MISSING: Final = 404
 _GONE: Final = 410
@@ -36,40 +25,42 @@ _STATES: Final = {
 }
 
 
-async def store_mandate(wire: Wire, request: StoreRequest, key: str) -> StoredMeans:
+async def store_mandate(wire: sdk.Wire, request: StoreRequest, /, *, key: str) -> StoredMeans:
     """Store a direct debit mandate that the buyer has signed."""
     customer = request.customer_id
-    mandate_request = Request.post(_path(customer), json=mandate_body(request))
+    mandate_request = sdk.Request.post(_path(customer), json=mandate_body(request))
     parse = partial(read_mandate, wire, customer)
     mandate: StoredMeans = await wire.send(
-        mandate_request, key=key_for_vendor(wire, key, KEY), parse=parse
+        mandate_request, key=sdk.key_for_vendor(wire, key, KEY), parse=parse
     )
     return mandate
 
 
-async def list_mandates(wire: Wire, customer: str, after: Ref | None) -> Page[StoredMeans]:
+async def list_mandates(
+    wire: sdk.Wire, customer: str, after: sdk.Ref | None, /
+) -> Page[StoredMeans]:
     """List the mandates of a customer."""
     query = PaymentQuery(limit=LONGEST_PAGE)
     read_one = partial(mandate_of, customer=customer)
     return await listed(wire, _path(customer), query, after, read_one)
 
 
-async def revoke_mandate(wire: Wire, ref: Ref, key: str) -> StoredMeans:
+async def revoke_mandate(wire: sdk.Wire, ref: sdk.Ref, /, *, key: str) -> StoredMeans:
     """Revoke a mandate; Mollie refuses a second revocation."""
     customer = ref.other("customer")
     if customer is None:
-        raise InvalidData(
+        raise sdk.InvalidData(
             "Mollie finds a mandate by its customer, whom this reference does not name.",
             field="ref",
             remedy="Give the complete `ref` of the stored means.",
         )
-    request = Request.delete(f"{_path(customer)}/{quote(ref.id, safe='')}")
+    request = sdk.Request.delete(f"{_path(customer)}/{quote(ref.id, safe='')}")
     parse = partial(revoked_mandate, ref, customer)
     try:
         mandate: StoredMeans = await wire.send(
-            request, key=key_for_vendor(wire, key, KEY), parse=parse
+            request, key=sdk.key_for_vendor(wire, key, KEY), parse=parse
         )
-    except VendorRejected as error:
+    except sdk.VendorRejected as error:
         if not was_revoked(error):
             raise
         return revoked_mandate(ref, customer)
@@ -88,13 +79,13 @@ def mandate_body(request: StoreRequest) -> dict[str, Any]:
     """
     iban = request.source.replace(" ", "").upper()
     if _IBAN.fullmatch(iban) is None:
-        raise InvalidData(
+        raise sdk.InvalidData(
             "Without a payment, Mollie stores only mandates for direct debits.",
             field="source",
             remedy="Give the IBAN of the buyer's account, or store a card with its first payment.",
         )
     if not request.customer.name:
-        raise InvalidData(
+        raise sdk.InvalidData(
             "Mollie needs the name of the account's holder for a mandate.",
             field="customer.name",
             remedy="Give the customer with a name.",
@@ -104,10 +95,10 @@ def mandate_body(request: StoreRequest) -> dict[str, Any]:
         "consumerName": request.customer.name,
         "consumerAccount": iban,
     }
-    return merged(body, extra_for("mollie", request.extra))
+    return sdk.merged(body, sdk.extra_for("mollie", request.extra))
 
 
-def mandate_of(ref: MakeRef, body: Answer, customer: str) -> StoredMeans | None:
+def mandate_of(ref: sdk.MakeRef, body: sdk.Answer, customer: str) -> StoredMeans | None:
     """Parse a mandate; None if it is malformed."""
     key, status = body.text("id"), body.text("status")
     if key is None or status is None:
@@ -124,19 +115,21 @@ def mandate_of(ref: MakeRef, body: Answer, customer: str) -> StoredMeans | None:
     )
 
 
-def read_mandate(wire: Wire, customer: str, response: Response) -> StoredMeans:
+def read_mandate(wire: sdk.Wire, customer: str, response: sdk.Response) -> StoredMeans:
     """Parse the mandate in an answer."""
-    mandate = mandate_of(wire.ref, read_answer(response), customer)
-    return required(mandate, response, "id or status")
+    mandate = mandate_of(wire.ref, sdk.read_answer(response), customer)
+    return sdk.required(mandate, response, "id or status")
 
 
-def revoked_mandate(ref: Ref, customer: str, response: Response | None = None) -> StoredMeans:
+def revoked_mandate(
+    ref: sdk.Ref, customer: str, response: sdk.Response | None = None
+) -> StoredMeans:
     """The revoked mandate; Mollie's answer is empty."""
     if response is not None and response.body:
-        raise malformed(response, problem="has content, and a success has none")
+        raise sdk.malformed(response, problem="has content, and a success has none")
     return StoredMeans(ref=ref, state=StoredState.REMOVED, customer=customer)
 
 
-def was_revoked(error: VendorRejected) -> bool:
+def was_revoked(error: sdk.VendorRejected) -> bool:
     """True if the mandate is gone: an earlier attempt with a lost answer has revoked it."""
     return error.status == _GONE or (error.status == _MISSING and error.attempts > 1)

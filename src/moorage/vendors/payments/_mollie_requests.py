@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from moorage.vendor_sdk import InvalidData, extra_for, merged
+from moorage import vendor_sdk as sdk
 from moorage.vendors.payments._mollie_answers import amount_body
 from moorage.vendors.payments._mollie_order import order_fields
 
 if TYPE_CHECKING:
     from moorage.contracts.payments import Charge, Customer, RefundReason
-    from moorage.vendor_sdk import Money, Ref
     from moorage.vendors.payments.mollie import Mollie
 
 _MAX_LENGTH: Final = 255
@@ -26,13 +25,13 @@ def payment_body(vendor: Mollie, charge: Charge, **fields: Any) -> dict[str, Any
         # The reference by which the payment and its events are found.
         "metadata": {**charge.metadata, "reference": charge.reference},
         **_means_fields(charge),
-        **merged(_buyer(charge.customer), order_fields(charge)),
+        **sdk.merged(_buyer(charge.customer), order_fields(charge)),
         **fields,
     }
     body = {name: value for name, value in body.items() if value is not None}
-    body = merged(body, extra_for("mollie", charge.extra))
+    body = sdk.merged(body, sdk.extra_for("mollie", charge.extra))
     if "redirectUrl" not in body and body.get("sequenceType") != "recurring":
-        raise InvalidData(
+        raise sdk.InvalidData(
             "Mollie needs a URL that the buyer returns to.",
             field="return_url",
             remedy="Give the charge a return_url, or the account one.",
@@ -52,7 +51,7 @@ def _means_fields(charge: Charge) -> dict[str, Any]:
         means = {"method": source}
     if charge.off_session or charge.store_method:
         if charge.customer is None or charge.customer.id is None:
-            raise InvalidData(
+            raise sdk.InvalidData(
                 "Mollie stores a means of payment for a customer, and the charge has none.",
                 field="customer.id",
                 remedy="Give the customer with Mollie's id, such as cst_8wmqcHMN4U.",
@@ -78,7 +77,7 @@ def _buyer(customer: Customer | None) -> dict[str, Any]:
     return buyer
 
 
-def refund_body(ref: Ref, amount: Money, reason: RefundReason | None) -> dict[str, Any]:
+def refund_body(ref: sdk.Ref, amount: sdk.Money, reason: RefundReason | None) -> dict[str, Any]:
     """The body that refunds an amount of a payment."""
     return {
         "amount": amount_body(amount),

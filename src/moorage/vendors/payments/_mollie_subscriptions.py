@@ -14,20 +14,12 @@ from urllib.parse import quote
 
 import attrs
 
+from moorage import vendor_sdk as sdk
 from moorage.contracts.payments import (
     BillingInterval,
     IntervalUnit,
     Subscription,
     SubscriptionState,
-)
-from moorage.vendor_sdk import (
-    InvalidData,
-    Request,
-    extra_for,
-    key_for_vendor,
-    merged,
-    read_answer,
-    required,
 )
 from moorage.vendors.payments._common import executed_once
 from moorage.vendors.payments._mollie_answers import KEY, amount_body, money
@@ -36,7 +28,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from moorage.contracts.payments import Money, SubscriptionRequest
-    from moorage.vendor_sdk import Answer, MakeRef, Ref, Response, Wire
 
 SUBSCRIPTIONS: Final = "/v2/subscriptions"
 _MAX_LENGTH: Final = 255
@@ -60,46 +51,48 @@ _STATES: Final = {
 
 
 async def create_subscription(
-    wire: Wire, request: SubscriptionRequest, key: str, webhook_url: str | None
+    wire: sdk.Wire, request: SubscriptionRequest, key: str, webhook_url: str | None
 ) -> Subscription:
     """Create a subscription that charges a mandate."""
     body = _subscription_body(request, webhook_url)
     path = f"/v2/customers/{quote(request.customer_id, safe='')}/subscriptions"
-    return await _changed_subscription(wire, Request.post(path, json=body), key)
+    return await _changed_subscription(wire, sdk.Request.post(path, json=body), key)
 
 
-async def get_subscription(wire: Wire, ref: Ref) -> Subscription:
+async def get_subscription(wire: sdk.Wire, ref: sdk.Ref, /) -> Subscription:
     """Get a subscription."""
-    return _read_subscription(wire, await wire.send(Request.get(_path(ref))))
+    return _read_subscription(wire, await wire.send(sdk.Request.get(_path(ref))))
 
 
-async def change_subscription(wire: Wire, ref: Ref, amount: Money, key: str) -> Subscription:
+async def change_subscription(
+    wire: sdk.Wire, ref: sdk.Ref, amount: Money, key: str
+) -> Subscription:
     """Change a subscription's amount from its next charge on."""
-    request = Request.patch(_path(ref), json={"amount": amount_body(amount)})
+    request = sdk.Request.patch(_path(ref), json={"amount": amount_body(amount)})
     return await _changed_subscription(wire, attrs.evolve(request, idempotent=True), key)
 
 
-async def cancel_subscription(wire: Wire, ref: Ref, key: str) -> Subscription:
+async def cancel_subscription(wire: sdk.Wire, ref: sdk.Ref, key: str) -> Subscription:
     """Cancel a subscription; Mollie refuses a second cancellation."""
     return await executed_once(
-        _changed_subscription(wire, Request.delete(_path(ref)), key),
+        _changed_subscription(wire, sdk.Request.delete(_path(ref)), key),
         partial(get_subscription, wire, ref),
         SubscriptionState.CANCELED,
     )
 
 
-async def _changed_subscription(wire: Wire, request: Request, key: str) -> Subscription:
+async def _changed_subscription(wire: sdk.Wire, request: sdk.Request, key: str) -> Subscription:
     parse = partial(_read_subscription, wire)
     changed: Subscription = await wire.send(
-        request, key=key_for_vendor(wire, key, KEY), parse=parse
+        request, key=sdk.key_for_vendor(wire, key, KEY), parse=parse
     )
     return changed
 
 
-def _path(ref: Ref) -> str:
+def _path(ref: sdk.Ref) -> str:
     customer = ref.other("customer")
     if customer is None:
-        raise InvalidData(
+        raise sdk.InvalidData(
             "Mollie finds a subscription by its customer, but this reference names no customer.",
             field="ref",
             remedy="Give the complete `ref` of the subscription.",
@@ -114,7 +107,7 @@ def _subscription_body(request: SubscriptionRequest, webhook_url: str | None) ->
         InvalidData: the source is not a mandate, or the interval is longer than a year.
     """
     if _MANDATE.fullmatch(request.source or "") is None:
-        raise InvalidData(
+        raise sdk.InvalidData(
             "Mollie charges subscriptions to mandates only.",
             field="source",
             remedy="Give the id of the customer's mandate, which begins with mdt_.",
@@ -132,13 +125,13 @@ def _subscription_body(request: SubscriptionRequest, webhook_url: str | None) ->
         "webhookUrl": webhook_url,
     }
     body = {name: value for name, value in body.items() if value is not None}
-    return merged(body, extra_for("mollie", request.extra))
+    return sdk.merged(body, sdk.extra_for("mollie", request.extra))
 
 
 def _interval_text(interval: BillingInterval) -> str:
     factor, word, max_count = _UNITS[interval.unit]
     if interval.count > max_count:
-        raise InvalidData(
+        raise sdk.InvalidData(
             "Mollie charges a subscription at least once a year.",
             field="interval",
             remedy="Give at most 365 days, 52 weeks, 12 months or one year.",
@@ -146,7 +139,7 @@ def _interval_text(interval: BillingInterval) -> str:
     return f"{interval.count * factor} {word}"
 
 
-def subscription_of(ref: MakeRef, body: Answer, now: datetime) -> Subscription | None:
+def subscription_of(ref: sdk.MakeRef, body: sdk.Answer, now: datetime) -> Subscription | None:
     """Parse a subscription; None if it is malformed.
 
     Args:
@@ -179,7 +172,7 @@ def subscription_of(ref: MakeRef, body: Answer, now: datetime) -> Subscription |
     )
 
 
-def _interval_of(body: Answer) -> BillingInterval | None:
+def _interval_of(body: sdk.Answer) -> BillingInterval | None:
     """The interval of a subscription; twelve months become a year."""
     match = _INTERVAL.fullmatch(body.text("interval") or "")
     if match is None or int(match[1]) == 0:
@@ -190,7 +183,7 @@ def _interval_of(body: Answer) -> BillingInterval | None:
     return BillingInterval(unit, count)
 
 
-def _read_subscription(wire: Wire, response: Response) -> Subscription:
+def _read_subscription(wire: sdk.Wire, response: sdk.Response) -> Subscription:
     """Parse the subscription in an answer."""
-    subscription = subscription_of(wire.ref, read_answer(response), wire.now())
-    return required(subscription, response, "id, status or customerId")
+    subscription = subscription_of(wire.ref, sdk.read_answer(response), wire.now())
+    return sdk.required(subscription, response, "id, status or customerId")

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from moorage.contracts.payments import Money
+from moorage.contracts.payments import LineItem, Money
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from moorage.contracts.address import Address
-    from moorage.contracts.payments import LineItem
 
 
 class TaxedLine(NamedTuple):

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from moorage import vendor_sdk as sdk
 from moorage.contracts.payments import (
     MoveState,
     PaymentEvent,
     Subscription,
     SubscriptionCharge,
 )
-from moorage.vendor_sdk import as_money
 from moorage.vendors.payments._paypal_answers import money
 from moorage.vendors.payments._paypal_subscriptions import subscription_of
-
-if TYPE_CHECKING:
-    from moorage.vendor_sdk import Answer, MakeRef
 
 _SALES: Final = {
     "PAYMENT.SALE.COMPLETED": MoveState.SUCCEEDED,
@@ -24,7 +21,7 @@ _SALES: Final = {
 _FAILURE: Final = "BILLING.SUBSCRIPTION.PAYMENT.FAILED"
 
 
-def subscription_event(make: MakeRef, body: Answer, kind: str) -> PaymentEvent | None:
+def subscription_event(make: sdk.MakeRef, body: sdk.Answer, kind: str) -> PaymentEvent | None:
     """The event of a subscription or its failed charge; None if it is malformed."""
     event_time = (
         body.time("status_update_time") or body.time("update_time") or body.time("create_time")
@@ -42,7 +39,7 @@ def subscription_event(make: MakeRef, body: Answer, kind: str) -> PaymentEvent |
     )
 
 
-def _failure(subscription: Subscription, body: Answer) -> SubscriptionCharge | None:
+def _failure(subscription: Subscription, body: sdk.Answer) -> SubscriptionCharge | None:
     """The latest failed charge, which has no id at PayPal; None if there is none."""
     failed_at = body.text("billing_info.last_failed_payment.time")
     if failed_at is None:
@@ -56,10 +53,10 @@ def _failure(subscription: Subscription, body: Answer) -> SubscriptionCharge | N
     )
 
 
-def sale_event(make: MakeRef, body: Answer, kind: str) -> PaymentEvent | None:
+def sale_event(make: sdk.MakeRef, body: sdk.Answer, kind: str) -> PaymentEvent | None:
     """The event of a subscription's charge; None for other or pending sales."""
     key, id_, state = body.text("billing_agreement_id"), body.text("id"), _SALES.get(kind)
-    amount = as_money(body.value("amount.total"), body.value("amount.currency"))
+    amount = sdk.as_money(body.value("amount.total"), body.value("amount.currency"))
     if key is None or id_ is None or state is None or amount is None:
         return None
     subscription = make(key, currency=amount.currency)

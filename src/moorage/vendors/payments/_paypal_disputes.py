@@ -9,30 +9,17 @@ PayPal's published collection of requests. Both were read on 26 November 2026.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 from urllib.parse import parse_qs, quote
 
 import attrs
 
-from moorage.contracts.payments import Dispute, DisputeState, Page
-from moorage.vendor_sdk import (
-    Request,
-    VendorRejected,
-    as_answer,
-    is_list,
-    key_for_vendor,
-    malformed,
-    read_answer,
-    required,
-)
+from moorage import vendor_sdk as sdk
+from moorage.contracts.payments import Dispute, DisputeEvidence, DisputeState, Page, PaymentQuery
 from moorage.vendors.payments._common import short_text
 from moorage.vendors.payments._order_details import stated_fields
 from moorage.vendors.payments._paypal_answers import money
 from moorage.vendors.payments._paypal_requests import KEY
-
-if TYPE_CHECKING:
-    from moorage.contracts.payments import DisputeEvidence, PaymentQuery
-    from moorage.vendor_sdk import Answer, MakeRef, Ref, Response, Wire
 
 _PATH: Final = "/v1/customer/disputes"
 PAGE: Final = 50
@@ -54,35 +41,41 @@ _OUTCOMES: Final = {
 _LOST: Final = frozenset({DisputeState.ACCEPTED, DisputeState.LOST})
 
 
-async def get_dispute(wire: Wire, ref: Ref) -> Dispute:
+async def get_dispute(wire: sdk.Wire, ref: sdk.Ref, /) -> Dispute:
     """Get a dispute."""
-    response = await wire.send(Request.get(_path(ref)))
-    return required(dispute_of(wire.ref, read_answer(response)), response, "dispute_id or status")
+    response = await wire.send(sdk.Request.get(_path(ref)))
+    return sdk.required(
+        dispute_of(wire.ref, sdk.read_answer(response)), response, "dispute_id or status"
+    )
 
 
-async def list_disputes(wire: Wire, query: PaymentQuery, after: Ref | None) -> Page[Dispute]:
+async def list_disputes(
+    wire: sdk.Wire, query: PaymentQuery, after: sdk.Ref | None, /
+) -> Page[Dispute]:
     """List disputes."""
     filters = {
         "page_size": min(query.limit, PAGE),
         "start_time": None if query.since is None else query.since.isoformat(),
         "next_page_token": None if after is None else after.id,
     }
-    response = await wire.send(Request.get(_PATH, query=stated_fields(filters)))
-    body = read_answer(response)
-    if not is_list(body.raw.get("items", [])):
-        raise malformed(response, "items")
+    response = await wire.send(sdk.Request.get(_PATH, query=stated_fields(filters)))
+    body = sdk.read_answer(response)
+    if not sdk.is_list(body.raw.get("items", [])):
+        raise sdk.malformed(response, "items")
     results = (dispute_of(wire.ref, item) for item in body.objects("items"))
     items = tuple(item for item in results if item is not None and _is_before(item, query))
     token = _next_page(body)
     return Page(items, None if token is None else wire.ref(token))
 
 
-async def accept_dispute(wire: Wire, ref: Ref, key: str) -> Dispute:
+async def accept_dispute(wire: sdk.Wire, ref: sdk.Ref, /, *, key: str) -> Dispute:
     """Accept the claim of a dispute; PayPal refuses this after the end of the dispute."""
     body = {"note": "The claim is accepted.", "accept_claim_type": "REFUND"}
     try:
-        return await _step(wire, ref, Request.post(f"{_path(ref)}/accept-claim", json=body), key)
-    except VendorRejected:
+        return await _step(
+            wire, ref, sdk.Request.post(f"{_path(ref)}/accept-claim", json=body), key
+        )
+    except sdk.VendorRejected:
         # An earlier request may have accepted it.
         dispute = await get_dispute(wire, ref)
         if dispute.state not in _LOST:
@@ -90,7 +83,9 @@ async def accept_dispute(wire: Wire, ref: Ref, key: str) -> Dispute:
         return dispute
 
 
-async def submit_evidence(wire: Wire, ref: Ref, evidence: DisputeEvidence, key: str) -> Dispute:
+async def submit_evidence(
+    wire: sdk.Wire, ref: sdk.Ref, evidence: DisputeEvidence, /, *, key: str
+) -> Dispute:
     """Provide evidence, which PayPal accepts while it waits for the seller.
 
     If PayPal refuses, an earlier request may have provided it: then the dispute is under review
@@ -98,10 +93,10 @@ async def submit_evidence(wire: Wire, ref: Ref, evidence: DisputeEvidence, key: 
     """
     fields = _evidence_fields(evidence)
     form = {"input": json.dumps({"evidences": [fields]})}
-    request = Request.post(f"{_path(ref)}/provide-evidence", form=form, files={})
+    request = sdk.Request.post(f"{_path(ref)}/provide-evidence", form=form, files={})
     try:
         return await _step(wire, ref, request, key)
-    except VendorRejected:
+    except sdk.VendorRejected:
         dispute = await get_dispute(wire, ref)
         if dispute.state != DisputeState.UNDER_REVIEW or not _has_evidence(
             dispute, fields["notes"]
@@ -144,24 +139,24 @@ def _has_evidence(dispute: Dispute, notes: str) -> bool:
     """True if the seller has provided evidence with these notes."""
     return any(
         item.text("source") == "SUBMITTED_BY_SELLER" and item.text("notes") == notes
-        for item in as_answer(dispute.raw).objects("evidences")
+        for item in sdk.as_answer(dispute.raw).objects("evidences")
     )
 
 
-async def _step(wire: Wire, ref: Ref, request: Request, key: str) -> Dispute:
+async def _step(wire: sdk.Wire, ref: sdk.Ref, request: sdk.Request, key: str) -> Dispute:
     """Execute a step whose answer only has a link, then get the dispute's new state."""
     repeatable = attrs.evolve(request, idempotent=True)
-    await wire.send(repeatable, key=key_for_vendor(wire, key, KEY), parse=_check_links)
+    await wire.send(repeatable, key=sdk.key_for_vendor(wire, key, KEY), parse=_check_links)
     return await get_dispute(wire, ref)
 
 
-def _check_links(response: Response) -> None:
+def _check_links(response: sdk.Response) -> None:
     """Refuse an answer without a link to the dispute."""
-    if not is_list(read_answer(response).raw.get("links")):
-        raise malformed(response, "links")
+    if not sdk.is_list(sdk.read_answer(response).raw.get("links")):
+        raise sdk.malformed(response, "links")
 
 
-def _path(ref: Ref) -> str:
+def _path(ref: sdk.Ref) -> str:
     return f"{_PATH}/{quote(ref.id, safe='')}"
 
 
@@ -171,13 +166,13 @@ def _is_before(dispute: Dispute, query: PaymentQuery) -> bool:
     return query.until is None or start_time is None or start_time < query.until
 
 
-def _next_page(body: Answer) -> str | None:
+def _next_page(body: sdk.Answer) -> str | None:
     links = {link.text("rel"): link.text("href") or "" for link in body.objects("links")}
     parameters = parse_qs(links.get("next", "").partition("?")[2])
     return next(iter(parameters.get("next_page_token", ())), None)
 
 
-def dispute_of(make: MakeRef, body: Answer) -> Dispute | None:
+def dispute_of(make: sdk.MakeRef, body: sdk.Answer) -> Dispute | None:
     """Parse a dispute; None if it is malformed."""
     key, status = body.text("dispute_id"), body.text("status")
     if key is None or status is None:
@@ -196,7 +191,7 @@ def dispute_of(make: MakeRef, body: Answer) -> Dispute | None:
     )
 
 
-def _dispute_state(body: Answer, status: str) -> DisputeState:
+def _dispute_state(body: sdk.Answer, status: str) -> DisputeState:
     inquiry = body.text("dispute_life_cycle_stage") == "INQUIRY"
     if status == "OPEN":
         return DisputeState.INQUIRY if inquiry else DisputeState.UNDER_REVIEW

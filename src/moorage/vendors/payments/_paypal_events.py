@@ -4,21 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from moorage.contracts.payments import DisputeState, MoveState, PaymentEvent, PaymentState
-from moorage.vendor_sdk import (
-    Answer,
-    AuthenticationFailed,
-    HttpMethod,
-    IdempotencyInProgress,
-    InvalidRequest,
-    PaymentDeclined,
-    RateLimitExceeded,
-    Redaction,
-    VendorRejected,
-    as_answer,
-    error_answer,
-    is_success,
-)
+from moorage import vendor_sdk as sdk
+from moorage.contracts.payments import Decline, DisputeState, MoveState, PaymentEvent, PaymentState
 from moorage.vendors.payments._common import dispute_event, events_of, payment_event
 from moorage.vendors.payments._paypal_answers import (
     capture_id,
@@ -37,21 +24,19 @@ from moorage.vendors.payments._paypal_disputes import dispute_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from moorage.contracts.payments import Decline
-    from moorage.vendor_sdk import ConnectorError, MakeRef, Ref, Request, Response, WebhookEvent
 
-_REDACTION: Final = Redaction()
+_REDACTION: Final = sdk.Redaction()
 _MAX_LENGTH: Final = 300
 _TIMEOUT: Final = 408
 _CONFLICT: Final = 409
 _BUSY_ISSUES: Final = frozenset({"ORDER_COMPLETION_IN_PROGRESS", "PREVIOUS_REQUEST_IN_PROGRESS"})
 _REFUSED_STATUSES: Final = frozenset({"DECLINED", "DENIED", "FAILED"})
 _LOST_DISPUTES: Final = frozenset({DisputeState.ACCEPTED, DisputeState.LOST})
-_KINDS: Final[Mapping[int, Callable[..., ConnectorError]]] = {
-    400: InvalidRequest,
-    401: AuthenticationFailed,
-    403: AuthenticationFailed,
-    429: RateLimitExceeded,
+_KINDS: Final[Mapping[int, Callable[..., sdk.ConnectorError]]] = {
+    400: sdk.InvalidRequest,
+    401: sdk.AuthenticationFailed,
+    403: sdk.AuthenticationFailed,
+    429: sdk.RateLimitExceeded,
 }
 _AUTHORIZED: Final = {
     "PAYMENT.AUTHORIZATION.CREATED": PaymentState.AUTHORIZED,
@@ -59,18 +44,18 @@ _AUTHORIZED: Final = {
 }
 
 
-def read_events(event: WebhookEvent, make: MakeRef) -> tuple[PaymentEvent, ...]:
+def read_events(event: sdk.WebhookEvent, make: sdk.MakeRef) -> tuple[PaymentEvent, ...]:
     """Convert a webhook to events; none if it is unknown or unrelated."""
-    kind, body = event.vendor_type, as_answer(event.data)
+    kind, body = event.vendor_type, sdk.as_answer(event.data)
     reader = next((read_one for start, read_one in _READERS if kind.startswith(start)), None)
     return events_of(event, reader and reader(make, body, kind))
 
 
-def _order_event(make: MakeRef, body: Answer, _: str) -> PaymentEvent | None:
+def _order_event(make: sdk.MakeRef, body: sdk.Answer, _: str) -> PaymentEvent | None:
     return payment_event(payment_of(make, body))
 
 
-def _reversal_event(make: MakeRef, body: Answer, kind: str) -> PaymentEvent | None:
+def _reversal_event(make: sdk.MakeRef, body: sdk.Answer, kind: str) -> PaymentEvent | None:
     """The event for an order that the buyer approved but that was not captured in time."""
     key = body.text("order_id")
     if key is None:
@@ -78,7 +63,7 @@ def _reversal_event(make: MakeRef, body: Answer, kind: str) -> PaymentEvent | No
     return PaymentEvent(id=None, ref=make(key), state=PaymentState.EXPIRED, vendor_state=kind)
 
 
-def _authorization_event(make: MakeRef, body: Answer, kind: str) -> PaymentEvent | None:
+def _authorization_event(make: sdk.MakeRef, body: sdk.Answer, kind: str) -> PaymentEvent | None:
     key, status = body.text("id"), body.text("status")
     payment = _payment(make, order_id(body), authorization=key)
     if key is None or payment is None:
@@ -94,7 +79,7 @@ def _authorization_event(make: MakeRef, body: Answer, kind: str) -> PaymentEvent
     )
 
 
-def _capture_event(make: MakeRef, body: Answer, _: str) -> PaymentEvent | None:
+def _capture_event(make: sdk.MakeRef, body: sdk.Answer, _: str) -> PaymentEvent | None:
     key = body.text("id")
     payment = _payment(make, order_id(body)) or _of_capture(make, key)
     capture = None if payment is None else capture_of(make, payment, body)
@@ -113,7 +98,7 @@ def _capture_event(make: MakeRef, body: Answer, _: str) -> PaymentEvent | None:
     )
 
 
-def _refund_event(make: MakeRef, body: Answer, _: str) -> PaymentEvent | None:
+def _refund_event(make: sdk.MakeRef, body: sdk.Answer, _: str) -> PaymentEvent | None:
     payment = _payment(make, refunded_order(body)) or _of_capture(make, capture_id(body))
     refund = refund_of(make, payment, body)
     if payment is None or refund is None:
@@ -127,7 +112,7 @@ def _refund_event(make: MakeRef, body: Answer, _: str) -> PaymentEvent | None:
     )
 
 
-def _reversed_event(make: MakeRef, body: Answer, kind: str) -> PaymentEvent | None:
+def _reversed_event(make: sdk.MakeRef, body: sdk.Answer, kind: str) -> PaymentEvent | None:
     """The event for money that PayPal took back, reported with a refund or a capture."""
     payment = _payment(make, order_id(body))
     if payment is None or capture_id(body) is not None:
@@ -142,7 +127,7 @@ def _reversed_event(make: MakeRef, body: Answer, kind: str) -> PaymentEvent | No
     )
 
 
-def _dispute_event(make: MakeRef, body: Answer, kind: str) -> PaymentEvent | None:
+def _dispute_event(make: sdk.MakeRef, body: sdk.Answer, kind: str) -> PaymentEvent | None:
     dispute = dispute_of(make, body)
     is_taken = kind.endswith(".CREATED") or (
         dispute is not None and dispute.state in _LOST_DISPUTES
@@ -151,20 +136,22 @@ def _dispute_event(make: MakeRef, body: Answer, kind: str) -> PaymentEvent | Non
     return dispute_event(dispute, taken=is_taken, reference=reference)
 
 
-def _payment(make: MakeRef, order: str | None, **related: str | None) -> Ref | None:
+def _payment(make: sdk.MakeRef, order: str | None, **related: str | None) -> sdk.Ref | None:
     return None if order is None else make(order, **related)
 
 
-def _of_capture(make: MakeRef, capture: str | None) -> Ref | None:
+def _of_capture(make: sdk.MakeRef, capture: str | None) -> sdk.Ref | None:
     """A payment known only by its capture, with which `get` finds it."""
     return None if capture is None else make(capture, capture=capture)
 
 
-def _is_capture(payment: Ref) -> bool:
+def _is_capture(payment: sdk.Ref) -> bool:
     return payment.other("capture") == payment.id
 
 
-_READERS: Final[tuple[tuple[str, Callable[[MakeRef, Answer, str], PaymentEvent | None]], ...]] = (
+_READERS: Final[
+    tuple[tuple[str, Callable[[sdk.MakeRef, sdk.Answer, str], PaymentEvent | None]], ...]
+] = (
     ("CHECKOUT.ORDER.", _order_event),
     ("CHECKOUT.PAYMENT-APPROVAL.REVERSED", _reversal_event),
     ("PAYMENT.AUTHORIZATION.", _authorization_event),
@@ -178,15 +165,15 @@ _READERS: Final[tuple[tuple[str, Callable[[MakeRef, Answer, str], PaymentEvent |
 """Converters of events, by the beginning of their types."""
 
 
-def classify(request: Request, response: Response) -> ConnectorError | None:
+def classify(request: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | None:
     """The error in an answer's body, which says more than the status."""
-    body = error_answer(response)
-    if is_success(response.status):
-        return _decline_error(body, response) if request.method is HttpMethod.POST else None
+    body = sdk.error_answer(response)
+    if sdk.is_success(response.status):
+        return _decline_error(body, response) if request.method is sdk.HttpMethod.POST else None
     details = body.object("details.0")
     if response.status == _CONFLICT and details.text("issue") is None:
         # Of two concurrent requests with the same id, PayPal fails the second.
-        return IdempotencyInProgress("PayPal is still working on a request with this key.")
+        return sdk.IdempotencyInProgress("PayPal is still working on a request with this key.")
     code = details.text("issue") or body.text("name")
     if response.status >= 500 or response.status == _TIMEOUT or code is None:
         return None
@@ -200,20 +187,22 @@ def classify(request: Request, response: Response) -> ConnectorError | None:
         "response": response,
     }
     if code in _BUSY_ISSUES:
-        return IdempotencyInProgress(f"PayPal is still working on this: {words}")
+        return sdk.IdempotencyInProgress(f"PayPal is still working on this: {words}")
     reason = decline_reason(code)
     if reason is not None:
-        return PaymentDeclined(f"The payment was declined: {words}", reason=reason, **error_fields)
-    default_error = InvalidRequest if details.text("field") is not None else VendorRejected
+        return sdk.PaymentDeclined(
+            f"The payment was declined: {words}", reason=reason, **error_fields
+        )
+    default_error = sdk.InvalidRequest if details.text("field") is not None else sdk.VendorRejected
     kind = _KINDS.get(response.status, default_error)
-    if kind is RateLimitExceeded:
+    if kind is sdk.RateLimitExceeded:
         error_fields["by_vendor"] = True
     return kind(f"PayPal refused: {words}", **error_fields)
 
 
-def declined(decline: Decline, payment: str | None, **details: Any) -> PaymentDeclined:
+def declined(decline: Decline, payment: str | None, **details: Any) -> sdk.PaymentDeclined:
     """The error for a payment that was attempted and declined."""
-    return PaymentDeclined(
+    return sdk.PaymentDeclined(
         f"The payment was declined ({decline.vendor_code}).",
         reason=decline.reason,
         payment=payment,
@@ -222,7 +211,7 @@ def declined(decline: Decline, payment: str | None, **details: Any) -> PaymentDe
     )
 
 
-def _decline_error(body: Answer, response: Response) -> PaymentDeclined | None:
+def _decline_error(body: sdk.Answer, response: sdk.Response) -> sdk.PaymentDeclined | None:
     """True if an order is complete although its capture or authorisation was declined."""
     payments = body.object("purchase_units.0.payments")
     tries = [*payments.objects("authorizations"), *payments.objects("captures")]

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 async def capture_payment(
-    wire: Wire, ref: Ref, amount: Money | None, *, final: bool, key: str
+    wire: Wire, ref: Ref, amount: Money | None, /, *, final: bool, key: str
 ) -> Capture:
     """Capture an authorised amount of an order."""
     path = url_of(PAYMENTS, "authorizations", await authorization_id(wire, ref))

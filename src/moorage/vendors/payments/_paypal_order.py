@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from moorage.contracts.payments import PaymentsCapability, total_tax
+from moorage.contracts.payments import Charge, LineItem, PaymentsCapability, total_tax
 from moorage.vendor_sdk import UnsupportedByVendor
 from moorage.vendors.payments._common import short_text
 from moorage.vendors.payments._order_details import second_line, stated_fields
@@ -12,7 +12,6 @@ from moorage.vendors.payments._paypal_answers import amount_body
 
 if TYPE_CHECKING:
     from moorage.contracts.address import Address
-    from moorage.contracts.payments import Charge, LineItem
 
 _MAX_LENGTH: Final = 127
 

@@ -8,27 +8,15 @@ from __future__ import annotations
 
 from functools import partial
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 from urllib.parse import quote
 
-from moorage.contracts.payments import PayeePayout, PayoutState
-from moorage.vendor_sdk import (
-    Request,
-    as_money,
-    extra_for,
-    key_for_vendor,
-    merged,
-    read_answer,
-    required,
-)
+from moorage import vendor_sdk as sdk
+from moorage.contracts.payments import Money, PayeePayout, PayeeTransfer, PayoutState
 from moorage.vendors.payments._common import safe_text, short_text
 from moorage.vendors.payments._order_details import stated_fields
 from moorage.vendors.payments._paypal_answers import amount_body
 from moorage.vendors.payments._paypal_requests import KEY
-
-if TYPE_CHECKING:
-    from moorage.contracts.payments import Money, PayeeTransfer
-    from moorage.vendor_sdk import Answer, Ref, Response, Wire
 
 _PATH: Final = "/v1/payments/payouts"
 _LONGEST_PAYEE: Final = 127
@@ -52,17 +40,17 @@ _BATCHES: Final = {
 }
 
 
-async def pay_payee(wire: Wire, transfer: PayeeTransfer, key: str) -> PayeePayout:
+async def pay_payee(wire: sdk.Wire, transfer: PayeeTransfer, /, *, key: str) -> PayeePayout:
     """Create a payout batch with one item."""
-    vendor_key = key_for_vendor(wire, key, KEY)
-    request = Request.post(_PATH, json=_batch_body(transfer, vendor_key))
+    vendor_key = sdk.key_for_vendor(wire, key, KEY)
+    request = sdk.Request.post(_PATH, json=_batch_body(transfer, vendor_key))
     payout: PayeePayout = await wire.send(request, key=vendor_key, parse=partial(_read_batch, wire))
     return payout
 
 
-async def get_payee_payout(wire: Wire, ref: Ref) -> PayeePayout:
+async def get_payee_payout(wire: sdk.Wire, ref: sdk.Ref, /) -> PayeePayout:
     """Get a payout batch with its item."""
-    return _read_batch(wire, await wire.send(Request.get(f"{_PATH}/{quote(ref.id, safe='')}")))
+    return _read_batch(wire, await wire.send(sdk.Request.get(f"{_PATH}/{quote(ref.id, safe='')}")))
 
 
 def _batch_body(transfer: PayeeTransfer, vendor_key: str) -> dict[str, Any]:
@@ -84,16 +72,16 @@ def _batch_body(transfer: PayeeTransfer, vendor_key: str) -> dict[str, Any]:
     }
     batch_id = sha256(vendor_key.encode()).hexdigest()
     body = {"sender_batch_header": {"sender_batch_id": batch_id}, "items": [stated_fields(item)]}
-    return merged(body, extra_for("paypal", transfer.extra))
+    return sdk.merged(body, sdk.extra_for("paypal", transfer.extra))
 
 
-def _read_batch(wire: Wire, response: Response) -> PayeePayout:
+def _read_batch(wire: sdk.Wire, response: sdk.Response) -> PayeePayout:
     """Parse a payout batch, and its item if known already."""
-    body = read_answer(response)
-    key = required(
+    body = sdk.read_answer(response)
+    key = sdk.required(
         body.text("batch_header.payout_batch_id"), response, "batch_header.payout_batch_id"
     )
-    batch_status = required(
+    batch_status = sdk.required(
         body.text("batch_header.batch_status"), response, "batch_header.batch_status"
     )
     items = body.objects("items")
@@ -114,5 +102,5 @@ def _read_batch(wire: Wire, response: Response) -> PayeePayout:
     )
 
 
-def _money(body: Answer, path: str) -> Money | None:
-    return as_money(body.value(f"{path}.value"), body.value(f"{path}.currency"))
+def _money(body: sdk.Answer, path: str) -> Money | None:
+    return sdk.as_money(body.value(f"{path}.value"), body.value(f"{path}.currency"))

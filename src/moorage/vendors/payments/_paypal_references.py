@@ -6,26 +6,20 @@ looked up at PayPal.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from moorage.contracts.payments import MoveState, check_currency
-from moorage.vendor_sdk import InvalidData, Request, VendorRejected, read_answer, required
+from moorage import vendor_sdk as sdk
+from moorage.contracts.payments import Money, MoveState, Payment, check_currency
 from moorage.vendors.payments._common import url_of
 from moorage.vendors.payments._paypal_answers import order_id, read_payment
 from moorage.vendors.payments._paypal_requests import ORDERS, PAYMENTS
 
-if TYPE_CHECKING:
-    from moorage.contracts.payments import Money, Payment
-    from moorage.vendor_sdk import Ref, Wire
 
-
-async def get_payment(wire: Wire, ref: Ref) -> Payment:
+async def get_payment(wire: sdk.Wire, ref: sdk.Ref, /) -> Payment:
     """Get an order; for a capture's reference, the capture's order."""
     order = await _order_id(wire, ref)
-    return read_payment(wire, await wire.send(Request.get(url_of(ORDERS, order))))
+    return read_payment(wire, await wire.send(sdk.Request.get(url_of(ORDERS, order))))
 
 
-async def authorization_id(wire: Wire, ref: Ref) -> str:
+async def authorization_id(wire: sdk.Wire, ref: sdk.Ref) -> str:
     """The id of an order's authorisation.
 
     Raises:
@@ -34,7 +28,7 @@ async def authorization_id(wire: Wire, ref: Ref) -> str:
     stated_id = ref.other("authorization")
     authorization = stated_id or (await get_payment(wire, ref)).ref.other("authorization")
     if authorization is None:
-        raise VendorRejected(
+        raise sdk.VendorRejected(
             "The order has no authorisation.",
             remedy="Complete the payment when the buyer has approved it; an order without"
             " approval expires by itself.",
@@ -42,7 +36,7 @@ async def authorization_id(wire: Wire, ref: Ref) -> str:
     return authorization
 
 
-async def refundable_capture(wire: Wire, ref: Ref, amount: Money | None) -> tuple[str, str]:
+async def refundable_capture(wire: sdk.Wire, ref: sdk.Ref, amount: Money | None) -> tuple[str, str]:
     """The ids of the order and the capture from which this amount can be refunded.
 
     Raises:
@@ -59,7 +53,7 @@ async def refundable_capture(wire: Wire, ref: Ref, amount: Money | None) -> tupl
         return payment.ref.id, capture
     succeeded_captures = [item for item in payment.captures if item.state is MoveState.SUCCEEDED]
     if amount is None and len(succeeded_captures) > 1:
-        raise InvalidData(
+        raise sdk.InvalidData(
             "This payment has several captures, and PayPal refunds one at a time.",
             field="ref",
             remedy="Give the ref of a single capture from Payment.captures.",
@@ -72,7 +66,7 @@ async def refundable_capture(wire: Wire, ref: Ref, amount: Money | None) -> tupl
     )
     chosen_capture = next(large_captures, None)
     if chosen_capture is None:
-        raise VendorRejected(
+        raise sdk.VendorRejected(
             "No single capture of this payment is as large as the refund.",
             remedy="Refund parts of single captures, by the refs in Payment.captures.",
         )
@@ -86,10 +80,10 @@ def _is_large_enough(taken: Money | None, amount: Money) -> bool:
     return taken >= amount
 
 
-async def _order_id(wire: Wire, ref: Ref) -> str:
+async def _order_id(wire: sdk.Wire, ref: sdk.Ref) -> str:
     """The order's id from a reference, which may name one of its captures."""
     order = ref.other("order")
     if order is not None or ref.other("capture") != ref.id:
         return order or ref.id
-    response = await wire.send(Request.get(url_of(PAYMENTS, "captures", ref.id)))
-    return required(order_id(read_answer(response)), response, "order")
+    response = await wire.send(sdk.Request.get(url_of(PAYMENTS, "captures", ref.id)))
+    return sdk.required(order_id(sdk.read_answer(response)), response, "order")

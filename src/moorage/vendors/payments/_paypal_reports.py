@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
+from moorage import vendor_sdk as sdk
 from moorage.contracts.payments import (
     Page,
     Payment,
@@ -18,7 +19,6 @@ from moorage.contracts.payments import (
     PayoutState,
     payment_ref,
 )
-from moorage.vendor_sdk import InvalidData, Request, as_time, is_list, malformed, read_answer
 from moorage.vendors.payments._common import is_within
 from moorage.vendors.payments._paypal_answers import money
 
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from moorage.contracts.payments import PaymentQuery
-    from moorage.vendor_sdk import Answer, MakeRef, Ref, Wire
 
 _MAX_PERIOD: Final = timedelta(days=31)
 _LONGEST_PAGE: Final = 500
@@ -78,18 +77,18 @@ class ReportPage:
 
 
 async def reported(
-    wire: Wire,
+    wire: sdk.Wire,
     query: PaymentQuery,
-    after: Ref | None,
-    read_one: Callable[[MakeRef, Answer], Any],
+    after: sdk.Ref | None,
+    read_one: Callable[[sdk.MakeRef, sdk.Answer], Any],
 ) -> Page[Any]:
     """A page of the report, with converted transactions."""
     stretch = stretch_of(query, after, wire.now())
-    request = Request.get("/v1/reporting/transactions", query=stretch.query(query.limit))
+    request = sdk.Request.get("/v1/reporting/transactions", query=stretch.query(query.limit))
     response = await wire.send(request)
-    body = read_answer(response)
-    if not is_list(body.raw.get("transaction_details", [])):
-        raise malformed(response, "transaction_details")
+    body = sdk.read_answer(response)
+    if not sdk.is_list(body.raw.get("transaction_details", [])):
+        raise sdk.malformed(response, "transaction_details")
     elements = (
         transaction_detail.object("transaction_info")
         for transaction_detail in body.objects("transaction_details")
@@ -106,7 +105,7 @@ async def reported(
     return Page(tuple(items), None if next_stretch is None else wire.ref(next_stretch))
 
 
-def stretch_of(query: PaymentQuery, after: Ref | None, now: datetime) -> ReportPage:
+def stretch_of(query: PaymentQuery, after: sdk.Ref | None, now: datetime) -> ReportPage:
     """The period to request; without a start, the last 31 days.
 
     Raises:
@@ -122,11 +121,11 @@ def stretch_of(query: PaymentQuery, after: Ref | None, now: datetime) -> ReportP
     )
 
 
-def _read_next(after: Ref) -> tuple[datetime, int]:
+def _read_next(after: sdk.Ref) -> tuple[datetime, int]:
     end_time, _, number = after.id.rpartition(",")
-    end = as_time(end_time)
+    end = sdk.as_time(end_time)
     if end is None or not number.isdecimal():
-        raise InvalidData(
+        raise sdk.InvalidData(
             "The cursor leads to no page of PayPal's report.",
             field="after",
             remedy="Give the `next` of the previous page.",
@@ -138,7 +137,7 @@ def _written_time(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def payment_in(make: MakeRef, info: Answer) -> Payment | None:
+def payment_in(make: sdk.MakeRef, info: sdk.Answer) -> Payment | None:
     """The payment of a capture in the report; None for other transactions."""
     key, amount = _id_in_group(info, _PAYMENTS), money(info, "transaction_amount")
     if key is None or amount is None or amount.minor <= 0:
@@ -158,7 +157,7 @@ def payment_in(make: MakeRef, info: Answer) -> Payment | None:
     )
 
 
-def payout_in(make: MakeRef, info: Answer) -> Payout | None:
+def payout_in(make: sdk.MakeRef, info: sdk.Answer) -> Payout | None:
     """The payout of a bank withdrawal in the report; None for other transactions."""
     key, amount = _id_in_group(info, _WITHDRAWALS), money(info, "transaction_amount")
     if key is None:
@@ -175,7 +174,7 @@ def payout_in(make: MakeRef, info: Answer) -> Payout | None:
     )
 
 
-def _id_in_group(info: Answer, group: str) -> str | None:
+def _id_in_group(info: sdk.Answer, group: str) -> str | None:
     """The id of a transaction in this group of event codes; None for others."""
     code = info.text("transaction_event_code") or ""
     return info.text("transaction_id") if code.startswith(group) else None

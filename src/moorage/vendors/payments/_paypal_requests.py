@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from moorage.contracts.payments import PaymentsCapability, ThreeDs
+from moorage.contracts.payments import Charge, PaymentsCapability, ThreeDs
 from moorage.vendor_sdk import InvalidData, Request, UnsupportedByVendor, extra_for, merged
 from moorage.vendors.payments._paypal_order import billing_fields, unit_fields
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from moorage.contracts.payments import Charge
 
 ORDERS: Final = "/v2/checkout/orders"
 PAYMENTS: Final = "/v2/payments"

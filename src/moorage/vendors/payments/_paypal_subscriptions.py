@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
+from moorage import vendor_sdk as sdk
 from moorage.contracts.payments import (
     BillingInterval,
     IntervalUnit,
@@ -21,20 +22,6 @@ from moorage.contracts.payments import (
     Subscription,
     SubscriptionState,
 )
-from moorage.vendor_sdk import (
-    InvalidData,
-    Request,
-    as_answer,
-    check_done,
-    extra_for,
-    is_list,
-    key_for_vendor,
-    malformed,
-    merged,
-    part_key,
-    read_answer,
-    required,
-)
 from moorage.vendors.payments._common import executed_once, is_within, short_text, url_of
 from moorage.vendors.payments._paypal_answers import amount_body, money
 from moorage.vendors.payments._paypal_requests import KEY, LONGEST, posted
@@ -43,7 +30,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from moorage.contracts.payments import Money, PaymentQuery, SubscriptionRequest
-    from moorage.vendor_sdk import Answer, MakeRef, Ref, Response, Wire
 
 # github.com/paypal/paypal-rest-api-specifications at ec4d8f3 (3 February 2024), and for the list
 # doc/controllers/subscriptions.md of github.com/paypal/PayPal-Python-Server-SDK at da761b9 (5 June
@@ -76,18 +62,18 @@ _CHARGED: Final = frozenset(
 
 
 async def create_subscription(
-    wire: Wire, request: SubscriptionRequest, key: str, return_url: str | None
+    wire: sdk.Wire, request: SubscriptionRequest, key: str, return_url: str | None
 ) -> Subscription:
     """Create a product, a plan and a subscription, which the buyer approves at PayPal."""
     body = _subscription_body(request, _context(return_url))
     plan_body = _plan_body(request)  # refused before anything is sent
     product_body = {"name": plan_body["name"], "type": "SERVICE"}
-    product = await _id_of_new(wire, _PRODUCTS, product_body, part_key(key, "product"))
+    product = await _id_of_new(wire, _PRODUCTS, product_body, sdk.part_key(key, "product"))
     plan_body = {"product_id": product, **plan_body}
-    plan = await _id_of_new(wire, _PLANS, plan_body, part_key(key, "plan"))
+    plan = await _id_of_new(wire, _PLANS, plan_body, sdk.part_key(key, "plan"))
     created: Subscription = await wire.send(
         posted(_SUBSCRIPTIONS, {"plan_id": plan, **body}),
-        key=key_for_vendor(wire, key, KEY),
+        key=sdk.key_for_vendor(wire, key, KEY),
         parse=partial(_read_subscription, wire),
     )
     return attrs.evolve(
@@ -98,15 +84,15 @@ async def create_subscription(
     )
 
 
-async def get_subscription(wire: Wire, ref: Ref) -> Subscription:
+async def get_subscription(wire: sdk.Wire, ref: sdk.Ref, /) -> Subscription:
     """Get a subscription with its plan."""
-    request = Request.get(url_of(_SUBSCRIPTIONS, ref.id), query=_WITH_PLAN)
+    request = sdk.Request.get(url_of(_SUBSCRIPTIONS, ref.id), query=_WITH_PLAN)
     return _read_subscription(wire, await wire.send(request))
 
 
 async def change_subscription(
-    wire: Wire,
-    ref: Ref,
+    wire: sdk.Wire,
+    ref: sdk.Ref,
     amount: Money | None,
     quantity: int | None,
     return_url: str | None,
@@ -121,7 +107,7 @@ async def change_subscription(
     price, pieces = amount or subscription.amount, quantity or subscription.raw.get("quantity", 1)
     sequence = _sequence_of(subscription)
     if price is None or sequence is None:
-        raise InvalidData(
+        raise sdk.InvalidData(
             "This subscription at PayPal has no fixed price, so it cannot be changed here.",
             field="ref",
             remedy="Change the subscription at PayPal.",
@@ -130,9 +116,11 @@ async def change_subscription(
     body: dict[str, Any] = {"plan": {"billing_cycles": [cycle]}, "quantity": str(pieces)}
     if return_url is not None:
         body |= _context(return_url)
-    request = Request.post(url_of(_SUBSCRIPTIONS, ref.id, "revise"), json=body)
+    request = sdk.Request.post(url_of(_SUBSCRIPTIONS, ref.id, "revise"), json=body)
     sending = wire.send(
-        request.evolve(idempotent=True), key=key_for_vendor(wire, key, KEY), parse=_read_approval
+        request.evolve(idempotent=True),
+        key=sdk.key_for_vendor(wire, key, KEY),
+        parse=_read_approval,
     )
     action = await sending
     if action is None:
@@ -140,22 +128,22 @@ async def change_subscription(
     return attrs.evolve(subscription, next_action=action)
 
 
-async def cancel_subscription(wire: Wire, ref: Ref, key: str) -> Subscription:
+async def cancel_subscription(wire: sdk.Wire, ref: sdk.Ref, key: str) -> Subscription:
     """Cancel a subscription at once; PayPal refuses a second cancellation."""
     look_up = partial(get_subscription, wire, ref)
     return await executed_once(_cancel(wire, ref, key), look_up, SubscriptionState.CANCELED)
 
 
-async def _cancel(wire: Wire, ref: Ref, key: str) -> Subscription:
+async def _cancel(wire: sdk.Wire, ref: sdk.Ref, key: str) -> Subscription:
     body = {"reason": "Cancelled by the merchant."}
-    request = Request.post(url_of(_SUBSCRIPTIONS, ref.id, "cancel"), json=body)
+    request = sdk.Request.post(url_of(_SUBSCRIPTIONS, ref.id, "cancel"), json=body)
     repeatable = request.evolve(idempotent=True)
-    await wire.send(repeatable, key=key_for_vendor(wire, key, KEY), parse=check_done)
+    await wire.send(repeatable, key=sdk.key_for_vendor(wire, key, KEY), parse=sdk.check_done)
     return await get_subscription(wire, ref)
 
 
 async def list_subscriptions(
-    wire: Wire, query: PaymentQuery, after: Ref | None
+    wire: sdk.Wire, query: PaymentQuery, after: sdk.Ref | None, /
 ) -> Page[Subscription]:
     """Get a page of subscriptions without their plans, which the list does not contain."""
     page = max(1, int(after.id)) if after is not None and after.id.isdecimal() else 1
@@ -166,10 +154,10 @@ async def list_subscriptions(
         "page": page,
         "page_size": size,
     }
-    response = await wire.send(Request.get(_SUBSCRIPTIONS, query=filters))
-    body = read_answer(response)
-    if not is_list(body.raw.get("subscriptions", [])):
-        raise malformed(response, "subscriptions")
+    response = await wire.send(sdk.Request.get(_SUBSCRIPTIONS, query=filters))
+    body = sdk.read_answer(response)
+    if not sdk.is_list(body.raw.get("subscriptions", [])):
+        raise sdk.malformed(response, "subscriptions")
     now = wire.now()
     items = [subscription_of(wire.ref, item, now) for item in body.objects("subscriptions")]
     return Page(
@@ -181,9 +169,9 @@ async def list_subscriptions(
 # --- requests ---------------------------------------------------------------
 
 
-async def _id_of_new(wire: Wire, path: str, body: dict[str, Any], key: str) -> str:
+async def _id_of_new(wire: sdk.Wire, path: str, body: dict[str, Any], key: str) -> str:
     """Create an object with its own key, and return its id."""
-    vendor_key = key_for_vendor(wire, key, KEY)
+    vendor_key = sdk.key_for_vendor(wire, key, KEY)
     new_id: str = await wire.send(posted(path, body), key=vendor_key, parse=_read_id)
     return new_id
 
@@ -196,7 +184,7 @@ def _plan_body(request: SubscriptionRequest) -> dict[str, Any]:
     """
     unit, max_count = _UNITS[request.interval.unit]
     if request.interval.count > max_count:
-        raise InvalidData(
+        raise sdk.InvalidData(
             "PayPal charges a subscription at least once a year.",
             field="interval",
             remedy="Give at most 365 days, 52 weeks, 12 months or one year.",
@@ -230,7 +218,7 @@ def _subscription_body(request: SubscriptionRequest, context: dict[str, Any]) ->
     customer = request.customer
     if customer is not None and customer.email is not None:
         body["subscriber"] = {"email_address": customer.email}
-    return merged(body, extra_for("paypal", request.extra))
+    return sdk.merged(body, sdk.extra_for("paypal", request.extra))
 
 
 def _context(return_url: str | None) -> dict[str, Any]:
@@ -240,7 +228,7 @@ def _context(return_url: str | None) -> dict[str, Any]:
         InvalidData: there is no URL that the buyer returns to.
     """
     if return_url is None:
-        raise InvalidData(
+        raise sdk.InvalidData(
             "The subscription has no return_url for the buyer.",
             field="return_url",
             remedy="Give the subscription a return_url, or the account one.",
@@ -262,17 +250,17 @@ def _moment(time: datetime) -> str:
 # --- answers ----------------------------------------------------------------
 
 
-def _read_id(response: Response) -> str:
-    return required(read_answer(response).text("id"), response, "id")
+def _read_id(response: sdk.Response) -> str:
+    return sdk.required(sdk.read_answer(response).text("id"), response, "id")
 
 
-def _read_subscription(wire: Wire, response: Response) -> Subscription:
+def _read_subscription(wire: sdk.Wire, response: sdk.Response) -> Subscription:
     """Parse the subscription in an answer."""
-    subscription = subscription_of(wire.ref, read_answer(response), wire.now())
-    return required(subscription, response, "id or status")
+    subscription = subscription_of(wire.ref, sdk.read_answer(response), wire.now())
+    return sdk.required(subscription, response, "id or status")
 
 
-def subscription_of(ref: MakeRef, body: Answer, now: datetime) -> Subscription | None:
+def subscription_of(ref: sdk.MakeRef, body: sdk.Answer, now: datetime) -> Subscription | None:
     """Parse a subscription; None if it is malformed.
 
     Args:
@@ -310,20 +298,20 @@ def subscription_of(ref: MakeRef, body: Answer, now: datetime) -> Subscription |
     )
 
 
-def _currency_of(body: Answer, amount: Money | None) -> str | None:
+def _currency_of(body: sdk.Answer, amount: Money | None) -> str | None:
     if amount is not None:
         return amount.currency
     return body.text("billing_info.outstanding_balance.currency_code")
 
 
-def _regular_cycle(body: Answer) -> Answer | None:
+def _regular_cycle(body: sdk.Answer) -> sdk.Answer | None:
     """The only regular billing cycle of a plan; None if there is not exactly one."""
     cycles = body.objects("plan.billing_cycles")
     regular = [cycle for cycle in cycles if cycle.text("tenure_type") == "REGULAR"]
     return regular[0] if len(regular) == 1 else None
 
 
-def _interval_of(cycle: Answer) -> BillingInterval | None:
+def _interval_of(cycle: sdk.Answer) -> BillingInterval | None:
     units = {word: unit for unit, (word, _) in _UNITS.items()}
     unit = units.get(cycle.text("frequency.interval_unit") or "")
     count = cycle.integer("frequency.interval_count")
@@ -333,16 +321,16 @@ def _interval_of(cycle: Answer) -> BillingInterval | None:
 
 
 def _sequence_of(subscription: Subscription) -> int | None:
-    cycle = _regular_cycle(as_answer(subscription.raw))
+    cycle = _regular_cycle(sdk.as_answer(subscription.raw))
     return None if cycle is None else cycle.integer("sequence")
 
 
-def _read_approval(response: Response) -> NextAction | None:
+def _read_approval(response: sdk.Response) -> NextAction | None:
     """Parse the buyer's approval page in the answer to a change."""
-    return _approval_in(read_answer(response))
+    return _approval_in(sdk.read_answer(response))
 
 
-def _approval_in(body: Answer) -> NextAction | None:
+def _approval_in(body: sdk.Answer) -> NextAction | None:
     """The buyer's approval page at PayPal; None if no approval is needed."""
     links = [link for link in body.objects("links") if link.text("rel") == "approve"]
     url = links[0].text("href") if links else None

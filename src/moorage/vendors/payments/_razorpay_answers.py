@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import attrs
 
+from moorage import vendor_sdk as sdk
 from moorage.contracts.payments import (
     Capture,
     Decline,
@@ -27,32 +28,11 @@ from moorage.contracts.payments import (
     payment_ref,
     state_of,
 )
-from moorage.vendor_sdk import (
-    HttpMethod,
-    InvalidRequest,
-    PaymentDeclined,
-    VendorRejected,
-    error_answer,
-    is_list,
-    is_success,
-    malformed,
-    read_answer,
-    required,
-)
 from moorage.vendors.payments._common import answered_at, reason_by_code, safe_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from moorage.vendor_sdk import (
-        Answer,
-        ConnectorError,
-        MakeRef,
-        Ref,
-        Request,
-        Response,
-        Wire,
-    )
 
 R = TypeVar("R")
 
@@ -129,15 +109,15 @@ _REASONS: Final = reason_by_code(
 _BAD_REQUEST: Final = 400
 
 
-def read_payment(wire: Wire, response: Response) -> Payment:
+def read_payment(wire: sdk.Wire, response: sdk.Response) -> Payment:
     """Parse the payment in an answer."""
-    payment = payment_of(wire.ref, read_answer(response))
+    payment = payment_of(wire.ref, sdk.read_answer(response))
     if payment is None:
-        raise malformed(response, "id, status, amount or currency")
+        raise sdk.malformed(response, "id, status, amount or currency")
     return attrs.evolve(payment, as_of=answered_at(response))
 
 
-def payment_of(ref: MakeRef, body: Answer) -> Payment | None:
+def payment_of(ref: sdk.MakeRef, body: sdk.Answer) -> Payment | None:
     """Parse a payment; None if it is malformed."""
     key, status = body.text("id"), body.text("status")
     amount = UNITS.read(body.value("amount"), body.value("currency"))
@@ -165,7 +145,7 @@ def payment_of(ref: MakeRef, body: Answer) -> Payment | None:
     )
 
 
-def _decline_of(body: Answer) -> Decline:
+def _decline_of(body: sdk.Answer) -> Decline:
     reason = body.text("error_reason")
     return Decline(
         reason=_REASONS.get(reason or "", DeclineReason.OTHER),
@@ -174,7 +154,7 @@ def _decline_of(body: Answer) -> Decline:
     )
 
 
-def _means_of(body: Answer) -> MeansOfPayment:
+def _means_of(body: sdk.Answer) -> MeansOfPayment:
     return MeansOfPayment(
         type=body.text("method"),
         brand=body.text("card.network"),
@@ -184,10 +164,10 @@ def _means_of(body: Answer) -> MeansOfPayment:
     )
 
 
-def declined(payment: Payment) -> PaymentDeclined:
+def declined(payment: Payment) -> sdk.PaymentDeclined:
     """The error for a failed payment."""
     decline = payment.decline or Decline(reason=DeclineReason.OTHER)
-    return PaymentDeclined(
+    return sdk.PaymentDeclined(
         f"The payment was declined: {decline.vendor_message or decline.vendor_code}",
         reason=decline.reason,
         payment=str(payment.ref),
@@ -197,12 +177,14 @@ def declined(payment: Payment) -> PaymentDeclined:
 
 
 def read_items(
-    ref: MakeRef, read_one: Callable[[MakeRef, Answer], R | None], response: Response
+    ref: sdk.MakeRef,
+    read_one: Callable[[sdk.MakeRef, sdk.Answer], R | None],
+    response: sdk.Response,
 ) -> list[R | None]:
     """Parse the items of a list; malformed items become None."""
-    body = read_answer(response)
-    if not is_list(body.raw.get("items")):
-        raise malformed(response, "items")
+    body = sdk.read_answer(response)
+    if not sdk.is_list(body.raw.get("items")):
+        raise sdk.malformed(response, "items")
     return [read_one(ref, item) for item in body.objects("items")]
 
 
@@ -220,13 +202,13 @@ def capture_of(payment: Payment) -> Capture:
     )
 
 
-def read_order(wire: Wire, response: Response) -> Payment:
+def read_order(wire: sdk.Wire, response: sdk.Response) -> Payment:
     """Parse the order in an answer, as a payment that waits for the buyer."""
-    body = read_answer(response)
+    body = sdk.read_answer(response)
     key, status = body.text("id"), body.text("status")
     amount = UNITS.read(body.value("amount"), body.value("currency"))
     if key is None or status is None or amount is None:
-        raise malformed(response, "id, status, amount or currency")
+        raise sdk.malformed(response, "id, status, amount or currency")
     return Payment(
         ref=payment_ref(wire.ref, key, amount),
         state=_ORDERS.get(status, PaymentState.UNKNOWN),
@@ -239,26 +221,26 @@ def read_order(wire: Wire, response: Response) -> Payment:
     )
 
 
-def read_attempts(wire: Wire, response: Response) -> list[Payment]:
+def read_attempts(wire: sdk.Wire, response: sdk.Response) -> list[Payment]:
     """Parse an order's payments, latest first."""
     payments, as_of = read_items(wire.ref, payment_of, response), answered_at(response)
     return [attrs.evolve(item, as_of=as_of) for item in payments if item is not None]
 
 
-def read_payment_id(response: Response) -> str:
+def read_payment_id(response: sdk.Response) -> str:
     """Parse the id of a payment made with a stored payment method."""
-    return required(
-        read_answer(response).text("razorpay_payment_id"), response, "razorpay_payment_id"
+    return sdk.required(
+        sdk.read_answer(response).text("razorpay_payment_id"), response, "razorpay_payment_id"
     )
 
 
-def read_refund(wire: Wire, response: Response) -> Refund:
+def read_refund(wire: sdk.Wire, response: sdk.Response) -> Refund:
     """Parse the refund in an answer."""
-    refund = refund_of(wire.ref, read_answer(response))
-    return required(refund, response, "id or status")
+    refund = refund_of(wire.ref, sdk.read_answer(response))
+    return sdk.required(refund, response, "id or status")
 
 
-def refund_of(ref: MakeRef, body: Answer) -> Refund | None:
+def refund_of(ref: sdk.MakeRef, body: sdk.Answer) -> Refund | None:
     """Parse a refund; None if it is malformed."""
     key, status = body.text("id"), body.text("status")
     if key is None or status is None:
@@ -275,7 +257,7 @@ def refund_of(ref: MakeRef, body: Answer) -> Refund | None:
     )
 
 
-def dispute_of(ref: MakeRef, body: Answer) -> Dispute | None:
+def dispute_of(ref: sdk.MakeRef, body: sdk.Answer) -> Dispute | None:
     """Parse a dispute; None if it is malformed."""
     key, status = body.text("id"), body.text("status")
     if key is None or status is None:
@@ -294,7 +276,7 @@ def dispute_of(ref: MakeRef, body: Answer) -> Dispute | None:
     )
 
 
-def settlement_of(ref: MakeRef, body: Answer, currency: str) -> Payout | None:
+def settlement_of(ref: sdk.MakeRef, body: sdk.Answer, currency: str) -> Payout | None:
     """Parse a settlement, which has no currency; None if it is malformed."""
     key, status = body.text("id"), body.text("status")
     if key is None or status is None:
@@ -309,7 +291,7 @@ def settlement_of(ref: MakeRef, body: Answer, currency: str) -> Payout | None:
     )
 
 
-def token_of(ref: MakeRef, body: Answer, customer: str) -> StoredMeans | None:
+def token_of(ref: sdk.MakeRef, body: sdk.Answer, customer: str) -> StoredMeans | None:
     """Parse a token for later payments; None if it is malformed or for other uses."""
     key, status = body.text("id"), body.text("recurring_details.status")
     if key is None or status is None:
@@ -325,22 +307,22 @@ def token_of(ref: MakeRef, body: Answer, customer: str) -> StoredMeans | None:
     )
 
 
-def removed(ref: Ref, response: Response) -> StoredMeans:
+def removed(ref: sdk.Ref, response: sdk.Response) -> StoredMeans:
     """The deleted token."""
-    body = read_answer(response)
+    body = sdk.read_answer(response)
     if body.flag("deleted") is not True:
-        raise malformed(response, "deleted")
+        raise sdk.malformed(response, "deleted")
     return StoredMeans(
         ref=ref, state=StoredState.REMOVED, customer=ref.other("customer"), raw=body.raw
     )
 
 
-def read_link(wire: Wire, response: Response) -> PaymentLink:
+def read_link(wire: sdk.Wire, response: sdk.Response) -> PaymentLink:
     """Parse the payment link in an answer."""
-    return required(link_of(wire.ref, read_answer(response)), response, "id or status")
+    return sdk.required(link_of(wire.ref, sdk.read_answer(response)), response, "id or status")
 
 
-def link_of(ref: MakeRef, body: Answer) -> PaymentLink | None:
+def link_of(ref: sdk.MakeRef, body: sdk.Answer) -> PaymentLink | None:
     """Parse a payment link; None if it is malformed."""
     key, status = body.text("id"), body.text("status")
     if key is None or status is None:
@@ -362,11 +344,11 @@ def link_of(ref: MakeRef, body: Answer) -> PaymentLink | None:
 # --- refusals ----------------------------------------------------------------
 
 
-def classify(request: Request, response: Response) -> ConnectorError | None:
+def classify(request: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | None:
     """The error in an answer's body, which says more than the status."""
-    if is_success(response.status) or response.status != _BAD_REQUEST:
+    if sdk.is_success(response.status) or response.status != _BAD_REQUEST:
         return None
-    error = error_answer(response).object("error")
+    error = sdk.error_answer(response).object("error")
     reason = error.text("reason")
     message = safe_text(error.text("description"))
     details: dict[str, Any] = {
@@ -376,7 +358,7 @@ def classify(request: Request, response: Response) -> ConnectorError | None:
         "vendor_message": message,
     }
     if request.path == RECURRING and reason in _REASONS:
-        return PaymentDeclined(
+        return sdk.PaymentDeclined(
             f"The payment was declined: {message or reason}",
             reason=_REASONS[reason],
             payment=error.text("metadata.payment_id"),
@@ -385,5 +367,5 @@ def classify(request: Request, response: Response) -> ConnectorError | None:
     field = error.text("field")
     where = "" if field is None else f" ({field})"
     # Nothing is wrong with a look-up but that its object does not exist.
-    kind = VendorRejected if request.method is HttpMethod.GET else InvalidRequest
+    kind = sdk.VendorRejected if request.method is sdk.HttpMethod.GET else sdk.InvalidRequest
     return kind(f"Razorpay refused the request{where}: {message}", **details)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from moorage import vendor_sdk as sdk
 from moorage.contracts.payments import DisputeState, PaymentEvent
 from moorage.contracts.payments.events import completed_with
-from moorage.vendor_sdk import as_answer
 from moorage.vendors.payments._common import (
     dispute_event,
     events_of,
@@ -21,18 +21,15 @@ from moorage.vendors.payments._razorpay_answers import (
 )
 from moorage.vendors.payments._razorpay_subscriptions import subscription_event, subscription_of
 
-if TYPE_CHECKING:
-    from moorage.vendor_sdk import MakeRef, WebhookEvent
-
 _RETURNED: Final = frozenset({DisputeState.WON, DisputeState.CLOSED, DisputeState.UNKNOWN})
 """The states of a dispute in which, as far as is known, the buyer has not got the money."""
 
 
 def read_events(
-    event: WebhookEvent, make: MakeRef, settlement_currency: str
+    event: sdk.WebhookEvent, make: sdk.MakeRef, settlement_currency: str
 ) -> tuple[PaymentEvent, ...]:
     """Convert a webhook to its object's event; none without a known object."""
-    payload = as_answer(event.data)
+    payload = sdk.as_answer(event.data)
     payment = payment_of(make, payload.object("payment.entity"))
     refund = refund_of(make, payload.object("refund.entity"))
     dispute = dispute_of(make, payload.object("dispute.entity"))

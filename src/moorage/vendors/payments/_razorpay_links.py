@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from moorage.vendor_sdk import InvalidRequest, Request, extra_for, merged, read_answer
+from moorage import vendor_sdk as sdk
 from moorage.vendors.payments._common import url_of
 from moorage.vendors.payments._razorpay_answers import link_of, read_link
 from moorage.vendors.payments._razorpay_requests import (
@@ -19,7 +19,6 @@ from moorage.vendors.payments._razorpay_requests import (
 
 if TYPE_CHECKING:
     from moorage.contracts.payments import LinkRequest, PaymentLink
-    from moorage.vendor_sdk import Ref, Wire
 
 _LINKS: Final = "/v1/payment_links"
 _CANCELLED: Final = "cancelled"
@@ -27,7 +26,7 @@ _LONGEST_NAME: Final = 40
 _DESCRIPTION: Final = 2_048
 
 
-async def create_link(wire: Wire, link: LinkRequest, url: str | None, key: str) -> PaymentLink:
+async def create_link(wire: sdk.Wire, link: LinkRequest, url: str | None, key: str) -> PaymentLink:
     """Create a payment link with a name derived from its key.
 
     Args:
@@ -37,14 +36,14 @@ async def create_link(wire: Wire, link: LinkRequest, url: str | None, key: str) 
         key: idempotency key of the link.
     """
     name = key_name(wire, key, _LONGEST_NAME)
-    request = Request.post(_LINKS, json=_link_fields(link, url, name))
+    request = sdk.Request.post(_LINKS, json=_link_fields(link, url, name))
     repeatable = attrs.evolve(request, idempotent=True)
     try:
         created: PaymentLink = await wire.send(repeatable, key=key, parse=partial(read_link, wire))
-    except InvalidRequest:
+    except sdk.InvalidRequest:
         # An earlier request, whose answer was lost, may have created it.
-        response = await wire.send(Request.get(_LINKS, query={"reference_id": name}))
-        items = read_answer(response).objects("payment_links")
+        response = await wire.send(sdk.Request.get(_LINKS, query={"reference_id": name}))
+        items = sdk.read_answer(response).objects("payment_links")
         links = [link_of(wire.ref, item) for item in items]
         created_link = next((item for item in links if item is not None), None)
         if created_link is None:
@@ -53,17 +52,17 @@ async def create_link(wire: Wire, link: LinkRequest, url: str | None, key: str) 
     return created
 
 
-async def get_link(wire: Wire, ref: Ref) -> PaymentLink:
+async def get_link(wire: sdk.Wire, ref: sdk.Ref, /) -> PaymentLink:
     """Get a payment link."""
-    return read_link(wire, await wire.send(Request.get(url_of(_LINKS, ref.id))))
+    return read_link(wire, await wire.send(sdk.Request.get(url_of(_LINKS, ref.id))))
 
 
-async def close_link(wire: Wire, ref: Ref, key: str) -> PaymentLink:
+async def close_link(wire: sdk.Wire, ref: sdk.Ref, /, *, key: str) -> PaymentLink:
     """Cancel a payment link; one that is already cancelled is returned."""
-    request = attrs.evolve(Request.post(url_of(_LINKS, ref.id, "cancel")), idempotent=True)
+    request = attrs.evolve(sdk.Request.post(url_of(_LINKS, ref.id, "cancel")), idempotent=True)
     try:
         closed: PaymentLink = await wire.send(request, key=key, parse=partial(read_link, wire))
-    except InvalidRequest:
+    except sdk.InvalidRequest:
         closed = await get_link(wire, ref)
         if closed.vendor_state != _CANCELLED:
             raise
@@ -88,4 +87,4 @@ def _link_fields(link: LinkRequest, url: str | None, name: str) -> dict[str, Any
         fields |= {"callback_url": url, "callback_method": "get"}
     if link.expires_at is not None:
         fields["expire_by"] = int(link.expires_at.timestamp())
-    return merged(fields, extra_for(NAME, link.extra))
+    return sdk.merged(fields, sdk.extra_for(NAME, link.extra))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from moorage import vendor_sdk as sdk
 from moorage.contracts.payments import Page, PaymentState
-from moorage.vendor_sdk import Request, part_key
 from moorage.vendors.payments._common import is_within, url_of
 from moorage.vendors.payments._razorpay_answers import (
     dispute_of,
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
         StoredMeans,
         Subscription,
     )
-    from moorage.vendor_sdk import Answer, MakeRef, Ref, Wire
 
 R = TypeVar("R", "Payment", "Payout", "Subscription")
 
@@ -40,11 +39,11 @@ CARD: Final = {"expand[]": "card"}
 
 
 async def get_page(
-    wire: Wire,
+    wire: sdk.Wire,
     path: str,
     query: PaymentQuery,
-    after: Ref | None,
-    read_one: Callable[[MakeRef, Answer], R | None],
+    after: sdk.Ref | None,
+    read_one: Callable[[sdk.MakeRef, sdk.Answer], R | None],
     **filters: str,
 ) -> Page[R]:
     """Get a page of a list, starting at an item number.
@@ -63,7 +62,7 @@ async def get_page(
         "from": None if query.since is None else int(query.since.timestamp()),
         "to": None if query.until is None else int(query.until.timestamp()),
     }
-    request = Request.get(path, query={"count": limit, "skip": start, **period, **filters})
+    request = sdk.Request.get(path, query={"count": limit, "skip": start, **period, **filters})
     items = read_items(wire.ref, read_one, await wire.send(request))
     return Page(
         tuple(item for item in items if item is not None and is_within(query, item.created_at)),
@@ -71,43 +70,43 @@ async def get_page(
     )
 
 
-async def list_disputes(wire: Wire, query: PaymentQuery) -> Page[Dispute]:
+async def list_disputes(wire: sdk.Wire, query: PaymentQuery) -> Page[Dispute]:
     """Get all disputes in a period."""
-    items = read_items(wire.ref, dispute_of, await wire.send(Request.get("/v1/disputes")))
+    items = read_items(wire.ref, dispute_of, await wire.send(sdk.Request.get("/v1/disputes")))
     return Page(
         tuple(item for item in items if item is not None and is_within(query, item.created_at))
     )
 
 
-async def list_tokens(wire: Wire, customer: str) -> Page[StoredMeans]:
+async def list_tokens(wire: sdk.Wire, customer: str) -> Page[StoredMeans]:
     """Get a customer's tokens for later payments."""
     read_one = partial(token_of, customer=customer)
-    request = Request.get(url_of(CUSTOMERS, customer, "tokens"))
+    request = sdk.Request.get(url_of(CUSTOMERS, customer, "tokens"))
     items = read_items(wire.ref, read_one, await wire.send(request))
     return Page(tuple(item for item in items if item is not None))
 
 
-async def attempts_at(wire: Wire, order: Ref) -> list[Payment]:
+async def attempts_at(wire: sdk.Wire, order: sdk.Ref) -> list[Payment]:
     """Get the attempted payments of an order."""
-    request = Request.get(url_of(ORDERS, order.id, "payments"))
+    request = sdk.Request.get(url_of(ORDERS, order.id, "payments"))
     return read_attempts(wire, await wire.send(request))
 
 
-async def paid_by(wire: Wire, order: Ref) -> str | None:
+async def paid_by(wire: sdk.Wire, order: sdk.Ref) -> str | None:
     """The id of an order's payment, preferably one that did not fail."""
     attempts = await attempts_at(wire, order)
     attempts.sort(key=lambda item: item.state is PaymentState.FAILED)
     return attempts[0].ref.id if attempts else None
 
 
-async def payment_before(wire: Wire, ref: Ref, key: str) -> Payment:
+async def payment_before(wire: sdk.Wire, ref: sdk.Ref, key: str) -> Payment:
     """The payment's state at the time of this key's first use."""
-    request = Request.get(url_of(PAYMENTS, ref.id))
+    request = sdk.Request.get(url_of(PAYMENTS, ref.id))
     parse = partial(read_payment, wire)
-    return await wire.send(request, key=part_key(key, "before"), parse=parse)
+    return await wire.send(request, key=sdk.part_key(key, "before"), parse=parse)
 
 
-async def remove_token(wire: Wire, ref: Ref, key: str) -> StoredMeans:
+async def remove_token(wire: sdk.Wire, ref: sdk.Ref, /, *, key: str) -> StoredMeans:
     """Delete a token of a customer."""
     path = url_of(CUSTOMERS, ref.other("customer") or "", "tokens", ref.id)
-    return await wire.send(Request.delete(path), key=key, parse=partial(removed, ref))
+    return await wire.send(sdk.Request.delete(path), key=key, parse=partial(removed, ref))

@@ -5,26 +5,25 @@ from __future__ import annotations
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
-from moorage.vendor_sdk import InvalidData, extra_for, merged
+from moorage import vendor_sdk as sdk
 from moorage.vendors.payments._razorpay_answers import UNITS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from moorage.contracts.payments import Charge
-    from moorage.vendor_sdk import Money, Wire
 
 NAME: Final = "razorpay"
 MOST_NOTES: Final = 15
 _LONGEST_NOTE: Final = 256
 
 
-def amount_fields(amount: Money) -> dict[str, Any]:
+def amount_fields(amount: sdk.Money) -> dict[str, Any]:
     """An amount in Razorpay's format."""
     return {"amount": UNITS.to_minor(amount), "currency": amount.currency}
 
 
-def key_name(wire: Wire, key: str, longest: int = 64) -> str:
+def key_name(wire: sdk.Wire, key: str, longest: int = 64) -> str:
     """A digest of an idempotency key, with only characters that Razorpay accepts."""
     return sha256(f"{wire.tenant or ''}\n{key}".encode()).hexdigest()[:longest]
 
@@ -40,7 +39,7 @@ def order_fields(charge: Charge, *, capture: bool) -> dict[str, Any]:
 
 def intent_fields(charge: Charge) -> dict[str, Any]:
     """The fields that create an order for a buyer; the vendor's own options come last."""
-    return merged(order_fields(charge, capture=True), extra_for(NAME, charge.extra))
+    return sdk.merged(order_fields(charge, capture=True), sdk.extra_for(NAME, charge.extra))
 
 
 def checkout_fields(key_id: str, charge: Charge, order: str, url: str | None) -> dict[str, Any]:
@@ -79,7 +78,7 @@ def recurring_fields(charge: Charge, order: str) -> dict[str, Any]:
     fields_of_customer = {"customer_id": "id", "email": "email", "contact": "phone"}
     for name, field in fields_of_customer.items():
         if buyer[name] is None:
-            raise InvalidData(
+            raise sdk.InvalidData(
                 "Razorpay charges a token only with its customer's id, email and phone.",
                 field=f"customer.{field}",
                 remedy="Give Customer(id='cust_...', email=..., phone=...).",
@@ -93,7 +92,7 @@ def recurring_fields(charge: Charge, order: str) -> dict[str, Any]:
         "description": charge.description or charge.reference,
         "notes": notes_of(charge.reference, charge.metadata),
     }
-    return merged(fields, extra_for(NAME, charge.extra))
+    return sdk.merged(fields, sdk.extra_for(NAME, charge.extra))
 
 
 def notes_of(reference: str, metadata: Mapping[str, str]) -> dict[str, str]:
@@ -101,7 +100,7 @@ def notes_of(reference: str, metadata: Mapping[str, str]) -> dict[str, str]:
     notes = {**metadata, "reference": reference}
     is_too_long = any(len(text) > _LONGEST_NOTE for text in notes.values())
     if "reference" in metadata or len(notes) > MOST_NOTES or is_too_long:
-        raise InvalidData(
+        raise sdk.InvalidData(
             f"Razorpay stores at most {MOST_NOTES} texts of {_LONGEST_NOTE} characters with a"
             " payment, and one of them is the reference.",
             field="metadata",

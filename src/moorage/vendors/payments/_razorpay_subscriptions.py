@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
+from moorage import vendor_sdk as sdk
 from moorage.contracts.payments import (
     BillingInterval,
     IntervalUnit,
@@ -21,22 +22,12 @@ from moorage.contracts.payments import (
     SubscriptionState,
 )
 from moorage.contracts.payments.subscriptions import charge_of
-from moorage.vendor_sdk import (
-    InvalidData,
-    Request,
-    extra_for,
-    merged,
-    part_key,
-    read_answer,
-    required,
-)
 from moorage.vendors.payments._common import executed_once, url_of
 from moorage.vendors.payments._razorpay_answers import UNITS, read_items
 from moorage.vendors.payments._razorpay_requests import NAME, amount_fields, notes_of
 
 if TYPE_CHECKING:
     from moorage.contracts.payments import Money, Payment, SubscriptionRequest
-    from moorage.vendor_sdk import Answer, MakeRef, Ref, Response, Wire
 
 # razorpay.com/docs/api/payments/subscriptions and razorpay.com/docs/webhooks/subscriptions, read on
 # 27 November 2026.
@@ -78,7 +69,9 @@ class _Plan:
     interval: BillingInterval | None
 
 
-async def create_subscription(wire: Wire, request: SubscriptionRequest, key: str) -> Subscription:
+async def create_subscription(
+    wire: sdk.Wire, request: SubscriptionRequest, /, *, key: str
+) -> Subscription:
     """Create a plan with one subscription, which the buyer starts on Razorpay's page."""
     plan_body = _plan_body(request.amount, request.interval, request)
     body = _subscription_body(request)  # refused before anything is sent
@@ -86,19 +79,19 @@ async def create_subscription(wire: Wire, request: SubscriptionRequest, key: str
     # An earlier request, whose answer was lost, may have created it.
     created = await _subscription_to(wire, plan_id)
     if created is None:
-        posting = Request.post(SUBSCRIPTIONS, json={"plan_id": plan_id, **body})
+        posting = sdk.Request.post(SUBSCRIPTIONS, json={"plan_id": plan_id, **body})
         created = await wire.send(posting, parse=partial(_read_subscription, wire))
     return attrs.evolve(created, amount=request.amount, interval=request.interval)
 
 
-async def get_subscription(wire: Wire, ref: Ref) -> Subscription:
+async def get_subscription(wire: sdk.Wire, ref: sdk.Ref, /) -> Subscription:
     """Get a subscription with scheduled changes, and the amount of its plan."""
     subscription, _ = await _with_plan(wire, ref)
     return subscription
 
 
 async def change_subscription(
-    wire: Wire, ref: Ref, amount: Money | None, quantity: int | None, key: str
+    wire: sdk.Wire, ref: sdk.Ref, /, *, amount: Money | None, quantity: int | None, key: str
 ) -> Subscription:
     """Change a subscription at the end of its current period.
 
@@ -110,16 +103,16 @@ async def change_subscription(
         plan_id = await _plan_for(wire, _plan_body(amount, plan.interval, subscription), key)
     pieces = quantity or subscription.quantity or 1
     fields = {"plan_id": plan_id, "quantity": pieces, "schedule_change_at": "cycle_end"}
-    request = Request.patch(url_of(SUBSCRIPTIONS, ref.id), json=fields)
+    request = sdk.Request.patch(url_of(SUBSCRIPTIONS, ref.id), json=fields)
     parse = partial(_read_subscription, wire)
     changed = await wire.send(request.evolve(idempotent=True), key=key, parse=parse)
     return attrs.evolve(changed, amount=price, interval=plan.interval, quantity=pieces)
 
 
-async def cancel_subscription(wire: Wire, ref: Ref, key: str) -> Subscription:
+async def cancel_subscription(wire: sdk.Wire, ref: sdk.Ref, key: str) -> Subscription:
     """Cancel a subscription at once; Razorpay refuses a second cancellation."""
     path = url_of(SUBSCRIPTIONS, ref.id, "cancel")
-    request = Request.post(path, json={"cancel_at_cycle_end": False})
+    request = sdk.Request.post(path, json={"cancel_at_cycle_end": False})
     parse = partial(_read_subscription, wire)
     canceled = await executed_once(
         wire.send(request.evolve(idempotent=True), key=key, parse=parse),
@@ -130,7 +123,7 @@ async def cancel_subscription(wire: Wire, ref: Ref, key: str) -> Subscription:
     return attrs.evolve(canceled, amount=plan.amount, interval=plan.interval)
 
 
-def list_of(ref: MakeRef, response: Response) -> list[Subscription]:
+def list_of(ref: sdk.MakeRef, response: sdk.Response) -> list[Subscription]:
     """Parse a list of subscriptions, which has no amounts."""
     items = read_items(ref, subscription_of, response)
     return [item for item in items if item is not None]
@@ -139,33 +132,33 @@ def list_of(ref: MakeRef, response: Response) -> list[Subscription]:
 # --- steps ------------------------------------------------------------------
 
 
-async def _plan_for(wire: Wire, body: dict[str, Any], key: str) -> str:
+async def _plan_for(wire: sdk.Wire, body: dict[str, Any], key: str) -> str:
     """Create a plan under a key; if the answer is lost, another plan is used."""
-    request = Request.post(_PLANS, json=body)
+    request = sdk.Request.post(_PLANS, json=body)
     plan_id: str = await wire.send(
-        request.evolve(idempotent=True), key=part_key(key, "plan"), parse=_read_plan_id
+        request.evolve(idempotent=True), key=sdk.part_key(key, "plan"), parse=_read_plan_id
     )
     return plan_id
 
 
-async def _subscription_to(wire: Wire, plan_id: str) -> Subscription | None:
+async def _subscription_to(wire: sdk.Wire, plan_id: str) -> Subscription | None:
     """The only subscription of a plan that moorage created; None if there is none."""
-    response = await wire.send(Request.get(SUBSCRIPTIONS, query={"plan_id": plan_id}))
+    response = await wire.send(sdk.Request.get(SUBSCRIPTIONS, query={"plan_id": plan_id}))
     return next(iter(list_of(wire.ref, response)), None)
 
 
-async def _subscription_without_amount(wire: Wire, ref: Ref) -> Subscription:
+async def _subscription_without_amount(wire: sdk.Wire, ref: sdk.Ref) -> Subscription:
     """A subscription without amount."""
-    return _read_subscription(wire, await wire.send(Request.get(url_of(SUBSCRIPTIONS, ref.id))))
+    return _read_subscription(wire, await wire.send(sdk.Request.get(url_of(SUBSCRIPTIONS, ref.id))))
 
 
-async def _with_plan(wire: Wire, ref: Ref) -> tuple[Subscription, _Plan]:
+async def _with_plan(wire: sdk.Wire, ref: sdk.Ref) -> tuple[Subscription, _Plan]:
     """A subscription with its scheduled changes and its plan."""
     subscription = await _subscription_without_amount(wire, ref)
     next_terms = subscription
     if subscription.raw.get("has_scheduled_changes") is True and not subscription.state.final:
         path = url_of(SUBSCRIPTIONS, ref.id, "retrieve_scheduled_changes")
-        next_terms = _read_subscription(wire, await wire.send(Request.get(path)))
+        next_terms = _read_subscription(wire, await wire.send(sdk.Request.get(path)))
     plan = await _plan(wire, next_terms.raw.get("plan_id"))
     next_charge = attrs.evolve(
         subscription, amount=plan.amount, interval=plan.interval, quantity=next_terms.quantity
@@ -173,13 +166,13 @@ async def _with_plan(wire: Wire, ref: Ref) -> tuple[Subscription, _Plan]:
     return next_charge, plan
 
 
-async def _plan(wire: Wire, plan_id: object) -> _Plan:
-    response = await wire.send(Request.get(url_of(_PLANS, str(plan_id))))
-    body = read_answer(response)
+async def _plan(wire: sdk.Wire, plan_id: object) -> _Plan:
+    response = await wire.send(sdk.Request.get(url_of(_PLANS, str(plan_id))))
+    body = sdk.read_answer(response)
     amount = UNITS.read(body.value("item.amount"), body.value("item.currency"))
     return _Plan(
-        id=required(body.text("id"), response, "id"),
-        amount=required(amount, response, "item.amount or item.currency"),
+        id=sdk.required(body.text("id"), response, "id"),
+        amount=sdk.required(amount, response, "item.amount or item.currency"),
         interval=_interval_of(body),
     )
 
@@ -214,14 +207,14 @@ def _plan_body(
 def _period_of(interval: BillingInterval | None) -> tuple[str, int]:
     days = IntervalUnit.DAY
     if interval is None or (interval.unit is days and interval.count < _FEWEST_DAYS):
-        raise InvalidData(
+        raise sdk.InvalidData(
             f"Razorpay charges a subscription at most once in {_FEWEST_DAYS} days.",
             field="interval",
             remedy=f"Give at least {_FEWEST_DAYS} days, or weeks, months or years.",
         )
     period, in_a_year = _PERIODS[interval.unit]
     if interval.count > in_a_year * _LONGEST_YEARS:
-        raise InvalidData(
+        raise sdk.InvalidData(
             f"A subscription at Razorpay ends after {_LONGEST_YEARS} years at the latest.",
             field="interval",
             remedy="Give a shorter interval.",
@@ -247,22 +240,24 @@ def _subscription_body(request: SubscriptionRequest) -> dict[str, Any]:
     if customer is not None and (customer.phone or customer.email):
         contact = {"notify_phone": customer.phone, "notify_email": customer.email}
         body["notify_info"] = {name: text for name, text in contact.items() if text}
-    return merged(body, extra_for(NAME, request.extra))
+    return sdk.merged(body, sdk.extra_for(NAME, request.extra))
 
 
 # --- answers ----------------------------------------------------------------
 
 
-def _read_plan_id(response: Response) -> str:
-    return required(read_answer(response).text("id"), response, "id")
+def _read_plan_id(response: sdk.Response) -> str:
+    return sdk.required(sdk.read_answer(response).text("id"), response, "id")
 
 
-def _read_subscription(wire: Wire, response: Response) -> Subscription:
+def _read_subscription(wire: sdk.Wire, response: sdk.Response) -> Subscription:
     """Parse the subscription in an answer."""
-    return required(subscription_of(wire.ref, read_answer(response)), response, "id or status")
+    return sdk.required(
+        subscription_of(wire.ref, sdk.read_answer(response)), response, "id or status"
+    )
 
 
-def subscription_of(ref: MakeRef, body: Answer) -> Subscription | None:
+def subscription_of(ref: sdk.MakeRef, body: sdk.Answer) -> Subscription | None:
     """Parse a subscription, which has no amount; None if it is malformed."""
     key, status = body.text("id"), body.text("status")
     if key is None or status is None:
@@ -287,7 +282,7 @@ def subscription_of(ref: MakeRef, body: Answer) -> Subscription | None:
     )
 
 
-def _interval_of(plan: Answer) -> BillingInterval | None:
+def _interval_of(plan: sdk.Answer) -> BillingInterval | None:
     units = {word: unit for unit, (word, _) in _PERIODS.items()}
     count, word = plan.integer("interval"), plan.text("period") or ""
     if count is None or count < 1:

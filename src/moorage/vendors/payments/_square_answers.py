@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from moorage import vendor_sdk as sdk
 from moorage.contracts.payments import (
     Decline,
     DeclineReason,
@@ -24,23 +25,10 @@ from moorage.contracts.payments import (
     payment_ref,
     state_of,
 )
-from moorage.vendor_sdk import (
-    Answer,
-    read_answer,
-    required,
-)
 from moorage.vendors.payments._common import (
     reason_by_code,
     safe_text,
 )
-
-if TYPE_CHECKING:
-    from moorage.vendor_sdk import (
-        MakeRef,
-        Money,
-        Response,
-        Wire,
-    )
 
 UNITS: Final = MinorUnits(vendor="square")
 _STATES: Final = {
@@ -138,16 +126,16 @@ _REASONS: Final = reason_by_code(
 )
 
 
-def read_payment(wire: Wire, response: Response) -> Payment:
+def read_payment(wire: sdk.Wire, response: sdk.Response) -> Payment:
     """Parse the payment in an answer."""
-    return required(
-        payment_of(wire.ref, read_answer(response).object("payment")),
+    return sdk.required(
+        payment_of(wire.ref, sdk.read_answer(response).object("payment")),
         response,
         "payment with an id, a status and an amount",
     )
 
 
-def payment_of(ref: MakeRef, body: Answer) -> Payment | None:
+def payment_of(ref: sdk.MakeRef, body: sdk.Answer) -> Payment | None:
     """Parse a payment; None if it is malformed."""
     key, status = body.text("id"), body.text("status")
     total = money(body, "total_money") or money(body, "amount_money")
@@ -178,18 +166,18 @@ def payment_of(ref: MakeRef, body: Answer) -> Payment | None:
     )
 
 
-def money(body: Answer, name: str) -> Money | None:
+def money(body: sdk.Answer, name: str) -> sdk.Money | None:
     """The amount in a field."""
     return UNITS.read(body.value(f"{name}.amount"), body.value(f"{name}.currency"))
 
 
-def failure_of(body: Answer) -> Decline:
+def failure_of(body: sdk.Answer) -> Decline:
     """Why a payment failed."""
     errors = [*body.objects("card_details.errors"), *body.objects("bank_account_details.errors")]
-    return decline_of(errors[0] if errors else Answer({}))
+    return decline_of(errors[0] if errors else sdk.Answer({}))
 
 
-def decline_of(error: Answer) -> Decline:
+def decline_of(error: sdk.Answer) -> Decline:
     """Why a payment was declined, from its error."""
     code = error.text("code")
     return Decline(
@@ -199,14 +187,14 @@ def decline_of(error: Answer) -> Decline:
     )
 
 
-def _payment_means(body: Answer) -> MeansOfPayment | None:
+def _payment_means(body: sdk.Answer) -> MeansOfPayment | None:
     kind, card = body.text("source_type"), body.object("card_details.card")
     if kind is None:
         return None
     return _means_of(kind, card, body.text("wallet_details.brand"))
 
 
-def _means_of(kind: str, card: Answer, wallet: str | None = None) -> MeansOfPayment:
+def _means_of(kind: str, card: sdk.Answer, wallet: str | None = None) -> MeansOfPayment:
     year, month, card_id = card.integer("exp_year"), card.integer("exp_month"), card.text("id")
     return MeansOfPayment(
         type=kind.lower(),
@@ -218,7 +206,7 @@ def _means_of(kind: str, card: Answer, wallet: str | None = None) -> MeansOfPaym
     )
 
 
-def stored_of(ref: MakeRef, card: Answer) -> StoredMeans | None:
+def stored_of(ref: sdk.MakeRef, card: sdk.Answer) -> StoredMeans | None:
     """Parse a card on file; None if it is malformed."""
     key, is_enabled = card.text("id"), card.flag("enabled")
     if key is None or is_enabled is None:
@@ -233,13 +221,13 @@ def stored_of(ref: MakeRef, card: Answer) -> StoredMeans | None:
     )
 
 
-def read_stored(wire: Wire, response: Response) -> StoredMeans:
+def read_stored(wire: sdk.Wire, response: sdk.Response) -> StoredMeans:
     """Parse the card on file in an answer."""
-    card = read_answer(response).object("card")
-    return required(stored_of(wire.ref, card), response, "card with an id")
+    card = sdk.read_answer(response).object("card")
+    return sdk.required(stored_of(wire.ref, card), response, "card with an id")
 
 
-def payout_item_of(ref: MakeRef, body: Answer) -> PayoutItem | None:
+def payout_item_of(ref: sdk.MakeRef, body: sdk.Answer) -> PayoutItem | None:
     """Parse an entry of a payout; None if it is malformed."""
     key, word = body.text("id"), body.text("type")
     if key is None or word is None:
@@ -263,16 +251,16 @@ def payout_item_of(ref: MakeRef, body: Answer) -> PayoutItem | None:
     )
 
 
-def read_refund(wire: Wire, response: Response) -> Refund:
+def read_refund(wire: sdk.Wire, response: sdk.Response) -> Refund:
     """Parse the refund in an answer."""
-    return required(
-        refund_of(wire.ref, read_answer(response).object("refund")),
+    return sdk.required(
+        refund_of(wire.ref, sdk.read_answer(response).object("refund")),
         response,
         "refund with an id and a status",
     )
 
 
-def refund_of(ref: MakeRef, body: Answer) -> Refund | None:
+def refund_of(ref: sdk.MakeRef, body: sdk.Answer) -> Refund | None:
     """Parse a refund; None if it is malformed."""
     key, status, payment = body.text("id"), body.text("status"), body.text("payment_id")
     if key is None or status is None:
@@ -288,7 +276,7 @@ def refund_of(ref: MakeRef, body: Answer) -> Refund | None:
     )
 
 
-def dispute_of(ref: MakeRef, body: Answer) -> Dispute | None:
+def dispute_of(ref: sdk.MakeRef, body: sdk.Answer) -> Dispute | None:
     """Parse a dispute; None if it is malformed."""
     key, state = body.text("id") or body.text("dispute_id"), body.text("state")
     if key is None or state is None:
@@ -307,7 +295,7 @@ def dispute_of(ref: MakeRef, body: Answer) -> Dispute | None:
     )
 
 
-def payout_of(ref: MakeRef, body: Answer) -> Payout | None:
+def payout_of(ref: sdk.MakeRef, body: sdk.Answer) -> Payout | None:
     """Parse a payout; None if it is malformed."""
     key, status = body.text("id"), body.text("status")
     if key is None or status is None:

@@ -3,36 +3,34 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import attrs
 
-from moorage.contracts.payments import DisputeState
-from moorage.vendor_sdk import Request, part_key, read_answer, required
+from moorage.contracts.payments import Dispute, DisputeEvidence, DisputeState
+from moorage.vendor_sdk import Ref, Request, Response, Wire, part_key, read_answer, required
 from moorage.vendors.payments._common import executed_once, short_text, url_of
 from moorage.vendors.payments._square_answers import dispute_of
 from moorage.vendors.payments._square_requests import keyed_request
-
-if TYPE_CHECKING:
-    from moorage.contracts.payments import Dispute, DisputeEvidence
-    from moorage.vendor_sdk import Ref, Response, Wire
 
 DISPUTES: Final = "/v2/disputes"
 _MAX_LENGTH: Final = 500
 
 
-async def get_dispute(wire: Wire, ref: Ref) -> Dispute:
+async def get_dispute(wire: Wire, ref: Ref, /) -> Dispute:
     """Get a dispute."""
     return _read_dispute(wire, await wire.send(Request.get(_path(ref))))
 
 
-async def accept_dispute(wire: Wire, ref: Ref, key: str) -> Dispute:
+async def accept_dispute(wire: Wire, ref: Ref, /, *, key: str) -> Dispute:
     """Accept the loss of a dispute; a repeat has no further effect."""
     step = _step(wire, ref, "accept", key)
     return await executed_once(step, partial(get_dispute, wire, ref), DisputeState.ACCEPTED)
 
 
-async def submit_evidence(wire: Wire, ref: Ref, evidence: DisputeEvidence, key: str) -> Dispute:
+async def submit_evidence(
+    wire: Wire, ref: Ref, evidence: DisputeEvidence, /, *, key: str
+) -> Dispute:
     """Store the texts of the evidence, and submit them to the bank together.
 
     For a dispute under review, Square stores no text, unless its key was used before. So a dispute

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from moorage.vendor_sdk import as_answer
+from moorage import vendor_sdk as sdk
 from moorage.vendors.payments._common import (
     dispute_event,
     events_of,
@@ -18,14 +18,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from moorage.contracts.payments import PaymentEvent
-    from moorage.vendor_sdk import Answer, MakeRef, WebhookEvent
 
 _TAKEN_BACK: Final = frozenset({"EVIDENCE_REQUIRED", "PROCESSING", "LOST", "ACCEPTED"})
 
 
-def read_events(event: WebhookEvent, ref: MakeRef) -> tuple[PaymentEvent, ...]:
+def read_events(event: sdk.WebhookEvent, ref: sdk.MakeRef) -> tuple[PaymentEvent, ...]:
     """Convert a webhook to events of payments, refunds, disputes and payouts."""
-    fields = as_answer(event.data)
+    fields = sdk.as_answer(event.data)
     for name, reader in _READERS.items():
         read_event = reader(ref, fields.object(name))
         if read_event is not None:
@@ -33,25 +32,25 @@ def read_events(event: WebhookEvent, ref: MakeRef) -> tuple[PaymentEvent, ...]:
     return ()
 
 
-def _payment_event(ref: MakeRef, body: Answer) -> PaymentEvent | None:
+def _payment_event(ref: sdk.MakeRef, body: sdk.Answer) -> PaymentEvent | None:
     return payment_event(payment_of(ref, body))
 
 
-def _refund_event(ref: MakeRef, body: Answer) -> PaymentEvent | None:
+def _refund_event(ref: sdk.MakeRef, body: sdk.Answer) -> PaymentEvent | None:
     return refund_event(refund_of(ref, body))
 
 
-def _dispute_event(ref: MakeRef, body: Answer) -> PaymentEvent | None:
+def _dispute_event(ref: sdk.MakeRef, body: sdk.Answer) -> PaymentEvent | None:
     dispute = dispute_of(ref, body)
     is_taken = dispute is not None and dispute.vendor_state in _TAKEN_BACK
     return dispute_event(dispute, taken=is_taken)
 
 
-def _payout_event(ref: MakeRef, body: Answer) -> PaymentEvent | None:
+def _payout_event(ref: sdk.MakeRef, body: sdk.Answer) -> PaymentEvent | None:
     return payout_event(payout_of(ref, body))
 
 
-_READERS: Final[Mapping[str, Callable[[MakeRef, Answer], PaymentEvent | None]]] = {
+_READERS: Final[Mapping[str, Callable[[sdk.MakeRef, sdk.Answer], PaymentEvent | None]]] = {
     "payment": _payment_event,
     "refund": _refund_event,
     "dispute": _dispute_event,

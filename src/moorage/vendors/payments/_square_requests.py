@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from moorage.vendor_sdk import InvalidData, Request, extra_for, key_for_vendor, merged
+from moorage import vendor_sdk as sdk
 from moorage.vendors.payments._square_answers import UNITS
 from moorage.vendors.payments._square_order import order_fields
 
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from moorage.contracts.payments import Charge, PaymentQuery, StoreRequest
-    from moorage.vendor_sdk import Money, Wire
     from moorage.vendors.payments.square import Square
 
 PAYMENTS: Final = "/v2/payments"
@@ -28,7 +27,7 @@ LONGEST: Final = {"note": 500, "reference": 40, "statement_descriptor": 20}
 """The number of characters of each field."""
 
 
-def amount_body(amount: Money) -> dict[str, Any]:
+def amount_body(amount: sdk.Money) -> dict[str, Any]:
     """An amount in Square's format."""
     return {"amount": UNITS.to_minor(amount), "currency": amount.currency}
 
@@ -38,7 +37,7 @@ def payment_body(vendor: Square, charge: Charge, *, autocomplete: bool) -> dict[
     customer, source = charge.customer, charge.source
     is_stored_card = source is not None and source.startswith("ccof:")
     if is_stored_card and (customer is None or customer.id is None):
-        raise InvalidData(
+        raise sdk.InvalidData(
             "A stored card at Square belongs to a customer, and the charge has none.",
             field="customer.id",
             remedy="Give the customer with Square's id.",
@@ -67,7 +66,7 @@ def payment_body(vendor: Square, charge: Charge, *, autocomplete: bool) -> dict[
     if charge.off_session:
         body["customer_details"] = {"customer_initiated": False}
     body = {name: value for name, value in body.items() if value is not None}
-    return merged(body, extra_for("square", charge.extra))
+    return sdk.merged(body, sdk.extra_for("square", charge.extra))
 
 
 def card_body(request: StoreRequest) -> dict[str, Any]:
@@ -78,14 +77,14 @@ def card_body(request: StoreRequest) -> dict[str, Any]:
         "source_id": request.source,
         "card": {name: value for name, value in card.items() if value is not None},
     }
-    return merged(body, extra_for("square", request.extra))
+    return sdk.merged(body, sdk.extra_for("square", request.extra))
 
 
 def _text_within_limit(text: str | None, limit: str) -> str | None:
     longest_text = LONGEST[limit]
     if text is None or len(text) <= longest_text:
         return text
-    raise InvalidData(
+    raise sdk.InvalidData(
         f"Square accepts at most {longest_text} characters for this field.",
         field="description" if limit == "note" else limit,
         remedy="Give a shorter one"
@@ -94,14 +93,14 @@ def _text_within_limit(text: str | None, limit: str) -> str | None:
 
 
 def keyed_request(
-    wire: Wire, path: str, body: Mapping[str, Any], key: str, *, method: str = "POST"
-) -> Request:
+    wire: sdk.Wire, path: str, body: Mapping[str, Any], key: str, *, method: str = "POST"
+) -> sdk.Request:
     """A request that Square executes only once for the key in its body."""
-    keyed_body = {**body, "idempotency_key": key_for_vendor(wire, key, KEY)[:KEY]}
+    keyed_body = {**body, "idempotency_key": sdk.key_for_vendor(wire, key, KEY)[:KEY]}
     request = (
-        Request.put(path, json=keyed_body)
+        sdk.Request.put(path, json=keyed_body)
         if method == "PUT"
-        else Request.post(path, json=keyed_body)
+        else sdk.Request.post(path, json=keyed_body)
     )
     return attrs.evolve(request, idempotent=True)
 

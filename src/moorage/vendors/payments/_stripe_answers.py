@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from moorage import vendor_sdk as sdk
 from moorage.contracts.payments import (
     Decline,
     DeclineReason,
@@ -11,6 +12,7 @@ from moorage.contracts.payments import (
     DisputeState,
     MeansOfPayment,
     MinorUnits,
+    Money,
     MoveState,
     NextAction,
     NextActionType,
@@ -24,13 +26,7 @@ from moorage.contracts.payments import (
     payment_ref,
     state_of,
 )
-from moorage.vendor_sdk import Answer, read_answer, required
 from moorage.vendors.payments._common import reason_by_code, safe_text
-
-if TYPE_CHECKING:
-    from moorage.contracts.payments import Money
-    from moorage.vendor_sdk import MakeRef, Ref, Response, Wire
-
 
 MINOR: Final = MinorUnits(
     vendor="stripe",
@@ -152,17 +148,17 @@ _REASONS: Final = reason_by_code(
 )
 
 
-def read_payment(wire: Wire, response: Response) -> Payment:
+def read_payment(wire: sdk.Wire, response: sdk.Response) -> Payment:
     """Parse the intent in an answer."""
-    return required(payment_of(wire.ref, read_answer(response)), response, "id or status")
+    return sdk.required(payment_of(wire.ref, sdk.read_answer(response)), response, "id or status")
 
 
-def read_refund(wire: Wire, response: Response) -> Refund:
+def read_refund(wire: sdk.Wire, response: sdk.Response) -> Refund:
     """Parse the refund in an answer."""
-    return required(refund_of(wire.ref, read_answer(response)), response, "id or status")
+    return sdk.required(refund_of(wire.ref, sdk.read_answer(response)), response, "id or status")
 
 
-def payment_of(ref: MakeRef, body: Answer) -> Payment | None:
+def payment_of(ref: sdk.MakeRef, body: sdk.Answer) -> Payment | None:
     """Parse an intent as a payment; None if it is malformed."""
     key, status = body.text("id"), body.text("status")
     amount = money(body, "amount")
@@ -193,7 +189,7 @@ def payment_of(ref: MakeRef, body: Answer) -> Payment | None:
     )
 
 
-def _payment_state(body: Answer, status: str) -> PaymentState:
+def _payment_state(body: sdk.Answer, status: str) -> PaymentState:
     state = _STATES.get(status, PaymentState.UNKNOWN)
     if state is PaymentState.REQUIRES_PAYMENT_METHOD and body.value("last_payment_error"):
         return PaymentState.FAILED
@@ -202,7 +198,7 @@ def _payment_state(body: Answer, status: str) -> PaymentState:
     return state
 
 
-def _refunded_total(body: Answer, charge: Answer, captured: Money | None) -> Money | None:
+def _refunded_total(body: sdk.Answer, charge: sdk.Answer, captured: Money | None) -> Money | None:
     if charge.flag("captured"):
         return MINOR.read(charge.value("amount_refunded"), body.value("currency"))
     # Stripe may report an uncaptured amount as refunded after a cancellation.
@@ -211,12 +207,12 @@ def _refunded_total(body: Answer, charge: Answer, captured: Money | None) -> Mon
     return captured * 0
 
 
-def money(body: Answer, name: str) -> Money | None:
+def money(body: sdk.Answer, name: str) -> Money | None:
     """The amount in a field, in the currency of its object."""
     return MINOR.read(body.value(name), body.value("currency"))
 
 
-def decline_of(error: Answer) -> Decline | None:
+def decline_of(error: sdk.Answer) -> Decline | None:
     if not error:
         return None
     code = error.text("decline_code") or error.text("code")
@@ -227,7 +223,7 @@ def decline_of(error: Answer) -> Decline | None:
     )
 
 
-def next_action_of(body: Answer) -> NextAction | None:
+def next_action_of(body: sdk.Answer) -> NextAction | None:
     """The buyer's next step for a payment intent or setup intent."""
     action = body.object("next_action")
     kind = action.text("type")
@@ -246,7 +242,7 @@ def next_action_of(body: Answer) -> NextAction | None:
     )
 
 
-def _payment_means(body: Answer, charge: Answer) -> MeansOfPayment | None:
+def _payment_means(body: sdk.Answer, charge: sdk.Answer) -> MeansOfPayment | None:
     details = charge.object("payment_method_details")
     stored_method = body.text("payment_method") if body.text("customer") else None
     if not details and stored_method is None:
@@ -254,7 +250,7 @@ def _payment_means(body: Answer, charge: Answer) -> MeansOfPayment | None:
     return means_of(details, stored_method)
 
 
-def means_of(details: Answer, stored: str | None) -> MeansOfPayment:
+def means_of(details: sdk.Answer, stored: str | None) -> MeansOfPayment:
     """The payment method in a charge's details or in a payment method object."""
     kind = details.text("type")
     number = details.object(kind or "card").text("last4")
@@ -270,7 +266,7 @@ def means_of(details: Answer, stored: str | None) -> MeansOfPayment:
     )
 
 
-def refund_of(ref: MakeRef, body: Answer) -> Refund | None:
+def refund_of(ref: sdk.MakeRef, body: sdk.Answer) -> Refund | None:
     """Parse a refund; None if it is malformed."""
     key, status = body.text("id"), body.text("status")
     if key is None or status is None:
@@ -287,7 +283,7 @@ def refund_of(ref: MakeRef, body: Answer) -> Refund | None:
     )
 
 
-def dispute_of(ref: MakeRef, body: Answer) -> Dispute | None:
+def dispute_of(ref: sdk.MakeRef, body: sdk.Answer) -> Dispute | None:
     """Parse a dispute; None if it is malformed."""
     key, status = body.text("id"), body.text("status")
     if key is None or status is None:
@@ -307,12 +303,12 @@ def dispute_of(ref: MakeRef, body: Answer) -> Dispute | None:
     )
 
 
-def read_dispute(wire: Wire, response: Response) -> Dispute:
+def read_dispute(wire: sdk.Wire, response: sdk.Response) -> Dispute:
     """Parse the dispute in an answer."""
-    return required(dispute_of(wire.ref, read_answer(response)), response, "id or status")
+    return sdk.required(dispute_of(wire.ref, sdk.read_answer(response)), response, "id or status")
 
 
-def payout_of(ref: MakeRef, body: Answer) -> Payout | None:
+def payout_of(ref: sdk.MakeRef, body: sdk.Answer) -> Payout | None:
     """Parse a payout; None if it is malformed."""
     key, status = body.text("id"), body.text("status")
     if key is None or status is None:
@@ -329,13 +325,13 @@ def payout_of(ref: MakeRef, body: Answer) -> Payout | None:
     )
 
 
-def payment_ref_of(ref: MakeRef, body: Answer) -> Ref | None:
+def payment_ref_of(ref: sdk.MakeRef, body: sdk.Answer) -> sdk.Ref | None:
     """The payment of a charge, refund or dispute."""
     key = body.text("payment_intent") or body.text("payment_intent.id") or body.text("charge")
     return None if key is None else ref(key)
 
 
-def payout_item_of(ref: MakeRef, body: Answer) -> PayoutItem | None:
+def payout_item_of(ref: sdk.MakeRef, body: sdk.Answer) -> PayoutItem | None:
     """Parse a balance transaction and its source; None for a malformed one or the payout."""
     key, word = body.text("id"), body.text("type")
     if key is None or word is None or word in _PAYOUT_TRANSACTIONS:

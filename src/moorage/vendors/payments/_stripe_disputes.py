@@ -4,29 +4,30 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from moorage.vendor_sdk import Request
+from moorage.vendor_sdk import Ref, Request, Wire
 from moorage.vendors.payments._common import url_of
 from moorage.vendors.payments._stripe_answers import read_dispute
 from moorage.vendors.payments._stripe_requests import done
 
 if TYPE_CHECKING:
     from moorage.contracts.payments import Dispute, DisputeEvidence
-    from moorage.vendor_sdk import Ref, Wire
 
 DISPUTES: Final = "/v1/disputes"
 
 
-async def get_dispute(wire: Wire, ref: Ref) -> Dispute:
+async def get_dispute(wire: Wire, ref: Ref, /) -> Dispute:
     """Get a dispute."""
     return read_dispute(wire, await wire.send(Request.get(url_of(DISPUTES, ref.id))))
 
 
-async def accept_dispute(wire: Wire, ref: Ref, key: str) -> Dispute:
+async def accept_dispute(wire: Wire, ref: Ref, /, *, key: str) -> Dispute:
     """Close a dispute, which accepts it as lost."""
     return await done(wire, url_of(DISPUTES, ref.id, "close"), {}, key, read_dispute)
 
 
-async def submit_evidence(wire: Wire, ref: Ref, evidence: DisputeEvidence, key: str) -> Dispute:
+async def submit_evidence(
+    wire: Wire, ref: Ref, evidence: DisputeEvidence, /, *, key: str
+) -> Dispute:
     """Submit evidence to the bank."""
     body = _evidence_body(evidence)
     return await done(wire, url_of(DISPUTES, ref.id), body, key, read_dispute)

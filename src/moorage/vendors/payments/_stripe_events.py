@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from moorage import vendor_sdk as sdk
 from moorage.contracts.payments import (
     Decline,
     DeclineReason,
@@ -12,18 +13,6 @@ from moorage.contracts.payments import (
     PaymentState,
     payment_ref,
     state_of,
-)
-from moorage.vendor_sdk import (
-    Answer,
-    IdempotencyConflict,
-    IdempotencyInProgress,
-    PaymentDeclined,
-    VendorFailed,
-    VendorRejected,
-    as_answer,
-    error_answer,
-    is_success,
-    vendor_code_and_message,
 )
 from moorage.vendors.payments._common import (
     dispute_event,
@@ -45,7 +34,6 @@ from moorage.vendors.payments._stripe_subscriptions import invoice_event, subscr
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from moorage.vendor_sdk import ConnectorError, MakeRef, Request, Response, WebhookEvent
 
 _TAKEN_BACK: Final = {DisputeState.NEEDS_RESPONSE, DisputeState.UNDER_REVIEW, DisputeState.LOST}
 _ENDS: Final = {
@@ -64,18 +52,18 @@ _OUT_OF_STATE: Final = frozenset(
 )
 
 
-def read_events(event: WebhookEvent, ref: MakeRef) -> tuple[PaymentEvent, ...]:
+def read_events(event: sdk.WebhookEvent, ref: sdk.MakeRef) -> tuple[PaymentEvent, ...]:
     """Convert a webhook to events of payments, disputes, payouts and subscriptions."""
-    fields = as_answer(event.data)
+    fields = sdk.as_answer(event.data)
     reader = _READERS.get(fields.text("object") or "")
     return events_of(event, reader and reader(ref, fields, event.vendor_type))
 
 
-def _intent_event(ref: MakeRef, body: Answer, _: str) -> PaymentEvent | None:
+def _intent_event(ref: sdk.MakeRef, body: sdk.Answer, _: str) -> PaymentEvent | None:
     return payment_event(payment_of(ref, body))
 
 
-def _charge_event(ref: MakeRef, body: Answer, kind: str) -> PaymentEvent | None:
+def _charge_event(ref: sdk.MakeRef, body: sdk.Answer, kind: str) -> PaymentEvent | None:
     key = body.text("payment_intent") or body.text("id")
     if key is None:
         return None
@@ -101,31 +89,31 @@ def _charge_event(ref: MakeRef, body: Answer, kind: str) -> PaymentEvent | None:
     )
 
 
-def _failure(charge: Answer) -> Decline:
+def _failure(charge: sdk.Answer) -> Decline:
     """Why a charge failed; the bank's reason says more than Stripe's code."""
     reason, code = charge.text("outcome.reason"), charge.text("failure_code")
     fields = {"decline_code": reason, "code": code, "message": charge.value("failure_message")}
-    return decline_of(as_answer(fields)) or Decline(reason=DeclineReason.OTHER)
+    return decline_of(sdk.as_answer(fields)) or Decline(reason=DeclineReason.OTHER)
 
 
-def _refund_event(ref: MakeRef, body: Answer, _: str) -> PaymentEvent | None:
+def _refund_event(ref: sdk.MakeRef, body: sdk.Answer, _: str) -> PaymentEvent | None:
     return refund_event(refund_of(ref, body))
 
 
-def _dispute_event(ref: MakeRef, body: Answer, _: str) -> PaymentEvent | None:
+def _dispute_event(ref: sdk.MakeRef, body: sdk.Answer, _: str) -> PaymentEvent | None:
     dispute = dispute_of(ref, body)
     return dispute_event(dispute, taken=dispute is not None and dispute.state in _TAKEN_BACK)
 
 
-def _payout_event(ref: MakeRef, body: Answer, _: str) -> PaymentEvent | None:
+def _payout_event(ref: sdk.MakeRef, body: sdk.Answer, _: str) -> PaymentEvent | None:
     return payout_event(payout_of(ref, body))
 
 
-def _subscription_event(ref: MakeRef, body: Answer, _: str) -> PaymentEvent | None:
+def _subscription_event(ref: sdk.MakeRef, body: sdk.Answer, _: str) -> PaymentEvent | None:
     return subscription_event(ref, body)
 
 
-_READERS: Final[Mapping[str, Callable[[MakeRef, Answer, str], PaymentEvent | None]]] = {
+_READERS: Final[Mapping[str, Callable[[sdk.MakeRef, sdk.Answer, str], PaymentEvent | None]]] = {
     "payment_intent": _intent_event,
     "charge": _charge_event,
     "refund": _refund_event,
@@ -136,28 +124,28 @@ _READERS: Final[Mapping[str, Callable[[MakeRef, Answer, str], PaymentEvent | Non
 }
 
 
-def classify(_: Request, response: Response) -> ConnectorError | None:
+def classify(_: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | None:
     """The error for an answer's type and code, which say more than the status."""
-    if is_success(response.status):
+    if sdk.is_success(response.status):
         return None
-    _code, words = vendor_code_and_message(response)
+    _code, words = sdk.vendor_code_and_message(response)
     if response.status >= 500:
         # A failure that Stripe has stored under the key is returned to every repeat.
         is_final = (response.headers.get("Stripe-Should-Retry") or "").lower() == "false"
         return _failure_error(response, words) if is_final else None
-    error = error_answer(response).object("error")
+    error = sdk.error_answer(response).object("error")
     kind, code = error.text("type"), error.text("code")
     if code in {"idempotency_key_in_use", "lock_timeout"} or (
         response.status == 409 and kind == "idempotency_error"
     ):
-        return IdempotencyInProgress(f"Stripe is still working on this: {words or code}")
+        return sdk.IdempotencyInProgress(f"Stripe is still working on this: {words or code}")
     if kind == "idempotency_error":
-        return IdempotencyConflict(f"Stripe knows this key from another request: {words}")
+        return sdk.IdempotencyConflict(f"Stripe knows this key from another request: {words}")
     details: dict[str, Any] = {"status": response.status, "response": response}
     details["vendor_message"] = words
     if kind == "card_error":
         decline = decline_of(error) or Decline(reason=DeclineReason.OTHER)
-        return PaymentDeclined(
+        return sdk.PaymentDeclined(
             f"The payment was declined: {words or decline.vendor_code}",
             reason=decline.reason,
             payment=error.text("payment_intent.id"),
@@ -165,7 +153,7 @@ def classify(_: Request, response: Response) -> ConnectorError | None:
             **details,
         )
     if code in _OUT_OF_STATE:
-        return VendorRejected(
+        return sdk.VendorRejected(
             f"Stripe refused: {words or code}",
             vendor_code=code,
             remedy="Look at the payment; its state does not allow this any more.",
@@ -174,8 +162,8 @@ def classify(_: Request, response: Response) -> ConnectorError | None:
     return None
 
 
-def _failure_error(response: Response, words: str | None) -> VendorFailed:
-    return VendorFailed(
+def _failure_error(response: sdk.Response, words: str | None) -> sdk.VendorFailed:
+    return sdk.VendorFailed(
         f"Stripe failed (HTTP {response.status}), and returns the same to every repeat.",
         status=response.status,
         vendor_message=words,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from moorage.contracts.payments import ThreeDs
-from moorage.vendor_sdk import extra_for, merged
+from moorage import vendor_sdk as sdk
+from moorage.contracts.payments import Charge, Money, Payment, ThreeDs
 from moorage.vendors.payments._common import with_payment_reference
 from moorage.vendors.payments._stripe_answers import MINOR, read_payment
 from moorage.vendors.payments._stripe_order import billing_fields, check_billing, order_fields
@@ -14,14 +14,12 @@ from moorage.vendors.payments._stripe_requests import done
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from moorage.contracts.payments import Charge, Money, Payment
-    from moorage.vendor_sdk import Wire
 
 INTENTS: Final = "/v1/payment_intents"
 
 
 async def pay(
-    wire: Wire, path: str, body: Mapping[str, Any], amount: Money | None, key: str
+    wire: sdk.Wire, path: str, body: Mapping[str, Any], amount: Money | None, key: str
 ) -> Payment:
     """Send a payment request; if it is declined, add the payment's reference to the error."""
     return await with_payment_reference(wire, amount, done(wire, path, body, key, read_payment))
@@ -47,7 +45,7 @@ def intent_body(charge: Charge, **fields: Any) -> dict[str, Any]:
     }
     if charge.three_ds is ThreeDs.ALWAYS:
         body["payment_method_options"] = {"card": {"request_three_d_secure": "any"}}
-    return merged(merged(body, fields), extra_for("stripe", charge.extra))
+    return sdk.merged(sdk.merged(body, fields), sdk.extra_for("stripe", charge.extra))
 
 
 def confirmed_body(charge: Charge, *, capture_method: str) -> dict[str, Any]:

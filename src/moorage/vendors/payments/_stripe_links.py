@@ -2,34 +2,30 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-from moorage.contracts.payments import LinkState, PaymentLink
-from moorage.vendor_sdk import Request, extra_for, merged, read_answer, required
+from moorage import vendor_sdk as sdk
+from moorage.contracts.payments import LinkRequest, LinkState, Money, PaymentLink
 from moorage.vendors.payments._common import url_of
 from moorage.vendors.payments._stripe_answers import money
 from moorage.vendors.payments._stripe_order import link_lines
 from moorage.vendors.payments._stripe_requests import done
 
-if TYPE_CHECKING:
-    from moorage.contracts.payments import LinkRequest, Money
-    from moorage.vendor_sdk import Answer, Ref, Response, Wire
-
 _LINKS: Final = "/v1/payment_links"
 
 
-async def create_link(wire: Wire, link: LinkRequest, key: str) -> PaymentLink:
+async def create_link(wire: sdk.Wire, link: LinkRequest, /, *, key: str) -> PaymentLink:
     """Create a payment link for one payment."""
     return await done(wire, _LINKS, link_body(link), key, _read_link)
 
 
-async def get_link(wire: Wire, ref: Ref) -> PaymentLink:
+async def get_link(wire: sdk.Wire, ref: sdk.Ref, /) -> PaymentLink:
     """Get a payment link."""
-    request = Request.get(url_of(_LINKS, ref.id), query={"expand[]": "line_items"})
+    request = sdk.Request.get(url_of(_LINKS, ref.id), query={"expand[]": "line_items"})
     return _read_link(wire, await wire.send(request))
 
 
-async def close_link(wire: Wire, ref: Ref, key: str) -> PaymentLink:
+async def close_link(wire: sdk.Wire, ref: sdk.Ref, /, *, key: str) -> PaymentLink:
     """Deactivate a payment link."""
     body = {"active": False, "expand": ["line_items"]}
     return await done(wire, url_of(_LINKS, ref.id), body, key, _read_link)
@@ -47,17 +43,17 @@ def link_body(link: LinkRequest) -> dict[str, Any]:
     }
     if link.return_url is not None:
         body["after_completion"] = {"type": "redirect", "redirect": {"url": link.return_url}}
-    return merged(body, extra_for("stripe", link.extra))
+    return sdk.merged(body, sdk.extra_for("stripe", link.extra))
 
 
-def _read_link(wire: Wire, response: Response) -> PaymentLink:
+def _read_link(wire: sdk.Wire, response: sdk.Response) -> PaymentLink:
     """Parse the payment link in an answer."""
-    body = read_answer(response)
-    is_active = required(body.flag("active"), response, "active")
+    body = sdk.read_answer(response)
+    is_active = sdk.required(body.flag("active"), response, "active")
     is_paid = (body.integer("restrictions.completed_sessions.count") or 0) > 0
     state = LinkState.OPEN if is_active else LinkState.CLOSED
     return PaymentLink(
-        ref=wire.ref(required(body.text("id"), response, "id")),
+        ref=wire.ref(sdk.required(body.text("id"), response, "id")),
         state=LinkState.PAID if is_paid else state,
         vendor_state="active" if is_active else "inactive",
         url=body.text("url"),
@@ -67,7 +63,7 @@ def _read_link(wire: Wire, response: Response) -> PaymentLink:
     )
 
 
-def sum_of_lines(body: Answer) -> Money | None:
+def sum_of_lines(body: sdk.Answer) -> Money | None:
     """The sum of a link's lines; None if an amount or a line is missing."""
     amounts = [money(item, "amount_total") for item in body.objects("line_items.data")]
     stated_amounts = [amount for amount in amounts if amount is not None]

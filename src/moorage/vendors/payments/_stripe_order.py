@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from moorage.contracts.payments import PaymentsCapability
+from moorage.contracts.payments import Charge, LineItem, LinkRequest, PaymentsCapability
 from moorage.vendor_sdk import InvalidData, UnsupportedByVendor
 from moorage.vendors.payments._common import short_text
 from moorage.vendors.payments._order_details import (
@@ -17,7 +17,6 @@ from moorage.vendors.payments._stripe_answers import MINOR
 
 if TYPE_CHECKING:
     from moorage.contracts.address import Address
-    from moorage.contracts.payments import Charge, LineItem, LinkRequest
 
 _LONGEST_CODE: Final = 12
 

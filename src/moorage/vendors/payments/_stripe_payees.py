@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-from moorage.contracts.payments import PayeePayout, PayoutState
-from moorage.vendor_sdk import InvalidData, extra_for, merged, read_answer, required
+from moorage import vendor_sdk as sdk
+from moorage.contracts.payments import PayeePayout, PayeeTransfer, PayoutState
 from moorage.vendors.payments._stripe_answers import MINOR, money
-
-if TYPE_CHECKING:
-    from moorage.contracts.payments import PayeeTransfer
-    from moorage.vendor_sdk import Response, Wire
 
 _ACCOUNT: Final = re.compile(r"acct_\w+")
 
@@ -23,7 +19,7 @@ def transfer_body(transfer: PayeeTransfer) -> dict[str, Any]:
         InvalidData: the payee is not a connected account.
     """
     if _ACCOUNT.fullmatch(transfer.payee) is None:
-        raise InvalidData(
+        raise sdk.InvalidData(
             "Stripe sends money to connected accounts only.",
             field="payee",
             remedy="Give the id of the payee's connected account, which begins with acct_.",
@@ -35,15 +31,15 @@ def transfer_body(transfer: PayeeTransfer) -> dict[str, Any]:
         "description": transfer.note,
         "metadata": {"reference": transfer.reference},
     }
-    return merged(body, extra_for("stripe", transfer.extra))
+    return sdk.merged(body, sdk.extra_for("stripe", transfer.extra))
 
 
-def read_transfer(wire: Wire, response: Response) -> PayeePayout:
+def read_transfer(wire: sdk.Wire, response: sdk.Response) -> PayeePayout:
     """Parse the transfer in an answer; its money is in the payee's balance at once."""
-    body = read_answer(response)
-    is_reversed = required(body.flag("reversed"), response, "reversed")
+    body = sdk.read_answer(response)
+    is_reversed = sdk.required(body.flag("reversed"), response, "reversed")
     return PayeePayout(
-        ref=wire.ref(required(body.text("id"), response, "id")),
+        ref=wire.ref(sdk.required(body.text("id"), response, "id")),
         state=PayoutState.CANCELED if is_reversed else PayoutState.PAID,
         vendor_state="reversed" if is_reversed else "transferred",
         amount=money(body, "amount"),

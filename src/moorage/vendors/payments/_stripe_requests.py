@@ -5,21 +5,12 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from moorage.contracts.payments import Page
-from moorage.vendor_sdk import (
-    Request,
-    is_list,
-    is_object,
-    key_for_vendor,
-    malformed,
-    read_answer,
-)
+from moorage import vendor_sdk as sdk
+from moorage.contracts.payments import Page, PaymentQuery
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from moorage.contracts.payments import PaymentQuery
-    from moorage.vendor_sdk import Answer, MakeRef, Ref, Response, Wire
 
 R = TypeVar("R")
 
@@ -31,33 +22,35 @@ def form_pairs(value: Mapping[str, Any], under: str = "") -> Iterator[tuple[str,
     """The fields of a form with nested names in brackets; None values are omitted."""
     for name, element in value.items():
         path = f"{under}[{name}]" if under else str(name)
-        if is_object(element):
+        if sdk.is_object(element):
             yield from form_pairs(element, path)
-        elif is_list(element):
+        elif sdk.is_list(element):
             yield from form_pairs({str(number): item for number, item in enumerate(element)}, path)
         elif element is not None:
             yield path, str(element).lower() if isinstance(element, bool) else str(element)
 
 
-def post(path: str, body: Mapping[str, Any]) -> Request:
+def post(path: str, body: Mapping[str, Any]) -> sdk.Request:
     """A POST request with a form."""
-    return Request.post(path, form=list(form_pairs(body)))
+    return sdk.Request.post(path, form=list(form_pairs(body)))
 
 
 async def done(
-    wire: Wire,
+    wire: sdk.Wire,
     path: str,
     body: Mapping[str, Any],
     key: str,
-    read: Callable[[Wire, Response], R],
+    read: Callable[[sdk.Wire, sdk.Response], R],
 ) -> R:
     """Send a request that is executed once per key, and parse its answer."""
-    parse: Callable[[Response], R] = partial(read, wire)
-    result: R = await wire.send(post(path, body), key=key_for_vendor(wire, key, KEY), parse=parse)
+    parse: Callable[[sdk.Response], R] = partial(read, wire)
+    result: R = await wire.send(
+        post(path, body), key=sdk.key_for_vendor(wire, key, KEY), parse=parse
+    )
     return result
 
 
-def page_query(query: PaymentQuery, after: Ref | None) -> dict[str, Any]:
+def page_query(query: PaymentQuery, after: sdk.Ref | None) -> dict[str, Any]:
     """The parameters of a list."""
     return {
         "limit": min(query.limit, PAGE),
@@ -68,13 +61,16 @@ def page_query(query: PaymentQuery, after: Ref | None) -> dict[str, Any]:
 
 
 async def page(
-    wire: Wire, path: str, filters: Mapping[str, Any], read_one: Callable[[MakeRef, Answer], Any]
+    wire: sdk.Wire,
+    path: str,
+    filters: Mapping[str, Any],
+    read_one: Callable[[sdk.MakeRef, sdk.Answer], Any],
 ) -> Page[Any]:
     """Get a page of a list."""
-    response = await wire.send(Request.get(path, query=filters))
-    body = read_answer(response)
-    if not is_list(body.value("data")):
-        raise malformed(response, "data")
+    response = await wire.send(sdk.Request.get(path, query=filters))
+    body = sdk.read_answer(response)
+    if not sdk.is_list(body.value("data")):
+        raise sdk.malformed(response, "data")
     rows = list(body.objects("data"))
     last_id = rows[-1].text("id") if rows and body.flag("has_more") else None
     items = [item for element in rows if (item := read_one(wire.ref, element)) is not None]

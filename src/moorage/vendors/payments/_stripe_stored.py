@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-from moorage.contracts.payments import (
-    StoredMeans,
-    StoredState,
-)
-from moorage.vendor_sdk import InvalidData, extra_for, merged, read_answer, required
+from moorage import vendor_sdk as sdk
+from moorage.contracts.payments import StoredMeans, StoredState, StoreRequest
 from moorage.vendors.payments._stripe_answers import means_of, next_action_of
-
-if TYPE_CHECKING:
-    from moorage.contracts.payments import StoreRequest
-    from moorage.vendor_sdk import Answer, MakeRef, Response, Wire
 
 _STATES: Final = {
     "succeeded": StoredState.STORED,
@@ -33,7 +26,7 @@ def setup_body(request: StoreRequest) -> dict[str, Any]:
     """
     source = request.source
     if source.startswith("tok_"):
-        raise InvalidData(
+        raise sdk.InvalidData(
             "Stripe stores no token of a card without a payment.",
             field="source",
             remedy="Give a payment method, pm_…, or a confirmation token, ctoken_….",
@@ -51,17 +44,17 @@ def setup_body(request: StoreRequest) -> dict[str, Any]:
         body["automatic_payment_methods"]["allow_redirects"] = "never"
     else:
         body["return_url"] = request.return_url
-    return merged(body, extra_for("stripe", request.extra))
+    return sdk.merged(body, sdk.extra_for("stripe", request.extra))
 
 
-def read_setup(wire: Wire, response: Response) -> StoredMeans:
+def read_setup(wire: sdk.Wire, response: sdk.Response) -> StoredMeans:
     """Parse the setup intent in an answer."""
-    body = read_answer(response)
+    body = sdk.read_answer(response)
     method = body.object("payment_method")
     key = method.text("id") or body.text("payment_method")
-    status = required(body.text("status"), response, "status")
+    status = sdk.required(body.text("status"), response, "status")
     return StoredMeans(
-        ref=wire.ref(required(key, response, "payment_method"), setup=body.text("id")),
+        ref=wire.ref(sdk.required(key, response, "payment_method"), setup=body.text("id")),
         state=_STATES.get(status, StoredState.UNKNOWN),
         vendor_state=status,
         customer=body.text("customer"),
@@ -72,7 +65,7 @@ def read_setup(wire: Wire, response: Response) -> StoredMeans:
     )
 
 
-def stored_of(ref: MakeRef, body: Answer) -> StoredMeans | None:
+def stored_of(ref: sdk.MakeRef, body: sdk.Answer) -> StoredMeans | None:
     """Parse a payment method; None if it is malformed."""
     key, customer = body.text("id"), body.text("customer")
     if key is None or body.text("type") is None:
@@ -88,6 +81,6 @@ def stored_of(ref: MakeRef, body: Answer) -> StoredMeans | None:
     )
 
 
-def read_stored(wire: Wire, response: Response) -> StoredMeans:
+def read_stored(wire: sdk.Wire, response: sdk.Response) -> StoredMeans:
     """Parse the payment method in an answer."""
-    return required(stored_of(wire.ref, read_answer(response)), response, "id or type")
+    return sdk.required(stored_of(wire.ref, sdk.read_answer(response)), response, "id or type")

@@ -6,35 +6,23 @@ A subscription has one price, which is created with the request; Stripe requires
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
+from moorage import vendor_sdk as sdk
 from moorage.contracts.payments import (
     BillingInterval,
     IntervalUnit,
+    Money,
     MoveState,
     PaymentEvent,
     Subscription,
     SubscriptionCharge,
+    SubscriptionRequest,
     SubscriptionState,
-)
-from moorage.vendor_sdk import (
-    Answer,
-    InvalidData,
-    Request,
-    extra_for,
-    key_for_vendor,
-    merged,
-    part_key,
-    read_answer,
-    required,
 )
 from moorage.vendors.payments._common import executed_once, url_of, with_payment_reference
 from moorage.vendors.payments._stripe_answers import MINOR, money
 from moorage.vendors.payments._stripe_requests import KEY, done, post
-
-if TYPE_CHECKING:
-    from moorage.contracts.payments import Money, SubscriptionRequest
-    from moorage.vendor_sdk import MakeRef, Ref, Response, Wire
 
 SUBSCRIPTIONS: Final = "/v1/subscriptions"
 _STATES: Final = {
@@ -56,10 +44,12 @@ _CHARGES: Final = {
 }
 
 
-async def create_subscription(wire: Wire, request: SubscriptionRequest, key: str) -> Subscription:
+async def create_subscription(
+    wire: sdk.Wire, request: SubscriptionRequest, /, *, key: str
+) -> Subscription:
     """Create a product and its subscription; if the first charge is declined, create none."""
     product_body = {"name": request.description or request.reference}
-    product_key = key_for_vendor(wire, part_key(key, "product"), KEY)
+    product_key = sdk.key_for_vendor(wire, sdk.part_key(key, "product"), KEY)
     product_request = post("/v1/products", product_body)
     product = await wire.send(product_request, key=product_key, parse=_read_product)
     body = _subscription_body(request, product)
@@ -67,26 +57,26 @@ async def create_subscription(wire: Wire, request: SubscriptionRequest, key: str
     return await with_payment_reference(wire, request.amount, sending)
 
 
-async def get_subscription(wire: Wire, ref: Ref) -> Subscription:
+async def get_subscription(wire: sdk.Wire, ref: sdk.Ref, /) -> Subscription:
     """Get a subscription."""
-    return _read_subscription(wire, await wire.send(Request.get(url_of(SUBSCRIPTIONS, ref.id))))
+    return _read_subscription(wire, await wire.send(sdk.Request.get(url_of(SUBSCRIPTIONS, ref.id))))
 
 
 async def change_subscription(
-    wire: Wire, ref: Ref, amount: Money | None, quantity: int | None, key: str
+    wire: sdk.Wire, ref: sdk.Ref, /, *, amount: Money | None, quantity: int | None, key: str
 ) -> Subscription:
     """Change the only item of a subscription, from the next charge on."""
-    response = await wire.send(Request.get(url_of(SUBSCRIPTIONS, ref.id)))
-    item = _only_item(read_answer(response))
+    response = await wire.send(sdk.Request.get(url_of(SUBSCRIPTIONS, ref.id)))
+    item = _only_item(sdk.read_answer(response))
     if not item:
-        raise InvalidData(
+        raise sdk.InvalidData(
             "This subscription at Stripe has several prices, so one amount or quantity does not"
             " say which of them to change.",
             field="ref",
             remedy="Change the subscription in Stripe's dashboard.",
         )
     fields: dict[str, Any] = {
-        "id": required(item.text("id"), response, "items.data.0.id"),
+        "id": sdk.required(item.text("id"), response, "items.data.0.id"),
         "quantity": quantity,
     }
     if amount is not None:
@@ -96,13 +86,13 @@ async def change_subscription(
 
 
 async def cancel_subscription(
-    wire: Wire, ref: Ref, *, at_period_end: bool, key: str
+    wire: sdk.Wire, ref: sdk.Ref, /, *, at_period_end: bool, key: str
 ) -> Subscription:
     """Cancel a subscription; Stripe takes no key here, and refuses a second cancellation."""
     vendor_key = None
-    request = Request.delete(url_of(SUBSCRIPTIONS, ref.id))
+    request = sdk.Request.delete(url_of(SUBSCRIPTIONS, ref.id))
     if at_period_end:
-        vendor_key = key_for_vendor(wire, key, KEY)
+        vendor_key = sdk.key_for_vendor(wire, key, KEY)
         request = post(url_of(SUBSCRIPTIONS, ref.id), {"cancel_at_period_end": True})
     return await executed_once(
         wire.send(request, key=vendor_key, parse=partial(_read_subscription, wire)),
@@ -134,16 +124,16 @@ def _subscription_body(request: SubscriptionRequest, product: str) -> dict[str, 
         "payment_behavior": "error_if_incomplete",
         "trial_end": None if starts_at is None else int(starts_at.timestamp()),
     }
-    return merged(body, extra_for("stripe", request.extra))
+    return sdk.merged(body, sdk.extra_for("stripe", request.extra))
 
 
-def _price(amount: Money, item: Answer, response: Response) -> dict[str, Any]:
+def _price(amount: Money, item: sdk.Answer, response: sdk.Response) -> dict[str, Any]:
     """A new price for an item's product and interval."""
     price = item.object("price")
-    unit = required(price.text("recurring.interval"), response, "recurring.interval")
+    unit = sdk.required(price.text("recurring.interval"), response, "recurring.interval")
     return {
         "currency": amount.currency.lower(),
-        "product": required(price.text("product"), response, "price.product"),
+        "product": sdk.required(price.text("product"), response, "price.product"),
         "recurring": {
             "interval": unit,
             "interval_count": price.integer("recurring.interval_count"),
@@ -155,17 +145,17 @@ def _price(amount: Money, item: Answer, response: Response) -> dict[str, Any]:
 # --- answers ---------------------------------------------------------------
 
 
-def _read_product(response: Response) -> str:
-    return required(read_answer(response).text("id"), response, "id")
+def _read_product(response: sdk.Response) -> str:
+    return sdk.required(sdk.read_answer(response).text("id"), response, "id")
 
 
-def _only_item(body: Answer) -> Answer:
+def _only_item(body: sdk.Answer) -> sdk.Answer:
     """The item of a subscription; empty if there is not exactly one."""
     items = list(body.objects("items.data"))
-    return items[0] if len(items) == 1 else Answer({})
+    return items[0] if len(items) == 1 else sdk.Answer({})
 
 
-def subscription_of(ref: MakeRef, body: Answer) -> Subscription | None:
+def subscription_of(ref: sdk.MakeRef, body: sdk.Answer) -> Subscription | None:
     """Parse a subscription; None if it is malformed."""
     key, status = body.text("id"), body.text("status")
     if key is None or status is None:
@@ -195,22 +185,24 @@ def subscription_of(ref: MakeRef, body: Answer) -> Subscription | None:
     )
 
 
-def _interval_of(price: Answer) -> BillingInterval | None:
+def _interval_of(price: sdk.Answer) -> BillingInterval | None:
     unit, count = price.text("recurring.interval"), price.integer("recurring.interval_count")
     if unit not in set(IntervalUnit) or count is None or count < 1:
         return None
     return BillingInterval(unit, count)
 
 
-def _read_subscription(wire: Wire, response: Response) -> Subscription:
+def _read_subscription(wire: sdk.Wire, response: sdk.Response) -> Subscription:
     """Parse the subscription in an answer."""
-    return required(subscription_of(wire.ref, read_answer(response)), response, "id or status")
+    return sdk.required(
+        subscription_of(wire.ref, sdk.read_answer(response)), response, "id or status"
+    )
 
 
 # --- events ----------------------------------------------------------------
 
 
-def subscription_event(ref: MakeRef, body: Answer) -> PaymentEvent | None:
+def subscription_event(ref: sdk.MakeRef, body: sdk.Answer) -> PaymentEvent | None:
     """The event with a subscription's current state; None if it is malformed."""
     subscription = subscription_of(ref, body)
     if subscription is None:
@@ -224,7 +216,7 @@ def subscription_event(ref: MakeRef, body: Answer) -> PaymentEvent | None:
     )
 
 
-def invoice_event(ref: MakeRef, body: Answer, kind: str) -> PaymentEvent | None:
+def invoice_event(ref: sdk.MakeRef, body: sdk.Answer, kind: str) -> PaymentEvent | None:
     """The event of a subscription's charge; None for other invoices and for zero amounts.
 
     Webhooks of older API versions have the subscription in another field.

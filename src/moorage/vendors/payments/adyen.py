@@ -14,37 +14,25 @@ from urllib.parse import quote
 
 import attrs
 
+from moorage import vendor_sdk as sdk
 from moorage.contracts.payments import (
     Capture,
+    Charge,
+    Dispute,
+    LinkRequest,
     LinkState,
     Page,
+    Payment,
+    PaymentEvent,
+    PaymentLink,
     PaymentsCapability,
     Refund,
+    RefundReason,
+    StoredMeans,
+    StoreRequest,
     Void,
     payment_ref,
     stated_amount,
-)
-from moorage.vendor_sdk import (
-    ConfigurationError,
-    Credentials,
-    InvalidData,
-    InvalidRequest,
-    Mode,
-    RepeatedKey,
-    Request,
-    Secret,
-    Service,
-    UnknownOutcome,
-    UnsupportedByVendor,
-    Vendor,
-    VendorKeys,
-    VendorRejected,
-    is_list,
-    key_for_vendor,
-    malformed,
-    read_answer,
-    secret_option,
-    words,
 )
 from moorage.vendors.payments._adyen_answers import classify, read_move, read_payment
 from moorage.vendors.payments._adyen_disputes import (
@@ -76,18 +64,6 @@ from moorage.vendors.payments._common import return_url_option, with_payment_ref
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from moorage.contracts.payments import (
-        Charge,
-        Dispute,
-        LinkRequest,
-        Payment,
-        PaymentEvent,
-        PaymentLink,
-        RefundReason,
-        StoredMeans,
-        StoreRequest,
-    )
-    from moorage.vendor_sdk import MakeRef, Money, Ref, Response, WebhookEvent, Wire
 
 _VERSION: Final = "v72"
 _STORED: Final = f"/{_VERSION}/storedPaymentMethods"
@@ -98,24 +74,24 @@ _KEY: Final = 64
 def _prefix(value: str | None) -> str | None:
     if value is None or value.replace("-", "").isalnum():
         return value
-    raise ConfigurationError(
+    raise sdk.ConfigurationError(
         "This is not the prefix of a live URL.",
         path="live_url_prefix",
         remedy="Give the prefix that Adyen's Customer Area shows under API URLs.",
     )
 
 
-_KEYS: Final = VendorKeys(
+_KEYS: Final = sdk.VendorKeys(
     # Keys are valid for seven days at least.
     memory=7 * 86_400.0,
-    repeat=RepeatedKey.REPLAYED,
+    repeat=sdk.RepeatedKey.REPLAYED,
     documentation=("https://docs.adyen.com/development-resources/api-idempotency",),
     header="Idempotency-Key",
 )
 
 
 @attrs.frozen(kw_only=True)
-class Adyen(Vendor):
+class Adyen(sdk.Vendor):
     """A merchant account at Adyen.
 
     Attributes:
@@ -155,27 +131,31 @@ class Adyen(Vendor):
     )
     limits: ClassVar[Mapping[str, int]] = {"reference": 80}
     webhook: ClassVar[str | None] = "adyen"
-    idempotency: ClassVar[VendorKeys | None] = _KEYS
-    unknown_outcomes: ClassVar[Mapping[str, UnknownOutcome]] = words(
-        UnknownOutcome.ASKED_AGAIN, "authorize charge capture void refund complete"
+    idempotency: ClassVar[sdk.VendorKeys | None] = _KEYS
+    unknown_outcomes: ClassVar[Mapping[str, sdk.UnknownOutcome]] = sdk.words(
+        sdk.UnknownOutcome.ASKED_AGAIN, "authorize charge capture void refund complete"
     )
 
     merchant_account: str
-    credentials: Secret | None = secret_option()
+    credentials: sdk.Secret | None = attrs.field(
+        default=None, converter=attrs.converters.optional(sdk.as_secret)
+    )
     live_url_prefix: str | None = attrs.field(default=None, converter=_prefix)
     return_url: str | None = return_url_option()
     multiple_captures: bool = False
     base_url: str | None = None
 
-    def mode(self) -> Mode | None:
+    def mode(self) -> sdk.Mode | None:
         """Live or test mode, by the options; None if unknown."""
         if self.base_url is not None:
             return None
-        return Mode.TEST if self.live_url_prefix is None else Mode.LIVE
+        return sdk.Mode.TEST if self.live_url_prefix is None else sdk.Mode.LIVE
 
-    def services(self) -> Mapping[str, Service]:
+    def services(self) -> Mapping[str, sdk.Service]:
         """The Checkout API and the Disputes API, which has a separate URL."""
-        credentials = None if self.credentials is None else Credentials.api_key(self.credentials)
+        credentials = (
+            None if self.credentials is None else sdk.Credentials.api_key(self.credentials)
+        )
         live_url = f"https://{self.live_url_prefix}-checkout-live.adyenpayments.com/checkout"
         default_url = (
             "https://checkout-test.adyen.com" if self.live_url_prefix is None else live_url
@@ -183,7 +163,7 @@ class Adyen(Vendor):
         disputes_url = TEST_URL if self.live_url_prefix is None else LIVE_URL
         urls = {"": default_url, DISPUTES: disputes_url}
         return {
-            name: Service(
+            name: sdk.Service(
                 "adyen",
                 self.base_url or url,
                 credentials=credentials,
@@ -194,36 +174,36 @@ class Adyen(Vendor):
             for name, url in urls.items()
         }
 
-    async def authorize(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
+    async def authorize(self, wire: sdk.Wire, charge: Charge, /, *, key: str) -> Payment:
         """Authorise an amount, to be captured later."""
         return await self._pay(wire, charge, key, taken=False)
 
-    async def charge(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
+    async def charge(self, wire: sdk.Wire, charge: Charge, /, *, key: str) -> Payment:
         """Charge an amount at once."""
         return await self._pay(wire, charge, key, taken=True)
 
-    async def _pay(self, wire: Wire, charge: Charge, key: str, *, taken: bool) -> Payment:
+    async def _pay(self, wire: sdk.Wire, charge: Charge, key: str, *, taken: bool) -> Payment:
         body = payment_body(self, charge, taken=taken)
-        request = Request.post(f"/{_VERSION}/payments", json=body)
+        request = sdk.Request.post(f"/{_VERSION}/payments", json=body)
         unnamed = payment_ref(wire.ref, charge.reference, charge.amount, unnamed="1")
 
-        def parse(response: Response) -> Payment:
+        def parse(response: sdk.Response) -> Payment:
             return read_payment(
                 wire, response, charge.amount, payment_reference=unnamed, taken=taken
             )
 
-        sending_coroutine = wire.send(request, key=key_for_vendor(wire, key, _KEY), parse=parse)
+        sending_coroutine = wire.send(request, key=sdk.key_for_vendor(wire, key, _KEY), parse=parse)
         return await with_payment_reference(wire, charge.amount, sending_coroutine)
 
     async def complete(
-        self, wire: Wire, ref: Ref, returned: Mapping[str, str], /, *, key: str
+        self, wire: sdk.Wire, ref: sdk.Ref, returned: Mapping[str, str], /, *, key: str
     ) -> Payment:
         """Continue a payment after the buyer has returned."""
         requested_amount, body = stated_amount(ref), details_body(returned)
-        request = Request.post(f"/{_VERSION}/payments/details", json=body)
+        request = sdk.Request.post(f"/{_VERSION}/payments/details", json=body)
         is_taken = ref.other("capture") == "auto"
 
-        def parse(response: Response) -> Payment:
+        def parse(response: sdk.Response) -> Payment:
             return read_payment(
                 wire, response, requested_amount, payment_reference=ref, taken=is_taken
             )
@@ -231,15 +211,15 @@ class Adyen(Vendor):
         return await with_payment_reference(
             wire,
             requested_amount,
-            wire.send(request, key=key_for_vendor(wire, key, _KEY), parse=parse),
+            wire.send(request, key=sdk.key_for_vendor(wire, key, _KEY), parse=parse),
         )
 
     async def capture(
-        self, wire: Wire, ref: Ref, amount: Money | None, /, *, final: bool, key: str
+        self, wire: sdk.Wire, ref: sdk.Ref, amount: sdk.Money | None, /, *, final: bool, key: str
     ) -> Capture:
         """Request the capture of an authorised payment."""
         if not (final or self.multiple_captures):
-            raise UnsupportedByVendor(
+            raise sdk.UnsupportedByVendor(
                 f"The merchant account {self.merchant_account} allows one capture per payment.",
                 capabilities=(PaymentsCapability.MULTIPLE_CAPTURES.value,),
                 remedy="Have Adyen's support allow multiple captures, then set multiple_captures.",
@@ -247,7 +227,7 @@ class Adyen(Vendor):
         requested = amount_of(ref, amount)
         request = self._modification_request(ref, "captures", requested)
         body, psp, state = await wire.send(
-            request, key=key_for_vendor(wire, key, _KEY), parse=read_move
+            request, key=sdk.key_for_vendor(wire, key, _KEY), parse=read_move
         )
         return Capture(
             ref=wire.ref(psp),
@@ -258,13 +238,13 @@ class Adyen(Vendor):
             raw=body.raw,
         )
 
-    async def void(self, wire: Wire, ref: Ref, /, *, key: str) -> Void:
+    async def void(self, wire: sdk.Wire, ref: sdk.Ref, /, *, key: str) -> Void:
         """Request the cancellation of an authorised payment."""
         request = self._modification_request(ref, "cancels", None)
         if ref.other("unnamed") is not None:
             body = {"merchantAccount": self.merchant_account, "paymentReference": ref.id}
-            request = Request.post(f"/{_VERSION}/cancels", json=body)
-        vendor_key = key_for_vendor(wire, key, _KEY)
+            request = sdk.Request.post(f"/{_VERSION}/cancels", json=body)
+        vendor_key = sdk.key_for_vendor(wire, key, _KEY)
         answer, psp, state = await wire.send(request, key=vendor_key, parse=read_move)
         return Void(
             ref=wire.ref(psp),
@@ -276,9 +256,9 @@ class Adyen(Vendor):
 
     async def refund(
         self,
-        wire: Wire,
-        ref: Ref,
-        amount: Money | None,
+        wire: sdk.Wire,
+        ref: sdk.Ref,
+        amount: sdk.Money | None,
         /,
         *,
         reason: RefundReason | None,
@@ -288,7 +268,7 @@ class Adyen(Vendor):
         requested = amount_of(ref, amount)
         request = self._modification_request(ref, "refunds", requested, reason)
         body, psp, state = await wire.send(
-            request, key=key_for_vendor(wire, key, _KEY), parse=read_move
+            request, key=sdk.key_for_vendor(wire, key, _KEY), parse=read_move
         )
         return Refund(
             ref=wire.ref(psp),
@@ -299,56 +279,58 @@ class Adyen(Vendor):
             raw=body.raw,
         )
 
-    async def accept_dispute(self, wire: Wire, ref: Ref, /, *, key: str) -> Dispute:
+    async def accept_dispute(self, wire: sdk.Wire, ref: sdk.Ref, /, *, key: str) -> Dispute:
         """Accept a dispute, so that the buyer keeps the money."""
         return await accept_dispute(wire, ref, self.merchant_account, key)
 
-    async def store_means(self, wire: Wire, request: StoreRequest, /, *, key: str) -> StoredMeans:
+    async def store_means(
+        self, wire: sdk.Wire, request: StoreRequest, /, *, key: str
+    ) -> StoredMeans:
         """Store a payment method; Adyen does not check it with the bank."""
         method = method_of(request.source)
         body = stored_body(self.merchant_account, request, method)
         parse = partial(read_stored, wire, request.customer_id)
-        storing_request = Request.post(_STORED, json=body)
+        storing_request = sdk.Request.post(_STORED, json=body)
         stored: StoredMeans = await wire.send(
-            storing_request, key=key_for_vendor(wire, key, _KEY), parse=parse
+            storing_request, key=sdk.key_for_vendor(wire, key, _KEY), parse=parse
         )
         return stored
 
     async def stored_means(
         self,
-        wire: Wire,
+        wire: sdk.Wire,
         customer: str,
-        after: Ref | None,  # noqa: ARG002 - Adyen lists all at once
+        after: sdk.Ref | None,  # noqa: ARG002 - Adyen lists all at once
         /,
     ) -> Page[StoredMeans]:
         """List a buyer's stored payment methods."""
-        response = await wire.send(Request.get(_STORED, query=self._owner_of(customer)))
-        body = read_answer(response)
+        response = await wire.send(sdk.Request.get(_STORED, query=self._owner_of(customer)))
+        body = sdk.read_answer(response)
         # Adyen leaves out a list that is empty.
-        if not is_list(body.raw.get("storedPaymentMethods", [])):
-            raise malformed(response, "storedPaymentMethods")
+        if not sdk.is_list(body.raw.get("storedPaymentMethods", [])):
+            raise sdk.malformed(response, "storedPaymentMethods")
         rows = body.objects("storedPaymentMethods")
         items = [stored_of(wire.ref, item, customer) for item in rows]
         return Page(tuple(item for item in items if item is not None))
 
-    async def remove_means(self, wire: Wire, ref: Ref, /, *, key: str) -> StoredMeans:
+    async def remove_means(self, wire: sdk.Wire, ref: sdk.Ref, /, *, key: str) -> StoredMeans:
         """Remove a stored payment method."""
         customer = ref.other("customer")
         if customer is None:
-            raise InvalidData(
+            raise sdk.InvalidData(
                 "Adyen removes a stored means of payment by its buyer, but this reference names no"
                 " buyer.",
                 field="ref",
                 remedy="Give the complete `ref` of the stored means.",
             )
         path = f"{_STORED}/{quote(ref.id, safe='')}"
-        request = Request.delete(path, query=self._owner_of(customer))
+        request = sdk.Request.delete(path, query=self._owner_of(customer))
         parse = partial(removed, ref, customer)
         try:
             result: StoredMeans = await wire.send(
-                request, key=key_for_vendor(wire, key, _KEY), parse=parse
+                request, key=sdk.key_for_vendor(wire, key, _KEY), parse=parse
             )
-        except VendorRejected as error:
+        except sdk.VendorRejected as error:
             if not was_removed(error):
                 raise
             return removed(ref, customer)
@@ -357,46 +339,48 @@ class Adyen(Vendor):
     def _owner_of(self, customer: str) -> dict[str, str]:
         return {"merchantAccount": self.merchant_account, "shopperReference": customer}
 
-    async def create_link(self, wire: Wire, link: LinkRequest, /, *, key: str) -> PaymentLink:
+    async def create_link(self, wire: sdk.Wire, link: LinkRequest, /, *, key: str) -> PaymentLink:
         """Create a payment link for one payment."""
         check_reference(self, link.reference)
-        request = Request.post(_LINKS, json=link_body(self.merchant_account, link))
+        request = sdk.Request.post(_LINKS, json=link_body(self.merchant_account, link))
         return await _link_after(wire, request, key)
 
-    async def get_link(self, wire: Wire, ref: Ref, /) -> PaymentLink:
+    async def get_link(self, wire: sdk.Wire, ref: sdk.Ref, /) -> PaymentLink:
         """Get a payment link."""
-        return read_link(wire, await wire.send(Request.get(_link_path(ref))))
+        return read_link(wire, await wire.send(sdk.Request.get(_link_path(ref))))
 
-    async def close_link(self, wire: Wire, ref: Ref, /, *, key: str) -> PaymentLink:
+    async def close_link(self, wire: sdk.Wire, ref: sdk.Ref, /, *, key: str) -> PaymentLink:
         """Expire a payment link early."""
-        request = Request.patch(_link_path(ref), json={"status": "expired"})
+        request = sdk.Request.patch(_link_path(ref), json={"status": "expired"})
         try:
             return await _link_after(wire, attrs.evolve(request, idempotent=True), key)
-        except InvalidRequest as error:
+        except sdk.InvalidRequest as error:
             # Adyen ends no link twice, and an earlier attempt whose answer was lost may have.
-            with suppress(VendorRejected):
+            with suppress(sdk.VendorRejected):
                 link = await self.get_link(wire, ref)
                 if link.state is LinkState.EXPIRED:
                     return link
             raise error from None
 
-    def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[PaymentEvent, ...]:
+    def events(self, event: sdk.WebhookEvent, ref: sdk.MakeRef) -> tuple[PaymentEvent, ...]:
         """Convert a webhook to events."""
         return read_events(event, ref, once=not self.multiple_captures)
 
     def _modification_request(
-        self, ref: Ref, verb: str, amount: Money | None, reason: RefundReason | None = None
-    ) -> Request:
+        self, ref: sdk.Ref, verb: str, amount: sdk.Money | None, reason: RefundReason | None = None
+    ) -> sdk.Request:
         path = f"/{_VERSION}/payments/{quote(ref.id, safe='')}/{verb}"
-        return Request.post(path, json=move_body(self, amount, reason))
+        return sdk.Request.post(path, json=move_body(self, amount, reason))
 
 
-def _link_path(ref: Ref) -> str:
+def _link_path(ref: sdk.Ref) -> str:
     return f"{_LINKS}/{quote(ref.id, safe='')}"
 
 
-async def _link_after(wire: Wire, request: Request, key: str) -> PaymentLink:
+async def _link_after(wire: sdk.Wire, request: sdk.Request, key: str) -> PaymentLink:
     """The payment link after a step that is executed once per key."""
     parse = partial(read_link, wire)
-    link: PaymentLink = await wire.send(request, key=key_for_vendor(wire, key, _KEY), parse=parse)
+    link: PaymentLink = await wire.send(
+        request, key=sdk.key_for_vendor(wire, key, _KEY), parse=parse
+    )
     return link

@@ -12,28 +12,21 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import attrs
 
+from moorage import vendor_sdk as sdk
 from moorage.contracts.payments import (
     Capture,
+    Charge,
     MoveState,
     Page,
+    Payment,
+    PaymentQuery,
     PaymentsCapability,
     PaymentState,
+    Refund,
+    RefundReason,
     StoredMeans,
     StoredState,
     Void,
-)
-from moorage.vendor_sdk import (
-    ApiVendor,
-    UnknownOutcome,
-    VendorRejected,
-    basic,
-    malformed,
-    mode_of_url,
-    part_key,
-    read_answer,
-    refusal,
-    text_option,
-    words,
 )
 from moorage.vendors.payments import _braintree_documents as documents
 from moorage.vendors.payments._braintree_answers import (
@@ -63,22 +56,6 @@ from moorage.vendors.payments._common import refundable_rest, void_of, with_paym
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from moorage.contracts.payments import (
-        Charge,
-        Payment,
-        PaymentQuery,
-        Refund,
-        RefundReason,
-    )
-    from moorage.vendor_sdk import (
-        Answer,
-        MakeRef,
-        Mode,
-        Money,
-        Ref,
-        Response,
-        Wire,
-    )
 
 API_VERSION: Final = "2018-09-10"
 _PAGE: Final = 50
@@ -89,7 +66,7 @@ _TEST: Final = "https://payments.sandbox.braintree-api.com"
 
 
 @attrs.frozen(kw_only=True)
-class Braintree(ApiVendor):
+class Braintree(sdk.ApiVendor):
     """A merchant account at Braintree.
 
     Attributes:
@@ -120,22 +97,22 @@ class Braintree(ApiVendor):
     )
     limits: ClassVar[Mapping[str, int]] = {"page": _PAGE}
     webhook = "braintree"
-    unknown_outcomes: ClassVar[Mapping[str, UnknownOutcome]] = {
-        **words(UnknownOutcome.LOOKED_UP, "authorize charge refund"),
-        **words(UnknownOutcome.REPEATED, "capture void"),
+    unknown_outcomes: ClassVar[Mapping[str, sdk.UnknownOutcome]] = {
+        **sdk.words(sdk.UnknownOutcome.LOOKED_UP, "authorize charge refund"),
+        **sdk.words(sdk.UnknownOutcome.REPEATED, "capture void"),
     }
 
-    auth = basic("public_key")
+    auth = sdk.basic("public_key")
     refusals = staticmethod(classify)
     event_reading = staticmethod(read_events)
     headers: ClassVar[Mapping[str, str]] = {"Braintree-Version": API_VERSION}
 
-    public_key: str = text_option(
+    public_key: str = sdk.text_option(
         "[A-Za-z0-9]+",
         problem="This is not the public key of an API key of Braintree.",
         remedy="Copy the public key from the API keys in Braintree's Control Panel.",
     )
-    currency: str = text_option(
+    currency: str = sdk.text_option(
         "[A-Z]{3}",
         problem="This is not a currency.",
         remedy="Give the currency of the merchant account, such as EUR.",
@@ -143,23 +120,25 @@ class Braintree(ApiVendor):
     merchant_account_id: str | None = None
     base_url: str = _LIVE
 
-    def mode(self) -> Mode | None:
+    def mode(self) -> sdk.Mode | None:
         """Live or test mode, by the URL; None if unknown."""
-        return mode_of_url(self.base_url, live=_LIVE, test=_TEST)
+        return sdk.mode_of_url(self.base_url, live=_LIVE, test=_TEST)
 
     def webhook_verification(self) -> Mapping[str, Any]:
         """The public key with which Braintree's signatures begin."""
         return {"scheme": self.webhook, "parameters": {"public_key": self.public_key}}
 
-    async def authorize(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
+    async def authorize(self, wire: sdk.Wire, charge: Charge, /, *, key: str) -> Payment:
         """Authorise an amount, to be captured later."""
         return await self._pay(wire, charge, key, documents.AUTHORIZE, "authorizePaymentMethod")
 
-    async def charge(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
+    async def charge(self, wire: sdk.Wire, charge: Charge, /, *, key: str) -> Payment:
         """Charge an amount at once."""
         return await self._pay(wire, charge, key, documents.CHARGE, "chargePaymentMethod")
 
-    async def _pay(self, wire: Wire, charge: Charge, key: str, document: str, name: str) -> Payment:
+    async def _pay(
+        self, wire: sdk.Wire, charge: Charge, key: str, document: str, name: str
+    ) -> Payment:
         """Return the payment of an earlier attempt with this key, or request a new one."""
         order_id = f"{charge.reference}/{mark_of(wire, key)}"
         request = documents.mutation(document, payment_fields(self, charge, order_id))
@@ -175,9 +154,9 @@ class Braintree(ApiVendor):
 
     async def capture(
         self,
-        wire: Wire,
-        ref: Ref,
-        amount: Money | None,
+        wire: sdk.Wire,
+        ref: sdk.Ref,
+        amount: sdk.Money | None,
         /,
         *,
         final: bool,  # noqa: ARG002 - there is no other
@@ -193,7 +172,7 @@ class Braintree(ApiVendor):
         parse = partial(read_payment, "captureTransaction.transaction", wire)
         try:
             payment = await wire.send(request, key=key, parse=parse)
-        except VendorRejected:
+        except sdk.VendorRejected:
             # The answer to an earlier, successful attempt may have been lost.
             payment = await self.get(wire, ref)
             is_captured = payment.captured == requested_amount
@@ -215,7 +194,7 @@ class Braintree(ApiVendor):
             raw=payment.raw,
         )
 
-    async def void(self, wire: Wire, ref: Ref, /, *, key: str) -> Void:
+    async def void(self, wire: sdk.Wire, ref: sdk.Ref, /, *, key: str) -> Void:
         """Void an authorised payment; Braintree would refund a settled one."""
         node = await node_of(wire, ref)
         response = await wire.send(documents.query(documents.GET, id=node))
@@ -225,13 +204,13 @@ class Braintree(ApiVendor):
         if payment.vendor_state != AUTHORIZED:
             text = f"A transaction in the state {payment.vendor_state} cannot be voided."
             code = payment.vendor_state
-            raise refusal(VendorRejected, VENDOR, response, code, None, otherwise=text)
+            raise sdk.refusal(sdk.VendorRejected, VENDOR, response, code, None, otherwise=text)
         request = documents.mutation(documents.REVERSE, {"transactionId": node})
         try:
             reversal = await wire.send(
                 request.evolve(idempotent=True), key=key, parse=partial(_read_reversal, wire)
             )
-        except VendorRejected:
+        except sdk.VendorRejected:
             # The answer to an earlier, successful attempt may have been lost.
             reversal = await self.get(wire, ref)
             if reversal.vendor_state != VOIDED:
@@ -241,9 +220,9 @@ class Braintree(ApiVendor):
 
     async def refund(
         self,
-        wire: Wire,
-        ref: Ref,
-        amount: Money | None,
+        wire: sdk.Wire,
+        ref: sdk.Ref,
+        amount: sdk.Money | None,
         /,
         *,
         reason: RefundReason | None,
@@ -268,19 +247,19 @@ class Braintree(ApiVendor):
         refund: Refund = await wire.send(request, key=key, parse=parse)
         return attrs.evolve(refund, payment=ref)
 
-    async def get(self, wire: Wire, ref: Ref, /) -> Payment:
+    async def get(self, wire: sdk.Wire, ref: sdk.Ref, /) -> Payment:
         """Get a payment."""
         request = documents.query(documents.GET, id=await node_of(wire, ref))
         return _transaction_in_answer(wire, await wire.send(request))
 
-    async def get_refund(self, wire: Wire, ref: Ref, /) -> Refund:
+    async def get_refund(self, wire: sdk.Wire, ref: sdk.Ref, /) -> Refund:
         """Get a refund."""
         node = await node_of(wire, ref, "REFUND")
         response = await wire.send(documents.query(documents.GET_REFUND, id=node))
         return read_refund("node", wire, with_node(response))
 
     async def payments(
-        self, wire: Wire, query: PaymentQuery, after: Ref | None, /
+        self, wire: sdk.Wire, query: PaymentQuery, after: sdk.Ref | None, /
     ) -> Page[Payment]:
         """List payments in the order of Braintree's search."""
         period = {
@@ -297,7 +276,7 @@ class Braintree(ApiVendor):
         return page_of(wire, await wire.send(request), "search.transactions", payment_of)
 
     async def stored_means(
-        self, wire: Wire, customer: str, after: Ref | None, /
+        self, wire: sdk.Wire, customer: str, after: sdk.Ref | None, /
     ) -> Page[StoredMeans]:
         """List a customer's payment methods in the vault."""
         request = documents.query(
@@ -305,36 +284,36 @@ class Braintree(ApiVendor):
         )
         try:
             response = await wire.send(request)
-        except VendorRejected as refused:
+        except sdk.VendorRejected as refused:
             if refused.vendor_code != "NOT_FOUND":
                 raise
             return Page(())
-        if read_answer(response).value("data.node") is None:
+        if sdk.read_answer(response).value("data.node") is None:
             return Page(())
 
-        def read_one(make_ref: MakeRef, item: Answer) -> StoredMeans | None:
+        def read_one(make_ref: sdk.MakeRef, item: sdk.Answer) -> StoredMeans | None:
             return stored_of(make_ref, customer, item)
 
         return page_of(wire, response, "node.paymentMethods", read_one)
 
-    async def remove_means(self, wire: Wire, ref: Ref, /, *, key: str) -> StoredMeans:
+    async def remove_means(self, wire: sdk.Wire, ref: sdk.Ref, /, *, key: str) -> StoredMeans:
         """Delete a payment method from the vault; a repeat has no further effect."""
         request = documents.mutation(documents.REMOVE, {"paymentMethodId": ref.id})
 
-        def read(response: Response) -> StoredMeans:
-            answer = read_answer(response)
+        def read(response: sdk.Response) -> StoredMeans:
+            answer = sdk.read_answer(response)
             if "deletePaymentMethodFromVault" not in answer.object("data").raw:
-                raise malformed(response, "deletePaymentMethodFromVault")
+                raise sdk.malformed(response, "deletePaymentMethodFromVault")
             return StoredMeans(ref=ref, state=StoredState.REMOVED, raw=answer.raw)
 
         try:
             return await wire.send(request.evolve(idempotent=True), key=key, parse=read)
-        except VendorRejected as refused:
+        except sdk.VendorRejected as refused:
             if refused.vendor_code != "NOT_FOUND":
                 raise
         return StoredMeans(ref=ref, state=StoredState.REMOVED)
 
-    async def _payment_of_order(self, wire: Wire, order_id: str) -> Payment | None:
+    async def _payment_of_order(self, wire: sdk.Wire, order_id: str) -> Payment | None:
         """The payment with this order id; None if Braintree finds none."""
         request = documents.query(
             documents.SEARCH, input={"orderId": {"is": order_id}}, first=_MARKED, after=None
@@ -343,22 +322,22 @@ class Braintree(ApiVendor):
         payments = [item for node in nodes if (item := payment_of(wire.ref, node)) is not None]
         return payments[0] if payments else None
 
-    async def _payment_before(self, wire: Wire, ref: Ref, key: str) -> Payment:
+    async def _payment_before(self, wire: sdk.Wire, ref: sdk.Ref, key: str) -> Payment:
         """The payment's state at the time of this key's first use."""
         request = documents.query(documents.GET, id=await node_of(wire, ref))
         return await wire.send(
-            request, key=part_key(key, "before"), parse=partial(_transaction_in_answer, wire)
+            request, key=sdk.part_key(key, "before"), parse=partial(_transaction_in_answer, wire)
         )
 
 
-def _transaction_in_answer(wire: Wire, response: Response) -> Payment:
+def _transaction_in_answer(wire: sdk.Wire, response: sdk.Response) -> Payment:
     """The transaction in an answer."""
     return read_payment("node", wire, with_node(response))
 
 
-def _read_reversal(wire: Wire, response: Response) -> Payment | None:
+def _read_reversal(wire: sdk.Wire, response: sdk.Response) -> Payment | None:
     """The voided transaction in an answer; None if Braintree made a refund instead."""
-    word = read_answer(response).text("data.reverseTransaction.reversal.__typename")
+    word = sdk.read_answer(response).text("data.reverseTransaction.reversal.__typename")
     if word == "Refund":
         return None
     return read_payment("reverseTransaction.reversal", wire, response)

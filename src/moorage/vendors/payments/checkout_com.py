@@ -12,34 +12,21 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import attrs
 
+from moorage import vendor_sdk as sdk
 from moorage.contracts.payments import (
     Capture,
+    Charge,
+    Dispute,
     MoveState,
     Page,
+    Payment,
     PaymentQuery,
     PaymentsCapability,
     Refund,
+    RefundReason,
+    StoredMeans,
     Void,
     stated_amount,
-)
-from moorage.vendor_sdk import (
-    Answer,
-    ApiVendor,
-    InvalidData,
-    RepeatedKey,
-    Request,
-    UnknownOutcome,
-    VendorKeys,
-    VendorRejected,
-    is_list,
-    key_for_vendor,
-    malformed,
-    mode_of_url,
-    part_key,
-    read_answer,
-    read_answers,
-    text_option,
-    words,
 )
 from moorage.vendors.payments import _checkout_com_disputes as checkout_com_disputes
 from moorage.vendors.payments._checkout_com_answers import (
@@ -74,28 +61,20 @@ from moorage.vendors.payments._common import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from moorage.contracts.payments import (
-        Charge,
-        Dispute,
-        Payment,
-        RefundReason,
-        StoredMeans,
-    )
-    from moorage.vendor_sdk import Mode, Money, Ref, Response, Wire
 
 _LIVE: Final = "https://api.checkout.com"
 _DISPUTES: Final = "/disputes"
 _KEY: Final = 64
-_KEYS: Final = VendorKeys(
+_KEYS: Final = sdk.VendorKeys(
     memory=86_400.0,
-    repeat=RepeatedKey.REPLAYED,
+    repeat=sdk.RepeatedKey.REPLAYED,
     documentation=("https://www.checkout.com/docs/payments/manage-payments/idempotency",),
     header="Cko-Idempotency-Key",
 )
 
 
 @attrs.frozen(kw_only=True)
-class CheckoutCom(ApiVendor):
+class CheckoutCom(sdk.ApiVendor):
     """An account at Checkout.com.
 
     Attributes:
@@ -137,9 +116,9 @@ class CheckoutCom(ApiVendor):
     }
     webhook = "checkout-com"
     idempotency = _KEYS
-    unknown_outcomes: ClassVar[Mapping[str, UnknownOutcome]] = {
-        **words(UnknownOutcome.ASKED_AGAIN, "authorize charge capture void refund"),
-        **words(UnknownOutcome.REPEATED, "complete"),
+    unknown_outcomes: ClassVar[Mapping[str, sdk.UnknownOutcome]] = {
+        **sdk.words(sdk.UnknownOutcome.ASKED_AGAIN, "authorize charge capture void refund"),
+        **sdk.words(sdk.UnknownOutcome.REPEATED, "complete"),
     }
 
     urls: ClassVar[Mapping[str, str]] = {"": "url"}
@@ -148,7 +127,7 @@ class CheckoutCom(ApiVendor):
     event_reading = staticmethod(read_events)
     ping_query: ClassVar[Mapping[str, int]] = {"limit": 1}
 
-    prefix: str | None = text_option(
+    prefix: str | None = sdk.text_option(
         "(?:pl-)?[a-z0-9]+",
         problem="This is not the prefix of an account at Checkout.com.",
         remedy="Give the first eight characters of the client id after cli_.",
@@ -166,28 +145,28 @@ class CheckoutCom(ApiVendor):
         scheme, separator, host = self.base_url.partition("://")
         return f"{scheme}{separator}{self.prefix}.{host}"
 
-    def mode(self) -> Mode | None:
+    def mode(self) -> sdk.Mode | None:
         """Live or test mode, by the options; None if unknown."""
-        return mode_of_url(self.base_url, live=_LIVE, test="https://api.sandbox.checkout.com")
+        return sdk.mode_of_url(self.base_url, live=_LIVE, test="https://api.sandbox.checkout.com")
 
-    async def authorize(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
+    async def authorize(self, wire: sdk.Wire, charge: Charge, /, *, key: str) -> Payment:
         """Authorise an amount, to be captured later."""
         return await self._pay(wire, charge, key, capture=False)
 
-    async def charge(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
+    async def charge(self, wire: sdk.Wire, charge: Charge, /, *, key: str) -> Payment:
         """Charge an amount; it is captured a little later."""
         return await self._pay(wire, charge, key, capture=True)
 
-    async def _pay(self, wire: Wire, charge: Charge, key: str, *, capture: bool) -> Payment:
-        request = Request.post(PAYMENTS, json=payment_body(self, charge, capture=capture))
+    async def _pay(self, wire: sdk.Wire, charge: Charge, key: str, *, capture: bool) -> Payment:
+        request = sdk.Request.post(PAYMENTS, json=payment_body(self, charge, capture=capture))
         parse = partial(read_payment, wire, charge.amount)
-        sending_coroutine = wire.send(request, key=key_for_vendor(wire, key, _KEY), parse=parse)
+        sending_coroutine = wire.send(request, key=sdk.key_for_vendor(wire, key, _KEY), parse=parse)
         return await with_payment_reference(wire, charge.amount, sending_coroutine)
 
     async def complete(
         self,
-        wire: Wire,
-        ref: Ref,
+        wire: sdk.Wire,
+        ref: sdk.Ref,
         returned: Mapping[str, str],  # noqa: ARG002 - the payment itself says more
         /,
         *,
@@ -201,18 +180,20 @@ class CheckoutCom(ApiVendor):
         payment = await self.get(wire, ref)
         if not is_ended(payment):
             return payment
-        response = await wire.send(Request.get(url_of(PAYMENTS, ref.id, "actions")))
+        response = await wire.send(sdk.Request.get(url_of(PAYMENTS, ref.id, "actions")))
         authorizations = [
-            action for action in read_answers(response) if action.text("type") == "Authorization"
+            action
+            for action in sdk.read_answers(response)
+            if action.text("type") == "Authorization"
         ]
         # The newest action comes first.
-        decline = decline_of(next(iter(authorizations), Answer({})))
+        decline = decline_of(next(iter(authorizations), sdk.Answer({})))
         if decline.vendor_code is None:
             decline = attrs.evolve(decline, vendor_code=payment.vendor_state)
         raise decline_error(decline, str(payment.ref))
 
     async def capture(
-        self, wire: Wire, ref: Ref, amount: Money | None, /, *, final: bool, key: str
+        self, wire: sdk.Wire, ref: sdk.Ref, amount: sdk.Money | None, /, *, final: bool, key: str
     ) -> Capture:
         """Request the capture of an authorised payment."""
         fields = _amount_fields(amount) | {"capture_type": "Final" if final else "NonFinal"}
@@ -225,11 +206,11 @@ class CheckoutCom(ApiVendor):
             raw=raw,
         )
 
-    async def void(self, wire: Wire, ref: Ref, /, *, key: str) -> Void:
+    async def void(self, wire: sdk.Wire, ref: sdk.Ref, /, *, key: str) -> Void:
         """Request the release of the authorised amount that was not captured."""
         try:
             raw, action = await _step(wire, ref, "voids", {}, key)
-        except VendorRejected:
+        except sdk.VendorRejected:
             # An earlier request may have voided it.
             payment = await self.get(wire, ref)
             if payment.vendor_state != "Voided":
@@ -239,9 +220,9 @@ class CheckoutCom(ApiVendor):
 
     async def refund(
         self,
-        wire: Wire,
-        ref: Ref,
-        amount: Money | None,
+        wire: sdk.Wire,
+        ref: sdk.Ref,
+        amount: sdk.Money | None,
         /,
         *,
         reason: RefundReason | None,
@@ -257,13 +238,13 @@ class CheckoutCom(ApiVendor):
             ref=action, payment=ref, state=MoveState.PENDING, amount=refunded_amount, raw=raw
         )
 
-    async def get(self, wire: Wire, ref: Ref, /) -> Payment:
+    async def get(self, wire: sdk.Wire, ref: sdk.Ref, /) -> Payment:
         """Get a payment."""
-        response = await wire.send(Request.get(url_of(PAYMENTS, ref.id)))
+        response = await wire.send(sdk.Request.get(url_of(PAYMENTS, ref.id)))
         return read_payment(wire, stated_amount(ref), response)
 
     async def disputes(
-        self, wire: Wire, query: PaymentQuery, after: Ref | None, /
+        self, wire: sdk.Wire, query: PaymentQuery, after: sdk.Ref | None, /
     ) -> Page[Dispute]:
         """List disputes, most recently changed first."""
         start = 0 if after is None else _number_of(after)
@@ -271,10 +252,10 @@ class CheckoutCom(ApiVendor):
         since = None if query.since is None else query.since.astimezone(UTC).isoformat()
         # Checkout.com filters by the last change, which may be later than the period.
         filters = {"limit": limit, "skip": start, "from": since}
-        response = await wire.send(Request.get(_DISPUTES, query=filters))
-        body = read_answer(response)
-        if not is_list(body.raw.get("data")):
-            raise malformed(response, "data")
+        response = await wire.send(sdk.Request.get(_DISPUTES, query=filters))
+        body = sdk.read_answer(response)
+        if not sdk.is_list(body.raw.get("data")):
+            raise sdk.malformed(response, "data")
         results = [dispute_of(wire.ref, item) for item in body.objects("data")]
         items = [item for item in results if item is not None]
         end = start + len(results)
@@ -290,27 +271,27 @@ class CheckoutCom(ApiVendor):
 
     async def stored_means(
         self,
-        wire: Wire,
+        wire: sdk.Wire,
         customer: str,
-        after: Ref | None,  # noqa: ARG002 - all are listed at once
+        after: sdk.Ref | None,  # noqa: ARG002 - all are listed at once
         /,
     ) -> Page[StoredMeans]:
         """List the stored cards of a customer."""
-        response = await wire.send(Request.get(url_of("/customers", customer)))
-        body = read_answer(response)
-        if not is_list(body.raw.get("instruments", [])):
-            raise malformed(response, "instruments")
+        response = await wire.send(sdk.Request.get(url_of("/customers", customer)))
+        body = sdk.read_answer(response)
+        if not sdk.is_list(body.raw.get("instruments", [])):
+            raise sdk.malformed(response, "instruments")
         rows = [stored_of(wire.ref, item, customer) for item in body.objects("instruments")]
         return Page(tuple(item for item in rows if item is not None))
 
-    async def remove_means(self, wire: Wire, ref: Ref, /, *, key: str) -> StoredMeans:
+    async def remove_means(self, wire: sdk.Wire, ref: sdk.Ref, /, *, key: str) -> StoredMeans:
         """Delete a stored card; a repeat has no further effect."""
-        request = Request.delete(url_of("/instruments", ref.id))
+        request = sdk.Request.delete(url_of("/instruments", ref.id))
         try:
             stored: StoredMeans = await wire.send(
-                request, key=key_for_vendor(wire, key, _KEY), parse=partial(removed, ref)
+                request, key=sdk.key_for_vendor(wire, key, _KEY), parse=partial(removed, ref)
             )
-        except VendorRejected as error:
+        except sdk.VendorRejected as error:
             if not was_removed(error):
                 raise
             return removed(ref)
@@ -320,14 +301,14 @@ class CheckoutCom(ApiVendor):
 # --- requests --------------------------------------------------------------
 
 
-def _amount_fields(amount: Money | None) -> dict[str, Any]:
+def _amount_fields(amount: sdk.Money | None) -> dict[str, Any]:
     return {} if amount is None else {"amount": minor_of(amount)}
 
 
-def _number_of(after: Ref) -> int:
+def _number_of(after: sdk.Ref) -> int:
     """The number of disputes on earlier pages."""
     if not after.id.isdecimal():
-        raise InvalidData(
+        raise sdk.InvalidData(
             "This reference does not begin a page of disputes.",
             field="after",
             remedy="Give the `next` of the page before.",
@@ -336,24 +317,24 @@ def _number_of(after: Ref) -> int:
 
 
 async def _step(
-    wire: Wire, ref: Ref, name: str, fields: Mapping[str, Any], key: str
-) -> tuple[Any, Ref]:
+    wire: sdk.Wire, ref: sdk.Ref, name: str, fields: Mapping[str, Any], key: str
+) -> tuple[Any, sdk.Ref]:
     """Request a capture, void or refund; return the answer and the action's reference."""
-    request = Request.post(url_of(PAYMENTS, ref.id, name), json=fields)
+    request = sdk.Request.post(url_of(PAYMENTS, ref.id, name), json=fields)
 
-    def parse(response: Response) -> tuple[Any, Ref]:
+    def parse(response: sdk.Response) -> tuple[Any, sdk.Ref]:
         body, action = read_action_id(response)
         return body.raw, wire.ref(action, payment=ref.id)
 
-    step: tuple[Any, Ref] = await wire.send(
-        request, key=key_for_vendor(wire, key, _KEY), parse=parse
+    step: tuple[Any, sdk.Ref] = await wire.send(
+        request, key=sdk.key_for_vendor(wire, key, _KEY), parse=parse
     )
     return step
 
 
-async def _refundable(wire: Wire, ref: Ref, key: str) -> Money:
+async def _refundable(wire: sdk.Wire, ref: sdk.Ref, key: str) -> sdk.Money:
     """The refundable amount; looked up once per key, so that repeats refund the same amount."""
-    request = Request.get(url_of(PAYMENTS, ref.id))
+    request = sdk.Request.get(url_of(PAYMENTS, ref.id))
     parse = partial(read_payment, wire, stated_amount(ref))
-    vendor_key = key_for_vendor(wire, part_key(key, "left"), _KEY)
+    vendor_key = sdk.key_for_vendor(wire, sdk.part_key(key, "left"), _KEY)
     return refundable_rest(await wire.send(request, key=vendor_key, parse=parse))

@@ -12,24 +12,22 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import attrs
 
+from moorage import vendor_sdk as sdk
 from moorage.contracts.payments import (
+    Charge,
     DeclineReason,
     Page,
+    Payment,
+    PaymentEvent,
+    PaymentQuery,
     PaymentsCapability,
-)
-from moorage.vendor_sdk import (
-    ApiVendor,
-    IdempotencyConflict,
-    PaymentDeclined,
-    RepeatedKey,
-    Request,
-    UnknownOutcome,
-    VendorKeys,
-    as_answer,
-    key_for_vendor,
-    mode_of_url,
-    part_key,
-    words,
+    Payout,
+    Refund,
+    RefundReason,
+    StoredMeans,
+    Subscription,
+    SubscriptionRequest,
+    Void,
 )
 from moorage.vendors.payments._common import (
     events_of,
@@ -79,27 +77,6 @@ from moorage.vendors.payments._gocardless_payments_subscriptions import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from moorage.contracts.payments import (
-        Charge,
-        Payment,
-        PaymentEvent,
-        PaymentQuery,
-        Payout,
-        Refund,
-        RefundReason,
-        StoredMeans,
-        Subscription,
-        SubscriptionRequest,
-        Void,
-    )
-    from moorage.vendor_sdk import (
-        MakeRef,
-        Mode,
-        Money,
-        Ref,
-        WebhookEvent,
-        Wire,
-    )
 
 API_VERSION: Final = "2015-07-06"
 _LIVE: Final = "https://api.gocardless.com"
@@ -109,17 +86,17 @@ _FLOWS: Final = "/billing_request_flows"
 _REFUNDS: Final = "/refunds"
 _MANDATES: Final = "/mandates"
 _REQUEST_ID: Final = "BRQ"
-_KEYS: Final = VendorKeys(
+_KEYS: Final = sdk.VendorKeys(
     # GoCardless publishes no time; an hour covers the usual repeats.
     memory=3_600.0,
-    repeat=RepeatedKey.CONFLICT,
+    repeat=sdk.RepeatedKey.CONFLICT,
     documentation=("https://gocardless.com/blog/idempotency-keys/",),
     header="Idempotency-Key",
 )
 
 
 @attrs.frozen(kw_only=True)
-class GoCardlessPayments(ApiVendor):
+class GoCardlessPayments(sdk.ApiVendor):
     """An account at GoCardless that collects payments.
 
     Attributes:
@@ -151,9 +128,11 @@ class GoCardlessPayments(ApiVendor):
     limits: ClassVar[Mapping[str, int]] = {"metadata": MOST_TEXTS, "page": 500}
     webhook = "gocardless"
     idempotency = _KEYS
-    unknown_outcomes: ClassVar[Mapping[str, UnknownOutcome]] = {
-        **words(UnknownOutcome.ASKED_AGAIN, "create_intent charge refund create_subscription"),
-        **words(UnknownOutcome.REPEATED, "complete void"),
+    unknown_outcomes: ClassVar[Mapping[str, sdk.UnknownOutcome]] = {
+        **sdk.words(
+            sdk.UnknownOutcome.ASKED_AGAIN, "create_intent charge refund create_subscription"
+        ),
+        **sdk.words(sdk.UnknownOutcome.REPEATED, "complete void"),
     }
 
     refusals = staticmethod(classify)
@@ -164,11 +143,11 @@ class GoCardlessPayments(ApiVendor):
     return_url: str | None = return_url_option()
     base_url: str = _LIVE
 
-    def mode(self) -> Mode | None:
+    def mode(self) -> sdk.Mode | None:
         """Live or test mode, by the options; None if unknown."""
-        return mode_of_url(self.base_url, live=_LIVE, test="https://api-sandbox.gocardless.com")
+        return sdk.mode_of_url(self.base_url, live=_LIVE, test="https://api-sandbox.gocardless.com")
 
-    async def create_intent(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
+    async def create_intent(self, wire: sdk.Wire, charge: Charge, /, *, key: str) -> Payment:
         """Create a page where the buyer pays and, if requested, agrees to later payments.
 
         The payment itself begins when the buyer has agreed; `complete` and `get` return it.
@@ -176,22 +155,24 @@ class GoCardlessPayments(ApiVendor):
         fields = request_fields(charge)
         payment = await created(wire, _REQUESTS, fields, key, read_request)
         flow = flow_fields(charge, charge.return_url or self.return_url, payment.ref)
-        request = Request.post(_FLOWS, json={"billing_request_flows": flow})
-        flow_key = key_for_vendor(wire, part_key(key, "flow"), LONGEST_KEY)
+        request = sdk.Request.post(_FLOWS, json={"billing_request_flows": flow})
+        flow_key = sdk.key_for_vendor(wire, sdk.part_key(key, "flow"), LONGEST_KEY)
         action = await wire.send(request, key=flow_key, parse=read_flow)
         return attrs.evolve(payment, next_action=action)
 
-    async def charge(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
+    async def charge(self, wire: sdk.Wire, charge: Charge, /, *, key: str) -> Payment:
         """Request a payment by mandate; the outcome is known some days later."""
         payment = await created(wire, _PAYMENTS, payment_fields(charge), key, read_payment)
         if payment.amount != charge.amount:
-            raise IdempotencyConflict("GoCardless knows this key from a payment of another amount.")
+            raise sdk.IdempotencyConflict(
+                "GoCardless knows this key from a payment of another amount."
+            )
         return payment
 
     async def complete(
         self,
-        wire: Wire,
-        ref: Ref,
+        wire: sdk.Wire,
+        ref: sdk.Ref,
         returned: Mapping[str, str],  # noqa: ARG002 - the billing request itself says more
         /,
         *,
@@ -204,7 +185,7 @@ class GoCardlessPayments(ApiVendor):
         """
         payment = await self.get(wire, ref)
         if payment.ref.id.startswith(_REQUEST_ID) and payment.vendor_state == CANCELLED:
-            raise PaymentDeclined(
+            raise sdk.PaymentDeclined(
                 "The billing request was cancelled, and nothing was paid.",
                 reason=DeclineReason.CANCELED_BY_BUYER,
                 payment=str(payment.ref),
@@ -212,7 +193,7 @@ class GoCardlessPayments(ApiVendor):
             )
         return payment
 
-    async def void(self, wire: Wire, ref: Ref, /, *, key: str) -> Void:
+    async def void(self, wire: sdk.Wire, ref: sdk.Ref, /, *, key: str) -> Void:
         """Cancel a payment not yet submitted to the banks, or an unused page."""
         is_request = ref.id.startswith(_REQUEST_ID)
         path, parse = (_REQUESTS, read_request) if is_request else (_PAYMENTS, read_payment)
@@ -221,18 +202,18 @@ class GoCardlessPayments(ApiVendor):
 
     async def refund(
         self,
-        wire: Wire,
-        ref: Ref,
-        amount: Money | None,
+        wire: sdk.Wire,
+        ref: sdk.Ref,
+        amount: sdk.Money | None,
         /,
         *,
         reason: RefundReason | None,
         key: str,
     ) -> Refund:
         """Refund a collected payment, or what is not refunded yet."""
-        request = Request.get(url_of(_PAYMENTS, ref.id))
+        request = sdk.Request.get(url_of(_PAYMENTS, ref.id))
         # A repeat must confirm the same total.
-        first_key = key_for_vendor(wire, part_key(key, "before"), LONGEST_KEY)
+        first_key = sdk.key_for_vendor(wire, sdk.part_key(key, "before"), LONGEST_KEY)
         payment = await wire.send(request, key=first_key, parse=partial(read_payment, wire))
         refunded_amount = amount or refundable_rest(payment)
         total = refunded_amount if payment.refunded is None else payment.refunded + refunded_amount
@@ -246,7 +227,7 @@ class GoCardlessPayments(ApiVendor):
         refund = await created(wire, _REFUNDS, fields, key, read_refund)
         return attrs.evolve(refund, payment=ref)
 
-    async def get(self, wire: Wire, ref: Ref, /) -> Payment:
+    async def get(self, wire: sdk.Wire, ref: sdk.Ref, /) -> Payment:
         """Get a payment; for a page, the buyer's payment on it."""
         if not ref.id.startswith(_REQUEST_ID):
             return await found(wire, _PAYMENTS, ref.id, read_current)
@@ -256,61 +237,63 @@ class GoCardlessPayments(ApiVendor):
             return payment
         return await found(wire, _PAYMENTS, payment_id, read_current)
 
-    async def get_refund(self, wire: Wire, ref: Ref, /) -> Refund:
+    async def get_refund(self, wire: sdk.Wire, ref: sdk.Ref, /) -> Refund:
         """Get a refund."""
         return await found(wire, _REFUNDS, ref.id, read_refund)
 
     async def payments(
-        self, wire: Wire, query: PaymentQuery, after: Ref | None, /
+        self, wire: sdk.Wire, query: PaymentQuery, after: sdk.Ref | None, /
     ) -> Page[Payment]:
         """List payments, newest first."""
         return await listed(wire, _PAYMENTS, _filters(self, query), after, payment_of)
 
-    async def payouts(self, wire: Wire, query: PaymentQuery, after: Ref | None, /) -> Page[Payout]:
+    async def payouts(
+        self, wire: sdk.Wire, query: PaymentQuery, after: sdk.Ref | None, /
+    ) -> Page[Payout]:
         """List payouts, newest first."""
         return await listed(wire, "/payouts", _filters(self, query), after, payout_of)
 
     async def stored_means(
-        self, wire: Wire, customer: str, after: Ref | None, /
+        self, wire: sdk.Wire, customer: str, after: sdk.Ref | None, /
     ) -> Page[StoredMeans]:
         """List a customer's chargeable mandates."""
         filters = {"customer": customer, "status": "pending_submission,submitted,active"}
         return await listed(wire, _MANDATES, filters, after, mandate_of)
 
-    async def remove_means(self, wire: Wire, ref: Ref, /, *, key: str) -> StoredMeans:
+    async def remove_means(self, wire: sdk.Wire, ref: sdk.Ref, /, *, key: str) -> StoredMeans:
         """Cancel a mandate; GoCardless also cancels its unsubmitted payments."""
         return await cancelled(wire, _MANDATES, ref, key, read_mandate, look_up=_found_mandate)
 
     async def create_subscription(
-        self, wire: Wire, request: SubscriptionRequest, /, *, key: str
+        self, wire: sdk.Wire, request: SubscriptionRequest, /, *, key: str
     ) -> Subscription:
         """Create a subscription that charges a mandate."""
         fields = subscription_fields(request)
         return await created(wire, SUBSCRIPTIONS, fields, key, read_subscription)
 
-    async def get_subscription(self, wire: Wire, ref: Ref, /) -> Subscription:
+    async def get_subscription(self, wire: sdk.Wire, ref: sdk.Ref, /) -> Subscription:
         """Get a subscription."""
         return await found(wire, SUBSCRIPTIONS, ref.id, read_subscription)
 
     async def change_subscription(
         self,
-        wire: Wire,
-        ref: Ref,
+        wire: sdk.Wire,
+        ref: sdk.Ref,
         /,
         *,
-        amount: Money,
+        amount: sdk.Money,
         quantity: None,  # noqa: ARG002 - GoCardless has no quantities
         key: str,
     ) -> Subscription:
         """Change a subscription's amount for payments not yet created."""
         fields = {"subscriptions": {"amount": UNITS.to_minor(amount)}}
-        request = Request.put(url_of(SUBSCRIPTIONS, ref.id), json=fields)
+        request = sdk.Request.put(url_of(SUBSCRIPTIONS, ref.id), json=fields)
         return await send_once(wire, request, key, read_subscription)
 
     async def cancel_subscription(
         self,
-        wire: Wire,
-        ref: Ref,
+        wire: sdk.Wire,
+        ref: sdk.Ref,
         /,
         *,
         at_period_end: bool,  # noqa: ARG002 - GoCardless cancels at once
@@ -321,15 +304,15 @@ class GoCardlessPayments(ApiVendor):
         return await cancelled(wire, SUBSCRIPTIONS, ref, key, read, look_up=look_up)
 
     async def list_subscriptions(
-        self, wire: Wire, query: PaymentQuery, after: Ref | None, /
+        self, wire: sdk.Wire, query: PaymentQuery, after: sdk.Ref | None, /
     ) -> Page[Subscription]:
         """List subscriptions in all states, newest first."""
         read_one = partial(subscription_of, now=wire.now())
         return await listed(wire, SUBSCRIPTIONS, _filters(self, query), after, read_one)
 
-    def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[PaymentEvent, ...]:
+    def events(self, event: sdk.WebhookEvent, ref: sdk.MakeRef) -> tuple[PaymentEvent, ...]:
         """Convert a webhook to events of payments, pages, refunds, payouts and subscriptions."""
-        body = as_answer(event.data)
+        body = sdk.as_answer(event.data)
         if body.text("resource_type") == SUBSCRIPTIONS[1:]:
             return events_of(event, subscription_event(ref, body))
         return read_events(event, ref)
@@ -343,5 +326,5 @@ def _filters(vendor: GoCardlessPayments, query: PaymentQuery) -> dict[str, Any]:
     }
 
 
-async def _found_mandate(wire: Wire, ref: Ref) -> StoredMeans:
+async def _found_mandate(wire: sdk.Wire, ref: sdk.Ref) -> StoredMeans:
     return await found(wire, _MANDATES, ref.id, read_mandate)

@@ -13,22 +13,8 @@ from urllib.parse import quote
 
 import attrs
 
+from moorage import vendor_sdk as sdk
 from moorage.contracts.payments import MoveState, PaymentsCapability, Void, stated_amount
-from moorage.vendor_sdk import (
-    ApiVendor,
-    InvalidData,
-    InvalidRequest,
-    RepeatedKey,
-    Request,
-    Secret,
-    UnknownOutcome,
-    VendorKeys,
-    check_done,
-    key_for_vendor,
-    mode_of_key,
-    secret_option,
-    words,
-)
 from moorage.vendors.payments import _mollie_links as mollie_links
 from moorage.vendors.payments import _mollie_mandates as mollie_mandates
 from moorage.vendors.payments import _mollie_subscriptions as mollie_subscriptions
@@ -72,19 +58,18 @@ if TYPE_CHECKING:
         Subscription,
         SubscriptionRequest,
     )
-    from moorage.vendor_sdk import Mode, Money, Ref, Wire
 
-_KEYS: Final = VendorKeys(
+_KEYS: Final = sdk.VendorKeys(
     # The current page says one hour, an older one a day: the smaller number counts.
     memory=3_600.0,
-    repeat=RepeatedKey.REPLAYED,
+    repeat=sdk.RepeatedKey.REPLAYED,
     documentation=("https://docs.mollie.com/reference/api-idempotency",),
     header="Idempotency-Key",
 )
 
 
 @attrs.frozen(kw_only=True)
-class Mollie(ApiVendor):
+class Mollie(sdk.ApiVendor):
     """A website profile of a Mollie account.
 
     Attributes:
@@ -128,12 +113,12 @@ class Mollie(ApiVendor):
     limits: ClassVar[Mapping[str, int]] = {"page": LONGEST_PAGE}
     webhook = "mollie-classic"
     idempotency = _KEYS
-    unknown_outcomes: ClassVar[Mapping[str, UnknownOutcome]] = {
-        **words(
-            UnknownOutcome.ASKED_AGAIN,
+    unknown_outcomes: ClassVar[Mapping[str, sdk.UnknownOutcome]] = {
+        **sdk.words(
+            sdk.UnknownOutcome.ASKED_AGAIN,
             "authorize charge capture void refund create_intent create_subscription",
         ),
-        **words(UnknownOutcome.REPEATED, "complete"),
+        **sdk.words(sdk.UnknownOutcome.REPEATED, "complete"),
     }
 
     refusals = staticmethod(classify)
@@ -142,40 +127,42 @@ class Mollie(ApiVendor):
     ping_query: ClassVar[Mapping[str, int]] = {"limit": 1}
 
     return_url: str | None = return_url_option()
-    webhook_url: Secret | None = secret_option()
+    webhook_url: sdk.Secret | None = attrs.field(
+        default=None, converter=attrs.converters.optional(sdk.as_secret)
+    )
     base_url: str = "https://api.mollie.com"
 
-    def mode(self) -> Mode | None:
+    def mode(self) -> sdk.Mode | None:
         """Live or test mode, by the options; None if unknown."""
-        return mode_of_key(self.credentials, live=("live_",), test=("test_",))
+        return sdk.mode_of_key(self.credentials, live=("live_",), test=("test_",))
 
     @property
     def notification_url(self) -> str | None:
         """The URL for Mollie's webhooks, including the secret."""
         return None if self.webhook_url is None else self.webhook_url.reveal()
 
-    async def create_intent(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
+    async def create_intent(self, wire: sdk.Wire, charge: Charge, /, *, key: str) -> Payment:
         """Create a payment for which the buyer chooses the method on Mollie's page."""
         return await self._pay(wire, charge, key)
 
-    async def authorize(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
+    async def authorize(self, wire: sdk.Wire, charge: Charge, /, *, key: str) -> Payment:
         """Authorise an amount, to be captured later."""
         return await self._pay(wire, charge, key, captureMode="manual")
 
-    async def charge(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
+    async def charge(self, wire: sdk.Wire, charge: Charge, /, *, key: str) -> Payment:
         """Charge an amount after the buyer has confirmed it."""
         return await self._pay(wire, charge, key)
 
-    async def _pay(self, wire: Wire, charge: Charge, key: str, **fields: Any) -> Payment:
-        request = Request.post(PAYMENTS, json=payment_body(self, charge, **fields))
+    async def _pay(self, wire: sdk.Wire, charge: Charge, key: str, **fields: Any) -> Payment:
+        request = sdk.Request.post(PAYMENTS, json=payment_body(self, charge, **fields))
         parse = partial(read_payment, wire)
-        sending_coroutine = wire.send(request, key=key_for_vendor(wire, key, KEY), parse=parse)
+        sending_coroutine = wire.send(request, key=sdk.key_for_vendor(wire, key, KEY), parse=parse)
         return await with_payment_reference(wire, charge.amount, sending_coroutine)
 
     async def complete(
         self,
-        wire: Wire,
-        ref: Ref,
+        wire: sdk.Wire,
+        ref: sdk.Ref,
         returned: Mapping[str, str],  # noqa: ARG002 - Mollie says nothing by the buyer
         /,
         *,
@@ -193,25 +180,30 @@ class Mollie(ApiVendor):
         return payment
 
     async def capture(
-        self, wire: Wire, ref: Ref, amount: Money | None, /, *, final: bool, key: str
+        self, wire: sdk.Wire, ref: sdk.Ref, amount: sdk.Money | None, /, *, final: bool, key: str
     ) -> Capture:
         """Capture an authorised amount; a final capture releases the rest."""
         body = {} if amount is None else {"amount": amount_body(amount)}
-        request = Request.post(_url_of(ref.id, "captures"), json=body)
-        vendor_key, parse = key_for_vendor(wire, key, KEY), partial(read_capture, wire)
+        request = sdk.Request.post(_url_of(ref.id, "captures"), json=body)
+        vendor_key, parse = sdk.key_for_vendor(wire, key, KEY), partial(read_capture, wire)
         capture = await wire.send(request, key=vendor_key, parse=parse)
         if final and amount is not None and amount != stated_amount(ref):
             await _release_rest(wire, ref, f"{key}/release")
         return attrs.evolve(capture, payment=ref, amount=capture.amount or amount)
 
-    async def void(self, wire: Wire, ref: Ref, /, *, key: str) -> Void:
+    async def void(self, wire: sdk.Wire, ref: sdk.Ref, /, *, key: str) -> Void:
         """Release an authorised amount, or cancel an unfinished payment."""
         if await _release_rest(wire, ref, key):
             return Void(ref=ref, payment=ref, state=MoveState.PENDING)
-        vendor_key, parse = key_for_vendor(wire, f"{key}/cancel", KEY), partial(read_payment, wire)
+        vendor_key, parse = (
+            sdk.key_for_vendor(wire, f"{key}/cancel", KEY),
+            partial(read_payment, wire),
+        )
         try:
-            payment = await wire.send(Request.delete(_url_of(ref.id)), key=vendor_key, parse=parse)
-        except InvalidRequest:
+            payment = await wire.send(
+                sdk.Request.delete(_url_of(ref.id)), key=vendor_key, parse=parse
+            )
+        except sdk.InvalidRequest:
             # The answer to an earlier, successful attempt may have been lost.
             payment = await self.get(wire, ref)
             if payment.vendor_state != "canceled":
@@ -220,9 +212,9 @@ class Mollie(ApiVendor):
 
     async def refund(
         self,
-        wire: Wire,
-        ref: Ref,
-        amount: Money | None,
+        wire: sdk.Wire,
+        ref: sdk.Ref,
+        amount: sdk.Money | None,
         /,
         *,
         reason: RefundReason | None,
@@ -231,43 +223,45 @@ class Mollie(ApiVendor):
         """Refund a payment, or what is not refunded yet."""
         refunded_amount = amount or await _refundable(wire, ref, key)
         body = refund_body(ref, refunded_amount, reason)
-        request = Request.post(_url_of(ref.id, "refunds"), json=body)
-        vendor_key, parse = key_for_vendor(wire, key, KEY), partial(read_refund, wire)
+        request = sdk.Request.post(_url_of(ref.id, "refunds"), json=body)
+        vendor_key, parse = sdk.key_for_vendor(wire, key, KEY), partial(read_refund, wire)
         refund = await wire.send(request, key=vendor_key, parse=parse)
         return attrs.evolve(refund, payment=ref)
 
-    async def get(self, wire: Wire, ref: Ref, /) -> Payment:
+    async def get(self, wire: sdk.Wire, ref: sdk.Ref, /) -> Payment:
         """Get a payment with its captures and refunds."""
         response = await wire.send(
-            Request.get(_url_of(ref.id), query={"embed": "captures,refunds"})
+            sdk.Request.get(_url_of(ref.id), query={"embed": "captures,refunds"})
         )
         return attrs.evolve(read_payment(wire, response), as_of=answered_at(response))
 
-    async def get_refund(self, wire: Wire, ref: Ref, /) -> Refund:
+    async def get_refund(self, wire: sdk.Wire, ref: sdk.Ref, /) -> Refund:
         """Get a refund."""
         payment = ref.other("payment")
         if payment is None:
-            raise InvalidData(
+            raise sdk.InvalidData(
                 "Mollie finds a refund by its payment, which this reference does not name.",
                 field="ref",
                 remedy="Give the complete `ref` that the refund returned.",
             )
-        return read_refund(wire, await wire.send(Request.get(_url_of(payment, "refunds", ref.id))))
+        return read_refund(
+            wire, await wire.send(sdk.Request.get(_url_of(payment, "refunds", ref.id)))
+        )
 
     async def payments(
-        self, wire: Wire, query: PaymentQuery, after: Ref | None, /
+        self, wire: sdk.Wire, query: PaymentQuery, after: sdk.Ref | None, /
     ) -> Page[Payment]:
         """List payments."""
         return await listed(wire, PAYMENTS, query, after, payment_of)
 
     async def disputes(
-        self, wire: Wire, query: PaymentQuery, after: Ref | None, /
+        self, wire: sdk.Wire, query: PaymentQuery, after: sdk.Ref | None, /
     ) -> Page[Dispute]:
         """List chargebacks."""
         return await listed(wire, "/v2/chargebacks", query, after, dispute_of)
 
     async def create_subscription(
-        self, wire: Wire, request: SubscriptionRequest, /, *, key: str
+        self, wire: sdk.Wire, request: SubscriptionRequest, /, *, key: str
     ) -> Subscription:
         """Create a subscription that charges a mandate."""
         return await mollie_subscriptions.create_subscription(
@@ -278,11 +272,11 @@ class Mollie(ApiVendor):
 
     async def change_subscription(
         self,
-        wire: Wire,
-        ref: Ref,
+        wire: sdk.Wire,
+        ref: sdk.Ref,
         /,
         *,
-        amount: Money,
+        amount: sdk.Money,
         quantity: None,  # noqa: ARG002 - Mollie has no quantities
         key: str,
     ) -> Subscription:
@@ -291,8 +285,8 @@ class Mollie(ApiVendor):
 
     async def cancel_subscription(
         self,
-        wire: Wire,
-        ref: Ref,
+        wire: sdk.Wire,
+        ref: sdk.Ref,
         /,
         *,
         at_period_end: bool,  # noqa: ARG002 - Mollie cancels at once
@@ -302,7 +296,7 @@ class Mollie(ApiVendor):
         return await mollie_subscriptions.cancel_subscription(wire, ref, key)
 
     async def list_subscriptions(
-        self, wire: Wire, query: PaymentQuery, after: Ref | None, /
+        self, wire: sdk.Wire, query: PaymentQuery, after: sdk.Ref | None, /
     ) -> Page[Subscription]:
         """List the subscriptions of all customers."""
         read_one = partial(mollie_subscriptions.subscription_of, now=wire.now())
@@ -312,7 +306,7 @@ class Mollie(ApiVendor):
     stored_means = staticmethod(mollie_mandates.list_mandates)
     remove_means = staticmethod(mollie_mandates.revoke_mandate)
 
-    async def create_link(self, wire: Wire, link: LinkRequest, /, *, key: str) -> PaymentLink:
+    async def create_link(self, wire: sdk.Wire, link: LinkRequest, /, *, key: str) -> PaymentLink:
         """Create a payment link for one payment."""
         return await mollie_links.create_link(
             wire, link, key, return_url=self.return_url, webhook_url=self.notification_url
@@ -326,18 +320,18 @@ def _url_of(*parts: str) -> str:
     return "/".join([PAYMENTS, *(quote(part, safe="") for part in parts)])
 
 
-async def _release_rest(wire: Wire, ref: Ref, key: str) -> bool:
+async def _release_rest(wire: sdk.Wire, ref: sdk.Ref, key: str) -> bool:
     """Release the remaining authorised amount; return False if there was none."""
-    request = Request.post(_url_of(ref.id, "release-authorization"), json={})
+    request = sdk.Request.post(_url_of(ref.id, "release-authorization"), json={})
     try:
-        await wire.send(request, key=key_for_vendor(wire, key, KEY), parse=check_done)
-    except InvalidRequest:
+        await wire.send(request, key=sdk.key_for_vendor(wire, key, KEY), parse=sdk.check_done)
+    except sdk.InvalidRequest:
         return False
     return True
 
 
-async def _refundable(wire: Wire, ref: Ref, key: str) -> Money:
+async def _refundable(wire: sdk.Wire, ref: sdk.Ref, key: str) -> sdk.Money:
     """The refundable amount; looked up once per key, so that repeats refund the same amount."""
-    request = Request.get(_url_of(ref.id))
-    vendor_key, parse = key_for_vendor(wire, f"{key}/left", KEY), partial(read_payment, wire)
+    request = sdk.Request.get(_url_of(ref.id))
+    vendor_key, parse = sdk.key_for_vendor(wire, f"{key}/left", KEY), partial(read_payment, wire)
     return refundable_rest(await wire.send(request, key=vendor_key, parse=parse))

@@ -13,23 +13,20 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import attrs
 
+from moorage import vendor_sdk as sdk
 from moorage.contracts.payments import (
+    Charge,
+    Money,
     Page,
+    Payment,
+    PaymentQuery,
     PaymentsCapability,
+    Payout,
+    Refund,
+    RefundReason,
+    Subscription,
+    SubscriptionRequest,
     Void,
-)
-from moorage.vendor_sdk import (
-    ConfigurationError,
-    InvalidData,
-    OAuthVendor,
-    RepeatedKey,
-    Request,
-    UnknownOutcome,
-    VendorKeys,
-    key_for_vendor,
-    mode_of_url,
-    read_answer,
-    words,
 )
 from moorage.vendors.payments import _paypal_disputes as paypal_disputes
 from moorage.vendors.payments import _paypal_moves as paypal_moves
@@ -59,24 +56,12 @@ from moorage.vendors.payments._paypal_requests import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from moorage.contracts.payments import (
-        Charge,
-        Money,
-        Payment,
-        PaymentQuery,
-        Payout,
-        Refund,
-        RefundReason,
-        Subscription,
-        SubscriptionRequest,
-    )
-    from moorage.vendor_sdk import Mode, Ref, Wire
 
 _LIVE: Final = "https://api-m.paypal.com"
-_KEYS: Final = VendorKeys(
+_KEYS: Final = sdk.VendorKeys(
     # Orders are remembered for six hours, and payments for 45 days: the smaller number counts.
     memory=6 * 3_600.0,
-    repeat=RepeatedKey.REPLAYED,
+    repeat=sdk.RepeatedKey.REPLAYED,
     documentation=(
         "https://developer.paypal.com/docs/api/orders/v2/",
         "https://developer.paypal.com/docs/api/payments/v2/",
@@ -86,7 +71,7 @@ _KEYS: Final = VendorKeys(
 
 
 @attrs.frozen(kw_only=True)
-class PayPal(OAuthVendor):
+class PayPal(sdk.OAuthVendor):
     """A PayPal business account with an app.
 
     Attributes:
@@ -138,12 +123,12 @@ class PayPal(OAuthVendor):
     }
     webhook = "paypal"
     idempotency = _KEYS
-    unknown_outcomes: ClassVar[Mapping[str, UnknownOutcome]] = {
-        **words(
-            UnknownOutcome.ASKED_AGAIN,
+    unknown_outcomes: ClassVar[Mapping[str, sdk.UnknownOutcome]] = {
+        **sdk.words(
+            sdk.UnknownOutcome.ASKED_AGAIN,
             "authorize charge capture refund create_intent complete pay_payee create_subscription",
         ),
-        **words(UnknownOutcome.REPEATED, "void"),
+        **sdk.words(sdk.UnknownOutcome.REPEATED, "void"),
     }
     # "A maximum of three hours": developer.paypal.com/docs/api/transaction-search/v1/
     listed_within = 3 * 3_600.0
@@ -162,7 +147,7 @@ class PayPal(OAuthVendor):
         """Refuse incomplete credentials, and the live URL together with the sandbox."""
         super().__attrs_post_init__()
         if self.sandbox and self._api_url.startswith(_LIVE):
-            raise ConfigurationError(
+            raise sdk.ConfigurationError(
                 "The sandbox is selected, but the URL is that of the live system.",
                 path="base_url",
                 remedy="Remove `base_url` for the sandbox, or `sandbox` for the live system.",
@@ -173,9 +158,9 @@ class PayPal(OAuthVendor):
         default_url = "https://api-m.sandbox.paypal.com" if self.sandbox else _LIVE
         return self.base_url or default_url
 
-    def mode(self) -> Mode | None:
+    def mode(self) -> sdk.Mode | None:
         """Live or test mode, by the options; None if unknown."""
-        return mode_of_url(self._api_url, live=_LIVE, test="https://api-m.sandbox.paypal.com")
+        return sdk.mode_of_url(self._api_url, live=_LIVE, test="https://api-m.sandbox.paypal.com")
 
     def webhook_verification(self) -> Mapping[str, Any]:
         """The signature scheme of the sandbox or live system, and the webhook's id."""
@@ -184,24 +169,24 @@ class PayPal(OAuthVendor):
 
     # --- payments ------------------------------------------------------------
 
-    async def create_intent(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
+    async def create_intent(self, wire: sdk.Wire, charge: Charge, /, *, key: str) -> Payment:
         """Create an order that the buyer pays in PayPal's form, to be captured by `complete`."""
         return await self._pay(wire, attrs.evolve(charge, source=None), CAPTURE, key)
 
-    async def authorize(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
+    async def authorize(self, wire: sdk.Wire, charge: Charge, /, *, key: str) -> Payment:
         """Create an order that is authorised after the buyer's approval."""
         return await self._pay(wire, charge, AUTHORIZE, key)
 
-    async def charge(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
+    async def charge(self, wire: sdk.Wire, charge: Charge, /, *, key: str) -> Payment:
         """Create an order that is captured after the buyer's approval."""
         return await self._pay(wire, charge, CAPTURE, key)
 
     async def complete(
-        self, wire: Wire, ref: Ref, returned: Mapping[str, str], /, *, key: str
+        self, wire: sdk.Wire, ref: sdk.Ref, returned: Mapping[str, str], /, *, key: str
     ) -> Payment:
         """Get the order; if the buyer has approved it, authorise or capture it."""
         if returned.get("token", ref.id) != ref.id:
-            raise InvalidData(
+            raise sdk.InvalidData(
                 "The buyer returned from another payment.",
                 field="returned",
                 remedy="Complete the payment that the parameter token names.",
@@ -219,14 +204,14 @@ class PayPal(OAuthVendor):
 
     capture = staticmethod(paypal_moves.capture_payment)
 
-    async def void(self, wire: Wire, ref: Ref, /, *, key: str) -> Void:  # noqa: ARG002 - PayPal takes none
+    async def void(self, wire: sdk.Wire, ref: sdk.Ref, /, *, key: str) -> Void:  # noqa: ARG002 - PayPal takes none
         """Void an authorised amount; a repeat has no further effect."""
         return await paypal_moves.void_payment(wire, ref)
 
     async def refund(
         self,
-        wire: Wire,
-        ref: Ref,
+        wire: sdk.Wire,
+        ref: sdk.Ref,
         amount: Money | None,
         /,
         *,
@@ -240,19 +225,21 @@ class PayPal(OAuthVendor):
 
     get = staticmethod(paypal_references.get_payment)
 
-    async def get_refund(self, wire: Wire, ref: Ref, /) -> Refund:
+    async def get_refund(self, wire: sdk.Wire, ref: sdk.Ref, /) -> Refund:
         """Get a refund."""
-        response = await wire.send(Request.get(url_of(PAYMENTS, "refunds", ref.id)))
-        order = ref.other("order") or refunded_order(read_answer(response))
+        response = await wire.send(sdk.Request.get(url_of(PAYMENTS, "refunds", ref.id)))
+        order = ref.other("order") or refunded_order(sdk.read_answer(response))
         return paypal_moves.read_refund(wire, None if order is None else wire.ref(order), response)
 
     async def payments(
-        self, wire: Wire, query: PaymentQuery, after: Ref | None, /
+        self, wire: sdk.Wire, query: PaymentQuery, after: sdk.Ref | None, /
     ) -> Page[Payment]:
         """List the captures in the transaction report."""
         return await reported(wire, query, after, payment_in)
 
-    async def payouts(self, wire: Wire, query: PaymentQuery, after: Ref | None, /) -> Page[Payout]:
+    async def payouts(
+        self, wire: sdk.Wire, query: PaymentQuery, after: sdk.Ref | None, /
+    ) -> Page[Payout]:
         """List the withdrawals to your bank account in the transaction report."""
         return await reported(wire, query, after, payout_in)
 
@@ -266,7 +253,7 @@ class PayPal(OAuthVendor):
     # --- subscriptions -------------------------------------------------------
 
     async def create_subscription(
-        self, wire: Wire, request: SubscriptionRequest, /, *, key: str
+        self, wire: sdk.Wire, request: SubscriptionRequest, /, *, key: str
     ) -> Subscription:
         """Create a subscription for the buyer to approve at PayPal."""
         url = request.return_url or self.return_url
@@ -276,8 +263,8 @@ class PayPal(OAuthVendor):
 
     async def change_subscription(
         self,
-        wire: Wire,
-        ref: Ref,
+        wire: sdk.Wire,
+        ref: sdk.Ref,
         /,
         *,
         amount: Money | None,
@@ -291,8 +278,8 @@ class PayPal(OAuthVendor):
 
     async def cancel_subscription(
         self,
-        wire: Wire,
-        ref: Ref,
+        wire: sdk.Wire,
+        ref: sdk.Ref,
         /,
         *,
         at_period_end: bool,  # noqa: ARG002 - PayPal cancels at once
@@ -303,15 +290,20 @@ class PayPal(OAuthVendor):
 
     list_subscriptions = staticmethod(paypal_subscriptions.list_subscriptions)
 
-    async def _pay(self, wire: Wire, charge: Charge, intent: str, key: str) -> Payment:
+    async def _pay(self, wire: sdk.Wire, charge: Charge, intent: str, key: str) -> Payment:
         body = order_body(charge, intent, charge.return_url or self.return_url)
         return await _try_payment(wire, posted(ORDERS, body), charge.amount, key)
 
 
 async def _try_payment(
-    wire: Wire, request: Request, amount: Money | None, key: str, *, known_order: str | None = None
+    wire: sdk.Wire,
+    request: sdk.Request,
+    amount: Money | None,
+    key: str,
+    *,
+    known_order: str | None = None,
 ) -> Payment:
     """Send a payment request; if it is declined, add the payment's reference to the error."""
     parse = partial(read_payment, wire)
-    sending = wire.send(request, key=key_for_vendor(wire, key, KEY), parse=parse)
+    sending = wire.send(request, key=sdk.key_for_vendor(wire, key, KEY), parse=parse)
     return await with_payment_reference(wire, amount, sending, payment_id=known_order)

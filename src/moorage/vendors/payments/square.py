@@ -12,28 +12,23 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import attrs
 
+from moorage import vendor_sdk as sdk
 from moorage.contracts.payments import (
     Capture,
     Charge,
+    Dispute,
     MoveState,
     Page,
+    Payment,
+    PaymentQuery,
     PaymentsCapability,
+    Payout,
+    PayoutItem,
+    Refund,
+    RefundReason,
+    StoredMeans,
+    StoreRequest,
     Void,
-)
-from moorage.vendor_sdk import (
-    Answer,
-    ApiVendor,
-    RepeatedKey,
-    Request,
-    UnknownOutcome,
-    VendorKeys,
-    VendorRejected,
-    is_list,
-    malformed,
-    mode_of_url,
-    part_key,
-    read_answer,
-    words,
 )
 from moorage.vendors.payments import _square_disputes as square_disputes
 from moorage.vendors.payments._common import (
@@ -70,26 +65,14 @@ from moorage.vendors.payments._square_requests import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from moorage.contracts.payments import (
-        Dispute,
-        Payment,
-        PaymentQuery,
-        Payout,
-        PayoutItem,
-        Refund,
-        RefundReason,
-        StoredMeans,
-        StoreRequest,
-    )
-    from moorage.vendor_sdk import MakeRef, Mode, Money, Ref, Wire
 
 API_VERSION: Final = "2025-08-20"
 _REFUNDS: Final = "/v2/refunds"
 _CARDS: Final = "/v2/cards"
-_KEYS: Final = VendorKeys(
+_KEYS: Final = sdk.VendorKeys(
     # Square publishes no time; an hour covers the usual repeats.
     memory=3_600.0,
-    repeat=RepeatedKey.REPLAYED,
+    repeat=sdk.RepeatedKey.REPLAYED,
     documentation=(
         "https://developer.squareup.com/docs/build-basics/common-api-patterns/idempotency",
         "https://developer.squareup.com/forums/t/how-long-are-idempotency-keys-retained-for-the-createpayment-endpoint/28303",
@@ -98,7 +81,7 @@ _KEYS: Final = VendorKeys(
 
 
 @attrs.frozen(kw_only=True)
-class Square(ApiVendor):
+class Square(sdk.ApiVendor):
     """An account at Square.
 
     Attributes:
@@ -135,9 +118,9 @@ class Square(ApiVendor):
     limits: ClassVar[Mapping[str, int]] = {"idempotency_key": KEY, "page": PAGE, **LONGEST}
     webhook = "square"
     idempotency = _KEYS
-    unknown_outcomes: ClassVar[Mapping[str, UnknownOutcome]] = {
-        **words(UnknownOutcome.ASKED_AGAIN, "authorize charge refund"),
-        **words(UnknownOutcome.REPEATED, "capture void"),
+    unknown_outcomes: ClassVar[Mapping[str, sdk.UnknownOutcome]] = {
+        **sdk.words(sdk.UnknownOutcome.ASKED_AGAIN, "authorize charge refund"),
+        **sdk.words(sdk.UnknownOutcome.REPEATED, "capture void"),
     }
 
     refusals = staticmethod(classify)
@@ -149,23 +132,25 @@ class Square(ApiVendor):
     location_id: str | None = None
     base_url: str = "https://connect.squareup.com"
 
-    def mode(self) -> Mode | None:
+    def mode(self) -> sdk.Mode | None:
         """Live or test mode, by the options; None if unknown."""
-        return mode_of_url(
+        return sdk.mode_of_url(
             self.base_url,
             live="https://connect.squareup.com",
             test="https://connect.squareupsandbox.com",
         )
 
-    async def authorize(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
+    async def authorize(self, wire: sdk.Wire, charge: Charge, /, *, key: str) -> Payment:
         """Authorise an amount, to be completed later."""
         return await self._pay(wire, charge, key, autocomplete=False)
 
-    async def charge(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
+    async def charge(self, wire: sdk.Wire, charge: Charge, /, *, key: str) -> Payment:
         """Charge an amount at once."""
         return await self._pay(wire, charge, key, autocomplete=True)
 
-    async def _pay(self, wire: Wire, charge: Charge, key: str, *, autocomplete: bool) -> Payment:
+    async def _pay(
+        self, wire: sdk.Wire, charge: Charge, key: str, *, autocomplete: bool
+    ) -> Payment:
         body = payment_body(self, charge, autocomplete=autocomplete)
         request, parse = keyed_request(wire, PAYMENTS, body, key), partial(read_payment, wire)
         return await with_payment_reference(
@@ -174,9 +159,9 @@ class Square(ApiVendor):
 
     async def capture(
         self,
-        wire: Wire,
-        ref: Ref,
-        amount: Money | None,
+        wire: sdk.Wire,
+        ref: sdk.Ref,
+        amount: sdk.Money | None,
         /,
         *,
         final: bool,  # noqa: ARG002 - there is no other
@@ -188,14 +173,16 @@ class Square(ApiVendor):
         if amount is not None and amount != previous_payment.authorized:
             part = {"payment": {"amount_money": amount_body(amount)}}
             request = keyed_request(
-                wire, url_of(PAYMENTS, ref.id), part, part_key(key, "part"), method="PUT"
+                wire, url_of(PAYMENTS, ref.id), part, sdk.part_key(key, "part"), method="PUT"
             )
-            await wire.send(request, key=part_key(key, "part"), parse=partial(read_payment, wire))
+            await wire.send(
+                request, key=sdk.part_key(key, "part"), parse=partial(read_payment, wire)
+            )
         try:
             payment = await _payment_after_move(
-                wire, Request.post(url_of(PAYMENTS, ref.id, "complete"), json={}), key
+                wire, sdk.Request.post(url_of(PAYMENTS, ref.id, "complete"), json={}), key
             )
-        except VendorRejected:
+        except sdk.VendorRejected:
             # The answer to an earlier, successful attempt may have been lost.
             payment = await self.get(wire, ref)
             if previous_payment.vendor_state != "APPROVED" or payment.captured != requested_amount:
@@ -211,13 +198,13 @@ class Square(ApiVendor):
             raw=payment.raw,
         )
 
-    async def void(self, wire: Wire, ref: Ref, /, *, key: str) -> Void:
+    async def void(self, wire: sdk.Wire, ref: sdk.Ref, /, *, key: str) -> Void:
         """Cancel an uncompleted payment."""
         try:
             payment = await _payment_after_move(
-                wire, Request.post(url_of(PAYMENTS, ref.id, "cancel")), key
+                wire, sdk.Request.post(url_of(PAYMENTS, ref.id, "cancel")), key
             )
-        except VendorRejected:
+        except sdk.VendorRejected:
             # The answer to an earlier, successful attempt may have been lost.
             payment = await self.get(wire, ref)
             if payment.vendor_state != "CANCELED":
@@ -226,9 +213,9 @@ class Square(ApiVendor):
 
     async def refund(
         self,
-        wire: Wire,
-        ref: Ref,
-        amount: Money | None,
+        wire: sdk.Wire,
+        ref: sdk.Ref,
+        amount: sdk.Money | None,
         /,
         *,
         reason: RefundReason | None,
@@ -247,22 +234,22 @@ class Square(ApiVendor):
         refund = await wire.send(request, key=key, parse=partial(read_refund, wire))
         return attrs.evolve(refund, payment=ref)
 
-    async def get(self, wire: Wire, ref: Ref, /) -> Payment:
+    async def get(self, wire: sdk.Wire, ref: sdk.Ref, /) -> Payment:
         """Get a payment."""
-        return read_payment(wire, await wire.send(Request.get(url_of(PAYMENTS, ref.id))))
+        return read_payment(wire, await wire.send(sdk.Request.get(url_of(PAYMENTS, ref.id))))
 
-    async def get_refund(self, wire: Wire, ref: Ref, /) -> Refund:
+    async def get_refund(self, wire: sdk.Wire, ref: sdk.Ref, /) -> Refund:
         """Get a refund."""
-        return read_refund(wire, await wire.send(Request.get(url_of(_REFUNDS, ref.id))))
+        return read_refund(wire, await wire.send(sdk.Request.get(url_of(_REFUNDS, ref.id))))
 
     async def payments(
-        self, wire: Wire, query: PaymentQuery, after: Ref | None, /
+        self, wire: sdk.Wire, query: PaymentQuery, after: sdk.Ref | None, /
     ) -> Page[Payment]:
         """List payments."""
         return await self._page(wire, PAYMENTS, query, after, payment_of, **period_fields(query))
 
     async def disputes(
-        self, wire: Wire, query: PaymentQuery, after: Ref | None, /
+        self, wire: sdk.Wire, query: PaymentQuery, after: sdk.Ref | None, /
     ) -> Page[Dispute]:
         """List disputes, in pages of Square's size."""
         return await self._page(wire, square_disputes.DISPUTES, query, after, dispute_of)
@@ -271,20 +258,26 @@ class Square(ApiVendor):
     accept_dispute = staticmethod(square_disputes.accept_dispute)
     submit_evidence = staticmethod(square_disputes.submit_evidence)
 
-    async def payouts(self, wire: Wire, query: PaymentQuery, after: Ref | None, /) -> Page[Payout]:
+    async def payouts(
+        self, wire: sdk.Wire, query: PaymentQuery, after: sdk.Ref | None, /
+    ) -> Page[Payout]:
         """List payouts."""
         return await self._page(
             wire, "/v2/payouts", query, after, payout_of, **period_fields(query)
         )
 
-    async def payout_items(self, wire: Wire, ref: Ref, /, *, after: Ref | None) -> Page[PayoutItem]:
+    async def payout_items(
+        self, wire: sdk.Wire, ref: sdk.Ref, /, *, after: sdk.Ref | None
+    ) -> Page[PayoutItem]:
         """List the entries of a payout."""
         filters = {"cursor": _cursor(after), "limit": PAGE}
         path = url_of("/v2/payouts", ref.id, "payout-entries")
         items, next_cursor = await _listed(wire, path, "payout_entries", filters, payout_item_of)
         return Page(tuple(items), next_cursor)
 
-    async def store_means(self, wire: Wire, request: StoreRequest, /, *, key: str) -> StoredMeans:
+    async def store_means(
+        self, wire: sdk.Wire, request: StoreRequest, /, *, key: str
+    ) -> StoredMeans:
         """Verify a card with its bank, and store it for a customer."""
         card_request = keyed_request(wire, _CARDS, card_body(request), key)
         stored: StoredMeans = await wire.send(
@@ -293,27 +286,27 @@ class Square(ApiVendor):
         return stored
 
     async def stored_means(
-        self, wire: Wire, customer: str, after: Ref | None, /
+        self, wire: sdk.Wire, customer: str, after: sdk.Ref | None, /
     ) -> Page[StoredMeans]:
         """List a customer's chargeable cards."""
         filters = {"cursor": _cursor(after), "customer_id": customer}
         items, next_cursor = await _listed(wire, _CARDS, "cards", filters, stored_of)
         return Page(tuple(items), next_cursor)
 
-    async def remove_means(self, wire: Wire, ref: Ref, /, *, key: str) -> StoredMeans:
+    async def remove_means(self, wire: sdk.Wire, ref: sdk.Ref, /, *, key: str) -> StoredMeans:
         """Disable a card; a repeat has no further effect."""
-        request = Request.post(url_of(_CARDS, ref.id, "disable"))
+        request = sdk.Request.post(url_of(_CARDS, ref.id, "disable"))
         repeatable = attrs.evolve(request, idempotent=True)
         stored: StoredMeans = await wire.send(repeatable, key=key, parse=partial(read_stored, wire))
         return stored
 
     async def _page(
         self,
-        wire: Wire,
+        wire: sdk.Wire,
         path: str,
         query: PaymentQuery,
-        after: Ref | None,
-        read_one: Callable[[MakeRef, Answer], Any],
+        after: sdk.Ref | None,
+        read_one: Callable[[sdk.MakeRef, sdk.Answer], Any],
         **filters: Any,
     ) -> Page[Any]:
         filters |= {"cursor": _cursor(after), "location_id": self.location_id}
@@ -323,34 +316,36 @@ class Square(ApiVendor):
 
 
 async def _listed(
-    wire: Wire,
+    wire: sdk.Wire,
     path: str,
     name: str,
     filters: Mapping[str, Any],
-    read_one: Callable[[MakeRef, Answer], Any],
-) -> tuple[list[Any], Ref | None]:
+    read_one: Callable[[sdk.MakeRef, sdk.Answer], Any],
+) -> tuple[list[Any], sdk.Ref | None]:
     """The valid items on a list page, and the reference of the next page."""
-    response = await wire.send(Request.get(path, query=filters))
-    body = read_answer(response)
-    if not is_list(body.raw.get(name, [])):
-        raise malformed(response, name)
+    response = await wire.send(sdk.Request.get(path, query=filters))
+    body = sdk.read_answer(response)
+    if not sdk.is_list(body.raw.get(name, [])):
+        raise sdk.malformed(response, name)
     results = [read_one(wire.ref, item) for item in body.objects(name)]
     next_cursor = body.text("cursor")
     items = [item for item in results if item is not None]
     return items, None if next_cursor is None else wire.ref(next_cursor)
 
 
-def _cursor(after: Ref | None) -> str | None:
+def _cursor(after: sdk.Ref | None) -> str | None:
     return None if after is None else after.id
 
 
-async def _payment_after_move(wire: Wire, request: Request, key: str) -> Payment:
+async def _payment_after_move(wire: sdk.Wire, request: sdk.Request, key: str) -> Payment:
     """The payment after a step that is executed once per key."""
     repeatable = attrs.evolve(request, idempotent=True)
     return await wire.send(repeatable, key=key, parse=partial(read_payment, wire))
 
 
-async def _payment_before(wire: Wire, ref: Ref, key: str) -> Payment:
+async def _payment_before(wire: sdk.Wire, ref: sdk.Ref, key: str) -> Payment:
     """The payment's state at the time of this key's first use."""
-    request = Request.get(url_of(PAYMENTS, ref.id))
-    return await wire.send(request, key=part_key(key, "before"), parse=partial(read_payment, wire))
+    request = sdk.Request.get(url_of(PAYMENTS, ref.id))
+    return await wire.send(
+        request, key=sdk.part_key(key, "before"), parse=partial(read_payment, wire)
+    )

@@ -11,13 +11,18 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import attrs
 
+from moorage import vendor_sdk as sdk
 from moorage.contracts.payments import (
     Capture,
     Charge,
     Dispute,
+    Money,
     MoveState,
     Page,
+    PayeePayout,
+    PayeeTransfer,
     Payment,
+    PaymentQuery,
     PaymentsCapability,
     PaymentState,
     Payout,
@@ -25,21 +30,9 @@ from moorage.contracts.payments import (
     Refund,
     RefundReason,
     StoredMeans,
+    StoreRequest,
     Subscription,
     Void,
-)
-from moorage.vendor_sdk import (
-    ApiVendor,
-    InvalidData,
-    PaymentDeclined,
-    RepeatedKey,
-    Request,
-    UnknownOutcome,
-    VendorKeys,
-    VendorRejected,
-    mode_of_key,
-    text_option,
-    words,
 )
 from moorage.vendors.payments import _stripe_disputes as stripe_disputes
 from moorage.vendors.payments import _stripe_links as stripe_links
@@ -68,14 +61,6 @@ from moorage.vendors.payments._stripe_stored import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from moorage.contracts.payments import (
-        Money,
-        PayeePayout,
-        PayeeTransfer,
-        PaymentQuery,
-        StoreRequest,
-    )
-    from moorage.vendor_sdk import Mode, Ref, Wire
 
 _UNEXPECTED_STATE: Final = "payment_intent_unexpected_state"
 _CANCELED: Final = "canceled"
@@ -92,17 +77,17 @@ _REFUND_REASONS: Final = {
     RefundReason.DUPLICATE: "duplicate",
     RefundReason.FRAUD: "fraudulent",
 }
-_KEYS: Final = VendorKeys(
+_KEYS: Final = sdk.VendorKeys(
     # Keys may be removed once they are at least 24 hours old.
     memory=24 * 3_600.0,
-    repeat=RepeatedKey.REPLAYED,
+    repeat=sdk.RepeatedKey.REPLAYED,
     documentation=("https://docs.stripe.com/api/idempotent_requests",),
     header="Idempotency-Key",
 )
 
 
 @attrs.frozen(kw_only=True)
-class Stripe(ApiVendor):
+class Stripe(sdk.ApiVendor):
     """An account at Stripe.
 
     Attributes:
@@ -122,8 +107,8 @@ class Stripe(ApiVendor):
     limits: ClassVar[Mapping[str, int]] = {"idempotency_key": KEY, "page": PAGE}
     webhook = "stripe"
     idempotency = _KEYS
-    unknown_outcomes: ClassVar[Mapping[str, UnknownOutcome]] = words(
-        UnknownOutcome.ASKED_AGAIN,
+    unknown_outcomes: ClassVar[Mapping[str, sdk.UnknownOutcome]] = sdk.words(
+        sdk.UnknownOutcome.ASKED_AGAIN,
         "authorize charge capture void refund create_intent complete pay_payee create_subscription",
     )
 
@@ -132,7 +117,7 @@ class Stripe(ApiVendor):
     event_reading = staticmethod(read_events)
     ping_query: ClassVar[Mapping[str, int]] = {"limit": 1}
 
-    connected: str | None = text_option(
+    connected: str | None = sdk.text_option(
         r"acct_\w+",
         problem="This is not the id of a connected account.",
         remedy="Give the id that Stripe shows for the account, which begins with acct_.",
@@ -140,9 +125,9 @@ class Stripe(ApiVendor):
     )
     base_url: str = "https://api.stripe.com"
 
-    def mode(self) -> Mode | None:
+    def mode(self) -> sdk.Mode | None:
         """Live or test mode, by the options; None if unknown."""
-        return mode_of_key(
+        return sdk.mode_of_key(
             self.credentials, live=("sk_live_", "rk_live_"), test=("sk_test_", "rk_test_")
         )
 
@@ -151,26 +136,26 @@ class Stripe(ApiVendor):
         connected = {} if self.connected is None else {"Stripe-Account": self.connected}
         return {"headers": {"Stripe-Version": API_VERSION, **connected}}
 
-    async def create_intent(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
+    async def create_intent(self, wire: sdk.Wire, charge: Charge, /, *, key: str) -> Payment:
         """Create a payment intent that the browser confirms."""
         return await pay(wire, INTENTS, intent_body(charge), charge.amount, key)
 
-    async def authorize(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
+    async def authorize(self, wire: sdk.Wire, charge: Charge, /, *, key: str) -> Payment:
         """Create and confirm a payment intent, to be captured later."""
         body = confirmed_body(charge, capture_method="manual")
         return await pay(wire, INTENTS, body, charge.amount, key)
 
-    async def charge(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
+    async def charge(self, wire: sdk.Wire, charge: Charge, /, *, key: str) -> Payment:
         """Create and confirm a payment intent that is captured at once."""
         body = confirmed_body(charge, capture_method="automatic")
         return await pay(wire, INTENTS, body, charge.amount, key)
 
     async def complete(
-        self, wire: Wire, ref: Ref, returned: Mapping[str, str], /, *, key: str
+        self, wire: sdk.Wire, ref: sdk.Ref, returned: Mapping[str, str], /, *, key: str
     ) -> Payment:
         """Get the payment intent; if it waits for confirmation, confirm it."""
         if returned.get("payment_intent", ref.id) != ref.id:
-            raise InvalidData(
+            raise sdk.InvalidData(
                 "The buyer returned from another payment.",
                 field="returned",
                 remedy="Complete the payment that the parameter payment_intent names.",
@@ -180,7 +165,7 @@ class Stripe(ApiVendor):
             body: dict[str, Any] = {"expand": ["latest_charge"]}
             return await pay(wire, url_of(INTENTS, ref.id, "confirm"), body, payment.amount, key)
         if payment.decline is not None and payment.state is PaymentState.FAILED:
-            raise PaymentDeclined(
+            raise sdk.PaymentDeclined(
                 "Stripe reports that the payment was declined"
                 f" ({payment.decline.vendor_code or payment.decline.reason}).",
                 reason=payment.decline.reason,
@@ -191,7 +176,7 @@ class Stripe(ApiVendor):
         return payment
 
     async def capture(
-        self, wire: Wire, ref: Ref, amount: Money | None, /, *, final: bool, key: str
+        self, wire: sdk.Wire, ref: sdk.Ref, amount: Money | None, /, *, final: bool, key: str
     ) -> Capture:
         """Capture an authorised payment intent."""
         body = {
@@ -210,12 +195,12 @@ class Stripe(ApiVendor):
             raw=payment.raw,
         )
 
-    async def void(self, wire: Wire, ref: Ref, /, *, key: str) -> Void:
+    async def void(self, wire: sdk.Wire, ref: sdk.Ref, /, *, key: str) -> Void:
         """Cancel a payment intent; a repeat has no further effect."""
         body = {"expand": ["latest_charge"]}
         try:
             payment = await done(wire, url_of(INTENTS, ref.id, "cancel"), body, key, read_payment)
-        except VendorRejected as error:
+        except sdk.VendorRejected as error:
             if error.vendor_code != _UNEXPECTED_STATE:
                 raise
             payment = await self.get(wire, ref)
@@ -225,8 +210,8 @@ class Stripe(ApiVendor):
 
     async def refund(
         self,
-        wire: Wire,
-        ref: Ref,
+        wire: sdk.Wire,
+        ref: sdk.Ref,
         amount: Money | None,
         /,
         *,
@@ -242,26 +227,26 @@ class Stripe(ApiVendor):
         refund = await done(wire, _REFUNDS, body, key, read_refund)
         return attrs.evolve(refund, payment=ref)
 
-    async def get(self, wire: Wire, ref: Ref, /) -> Payment:
+    async def get(self, wire: sdk.Wire, ref: sdk.Ref, /) -> Payment:
         """Get a payment intent."""
         query = {"expand[]": "latest_charge"}
         return read_payment(
-            wire, await wire.send(Request.get(url_of(INTENTS, ref.id), query=query))
+            wire, await wire.send(sdk.Request.get(url_of(INTENTS, ref.id), query=query))
         )
 
-    async def get_refund(self, wire: Wire, ref: Ref, /) -> Refund:
+    async def get_refund(self, wire: sdk.Wire, ref: sdk.Ref, /) -> Refund:
         """Get a refund."""
-        return read_refund(wire, await wire.send(Request.get(url_of(_REFUNDS, ref.id))))
+        return read_refund(wire, await wire.send(sdk.Request.get(url_of(_REFUNDS, ref.id))))
 
     async def payments(
-        self, wire: Wire, query: PaymentQuery, after: Ref | None, /
+        self, wire: sdk.Wire, query: PaymentQuery, after: sdk.Ref | None, /
     ) -> Page[Payment]:
         """List payment intents."""
         filters = {**page_query(query, after), "expand[]": "data.latest_charge"}
         return await page(wire, INTENTS, filters, payment_of)
 
     async def disputes(
-        self, wire: Wire, query: PaymentQuery, after: Ref | None, /
+        self, wire: sdk.Wire, query: PaymentQuery, after: sdk.Ref | None, /
     ) -> Page[Dispute]:
         """List disputes."""
         return await page(wire, stripe_disputes.DISPUTES, page_query(query, after), dispute_of)
@@ -270,11 +255,15 @@ class Stripe(ApiVendor):
     accept_dispute = staticmethod(stripe_disputes.accept_dispute)
     submit_evidence = staticmethod(stripe_disputes.submit_evidence)
 
-    async def payouts(self, wire: Wire, query: PaymentQuery, after: Ref | None, /) -> Page[Payout]:
+    async def payouts(
+        self, wire: sdk.Wire, query: PaymentQuery, after: sdk.Ref | None, /
+    ) -> Page[Payout]:
         """List payouts."""
         return await page(wire, "/v1/payouts", page_query(query, after), payout_of)
 
-    async def payout_items(self, wire: Wire, ref: Ref, /, *, after: Ref | None) -> Page[PayoutItem]:
+    async def payout_items(
+        self, wire: sdk.Wire, ref: sdk.Ref, /, *, after: sdk.Ref | None
+    ) -> Page[PayoutItem]:
         """List the balance transactions in a payout."""
         filters = {
             "payout": ref.id,
@@ -284,13 +273,15 @@ class Stripe(ApiVendor):
         }
         return await page(wire, "/v1/balance_transactions", filters, payout_item_of)
 
-    async def pay_payee(self, wire: Wire, transfer: PayeeTransfer, /, *, key: str) -> PayeePayout:
+    async def pay_payee(
+        self, wire: sdk.Wire, transfer: PayeeTransfer, /, *, key: str
+    ) -> PayeePayout:
         """Transfer money to a connected account."""
         return await done(wire, _TRANSFERS, transfer_body(transfer), key, read_transfer)
 
-    async def get_payee_payout(self, wire: Wire, ref: Ref, /) -> PayeePayout:
+    async def get_payee_payout(self, wire: sdk.Wire, ref: sdk.Ref, /) -> PayeePayout:
         """Get a transfer."""
-        return read_transfer(wire, await wire.send(Request.get(url_of(_TRANSFERS, ref.id))))
+        return read_transfer(wire, await wire.send(sdk.Request.get(url_of(_TRANSFERS, ref.id))))
 
     create_subscription = staticmethod(stripe_subscriptions.create_subscription)
     get_subscription = staticmethod(stripe_subscriptions.get_subscription)
@@ -298,7 +289,7 @@ class Stripe(ApiVendor):
     cancel_subscription = staticmethod(stripe_subscriptions.cancel_subscription)
 
     async def list_subscriptions(
-        self, wire: Wire, query: PaymentQuery, after: Ref | None, /
+        self, wire: sdk.Wire, query: PaymentQuery, after: sdk.Ref | None, /
     ) -> Page[Subscription]:
         """List subscriptions in all states."""
         filters = {**page_query(query, after), "status": "all"}
@@ -306,12 +297,14 @@ class Stripe(ApiVendor):
             wire, stripe_subscriptions.SUBSCRIPTIONS, filters, stripe_subscriptions.subscription_of
         )
 
-    async def store_means(self, wire: Wire, request: StoreRequest, /, *, key: str) -> StoredMeans:
+    async def store_means(
+        self, wire: sdk.Wire, request: StoreRequest, /, *, key: str
+    ) -> StoredMeans:
         """Verify a payment method with a setup intent, and store it."""
         return await done(wire, "/v1/setup_intents", setup_body(request), key, read_setup)
 
     async def stored_means(
-        self, wire: Wire, customer: str, after: Ref | None, /
+        self, wire: sdk.Wire, customer: str, after: sdk.Ref | None, /
     ) -> Page[StoredMeans]:
         """List a customer's payment methods."""
         filters = {
@@ -321,7 +314,7 @@ class Stripe(ApiVendor):
         path = url_of("/v1/customers", customer, "payment_methods")
         return await page(wire, path, filters, stored_of)
 
-    async def remove_means(self, wire: Wire, ref: Ref, /, *, key: str) -> StoredMeans:
+    async def remove_means(self, wire: sdk.Wire, ref: sdk.Ref, /, *, key: str) -> StoredMeans:
         """Detach a payment method from its customer."""
         path = url_of("/v1/payment_methods", ref.id, "detach")
         return await done(wire, path, {}, key, read_stored)

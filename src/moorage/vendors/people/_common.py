@@ -5,13 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from moorage import vendor_sdk as sdk
-from moorage.contracts.people import PhoneKind
+from moorage.contracts.people import NewPerson, Person, PhoneKind
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
-    from moorage.contracts.people import NewPerson, Person
-    from moorage.vendor_sdk import Ref, Wire
 
 NOT_FOUND: Final = 404
 _KINDS: Final = {
@@ -26,7 +24,7 @@ def phone_kind(word: object) -> PhoneKind:
     return _KINDS.get(str(word).lower(), PhoneKind.OTHER)
 
 
-def id_in_directory(wire: Wire, vendor: str, ref: Ref, field: str) -> str:
+def id_in_directory(wire: sdk.Wire, vendor: str, ref: sdk.Ref, field: str) -> str:
     """The id in a reference, after checking that it belongs to this directory.
 
     Raises:

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 from base64 import urlsafe_b64encode
 from hashlib import sha256
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import attrs
 
 from moorage import vendor_sdk as sdk
-
-if TYPE_CHECKING:
-    from moorage.vendor_sdk import Occasion, Secret
 
 PERIOD: Final = 2_400
 """Seconds for which a token is used: Apple refuses new ones within 20 minutes, and old ones after
 60."""
 MOST_TOKENS: Final = 256
 
-current_tokens: Final[dict[tuple[str, str, str, int], Secret]] = {}
+current_tokens: Final[dict[tuple[str, str, str, int], sdk.Secret]] = {}
 
 
 def period_start(seconds: int) -> int:
@@ -34,7 +31,7 @@ class ProviderToken(sdk.JwtSigning):
     its period, so it does not depend on the time of the first attempt.
     """
 
-    def token(self, key: Secret, occasion: Occasion) -> Secret:
+    def token(self, key: sdk.Secret, occasion: sdk.Occasion) -> sdk.Secret:
         """Return the current period's token, which the period's first attempt signs."""
         issued_at = period_start(int(occasion.now.timestamp()))
         digest = sha256(key.reveal_bytes()).hexdigest()
@@ -49,7 +46,9 @@ class ProviderToken(sdk.JwtSigning):
         )
 
 
-def signed_token(key: Secret, team_id: str | None, key_id: str | None, issued_at: int) -> Secret:
+def signed_token(
+    key: sdk.Secret, team_id: str | None, key_id: str | None, issued_at: int
+) -> sdk.Secret:
     """Return a token signed with a team's key.
 
     Args:

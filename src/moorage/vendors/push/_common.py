@@ -7,12 +7,10 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from moorage import vendor_sdk as sdk
-from moorage.contracts.push import PushPriority
+from moorage.contracts.push import PushMessage, PushPriority
 
 if TYPE_CHECKING:
     import re
-
-    from moorage.contracts.push import PushMessage
 
 
 def filled(**fields: Any) -> dict[str, Any]:

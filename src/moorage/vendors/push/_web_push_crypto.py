@@ -23,10 +23,9 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from moorage import vendor_sdk as sdk
-from moorage.contracts.push import decode_base64url
+from moorage.contracts.push import BrowserSubscription, decode_base64url
 
 if TYPE_CHECKING:
-    from moorage.contracts.push import BrowserSubscription
     from moorage.vendor_sdk import Request, Secret
 
 _CURVE: Final = ec.SECP256R1()

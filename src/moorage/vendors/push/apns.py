@@ -16,24 +16,13 @@ from uuid import UUID, uuid5
 import attrs
 
 from moorage import vendor_sdk as sdk
-from moorage.contracts.push import PushCapability, PushReceipt
+from moorage.contracts.push import PushCapability, PushMessage, PushReceipt
 from moorage.vendors.push._apns_tokens import ProviderToken
 from moorage.vendors.push._common import check_data, check_size, filled, is_urgent, short_key
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from moorage.contracts.push import PushMessage
-    from moorage.vendor_sdk import (
-        ConnectorError,
-        MakeRef,
-        Mode,
-        Request,
-        Response,
-        Secret,
-        Service,
-        Wire,
-    )
 
 _PRODUCTION: Final = "https://api.push.apple.com"
 _DEVELOPMENT: Final = "https://api.sandbox.push.apple.com"
@@ -85,7 +74,7 @@ _REASONS: Final[Mapping[str, type[Any]]] = {
 """Errors by Apple's reason; any other reason is a refusal."""
 
 
-def classify(_: Request, response: Response) -> ConnectorError | None:
+def classify(_: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | None:
     """The error in an answer, with the time since which Apple knows a token to be invalid."""
     if response.status < 400 or response.status >= 500 or response.status == _TIMEOUT:
         return None
@@ -151,7 +140,7 @@ def headers(message: PushMessage, topic: str, id: str, now: datetime) -> dict[st
 _SECOND: Final = timedelta(seconds=1)
 
 
-def read_receipt(id: str, ref: MakeRef, response: Response) -> PushReceipt:
+def read_receipt(id: str, ref: sdk.MakeRef, response: sdk.Response) -> PushReceipt:
     """The receipt of an accepted notification; the answer is empty.
 
     Args:
@@ -166,7 +155,7 @@ def read_receipt(id: str, ref: MakeRef, response: Response) -> PushReceipt:
     return PushReceipt(ref=ref(given_id), raw={"status": response.status, "apns-id": given_id})
 
 
-def _is_key(_: object, attribute: attrs.Attribute[Secret], value: Secret) -> None:
+def _is_key(_: object, attribute: attrs.Attribute[sdk.Secret], value: sdk.Secret) -> None:
     try:
         sdk.check_key(sdk.SignatureAlgorithm.ECDSA_P256_SHA256, value)
     except sdk.InvalidData:
@@ -206,7 +195,7 @@ class Apns(sdk.Vendor):
     capabilities = frozenset(PushCapability) - {PushCapability.SUBSCRIPTION, PushCapability.TOPIC}
     limits: ClassVar[Mapping[str, int]] = {"message_bytes": _MOST_BYTES}
 
-    private_key: Secret = attrs.field(converter=sdk.as_secret, validator=_is_key)
+    private_key: sdk.Secret = attrs.field(converter=sdk.as_secret, validator=_is_key)
     key_id: str = _ten_letters("a key")
     team_id: str = _ten_letters("a team")
     topic: str = sdk.text_option(
@@ -216,11 +205,11 @@ class Apns(sdk.Vendor):
     )
     base_url: str = attrs.field(default=_PRODUCTION, converter=sdk.validate_base_url)
 
-    def mode(self) -> Mode | None:
+    def mode(self) -> sdk.Mode | None:
         """Test mode for Apple's development server, live mode for the production server."""
         return sdk.mode_of_url(self.base_url, live=_PRODUCTION, test=_DEVELOPMENT)
 
-    def services(self) -> Mapping[str, Service]:
+    def services(self) -> Mapping[str, sdk.Service]:
         """The provider API, which requires HTTP/2."""
         signing = ProviderToken(algorithm="ES256", issuer=self.team_id, key_id=self.key_id)
         credentials = sdk.Credentials.signed(signing, self.private_key)
@@ -234,7 +223,9 @@ class Apns(sdk.Vendor):
         )
         return {"": service}
 
-    async def send(self, wire: Wire, message: PushMessage, /, *, key: str | None) -> PushReceipt:
+    async def send(
+        self, wire: sdk.Wire, message: PushMessage, /, *, key: str | None
+    ) -> PushReceipt:
         """Send a notification."""
         check_token(message.to.address)
         own_names = ("aps ", "image ") if message.image is not None else ("aps ",)

@@ -14,20 +14,12 @@ from urllib.parse import quote
 import attrs
 
 from moorage import vendor_sdk as sdk
-from moorage.contracts.push import DeviceToken, PushCapability, PushReceipt
+from moorage.contracts.push import DeviceToken, PushCapability, PushMessage, PushReceipt
 from moorage.vendors.push._common import check_data, check_size, filled, is_urgent, short_key
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from moorage.contracts.push import PushMessage
-    from moorage.vendor_sdk import (
-        ConnectorError,
-        MakeRef,
-        Request,
-        Response,
-        Wire,
-    )
 
 _DETAIL: Final = "google.firebase.fcm.v1.FcmError"
 _MOST_BYTES: Final = 4_096
@@ -50,7 +42,7 @@ _CODES: Final[Mapping[str, type[Any]]] = {
 """Errors by Firebase's code, or else by Google's; any other code is a refusal."""
 
 
-def classify(_: Request, response: Response) -> ConnectorError | None:
+def classify(_: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | None:
     """The error in an answer; Firebase's own detail overrides Google's general status."""
     if sdk.is_success(response.status) or response.status == _TIMEOUT:
         return None
@@ -121,7 +113,7 @@ def content(message: PushMessage) -> dict[str, Any]:
     }
 
 
-def read_receipt(ref: MakeRef, response: Response) -> PushReceipt:
+def read_receipt(ref: sdk.MakeRef, response: sdk.Response) -> PushReceipt:
     """The receipt in the answer to an accepted notification."""
     answer = sdk.read_answer(response)
     name = sdk.required(answer.text("name"), response, "name")
@@ -171,7 +163,9 @@ class Firebase(sdk.GoogleVendor):
             return sdk.google_account(self.credentials).project
         return self.project
 
-    async def send(self, wire: Wire, message: PushMessage, /, *, key: str | None) -> PushReceipt:
+    async def send(
+        self, wire: sdk.Wire, message: PushMessage, /, *, key: str | None
+    ) -> PushReceipt:
         """Send a notification."""
         check_data(message, "Firebase", _RESERVED)
         fields = sdk.merged(content(message), sdk.extra_for(self.name, message.extra))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 import attrs
 
 from moorage import vendor_sdk as sdk
-from moorage.contracts.push import BrowserSubscription, PushCapability, PushReceipt
+from moorage.contracts.push import BrowserSubscription, PushCapability, PushMessage, PushReceipt
 from moorage.vendors.push._common import check_size, filled, is_urgent, short_key
 from moorage.vendors.push._web_push_crypto import Sender, VapidSigning, as_pem, encrypted
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-    from moorage.contracts.push import PushMessage
     from moorage.vendor_sdk import ConnectorError, Request, Response, Secret, Service, Wire
 
 _MOST_BYTES: Final = 3_993

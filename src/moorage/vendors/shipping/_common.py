@@ -11,27 +11,9 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar, cast
 
 import attrs
 
+from moorage import vendor_sdk as sdk
 from moorage.contracts.shipping.shipments import AddressResult, AddressVerdict
 from moorage.contracts.shipping.tracking import Place, TrackingEvent, TrackingStatus
-from moorage.vendor_sdk import (
-    AuthenticationFailed,
-    ConnectorError,
-    IdempotencyConflict,
-    InvalidData,
-    InvalidRequest,
-    Money,
-    RateLimitExceeded,
-    Redaction,
-    Region,
-    Request,
-    Service,
-    UnsupportedByVendor,
-    VendorFailed,
-    VendorRejected,
-    extra_for,
-    is_list,
-    is_object,
-)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -40,9 +22,10 @@ if TYPE_CHECKING:
     from moorage.contracts.address import Address
     from moorage.contracts.shipping.parcels import Customs, CustomsItem, Parcel
     from moorage.contracts.shipping.rates import CarrierMessage, RateRequest
-    from moorage.vendor_sdk import Answer, Response, Wire
 
-    Kind: TypeAlias = type[VendorRejected | VendorFailed | RateLimitExceeded | AuthenticationFailed]
+    Kind: TypeAlias = type[
+        sdk.VendorRejected | sdk.VendorFailed | sdk.RateLimitExceeded | sdk.AuthenticationFailed
+    ]
 
 R = TypeVar("R")
 
@@ -64,19 +47,19 @@ _SERVICES: Final = {
     "usps_priority_mail_express": "usps_priority_express",
 }
 _COUNTRY: Final = re.compile(r"[A-Za-z]{2}")
-_REDACTION: Final = Redaction()
+_REDACTION: Final = sdk.Redaction()
 _MAX_LENGTH: Final = 300
 _MARKED: Final = 35
 _MARK_LENGTH: Final = 32
 _DAY: Final = timedelta(days=1)
 _KINDS: Final[dict[int, Kind]] = {
-    400: InvalidRequest,
-    401: AuthenticationFailed,
-    403: AuthenticationFailed,
-    408: VendorFailed,
-    422: InvalidRequest,
-    425: VendorFailed,
-    429: RateLimitExceeded,
+    400: sdk.InvalidRequest,
+    401: sdk.AuthenticationFailed,
+    403: sdk.AuthenticationFailed,
+    408: sdk.VendorFailed,
+    422: sdk.InvalidRequest,
+    425: sdk.VendorFailed,
+    429: sdk.RateLimitExceeded,
 }
 _COMPARED: Final = ("line1", "line2", "line3", "city", "region", "postal_code", "country")
 
@@ -101,10 +84,10 @@ def service_word(carrier: str, text: str | None) -> str:
     return _SERVICES.get(word, word)
 
 
-def listed_texts(body: Answer, path: str) -> tuple[str, ...]:
+def listed_texts(body: sdk.Answer, path: str) -> tuple[str, ...]:
     """The texts of a list in an answer, without empty or unencodable ones."""
     entries = body.value(path)
-    numbers = range(len(entries)) if is_list(entries) else ()
+    numbers = range(len(entries)) if sdk.is_list(entries) else ()
     return tuple(text for number in numbers if (text := body.text(f"{path}.{number}")))
 
 
@@ -131,7 +114,7 @@ def as_number(value: Decimal) -> int | float:
         return int(value)
     nearest_float = float(value)
     if Decimal(repr(nearest_float)) != value:
-        raise InvalidData(
+        raise sdk.InvalidData(
             f"{value} cannot be written as a JSON number.",
             field="value",
             remedy="Give a number of fewer digits.",
@@ -141,15 +124,15 @@ def as_number(value: Decimal) -> int | float:
 
 def kind_of(status: int) -> Kind:
     """The error for a status, if the body says no more."""
-    return VendorFailed if status >= 500 else _KINDS.get(status, VendorRejected)
+    return sdk.VendorFailed if status >= 500 else _KINDS.get(status, sdk.VendorRejected)
 
 
 def refusal(
-    kind: Kind, vendor: str, response: Response, code: str | None, words: str | None
-) -> ConnectorError:
+    kind: Kind, vendor: str, response: sdk.Response, code: str | None, words: str | None
+) -> sdk.ConnectorError:
     """The error for a refusal, with the vendor's text but without secrets."""
     message = None if words is None else _REDACTION.words(words, _MAX_LENGTH)
-    fields: dict[str, Any] = {"by_vendor": True} if kind is RateLimitExceeded else {}
+    fields: dict[str, Any] = {"by_vendor": True} if kind is sdk.RateLimitExceeded else {}
     return kind(
         f"{vendor} refused: {message or code or 'it does not say why'}",
         status=response.status,
@@ -160,15 +143,15 @@ def refusal(
     )
 
 
-def state_refusal(error: VendorRejected) -> VendorRejected:
+def state_refusal(error: sdk.VendorRejected) -> sdk.VendorRejected:
     """The error for a step that the current state of an object does not allow.
 
     All vendors raise this error. Some answer a step that is too late, or names an unknown object,
     with the status of a malformed request.
     """
-    if type(error) is not InvalidRequest:
+    if type(error) is not sdk.InvalidRequest:
         return error
-    rejection = VendorRejected(error.message)
+    rejection = sdk.VendorRejected(error.message)
     vars(rejection).update(vars(error))
     return rejection
 
@@ -189,17 +172,17 @@ def arrival(events: Iterable[TrackingEvent]) -> datetime | None:
     return min(times, default=None)
 
 
-def label_service(name: str, hosts: Sequence[str]) -> Service:
+def label_service(name: str, hosts: Sequence[str]) -> sdk.Service:
     """The service for downloads of label files; it gets no credentials."""
-    regions = [Region(f"host-{number}", url) for number, url in enumerate(hosts, 1)]
-    return Service(name, regions=regions)
+    regions = [sdk.Region(f"host-{number}", url) for number, url in enumerate(hosts, 1)]
+    return sdk.Service(name, regions=regions)
 
 
-async def fetched_label(wire: Wire, url: str) -> bytes | None:
+async def fetched_label(wire: sdk.Wire, url: str) -> bytes | None:
     """Download a label file; None if that fails, because the label is bought anyway."""
     try:
-        return (await wire.send(Request.get(url), to=LABELS)).body
-    except ConnectorError:
+        return (await wire.send(sdk.Request.get(url), to=LABELS)).body
+    except sdk.ConnectorError:
         return None
 
 
@@ -230,7 +213,7 @@ def decoded(text: str | None) -> bytes | None:
         return None
 
 
-def search_mark(wire: Wire, key: str) -> str:
+def search_mark(wire: sdk.Wire, key: str) -> str:
     """The search mark of a purchase, a reference by which the carrier can find it.
 
     The mark is a digest of the key, so that it never equals the caller's own reference.
@@ -244,10 +227,10 @@ def extra_of(carrier: str, request: RateRequest, section: str) -> dict[str, Any]
     Raises:
         InvalidData: the options name another request.
     """
-    options = extra_for(carrier, request.extra)
+    options = sdk.extra_for(carrier, request.extra)
     for name, option in options.items():
-        if name not in {"rates", "shipment"} or not is_object(option):
-            raise InvalidData(
+        if name not in {"rates", "shipment"} or not sdk.is_object(option):
+            raise sdk.InvalidData(
                 f"The extra options for {carrier} do not name the request that they are for.",
                 field=f"extra.{carrier}.{name}",
                 remedy="Give a table 'rates', a table 'shipment', or both.",
@@ -263,7 +246,7 @@ def reference_on_label(number: str | None, field: str) -> str | None:
         InvalidData: the reference is too long.
     """
     if number is not None and len(number) > _MARKED:
-        raise InvalidData(
+        raise sdk.InvalidData(
             "This reference does not fit on a label.",
             field=field,
             remedy=f"Give one of at most {_MARKED} characters.",
@@ -278,7 +261,7 @@ def check_carrier(carrier: str, requested_carrier: str) -> None:
         UnsupportedByVendor: the parcel is of another carrier.
     """
     if carrier_word(requested_carrier) != carrier:
-        raise UnsupportedByVendor(
+        raise sdk.UnsupportedByVendor(
             f"{carrier} tracks only its own parcels, not those of {requested_carrier}."
         )
 
@@ -290,22 +273,22 @@ def required_request(request: RateRequest | None) -> RateRequest:
         UnsupportedByVendor: only the reference of the rate is known.
     """
     if request is None:
-        raise UnsupportedByVendor(
+        raise sdk.UnsupportedByVendor(
             "This carrier stores no rates.",
             remedy="Buy the rate that get_rates returned, and not its reference alone.",
         )
     return request
 
 
-def lines_per_piece(item: CustomsItem) -> Iterator[tuple[int, Money]]:
+def lines_per_piece(item: CustomsItem) -> Iterator[tuple[int, sdk.Money]]:
     """Numbers of pieces with one piece's value; two lines if the total does not divide evenly."""
     unit_price, remainder = divmod(item.value.minor, item.quantity)
     for count, minor in ((item.quantity - remainder, unit_price), (remainder, unit_price + 1)):
         if count:
-            yield count, Money.from_minor(minor, item.value.currency)
+            yield count, sdk.Money.from_minor(minor, item.value.currency)
 
 
-def declared_value(customs: Customs) -> Money:
+def declared_value(customs: Customs) -> sdk.Money:
     """The total value of the goods in a customs declaration.
 
     Raises:
@@ -313,7 +296,7 @@ def declared_value(customs: Customs) -> Money:
     """
     first_amount, *other_amounts = (item.value for item in customs.items)
     if any(element.currency != first_amount.currency for element in other_amounts):
-        raise InvalidData(
+        raise sdk.InvalidData(
             "The goods of the declaration have values in several currencies.",
             field="customs.items",
             remedy="State all values in one currency.",
@@ -322,18 +305,18 @@ def declared_value(customs: Customs) -> Money:
 
 
 async def send_dated_request(
-    wire: Wire,
+    wire: sdk.Wire,
     request: RateRequest,
     today: date,
-    request_for: Callable[[date], Request],
+    request_for: Callable[[date], sdk.Request],
     *,
     key: str | None,
-    parse: Callable[[Response], R],
+    parse: Callable[[sdk.Response], R],
 ) -> R:
     """Send a request that contains a date; a repeat on the next day keeps the first date."""
     try:
         return await wire.send(request_for(request.ship_date or today), key=key, parse=parse)
-    except IdempotencyConflict:
+    except sdk.IdempotencyConflict:
         if request.ship_date is not None:
             raise
         return await wire.send(request_for(today - _DAY), key=key, parse=parse)
@@ -346,7 +329,7 @@ def required_dimensions(parcel: Parcel, number: int) -> tuple[Decimal, Decimal, 
         InvalidData: the parcel has no dimensions.
     """
     if parcel.sides is None:
-        raise InvalidData(
+        raise sdk.InvalidData(
             "This carrier requires the dimensions of each parcel.",
             field=f"parcels[{number}].length",
             remedy="Give length, width and height.",
@@ -355,7 +338,7 @@ def required_dimensions(parcel: Parcel, number: int) -> tuple[Decimal, Decimal, 
 
 
 def place_at(
-    body: Answer, city: str, region: str, postal_code: str, *countries: str
+    body: sdk.Answer, city: str, region: str, postal_code: str, *countries: str
 ) -> Place | None:
     """The place of a tracking event; None if it is missing.
 

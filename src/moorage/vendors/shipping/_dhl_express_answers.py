@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
+from moorage import vendor_sdk as sdk
 from moorage.contracts.shipping.rates import (
     CarrierMessage,
     LabelFormat,
@@ -21,17 +22,6 @@ from moorage.contracts.shipping.shipments import (
     ShipmentState,
 )
 from moorage.contracts.shipping.tracking import Place, Tracking, TrackingEvent, TrackingStatus
-from moorage.vendor_sdk import (
-    Answer,
-    InvalidData,
-    as_answer,
-    as_money,
-    as_time,
-    is_success,
-    malformed,
-    read_answer,
-    required,
-)
 from moorage.vendors.shipping._common import (
     arrival,
     changed_fields,
@@ -50,15 +40,6 @@ if TYPE_CHECKING:
 
     from moorage.contracts.address import Address
     from moorage.contracts.shipping.rates import RateRequest
-    from moorage.vendor_sdk import (
-        ConnectorError,
-        Money,
-        Ref,
-        Request,
-        Response,
-        VendorRejected,
-        Wire,
-    )
 
 NO_OFFER: Final = frozenset({"996", "1001", "1004"})
 """Codes by which DHL reports that it has no product for a shipment."""
@@ -86,11 +67,11 @@ _STATUSES: Final = {
 _ONCE: Final = "DHL returns a label only with the purchase, and that answer was lost."
 
 
-def read_rates(wire: Wire, response: Response) -> RateResult:
+def read_rates(wire: sdk.Wire, response: sdk.Response) -> RateResult:
     """Parse the rates and messages."""
-    body = read_answer(response)
+    body = sdk.read_answer(response)
     if "products" not in body.raw:
-        raise malformed(response, "products")
+        raise sdk.malformed(response, "products")
     rates: list[Rate] = []
     messages = [_message(text) for text in body.texts("warnings")]
     for product in body.objects("products"):
@@ -126,10 +107,10 @@ def read_rates(wire: Wire, response: Response) -> RateResult:
     return RateResult(rates=tuple(rates), messages=tuple(messages), raw=body.raw)
 
 
-def _billed_price(body: Answer, path: str) -> Money | None:
+def _billed_price(body: sdk.Answer, path: str) -> sdk.Money | None:
     """The price in the billing currency."""
     for item in body.objects(path):
-        price = as_money(item.value("price"), item.value("priceCurrency"))
+        price = sdk.as_money(item.value("price"), item.value("priceCurrency"))
         if item.text("currencyType") == "BILLC" and price is not None and price.minor > 0:
             return price
     return None
@@ -139,16 +120,18 @@ def _message(text: str | None, code: str | None = None) -> CarrierMessage:
     return CarrierMessage(carrier=CARRIER, code=code, text=text)
 
 
-def no_rates(error: VendorRejected) -> RateResult:
+def no_rates(error: sdk.VendorRejected) -> RateResult:
     """DHL's message that it offers no product for a shipment."""
     message = _message(error.vendor_message, error.vendor_code)
     return RateResult(rates=(), messages=(message,))
 
 
-def read_shipment(wire: Wire, response: Response, offer: Ref, request: RateRequest) -> Shipment:
+def read_shipment(
+    wire: sdk.Wire, response: sdk.Response, offer: sdk.Ref, request: RateRequest
+) -> Shipment:
     """Parse a bought shipment and its labels."""
-    body = read_answer(response)
-    number = required(body.text("shipmentTrackingNumber"), response, "shipmentTrackingNumber")
+    body = sdk.read_answer(response)
+    number = sdk.required(body.text("shipmentTrackingNumber"), response, "shipmentTrackingNumber")
     pieces = [
         text for package in body.objects("packages") if (text := package.text("trackingNumber"))
     ]
@@ -168,11 +151,11 @@ def read_shipment(wire: Wire, response: Response, offer: Ref, request: RateReque
     )
 
 
-def _quoted_amount(offer: Ref) -> Money | None:
-    return as_money(offer.other("price"), offer.other("currency"))
+def _quoted_amount(offer: sdk.Ref) -> sdk.Money | None:
+    return sdk.as_money(offer.other("price"), offer.other("currency"))
 
 
-def _labels(body: Answer, numbers: tuple[str, ...]) -> Iterator[Label]:
+def _labels(body: sdk.Answer, numbers: tuple[str, ...]) -> Iterator[Label]:
     for document in body.objects("documents"):
         if document.text("typeCode") != "label":
             continue
@@ -186,7 +169,7 @@ def _labels(body: Answer, numbers: tuple[str, ...]) -> Iterator[Label]:
         )
 
 
-def recovered_shipment(wire: Wire, body: Answer, offer: Ref) -> Shipment:
+def recovered_shipment(wire: sdk.Wire, body: sdk.Answer, offer: sdk.Ref) -> Shipment:
     """A bought shipment without label, found by tracking."""
     return attrs.evolve(
         tracked_shipment(wire, body),
@@ -196,7 +179,7 @@ def recovered_shipment(wire: Wire, body: Answer, offer: Ref) -> Shipment:
     )
 
 
-def tracked_shipment(wire: Wire, body: Answer) -> Shipment:
+def tracked_shipment(wire: sdk.Wire, body: sdk.Answer) -> Shipment:
     """A shipment, from its tracking."""
     number = body.text("shipmentTrackingNumber") or ""
     pieces = [text for piece in body.objects("pieces") if (text := piece.text("trackingNumber"))]
@@ -210,7 +193,7 @@ def tracked_shipment(wire: Wire, body: Answer) -> Shipment:
     )
 
 
-def read_track(body: Answer, number: str) -> Tracking:
+def read_track(body: sdk.Answer, number: str) -> Tracking:
     """The progress of a shipment."""
     events = in_order(_event(event) for event in body.objects("events"))
     last_event = events[-1] if events else TrackingEvent(status=TrackingStatus.PRE_TRANSIT)
@@ -228,14 +211,14 @@ def read_track(body: Answer, number: str) -> Tracking:
     )
 
 
-def _event(body: Answer) -> TrackingEvent:
+def _event(body: sdk.Answer) -> TrackingEvent:
     code = body.text("typeCode")
     area = body.text("serviceArea.0.description")
     moment = f"{body.text('date')}T{body.text('time')}{body.text('GMTOffset') or ''}"
     return TrackingEvent(
         status=_STATUSES.get(code or "", TrackingStatus.UNKNOWN),
         vendor_status=code,
-        at=as_time(moment),
+        at=sdk.as_time(moment),
         text=body.text("description"),
         location=None if area is None else Place(city=area),
     )
@@ -254,11 +237,11 @@ def address_query(address: Address) -> dict[str, str]:
     )
 
 
-def read_address(response: Response, address: Address) -> AddressResult:
+def read_address(response: sdk.Response, address: Address) -> AddressResult:
     """Parse whether DHL delivers to a place, and DHL's spelling of the place."""
-    body = read_answer(response)
+    body = sdk.read_answer(response)
     if "address" not in body.raw:
-        raise malformed(response, "address")
+        raise sdk.malformed(response, "address")
     first_match = next(body.objects("address"), None)
     if first_match is None:
         reason_messages = [
@@ -288,18 +271,18 @@ def no_address(address: Address, *why: CarrierMessage) -> AddressResult:
     return AddressResult(verdict=AddressVerdict.INVALID, given=address, messages=why)
 
 
-def refused_address(address: Address, error: VendorRejected) -> AddressResult:
+def refused_address(address: Address, error: sdk.VendorRejected) -> AddressResult:
     """The result for a place unknown to DHL."""
     return no_address(address, _message(error.vendor_message, error.vendor_code))
 
 
-def classify(_: Request, response: Response) -> ConnectorError | None:
+def classify(_: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | None:
     """The error for an answer's status, with DHL's text."""
-    if is_success(response.status):
+    if sdk.is_success(response.status):
         return None
     try:
-        body = as_answer(response.json())
-    except InvalidData:
+        body = sdk.as_answer(response.json())
+    except sdk.InvalidData:
         return None
     texts = [text for text in (body.text("detail"), *body.texts("additionalDetails")) if text]
     codes = [match[1] for text in texts if (match := _CODE.match(text)) is not None]

@@ -6,14 +6,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from moorage.contracts.shipping.parcels import Contents
-from moorage.contracts.shipping.rates import (
-    LabelFormat,
-    LabelSize,
-    Signature,
-)
+from moorage.contracts.shipping.parcels import Contents, Customs, Parcel
+from moorage.contracts.shipping.rates import LabelFormat, LabelSize, RateRequest, Signature
 from moorage.contracts.shipping.units import LengthUnit, WeightUnit, convert_measure
-from moorage.vendor_sdk import UnsupportedByVendor, merged
+from moorage.vendor_sdk import Money, Ref, UnsupportedByVendor, merged
 from moorage.vendors.shipping._common import (
     as_number,
     declared_value,
@@ -29,9 +25,6 @@ if TYPE_CHECKING:
     from datetime import date, time
 
     from moorage.contracts.address import Address
-    from moorage.contracts.shipping.parcels import Customs, Parcel
-    from moorage.contracts.shipping.rates import RateRequest
-    from moorage.vendor_sdk import Money, Ref
 
 CARRIER: Final = "dhl_express"
 _PLACES: Final = 3

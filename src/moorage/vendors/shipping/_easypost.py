@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
+from moorage import vendor_sdk as sdk
 from moorage.contracts.address import Address
 from moorage.contracts.shipping.rates import (
     CarrierMessage,
@@ -22,18 +23,6 @@ from moorage.contracts.shipping.shipments import (
 )
 from moorage.contracts.shipping.tracking import Tracking, TrackingEvent, TrackingStatus
 from moorage.contracts.shipping.units import LengthUnit, WeightUnit, convert_measure, measure_text
-from moorage.vendor_sdk import (
-    Answer,
-    UnsupportedByVendor,
-    VendorFailed,
-    as_money,
-    extra_for,
-    is_success,
-    merged,
-    read_answer,
-    required,
-    vendor_code_and_message,
-)
 from moorage.vendors.shipping._common import (
     address_result,
     arrival,
@@ -47,7 +36,6 @@ from moorage.vendors.shipping._common import (
 if TYPE_CHECKING:
     from moorage.contracts.shipping.parcels import Customs
     from moorage.contracts.shipping.rates import RateRequest
-    from moorage.vendor_sdk import ConnectorError, Request, Response, Wire
 
 _RETRYABLE_CODES: Final = frozenset(
     {
@@ -130,7 +118,7 @@ def shipment_body(request: RateRequest) -> dict[str, Any]:
             convert_measure(side, parcel.length_unit, LengthUnit.INCH, decimals=1)
         )
     if request.insurance is not None and request.insurance.currency != "USD":
-        raise UnsupportedByVendor("EasyPost insures in USD only.")
+        raise sdk.UnsupportedByVendor("EasyPost insures in USD only.")
     customs = request.customs
     options = {
         "label_format": FORMATS[request.label],
@@ -153,7 +141,7 @@ def shipment_body(request: RateRequest) -> dict[str, Any]:
         "reference": request.reference,
     }
     fields = {name: value for name, value in shipment.items() if value is not None}
-    return {"shipment": merged(fields, extra_for("easypost", request.extra))}
+    return {"shipment": sdk.merged(fields, sdk.extra_for("easypost", request.extra))}
 
 
 def customs_body(customs: Customs) -> dict[str, Any]:
@@ -188,16 +176,16 @@ def customs_body(customs: Customs) -> dict[str, Any]:
     return {name: value for name, value in body.items() if value is not None}
 
 
-def read_rates(wire: Wire, response: Response, request: RateRequest) -> RateResult:
+def read_rates(wire: sdk.Wire, response: sdk.Response, request: RateRequest) -> RateResult:
     """Parse the rates, and the messages of carriers that offer none."""
-    body = read_answer(response)
-    shipment = required(body.text("id"), response, "id")
+    body = sdk.read_answer(response)
+    shipment = sdk.required(body.text("id"), response, "id")
     insured = None if request.insurance is None else str(request.insurance.amount)
     rates: list[Rate] = []
     messages = list(read_messages(body))
     for rate in body.objects("rates"):
         id, carrier = rate.text("id"), carrier_word(rate.text("carrier"))
-        total = as_money(rate.value("rate"), rate.value("currency"))
+        total = sdk.as_money(rate.value("rate"), rate.value("currency"))
         if id is None or total is None:
             messages.append(CarrierMessage(carrier=carrier, text="A rate could not be read."))
             continue
@@ -210,7 +198,7 @@ def read_rates(wire: Wire, response: Response, request: RateRequest) -> RateResu
                 vendor_carrier=rate.text("carrier"),
                 vendor_service=rate.text("service"),
                 service_name=rate.text("service"),
-                list_price=as_money(rate.value("list_rate"), rate.value("list_currency")),
+                list_price=sdk.as_money(rate.value("list_rate"), rate.value("list_currency")),
                 delivery_days=rate.integer("delivery_days"),
                 delivery_date=rate.time("delivery_date"),
                 guaranteed=rate.flag("delivery_date_guaranteed"),
@@ -223,7 +211,7 @@ def read_rates(wire: Wire, response: Response, request: RateRequest) -> RateResu
     )
 
 
-def read_messages(body: Answer) -> tuple[CarrierMessage, ...]:
+def read_messages(body: sdk.Answer) -> tuple[CarrierMessage, ...]:
     return tuple(
         CarrierMessage(
             carrier=carrier_word(message.text("carrier")) or None,
@@ -234,7 +222,9 @@ def read_messages(body: Answer) -> tuple[CarrierMessage, ...]:
     )
 
 
-def read_label(body: Answer, label_format: LabelFormat, url: str, content: bytes | None) -> Label:
+def read_label(
+    body: sdk.Answer, label_format: LabelFormat, url: str, content: bytes | None
+) -> Label:
     return Label(
         format=label_format,
         content=content,
@@ -245,7 +235,7 @@ def read_label(body: Answer, label_format: LabelFormat, url: str, content: bytes
     )
 
 
-def read_tracker(body: Answer) -> Tracking:
+def read_tracker(body: sdk.Answer) -> Tracking:
     """Parse a tracker."""
     status = body.text("status")
     carrier = body.text("carrier")
@@ -267,7 +257,7 @@ def read_tracker(body: Answer) -> Tracking:
     )
 
 
-def _event(body: Answer) -> TrackingEvent:
+def _event(body: sdk.Answer) -> TrackingEvent:
     status = body.text("status")
     return TrackingEvent(
         status=_STATUSES.get(status or "", TrackingStatus.UNKNOWN),
@@ -279,9 +269,9 @@ def _event(body: Answer) -> TrackingEvent:
     )
 
 
-def read_address(response: Response, address: Address) -> AddressResult:
+def read_address(response: sdk.Response, address: Address) -> AddressResult:
     """Parse the verification of an address."""
-    body = read_answer(response)
+    body = sdk.read_answer(response)
     fields = {
         field_name: body.text(vendor_field)
         for field_name, vendor_field in FIELDS.items()
@@ -306,14 +296,14 @@ def read_address(response: Response, address: Address) -> AddressResult:
     )
 
 
-def classify(_: Request, response: Response) -> ConnectorError | None:
+def classify(_: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | None:
     """The error for an answer's code, which says more than the status."""
-    if is_success(response.status):
+    if sdk.is_success(response.status):
         return None
-    code, words = vendor_code_and_message(response)
+    code, words = sdk.vendor_code_and_message(response)
     if code not in _RETRYABLE_CODES:
         return None
-    return VendorFailed(
+    return sdk.VendorFailed(
         f"The carrier has not answered EasyPost yet: {words or code}",
         status=response.status,
         vendor_code=code,

@@ -5,28 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
+from moorage import vendor_sdk as sdk
 from moorage.contracts.shipping.handovers import Manifest, ManifestState, Pickup, PickupState
 from moorage.contracts.shipping.rates import CarrierMessage
-from moorage.vendor_sdk import (
-    Answer,
-    ConnectorError,
-    OutcomeUnknown,
-    Request,
-    VendorRejected,
-    as_money,
-    as_time,
-    extra_for,
-    malformed,
-    merged,
-    part_key,
-    read_answer,
-)
 from moorage.vendors.shipping._common import filled, state_refusal
 from moorage.vendors.shipping._easypost import address_body, read_messages
 
 if TYPE_CHECKING:
     from moorage.contracts.shipping.handovers import PickupRequest
-    from moorage.vendor_sdk import Money, Ref, Response, Wire
 
 _PICKUPS: Final = {"scheduled": PickupState.SCHEDULED, "canceled": PickupState.CANCELED}
 _MANIFESTS: Final = {
@@ -47,47 +33,53 @@ def pickup_body(request: PickupRequest) -> dict[str, Any]:
         "reference": request.reference,
         "is_account_address": False,
     }
-    return {"pickup": merged(filled(body.items()), extra_for("easypost", request.extra))}
+    return {"pickup": sdk.merged(filled(body.items()), sdk.extra_for("easypost", request.extra))}
 
 
-async def schedule_pickup(wire: Wire, request: PickupRequest, key: str) -> Pickup:
+async def schedule_pickup(wire: sdk.Wire, request: PickupRequest, /, *, key: str) -> Pickup:
     """Schedule the cheapest pickup; if the answer is lost, look up whether it is scheduled."""
-    pickup_request = Request.post("/v2/pickups", json=pickup_body(request)).evolve(idempotent=True)
-    offered = await wire.send(pickup_request, key=part_key(key, "rates"), parse=_identified)
+    pickup_request = sdk.Request.post("/v2/pickups", json=pickup_body(request)).evolve(
+        idempotent=True
+    )
+    offered = await wire.send(pickup_request, key=sdk.part_key(key, "rates"), parse=_identified)
     rate = _cheapest_rate(offered)
     path = _path("pickups", offered.text("id") or "")
     body = {"carrier": rate.text("carrier"), "service": rate.text("service")}
     try:
-        booking = Request.post(f"{path}/buy", json=body)
+        booking = sdk.Request.post(f"{path}/buy", json=body)
         booked = await wire.send(booking, key=key, parse=_scheduled)
-    except OutcomeUnknown as unknown_outcome:
+    except sdk.OutcomeUnknown as unknown_outcome:
         try:
-            booked = _scheduled(await wire.send(Request.get(path)))
-        except ConnectorError:
+            booked = _scheduled(await wire.send(sdk.Request.get(path)))
+        except sdk.ConnectorError:
             raise unknown_outcome from None
     return _pickup(wire, booked, _price(rate))
 
 
-async def cancel_pickup(wire: Wire, ref: Ref) -> Pickup:
+async def cancel_pickup(wire: sdk.Wire, ref: sdk.Ref, /) -> Pickup:
     """Cancel a pickup; one that is already cancelled is returned."""
     path = _path("pickups", ref.id)
     try:
-        response = await wire.send(Request.post(f"{path}/cancel", json={}).evolve(idempotent=True))
-    except VendorRejected as error:
-        response = await wire.send(Request.get(path))
-        if read_answer(response).text("status") != "canceled":
+        response = await wire.send(
+            sdk.Request.post(f"{path}/cancel", json={}).evolve(idempotent=True)
+        )
+    except sdk.VendorRejected as error:
+        response = await wire.send(sdk.Request.get(path))
+        if sdk.read_answer(response).text("status") != "canceled":
             raise state_refusal(error) from None
     return _pickup(wire, _identified(response), None)
 
 
-async def create_manifest(wire: Wire, shipments: tuple[Ref, ...], key: str) -> Manifest:
+async def create_manifest(
+    wire: sdk.Wire, shipments: tuple[sdk.Ref, ...], /, *, key: str
+) -> Manifest:
     """Create a scan form; if the answer is lost, search the first shipment's form."""
     body = {"scan_form": {"shipments": [{"id": ref.id} for ref in shipments]}}
     try:
         form = await wire.send(
-            Request.post("/v2/scan_forms", json=body), key=key, parse=_identified
+            sdk.Request.post("/v2/scan_forms", json=body), key=key, parse=_identified
         )
-    except OutcomeUnknown as unknown_outcome:
+    except sdk.OutcomeUnknown as unknown_outcome:
         match = await _form_of(wire, shipments)
         if match is None:
             raise unknown_outcome from None
@@ -95,20 +87,20 @@ async def create_manifest(wire: Wire, shipments: tuple[Ref, ...], key: str) -> M
     return _manifest(wire, form)
 
 
-async def get_manifest(wire: Wire, ref: Ref) -> Manifest:
+async def get_manifest(wire: sdk.Wire, ref: sdk.Ref, /) -> Manifest:
     """Get a scan form."""
-    response = await wire.send(Request.get(_path("scan_forms", ref.id)))
+    response = await wire.send(sdk.Request.get(_path("scan_forms", ref.id)))
     return _manifest(wire, _identified(response))
 
 
-async def _form_of(wire: Wire, shipments: tuple[Ref, ...]) -> Answer | None:
+async def _form_of(wire: sdk.Wire, shipments: tuple[sdk.Ref, ...]) -> sdk.Answer | None:
     """The scan form of all these shipments; None if there is none or the search failed."""
     try:
         answers = [
-            read_answer(await wire.send(Request.get(_path("shipments", ref.id))))
+            sdk.read_answer(await wire.send(sdk.Request.get(_path("shipments", ref.id))))
             for ref in shipments
         ]
-    except ConnectorError:
+    except sdk.ConnectorError:
         return None
     forms = [answer.object("scan_form") for answer in answers]
     form_ids = {form.text("id") for form in forms}
@@ -119,25 +111,25 @@ def _path(kind: str, id: str) -> str:
     return f"/v2/{kind}/{quote(id, safe='')}"
 
 
-def _identified(response: Response) -> Answer:
-    body = read_answer(response)
+def _identified(response: sdk.Response) -> sdk.Answer:
+    body = sdk.read_answer(response)
     if body.text("id") is None:
-        raise malformed(response, "id")
+        raise sdk.malformed(response, "id")
     return body
 
 
-def _scheduled(response: Response) -> Answer:
+def _scheduled(response: sdk.Response) -> sdk.Answer:
     body = _identified(response)
     if body.text("status") != "scheduled":
-        raise malformed(response, "status")
+        raise sdk.malformed(response, "status")
     return body
 
 
-def _price(rate: Answer) -> Money | None:
-    return as_money(rate.value("rate"), rate.value("currency"))
+def _price(rate: sdk.Answer) -> sdk.Money | None:
+    return sdk.as_money(rate.value("rate"), rate.value("currency"))
 
 
-def _cheapest_rate(offered: Answer) -> Answer:
+def _cheapest_rate(offered: sdk.Answer) -> sdk.Answer:
     """The cheapest rate of a pickup.
 
     Raises:
@@ -150,7 +142,7 @@ def _cheapest_rate(offered: Answer) -> Answer:
     ]
     if len({price.currency for price, _ in rates}) != 1:
         messages = [message for message in read_messages(offered) if message.text]
-        raise VendorRejected(
+        raise sdk.VendorRejected(
             "No carrier picks the shipment up there and then.",
             vendor_code=messages[0].code if messages else None,
             vendor_message=messages[0].text if messages else None,
@@ -159,21 +151,21 @@ def _cheapest_rate(offered: Answer) -> Answer:
     return min(rates, key=lambda item: item[0].minor)[1]
 
 
-def _pickup(wire: Wire, body: Answer, cost: Money | None) -> Pickup:
+def _pickup(wire: sdk.Wire, body: sdk.Answer, cost: sdk.Money | None) -> Pickup:
     return Pickup(
         ref=wire.ref(body.text("id") or ""),
         state=_PICKUPS.get(body.text("status") or "", PickupState.UNKNOWN),
         vendor_status=body.text("status"),
         confirmation=body.text("confirmation"),
-        earliest=as_time(body.text("min_datetime")),
-        latest=as_time(body.text("max_datetime")),
+        earliest=sdk.as_time(body.text("min_datetime")),
+        latest=sdk.as_time(body.text("max_datetime")),
         cost=cost,
         messages=read_messages(body),
         raw=body.raw,
     )
 
 
-def _manifest(wire: Wire, body: Answer) -> Manifest:
+def _manifest(wire: sdk.Wire, body: sdk.Answer) -> Manifest:
     status, text, url = body.text("status"), body.text("message"), body.text("form_url")
     return Manifest(
         ref=wire.ref(body.text("id") or ""),

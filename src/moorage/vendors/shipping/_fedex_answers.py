@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
+from moorage import vendor_sdk as sdk
 from moorage.contracts.address import Address
 from moorage.contracts.shipping.rates import CarrierMessage, LabelFormat, Rate, RateResult
 from moorage.contracts.shipping.shipments import (
@@ -13,19 +14,6 @@ from moorage.contracts.shipping.shipments import (
     Label,
     Shipment,
     ShipmentState,
-)
-from moorage.vendor_sdk import (
-    Answer,
-    AuthenticationFailed,
-    VendorFailed,
-    VendorRejected,
-    as_answer,
-    as_money,
-    error_answer,
-    is_success,
-    malformed,
-    read_answer,
-    required,
 )
 from moorage.vendors.shipping._common import (
     changed_fields,
@@ -38,7 +26,6 @@ from moorage.vendors.shipping._common import (
 from moorage.vendors.shipping._fedex_requests import CARRIER
 
 if TYPE_CHECKING:
-    from moorage.vendor_sdk import ConnectorError, Money, Ref, Request, Response, Wire
     from moorage.vendors.shipping._common import Kind
 
 VENDOR: Final = "FedEx"
@@ -59,12 +46,12 @@ _DAYS: Final = {"ONE_DAY": 1} | {
 }
 
 
-def read_rates(wire: Wire, response: Response) -> RateResult:
+def read_rates(wire: sdk.Wire, response: sdk.Response) -> RateResult:
     """Parse the rates and messages."""
-    body = read_answer(response)
+    body = sdk.read_answer(response)
     offers = body.value("output.rateReplyDetails")
     if offers is None and not body.object("output"):
-        raise malformed(response, "output")
+        raise sdk.malformed(response, "output")
     messages = list(read_alerts(body))
     rates: list[Rate] = []
     for rate_reply_detail in body.objects("output.rateReplyDetails"):
@@ -99,17 +86,17 @@ def read_rates(wire: Wire, response: Response) -> RateResult:
     )
 
 
-def _price(body: Answer, kind: str) -> Money | None:
+def _price(body: sdk.Answer, kind: str) -> sdk.Money | None:
     for rated_shipment_detail in body.objects("ratedShipmentDetails"):
         if rated_shipment_detail.text("rateType") == kind:
             currency = rated_shipment_detail.value("currency") or rated_shipment_detail.value(
                 "shipmentRateDetail.currency"
             )
-            return as_money(rated_shipment_detail.value("totalNetCharge"), currency)
+            return sdk.as_money(rated_shipment_detail.value("totalNetCharge"), currency)
     return None
 
 
-def read_alerts(body: Answer, path: str = "output.alerts") -> tuple[CarrierMessage, ...]:
+def read_alerts(body: sdk.Answer, path: str = "output.alerts") -> tuple[CarrierMessage, ...]:
     """FedEx's further messages."""
     return tuple(
         CarrierMessage(carrier=CARRIER, code=item.text("code"), text=item.text("message"))
@@ -117,24 +104,24 @@ def read_alerts(body: Answer, path: str = "output.alerts") -> tuple[CarrierMessa
     )
 
 
-def no_rates(wire: Wire, error: VendorRejected) -> RateResult:
+def no_rates(wire: sdk.Wire, error: sdk.VendorRejected) -> RateResult:
     """FedEx's message that it does not serve a route."""
     message = CarrierMessage(carrier=CARRIER, code=error.vendor_code, text=error.vendor_message)
-    raw_answer = None if error.response is None else read_answer(error.response).raw
+    raw_answer = None if error.response is None else sdk.read_answer(error.response).raw
     return RateResult(rates=(), messages=(message,), ref=wire.ref("quote"), raw=raw_answer)
 
 
-def read_shipment(wire: Wire, response: Response) -> Shipment:
+def read_shipment(wire: sdk.Wire, response: sdk.Response) -> Shipment:
     """Parse a bought shipment and its labels.
 
     Raises:
         VendorFailed: the answer does not identify the shipment.
     """
-    body = read_answer(response)
-    sold_shipment = as_answer(body.value("output.transactionShipments.0"))
+    body = sdk.read_answer(response)
+    sold_shipment = sdk.as_answer(body.value("output.transactionShipments.0"))
     pieces = list(sold_shipment.objects("pieceResponses"))
     numbers = [number for piece in pieces if (number := piece.text("trackingNumber"))]
-    master = required(
+    master = sdk.required(
         sold_shipment.text("masterTrackingNumber") or next(iter(numbers), None),
         response,
         "masterTrackingNumber",
@@ -158,12 +145,12 @@ def read_shipment(wire: Wire, response: Response) -> Shipment:
     )
 
 
-def bought_ref(wire: Wire, master: str, numbers: list[str]) -> Ref:
+def bought_ref(wire: sdk.Wire, master: str, numbers: list[str]) -> sdk.Ref:
     """The reference of a bought shipment, with the numbers of all parcels if several."""
     return wire.ref(master, parcels=",".join(numbers) if len(numbers) > 1 else None)
 
 
-def _cost(sold: Answer) -> Money | None:
+def _cost(sold: sdk.Answer) -> sdk.Money | None:
     rating = sold.object("completedShipmentDetail.shipmentRating")
     details = list(rating.objects("shipmentRateDetails"))
     actual_rate_type = rating.text("actualRateType")
@@ -172,10 +159,10 @@ def _cost(sold: Answer) -> Money | None:
     )
     if chosen_answer is None:
         return None
-    return as_money(chosen_answer.value("totalNetCharge"), chosen_answer.value("currency"))
+    return sdk.as_money(chosen_answer.value("totalNetCharge"), chosen_answer.value("currency"))
 
 
-def _labels(piece: Answer) -> list[Label]:
+def _labels(piece: sdk.Answer) -> list[Label]:
     return [
         Label(
             format=_FORMATS.get(package_document.text("docType") or "", LabelFormat.UNKNOWN),
@@ -189,12 +176,12 @@ def _labels(piece: Answer) -> list[Label]:
     ]
 
 
-def read_address(response: Response, address: Address) -> AddressResult:
+def read_address(response: sdk.Response, address: Address) -> AddressResult:
     """Parse an address check."""
-    body = read_answer(response)
-    resolved_answer = as_answer(body.value("output.resolvedAddresses.0"))
+    body = sdk.read_answer(response)
+    resolved_answer = sdk.as_answer(body.value("output.resolvedAddresses.0"))
     if not resolved_answer:
-        raise malformed(response, "resolvedAddresses")
+        raise sdk.malformed(response, "resolvedAddresses")
     matched_address = _address(resolved_answer, address)
     is_valid = _deliverable(resolved_answer, matched_address.country)
     changes = changed_fields(address, matched_address) if is_valid else ()
@@ -215,7 +202,7 @@ def read_address(response: Response, address: Address) -> AddressResult:
     )
 
 
-def _address(resolved: Answer, address: Address) -> Address:
+def _address(resolved: sdk.Answer, address: Address) -> Address:
     lines = [*resolved.texts("streetLinesToken"), None, None, None]
     code = [resolved.text("parsedPostalCode.base"), resolved.text("parsedPostalCode.addOn")]
     return Address(
@@ -237,33 +224,33 @@ def _address(resolved: Answer, address: Address) -> Address:
     )
 
 
-def _deliverable(address: Answer, country: str) -> bool | None:
+def _deliverable(address: sdk.Answer, country: str) -> bool | None:
     """True if the address was resolved; in the US, to a point of delivery."""
     is_resolved, point = address.flag("attributes.Resolved"), address.flag("attributes.DPV")
     return point if is_resolved and country == "US" and point is not None else is_resolved
 
 
-def read_cancel(response: Response) -> str:
+def read_cancel(response: sdk.Response) -> str:
     """Parse the cancellation of a shipment.
 
     Raises:
         VendorFailed: the answer does not confirm it.
     """
-    body = read_answer(response)
+    body = sdk.read_answer(response)
     if body.flag("output.cancelledShipment") is not True:
-        raise malformed(response, "cancelledShipment")
+        raise sdk.malformed(response, "cancelledShipment")
     return body.text("output.message") or "cancelledShipment"
 
 
-def classify(request: Request, response: Response) -> ConnectorError | None:
+def classify(request: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | None:
     """The error in an answer's body; FedEx also reports errors with a success status."""
-    body = error_answer(response)
+    body = sdk.error_answer(response)
     error = next(body.objects("errors"), None)
-    if error is None and is_success(response.status):
+    if error is None and sdk.is_success(response.status):
         is_refused = request.path.endswith("/cancel") and (
             body.flag("output.cancelledShipment") is False
         )
-        error = next(body.objects("output.alerts"), as_answer({})) if is_refused else None
+        error = next(body.objects("output.alerts"), sdk.as_answer({})) if is_refused else None
     if error is None:
         return None
     code = error.text("code")
@@ -274,7 +261,7 @@ def classify(request: Request, response: Response) -> ConnectorError | None:
 
 def _error_kind(code: str, status: int) -> Kind:
     if _IDENTITY.match(code):
-        return AuthenticationFailed
+        return sdk.AuthenticationFailed
     if _FAILED.match(code):
-        return VendorFailed
+        return sdk.VendorFailed
     return kind_of(status)

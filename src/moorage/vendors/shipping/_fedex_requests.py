@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from moorage.contracts.shipping.parcels import Contents
-from moorage.contracts.shipping.rates import LabelFormat, Signature
+from moorage.contracts.shipping.parcels import Contents, Customs, CustomsItem, Parcel
+from moorage.contracts.shipping.rates import LabelFormat, RateRequest, Signature
 from moorage.contracts.shipping.units import LengthUnit, WeightUnit, convert_measure
 from moorage.vendor_sdk import Money, UnsupportedByVendor, merged
 from moorage.vendors.shipping._common import as_number, extra_of, filled, reference_on_label
@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
     from moorage.contracts.address import Address
-    from moorage.contracts.shipping.parcels import Customs, CustomsItem, Parcel
-    from moorage.contracts.shipping.rates import RateRequest
 
 CARRIER: Final = "fedex"
 PACKAGING: Final = "YOUR_PACKAGING"

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from moorage import vendor_sdk as sdk
 from moorage.contracts.shipping.rates import CarrierMessage
 from moorage.contracts.shipping.shipments import Shipment, ShipmentState
 from moorage.contracts.shipping.tracking import Tracking, TrackingEvent, TrackingStatus
-from moorage.vendor_sdk import VendorRejected, malformed, read_answer
 from moorage.vendors.shipping._common import arrival, in_order, place_at, refusal, service_word
 from moorage.vendors.shipping._fedex_answers import VENDOR, bought_ref
 from moorage.vendors.shipping._fedex_requests import CARRIER
-
-if TYPE_CHECKING:
-    from moorage.vendor_sdk import Answer, ConnectorError, Ref, Response, Wire
 
 _NOT_FOUND: Final = "NOTFOUND"
 """Suffix of the codes by which FedEx reports that it does not know a number."""
@@ -35,7 +32,7 @@ _STATUSES: Final = {
 }
 
 
-def recovered_shipment(wire: Wire, tracks: list[Answer], service: str) -> Shipment:
+def recovered_shipment(wire: sdk.Wire, tracks: list[sdk.Answer], service: str) -> Shipment:
     """A bought shipment after a lost answer: its numbers without labels."""
     numbers = [number for item in tracks if (number := tracking_number(item))]
     warning = CarrierMessage(
@@ -52,7 +49,7 @@ def recovered_shipment(wire: Wire, tracks: list[Answer], service: str) -> Shipme
     )
 
 
-def tracked_shipment(ref: Ref, tracking: Tracking) -> Shipment:
+def tracked_shipment(ref: sdk.Ref, tracking: Tracking) -> Shipment:
     """A shipment from its tracking, without its labels."""
     states = {TrackingStatus.CANCELED: ShipmentState.CANCELED}
     default_state = ShipmentState.UNKNOWN if is_unheard_of(tracking) else ShipmentState.BOUGHT
@@ -66,11 +63,11 @@ def tracked_shipment(ref: Ref, tracking: Tracking) -> Shipment:
     )
 
 
-def read_tracks(response: Response) -> list[Answer]:
+def read_tracks(response: sdk.Response) -> list[sdk.Answer]:
     """Parse the tracking of numbers, including unknown numbers."""
-    body = read_answer(response)
+    body = sdk.read_answer(response)
     if not body.object("output"):
-        raise malformed(response, "output")
+        raise sdk.malformed(response, "output")
     return [
         track
         for complete_track_result in body.objects("output.completeTrackResults")
@@ -78,7 +75,7 @@ def read_tracks(response: Response) -> list[Answer]:
     ]
 
 
-def tracking_number(track: Answer) -> str | None:
+def tracking_number(track: sdk.Answer) -> str | None:
     """A tracked parcel's number; None if it is missing."""
     return track.text("trackingNumberInfo.trackingNumber")
 
@@ -88,7 +85,7 @@ def is_unheard_of(tracking: Tracking) -> bool:
     return (tracking.vendor_status or "").endswith(_NOT_FOUND)
 
 
-def read_tracking(track: Answer, number: str) -> Tracking:
+def read_tracking(track: sdk.Answer, number: str) -> Tracking:
     """Parse the progress of a parcel."""
     latest_answer = track.object("latestStatusDetail")
     word = latest_answer.text("code") or track.text("error.code")
@@ -117,7 +114,7 @@ def _status(word: str | None) -> TrackingStatus:
     return _STATUSES.get((word or "").upper(), TrackingStatus.UNKNOWN)
 
 
-def _event(body: Answer) -> TrackingEvent:
+def _event(body: sdk.Answer) -> TrackingEvent:
     word = body.text("derivedStatusCode") or body.text("eventType")
     descriptions = [body.text("eventDescription"), body.text("exceptionDescription")]
     return TrackingEvent(
@@ -132,9 +129,9 @@ def _event(body: Answer) -> TrackingEvent:
     )
 
 
-def unheard_of(track: Answer, response: Response) -> ConnectorError | None:
+def unheard_of(track: sdk.Answer, response: sdk.Response) -> sdk.ConnectorError | None:
     """The error for an unknown tracking number; FedEx reports it in a successful answer."""
     error = track.object("error")
     if not error:
         return None
-    return refusal(VendorRejected, VENDOR, response, error.text("code"), error.text("message"))
+    return refusal(sdk.VendorRejected, VENDOR, response, error.text("code"), error.text("message"))

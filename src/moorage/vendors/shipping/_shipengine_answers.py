@@ -4,30 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from moorage import vendor_sdk as sdk
 from moorage.contracts.address import Address
 from moorage.contracts.shipping.rates import (
     CarrierMessage,
     LabelFormat,
     Rate,
+    RateRequest,
     RateResult,
 )
 from moorage.contracts.shipping.shipments import AddressResult, ShipmentState
 from moorage.contracts.shipping.tracking import Tracking, TrackingEvent, TrackingStatus
-from moorage.vendor_sdk import (
-    Answer,
-    AuthenticationFailed,
-    Money,
-    RateLimitExceeded,
-    VendorFailed,
-    VendorRejected,
-    as_money,
-    error_answer,
-    is_success,
-    malformed,
-    read_answer,
-    read_answers,
-    required,
-)
 from moorage.vendors.shipping._common import (
     address_result,
     arrival,
@@ -42,8 +29,6 @@ from moorage.vendors.shipping._common import (
 from moorage.vendors.shipping._shipengine_requests import FIELDS, layout_of
 
 if TYPE_CHECKING:
-    from moorage.contracts.shipping.rates import RateRequest
-    from moorage.vendor_sdk import ConnectorError, Request, Response, Wire
     from moorage.vendors.shipping._common import Kind
 
 BUYING: Final = "/v1/labels/rates/"
@@ -86,25 +71,25 @@ _OPEN_STATUSES: Final = {"AC", "IT", "EX"}
 _FORMATS: Final = {"pdf": LabelFormat.PDF, "png": LabelFormat.PNG, "zpl": LabelFormat.ZPL}
 _PRICE: Final = ("insurance_amount", "confirmation_amount", "other_amount")
 _CODES: Final[dict[str, Kind]] = {
-    "unauthorized": AuthenticationFailed,
-    "forbidden": AuthenticationFailed,
-    "rate_limit_exceeded": RateLimitExceeded,
+    "unauthorized": sdk.AuthenticationFailed,
+    "forbidden": sdk.AuthenticationFailed,
+    "rate_limit_exceeded": sdk.RateLimitExceeded,
 }
 _TYPES: Final[dict[str, Kind]] = {
-    "account_status": VendorRejected,
-    "business_rules": VendorRejected,
-    "integrations": VendorRejected,
-    "security": AuthenticationFailed,
-    "system": VendorFailed,
+    "account_status": sdk.VendorRejected,
+    "business_rules": sdk.VendorRejected,
+    "integrations": sdk.VendorRejected,
+    "security": sdk.AuthenticationFailed,
+    "system": sdk.VendorFailed,
 }
 _BAD_REQUEST: Final = 400
 """Status of most refusals, whose type is more specific."""
 
 
-def read_rates(wire: Wire, response: Response, request: RateRequest) -> RateResult:
+def read_rates(wire: sdk.Wire, response: sdk.Response, request: RateRequest) -> RateResult:
     """Parse the rates, and the messages of carriers that offer none."""
-    body = read_answer(response)
-    shipment = required(
+    body = sdk.read_answer(response)
+    shipment = sdk.required(
         body.text("rate_response.shipment_id") or body.text("shipment_id"), response, "shipment_id"
     )
     messages = [_message(error) for error in body.objects("rate_response.errors")]
@@ -141,7 +126,7 @@ def read_rates(wire: Wire, response: Response, request: RateRequest) -> RateResu
     )
 
 
-def _message(body: Answer) -> CarrierMessage:
+def _message(body: sdk.Answer) -> CarrierMessage:
     return CarrierMessage(
         carrier=carrier_word(body.text("carrier_code")) or None,
         code=body.text("error_code"),
@@ -149,11 +134,11 @@ def _message(body: Answer) -> CarrierMessage:
     )
 
 
-def price(body: Answer, first: str, *others: str) -> Money | None:
+def price(body: sdk.Answer, first: str, *others: str) -> sdk.Money | None:
     """The sum of amounts; the first is required; None if it cannot be computed."""
     amounts_sent = [body.object(name) for name in (first, *others)]
     amounts = [
-        as_money(item.value("amount"), item.value("currency"))
+        sdk.as_money(item.value("amount"), item.value("currency"))
         for number, item in enumerate(amounts_sent)
         if item or not number
     ]
@@ -163,24 +148,24 @@ def price(body: Answer, first: str, *others: str) -> Money | None:
         or len({amount.currency for amount in stated_amounts}) > 1
     ):
         return None
-    return Money.from_minor(
+    return sdk.Money.from_minor(
         sum(amount.minor for amount in stated_amounts), stated_amounts[0].currency
     )
 
 
-def read_state(body: Answer) -> ShipmentState:
+def read_state(body: sdk.Answer) -> ShipmentState:
     """The state of a label's purchase or cancellation."""
     state = _STATES.get(body.text("status") or "", ShipmentState.UNKNOWN)
     is_waiting = body.text("refund_details.refund_status") in _PENDING_REFUNDS
     return ShipmentState.CANCELING if state is ShipmentState.CANCELED and is_waiting else state
 
 
-def read_format(body: Answer) -> LabelFormat:
+def read_format(body: sdk.Answer) -> LabelFormat:
     """The format of a label."""
     return _FORMATS.get(body.text("label_format") or "", LabelFormat.UNKNOWN)
 
 
-def read_tracking(body: Answer) -> Tracking:
+def read_tracking(body: sdk.Answer) -> Tracking:
     """Parse the progress of a shipment."""
     events = [(_event(event), event.text("signer")) for event in body.objects("events")]
     signers = [signer for item, signer in events if item.status is TrackingStatus.DELIVERED]
@@ -204,7 +189,7 @@ def read_tracking(body: Answer) -> Tracking:
     )
 
 
-def _event(body: Answer) -> TrackingEvent:
+def _event(body: sdk.Answer) -> TrackingEvent:
     word, code = body.text("status_code"), body.text("status_detail_code")
     status = _STATUSES.get(word or "", TrackingStatus.UNKNOWN)
     return TrackingEvent(
@@ -217,11 +202,11 @@ def _event(body: Answer) -> TrackingEvent:
     )
 
 
-def read_address(response: Response, address: Address) -> AddressResult:
+def read_address(response: sdk.Response, address: Address) -> AddressResult:
     """Parse an address check."""
-    results = read_answers(response)
+    results = sdk.read_answers(response)
     if not results:
-        raise malformed(response, "address")
+        raise sdk.malformed(response, "address")
     body, match = results[0], results[0].object("matched_address")
     fields = {
         field_name: match.text(vendor_field)
@@ -253,10 +238,10 @@ def read_address(response: Response, address: Address) -> AddressResult:
     )
 
 
-def classify(request: Request, response: Response) -> ConnectorError | None:
+def classify(request: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | None:
     """The error in an answer's body; ShipEngine also reports errors with a success status."""
-    body = error_answer(response)
-    if is_success(response.status):
+    body = sdk.error_answer(response)
+    if sdk.is_success(response.status):
         return _refusal_error(request, response, body)
     error = next(body.objects("errors"), None)
     if error is None:
@@ -267,20 +252,22 @@ def classify(request: Request, response: Response) -> ConnectorError | None:
     )
 
 
-def _refusal_error(request: Request, response: Response, body: Answer) -> ConnectorError | None:
+def _refusal_error(
+    request: sdk.Request, response: sdk.Response, body: sdk.Answer
+) -> sdk.ConnectorError | None:
     code, words = body.text("reason_code"), body.text("message")
     if request.path.startswith(BUYING) and body.text("status") == "error":
         code, words = "error", "the label could not be made."
     elif not request.path.endswith("/void") or body.flag("approved") is not False:
         return None
-    return refusal(VendorRejected, "ShipEngine", response, code, words)
+    return refusal(sdk.VendorRejected, "ShipEngine", response, code, words)
 
 
-def _error_kind(error: Answer, status: int) -> Kind:
+def _error_kind(error: sdk.Answer, status: int) -> Kind:
     by_type = _TYPES.get(error.text("error_type") or "") if status == _BAD_REQUEST else None
     return _CODES.get(error.text("error_code") or "") or by_type or kind_of(status)
 
 
-def _error_text(error: Answer) -> str | None:
+def _error_text(error: sdk.Answer) -> str | None:
     texts = [error.text("field_name"), error.text("message")]
     return ": ".join(word for word in texts if word) or None

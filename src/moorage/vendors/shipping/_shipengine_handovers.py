@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
+from moorage import vendor_sdk as sdk
 from moorage.contracts.address import Address
 from moorage.contracts.shipping.handovers import (
     Manifest,
@@ -16,19 +17,6 @@ from moorage.contracts.shipping.handovers import (
     ServicePointResult,
 )
 from moorage.contracts.shipping.rates import CarrierMessage
-from moorage.vendor_sdk import (
-    Answer,
-    ConnectorError,
-    InvalidData,
-    OutcomeUnknown,
-    Request,
-    VendorRejected,
-    as_time,
-    extra_for,
-    malformed,
-    merged,
-    read_answer,
-)
 from moorage.vendors.shipping._common import carrier_word, country_of, filled, listed_texts
 from moorage.vendors.shipping._shipengine_requests import FIELDS
 
@@ -36,7 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from moorage.contracts.shipping.handovers import PickupRequest
-    from moorage.vendor_sdk import Ref, Response, Wire
 
 _KINDS: Final = {"pudo": ServicePointKind.SHOP, "locker": ServicePointKind.LOCKER}
 _REQUESTED: Final = "request"
@@ -66,7 +53,7 @@ def pickup_body(request: PickupRequest) -> dict[str, Any]:
     }
     for name, value in contact.items():
         if not value:
-            raise InvalidData(
+            raise sdk.InvalidData(
                 f"ShipEngine requires the contact's {name} for a pickup.",
                 field=f"address.{name}",
                 remedy="Give name, email and telephone of the person whom the driver asks for.",
@@ -80,17 +67,17 @@ def pickup_body(request: PickupRequest) -> dict[str, Any]:
             "end_at": request.latest.isoformat(),
         },
     }
-    return merged(filled(body.items()), extra_for("shipengine", request.extra))
+    return sdk.merged(filled(body.items()), sdk.extra_for("shipengine", request.extra))
 
 
-async def schedule_pickup(wire: Wire, request: PickupRequest, key: str) -> Pickup:
+async def schedule_pickup(wire: sdk.Wire, request: PickupRequest, /, *, key: str) -> Pickup:
     """Schedule a pickup; if the answer is lost, search the pickup of these labels."""
     body = pickup_body(request)
     try:
         booked = await wire.send(
-            Request.post("/v1/pickups", json=body), key=key, parse=_booked_pickup
+            sdk.Request.post("/v1/pickups", json=body), key=key, parse=_booked_pickup
         )
-    except OutcomeUnknown as unknown_outcome:
+    except sdk.OutcomeUnknown as unknown_outcome:
         existing_pickup = await _pickup_of(wire, set(body["label_ids"]))
         if existing_pickup is None:
             raise unknown_outcome from None
@@ -98,14 +85,14 @@ async def schedule_pickup(wire: Wire, request: PickupRequest, key: str) -> Picku
     return _pickup(wire, booked)
 
 
-async def cancel_pickup(wire: Wire, ref: Ref) -> Pickup:
+async def cancel_pickup(wire: sdk.Wire, ref: sdk.Ref, /) -> Pickup:
     """Cancel a pickup; one that is already cancelled is returned."""
     path = f"/v1/pickups/{quote(ref.id, safe='')}"
     try:
-        response = await wire.send(Request.delete(path))
-    except VendorRejected:
-        response = await wire.send(Request.get(path))
-        if read_answer(response).text("cancelled_at") is None:
+        response = await wire.send(sdk.Request.delete(path))
+    except sdk.VendorRejected:
+        response = await wire.send(sdk.Request.get(path))
+        if sdk.read_answer(response).text("cancelled_at") is None:
             raise
     return Pickup(
         ref=ref,
@@ -115,13 +102,15 @@ async def cancel_pickup(wire: Wire, ref: Ref) -> Pickup:
     )
 
 
-async def create_manifest(wire: Wire, shipments: tuple[Ref, ...], key: str) -> Manifest:
+async def create_manifest(
+    wire: sdk.Wire, shipments: tuple[sdk.Ref, ...], /, *, key: str
+) -> Manifest:
     """Create manifests; if the answer is lost, search the manifests of these labels."""
     labels = [ref.id for ref in shipments]
     try:
-        creating = Request.post("/v1/manifests", json={"label_ids": labels})
+        creating = sdk.Request.post("/v1/manifests", json={"label_ids": labels})
         new_manifest = await wire.send(creating, key=key, parse=_manifest_answer)
-    except OutcomeUnknown as unknown_outcome:
+    except sdk.OutcomeUnknown as unknown_outcome:
         manifests = await _manifests_of(wire, labels)
         if not manifests:
             raise unknown_outcome from None
@@ -141,13 +130,13 @@ async def create_manifest(wire: Wire, shipments: tuple[Ref, ...], key: str) -> M
     return _read_manifest(wire, _manifests(new_manifest), new_manifest.raw)
 
 
-async def get_manifest(wire: Wire, ref: Ref) -> Manifest:
+async def get_manifest(wire: sdk.Wire, ref: sdk.Ref, /) -> Manifest:
     """Get a manifest, or the state of the request for one."""
     id_ = quote(ref.id, safe="")
     if ref.other("kind") != _REQUESTED:
-        body = read_answer(await wire.send(Request.get(f"/v1/manifests/{id_}")))
+        body = sdk.read_answer(await wire.send(sdk.Request.get(f"/v1/manifests/{id_}")))
         return _read_manifest(wire, [body], body.raw)
-    response = await wire.send(Request.get(f"/v1/manifests/requests/{id_}"))
+    response = await wire.send(sdk.Request.get(f"/v1/manifests/requests/{id_}"))
     body = _manifest_answer(response)
     manifests = [item for item in _manifests(body) if item.text("manifest_id")]
     if manifests:
@@ -166,15 +155,15 @@ def points_body(address: Address, carriers: Sequence[str], limit: int) -> dict[s
 
 
 async def find_service_points(
-    wire: Wire, address: Address, carriers: Sequence[str], limit: int
+    wire: sdk.Wire, address: Address, carriers: Sequence[str], limit: int
 ) -> ServicePointResult:
     """Search for service points of these carriers."""
     body = points_body(address, carriers, limit)
-    request = Request.post("/v1/service_points/list", json=body).evolve(idempotent=True)
+    request = sdk.Request.post("/v1/service_points/list", json=body).evolve(idempotent=True)
     response = await wire.send(request)
-    answer = read_answer(response)
+    answer = sdk.read_answer(response)
     if "service_points" not in answer.raw:
-        raise malformed(response, "service_points")
+        raise sdk.malformed(response, "service_points")
     points = [_point(item, address, response) for item in answer.objects("service_points")]
     points.sort(key=lambda point: (point.distance is None, point.distance or 0))
     return ServicePointResult(
@@ -191,10 +180,10 @@ async def find_service_points(
     )
 
 
-def _point(item: Answer, searched: Address, response: Response) -> ServicePoint:
+def _point(item: sdk.Answer, searched: Address, response: sdk.Response) -> ServicePoint:
     id_, carrier = item.text("service_point_id"), item.text("carrier_code")
     if id_ is None or carrier is None:
-        raise malformed(response, "service_point_id")
+        raise sdk.malformed(response, "service_point_id")
     return ServicePoint(
         id=id_,
         carrier=carrier_word(carrier),
@@ -218,13 +207,13 @@ def _metres(value: object) -> int | None:
     return round(value) if is_distance else None  # type: ignore[call-overload]  # a number
 
 
-async def _pickup_of(wire: Wire, labels: set[str]) -> Answer | None:
+async def _pickup_of(wire: sdk.Wire, labels: set[str]) -> sdk.Answer | None:
     """The pickup of exactly these labels; None if there is none or the search failed."""
     try:
-        listing = read_answer(
-            await wire.send(Request.get("/v1/pickups", query={"page_size": "100"}))
+        listing = sdk.read_answer(
+            await wire.send(sdk.Request.get("/v1/pickups", query={"page_size": "100"}))
         )
-    except ConnectorError:
+    except sdk.ConnectorError:
         return None
     return next(
         (
@@ -238,12 +227,12 @@ async def _pickup_of(wire: Wire, labels: set[str]) -> Answer | None:
     )
 
 
-async def _manifests_of(wire: Wire, labels: list[str]) -> list[Answer]:
+async def _manifests_of(wire: sdk.Wire, labels: list[str]) -> list[sdk.Answer]:
     """The manifests with all these labels; empty if the search failed."""
     query = {"label_ids": ",".join(labels), "page_size": "100"}
     try:
-        listing = read_answer(await wire.send(Request.get("/v1/manifests", query=query)))
-    except ConnectorError:
+        listing = sdk.read_answer(await wire.send(sdk.Request.get("/v1/manifests", query=query)))
+    except sdk.ConnectorError:
         return []
     manifests = [
         item
@@ -254,39 +243,39 @@ async def _manifests_of(wire: Wire, labels: list[str]) -> list[Answer]:
     return manifests if covered == set(labels) else []
 
 
-def _booked_pickup(response: Response) -> Answer:
-    body = read_answer(response)
+def _booked_pickup(response: sdk.Response) -> sdk.Answer:
+    body = sdk.read_answer(response)
     if body.text("pickup_id") is None:
-        raise malformed(response, "pickup_id")
+        raise sdk.malformed(response, "pickup_id")
     return body
 
 
-def _manifest_answer(response: Response) -> Answer:
-    body = read_answer(response)
+def _manifest_answer(response: sdk.Response) -> sdk.Answer:
+    body = sdk.read_answer(response)
     if not _manifests(body) and not any(body.objects("manifest_requests")):
-        raise malformed(response, "manifest_id")
+        raise sdk.malformed(response, "manifest_id")
     return body
 
 
-def _manifests(body: Answer) -> list[Answer]:
+def _manifests(body: sdk.Answer) -> list[sdk.Answer]:
     """The manifests in an answer, which states a single manifest in its own fields."""
     return list(body.objects("manifests")) or ([body] if body.text("manifest_id") else [])
 
 
-def _pickup(wire: Wire, body: Answer) -> Pickup:
+def _pickup(wire: sdk.Wire, body: sdk.Answer) -> Pickup:
     windows = list(body.objects("pickup_windows"))
     return Pickup(
         ref=wire.ref(body.text("pickup_id") or ""),
         state=PickupState.SCHEDULED,
         vendor_status="scheduled",
         confirmation=body.text("confirmation_number"),
-        earliest=as_time(windows[0].text("start_at")) if windows else None,
-        latest=as_time(windows[0].text("end_at")) if windows else None,
+        earliest=sdk.as_time(windows[0].text("start_at")) if windows else None,
+        latest=sdk.as_time(windows[0].text("end_at")) if windows else None,
         raw=body.raw,
     )
 
 
-def _read_manifest(wire: Wire, manifests: list[Answer], raw: Any) -> Manifest:
+def _read_manifest(wire: sdk.Wire, manifests: list[sdk.Answer], raw: Any) -> Manifest:
     urls = [item.text("manifest_download.href") for item in manifests]
     return Manifest(
         ref=wire.ref(manifests[0].text("manifest_id") or ""),

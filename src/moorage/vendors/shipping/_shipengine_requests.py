@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from moorage.contracts.shipping.parcels import Contents, NonDelivery
-from moorage.contracts.shipping.rates import LabelSize, Signature
+from moorage.contracts.shipping.parcels import Contents, Customs, CustomsItem, NonDelivery, Parcel
+from moorage.contracts.shipping.rates import LabelSize, RateRequest, Signature
 from moorage.contracts.shipping.units import LengthUnit, WeightUnit, convert_measure
-from moorage.vendor_sdk import UnsupportedByVendor, extra_for, merged
+from moorage.vendor_sdk import Money, UnsupportedByVendor, extra_for, merged
 from moorage.vendors.shipping._common import as_number, filled, lines_per_piece
 
 if TYPE_CHECKING:
@@ -17,9 +17,6 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
     from moorage.contracts.address import Address
-    from moorage.contracts.shipping.parcels import Customs, CustomsItem, Parcel
-    from moorage.contracts.shipping.rates import RateRequest
-    from moorage.vendor_sdk import Money
 
 _LAYOUTS: Final = {LabelSize.INCHES_4X6: "4x6", LabelSize.A4: "A4", LabelSize.A6: "A6"}
 _SIGNATURES: Final = {Signature.ANYBODY: "signature", Signature.ADULT: "adult_signature"}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
+from moorage import vendor_sdk as sdk
 from moorage.contracts.address import Address
 from moorage.contracts.shipping.rates import (
     CarrierMessage,
@@ -24,21 +25,6 @@ from moorage.contracts.shipping.shipments import (
 )
 from moorage.contracts.shipping.tracking import Tracking, TrackingEvent, TrackingStatus
 from moorage.contracts.shipping.units import LengthUnit, WeightUnit, convert_measure, measure_text
-from moorage.vendor_sdk import (
-    Answer,
-    InvalidData,
-    InvalidRequest,
-    Redaction,
-    VendorRejected,
-    as_answer,
-    as_money,
-    extra_for,
-    is_list,
-    is_success,
-    merged,
-    read_answer,
-    required,
-)
 from moorage.vendors.shipping._common import (
     address_result,
     arrival,
@@ -56,7 +42,6 @@ if TYPE_CHECKING:
 
     from moorage.contracts.shipping.parcels import Customs, Parcel
     from moorage.contracts.shipping.rates import RateRequest
-    from moorage.vendor_sdk import ConnectorError, Request, Response, Wire
 
 STATES: Final = {
     "WAITING": ShipmentState.PENDING,
@@ -120,7 +105,7 @@ _FIELDS: Final = {
     "residential": "is_residential",
 }
 _MARKED: Final = 100
-_REDACTION: Final = Redaction()
+_REDACTION: Final = sdk.Redaction()
 _MAX_LENGTH: Final = 300
 _PLACES: Final = 4
 
@@ -167,7 +152,7 @@ def shipment_body(request: RateRequest) -> dict[str, Any]:
         "metadata": request.reference,
         "async": False,
     }
-    return merged(filled(body.items()), extra_for("shippo", request.extra))
+    return sdk.merged(filled(body.items()), sdk.extra_for("shippo", request.extra))
 
 
 def _parcel(parcel: Parcel) -> dict[str, Any]:
@@ -216,10 +201,10 @@ def customs_body(customs: Customs) -> dict[str, Any]:
     return filled(body.items())
 
 
-def read_rates(wire: Wire, response: Response, request: RateRequest) -> RateResult:
+def read_rates(wire: sdk.Wire, response: sdk.Response, request: RateRequest) -> RateResult:
     """Parse the rates, and the messages of carriers that offer none."""
-    body = read_answer(response)
-    shipment = required(body.text("object_id"), response, "object_id")
+    body = sdk.read_answer(response)
+    shipment = sdk.required(body.text("object_id"), response, "object_id")
     file = _FILES[request.label, request.label_size]
     parcel_count = str(len(request.parcels)) if len(request.parcels) > 1 else None
     rates: list[Rate] = []
@@ -249,17 +234,17 @@ def read_rates(wire: Wire, response: Response, request: RateRequest) -> RateResu
     )
 
 
-def read_offer(body: Answer) -> tuple[str | None, str | None, Any]:
+def read_offer(body: sdk.Answer) -> tuple[str | None, str | None, Any]:
     """The carrier, service and price of a rate."""
     provider = body.text("provider")
     if provider is None:
         return None, None, None
     carrier = carrier_word(provider)
     service = service_word(carrier, body.text("servicelevel.token"))
-    return carrier, service, as_money(body.value("amount"), body.value("currency"))
+    return carrier, service, sdk.as_money(body.value("amount"), body.value("currency"))
 
 
-def read_messages(body: Answer, path: str = "messages") -> tuple[CarrierMessage, ...]:
+def read_messages(body: sdk.Answer, path: str = "messages") -> tuple[CarrierMessage, ...]:
     """Further messages of the carriers."""
     return tuple(
         CarrierMessage(
@@ -277,7 +262,7 @@ def read_format(text: str | None) -> tuple[LabelFormat, str | None]:
     return _FORMATS.get(kind, LabelFormat.UNKNOWN), size or None
 
 
-def read_track(body: Answer) -> Tracking:
+def read_track(body: sdk.Answer) -> Tracking:
     """Parse the progress of a shipment."""
     events = in_order(
         _event(tracking_history) for tracking_history in body.objects("tracking_history")
@@ -297,7 +282,7 @@ def read_track(body: Answer) -> Tracking:
     )
 
 
-def _event(body: Answer) -> TrackingEvent:
+def _event(body: sdk.Answer) -> TrackingEvent:
     status, code = body.text("status"), body.text("substatus.code")
     progress = _STATUSES.get(status or "", TrackingStatus.UNKNOWN)
     is_moving = progress in {TrackingStatus.IN_TRANSIT, TrackingStatus.FAILED}
@@ -311,9 +296,9 @@ def _event(body: Answer) -> TrackingEvent:
     )
 
 
-def read_address(response: Response, address: Address) -> AddressResult:
+def read_address(response: sdk.Response, address: Address) -> AddressResult:
     """Parse an address check."""
-    body = read_answer(response)
+    body = sdk.read_answer(response)
     fields = {
         field_name: body.text(vendor_field)
         for field_name, vendor_field in _FIELDS.items()
@@ -338,28 +323,28 @@ def read_address(response: Response, address: Address) -> AddressResult:
     )
 
 
-def classify(request: Request, response: Response) -> ConnectorError | None:
+def classify(request: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | None:
     """The error in an answer's body; a failed label purchase has status 201."""
     try:
-        body = as_answer(response.json())
-    except InvalidData:
+        body = sdk.as_answer(response.json())
+    except sdk.InvalidData:
         return None
     buying = request.method.value == "POST" and request.path == "/transactions"
-    if is_success(response.status) and buying and body.text("status") == "ERROR":
+    if sdk.is_success(response.status) and buying and body.text("status") == "ERROR":
         messages = read_messages(body)
         code = messages[0].code if messages else None
         words = " ".join(message.text for message in messages if message.text) or None
         sentence = f"Shippo could not buy the label: {words or 'no reason is given.'}"
-        kind: type[VendorRejected] = VendorRejected
+        kind: type[sdk.VendorRejected] = sdk.VendorRejected
     elif response.status == 400 and body.text("detail") is None:
         # An object with the names of the wrong fields and their errors.
         code, details = next(((name, details) for name, details in body.raw.items()), (None, None))
         words = (
             " ".join(item for item in details if isinstance(item, str))
-            if is_list(details)
+            if sdk.is_list(details)
             else None
         )
-        sentence, kind = f"Shippo refused {code}: {words}", InvalidRequest
+        sentence, kind = f"Shippo refused {code}: {words}", sdk.InvalidRequest
     else:
         return None
     words = None if words is None else _REDACTION.words(words, _MAX_LENGTH)

@@ -5,28 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
+from moorage import vendor_sdk as sdk
 from moorage.contracts.shipping.handovers import Manifest, ManifestState, Pickup, PickupState
 from moorage.contracts.shipping.rates import CarrierMessage
-from moorage.vendor_sdk import (
-    Answer,
-    ConnectorError,
-    InvalidData,
-    OutcomeUnknown,
-    Request,
-    VendorRejected,
-    as_time,
-    extra_for,
-    malformed,
-    merged,
-    read_answer,
-    required,
-)
 from moorage.vendors.shipping._common import filled, listed_texts
 from moorage.vendors.shipping._shippo import address_body, transaction_mark
 
 if TYPE_CHECKING:
     from moorage.contracts.shipping.handovers import PickupRequest
-    from moorage.vendor_sdk import Ref, Response, Wire
 
 _PICKUPS: Final = {
     "PENDING": PickupState.PENDING,
@@ -56,19 +42,19 @@ def pickup_body(request: PickupRequest, carrier_account: str, key: str) -> dict[
         "transactions": [ref.id for ref in request.shipments],
         "metadata": transaction_mark(key) if request.reference is None else request.reference,
     }
-    return merged(body, extra_for("shippo", request.extra))
+    return sdk.merged(body, sdk.extra_for("shippo", request.extra))
 
 
-async def schedule_pickup(wire: Wire, request: PickupRequest, key: str) -> Pickup:
+async def schedule_pickup(wire: sdk.Wire, request: PickupRequest, /, *, key: str) -> Pickup:
     """Schedule a pickup; after a lost answer it stays unknown, as Shippo lists no pickups."""
     offers = [await _offer(wire, ref) for ref in request.shipments]
     body = pickup_body(request, _common_text(offers, "carrier_account"), key)
-    booked = await wire.send(Request.post("/pickups", json=body), key=key, parse=_identified)
+    booked = await wire.send(sdk.Request.post("/pickups", json=body), key=key, parse=_identified)
     texts = listed_texts(booked, "messages")
     status = booked.text("status")
     state = _PICKUPS.get(status or "", PickupState.UNKNOWN)
     if state is PickupState.FAILED:
-        raise VendorRejected(
+        raise sdk.VendorRejected(
             "Shippo could not schedule the pickup.",
             vendor_code=status,
             vendor_message=texts[0] if texts else None,
@@ -79,23 +65,25 @@ async def schedule_pickup(wire: Wire, request: PickupRequest, key: str) -> Picku
         state=state,
         vendor_status=status,
         confirmation=booked.text("confirmation_code"),
-        earliest=as_time(booked.text("confirmed_start_time")),
-        latest=as_time(booked.text("confirmed_end_time")),
+        earliest=sdk.as_time(booked.text("confirmed_start_time")),
+        latest=sdk.as_time(booked.text("confirmed_end_time")),
         messages=tuple(CarrierMessage(text=text) for text in texts),
         raw=booked.raw,
     )
 
 
-async def create_manifest(wire: Wire, shipments: tuple[Ref, ...], key: str) -> Manifest:
+async def create_manifest(
+    wire: sdk.Wire, shipments: tuple[sdk.Ref, ...], /, *, key: str
+) -> Manifest:
     """Create a manifest; if the answer is lost, search the transactions' manifest."""
     offers = [await _offer(wire, ref) for ref in shipments]
-    response = await wire.send(Request.get(_path("shipments", _text(offers[0], "shipment"))))
-    shipment = read_answer(response)
+    response = await wire.send(sdk.Request.get(_path("shipments", _text(offers[0], "shipment"))))
+    shipment = sdk.read_answer(response)
     transactions = [ref.id for ref in shipments]
     body = {
         "carrier_account": _common_text(offers, "carrier_account"),
-        "shipment_date": required(shipment.text("shipment_date"), response, "shipment_date"),
-        "address_from": required(
+        "shipment_date": sdk.required(shipment.text("shipment_date"), response, "shipment_date"),
+        "address_from": sdk.required(
             shipment.text("address_from.object_id"), response, "address_from.object_id"
         ),
         "transactions": transactions,
@@ -103,9 +91,9 @@ async def create_manifest(wire: Wire, shipments: tuple[Ref, ...], key: str) -> M
     }
     try:
         new_manifest = await wire.send(
-            Request.post("/manifests", json=body), key=key, parse=_identified
+            sdk.Request.post("/manifests", json=body), key=key, parse=_identified
         )
-    except OutcomeUnknown as unknown_outcome:
+    except sdk.OutcomeUnknown as unknown_outcome:
         existing_manifest = await _manifest_of(wire, set(transactions))
         if existing_manifest is None:
             raise unknown_outcome from None
@@ -113,7 +101,7 @@ async def create_manifest(wire: Wire, shipments: tuple[Ref, ...], key: str) -> M
     manifest = _manifest(wire, new_manifest)
     if manifest.state is ManifestState.FAILED:
         texts = [message.text for message in manifest.messages]
-        raise VendorRejected(
+        raise sdk.VendorRejected(
             "Shippo could not create the manifest.",
             vendor_code=manifest.vendor_status,
             vendor_message=texts[0] if texts else None,
@@ -122,31 +110,33 @@ async def create_manifest(wire: Wire, shipments: tuple[Ref, ...], key: str) -> M
     return manifest
 
 
-async def get_manifest(wire: Wire, ref: Ref) -> Manifest:
+async def get_manifest(wire: sdk.Wire, ref: sdk.Ref, /) -> Manifest:
     """Get a manifest."""
-    return _manifest(wire, _identified(await wire.send(Request.get(_path("manifests", ref.id)))))
+    return _manifest(
+        wire, _identified(await wire.send(sdk.Request.get(_path("manifests", ref.id))))
+    )
 
 
-async def _offer(wire: Wire, ref: Ref) -> Answer:
+async def _offer(wire: sdk.Wire, ref: sdk.Ref) -> sdk.Answer:
     """The rate of a bought label, with its shipment and carrier account."""
-    transaction = read_answer(await wire.send(Request.get(_path("transactions", ref.id))))
+    transaction = sdk.read_answer(await wire.send(sdk.Request.get(_path("transactions", ref.id))))
     rate = transaction.text("rate")
     if rate is None:
         return transaction.object("rate")
-    return read_answer(await wire.send(Request.get(_path("rates", rate))))
+    return sdk.read_answer(await wire.send(sdk.Request.get(_path("rates", rate))))
 
 
-def _text(offer: Answer, field: str) -> str:
+def _text(offer: sdk.Answer, field: str) -> str:
     text = offer.text(field)
     if text is None:
-        raise VendorRejected(
+        raise sdk.VendorRejected(
             f"Shippo does not state the {field} of a shipment.",
             remedy="Hand the shipment over at the carrier itself.",
         )
     return text
 
 
-def _common_text(offers: list[Answer], field: str) -> str:
+def _common_text(offers: list[sdk.Answer], field: str) -> str:
     """The text that all these rates have in a field; raise an error if they differ.
 
     Raises:
@@ -154,7 +144,7 @@ def _common_text(offers: list[Answer], field: str) -> str:
     """
     values = {_text(offer, field) for offer in offers}
     if len(values) > 1:
-        raise InvalidData(
+        raise sdk.InvalidData(
             "The shipments were bought at several carrier accounts.",
             field="shipments",
             remedy="Hand over the shipments of each carrier account separately.",
@@ -162,11 +152,13 @@ def _common_text(offers: list[Answer], field: str) -> str:
     return values.pop()
 
 
-async def _manifest_of(wire: Wire, transactions: set[str]) -> Answer | None:
+async def _manifest_of(wire: sdk.Wire, transactions: set[str]) -> sdk.Answer | None:
     """The manifest of exactly these labels; None if there is none or the search failed."""
     try:
-        listing = read_answer(await wire.send(Request.get("/manifests", query={"results": 100})))
-    except ConnectorError:
+        listing = sdk.read_answer(
+            await wire.send(sdk.Request.get("/manifests", query={"results": 100}))
+        )
+    except sdk.ConnectorError:
         return None
     return next(
         (
@@ -184,14 +176,14 @@ def _path(*parts: str) -> str:
     return "".join(f"/{quote(part, safe='')}" for part in parts)
 
 
-def _identified(response: Response) -> Answer:
-    body = read_answer(response)
+def _identified(response: sdk.Response) -> sdk.Answer:
+    body = sdk.read_answer(response)
     if body.text("object_id") is None:
-        raise malformed(response, "object_id")
+        raise sdk.malformed(response, "object_id")
     return body
 
 
-def _manifest(wire: Wire, body: Answer) -> Manifest:
+def _manifest(wire: sdk.Wire, body: sdk.Answer) -> Manifest:
     status = body.text("status")
     return Manifest(
         ref=wire.ref(body.text("object_id") or ""),

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
+from moorage import vendor_sdk as sdk
 from moorage.contracts.shipping.rates import (
     CarrierMessage,
     LabelFormat,
@@ -22,17 +23,6 @@ from moorage.contracts.shipping.shipments import (
     ShipmentState,
 )
 from moorage.contracts.shipping.tracking import Tracking, TrackingEvent, TrackingStatus
-from moorage.vendor_sdk import (
-    Answer,
-    as_answer,
-    as_money,
-    as_time,
-    error_answer,
-    is_success,
-    malformed,
-    read_answer,
-    required,
-)
 from moorage.vendors.shipping._common import (
     arrival,
     changed_fields,
@@ -51,15 +41,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from moorage.contracts.address import Address
-    from moorage.vendor_sdk import (
-        ConnectorError,
-        Money,
-        Ref,
-        Request,
-        Response,
-        VendorRejected,
-        Wire,
-    )
 
 NO_OFFER: Final = frozenset({"111210", "111217"})
 """Codes by which UPS reports that it has no service for a shipment."""
@@ -98,11 +79,11 @@ _PEOPLE: Final = "https://www.ups.com/track?tracknum="
 """Page where people track a parcel."""
 
 
-def read_rates(wire: Wire, response: Response) -> RateResult:
+def read_rates(wire: sdk.Wire, response: sdk.Response) -> RateResult:
     """Parse the rates and messages."""
-    body = read_answer(response)
+    body = sdk.read_answer(response)
     if "RatedShipment" not in body.object("RateResponse").raw:
-        raise malformed(response, "RatedShipment")
+        raise sdk.malformed(response, "RatedShipment")
     messages = list(_alerts(body.object("RateResponse.Response"), "Alert"))
     rates: list[Rate] = []
     for rated_shipment in body.objects("RateResponse.RatedShipment"):
@@ -136,28 +117,28 @@ def read_rates(wire: Wire, response: Response) -> RateResult:
     return RateResult(rates=tuple(rates), messages=tuple(messages), raw=body.raw)
 
 
-def _money(body: Answer, path: str) -> Money | None:
-    return as_money(body.value(f"{path}.MonetaryValue"), body.value(f"{path}.CurrencyCode"))
+def _money(body: sdk.Answer, path: str) -> sdk.Money | None:
+    return sdk.as_money(body.value(f"{path}.MonetaryValue"), body.value(f"{path}.CurrencyCode"))
 
 
 def _message(text: str | None, code: str | None = None) -> CarrierMessage:
     return CarrierMessage(carrier=CARRIER, code=code, text=text)
 
 
-def _alerts(body: Answer, path: str) -> Iterable[CarrierMessage]:
+def _alerts(body: sdk.Answer, path: str) -> Iterable[CarrierMessage]:
     return (_message(item.text("Description"), item.text("Code")) for item in body.objects(path))
 
 
-def no_rates(error: VendorRejected) -> RateResult:
+def no_rates(error: sdk.VendorRejected) -> RateResult:
     """UPS's message that it offers no service for a shipment."""
     return RateResult(rates=(), messages=(_message(error.vendor_message, error.vendor_code),))
 
 
-def read_shipment(wire: Wire, response: Response, offer: Ref) -> Shipment:
+def read_shipment(wire: sdk.Wire, response: sdk.Response, offer: sdk.Ref) -> Shipment:
     """Parse a bought shipment, with labels in the purchased format."""
-    body = read_answer(response)
+    body = sdk.read_answer(response)
     results = body.object("ShipmentResponse.ShipmentResults")
-    number = required(
+    number = sdk.required(
         results.text("ShipmentIdentificationNumber"), response, "ShipmentIdentificationNumber"
     )
     labels = read_labels(results, "PackageResults", "ShippingLabel", "ImageFormat")
@@ -171,7 +152,7 @@ def read_shipment(wire: Wire, response: Response, offer: Ref) -> Shipment:
     )
 
 
-def read_labels(body: Answer, path: str, image: str, format: str) -> tuple[Label, ...]:  # noqa: A002 - the vendor's word
+def read_labels(body: sdk.Answer, path: str, image: str, format: str) -> tuple[Label, ...]:  # noqa: A002 - the vendor's word
     """The labels in an answer, one for each package."""
     labels: list[Label] = []
     for item in body.objects(path):
@@ -187,9 +168,9 @@ def read_labels(body: Answer, path: str, image: str, format: str) -> tuple[Label
     return tuple(labels)
 
 
-def recovered(response: Response) -> tuple[str | None, tuple[Label, ...]]:
+def recovered(response: sdk.Response) -> tuple[str | None, tuple[Label, ...]]:
     """The shipment of recovered labels, and these labels."""
-    body = read_answer(response).object("LabelRecoveryResponse")
+    body = sdk.read_answer(response).object("LabelRecoveryResponse")
     labels = read_labels(body, "LabelResults", "LabelImage", "LabelImageFormat")
     numbers = [label.tracking_number for label in labels if label.tracking_number]
     lead = body.text("ShipmentIdentificationNumber") or next(iter(numbers), None)
@@ -197,7 +178,7 @@ def recovered(response: Response) -> tuple[str | None, tuple[Label, ...]]:
 
 
 def bought_shipment(
-    wire: Wire, number: str, labels: tuple[Label, ...], offer: Ref | None = None
+    wire: sdk.Wire, number: str, labels: tuple[Label, ...], offer: sdk.Ref | None = None
 ) -> Shipment:
     """A bought shipment; its rate is added if known."""
     numbers = tuple(label.tracking_number for label in labels if label.tracking_number)
@@ -212,14 +193,14 @@ def bought_shipment(
         tracking_url=f"{_PEOPLE}{number}",
         carrier=CARRIER,
         service=rate_details.get("service"),
-        cost=as_money(rate_details.get("price"), rate_details.get("currency")),
+        cost=sdk.as_money(rate_details.get("price"), rate_details.get("currency")),
         labels=labels,
     )
 
 
-def read_cancel(ref: Ref, response: Response) -> CancelResult:
+def read_cancel(ref: sdk.Ref, response: sdk.Response) -> CancelResult:
     """Parse the result of a void."""
-    body = read_answer(response)
+    body = sdk.read_answer(response)
     status = body.object("VoidShipmentResponse.SummaryResult.Status")
     code = status.text("Code")
     return CancelResult(
@@ -230,12 +211,12 @@ def read_cancel(ref: Ref, response: Response) -> CancelResult:
     )
 
 
-def read_track(response: Response, number: str) -> Tracking:
+def read_track(response: sdk.Response, number: str) -> Tracking:
     """Parse the progress of a parcel."""
-    body = read_answer(response)
+    body = sdk.read_answer(response)
     packages = list(body.object("trackResponse.shipment.0").objects("package"))
     matching_packages = [item for item in packages if item.text("trackingNumber") == number]
-    package = next(iter(matching_packages or packages), as_answer(None))
+    package = next(iter(matching_packages or packages), sdk.as_answer(None))
     # The newest event comes first, and may have the same second as the one before it.
     newest_events = [_event(activity) for activity in package.objects("activity")]
     events = in_order(reversed(newest_events))
@@ -255,16 +236,16 @@ def read_track(response: Response, number: str) -> Tracking:
     )
 
 
-def _delivery_due(package: Answer) -> datetime | None:
+def _delivery_due(package: sdk.Answer) -> datetime | None:
     days = {
         delivery_date.text("type"): delivery_date.text("date")
         for delivery_date in package.objects("deliveryDate")
     }
     day = days.get("RDD") or days.get("SDD")
-    return None if day is None else as_time(f"{day}T000000")
+    return None if day is None else sdk.as_time(f"{day}T000000")
 
 
-def _event(body: Answer) -> TrackingEvent:
+def _event(body: sdk.Answer) -> TrackingEvent:
     kind = body.text("status.type")
     return TrackingEvent(
         status=_STATUSES.get((kind or "").strip(), TrackingStatus.UNKNOWN),
@@ -283,22 +264,22 @@ def _event(body: Answer) -> TrackingEvent:
     )
 
 
-def _moment(body: Answer) -> datetime | None:
+def _moment(body: sdk.Answer) -> datetime | None:
     """The time of an event: in UTC if UPS states it, else in local time."""
     for day, hour in (("gmtDate", "gmtTime"), ("date", "time")):
         clock = (body.text(hour) or "").replace(":", "").zfill(6)
-        moment = as_time(f"{body.text(day)}T{clock}")
+        moment = sdk.as_time(f"{body.text(day)}T{clock}")
         if moment is not None:
             return moment
     return None
 
 
-def read_address(response: Response, address: Address) -> AddressResult:
+def read_address(response: sdk.Response, address: Address) -> AddressResult:
     """Parse an address check."""
-    body = read_answer(response)
+    body = sdk.read_answer(response)
     answer_body = body.object("XAVResponse")
     if not answer_body:
-        raise malformed(response, "XAVResponse")
+        raise sdk.malformed(response, "XAVResponse")
     candidate = next(answer_body.objects("Candidate"), None)
     kinds = {"1": False, "2": True}
     residential = kinds.get(answer_body.text("AddressClassification.Code") or "")
@@ -326,7 +307,7 @@ def read_address(response: Response, address: Address) -> AddressResult:
     )
 
 
-def _suggested_address(body: Answer, address: Address, residential: bool | None) -> Address:  # noqa: FBT001 - as it is told
+def _suggested_address(body: sdk.Answer, address: Address, residential: bool | None) -> Address:  # noqa: FBT001 - as it is told
     lines = [*(body.texts("AddressLine") or (body.text("AddressLine"),)), None, None]
     code, extension = body.text("PostcodePrimaryLow"), body.text("PostcodeExtendedLow")
     return attrs.evolve(
@@ -342,11 +323,11 @@ def _suggested_address(body: Answer, address: Address, residential: bool | None)
     )
 
 
-def classify(_: Request, response: Response) -> ConnectorError | None:
+def classify(_: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | None:
     """The error for an answer's code and text."""
-    if is_success(response.status):
+    if sdk.is_success(response.status):
         return None
-    body = error_answer(response)
+    body = sdk.error_answer(response)
     error = next(body.objects("response.errors"), None) or next(body.objects("errors"), None)
     if error is None:
         return None

@@ -7,14 +7,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from moorage.contracts.shipping.parcels import Contents
-from moorage.contracts.shipping.rates import (
-    LabelFormat,
-    LabelSize,
-    Signature,
-)
+from moorage import vendor_sdk as sdk
+from moorage.contracts.shipping.parcels import Contents, Customs, CustomsItem, Parcel
+from moorage.contracts.shipping.rates import LabelFormat, LabelSize, RateRequest, Signature
 from moorage.contracts.shipping.units import LengthUnit, WeightUnit, convert_measure, measure_text
-from moorage.vendor_sdk import InvalidData, UnsupportedByVendor, merged
 from moorage.vendors.shipping._common import (
     declared_value,
     extra_of,
@@ -28,9 +24,6 @@ if TYPE_CHECKING:
     from datetime import date
 
     from moorage.contracts.address import Address
-    from moorage.contracts.shipping.parcels import Customs, CustomsItem, Parcel
-    from moorage.contracts.shipping.rates import RateRequest
-    from moorage.vendor_sdk import Money, Ref
 
 CARRIER: Final = "ups"
 _EMPTY_TAG: Final = ""
@@ -155,7 +148,7 @@ def _packages(request: RateRequest) -> list[dict[str, Any]]:
     """The parcels, each with a share of the insured value."""
     count = len(request.parcels)
     worth = request.insurance
-    shares: Iterable[Money | None] = (
+    shares: Iterable[sdk.Money | None] = (
         [None] * count if worth is None else worth.allocate([1] * count)
     )
     signed_signature = request.signature if _at_home(request) else None
@@ -185,7 +178,7 @@ def _customs_invoice(request: RateRequest, customs: Customs, day: date) -> dict[
         customs.invoice_number or request.reference, "customs.invoice_number"
     )
     if number is None:
-        raise InvalidData(
+        raise sdk.InvalidData(
             "UPS prints no invoice without a number.",
             field="customs.invoice_number",
             remedy="Give the number of the invoice, or a reference.",
@@ -209,7 +202,7 @@ def _customs_invoice(request: RateRequest, customs: Customs, day: date) -> dict[
     return filled(form.items())
 
 
-def _product(item: CustomsItem, count: int, unit_price: Money) -> dict[str, Any]:
+def _product(item: CustomsItem, count: int, unit_price: sdk.Money) -> dict[str, Any]:
     words = item.description[: 3 * _LINE]
     product = {
         "Description": [words[start : start + _LINE] for start in range(0, len(words), _LINE)],
@@ -237,9 +230,9 @@ def _options(request: RateRequest) -> dict[str, Any] | None:
 
 def _check_label(request: RateRequest) -> None:
     if request.label not in FORMATS:
-        raise UnsupportedByVendor(f"UPS prints no labels as {request.label}.")
+        raise sdk.UnsupportedByVendor(f"UPS prints no labels as {request.label}.")
     if request.label_size not in {None, LabelSize.INCHES_4X6}:
-        raise UnsupportedByVendor(f"UPS prints no labels of the size {request.label_size}.")
+        raise sdk.UnsupportedByVendor(f"UPS prints no labels of the size {request.label_size}.")
 
 
 def rates_body(request: RateRequest, account: str) -> dict[str, Any]:
@@ -257,11 +250,11 @@ def rates_body(request: RateRequest, account: str) -> dict[str, Any]:
         "Package": packages,
     }
     body = {"Request": {"RequestOption": "Shop"}, "Shipment": filled(shipment.items())}
-    return {"RateRequest": merged(body, extra_of(CARRIER, request, "rates"))}
+    return {"RateRequest": sdk.merged(body, extra_of(CARRIER, request, "rates"))}
 
 
 def shipment_body(
-    request: RateRequest, offer: Ref, *, account: str, goods: str, marked: str, day: date
+    request: RateRequest, offer: sdk.Ref, *, account: str, goods: str, marked: str, day: date
 ) -> dict[str, Any]:
     """The request that buys a shipment; its date is for the customs invoice."""
     _check_label(request)
@@ -302,7 +295,7 @@ def shipment_body(
         "Shipment": filled(shipment.items()),
         "LabelSpecification": label,
     }
-    return {"ShipmentRequest": merged(body, extra_of(CARRIER, request, "shipment"))}
+    return {"ShipmentRequest": sdk.merged(body, extra_of(CARRIER, request, "shipment"))}
 
 
 def _total(request: RateRequest, customs: Customs) -> dict[str, str] | None:
@@ -317,7 +310,7 @@ def recovery_body(label: LabelFormat, identification: dict[str, Any]) -> dict[st
     """The request that recovers bought labels."""
     code = FORMATS.get(label)
     if code is None:
-        raise UnsupportedByVendor(f"UPS prints no labels as {label}.")
+        raise sdk.UnsupportedByVendor(f"UPS prints no labels as {label}.")
     size = {"LabelStockSize": {"Height": "6", "Width": "4"}} if code != "PDF" else {}
     specification = {"LabelImageFormat": {"Code": code}, **size}
     body = {"Request": {}, "LabelSpecification": specification, **identification}

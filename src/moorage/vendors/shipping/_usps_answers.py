@@ -7,21 +7,10 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
+from moorage import vendor_sdk as sdk
 from moorage.contracts.shipping.rates import CarrierMessage, LabelFormat, Rate, RateResult
-from moorage.contracts.shipping.shipments import Label, Shipment, ShipmentState
+from moorage.contracts.shipping.shipments import AddressResult, Label, Shipment, ShipmentState
 from moorage.contracts.shipping.tracking import Tracking, TrackingEvent, TrackingStatus
-from moorage.vendor_sdk import (
-    VendorRejected,
-    as_money,
-    as_time,
-    error_answer,
-    is_list,
-    is_success,
-    malformed,
-    read_answer,
-    required,
-    words,
-)
 from moorage.vendors.shipping._common import (
     address_result,
     arrival,
@@ -39,8 +28,6 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from moorage.contracts.address import Address
-    from moorage.contracts.shipping.shipments import AddressResult
-    from moorage.vendor_sdk import Answer, ConnectorError, Money, Ref, Request, Response, Wire
 
 UNKNOWN_NUMBER: Final = "150002"
 """The code by which USPS reports that it does not know a tracking number."""
@@ -51,7 +38,7 @@ _NO_ENTRY: Final = "NONE"
 _DAYS: Final = re.compile(r"(\d+)[ -][Dd]ay")
 _CATEGORIES: Final = {
     "pre-shipment": TrackingStatus.PRE_TRANSIT,
-    **words(TrackingStatus.IN_TRANSIT, "accepted in-transit"),
+    **sdk.words(TrackingStatus.IN_TRANSIT, "accepted in-transit"),
     "in transit": TrackingStatus.IN_TRANSIT,
     "out for delivery": TrackingStatus.OUT_FOR_DELIVERY,
     "available for pickup": TrackingStatus.AVAILABLE_FOR_PICKUP,
@@ -62,7 +49,7 @@ _CATEGORIES: Final = {
 }
 _EVENTS: Final = {
     "GX": TrackingStatus.PRE_TRANSIT,
-    **words(TrackingStatus.IN_TRANSIT, "03 07 10 A1 SF T1 TL"),
+    **sdk.words(TrackingStatus.IN_TRANSIT, "03 07 10 A1 SF T1 TL"),
     "OF": TrackingStatus.OUT_FOR_DELIVERY,
     "01": TrackingStatus.DELIVERED,
 }
@@ -72,27 +59,27 @@ _PEOPLE: Final = "https://tools.usps.com/go/TrackConfirmAction?tLabels="
 """Page where people track a parcel."""
 
 
-def classify(_: Request, response: Response) -> ConnectorError | None:
+def classify(_: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | None:
     """The error for an answer's code and text."""
-    if is_success(response.status):
+    if sdk.is_success(response.status):
         return None
-    body = error_answer(response).object("error")
+    body = sdk.error_answer(response).object("error")
     if not body:
         return None
     error = next(body.objects("errors"), None) or body
     code = error.text("code") or body.text("code")
     text = error.text("detail") or error.text("title") or body.text("message")
-    kind = VendorRejected if code == UNKNOWN_NUMBER else kind_of(response.status)
+    kind = sdk.VendorRejected if code == UNKNOWN_NUMBER else kind_of(response.status)
     return refusal(kind, "USPS", response, code, text)
 
 
 def read_rates(
-    wire: Wire, mail_classes: Collection[str], extra_service: int | None, response: Response
+    wire: sdk.Wire, mail_classes: Collection[str], extra_service: int | None, response: sdk.Response
 ) -> RateResult:
     """Parse the rates of these mail classes for parcels in the sender's own packaging."""
-    body = read_answer(response)
-    if not is_list(body.value("pricingOptions")):
-        raise malformed(response, "pricingOptions")
+    body = sdk.read_answer(response)
+    if not sdk.is_list(body.value("pricingOptions")):
+        raise sdk.malformed(response, "pricingOptions")
     rates: list[Rate] = []
     messages: list[CarrierMessage] = []
     for option in body.objects("pricingOptions.0.shippingOptions"):
@@ -111,7 +98,7 @@ def read_rates(
     return RateResult(rates=tuple(rates), messages=tuple(messages), raw=body.raw)
 
 
-def _is_offered(entry: Answer, rate: Answer, extra_service: int | None) -> bool:
+def _is_offered(entry: sdk.Answer, rate: sdk.Answer, extra_service: int | None) -> bool:
     codes = {service.text("extraService") for service in entry.objects("extraServices")}
     return (
         rate.text("rateIndicator") in _OWN_PACKAGING
@@ -120,7 +107,7 @@ def _is_offered(entry: Answer, rate: Answer, extra_service: int | None) -> bool:
     )
 
 
-def _rate(wire: Wire, entry: Answer, mail_class: str, total: Money) -> Rate:
+def _rate(wire: sdk.Wire, entry: sdk.Answer, mail_class: str, total: sdk.Money) -> Rate:
     rate, days = entry.object("rates.0"), _DAYS.match(entry.text("commitment.name") or "")
     service = service_word(CARRIER, mail_class)
     return Rate(
@@ -143,24 +130,26 @@ def _rate(wire: Wire, entry: Answer, mail_class: str, total: Money) -> Rate:
     )
 
 
-def _usd(body: Answer, path: str) -> Money | None:
-    return as_money(body.value(path), _CURRENCY)
+def _usd(body: sdk.Answer, path: str) -> sdk.Money | None:
+    return sdk.as_money(body.value(path), _CURRENCY)
 
 
 def _message(text: str | None, code: str | None = None) -> CarrierMessage:
     return CarrierMessage(carrier=CARRIER, code=code, text=text)
 
 
-def read_token(response: Response) -> str:
+def read_token(response: sdk.Response) -> str:
     """The authorization for the payment of a label."""
     path = "paymentAuthorizationToken"
-    return required(read_answer(response).text(path), response, path)
+    return sdk.required(sdk.read_answer(response).text(path), response, path)
 
 
-def read_shipment(wire: Wire, rate: Ref, label_format: LabelFormat, response: Response) -> Shipment:
+def read_shipment(
+    wire: sdk.Wire, rate: sdk.Ref, label_format: LabelFormat, response: sdk.Response
+) -> Shipment:
     """Parse a bought label."""
-    body = read_answer(response)
-    number = required(body.text("trackingNumber"), response, "trackingNumber")
+    body = sdk.read_answer(response)
+    number = sdk.required(body.text("trackingNumber"), response, "trackingNumber")
     amounts = [_usd(body, "postage")]
     amounts += [
         _usd(item, "price") for name in ("extraServices", "fees") for item in body.objects(name)
@@ -178,7 +167,7 @@ def read_shipment(wire: Wire, rate: Ref, label_format: LabelFormat, response: Re
     )
 
 
-def bought_shipment(ref: Ref) -> Shipment:
+def bought_shipment(ref: sdk.Ref) -> Shipment:
     """A bought shipment with only its number known."""
     return Shipment(
         ref=ref,
@@ -189,11 +178,11 @@ def bought_shipment(ref: Ref) -> Shipment:
     )
 
 
-def read_track(response: Response, number: str) -> Tracking:
+def read_track(response: sdk.Response, number: str) -> Tracking:
     """Parse the progress of a parcel."""
-    body = read_answer(response)
-    if not is_list(body.value("trackingEvents")):
-        raise malformed(response, "trackingEvents")
+    body = sdk.read_answer(response)
+    if not sdk.is_list(body.value("trackingEvents")):
+        raise sdk.malformed(response, "trackingEvents")
     # The newest event comes first.
     newest_events = list(body.objects("trackingEvents"))
     events = in_order(map(_event, reversed(newest_events)))
@@ -214,25 +203,25 @@ def read_track(response: Response, number: str) -> Tracking:
     )
 
 
-def _event(body: Answer) -> TrackingEvent:
+def _event(body: sdk.Answer) -> TrackingEvent:
     code = body.text("eventCode")
     local_time = f"{body.text('eventTimestamp')}{body.text('GMTOffset') or ''}"
     return TrackingEvent(
         status=_EVENTS.get(code or "", TrackingStatus.UNKNOWN),
         vendor_status=body.text("eventType"),
         code=code,
-        at=body.time("GMTTimestamp") or as_time(local_time),
+        at=body.time("GMTTimestamp") or sdk.as_time(local_time),
         text=body.text("eventType"),
         location=place_at(body, "eventCity", "eventState", "eventZIP", "eventCountry"),
     )
 
 
-def read_address(response: Response, address: Address) -> AddressResult:
+def read_address(response: sdk.Response, address: Address) -> AddressResult:
     """Parse an address check."""
-    body = read_answer(response)
+    body = sdk.read_answer(response)
     fields = body.object("address")
     if not fields:
-        raise malformed(response, "address")
+        raise sdk.malformed(response, "address")
     code, extension = fields.text("ZIPCode"), fields.text("ZIPPlus4")
     suggested_address = attrs.evolve(
         address,
@@ -256,7 +245,7 @@ def read_address(response: Response, address: Address) -> AddressResult:
     )
 
 
-def unknown_address(address: Address, error: VendorRejected) -> AddressResult:
+def unknown_address(address: Address, error: sdk.VendorRejected) -> AddressResult:
     """The result for an address unknown to USPS."""
     message = _message(error.vendor_message, error.vendor_code)
     return address_result(address, address, valid=False, messages=(message,), raw={})

@@ -5,17 +5,15 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from moorage.contracts.shipping.rates import LabelFormat, Signature
+from moorage.contracts.shipping.rates import LabelFormat, RateRequest, Signature
 from moorage.contracts.shipping.units import LengthUnit, WeightUnit, convert_measure
-from moorage.vendor_sdk import InvalidData, UnsupportedByVendor, merged
+from moorage.vendor_sdk import InvalidData, Ref, UnsupportedByVendor, merged
 from moorage.vendors.shipping._common import as_number, extra_of, filled, required_dimensions
 
 if TYPE_CHECKING:
     from datetime import date
 
     from moorage.contracts.address import Address
-    from moorage.contracts.shipping.rates import RateRequest
-    from moorage.vendor_sdk import Ref
 
 CARRIER: Final = "usps"
 SIGNATURES: Final = {Signature.ANYBODY: 921, Signature.ADULT: 922}

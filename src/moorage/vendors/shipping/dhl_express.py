@@ -15,20 +15,8 @@ from urllib.parse import quote
 
 import attrs
 
+from moorage import vendor_sdk as sdk
 from moorage.contracts.shipping.rates import ShippingCapability
-from moorage.vendor_sdk import (
-    Answer,
-    ApiVendor,
-    ConfigurationError,
-    ConnectorError,
-    OutcomeUnknown,
-    Request,
-    UnsupportedByVendor,
-    VendorRejected,
-    basic,
-    mode_of_url,
-    read_answer,
-)
 from moorage.vendors.shipping._common import (
     check_carrier,
     required_request,
@@ -67,7 +55,6 @@ if TYPE_CHECKING:
         Shipment,
     )
     from moorage.contracts.shipping.tracking import Tracking
-    from moorage.vendor_sdk import Mode, Ref, Response, Wire
 
 _OFFSET: Final = re.compile(r"([+-])(0[0-9]|1[0-4]):([0-5][0-9])")
 _NOT_FOUND: Final = 404
@@ -76,7 +63,7 @@ _DAY: Final = timedelta(days=1)
 
 def _checked_offset(_: object, attribute: attrs.Attribute[str], value: object) -> None:
     if not isinstance(value, str) or _OFFSET.fullmatch(value) is None:
-        raise ConfigurationError(
+        raise sdk.ConfigurationError(
             f"{str(value)[:40]!r} is not an offset from UTC.",
             path=attribute.name,
             remedy="Give hours and minutes, such as '+01:00'.",
@@ -87,7 +74,7 @@ def _as_ready(value: time | str) -> time:
     try:
         return value if isinstance(value, time) else time.fromisoformat(value)
     except (TypeError, ValueError):
-        raise ConfigurationError(
+        raise sdk.ConfigurationError(
             f"{str(value)[:40]!r} is not a time of day.",
             path="ready",
             remedy="Give hours and minutes, such as '17:00'.",
@@ -95,7 +82,7 @@ def _as_ready(value: time | str) -> time:
 
 
 @attrs.frozen(kw_only=True)
-class DhlExpress(ApiVendor):
+class DhlExpress(sdk.ApiVendor):
     """An account at DHL Express.
 
     Attributes:
@@ -127,7 +114,7 @@ class DhlExpress(ApiVendor):
     limits: ClassVar[Mapping[str, int]] = {"parcels": 999}
 
     headers: ClassVar[Mapping[str, str]] = {"x-version": api_version}
-    auth = basic("username")
+    auth = sdk.basic("username")
     refusals = staticmethod(classify)
 
     account_number: str = attrs.field(repr=False)
@@ -140,44 +127,44 @@ class DhlExpress(ApiVendor):
     def __attrs_post_init__(self) -> None:
         """Refuse a key without its secret, and a secret without its key."""
         if (self.username is None) is not (self.credentials is None):
-            raise ConfigurationError(
+            raise sdk.ConfigurationError(
                 "DHL Express needs an API key and a secret, and one of them is missing.",
                 path="username",
                 remedy="Give the API's key as username and its secret as credentials, or neither.",
             )
 
-    def mode(self) -> Mode | None:
+    def mode(self) -> sdk.Mode | None:
         """Live or test mode, by the options; None if unknown."""
-        return mode_of_url(
+        return sdk.mode_of_url(
             self.base_url,
             live="https://express.api.dhl.com/mydhlapi",
             test="https://express.api.dhl.com/mydhlapi/test",
         )
 
     async def get_rates(
-        self, wire: Wire, request: RateRequest, /, *, key: str | None
+        self, wire: sdk.Wire, request: RateRequest, /, *, key: str | None
     ) -> RateResult:
         """Get rates."""
 
-        def request_for(day: date) -> Request:
+        def request_for(day: date) -> sdk.Request:
             body = rates_body(request, self.account_number, self._planned(day))
-            return Request.post("/rates", json=body).evolve(idempotent=True)
+            return sdk.Request.post("/rates", json=body).evolve(idempotent=True)
 
         try:
             today, parse = self._today(wire), partial(read_rates, wire)
             return await send_dated_request(wire, request, today, request_for, key=key, parse=parse)
-        except VendorRejected as error:
+        except sdk.VendorRejected as error:
             if error.vendor_code not in NO_OFFER:
                 raise
             return no_rates(error)
 
     async def buy(
-        self, wire: Wire, rate: Ref, rate_request: RateRequest | None, /, *, key: str
+        self, wire: sdk.Wire, rate: sdk.Ref, rate_request: RateRequest | None, /, *, key: str
     ) -> Shipment:
         """Buy a shipment; if the answer is lost, search for it."""
         request, shipment_mark = required_request(rate_request), search_mark(wire, key)
 
-        def buying(day: date) -> Request:
+        def buying(day: date) -> sdk.Request:
             body = shipment_body(
                 request,
                 rate,
@@ -186,58 +173,58 @@ class DhlExpress(ApiVendor):
                 goods=self.goods,
                 marked=shipment_mark,
             )
-            return Request.post("/shipments", json=body)
+            return sdk.Request.post("/shipments", json=body)
 
-        def parse(response: Response) -> Shipment:
+        def parse(response: sdk.Response) -> Shipment:
             return read_shipment(wire, response, rate, request)
 
         today = self._today(wire)
         try:
             return await send_dated_request(wire, request, today, buying, key=key, parse=parse)
-        except OutcomeUnknown as unknown_outcome:
+        except sdk.OutcomeUnknown as unknown_outcome:
             earlier_answer = await self._shipment_with_mark(wire, shipment_mark)
             if earlier_answer is None:
                 raise unknown_outcome from None
             return recovered_shipment(wire, earlier_answer, rate)
 
-    async def get(self, wire: Wire, ref: Ref, /) -> Shipment:
+    async def get(self, wire: sdk.Wire, ref: sdk.Ref, /) -> Shipment:
         """Get a shipment without its label, which DHL returns only once."""
         return tracked_shipment(wire, await _track_shipment(wire, ref.id))
 
     async def get_labels(
         self,
-        wire: Wire,  # noqa: ARG002 - nothing is sent
-        ref: Ref,  # noqa: ARG002 - nothing is sent
+        wire: sdk.Wire,  # noqa: ARG002 - nothing is sent
+        ref: sdk.Ref,  # noqa: ARG002 - nothing is sent
         label: LabelFormat | None,  # noqa: ARG002 - nothing is sent
         /,
     ) -> tuple[Label, ...]:
         """Raise an error, because DHL returns a label only with its purchase."""
-        raise UnsupportedByVendor("DHL Express returns a label only with its purchase.")
+        raise sdk.UnsupportedByVendor("DHL Express returns a label only with its purchase.")
 
-    async def track(self, wire: Wire, number: str, carrier: str, /) -> Tracking:
+    async def track(self, wire: sdk.Wire, number: str, carrier: str, /) -> Tracking:
         """Track a shipment, even if it was bought elsewhere."""
         check_carrier(CARRIER, carrier)
         return read_track(await _track_shipment(wire, number), number)
 
-    async def track_shipment(self, wire: Wire, ref: Ref, /) -> Tracking:
+    async def track_shipment(self, wire: sdk.Wire, ref: sdk.Ref, /) -> Tracking:
         """Track a shipment bought with this account."""
         return read_track(await _track_shipment(wire, ref.id), ref.id)
 
-    async def cancel(self, wire: Wire, ref: Ref, /) -> CancelResult:  # noqa: ARG002 - nothing is sent
+    async def cancel(self, wire: sdk.Wire, ref: sdk.Ref, /) -> CancelResult:  # noqa: ARG002 - nothing is sent
         """Raise an error: DHL has no cancellation, and bills only handed-over shipments."""
-        raise UnsupportedByVendor("DHL Express cancels no shipments.")
+        raise sdk.UnsupportedByVendor("DHL Express cancels no shipments.")
 
-    async def validate_address(self, wire: Wire, address: Address, /) -> AddressResult:
+    async def validate_address(self, wire: sdk.Wire, address: Address, /) -> AddressResult:
         """Check whether DHL delivers to a place; streets are not checked."""
-        request = Request.get("/address-validate", query=address_query(address))
+        request = sdk.Request.get("/address-validate", query=address_query(address))
         try:
             return read_address(await wire.send(request), address)
-        except VendorRejected as error:
+        except sdk.VendorRejected as error:
             if error.status != _NOT_FOUND:
                 raise
             return refused_address(address, error)
 
-    def _today(self, wire: Wire) -> date:
+    def _today(self, wire: sdk.Wire) -> date:
         """The current date where shipments are handed over."""
         timezone = datetime.strptime(self.utc_offset, "%z").tzinfo or UTC
         return wire.now().astimezone(timezone).date()
@@ -246,7 +233,7 @@ class DhlExpress(ApiVendor):
         """The handover time on a date."""
         return handover_time(day, self.ready, self.utc_offset)
 
-    async def _shipment_with_mark(self, wire: Wire, marked: str) -> Answer | None:
+    async def _shipment_with_mark(self, wire: sdk.Wire, marked: str) -> sdk.Answer | None:
         """The shipment with this mark; None if there is none or the search failed."""
         today = self._today(wire)
         query = {
@@ -259,32 +246,32 @@ class DhlExpress(ApiVendor):
             "levelOfDetail": "all",
         }
         try:
-            body = read_answer(await wire.send(Request.get("/tracking", query=query)))
-        except ConnectorError:
+            body = sdk.read_answer(await wire.send(sdk.Request.get("/tracking", query=query)))
+        except sdk.ConnectorError:
             return None
         return next(
             (shipment for shipment in body.objects("shipments") if _tracking_number(shipment)), None
         )
 
 
-def _tracking_number(body: Answer) -> str | None:
+def _tracking_number(body: sdk.Answer) -> str | None:
     return body.text("shipmentTrackingNumber")
 
 
-async def _track_shipment(wire: Wire, number: str) -> Answer:
+async def _track_shipment(wire: sdk.Wire, number: str) -> sdk.Answer:
     """The tracking of a shipment; before the handover, DHL shows a separate view."""
     try:
         response = await _ask(wire, number, "all-checkpoints")
-    except VendorRejected as error:
+    except sdk.VendorRejected as error:
         if error.status != _NOT_FOUND:
             raise
         response = await _ask(wire, number, "advance-shipment")
-    body = read_answer(response)
+    body = sdk.read_answer(response)
     result = next(
         (shipment for shipment in body.objects("shipments") if _tracking_number(shipment)), None
     )
     if result is None:
-        raise VendorRejected(
+        raise sdk.VendorRejected(
             "DHL Express does not know this shipment.",
             status=response.status,
             response=response,
@@ -292,12 +279,12 @@ async def _track_shipment(wire: Wire, number: str) -> Answer:
     return result
 
 
-async def _ask(wire: Wire, number: str, view: str) -> Response:
+async def _ask(wire: sdk.Wire, number: str, view: str) -> sdk.Response:
     query = {"trackingView": view, "levelOfDetail": "all"}
     if not number.isdecimal():
         # The number may be that of a single piece.
         return await wire.send(
-            Request.get("/tracking", query={"pieceTrackingNumber": number, **query})
+            sdk.Request.get("/tracking", query={"pieceTrackingNumber": number, **query})
         )
     query["requestGMTOffsetPerEvent"] = "true"
-    return await wire.send(Request.get(f"/shipments/{quote(number)}/tracking", query=query))
+    return await wire.send(sdk.Request.get(f"/shipments/{quote(number)}/tracking", query=query))

@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 import attrs
 
+from moorage import vendor_sdk as sdk
 from moorage.contracts.shipping.rates import LabelFormat, ShippingCapability
 from moorage.contracts.shipping.shipments import (
     CancelResult,
@@ -20,22 +21,6 @@ from moorage.contracts.shipping.shipments import (
     ShipmentState,
 )
 from moorage.contracts.shipping.tracking import ShippingEvent, Tracking, TrackingStatus
-from moorage.vendor_sdk import (
-    ApiVendor,
-    Credentials,
-    InvalidData,
-    Request,
-    Secret,
-    Service,
-    UnsupportedByVendor,
-    VendorRejected,
-    as_answer,
-    as_money,
-    malformed,
-    mode_of_key,
-    read_answer,
-    required,
-)
 from moorage.vendors.shipping import _easypost_handovers as handovers
 from moorage.vendors.shipping._common import (
     LABELS,
@@ -66,7 +51,6 @@ if TYPE_CHECKING:
     from moorage.contracts.address import Address
     from moorage.contracts.shipping.rates import RateRequest, RateResult
     from moorage.contracts.shipping.shipments import AddressResult, Label
-    from moorage.vendor_sdk import Answer, MakeRef, Mode, Ref, Response, WebhookEvent, Wire
 
 _BOUGHT_ALREADY: Final = "SHIPMENT.POSTAGE.EXISTS"
 _OF_RATE: Final = "SHIPMENT.RATE."
@@ -84,13 +68,13 @@ _CARRIERS: Final = {
 }
 
 
-def _auth(_: EasyPost, secret: Secret) -> Credentials:
+def _auth(_: EasyPost, secret: sdk.Secret) -> sdk.Credentials:
     """Basic authentication with the key as user name."""
-    return Credentials.basic(secret.reveal(), "")
+    return sdk.Credentials.basic(secret.reveal(), "")
 
 
 @attrs.frozen(kw_only=True)
-class EasyPost(ApiVendor):
+class EasyPost(sdk.ApiVendor):
     """An account at EasyPost.
 
     Attributes:
@@ -124,29 +108,29 @@ class EasyPost(ApiVendor):
         converter=texts,
     )
 
-    def mode(self) -> Mode | None:
+    def mode(self) -> sdk.Mode | None:
         """Live or test mode, by the options; None if unknown."""
-        return mode_of_key(self.credentials, live=("EZAK",), test=("EZTK",))
+        return sdk.mode_of_key(self.credentials, live=("EZAK",), test=("EZTK",))
 
-    def services(self) -> Mapping[str, Service]:
+    def services(self) -> Mapping[str, sdk.Service]:
         """The API, and the host of label files."""
         return {**super().services(), LABELS: label_service(self.name, self.label_hosts)}
 
     async def get_rates(
-        self, wire: Wire, request: RateRequest, /, *, key: str | None
+        self, wire: sdk.Wire, request: RateRequest, /, *, key: str | None
     ) -> RateResult:
         """Get rates."""
-        quote = Request.post("/v2/shipments", json=shipment_body(request))
+        quote = sdk.Request.post("/v2/shipments", json=shipment_body(request))
 
-        def parse(response: Response) -> RateResult:
+        def parse(response: sdk.Response) -> RateResult:
             return read_rates(wire, response, request)
 
         return await wire.send(quote.evolve(idempotent=True), key=key, parse=parse)
 
     async def buy(
         self,
-        wire: Wire,
-        rate: Ref,
+        wire: sdk.Wire,
+        rate: sdk.Ref,
         rate_request: RateRequest | None,  # noqa: ARG002 - the offer knows
         /,
         *,
@@ -155,56 +139,58 @@ class EasyPost(ApiVendor):
         """Buy a shipment; if this rate was bought before, return that shipment."""
         path = _path("shipments", rate.other("shipment"))
         body = {"rate": {"id": rate.id}, "insurance": rate.other("insurance")}
-        buying = Request.post(
+        buying = sdk.Request.post(
             f"{path}/buy", json={name: value for name, value in body.items() if value}
         )
         try:
             bought_answer = await wire.send(
                 buying.evolve(idempotent=True), key=key, parse=_buy_rate
             )
-        except VendorRejected as error:
+        except sdk.VendorRejected as error:
             if (error.vendor_code or "").startswith(_OF_RATE):
                 raise state_refusal(error) from None
             if error.vendor_code != _BOUGHT_ALREADY:
                 raise
-            bought_answer = await wire.send(Request.get(path), parse=_buy_rate)
+            bought_answer = await wire.send(sdk.Request.get(path), parse=_buy_rate)
             if bought_answer.text("selected_rate.id") != rate.id:
                 raise
         return await _with_label(wire, bought_answer)
 
-    async def get(self, wire: Wire, ref: Ref, /) -> Shipment:
+    async def get(self, wire: sdk.Wire, ref: sdk.Ref, /) -> Shipment:
         """Get a shipment."""
-        request = Request.get(_path("shipments", ref.id))
+        request = sdk.Request.get(_path("shipments", ref.id))
         return await _with_label(wire, await wire.send(request, parse=_identified))
 
     async def get_labels(
-        self, wire: Wire, ref: Ref, label: LabelFormat | None, /
+        self, wire: sdk.Wire, ref: sdk.Ref, label: LabelFormat | None, /
     ) -> tuple[Label, ...]:
         """Fetch the label, converted to another format if requested."""
         if label is None:
             return (await self.get(wire, ref)).labels
         location = _CONVERTED.get(label)
         if location is None:
-            raise UnsupportedByVendor(f"EasyPost converts no label to {label}.")
+            raise sdk.UnsupportedByVendor(f"EasyPost converts no label to {label}.")
         query = {"file_format": FORMATS[label]}
-        response = await wire.send(Request.get(f"{_path('shipments', ref.id)}/label", query=query))
-        body = read_answer(response)
-        url = required(body.text(f"postage_label.{location}"), response, location)
+        response = await wire.send(
+            sdk.Request.get(f"{_path('shipments', ref.id)}/label", query=query)
+        )
+        body = sdk.read_answer(response)
+        url = sdk.required(body.text(f"postage_label.{location}"), response, location)
         return (read_label(body, label, url, await fetched_label(wire, url)),)
 
-    async def track(self, wire: Wire, number: str, carrier: str, /) -> Tracking:
+    async def track(self, wire: sdk.Wire, number: str, carrier: str, /) -> Tracking:
         """Track a shipment, even if it was bought elsewhere."""
         tracker = {"tracking_code": number, "carrier": _CARRIERS.get(carrier, carrier)}
-        request = Request.post("/v2/trackers", json={"tracker": tracker})
+        request = sdk.Request.post("/v2/trackers", json={"tracker": tracker})
         try:
             response = await wire.send(request.evolve(idempotent=True))
-        except VendorRejected as error:
+        except sdk.VendorRejected as error:
             raise state_refusal(error) from None
-        return read_tracker(read_answer(response))
+        return read_tracker(sdk.read_answer(response))
 
-    async def track_shipment(self, wire: Wire, ref: Ref, /) -> Tracking:
+    async def track_shipment(self, wire: sdk.Wire, ref: sdk.Ref, /) -> Tracking:
         """Track a shipment bought with this account."""
-        body = read_answer(await wire.send(Request.get(_path("shipments", ref.id))))
+        body = sdk.read_answer(await wire.send(sdk.Request.get(_path("shipments", ref.id))))
         if body.object("tracker"):
             return read_tracker(body.object("tracker"))
         rate = body.text("selected_rate.carrier")
@@ -215,21 +201,21 @@ class EasyPost(ApiVendor):
             raw=body.raw,
         )
 
-    async def cancel(self, wire: Wire, ref: Ref, /) -> CancelResult:
+    async def cancel(self, wire: sdk.Wire, ref: sdk.Ref, /) -> CancelResult:
         """Request a refund; if one was requested before, return its state."""
         path = _path("shipments", ref.id)
         try:
-            response = await wire.send(Request.post(f"{path}/refund").evolve(idempotent=True))
-        except VendorRejected as error:
-            response = await wire.send(Request.get(path))
-            if read_answer(response).text("refund_status") is None:
+            response = await wire.send(sdk.Request.post(f"{path}/refund").evolve(idempotent=True))
+        except sdk.VendorRejected as error:
+            response = await wire.send(sdk.Request.get(path))
+            if sdk.read_answer(response).text("refund_status") is None:
                 raise state_refusal(error) from None
-        status = read_answer(response).text("refund_status")
+        status = sdk.read_answer(response).text("refund_status")
         return CancelResult(
             ref=ref,
             state=REFUNDS.get(status or "", (CancelState.UNKNOWN,))[0],
             vendor_status=status,
-            raw=read_answer(response).raw,
+            raw=sdk.read_answer(response).raw,
         )
 
     schedule_pickup = staticmethod(handovers.schedule_pickup)
@@ -237,15 +223,15 @@ class EasyPost(ApiVendor):
     create_manifest = staticmethod(handovers.create_manifest)
     get_manifest = staticmethod(handovers.get_manifest)
 
-    async def validate_address(self, wire: Wire, address: Address, /) -> AddressResult:
+    async def validate_address(self, wire: sdk.Wire, address: Address, /) -> AddressResult:
         """Check an address."""
         body = {"address": address_body(address), "verify": True}
-        request = Request.post("/v2/addresses", json=body).evolve(idempotent=True)
+        request = sdk.Request.post("/v2/addresses", json=body).evolve(idempotent=True)
         return read_address(await wire.send(request), address)
 
-    def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[ShippingEvent, ...]:
+    def events(self, event: sdk.WebhookEvent, ref: sdk.MakeRef) -> tuple[ShippingEvent, ...]:
         """Convert a webhook to events of a tracker or a refund."""
-        fields = as_answer(event.data)
+        fields = sdk.as_answer(event.data)
         shipment = fields.text("shipment_id")
         tracking = state = None
         status = fields.text("status")
@@ -270,7 +256,7 @@ class EasyPost(ApiVendor):
 
 def _path(kind: str, id: str | None) -> str:
     if id is None:
-        raise InvalidData(
+        raise sdk.InvalidData(
             "This reference is not that of a rate of EasyPost.",
             field="ref",
             remedy="Give the `ref` of a rate that get_rates returned.",
@@ -278,25 +264,25 @@ def _path(kind: str, id: str | None) -> str:
     return f"/v2/{kind}/{quote(id, safe='')}"
 
 
-def _identified(response: Response) -> Answer:
-    body = read_answer(response)
+def _identified(response: sdk.Response) -> sdk.Answer:
+    body = sdk.read_answer(response)
     if body.text("id") is None:
-        raise malformed(response, "id")
+        raise sdk.malformed(response, "id")
     return body
 
 
-def _buy_rate(response: Response) -> Answer:
+def _buy_rate(response: sdk.Response) -> sdk.Answer:
     body = _identified(response)
     if not _is_bought(body):
-        raise malformed(response, "postage_label")
+        raise sdk.malformed(response, "postage_label")
     return body
 
 
-def _is_bought(body: Answer) -> bool:
+def _is_bought(body: sdk.Answer) -> bool:
     return bool(body.object("postage_label") or body.text("tracking_code"))
 
 
-async def _with_label(wire: Wire, body: Answer) -> Shipment:
+async def _with_label(wire: sdk.Wire, body: sdk.Answer) -> Shipment:
     url = body.text("postage_label.label_url")
     label_format = FILES.get(body.text("postage_label.label_file_type") or "", LabelFormat.UNKNOWN)
     refund = body.text("refund_status")
@@ -313,7 +299,7 @@ async def _with_label(wire: Wire, body: Answer) -> Shipment:
         tracking_url=body.text("tracker.public_url"),
         carrier=word,
         service=service_word(word, service) if word and service else None,
-        cost=as_money(body.value("selected_rate.rate"), body.value("selected_rate.currency")),
+        cost=sdk.as_money(body.value("selected_rate.rate"), body.value("selected_rate.currency")),
         labels=()
         if url is None
         else (read_label(body, label_format, url, await fetched_label(wire, url)),),

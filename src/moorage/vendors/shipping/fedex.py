@@ -13,27 +13,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import attrs
 
+from moorage import vendor_sdk as sdk
 from moorage.contracts.shipping.rates import ShippingCapability
 from moorage.contracts.shipping.shipments import CancelResult, CancelState
 from moorage.contracts.shipping.tracking import TrackingStatus
-from moorage.vendor_sdk import (
-    ClientAuthentication,
-    ConfigurationError,
-    ConnectorError,
-    OAuthClient,
-    OutcomeUnknown,
-    Request,
-    Secret,
-    Service,
-    UnsupportedByVendor,
-    Vendor,
-    VendorRejected,
-    choice,
-    key_for_vendor,
-    malformed,
-    mode_of_url,
-    secret_option,
-)
 from moorage.vendors.shipping._common import (
     check_carrier,
     required_request,
@@ -74,7 +57,6 @@ if TYPE_CHECKING:
     from moorage.contracts.shipping.rates import LabelFormat, RateRequest, RateResult
     from moorage.contracts.shipping.shipments import AddressResult, Label, Shipment
     from moorage.contracts.shipping.tracking import Tracking
-    from moorage.vendor_sdk import Answer, Mode, Ref, Response, Wire
 
 _TRACKING: Final = "tracking"
 _NO_SERVICE: Final = ("NOSERVICE", "NOT.AVAILABLE", "NOTSERVED", "NOT.SERVICED")
@@ -90,7 +72,7 @@ _SEARCH_PERIOD: Final = 3 * _DAY
 
 
 @attrs.frozen(kw_only=True)
-class FedEx(Vendor):
+class FedEx(sdk.Vendor):
     """An account at FedEx.
 
     Attributes:
@@ -122,10 +104,14 @@ class FedEx(Vendor):
 
     account_number: str = attrs.field(repr=False)
     client_id: str | None = attrs.field(default=None, repr=False)
-    credentials: Secret | None = secret_option()
+    credentials: sdk.Secret | None = attrs.field(
+        default=None, converter=attrs.converters.optional(sdk.as_secret)
+    )
     tracking_client_id: str | None = attrs.field(default=None, repr=False)
-    tracking_credentials: Secret | None = secret_option()
-    pickup: str = choice(_PICKUPS[0], *_PICKUPS, problem="This is not a pickup type of FedEx.")
+    tracking_credentials: sdk.Secret | None = attrs.field(
+        default=None, converter=attrs.converters.optional(sdk.as_secret)
+    )
+    pickup: str = sdk.choice(_PICKUPS[0], *_PICKUPS, problem="This is not a pickup type of FedEx.")
     sandbox: bool = False
     base_url: str | None = None
 
@@ -137,7 +123,7 @@ class FedEx(Vendor):
         }
         for name, (client, secret) in pairs.items():
             if (client is None) is not (secret is None):
-                raise ConfigurationError(
+                raise sdk.ConfigurationError(
                     "FedEx needs an API key and a secret key, and one of them is missing.",
                     path=name,
                     remedy="Give the project's API key and its secret key, or neither.",
@@ -152,15 +138,15 @@ class FedEx(Vendor):
     def _tracker(self) -> str:
         return "" if self.tracking_client_id is None else _TRACKING
 
-    def mode(self) -> Mode | None:
+    def mode(self) -> sdk.Mode | None:
         """Live or test mode, by the options; None if unknown."""
-        return mode_of_url(
+        return sdk.mode_of_url(
             self._api_url, live="https://apis.fedex.com", test="https://apis-sandbox.fedex.com"
         )
 
-    def services(self) -> Mapping[str, Service]:
+    def services(self) -> Mapping[str, sdk.Service]:
         """The APIs; tracking has its own services if another project is configured for it."""
-        api = Service(
+        api = sdk.Service(
             CARRIER,
             self._api_url,
             needs_credentials=True,
@@ -169,39 +155,39 @@ class FedEx(Vendor):
         )
         return {"": api, self._tracker: api}
 
-    def clients(self) -> Mapping[str, OAuthClient]:
+    def clients(self) -> Mapping[str, sdk.OAuthClient]:
         """The OAuth clients of the projects."""
         pairs = {
             "": (self.client_id, self.credentials),
             _TRACKING: (self.tracking_client_id, self.tracking_credentials),
         }
         return {
-            name: OAuthClient(
+            name: sdk.OAuthClient(
                 server=f"{self._api_url.rstrip('/')}/oauth/token",
                 client_id=client,
                 secret=secret,
-                authentication=ClientAuthentication.POST,
+                authentication=sdk.ClientAuthentication.POST,
             )
             for name, (client, secret) in pairs.items()
             if client is not None
         }
 
     async def get_rates(
-        self, wire: Wire, request: RateRequest, /, *, key: str | None
+        self, wire: sdk.Wire, request: RateRequest, /, *, key: str | None
     ) -> RateResult:
         """Get rates."""
         body = rates_body(request, self.account_number, self.pickup)
-        quote = Request.post("/rate/v1/rates/quotes", json=body).evolve(idempotent=True)
+        quote = sdk.Request.post("/rate/v1/rates/quotes", json=body).evolve(idempotent=True)
         try:
             return await wire.send(quote, key=key, parse=partial(read_rates, wire))
-        except VendorRejected as error:
+        except sdk.VendorRejected as error:
             code = error.vendor_code or ""
             if not any(word in code for word in _NO_SERVICE):
                 raise
             return no_rates(wire, error)
 
     async def buy(
-        self, wire: Wire, rate: Ref, rate_request: RateRequest | None, /, *, key: str
+        self, wire: sdk.Wire, rate: sdk.Ref, rate_request: RateRequest | None, /, *, key: str
     ) -> Shipment:
         """Buy a shipment; if the answer is lost, search for it."""
         shipment_mark = search_mark(wire, key)
@@ -212,12 +198,12 @@ class FedEx(Vendor):
             pickup=self.pickup,
             marked=shipment_mark,
         )
-        buying = Request.post("/ship/v1/shipments", json=body)
-        transaction_id = key_for_vendor(wire, key, _LONGEST_ID)[:_LONGEST_ID]
+        buying = sdk.Request.post("/ship/v1/shipments", json=body)
+        transaction_id = sdk.key_for_vendor(wire, key, _LONGEST_ID)[:_LONGEST_ID]
         buying = buying.with_header("x-customer-transaction-id", transaction_id)
         try:
             return await wire.send(buying, key=key, parse=partial(read_shipment, wire))
-        except OutcomeUnknown as unknown_outcome:
+        except sdk.OutcomeUnknown as unknown_outcome:
             tracks = await self._parcels_with_mark(
                 wire, shipment_mark, required_request(rate_request).ship_date
             )
@@ -225,21 +211,21 @@ class FedEx(Vendor):
                 raise unknown_outcome from None
             return recovered_shipment(wire, tracks, rate.id)
 
-    async def get(self, wire: Wire, ref: Ref, /) -> Shipment:
+    async def get(self, wire: sdk.Wire, ref: sdk.Ref, /) -> Shipment:
         """Get a shipment's state, without its label."""
         return tracked_shipment(ref, await self.track_shipment(wire, ref))
 
     async def get_labels(
         self,
-        wire: Wire,  # noqa: ARG002 - nothing is sent
-        ref: Ref,  # noqa: ARG002 - nothing is sent
+        wire: sdk.Wire,  # noqa: ARG002 - nothing is sent
+        ref: sdk.Ref,  # noqa: ARG002 - nothing is sent
         label: LabelFormat | None,  # noqa: ARG002 - nothing is sent
         /,
     ) -> tuple[Label, ...]:
         """Raise an error, because FedEx returns a label only with its purchase."""
-        raise UnsupportedByVendor("FedEx returns a label only with its purchase.")
+        raise sdk.UnsupportedByVendor("FedEx returns a label only with its purchase.")
 
-    async def track(self, wire: Wire, number: str, carrier: str, /) -> Tracking:
+    async def track(self, wire: sdk.Wire, number: str, carrier: str, /) -> Tracking:
         """Track a parcel, even if it was bought elsewhere."""
         check_carrier(CARRIER, carrier)
         track, response = await self._tracked(wire, number)
@@ -248,7 +234,7 @@ class FedEx(Vendor):
             raise error
         return read_tracking(track, number)
 
-    async def track_shipment(self, wire: Wire, ref: Ref, /) -> Tracking:
+    async def track_shipment(self, wire: sdk.Wire, ref: sdk.Ref, /) -> Tracking:
         """Track a shipment bought with this account, which FedEx may not know yet."""
         track, response = await self._tracked(wire, ref.id)
         tracking = read_tracking(track, ref.id)
@@ -257,7 +243,7 @@ class FedEx(Vendor):
             raise error
         return tracking
 
-    async def cancel(self, wire: Wire, ref: Ref, /) -> CancelResult:
+    async def cancel(self, wire: sdk.Wire, ref: sdk.Ref, /) -> CancelResult:
         """Cancel all parcels of a shipment; an earlier cancellation is reported."""
         body = {
             "accountNumber": account_body(self.account_number),
@@ -266,9 +252,9 @@ class FedEx(Vendor):
         }
         raw_answer: Any
         try:
-            response = await wire.send(Request.put("/ship/v1/shipments/cancel", json=body))
+            response = await wire.send(sdk.Request.put("/ship/v1/shipments/cancel", json=body))
             status, raw_answer = read_cancel(response), response.json()
-        except VendorRejected as error:
+        except sdk.VendorRejected as error:
             tracking = await self.track_shipment(wire, ref)
             if tracking.status is not TrackingStatus.CANCELED:
                 raise state_refusal(error) from None
@@ -277,30 +263,30 @@ class FedEx(Vendor):
             ref=ref, state=CancelState.APPROVED, vendor_status=status, raw=raw_answer
         )
 
-    async def validate_address(self, wire: Wire, address: Address, /) -> AddressResult:
+    async def validate_address(self, wire: sdk.Wire, address: Address, /) -> AddressResult:
         """Check an address."""
         fields = address_body(address)
         fields.pop("residential", None)
-        request = Request.post(
+        request = sdk.Request.post(
             "/address/v1/addresses/resolve", json={"addressesToValidate": [{"address": fields}]}
         )
         return read_address(await wire.send(request.evolve(idempotent=True)), address)
 
-    async def _tracked(self, wire: Wire, number: str) -> tuple[Answer, Response]:
+    async def _tracked(self, wire: sdk.Wire, number: str) -> tuple[sdk.Answer, sdk.Response]:
         body = {
             "includeDetailedScans": True,
             "trackingInfo": [{"trackingNumberInfo": {"trackingNumber": number}}],
         }
-        request = Request.post("/track/v1/trackingnumbers", json=body).evolve(idempotent=True)
+        request = sdk.Request.post("/track/v1/trackingnumbers", json=body).evolve(idempotent=True)
         response = await wire.send(request, to=self._tracker)
         tracks = read_tracks(response)
         if not tracks:
-            raise malformed(response, "trackResults")
+            raise sdk.malformed(response, "trackResults")
         return tracks[0], response
 
     async def _parcels_with_mark(
-        self, wire: Wire, marked: str, planned: date | None
-    ) -> list[Answer]:
+        self, wire: sdk.Wire, marked: str, planned: date | None
+    ) -> list[sdk.Answer]:
         """The parcels with this mark; empty if there are none or the search failed."""
         today = wire.now().date()
         body = {
@@ -313,9 +299,9 @@ class FedEx(Vendor):
                 "shipDateEndDate": str(max(today, planned or today) + _DAY),
             },
         }
-        request = Request.post("/track/v1/referencenumbers", json=body).evolve(idempotent=True)
+        request = sdk.Request.post("/track/v1/referencenumbers", json=body).evolve(idempotent=True)
         try:
             tracks = read_tracks(await wire.send(request, to=self._tracker))
-        except ConnectorError:
+        except sdk.ConnectorError:
             return []
         return [track for track in tracks if tracking_number(track)]

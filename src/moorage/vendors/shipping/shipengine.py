@@ -13,27 +13,10 @@ from urllib.parse import quote
 
 import attrs
 
+from moorage import vendor_sdk as sdk
 from moorage.contracts.shipping.rates import LabelFormat, ShippingCapability
 from moorage.contracts.shipping.shipments import CancelResult, CancelState, Label, Shipment
 from moorage.contracts.shipping.tracking import ShippingEvent
-from moorage.vendor_sdk import (
-    Answer,
-    ApiVendor,
-    ConnectorError,
-    InvalidData,
-    OutcomeUnknown,
-    Request,
-    Service,
-    UnsupportedByVendor,
-    VendorRejected,
-    api_key,
-    as_answer,
-    choice,
-    key_for_vendor,
-    malformed,
-    mode_of_key,
-    read_answer,
-)
 from moorage.vendors.shipping import _shipengine_handovers as handovers
 from moorage.vendors.shipping._common import (
     LABELS,
@@ -66,7 +49,6 @@ if TYPE_CHECKING:
     from moorage.contracts.shipping.rates import RateRequest, RateResult
     from moorage.contracts.shipping.shipments import AddressResult
     from moorage.contracts.shipping.tracking import Tracking
-    from moorage.vendor_sdk import MakeRef, Mode, Ref, Response, WebhookEvent, Wire
 
 _CARRIERS: Final = {"usps": "stamps_com"}
 _VOIDED_ALREADY: Final = "label_already_voided"
@@ -76,7 +58,7 @@ _MARK: Final = "shipment.advanced_options.custom_field1"
 
 
 @attrs.frozen(kw_only=True)
-class ShipEngine(ApiVendor):
+class ShipEngine(sdk.ApiVendor):
     """An account at ShipEngine.
 
     Attributes:
@@ -95,12 +77,12 @@ class ShipEngine(ApiVendor):
     capabilities = frozenset(ShippingCapability) - {ShippingCapability.LABEL_EPL}
     webhook = "shipengine"
 
-    auth = api_key("API-Key")
+    auth = sdk.api_key("API-Key")
     refusals = staticmethod(classify)
     ping_path = "/v1/carriers"
 
     carriers: tuple[str, ...] = attrs.field(default=(), converter=texts)
-    insurer: str = choice(
+    insurer: str = sdk.choice(
         "carrier",
         "carrier",
         "shipsurance",
@@ -112,33 +94,33 @@ class ShipEngine(ApiVendor):
         default=("https://api.shipengine.com",), converter=texts
     )
 
-    def mode(self) -> Mode | None:
+    def mode(self) -> sdk.Mode | None:
         """Live or test mode, by the options; None if unknown."""
-        return mode_of_key(self.credentials, live=(), test=("TEST_",))
+        return sdk.mode_of_key(self.credentials, live=(), test=("TEST_",))
 
-    def services(self) -> Mapping[str, Service]:
+    def services(self) -> Mapping[str, sdk.Service]:
         """The API, and the host of label files."""
         return {**super().services(), LABELS: label_service(self.name, self.label_hosts)}
 
     async def get_rates(
-        self, wire: Wire, request: RateRequest, /, *, key: str | None
+        self, wire: sdk.Wire, request: RateRequest, /, *, key: str | None
     ) -> RateResult:
         """Get rates."""
         # A refusal by our own checks comes before any request.
         layout_of(request)
         rates_body(request, (), self.insurer)
         carriers = request.carrier_accounts or self.carriers or await _every_carrier(wire)
-        quote = Request.post("/v1/rates", json=rates_body(request, carriers, self.insurer))
+        quote = sdk.Request.post("/v1/rates", json=rates_body(request, carriers, self.insurer))
 
-        def parse(response: Response) -> RateResult:
+        def parse(response: sdk.Response) -> RateResult:
             return read_rates(wire, response, request)
 
         return await wire.send(quote.evolve(idempotent=True), key=key, parse=parse)
 
     async def buy(
         self,
-        wire: Wire,
-        rate: Ref,
+        wire: sdk.Wire,
+        rate: sdk.Ref,
         rate_request: RateRequest | None,  # noqa: ARG002 - ShipEngine knows it
         /,
         *,
@@ -146,12 +128,12 @@ class ShipEngine(ApiVendor):
     ) -> Shipment:
         """Buy a label; if the answer is lost, search for it."""
         if rate.other("file") is None:
-            raise InvalidData(
+            raise sdk.InvalidData(
                 "This reference is not that of a rate of ShipEngine.",
                 field="ref",
                 remedy="Give the `ref` of a rate that get_rates returned.",
             )
-        mark = key_for_vendor(wire, key, _LONGEST_MARK)
+        mark = sdk.key_for_vendor(wire, key, _LONGEST_MARK)
         body = {
             "label_format": rate.other("file"),
             "label_layout": rate.other("layout"),
@@ -161,49 +143,53 @@ class ShipEngine(ApiVendor):
         }
         path = f"{BUYING}{quote(rate.id, safe='')}"
         try:
-            buying = Request.post(path, json=filled(body.items()))
+            buying = sdk.Request.post(path, json=filled(body.items()))
             bought_answer = await wire.send(buying, key=key, parse=_identified)
-        except OutcomeUnknown as unknown_outcome:
+        except sdk.OutcomeUnknown as unknown_outcome:
             earlier_answer = await _marked_label(wire, rate.id, mark)
             if earlier_answer is None:
                 raise unknown_outcome from None
             bought_answer = earlier_answer
         return await _shipment(wire, bought_answer)
 
-    async def get(self, wire: Wire, ref: Ref, /) -> Shipment:
+    async def get(self, wire: sdk.Wire, ref: sdk.Ref, /) -> Shipment:
         """Get a bought label."""
-        return await _shipment(wire, _identified(await wire.send(Request.get(_path(ref)))))
+        return await _shipment(wire, _identified(await wire.send(sdk.Request.get(_path(ref)))))
 
     async def get_labels(
-        self, wire: Wire, ref: Ref, label: LabelFormat | None, /
+        self, wire: sdk.Wire, ref: sdk.Ref, label: LabelFormat | None, /
     ) -> tuple[Label, ...]:
         """Fetch the labels, in another format if requested and available."""
         if label is LabelFormat.EPL:
-            raise UnsupportedByVendor("ShipEngine has no labels in EPL.")
-        label_answer = _identified(await wire.send(Request.get(_path(ref))))
+            raise sdk.UnsupportedByVendor("ShipEngine has no labels in EPL.")
+        label_answer = _identified(await wire.send(sdk.Request.get(_path(ref))))
         return await _labels(wire, label_answer, label)
 
-    async def track(self, wire: Wire, number: str, carrier: str, /) -> Tracking:
+    async def track(self, wire: sdk.Wire, number: str, carrier: str, /) -> Tracking:
         """Track any sender's shipment with a carrier that ShipEngine supports."""
         query = {"carrier_code": _CARRIERS.get(carrier, carrier), "tracking_number": number}
-        return read_tracking(read_answer(await wire.send(Request.get("/v1/tracking", query=query))))
+        return read_tracking(
+            sdk.read_answer(await wire.send(sdk.Request.get("/v1/tracking", query=query)))
+        )
 
-    async def track_shipment(self, wire: Wire, ref: Ref, /) -> Tracking:
+    async def track_shipment(self, wire: sdk.Wire, ref: sdk.Ref, /) -> Tracking:
         """Track a shipment bought with this account."""
-        return read_tracking(read_answer(await wire.send(Request.get(f"{_path(ref)}/track"))))
+        return read_tracking(
+            sdk.read_answer(await wire.send(sdk.Request.get(f"{_path(ref)}/track")))
+        )
 
-    async def cancel(self, wire: Wire, ref: Ref, /) -> CancelResult:
+    async def cancel(self, wire: sdk.Wire, ref: sdk.Ref, /) -> CancelResult:
         """Void a label; an earlier void is reported."""
         status = "approved"
         try:
-            response = await wire.send(Request.put(f"{_path(ref)}/void"))
-        except VendorRejected as error:
+            response = await wire.send(sdk.Request.put(f"{_path(ref)}/void"))
+        except sdk.VendorRejected as error:
             if error.vendor_code != _VOIDED_ALREADY or error.response is None:
                 raise
             response, status = error.response, _VOIDED_ALREADY
-        body = read_answer(response)
+        body = sdk.read_answer(response)
         if body.flag("approved") is None:
-            raise malformed(response, "approved")
+            raise sdk.malformed(response, "approved")
         return CancelResult(ref=ref, state=CancelState.APPROVED, vendor_status=status, raw=body.raw)
 
     schedule_pickup = staticmethod(handovers.schedule_pickup)
@@ -212,23 +198,23 @@ class ShipEngine(ApiVendor):
     get_manifest = staticmethod(handovers.get_manifest)
 
     async def find_service_points(
-        self, wire: Wire, address: Address, /, *, limit: int
+        self, wire: sdk.Wire, address: Address, /, *, limit: int
     ) -> ServicePointResult:
         """Find service points near an address."""
         carriers = self.carriers or await _every_carrier(wire)
         return await handovers.find_service_points(wire, address, carriers, limit)
 
-    async def validate_address(self, wire: Wire, address: Address, /) -> AddressResult:
+    async def validate_address(self, wire: sdk.Wire, address: Address, /) -> AddressResult:
         """Check an address."""
-        request = Request.post("/v1/addresses/validate", json=[address_body(address)])
+        request = sdk.Request.post("/v1/addresses/validate", json=[address_body(address)])
         return read_address(await wire.send(request.evolve(idempotent=True)), address)
 
-    def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[ShippingEvent, ...]:
+    def events(self, event: sdk.WebhookEvent, ref: sdk.MakeRef) -> tuple[ShippingEvent, ...]:
         """Convert a webhook to an event of a shipment."""
         if event.vendor_type != "API_TRACK":
             return ()
-        tracking = read_tracking(as_answer(event.data))
-        label = _LABEL.fullmatch(as_answer(event.data).text("label_url") or "")
+        tracking = read_tracking(sdk.as_answer(event.data))
+        label = _LABEL.fullmatch(sdk.as_answer(event.data).text("label_url") or "")
         return (
             ShippingEvent(
                 id=event.id,
@@ -236,17 +222,17 @@ class ShipEngine(ApiVendor):
                 tracking=tracking,
                 vendor_status=tracking.vendor_status,
                 at=event.time,
-                raw=as_answer(event.data).raw,
+                raw=sdk.as_answer(event.data).raw,
             ),
         )
 
 
-def _path(ref: Ref) -> str:
+def _path(ref: sdk.Ref) -> str:
     return f"/v1/labels/{quote(ref.id, safe='')}"
 
 
-async def _every_carrier(wire: Wire) -> Sequence[str]:
-    account = read_answer(await wire.send(Request.get("/v1/carriers")))
+async def _every_carrier(wire: sdk.Wire) -> Sequence[str]:
+    account = sdk.read_answer(await wire.send(sdk.Request.get("/v1/carriers")))
     # In sorted order, so that a repeat sends the same request.
     carrier_ids = sorted(
         carrier_id
@@ -254,26 +240,26 @@ async def _every_carrier(wire: Wire) -> Sequence[str]:
         if (carrier_id := carrier.text("carrier_id"))
     )
     if not carrier_ids:
-        raise VendorRejected(
+        raise sdk.VendorRejected(
             "No carrier account is connected to this account at ShipEngine.",
             remedy="Connect one in ShipEngine's dashboard.",
         )
     return carrier_ids
 
 
-def _identified(response: Response) -> Answer:
-    body = read_answer(response)
+def _identified(response: sdk.Response) -> sdk.Answer:
+    body = sdk.read_answer(response)
     if body.text("label_id") is None:
-        raise malformed(response, "label_id")
+        raise sdk.malformed(response, "label_id")
     return body
 
 
-async def _marked_label(wire: Wire, rate: str, mark: str) -> Answer | None:
+async def _marked_label(wire: sdk.Wire, rate: str, mark: str) -> sdk.Answer | None:
     """The label of a rate with this mark; None if there is none or the search failed."""
     query = {"rate_id": rate, "page_size": "100", "sort_by": "created_at", "sort_dir": "desc"}
     try:
-        listing = read_answer(await wire.send(Request.get("/v1/labels", query=query)))
-    except ConnectorError:
+        listing = sdk.read_answer(await wire.send(sdk.Request.get("/v1/labels", query=query)))
+    except sdk.ConnectorError:
         return None
     return next(
         (
@@ -287,7 +273,7 @@ async def _marked_label(wire: Wire, rate: str, mark: str) -> Answer | None:
     )
 
 
-async def _shipment(wire: Wire, bought: Answer) -> Shipment:
+async def _shipment(wire: sdk.Wire, bought: sdk.Answer) -> Shipment:
     carrier, service = bought.text("carrier_code"), bought.text("service_code")
     word = carrier_word(carrier) if carrier else None
     form = bought.text("form_download.href")
@@ -313,7 +299,7 @@ async def _shipment(wire: Wire, bought: Answer) -> Shipment:
     )
 
 
-def _parts(bought: Answer) -> list[Answer]:
+def _parts(bought: sdk.Answer) -> list[sdk.Answer]:
     """The parts with a tracking number: the parcels if there are several, or the shipment."""
     label_answers = [
         package for package in bought.objects("packages") if package.text("tracking_number")
@@ -322,7 +308,7 @@ def _parts(bought: Answer) -> list[Answer]:
 
 
 async def _labels(
-    wire: Wire, bought: Answer, label_format: LabelFormat | None
+    wire: sdk.Wire, bought: sdk.Answer, label_format: LabelFormat | None
 ) -> tuple[Label, ...]:
     parts = _parts(bought)
     if not any(item.object("label_download") for item in parts):
@@ -331,13 +317,13 @@ async def _labels(
 
 
 async def _label(
-    wire: Wire, bought: Answer, part: Answer, label_format: LabelFormat | None
+    wire: sdk.Wire, bought: sdk.Answer, part: sdk.Answer, label_format: LabelFormat | None
 ) -> Label:
     shown_format = label_format or read_format(bought)
     links = part.object("label_download")
     url = links.text(shown_format.value)
     if url is None and label_format is not None:
-        raise VendorRejected(
+        raise sdk.VendorRejected(
             f"ShipEngine has no label of this shipment in {label_format}.",
             remedy="Take the format it was bought in: not every carrier has every format.",
         )

@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 import attrs
 
+from moorage import vendor_sdk as sdk
 from moorage.contracts.shipping.rates import ShippingCapability
 from moorage.contracts.shipping.shipments import (
     CancelResult,
@@ -21,22 +22,6 @@ from moorage.contracts.shipping.shipments import (
     ShipmentState,
 )
 from moorage.contracts.shipping.tracking import ShippingEvent, Tracking, TrackingStatus
-from moorage.vendor_sdk import (
-    Answer,
-    ApiVendor,
-    ConnectorError,
-    Credentials,
-    InvalidData,
-    OutcomeUnknown,
-    Request,
-    Secret,
-    Service,
-    VendorRejected,
-    as_answer,
-    malformed,
-    mode_of_key,
-    read_answer,
-)
 from moorage.vendors.shipping import _shippo_handovers as handovers
 from moorage.vendors.shipping._common import (
     LABELS,
@@ -66,17 +51,16 @@ if TYPE_CHECKING:
     from moorage.contracts.address import Address
     from moorage.contracts.shipping.rates import LabelFormat, RateRequest, RateResult
     from moorage.contracts.shipping.shipments import AddressResult
-    from moorage.vendor_sdk import MakeRef, Mode, Ref, Response, WebhookEvent, Wire
 
 
-def _auth(_: Shippo, secret: Secret) -> Credentials:
+def _auth(_: Shippo, secret: sdk.Secret) -> sdk.Credentials:
     """Credentials with the token in Shippo's format."""
-    token = Secret(f"ShippoToken {secret.reveal()}")
-    return Credentials.api_key(token, header="Authorization")
+    token = sdk.Secret(f"ShippoToken {secret.reveal()}")
+    return sdk.Credentials.api_key(token, header="Authorization")
 
 
 @attrs.frozen(kw_only=True)
-class Shippo(ApiVendor):
+class Shippo(sdk.ApiVendor):
     """An account at Shippo.
 
     Attributes:
@@ -113,29 +97,29 @@ class Shippo(ApiVendor):
         converter=texts,
     )
 
-    def mode(self) -> Mode | None:
+    def mode(self) -> sdk.Mode | None:
         """Live or test mode, by the options; None if unknown."""
-        return mode_of_key(self.credentials, live=("shippo_live_",), test=("shippo_test_",))
+        return sdk.mode_of_key(self.credentials, live=("shippo_live_",), test=("shippo_test_",))
 
-    def services(self) -> Mapping[str, Service]:
+    def services(self) -> Mapping[str, sdk.Service]:
         """The API, and the host of label files."""
         return {**super().services(), LABELS: label_service(self.name, self.label_hosts)}
 
     async def get_rates(
-        self, wire: Wire, request: RateRequest, /, *, key: str | None
+        self, wire: sdk.Wire, request: RateRequest, /, *, key: str | None
     ) -> RateResult:
         """Get rates."""
-        quote = Request.post("/shipments", json=shipment_body(request))
+        quote = sdk.Request.post("/shipments", json=shipment_body(request))
 
-        def parse(response: Response) -> RateResult:
+        def parse(response: sdk.Response) -> RateResult:
             return read_rates(wire, response, request)
 
         return await wire.send(quote.evolve(idempotent=True), key=key, parse=parse)
 
     async def buy(
         self,
-        wire: Wire,
-        rate: Ref,
+        wire: sdk.Wire,
+        rate: sdk.Ref,
         rate_request: RateRequest | None,  # noqa: ARG002 - the offer knows
         /,
         *,
@@ -143,12 +127,12 @@ class Shippo(ApiVendor):
     ) -> Shipment:
         """Buy a label; if the answer is lost, search for it."""
         if rate.other("file") is None:
-            raise InvalidData(
+            raise sdk.InvalidData(
                 "This reference is not that of a rate of Shippo.",
                 field="ref",
                 remedy="Give the `ref` of a rate that get_rates returned.",
             )
-        offer = read_answer(await wire.send(Request.get(_path("rates", rate.id))))
+        offer = sdk.read_answer(await wire.send(sdk.Request.get(_path("rates", rate.id))))
         body = {
             "rate": rate.id,
             "label_file_type": rate.other("file"),
@@ -156,16 +140,16 @@ class Shippo(ApiVendor):
             "metadata": transaction_mark(key),
         }
         try:
-            buying = Request.post("/transactions", json=body)
+            buying = sdk.Request.post("/transactions", json=body)
             bought_answer = await wire.send(buying, key=key, parse=_identified)
-        except OutcomeUnknown as unknown_outcome:
+        except sdk.OutcomeUnknown as unknown_outcome:
             earlier_answer = await _marked_transaction(wire, rate.id, transaction_mark(key))
             if earlier_answer is None:
                 raise unknown_outcome from None
             bought_answer = earlier_answer
         return await _shipment(wire, bought_answer, offer, rate.other("parcels"))
 
-    async def get(self, wire: Wire, ref: Ref, /) -> Shipment:
+    async def get(self, wire: sdk.Wire, ref: sdk.Ref, /) -> Shipment:
         """Get a bought label."""
         transaction = await _transaction(wire, ref)
         return await _shipment(
@@ -174,21 +158,21 @@ class Shippo(ApiVendor):
 
     async def get_labels(
         self,
-        wire: Wire,
-        ref: Ref,
+        wire: sdk.Wire,
+        ref: sdk.Ref,
         label: LabelFormat | None,  # noqa: ARG002 - none is converted
         /,
     ) -> tuple[Label, ...]:
         """Fetch the labels in their purchased format."""
         return (await self.get(wire, ref)).labels
 
-    async def track(self, wire: Wire, number: str, carrier: str, /) -> Tracking:
+    async def track(self, wire: sdk.Wire, number: str, carrier: str, /) -> Tracking:
         """Track a shipment, even if it was bought elsewhere."""
         return read_track(
-            read_answer(await wire.send(Request.get(_path("tracks", carrier, number))))
+            sdk.read_answer(await wire.send(sdk.Request.get(_path("tracks", carrier, number))))
         )
 
-    async def track_shipment(self, wire: Wire, ref: Ref, /) -> Tracking:
+    async def track_shipment(self, wire: sdk.Wire, ref: sdk.Ref, /) -> Tracking:
         """Track a shipment bought with this account."""
         transaction = await _transaction(wire, ref)
         number, carrier = transaction.text("tracking_number"), ref.other("carrier")
@@ -201,7 +185,7 @@ class Shippo(ApiVendor):
             )
         return await self.track(wire, number, carrier)
 
-    async def cancel(self, wire: Wire, ref: Ref, /) -> CancelResult:
+    async def cancel(self, wire: sdk.Wire, ref: sdk.Ref, /) -> CancelResult:
         """Request a refund for every label; an earlier request's state is returned."""
         transaction_ids = [ref.id]
         if ref.other("parcels") is not None:
@@ -223,15 +207,15 @@ class Shippo(ApiVendor):
     create_manifest = staticmethod(handovers.create_manifest)
     get_manifest = staticmethod(handovers.get_manifest)
 
-    async def validate_address(self, wire: Wire, address: Address, /) -> AddressResult:
+    async def validate_address(self, wire: sdk.Wire, address: Address, /) -> AddressResult:
         """Check an address."""
         body = {**address_body(address), "validate": True}
-        request = Request.post("/addresses", json=body).evolve(idempotent=True)
+        request = sdk.Request.post("/addresses", json=body).evolve(idempotent=True)
         return read_address(await wire.send(request), address)
 
-    def events(self, event: WebhookEvent, ref: MakeRef) -> tuple[ShippingEvent, ...]:
+    def events(self, event: sdk.WebhookEvent, ref: sdk.MakeRef) -> tuple[ShippingEvent, ...]:
         """Convert a webhook to an event of a shipment or a label."""
-        fields = as_answer(event.data)
+        fields = sdk.as_answer(event.data)
         tracking = state = None
         status = fields.text("status")
         if event.vendor_type == "track_updated":
@@ -267,60 +251,64 @@ def _path(*parts: str) -> str:
     return "".join(f"/{quote(part, safe='')}" for part in parts)
 
 
-async def _transactions_of(wire: Wire, rate: str | None) -> list[Answer]:
+async def _transactions_of(wire: sdk.Wire, rate: str | None) -> list[sdk.Answer]:
     """All transactions of a rate."""
-    request = Request.get("/transactions", query={"rate": rate, "results": 100})
-    return list(read_answer(await wire.send(request)).objects("results"))
+    request = sdk.Request.get("/transactions", query={"rate": rate, "results": 100})
+    return list(sdk.read_answer(await wire.send(request)).objects("results"))
 
 
-async def _marked_transaction(wire: Wire, rate: str, marked: str) -> Answer | None:
+async def _marked_transaction(wire: sdk.Wire, rate: str, marked: str) -> sdk.Answer | None:
     """The transaction with this mark; None if there is none or the search failed."""
     try:
         transactions = await _transactions_of(wire, rate)
-    except ConnectorError:
+    except sdk.ConnectorError:
         return None
     marked_transactions = [item for item in transactions if item.text("metadata") == marked]
     return next((item for item in marked_transactions if item.text("status") != "ERROR"), None)
 
 
-async def _transaction(wire: Wire, ref: Ref) -> Answer:
-    return _identified(await wire.send(Request.get(_path("transactions", ref.id))))
+async def _transaction(wire: sdk.Wire, ref: sdk.Ref) -> sdk.Answer:
+    return _identified(await wire.send(sdk.Request.get(_path("transactions", ref.id))))
 
 
-async def _offer(wire: Wire, bought: Answer) -> Answer:
+async def _offer(wire: sdk.Wire, bought: sdk.Answer) -> sdk.Answer:
     """The rate of a transaction, fetched if the transaction only has the rate's id."""
     rate = bought.text("rate")
     if rate is None:
         return bought.object("rate")
-    return read_answer(await wire.send(Request.get(_path("rates", rate))))
+    return sdk.read_answer(await wire.send(sdk.Request.get(_path("rates", rate))))
 
 
-def _identified(response: Response) -> Answer:
-    body = read_answer(response)
+def _identified(response: sdk.Response) -> sdk.Answer:
+    body = sdk.read_answer(response)
     if body.text("object_id") is None:
-        raise malformed(response, "object_id")
+        raise sdk.malformed(response, "object_id")
     return body
 
 
-async def _refund_label(wire: Wire, transaction: str) -> Answer:
-    request = Request.post("/refunds", json={"transaction": transaction, "async": False})
+async def _refund_label(wire: sdk.Wire, transaction: str) -> sdk.Answer:
+    request = sdk.Request.post("/refunds", json={"transaction": transaction, "async": False})
     try:
-        return read_answer(await wire.send(request.evolve(idempotent=True)))
-    except VendorRejected as error:
-        refund = read_answer(await wire.send(Request.get(_path("transactions", transaction))))
+        return sdk.read_answer(await wire.send(request.evolve(idempotent=True)))
+    except sdk.VendorRejected as error:
+        refund = sdk.read_answer(
+            await wire.send(sdk.Request.get(_path("transactions", transaction)))
+        )
         if not (refund.text("status") or "").startswith("REFUND"):
             raise state_refusal(error) from None
         return refund
 
 
-async def _shipment(wire: Wire, bought: Answer, offer: Answer, parcels: str | None) -> Shipment:
+async def _shipment(
+    wire: sdk.Wire, bought: sdk.Answer, offer: sdk.Answer, parcels: str | None
+) -> Shipment:
     status = bought.text("status")
     carrier, service, cost = read_offer(offer)
     transactions = [bought]
     if parcels is not None:
         try:
             transactions = await _transactions_of(wire, offer.text("object_id"))
-        except ConnectorError:
+        except sdk.ConnectorError:
             transactions = [bought]
     labels = [
         await _label(wire, item, url)
@@ -352,7 +340,7 @@ async def _shipment(wire: Wire, bought: Answer, offer: Answer, parcels: str | No
     )
 
 
-async def _label(wire: Wire, bought: Answer, url: str) -> Label:
+async def _label(wire: sdk.Wire, bought: sdk.Answer, url: str) -> Label:
     written_format, size = read_format(bought.text("label_file_type"))
     return Label(
         format=written_format,

@@ -14,18 +14,10 @@ from urllib.parse import quote
 
 import attrs
 
+from moorage import vendor_sdk as sdk
 from moorage.contracts.shipping.rates import LabelFormat, ShippingCapability
 from moorage.contracts.shipping.shipments import CancelResult, CancelState, ShipmentState
 from moorage.contracts.shipping.tracking import TrackingStatus
-from moorage.vendor_sdk import (
-    ConnectorError,
-    OAuthVendor,
-    OutcomeUnknown,
-    Request,
-    UnsupportedByVendor,
-    VendorRejected,
-    mode_of_url,
-)
 from moorage.vendors.shipping._common import (
     check_carrier,
     required_request,
@@ -63,13 +55,12 @@ if TYPE_CHECKING:
     from moorage.contracts.shipping.rates import RateRequest, RateResult
     from moorage.contracts.shipping.shipments import AddressResult, Label, Shipment
     from moorage.contracts.shipping.tracking import Tracking
-    from moorage.vendor_sdk import Mode, Ref, Response, Wire
 
 _NOT_FOUND: Final = 404
 
 
 @attrs.frozen(kw_only=True)
-class Ups(OAuthVendor):
+class Ups(sdk.OAuthVendor):
     """An account at UPS.
 
     Attributes:
@@ -109,33 +100,33 @@ class Ups(OAuthVendor):
     goods: str = "Merchandise"
     base_url: str = "https://onlinetools.ups.com"
 
-    def mode(self) -> Mode | None:
+    def mode(self) -> sdk.Mode | None:
         """Live or test mode, by the options; None if unknown."""
-        return mode_of_url(
+        return sdk.mode_of_url(
             self.base_url, live="https://onlinetools.ups.com", test="https://wwwcie.ups.com"
         )
 
     async def get_rates(
-        self, wire: Wire, request: RateRequest, /, *, key: str | None
+        self, wire: sdk.Wire, request: RateRequest, /, *, key: str | None
     ) -> RateResult:
         """Get rates."""
         body = rates_body(request, self.account_number)
-        quote = Request.post(f"/api/rating/{self.api_version}/Shop", json=body)
+        quote = sdk.Request.post(f"/api/rating/{self.api_version}/Shop", json=body)
         try:
             parse = partial(read_rates, wire)
             return await wire.send(quote.evolve(idempotent=True), key=key, parse=parse)
-        except VendorRejected as error:
+        except sdk.VendorRejected as error:
             if error.vendor_code not in NO_OFFER:
                 raise
             return no_rates(error)
 
     async def buy(
-        self, wire: Wire, rate: Ref, rate_request: RateRequest | None, /, *, key: str
+        self, wire: sdk.Wire, rate: sdk.Ref, rate_request: RateRequest | None, /, *, key: str
     ) -> Shipment:
         """Buy a shipment; if the answer is lost, search for it."""
         request, shipment_mark = required_request(rate_request), search_mark(wire, key)
 
-        def buying(day: date) -> Request:
+        def buying(day: date) -> sdk.Request:
             body = shipment_body(
                 request,
                 rate,
@@ -144,15 +135,15 @@ class Ups(OAuthVendor):
                 marked=shipment_mark,
                 day=day,
             )
-            return Request.post(f"/api/shipments/{self.api_version}/ship", json=body)
+            return sdk.Request.post(f"/api/shipments/{self.api_version}/ship", json=body)
 
-        def parse(response: Response) -> Shipment:
+        def parse(response: sdk.Response) -> Shipment:
             return read_shipment(wire, response, rate)
 
         today = wire.now().date()
         try:
             shipment = await send_dated_request(wire, request, today, buying, key=key, parse=parse)
-        except OutcomeUnknown as unknown_outcome:
+        except sdk.OutcomeUnknown as unknown_outcome:
             earlier_pair = await _try_recovery(
                 wire, request.label, by_mark(shipment_mark, self.account_number)
             )
@@ -163,12 +154,12 @@ class Ups(OAuthVendor):
             return shipment
         return await _in_pdf(wire, shipment)
 
-    async def get(self, wire: Wire, ref: Ref, /) -> Shipment:
+    async def get(self, wire: sdk.Wire, ref: sdk.Ref, /) -> Shipment:
         """Get a shipment; a voided shipment has no labels."""
         label_format = LabelFormat(ref.other("label") or LabelFormat.PDF)
         try:
             tracking = await self.track_shipment(wire, ref)
-        except VendorRejected as error:
+        except sdk.VendorRejected as error:
             if error.status != _NOT_FOUND:
                 raise
             # The tracking learns of a label some time after it is bought.
@@ -185,36 +176,36 @@ class Ups(OAuthVendor):
         )
 
     async def get_labels(
-        self, wire: Wire, ref: Ref, label: LabelFormat | None, /
+        self, wire: sdk.Wire, ref: sdk.Ref, label: LabelFormat | None, /
     ) -> tuple[Label, ...]:
         """Recover the labels, in another format if requested."""
         label_format = label or LabelFormat(ref.other("label") or LabelFormat.PDF)
         try:
             _, labels = await _recovered_shipment(wire, label_format, {"TrackingNumber": ref.id})
-        except VendorRejected as error:
+        except sdk.VendorRejected as error:
             raise state_refusal(error) from None
         return labels
 
-    async def track(self, wire: Wire, number: str, carrier: str, /) -> Tracking:
+    async def track(self, wire: sdk.Wire, number: str, carrier: str, /) -> Tracking:
         """Track a parcel, even if it was bought elsewhere."""
         check_carrier(CARRIER, carrier)
-        request = Request.get(
+        request = sdk.Request.get(
             f"/api/track/v1/details/{quote(number, safe='')}",
             query={"locale": "en_US", "returnSignature": "false"},
             headers={"transId": wire.new_id()[:32]},
         )
         return read_track(await wire.send(request), number)
 
-    async def track_shipment(self, wire: Wire, ref: Ref, /) -> Tracking:
+    async def track_shipment(self, wire: sdk.Wire, ref: sdk.Ref, /) -> Tracking:
         """Track the first parcel of a shipment bought with this account."""
         return await self.track(wire, ref.id, CARRIER)
 
-    async def cancel(self, wire: Wire, ref: Ref, /) -> CancelResult:
+    async def cancel(self, wire: sdk.Wire, ref: sdk.Ref, /) -> CancelResult:
         """Void a shipment; a repeat has no further effect."""
         path = f"/api/shipments/{self.api_version}/void/cancel/{quote(ref.id, safe='')}"
         try:
-            return read_cancel(ref, await wire.send(Request.delete(path)))
-        except VendorRejected as error:
+            return read_cancel(ref, await wire.send(sdk.Request.delete(path)))
+        except sdk.VendorRejected as error:
             tracking = await self.track_shipment(wire, ref)
             if tracking.status is not TrackingStatus.CANCELED:
                 raise state_refusal(error) from None
@@ -225,34 +216,34 @@ class Ups(OAuthVendor):
                 raw=tracking.raw,
             )
 
-    async def validate_address(self, wire: Wire, address: Address, /) -> AddressResult:
+    async def validate_address(self, wire: sdk.Wire, address: Address, /) -> AddressResult:
         """Check whether an address exists and is residential."""
         if address.country not in CHECKED:
-            raise UnsupportedByVendor("UPS checks addresses in the US and in Puerto Rico only.")
-        request = Request.post("/api/addressvalidation/v2/3", json=address_body(address))
+            raise sdk.UnsupportedByVendor("UPS checks addresses in the US and in Puerto Rico only.")
+        request = sdk.Request.post("/api/addressvalidation/v2/3", json=address_body(address))
         return read_address(await wire.send(request.evolve(idempotent=True)), address)
 
 
 async def _recovered_shipment(
-    wire: Wire, label: LabelFormat, identification: dict[str, Any]
+    wire: sdk.Wire, label: LabelFormat, identification: dict[str, Any]
 ) -> tuple[str | None, tuple[Label, ...]]:
     """A bought shipment's number and labels."""
-    request = Request.post("/api/labels/v1/recovery", json=recovery_body(label, identification))
+    request = sdk.Request.post("/api/labels/v1/recovery", json=recovery_body(label, identification))
     return recovered(await wire.send(request.evolve(idempotent=True)))
 
 
 async def _try_recovery(
-    wire: Wire, label: LabelFormat, identification: dict[str, Any]
+    wire: sdk.Wire, label: LabelFormat, identification: dict[str, Any]
 ) -> tuple[str, tuple[Label, ...]] | None:
     """The shipment's number and labels; None if there are none or the recovery failed."""
     try:
         number, labels = await _recovered_shipment(wire, label, identification)
-    except ConnectorError:
+    except sdk.ConnectorError:
         return None
     return None if number is None else (number, labels)
 
 
-async def _in_pdf(wire: Wire, bought: Shipment) -> Shipment:
+async def _in_pdf(wire: sdk.Wire, bought: Shipment) -> Shipment:
     """The shipment with PDF labels; with images if UPS returns no PDF."""
     recovered_label = await _try_recovery(wire, LabelFormat.PDF, {"TrackingNumber": bought.ref.id})
     if recovered_label is None or not recovered_label[1]:

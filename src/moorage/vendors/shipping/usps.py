@@ -14,19 +14,9 @@ from uuid import UUID
 
 import attrs
 
+from moorage import vendor_sdk as sdk
 from moorage.contracts.shipping.rates import LabelFormat, RateResult, ShippingCapability
 from moorage.contracts.shipping.shipments import ShipmentState
-from moorage.vendor_sdk import (
-    ClientAuthentication,
-    OAuthVendor,
-    RepeatedKey,
-    Request,
-    UnsupportedByVendor,
-    VendorKeys,
-    VendorRejected,
-    choice,
-    mode_of_url,
-)
 from moorage.vendors.shipping._common import (
     check_carrier,
     required_request,
@@ -61,21 +51,20 @@ if TYPE_CHECKING:
     from moorage.contracts.shipping.rates import RateRequest
     from moorage.contracts.shipping.shipments import AddressResult, Label, Shipment
     from moorage.contracts.shipping.tracking import Tracking
-    from moorage.vendor_sdk import Mode, Ref, Wire
 
 _NOT_FOUND: Final = 404
 _PRICES: Final = ("COMMERCIAL", "RETAIL")
 _MAIL_CLASSES: Final = ("USPS_GROUND_ADVANTAGE", "PRIORITY_MAIL", "PRIORITY_MAIL_EXPRESS")
-_KEYS: Final = VendorKeys(
+_KEYS: Final = sdk.VendorKeys(
     # USPS publishes no time; an hour covers the usual repeats.
     memory=3_600.0,
-    repeat=RepeatedKey.REPLAYED,
+    repeat=sdk.RepeatedKey.REPLAYED,
     documentation=("https://developers.usps.com/domesticlabelsv3",),
 )
 
 
 @attrs.frozen(kw_only=True)
-class Usps(OAuthVendor):
+class Usps(sdk.OAuthVendor):
     """An account at USPS.
 
     Attributes:
@@ -106,7 +95,7 @@ class Usps(OAuthVendor):
     idempotency = _KEYS
 
     oauth_path = "/oauth2/v3/token"
-    oauth_authentication = ClientAuthentication.POST
+    oauth_authentication = sdk.ClientAuthentication.POST
     refusals = staticmethod(classify)
 
     crid: str = attrs.field(repr=False)
@@ -114,34 +103,34 @@ class Usps(OAuthVendor):
     manifest_mid: str | None = attrs.field(default=None, repr=False)
     account_number: str = attrs.field(repr=False)
     mail_classes: tuple[str, ...] = attrs.field(default=_MAIL_CLASSES, converter=tuple)
-    price_type: str = choice(_PRICES[0], *_PRICES, problem="USPS has no prices of this type.")
+    price_type: str = sdk.choice(_PRICES[0], *_PRICES, problem="USPS has no prices of this type.")
     base_url: str = "https://apis.usps.com"
 
-    def mode(self) -> Mode | None:
+    def mode(self) -> sdk.Mode | None:
         """Live or test mode, by the options; None if unknown."""
-        return mode_of_url(
+        return sdk.mode_of_url(
             self.base_url, live="https://apis.usps.com", test="https://apis-tem.usps.com"
         )
 
     async def get_rates(
-        self, wire: Wire, request: RateRequest, /, *, key: str | None
+        self, wire: sdk.Wire, request: RateRequest, /, *, key: str | None
     ) -> RateResult:
         """Get rates."""
         body = rates_body(request, request.ship_date or wire.now().date(), self.price_type)
-        search = Request.post("/shipments/v3/options/search", json=body).evolve(idempotent=True)
+        search = sdk.Request.post("/shipments/v3/options/search", json=body).evolve(idempotent=True)
         signature = None if request.signature is None else SIGNATURES[request.signature]
         parse = partial(read_rates, wire, self.mail_classes, signature)
         return await wire.send(search, key=key, parse=parse)
 
     async def buy(
-        self, wire: Wire, rate: Ref, rate_request: RateRequest | None, /, *, key: str
+        self, wire: sdk.Wire, rate: sdk.Ref, rate_request: RateRequest | None, /, *, key: str
     ) -> Shipment:
         """Authorize the payment and buy a label."""
         request = required_request(rate_request)
         roles = payment_body(
             self.crid, self.mid, self.manifest_mid or self.mid, self.account_number
         )
-        payment = Request.post("/payments/v3/payment-authorization", json=roles)
+        payment = sdk.Request.post("/payments/v3/payment-authorization", json=roles)
         token = read_token(await wire.send(payment.evolve(idempotent=True)))
         headers = {
             "Accept": "application/vnd.usps.labels+json",
@@ -149,20 +138,20 @@ class Usps(OAuthVendor):
             "X-Idempotency-Key": str(UUID(hex=search_mark(wire, key), version=4)),
         }
 
-        def buying(day: date) -> Request:
+        def buying(day: date) -> sdk.Request:
             body = label_body(request, rate, day)
-            label = Request.post("/labels/v3/label", json=body, headers=headers)
+            label = sdk.Request.post("/labels/v3/label", json=body, headers=headers)
             return label.evolve(idempotent=True)
 
         parse = partial(read_shipment, wire, rate, request.label)
         today = wire.now().date()
         return await send_dated_request(wire, request, today, buying, key=key, parse=parse)
 
-    async def get(self, wire: Wire, ref: Ref, /) -> Shipment:
+    async def get(self, wire: sdk.Wire, ref: sdk.Ref, /) -> Shipment:
         """Get a shipment's state, without its label."""
         try:
             tracking = await self.track_shipment(wire, ref)
-        except VendorRejected as error:
+        except sdk.VendorRejected as error:
             if error.vendor_code != UNKNOWN_NUMBER:
                 raise
             # The tracking learns of a label some time after it is bought.
@@ -173,30 +162,32 @@ class Usps(OAuthVendor):
 
     async def get_labels(
         self,
-        wire: Wire,  # noqa: ARG002 - nothing is sent
-        ref: Ref,  # noqa: ARG002 - nothing is sent
+        wire: sdk.Wire,  # noqa: ARG002 - nothing is sent
+        ref: sdk.Ref,  # noqa: ARG002 - nothing is sent
         label: LabelFormat | None,  # noqa: ARG002 - nothing is sent
         /,
     ) -> tuple[Label, ...]:
         """Raise an error, because moorage does not use the few reprints that USPS allows."""
-        raise UnsupportedByVendor("USPS returns a label with its purchase.")
+        raise sdk.UnsupportedByVendor("USPS returns a label with its purchase.")
 
-    async def track(self, wire: Wire, number: str, carrier: str, /) -> Tracking:
+    async def track(self, wire: sdk.Wire, number: str, carrier: str, /) -> Tracking:
         """Track a parcel, even if it was bought elsewhere."""
         check_carrier(CARRIER, carrier)
         path = f"/tracking/v3/tracking/{quote(number, safe='')}"
-        return read_track(await wire.send(Request.get(path, query={"expand": "DETAIL"})), number)
+        return read_track(
+            await wire.send(sdk.Request.get(path, query={"expand": "DETAIL"})), number
+        )
 
-    async def track_shipment(self, wire: Wire, ref: Ref, /) -> Tracking:
+    async def track_shipment(self, wire: sdk.Wire, ref: sdk.Ref, /) -> Tracking:
         """Track a shipment bought with this account."""
         return await self.track(wire, ref.id, CARRIER)
 
-    async def validate_address(self, wire: Wire, address: Address, /) -> AddressResult:
+    async def validate_address(self, wire: sdk.Wire, address: Address, /) -> AddressResult:
         """Check whether USPS delivers to an address."""
-        request = Request.get("/addresses/v3/address", query=address_query(address))
+        request = sdk.Request.get("/addresses/v3/address", query=address_query(address))
         try:
             return read_address(await wire.send(request), address)
-        except VendorRejected as error:
+        except sdk.VendorRejected as error:
             if error.status != _NOT_FOUND:
                 raise
             return unknown_address(address, error)

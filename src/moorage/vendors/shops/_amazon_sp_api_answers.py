@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from moorage.contracts.address import Address
-    from moorage.vendor_sdk import Answer, MakeRef, Money, Response
 
 VENDOR: Final = "Amazon"
 SELLERS_STOCK: Final = "DEFAULT"
@@ -47,7 +46,7 @@ _SHIPPABLE: Final = frozenset({"UNSHIPPED", "PARTIALLY_SHIPPED"})
 _SHIPPED_BY_SELLER: Final = "MERCHANT"
 
 
-def _error_code_and_text(response: Response) -> tuple[str | None, str | None]:
+def _error_code_and_text(response: sdk.Response) -> tuple[str | None, str | None]:
     """The code and text of an answer's first error."""
     error = sdk.error_answer(response).object("errors.0")
     return error.text("code"), sdk.masked_words(error.text("message"))
@@ -60,13 +59,13 @@ REFUSALS: Final = sdk.Refusals(
 )
 
 
-def money_at(answer: Answer, name: str) -> Money | None:
+def money_at(answer: sdk.Answer, name: str) -> sdk.Money | None:
     """An amount; None if it is missing."""
     amount = answer.object(name)
     return sdk.as_money(amount.value("amount"), amount.value("currencyCode"))
 
 
-def _subtotal(proceeds: Answer, kind: str) -> Money | None:
+def _subtotal(proceeds: sdk.Answer, kind: str) -> sdk.Money | None:
     """The amount of one category in the proceeds of an order or item."""
     for part in proceeds.objects("breakdowns"):
         if part.text("type") == kind:
@@ -74,7 +73,7 @@ def _subtotal(proceeds: Answer, kind: str) -> Money | None:
     return None
 
 
-def _line_total(proceeds: Answer) -> Money | None:
+def _line_total(proceeds: sdk.Answer) -> sdk.Money | None:
     """A line's price after discount; None if its share of a discount is unknown."""
     total = _subtotal(proceeds, "ITEM")
     discounts = [part for part in proceeds.objects("breakdowns") if part.text("type") == "DISCOUNT"]
@@ -90,7 +89,7 @@ def _line_total(proceeds: Answer) -> Money | None:
     return total
 
 
-def _line(answer: Answer, response: Response) -> OrderLine:
+def _line(answer: sdk.Answer, response: sdk.Response) -> OrderLine:
     product = answer.object("product")
     return OrderLine(
         id=sdk.required(answer.text("orderItemId"), response, "orderItemId"),
@@ -103,7 +102,7 @@ def _line(answer: Answer, response: Response) -> OrderLine:
     )
 
 
-def _payment(answer: Answer, word: str) -> OrderPayment:
+def _payment(answer: sdk.Answer, word: str) -> OrderPayment:
     """The payment's state; Amazon states only payment methods."""
     payment = _PAYMENTS.get(word, OrderPayment.UNKNOWN)
     if payment is not OrderPayment.AUTHORIZED:
@@ -115,7 +114,7 @@ def _payment(answer: Answer, word: str) -> OrderPayment:
     return OrderPayment.PAID if methods and methods <= _PAID_AT_ONCE else payment
 
 
-def _address(place: Answer) -> Address | None:
+def _address(place: sdk.Answer) -> Address | None:
     return address_of(
         place.text("countryCode"),
         name=place.text("name"),
@@ -130,7 +129,7 @@ def _address(place: Answer) -> Address | None:
     )
 
 
-def read_order(ref: MakeRef, response: Response, answer: Answer) -> ShopOrder:
+def read_order(ref: sdk.MakeRef, response: sdk.Response, answer: sdk.Answer) -> ShopOrder:
     """An order.
 
     Raises:
@@ -181,8 +180,8 @@ class OrderParcels:
     left: Mapping[str, int]
     parcels: tuple[tuple[str, str | None], ...]
     read_at: Any
-    answer: Answer
-    response: Response
+    answer: sdk.Answer
+    response: sdk.Response
 
     def check_shippable(self) -> None:
         """Refuse an order that the seller cannot ship, or not any more.
@@ -199,7 +198,7 @@ class OrderParcels:
             raise not_possible(VENDOR, self.response, shipper or "", "Amazon ships this order.")
 
 
-def read_parcels(response: Response) -> OrderParcels:
+def read_parcels(response: sdk.Response) -> OrderParcels:
     """An order's unshipped quantities, and its parcels.
 
     Raises:
@@ -231,7 +230,7 @@ def read_parcels(response: Response) -> OrderParcels:
     )
 
 
-def read_item(ref: MakeRef, response: Response, marketplace: str) -> ShopItem:
+def read_item(ref: sdk.MakeRef, response: sdk.Response, marketplace: str) -> ShopItem:
     """A seller's listing in a marketplace.
 
     Raises:
@@ -266,7 +265,7 @@ def read_item(ref: MakeRef, response: Response, marketplace: str) -> ShopItem:
     )
 
 
-def _marketplace_part(answer: Answer, name: str, marketplace: str) -> Answer:
+def _marketplace_part(answer: sdk.Answer, name: str, marketplace: str) -> sdk.Answer:
     """The marketplace's part of a list; an empty part if there is none."""
     for part in answer.objects(name):
         if part.text("marketplaceId") == marketplace:
@@ -274,7 +273,7 @@ def _marketplace_part(answer: Answer, name: str, marketplace: str) -> Answer:
     return sdk.Answer({})
 
 
-def check_accepted(response: Response) -> Answer:
+def check_accepted(response: sdk.Response) -> sdk.Answer:
     """Check that a change of a listing was accepted.
 
     Raises:

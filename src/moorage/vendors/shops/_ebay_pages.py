@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from moorage.contracts.shops import OrderQuery
-    from moorage.vendor_sdk import Ref
 
 _MILLISECOND: Final = timedelta(milliseconds=1)
 _USUAL: Final = timedelta(days=90)
@@ -47,7 +46,7 @@ class OrderCursor:
     total: int | None = None
 
     @classmethod
-    def of(cls, query: OrderQuery, after: Ref | None) -> Self:
+    def of(cls, query: OrderQuery, after: sdk.Ref | None) -> Self:
         """The cursor for a query, or for the page after an earlier one."""
         if after is None:
             return cls(

@@ -23,16 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from moorage.contracts.address import Address
-    from moorage.vendor_sdk import (
-        Answer,
-        ConnectorError,
-        MakeRef,
-        Money,
-        Ref,
-        Request,
-        Response,
-        WebhookEvent,
-    )
 
 PAYMENTS: Final[Mapping[str, OrderPayment]] = {
     "PENDING": OrderPayment.PENDING,
@@ -85,7 +75,7 @@ _TIMEOUT: Final = 408
 _ORDER_ID: Final = "gid://shopify/Order/"
 
 
-def classify(_: Request, response: Response) -> ConnectorError | None:
+def classify(_: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | None:
     """The error in an answer; Shopify sends most errors with a success status."""
     answer = sdk.error_answer(response)
     if response.status >= 500 or response.status == _TIMEOUT:
@@ -110,14 +100,14 @@ def classify(_: Request, response: Response) -> ConnectorError | None:
 
 
 def _refusal(
-    response: Response, otherwise: type[Any], code: str | None, problem: Answer
-) -> ConnectorError:
+    response: sdk.Response, otherwise: type[Any], code: str | None, problem: sdk.Answer
+) -> sdk.ConnectorError:
     kind = _ERRORS.get(code or "", otherwise)
     words = sdk.masked_words(problem.text("message"))
     return sdk.refusal(kind, "Shopify", response, code, words)
 
 
-def _pause(cost: Answer) -> float | None:
+def _pause(cost: sdk.Answer) -> float | None:
     """The seconds until Shopify's rate limit allows the same request again."""
     needed, points_left, rate = (
         cost.decimal(path)
@@ -132,7 +122,7 @@ def _pause(cost: Answer) -> float | None:
     return max(0.0, float((needed - points_left) / rate))
 
 
-def required_object(response: Response, path: str) -> Answer:
+def required_object(response: sdk.Response, path: str) -> sdk.Answer:
     """An object that was requested by its id.
 
     Raises:
@@ -152,11 +142,11 @@ def required_object(response: Response, path: str) -> Answer:
     return sdk.required(answer.object(f"data.{path}") or None, response, f"data.{path}")
 
 
-def _money(answer: Answer, path: str) -> Money | None:
+def _money(answer: sdk.Answer, path: str) -> sdk.Money | None:
     return sdk.as_money(answer.value(f"{path}.amount"), answer.value(f"{path}.currencyCode"))
 
 
-def _address(answer: Answer) -> Address | None:
+def _address(answer: sdk.Answer) -> Address | None:
     return address_of(
         answer.text("countryCodeV2"),
         name=full_name(answer.text("firstName"), answer.text("lastName")),
@@ -170,7 +160,7 @@ def _address(answer: Answer) -> Address | None:
     )
 
 
-def read_lines(response: Response, answer: Answer) -> tuple[OrderLine, ...]:
+def read_lines(response: sdk.Response, answer: sdk.Answer) -> tuple[OrderLine, ...]:
     """The lines of an order, or of a part of an order."""
     if not sdk.is_list(answer.value("nodes")):
         raise sdk.malformed(response, "lineItems.nodes")
@@ -188,7 +178,7 @@ def read_lines(response: Response, answer: Answer) -> tuple[OrderLine, ...]:
     )
 
 
-def _state(answer: Answer) -> OrderState:
+def _state(answer: sdk.Answer) -> OrderState:
     if answer.text("cancelledAt") is not None:
         return OrderState.CANCELED
     words = {True: OrderState.CLOSED, False: OrderState.OPEN}
@@ -197,7 +187,10 @@ def _state(answer: Answer) -> OrderState:
 
 
 def read_order(
-    ref: MakeRef, response: Response, answer: Answer, more_lines: tuple[OrderLine, ...] = ()
+    ref: sdk.MakeRef,
+    response: sdk.Response,
+    answer: sdk.Answer,
+    more_lines: tuple[OrderLine, ...] = (),
 ) -> ShopOrder:
     """An order, with lines from further pages.
 
@@ -233,7 +226,7 @@ def read_order(
     )
 
 
-def read_fulfilment(ref: Ref, response: Response, answer: Answer) -> FulfilmentReceipt:
+def read_fulfilment(ref: sdk.Ref, response: sdk.Response, answer: sdk.Answer) -> FulfilmentReceipt:
     """The receipt of a fulfilment."""
     status = sdk.required(answer.text("status"), response, "fulfillment.status")
     return FulfilmentReceipt(
@@ -245,7 +238,9 @@ def read_fulfilment(ref: Ref, response: Response, answer: Answer) -> FulfilmentR
     )
 
 
-def read_item(ref: MakeRef, response: Response, answer: Answer, currency: str) -> ShopItem:
+def read_item(
+    ref: sdk.MakeRef, response: sdk.Response, answer: sdk.Answer, currency: str
+) -> ShopItem:
     """A variant; its reference also contains its product and inventory item."""
     id_ = sdk.required(answer.text("id"), response, "productVariants.id")
     is_counted = answer.flag("inventoryItem.tracked")
@@ -264,7 +259,7 @@ def read_item(ref: MakeRef, response: Response, answer: Answer, currency: str) -
     )
 
 
-def read_events(event: WebhookEvent, ref: MakeRef) -> tuple[ShopEvent, ...]:
+def read_events(event: sdk.WebhookEvent, ref: sdk.MakeRef) -> tuple[ShopEvent, ...]:
     """The order change in a webhook; empty if it reports anything else."""
     answer = sdk.as_answer(event.payload)
     topic, number = _TOPICS.get(event.type or ""), answer.text("id")

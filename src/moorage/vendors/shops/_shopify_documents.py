@@ -9,7 +9,6 @@ from moorage import vendor_sdk as sdk
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from moorage.vendor_sdk import Request
 
 API_VERSION: Final = "2026-07"
 PATH: Final = f"/admin/api/{API_VERSION}/graphql.json"
@@ -107,7 +106,7 @@ SET_PRICE: Final = """mutation SetPrice($productId: ID!, $variants: [ProductVari
 }"""
 
 
-def request(document: str, variables: Mapping[str, Any]) -> Request:
+def request(document: str, variables: Mapping[str, Any]) -> sdk.Request:
     """The request with a document; it is repeatable if it only reads."""
     filled = {name: value for name, value in variables.items() if value is not None}
     document_request = sdk.Request.post(PATH, json={"query": document, "variables": filled})

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from moorage.contracts.shops import OrderQuery, ShopOrder
-    from moorage.vendor_sdk import Ref
 
 _SECOND: Final = timedelta(seconds=1)
 
@@ -38,7 +37,7 @@ class OrderCursor:
     latest: datetime | None = None
 
     @classmethod
-    def of(cls, query: OrderQuery, after: Ref | None) -> Self:
+    def of(cls, query: OrderQuery, after: sdk.Ref | None) -> Self:
         """The cursor for a query, or for the page after an earlier one."""
         if after is None:
             return cls(since=query.updated_since)

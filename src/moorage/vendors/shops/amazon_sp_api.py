@@ -103,8 +103,12 @@ class AmazonSpApi(sdk.ApiVendor):
         default="eu", validator=sdk.one_of(*_REGIONS, problem="Amazon has no region of this name.")
     )
     client_id: str | None = attrs.field(default=None, repr=False)
-    client_secret: sdk.Secret | None = sdk.secret_option()
-    refresh_token: sdk.Secret | None = sdk.secret_option()
+    client_secret: sdk.Secret | None = attrs.field(
+        default=None, converter=attrs.converters.optional(sdk.as_secret)
+    )
+    refresh_token: sdk.Secret | None = attrs.field(
+        default=None, converter=attrs.converters.optional(sdk.as_secret)
+    )
     base_url: str | None = None
     token_url: str = "https://api.amazon.com/auth/o2/token"  # noqa: S105 - an address
 

@@ -16,9 +16,14 @@ from moorage import vendor_sdk as sdk
 from moorage.contracts.shops import (
     CancelReceipt,
     Completion,
+    Fulfilment,
+    FulfilmentReceipt,
     ItemPage,
+    OrderLine,
     OrderPage,
+    OrderQuery,
     PriceReceipt,
+    ShopOrder,
     ShopsCapability,
     StockReceipt,
     check_same_currency,
@@ -39,13 +44,6 @@ from moorage.vendors.shops._shopify_parcels import earlier_parcel, parcel_input,
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from moorage.contracts.shops import (
-        Fulfilment,
-        FulfilmentReceipt,
-        OrderLine,
-        OrderQuery,
-        ShopOrder,
-    )
     from moorage.vendor_sdk import Answer, Money, Ref, Response, Wire
 
 _SHIPPED = frozenset({"FULFILLED", "PARTIALLY_FULFILLED"})

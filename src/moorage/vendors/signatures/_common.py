@@ -18,13 +18,12 @@ if TYPE_CHECKING:
         SignatureRequest,
         SignerState,
     )
-    from moorage.vendor_sdk import Response, Wire
 
 _LONGEST_MARK: Final = 32
 _PDF: Final = b"%PDF-"
 
 
-def mark_of(wire: Wire, key: str) -> str:
+def mark_of(wire: sdk.Wire, key: str) -> str:
     """The search mark of an envelope: a digest of its key."""
     content = f"{wire.account}\n{wire.tenant or ''}\n{key}"
     return sha256(content.encode()).hexdigest()[:_LONGEST_MARK]
@@ -85,7 +84,7 @@ def embedded_signer(envelope: Envelope, email: str) -> SignerState:
     )
 
 
-def read_pdf(response: Response) -> SignedFile:
+def read_pdf(response: sdk.Response) -> SignedFile:
     """The PDF in an answer.
 
     Raises:

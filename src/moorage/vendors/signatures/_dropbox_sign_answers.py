@@ -18,7 +18,6 @@ from moorage.contracts.signatures import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from moorage.vendor_sdk import Answer, MakeRef, Ref, Response, WebhookEvent
 
 MARK: Final = "moorage_key"
 """The name of the metadata by which a request is looked up."""
@@ -50,7 +49,7 @@ EVENTS: Final[Mapping[str, SignatureEventType]] = {
 } | sdk.words(SignatureEventType.FAILED, "file_error sign_url_invalid unknown_error")
 
 
-def _error_code_and_text(response: Response) -> tuple[str | None, str | None]:
+def _error_code_and_text(response: sdk.Response) -> tuple[str | None, str | None]:
     error = sdk.error_answer(response).object("error")
     return error.text("error_name"), sdk.masked_words(error.text("error_msg"))
 
@@ -69,13 +68,13 @@ REFUSALS: Final = sdk.Refusals(
 )
 
 
-def _request_of(response: Response) -> tuple[Answer, str]:
+def _request_of(response: sdk.Response) -> tuple[sdk.Answer, str]:
     request = sdk.read_answer(response).object("signature_request")
     id_ = request.text("signature_request_id")
     return request, sdk.required(id_, response, "signature_request_id")
 
 
-def status_of(request: Answer) -> EnvelopeStatus:
+def status_of(request: sdk.Answer) -> EnvelopeStatus:
     """A request's state, derived from its flags and signatures."""
     flags = {name: request.flag(name) for name in _FLAGS}
     if None in flags.values():
@@ -94,7 +93,7 @@ def status_of(request: Answer) -> EnvelopeStatus:
     return EnvelopeStatus.SENT if SignerStatus.SENT in statuses else EnvelopeStatus.VIEWED
 
 
-def awaited(request: Answer) -> list[Answer]:
+def awaited(request: sdk.Answer) -> list[sdk.Answer]:
     """The signatures due now: the unsigned ones that come first in the order."""
     signatures = [
         item for item in request.objects("signatures") if item.text("status_code") == _AWAITING
@@ -103,16 +102,16 @@ def awaited(request: Answer) -> list[Answer]:
     return [item for item in signatures if _signing_order(item) == first_place]
 
 
-def _signing_order(signature: Answer) -> int:
+def _signing_order(signature: sdk.Answer) -> int:
     return signature.integer("order") or 0
 
 
-def _signer_states(request: Answer) -> tuple[SignerState, ...]:
+def _signer_states(request: sdk.Answer) -> tuple[SignerState, ...]:
     current_places = {_signing_order(item) for item in awaited(request)}
     return tuple(_signer_state(item, current_places) for item in request.objects("signatures"))
 
 
-def _signer_state(signature: Answer, current_places: set[int]) -> SignerState:
+def _signer_state(signature: sdk.Answer, current_places: set[int]) -> SignerState:
     word, viewed_at = signature.text("status_code"), signature.time("last_viewed_at")
     status = SIGNER_STATUSES.get(word or "", SignerStatus.UNKNOWN)
     if status is SignerStatus.SENT and _signing_order(signature) not in current_places:
@@ -130,7 +129,7 @@ def _signer_state(signature: Answer, current_places: set[int]) -> SignerState:
     )
 
 
-def read_receipt(ref: MakeRef, response: Response) -> SignatureReceipt:
+def read_receipt(ref: sdk.MakeRef, response: sdk.Response) -> SignatureReceipt:
     """The receipt of a sent request or reminder."""
     request, id_ = _request_of(response)
     return SignatureReceipt(
@@ -141,7 +140,7 @@ def read_receipt(ref: MakeRef, response: Response) -> SignatureReceipt:
     )
 
 
-def read_found(ref: MakeRef, mark: str, response: Response) -> SignatureReceipt | None:
+def read_found(ref: sdk.MakeRef, mark: str, response: sdk.Response) -> SignatureReceipt | None:
     """The receipt of the request with a mark; None if there is none."""
     answer = sdk.read_answer(response)
     for request in answer.objects("signature_requests"):
@@ -156,7 +155,7 @@ def read_found(ref: MakeRef, mark: str, response: Response) -> SignatureReceipt 
     return None
 
 
-def read_envelope(ref: Ref, response: Response) -> Envelope:
+def read_envelope(ref: sdk.Ref, response: sdk.Response) -> Envelope:
     """The state of a request."""
     request, id_ = _request_of(response)
     if id_ != ref.id:
@@ -177,7 +176,7 @@ def read_envelope(ref: Ref, response: Response) -> Envelope:
     )
 
 
-def request_in(envelope: Envelope) -> Answer:
+def request_in(envelope: Envelope) -> sdk.Answer:
     """The signature request in an answer."""
     return sdk.as_answer(envelope.raw).object("signature_request")
 
@@ -194,7 +193,7 @@ def signature_id(envelope: Envelope, email: str) -> str | None:
     )
 
 
-def read_events(event: WebhookEvent, ref: MakeRef) -> tuple[SignatureEvent, ...]:
+def read_events(event: sdk.WebhookEvent, ref: sdk.MakeRef) -> tuple[SignatureEvent, ...]:
     """The event in a webhook; empty if it is not about a request."""
     answer = sdk.as_answer(event.payload)
     word = answer.text("event.event_type")

@@ -15,9 +15,13 @@ import attrs
 
 from moorage import vendor_sdk as sdk
 from moorage.contracts.signatures import (
+    Envelope,
     EnvelopeStatus,
+    SignatureDocument,
     SignatureReceipt,
+    SignatureRequest,
     SignaturesCapability,
+    SignedFile,
     SigningLink,
 )
 from moorage.vendors.signatures._acrobat_sign_answers import (
@@ -51,13 +55,6 @@ from moorage.vendors.signatures._common import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from moorage.contracts.signatures import (
-        Envelope,
-        SignatureDocument,
-        SignatureRequest,
-        SignedFile,
-    )
-    from moorage.vendor_sdk import Answer, Ref, Wire
 
 _MISSING: Final = {
     SignaturesCapability.TEMPLATES,
@@ -102,7 +99,7 @@ class AcrobatSign(sdk.ApiVendor):
         return {"headers": {} if self.api_user is None else {"x-api-user": self.api_user}}
 
     async def send(
-        self, wire: Wire, request: SignatureRequest, /, *, key: str | None
+        self, wire: sdk.Wire, request: SignatureRequest, /, *, key: str | None
     ) -> SignatureReceipt:
         """Upload the documents and send an agreement; if the answer is lost, look it up."""
         check_expiry(request, wire.now().date())
@@ -124,12 +121,12 @@ class AcrobatSign(sdk.ApiVendor):
             return await sending()
         return await sent_once(sending, partial(_look_up, wire, mark))
 
-    async def get(self, wire: Wire, ref: Ref, /) -> Envelope:
+    async def get(self, wire: sdk.Wire, ref: sdk.Ref, /) -> Envelope:
         """Get an agreement with members and events, by three requests."""
         agreement, _ = await _agreement(wire, ref)
         return await _envelope(wire, ref, agreement)
 
-    async def remind(self, wire: Wire, ref: Ref, /, *, key: str | None) -> SignatureReceipt:
+    async def remind(self, wire: sdk.Wire, ref: sdk.Ref, /, *, key: str | None) -> SignatureReceipt:
         """Send a reminder to the signers whose turn it is."""
         agreement, _ = await _agreement(wire, ref)
         ids = ids_in_turn(await _members(wire, ref))
@@ -142,7 +139,7 @@ class AcrobatSign(sdk.ApiVendor):
         )
         return SignatureReceipt(ref=ref, status=status, raw=raw)
 
-    async def void(self, wire: Wire, ref: Ref, reason: str | None, /) -> SignatureReceipt:
+    async def void(self, wire: sdk.Wire, ref: sdk.Ref, reason: str | None, /) -> SignatureReceipt:
         """Cancel an agreement; one already cancelled by its sender counts as voided."""
         agreement, version = await _agreement(wire, ref)
         if agreement.text("status") == CANCELLED:
@@ -157,7 +154,7 @@ class AcrobatSign(sdk.ApiVendor):
         return SignatureReceipt(ref=ref, status=EnvelopeStatus.VOIDED)
 
     async def signing_link(
-        self, wire: Wire, ref: Ref, email: str, return_url: str | None, /
+        self, wire: sdk.Wire, ref: sdk.Ref, email: str, return_url: str | None, /
     ) -> SigningLink:
         """Get an embedded signer's link when it is the signer's turn."""
         if return_url is not None:
@@ -184,18 +181,18 @@ class AcrobatSign(sdk.ApiVendor):
             )
         return SigningLink(url=url)
 
-    async def download(self, wire: Wire, ref: Ref, /) -> SignedFile:
+    async def download(self, wire: sdk.Wire, ref: sdk.Ref, /) -> SignedFile:
         """Download the documents as one PDF, without the audit report."""
         request = sdk.Request.get(_path(ref, "combinedDocument"), headers=_PDF)
         return await wire.send(request, parse=read_pdf)
 
-    async def certificate(self, wire: Wire, ref: Ref, /) -> SignedFile:
+    async def certificate(self, wire: sdk.Wire, ref: sdk.Ref, /) -> SignedFile:
         """Download the audit report."""
         request = sdk.Request.get(_path(ref, "auditTrail"), headers=_PDF)
         return await wire.send(request, parse=read_pdf)
 
 
-def _path(ref: Ref, part: str = "") -> str:
+def _path(ref: sdk.Ref, part: str = "") -> str:
     return f"/agreements/{quote(ref.id, safe='')}{part and '/'}{part}"
 
 
@@ -205,28 +202,28 @@ def _read_reminder(response: sdk.Response) -> Any:
     return answer.raw
 
 
-async def _upload(wire: Wire, document: SignatureDocument, key: str | None) -> str:
+async def _upload(wire: sdk.Wire, document: SignatureDocument, key: str | None) -> str:
     """The id of an uploaded document; a repeat with the same key returns the same id."""
     return await wire.send(upload_request(document), key=key, parse=read_upload)
 
 
-async def _agreement(wire: Wire, ref: Ref) -> tuple[Answer, str | None]:
+async def _agreement(wire: sdk.Wire, ref: sdk.Ref) -> tuple[sdk.Answer, str | None]:
     return await wire.send(sdk.Request.get(_path(ref)), parse=partial(read_agreement, ref))
 
 
-async def _members(wire: Wire, ref: Ref) -> tuple[Answer, ...]:
+async def _members(wire: sdk.Wire, ref: sdk.Ref) -> tuple[sdk.Answer, ...]:
     request = sdk.Request.get(_path(ref, "members"))
     return await wire.send(request, parse=partial(read_list, "participantSets"))
 
 
-async def _envelope(wire: Wire, ref: Ref, agreement: Answer) -> Envelope:
+async def _envelope(wire: sdk.Wire, ref: sdk.Ref, agreement: sdk.Answer) -> Envelope:
     sets = await _members(wire, ref)
     request = sdk.Request.get(_path(ref, "events"))
     events = await wire.send(request, parse=partial(read_list, "events"))
     return envelope_of(ref, agreement, sets, events)
 
 
-async def _look_up(wire: Wire, mark: str) -> SignatureReceipt | None:
+async def _look_up(wire: sdk.Wire, mark: str) -> SignatureReceipt | None:
     """The receipt of the agreement with a mark, found by reading the listed agreements."""
     query = {"externalId": mark, "showHiddenAgreements": "true"}
     for id_ in await wire.send(sdk.Request.get("/agreements", query=query), parse=read_ids):

@@ -15,9 +15,12 @@ import attrs
 
 from moorage import vendor_sdk as sdk
 from moorage.contracts.signatures import (
+    Envelope,
     EnvelopeStatus,
     SignatureReceipt,
+    SignatureRequest,
     SignaturesCapability,
+    SignedFile,
     SigningLink,
 )
 from moorage.vendors.signatures._common import (
@@ -43,12 +46,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import date
 
-    from moorage.contracts.signatures import (
-        Envelope,
-        SignatureRequest,
-        SignedFile,
-    )
-    from moorage.vendor_sdk import Ref, Response, Wire
 
 _TEST: Final = "https://demo.docusign.net"
 _LIVE: Final = "https://"
@@ -93,7 +90,9 @@ class Docusign(sdk.ApiVendor):
     base_url: str = _TEST
     integration_key: str | None = None
     user_id: str | None = None
-    private_key: sdk.Secret | None = sdk.secret_option()
+    private_key: sdk.Secret | None = attrs.field(
+        default=None, converter=attrs.converters.optional(sdk.as_secret)
+    )
     login_url: str | None = None
 
     def __attrs_post_init__(self) -> None:
@@ -134,7 +133,7 @@ class Docusign(sdk.ApiVendor):
         return {"": client}
 
     async def send(
-        self, wire: Wire, request: SignatureRequest, /, *, key: str | None
+        self, wire: sdk.Wire, request: SignatureRequest, /, *, key: str | None
     ) -> SignatureReceipt:
         """Create and send an envelope; if the answer is lost, look it up."""
         today = wire.now().date()
@@ -160,19 +159,19 @@ class Docusign(sdk.ApiVendor):
             return await send_dated()
         return await sent_once(send_dated, partial(self._look_up, wire, mark))
 
-    async def get(self, wire: Wire, ref: Ref, /) -> Envelope:
+    async def get(self, wire: sdk.Wire, ref: sdk.Ref, /) -> Envelope:
         """Get an envelope and its signers."""
         request = sdk.Request.get(self._path(ref), query={"include": "recipients"})
         return await wire.send(request, parse=partial(read_envelope, ref))
 
-    async def remind(self, wire: Wire, ref: Ref, /, *, key: str | None) -> SignatureReceipt:
+    async def remind(self, wire: sdk.Wire, ref: sdk.Ref, /, *, key: str | None) -> SignatureReceipt:
         """Send the emails again to signers whose turn it is."""
         request = sdk.Request.put(self._path(ref), query={"resend_envelope": "true"}, json={})
         return await wire.send(
             request.evolve(idempotent=False), key=key, parse=partial(read_change, ref, None)
         )
 
-    async def void(self, wire: Wire, ref: Ref, reason: str | None, /) -> SignatureReceipt:
+    async def void(self, wire: sdk.Wire, ref: sdk.Ref, reason: str | None, /) -> SignatureReceipt:
         """Void an envelope; one that is already void counts as voided."""
         body = {"status": "voided", "voidedReason": reason or _NO_REASON}
         request = sdk.Request.put(self._path(ref), json=body)
@@ -188,7 +187,7 @@ class Docusign(sdk.ApiVendor):
             return SignatureReceipt(ref=ref, status=envelope.status, raw=envelope.raw)
 
     async def signing_link(
-        self, wire: Wire, ref: Ref, email: str, return_url: str | None, /
+        self, wire: sdk.Wire, ref: sdk.Ref, email: str, return_url: str | None, /
     ) -> SigningLink:
         """Make an embedded signer's link, which is valid for five minutes."""
         if return_url is None:
@@ -216,27 +215,27 @@ class Docusign(sdk.ApiVendor):
         request = sdk.Request.post(self._path(ref, "views/recipient"), json=body)
         return await wire.send(request.evolve(idempotent=True), parse=_read_link)
 
-    async def download(self, wire: Wire, ref: Ref, /) -> SignedFile:
+    async def download(self, wire: sdk.Wire, ref: sdk.Ref, /) -> SignedFile:
         """Download the documents as one PDF, without the certificate."""
         path = self._path(ref, "documents/combined")
         query = {"certificate": "false"}
         return await wire.send(sdk.Request.get(path, query=query, headers=_PDF), parse=read_pdf)
 
-    async def certificate(self, wire: Wire, ref: Ref, /) -> SignedFile:
+    async def certificate(self, wire: sdk.Wire, ref: sdk.Ref, /) -> SignedFile:
         """Download the certificate of completion."""
         path = self._path(ref, "documents/certificate")
         return await wire.send(sdk.Request.get(path, headers=_PDF), parse=read_pdf)
 
-    async def _look_up(self, wire: Wire, mark: str) -> SignatureReceipt | None:
+    async def _look_up(self, wire: sdk.Wire, mark: str) -> SignatureReceipt | None:
         request = sdk.Request.get(self._path(), query={"transaction_ids": mark})
         return await wire.send(request, parse=partial(read_found, wire.ref, mark))
 
-    def _path(self, ref: Ref | None = None, part: str | None = None) -> str:
+    def _path(self, ref: sdk.Ref | None = None, part: str | None = None) -> str:
         ids = [] if ref is None else [quote(ref.id, safe="")]
         parts = [quote(self.account_id, safe=""), "envelopes", *ids, *([part] if part else [])]
         return f"/restapi/v2.1/accounts/{'/'.join(parts)}"
 
 
-def _read_link(response: Response) -> SigningLink:
+def _read_link(response: sdk.Response) -> SigningLink:
     url = sdk.read_answer(response).text("url")
     return SigningLink(url=sdk.required(url, response, "url"))

@@ -14,9 +14,12 @@ import attrs
 
 from moorage import vendor_sdk as sdk
 from moorage.contracts.signatures import (
+    Envelope,
     EnvelopeStatus,
     SignatureReceipt,
+    SignatureRequest,
     SignaturesCapability,
+    SignedFile,
     SigningLink,
 )
 from moorage.vendors.signatures._common import (
@@ -47,12 +50,6 @@ from moorage.vendors.signatures._dropbox_sign_requests import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from moorage.contracts.signatures import (
-        Envelope,
-        SignatureRequest,
-        SignedFile,
-    )
-    from moorage.vendor_sdk import Credentials, Ref, Response, Secret, Wire
 
 _MISSING: Final = {
     SignaturesCapability.ANCHORS,
@@ -63,7 +60,7 @@ _MISSING: Final = {
 }
 
 
-def _auth(_: DropboxSign, secret: Secret) -> Credentials:
+def _auth(_: DropboxSign, secret: sdk.Secret) -> sdk.Credentials:
     """Basic authentication with the key as user name."""
     return sdk.Credentials.basic(secret.reveal(), "")
 
@@ -101,7 +98,7 @@ class DropboxSign(sdk.ApiVendor):
         return sdk.Mode.TEST if self.test_mode else sdk.Mode.LIVE
 
     async def send(
-        self, wire: Wire, request: SignatureRequest, /, *, key: str | None
+        self, wire: sdk.Wire, request: SignatureRequest, /, *, key: str | None
     ) -> SignatureReceipt:
         """Send a signature request; if the answer is lost, look it up."""
         check_expiry(request, wire.now().date())
@@ -133,12 +130,12 @@ class DropboxSign(sdk.ApiVendor):
             return await sending()
         return await sent_once(sending, partial(self._look_up, wire, mark))
 
-    async def get(self, wire: Wire, ref: Ref, /) -> Envelope:
+    async def get(self, wire: sdk.Wire, ref: sdk.Ref, /) -> Envelope:
         """Get a signature request and its signatures."""
         path = f"/signature_request/{quote(ref.id, safe='')}"
         return await wire.send(sdk.Request.get(path), parse=partial(read_envelope, ref))
 
-    async def remind(self, wire: Wire, ref: Ref, /, *, key: str | None) -> SignatureReceipt:
+    async def remind(self, wire: sdk.Wire, ref: sdk.Ref, /, *, key: str | None) -> SignatureReceipt:
         """Send a reminder to each signer whose turn it is."""
         envelope = await self.get(wire, ref)
         path = f"/signature_request/remind/{quote(ref.id, safe='')}"
@@ -158,8 +155,8 @@ class DropboxSign(sdk.ApiVendor):
 
     async def void(
         self,
-        wire: Wire,
-        ref: Ref,
+        wire: sdk.Wire,
+        ref: sdk.Ref,
         reason: str | None,  # noqa: ARG002 - no capability of Dropbox Sign allows one
         /,
     ) -> SignatureReceipt:
@@ -175,7 +172,7 @@ class DropboxSign(sdk.ApiVendor):
         return SignatureReceipt(ref=ref, status=EnvelopeStatus.VOIDING)
 
     async def signing_link(
-        self, wire: Wire, ref: Ref, email: str, return_url: str | None, /
+        self, wire: sdk.Wire, ref: sdk.Ref, email: str, return_url: str | None, /
     ) -> SigningLink:
         """Make an embedded signer's link, which the page opens in a frame."""
         if return_url is not None:
@@ -192,19 +189,19 @@ class DropboxSign(sdk.ApiVendor):
         path = f"/embedded/sign_url/{quote(id_, safe='')}"
         return await wire.send(sdk.Request.get(path), parse=_read_link)
 
-    async def download(self, wire: Wire, ref: Ref, /) -> SignedFile:
+    async def download(self, wire: sdk.Wire, ref: sdk.Ref, /) -> SignedFile:
         """Download the documents as one PDF, which contains the audit trail after completion."""
         path = f"/signature_request/files/{quote(ref.id, safe='')}"
         request = sdk.Request.get(path, query={"file_type": "pdf"})
         return await wire.send(request, parse=read_pdf)
 
-    async def _look_up(self, wire: Wire, mark: str) -> SignatureReceipt | None:
+    async def _look_up(self, wire: sdk.Wire, mark: str) -> SignatureReceipt | None:
         query = {"query": f"metadata:{mark}"}
         request = sdk.Request.get("/signature_request/list", query=query)
         return await wire.send(request, parse=partial(read_found, wire.ref, mark))
 
 
-def _read_link(response: Response) -> SigningLink:
+def _read_link(response: sdk.Response) -> SigningLink:
     answer = sdk.read_answer(response).object("embedded")
     url = sdk.required(answer.text("sign_url"), response, "sign_url")
     return SigningLink(url=url, expires_at=answer.time("expires_at"))

@@ -2,39 +2,36 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 from urllib.parse import quote
 
+from moorage import vendor_sdk as sdk
 from moorage.contracts.sms_opt_outs import OptOut, OptOutPage
-from moorage.vendor_sdk import Reading, Request, malformed, needed, read_answer, text, time
-
-if TYPE_CHECKING:
-    from moorage.vendor_sdk import Answer, Ref, Response, Wire
 
 _PATH: Final = "/v1/sms/suppressions"
 _PAGE: Final = 100
-_ENTRY: Final = Reading(
+_ENTRY: Final = sdk.Reading(
     OptOut,
-    number=needed(text("destination"), "destination"),
-    sender=text("originator"),
-    vendor_reason=text("reason"),
-    at=time("effective_at"),
+    number=sdk.needed(sdk.text("destination"), "destination"),
+    sender=sdk.text("originator"),
+    vendor_reason=sdk.text("reason"),
+    at=sdk.time("effective_at"),
 )
 
 
-async def _entries(wire: Wire, query: dict[str, Any]) -> tuple[list[Answer], Response]:
-    response = await wire.send(Request.get(_PATH, query={"limit": str(_PAGE), **query}))
-    return list(read_answer(response).objects("data")), response
+async def _entries(wire: sdk.Wire, query: dict[str, Any]) -> tuple[list[sdk.Answer], sdk.Response]:
+    response = await wire.send(sdk.Request.get(_PATH, query={"limit": str(_PAGE), **query}))
+    return list(sdk.read_answer(response).objects("data")), response
 
 
-def _read(wire: Wire, entries: list[Answer], response: Response) -> tuple[OptOut, ...]:
+def _read(wire: sdk.Wire, entries: list[sdk.Answer], response: sdk.Response) -> tuple[OptOut, ...]:
     opt_outs = [opt_out for entry in entries for opt_out in _ENTRY.found(wire.ref, entry)]
     if len(opt_outs) < len(entries):
-        raise malformed(response, "destination")
+        raise sdk.malformed(response, "destination")
     return tuple(opt_outs)
 
 
-async def list_opt_outs(wire: Wire, after: Ref | None) -> OptOutPage:
+async def list_opt_outs(wire: sdk.Wire, after: sdk.Ref | None, /) -> OptOutPage:
     """A page of opt-outs, latest first."""
     query = {} if after is None else {"starting_after": after.id}
     entries, response = await _entries(wire, query)
@@ -43,16 +40,16 @@ async def list_opt_outs(wire: Wire, after: Ref | None) -> OptOutPage:
     return OptOutPage(items=_read(wire, entries, response), next=next_page)
 
 
-async def opt_outs_of(wire: Wire, number: str) -> tuple[OptOut, ...]:
+async def opt_outs_of(wire: sdk.Wire, number: str, /) -> tuple[OptOut, ...]:
     """The opt-outs of a number, one for each sender."""
     return _read(wire, *await _entries(wire, {"destination": number}))
 
 
-async def opt_in(wire: Wire, number: str) -> None:
+async def opt_in(wire: sdk.Wire, number: str, /) -> None:
     """Remove a number's opt-outs; Bird keeps those that the number's owner requested."""
     entries, response = await _entries(wire, {"destination": number})
     ids = [id_ for entry in entries if (id_ := entry.text("id")) is not None]
     if len(ids) < len(entries):
-        raise malformed(response, "id")
+        raise sdk.malformed(response, "id")
     for id_ in ids:
-        await wire.send(Request.delete(f"{_PATH}/{quote(id_, safe='')}"))
+        await wire.send(sdk.Request.delete(f"{_PATH}/{quote(id_, safe='')}"))

@@ -6,24 +6,14 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from moorage import vendor_sdk as sdk
-from moorage.contracts.sms import Price
-from moorage.vendor_sdk import InvalidData
+from moorage.contracts.sms import Price, SmsMessage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from moorage.contracts.sms import SmsMessage
-    from moorage.vendor_sdk import (
-        Answer,
-        AuthenticationFailed,
-        ConnectorError,
-        RateLimitExceeded,
-        Response,
-        VendorFailed,
-        VendorRejected,
-    )
-
-    Kind = type[VendorRejected | VendorFailed | RateLimitExceeded | AuthenticationFailed]
+    Kind = type[
+        sdk.VendorRejected | sdk.VendorFailed | sdk.RateLimitExceeded | sdk.AuthenticationFailed
+    ]
 
 _NUMBER: Final = re.compile(r"\+?[0-9]{7,15}")
 _DIGITS_OF_A_NUMBER: Final = re.compile(r"[1-9][0-9]{6,14}")
@@ -38,17 +28,17 @@ def sender_of(message: SmsMessage, usual: str | None, vendor: str) -> str:
     sender = message.sender or usual
     if sender:
         return sender
-    raise InvalidData(
+    raise sdk.InvalidData(
         f"A message by {vendor} needs a sender.",
         field="sender",
         remedy="Give the message a sender, or the account.",
     )
 
 
-def international(path: str) -> Callable[[Answer], str | None]:
+def international(path: str) -> Callable[[sdk.Answer], str | None]:
     """A conversion that restores a number's plus; names and short numbers stay unchanged."""
 
-    def read(fields: Answer) -> str | None:
+    def read(fields: sdk.Answer) -> str | None:
         sender = fields.text(path)
         return (
             f"+{sender}" if sender is not None and _DIGITS_OF_A_NUMBER.fullmatch(sender) else sender
@@ -68,7 +58,7 @@ def as_price(amount: object, currency: str | None) -> Price | None:
     return None if number is None or currency is None else Price(number, currency.upper())
 
 
-def price(amount: str, currency: str) -> Callable[[Answer], Price | None]:
+def price(amount: str, currency: str) -> Callable[[sdk.Answer], Price | None]:
     """A conversion of a price; `currency` is a path, or a currency code in capitals."""
     if currency.isupper():
         return lambda fields: as_price(fields.value(amount), currency)
@@ -81,7 +71,7 @@ def without_numbers(text: str) -> str:
 
 
 def refusal(
-    kind: Kind, vendor: str, response: Response, code: str | None, words: str | None
-) -> ConnectorError:
+    kind: Kind, vendor: str, response: sdk.Response, code: str | None, words: str | None
+) -> sdk.ConnectorError:
     """The error for a refusal, with the vendor's text without telephone numbers."""
     return sdk.refusal(kind, vendor, response, code, words and without_numbers(words))

@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from moorage import vendor_sdk as sdk
-from moorage.contracts.verification import Verification, VerificationStatus
+from moorage.contracts.verification import Verification, VerificationRequest, VerificationStatus
 from moorage.vendors.sms._verification import needed_option
 
 if TYPE_CHECKING:
-    from moorage.contracts.verification import VerificationRequest
     from moorage.vendors.sms.infobip import Infobip
 
 _NOT_SENT: Final = "MESSAGE_NOT_SENT"

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from moorage import vendor_sdk as sdk
 from moorage.contracts.sms_opt_outs import OptOut, OptOutPage
-from moorage.vendor_sdk import NotXmlError, Request, malformed, read_xml
-
-if TYPE_CHECKING:
-    from moorage.vendor_sdk import Ref, Response, Wire, XmlElement
 
 VERSION: Final = "2010-03-31"
 _LIST: Final = "ListPhoneNumbersOptedOut"
@@ -17,21 +14,23 @@ _OPT_IN: Final = "OptInPhoneNumber"
 _ANSWERS: Final = {"true": True, "false": False}
 
 
-async def _result(wire: Wire, action: str, **fields: str) -> tuple[XmlElement, Response]:
+async def _result(
+    wire: sdk.Wire, action: str, **fields: str
+) -> tuple[sdk.XmlElement, sdk.Response]:
     """Perform a repeatable action, and return its result."""
-    request = Request.post("/", form={"Action": action, "Version": VERSION, **fields})
+    request = sdk.Request.post("/", form={"Action": action, "Version": VERSION, **fields})
     response = await wire.send(request.evolve(idempotent=True))
     name = f"{action}Result"
     try:
-        result = next(read_xml(response.body).all(name), None)
-    except NotXmlError:
+        result = next(sdk.read_xml(response.body).all(name), None)
+    except sdk.NotXmlError:
         result = None
     if result is None:
-        raise malformed(response, name)
+        raise sdk.malformed(response, name)
     return result, response
 
 
-async def list_opt_outs(wire: Wire, after: Ref | None) -> OptOutPage:
+async def list_opt_outs(wire: sdk.Wire, after: sdk.Ref | None, /) -> OptOutPage:
     """A page of the numbers."""
     token = {} if after is None else {"nextToken": after.id}
     result, _ = await _result(wire, _LIST, **token)
@@ -44,15 +43,15 @@ async def list_opt_outs(wire: Wire, after: Ref | None) -> OptOutPage:
     )
 
 
-async def opt_outs_of(wire: Wire, number: str) -> tuple[OptOut, ...]:
+async def opt_outs_of(wire: sdk.Wire, number: str, /) -> tuple[OptOut, ...]:
     """The opt-out of a number, if there is one."""
     result, response = await _result(wire, _ASK, phoneNumber=number)
     has_opted_out = _ANSWERS.get(result.text("isOptedOut") or "")
     if has_opted_out is None:
-        raise malformed(response, "isOptedOut")
+        raise sdk.malformed(response, "isOptedOut")
     return (OptOut(number=number),) if has_opted_out else ()
 
 
-async def opt_in(wire: Wire, number: str) -> None:
+async def opt_in(wire: sdk.Wire, number: str, /) -> None:
     """Remove the opt-out of a number."""
     await _result(wire, _OPT_IN, phoneNumber=number)

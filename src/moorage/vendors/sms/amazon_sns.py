@@ -13,33 +13,16 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import attrs
 
+from moorage import vendor_sdk as sdk
 from moorage.contracts.sms import SmsCapability, SmsMessage, SmsReceipt, SmsStatus
-from moorage.vendor_sdk import (
-    ApiVendor,
-    Credentials,
-    InvalidRequest,
-    NotXmlError,
-    Request,
-    Secret,
-    VendorRejected,
-    XmlElement,
-    aws_credentials,
-    aws_refusal,
-    choices,
-    extra_for,
-    is_success,
-    malformed,
-    read_xml,
-    secret_option,
-)
 from moorage.vendors.sms import _sns_opt_outs as sns_opt_outs
 from moorage.vendors.sms._common import as_field, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from moorage.vendor_sdk import ConnectorError, Response, Wire
     from moorage.vendors.sms._common import Kind
+
 
 _ATTRIBUTE: Final = "AWS."
 _PRICE: Final = "AWS.SNS.SMS.MaxPrice"
@@ -61,28 +44,30 @@ _WRONG: Final = frozenset(
 )
 
 
-def _read_xml(response: Response) -> XmlElement | None:
+def _read_xml(response: sdk.Response) -> sdk.XmlElement | None:
     try:
-        return read_xml(response.body)
-    except NotXmlError:
+        return sdk.read_xml(response.body)
+    except sdk.NotXmlError:
         return None
 
 
-def classify(_: Request, response: Response) -> ConnectorError | None:
+def classify(_: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | None:
     """The error for an answer's code, which says more than the status."""
-    if is_success(response.status) or response.status >= 500:
+    if sdk.is_success(response.status) or response.status >= 500:
         return None
     root = _read_xml(response)
     error = None if root is None else next(root.all("Error"), None)
     code = None if error is None else error.text("Code")
     if error is None or code is None:
         return None
-    kind: Kind = InvalidRequest if code in _WRONG else VendorRejected
-    return refusal(aws_refusal(code) or kind, "Amazon SNS", response, code, error.text("Message"))
+    kind: Kind = sdk.InvalidRequest if code in _WRONG else sdk.VendorRejected
+    return refusal(
+        sdk.aws_refusal(code) or kind, "Amazon SNS", response, code, error.text("Message")
+    )
 
 
 @attrs.frozen(kw_only=True)
-class AmazonSns(ApiVendor):
+class AmazonSns(sdk.ApiVendor):
     """An account at Amazon SNS, in one region.
 
     Attributes:
@@ -108,10 +93,12 @@ class AmazonSns(ApiVendor):
 
     region: str
     access_key_id: str | None = attrs.field(default=None, repr=False)
-    session_token: Secret | None = secret_option()
+    session_token: sdk.Secret | None = attrs.field(
+        default=None, converter=attrs.converters.optional(sdk.as_secret)
+    )
     sender: str | None = None
     message_type: str | None = attrs.field(
-        default=None, metadata=choices("Transactional", "Promotional")
+        default=None, metadata=sdk.choices("Transactional", "Promotional")
     )
     base_url: str | None = None
 
@@ -119,15 +106,15 @@ class AmazonSns(ApiVendor):
     def _url(self) -> str:
         return self.base_url or f"https://sns.{self.region}.amazonaws.com"
 
-    def static_credentials(self) -> Credentials | None:
+    def static_credentials(self) -> sdk.Credentials | None:
         """The access key that signs requests."""
-        return aws_credentials(
+        return sdk.aws_credentials(
             "sns", self.region, self.access_key_id, self.credentials, self.session_token
         )
 
-    async def send(self, wire: Wire, message: SmsMessage, /, *, key: str | None) -> SmsReceipt:
+    async def send(self, wire: sdk.Wire, message: SmsMessage, /, *, key: str | None) -> SmsReceipt:
         """Send one message."""
-        request = Request.post("/", form=message_form(self, message))
+        request = sdk.Request.post("/", form=message_form(self, message))
         return await wire.send(request, key=key, parse=partial(read_receipt, wire))
 
     opt_outs = staticmethod(sns_opt_outs.list_opt_outs)
@@ -149,7 +136,7 @@ def message_form(vendor: AmazonSns, message: SmsMessage) -> dict[str, str]:
         "PhoneNumber": message.to,
         "Message": message.text,
     }
-    for name, value in extra_for("amazon_sns", message.extra).items():
+    for name, value in sdk.extra_for("amazon_sns", message.extra).items():
         (attributes if name.startswith(_ATTRIBUTE) else form)[name] = value
     present_pairs = [(name, value) for name, value in attributes.items() if value is not None]
     for number, (name, value) in enumerate(present_pairs, 1):
@@ -162,11 +149,11 @@ def message_form(vendor: AmazonSns, message: SmsMessage) -> dict[str, str]:
     return {name: as_field(value) for name, value in form.items() if value is not None}
 
 
-def read_receipt(wire: Wire, response: Response) -> SmsReceipt:
+def read_receipt(wire: sdk.Wire, response: sdk.Response) -> SmsReceipt:
     """Parse the receipt of an accepted message: its id alone."""
     root = _read_xml(response)
     result = None if root is None else next(root.all("PublishResult"), None)
     id_ = None if result is None else result.text("MessageId")
     if root is None or id_ is None:
-        raise malformed(response, "MessageId")
+        raise sdk.malformed(response, "MessageId")
     return SmsReceipt(ref=wire.ref(id_), status=SmsStatus.QUEUED, raw=root.as_dict())

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from moorage.vendors.sms._common import Kind
 
+
 _MESSAGES: Final = "/v1/sms/messages"
 _KEY: Final = 255
 _EVENTS: Final = "sms."

@@ -8,24 +8,9 @@ from urllib.parse import unquote
 
 import attrs
 
+from moorage import vendor_sdk as sdk
 from moorage.contracts.checksum import Checksum, ChecksumAlgorithm
 from moorage.contracts.storage import ListPage, ObjectInfo
-from moorage.vendor_sdk import (
-    AuthenticationFailed,
-    ConnectorError,
-    FileNotFound,
-    InvalidRequest,
-    NotXmlError,
-    RateLimitExceeded,
-    Redaction,
-    Secret,
-    VendorFailed,
-    VendorRejected,
-    XmlElement,
-    as_time,
-    malformed,
-    read_xml,
-)
 from moorage.vendors.storage._azure_blob_requests import META
 from moorage.vendors.storage._common import (
     bare_etag,
@@ -39,10 +24,9 @@ from moorage.vendors.storage._common import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from moorage.vendor_sdk import Headers, Request, Response, Wire
 
 _MAX_LENGTH: Final = 300
-_REDACTION: Final = Redaction()
+_REDACTION: Final = sdk.Redaction()
 
 _AUTHENTICATION_CODES: Final = frozenset(
     {
@@ -74,7 +58,7 @@ _REMEDIES: Final = {
 }
 
 
-def classify(request: Request, response: Response) -> ConnectorError | None:
+def classify(request: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | None:
     """The error in an answer's body, which says more than the status."""
     if response.status < 400:
         return None
@@ -82,21 +66,21 @@ def classify(request: Request, response: Response) -> ConnectorError | None:
     return None if code is None else _failure(code, words, response)
 
 
-def _failure_details(request: Request, response: Response) -> tuple[str | None, str | None]:
+def _failure_details(request: sdk.Request, response: sdk.Response) -> tuple[str | None, str | None]:
     """The code and text of a failure; without a body, the code is in a header."""
     code = response.header("x-ms-error-code")
     if code is None and request.method == "HEAD" and response.status == 404:
         code = "BlobNotFound"
     try:
-        error = read_xml(response.body)
-    except NotXmlError:
+        error = sdk.read_xml(response.body)
+    except sdk.NotXmlError:
         return code, None
     if error.name != "Error":
         return code, None
     return error.text("Code") or code, error.text("Message")
 
 
-def _failure(code: str, words: str | None, response: Response) -> ConnectorError:
+def _failure(code: str, words: str | None, response: sdk.Response) -> sdk.ConnectorError:
     """The error for an Azure error code."""
     # The first line is followed by the request's id and time, which the headers have too.
     first_line = (words or "").partition("\n")[0].strip()
@@ -108,21 +92,21 @@ def _failure(code: str, words: str | None, response: Response) -> ConnectorError
         "vendor_message": message,
         "response": response,
     }
-    kind: type[ConnectorError] = VendorRejected
+    kind: type[sdk.ConnectorError] = sdk.VendorRejected
     if code == "BlobNotFound" or (code == "CannotVerifyCopySource" and status == 404):
-        kind = FileNotFound
+        kind = sdk.FileNotFound
     elif code in _AUTHENTICATION_CODES:
-        kind = AuthenticationFailed
+        kind = sdk.AuthenticationFailed
     elif code == "ServerBusy":
-        kind = RateLimitExceeded
+        kind = sdk.RateLimitExceeded
         fields["by_vendor"] = True
     elif code in _BROKEN_CODES or status >= 500:
-        kind = VendorFailed
+        kind = sdk.VendorFailed
     elif code in _CONDITION:
         # An existing blob is reported as a conflict, although it breaks a condition of the request.
         fields["status"] = 412
     elif status in {400, 416}:
-        kind = InvalidRequest
+        kind = sdk.InvalidRequest
     if code in _REMEDIES:
         fields["remedy"] = _REMEDIES[code]
     return kind(f"Azure refused: {message or code}", **fields)
@@ -149,11 +133,11 @@ class DelegationKey:
         named: parameters that identify the key in signatures, in the order of signing.
     """
 
-    key: Secret
+    key: sdk.Secret
     named: Mapping[str, str]
 
 
-def delegation_key(response: Response) -> DelegationKey:
+def delegation_key(response: sdk.Response) -> DelegationKey:
     """Parse the key in an answer.
 
     Raises:
@@ -163,14 +147,14 @@ def delegation_key(response: Response) -> DelegationKey:
     fields = {
         parameter: root_element.text(name) or "" for parameter, name in _DELEGATION_FIELDS.items()
     }
-    key = Secret(root_element.text("Value") or "")
+    key = sdk.Secret(root_element.text("Value") or "")
     if not _is_key(key) or not all(fields.values()):
         # The answer may contain the key, and an error would show it.
-        raise malformed(response.evolve(body=b""), "Value")
+        raise sdk.malformed(response.evolve(body=b""), "Value")
     return DelegationKey(key, fields)
 
 
-def _is_key(key: Secret) -> bool:
+def _is_key(key: sdk.Secret) -> bool:
     try:
         return bool(b64decode(key.reveal_bytes(), validate=True))
     except ValueError:
@@ -180,7 +164,7 @@ def _is_key(key: Secret) -> bool:
 # --- blobs -------------------------------------------------------------------
 
 
-def info(wire: Wire, key: str, headers: Headers, **overrides: Any) -> ObjectInfo:
+def info(wire: sdk.Wire, key: str, headers: sdk.Headers, **overrides: Any) -> ObjectInfo:
     """A blob's properties, from an answer's headers."""
     fields: dict[str, Any] = {
         "size": byte_count(headers.get("content-length")),
@@ -197,14 +181,16 @@ def info(wire: Wire, key: str, headers: Headers, **overrides: Any) -> ObjectInfo
         ref=wire.ref(key),
         key=key,
         etag=bare_etag(headers.get("etag")),
-        last_modified=as_time(headers.get("last-modified")),
+        last_modified=sdk.as_time(headers.get("last-modified")),
         version=headers.get("x-ms-version-id"),
         raw=dict(headers),
         **{**fields, **overrides},
     )
 
 
-def put(wire: Wire, key: str, response: Response, stored: Headers, **overrides: Any) -> ObjectInfo:
+def put(
+    wire: sdk.Wire, key: str, response: sdk.Response, stored: sdk.Headers, **overrides: Any
+) -> ObjectInfo:
     """The properties of a blob just stored with these options."""
     return info(
         wire,
@@ -221,7 +207,7 @@ def put(wire: Wire, key: str, response: Response, stored: Headers, **overrides: 
     )
 
 
-def _checksums(headers: Headers) -> tuple[Checksum, ...]:
+def _checksums(headers: sdk.Headers) -> tuple[Checksum, ...]:
     """The whole blob's checksum; for a range, the answer may state the range's checksum."""
     is_partial = "content-range" in headers
     md5 = headers.get("x-ms-blob-content-md5") or (
@@ -231,7 +217,7 @@ def _checksums(headers: Headers) -> tuple[Checksum, ...]:
     return () if checksum is None else (checksum,)
 
 
-def _metadata(headers: Headers) -> dict[str, str]:
+def _metadata(headers: sdk.Headers) -> dict[str, str]:
     return {
         _child_text(name.lower().removeprefix(META)): plain_word(value)
         for name, value in headers.pairs
@@ -244,10 +230,10 @@ def _child_text(name: str) -> str:
     return name.removeprefix("_").replace("_", "-")
 
 
-def page(wire: Wire, response: Response) -> ListPage:
+def page(wire: sdk.Wire, response: sdk.Response) -> ListPage:
     """Parse a page of a list."""
     listing = root(response, "EnumerationResults")
-    blobs = next(listing.all("Blobs"), XmlElement("Blobs", {}))
+    blobs = next(listing.all("Blobs"), sdk.XmlElement("Blobs", {}))
     objects = tuple(
         _listed_object(wire, key, element)
         for element in blobs.all("Blob")
@@ -262,8 +248,8 @@ def page(wire: Wire, response: Response) -> ListPage:
     )
 
 
-def _listed_object(wire: Wire, key: str, element: XmlElement) -> ObjectInfo:
-    properties = next(element.all("Properties"), XmlElement("Properties", {}))
+def _listed_object(wire: sdk.Wire, key: str, element: sdk.XmlElement) -> ObjectInfo:
+    properties = next(element.all("Properties"), sdk.XmlElement("Properties", {}))
     md5 = Checksum.from_base64(ChecksumAlgorithm.MD5, properties.text("Content-MD5"))
     return ObjectInfo(
         ref=wire.ref(key),
@@ -276,14 +262,14 @@ def _listed_object(wire: Wire, key: str, element: XmlElement) -> ObjectInfo:
         content_disposition=properties.text("Content-Disposition"),
         content_language=properties.text("Content-Language"),
         cache_control=properties.text("Cache-Control"),
-        last_modified=as_time(properties.text("Last-Modified")),
+        last_modified=sdk.as_time(properties.text("Last-Modified")),
         version=element.text("VersionId"),
         storage_class=properties.text("AccessTier"),
         raw=element.as_dict(),
     )
 
 
-def _name(element: XmlElement) -> str | None:
+def _name(element: sdk.XmlElement) -> str | None:
     """A blob's name, decoded where XML could not contain it."""
     name = next(element.all("Name"), None)
     if name is None or not name.content:
@@ -291,10 +277,10 @@ def _name(element: XmlElement) -> str | None:
     return unquote(name.content) if name.attributes.get("Encoded") == "true" else name.content
 
 
-def blocks(response: Response, kind: str) -> list[tuple[str, int]]:
+def blocks(response: sdk.Response, kind: str) -> list[tuple[str, int]]:
     """The names and sizes of a blob's blocks of one kind."""
     listing = root(response, "BlockList")
-    group = next(listing.all(kind), XmlElement(kind, {}))
+    group = next(listing.all(kind), sdk.XmlElement(kind, {}))
     return [
         (name, size)
         for block in group.all("Block")

@@ -8,23 +8,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from moorage.contracts.storage import OpenedObject
-from moorage.vendor_sdk import (
-    InvalidData,
-    NotXmlError,
-    Response,
-    extra_for,
-    malformed,
-    read_xml,
-    required,
-    write_http_date,
-)
+from moorage import vendor_sdk as sdk
+from moorage.contracts.storage import GetOptions, ObjectInfo, OpenedObject, PutOptions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from moorage.contracts.storage import GetOptions, ObjectInfo, PutOptions
-    from moorage.vendor_sdk import Headers, StreamedResponse, XmlElement
 
 _ENCODED: Final = re.compile(r"=\?utf-8\?b\?([A-Za-z0-9+/=]*)\?=", re.IGNORECASE)
 _ANY_TYPE: Final = "application/octet-stream"
@@ -66,10 +55,10 @@ def get_if(options: GetOptions) -> Fields:
             "If-None-Match": options.if_none_match and quoted_etag(options.if_none_match),
             "If-Modified-Since": None
             if modified_since is None
-            else write_http_date(modified_since),
+            else sdk.write_http_date(modified_since),
             "If-Unmodified-Since": None
             if unmodified_since is None
-            else write_http_date(unmodified_since),
+            else sdk.write_http_date(unmodified_since),
         }
     )
 
@@ -78,9 +67,9 @@ def with_vendor_options(
     fields: Fields, vendor: str, extra: Mapping[str, Mapping[str, Any]]
 ) -> Fields:
     """Headers with the vendor's own options, which override the others."""
-    for name, value in extra_for(vendor, extra).items():
+    for name, value in sdk.extra_for(vendor, extra).items():
         if not isinstance(value, str):
-            raise InvalidData(
+            raise sdk.InvalidData(
                 f"The header {name} is not a text.",
                 field=f"extra.{vendor}.{name}",
                 remedy="Give the vendor's headers with their values as text.",
@@ -136,43 +125,43 @@ def media_type(text: str | None) -> str:
     return _ANY_TYPE if text is None or text in _UNKNOWN_TYPES else text
 
 
-def root(response: Response, *names: str) -> XmlElement:
+def root(response: sdk.Response, *names: str) -> sdk.XmlElement:
     """Parse an answer's XML document, whose root must have one of these names.
 
     Raises:
         VendorFailed: the document is missing, or its root has another name.
     """
     try:
-        element = read_xml(response.body)
-    except NotXmlError:
-        raise malformed(response) from None
+        element = sdk.read_xml(response.body)
+    except sdk.NotXmlError:
+        raise sdk.malformed(response) from None
     if element.name not in names:
-        raise malformed(response, names[0])
+        raise sdk.malformed(response, names[0])
     return element
 
 
-def identified(info: ObjectInfo, response: Response) -> ObjectInfo:
+def identified(info: ObjectInfo, response: sdk.Response) -> ObjectInfo:
     """An object's properties; every vendor's answer contains an ETag.
 
     Raises:
         VendorFailed: there is no ETag, as in the page of a proxy or a captive portal.
     """
-    required(info.etag, response, "ETag")
+    sdk.required(info.etag, response, "ETag")
     return info
 
 
-def without_content(response: Response) -> None:
+def without_content(response: sdk.Response) -> None:
     """Check that a successful answer has no body.
 
     Raises:
         VendorFailed: there is one, such as the page of a proxy or a captive portal.
     """
     if response.body:
-        raise malformed(response, problem="has content, and a success has none")
+        raise sdk.malformed(response, problem="has content, and a success has none")
 
 
 def opened(
-    arriving: StreamedResponse,
+    arriving: sdk.StreamedResponse,
     info: ObjectInfo,
     options: GetOptions,
     *,
@@ -204,19 +193,19 @@ def opened(
         sent_range = content_range(arriving.headers)
         if sent_range is None:
             arriving.settle()
-            raise malformed(Response(arriving.status, arriving.headers), "Content-Range")
+            raise sdk.malformed(sdk.Response(arriving.status, arriving.headers), "Content-Range")
         start, length, size = sent_range
         info = attrs.evolve(info, size=size)
     if info.etag is None and (etag_is_certain or info.content_type == "text/html"):
         arriving.settle()
-        raise malformed(Response(arriving.status, arriving.headers), "ETag")
+        raise sdk.malformed(sdk.Response(arriving.status, arriving.headers), "ETag")
     if info.content_encoding is not None:
         # The bytes are decompressed in transit, and have another length.
         length = None
     return OpenedObject(info=info, start=start, length=length, arriving=arriving)
 
 
-def content_range(headers: Headers) -> tuple[int, int, int | None] | None:
+def content_range(headers: sdk.Headers) -> tuple[int, int, int | None] | None:
     """The first byte, length and total size in a content range."""
     match = _RANGE.fullmatch(headers.get("content-range", ""))
     if match is None:

@@ -3,33 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 from urllib.parse import parse_qsl
 
+from moorage import vendor_sdk as sdk
 from moorage.contracts.checksum import Checksum, ChecksumAlgorithm
 from moorage.contracts.storage import ListPage, ObjectInfo
-from moorage.vendor_sdk import (
-    Answer,
-    AuthenticationFailed,
-    ConnectorError,
-    FileNotFound,
-    InvalidRequest,
-    RateLimitExceeded,
-    VendorFailed,
-    VendorRejected,
-    as_time,
-    error_answer,
-    is_object,
-    is_success,
-    malformed,
-    read_answer,
-    required,
-    vendor_code_and_message,
-)
 from moorage.vendors.storage._common import byte_count, media_type, stored_encoding
-
-if TYPE_CHECKING:
-    from moorage.vendor_sdk import Headers, Request, Response, Wire
 
 _META: Final = "x-goog-meta-"
 _OF_OBJECT: Final = re.compile("/storage/v1/b/[^/]+/o/.+")
@@ -46,58 +26,58 @@ _RESUME_INCOMPLETE: Final = 308
 """Status by which Google asks for the rest of an upload; it is no redirect."""
 
 
-def classify(request: Request, response: Response) -> ConnectorError | None:
+def classify(request: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | None:
     """The error in an answer's body, which says more than the status."""
     status = response.status
-    if is_success(status) or status == _RESUME_INCOMPLETE:
+    if sdk.is_success(status) or status == _RESUME_INCOMPLETE:
         return None
     kind = _error_class(request, response)
     reason = _reason(response)
-    _, words = vendor_code_and_message(response)
+    _, words = sdk.vendor_code_and_message(response)
     fields: dict[str, Any] = {
         "status": status,
         "vendor_code": reason,
         "vendor_message": words,
         "response": response,
     }
-    if kind is RateLimitExceeded:
+    if kind is sdk.RateLimitExceeded:
         fields["by_vendor"] = True
-    elif kind is VendorRejected and status == 404:
+    elif kind is sdk.VendorRejected and status == 404:
         fields["remedy"] = "Correct the name of the bucket, or create it; start an upload again."
     return kind(f"Google refused: {words or reason or f'HTTP {status}'}", **fields)
 
 
-def _error_class(request: Request, response: Response) -> type[ConnectorError]:
+def _error_class(request: sdk.Request, response: sdk.Response) -> type[sdk.ConnectorError]:
     """The error for a reason, or else for a status."""
     reason, status = _reason(response), response.status
     if reason in _RETRYABLE_REASONS or status == 429:
-        return RateLimitExceeded
+        return sdk.RateLimitExceeded
     if reason in _KEPT:
-        return VendorRejected
+        return sdk.VendorRejected
     if status == 404:
         no_bucket_match = _NO_BUCKET.search(_error_text(response))
         object_path_match = _OF_OBJECT.fullmatch(request.path)
-        return FileNotFound if object_path_match and not no_bucket_match else VendorRejected
+        return sdk.FileNotFound if object_path_match and not no_bucket_match else sdk.VendorRejected
     if status in {401, 403}:
-        return AuthenticationFailed
+        return sdk.AuthenticationFailed
     if status >= 500 or status in {408, 425}:
-        return VendorFailed
-    return InvalidRequest if status in {400, 416} else VendorRejected
+        return sdk.VendorFailed
+    return sdk.InvalidRequest if status in {400, 416} else sdk.VendorRejected
 
 
-def _reason(response: Response) -> str | None:
-    reason = error_answer(response).text("error.errors.0.reason") or ""
+def _reason(response: sdk.Response) -> str | None:
+    reason = sdk.error_answer(response).text("error.errors.0.reason") or ""
     return reason if _WORD.fullmatch(reason) else None
 
 
-def _error_text(response: Response) -> str:
-    return (error_answer(response).text("error.message") or "").lower()
+def _error_text(response: sdk.Response) -> str:
+    return (sdk.error_answer(response).text("error.message") or "").lower()
 
 
 # --- objects -----------------------------------------------------------------
 
 
-def info(wire: Wire, resource: Answer, key: str) -> ObjectInfo:
+def info(wire: sdk.Wire, resource: sdk.Answer, key: str) -> ObjectInfo:
     """Parse an object's properties; its generation changes with the object."""
     metadata = resource.value("metadata")
     version = resource.text("generation")
@@ -120,16 +100,18 @@ def info(wire: Wire, resource: Answer, key: str) -> ObjectInfo:
     )
 
 
-def stored(wire: Wire, response: Response, key: str) -> ObjectInfo:
+def stored(wire: sdk.Wire, response: sdk.Response, key: str) -> ObjectInfo:
     """Parse the object in an answer.
 
     Raises:
         VendorFailed: the answer contains no object.
     """
-    return identified(wire, read_answer(response), response, key)
+    return identified(wire, sdk.read_answer(response), response, key)
 
 
-def identified(wire: Wire, resource: Answer, response: Response, key: str) -> ObjectInfo:
+def identified(
+    wire: sdk.Wire, resource: sdk.Answer, response: sdk.Response, key: str
+) -> ObjectInfo:
     """The properties of an object resource.
 
     Raises:
@@ -137,12 +119,12 @@ def identified(wire: Wire, resource: Answer, response: Response, key: str) -> Ob
     """
     object_info = info(wire, resource, key)
     if object_info.version is None:
-        raise malformed(response, "generation")
+        raise sdk.malformed(response, "generation")
     return object_info
 
 
 def _texts(value: object) -> dict[str, str]:
-    table = value if is_object(value) else {}
+    table = value if sdk.is_object(value) else {}
     return {name: text for name, text in table.items() if isinstance(text, str)}
 
 
@@ -154,7 +136,7 @@ def _checksums(*, crc32c: str | None, md5: str | None) -> tuple[Checksum, ...]:
     return tuple(item for item in checksums if item is not None)
 
 
-def opened(wire: Wire, key: str, headers: Headers) -> ObjectInfo:
+def opened(wire: sdk.Wire, key: str, headers: sdk.Headers) -> ObjectInfo:
     """The properties of a downloaded object, from the headers.
 
     They state less than the object's resource: headers such as the content type may describe the
@@ -174,7 +156,7 @@ def opened(wire: Wire, key: str, headers: Headers) -> ObjectInfo:
         content_type=media_type(headers.get("content-type")),
         content_encoding=stored_encoding(encoding),
         content_language=headers.get("content-language"),
-        last_modified=as_time(headers.get("last-modified")),
+        last_modified=sdk.as_time(headers.get("last-modified")),
         metadata={
             name.lower().removeprefix(_META): value
             for name, value in headers.pairs
@@ -186,9 +168,9 @@ def opened(wire: Wire, key: str, headers: Headers) -> ObjectInfo:
     )
 
 
-def page(wire: Wire, response: Response) -> ListPage:
+def page(wire: sdk.Wire, response: sdk.Response) -> ListPage:
     """Parse a page of a list."""
-    listing = read_answer(response)
+    listing = sdk.read_answer(response)
     entries = ((item.text("name"), item) for item in listing.objects("items"))
     return ListPage(
         objects=tuple(info(wire, item, key) for key, item in entries if key is not None),
@@ -201,17 +183,17 @@ def page(wire: Wire, response: Response) -> ListPage:
 # --- uploads -----------------------------------------------------------------
 
 
-def session(response: Response) -> str:
+def session(response: sdk.Response) -> str:
     """The id of a started upload.
 
     Raises:
         VendorFailed: the answer contains none.
     """
     _, _, query = (response.header("location") or "").partition("?")
-    return required(dict(parse_qsl(query)).get("upload_id"), response, "Location")
+    return sdk.required(dict(parse_qsl(query)).get("upload_id"), response, "Location")
 
 
-def stored_size(response: Response) -> int | None:
+def stored_size(response: sdk.Response) -> int | None:
     """The number of stored bytes; None if the answer is the completed object.
 
     Raises:
@@ -223,5 +205,5 @@ def stored_size(response: Response) -> int | None:
     sent_range = response.header("range")
     if sent_range is None:
         return 0
-    match = required(_RECEIVED_RANGE.fullmatch(sent_range), response, "Range")
+    match = sdk.required(_RECEIVED_RANGE.fullmatch(sent_range), response, "Range")
     return int(match[1]) + 1

@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 from moorage.contracts.checksum import Checksum, ChecksumAlgorithm
-from moorage.contracts.storage import Visibility
+from moorage.contracts.storage import GetOptions, PutOptions, Visibility
 from moorage.vendor_sdk import InvalidData, Request, encode_json, extra_for, merged
 from moorage.vendors.storage._common import AS_PUT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from moorage.contracts.storage import GetOptions, PutOptions
 
 STEP: Final = 262_144
 """Every chunk of an upload except the last must be a multiple of this many bytes."""

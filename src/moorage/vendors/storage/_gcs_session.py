@@ -6,19 +6,12 @@ from base64 import b64encode
 from hashlib import md5
 from typing import TYPE_CHECKING, Final
 
-from moorage.vendor_sdk import (
-    ConnectionFailed,
-    RateLimitExceeded,
-    VendorFailed,
-    VendorRejected,
-    malformed,
-)
+from moorage import vendor_sdk as sdk
 from moorage.vendors.storage import _gcs_answers as answers
 from moorage.vendors.storage import _gcs_requests as requests
 
 if TYPE_CHECKING:
     from moorage.contracts.storage import Pieces
-    from moorage.vendor_sdk import Request, Response, Wire
 
 _IN_A_ROW: Final = 3
 """Number of consecutive breaks without a new byte after which the upload fails."""
@@ -69,13 +62,13 @@ class Session:
         id: id of the upload.
     """
 
-    def __init__(self, wire: Wire, bucket: str, id: str) -> None:
+    def __init__(self, wire: sdk.Wire, bucket: str, id: str) -> None:
         self._wire = wire
         self._bucket = bucket
         self._id = id
         self.reached = 0
         """Number of stored bytes."""
-        self.object: Response | None = None
+        self.object: sdk.Response | None = None
         """Answer with the object, once it is complete."""
 
     async def ask(self) -> None:
@@ -99,11 +92,11 @@ class Session:
                 raise cut_error or _nothing_comes()
             await self._pause_before_retry(idle_count)
 
-    async def _try_request(self, request: Request) -> Exception | None:
+    async def _try_request(self, request: sdk.Request) -> Exception | None:
         """Send a chunk; after an interruption, read the progress and return the error."""
         try:
             await self._send(request)
-        except (ConnectionFailed, RateLimitExceeded, VendorFailed) as error:
+        except (sdk.ConnectionFailed, sdk.RateLimitExceeded, sdk.VendorFailed) as error:
             if not error.retryable:
                 raise
             cut = error
@@ -117,10 +110,10 @@ class Session:
         if self.object is None and idle > 1:
             await self._wire.sleep(2.0 ** (idle - 2))
 
-    async def _send(self, request: Request) -> None:
+    async def _send(self, request: sdk.Request) -> None:
         try:
             response = await self._wire.send(request)
-        except VendorRejected as error:
+        except sdk.VendorRejected as error:
             # A server that does not know the header answers 308 instead of 200.
             if error.response is None or error.status != 308:
                 raise
@@ -132,21 +125,21 @@ class Session:
             self.reached = reached
 
 
-def _lost_session_error(before: int, reached: int) -> VendorFailed:
-    return VendorFailed(
+def _lost_session_error(before: int, reached: int) -> sdk.VendorFailed:
+    return sdk.VendorFailed(
         f"Google had stored {before} bytes of the upload, and now has {reached}.",
         retryable=False,
         remedy="Start the upload again.",
     )
 
 
-def _nothing_comes() -> VendorFailed:
-    return VendorFailed(
+def _nothing_comes() -> sdk.VendorFailed:
+    return sdk.VendorFailed(
         "Google accepts no more bytes of the upload.", remedy="Resume the upload later."
     )
 
 
-async def sent(session: Session, pieces: Pieces) -> tuple[Response, int, str]:
+async def sent(session: Session, pieces: Pieces) -> tuple[sdk.Response, int, str]:
     """Send the remaining bytes; return the final answer, the length and the MD5.
 
     Raises:
@@ -159,5 +152,5 @@ async def sent(session: Session, pieces: Pieces) -> tuple[Response, int, str]:
         await session.put(offset, data, end if is_last else None, chunks.md5 if is_last else None)
         offset = end
     if not chunks.over:
-        raise malformed(session.object, "Range")
+        raise sdk.malformed(session.object, "Range")
     return session.object, offset, chunks.md5

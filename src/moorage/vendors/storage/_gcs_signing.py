@@ -11,13 +11,7 @@ from urllib.parse import quote, urlencode, urlsplit
 
 import attrs
 
-from moorage.vendor_sdk import (
-    Secret,
-    SignatureAlgorithm,
-    as_secret,
-    google_account,
-    sign_bytes,
-)
+from moorage import vendor_sdk as sdk
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,7 +20,7 @@ if TYPE_CHECKING:
     from moorage.contracts.signed import PostOptions, UrlOptions
 
 _ALGORITHM: Final = "GOOG4-RSA-SHA256"
-_RSA: Final = SignatureAlgorithm.RSA_V1_5_SHA256
+_RSA: Final = sdk.SignatureAlgorithm.RSA_V1_5_SHA256
 
 
 @attrs.frozen(kw_only=True)
@@ -39,7 +33,7 @@ class Signer:
     """
 
     email: str
-    key: Secret = attrs.field(converter=as_secret)
+    key: sdk.Secret = attrs.field(converter=sdk.as_secret)
 
     def url(self, base: str, path: str, options: UrlOptions, now: datetime) -> str:
         """An object's URL with a signature in its query."""
@@ -88,16 +82,16 @@ class Signer:
         return {**fields, "policy": text.decode(), "x-goog-signature": self._signature(text)}
 
     def _signature(self, text: bytes) -> str:
-        return sign_bytes(_RSA, self.key, text).hex()
+        return sdk.sign_bytes(_RSA, self.key, text).hex()
 
 
-def signer_of(credentials: Secret) -> Signer:
+def signer_of(credentials: sdk.Secret) -> Signer:
     """The signer of a service account's key file.
 
     Raises:
         ConfigurationError: the text is not a key file.
     """
-    account = google_account(credentials)
+    account = sdk.google_account(credentials)
     return Signer(email=account.email, key=account.key)
 
 

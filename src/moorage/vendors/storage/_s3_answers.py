@@ -5,25 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote_plus
 
+from moorage import vendor_sdk as sdk
 from moorage.contracts.checksum import Checksum, ChecksumAlgorithm
 from moorage.contracts.storage import ListPage, ObjectInfo, Part, Upload
-from moorage.vendor_sdk import (
-    AuthenticationFailed,
-    ConnectorError,
-    FileNotFound,
-    InvalidRequest,
-    NotXmlError,
-    RateLimitExceeded,
-    Redaction,
-    Result,
-    VendorFailed,
-    VendorRejected,
-    XmlElement,
-    as_time,
-    is_success,
-    malformed,
-    read_xml,
-)
 from moorage.vendors.storage._common import (
     bare_etag,
     byte_count,
@@ -36,11 +20,10 @@ from moorage.vendors.storage._common import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from moorage.vendor_sdk import Headers, Request, Response, Wire
 
 _META: Final = "x-amz-meta-"
 _MAX_LENGTH: Final = 300
-_REDACTION: Final = Redaction()
+_REDACTION: Final = sdk.Redaction()
 
 _MISSING: Final = frozenset({"NoSuchKey", "NoSuchVersion"})
 _WHO: Final = frozenset(
@@ -87,9 +70,9 @@ _OTHER_REGION_CODES: Final = frozenset(
 _BUCKET: Final = frozenset({"NoSuchBucket", "InvalidBucketName"})
 
 
-def classify(request: Request, response: Response) -> ConnectorError | None:
+def classify(request: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | None:
     """The error in an answer's body, which may be a failure despite status 200."""
-    if is_success(response.status) and b"<Error>" not in response.body[:1_000]:
+    if sdk.is_success(response.status) and b"<Error>" not in response.body[:1_000]:
         return None
     code, words, region = _failure_details(request, response)
     if code is None:
@@ -107,7 +90,7 @@ def classify(request: Request, response: Response) -> ConnectorError | None:
     )
 
 
-def _replaces(request: Request) -> bool:
+def _replaces(request: sdk.Request) -> bool:
     """True if a request replaces the object with this ETag, and is not a copy."""
     headers = request.headers
     is_reading = request.method in {"GET", "HEAD"}
@@ -115,12 +98,12 @@ def _replaces(request: Request) -> bool:
 
 
 def _failure_details(
-    request: Request, response: Response
+    request: sdk.Request, response: sdk.Response
 ) -> tuple[str | None, str | None, str | None]:
     """A failure's code, text and region; an answer to HEAD has only a status."""
     try:
-        error = read_xml(response.body)
-    except NotXmlError:
+        error = sdk.read_xml(response.body)
+    except sdk.NotXmlError:
         if request.method == "HEAD":
             return _OF_HEAD.get(response.status), None, None
         return None, None, None
@@ -142,9 +125,9 @@ def failure(
     words: str | None,
     *,
     status: int | None = None,
-    response: Response | None = None,
+    response: sdk.Response | None = None,
     region: str | None = None,
-) -> ConnectorError:
+) -> sdk.ConnectorError:
     """The error for an S3 error code."""
     message = _REDACTION.words(words, _MAX_LENGTH) if words else None
     fields: dict[str, Any] = {
@@ -153,18 +136,18 @@ def failure(
         "vendor_message": message,
         "response": response,
     }
-    kind: type[ConnectorError] = VendorRejected
+    kind: type[sdk.ConnectorError] = sdk.VendorRejected
     if code in _MISSING:
-        kind = FileNotFound
+        kind = sdk.FileNotFound
     elif code in _WHO:
-        kind = AuthenticationFailed
+        kind = sdk.AuthenticationFailed
     elif code in _THROTTLING_CODES:
-        kind = RateLimitExceeded
+        kind = sdk.RateLimitExceeded
         fields["by_vendor"] = True
     elif code in _BROKEN or (status is not None and status >= 500):
-        kind = VendorFailed
+        kind = sdk.VendorFailed
     elif code in _OTHER_REGION_CODES:
-        kind = InvalidRequest
+        kind = sdk.InvalidRequest
         fields["remedy"] = (
             f"Configure region = {region!r}: the bucket is there."
             if region
@@ -173,11 +156,11 @@ def failure(
     elif code in _BUCKET:
         fields["remedy"] = "Correct the name of the bucket, or create it."
     elif status in {400, 416}:
-        kind = InvalidRequest
+        kind = sdk.InvalidRequest
     return kind(f"S3 refused: {message or code}", **fields)
 
 
-def checksums(headers: Headers) -> tuple[Checksum, ...]:
+def checksums(headers: sdk.Headers) -> tuple[Checksum, ...]:
     """The checksums in an answer."""
     checksums_sent = (
         Checksum.from_base64(algorithm, headers.get(f"x-amz-checksum-{algorithm}"))
@@ -186,7 +169,7 @@ def checksums(headers: Headers) -> tuple[Checksum, ...]:
     return tuple(item for item in checksums_sent if item is not None)
 
 
-def info(wire: Wire, key: str, headers: Headers, **overrides: Any) -> ObjectInfo:
+def info(wire: sdk.Wire, key: str, headers: sdk.Headers, **overrides: Any) -> ObjectInfo:
     """An object's properties, from an answer's headers."""
     metadata = {
         name.lower().removeprefix(_META): plain_word(value)
@@ -202,7 +185,7 @@ def info(wire: Wire, key: str, headers: Headers, **overrides: Any) -> ObjectInfo
         "content_disposition": headers.get("content-disposition"),
         "content_language": headers.get("content-language"),
         "cache_control": headers.get("cache-control"),
-        "last_modified": as_time(headers.get("last-modified")),
+        "last_modified": sdk.as_time(headers.get("last-modified")),
         "metadata": metadata,
         "version": headers.get("x-amz-version-id"),
         "storage_class": headers.get("x-amz-storage-class"),
@@ -211,7 +194,7 @@ def info(wire: Wire, key: str, headers: Headers, **overrides: Any) -> ObjectInfo
     return ObjectInfo(ref=wire.ref(key), key=key, **{**fields, **overrides})
 
 
-def page(wire: Wire, response: Response) -> ListPage:
+def page(wire: sdk.Wire, response: sdk.Response) -> ListPage:
     """Parse a page of a list."""
     listing = root(response, "ListBucketResult")
     is_encoded = listing.text("EncodingType") == "url"
@@ -221,7 +204,7 @@ def page(wire: Wire, response: Response) -> ListPage:
             key=key,
             size=byte_count(element.text("Size")),
             etag=bare_etag(element.text("ETag")),
-            last_modified=as_time(element.text("LastModified")),
+            last_modified=sdk.as_time(element.text("LastModified")),
             storage_class=element.text("StorageClass"),
             raw=element.as_dict(),
         )
@@ -248,7 +231,7 @@ def plain(text: str | None, *, encoded: bool) -> str:
     return unquote_plus(text or "") if encoded else text or ""
 
 
-def parts(response: Response) -> tuple[list[Part], str | None]:
+def parts(response: sdk.Response) -> tuple[list[Part], str | None]:
     """Parse an upload's parts and the next page's marker."""
     listing = root(response, "ListPartsResult", "ListPartsResponse")
     results = [part for element in listing.all("Part") if (part := _read_part(element)) is not None]
@@ -257,7 +240,7 @@ def parts(response: Response) -> tuple[list[Part], str | None]:
     ) == "true" else None
 
 
-def _read_part(element: XmlElement) -> Part | None:
+def _read_part(element: sdk.XmlElement) -> Part | None:
     number, size = byte_count(element.text("PartNumber")), byte_count(element.text("Size"))
     etag = bare_etag(element.text("ETag"))
     if number is None or size is None or etag is None:
@@ -274,7 +257,9 @@ def _read_part(element: XmlElement) -> Part | None:
     )
 
 
-def uploads(wire: Wire, response: Response) -> tuple[list[Upload], dict[str, str | None] | None]:
+def uploads(
+    wire: sdk.Wire, response: sdk.Response
+) -> tuple[list[Upload], dict[str, str | None] | None]:
     """Parse unfinished uploads and the next page's parameters."""
     listing = root(response, "ListMultipartUploadsResult")
     is_encoded = listing.text("EncodingType") == "url"
@@ -283,7 +268,7 @@ def uploads(wire: Wire, response: Response) -> tuple[list[Upload], dict[str, str
             ref=wire.ref(key, upload=id_),
             key=key,
             id=id_,
-            started_at=as_time(element.text("Initiated")),
+            started_at=sdk.as_time(element.text("Initiated")),
             raw=element.as_dict(),
         )
         for element in listing.all("Upload")
@@ -295,14 +280,14 @@ def uploads(wire: Wire, response: Response) -> tuple[list[Upload], dict[str, str
     marker = plain(listing.text("NextKeyMarker"), encoded=is_encoded)
     if not marker:
         # It would lead back to the beginning, for ever.
-        raise malformed(response, "NextKeyMarker")
+        raise sdk.malformed(response, "NextKeyMarker")
     return results, {
         "key-marker": marker,
         "upload-id-marker": listing.text("NextUploadIdMarker"),
     }
 
 
-def deleted(response: Response, keys: Sequence[str]) -> list[Result[None]]:
+def deleted(response: sdk.Response, keys: Sequence[str]) -> list[sdk.Result[None]]:
     """Parse the result of each deleted key."""
     result = root(response, "DeleteResult")
     deleted_keys = {item.text("Key") for item in result.all("Deleted")}
@@ -311,8 +296,8 @@ def deleted(response: Response, keys: Sequence[str]) -> list[Result[None]]:
         for error in result.all("Error")
     }
     return [
-        Result()
+        sdk.Result()
         if key in deleted_keys
-        else Result(error=failed_errors.get(key) or malformed(response, "key"))
+        else sdk.Result(error=failed_errors.get(key) or sdk.malformed(response, "key"))
         for key in keys
     ]

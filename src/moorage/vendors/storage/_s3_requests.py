@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, urlencode
 
 from moorage.contracts.checksum import Checksum, ChecksumAlgorithm
-from moorage.contracts.storage import Visibility
+from moorage.contracts.storage import GetOptions, Part, PutOptions, UrlOptions, Visibility
 from moorage.vendor_sdk import Request, xml_element
 from moorage.vendors.storage._common import (
     AS_PUT,
@@ -22,7 +22,6 @@ from moorage.vendors.storage._common import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from moorage.contracts.storage import GetOptions, Part, PutOptions, UrlOptions
 
 _NAMESPACE: Final = "http://s3.amazonaws.com/doc/2006-03-01/"
 _ACLS: Final = {Visibility.PRIVATE: "private", Visibility.PUBLIC: "public-read"}

@@ -5,21 +5,19 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from moorage.contracts.signed import SignedPost, SignedUrl
-from moorage.vendor_sdk import AwsSigV4, ConfigurationError, Credentials, Secret, join_url
+from moorage import vendor_sdk as sdk
+from moorage.contracts.signed import PostOptions, SignedPost, SignedUrl, UrlOptions
 from moorage.vendors.storage import _s3_requests as requests
 
 if TYPE_CHECKING:
-    from moorage.contracts.signed import PostOptions, UrlOptions
-    from moorage.vendor_sdk import Wire
     from moorage.vendors.storage.s3 import S3
 
 
-async def sign_url(vendor: S3, wire: Wire, key: str, options: UrlOptions) -> SignedUrl:
+async def sign_url(vendor: S3, wire: sdk.Wire, key: str, options: UrlOptions) -> SignedUrl:
     """Sign an object's URL."""
     signing, secret = await _signing_key(wire)
     request, now = requests.shared(key, options), wire.now()
-    url = join_url(vendor.base_url, request)
+    url = sdk.join_url(vendor.base_url, request)
     return SignedUrl(
         url=signing.presign(request, url, secret, now, expires=options.expires),
         method=options.method,
@@ -28,7 +26,7 @@ async def sign_url(vendor: S3, wire: Wire, key: str, options: UrlOptions) -> Sig
     )
 
 
-async def sign_post(vendor: S3, wire: Wire, key: str, options: PostOptions) -> SignedPost:
+async def sign_post(vendor: S3, wire: sdk.Wire, key: str, options: PostOptions) -> SignedPost:
     """Sign a browser form that uploads an object."""
     signing, secret = await _signing_key(wire)
     now = wire.now()
@@ -48,18 +46,18 @@ async def sign_post(vendor: S3, wire: Wire, key: str, options: PostOptions) -> S
     )
 
 
-async def _signing_key(wire: Wire) -> tuple[AwsSigV4, Secret]:
+async def _signing_key(wire: sdk.Wire) -> tuple[sdk.AwsSigV4, sdk.Secret]:
     """The account's signature scheme, with its secret access key.
 
     Raises:
         ConfigurationError: the credential provider supplies credentials of another kind.
     """
     match await wire.credentials():
-        case Credentials(signing=AwsSigV4() as signing, secret=Secret() as secret):
+        case sdk.Credentials(signing=sdk.AwsSigV4() as signing, secret=sdk.Secret() as secret):
             return signing, secret
         case _:
             pass
-    raise ConfigurationError(
+    raise sdk.ConfigurationError(
         "The credentials cannot sign for S3.",
         path=f"vendors.{wire.account}.credentials",
         remedy="Provide Credentials.signed(AwsSigV4(..., service='s3'), secret).",

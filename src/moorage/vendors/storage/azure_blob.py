@@ -13,26 +13,9 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 import attrs
 
+from moorage import vendor_sdk as sdk
 from moorage.contracts.signed import SignedUrl
 from moorage.contracts.storage import ByteRange, StorageCapability, Upload
-from moorage.vendor_sdk import (
-    AzureSharedKey,
-    ClientAuthentication,
-    ConfigurationError,
-    Credentials,
-    FileNotFound,
-    Headers,
-    OAuthClient,
-    Request,
-    Secret,
-    Service,
-    Vendor,
-    VendorFailed,
-    VendorRejected,
-    malformed,
-    secret_option,
-    text_option,
-)
 from moorage.vendors.storage import _azure_blob_answers as answers
 from moorage.vendors.storage import _azure_blob_requests as requests
 from moorage.vendors.storage._azure_blob_requests import ContainerUrls
@@ -54,7 +37,6 @@ if TYPE_CHECKING:
         Part,
         PutOptions,
     )
-    from moorage.vendor_sdk import Result, Wire
 
 _ACCOUNT: Final = r"[a-z0-9]{3,24}(?:-secondary)?"
 _CONTAINER: Final = r"\$root|(?!.*--)[a-z0-9][a-z0-9-]{1,61}[a-z0-9]"
@@ -76,7 +58,7 @@ def _plain_url(value: str) -> str:
 
 
 @attrs.frozen(kw_only=True)
-class AzureBlob(Vendor):
+class AzureBlob(sdk.Vendor):
     """A container of Azure Blob Storage.
 
     Attributes:
@@ -100,25 +82,29 @@ class AzureBlob(Vendor):
     }
     limits: ClassVar[Mapping[str, int]] = {"delete": 100, "parts": 50_000, "tags": 10}
 
-    account: str = text_option(
+    account: str = sdk.text_option(
         _ACCOUNT,
         problem="This is not the name of a storage account.",
         remedy="Give 3 to 24 small letters and digits; give its URL as endpoint.",
     )
-    container: str = text_option(
+    container: str = sdk.text_option(
         _CONTAINER,
         problem="This is not the name of a container.",
         remedy="Give 3 to 63 small letters, digits and single dashes.",
     )
-    credentials: Secret | None = secret_option()
-    directory: str | None = text_option(
+    credentials: sdk.Secret | None = attrs.field(
+        default=None, converter=attrs.converters.optional(sdk.as_secret)
+    )
+    directory: str | None = sdk.text_option(
         _DIRECTORY,
         problem="This is not the name of a directory.",
         remedy="Give the Entra tenant's id, or one of its domains.",
         default=None,
     )
     client_id: str | None = attrs.field(default=None, repr=False)
-    client_secret: Secret | None = secret_option()
+    client_secret: sdk.Secret | None = attrs.field(
+        default=None, converter=attrs.converters.optional(sdk.as_secret)
+    )
     endpoint: str = attrs.field(
         default=attrs.Factory(_usual_endpoint, takes_self=True), converter=_plain_url
     )
@@ -128,29 +114,31 @@ class AzureBlob(Vendor):
         """Refuse an incomplete client, or a key together with a client."""
         client = self.directory, self.client_id, self.client_secret
         if any(client) and not all(client):
-            raise ConfigurationError(
+            raise sdk.ConfigurationError(
                 "A client of Entra ID needs a directory, an id and a secret.",
                 path="client_id",
                 remedy="Give directory, client_id and client_secret, or none of them.",
             )
         if any(client) and self.credentials is not None:
-            raise ConfigurationError(
+            raise sdk.ConfigurationError(
                 "Both a key and a client's token are configured, and requests can use only one.",
                 path="credentials",
                 remedy="Leave out credentials, or directory, client_id and client_secret.",
             )
 
-    def ping(self) -> Request:
+    def ping(self) -> sdk.Request:
         """Request the name of one blob, to check the account."""
         return requests.listed(self._urls.path, "", delimiter=None, cursor=None, limit=1)
 
-    def services(self) -> Mapping[str, Service]:
+    def services(self) -> Mapping[str, sdk.Service]:
         """The service of the account."""
         credentials = None
         if self.credentials is not None:
-            credentials = Credentials.signed(AzureSharedKey(account=self.account), self.credentials)
+            credentials = sdk.Credentials.signed(
+                sdk.AzureSharedKey(account=self.account), self.credentials
+            )
         return {
-            "": Service(
+            "": sdk.Service(
                 "azure_blob",
                 self.endpoint,
                 timeout=120.0,
@@ -162,15 +150,15 @@ class AzureBlob(Vendor):
             )
         }
 
-    def clients(self) -> Mapping[str, OAuthClient]:
+    def clients(self) -> Mapping[str, sdk.OAuthClient]:
         """The OAuth client at Entra ID."""
         if self.client_id is None:
             return {}
-        client = OAuthClient(
+        client = sdk.OAuthClient(
             server=f"{self.authority}/{self.directory}/oauth2/v2.0/token",
             client_id=self.client_id,
             secret=self.client_secret,
-            authentication=ClientAuthentication.POST,
+            authentication=sdk.ClientAuthentication.POST,
             scope=_SCOPE,
         )
         return {"": client}
@@ -181,35 +169,37 @@ class AzureBlob(Vendor):
 
     # --- objects -----------------------------------------------------------
 
-    async def put(self, wire: Wire, key: str, data: bytes, options: PutOptions, /) -> ObjectInfo:
+    async def put(
+        self, wire: sdk.Wire, key: str, data: bytes, options: PutOptions, /
+    ) -> ObjectInfo:
         """Store a blob."""
         blob_headers, checksum = requests.object_headers(options), requests.md5_of(data)
         request = requests.put(self._urls.blob(key), data, checksum, options, blob_headers)
         try:
             response = await wire.send(request)
-        except VendorRejected as error:
+        except sdk.VendorRejected as error:
             # An earlier attempt whose answer was lost may have broken the condition.
             if error.status != 412 or error.attempts < 2:
                 raise
             return await self._stored_if_equal(wire, key, error, checksum)
         stored_info = answers.put(
-            wire, key, response, Headers(blob_headers), size=len(data), checksums=(checksum,)
+            wire, key, response, sdk.Headers(blob_headers), size=len(data), checksums=(checksum,)
         )
         return identified(stored_info, response)
 
     async def _stored_if_equal(
-        self, wire: Wire, key: str, error: VendorRejected, checksum: Checksum
+        self, wire: sdk.Wire, key: str, error: sdk.VendorRejected, checksum: Checksum
     ) -> ObjectInfo:
         """The stored blob if it has the same bytes; otherwise raise the refusal."""
         try:
             stored_info = await self.head(wire, key, version=None)
-        except VendorRejected:
+        except sdk.VendorRejected:
             raise error from None
         if checksum in stored_info.checksums:
             return stored_info
         raise error
 
-    async def open(self, wire: Wire, key: str, options: GetOptions, /) -> OpenedObject:
+    async def open(self, wire: sdk.Wire, key: str, options: GetOptions, /) -> OpenedObject:
         """Download a blob, or a range of it."""
         path = self._urls.blob(key)
         if options.range is not None and options.range.start < 0:
@@ -218,7 +208,7 @@ class AzureBlob(Vendor):
         return opened(arriving, answers.info(wire, key, arriving.headers), options)
 
     async def _from_start(
-        self, wire: Wire, key: str, options: GetOptions, requested: ByteRange
+        self, wire: sdk.Wire, key: str, options: GetOptions, requested: ByteRange
     ) -> GetOptions:
         """The options with a range from the start, as Azure cannot count from the end."""
         blob_info = await self.head(wire, key, version=options.version)
@@ -228,25 +218,34 @@ class AzureBlob(Vendor):
             etag = blob_info.etag
         return attrs.evolve(options, range=ByteRange(start), if_match=etag)
 
-    async def head(self, wire: Wire, key: str, /, *, version: str | None) -> ObjectInfo:
+    async def head(self, wire: sdk.Wire, key: str, /, *, version: str | None) -> ObjectInfo:
         """Get the properties of a blob."""
-        response = await wire.send(Request.head(self._urls.blob(key), query={"versionid": version}))
+        response = await wire.send(
+            sdk.Request.head(self._urls.blob(key), query={"versionid": version})
+        )
         return identified(answers.info(wire, key, response.headers), response)
 
-    async def delete(self, wire: Wire, key: str, /, *, version: str | None) -> None:
+    async def delete(self, wire: sdk.Wire, key: str, /, *, version: str | None) -> None:
         """Delete a blob."""
-        request = Request.delete(self._urls.blob(key), query={"versionid": version})
+        request = sdk.Request.delete(self._urls.blob(key), query={"versionid": version})
         try:
             without_content(await wire.send(request))
-        except FileNotFound:
+        except sdk.FileNotFound:
             return
 
-    async def delete_many(self, wire: Wire, keys: Sequence[str], /) -> list[Result[None]]:
+    async def delete_many(self, wire: sdk.Wire, keys: Sequence[str], /) -> list[sdk.Result[None]]:
         """Delete several blobs concurrently."""
         return await wire.every([partial(self.delete, wire, key, version=None) for key in keys])
 
     async def list(
-        self, wire: Wire, prefix: str, /, *, delimiter: str | None, cursor: str | None, limit: int
+        self,
+        wire: sdk.Wire,
+        prefix: str,
+        /,
+        *,
+        delimiter: str | None,
+        cursor: str | None,
+        limit: int,
     ) -> ListPage:
         """List blobs."""
         request = requests.listed(
@@ -259,7 +258,7 @@ class AzureBlob(Vendor):
         return answers.page(wire, await wire.send(request))
 
     async def copy(
-        self, wire: Wire, source: str, key: str, options: PutOptions | None, /
+        self, wire: sdk.Wire, source: str, key: str, options: PutOptions | None, /
     ) -> ObjectInfo:
         """Copy a blob within the container, and set its new properties."""
         path = self._urls.blob(key)
@@ -271,18 +270,18 @@ class AzureBlob(Vendor):
             without_content(await wire.send(request))
         return await self.head(wire, key, version=None)
 
-    async def _copied_object(self, wire: Wire, key: str) -> ObjectInfo:
+    async def _copied_object(self, wire: sdk.Wire, key: str) -> ObjectInfo:
         """Wait for the copy, which is usually complete at once within an account."""
-        response = await wire.send(Request.head(self._urls.blob(key)))
+        response = await wire.send(sdk.Request.head(self._urls.blob(key)))
         for _ in range(_LOOKS):
             if response.header("x-ms-copy-status") != "pending":
                 break
             await wire.sleep(_PAUSE)
-            response = await wire.send(Request.head(self._urls.blob(key)))
+            response = await wire.send(sdk.Request.head(self._urls.blob(key)))
         status = response.header("x-ms-copy-status")
         if status in {None, "success"}:
             return identified(answers.info(wire, key, response.headers), response)
-        raise VendorFailed(
+        raise sdk.VendorFailed(
             f"Azure has not completed the copy: its status is {status}.",
             response=response,
             retryable=False,
@@ -291,7 +290,7 @@ class AzureBlob(Vendor):
 
     # --- signed URLs -------------------------------------------------------
 
-    async def signed_url(self, wire: Wire, key: str, options: UrlOptions, /) -> SignedUrl:
+    async def signed_url(self, wire: sdk.Wire, key: str, options: UrlOptions, /) -> SignedUrl:
         """Sign a URL."""
         grant = Grant(
             url=self._urls.url(key),
@@ -307,13 +306,13 @@ class AzureBlob(Vendor):
             expires_at=grant.until,
         )
 
-    async def public_url(self, _: Wire, key: str, /) -> str:
+    async def public_url(self, _: sdk.Wire, key: str, /) -> str:
         """A blob's public URL."""
         return self._urls.url(key)
 
     # --- blocks ------------------------------------------------------------
 
-    async def start_upload(self, wire: Wire, key: str, options: PutOptions, /) -> Upload:
+    async def start_upload(self, wire: sdk.Wire, key: str, options: PutOptions, /) -> Upload:
         """Start an upload, which needs no request."""
         self._urls.blob(key)
         block_upload = BlockUpload.begun(wire.new_id(), requests.object_headers(options))
@@ -324,7 +323,7 @@ class AzureBlob(Vendor):
             started_at=wire.now(),
         )
 
-    async def put_part(self, wire: Wire, upload: Upload, number: int, data: bytes, /) -> Part:
+    async def put_part(self, wire: sdk.Wire, upload: Upload, number: int, data: bytes, /) -> Part:
         """Upload a block."""
         block_upload = BlockUpload.parse(upload.id)
         checksum = requests.md5_of(data)
@@ -334,15 +333,15 @@ class AzureBlob(Vendor):
         without_content(await wire.send(request))
         return part(number, len(data), checksum)
 
-    async def list_parts(self, wire: Wire, upload: Upload, /) -> Sequence[Part]:
+    async def list_parts(self, wire: sdk.Wire, upload: Upload, /) -> Sequence[Part]:
         """List the uploaded blocks."""
         block_upload = BlockUpload.parse(upload.id)
         try:
             response = await wire.send(requests.blocks(self._urls.blob(upload.key)))
-        except FileNotFound:
+        except sdk.FileNotFound:
             return []
         if any(block_upload.part(*block) for block in answers.blocks(response, "CommittedBlocks")):
-            raise VendorRejected(
+            raise sdk.VendorRejected(
                 "This upload is complete.",
                 status=response.status,
                 response=response,
@@ -354,30 +353,30 @@ class AzureBlob(Vendor):
         ]
 
     async def complete(
-        self, wire: Wire, upload: Upload, parts: Sequence[Part], options: PutOptions, /
+        self, wire: sdk.Wire, upload: Upload, parts: Sequence[Part], options: PutOptions, /
     ) -> ObjectInfo:
         """Make a blob from the blocks."""
         block_upload = BlockUpload.parse(upload.id)
         path, names = self._urls.blob(upload.key), block_upload.blocks(parts)
         try:
             response = await wire.send(requests.commit(path, names, options, block_upload.kept))
-        except VendorRejected as error:
+        except sdk.VendorRejected as error:
             # An earlier attempt whose answer was lost may have broken the condition.
             if error.status != 412 or await self._committed(wire, path) != names:
                 raise
             return await self.head(wire, upload.key, version=None)
         if response.header("etag") is None:
-            raise malformed(response, "ETag")
+            raise sdk.malformed(response, "ETag")
         size = sum(part.size for part in parts)
-        return answers.put(wire, upload.key, response, Headers(block_upload.kept), size=size)
+        return answers.put(wire, upload.key, response, sdk.Headers(block_upload.kept), size=size)
 
-    async def _committed(self, wire: Wire, path: str) -> Sequence[str]:
+    async def _committed(self, wire: sdk.Wire, path: str) -> Sequence[str]:
         """A blob's blocks."""
         try:
             response = await wire.send(requests.blocks(path))
-        except FileNotFound:
+        except sdk.FileNotFound:
             return ()
         return [name for name, _ in answers.blocks(response, "CommittedBlocks")]
 
-    async def abort(self, wire: Wire, upload: Upload, /) -> None:
+    async def abort(self, wire: sdk.Wire, upload: Upload, /) -> None:
         """Do nothing, because Azure deletes unused blocks itself after a week."""

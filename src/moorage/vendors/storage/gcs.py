@@ -15,23 +15,10 @@ from urllib.parse import quote, urlsplit
 
 import attrs
 
+from moorage import vendor_sdk as sdk
 from moorage.contracts.checksum import Checksum, ChecksumAlgorithm
 from moorage.contracts.signed import SignedPost, SignedUrl
 from moorage.contracts.storage import OpenedObject, StorageCapability, Upload
-from moorage.vendor_sdk import (
-    ConfigurationError,
-    Credentials,
-    FileNotFound,
-    GoogleVendor,
-    JwtSigning,
-    Redaction,
-    Secret,
-    VendorFailed,
-    VendorRejected,
-    malformed,
-    read_answer,
-    validate_base_url,
-)
 from moorage.vendors.storage import _gcs_answers as answers
 from moorage.vendors.storage import _gcs_requests as requests
 from moorage.vendors.storage._common import opened, without_content
@@ -44,7 +31,6 @@ if TYPE_CHECKING:
 
     from moorage.contracts.signed import PostOptions, UrlOptions
     from moorage.contracts.storage import GetOptions, ListPage, ObjectInfo, Pieces, PutOptions
-    from moorage.vendor_sdk import Result, Wire
 
 _BUCKET: Final = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
 _GOOGLE: Final = "https://storage.googleapis.com"
@@ -53,7 +39,7 @@ _GONE_STATUSES: Final = frozenset({404, 410, 499})
 """Statuses by which Google reports that an upload no longer exists."""
 
 
-_SESSIONS: Final = Redaction(
+_SESSIONS: Final = sdk.Redaction(
     header_names={"location", "x-guploader-uploadid"}, query_names={"upload_id"}
 )
 """Secret parameters: the id of an upload is enough to continue it."""
@@ -61,7 +47,7 @@ _SESSIONS: Final = Redaction(
 
 def _is_bucket(_: object, __: object, value: Any) -> None:
     if not isinstance(value, str) or _BUCKET.fullmatch(value) is None:
-        raise ConfigurationError(
+        raise sdk.ConfigurationError(
             "This is not the name of a bucket.",
             path="bucket",
             remedy="Give small letters, digits, dots, dashes and underscores.",
@@ -75,7 +61,7 @@ def _is_of_google(endpoint: str) -> bool:
 
 
 @attrs.frozen(kw_only=True)
-class Gcs(GoogleVendor):
+class Gcs(sdk.GoogleVendor):
     """A bucket of Google Cloud Storage.
 
     Attributes:
@@ -99,7 +85,7 @@ class Gcs(GoogleVendor):
     refusals = staticmethod(answers.classify)
 
     bucket: str = attrs.field(validator=_is_bucket)
-    endpoint: str = attrs.field(default=_GOOGLE, converter=validate_base_url)
+    endpoint: str = attrs.field(default=_GOOGLE, converter=sdk.validate_base_url)
 
     def settings(self) -> Mapping[str, Any]:
         """Timeouts for large objects, and the secret ids of uploads."""
@@ -107,19 +93,21 @@ class Gcs(GoogleVendor):
 
     # --- objects -----------------------------------------------------------
 
-    async def put(self, wire: Wire, key: str, data: bytes, options: PutOptions, /) -> ObjectInfo:
+    async def put(
+        self, wire: sdk.Wire, key: str, data: bytes, options: PutOptions, /
+    ) -> ObjectInfo:
         """Store an object."""
         request = requests.put(self.bucket, key, data, options, wire.new_id())
         try:
             response = await wire.send(request)
-        except VendorRejected as error:
+        except sdk.VendorRejected as error:
             # An earlier attempt whose answer was lost may have broken the condition.
             if error.status != 412 or error.attempts < 2:
                 raise
             return await self._stored_if_equal(wire, key, data, error)
         return answers.stored(wire, response, key)
 
-    async def open(self, wire: Wire, key: str, options: GetOptions, /) -> OpenedObject:
+    async def open(self, wire: sdk.Wire, key: str, options: GetOptions, /) -> OpenedObject:
         """Download an object or a range; conditions that Google lacks are checked before."""
         conditions = (options.if_modified_since, options.if_unmodified_since)
         if any(conditions) or options.if_none_match == "*":
@@ -133,17 +121,17 @@ class Gcs(GoogleVendor):
         info = answers.opened(wire, key, arriving.headers)
         return opened(arriving, info, options, etag_is_certain=_is_of_google(self.endpoint))
 
-    async def head(self, wire: Wire, key: str, /, *, version: str | None) -> ObjectInfo:
+    async def head(self, wire: sdk.Wire, key: str, /, *, version: str | None) -> ObjectInfo:
         """Get the properties of an object."""
         response = await wire.send(requests.properties_request(self.bucket, key, version))
         return answers.stored(wire, response, key)
 
-    async def delete(self, wire: Wire, key: str, /, *, version: str | None) -> None:
+    async def delete(self, wire: sdk.Wire, key: str, /, *, version: str | None) -> None:
         """Delete an object."""
-        with suppress(FileNotFound):
+        with suppress(sdk.FileNotFound):
             without_content(await wire.send(requests.delete(self.bucket, key, version)))
 
-    async def delete_many(self, wire: Wire, keys: Sequence[str], /) -> list[Result[None]]:
+    async def delete_many(self, wire: sdk.Wire, keys: Sequence[str], /) -> list[sdk.Result[None]]:
         """Delete objects, with one request each."""
 
         def step(key: str) -> Any:
@@ -152,7 +140,14 @@ class Gcs(GoogleVendor):
         return await wire.every([step(key) for key in keys])
 
     async def list(
-        self, wire: Wire, prefix: str, /, *, delimiter: str | None, cursor: str | None, limit: int
+        self,
+        wire: sdk.Wire,
+        prefix: str,
+        /,
+        *,
+        delimiter: str | None,
+        cursor: str | None,
+        limit: int,
     ) -> ListPage:
         """List objects."""
         request = requests.listing(
@@ -165,14 +160,14 @@ class Gcs(GoogleVendor):
         return answers.page(wire, await wire.send(request))
 
     async def copy(
-        self, wire: Wire, source: str, key: str, options: PutOptions | None, /
+        self, wire: sdk.Wire, source: str, key: str, options: PutOptions | None, /
     ) -> ObjectInfo:
         """Copy an object within the bucket, in as many steps as Google needs."""
         token, previous_bytes = None, -1
         while True:
             request = requests.rewrite(self.bucket, source, key, options, token)
             response = await wire.send(request)
-            progress = read_answer(response)
+            progress = sdk.read_answer(response)
             if progress.flag("done"):
                 return answers.identified(wire, progress.object("resource"), response, key)
             token, rewritten_bytes = (
@@ -180,12 +175,12 @@ class Gcs(GoogleVendor):
                 progress.integer("totalBytesRewritten") or 0,
             )
             if token is None or rewritten_bytes <= previous_bytes:
-                raise malformed(response, "other rewriteToken")
+                raise sdk.malformed(response, "other rewriteToken")
             previous_bytes = rewritten_bytes
 
     # --- signed URLs -------------------------------------------------------
 
-    async def signed_url(self, wire: Wire, key: str, options: UrlOptions, /) -> SignedUrl:
+    async def signed_url(self, wire: sdk.Wire, key: str, options: UrlOptions, /) -> SignedUrl:
         """Sign a URL, without a request."""
         signer, now = await self._signer(wire), wire.now()
         path = f"/{self.bucket}/{quote(key, safe='/~')}"
@@ -196,7 +191,7 @@ class Gcs(GoogleVendor):
             expires_at=now + timedelta(seconds=options.expires),
         )
 
-    async def signed_post(self, wire: Wire, key: str, options: PostOptions, /) -> SignedPost:
+    async def signed_post(self, wire: sdk.Wire, key: str, options: PostOptions, /) -> SignedPost:
         """Sign a form, without a request."""
         signer, now = await self._signer(wire), wire.now()
         return SignedPost(
@@ -205,19 +200,21 @@ class Gcs(GoogleVendor):
             expires_at=now + timedelta(seconds=options.expires),
         )
 
-    async def public_url(self, _: Wire, key: str, /) -> str:
+    async def public_url(self, _: sdk.Wire, key: str, /) -> str:
         """An object's public URL."""
         return f"{self.endpoint}/{self.bucket}/{quote(key, safe='/~')}"
 
-    async def _signer(self, wire: Wire) -> Signer:
+    async def _signer(self, wire: sdk.Wire) -> Signer:
         if self.credentials is not None:
             return signer_of(self.credentials)
         match await wire.credentials():
-            case Credentials(signing=JwtSigning(issuer=str() as email), secret=Secret() as key):
+            case sdk.Credentials(
+                signing=sdk.JwtSigning(issuer=str() as email), secret=sdk.Secret() as key
+            ):
                 return Signer(email=email, key=key)
             case _:
                 pass
-        raise ConfigurationError(
+        raise sdk.ConfigurationError(
             "The credentials cannot sign for Google Cloud Storage.",
             path=f"vendors.{wire.account}.credentials",
             remedy="Give the key of a service account.",
@@ -225,21 +222,21 @@ class Gcs(GoogleVendor):
 
     # --- resumable uploads ---------------------------------------------------
 
-    async def start_upload(self, wire: Wire, key: str, options: PutOptions, /) -> Upload:
+    async def start_upload(self, wire: sdk.Wire, key: str, options: PutOptions, /) -> Upload:
         """Start an upload, which Google keeps for a week."""
         response = await wire.send(requests.start(self.bucket, key, options))
         id_ = answers.session(response)
         return Upload(ref=wire.ref(key, upload=id_), key=key, id=id_, started_at=wire.now())
 
     async def send(
-        self, wire: Wire, upload: Upload, pieces: Pieces, /, *, resumed: bool
+        self, wire: sdk.Wire, upload: Upload, pieces: Pieces, /, *, resumed: bool
     ) -> ObjectInfo:
         """Send an object's remaining bytes; it becomes visible when complete."""
         session = Session(wire, self.bucket, upload.id)
         if resumed:
             await session.ask()
         if session.object is not None:
-            raise VendorRejected(
+            raise sdk.VendorRejected(
                 "This upload is complete.",
                 response=session.object,
                 remedy="Start another upload to store the object again.",
@@ -253,30 +250,30 @@ class Gcs(GoogleVendor):
         }
         if stored_object.size != size or sums - {md5}:
             await self.delete(wire, upload.key, version=stored_object.version)
-            raise VendorFailed(
+            raise sdk.VendorFailed(
                 "Google stored other bytes than were sent; the object was deleted.",
                 response=response,
                 remedy="Upload it again, and report this to Google.",
             )
         return stored_object
 
-    async def abort(self, wire: Wire, upload: Upload, /) -> None:
+    async def abort(self, wire: sdk.Wire, upload: Upload, /) -> None:
         """Abort an upload."""
         try:
             without_content(await wire.send(requests.abort(self.bucket, upload.id)))
-        except VendorRejected as error:
+        except sdk.VendorRejected as error:
             if error.status not in _GONE_STATUSES:
                 raise
 
     # --- results -----------------------------------------------------------
 
     async def _stored_if_equal(
-        self, wire: Wire, key: str, data: bytes, error: VendorRejected
+        self, wire: sdk.Wire, key: str, data: bytes, error: sdk.VendorRejected
     ) -> ObjectInfo:
         """The stored object if it has the same bytes; otherwise raise the refusal."""
         try:
             existing_object = await self.head(wire, key, version=None)
-        except VendorRejected:
+        except sdk.VendorRejected:
             raise error from None
         if Checksum.of(ChecksumAlgorithm.MD5, data) in existing_object.checksums:
             return existing_object

@@ -16,22 +16,13 @@ from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 import attrs
 
+from moorage import vendor_sdk as sdk
 from moorage.contracts.signed import SignedUrl, UrlOptions
 from moorage.contracts.storage import StorageCapability
-from moorage.vendor_sdk import (
-    AuthenticationFailed,
-    ConfigurationError,
-    Secret,
-    Service,
-    as_secret,
-    secret_option,
-)
 from moorage.vendors.storage._files import FilesVendor
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from moorage.vendor_sdk import HttpMethod, Wire
 
 
 def _text(value: Any) -> Any:
@@ -73,25 +64,27 @@ class LocalFiles(FilesVendor):
 
     root: str = attrs.field(converter=_text)
     url: str | None = attrs.field(default=None, converter=_plain_url)
-    signing_key: Secret | None = secret_option()
+    signing_key: sdk.Secret | None = attrs.field(
+        default=None, converter=attrs.converters.optional(sdk.as_secret)
+    )
 
-    def services(self) -> Mapping[str, Service]:
+    def services(self) -> Mapping[str, sdk.Service]:
         """The service that protects the folder, with time to join many parts."""
-        return {"": Service("local_files", timeout=600.0)}
+        return {"": sdk.Service("local_files", timeout=600.0)}
 
     # --- URLs --------------------------------------------------------------
 
-    async def public_url(self, _: Wire, key: str, /) -> str:
+    async def public_url(self, _: sdk.Wire, key: str, /) -> str:
         """A file's public URL."""
         if self.url is None:
-            raise ConfigurationError(
+            raise sdk.ConfigurationError(
                 "The files of this account have no URL, because the option url is missing.",
                 path="url",
                 remedy="Set url to the address under which your application serves the folder.",
             )
         return f"{self.url}/{quote(key, safe='/')}"
 
-    async def signed_url(self, wire: Wire, key: str, options: UrlOptions, /) -> SignedUrl:
+    async def signed_url(self, wire: sdk.Wire, key: str, options: UrlOptions, /) -> SignedUrl:
         """Sign a URL."""
         expires_at = wire.now() + timedelta(seconds=options.expires)
         fields = _fields(options, str(int(expires_at.timestamp())))
@@ -105,7 +98,7 @@ class LocalFiles(FilesVendor):
             expires_at=expires_at,
         )
 
-    def allowed(self, method: HttpMethod | str, url: str, *, now: datetime) -> Grant:
+    def allowed(self, method: sdk.HttpMethod | str, url: str, *, now: datetime) -> Grant:
         """The operation that a signed URL permits, for the application that serves the files.
 
         Args:
@@ -131,7 +124,7 @@ class LocalFiles(FilesVendor):
             raise _not_signed()
         expires_at = datetime.fromtimestamp(int(fields["expires"]), UTC)
         if now >= expires_at:
-            raise AuthenticationFailed("The URL has expired.", vendor_code="expired")
+            raise sdk.AuthenticationFailed("The URL has expired.", vendor_code="expired")
         return Grant(
             key=key,
             method=str(method),
@@ -142,7 +135,7 @@ class LocalFiles(FilesVendor):
 
     def _served(self) -> str:
         if self.url is None or self.signing_key is None:
-            raise ConfigurationError(
+            raise sdk.ConfigurationError(
                 "URLs of these files cannot be signed, because url or signing_key is missing.",
                 path="signing_key",
                 remedy="Give url and signing_key, and serve what LocalFiles.allowed allows.",
@@ -151,7 +144,7 @@ class LocalFiles(FilesVendor):
 
     def _signature(self, key: str, fields: Mapping[str, str]) -> str:
         self._served()
-        key_bytes = as_secret(self.signing_key or "").reveal_bytes()
+        key_bytes = sdk.as_secret(self.signing_key or "").reveal_bytes()
         text = json.dumps(["moorage files 1", key, sorted(fields.items())])
         return hmac.new(key_bytes, text.encode(), hashlib.sha256).hexdigest()
 
@@ -175,8 +168,10 @@ class Grant:
     content_disposition: str | None = attrs.field(default=None, repr=False)
 
 
-def _not_signed() -> AuthenticationFailed:
-    return AuthenticationFailed("The URL is not signed for this request.", vendor_code="signature")
+def _not_signed() -> sdk.AuthenticationFailed:
+    return sdk.AuthenticationFailed(
+        "The URL is not signed for this request.", vendor_code="signature"
+    )
 
 
 def _fields(options: UrlOptions, until: str) -> dict[str, str]:

@@ -23,10 +23,10 @@ from moorage.vendor_sdk import (
     Service,
     Vendor,
     VendorRejected,
+    as_secret,
     choices,
     malformed,
     required,
-    secret_option,
 )
 from moorage.vendors.storage import _s3_answers as answers
 from moorage.vendors.storage import _s3_requests as requests
@@ -110,8 +110,12 @@ class S3(Vendor):
     bucket: str = attrs.field(validator=_is_bucket)
     region: str = "us-east-1"
     access_key_id: str | None = attrs.field(default=None, repr=False)
-    credentials: Secret | None = secret_option()
-    session_token: Secret | None = secret_option()
+    credentials: Secret | None = attrs.field(
+        default=None, converter=attrs.converters.optional(as_secret)
+    )
+    session_token: Secret | None = attrs.field(
+        default=None, converter=attrs.converters.optional(as_secret)
+    )
     endpoint: str | None = None
     path_style: bool = attrs.field(default=attrs.Factory(_usual_style, takes_self=True))
     checksum: ChecksumAlgorithm | None = attrs.field(

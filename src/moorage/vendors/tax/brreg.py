@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING, ClassVar, Final
 import attrs
 
 from moorage import vendor_sdk as sdk
-from moorage.contracts.tax import TaxCapability, VatCheck
+from moorage.contracts.tax import TaxCapability, Trader, VatCheck, VatNumber
 from moorage.vendors.tax._common import as_lines, check_answered, without_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from moorage.contracts.tax import Trader, VatNumber
 
 _NOT_FOUND: Final = 404
 _REMOVED: Final = 410

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 import attrs
 
 from moorage import vendor_sdk as sdk
-from moorage.contracts.tax import TaxCapability, VatCheck
+from moorage.contracts.tax import TaxCapability, Trader, VatCheck, VatNumber
 from moorage.vendors.tax._common import (
     as_lines,
     check_answered,
@@ -23,7 +23,6 @@ from moorage.vendors.tax._common import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from moorage.contracts.tax import Trader, VatNumber
 
 _LIVE: Final = "https://api.service.hmrc.gov.uk"
 _TEST: Final = "https://test-api.service.hmrc.gov.uk"
