@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import re
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+
+
+_CONTROLS: Final = re.compile(
+    "[\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f-\\x9f\\u061c\\u200e\\u200f\\u2028-\\u202e\\u2066-\\u2069\\ud800-\\udfff]"
+    "|\\r(?!\\n)"
+)
+"""Controls besides tabs and line ends, marks of the direction of text, and unpaired surrogates."""
 
 
 def _rows(rows: Iterable[Iterable[object]]) -> tuple[tuple[str, ...], ...]:
@@ -44,3 +52,13 @@ class CommandResult:
     document: Mapping[str, Any]
     output: Sequence[str | Table] = ()
     code: int = 0
+
+
+def terminal_text(text: str) -> str:
+    """Return a text with escapes for characters that would control a terminal.
+
+    Tabs and line ends stay. Text of a vendor or of a file may contain such characters.
+    """
+    if text.isprintable():
+        return text
+    return _CONTROLS.sub(lambda match: ascii(match[0])[1:-1], text)

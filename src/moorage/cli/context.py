@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 from cyclopts import Parameter
 
-from moorage.cli.answer import Table
+from moorage.cli.answer import Table, terminal_text
 from moorage.cli.host import Host
 from moorage.cli.streams import as_json
 from moorage.domain.state.sealing import KeyRing
@@ -194,7 +194,7 @@ class Context:
 
     def print_progress(self, text: str) -> None:
         """Print a progress message; with --json, print nothing."""
-        print(text, file=sys.stderr if self.as_json else sys.stdout, flush=True)
+        print(terminal_text(text), file=sys.stderr if self.as_json else sys.stdout, flush=True)
 
     def print_json_line(self, document: dict[str, Any]) -> None:
         """Print one of several results as a JSON line."""
@@ -204,10 +204,10 @@ class Context:
         """Print a result in readable form."""
         for part in answer.output:
             if not isinstance(part, Table):
-                print(part)
+                print(terminal_text(part))
             elif sys.stdout.isatty():
                 from moorage.cli import drawing  # noqa: PLC0415 - only for terminals
 
                 drawing.console(color=self.color).print(drawing.rich_table(part))
             else:
-                print("\n".join(part.lines()))
+                print(terminal_text("\n".join(part.lines())))

@@ -11,6 +11,8 @@ from rich.progress import Progress, SpinnerColumn
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from moorage.cli.answer import terminal_text
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
@@ -26,7 +28,7 @@ def rich_table(table: Table) -> RichTable:
     """Return a Rich table that fits the terminal."""
     table_for_terminal = RichTable(*table.columns, box=box.SIMPLE_HEAD, header_style="bold")
     for row in table.rows:
-        table_for_terminal.add_row(*map(Text, row))
+        table_for_terminal.add_row(*(Text(terminal_text(cell)) for cell in row))
     return table_for_terminal
 
 

@@ -13,7 +13,7 @@ import attrs
 from cyclopts import App, CycloptsError, Group, Parameter, UnusedCliTokensError
 
 from moorage.cli import exit_codes
-from moorage.cli.answer import CommandResult
+from moorage.cli.answer import CommandResult, terminal_text
 from moorage.cli.command_table import COMMANDS, GROUPS
 from moorage.cli.context import Context
 from moorage.cli.streams import as_json, replace_closed_streams
@@ -155,7 +155,7 @@ class _Call:
         if self._json:
             self._print({"ok": False, "error": {**error_fields, "code": code}})
         else:
-            print(f"moorage: {sentence}", file=sys.stderr)
+            print(terminal_text(f"moorage: {sentence}"), file=sys.stderr)
         return code
 
     def _print(self, fields: dict[str, Any]) -> None:
