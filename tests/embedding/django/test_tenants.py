@@ -239,7 +239,7 @@ def test_form_rejects_an_existing_name(shop: Shop) -> None:
     options = {"name": "acme", "tables": json.dumps(tables("sk_test_of_another"))}
 
     answer = client.post(reverse("admin:moorage_django_tenant_add"), options)
-    assert (200, True) == (answer.status_code, b"tenant of this name" in answer.content)
+    assert (200, True) == (answer.status_code, b"tenant with this name" in answer.content)
     assert tables("sk_test_of_acme") == existing_tenants.tables("acme")
 
 
@@ -300,7 +300,7 @@ def test_masked_list_items_keep_their_secrets(shown: list[str], entries: list[st
 def test_mask_without_a_secret_is_rejected(options: dict[str, Any], path: str) -> None:
     """A masked value without a stored secret is rejected, as after renaming an account."""
     stored_tables = {"vendors": {"stripe": {"credentials": "sk", "webhook_secrets": SECRETS}}}
-    with pytest.raises(InvalidData, match="nothing to be kept") as excinfo:
+    with pytest.raises(InvalidData, match="no stored value to keep") as excinfo:
         restore_masked(options, stored_tables)
 
     assert path == excinfo.value.field

@@ -156,7 +156,9 @@ class TenantForm(forms.ModelForm):
         """Return the name; refuse the name of another tenant."""
         name: str = self.cleaned_data["name"]
         if not self.instance.pk and Tenant.objects.filter(name=name).exists():
-            raise forms.ValidationError("There is a tenant of this name: change that one.")
+            raise forms.ValidationError(
+                "A tenant with this name exists already; change that one instead."
+            )
         return name
 
     def clean_tables(self) -> Any:

@@ -199,9 +199,9 @@ def _insert(alias: str, entries: Iterable[IntegrationLog]) -> None:
         is_unfit = False
     if is_unfit:
         raise InvalidData(
-            "An entry of the integration log has values that the database cannot hold.",
+            "An entry of the integration log has values that the database cannot store.",
             field="entry",
-            remedy="Write entries as moorage makes them.",
+            remedy="Only store entries that moorage has created.",
         )
 
 
@@ -304,7 +304,7 @@ def _position(cursor: str) -> tuple[datetime, int]:
         return EPOCH + start_micros * MICROSECOND, number
     except (ValueError, OverflowError):
         raise InvalidData(
-            f"{cursor[:80]!r} leads to no page.",
+            f"{cursor[:80]!r} is not a cursor of this log.",
             field="after",
-            remedy="Give what a page of this log said in `next`, unchanged.",
+            remedy="Pass the `next` of a page of this log, unchanged.",
         ) from None

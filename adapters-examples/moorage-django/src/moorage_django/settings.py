@@ -157,14 +157,14 @@ def project_settings() -> ProjectSettings:
     project_settings = getattr(settings, NAME, None)
     if not isinstance(project_settings, Mapping) or "CONFIGURATION" not in project_settings:
         raise ConfigurationError(
-            "The settings do not say what moorage is configured with.",
+            "Django's settings do not name moorage's configuration.",
             path=NAME,
             remedy='Set MOORAGE = {"CONFIGURATION": BASE_DIR / "moorage.toml"}.',
         )
     unknown_names = sorted(str(name) for name in project_settings if name not in _FIELDS)
     if unknown_names:
         raise ConfigurationError(
-            f"{unknown_names[0]!r} has no meaning here.",
+            f"{unknown_names[0]!r} is not a setting of moorage.",
             path=f"{NAME}.{unknown_names[0]}",
             remedy=f"Use {', '.join(_FIELDS)}.",
         )

@@ -129,7 +129,7 @@ class Storage(DjangoStorage):
         """Return a name's key, which is always below the storage's location."""
         path = posixpath.normpath(name.replace("\\", "/"))
         if path.startswith(("/", "../")) or path == "..":
-            raise SuspiciousFileOperation(f"{name!r} leads out of the storage.")
+            raise SuspiciousFileOperation(f"{name!r} is a path outside of the storage.")
         return "/".join(part for part in (self._location, path) if part not in {"", "."})
 
 

@@ -74,7 +74,7 @@ def require_cipher(cipher: Cipher | None) -> Cipher:
     if cipher is not None:
         return cipher
     raise ConfigurationError(
-        "The accounts of tenants are sealed, and there are no keys.",
+        "Tenants' accounts are stored encrypted, but no encryption key is configured.",
         path="MOORAGE.KEYS",
         remedy=f"Set MOORAGE_KEYS in the environment to what this prints: {KEYS_COMMAND}",
     )

@@ -124,9 +124,9 @@ def restore_masked(entered: Any, stored: Any, path: str = "") -> Any:
     if isinstance(entered, str) and entered.startswith(HIDDEN):
         if not isinstance(stored, str) or entered != HIDDEN:
             raise InvalidData(
-                f"{path} is to stay as it was, and there is nothing to be kept for it.",
+                f"{path} is masked, but there is no stored value to keep.",
                 field=path,
-                remedy="Write it out where it is new, or has another name than before.",
+                remedy="Enter the value itself; a mask keeps a value only under its old name.",
             )
         return stored
     return entered

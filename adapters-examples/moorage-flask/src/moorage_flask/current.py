@@ -20,7 +20,7 @@ def moored_in(app: Any) -> MoorageObjects:
     if isinstance(extension, MoorageObjects):
         return extension
     raise ConfigurationError(
-        f"The application {app.name!r} has no moorage.",
+        f"The application {app.name!r} does not use moorage.",
         path="MOORAGE",
         remedy="Call `Moorage(app)`, or `init_app(app)` of one.",
     )

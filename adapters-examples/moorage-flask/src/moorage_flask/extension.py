@@ -76,7 +76,7 @@ class Moorage:
         if len(self._apps) == 1:
             return moored_in(self._apps[0])
         raise ConfigurationError(
-            "It is not clear which application this is asked of.",
+            "There is no current Flask application.",
             path="MOORAGE",
             remedy="Work inside `with app.app_context():`.",
         )

@@ -80,13 +80,13 @@ def settings_of(app: Flask) -> Settings:
             nearest_names = get_close_matches(str(name).upper(), fields, n=1)
             hint = f"Did you mean {nearest_names[0]}? " if nearest_names else ""
             raise _setting_error(
-                name, f"{name!r} has no meaning.", f"{hint}Use {', '.join(fields)}."
+                name, f"{name!r} is not a setting of moorage.", f"{hint}Use {', '.join(fields)}."
             )
         options[fields[name]] = value
     if options.get("configuration") is None:
         raise _setting_error(
             "CONFIGURATION",
-            "it is not there.",
+            "it is missing.",
             "Give the path of moorage's configuration, or a mapping.",
         )
     for name, value in options.items():

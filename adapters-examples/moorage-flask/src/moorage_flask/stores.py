@@ -130,7 +130,7 @@ class Stores:
             return MemoryTenants()
         if self.cipher is None:
             raise ConfigurationError(
-                "tenants' accounts are stored sealed, and there is no key.",
+                "Tenants' accounts are stored encrypted, but no encryption key is configured.",
                 path="MOORAGE.KEYS",
                 remedy=f"Set {_KEYS} in the environment.",
             )
@@ -187,7 +187,7 @@ class Stores:
     def _database(self) -> Database:
         if self._host.database is None:
             raise ConfigurationError(
-                "This application has no database to write in.",
+                "No database is configured for this application.",
                 path="MOORAGE.DATABASE",
                 remedy="Give a URL, an engine or a scoped_session of SQLAlchemy.",
             )
@@ -247,7 +247,7 @@ def _needs_modern(content: str, setting: str, remedy: str) -> ConfigurationError
 
 def _no_session() -> NoReturn:
     raise ConfigurationError(
-        "It is not known which session this application is using, in whose transaction to write.",
+        "The database session whose transaction to write in is unknown.",
         path="MOORAGE.SESSION",
         remedy="Give a function that returns it, or a scoped_session as DATABASE.",
     )
