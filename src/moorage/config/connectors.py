@@ -216,9 +216,9 @@ def _opening_order(tables: Mapping[str, Any], report: Report) -> tuple[str, ...]
     from moorage.domain.connectors.dependencies import cycle_of, opening_order  # noqa: PLC0415 - few configurations have connectors
 
     dependencies = {name: tuple(table.get("depends_on", ())) for name, table in tables.items()}
-    for name, needed in dependencies.items():
+    for name, needed_names in dependencies.items():
         path = f"{path_below(_PATH, key(name))}.depends_on"
-        for dependency in needed:
+        for dependency in needed_names:
             if dependency not in tables:
                 report.add(
                     path,

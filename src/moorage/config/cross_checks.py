@@ -41,10 +41,12 @@ def check_settings(
         report: collects the problems.
     """
     if report.clear(f"{place}.timeout") and report.clear(f"{place}.endpoints"):
-        longest = max([service.timeout, *map(partial(_timeout_of, service), service.endpoints)])
+        longest_timeout = max(
+            [service.timeout, *map(partial(_timeout_of, service), service.endpoints)]
+        )
         for name, seconds in _wait_settings(service):
             if name.partition(".")[0] in given_names:
-                _check_wait(f"{place}.{name}", seconds, longest, report)
+                _check_wait(f"{place}.{name}", seconds, longest_timeout, report)
         for number, endpoint in enumerate(service.endpoints):
             for name, seconds in _wait_settings(endpoint):
                 path = f"{place}.endpoints[{number}].{name}"

@@ -79,9 +79,9 @@ def prepare(url: str) -> None:
 
 
 def _folder(variables: Mapping[str, str]) -> Path:
-    configured = variables.get(VARIABLE)
-    if configured:
-        return Path(configured).absolute()
+    configured_folder = variables.get(VARIABLE)
+    if configured_folder:
+        return Path(configured_folder).absolute()
     systemd_folder = variables.get("STATE_DIRECTORY", "").partition(":")[0]
     if systemd_folder:
         return Path(systemd_folder)

@@ -157,14 +157,14 @@ def http_settings(fields: Mapping[str, Any], folder: Path, report: Report) -> Ht
 
 
 def _proxy(fields: Mapping[str, Any], report: Report) -> Proxy | ReportedProblem:
-    bypass = fields.get("bypass", ())
-    report.check_fields((Proxy,), {"bypass": bypass}, "http.proxy")
+    bypassed_hosts = fields.get("bypass", ())
+    report.check_fields((Proxy,), {"bypass": bypassed_hosts}, "http.proxy")
     proxy: Proxy | ReportedProblem = REPORTED
     if "url" in fields:
         proxy = report.made(partial(Proxy.at, fields["url"]), "http.proxy.url", exact=True)
     if isinstance(proxy, ReportedProblem) or not report.clear("http.proxy.bypass"):
         return REPORTED
-    return evolve(proxy, bypass=bypass)
+    return evolve(proxy, bypass=bypassed_hosts)
 
 
 def _tls(fields: Mapping[str, Any], folder: Path) -> Tls:

@@ -109,8 +109,8 @@ def open_hub(
         **ports,
     )
     if tenants is not None:
-        every = 5.0 if tenants_every is None else tenants_every
-        hub.look_up_tenants(tenants, read_tenant, every=every)
+        interval = 5.0 if tenants_every is None else tenants_every
+        hub.look_up_tenants(tenants, read_tenant, every=interval)
     close_with(hub, assembled.owned)
     for connector in configured.connectors:
         build = connector.build(hub.manager, is_async=is_async)

@@ -95,9 +95,9 @@ def check_monitoring(
     probes = list(_tables(health.get("probes"), "health.probes"))
     channels = _table(alerts.get("channels"))
     objectives = list(_tables(tree.get("objectives"), "objectives"))
-    leased = _texts(_table(tree.get("broker")).get("services"))
+    leased_services = _texts(_table(tree.get("broker")).get("services"))
     named_services = _named_services([*objectives, *probes], rules, channels)
-    for place, name in (*named_services, *(("broker.services", name) for name in leased)):
+    for place, name in (*named_services, *(("broker.services", name) for name in leased_services)):
         if names.is_unknown(name):
             report.add(
                 place,
@@ -209,10 +209,10 @@ def _check_channel(
 def _check_figures(rules: Iterable[tuple[str, Mapping[str, Any]]], report: Report) -> None:
     """Report alert rules that need metrics of calls if nothing provides these."""
     for path, rule in rules:
-        when = rule.get("when")
-        if when in FIGURES:
+        condition = rule.get("when")
+        if condition in FIGURES:
             report.add(
                 f"{path}.when",
-                f"The figure {when} needs metrics or an integration log, and there are none.",
+                f"The figure {condition} needs metrics or an integration log, and there are none.",
                 "Write [metrics] or [log] with its URL, or give `log=` to moorage.open.",
             )

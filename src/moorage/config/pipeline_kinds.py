@@ -192,8 +192,8 @@ def _outbox_source(options: OutboxSourceOptions, parts: PipelineParts) -> Source
 def _http_source(endpoint: PolledEndpoint, parts: PipelineParts) -> SourceConnector:
     from moorage.pipelines.http_polling import HttpPolling  # noqa: PLC0415 - few pipelines need it
 
-    polling = HttpPolling(parts.hub.manager, endpoint)
-    return _polling(polling.after, endpoint.interval, parts, parts.checkpoints())
+    polled_endpoint = HttpPolling(parts.hub.manager, endpoint)
+    return _polling(polled_endpoint.after, endpoint.interval, parts, parts.checkpoints())
 
 
 def _webhook_source(options: WebhookSourceOptions, parts: PipelineParts) -> SourceConnector:

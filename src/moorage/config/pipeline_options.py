@@ -101,10 +101,10 @@ class SqlSinkOptions:
 
     def __attrs_post_init__(self) -> None:
         """Refuse a key whose columns are not written."""
-        missing = [column for column in self.key if column not in self.columns]
-        if missing:
+        missing_columns = [column for column in self.key if column not in self.columns]
+        if missing_columns:
             raise ConfigurationError(
-                f"The column {missing[0][:80]!r} of the key is not among the columns.",
+                f"The column {missing_columns[0][:80]!r} of the key is not among the columns.",
                 path="key",
                 remedy="Name it in columns too.",
             )

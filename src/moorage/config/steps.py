@@ -256,10 +256,10 @@ def _check_platform(name: str, platform_names: tuple[str, ...], path: str, repor
         )
         return
     settings = _kind(name).settings
-    needed = [field.name for field in fields_of(settings) if field.default is NOTHING]
-    if needed:
+    required_fields = [field.name for field in fields_of(settings) if field.default is NOTHING]
+    if required_fields:
         report.add(
             path,
-            f"Platforms of the kind {name} need the setting {needed[0]}.",
-            f'Write a table [platforms.{name}] with kind = "{name}" and {needed[0]}.',
+            f"Platforms of the kind {name} need the setting {required_fields[0]}.",
+            f'Write a table [platforms.{name}] with kind = "{name}" and {required_fields[0]}.',
         )

@@ -135,7 +135,7 @@ def received_email(headers: Iterable[tuple[str, str]], ref: Ref, **fields: Any) 
     for name, value in pairs:
         values.setdefault(name.lower(), value)
     sender = addresses_in(values.get("from", ""))
-    of_headers: dict[str, Any] = {
+    header_fields: dict[str, Any] = {
         "at": _date(values.get("date")),
         "from_": sender[0] if sender else None,
         "to": addresses_in(*(value for name, value in pairs if name.lower() == "to")),
@@ -148,7 +148,7 @@ def received_email(headers: Iterable[tuple[str, str]], ref: Ref, **fields: Any) 
         "is_automatic": _is_automatic(values),
     }
     stated_fields = {name: value for name, value in fields.items() if value is not None}
-    all_fields: dict[str, Any] = {"id": None, "headers": pairs, **of_headers, **stated_fields}
+    all_fields: dict[str, Any] = {"id": None, "headers": pairs, **header_fields, **stated_fields}
     return ReceivedEmail(**all_fields, ref=ref)
 
 

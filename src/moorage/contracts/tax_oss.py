@@ -216,7 +216,7 @@ def oss_report(
     """
     check_kind(quarter, Quarter, "quarter")
     home_state = member_state(home, "home")
-    nothing = Money(0, currency)
+    zero = Money(0, currency)
     lines: dict[tuple[str, SupplyKind, Decimal], OssLine] = {}
     corrections: dict[tuple[str, str], Money] = {}
     due: dict[str, Money] = {}
@@ -225,10 +225,10 @@ def oss_report(
         if not quarter.first <= sale.day <= quarter.last:
             continue
         _check_sale(sale, home_state, currency)
-        due[sale.country] = due.get(sale.country, nothing) + sale.tax
+        due[sale.country] = due.get(sale.country, zero) + sale.tax
         if sale.corrects is not None:
             place = (sale.corrects.text, sale.country)
-            corrections[place] = corrections.get(place, nothing) + sale.tax
+            corrections[place] = corrections.get(place, zero) + sale.tax
             continue
         key = (sale.country, sale.kind, sale.rate)
         line = lines.get(key)

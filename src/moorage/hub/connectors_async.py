@@ -96,12 +96,12 @@ class AsyncConnectors:
             ConfigurationError: there is no connector of this name.
         """
         with self._lock:
-            old = self._entry(connector.name)
-            description = attrs.evolve(old.description, kind=connector.kind, enabled=True)
+            old_entry = self._entry(connector.name)
+            description = attrs.evolve(old_entry.description, kind=connector.kind, enabled=True)
             new_entry = _Entry(description, lambda: connector)
             new_entry.connector = connector
             self._entries[connector.name] = new_entry
-            unused = old.retire()
+            unused = old_entry.retire()
         await _close(unused)
 
     async def remove(self, name: str) -> None:

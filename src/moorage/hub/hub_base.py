@@ -264,8 +264,8 @@ class HubBase:
             options: arguments of `WebhookVerifier`. By default it uses the secrets of the account,
                 and the hub's storage, clock and HTTP client (to fetch certificates).
         """
-        configured = self.account(account)
-        vendor = configured.vendor
+        configured_account = self.account(account)
+        vendor = configured_account.vendor
         if vendor.webhook is None:
             raise ConfigurationError(
                 f"{vendor.name} sends no webhooks that could be verified.",
@@ -273,7 +273,7 @@ class HubBase:
                 remedy="Read the current state from the vendor instead.",
             )
         account_options: dict[str, Any] = {
-            "secrets": configured.webhook_secrets,
+            "secrets": configured_account.webhook_secrets,
             "storage": self._state,
             "clock": self._clock,
             self._classes.http: self._http,
@@ -285,8 +285,8 @@ class HubBase:
 
     def events(self, account: str, webhook: WebhookEvent) -> tuple[Any, ...]:
         """Return the contracts' events, such as payment events, that a verified webhook reports."""
-        configured = self.account(account)
-        return configured.vendor.events(webhook, partial(_ref, configured))
+        configured_account = self.account(account)
+        return configured_account.vendor.events(webhook, partial(_ref, configured_account))
 
 
 def _ref(account: Account, id: str, /, **related: str | None) -> Ref:

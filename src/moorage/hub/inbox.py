@@ -70,10 +70,10 @@ class _Verifiers:
 
     def of(self, account: str) -> WebhookVerifier:
         """Return an account's webhook verifier; the inbox itself detects repeated webhooks."""
-        configured = self._hub.account(account)
+        configured_account = self._hub.account(account)
         cache_entry = self._cached.get(account)
-        if cache_entry is None or cache_entry[0] is not configured:
-            cache_entry = configured, self._hub.webhooks(account, replay_guard=False)
+        if cache_entry is None or cache_entry[0] is not configured_account:
+            cache_entry = configured_account, self._hub.webhooks(account, replay_guard=False)
             self._cached[account] = cache_entry
         return cache_entry[1]
 
@@ -241,8 +241,8 @@ class AsyncWebhookInbox(_Inbox):
 
 def _events() -> dict[str, type]:
     """Return the class of events that each kind of handler receives."""
-    of_contracts = ((kind, contract(kind).event) for kind in sorted(CONTRACTS))
-    return {kind: event for kind, event in of_contracts if event} | {"webhook": WebhookEvent}
+    contract_events = ((kind, contract(kind).event) for kind in sorted(CONTRACTS))
+    return {kind: event for kind, event in contract_events if event} | {"webhook": WebhookEvent}
 
 
 def _owner(hub: Hub | AsyncHub, name: str, tenant: str | None) -> str | None:

@@ -237,9 +237,9 @@ class AsyncStepConnector:
         mask = value_mask(values)
         name = run_name(self._service, tenant, key)
         try:
-            reused = await self._reused(step, key, tenant)
+            reused_result = await self._reused(step, key, tenant)
             inputs: Mapping[str, bytes] | None = None
-            if reused is None:
+            if reused_result is None:
                 await self._prepare(step, name, mask)
                 inputs = await self._inputs(step, key, tenant)
             labels = {
@@ -259,13 +259,13 @@ class AsyncStepConnector:
                 idempotency_key=key,
                 payload={"step": step.fingerprint},
             )
-            if reused is None:
+            if reused_result is None:
                 following, status = await self._follow(start, spec, values, writer, patience)
                 result = await self._stored_result(spec, following, status, mask)
                 await self._cache.keep(step, tenant, result)
             else:
                 await start()
-                result, status = reused, None
+                result, status = reused_result, None
                 following = FollowedRun(values, await writer.positions())
         except ConnectorError as error:
             failure = without_frames(error)
@@ -561,31 +561,33 @@ class AsyncStepConnector:
         mask: Masker,
     ) -> ExecutionResult:
         """Store and return the result of a run, or return the result stored before."""
-        draft = None
+        unstored_result = None
         if status is not None:
             files = await self._collected(spec) if status.phase is RunPhase.ENDED else {}
-            draft = following.result(status, files)
-            if draft is not None:
-                draft = attrs.evolve(
-                    draft,
-                    stdout=masked_text(draft.stdout, mask),
-                    stderr=masked_text(draft.stderr, mask),
+            unstored_result = following.result(status, files)
+            if unstored_result is not None:
+                unstored_result = attrs.evolve(
+                    unstored_result,
+                    stdout=masked_text(unstored_result.stdout, mask),
+                    stderr=masked_text(unstored_result.stderr, mask),
                 )
-                draft = await self._with_outputs(spec, draft, mask)
+                unstored_result = await self._with_outputs(spec, unstored_result, mask)
         end = f"{spec.name}.end"
-        if draft is None:
+        if unstored_result is None:
             stored_result = await stored_async(self._once, end)
             if stored_result is None:
                 raise _unknown_end(spec)
         elif self._after is None and not self._overrides("post_execute"):
-            stored_result = await store_async(self._once, end, packed_result(draft))
+            stored_result = await store_async(self._once, end, packed_result(unstored_result))
         else:
             try:
-                settle = partial(self._with_hook, spec.step, draft, mask)
+                settle = partial(self._with_hook, spec.step, unstored_result, mask)
                 stored_result = await once_async(self._once, end, settle)
             except OutcomeUnknown:
                 problem = "It was interrupted, so nobody knows whether it was done."
-                return attrs.evolve(draft, hook_errors=(HookError("post_execute", problem),))
+                return attrs.evolve(
+                    unstored_result, hook_errors=(HookError("post_execute", problem),)
+                )
         with suppress(ConnectorError):
             await self._platform.remove(spec.name, LOOK)
         return unpacked_result(stored_result)

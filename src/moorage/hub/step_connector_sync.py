@@ -237,9 +237,9 @@ class StepConnector:
         mask = value_mask(values)
         name = run_name(self._service, tenant, key)
         try:
-            reused = self._reused(step, key, tenant)
+            reused_result = self._reused(step, key, tenant)
             inputs: Mapping[str, bytes] | None = None
-            if reused is None:
+            if reused_result is None:
                 self._prepare(step, name, mask)
                 inputs = self._inputs(step, key, tenant)
             labels = {
@@ -259,13 +259,13 @@ class StepConnector:
                 idempotency_key=key,
                 payload={"step": step.fingerprint},
             )
-            if reused is None:
+            if reused_result is None:
                 following, status = self._follow(start, spec, values, writer, patience)
                 result = self._stored_result(spec, following, status, mask)
                 self._cache.keep(step, tenant, result)
             else:
                 start()
-                result, status = reused, None
+                result, status = reused_result, None
                 following = FollowedRun(values, writer.positions())
         except ConnectorError as error:
             failure = without_frames(error)
@@ -561,31 +561,33 @@ class StepConnector:
         mask: Masker,
     ) -> ExecutionResult:
         """Store and return the result of a run, or return the result stored before."""
-        draft = None
+        unstored_result = None
         if status is not None:
             files = self._collected(spec) if status.phase is RunPhase.ENDED else {}
-            draft = following.result(status, files)
-            if draft is not None:
-                draft = attrs.evolve(
-                    draft,
-                    stdout=masked_text(draft.stdout, mask),
-                    stderr=masked_text(draft.stderr, mask),
+            unstored_result = following.result(status, files)
+            if unstored_result is not None:
+                unstored_result = attrs.evolve(
+                    unstored_result,
+                    stdout=masked_text(unstored_result.stdout, mask),
+                    stderr=masked_text(unstored_result.stderr, mask),
                 )
-                draft = self._with_outputs(spec, draft, mask)
+                unstored_result = self._with_outputs(spec, unstored_result, mask)
         end = f"{spec.name}.end"
-        if draft is None:
+        if unstored_result is None:
             stored_result = stored_sync(self._once, end)
             if stored_result is None:
                 raise _unknown_end(spec)
         elif self._after is None and not self._overrides("post_execute"):
-            stored_result = store_sync(self._once, end, packed_result(draft))
+            stored_result = store_sync(self._once, end, packed_result(unstored_result))
         else:
             try:
-                settle = partial(self._with_hook, spec.step, draft, mask)
+                settle = partial(self._with_hook, spec.step, unstored_result, mask)
                 stored_result = once_sync(self._once, end, settle)
             except OutcomeUnknown:
                 problem = "It was interrupted, so nobody knows whether it was done."
-                return attrs.evolve(draft, hook_errors=(HookError("post_execute", problem),))
+                return attrs.evolve(
+                    unstored_result, hook_errors=(HookError("post_execute", problem),)
+                )
         with suppress(ConnectorError):
             self._platform.remove(spec.name, LOOK)
         return unpacked_result(stored_result)

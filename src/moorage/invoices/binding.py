@@ -397,10 +397,10 @@ def text_at(element: XmlElement, *names: str) -> str | None:
 
 def element_text(tag: str, text: str, attributes: dict[str, Any]) -> str:
     """Return an element as text; attributes that are None are left out."""
-    more = "".join(
+    attribute_text = "".join(
         f" {name}={quoteattr(value)}" for name, value in attributes.items() if value is not None
     )
-    return f"<{tag}{more}>{escape(text, {chr(13): '&#13;'})}</{tag}>"
+    return f"<{tag}{attribute_text}>{escape(text, {chr(13): '&#13;'})}</{tag}>"
 
 
 def read_value(

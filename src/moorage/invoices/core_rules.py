@@ -393,10 +393,10 @@ def _sums_up(
     """
 
     def holds(invoice: Invoice) -> bool:
-        stated = invoice.stated_totals
-        if stated is None:
+        stated_totals = invoice.stated_totals
+        if stated_totals is None:
             return True
-        value, expected = getattr(stated, field), parts(invoice, stated)
+        value, expected = getattr(stated_totals, field), parts(invoice, stated_totals)
         return value is None or expected is None or value == expected
 
     return holds
@@ -423,20 +423,20 @@ def _vat(_: Invoice, stated: Totals) -> Decimal | None:
 
 
 def _gross_adds_up(invoice: Invoice) -> bool:
-    stated = invoice.stated_totals
-    if stated is None or stated.gross is None or stated.net is None:
+    stated_totals = invoice.stated_totals
+    if stated_totals is None or stated_totals.gross is None or stated_totals.net is None:
         return True
-    return stated.gross == total((stated.net, stated.vat))
+    return stated_totals.gross == total((stated_totals.net, stated_totals.vat))
 
 
 def _has_sum(field: str, holds: Callable[[Invoice], bool]) -> Callable[[Invoice], bool]:
     """Return the condition that allowances or charges, if any, have a correct stated sum."""
 
     def check(invoice: Invoice) -> bool:
-        stated = invoice.stated_totals
-        if stated is None:
+        stated_totals = invoice.stated_totals
+        if stated_totals is None:
             return True
-        if getattr(stated, field) is None:
+        if getattr(stated_totals, field) is None:
             return not getattr(invoice, field)
         return holds(invoice)
 

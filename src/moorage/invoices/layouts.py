@@ -105,11 +105,11 @@ def _join_entries(entries: list[tuple[list[str], attrs.Attribute[Any]]]) -> tupl
             nodes.append(_node(path[0], field))
             del entries[0]
             continue
-        inside: list[tuple[list[str], attrs.Attribute[Any]]] = []
+        inner_entries: list[tuple[list[str], attrs.Attribute[Any]]] = []
         while entries and len(entries[0][0]) > 1 and entries[0][0][0] == path[0]:
-            inside.append((entries[0][0][1:], entries[0][1]))
+            inner_entries.append((entries[0][0][1:], entries[0][1]))
             del entries[0]
-        nodes.append(ElementEntry(path[0], _join_entries(inside)))
+        nodes.append(ElementEntry(path[0], _join_entries(inner_entries)))
     return tuple(nodes)
 
 
@@ -141,14 +141,14 @@ def faults(value: Any, field: str = "", element: str = "") -> Iterator[LayoutFau
     for attribute in attrs.fields(value.__class__):
         part = getattr(value, attribute.name)
         path = f"{field}.{attribute.name}" if field else attribute.name
-        inside = "/".join(filter(None, (element, attribute.metadata[PATH])))
+        inner_path = "/".join(filter(None, (element, attribute.metadata[PATH])))
         if PART in attribute.metadata:
-            yield from _faults_of_parts(part, attribute, path, inside)
+            yield from _faults_of_parts(part, attribute, path, inner_path)
         elif part is None:
             if attribute.metadata[NEEDED]:
-                yield LayoutFault(path, inside, missing=True)
+                yield LayoutFault(path, inner_path, missing=True)
         elif not _matches_pattern(part, attribute):
-            yield LayoutFault(path, inside, missing=False)
+            yield LayoutFault(path, inner_path, missing=False)
 
 
 def _faults_of_parts(

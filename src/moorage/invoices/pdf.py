@@ -118,21 +118,21 @@ def embed_invoice(
     existing = file.content(catalog.get("Metadata"))
     metadata = invoice_metadata(existing, name=_NAME, level=level, accept_plain=accept_plain)
     number = file.size
-    embedded, specification, described = (PdfReference(number + step) for step in range(3))
+    embedded, specification, metadata_reference = (PdfReference(number + step) for step in range(3))
     tree = sorted([*_name_tree_entries(file, catalog), (_NAME.encode(), specification)], key=_key)
     names = {**file.fields(catalog.get("Names")), "EmbeddedFiles": {"Names": _flat(tree)}}
     changed_objects = {
         **catalog,
         "AF": [*file.items(catalog.get("AF")), specification],
         "Names": names,
-        "Metadata": described,
+        "Metadata": metadata_reference,
     }
     return file.appended(
         {
             root.number: changed_objects,
             embedded.number: _embedded_file(document, modified_at),
             specification.number: _specification(embedded, level),
-            described.number: PdfStream(
+            metadata_reference.number: PdfStream(
                 {"Type": PdfName("Metadata"), "Subtype": PdfName("XML")}, metadata
             ),
         }
@@ -206,10 +206,10 @@ def _flat(tree: list[tuple[bytes, Any]]) -> list[Any]:
 def _name_tree_entries(file: PdfFile, catalog: dict[str, Any]) -> Iterator[tuple[bytes, Any]]:
     """Yield the entries of the name tree of embedded files."""
     names = file.fields(catalog.get("Names"))
-    pending: list[tuple[Any, int]] = [(names.get("EmbeddedFiles"), 0)]
+    pending_nodes: list[tuple[Any, int]] = [(names.get("EmbeddedFiles"), 0)]
     count = 0
-    while pending:
-        node, depth = pending.pop(0)
+    while pending_nodes:
+        node, depth = pending_nodes.pop(0)
         count += 1
         if depth > _MAX_DEPTH or count > _MOST_FILES:
             raise damaged_error("it has too many embedded files")
@@ -219,7 +219,7 @@ def _name_tree_entries(file: PdfFile, catalog: dict[str, Any]) -> Iterator[tuple
         for name, value in zip(entries[::2], entries[1::2], strict=False):
             if isinstance(name, bytes):
                 yield name, value
-        pending += [(kid, depth + 1) for kid in file.items(fields.get("Kids"))]
+        pending_nodes += [(kid, depth + 1) for kid in file.items(fields.get("Kids"))]
 
 
 def _files(file: PdfFile) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -101,8 +101,8 @@ class PdfFile:
     @property
     def size(self) -> int:
         """The number that follows the highest object number."""
-        stated = self.trailer.get("Size")
-        size = stated.whole if isinstance(stated, PdfNumber) else None
+        stated_size = self.trailer.get("Size")
+        size = stated_size.whole if isinstance(stated_size, PdfNumber) else None
         return max(size or 0, max(self._places, default=0) + 1)
 
     def resolve(self, value: PdfValue) -> PdfValue | PdfStream:
@@ -140,9 +140,9 @@ class PdfFile:
 
     def _read_sections(self) -> dict[str, Any]:
         trailers: list[dict[str, Any]] = []
-        pending, seen_values = [self.start], set[int]()
-        while pending:
-            position = pending.pop(0)
+        pending_positions, seen_values = [self.start], set[int]()
+        while pending_positions:
+            position = pending_positions.pop(0)
             if position in seen_values or len(seen_values) > _MOST_SECTIONS:
                 raise damaged_error("its cross-reference sections form a cycle")
             seen_values.add(position)
@@ -154,7 +154,7 @@ class PdfFile:
             for name in ("XRefStm", "Prev"):
                 number = trailer.get(name)
                 if isinstance(number, PdfNumber) and number.whole is not None:
-                    pending.append(number.whole)
+                    pending_positions.append(number.whole)
         return trailers[0]
 
     def _table(self, reader: Reader) -> dict[str, Any]:
@@ -356,14 +356,19 @@ def _row(kind: int, row: bytes, previous_row: bytes) -> bytes:
     if kind == 0:
         return row
     if kind == _UP:
-        return bytes((byte + up) & 0xFF for byte, up in zip(row, previous_row, strict=True))
+        return bytes(
+            (byte + upper_byte) & 0xFF for byte, upper_byte in zip(row, previous_row, strict=True)
+        )
     guess = _GUESSES.get(kind)
     if guess is None:
         raise damaged_error("a row of a stream has an unknown predictor")
     unfiltered_row = bytearray(len(row))
-    left_byte = corner = 0
-    for at, (byte, up) in enumerate(zip(row, previous_row, strict=True)):
-        left_byte, corner = (byte + guess(left_byte, up, corner)) & 0xFF, up
+    left_byte = upper_left_byte = 0
+    for at, (byte, upper_byte) in enumerate(zip(row, previous_row, strict=True)):
+        left_byte, upper_left_byte = (
+            (byte + guess(left_byte, upper_byte, upper_left_byte)) & 0xFF,
+            upper_byte,
+        )
         unfiltered_row[at] = left_byte
     return bytes(unfiltered_row)
 

@@ -83,9 +83,9 @@ def refuse(violations: Iterable[Violation], problem: str, function: str) -> None
     problems = tuple(violations)
     if problems:
         problem_list = "; ".join(map(str, problems[:_SHOWN]))
-        more = f"; and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
+        remainder_text = f"; and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
         raise InvalidData(
-            f"{problem}: {problem_list}{more}",
+            f"{problem}: {problem_list}{remainder_text}",
             field=problems[0].field,
             remedy=f"Correct the fields; `{function}` returns the violations as values.",
         )

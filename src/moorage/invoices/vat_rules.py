@@ -103,12 +103,12 @@ def _missing_party(category: _Category, invoice: Invoice) -> str | None:
     agent_vat = agent is not None and agent.vat_id is not None
     buyer_vat = buyer is not None and buyer.vat_id is not None
     if category.parties == "none":
-        for field, present in (
+        for field, is_present in (
             ("seller.vat_id", seller_vat),
             ("tax_representative.vat_id", agent_vat),
             ("buyer.vat_id", buyer_vat),
         ):
-            if present:
+            if is_present:
                 return field
         return None
     seller_tax = seller is not None and seller.tax_id is not None
@@ -116,8 +116,8 @@ def _missing_party(category: _Category, invoice: Invoice) -> str | None:
     if not seller_vat and not agent_vat and not any_tax:
         return "seller.vat_id"
     if category.parties == "buyer":
-        legal = buyer is not None and buyer.legal_id is not None
-        return None if buyer_vat or legal else "buyer.vat_id"
+        has_legal_id = buyer is not None and buyer.legal_id is not None
+        return None if buyer_vat or has_legal_id else "buyer.vat_id"
     return "buyer.vat_id" if category.parties == "buyer VAT" and not buyer_vat else None
 
 

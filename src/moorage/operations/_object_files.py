@@ -427,13 +427,13 @@ class AsyncObjectReader:
     async def read(self, size: int = -1, /) -> bytes:
         """Read a number of bytes, by default all; fewer only at the end."""
         parts: list[bytes] = []
-        missing = size
-        while missing and not self._reading.is_over:
+        bytes_left = size
+        while bytes_left and not self._reading.is_over:
             piece = self._reading.rest or await self._next_piece()
             if not piece:
                 break
-            parts.append(self._reading.taken(piece, missing))
-            missing -= len(parts[-1]) if size >= 0 else 0
+            parts.append(self._reading.taken(piece, bytes_left))
+            bytes_left -= len(parts[-1]) if size >= 0 else 0
         return b"".join(parts)
 
     def close(self) -> None:
@@ -540,11 +540,11 @@ class AsyncTextReader:
     async def read(self, size: int = -1, /) -> str:
         """Read a number of characters, by default all; fewer only at the end."""
         parts: list[str] = []
-        missing = size
-        while missing and await self._has_text():
-            end = len(self._text) if size < 0 else self._position + missing
+        characters_left = size
+        while characters_left and await self._has_text():
+            end = len(self._text) if size < 0 else self._position + characters_left
             parts.append(self._take_text(end))
-            missing -= len(parts[-1]) if size >= 0 else 0
+            characters_left -= len(parts[-1]) if size >= 0 else 0
         return "".join(parts)
 
     async def readline(self) -> str:

@@ -66,10 +66,12 @@ class Part:
     ) -> None:
         self._plan = Plan(service, None, None)
         sync_store, async_store = sync_and_async_store(storage, clock)
-        common = Ports(observers=observers, clock=clock, randomness=randomness, cipher=cipher)
-        self._sync_ports = attrs.evolve(common, state=sync_store, sleeper=sleeper, locks=locks)
+        shared_ports = Ports(observers=observers, clock=clock, randomness=randomness, cipher=cipher)
+        self._sync_ports = attrs.evolve(
+            shared_ports, state=sync_store, sleeper=sleeper, locks=locks
+        )
         self._async_ports = attrs.evolve(
-            common, state=async_store, sleeper=async_sleeper, locks=async_locks
+            shared_ports, state=async_store, sleeper=async_sleeper, locks=async_locks
         )
         self._storage = type(storage).__name__
         check_sync_or_async(self._sync_ports, is_async=False)

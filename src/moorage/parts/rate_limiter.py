@@ -288,7 +288,10 @@ class RateLimiter(Guard[None]):
         gates = self._plan.parts[part].gates if part else self._plan.gates
         if key is not None:
             name = self._plan.service.name
-            keys = [own_key("limit", name, None, key, *of) for of in limit_names(self._limits)]
+            keys = [
+                own_key("limit", name, None, key, *limit_name)
+                for limit_name in limit_names(self._limits)
+            ]
             gates = Gates(
                 limits=gates.limits,
                 limit_keys=[part_key(state, part) for state in keys],

@@ -190,15 +190,15 @@ class WebhookVerifier(Part):
         Raises:
             WebhookRejected: the delivery is forged, stale, replayed or malformed.
         """
-        plainly = self._sync_receiving
+        sync_receiving = self._sync_receiving
         if self._unclaimed:
             # There is nothing to wait for, so no flow is needed.
-            events = plainly.verify_on_fast_path(headers, body, tenant)
+            events = sync_receiving.verify_on_fast_path(headers, body, tenant)
             if events is not None:
-                plainly.received(events, tenant)
+                sync_receiving.received(events, tenant)
                 return events
         return run_now(
-            plainly.verify(
+            sync_receiving.verify(
                 headers=headers,
                 body=body,
                 url=url,

@@ -79,10 +79,12 @@ class BatchDelivery:
         """
         time = asyncio.get_running_loop().time
         started = time()
-        begun = self.in_flight.begin(batch)
+        begun_runs = self.in_flight.begin(batch)
         if self.transforms:
-            begun = [run for run in _runs_of_one_record(begun) if await self._transform(run)]
-        groups = deque([begun])
+            begun_runs = [
+                run for run in _runs_of_one_record(begun_runs) if await self._transform(run)
+            ]
+        groups = deque([begun_runs])
         while groups:
             group = list(filterfalse(is_done, groups.popleft()))
             if group:
@@ -168,23 +170,25 @@ class BatchDelivery:
     ) -> list[PendingRun]:
         """Mark records as done by the sink's results; return those to retry."""
         rest = group[len(results) :]
-        failed = [(n, result.error) for n, result in enumerate(results) if result.error is not None]
-        again: list[PendingRun] = []
+        failures = [
+            (n, result.error) for n, result in enumerate(results) if result.error is not None
+        ]
+        runs_to_retry: list[PendingRun] = []
         start = 0
-        for number, error in failed:
+        for number, error in failures:
             self._mark_processed(group[start:number])
             start = number + 1
-            pending = group[number]
+            pending_run = group[number]
             self.numbers.count_failure(error)
             if self._is_temporary(error):
                 self.numbers.retried += 1
-                again.append(pending)
+                runs_to_retry.append(pending_run)
             elif verdict(error, self.config.retry) is Verdict.DEAD_LETTER:
-                await self._set_aside(pending, error, 1)
+                await self._set_aside(pending_run, error, 1)
             else:
                 raise error
         self._mark_processed(group[start : len(results)])
-        return again + rest
+        return runs_to_retry + rest
 
     def _is_temporary(self, error: Exception) -> bool:
         return verdict(error, self.config.retry) is Verdict.RETRY
@@ -218,4 +222,4 @@ class BatchDelivery:
 
 def _runs_of_one_record(runs: Sequence[PendingRun]) -> list[PendingRun]:
     """Return a run of its own for each record, so that each can be settled alone."""
-    return [single for run in runs for single in run.singles()]
+    return [single_run for run in runs for single_run in run.singles()]

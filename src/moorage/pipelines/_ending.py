@@ -78,8 +78,8 @@ class EndTimeLimit:
 
 async def _cancel_and_wait(tasks: Iterable[asyncio.Task[Any]], seconds: float) -> None:
     """Cancel tasks, and wait a limited time for their end."""
-    left = [task for task in tasks if not task.done()]
-    for task in left:
+    pending_tasks = [task for task in tasks if not task.done()]
+    for task in pending_tasks:
         task.cancel()
-    if left:
-        await asyncio.wait(left, timeout=seconds)
+    if pending_tasks:
+        await asyncio.wait(pending_tasks, timeout=seconds)

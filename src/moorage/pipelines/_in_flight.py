@@ -72,18 +72,22 @@ class RecordsInFlight:
 
     def begin(self, runs: Iterable[PendingRun]) -> list[PendingRun]:
         """Mark runs as begun; return those of partitions that are not revoked."""
-        revoking = self._revoking
-        begun = list(filterfalse(is_done, runs))
-        if revoking:
-            begun = [pending for pending in begun if pending.records[0].place not in revoking]
-        for pending in begun:
-            pending.is_begun = True
-        return begun
+        revoked_partitions = self._revoking
+        begun_runs = list(filterfalse(is_done, runs))
+        if revoked_partitions:
+            begun_runs = [
+                pending_run
+                for pending_run in begun_runs
+                if pending_run.records[0].place not in revoked_partitions
+            ]
+        for pending_run in begun_runs:
+            pending_run.is_begun = True
+        return begun_runs
 
     def settle(self, runs: Iterable[PendingRun]) -> None:
         """Record that records are done: processed, dropped, or stored as dead letters."""
-        for progress, settled in groupby(runs, _PROGRESS):
-            if progress.settle(settled):
+        for progress, settled_runs in groupby(runs, _PROGRESS):
+            if progress.settle(settled_runs):
                 self.settled.set()
                 self._less.set()
 
@@ -136,7 +140,9 @@ class RecordsInFlight:
 
     def _has_begun_records(self, partition: Partition) -> bool:
         progress = self._partitions.get(partition)
-        return progress is not None and any(pending.is_begun for pending in progress.open_runs)
+        return progress is not None and any(
+            pending_run.is_begun for pending_run in progress.open_runs
+        )
 
     def forget(self, partitions: Iterable[Partition] | None) -> None:
         """Forget the records of some or all partitions; the source will deliver them again."""
@@ -149,7 +155,7 @@ class RecordsInFlight:
 
     def _remove(self, runs: Sequence[PendingRun]) -> int:
         """Count the records of runs as no longer in flight, and return their number."""
-        count = sum([len(pending.sizes) for pending in runs])
+        count = sum([len(pending_run.sizes) for pending_run in runs])
         self.records -= count
         self.size -= sum(map(_SIZE, runs))
         if runs:
@@ -158,4 +164,4 @@ class RecordsInFlight:
 
 
 def _records_of(runs: Iterable[PendingRun]) -> list[SinkRecord]:
-    return list(chain.from_iterable(pending.records for pending in runs))
+    return list(chain.from_iterable(pending_run.records for pending_run in runs))

@@ -130,8 +130,10 @@ class Lanes:
             lane = self._lane_of(record.key)
             lane.waiting += 1
             lanes.append(lane)
-        cuts = [n for n, (before, lane) in enumerate(pairwise(lanes), 1) if before is not lane]
-        for part, start in zip(run.split(cuts), (0, *cuts), strict=True):
+        cut_positions = [
+            n for n, (before, lane) in enumerate(pairwise(lanes), 1) if before is not lane
+        ]
+        for part, start in zip(run.split(cut_positions), (0, *cut_positions), strict=True):
             lanes[start].put((part,))
 
     def _lane_of(self, key: bytes | None) -> Lane:

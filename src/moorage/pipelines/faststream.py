@@ -84,9 +84,9 @@ class DeadLetterMiddleware:
             AckMessage: the message is stored as a dead letter, and must be acknowledged.
             Exception: a failure that the message did not cause.
         """
-        handling = self._repeater(self._exhausted, _consequence_of)
+        repeater = self._repeater(self._exhausted, _consequence_of)
         try:
-            return await handling.run(lambda: handle(message))
+            return await repeater.run(lambda: handle(message))
         except RecordAtFault as fault:
             error, attempts = fault.error, fault.attempts
         storing = self._repeater(FailureConsequence.STOP, source_verdict)

@@ -52,10 +52,10 @@ class PipelineGroup:
         """
         for name in self.pipelines:
             self._start(name)
-        while running := [task for task in self._tasks.values() if not task.done()]:
+        while running_tasks := [task for task in self._tasks.values() if not task.done()]:
             self._changed.clear()
             change = asyncio.create_task(self._changed.wait())
-            await asyncio.wait([*running, change], return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait([*running_tasks, change], return_when=asyncio.FIRST_COMPLETED)
             change.cancel()
             async with self._replacing:
                 if any(task.done() and task.exception() for task in self._tasks.values()):
@@ -72,9 +72,9 @@ class PipelineGroup:
             pipeline: the pipeline to start; None only ends the old one.
         """
         async with self._replacing:
-            old, task = self.pipelines.get(name), self._tasks.get(name)
-            if old is not None and task is not None:
-                old.stop()
+            old_pipeline, task = self.pipelines.get(name), self._tasks.get(name)
+            if old_pipeline is not None and task is not None:
+                old_pipeline.stop()
                 await asyncio.wait([task])
                 if task.exception() is not None:
                     return

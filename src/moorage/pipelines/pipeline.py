@@ -176,12 +176,12 @@ class Pipeline:
         """Run all loops; return whether all current batches ended in time."""
         lanes = [self._task(lane.run()) for lane in self._lanes.lanes]
         reading = self._task(self._read())
-        helpers = [self._task(self._commit_settled())]
+        helper_tasks = [self._task(self._commit_settled())]
         if self._source.extend_every is not None:
-            helpers.append(self._task(self._keep_extending(self._source.extend_every)))
-        measure: Callable[[], Awaitable[int | None]] | None = getattr(self._source, "lag", None)
-        if measure is not None:
-            helpers.append(self._task(self._keep_measuring(measure)))
+            helper_tasks.append(self._task(self._keep_extending(self._source.extend_every)))
+        measure_lag: Callable[[], Awaitable[int | None]] | None = getattr(self._source, "lag", None)
+        if measure_lag is not None:
+            helper_tasks.append(self._task(self._keep_measuring(measure_lag)))
         ends = [self._task(self._stopping.wait()), self._task(asyncio.wait(lanes))]
         try:
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
@@ -191,10 +191,10 @@ class Pipeline:
             self._lanes.stop()
             reading.cancel()
             _, cut = await asyncio.wait(lanes, timeout=self._config.drain)
-            await self._cancel_between_commits([reading, *cut, *helpers])
+            await self._cancel_between_commits([reading, *cut, *helper_tasks])
             is_told = await self._commit_finally()
         finally:
-            await self._ending.cancel([reading, *lanes, *helpers, *ends])
+            await self._ending.cancel([reading, *lanes, *helper_tasks, *ends])
         if self._failure is not None:
             raise self._failure
         return is_told and not cut
@@ -258,10 +258,10 @@ class Pipeline:
 
     async def _commit_settled(self) -> None:
         """Commit records at the source whenever some of them are done."""
-        settled = self._in_flight.settled
+        settled_event = self._in_flight.settled
         while True:
-            await settled.wait()
-            settled.clear()
+            await settled_event.wait()
+            settled_event.clear()
             await self._commits.run(self._commit)
 
     async def _commit(self) -> None:

@@ -67,8 +67,10 @@ class SupervisedPipeline:
 
     def statistics(self) -> PipelineStatistics:
         """Return the statistics of all runs with the latest state, without waiting."""
-        pipeline, ended = self._runs
-        return ended if pipeline is None else pipeline.statistics().plus(ended)
+        pipeline, ended_statistics = self._runs
+        return (
+            ended_statistics if pipeline is None else pipeline.statistics().plus(ended_statistics)
+        )
 
     def stop(self) -> None:
         """Begin to stop, as `Pipeline.stop` does."""
@@ -105,14 +107,16 @@ class SupervisedPipeline:
         """Run the pipeline until it ends or is paused."""
         pipeline = self._make()
         self._runs = pipeline, self._runs[1]
-        reporting = asyncio.create_task(self._keep_reporting(pipeline))
+        reporting_task = asyncio.create_task(self._keep_reporting(pipeline))
         try:
             return await pipeline.run()
         finally:
-            ended = attrs.evolve(self.statistics(), records_in_flight=0, size_in_flight=0)
-            self._runs = None, ended
-            reporting.cancel()
-            await asyncio.wait([reporting])
+            ended_statistics = attrs.evolve(
+                self.statistics(), records_in_flight=0, size_in_flight=0
+            )
+            self._runs = None, ended_statistics
+            reporting_task.cancel()
+            await asyncio.wait([reporting_task])
             await self._report(pipeline.statistics())
 
     async def _keep_reporting(self, pipeline: Pipeline) -> None:

@@ -194,8 +194,10 @@ def end_unanswered(  # noqa: PLR0917 - the state of a call that may have no stat
 
 def took_long(core: Core, plan: Plan, began: int, call: Call | None) -> bool:
     """Return whether the store's answer took so long that the attempt gets less time."""
-    took = core.nanoseconds() - began
-    return took > plan.slack or (call is not None and took > (call.deadline - began) >> SLACK)
+    duration = core.nanoseconds() - began
+    return duration > plan.slack or (
+        call is not None and duration > (call.deadline - began) >> SLACK
+    )
 
 
 def may_send_keyed(plan: Plan, request: Request) -> bool:

@@ -361,14 +361,14 @@ async def _send_under(  # noqa: PLR0917 - all that `call_keyed` has
     sent_request, url = outgoing_request(flows, plan, call.started, request, call)
     timeouts = time_limits(core, call)
     first: FirstAttempt | None = None
-    leaves = not plan.provided
+    will_be_sent = not plan.provided
     try:
         if call.listeners.attempt_starts:
             sent_request = flows.sending(call, sent_request)
         if plan.provided:
             sent_request, first = await _with_credentials(core, call, sent_request, url)
         if sent_request is not None:
-            leaves = True
+            will_be_sent = True
             try:
                 response = await send(sent_request, url, timeouts)
             except Exception as error:  # noqa: BLE001 - the flow decides what becomes of it
@@ -389,7 +389,7 @@ async def _send_under(  # noqa: PLR0917 - all that `call_keyed` has
         return await run_later(flows.continue_claimed(call, protection, claim, grants, step))
     except BaseException:
         # It may have left before an interruption.
-        if leaves and not call.attempts:
+        if will_be_sent and not call.attempts:
             call.leave()
         raise
 

@@ -73,10 +73,10 @@ def check_operation(operation: object) -> None:
     kind: Any = type(operation)
     if _has_all_members(kind):
         return
-    missing = [name for name in _MEMBERS if not hasattr(operation, name)]
-    if missing:
+    members = [name for name in _MEMBERS if not hasattr(operation, name)]
+    if members:
         raise ConfigurationError(
-            f"{with_article(kind.__name__)} is not an operation: it has no {', '.join(missing)}.",
+            f"{with_article(kind.__name__)} is not an operation: it has no {', '.join(members)}.",
             path="operation",
             remedy="Give an object with the members of moorage.ports.operation.Operation, or call"
             " `run` with a function.",

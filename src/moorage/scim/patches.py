@@ -214,9 +214,9 @@ def _remove(result: dict[str, Any], path: AttributePath, value: Any) -> None:
     if entries is None:
         return
     if is_list(entries) and (path.conditions or path.part):
-        others = [entry for entry in entries if not fulfils(entry, path.conditions)]
+        other_entries = [entry for entry in entries if not fulfils(entry, path.conditions)]
         if path.part is None:
-            table[name] = others
+            table[name] = other_entries
             return
         for entry in entries:
             if fulfils(entry, path.conditions):

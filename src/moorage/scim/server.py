@@ -452,8 +452,8 @@ def _check_store(store: Any, *, needs_async: bool) -> None:
 
 
 def _digests(tokens: Iterable[Secret | str]) -> tuple[bytes, ...]:
-    several: Any = (tokens,) if isinstance(tokens, (str, Secret)) else tokens
-    values: list[Any] = [*several] if isinstance(several, Iterable) else []
+    token_list: Any = (tokens,) if isinstance(tokens, (str, Secret)) else tokens
+    values: list[Any] = [*token_list] if isinstance(token_list, Iterable) else []
     secrets = [as_secret(value) for value in values]
     if not secrets or not all(secret.reveal_bytes().strip() for secret in secrets):
         raise ConfigurationError(

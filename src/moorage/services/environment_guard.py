@@ -63,12 +63,12 @@ class EnvironmentGuard:
         end_time = None if timeout is None else start_time + int(timeout * 1e9)
         try:
             owner = await self._claimed_owner(end_time)
-            armed = owner in {None, self._environment} or await self._is_armed(end_time)
+            is_allowed = owner in {None, self._environment} or await self._is_armed(end_time)
         except StorageUnavailable:
             now = core.nanoseconds()
             self._rests_until = now + _RESTS * (now - start_time)
             return
-        if not armed:
+        if not is_allowed:
             raise self._refusal(owner)
         self.passed = True
 
@@ -90,8 +90,8 @@ class EnvironmentGuard:
             StorageUnavailable: the store is unreachable.
         """
         owner = await self.owner()
-        armed = owner in {None, self._environment} or await self._is_armed(None)
-        return None if armed else self._refusal(owner)
+        is_allowed = owner in {None, self._environment} or await self._is_armed(None)
+        return None if is_allowed else self._refusal(owner)
 
     def _refusal(self, owner: str | None) -> CopiedStore:
         environment = self._environment

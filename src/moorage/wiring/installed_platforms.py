@@ -74,11 +74,13 @@ def made_platform_sync(name: str) -> Platform:
         ConfigurationError: there is no such kind, or it has no default settings.
     """
     kind = platform_kind(name)
-    needed = [field.name for field in attrs.fields(kind.settings) if field.default is attrs.NOTHING]
-    if needed:
+    required_fields = [
+        field.name for field in attrs.fields(kind.settings) if field.default is attrs.NOTHING
+    ]
+    if required_fields:
         raise ConfigurationError(
-            f"Platforms of the kind {name!r} need the setting {needed[0]!r}.",
-            path=needed[0],
+            f"Platforms of the kind {name!r} need the setting {required_fields[0]!r}.",
+            path=required_fields[0],
             remedy=f"Register a factory for {name!r} that gives it.",
         )
     return kind.build(kind.settings())

@@ -72,13 +72,15 @@ class Observers:
     def __init__(
         self, observers: Iterable[Observer], unheard: Callable[[ObserverFailed], None]
     ) -> None:
-        wishes = tuple((observer, *_wishes(observer)) for observer in observers)
-        self._wishes = wishes
+        accepted_classes = tuple((observer, *_wishes(observer)) for observer in observers)
+        self._wishes = accepted_classes
         self._unheard = unheard
         self._here = _Here()
-        self._audiences = _ObserversByClass(wishes)
-        failures_only = any(only_failures for *_, only_failures in wishes)
-        successes = _ObserversByClass([wish for wish in wishes if not wish[2]])
+        self._audiences = _ObserversByClass(accepted_classes)
+        failures_only = any(only_failures for *_, only_failures in accepted_classes)
+        successes = _ObserversByClass(
+            [accepted for accepted in accepted_classes if not accepted[2]]
+        )
         self._of_successes = successes if failures_only else None
         self.observes_starts = bool(successes[CallStarted])
         self.observes_attempt_starts = bool(successes[AttemptStarted])
@@ -93,7 +95,7 @@ class Observers:
         self._successes = successes
         self._momentary: tuple[tuple[Observer, Callable[[], tuple[type[Event], ...]]], ...] = tuple(
             (observer, getattr(observer, "current_event_classes"))  # noqa: B009 - not an attribute of every observer
-            for observer, _, only_failures in wishes
+            for observer, _, only_failures in accepted_classes
             if not only_failures and _has_method(observer, "current_event_classes")
         )
         self._usual_listeners = self._listeners_with(())
@@ -142,11 +144,13 @@ class Observers:
             return self._usual_listeners
         latest_wishes, listeners = self._latest
         try:
-            wishes = [current_event_classes() for _, current_event_classes in self._momentary]
-            if wishes == latest_wishes:
+            current_classes = [
+                current_event_classes() for _, current_event_classes in self._momentary
+            ]
+            if current_classes == latest_wishes:
                 return listeners
-            listeners = self._listeners_of(tuple(wishes))
-            self._latest = wishes, listeners
+            listeners = self._listeners_of(tuple(current_classes))
+            self._latest = current_classes, listeners
         except Exception:  # noqa: BLE001 - an observer never breaks a call
             return self._usual_listeners
         return listeners

@@ -70,8 +70,10 @@ def wrong_option(
         values, key=lambda name: (name != root, isinstance(values[name], Secret) is not is_secret)
     )
     for name in names:
-        others = {other: values[other] for other in names if other != name}
-        if _succeeds(make, owner, others) or _succeeds(make, owner, others | {name: _PLAIN}):
+        other_values = {other: values[other] for other in names if other != name}
+        if _succeeds(make, owner, other_values) or _succeeds(
+            make, owner, other_values | {name: _PLAIN}
+        ):
             return named_option if name == root else name
     return named_option if root in values else None
 

@@ -224,13 +224,13 @@ def _transaction(item: _Details, total: Money, count: int, *, reversal: bool) ->
     credit = total.minor >= 0 if item.credit is None else item.credit
     amount = item.amount
     if amount is not None:
-        signed: Money | None = amount if credit else -amount
+        signed_amount: Money | None = amount if credit else -amount
     else:
-        signed = total if count == 1 else None
+        signed_amount = total if count == 1 else None
     # A payment that comes back has the parties of the first one.
-    back = reversal or item.transaction.return_reason is not None
-    counterparty = item.debtor if credit is not back else item.creditor
-    return evolve(item.transaction, amount=signed, counterparty=counterparty)
+    is_return = reversal or item.transaction.return_reason is not None
+    counterparty = item.debtor if credit is not is_return else item.creditor
+    return evolve(item.transaction, amount=signed_amount, counterparty=counterparty)
 
 
 def _details(node: Node) -> _Details:

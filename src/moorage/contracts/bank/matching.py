@@ -237,14 +237,14 @@ class _Index:
         if entry.status != "booked":
             return MatchReason.NOT_BOOKED, []
         named_payments = list(self._named(transaction))
-        every = {item.id: item for _, items in named_payments for item in items}
+        items_by_id = {item.id: item for _, items in named_payments for item in items}
         if entry.reversal or transaction.return_reason is not None:
-            return MatchReason.REVERSAL, list(every.values())
+            return MatchReason.REVERSAL, list(items_by_id.values())
         amount = transaction.amount
         if amount is None:
             return MatchReason.BATCH, []
         if named_payments:
-            return _named_match(named_payments, every, amount)
+            return _named_match(named_payments, items_by_id, amount)
         return self._by_amount_alone(transaction, amount)
 
     def _named(self, transaction: Transaction) -> Iterator[tuple[MatchReason, list[OpenItem]]]:

@@ -136,9 +136,9 @@ def _statement(fields: list[_Field]) -> Statement:
     opening_field = first.get("60F") or first.get("60M")
     closing_field = last.get("62F") or last.get("62M")
     if opening_field is None or closing_field is None or "25" not in first:
-        missing = ":25:" if "25" not in first else ":60F:" if opening_field is None else ":62F:"
+        missing_tag = ":25:" if "25" not in first else ":60F:" if opening_field is None else ":62F:"
         fields[-1].refuse(
-            f"is the last of a statement without {missing}; the file may be cut off here"
+            f"is the last of a statement without {missing_tag}; the file may be cut off here"
         )
     opening, closing = _balance(opening_field), _balance(closing_field)
     currency = opening.amount.currency

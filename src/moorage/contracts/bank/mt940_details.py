@@ -116,7 +116,10 @@ def _sections(text: str) -> dict[str, str]:
     contents: defaultdict[str, list[str]] = defaultdict(list, {"": [pieces[0]]})
     for keyword, content in zip(pieces[1::2], pieces[2::2], strict=True):
         contents[keyword].append(content)
-    return {keyword: "".join(several).replace("\0", "") for keyword, several in contents.items()}
+    return {
+        keyword: "".join(contents_of_keyword).replace("\0", "")
+        for keyword, contents_of_keyword in contents.items()
+    }
 
 
 def _keywords(text: str, amount: Money) -> Details:

@@ -348,8 +348,8 @@ class _Writer:
         return _element(
             "PstlAdr",
             *(
-                self.text(tag, text, f"{place}.{field}", longest)
-                for tag, text, field, longest in parts_by_tag
+                self.text(tag, text, f"{place}.{field}", max_length)
+                for tag, text, field, max_length in parts_by_tag
                 if text is not None
             ),
             _leaf("Ctry", address.country),

@@ -34,8 +34,8 @@ def is_ambiguous(moment: datetime) -> bool:
 
 def exists(moment: datetime) -> bool:
     """True if this local time occurs; when clocks are put forward, some times are skipped."""
-    back = moment.astimezone(UTC).astimezone(moment.tzinfo)
-    return back.replace(tzinfo=None) == moment.replace(tzinfo=None)
+    round_trip = moment.astimezone(UTC).astimezone(moment.tzinfo)
+    return round_trip.replace(tzinfo=None) == moment.replace(tzinfo=None)
 
 
 def is_event_time(_: object, attribute: attrs.Attribute[Any], value: object) -> None:

@@ -149,10 +149,10 @@ class SubscriptionRequest:
     @property
     def needs(self) -> frozenset[str]:
         """The capabilities that a vendor needs for this subscription."""
-        needed = subscription_needs(None if self.quantity == 1 else self.quantity)
+        capabilities = subscription_needs(None if self.quantity == 1 else self.quantity)
         if self.source is None:
-            return needed | {PaymentsCapability.SUBSCRIPTION_CONSENT}
-        return needed | {PaymentsCapability.SUBSCRIPTION_SOURCE}
+            return capabilities | {PaymentsCapability.SUBSCRIPTION_CONSENT}
+        return capabilities | {PaymentsCapability.SUBSCRIPTION_SOURCE}
 
     @property
     def customer_id(self) -> str:
@@ -243,9 +243,11 @@ def subscription_needs(quantity: int | None) -> frozenset[str]:
     Args:
         quantity: requested number of pieces; None if it is not requested.
     """
-    needed = {PaymentsCapability.SUBSCRIPTIONS}
+    capabilities = {PaymentsCapability.SUBSCRIPTIONS}
     return frozenset(
-        needed if quantity is None else {*needed, PaymentsCapability.SUBSCRIPTION_QUANTITY}
+        capabilities
+        if quantity is None
+        else {*capabilities, PaymentsCapability.SUBSCRIPTION_QUANTITY}
     )
 
 

@@ -184,12 +184,12 @@ class Signer:
     @property
     def needs(self) -> frozenset[str]:
         """The capabilities that a vendor needs for this signer."""
-        needed = {place.needs for place in self.places}
+        capabilities = {place.needs for place in self.places}
         if self.phone is not None:
-            needed.add(SignaturesCapability.PHONE_CHECK)
+            capabilities.add(SignaturesCapability.PHONE_CHECK)
         if self.embedded:
-            needed.add(SignaturesCapability.EMBEDDED)
-        return frozenset(needed)
+            capabilities.add(SignaturesCapability.EMBEDDED)
+        return frozenset(capabilities)
 
 
 @frozen(kw_only=True)

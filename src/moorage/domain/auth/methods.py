@@ -452,10 +452,10 @@ def _check_username(method: AuthMethod, username: str | None) -> None:
 
 
 def _check_signing(method: AuthMethod, signing: Signing | None) -> None:
-    needed = method if method in _SIGNED_METHODS else None
-    if needed != (None if signing is None else signing.method):
+    required = method if method in _SIGNED_METHODS else None
+    if required != (None if signing is None else signing.method):
         raise InvalidData(
-            f"The method {method} {'takes no' if needed is None else 'needs its own'} signing.",
+            f"The method {method} {'takes no' if required is None else 'needs its own'} signing.",
             field="signing",
             remedy="Use Credentials.signed, which names the method that belongs to the signing.",
         )

@@ -129,8 +129,8 @@ class SensitiveNames:
         if isinstance(value, dict):
             for name, item in cast("dict[str, object]", value).items():
                 item_path = (*path, name.lower())
-                hides = hidden or self.hide(name) or self.hide_at(item_path)
-                yield from self._in_value(item, item_path, hidden=hides)
+                is_hidden = hidden or self.hide(name) or self.hide_at(item_path)
+                yield from self._in_value(item, item_path, hidden=is_hidden)
         elif isinstance(value, list):
             for item in cast("list[object]", value):
                 yield from self._in_value(item, path, hidden=hidden)
@@ -262,11 +262,11 @@ def _values_of(
         *distinctive_values(secret_segments(base_url)),
     }
     # A part that has parts of its own, such as a scheme, is no secret.
-    single = {value for value in values if _SINGLE.fullmatch(value)}
-    words = [*(values - single), *distinctive_values(names.in_body(body, kind))]
-    others = () if redaction is None else redaction.secrets
-    account_secrets = [value for secret in others for value in _values_in(secret)]
-    return [*credential_values(credentials), *account_secrets, *single], words
+    single_line_values = {value for value in values if _SINGLE.fullmatch(value)}
+    words = [*(values - single_line_values), *distinctive_values(names.in_body(body, kind))]
+    further_values = () if redaction is None else redaction.secrets
+    account_secrets = [value for secret in further_values for value in _values_in(secret)]
+    return [*credential_values(credentials), *account_secrets, *single_line_values], words
 
 
 def _values_in(secret: Secret) -> Iterable[bytes]:

@@ -303,12 +303,12 @@ def new_cache_entry(
     if made_at is None:
         made_at = received_at
         headers = headers.with_header("Date", write_http_date(received_at))
-    apparent = (received_at - made_at).total_seconds()
+    apparent_age = (received_at - made_at).total_seconds()
     on_the_way = _delta(headers.get("age", "")) + response.elapsed
     entry = CacheEntry(
         response.evolve(headers=headers),
         _lifetime(response, made_at, policy),
-        max(0.0, apparent, on_the_way),
+        max(0.0, apparent_age, on_the_way),
         names,
         selection_digest(request, who, names),
     )
@@ -399,23 +399,23 @@ def decide(request: Request, entry: CacheEntry | None, policy: CachePolicy) -> D
     is_young_enough = "max-age" not in request_directives or entry.age <= _delta(
         request_directives["max-age"]
     )
-    spare = remaining_lifetime - (
+    spare_seconds = remaining_lifetime - (
         _delta(request_directives["min-fresh"]) if "min-fresh" in request_directives else 0.0
     )
-    bearable = (
+    tolerated_staleness = (
         0.0
         if strict or "max-stale" not in request_directives
         else _delta(request_directives["max-stale"] or "9" * 10)
     )
-    if is_young_enough and not needs_check and spare + bearable > 0:
+    if is_young_enough and not needs_check and spare_seconds + tolerated_staleness > 0:
         return _SERVE_FRESH
     if request.method is HttpMethod.HEAD:
         return NoCachedAnswer()
-    patient = is_young_enough and not strict and "min-fresh" not in request_directives
+    accepts_stale = is_young_enough and not strict and "min-fresh" not in request_directives
     usual = 0.0 if "stale-if-error" in {*request_directives, *directives} else policy.stale_if_error
     return StaleAnswer(
         _validators(entry.response),
-        while_revalidating=patient
+        while_revalidating=accepts_stale
         and _may_serve_stale(remaining_lifetime, 0.0, "stale-while-revalidate", directives),
         if_error=not strict
         and _may_serve_stale(

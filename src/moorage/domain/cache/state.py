@@ -59,8 +59,8 @@ class ReadCachedAnswers:
         entry = _present_values(states[0], now)
         if entry is None:
             return states, CachedAnswers(0)
-        rested, _, mark, content = entry
-        return states, CachedAnswers(mark, rested, content)
+        age, _, mark, content = entry
+        return states, CachedAnswers(mark, age, content)
 
 
 class StoreCachedAnswers:
@@ -107,9 +107,9 @@ def _present_values(state: State | None, now: int) -> tuple[int, int, int, bytes
     if state is None:
         return None
     state_time, quiet, mark, content = state
-    rested = reading_time(state_time, now)[0] - state_time
+    age = reading_time(state_time, now)[0] - state_time
     # After a large step back of the clock, the age is unknown, so the state counts as expired.
-    return None if not 0 <= rested < quiet else (rested, quiet, mark, content)
+    return None if not 0 <= age < quiet else (age, quiet, mark, content)
 
 
 def _next_mark(state: State | None, now: int) -> int:

@@ -15,8 +15,8 @@ def opening_order(dependencies: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
     Dependencies that are not among the names are ignored. There must be no cycle.
     """
     inner_dependencies = {
-        name: [dependency for dependency in needed if dependency in dependencies]
-        for name, needed in dependencies.items()
+        name: [dependency for dependency in needed_names if dependency in dependencies]
+        for name, needed_names in dependencies.items()
     }
     return tuple(TopologicalSorter(inner_dependencies).static_order())
 

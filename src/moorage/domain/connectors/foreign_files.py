@@ -57,18 +57,18 @@ def read_description(description: Mapping[str, Any], *, quoted: bool = False) ->
     """
     name = str(description.get("name", "")).rstrip("/").rpartition("/")[2]
     size = int(description.get("size") or 0)
-    modified = next(
+    modified_at = next(
         (time for name in _TIMES if (time := _time(description.get(name))) is not None), None
     )
     version = next((text for name in _VERSIONS if (text := description.get(name))), "")
-    microseconds = 0 if modified is None else round(modified.timestamp() * 1e6)
+    microseconds = 0 if modified_at is None else round(modified_at.timestamp() * 1e6)
     stamp = hashlib.sha256(f"{size}-{microseconds}-{version}".encode()).hexdigest()[:32]
     return ForeignFile(
         name=unquote(name) if quoted else name,
         is_file=description.get("type") == "file",
         is_folder=description.get("type") == "directory",
         size=size,
-        modified=modified,
+        modified=modified_at,
         stamp=stamp,
     )
 

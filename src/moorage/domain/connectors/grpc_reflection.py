@@ -139,10 +139,12 @@ def in_import_order(files: Mapping[str, bytes]) -> tuple[bytes, ...]:
     order: dict[str, bytes] = {}
     waiting = {name: [item for item in imports_of(files[name]) if item in files] for name in files}
     while waiting:
-        ready = [name for name, imports in waiting.items() if all(map(order.__contains__, imports))]
-        if not ready:
+        ready_names = [
+            name for name, imports in waiting.items() if all(map(order.__contains__, imports))
+        ]
+        if not ready_names:
             raise ValueError("The files import each other.")
-        for name in ready:
+        for name in ready_names:
             order[name] = files[name]
             del waiting[name]
     return tuple(order.values())

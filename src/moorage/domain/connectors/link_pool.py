@@ -170,19 +170,19 @@ def request_lease(
     """
     if state.closed:
         raise closed_error()
-    retired: tuple[Any, ...] = ()
+    retired_links: tuple[Any, ...] = ()
     if state.idle and now - state.swept >= config.sweep_every:
-        state, retired = _sweep_idle(state, config, now)
+        state, retired_links = _sweep_idle(state, config, now)
     idle, leases = state.idle, state.leases
     if idle:
-        return _lend_idle(state, now, holder, Lease(operation, now, None), retired)
+        return _lend_idle(state, now, holder, Lease(operation, now, None), retired_links)
     if len(leases) < config.maximum:
         lease = new_tuple(Lease, (operation, now, None))
-        return _lease_slot(state, holder, lease), PoolDecision(lease, (), retired)
+        return _lease_slot(state, holder, lease), PoolDecision(lease, (), retired_links)
     if config.max_waiting is not None and len(state.waiting) >= config.max_waiting:
         raise exhaustion_error(state, config, now)
     waiting = (*state.waiting, (holder, operation))
-    return state._replace(waiting=waiting), PoolDecision(None, (), retired)
+    return state._replace(waiting=waiting), PoolDecision(None, (), retired_links)
 
 
 def reserve(
@@ -237,12 +237,12 @@ def replace_broken_link(
     lease = state.leases.get(holder)
     if lease is None or lease.record is None:
         return state, NO_CONSEQUENCES
-    retired = (lease.record.link,)
+    retired_links = (lease.record.link,)
     state = state._replace(suspect=now, reused=state.reused - 1)
     lease = lease._replace(record=None)
     if state.idle:
-        return _lend_idle(state, now, holder, lease, retired)
-    return _lease_slot(state, holder, lease), PoolDecision(lease, (), retired)
+        return _lend_idle(state, now, holder, lease, retired_links)
+    return _lease_slot(state, holder, lease), PoolDecision(lease, (), retired_links)
 
 
 def give_back(
@@ -274,8 +274,8 @@ def give_back(
     leases = {**state.leases}
     del leases[holder]
     record = lease.record
-    retired: tuple[Any, ...] = ()
-    idle, waiting, reused, suspect = state.idle, state.waiting, state.reused, state.suspect
+    retired_links: tuple[Any, ...] = ()
+    idle, waiting, reuse_count, suspect = state.idle, state.waiting, state.reused, state.suspect
     if record is not None:
         if not reusable:
             suspect = now
@@ -283,14 +283,14 @@ def give_back(
         if reusable and is_current and record.ends > now:
             record = new_tuple(OpenLink, (record.link, record.ends, now, record.generation))
         else:
-            retired = (record.link,)
+            retired_links = (record.link,)
             record = None
     woken: tuple[object, ...] = ()
     if waiting:
-        (next_holder, operation), *others = waiting
-        waiting, woken = tuple(others), (next_holder,)
+        (next_holder, operation), *other_callers = waiting
+        waiting, woken = tuple(other_callers), (next_holder,)
         leases[next_holder] = new_tuple(Lease, (operation, now, record))
-        reused += record is not None
+        reuse_count += record is not None
     elif record is not None:
         idle = (*idle, record)
     new_state = new_tuple(
@@ -300,7 +300,7 @@ def give_back(
             leases,
             waiting,
             state.created,
-            reused,
+            reuse_count,
             suspect,
             state.swept,
             state.generation,
@@ -309,16 +309,16 @@ def give_back(
     )
     if new_state.idle and now - new_state.swept >= config.sweep_every:
         new_state, ended_links = _sweep_idle(new_state, config, now)
-        retired += ended_links
-    return new_state, new_tuple(PoolDecision, (None, woken, retired))
+        retired_links += ended_links
+    return new_state, new_tuple(PoolDecision, (None, woken, retired_links))
 
 
 def retire_links(
     state: LinkPoolState, config: PoolConfig, now: float
 ) -> tuple[LinkPoolState, PoolDecision]:
     """Retire the connections that were idle too long or have reached their lifetime."""
-    state, retired = _sweep_idle(state, config, now)
-    return state, PoolDecision(None, (), retired)
+    state, retired_links = _sweep_idle(state, config, now)
+    return state, PoolDecision(None, (), retired_links)
 
 
 def discard(
@@ -326,9 +326,9 @@ def discard(
 ) -> tuple[LinkPoolState, PoolDecision]:
     """Retire all connections: idle ones now, others when they are returned."""
     del config, now
-    retired = tuple(record.link for record in state.idle)
+    retired_links = tuple(record.link for record in state.idle)
     new_state = state._replace(idle=(), generation=state.generation + 1)
-    return new_state, PoolDecision(None, (), retired)
+    return new_state, PoolDecision(None, (), retired_links)
 
 
 def close(
@@ -366,8 +366,8 @@ def exhaustion_error(state: LinkPoolState, config: PoolConfig, now: float) -> Po
     named_holders = ", ".join(
         f"{holder.operation} for {holder.seconds:.1f} s" for holder in current_holders[:_MOST_NAMED]
     )
-    more = len(current_holders) - _MOST_NAMED
-    ending = f", and {more} more" if more > 0 else ""
+    unnamed_count = len(current_holders) - _MOST_NAMED
+    ending = f", and {unnamed_count} more" if unnamed_count > 0 else ""
     return PoolExhausted(
         f"All {config.maximum} connections of the pool are in use: {named_holders}{ending}.",
         holders=current_holders,
@@ -388,19 +388,22 @@ def _lend_idle(
     state: LinkPoolState, now: float, holder: object, slot: Lease, retired: tuple[Any, ...]
 ) -> tuple[LinkPoolState, PoolDecision]:
     """Lend the most recently used idle connection, if its lifetime is not over."""
-    *others, record = state.idle
+    *other_links, record = state.idle
     if record.ends > now:
-        reused, lease = state.reused + 1, new_tuple(Lease, (slot.operation, slot.since, record))
+        reuse_count, lease = (
+            state.reused + 1,
+            new_tuple(Lease, (slot.operation, slot.since, record)),
+        )
     else:
-        reused, lease, retired = state.reused, slot, (*retired, record.link)
+        reuse_count, lease, retired = state.reused, slot, (*retired, record.link)
     new_state = new_tuple(
         LinkPoolState,
         (
-            tuple(others),
+            tuple(other_links),
             {**state.leases, holder: lease},
             state.waiting,
             state.created,
-            reused,
+            reuse_count,
             state.suspect,
             state.swept,
             state.generation,
@@ -417,11 +420,11 @@ def _sweep_idle(
 
     As many links as the minimum stay, unless their lifetime is over.
     """
-    living = [record for record in state.idle if record.ends > now]
-    spare = len(state.leases) + len(living) - config.minimum
+    living_links = [record for record in state.idle if record.ends > now]
+    spare_count = len(state.leases) + len(living_links) - config.minimum
     # The first links in the list have been idle for the longest time.
-    unused = sum(now - record.used >= config.idle_time for record in living)
-    excess = max(0, min(spare, unused))
+    unused = sum(now - record.used >= config.idle_time for record in living_links)
+    excess = max(0, min(spare_count, unused))
     ended_links = [record for record in state.idle if record.ends <= now]
-    retired = tuple(record.link for record in (*ended_links, *living[:excess]))
-    return state._replace(idle=tuple(living[excess:]), swept=now), retired
+    retired_links = tuple(record.link for record in (*ended_links, *living_links[:excess]))
+    return state._replace(idle=tuple(living_links[excess:]), swept=now), retired_links

@@ -38,8 +38,8 @@ class PoolStatistics:
     @property
     def reuse(self) -> float:
         """The share of callers that got an open connection, from 0 to 1; 1 if there were none."""
-        handed_out = self.created + self.reused
-        return self.reused / handed_out if handed_out else 1.0
+        lease_count = self.created + self.reused
+        return self.reused / lease_count if lease_count else 1.0
 
 
 @attrs.frozen

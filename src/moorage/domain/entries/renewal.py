@@ -113,11 +113,13 @@ def claims_due(claims: Iterable[HeldClaim], now: int, *, by_tag: bool) -> list[l
     """
     # If a key has two holders, only the later one can still hold it.
     latest = {claim.key: claim for claim in claims}
-    selected = [claim for claim in latest.values() if claim.until <= now + _SOON]
+    selected_claims = [claim for claim in latest.values() if claim.until <= now + _SOON]
     if not by_tag:
-        return _chunks(selected)
-    selected.sort(key=_tag)
-    return [chunk for _, tagged in groupby(selected, _tag) for chunk in _chunks(list(tagged))]
+        return _chunks(selected_claims)
+    selected_claims.sort(key=_tag)
+    return [
+        chunk for _, tagged in groupby(selected_claims, _tag) for chunk in _chunks(list(tagged))
+    ]
 
 
 def halves(group: list[H]) -> list[list[H]]:
@@ -125,8 +127,8 @@ def halves(group: list[H]) -> list[list[H]]:
 
     A single claim may have caused the failure.
     """
-    middle = len(group) // 2
-    return [group[:middle], group[middle:]] if middle else []
+    middle_index = len(group) // 2
+    return [group[:middle_index], group[middle_index:]] if middle_index else []
 
 
 def _chunks(claims: list[HeldClaim]) -> list[list[HeldClaim]]:

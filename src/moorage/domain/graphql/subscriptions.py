@@ -86,11 +86,13 @@ class GraphQLMessages:
 
     def opening(self) -> str:
         """Return the message `connection_init`, which opens the protocol's session."""
-        revealed = {
+        revealed_parameters = {
             name: value.reveal() if isinstance(value, Secret) else value
             for name, value in self.parameters.items()
         }
-        return json_message({"type": "connection_init", "payload": revealed}, "parameters")
+        return json_message(
+            {"type": "connection_init", "payload": revealed_parameters}, "parameters"
+        )
 
     def request(self, _identity: str, _payload: Any, /) -> str:
         """Refuse to send a query or mutation over the WebSocket: HTTP is used for them."""

@@ -151,12 +151,12 @@ class Headers(Mapping[str, str]):
 
     def get_all(self, name: str) -> tuple[str, ...]:
         """Return every value of the header of this name, in order."""
-        folded = name.lower()
-        if folded not in self._first:
+        lower_name = name.lower()
+        if lower_name not in self._first:
             return ()
         if len(self._first) == len(self.pairs):
-            return (self._first[folded],)
-        return tuple(value for field, value in self.pairs if field.lower() == folded)
+            return (self._first[lower_name],)
+        return tuple(value for field, value in self.pairs if field.lower() == lower_name)
 
     def has_any(self, names: frozenset[str]) -> bool:
         """Return whether any of these lower-case names is among the headers."""
@@ -168,9 +168,9 @@ class Headers(Mapping[str, str]):
 
     def with_header(self, name: str, value: str) -> Headers:
         """Return headers in which the header of this name has only this value."""
-        folded, checked_value = _lower_name(name), _value(name, value)
-        remaining_headers = self.without(name) if folded in self._first else self
-        first_values = {**remaining_headers._first, folded: checked_value}  # noqa: SLF001 - one of us
+        lower_name, checked_value = _lower_name(name), _value(name, value)
+        remaining_headers = self.without(name) if lower_name in self._first else self
+        first_values = {**remaining_headers._first, lower_name: checked_value}  # noqa: SLF001 - one of us
         return _checked_headers((*remaining_headers.pairs, (name, checked_value)), first_values)
 
     def with_default(self, name: str, value: str) -> Headers:
@@ -187,7 +187,9 @@ class Headers(Mapping[str, str]):
 
     def without(self, *names: str) -> Headers:
         """Return headers without these names."""
-        dropped_names = {folded for name in names if (folded := name.lower()) in self._first}
+        dropped_names = {
+            lower_name for name in names if (lower_name := name.lower()) in self._first
+        }
         if not dropped_names:
             return self
         pairs = tuple(pair for pair in self.pairs if pair[0].lower() not in dropped_names)
@@ -266,10 +268,10 @@ def _read_pairs(fields: HeadersInput) -> tuple[tuple[tuple[str, str], ...], dict
     pairs: list[tuple[str, str]] = []
     first_values: dict[str, str] = {}
     for name, value in unchecked:
-        folded = _lower_name(name)
+        lower_name = _lower_name(name)
         stripped = _value(name, value)
         pairs.append((name, stripped))
-        first_values.setdefault(folded, stripped)
+        first_values.setdefault(lower_name, stripped)
     return tuple(pairs), first_values
 
 

@@ -150,13 +150,15 @@ def _join_segments(segments: list[Body]) -> Body:
 def _open_part(segments: list[Body]) -> Chunks:
     # All segments are opened now, because the first alone does not show if any must be awaited.
     delimiter = cast("bytes", segments[0])
-    opened = [
+    open_parts = [
         (segment.open(), _BoundaryCheck(delimiter)) if isinstance(segment, BodyStream) else segment
         for segment in segments
     ]
-    if any(isinstance(piece, tuple) and isinstance(piece[0], AsyncIterator) for piece in opened):
-        return _async_stream(opened)
-    return _sync_stream(cast("list[bytes | tuple[Iterator[bytes], _BoundaryCheck]]", opened))
+    if any(
+        isinstance(piece, tuple) and isinstance(piece[0], AsyncIterator) for piece in open_parts
+    ):
+        return _async_stream(open_parts)
+    return _sync_stream(cast("list[bytes | tuple[Iterator[bytes], _BoundaryCheck]]", open_parts))
 
 
 def _sync_stream(opened: list[bytes | tuple[Iterator[bytes], _BoundaryCheck]]) -> Iterator[bytes]:

@@ -81,12 +81,12 @@ _LAST_PORT: Final = 65_535
 
 
 def _networks(networks: str | Iterable[str]) -> tuple[Network, ...]:
-    several = [networks] if isinstance(networks, str) else list(networks)
+    network_list = [networks] if isinstance(networks, str) else list(networks)
     try:
         # A number would be read as an address near 0.0.0.0, and bytes as several of them.
-        if any(isinstance(item, (int, bytes)) for item in several):
+        if any(isinstance(item, (int, bytes)) for item in network_list):
             raise ValueError  # noqa: TRY301 - it has the same answer
-        return tuple(map(ip_network, several))
+        return tuple(map(ip_network, network_list))
     except ValueError:
         raise ConfigurationError(
             "The value is not a list of networks.",

@@ -78,30 +78,30 @@ def is_text(content_type: str | None) -> bool:
 
 
 def _folded_names(names: str | Iterable[str]) -> frozenset[str]:
-    several = [names] if isinstance(names, str) else list(names)
-    if not all(isinstance(name, str) and name for name in several):
+    name_list = [names] if isinstance(names, str) else list(names)
+    if not all(isinstance(name, str) and name for name in name_list):
         raise ConfigurationError(
             "A name to mask is empty, or not a text.",
             path="redaction",
             remedy="Give a list of names, such as ['x-customer'].",
         )
-    return frozenset(name.lower() for name in several)
+    return frozenset(name.lower() for name in name_list)
 
 
 def _paths(paths: str | Iterable[str | tuple[str, ...]]) -> frozenset[tuple[str, ...]]:
-    several = [paths] if isinstance(paths, str) else paths
+    path_list = [paths] if isinstance(paths, str) else paths
     # Paths of another redaction, of which this one is a changed copy, are split already.
     return frozenset(
-        tuple(path.lower().split(".")) if isinstance(path, str) else path for path in several
+        tuple(path.lower().split(".")) if isinstance(path, str) else path for path in path_list
     )
 
 
 def _patterns(
     patterns: str | re.Pattern[str] | Iterable[str | re.Pattern[str]],
 ) -> tuple[re.Pattern[str], ...]:
-    several = [patterns] if isinstance(patterns, (str, re.Pattern)) else patterns
+    pattern_list = [patterns] if isinstance(patterns, (str, re.Pattern)) else patterns
     try:
-        return tuple([re.compile(pattern) for pattern in several])
+        return tuple([re.compile(pattern) for pattern in pattern_list])
     except re.error:
         raise ConfigurationError(
             "A pattern is not a valid regular expression.",
@@ -177,10 +177,12 @@ class Redaction:
 
     def text(self, text: str) -> str:
         """Return a text with its secrets masked, also in JSON that it contains."""
-        begins = _JSON_BEGINS.search(text)
-        if begins is None:
+        json_start = _JSON_BEGINS.search(text)
+        if json_start is None:
             return self._redact_text(text)
-        return self._redact_text(text[: begins.start()]) + self._json(text[begins.start() :])
+        return self._redact_text(text[: json_start.start()]) + self._json(
+            text[json_start.start() :]
+        )
 
     def words(self, text: str, limit: int) -> str:
         """Return a vendor's message as one line, with secrets, keys and long tokens masked.
@@ -216,15 +218,15 @@ class Redaction:
         if equals and _is_hidden(unquote_plus(name), self.query_names):
             return f"{name}={MASK}"
         decoded_field = unquote_plus(field)
-        redacted = self.text(decoded_field)
-        return field if redacted == decoded_field else redacted
+        redacted_text = self.text(decoded_field)
+        return field if redacted_text == decoded_field else redacted_text
 
     def _json(self, text: str) -> str:
         masked_parts: list[str] = []
         name = ""
         depth = 0
         hidden_depth: int | None = None
-        way = _JsonPath(self.body_paths)
+        json_path = _JsonPath(self.body_paths)
         for piece in _TOKEN.findall(text):
             depth -= piece in {"}", "]"}
             if hidden_depth is not None and (
@@ -233,8 +235,8 @@ class Redaction:
                 hidden_depth = None
             if hidden_depth is None:
                 masked_parts.append(self._redact_token(piece))
-                way.go(piece, name)
-                if piece == ":" and (_is_hidden(name, self.body_keys) or way.leads_there):
+                json_path.go(piece, name)
+                if piece == ":" and (_is_hidden(name, self.body_keys) or json_path.leads_there):
                     masked_parts.append(f'"{MASK}"')
                     hidden_depth = depth
                 elif not piece.isspace():
@@ -246,8 +248,8 @@ class Redaction:
         if piece[0] != '"':
             return self._redact_text(piece)
         decoded_piece = _decoded_text(piece)
-        redacted = self.text(decoded_piece)
-        return piece if redacted == decoded_piece else json.dumps(redacted, ensure_ascii=False)
+        shown = self.text(decoded_piece)
+        return piece if shown == decoded_piece else json.dumps(shown, ensure_ascii=False)
 
 
 class _JsonPath:
@@ -322,5 +324,5 @@ def _cut_and_redact(text: str, limit: int, redact: Callable[[str], str]) -> str:
     if len(text) <= limit:
         return redact(text)
     # A secret at the cut is found because the rules also see a margin behind the cut.
-    redacted = redact(text[: limit + _MARGIN])
-    return f"{redacted[: max(0, min(limit, len(redacted) - _MARGIN))]}…"
+    redacted_text = redact(text[: limit + _MARGIN])
+    return f"{redacted_text[: max(0, min(limit, len(redacted_text) - _MARGIN))]}…"

@@ -46,19 +46,19 @@ class Timeouts:
         """Return these time limits, none of them longer than the remaining time."""
         if not 0 < remaining < _SECONDS_OF_A_DAY:
             seconds(remaining, "remaining")
-        capped = object.__new__(Timeouts)
+        shorter_timeouts = object.__new__(Timeouts)
         # This is a hot path: valid values are not validated again.
         bound = self.connect
-        _set_connect(capped, remaining if bound is None or bound > remaining else bound)
+        _set_connect(shorter_timeouts, remaining if bound is None or bound > remaining else bound)
         bound = self.read
-        _set_read(capped, remaining if bound is None or bound > remaining else bound)
+        _set_read(shorter_timeouts, remaining if bound is None or bound > remaining else bound)
         bound = self.write
-        _set_write(capped, remaining if bound is None or bound > remaining else bound)
+        _set_write(shorter_timeouts, remaining if bound is None or bound > remaining else bound)
         bound = self.pool
-        _set_pool(capped, remaining if bound is None or bound > remaining else bound)
+        _set_pool(shorter_timeouts, remaining if bound is None or bound > remaining else bound)
         bound = self.total
-        _set_total(capped, remaining if bound is None or bound > remaining else bound)
-        return capped
+        _set_total(shorter_timeouts, remaining if bound is None or bound > remaining else bound)
+        return shorter_timeouts
 
 
 _set_connect, _set_read, _set_write, _set_pool, _set_total = (

@@ -220,8 +220,8 @@ def _split_proxy_address(url: Secret) -> tuple[str, str | None, Secret | None]:
         )
     user, word = match["user"], match["word"]
     password = None if word is None else Secret(unquote(word))
-    where = f"{match['scheme']}://{match['where']}".lower()
-    return where, user and unquote(user), password
+    address_text = f"{match['scheme']}://{match['where']}".lower()
+    return address_text, user and unquote(user), password
 
 
 def _check_bare_address(_: object, __: object, value: str) -> None:

@@ -220,10 +220,10 @@ class Claim:
             return claimed_states, ClaimResult(Verdict.RUN, fence + 1, wait)
         if state_time < lease_end:
             return states, ClaimResult(Verdict.BUSY, wait=lease_end - state_time)
-        latest = state_time + self.term
-        if target != self.target or latest > sent_at + self.remembered:
+        latest_end = state_time + self.term
+        if target != self.target or latest_end > sent_at + self.remembered:
             return states, ClaimResult(Verdict.UNKNOWN, wait=max(0, ends - state_time))
-        fence, lease_end, ends = fence + 1, state_time + self.lease, max(ends, latest)
+        fence, lease_end, ends = fence + 1, state_time + self.lease, max(ends, latest_end)
         quiet = ends - state_time + self.ttl
         new_entry = (
             *(state_time, quiet, SENT, fingerprint, fence, self.owner),
@@ -265,9 +265,9 @@ class Renew:
         ownerships: list[bool] = []
         for state, (_, fence, ttl) in zip(states, self.held, strict=True):
             entry = unexpired(state, now)
-            renewed = None if entry is None else _renewed_entry(entry, fence, self.lease, ttl)
-            ownerships.append(renewed is not None)
-            new_states.append(renewed or with_times_moved_back(CLAIMS, (state,), now)[0])
+            renewed_entry = None if entry is None else _renewed_entry(entry, fence, self.lease, ttl)
+            ownerships.append(renewed_entry is not None)
+            new_states.append(renewed_entry or with_times_moved_back(CLAIMS, (state,), now)[0])
         return tuple(new_states), tuple(ownerships)
 
 
@@ -587,11 +587,11 @@ def unexpired(state: State | None, now: int) -> Entry | None:
         target,
         answer,
     ) = state
-    time, back = reading_time(state_time, now)
-    quiet -= time - state_time + back
+    time, shift = reading_time(state_time, now)
+    quiet -= time - state_time + shift
     if quiet <= 0:
         return None
-    lease_end, ends, sent_at = lease_end - back, ends - back, sent_at - back if sent_at else 0
+    lease_end, ends, sent_at = lease_end - shift, ends - shift, sent_at - shift if sent_at else 0
     return (time, quiet, stage, fingerprint, fence, owner, lease_end, ends, sent_at, target, answer)
 
 

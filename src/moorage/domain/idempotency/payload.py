@@ -30,9 +30,10 @@ def payload_fingerprint(payload: object) -> bytes:
         text = json.dumps(_plain_value(payload))
     except (TypeError, ValueError, RecursionError) as error:
         # A value that cannot be compared raises its type's name; other errors might quote a value.
-        it = f": it holds a {error.args[0]}" if type(error) is _UnknownError else ""
+        note = f": it holds a {error.args[0]}" if type(error) is _UnknownError else ""
         raise InvalidData(
-            f"A payload of type {type(payload).__name__} cannot be compared with a later one{it}.",
+            f"A payload of type {type(payload).__name__} cannot be compared with a later"
+            f" one{note}.",
             field="payload",
             remedy="Give `payload=` as bytes, or as a value that JSON can represent.",
         ) from None

@@ -128,17 +128,19 @@ class Reserve:
         """Return the state with the newly reserved places, and the `Reservation`."""
         time, ends = _ends(states[0], now)
         record_count = sum(ends.values())
-        free = self.bound - record_count
-        granted = min(self.number, max(1, free // _LARGEST_SHARE)) if free > 0 else 0
+        free_places = self.bound - record_count
+        granted_places = (
+            min(self.number, max(1, free_places // _LARGEST_SHARE)) if free_places > 0 else 0
+        )
         if self.forced:
-            granted = self.number
+            granted_places = self.number
         step = step_of(self.life)
         end = -(-(time + step + self.life) // step) * step
         wait = min(ends) - time if ends else 0
-        answer = Reservation(granted, record_count + granted, step, end, wait)
-        if not granted:
+        answer = Reservation(granted_places, record_count + granted_places, step, end, wait)
+        if not granted_places:
             return with_times_moved_back(_RULES, states, now), answer
-        ends[end] = ends.get(end, 0) + granted
+        ends[end] = ends.get(end, 0) + granted_places
         return (_state(time, ends),), answer
 
 
@@ -240,8 +242,8 @@ def _ends(state: State | None, now: int) -> tuple[int, dict[int, int]]:
     if state is None:
         return now, {}
     seen_at, _, stored_ends = state
-    time, back = reading_time(seen_at, now)
-    return time, {end - back: number for end, number in stored_ends if end - back > time}
+    time, shift = reading_time(seen_at, now)
+    return time, {end - shift: number for end, number in stored_ends if end - shift > time}
 
 
 def _state(time: int, ends: dict[int, int]) -> State:
@@ -250,8 +252,8 @@ def _state(time: int, ends: dict[int, int]) -> State:
     excess = max(0, len(sorted_ends) - _MOST_ENDS)
     if excess:
         # The earliest places end later than they have to, so that none ends before its record.
-        merged = sum(ends[end] for end in sorted_ends[: excess + 1])
+        merged_places = sum(ends[end] for end in sorted_ends[: excess + 1])
         sorted_ends = sorted_ends[excess:]
-        ends = {**ends, sorted_ends[0]: merged}
+        ends = {**ends, sorted_ends[0]: merged_places}
     last_end = sorted_ends[-1] if sorted_ends else time
     return time, max(1, last_end - time), tuple((end, ends[end]) for end in sorted_ends)

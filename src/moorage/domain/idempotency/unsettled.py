@@ -373,10 +373,10 @@ class RecordLookup:
         effect = _effect(states[0], now)
         if effect is None or effect[2] != OPEN:
             return states, False
-        searched, _, count, _, _ = effect[10] or (None, 0, 0, "", None)
+        searched_idle, _, count, _, _ = effect[10] or (None, 0, 0, "", None)
         if self.absent and effect[3] == self.reserved.number:
-            searched = max(self.reserved.idle, searched or 0)
-        question = (searched, now, count + 1, self.result, self.error)
+            searched_idle = max(self.reserved.idle, searched_idle or 0)
+        question = (searched_idle, now, count + 1, self.result, self.error)
         return ((*effect[:10], question),), True
 
 
@@ -496,8 +496,8 @@ class ReadEffects:
 def _question(answer: Any, now: int) -> LatestLookup | None:
     if answer is None:
         return None
-    searched, asked_at, count, result, error = answer
-    return LatestLookup(max(0, now - asked_at), count, result, error, searched)
+    searched_idle, asked_at, count, result, error = answer
+    return LatestLookup(max(0, now - asked_at), count, result, error, searched_idle)
 
 
 def _close_effect(
@@ -548,8 +548,8 @@ def _effect(state: State | None, now: int) -> Effect | None:
     if keep_for <= 0:
         return None
     if stage == OPEN and answer is not None:
-        searched, asked_at, *result = answer
-        answer = (searched, asked_at - clock_step, *result)
+        searched_idle, asked_at, *result = answer
+        answer = (searched_idle, asked_at - clock_step, *result)
     return (
         *(
             time,

@@ -243,12 +243,12 @@ def _check_headers(message: Message, rules: BrokerRules) -> None:
                 field="headers",
                 remedy="Rename it, for example to letters and hyphens only.",
             )
-        longest = max(
+        longest_header = max(
             len(name.encode()), len(value if isinstance(value, bytes) else value.encode())
         )
-        if rules.longest_header is not None and longest > rules.longest_header:
+        if rules.longest_header is not None and longest_header > rules.longest_header:
             raise InvalidData(
-                f"The header {name[:80]!r} has {longest:,} bytes in its name or value, and"
+                f"The header {name[:80]!r} has {longest_header:,} bytes in its name or value, and"
                 f" {rules.title} takes {rules.longest_header:,} at most.",
                 field="headers",
                 remedy="Move it into the payload.",
@@ -329,10 +329,10 @@ def with_trace(
     if not trace_headers:
         return message
     names = {name.lower() for name, _ in message.headers}
-    missing = tuple(pair for pair in trace_headers if pair[0].lower() not in names)
-    if not missing or (not names.isdisjoint(_PARENTS)):
+    missing_headers = tuple(pair for pair in trace_headers if pair[0].lower() not in names)
+    if not missing_headers or (not names.isdisjoint(_PARENTS)):
         return message
-    result = attrs.evolve(message, headers=(*message.headers, *missing))
+    result = attrs.evolve(message, headers=(*message.headers, *missing_headers))
     try:
         check_message(result, rules)
     except InvalidData:

@@ -60,14 +60,14 @@ class UncommittedPositions(Generic[P]):
         """
         if self._unsent < records:
             return {}
-        due = {
+        due_positions = {
             place: position
             for place, position in self._done.items()
             if position > max(self._committed.get(place, 0), self._sent.get(place, 0))
         }
-        self._sent.update(due)
+        self._sent.update(due_positions)
         self._unsent = 0
-        return due
+        return due_positions
 
     def fail(self) -> None:
         """Mark all positions as not committed, because a commit failed."""
@@ -77,6 +77,6 @@ class UncommittedPositions(Generic[P]):
     def _count(self) -> None:
         self.records = self._unsent = 0
         for place, position in self._done.items():
-            committed = self._committed.get(place, 0)
-            self.records += max(0, position - committed)
-            self._unsent += max(0, position - max(committed, self._sent.get(place, 0)))
+            committed_position = self._committed.get(place, 0)
+            self.records += max(0, position - committed_position)
+            self._unsent += max(0, position - max(committed_position, self._sent.get(place, 0)))

@@ -248,9 +248,9 @@ def receipts_of(
         positions: the partition, the offset and the id of each message.
     """
     receipts: list[PublishReceipt] = []
-    new = object.__new__
+    new_object = object.__new__
     for partition, offset, id in positions:
-        receipt: Any = new(_NewReceipt)
+        receipt: Any = new_object(_NewReceipt)
         receipt.broker = broker
         receipt.topic = topic
         receipt.at = at

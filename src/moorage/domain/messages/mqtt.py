@@ -182,11 +182,11 @@ def connect_error(code: int, version: MqttVersion) -> ConnectorError:
         version: the version of the protocol that the broker was asked for.
     """
     if code in _UNSUPPORTED_VERSION:
-        others = [item.value for item in MqttVersion if item is not version]
+        other_versions = [item.value for item in MqttVersion if item is not version]
         return ConfigurationError(
             f"The broker does not speak MQTT {version.value}.",
             path="protocol",
-            remedy=f'Set protocol = "{others[0]}".',
+            remedy=f'Set protocol = "{other_versions[0]}".',
         )
     if code in _INVALID_CLIENT_ID:
         return ConfigurationError(

@@ -250,12 +250,14 @@ def complete_results(
         sent: the number of messages whose sending had begun.
         total: the number of messages.
     """
-    interrupted: list[Result[PublishReceipt]] = [Result(error=failure)] * (sent - len(results))
+    interrupted_results: list[Result[PublishReceipt]] = [Result(error=failure)] * (
+        sent - len(results)
+    )
     remaining_failure = failure
     if sent and publication_of(Result(error=failure)) is Publication.POSSIBLE:
         remaining_failure = publish_error(PublishFault.UNSENT, rules)
     unsent: list[Result[PublishReceipt]] = [Result(error=remaining_failure)] * (total - sent)
-    return Results([*results, *interrupted, *unsent])
+    return Results([*results, *interrupted_results, *unsent])
 
 
 def batch_error(results: Results[PublishReceipt]) -> Exception | None:

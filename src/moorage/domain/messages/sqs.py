@@ -208,14 +208,14 @@ def batch_results(
     A message that the answer does not mention may be stored.
     """
     stored_entries = _by_id(answer.get("Successful"))
-    failed = _by_id(answer.get("Failed"))
+    failures = _by_id(answer.get("Failed"))
     results: list[Result[PublishReceipt]] = []
     for position, item in enumerate(items):
         id_ = str(position)
         if id_ in stored_entries:
             results.append(result_of(item, stored_entries[id_], at))
-        elif id_ in failed:
-            entry = failed[id_]
+        elif id_ in failures:
+            entry = failures[id_]
             error = refusal_of(
                 _text(entry.get("Code")),
                 _text(entry.get("Message")),

@@ -68,13 +68,13 @@ class Contradiction(NamedTuple):
 
 def contradictions(condition: Condition) -> Iterator[Contradiction]:
     """Yield each contradiction in the condition of an alert rule."""
-    when = condition.when
-    if when == _ABSENCE:
+    metric = condition.when
+    if metric == _ABSENCE:
         yield from _thresholds_of_absence(condition)
     else:
         yield from _contradicting_thresholds(condition)
         yield from _impossible_thresholds(condition)
-    if when == _BURN_RATE and condition.short_window > condition.window:
+    if metric == _BURN_RATE and condition.short_window > condition.window:
         yield Contradiction(
             "short_window",
             f"has a short window of {condition.short_window:g} seconds, longer than its window of"
@@ -82,10 +82,10 @@ def contradictions(condition: Condition) -> Iterator[Contradiction]:
             "Give a `short_window` below `window`, such as a twelfth of it.",
         )
     for name in sorted(condition.changed & _USERS.keys()):
-        if when not in _USERS[name]:
+        if metric not in _USERS[name]:
             yield Contradiction(
                 name,
-                f"watches {when}, for which `{name}` changes nothing",
+                f"watches {metric}, for which `{name}` changes nothing",
                 f"Remove `{name}`; it is for {_alternatives(_USERS[name])}.",
             )
 
@@ -124,14 +124,14 @@ def _contradicting_thresholds(condition: Condition) -> Iterator[Contradiction]:
 
 def _impossible_thresholds(condition: Condition) -> Iterator[Contradiction]:
     """Yield each threshold that is above or below every possible value of its metric."""
-    when, upper, lower, clear = condition.when, condition.above, condition.below, condition.clear
-    if when not in FIGURES:
+    metric, upper, lower, clear = condition.when, condition.above, condition.below, condition.clear
+    if metric not in FIGURES:
         return
-    highest = {_ERROR_RATE: 1.0, _BURN_RATE: 1 / (1 - condition.objective)}.get(when, inf)
+    highest = {_ERROR_RATE: 1.0, _BURN_RATE: 1 / (1 - condition.objective)}.get(metric, inf)
     if highest < inf:
-        remedy = f"Give a number from 0 to {highest:g}; {when} is never outside."
+        remedy = f"Give a number from 0 to {highest:g}; {metric} is never outside."
     else:
-        remedy = f"Give a number above 0; {when} is never negative."
+        remedy = f"Give a number above 0; {metric} is never negative."
     if upper is not None and (upper < 0 or upper >= highest):
         effect = "always fires" if upper < 0 else "never fires"
         yield Contradiction("above", f"{effect} with a threshold of {upper:g}", remedy)

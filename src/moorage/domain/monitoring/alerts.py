@@ -344,14 +344,14 @@ def next_alerts(
     remaining_alerts: list[Alert] = []
     groups: dict[tuple[str, tuple[str, ...]], list[AlertNotice]] = {}
     for rule in rules:
-        of_rule = {
+        alerts_of_rule = {
             subject: alert
             for (name, subject), alert in previous_alerts.items()
             if name == rule.name
         }
         measurements = {item.subject: item for item in measured.get(rule.name, ())}
-        for subject in {**of_rule, **measurements}:
-            alert = of_rule.get(subject)
+        for subject in {**alerts_of_rule, **measurements}:
+            alert = alerts_of_rule.get(subject)
             if rule.name in measured:
                 alert = _next_alert(rule, subject, alert, measurements.get(subject), now)
             if alert is None:

@@ -131,8 +131,8 @@ class Health:
     @property
     def all_reasons(self) -> tuple[HealthReason, ...]:
         """The reasons for the health of all services, then those of stores and queues."""
-        of_services = tuple(reason for service in self.services for reason in service.reasons)
-        return of_services + self.reasons
+        service_reasons = tuple(reason for service in self.services for reason in service.reasons)
+        return service_reasons + self.reasons
 
     def as_dict(self) -> dict[str, Any]:
         """The health as plain values, for JSON."""

@@ -139,8 +139,8 @@ def read_callback(
             "pending", "Another client asked for this consent, or of another server."
         )
     issuer = values.get("iss")
-    promised = client.server.authorization_response_iss_parameter_supported
-    if (issuer is None and promised) or (
+    issuer_is_required = client.server.authorization_response_iss_parameter_supported
+    if (issuer is None and issuer_is_required) or (
         issuer is not None and pending.issuer not in {issuer, None}
     ):
         return _foreign_field_error("iss", "Another authorisation server answers than was asked.")
@@ -181,8 +181,8 @@ _BEGIN_AGAIN: Final = "Have the person begin again."
 
 
 def _check(client: OAuthClient, redirect_uri: str, parameters: Mapping[str, str]) -> None:
-    ways = client.server.code_challenge_methods_supported
-    if ways is not None and _S256 not in ways:
+    challenge_methods = client.server.code_challenge_methods_supported
+    if challenge_methods is not None and _S256 not in challenge_methods:
         raise UnsupportedByVendor(
             "The authorisation server does not support PKCE with S256.",
             remedy="Use a server that supports PKCE with S256; without it an intercepted"

@@ -38,14 +38,14 @@ def token_request(
     url = client.at(endpoint)
     form = [*parameters, *extra_parameters(client.parameters)]
     headers = {"Accept": "application/json"}
-    secret, how = client.secret, client.authentication
-    if secret is not None and how is ClientAuthentication.BASIC:
+    secret, authentication = client.secret, client.authentication
+    if secret is not None and authentication is ClientAuthentication.BASIC:
         # RFC 6749, section 2.3.1: both values are form-encoded first.
         pair = f"{quote_plus(client.client_id)}:{quote_plus(secret.reveal())}".encode()
         headers["Authorization"] = f"Basic {b2a_base64(pair, newline=False).decode()}"
     elif not _has_assertion(client):
         form.append(("client_id", client.client_id))
-    if secret is not None and how is ClientAuthentication.POST:
+    if secret is not None and authentication is ClientAuthentication.POST:
         form.append(("client_secret", secret.reveal()))
     if secret is not None and client.signs:
         signing = JwtSigning(

@@ -27,8 +27,8 @@ def token_store_name(client: OAuthClient) -> str | None:
     grant = client.grant
     if not isinstance(grant, (ClientCredentials, JwtBearer, RefreshToken)):
         return None
-    who = (client.server, client.client_id, grant, client.scope)
-    identity = repr((*who, sorted(client.parameters.items())))
+    identity_fields = (client.server, client.client_id, grant, client.scope)
+    identity = repr((*identity_fields, sorted(client.parameters.items())))
     if isinstance(grant, RefreshToken):
         identity += digest([grant.token.reveal_bytes()]).hex()
     return f"{_PREFIX}{sha256(identity.encode()).hexdigest()[:16]}"

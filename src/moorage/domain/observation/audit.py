@@ -408,8 +408,10 @@ def verify(
             break
     else:
         if head is not None and later is not None:
-            grown = later()
-            head = chain.head if head.number <= chain.head.number < grown.number else grown
+            later_head = later()
+            head = (
+                chain.head if head.number <= chain.head.number < later_head.number else later_head
+            )
         finding = _at_the_end(chain.head, head, "the head that is stored beside the records")
         finding = (
             finding
@@ -452,19 +454,19 @@ class _Chain:
                 Fault.ALTERED,
                 f"Record {number} was altered: its hash is not the one that was noted.",
             )
-        sealed = self.head.sealed
+        seal_number = self.head.sealed
         if record.act == SEAL:
             verdict = self._verdict(record)
             if verdict is False:
                 return Finding(
                     number,
                     Fault.FORGED,
-                    f"The seal {number} does not match: the records from {sealed + 1} to {number}"
-                    " were rewritten by somebody without the key.",
+                    f"The seal {number} does not match: the records from {seal_number + 1} to"
+                    f" {number} were rewritten by somebody without the key.",
                 )
             self.unverified += verdict is None
-            sealed = number if verdict else sealed
-        self.head = AuditHead(number, record.hash, sealed)
+            seal_number = number if verdict else seal_number
+        self.head = AuditHead(number, record.hash, seal_number)
         return None
 
     def _verdict(self, record: AuditRecord) -> bool | None:

@@ -150,8 +150,8 @@ class CallContent:
         text = mask_keys(sent.text(decode_body(window, kind).replace("\0", "")))
         body_bytes = text.encode(errors="replace")
         charset = f"{essence(kind)}; charset=utf-8" if kind else None
-        redacted = self._redaction.body(body_bytes, charset, limit)
-        shown_body, is_cut = _cut_to_bytes(redacted, limit)
+        redacted_text = self._redaction.body(body_bytes, charset, limit)
+        shown_body, is_cut = _cut_to_bytes(redacted_text, limit)
         if is_cut or len(body_bytes) > limit:
             shown_body += f"\n[cut: the body has {len(body)} bytes]"
         return shown_body

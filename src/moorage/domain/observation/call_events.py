@@ -301,8 +301,8 @@ def full_attempt_facts(facts: AttemptFacts | SuccessFacts) -> AttemptFacts:
 
 def facts_of_first_attempt(facts: SuccessFacts) -> AttemptFacts:
     """Return the facts of the `AttemptFinished` event, for a first attempt that succeeded."""
-    identity, plan, now, status, _, method, _, of_attempt = facts
-    start_time, bytes_out, bytes_in = of_attempt or (identity.started, None, None)
+    identity, plan, now, status, _, method, _, attempt_facts = facts
+    start_time, bytes_out, bytes_in = attempt_facts or (identity.started, None, None)
     return (
         identity,
         plan,

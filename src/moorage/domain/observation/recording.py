@@ -222,22 +222,22 @@ class UnstoredMetrics:
 
     def stored(self, rows: list[tuple[int, int, Key]]) -> None:
         """Record that these rows are stored, and close the windows before the last minute."""
-        newest = self.newest
+        newest_minute = self.newest
         for minute, _, key in rows:
             keys = self._unstored[minute]
             del keys[key]
             if not keys:
                 del self._unstored[minute]
         for minute in [minute for minute in self._windows if minute not in self._unstored]:
-            if newest is not None and minute < newest:
+            if newest_minute is not None and minute < newest_minute:
                 del self._windows[minute]
 
     def _shorten(self) -> None:
         """Drop the oldest metrics if they are too many or too old to store."""
-        newest = self.newest
+        newest_minute = self.newest
         number = sum(len(tallies) for _, tallies in self._windows.values())
         for minute in sorted(self._windows):
-            too_old = newest is not None and newest - minute > DAY // 2
+            too_old = newest_minute is not None and newest_minute - minute > DAY // 2
             if not too_old and number <= self._max_rows:
                 break
             number -= len(self._windows.pop(minute)[1])

@@ -88,13 +88,13 @@ class Sketch:
         rank = max(1, math.ceil(count * percent / 100 * (1 - 2**-50)))
         if rank == count:
             return self.longest / 1e9
-        middle, total = 0.0, self.zeros
+        bucket_middle, total = 0.0, self.zeros
         for index, number in self.buckets:
             if total >= rank:
                 break
             total += number
-            middle = 2 * _GAMMA**index / (_GAMMA + 1)
-        return min(max(middle, self.shortest), self.longest) / 1e9
+            bucket_middle = 2 * _GAMMA**index / (_GAMMA + 1)
+        return min(max(bucket_middle, self.shortest), self.longest) / 1e9
 
     def number_within(self, duration: float) -> int:
         """Return the number of durations of at most `duration` seconds.
@@ -129,9 +129,15 @@ class Sketch:
         pairs = numbers[_FIELDS:]
         if len(numbers) < _FIELDS or len(pairs) != 2 * numbers[_FIELDS - 1]:
             raise _unreadable_error()
-        zeros, total, shortest, longest = numbers[: _FIELDS - 1]
+        zeros, total, shortest_duration, longest_duration = numbers[: _FIELDS - 1]
         indexes = accumulate(pairs[::2])
-        sketch = cls(zeros, tuple(zip(indexes, pairs[1::2], strict=True)), total, shortest, longest)
+        sketch = cls(
+            zeros,
+            tuple(zip(indexes, pairs[1::2], strict=True)),
+            total,
+            shortest_duration,
+            longest_duration,
+        )
         if 0 in pairs[2::2] or 0 in pairs[1::2] or not _is_consistent(sketch):
             raise _unreadable_error()
         return sketch

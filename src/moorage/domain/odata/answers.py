@@ -195,12 +195,12 @@ def refusal_of(response: Response) -> ConnectorError | None:
     problem = _error_in(response)
     if problem is None:
         return None
-    described = _problem(problem)
+    problem_description = _problem(problem)
     return VendorFailed(
         "The OData service failed after it had begun its answer.",
         status=response.status,
-        vendor_code=described.code,
-        vendor_message=described.message,
+        vendor_code=problem_description.code,
+        vendor_message=problem_description.message,
         response=response,
     )
 
@@ -209,11 +209,11 @@ def failure_of(response: Response) -> ConnectorError | None:
     """Return the error of an answer that refuses the entity's version; None for other answers."""
     if response.status not in {_CHANGED, _NEEDS_ETAG}:
         return None
-    described = _problem(_error_in(response) or {})
+    problem_description = _problem(_error_in(response) or {})
     details: dict[str, Any] = {
         "status": response.status,
-        "vendor_code": described.code,
-        "vendor_message": described.message or None,
+        "vendor_code": problem_description.code,
+        "vendor_message": problem_description.message or None,
         "response": response,
     }
     if response.status == _NEEDS_ETAG:

@@ -243,11 +243,11 @@ def _security_problems(operation: ApiOperation, scheme: SecurityScheme | None) -
     if any(names <= accepted for names in operation.security):
         return []
     needed_names = " or ".join(" with ".join(sorted(names)) for names in operation.security)
-    needed = "none is used" if scheme is None else f"{scheme.name[:100]!r} is used"
+    used_scheme = "none is used" if scheme is None else f"{scheme.name[:100]!r} is used"
     return [
         Problem(
             operation.node.child("security").pointer,
-            f"The operation needs the security {needed_names[:200]}, and {needed}.",
+            f"The operation needs the security {needed_names[:200]}, and {used_scheme}.",
             "Give security= another scheme, or leave the operation out with operations=.",
         )
     ]

@@ -107,12 +107,15 @@ def drift(old_tree: object, new_tree: object, usage: Usage) -> DescriptionDiffer
     Raises:
         DescriptionRefused: one of them is not an OpenAPI description of version 2 or 3.
     """
-    old, new = _Description(old_tree), _Description(new_tree)
+    old_description, new_description = _Description(old_tree), _Description(new_tree)
     changes: dict[Change, None] = {}
     compared: dict[str, None] = {}
     undescribed: list[tuple[str, str]] = []
     for request in sorted(usage.requests):
-        old_operation, new_operation = old.operation(*request), new.operation(*request)
+        old_operation, new_operation = (
+            old_description.operation(*request),
+            new_description.operation(*request),
+        )
         if old_operation is None:
             if new_operation is None:
                 undescribed.append(request)
@@ -120,7 +123,10 @@ def drift(old_tree: object, new_tree: object, usage: Usage) -> DescriptionDiffer
         compared[old_operation.name] = None
         changes |= dict.fromkeys(
             _operation_changes(
-                (old.document, old_operation), (new.document, new_operation), request, usage
+                (old_description.document, old_operation),
+                (new_description.document, new_operation),
+                request,
+                usage,
             )
         )
     return DescriptionDifferences(tuple(changes), tuple(compared), tuple(undescribed))

@@ -330,7 +330,7 @@ def _own_schema(node: Node, entered: frozenset[str]) -> _Schema:
     words = value.get("enum")
     if "const" in value:
         words = [value["const"]]
-    items, others = node.child("items"), node.child("additionalProperties")
+    items, other_values = node.child("items"), node.child("additionalProperties")
     return _Schema(
         types,
         frozenset(str(word) for word in words if word is not None) if is_list(words) else None,
@@ -338,7 +338,7 @@ def _own_schema(node: Node, entered: frozenset[str]) -> _Schema:
         {name: (part,) for name, part in node.child("properties").children()},
         frozenset(map(str, value["required"])) if is_list(value.get("required")) else frozenset(),
         (items,) if is_object(items.value) else (),
-        (others,) if is_object(others.value) else (),
+        (other_values,) if is_object(other_values.value) else (),
         entered,
     )
 

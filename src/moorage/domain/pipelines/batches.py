@@ -73,8 +73,8 @@ def halves(batch: Sequence[R]) -> tuple[Sequence[R], Sequence[R]]:
     Of n records with k bad ones, halving finds all bad ones in at most 1 + 2k⌈log₂(n/k)⌉ + 2k
     calls, the first included, and every good record is processed once.
     """
-    middle = len(batch) // 2
-    return batch[:middle], batch[middle:]
+    middle_index = len(batch) // 2
+    return batch[:middle_index], batch[middle_index:]
 
 
 def lane_of(key: bytes, lanes: int) -> int:

@@ -37,10 +37,10 @@ def changes(old: Mapping[str, object], new: Mapping[str, object]) -> PipelineCha
         old: the values that each pipeline of the old configuration is made of, by its name.
         new: the same for the new configuration.
     """
-    common = [name for name in new if name in old]
+    common_names = [name for name in new if name in old]
     return PipelineChanges(
         added=tuple(name for name in new if name not in old),
         removed=tuple(name for name in old if name not in new),
-        changed=tuple(name for name in common if old[name] != new[name]),
-        unchanged=tuple(name for name in common if old[name] == new[name]),
+        changed=tuple(name for name in common_names if old[name] != new[name]),
+        unchanged=tuple(name for name in common_names if old[name] == new[name]),
     )

@@ -93,11 +93,15 @@ class ReportWorker(_Control):
 
     def apply(self, states: States, now: int, /) -> tuple[States, bool]:
         """Return the state with this report, and without old reports."""
-        paused, reports = _read_state(states[0])
+        pause_reason, reports = _read_state(states[0])
         reports[self.worker] = [now, dict(self.fields)]
-        newest = sorted(reports.items(), key=lambda item: item[1][0], reverse=True)[:_MAX_REPORTS]
-        recent = {worker: report for worker, report in newest if now - report[0] < _KEPT}
-        return (_write_state(now, paused, recent),), paused is not None
+        newest_reports = sorted(reports.items(), key=lambda item: item[1][0], reverse=True)[
+            :_MAX_REPORTS
+        ]
+        recent_reports = {
+            worker: report for worker, report in newest_reports if now - report[0] < _KEPT
+        }
+        return (_write_state(now, pause_reason, recent_reports),), pause_reason is not None
 
 
 @attrs.frozen
@@ -114,8 +118,8 @@ class PausePipeline(_Control):
 
     def apply(self, states: States, now: int, /) -> tuple[States, bool]:
         """Return the state with the pause, or without one."""
-        paused, reports = _read_state(states[0])
-        return (_write_state(now, self.reason, reports),), paused is not None
+        pause_reason, reports = _read_state(states[0])
+        return (_write_state(now, self.reason, reports),), pause_reason is not None
 
 
 @attrs.frozen
@@ -124,21 +128,21 @@ class ReadPipeline(_Control):
 
     def apply(self, states: States, now: int, /) -> tuple[States, PipelineStatus]:
         """Return the unchanged state, and the pipeline's status in it."""
-        paused, reports = _read_state(states[0])
+        pause_reason, reports = _read_state(states[0])
         workers = (
             WorkerReport(worker, max(0, now - at) / _SECOND, fields)
             for worker, (at, fields) in reports.items()
         )
-        newest = sorted(workers, key=lambda report: (report.age, report.worker))
-        return states, PipelineStatus(paused, tuple(newest))
+        newest_reports = sorted(workers, key=lambda report: (report.age, report.worker))
+        return states, PipelineStatus(pause_reason, tuple(newest_reports))
 
 
 def _read_state(state: State | None) -> tuple[str | None, dict[str, Any]]:
     """Return the reason of a pipeline's pause, and the time and fields of each report."""
     if state is None:
         return None, {}
-    paused, reports = json.loads(state[2])
-    return paused, reports
+    pause_reason, reports = json.loads(state[2])
+    return pause_reason, reports
 
 
 def _write_state(now: int, paused: str | None, reports: Mapping[str, Any]) -> State:

@@ -76,16 +76,16 @@ def read_position(endpoint: PolledEndpoint, offset: Offset | None) -> PolledPosi
         fields: object = json.loads(text)
         if is_object(fields):
             if endpoint.since is None:
-                remembered = dict.fromkeys(fields["known"], 0)
+                remembered_digests = dict.fromkeys(fields["known"], 0)
                 return PolledPosition(
                     int(count),
                     fields["page"],
-                    remembered=remembered,
+                    remembered=remembered_digests,
                     pages=int(fields.get("pages", 0)),
                     mark=fields.get("mark"),
                 )
-            newest = fields["newest"]
-            return PolledPosition(int(count), None, newest, newest, dict(fields["known"]))
+            newest_time = fields["newest"]
+            return PolledPosition(int(count), None, newest_time, newest_time, dict(fields["known"]))
     except (ValueError, KeyError, TypeError):
         pass
     raise InvalidData(
@@ -116,11 +116,11 @@ def _advance_by_pages(
     page_items = {item.digest: item for item in page.items}
     _check_memory(endpoint, len(page_items))
     new_items = [item for digest, item in page_items.items() if digest not in position.remembered]
-    remembered = {digest: 0 for digest in position.remembered if digest in page_items}
-    positions = [position._replace(remembered=remembered)]
+    remembered_digests = {digest: 0 for digest in position.remembered if digest in page_items}
+    positions = [position._replace(remembered=remembered_digests)]
     for count, item in enumerate(new_items, position.delivered + 1):
-        remembered = {**remembered, item.digest: 0}
-        positions.append(position._replace(delivered=count, remembered=remembered))
+        remembered_digests = {**remembered_digests, item.digest: 0}
+        positions.append(position._replace(delivered=count, remembered=remembered_digests))
     if page.next is not None and page.next != position.page:
         positions[-1] = _next_page(endpoint, positions[-1], page.next)
     records = [
@@ -158,13 +158,15 @@ def _advance_by_time(
             raise _wrong_order(endpoint)
         if item.digest in position.remembered:
             continue
-        newest = max(item.time, position.newest or 0)
-        bound = since_of(endpoint, newest) or 0
-        remembered = {digest: time for digest, time in position.remembered.items() if time >= bound}
-        remembered[item.digest] = item.time
-        _check_memory(endpoint, len(remembered))
+        newest_time = max(item.time, position.newest or 0)
+        bound = since_of(endpoint, newest_time) or 0
+        remembered_digests = {
+            digest: time for digest, time in position.remembered.items() if time >= bound
+        }
+        remembered_digests[item.digest] = item.time
+        _check_memory(endpoint, len(remembered_digests))
         position = position._replace(
-            delivered=position.delivered + 1, newest=newest, remembered=remembered
+            delivered=position.delivered + 1, newest=newest_time, remembered=remembered_digests
         )
         records.append(_record(endpoint, item, position))
     if page.next is None or page.next == position.page:

@@ -214,7 +214,7 @@ def checked_records(payloads: Sequence[bytes], **columns: Iterable[Any]) -> list
     """
     values = [columns.get(name) or repeat(default) for name, default in _DEFAULTS.items()]
     records: list[SinkRecord] = []
-    new = object.__new__
+    new_object = object.__new__
     for (
         payload,
         key,
@@ -229,7 +229,7 @@ def checked_records(payloads: Sequence[bytes], **columns: Iterable[Any]) -> list
         producer,
         deliveries,
     ) in zip(payloads, *values, strict=False):
-        record: Any = new(_NewRecord)
+        record: Any = new_object(_NewRecord)
         record.payload = payload
         record.key = key
         record.attributes = attributes

@@ -348,10 +348,10 @@ class Admission:
         rule = self.gates.budget
         if rule:
             budget = rule.present(states[0], now)
-            spent_numbers = rule.count_retry(budget) if self.retry else rule.count_call(budget)
-            if spent_numbers is None:
+            new_budget = rule.count_retry(budget) if self.retry else rule.count_call(budget)
+            if new_budget is None:
                 return Answer.NO_BUDGET, rule.left_for(budget)
-            new.append(spent_numbers)
+            new.append(new_budget)
         if self.claim:
             _, fence, target = self.claim
             sent_claim = idempotency.mark_sent(
@@ -468,10 +468,10 @@ class _SeveralAdmission(Admission):
                 new_states.append(limit_state)
                 number += 1
             if budget is not None:
-                spent_numbers = budget.fast_count_call(states[number], now)
-                if spent_numbers is None:
+                new_budget = budget.fast_count_call(states[number], now)
+                if new_budget is None:
                     return self.decide(states, now)
-                new_states.append(spent_numbers)
+                new_states.append(new_budget)
             return tuple(new_states), (GO, 0, permit, ())
         except MISREAD as error:
             failure = self._misread(error, states, now)

@@ -85,8 +85,12 @@ class TokenBucket:
 
     def part(self, share: Fraction, least: int) -> TokenBucket:
         """Return a limit with a share of the rate, and with a burst of at least `least`."""
-        pace = Fraction(self.n, self.price) * share
-        return TokenBucket(pace.numerator, pace.denominator, max(least, int(self.burst * share)))
+        tokens_per_microsecond = Fraction(self.n, self.price) * share
+        return TokenBucket(
+            tokens_per_microsecond.numerator,
+            tokens_per_microsecond.denominator,
+            max(least, int(self.burst * share)),
+        )
 
     def fast_grant(self, state: State | None, now: int, cost: int) -> Bucket | None:
         """Return the state after an immediate grant; None if the full rule has to decide."""
@@ -113,13 +117,13 @@ class TokenBucket:
         """
         if state is None:
             return (now, 0, now, self.room, now, 0, 0, (), self.shape)
-        state_time, keep_for, at, level, life, frozen, shift, runs, shape = state
+        state_time, keep_for, at, level, life, frozen_until, shift, runs, shape = state
         if shape != self.shape:
             at, level, runs = self._converted(at, level, shift, runs, shape)
-        time, back = reading_time(state_time, now)
-        keep_for = max(0, keep_for - (time - state_time + back))
-        at, frozen, shift = at - back, frozen - back, shift - back
-        return (time, keep_for, at, level, life, frozen, shift, runs, self.shape)
+        time, clock_shift = reading_time(state_time, now)
+        keep_for = max(0, keep_for - (time - state_time + clock_shift))
+        at, frozen_until, shift = at - clock_shift, frozen_until - clock_shift, shift - clock_shift
+        return (time, keep_for, at, level, life, frozen_until, shift, runs, self.shape)
 
     def earliest(self, bucket: Bucket, cost: int, at: int) -> int:
         """Return the earliest time, not before `at`, at which `cost` tokens can be granted.
@@ -136,7 +140,7 @@ class TokenBucket:
         `at` is a time that `earliest` returned. Only a `refundable` grant stays in the queue, so
         that its tokens can be given back.
         """
-        state_time, _, first, level, life, frozen, shift, runs, shape = bucket
+        state_time, _, first, level, life, frozen_until, shift, runs, shape = bucket
         _, place, since, had, spare, is_full, is_immediate = self._place_in_queue(bucket, cost, at)
         tokens = cost * self.price
         if is_immediate or not refundable:
@@ -147,8 +151,8 @@ class TokenBucket:
         else:
             time, before = at - shift, had - spare
             after = before - tokens
-            joins = place > 0 and not is_full and not runs[place - 1][7]
-            if joins:
+            joins_run = place > 0 and not is_full and not runs[place - 1][7]
+            if joins_run:
                 begin, start, end, left, highest, lowest, spent, *_ = runs[place - 1]
                 highest, lowest = max(highest, before), min(lowest, after)
                 run = (begin, start, time, after, highest, lowest, spent, 0, 0)
@@ -156,19 +160,19 @@ class TokenBucket:
             else:
                 run = (time, before, time, after, after, after, 0, 0, 0)
                 ticket = (life, at, cost, shift, before, at, before)
-            earlier_numbers, behind_numbers = runs[: place - joins], runs[place:]
-            if behind_numbers and not behind_numbers[0][7]:
-                joined_numbers = self._joined_run(run, behind_numbers[0])
+            earlier_runs, later_runs = runs[: place - joins_run], runs[place:]
+            if later_runs and not later_runs[0][7]:
+                joined_numbers = self._joined_run(run, later_runs[0])
                 if not joined_numbers[7]:
-                    run, behind_numbers = joined_numbers, behind_numbers[1:]
-            queue = (*earlier_numbers, run, *behind_numbers)
+                    run, later_runs = joined_numbers, later_runs[1:]
+            queue = (*earlier_runs, run, *later_runs)
             first, level, runs = self._without_past(first, level, queue, shift, state_time)
-        quiet = self._quiet_time(state_time, runs[-1][2] + shift if runs else first, frozen)
-        return (state_time, quiet, first, level, life, frozen, shift, runs, shape), ticket
+        quiet = self._quiet_time(state_time, runs[-1][2] + shift if runs else first, frozen_until)
+        return (state_time, quiet, first, level, life, frozen_until, shift, runs, shape), ticket
 
     def refund(self, bucket: Bucket, ticket: Ticket) -> Bucket:
         """Return the state after a grant's tokens and its place in the queue were given back."""
-        state_time, quiet, at, level, life, frozen, shift, runs, shape = bucket
+        state_time, quiet, at, level, life, frozen_until, shift, runs, shape = bucket
         number, time, cost, shifted, *where = ticket
         tokens = cost * self.price
         if number != life:
@@ -178,10 +182,10 @@ class TokenBucket:
                 level = min(self.room, level + tokens)
                 if where[0] < time and runs:
                     runs = (_taken_from(runs[0], -tokens), *runs[1:])
-            return (state_time, quiet, at, level, life, frozen, shift, runs, shape)
+            return (state_time, quiet, at, level, life, frozen_until, shift, runs, shape)
         before, last, left = where
         point, previous = (time - shifted, before - tokens), (last - shifted, left)
-        is_due = point[0] + shift <= max(state_time, frozen)
+        is_due = point[0] + shift <= max(state_time, frozen_until)
         for index, run in enumerate(runs):
             begin, start, end, final = run[:4]
             if _is_before((begin, start), point) and not _is_before((end, final), point):
@@ -190,16 +194,16 @@ class TokenBucket:
                 if len(runs) > RUNS:
                     at, level, runs = self._without_past(at, level, runs, shift, state_time)
                 break
-        return (state_time, quiet, at, level, life, frozen, shift, runs, shape)
+        return (state_time, quiet, at, level, life, frozen_until, shift, runs, shape)
 
     def drain(self, bucket: Bucket, pause: int) -> Bucket:
         """Return the state at the beginning of a pause of `pause` microseconds.
 
         Queued grants are delayed, and spare tokens are lost.
         """
-        state_time, _, at, level, life, frozen, shift, runs, shape = bucket
+        state_time, _, at, level, life, old_frozen_until, shift, runs, shape = bucket
         end_time = state_time + pause
-        since = max(state_time, frozen)
+        since = max(state_time, old_frozen_until)
         longer = end_time - since
         if longer <= 0:
             return bucket
@@ -236,9 +240,9 @@ class TokenBucket:
 
     def confirm(self, bucket: Bucket, ticket: Ticket) -> int:
         """Return the microseconds that a ticket's holder must still wait; 0 if it may proceed."""
-        state_time, _, _, _, life, frozen, shift, _, _ = bucket
+        state_time, _, _, _, life, frozen_until, shift, _, _ = bucket
         due_time = ticket[1] + shift - ticket[3] if ticket[0] == life else state_time
-        return max(0, due_time - state_time, frozen - state_time)
+        return max(0, due_time - state_time, frozen_until - state_time)
 
     def _converted(
         self, at: int, level: int, shift: int, runs: Runs, shape: Shape
@@ -260,18 +264,18 @@ class TokenBucket:
         (`at_once`) may count as `spent` in the first run: it reduces the tokens that later runs
         have to spare.
         """
-        state_time, _, since, level, _, frozen, shift, runs, _ = bucket
-        n, tokens, at, spare = self.n, cost * self.price, max(at, frozen), 0
+        state_time, _, since, level, _, frozen_until, shift, runs, _ = bucket
+        n, tokens, at, spare = self.n, cost * self.price, max(at, frozen_until), 0
         needed_numbers = self._needed_levels(runs) if runs else []
         for place, (begin, before, end, after, highest, _, spent, _, idle) in enumerate(runs):
             begin += shift  # noqa: PLW2901 - by the store's time from here on
             time, had, full = self._time_of_enough(since, level, tokens, at)
             if time <= begin:
-                left = had - tokens + (begin - time) * n
-                continues = left - spare >= before
-                if (continues or time == state_time) and min(self.room, left) >= needed_numbers[
-                    place
-                ]:
+                tokens_left = had - tokens + (begin - time) * n
+                continues = tokens_left - spare >= before
+                if (continues or time == state_time) and min(
+                    self.room, tokens_left
+                ) >= needed_numbers[place]:
                     return time, place, time, had, spare, full, not continues
             level = min(self.room, level + (begin - since) * n)
             most_tokens = self.room - highest - spent
@@ -377,11 +381,11 @@ class TokenBucket:
         """
         if len(runs) <= RUNS:
             return runs
-        place, fewest = len(runs) - 2, self.room + 1
+        place, fewest_tokens = len(runs) - 2, self.room + 1
         for index in range(place, RUNS // 2, -1):
             joined_run = self._joined_run(runs[index], runs[index + 1])
-            if joined_run[8] < fewest and joined_run[8] <= self.room - joined_run[4]:
-                place, fewest = index, joined_run[8]
+            if joined_run[8] < fewest_tokens and joined_run[8] <= self.room - joined_run[4]:
+                place, fewest_tokens = index, joined_run[8]
         joined_run = self._joined_run(runs[place], runs[place + 1])
         return (*runs[:place], joined_run, *runs[place + 2 :])
 

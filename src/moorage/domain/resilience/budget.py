@@ -62,13 +62,13 @@ class BudgetRule:
         """Return the budget's state in the current period."""
         if state is None:
             return (now, 2 * self.period, now // self.period, 0, 0, 0)
-        state_time, keep_for, period, calls, retries, carry = state
+        state_time, keep_for, period, calls, retries, fraction_carry = state
         time, _ = reading_time(state_time, now)
         current = time // self.period
         if current > period:
             unspent_share = max(0, calls * self.parts - retries * self.whole)
-            calls, retries, carry = 0, 0, unspent_share if current == period + 1 else 0
-        return (time, keep_for, current, calls, retries, carry)
+            calls, retries, fraction_carry = 0, 0, unspent_share if current == period + 1 else 0
+        return (time, keep_for, current, calls, retries, fraction_carry)
 
     def fast_count_call(self, state: State | None, now: int, _cost: int = 0, /) -> Budget | None:
         """Return the budget after counting a first attempt; None if the period has changed.

@@ -328,7 +328,7 @@ class CircuitRule:
         """
         if state is None:
             return None
-        state_time, keep_for, mode, gen, slot, total, base, record = state
+        state_time, keep_for, mode, generation, slot, total, base, record = state
         if self.timed:
             if mode or not state_time <= now < slot:
                 return None
@@ -336,7 +336,7 @@ class CircuitRule:
             return None
         if record[0] != self.grid:
             return None
-        return (now, keep_for, 0, gen, slot, total + 1, base, record)
+        return (now, keep_for, 0, generation, slot, total + 1, base, record)
 
     def refuses(self, state: State | None, now: int) -> int:
         """Return the microseconds for which the circuit refuses calls; 0 if `admit` must decide."""
@@ -355,7 +355,7 @@ class CircuitRule:
         if state is None or now - state[0] >= state[1]:
             slot = self._end(now if self.timed else 0)
             return (now, self.quiet, CLOSED, now, slot, 0, 0, self.quiet_record)
-        state_time, quiet, mode, gen, slot, total, base, fields = state
+        state_time, quiet, mode, generation, slot, total, base, fields = state
         record = _record_after(fields)
         time, clock_step = reading_time(state_time, now)
         if clock_step:
@@ -367,7 +367,7 @@ class CircuitRule:
         if at >= slot:
             record = self._rolled((slot, base, total - base), record, at)
             slot, base = self._end(at), total
-        return (time, quiet, mode, gen, slot, total, base, record)
+        return (time, quiet, mode, generation, slot, total, base, record)
 
     def admit(
         self, circuit: Circuit, token: int, lease: int
@@ -376,30 +376,30 @@ class CircuitRule:
 
         A call that may become a probe must ask again with its own token.
         """
-        state_time, quiet, mode, gen, slot, total, base, record = circuit
+        state_time, quiet, mode, generation, slot, total, base, record = circuit
         if mode == CLOSED:
             total += 1
         if mode in (CLOSED, DISABLED):
-            circuit = (state_time, quiet, mode, gen, slot, total, base, record)
-            return circuit, (gen, total, 0), 0, False
+            circuit = (state_time, quiet, mode, generation, slot, total, base, record)
+            return circuit, (generation, total, 0), 0, False
         closed_for = self.away(circuit) if mode == FORCED_OPEN or state_time < record.until else 0
         if closed_for:
             return circuit, None, closed_for, False
         if mode == OPEN:
-            gen += 1
+            generation += 1
         leases = tuple(
             held_numbers for held_numbers in record.leases if held_numbers[1] > state_time
         )
-        if not any(leased[0] == token and leased[2] == gen for leased in leases):
+        if not any(leased[0] == token and leased[2] == generation for leased in leases):
             if len(leases) >= self.config.probes:
                 return circuit, None, min(end for _, end, _ in leases) - state_time, False
             if not token:
                 return circuit, None, 0, True
-            leases = (*leases, (token, state_time + lease, gen))
+            leases = (*leases, (token, state_time + lease, generation))
         record = record._replace(leases=leases)
         quiet = _lifetime(self.longest + DAY, state_time, record)
-        circuit = (state_time, quiet, HALF_OPEN, gen, slot, total, base, record)
-        return circuit, (gen, 0, token), 0, False
+        circuit = (state_time, quiet, HALF_OPEN, generation, slot, total, base, record)
+        return circuit, (generation, 0, token), 0, False
 
     def confirm(self, circuit: Circuit, permit: Permit, wait: int) -> tuple[Circuit, int]:
         """Return the microseconds to wait before a call may be sent after its first wait.
@@ -407,8 +407,8 @@ class CircuitRule:
         The wait is 0 if the call may be sent now. The lease of a probe that must wait again is
         extended by `wait`.
         """
-        state_time, quiet, mode, gen, slot, total, base, record = circuit
-        if permit[0] != gen:
+        state_time, quiet, mode, generation, slot, total, base, record = circuit
+        if permit[0] != generation:
             return circuit, self.away(circuit)
         token = permit[2]
         if not token:
@@ -416,31 +416,31 @@ class CircuitRule:
         if not any(leased[0] == token and leased[1] > state_time for leased in record.leases):
             return circuit, self.away(circuit)
         leases = tuple(
-            (leased, end + wait if leased == token else end, of)
-            for leased, end, of in record.leases
+            (leased, end + wait if leased == token else end, lease_generation)
+            for leased, end, lease_generation in record.leases
         )
         record = record._replace(leases=leases)
         quiet = _lifetime(quiet, state_time, record)
-        return (state_time, quiet, mode, gen, slot, total, base, record), 0
+        return (state_time, quiet, mode, generation, slot, total, base, record), 0
 
     def record(
         self, circuit: Circuit, permit: Permit, outcome: Outcome, reporter: str
     ) -> tuple[Circuit, CircuitState | None]:
         """Return the circuit after the end of a call, and its new mode if it changed."""
-        state_time, quiet, mode, gen, slot, total, base, record = circuit
+        state_time, quiet, mode, generation, slot, total, base, record = circuit
         token = permit[2]
         is_held = False
         if token:
             is_held = any(
-                lease[0] == token and lease[1] > state_time and lease[2] == gen
+                lease[0] == token and lease[1] > state_time and lease[2] == generation
                 for lease in record.leases
             )
             leases = tuple(lease for lease in record.leases if lease[0] != token)
             record = record._replace(leases=leases)
-        circuit = (state_time, quiet, mode, gen, slot, total, base, record)
-        if permit[0] == gen and mode == HALF_OPEN and is_held:
+        circuit = (state_time, quiet, mode, generation, slot, total, base, record)
+        if permit[0] == generation and mode == HALF_OPEN and is_held:
             return self._with_probe(circuit, outcome)
-        if permit[0] == gen and mode == CLOSED:
+        if permit[0] == generation and mode == CLOSED:
             if outcome is Outcome.NEUTRAL:
                 return self._without_cancelled_call(circuit, permit[1]), None
             if outcome is not Outcome.GOOD:
@@ -449,10 +449,10 @@ class CircuitRule:
 
     def force(self, circuit: Circuit, mode: int) -> Circuit:
         """Return the circuit as a person has set it: forced open, disabled or reset."""
-        state_time, _, _, gen, slot, total, _, record = circuit
+        state_time, _, _, generation, slot, total, _, record = circuit
         record = self.quiet_record._replace(leases=record.leases)
         quiet = _lifetime(self.quiet if mode == CLOSED else FOREVER, state_time, record)
-        return (state_time, quiet, mode, gen + 1, slot, total, total, record)
+        return (state_time, quiet, mode, generation + 1, slot, total, total, record)
 
     def lasting(self, streak: int) -> int:
         """Return the microseconds for which the circuit opens after `streak` openings in a row."""
@@ -476,12 +476,12 @@ class CircuitRule:
     def read(self, circuit: Circuit) -> CircuitBreakerState:
         """Return a snapshot of the circuit, with names and seconds for people."""
         state_time, _, mode, _, _, total, _, record = circuit
-        calls, fails, slow_calls = self._window(circuit)
+        calls, failures, slow_calls = self._window(circuit)
         rows = _recent_failures(record, state_time)
         return CircuitBreakerState(
             state=_STATES[mode],
-            calls=max(calls, fails),
-            failures=fails,
+            calls=max(calls, failures),
+            failures=failures,
             slow_calls=slow_calls,
             consecutive_failures=rows[-1][2] if rows and rows[-1][1] == total else 0,
             openings=record.streak,
@@ -493,7 +493,7 @@ class CircuitRule:
         self, circuit: Circuit, number: int, outcome: Outcome, reporter: str
     ) -> tuple[Circuit, CircuitState | None]:
         """Return a closed circuit after a failure or slow answer, and its new mode if it opens."""
-        state_time, quiet, _, gen, slot, total, base, record = circuit
+        state_time, quiet, _, generation, slot, total, base, record = circuit
         config = self.config
         if state_time - record.since >= self.within:
             record = record._replace(streak=0)
@@ -506,7 +506,7 @@ class CircuitRule:
                 *(time for time in record.times if time > state_time - self.within),
                 state_time,
             )
-            who = (
+            reporters = (
                 *(
                     entry
                     for entry in record.who
@@ -518,11 +518,11 @@ class CircuitRule:
                 fails=record.fails + 1,
                 times=times[-(config.failures or 1) :],
                 rows=rows,
-                who=who[-config.quorum :],
+                who=reporters[-config.quorum :],
             )
         else:
             record = record._replace(slow=record.slow + 1)
-        circuit = (state_time, max(quiet, DAY), CLOSED, gen, slot, total, base, record)
+        circuit = (state_time, max(quiet, DAY), CLOSED, generation, slot, total, base, record)
         if (
             self._has_too_many_failures(circuit)
             if is_failed
@@ -536,23 +536,29 @@ class CircuitRule:
         state_time, _, _, _, _, _, _, record = circuit
         config = self.config
         is_recent = len(record.who) >= config.quorum
-        nearby = sum(time > state_time - self.within for _, time in record.who) >= config.quorum
-        if config.failures is not None and nearby and len(record.times) >= config.failures:
+        recent_reporter_count = (
+            sum(time > state_time - self.within for _, time in record.who) >= config.quorum
+        )
+        if (
+            config.failures is not None
+            and recent_reporter_count
+            and len(record.times) >= config.failures
+        ):
             return True
         if config.consecutive_failures is not None and is_recent:
-            longest = max(failed for _, _, failed in record.rows)
-            if longest >= config.consecutive_failures:
+            longest_row = max(failed_count for _, _, failed_count in record.rows)
+            if longest_row >= config.consecutive_failures:
                 return True
-        if config.failure_rate is None or not (nearby if self.timed else is_recent):
+        if config.failure_rate is None or not (recent_reporter_count if self.timed else is_recent):
             return False
-        calls, fails, slow_calls = self._window(circuit)
-        calls = max(calls, fails, slow_calls)
-        return calls >= config.minimum_calls and fails * _MILLION >= self.failure_share * calls
+        calls, failures, slow_calls = self._window(circuit)
+        calls = max(calls, failures, slow_calls)
+        return calls >= config.minimum_calls and failures * _MILLION >= self.failure_share * calls
 
     def _has_too_many_slow_calls(self, circuit: Circuit) -> bool:
         """Return whether the counted slow answers suffice to open the circuit."""
-        calls, fails, slow_calls = self._window(circuit)
-        calls = max(calls, fails, slow_calls)
+        calls, failures, slow_calls = self._window(circuit)
+        calls = max(calls, failures, slow_calls)
         return (
             calls >= self.config.minimum_calls and slow_calls * _MILLION >= self.slow_share * calls
         )
@@ -561,47 +567,56 @@ class CircuitRule:
         self, circuit: Circuit, outcome: Outcome
     ) -> tuple[Circuit, CircuitState | None]:
         """Return the circuit after the end of a probe, and its new mode if it changed."""
-        state_time, quiet, mode, gen, slot, total, base, record = circuit
+        state_time, quiet, mode, generation, slot, total, base, record = circuit
         if outcome is Outcome.NEUTRAL:
             return circuit, None
         if outcome is not Outcome.GOOD:
             return self._opened_circuit(circuit), CircuitState.OPEN
-        good = record.good + 1
-        if good < self.config.successes:
-            record = record._replace(good=good)
-            return (state_time, quiet, mode, gen, slot, total, base, record), None
+        success_count = record.good + 1
+        if success_count < self.config.successes:
+            record = record._replace(good=success_count)
+            return (state_time, quiet, mode, generation, slot, total, base, record), None
         record = self.quiet_record._replace(
             leases=record.leases, streak=record.streak, since=state_time
         )
         quiet = _lifetime(self.quiet, state_time, record)
-        return (state_time, quiet, CLOSED, gen + 1, slot, total, total, record), CircuitState.CLOSED
+        return (
+            state_time,
+            quiet,
+            CLOSED,
+            generation + 1,
+            slot,
+            total,
+            total,
+            record,
+        ), CircuitState.CLOSED
 
     def _opened_circuit(self, circuit: Circuit) -> Circuit:
-        state_time, _, _, gen, slot, total, _, record = circuit
+        state_time, _, _, generation, slot, total, _, record = circuit
         record = self.quiet_record._replace(
             leases=record.leases,
             streak=record.streak + 1,
             until=state_time + self.lasting(record.streak),
         )
         quiet = _lifetime(self.longest + DAY, state_time, record)
-        return (state_time, quiet, OPEN, gen + 1, slot, total, total, record)
+        return (state_time, quiet, OPEN, generation + 1, slot, total, total, record)
 
     def _without_cancelled_call(self, circuit: Circuit, number: int) -> Circuit:
         """Return the circuit without counting a call that was cancelled."""
-        state_time, quiet, mode, gen, slot, total, base, record = circuit
+        state_time, quiet, mode, generation, slot, total, base, record = circuit
         if number > base:
             record = record._replace(cancelled=min(record.cancelled + 1, total - base))
         elif record.past:
             past_slots = list(_slots(record.past))
             for index in reversed(range(len(past_slots))):
-                end, first_number, calls, fails, slow_calls = past_slots[index]
+                end, first_number, calls, failures, slow_calls = past_slots[index]
                 if number > first_number:
-                    past_slots[index] = (end, first_number, max(0, calls - 1), fails, slow_calls)
+                    past_slots[index] = (end, first_number, max(0, calls - 1), failures, slow_calls)
                     break
             record = record._replace(past=_packed_slots(past_slots))
         if record.rows:
             record = record._replace(rows=_in_a_row(record.rows, number, failed=0))
-        return (state_time, quiet, mode, gen, slot, total, base, record)
+        return (state_time, quiet, mode, generation, slot, total, base, record)
 
     def _end(self, at: int) -> int:
         """Return the end of the time slot that contains `at`."""
@@ -617,13 +632,15 @@ class CircuitRule:
             # A slot ends where the next one begins.
             slot_ends = [*(first_number for _, first_number, *_ in past_slots[1:]), base]
             past_slots = [
-                (end, *past[1:]) for end, past in zip(slot_ends, past_slots, strict=False)
+                (end, *past_slot[1:]) for end, past_slot in zip(slot_ends, past_slots, strict=False)
             ]
             slot = self._end(at)
         elif record.grid < 0 and self.timed:
             slot, base, past_slots = self._end(at), total, []
             record = record._replace(fails=0, slow=0, cancelled=0)
-        past_bytes = _packed_slots(past for past in past_slots if past[0] > at - self.span)
+        past_bytes = _packed_slots(
+            past_slot for past_slot in past_slots if past_slot[0] > at - self.span
+        )
         record = record._replace(grid=self.grid, past=past_bytes)
         return min(slot, self._end(at)), base, record
 
@@ -648,22 +665,24 @@ class CircuitRule:
             who=tuple((reporter, time - back) for reporter, time in record.who),
             since=record.since - back,
             until=record.until - back,
-            leases=tuple((token, end - back, gen) for token, end, gen in record.leases),
+            leases=tuple(
+                (token, end - back, generation) for token, end, generation in record.leases
+            ),
         )
 
     def _window(self, circuit: Circuit) -> tuple[int, int, int]:
         """Return the calls, failures and slow answers that the circuit counts at present."""
         state_time, _, _, _, _, total, base, record = circuit
         window_start = (state_time if self.timed else total) - self.span
-        calls, fails, slow_calls = total - base - record.cancelled, record.fails, record.slow
+        calls, failures, slow_calls = total - base - record.cancelled, record.fails, record.slow
         for end, _, in_slot, slot_failures, slot_slow in _slots(record.past):
             if end > window_start:
-                calls, fails, slow_calls = (
+                calls, failures, slow_calls = (
                     calls + in_slot,
-                    fails + slot_failures,
+                    failures + slot_failures,
                     slow_calls + slot_slow,
                 )
-        return calls, fails, slow_calls
+        return calls, failures, slow_calls
 
 
 def _slots(past: bytes) -> Iterator[tuple[Any, ...]]:

@@ -172,12 +172,12 @@ def vendor_code_and_message(
         return None, None
     if not isinstance(body, dict):
         return None, None
-    outer = cast("dict[str, Any]", body)
-    inner = outer.get("error")
+    body_fields = cast("dict[str, Any]", body)
+    inner = body_fields.get("error")
     if isinstance(inner, str):
         # The form of OAuth errors: {"error": code, "error_description": message}.
-        return _code_and_message([inner], outer, ("error_description", "message"), redaction)
-    fields = cast("dict[str, Any]", inner) if isinstance(inner, dict) else outer
+        return _code_and_message([inner], body_fields, ("error_description", "message"), redaction)
+    fields = cast("dict[str, Any]", inner) if isinstance(inner, dict) else body_fields
     return _code_and_message([fields.get(name) for name in _CODES], fields, _WORDS, redaction)
 
 

@@ -157,7 +157,7 @@ class Resume:
         if not remaining_pause:
             return with_times_moved_back(limits, states, now), 0
         pairs = zip(limits, presents, strict=True)
-        return tuple(rule.resume(present) for rule, present in pairs), remaining_pause
+        return tuple(rule.resume(present_state) for rule, present_state in pairs), remaining_pause
 
 
 class Report:

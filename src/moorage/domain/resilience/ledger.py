@@ -69,10 +69,10 @@ class Ledger(NamedTuple):
 
     def disprove(self, *, unsent: bool = False) -> Ledger:
         """Return the ledger with a proof that the attempt had no effect or never arrived."""
-        proven = AttemptEffect.UNSENT if unsent else AttemptEffect.DISPROVED
-        if self.current <= proven:
+        proven_effect = AttemptEffect.UNSENT if unsent else AttemptEffect.DISPROVED
+        if self.current <= proven_effect:
             return self
-        return Ledger(self.attempts, self.earlier, proven)
+        return Ledger(self.attempts, self.earlier, proven_effect)
 
     def take_over(self) -> Ledger:
         """Return the ledger after taking over a key whose earlier request may have acted."""

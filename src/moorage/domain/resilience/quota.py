@@ -38,10 +38,10 @@ _DECEMBER: Final = 12
 
 def civil_month(day: int) -> tuple[int, int]:
     """Return the year and the month (1 to 12) of a day, counted from 1970-01-01."""
-    era, of_era = divmod(day + _MARCH_OF_YEAR_0, 146_097)
-    year = (of_era - of_era // 1_460 + of_era // 36_524 - of_era // 146_096) // 365
-    of_year = of_era - (365 * year + year // 4 - year // 100)
-    month = (5 * of_year + 2) // 153
+    era, day_of_era = divmod(day + _MARCH_OF_YEAR_0, 146_097)
+    year = (day_of_era - day_of_era // 1_460 + day_of_era // 36_524 - day_of_era // 146_096) // 365
+    day_of_year = day_of_era - (365 * year + year // 4 - year // 100)
+    month = (5 * day_of_year + 2) // 153
     is_next_year = month >= _JANUARY
     return year + era * 400 + is_next_year, month - 9 if is_next_year else month + 3
 
@@ -49,9 +49,9 @@ def civil_month(day: int) -> tuple[int, int]:
 def first_day(year: int, month: int) -> int:
     """Return the first day of a month, counted from 1970-01-01."""
     since_march = (month - 3) % _DECEMBER
-    era, of_era = divmod(year - (since_march >= _JANUARY), 400)
-    of_year = (153 * since_march + 2) // 5
-    days = of_era * 365 + of_era // 4 - of_era // 100 + of_year
+    era, year_of_era = divmod(year - (since_march >= _JANUARY), 400)
+    day_of_year = (153 * since_march + 2) // 5
+    days = year_of_era * 365 + year_of_era // 4 - year_of_era // 100 + day_of_year
     return era * 146_097 + days - _MARCH_OF_YEAR_0
 
 
@@ -103,21 +103,21 @@ class CalendarQuota:
         """
         if state is None:
             return (now, 0, now, 0, 0, 0, ())
-        state_time, quiet, at, used_calls, frozen, shift, later_pause = state
+        state_time, quiet, at, used_calls, frozen_until, shift, later_pause = state
         time, clock_step = reading_time(state_time, now)
         quiet -= time - state_time
         if clock_step:
-            at, frozen, shift = at - clock_step, frozen - clock_step, shift - clock_step
+            at, frozen_until, shift = at - clock_step, frozen_until - clock_step, shift - clock_step
             later_pause = self._counts_from(
                 ((begin - clock_step, count) for begin, count in later_pause), 0
             )
-            quiet = self._quiet_time(time, at, frozen, later_pause)
+            quiet = self._quiet_time(time, at, frozen_until, later_pause)
         begin = self.period(time)[0]
         if begin > at:
             at, used_calls = time, self._later_calls(later_pause, begin)
         if later_pause and later_pause[0][0] <= begin:
             later_pause = tuple(start_time for start_time in later_pause if start_time[0] > begin)
-        return (time, max(0, quiet), at, used_calls, frozen, shift, later_pause)
+        return (time, max(0, quiet), at, used_calls, frozen_until, shift, later_pause)
 
     def earliest(self, quota: Quota, cost: int, at: int) -> int:
         """Return the earliest time, not before `at`, in a period that has `cost` calls left."""
@@ -138,14 +138,14 @@ class CalendarQuota:
         refundable: bool,  # noqa: ARG002 - a count needs no memory of its grants to take one back
     ) -> tuple[Quota, Ticket]:
         """Return the quota with `cost` calls counted in the period that contains `at`."""
-        state_time, _, since, used_calls, frozen, shift, later_pause = quota
+        state_time, _, since, used_calls, frozen_until, shift, later_pause = quota
         begin = self.period(at)[0]
         if begin <= since:
             since, used_calls = at, used_calls + cost
         else:
             later_pause = self._with_grant(since, later_pause, begin, cost)
-        quiet = self._quiet_time(state_time, since, frozen, later_pause)
-        return (state_time, quiet, since, used_calls, frozen, shift, later_pause), (
+        quiet = self._quiet_time(state_time, since, frozen_until, later_pause)
+        return (state_time, quiet, since, used_calls, frozen_until, shift, later_pause), (
             0,
             at,
             cost,
@@ -154,12 +154,12 @@ class CalendarQuota:
 
     def refund(self, quota: Quota, ticket: Ticket) -> Quota:
         """Return the quota after giving back the calls of a grant."""
-        state_time, _, at, used_calls, frozen, shift, later_pause = quota
+        state_time, _, at, used_calls, frozen_until, shift, later_pause = quota
         due_time = ticket[1] + shift - ticket[3]
         begin = self.period(due_time)[0]
         if begin > state_time:
             # A pause delays only the callers that wait for a later period.
-            begin = self.period(max(due_time, frozen))[0]
+            begin = self.period(max(due_time, frozen_until))[0]
         if begin == self.period(at)[0]:
             used_calls = max(0, used_calls - ticket[2])
         later_pause = tuple(
@@ -173,19 +173,19 @@ class CalendarQuota:
             and self.period((at, *dict(later_pause))[-2])[1] == later_pause[-1][0]
         ):
             later_pause = later_pause[:-1]
-        quiet = self._quiet_time(state_time, at, frozen, later_pause)
-        return (state_time, quiet, at, used_calls, frozen, shift, later_pause)
+        quiet = self._quiet_time(state_time, at, frozen_until, later_pause)
+        return (state_time, quiet, at, used_calls, frozen_until, shift, later_pause)
 
     def drain(self, quota: Quota, pause: int) -> Quota:
         """Return the state at the beginning of a pause of `pause` microseconds.
 
         Queued calls keep their grants.
         """
-        state_time, _, at, used_calls, frozen, shift, later_pause = quota
-        frozen = max(frozen, state_time + pause)
-        later_pause = self._counts_from(later_pause, frozen)
-        quiet = self._quiet_time(state_time, at, frozen, later_pause)
-        return (state_time, quiet, at, used_calls, frozen, shift, later_pause)
+        state_time, _, at, used_calls, frozen_until, shift, later_pause = quota
+        frozen_until = max(frozen_until, state_time + pause)
+        later_pause = self._counts_from(later_pause, frozen_until)
+        quiet = self._quiet_time(state_time, at, frozen_until, later_pause)
+        return (state_time, quiet, at, used_calls, frozen_until, shift, later_pause)
 
     def paused(self, quota: Quota) -> int:
         """Return the microseconds until the quota's current pause ends; 0 without a pause."""

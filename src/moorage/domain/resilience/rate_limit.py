@@ -321,11 +321,11 @@ def _bucket(config: RateLimitConfig) -> TokenBucket:
     pace = _meant_fraction(config.rate) / (_meant_fraction(config.per) * SECOND)
     part_pace, part_burst = pace / config.parts, -(-config.burst // config.parts)
     tokens, ticks = part_pace.numerator, part_pace.denominator
-    for path, fits in (
+    for path, is_valid in (
         ("rate", max(tokens, 2 * ticks) < EXACT and FOREVER * part_pace >= 1),
         ("burst", 2 * part_burst * ticks < EXACT and FOREVER * part_pace >= part_burst),
     ):
-        if not fits:
+        if not is_valid:
             in_parts = f" in {config.parts} parts" if config.parts > 1 else ""
             raise ConfigurationError(
                 f"{config.rate} per {config.per} s with a burst of {config.burst}"
@@ -354,12 +354,12 @@ def _parts_of(config: RateLimitConfig) -> tuple[Rule, ...]:
 
 def _quota(config: RateLimitConfig, calendar: Calendar) -> CalendarQuota:
     whole_rate = int(config.rate)
-    for path, fits in (
+    for path, is_valid in (
         ("rate", config.rate == whole_rate),
         ("per", config.per == 1),
         ("burst", config.burst == whole_rate),
     ):
-        if not fits:
+        if not is_valid:
             raise ConfigurationError(
                 f"A limit per calendar {calendar.value} cannot have this {path}.",
                 path=path,

@@ -227,13 +227,13 @@ def decide(
 
 def delay(policy: RetryPolicy, attempt: int, *, previous: float, draw: float) -> float:
     """Return the seconds between attempt number `attempt` and the next one."""
-    cap = policy.max_delay
+    max_delay = policy.max_delay
     if policy.backoff is Backoff.DECORRELATED:
-        shortest = min(policy.base_delay, cap)
-        longest = max(shortest, min(cap, 3 * (previous or policy.base_delay)))
-        return shortest + draw * (longest - shortest)
-    full_delay = min(_GROWTH[policy.backoff](policy, attempt), cap)
-    return _SPREAD[policy.jitter](full_delay, cap, draw)
+        shortest = min(policy.base_delay, max_delay)
+        longest_delay = max(shortest, min(max_delay, 3 * (previous or policy.base_delay)))
+        return shortest + draw * (longest_delay - shortest)
+    full_delay = min(_GROWTH[policy.backoff](policy, attempt), max_delay)
+    return _SPREAD[policy.jitter](full_delay, max_delay, draw)
 
 
 def wait_of(error: Exception, now: datetime) -> float | None:

@@ -149,9 +149,9 @@ def after_grant(lease: TokenLease, number: int, sent: int, now: int, most: int) 
 def after_delayed_grant(lease: TokenLease, wait: int, now: int) -> Step:
     """Return the step after the store granted tokens that may be used after a wait."""
     due = now + wait
-    impatient = tuple([Refusal(call, wait) for call, until in lease.waiting if until < due])
+    refusals = tuple([Refusal(call, wait) for call, until in lease.waiting if until < due])
     waiting = tuple([waiting for waiting in lease.waiting if waiting.until >= due])
-    return Step(lease._replace(waiting=waiting, due=due, is_scarce=True), refused=impatient)
+    return Step(lease._replace(waiting=waiting, due=due, is_scarce=True), refused=refusals)
 
 
 def after_refusal(lease: TokenLease, wait: int, now: int, most: int) -> Step:

@@ -52,11 +52,11 @@ class Line(NamedTuple):
         place = self.numbers.index(number)
         time_left = max(0, self.turns[place][0] - now)
         before = self.turns[place - 1][0] - now if place else 0
-        nap = min(before, time_left // 6)
-        if nap < SHORT:
-            nap = time_left
-        wakes = (*self.wakes[:place], now + nap, *self.wakes[place + 1 :])
-        return Line(self.numbers, self.turns, wakes), nap, nap == time_left
+        sleep_time = min(before, time_left // 6)
+        if sleep_time < SHORT:
+            sleep_time = time_left
+        wakes = (*self.wakes[:place], now + sleep_time, *self.wakes[place + 1 :])
+        return Line(self.numbers, self.turns, wakes), sleep_time, sleep_time == time_left
 
     def taken(self, number: int) -> tuple[Line, Turn]:
         """Return the queue without a caller that goes on now, and that caller's time."""

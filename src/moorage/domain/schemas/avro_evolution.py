@@ -88,9 +88,9 @@ class _Resolution:
         if reader.kind == "record":
             return self.record(reader, writer, path)
         if reader.kind == "enum" and reader.default is None:
-            missing = [symbol for symbol in writer.symbols if symbol not in reader.symbols]
+            missing_symbols = [symbol for symbol in writer.symbols if symbol not in reader.symbols]
             problem = "The reader lacks the symbol {!r} of the writer, and has no default."
-            return [Incompatibility(path, problem.format(symbol)) for symbol in missing]
+            return [Incompatibility(path, problem.format(symbol)) for symbol in missing_symbols]
         if reader.kind == "fixed" and reader.size != writer.size:
             return [Incompatibility(path, "The sizes of the fixed types differ.")]
         return []

@@ -118,12 +118,12 @@ def incompatibilities(
         ConfigurationError: there is no such compatibility mode.
         InvalidData: one of them is not a schema of its format.
     """
-    promise = compatibility_of(compatibility)
+    mode = compatibility_of(compatibility)
     results: dict[Incompatibility, None] = {}
-    for other in earlier if promise.is_transitive else earlier[-1:]:
-        if promise.reads_earlier:
+    for other in earlier if mode.is_transitive else earlier[-1:]:
+        if mode.reads_earlier:
             results.update(dict.fromkeys(read_incompatibilities(new, other)))
-        if promise.is_read_by_earlier:
+        if mode.is_read_by_earlier:
             results.update(dict.fromkeys(read_incompatibilities(other, new)))
     return tuple(results)
 

@@ -59,12 +59,12 @@ def depth_limit(documents: Sequence[tuple[str, Any]]) -> int | None:
         counts: dict[int, _Counts] = {}
         for number in parts:
             _count(number, applied, children, checks_below, counts)
-        deeper = {number: max(counts[number].values(), default=0) for number in parts}
-        if max(deeper.values(), default=0) > MOST_CHECKS:
+        deepest_counts = {number: max(counts[number].values(), default=0) for number in parts}
+        if max(deepest_counts.values(), default=0) > MOST_CHECKS:
             return depth
-        if deeper == checks_below:
+        if deepest_counts == checks_below:
             return None
-        checks_below = deeper
+        checks_below = deepest_counts
     return DEEPEST
 
 
@@ -99,10 +99,10 @@ def _count(
         for group in applied[number]:
             most_by_label: dict[_SubschemaPlace, int] = {}
             for part in group:
-                others = counts[id(part)]
+                other_counts = counts[id(part)]
                 most_by_label = {
-                    label: max(_count_of(most_by_label, label), _count_of(others, label))
-                    for label in {*most_by_label, *others}
+                    label: max(_count_of(most_by_label, label), _count_of(other_counts, label))
+                    for label in {*most_by_label, *other_counts}
                 }
             sums = {
                 label: _count_of(sums, label) + _count_of(most_by_label, label)
@@ -119,19 +119,21 @@ def _count_of(counts: _Counts, label: _SubschemaPlace) -> int:
 def _children(part: _Part) -> Iterator[tuple[_SubschemaPlace, _Part]]:
     """Yield the parts that check children of a value, each with the label of the children."""
     other_keywords = [((kind, None), part.get(keyword)) for keyword, kind in _REST.items()]
-    labelled = [
+    labelled_parts = [
         *_labelled_parts(part, "properties"),
         *_labelled_parts(part, "prefixItems"),
         *_labelled_parts(part, "items"),
     ]
     patterns = part.get("patternProperties")
-    everywhere = [(_ITEM, part.get("contains"))]
-    everywhere += [(_PROPERTY, item) for item in patterns.values()] if is_object(patterns) else []
-    labels = {(_ITEM, None), (_PROPERTY, None), *(label for label, _ in labelled)}
-    overlapping = [
-        (label, item) for kind, item in everywhere for label in labels if label[0] == kind
+    unlabelled_parts = [(_ITEM, part.get("contains"))]
+    unlabelled_parts += (
+        [(_PROPERTY, item) for item in patterns.values()] if is_object(patterns) else []
+    )
+    labels = {(_ITEM, None), (_PROPERTY, None), *(label for label, _ in labelled_parts)}
+    overlapping_parts = [
+        (label, item) for kind, item in unlabelled_parts for label in labels if label[0] == kind
     ]
-    for label, child in [*other_keywords, *labelled, *overlapping]:
+    for label, child in [*other_keywords, *labelled_parts, *overlapping_parts]:
         if is_object(child):
             yield label, child
 

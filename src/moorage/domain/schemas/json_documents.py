@@ -40,8 +40,8 @@ class JsonDocuments:
         Raises:
             InvalidData: one of them is not JSON, or not a schema.
         """
-        others = {name: json_schema(part.text) for name, part in complete.parts}
-        return cls(json_schema(complete.schema.text), others)
+        other_documents = {name: json_schema(part.text) for name, part in complete.parts}
+        return cls(json_schema(complete.schema.text), other_documents)
 
     def followed(self, part: Any) -> tuple[Any, str | None]:
         """Return the part at the end of all references, and the broken reference, if any.

@@ -181,8 +181,12 @@ class _Comparison:
                 other_fields = {name: value for name, value in writer.items() if name != keyword}
                 if self.fits(reader, other_fields, path):
                     return []
-                narrow = [self._branch_with_rest(other_fields, branch) for branch in branches]
-                return [item for part in narrow for item in self.compare(reader, part, path)]
+                narrowed_branches = [
+                    self._branch_with_rest(other_fields, branch) for branch in branches
+                ]
+                return [
+                    item for part in narrowed_branches for item in self.compare(reader, part, path)
+                ]
         parts = writer.get("allOf")
         if is_list(parts) and any(self.fits(reader, part, path) for part in parts):
             return []
@@ -203,9 +207,9 @@ class _Comparison:
         for keyword in sorted((_UNJUDGED | _EQUAL_RULES) & reader.keys()):
             if keyword in _UNJUDGED or not _is_same(reader[keyword], writer.get(keyword)):
                 yield _unjudged_change(path, f"the rule {keyword!r}")
-        extra = types - _declared_types(reader)
-        if extra:
-            names = ", ".join(sorted(extra))
+        extra_types = types - _declared_types(reader)
+        if extra_types:
+            names = ", ".join(sorted(extra_types))
             yield Incompatibility(path, f"The writer may write values of the type {names}.")
         yield from _values(reader, writer, path)
         yield from self._parts(reader, writer, path)
@@ -264,8 +268,8 @@ class _Comparison:
                 problem = "The reader requires the property, and the writer does not."
                 yield Incompatibility(_property_path(path, name), problem)
         properties, written_schema = reader.get("properties", {}), writer.get("properties", {})
-        others, written_others = _other_properties(reader), _other_properties(writer)
-        if "patternProperties" in writer and (properties or others is not True):
+        reader_others, written_others = _other_properties(reader), _other_properties(writer)
+        if "patternProperties" in writer and (properties or reader_others is not True):
             yield _unjudged_change(path, "the rule 'patternProperties'")
             return
         for name, part in properties.items():
@@ -274,8 +278,8 @@ class _Comparison:
             )
         for name, part in written_schema.items():
             if name not in properties:
-                yield from self.compare(others, part, _property_path(path, name))
-        yield from self.compare(others, written_others, _property_path(path, "*"))
+                yield from self.compare(reader_others, part, _property_path(path, name))
+        yield from self.compare(reader_others, written_others, _property_path(path, "*"))
 
 
 def _other_properties(part: dict[str, Any]) -> Any:
@@ -348,10 +352,12 @@ def _upper_bound(part: dict[str, Any]) -> tuple[float, int]:
 def _bounds(
     part: dict[str, Any], inclusive: str, exclusive: str, none: float, sign: int
 ) -> list[tuple[float, int]]:
-    bound, outside = part.get(inclusive, none), part.get(exclusive, none)
-    if isinstance(outside, bool):  # Draft 4 says with a flag that the other bound is exclusive.
-        return [(bound, sign if outside else 0)]
-    return [(bound, 0), (outside, sign if exclusive in part else 0)]
+    bound, excluded_bound = part.get(inclusive, none), part.get(exclusive, none)
+    if isinstance(
+        excluded_bound, bool
+    ):  # Draft 4 says with a flag that the other bound is exclusive.
+        return [(bound, sign if excluded_bound else 0)]
+    return [(bound, 0), (excluded_bound, sign if exclusive in part else 0)]
 
 
 def _size(

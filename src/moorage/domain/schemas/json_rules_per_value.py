@@ -73,8 +73,8 @@ def _count(first: int, applied: _Applied, counts: dict[int, int]) -> None:
     counts[first] = 0
     stack = [(first, chain.from_iterable(applied[first]))]
     while stack:
-        number, others = stack[-1]
-        other = next((id(other) for other in others if id(other) not in counts), None)
+        number, other_parts = stack[-1]
+        other = next((id(other) for other in other_parts if id(other) not in counts), None)
         if other is not None:
             counts[other] = 0
             stack.append((other, chain.from_iterable(applied[other])))
@@ -144,14 +144,14 @@ def _part_at(base: Any, pointer: str) -> _Part | None:
 
 def _parts_applied(part: _Part, targets: Mapping[str, list[_Part]]) -> list[list[_Part]]:
     """Return the parts that apply to the same value as a part; of each list, one applies."""
-    others: list[Any] = [part[keyword] for keyword in _SINGLE_PARTS if keyword in part]
+    other_parts: list[Any] = [part[keyword] for keyword in _SINGLE_PARTS if keyword in part]
     for keyword in _ALTERNATIVES:
         branches = part.get(keyword)
-        others += branches if is_list(branches) else ()
+        other_parts += branches if is_list(branches) else ()
     for keyword in _PARTS_BY_NAME:
         named_schemas = part.get(keyword)
-        others += named_schemas.values() if is_object(named_schemas) else ()
-    groups = [[other] for other in others if is_object(other)]
+        other_parts += named_schemas.values() if is_object(named_schemas) else ()
+    groups = [[other] for other in other_parts if is_object(other)]
     for keyword in _REFERENCES:
         reference = part.get(keyword)
         if isinstance(reference, str):

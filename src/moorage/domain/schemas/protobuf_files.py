@@ -172,7 +172,7 @@ def _messages(file: bytes) -> Iterator[tuple[str, bytes]]:
         scope, message = waiting.pop()
         name = f"{scope}{_text(message, 1)}"
         yield name, message
-        waiting += [(f"{name}.", nested) for nested in bytes_of(message, 3)]
+        waiting += [(f"{name}.", nested_message) for nested_message in bytes_of(message, 3)]
 
 
 def _prefix(file: bytes) -> str:

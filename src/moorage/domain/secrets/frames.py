@@ -125,16 +125,16 @@ def _scrubbed_error(
     pending_errors: list[BaseException] = [without_frames(error)]
     visited_ids: set[int] = set()
     while pending_errors:
-        one = pending_errors.pop()
-        visited_ids.add(id(one))
-        mask_error(one, mask)
+        pending_error = pending_errors.pop()
+        visited_ids.add(id(pending_error))
+        mask_error(pending_error, mask)
         for link in ("__cause__", "__context__"):
-            linked_error = getattr(one, link)
+            linked_error = getattr(pending_error, link)
             if isinstance(linked_error, ConnectorError) and linked_error is not host:
                 pending_errors += [linked_error] * (id(linked_error) not in visited_ids)
             elif linked_error is not host:
                 # The error of a parser, for example, contains the whole document.
-                setattr(one, link, None)
+                setattr(pending_error, link, None)
     return error
 
 

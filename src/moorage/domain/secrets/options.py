@@ -131,10 +131,10 @@ def _own_error(field: attrs.Attribute[Any], value: Any, option: Any) -> Exceptio
     """Return the error of the converter, type and validator of one option, if it has one."""
     convert: Any = cast("Any", field).converter
     try:
-        converted = option if convert is None else convert(option)
-        wrong_type = _type_error([(field, converted)])
+        converted_option = option if convert is None else convert(option)
+        wrong_type = _type_error([(field, converted_option)])
         if wrong_type is None and field.validator is not None:
-            field.validator(value, field, converted)
+            field.validator(value, field, converted_option)
     except Exception as error:  # noqa: BLE001 - the caller names the option
         return error
     return wrong_type

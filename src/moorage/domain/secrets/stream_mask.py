@@ -66,12 +66,12 @@ class StreamMask:
         self._forms = sorted({form for secret in secrets for form in _forms(secret)})
         self._beginnings = {form[:size] for form in self._forms for size in (1, 2)}
         self._reach = max(map(len, self._forms), default=0)
-        longs = [form for form in self._forms if len(form) >= 2 * _LONG_WORD - 1]
-        shorts = [form for form in self._forms if len(form) < 2 * _LONG_WORD - 1]
-        words = [form for form in shorts if len(form) >= 2 * _SHORT_WORD - 1]
-        self._tiny = [form for form in shorts if len(form) < 2 * _SHORT_WORD - 1]
+        long_forms = [form for form in self._forms if len(form) >= 2 * _LONG_WORD - 1]
+        short_forms = [form for form in self._forms if len(form) < 2 * _LONG_WORD - 1]
+        words = [form for form in short_forms if len(form) >= 2 * _SHORT_WORD - 1]
+        self._tiny = [form for form in short_forms if len(form) < 2 * _SHORT_WORD - 1]
         self._searches: list[tuple[_Code, int, int, dict[int, list[tuple[bytes, int]]]]] = [
-            ("Q", _LONG_WORD, _step(longs), _words_of_forms(longs, "Q", _LONG_WORD)),
+            ("Q", _LONG_WORD, _step(long_forms), _words_of_forms(long_forms, "Q", _LONG_WORD)),
             ("I", _SHORT_WORD, _SHORT_WORD, _words_of_forms(words, "I", _SHORT_WORD)),
         ]
         self._held = b""
@@ -215,8 +215,8 @@ def _forms(secret: bytes) -> Iterator[bytes]:
 
 def _escaped_forms(text: bytes) -> Iterator[bytes]:
     """Yield a secret with the escapes of URLs, JSON, HTML and XML."""
-    for safe in ("", "/", "/:@", "~!*'()"):
-        quoted = quote_from_bytes(text, safe)
+    for unescaped_characters in ("", "/", "/:@", "~!*'()"):
+        quoted = quote_from_bytes(text, unescaped_characters)
         for variant in {quoted, quoted.replace("%20", "+")}:
             form = variant.encode()
             yield form

@@ -177,20 +177,23 @@ def value_mask(secrets: Iterable[bytes], words: Iterable[bytes] = ()) -> Masker:
         for word in {*words} - certain_parts
         if len(word) >= SHORTEST
     ]
-    distinct = tuple(dict.fromkeys(needles))
+    distinct_needles = tuple(dict.fromkeys(needles))
     plain_form, encoded = (
         _Blocks(
-            block for needle in distinct if needle.encoded is kind for _, block in needle.blocks
+            block
+            for needle in distinct_needles
+            if needle.encoded is kind
+            for _, block in needle.blocks
         )
         for kind in (False, True)
     )
 
     def mask(text: bytes) -> bytes:
         spans: list[tuple[int, int]] = []
-        for view in _views(text) if distinct else ():
+        for view in _views(text) if distinct_needles else ():
             base64 = view.text.translate(_URL_SAFE)
             if plain_form.may_be_in(view.text) or encoded.may_be_in(base64):
-                spans += _spans(view, base64, distinct)
+                spans += _spans(view, base64, distinct_needles)
         return _mask_spans(text, spans) if spans else text
 
     return mask
@@ -305,8 +308,8 @@ def _needle(text: bytes, *, partly: bool, encoded: bool) -> _EncodedSecret:
         step = max(_EDGE, size // _BLOCKS)
         offsets = sorted({*range(0, size - _EDGE + 1, step), size - _EDGE})
     length = _EDGE if partly else size
-    blocks = tuple((offset, text[offset : offset + length]) for offset in offsets)
-    return _EncodedSecret(text, partly, encoded, blocks)
+    offset_blocks = tuple((offset, text[offset : offset + length]) for offset in offsets)
+    return _EncodedSecret(text, partly, encoded, offset_blocks)
 
 
 def _spans(
@@ -386,13 +389,13 @@ def _positions_of(text: bytes, needle: _EncodedSecret) -> Iterator[tuple[int, in
         return
     size = len(spelling)
     # Several blocks of one match are found in turn, from the first: it is measured once.
-    measured: dict[int, int] = {}
+    match_lengths: dict[int, int] = {}
     for offset, block in needle.blocks:
         at = text.find(block)
         while at >= 0:
             shift = at - offset
-            if at < measured.get(shift, 0):
-                at = text.find(block, measured[shift])
+            if at < match_lengths.get(shift, 0):
+                at = text.find(block, match_lengths[shift])
                 continue
             first, last = offset, offset + _EDGE
             while first and at and text[at - 1] == spelling[first - 1]:
@@ -400,7 +403,7 @@ def _positions_of(text: bytes, needle: _EncodedSecret) -> Iterator[tuple[int, in
             end = at + last - first
             while last < size and end < len(text) and text[end] == spelling[last]:
                 last, end = last + 1, end + 1
-            measured[shift] = end
+            match_lengths[shift] = end
             edge = not first or last == size
             whole_or_long = last - first >= min(_MIDDLE, size)
             if whole_or_long or (edge and not spelling[first:last].isalpha()):

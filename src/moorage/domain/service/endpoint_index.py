@@ -75,7 +75,7 @@ class EndpointIndex:
         each either equal to the request's or, in braces, matching any segment that is not empty.
         """
         parts = _parts(path)
-        best = nothing = len(self._endpoints)
+        best = no_match = len(self._endpoints)
         remaining_pairs = [(self._root, 0)]
         while remaining_pairs:
             node, depth = remaining_pairs.pop()
@@ -90,7 +90,7 @@ class EndpointIndex:
             literal = node.literals.get(part)
             if literal is not None:
                 remaining_pairs.append((literal, depth + 1))
-        return None if best == nothing else self._endpoints[best]
+        return None if best == no_match else self._endpoints[best]
 
 
 def _parts(path: str) -> list[str]:

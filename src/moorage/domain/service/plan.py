@@ -359,21 +359,24 @@ def _gates_of(
 ) -> Gates:
     name = service.name
     limits = _limits_of(service, endpoint)
-    limit_keys = [state_key("limit", name, tenant, "", *of) for of in limit_names(service.limits)]
+    limit_keys = [
+        state_key("limit", name, tenant, "", *limit_name)
+        for limit_name in limit_names(service.limits)
+    ]
     circuit_of = ""
     circuit = service.circuit
     if endpoint is not None:
         limit_keys += [
-            state_key("limit", name, tenant, endpoint.name, *of)
-            for of in limit_names(endpoint.limits)
+            state_key("limit", name, tenant, endpoint.name, *limit_name)
+            for limit_name in limit_names(endpoint.limits)
         ]
         if endpoint.circuit is not INHERIT:
             circuit, circuit_of = endpoint.circuit, endpoint.name
     rule = None if circuit is None else CircuitRule(circuit)
-    where = () if region is None else (region,)
+    region_part = () if region is None else (region,)
     return Gates(
         circuit=rule,
-        circuit_key=part_key(state_key("circuit", name, tenant, circuit_of, *where), part)
+        circuit_key=part_key(state_key("circuit", name, tenant, circuit_of, *region_part), part)
         if rule
         else "",
         limits=[limit.rules[part] for limit in limits],

@@ -63,8 +63,8 @@ def _is_pattern(pattern: object) -> bool:
     if not isinstance(pattern, str):
         return False
     forms = _NUMBER, _BUSINESS, _DEVICE, _DOMAIN, _PERSON
-    recognised = any(form.fullmatch(pattern) for form in forms)
-    return recognised and _is_foldable(pattern)
+    is_recognised = any(form.fullmatch(pattern) for form in forms)
+    return is_recognised and _is_foldable(pattern)
 
 
 @frozen(kw_only=True)

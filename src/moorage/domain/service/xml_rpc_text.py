@@ -157,8 +157,8 @@ def _unwritable(problem: str, field: str) -> InvalidData:
 def _parse_tree(body: bytes) -> _Element:
     if len(body) > _MAX_BYTES:
         raise NotXmlRpcError
-    top = _Element("")
-    stack = [top]
+    root = _Element("")
+    stack = [root]
     number = 0
 
     def start(name: str, _: dict[str, str]) -> None:
@@ -184,7 +184,7 @@ def _parse_tree(body: bytes) -> _Element:
     except (expat.ExpatError, LookupError, ValueError):
         # Python's parser raises other errors for an encoding that is unknown or not allowed in XML.
         raise NotXmlRpcError from None
-    return top.children[0]
+    return root.children[0]
 
 
 def _refuse(*_: object) -> NoReturn:

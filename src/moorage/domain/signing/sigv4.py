@@ -281,7 +281,10 @@ def _query(query: str) -> str:
     pairs = [part.partition("=") for part in query.split("&") if part]
     return "&".join(
         f"{name}={value}"
-        for name, value in sorted((_encode_path(k), _encode_path(v)) for k, _, v in pairs)
+        for name, value in sorted(
+            (_encode_path(name_text), _encode_path(value_text))
+            for name_text, _, value_text in pairs
+        )
     )
 
 

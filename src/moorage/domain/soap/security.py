@@ -58,10 +58,10 @@ class SoapSecurity:
     def __attrs_post_init__(self) -> None:
         """Refuse an incomplete token, and a token that XML cannot contain."""
         if (self.username is None) is not (self.password is None):
-            missing = "username" if self.username is None else "password"
+            missing_field = "username" if self.username is None else "password"
             raise InvalidData(
-                f"The user name token lacks its {missing}.",
-                field=missing,
+                f"The user name token lacks its {missing_field}.",
+                field=missing_field,
                 remedy="Give both username and password, or neither.",
             )
         if self.digest and self.username is None:

@@ -150,12 +150,14 @@ def with_times_moved_back(rules: Sequence[TimedRule], states: States, now: int) 
     clock stepped back, and would count every wait from its last change. A state that has expired
     stays as it is: commands do not delete.
     """
-    as_is = [state is None or -SMALL_STEP <= state[0] - now <= SMALL_STEP for state in states]
-    if all(as_is):
+    unchanged_flags = [
+        state is None or -SMALL_STEP <= state[0] - now <= SMALL_STEP for state in states
+    ]
+    if all(unchanged_flags):
         return states
     return tuple(
         state if is_unread else rule.present(state, now) or state
-        for rule, state, is_unread in zip(rules, states, as_is, strict=True)
+        for rule, state, is_unread in zip(rules, states, unchanged_flags, strict=True)
     )
 
 

@@ -70,10 +70,10 @@ class FollowedRun:
         texts = {"stdout": result.stdout, "stderr": result.stderr}
         lines: list[LogLine] = []
         for stream in STREAMS:
-            *full_lines, torn = texts[stream].encode("utf-8", "replace").split(b"\n")
+            *full_lines, partial_line = texts[stream].encode("utf-8", "replace").split(b"\n")
             lines += [LogLine(stream, number, data) for number, data in enumerate(full_lines, 1)]
-            if torn:
-                lines.append(LogLine(stream, len(full_lines) + 1, torn, is_whole=False))
+            if partial_line:
+                lines.append(LogLine(stream, len(full_lines) + 1, partial_line, is_whole=False))
         return [
             line
             for line in lines

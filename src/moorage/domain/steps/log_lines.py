@@ -75,8 +75,8 @@ class LineReader:
 
     def _lines(self, data: bytes) -> list[LogLine]:
         lines: list[LogLine] = []
-        *ended, partial_line = data.split(b"\n")
-        for part in ended:
+        *ended_lines, partial_line = data.split(b"\n")
+        for part in ended_lines:
             text = b"".join([*self._rest, part]) if self._rest else part
             lines.append(LogLine(self._stream, self._number, text))
             self._rest, self._size = [], 0

@@ -140,11 +140,11 @@ class LogParts:
 
     def due(self, now: int, *, is_end: bool) -> list[LogStream]:
         """Return the outputs whose next file is to be written now."""
-        log, latest = self._log, now - self._log.seconds * 1e9
+        log, latest_start = self._log, now - self._log.seconds * 1e9
         return [
             stream
             for stream, output in self._outputs.items()
-            if output.parts and (is_end or output.size >= log.size or output.since <= latest)
+            if output.parts and (is_end or output.size >= log.size or output.since <= latest_start)
         ]
 
     def next_file(self, stream: LogStream) -> tuple[str, bytes]:

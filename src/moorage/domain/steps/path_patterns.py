@@ -70,14 +70,14 @@ class PathPattern:
 
     def matches(self, path: str) -> bool:
         """Return whether a path, or one of the folders that it is in, matches."""
-        reached = self._start
+        reached_places = self._start
         for char in path:
-            if char == "/" and self._end in reached:
+            if char == "/" and self._end in reached_places:
                 return True
-            reached = self._places_after(reached, char)
-            if not reached:
+            reached_places = self._places_after(reached_places, char)
+            if not reached_places:
                 return False
-        return self._end in reached
+        return self._end in reached_places
 
     def _places_after(self, reached: frozenset[int], char: str) -> frozenset[int]:
         """Return the places that a character leads to."""
@@ -94,30 +94,32 @@ class PathPattern:
 
     def _with_skips(self, numbers: Iterable[int]) -> frozenset[int]:
         """Return places, and the places that are reached from them without a character."""
-        reached = set[int]()
+        reached_places = set[int]()
         waiting = [*numbers]
         while waiting:
             number = waiting.pop()
-            if number not in reached:
-                reached.add(number)
+            if number not in reached_places:
+                reached_places.add(number)
                 waiting.extend(number + skip for skip in self._places[number].skips)
-        return frozenset(reached)
+        return frozenset(reached_places)
 
 
 def _places_of(match: re.Match[str]) -> Iterator[_PatternPosition]:
     """Yield the places of a piece of a pattern."""
-    folders, deep, star, one, negated, members, escaped, plain_part = match.groups()
+    folders, any_depth, star, single_character, is_negated, members, escaped, plain_part = (
+        match.groups()
+    )
     if folders:
         yield _PatternPosition(skips=(1, 2))
         yield _PatternPosition(goes="/".__eq__, stays=_accept_any)
-    elif deep:
+    elif any_depth:
         yield _PatternPosition(stays=_accept_any, skips=(1,))
     elif star:
         yield _PatternPosition(stays=_is_inside_name, skips=(1,))
-    elif one:
+    elif single_character:
         yield _PatternPosition(goes=_is_inside_name)
     elif members:
-        yield _PatternPosition(goes=partial(_is_member, _ranges(members), bool(negated)))
+        yield _PatternPosition(goes=partial(_is_member, _ranges(members), bool(is_negated)))
     else:
         yield _PatternPosition(goes=(escaped or plain_part).__eq__)
 

@@ -45,12 +45,12 @@ def _folded_bytes(data: bytes, state: int) -> bytes:
     """Return a shorter sequence of bytes with the same CRC remainder, including the state."""
     bits, size = int.from_bytes(data, "little") ^ state, 8 * len(data)
     for power in range((size // _LONG).bit_length() - 1, -1, -1):
-        near, middle, far = (place << power for place in _PLACES)
+        first_shift, second_shift, third_shift = (place << power for place in _PLACES)
         # A remainder below a fourth is left for the next power, for which it is a half.
-        while size - far >= max(8, far >> 2 if power else 8):
-            step_size = min(size - far, near) & ~7
+        while size - third_shift >= max(8, third_shift >> 2 if power else 8):
+            step_size = min(size - third_shift, first_shift) & ~7
             front = bits & ((1 << step_size) - 1)
-            bits = bits >> step_size ^ front << near - step_size
-            bits ^= front << middle - step_size ^ front << far - step_size
+            bits = bits >> step_size ^ front << first_shift - step_size
+            bits ^= front << second_shift - step_size ^ front << third_shift - step_size
             size -= step_size
     return bits.to_bytes(size // 8, "little")

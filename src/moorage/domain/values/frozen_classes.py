@@ -94,8 +94,10 @@ def _frozen_kind(
     _check_order(kind, all_fields)
     adds_equality = eq and "__eq__" not in body
     if adds_equality and body.get("__hash__") is None:
-        hashed = [item.name for item in all_fields if (item.eq if item.hash is None else item.hash)]
-        body["__hash__"] = _hash(_getter(hashed))
+        hashed_names = [
+            item.name for item in all_fields if (item.eq if item.hash is None else item.hash)
+        ]
+        body["__hash__"] = _hash(_getter(hashed_names))
     if adds_equality:
         body["__eq__"] = _equality(_getter([item.name for item in all_fields if item.eq]))
     if repr and "__repr__" not in body:
@@ -150,13 +152,13 @@ def _with_inherited(kind: type, own_fields: Sequence[Field]) -> tuple[Field, ...
 
 
 def _check_order(kind: type, all_fields: Sequence[Field]) -> None:
-    had_default = False
+    earlier_has_default = False
     for item in all_fields:
         if item.init and not item.kw_only:
-            if had_default and item.default is NOTHING:
+            if earlier_has_default and item.default is NOTHING:
                 message = f"{kind.__qualname__}.{item.name} needs a default, as those before it."
                 raise ValueError(message)
-            had_default = had_default or item.default is not NOTHING
+            earlier_has_default = earlier_has_default or item.default is not NOTHING
 
 
 def _with_slots(kind: type, body: dict[str, Any], names: Sequence[str]) -> Any:

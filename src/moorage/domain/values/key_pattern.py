@@ -58,11 +58,11 @@ class KeyPattern:
             end = match.end()
         expression += _literal(text[end:])
         try:
-            compiled = re.compile(expression, re.DOTALL)
+            compiled_pattern = re.compile(expression, re.DOTALL)
         except re.error:
             raise _bad_pattern("has a set of characters that is not a range") from None
         tail = text[len(prefix) :]
-        return cls(text, prefix, "/" not in tail and "**" not in tail, compiled)
+        return cls(text, prefix, "/" not in tail and "**" not in tail, compiled_pattern)
 
     def matches(self, key: str) -> bool:
         """Return whether a key matches the pattern."""

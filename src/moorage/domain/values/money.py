@@ -78,14 +78,14 @@ class Money:
     def __init__(self, amount: Decimal | str | int, currency: str) -> None:
         """Create an exact amount with at most as many decimals as the currency has."""
         value = _exact_decimal(amount)
-        scaled = Fraction(value) * 10 ** _exponent(currency)
-        if scaled.denominator != 1:
+        minor_units = Fraction(value) * 10 ** _exponent(currency)
+        if minor_units.denominator != 1:
             raise InvalidData(
                 f"{value} has more decimals than {currency} has.",
                 field="amount",
                 remedy="Round the amount first, as your books do.",
             )
-        self._set(scaled.numerator, currency)
+        self._set(minor_units.numerator, currency)
 
     @classmethod
     def from_minor(cls, minor: int, currency: str) -> Money:

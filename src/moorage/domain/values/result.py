@@ -50,9 +50,9 @@ class _NewResult(Result[Any]):
 def results_of(values: Iterable[T]) -> list[Result[T]]:
     """Return results of items that succeeded, in half of the constructor's time."""
     results: list[Result[T]] = []
-    new = object.__new__
+    new_object = object.__new__
     for value in values:
-        result: Any = new(_NewResult)
+        result: Any = new_object(_NewResult)
         result.value = value
         result.error = None
         result.__class__ = Result

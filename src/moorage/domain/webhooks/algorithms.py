@@ -190,8 +190,8 @@ def _hmac_check(key: bytes, name: str, encoding: WebhookEncoding) -> Check:
 
 def _in_one_case(encoding: WebhookEncoding, signature: str) -> str:
     """Return a hexadecimal signature in lower case, unless it is in mixed case."""
-    capital = encoding is WebhookEncoding.HEX_ANY_CASE and signature.isupper()
-    return signature.lower() if capital else signature
+    is_upper_case = encoding is WebhookEncoding.HEX_ANY_CASE and signature.isupper()
+    return signature.lower() if is_upper_case else signature
 
 
 def _base64url(value: bytes) -> bytes:

@@ -166,9 +166,9 @@ def _signature_headers(
     try:
         for name, value in pairs:
             # Names are compared in lower case; the wanted names are texts and bytes.
-            folded = name.lower()
-            if folded in names:
-                folded_name = folded if isinstance(folded, str) else folded.decode()
+            lower_name = name.lower()
+            if lower_name in names:
+                folded_name = lower_name if isinstance(lower_name, str) else lower_name.decode()
                 values = lines.setdefault(folded_name, [])
                 for parsed_item in _parsed_items(value):
                     text = (

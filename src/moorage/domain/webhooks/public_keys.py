@@ -109,8 +109,10 @@ def verifier(algorithm: WebhookAlgorithm, key: PublicKey) -> Verify | None:
     if isinstance(key, ec.EllipticCurvePublicKey):
         if algorithm is not WebhookAlgorithm.ECDSA_P256_SHA256 or key.curve.name != "secp256r1":
             return None
-        way = ec.ECDSA(hashes.SHA256())
-        return _guarded_verification(lambda signature, content: key.verify(signature, content, way))
+        signature_algorithm = ec.ECDSA(hashes.SHA256())
+        return _guarded_verification(
+            lambda signature, content: key.verify(signature, content, signature_algorithm)
+        )
     padding_and_hash = _RSA.get(algorithm)
     if padding_and_hash is None:
         return None
@@ -160,11 +162,11 @@ def certified_key(value: bytes, now: datetime) -> PublicKey | None:
     """Return the public key of the first certificate in a text, if it is valid now."""
     try:
         certificate = x509.load_pem_x509_certificate(value)
-        begins, end_time = _validity(certificate)
+        start_time, end_time = _validity(certificate)
         key = certificate.public_key()
     except _NO_KEY:
         return None
-    return key if isinstance(key, _KINDS) and begins <= now <= end_time else None
+    return key if isinstance(key, _KINDS) and start_time <= now <= end_time else None
 
 
 def fingerprint(value: str, now: datetime) -> str | None:
@@ -180,15 +182,15 @@ def fingerprint(value: str, now: datetime) -> str | None:
             certificate = x509.load_der_x509_certificate(_base64(text[1:-1].encode()))
         else:
             certificate = x509.load_pem_x509_certificate(unquote(text).encode())
-        begins, end_time = _validity(certificate)
+        start_time, end_time = _validity(certificate)
     except _NO_KEY:
         return None
-    return certificate.fingerprint(hashes.SHA256()).hex() if begins <= now <= end_time else None
+    return certificate.fingerprint(hashes.SHA256()).hex() if start_time <= now <= end_time else None
 
 
 def _validity(certificate: x509.Certificate) -> tuple[datetime, datetime]:
     if hasattr(certificate, "not_valid_before_utc"):
         return certificate.not_valid_before_utc, certificate.not_valid_after_utc
     # Releases of cryptography before 42 have only the attributes without a time zone.
-    begins, end_time = certificate.not_valid_before, certificate.not_valid_after
-    return begins.replace(tzinfo=UTC), end_time.replace(tzinfo=UTC)
+    start_time, end_time = certificate.not_valid_before, certificate.not_valid_after
+    return start_time.replace(tzinfo=UTC), end_time.replace(tzinfo=UTC)

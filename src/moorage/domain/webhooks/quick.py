@@ -100,8 +100,8 @@ def _plan_of(scheme: WebhookScheme) -> _Plan | None:
     place, stamp = _key(scheme.signature[0]), ""
     if scheme.timestamp is not None:
         stamp = _key(scheme.timestamp) or "?"
-    signed = _split_template(scheme.signs[0])
-    if place is None or signed is None:
+    signed_parts = _split_template(scheme.signs[0])
+    if place is None or signed_parts is None:
         return None
     marks = {name[5:] for name in scheme.signs[0].places if name.startswith("mark:")}
     names = {name for name in scheme.headers if isinstance(name, str)}
@@ -114,7 +114,7 @@ def _plan_of(scheme: WebhookScheme) -> _Plan | None:
         or not all(_NAME.fullmatch(name) for name in (*names, *marks))
     ):
         return None
-    return _Plan(place, "".join(marks), *signed, stamp)
+    return _Plan(place, "".join(marks), *signed_parts, stamp)
 
 
 def _is_unusual(scheme: WebhookScheme) -> bool:
@@ -192,7 +192,7 @@ def _picker(plan: _Plan, separator: str, prefix: str) -> Callable[[dict[str, str
         return single_headers
 
     start, mark_key = f"{plan.mark}=", f"={plan.mark}"
-    begins = len(start) if plan.mark else 0
+    prefix_size = len(start) if plan.mark else 0
 
     def pick(values: dict[str, str]) -> list[str]:
         signatures: list[str] = []
@@ -203,10 +203,10 @@ def _picker(plan: _Plan, separator: str, prefix: str) -> Callable[[dict[str, str
             mark = item.strip()
             if mark.startswith(prefix):
                 signatures.append(mark[prefix_length:])
-            elif begins and mark.startswith(start):
+            elif prefix_size and mark.startswith(start):
                 if mark_key in values:
                     raise _UnusualError
-                values[mark_key] = mark[begins:]
+                values[mark_key] = mark[prefix_size:]
         return signatures
 
     return pick
@@ -224,8 +224,8 @@ def _prover(
         if type(body) is not bytes:
             return False
         head, tail = (head_template % values).encode(), (tail_template % values).encode()
-        for inner, outer in states:
-            inner_hash, mac = inner.copy(), outer.copy()
+        for inner, outer_hash_start in states:
+            inner_hash, mac = inner.copy(), outer_hash_start.copy()
             inner_hash.update(head)
             inner_hash.update(body)
             inner_hash.update(tail)

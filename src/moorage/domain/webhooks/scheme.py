@@ -206,8 +206,8 @@ class WebhookScheme:
     def _signed_parts(self) -> frozenset[str]:
         if self.algorithm in PLAIN:
             return frozenset()
-        signs = () if self.algorithm in JWTS else self.signs[:1]
-        names = {name for template in signs for name in covered_parts(template.places)}
+        signed_templates = () if self.algorithm in JWTS else self.signs[:1]
+        names = {name for template in signed_templates for name in covered_parts(template.places)}
         return frozenset(names if self.digest is None else names | {"body"})
 
     def _covers_body(self) -> bool:
@@ -217,7 +217,7 @@ class WebhookScheme:
         )
 
     def _all_places(self) -> tuple[str, ...]:
-        single = (
+        single_places = (
             self.timestamp,
             self.digest,
             self.certificate,
@@ -230,7 +230,7 @@ class WebhookScheme:
             *self.signature,
             *self.signs,
             *(place for place, _ in self.requires),
-            *(item for item in single if item is not None),
+            *(item for item in single_places if item is not None),
         ]
         places = tuple(place for template in templates for place in template.places)
         texts = (self.prefix, *(value for _, value in self.requires))
@@ -277,12 +277,15 @@ class WebhookScheme:
             )
         ):
             return None
-        signed = {place for template in self.signs for place in template.places}
+        signed_places = {place for template in self.signs for place in template.places}
         listed_names = {
-            name for place in signed if place.startswith("lines:") for name in place[6:].split(",")
+            name
+            for place in signed_places
+            if place.startswith("lines:")
+            for name in place[6:].split(",")
         }
         for place in self.timestamp.places:
-            if place not in signed and place.partition(":")[2] not in listed_names:
+            if place not in signed_places and place.partition(":")[2] not in listed_names:
                 return "has a timestamp that is not part of what is signed"
         return None
 

@@ -80,9 +80,13 @@ class WebhookSigner:
 def _key(secret: Secret) -> bytes | None:
     text = secret.reveal_bytes()
     if text.startswith(_PRIVATE.encode()):
-        seed = hmac_key(secret, SecretForm.BASE64, _PRIVATE)
+        private_seed = hmac_key(secret, SecretForm.BASE64, _PRIVATE)
         # Some key files contain the public key after the seed.
-        return seed[:_SEED] if seed is not None and len(seed) in {_SEED, 2 * _SEED} else None
+        return (
+            private_seed[:_SEED]
+            if private_seed is not None and len(private_seed) in {_SEED, 2 * _SEED}
+            else None
+        )
     key = hmac_key(secret, SecretForm.BASE64, _SHARED)
     return key if key is not None and len(key) >= _SHORTEST_SECRET else None
 

@@ -134,8 +134,8 @@ def _plain_value(key: str, value: Any) -> Any:
     if key in _PAIRS:
         return {_plain_value("", name): item for name, item in value}
     if isinstance(value, tuple):
-        several = [_plain_value("", item) for item in cast("Iterable[object]", value)]
-        return several[0] if len(several) == 1 else several
+        plain_items = [_plain_value("", item) for item in cast("Iterable[object]", value)]
+        return plain_items[0] if len(plain_items) == 1 else plain_items
     if isinstance(value, Template):
         return value.text
     if isinstance(value, StrEnum):

@@ -69,33 +69,33 @@ def examine(
 
     A delivery that no key could verify is refused.
     """
-    scene = TemplateValues(delivery, None, parameters, [])
+    values = TemplateValues(delivery, None, parameters, [])
     if scheme.reads_body:
-        scene = TemplateValues(delivery, payload_of(scheme, delivery), parameters, scene.marks)
+        values = TemplateValues(delivery, payload_of(scheme, delivery), parameters, values.marks)
     for place, value in scheme.requires:
-        _require(place, value, scene)
+        _require(place, value, values)
     if scheme.each_signed:
-        items = items_of(scene.item, scheme.items)
-        parts = [(item, _signatures(scheme, scene.of(item), now)) for item in items]
+        items = items_of(values.item, scheme.items)
+        parts = [(item, _signatures(scheme, values.of(item), now)) for item in items]
         if not parts:
             raise rejection(WebhookReason.MISSING, "The webhook has no signed item.")
     else:
-        parts = [(scene.item, _signatures(scheme, scene, now))]
+        parts = [(values.item, _signatures(scheme, values, now))]
     token = None
     if scheme.algorithm in JWTS:
         token = read_token(parts[0][1][0], scheme.algorithm)
         delivery.claims = token.claims
-        parts = [(scene.item, [token.signature])]
+        parts = [(values.item, [token.signature])]
         _check_span(token.claims, now, tolerance or 0.0)
     if scheme.timestamp is not None and tolerance is not None:
-        _check_time(scheme, scheme.timestamp, scene, now, tolerance)
+        _check_time(scheme, scheme.timestamp, values, now, tolerance)
     key_id = token.key_id if token else None
     if scheme.key_id is not None:
-        key_id = scheme.key_id.read(scene)
+        key_id = scheme.key_id.read(values)
     certificate = None
     if scheme.certificate is not None:
-        certificate = scheme.certificate.fill(scene).decode("utf-8", "replace")
-    return ExaminedWebhook(scene, parts, token, key_id, certificate)
+        certificate = scheme.certificate.fill(values).decode("utf-8", "replace")
+    return ExaminedWebhook(values, parts, token, key_id, certificate)
 
 
 def _require(place: Template, required: str, scene: TemplateValues) -> None:
@@ -221,23 +221,30 @@ def decide(
     Raises:
         WebhookRejected: none of the keys made the signature, or the signed text cannot be read.
     """
-    scene = examined.scene
+    values = examined.scene
     contents: list[bytes] = []
     secret: Secret | None = None
     for item, signatures in examined.parts:
         content, secret = _matched_signature(
-            scheme, examined.token, scene.of(item), signatures, keys
+            scheme, examined.token, values.of(item), signatures, keys
         )
         contents.append(content)
     if scheme.digest is not None:
-        _check_digest(scheme.digest, scene)
-    payload = scene.item if scene.item is not None else payload_of(scheme, scene.delivery)
+        _check_digest(scheme.digest, values)
+    payload = values.item if values.item is not None else payload_of(scheme, values.delivery)
     reply = answer_to_question(scheme.handshake, payload, () if secret is None else (secret,))
-    answer = expected_answer(scheme.handshake, scene.delivery)
+    answer = expected_answer(scheme.handshake, values.delivery)
     items = [payload] if reply is not None else items_of(payload, scheme.items)
     marks = _Marks(contents)
     return tuple(
-        _event(scheme, scene.of(item), marks.of(number), tenant=tenant, reply=reply, answer=answer)
+        _event(
+            scheme,
+            values.of(item),
+            marks.of(number),
+            tenant=tenant,
+            reply=reply,
+            answer=answer,
+        )
         for number, item in enumerate(items)
     )
 
@@ -330,13 +337,13 @@ class Reader:
         text = scheme.signature[0].read(TemplateValues(delivery, None, self._parameters, [])) or ""
         items = text.split(scheme.separator) if scheme.separator else [text]
         marks = [mark.strip() for mark in items]
-        scene = TemplateValues(delivery, payload, self._parameters, marks)
+        template_values = TemplateValues(delivery, payload, self._parameters, marks)
 
         def mark() -> str:
-            return _Marks([scheme.signs[0].fill(scene)]).of(0)()
+            return _Marks([scheme.signs[0].fill(template_values)]).of(0)()
 
         try:
-            return _event(scheme, scene, mark, tenant=tenant, reply=None)
+            return _event(scheme, template_values, mark, tenant=tenant, reply=None)
         except WebhookRejected as error:
             error.service = self._name
             raise
@@ -359,8 +366,8 @@ def _event(
     fetch = None
     if vendor_id and scheme.fetch is not None:
         fetch = scheme.fetch.replace("{id}", quote(vendor_id, safe="", errors="replace"))
-    vouched = scheme.algorithm in PLAIN or scheme.vouches_for_id
-    mark = vendor_id if vendor_id and vouched else mark_of()
+    is_signed_id = scheme.algorithm in PLAIN or scheme.vouches_for_id
+    mark = vendor_id if vendor_id and is_signed_id else mark_of()
     payload = scene.item
     return WebhookEvent(
         vendor=scheme.name,

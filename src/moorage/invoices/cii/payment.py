@@ -56,11 +56,11 @@ def _read_payment(parent: XmlElement, fields: Fields, place: ElementPlace) -> No
     accounts: list[PayeeAccount] = []
     elements = list(parent.all(_MEANS_TAG))
     for number, element in enumerate(elements, 1):
-        inside = place.inside(f"{_MEANS_TAG}[{number}]")
+        inner_place = place.inside(f"{_MEANS_TAG}[{number}]")
         means: Fields = {}
         for node in _MEANS:
-            node.read(element, means, inside)
-        agree(payment, means, ("code", "text", "card", "debited"), inside)
+            node.read(element, means, inner_place)
+        agree(payment, means, ("code", "text", "card", "debited"), inner_place)
         account = PayeeAccount(
             iban=means.get("iban") or means.get("other_account"),
             name=means.get("account_name"),

@@ -55,14 +55,14 @@ def _read_breakdown(parent: XmlElement, fields: Fields, place: ElementPlace) -> 
     parts: list[VatBreakdown] = []
     points: Fields = {}
     for number, element in enumerate(parent.all("ApplicableTradeTax"), 1):
-        inside = place.inside(f"ApplicableTradeTax[{number}]")
-        parts.append(read_value(VatBreakdown, (*_TAX, _RATE), element, inside))
+        inner_place = place.inside(f"ApplicableTradeTax[{number}]")
+        parts.append(read_value(VatBreakdown, (*_TAX, _RATE), element, inner_place))
         if not is_vat(element):
             parts[-1] = attrs.evolve(parts[-1], category=None)
         point: Fields = {}
         for node in _TAX_POINT:
-            node.read(element, point, inside)
-        agree(points, point, ("tax_point_date", "tax_point_code"), inside)
+            node.read(element, point, inner_place)
+        agree(points, point, ("tax_point_date", "tax_point_code"), inner_place)
     fields["tax_point_date"] = points.get("tax_point_date")
     code = points.get("tax_point_code")
     fields["tax_point_code"] = code and _EVENTS.get(code.strip(), code)

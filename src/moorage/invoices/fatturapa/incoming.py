@@ -48,10 +48,10 @@ _CHARGE: Final = "AC"
 def fattura_of(document: Document) -> FatturaPa:
     """Return the invoice in a file's content, unchecked."""
     lines = [line for line in document.lines if line.kind not in {_ALLOWANCE, _CHARGE}]
-    extra = [line for line in document.lines if line.kind in {_ALLOWANCE, _CHARGE}]
+    extra_lines = [line for line in document.lines if line.kind in {_ALLOWANCE, _CHARGE}]
     natures: dict[str, str] = {}
     line_natures: dict[int, str] = {}
-    for number, line in enumerate((*lines, *extra), 1):
+    for number, line in enumerate((*lines, *extra_lines), 1):
         category = _category(line.nature)
         if line.nature and natures.setdefault(category, line.nature) != line.nature:
             line_natures[number] = line.nature
@@ -59,7 +59,7 @@ def fattura_of(document: Document) -> FatturaPa:
         if fund.nature:
             natures.setdefault(_category(fund.nature), fund.nature)
     return FatturaPa(
-        invoice=_invoice(document, lines, extra),
+        invoice=_invoice(document, lines, extra_lines),
         transmitter=f"{document.sender_country or ''}{document.sender_code or ''}",
         progressive=document.progressive or "",
         recipient_code=document.recipient_code,
@@ -268,11 +268,11 @@ def _totals(
     net = total(item.taxable for item in document.summaries)
     vat = total(item.tax for item in document.summaries)
     gross = total((net, vat)) if document.gross is None else document.gross
-    surplus = [item.amount for item in charges] + [item.amount for item in document.funds]
+    added_amounts = [item.amount for item in charges] + [item.amount for item in document.funds]
     return Totals(
         lines=total(line.total for line in lines),
         allowances=total(item.amount for item in allowances) if allowances else None,
-        charges=total(surplus) if surplus else None,
+        charges=total(added_amounts) if added_amounts else None,
         net=net,
         vat=vat,
         gross=gross,

@@ -123,11 +123,13 @@ def _tax_person(party: Party | None) -> TaxPerson | None:
     if party is None:
         return None
     vat = party.vat_id
-    legal = party.legal_id
+    legal_id = party.legal_id
     return TaxPerson(
         vat_country=None if vat is None else vat[:2],
         vat_code=None if vat is None else vat[2:],
-        fiscal_code=legal.value if legal is not None and legal.scheme == FISCAL_CODE else None,
+        fiscal_code=legal_id.value
+        if legal_id is not None and legal_id.scheme == FISCAL_CODE
+        else None,
         name=party.name,
         place=_italian_place(party.address),
     )

@@ -134,11 +134,11 @@ def _tax_differs(item: VatSummary) -> bool:
 def wrong_taxable(document: Document) -> Iterator[str]:
     """Yield the summaries if a taxable amount is not the sum of its lines."""
     for rate in {item.rate for item in document.summaries} & _rates(document):
-        stated = exact_sum(item.taxable for item in document.summaries if item.rate == rate)
+        stated_sum = exact_sum(item.taxable for item in document.summaries if item.rate == rate)
         amounts = [line.total for line in document.lines if line.rate == rate]
         amounts += [fund.amount for fund in document.funds if fund.rate == rate]
         amounts += [item.rounding for item in document.summaries if item.rate == rate]
-        if abs(stated - exact_sum(amounts)) >= 1:
+        if abs(stated_sum - exact_sum(amounts)) >= 1:
             yield "summaries"
             return
 

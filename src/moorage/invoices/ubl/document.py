@@ -211,10 +211,10 @@ def read_ubl_root(root: XmlElement) -> Invoice:
 
 def _check_type(root: XmlElement, place: ElementPlace) -> None:
     code = text_at(root, f"{root.name}TypeCode")
-    fitting, others = INVOICE_TYPES, CREDIT_NOTE_TYPES
+    fitting_types, other_types = INVOICE_TYPES, CREDIT_NOTE_TYPES
     if root.name == "CreditNote":
-        fitting, others = others, fitting
-    if code in others and code not in fitting:
+        fitting_types, other_types = other_types, fitting_types
+    if code in other_types and code not in fitting_types:
         raise unreadable_element_error(
             place.inside(f"{root.name}TypeCode"),
             f"The type code {code!r} is not allowed in this document (BR-CL-01).",

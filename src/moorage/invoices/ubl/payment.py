@@ -69,12 +69,12 @@ def _read_payment(parent: XmlElement, fields: Fields, place: ElementPlace) -> No
     payment: Fields = {"accounts": ()}
     elements = list(parent.all("PaymentMeans"))
     for number, element in enumerate(elements, 1):
-        inside = place.inside(f"PaymentMeans[{number}]")
+        inner_place = place.inside(f"PaymentMeans[{number}]")
         means: Fields = {}
         for node in _MEANS:
-            node.read(element, means, inside)
+            node.read(element, means, inner_place)
         payment["accounts"] += means["accounts"]
-        agree(payment, means, _ONCE, inside, " (UBL-SR-44, UBL-SR-47)")
+        agree(payment, means, _ONCE, inner_place, " (UBL-SR-44, UBL-SR-47)")
     if not elements:
         return
     due_date = payment.pop("due_date", None)

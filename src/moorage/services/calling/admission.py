@@ -92,11 +92,11 @@ async def _wait_for_turn(
             raise refusal(core, call, Answer.LIMITED, wait)
         if core.observers:
             call.emit(core, RateLimitWaited, delay=wait / SECOND)
-        due = core.nanoseconds() + wait * 1000
+        due_at = core.nanoseconds() + wait * 1000
         if waiter is None:
-            waiter = core.waiters.join(question, tickets, due)
+            waiter = core.waiters.join(question, tickets, due_at)
         else:
-            core.waiters.join_again(waiter, due)
+            core.waiters.join_again(waiter, due_at)
         tickets = await await_turn(core, waiter)
         # The wait may end exactly at the deadline; the caller's turn has come nevertheless.
         seconds_left = max(_MIN_SECONDS, call.remaining(core) / 1e9)

@@ -85,8 +85,8 @@ async def follow(  # noqa: PLR0917 - the facts of an attempt
     start_time = call.attempt_started if core.observers else None
     call.attempt_started = None
     outcome = _outcome(core, call, start_time, error)
-    opened = await _record(core, call, call.plan.admission, permit, outcome)
-    return await retry_call(core, call, step, AttemptResult(error=error, opened=opened))
+    open_microseconds = await _record(core, call, call.plan.admission, permit, outcome)
+    return await retry_call(core, call, step, AttemptResult(error=error, opened=open_microseconds))
 
 
 async def retry_call(core: Core, call: Call, step: AttemptStep, result: AttemptResult) -> Ending:
@@ -94,15 +94,15 @@ async def retry_call(core: Core, call: Call, step: AttemptStep, result: AttemptR
     policy = call.plan.retry if call.replayable else ONCE
     tries = 1
     delay = pause = waited = 0.0
-    leaves = call.route is not None
+    may_change_region = call.route is not None
     while (error := result.error) is not None:
         other_regions: OtherRegions | None = None
-        retried = not result.repeats
-        if retried:
+        may_retry = not result.repeats
+        if may_retry:
             if result.refused:
                 return None, error
             requested_pause = _requested_pause(core, call, error, result.pause)
-            if call.route is not None and leaves:
+            if call.route is not None and may_change_region:
                 other_regions = call.route.regions_after(core, call, error, requested_pause)
             decision = retry.decide(
                 policy,
@@ -121,23 +121,23 @@ async def retry_call(core: Core, call: Call, step: AttemptStep, result: AttemptR
                 )
             delay = decision.delay
             pause = max(0.0, delay - waited)
-            opened = result.opened if other_regions is None else 0
-            timeout_error = await _pause_before_retry(core, call, pause, error, opened)
+            open_microseconds = result.opened if other_regions is None else 0
+            timeout_error = await _pause_before_retry(core, call, pause, error, open_microseconds)
             if timeout_error is not None:
                 return None, timeout_error
         if other_regions is None:
-            result = await once(core, call, admission_question(core, call, retry=retried), step)
+            result = await once(core, call, admission_question(core, call, retry=may_retry), step)
         else:
-            elsewhere = await other_regions.attempt(core, call, step)
-            if elsewhere is None:
+            other_region_result = await other_regions.attempt(core, call, step)
+            if other_region_result is None:
                 # No other region admits the attempt, so the call stays in its region.
-                leaves, waited = False, pause
+                may_change_region, waited = False, pause
                 continue
-            result = elsewhere
+            result = other_region_result
         if result.refused and result.error is not None:
             result.error.__cause__ = result.error.__cause__ or error
-        leaves, waited = True, 0.0
-        tries += retried
+        may_change_region, waited = True, 0.0
+        tries += may_retry
     return result.value, None
 
 
@@ -212,21 +212,21 @@ async def once(  # noqa: C901, PLR0912, PLR0915 - one attempt, to be read in one
                         admission = await core.execute(question, time_left)
                     else:
                         admission = ask(question, time_left)
-                granted = admission[2]
+                grant = admission[2]
                 # An attempt that the fast path has begun was admitted in time.
                 may_be_late = core.waits and call.attempt_started is None
                 if question is not None and (admission[0] or admission[1] or may_be_late):
-                    granted = await _admit_in_time(core, call, question, admission)
+                    grant = await _admit_in_time(core, call, question, admission)
                 if call.claim is not None and (
                     core.renewals.renews or core.separate_keys or core.waits
                 ):
-                    await _under_claim(core, call, call.claim, granted, admission)
-                permit = granted
+                    await _under_claim(core, call, call.claim, grant, admission)
+                permit = grant
                 if admission[1]:
                     core.waiters.go(admission[3])
             except BaseException as problem:  # noqa: BLE001 - raised again, if it is none
                 return _refused_result(core, call, admission, problem)
-        opened = 0
+        open_microseconds = 0
         call.begin_attempt()
         start_time = core.nanoseconds() if plan.slow is not None or core.observers else None
         if call.attempt_started is not None:
@@ -244,7 +244,7 @@ async def once(  # noqa: C901, PLR0912, PLR0915 - one attempt, to be read in one
             permit = None
         else:
             outcome = _outcome(core, call, start_time, error, left=call.has_left)
-            opened = await _record(core, call, question, permit, outcome)
+            open_microseconds = await _record(core, call, question, permit, outcome)
             permit = None
             call.token = 0
     finally:
@@ -252,7 +252,7 @@ async def once(  # noqa: C901, PLR0912, PLR0915 - one attempt, to be read in one
             _give_back(core, call, permit, outcome)
     if result.pause is not None and plan.gates.limits and _pauses_all_regions(call, error):
         await _keep_pause(core, call, result.pause)
-    return result._replace(opened=opened) if opened else result
+    return result._replace(opened=open_microseconds) if open_microseconds else result
 
 
 def begin_attempt(core: Core, call: Call, observers: tuple[object, ...] | None = None) -> None:
@@ -363,17 +363,17 @@ def _outcome(
     outcome = Outcome.GOOD if error is None else health(error) if left else Outcome.NEUTRAL
     if began is None:
         return outcome
-    took = core.nanoseconds() - began
-    slow_threshold = call.plan.slow is not None and took > call.plan.slow
+    duration = core.nanoseconds() - began
+    slow_threshold = call.plan.slow is not None and duration > call.plan.slow
     if slow_threshold and outcome is Outcome.GOOD:
         outcome = Outcome.SLOW
     if core.observes_attempts or (error is not None and core.observers):
         facts: AttemptFacts = (
             call.identify(core),
             call.plan,
-            began + took,
+            began + duration,
             call.attempts,
-            took,
+            duration,
             None if error is None else type(error).__name__,
             call.status,
             slow_threshold,
@@ -391,8 +391,8 @@ def _outcome_at_vendor(call: Call, error: Exception | None) -> CallOutcome:
     """Return the outcome of the latest attempt at the vendor."""
     if error is None:
         return CallOutcome.DONE
-    possible = call.ledger.current is AttemptEffect.POSSIBLE
-    return CallOutcome.UNKNOWN if possible else CallOutcome.NOTHING
+    is_possible = call.ledger.current is AttemptEffect.POSSIBLE
+    return CallOutcome.UNKNOWN if is_possible else CallOutcome.NOTHING
 
 
 async def _record(

@@ -140,14 +140,14 @@ class CachedExchange(Exchange):
         entry = None if lookup is None else lookup.entry
         if lookup is not None and entry is not None and isinstance(lookup.decision, FreshAnswer):
             return await self._answer_from_cache(call, entry)
-        frugal = "only-if-cached" in cache_control(self._request.headers)
+        only_if_cached = "only-if-cached" in cache_control(self._request.headers)
         if lookup is not None and entry is not None:
             decision = lookup.decision
             if isinstance(decision, StaleAnswer) and decision.while_revalidating:
-                if frugal:
+                if only_if_cached:
                     return await self._answer_from_cache(call, entry)
                 return await self._revalidate_alone(call, lookup, entry, attempts)
-        if frugal:
+        if only_if_cached:
             return None, NotCached(
                 "The cache has no answer to this request, and only-if-cached is set."
             )
@@ -328,24 +328,28 @@ class CachedExchange(Exchange):
 
     async def _store(self, call: Call, lookup: CacheLookup) -> None:
         """Store the new answer in place of the old one, or only remove the old one."""
-        flight = (self._core.nanoseconds() - lookup.at) / 1e9
-        arrival, policy, who = self._arrival, self._policy, lookup.who
-        if arrival is None or arrival[0].method is HttpMethod.HEAD or flight > LONGEST_FLIGHT:
+        exchange_seconds = (self._core.nanoseconds() - lookup.at) / 1e9
+        arrival, policy, caller = self._arrival, self._policy, lookup.who
+        if (
+            arrival is None
+            or arrival[0].method is HttpMethod.HEAD
+            or exchange_seconds > LONGEST_FLIGHT
+        ):
             return
         request, response, received_at = arrival
-        new_entry = new_cache_entry(request, response, who, received_at, policy)
+        new_entry = new_cache_entry(request, response, caller, received_at, policy)
         found_answers = lookup.found
-        others = [
-            entry.later(flight)
+        other_entries = [
+            entry.later(exchange_seconds)
             for entry in found_answers.entries
-            if entry.selected_by != selection_digest(request, who, entry.varies_by)
+            if entry.selected_by != selection_digest(request, caller, entry.varies_by)
         ]
-        if new_entry is None and len(others) == len(found_answers.entries):
+        if new_entry is None and len(other_entries) == len(found_answers.entries):
             return
-        entries = entries_to_store(new_entry, others, policy)
+        entries = entries_to_store(new_entry, other_entries, policy)
         if entries:
-            useful = max(usable_seconds(entry, policy) for entry in entries)
-            await self._cache.store(call, lookup.key, found_answers.mark, entries, useful)
+            usable_for = max(usable_seconds(entry, policy) for entry in entries)
+            await self._cache.store(call, lookup.key, found_answers.mark, entries, usable_for)
         elif found_answers.entries:
             await self._cache.delete(call, lookup.key)
 
@@ -387,9 +391,9 @@ def step_with_cache(core: Core, call: Call, request: Request) -> Exchange:
     """Return the step of a call to a service that has a cache policy."""
     policy = call.plan.cache
     if policy is not None and request.method.safe:
-        cached = CachedExchange(core, call, request, policy)
-        call.cache = cached
-        return cached
+        cached_step = CachedExchange(core, call, request, policy)
+        call.cache = cached_step
+        return cached_step
     step = Exchange(core, call, request)
     if not request.method.safe:
         call.cache = CacheInvalidation(core, call, step)

@@ -208,17 +208,17 @@ class Exchange:
         if credentials is None:
             return None
         if auth.proves_key(credentials):
-            learned: bool | None = core.nonces.learn(base, headers)
+            is_learned: bool | None = core.nonces.learn(base, headers)
             challenged = self._proof_refusal(call, status, headers) is ProofRefusal.NONCE
             required = "its own nonce in the proof of possession"
         elif auth.responds(credentials):
-            learned = core.digests.learn(base, status, headers)
-            challenged = learned is not None
+            is_learned = core.digests.learn(base, status, headers)
+            challenged = is_learned is not None
             required = "a response to its Digest challenge"
         else:
             return None
         challenged_before, self._challenged = self._challenged, challenged
-        if challenged_before or not learned or not challenged:
+        if challenged_before or not is_learned or not challenged:
             return None
         call.disprove()
         error = AuthenticationFailed(
@@ -486,8 +486,8 @@ class Exchange:
                 if not core.refreshes.allows(plan.refresh_key, core.nanoseconds()):
                     return None
                 credentials_lookup = core.refresh_credentials(plan.service.name, plan.tenant, stale)
-                renewed = await self._in_time(call, credentials_lookup)
-                current = as_credentials(renewed)
+                new_credentials = await self._in_time(call, credentials_lookup)
+                current = as_credentials(new_credentials)
                 core.refreshes.renewed(plan.refresh_key, core.nanoseconds())
                 if core.observers:
                     call.emit(core, CredentialRefreshed)
@@ -535,10 +535,10 @@ def _route(call: Call, request: Request) -> Route:
             path="base_url",
             remedy="Give the service a base_url, or protect a function with `run`.",
         )
-    everywhere = call.key is not None and plan.service.idempotency_across_regions
+    is_in_all_regions = call.key is not None and plan.service.idempotency_across_regions
     from moorage.services.calling.regions import Route  # noqa: PLC0415 - few services have regions
 
-    return Route(plan, request, movable=everywhere or is_repeatable(plan, request))
+    return Route(plan, request, movable=is_in_all_regions or is_repeatable(plan, request))
 
 
 def _secrets_of(operation: HttpOperation[Any] | None) -> tuple[Secret, ...]:

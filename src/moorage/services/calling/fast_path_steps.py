@@ -215,10 +215,10 @@ class FastPathSteps(CallLifecycle):
         """
         try:
             try:
-                value, failed = await follow(self.core, call, permit, error, step, since)
+                value, final_error = await follow(self.core, call, permit, error, step, since)
             except ConnectorError as raised:
-                value, failed = None, raised
-            return self._end_of_call(call, value, failed)
+                value, final_error = None, raised
+            return self._end_of_call(call, value, final_error)
         except BaseException as stop:
             self.broken_off(call, stop)
             raise
@@ -299,8 +299,8 @@ class FastPathSteps(CallLifecycle):
         core, listeners = self.core, identity.listeners
         if listeners is NO_LISTENERS:
             return
-        of_attempt = (attempt_start, None, None) if listeners.attempt_ends else None
-        facts = (identity, plan, core.nanoseconds(), None, None, None, None, of_attempt)
+        attempt_facts = (attempt_start, None, None) if listeners.attempt_ends else None
+        facts = (identity, plan, core.nanoseconds(), None, None, None, None, attempt_facts)
         core.notify_success(listeners, facts)
 
     def succeeded(
@@ -312,15 +312,15 @@ class FastPathSteps(CallLifecycle):
         if listeners is NO_LISTENERS:
             return
         method = traceparent = None
-        of_attempt: tuple[int, int | None, int | None] | None = None
+        attempt_facts: tuple[int, int | None, int | None] | None = None
         if request is not None:
             method, traceparent = request.method, request.headers.get("traceparent")
         if listeners.attempt_ends:
             start_time = call.attempt_started or call.started
             if request is None or response is None:
-                of_attempt = start_time, None, None
+                attempt_facts = start_time, None, None
             else:
-                of_attempt = start_time, sizes_of(request)[1], len(response.body)
+                attempt_facts = start_time, sizes_of(request)[1], len(response.body)
         facts: SuccessFacts = (
             call.identity or call.identify(core),
             call.plan,
@@ -329,7 +329,7 @@ class FastPathSteps(CallLifecycle):
             call.subject,
             method,
             traceparent,
-            of_attempt,
+            attempt_facts,
         )
         core.notify_success(listeners, facts)
 

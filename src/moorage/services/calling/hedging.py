@@ -41,13 +41,13 @@ class HedgedAttempts:
         """Return the first successful answer; if all requests fail, the result of the first one."""
         lead = call.racer()
         extras = [call.racer(number) for number in range(1, self._config.max_extra + 1)]
-        of_lead: list[AttemptResult] = []
+        lead_results: list[AttemptResult] = []
         results: list[AttemptResult] = []
 
         async def first() -> _HedgedRequest:
-            of_lead.append(await self._inner(lead))
-            results.append(of_lead[0])
-            return _HedgedRequest(lead, of_lead[0])
+            lead_results.append(await self._inner(lead))
+            results.append(lead_results[0])
+            return _HedgedRequest(lead, lead_results[0])
 
         steps = [first, *(self._extra(extra, n, results) for n, extra in enumerate(extras))]
         try:
@@ -56,14 +56,14 @@ class HedgedAttempts:
             )
         finally:
             call.join((lead, *extras))
-        if of_lead and not _is_good(winner):
-            winner = _HedgedRequest(lead, of_lead[0])
+        if lead_results and not _is_good(winner):
+            winner = _HedgedRequest(lead, lead_results[0])
         call.status, call.cached = winner.call.status, winner.call.cached
         call.bytes_in, call.content = winner.call.bytes_in, winner.call.content
         return AttemptResult(
             winner.result.value,
             winner.result.error,
-            pause=of_lead[0].pause if of_lead else None,
+            pause=lead_results[0].pause if lead_results else None,
             repeats=any(result.repeats for result in results),
         )
 

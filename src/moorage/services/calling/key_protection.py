@@ -93,21 +93,21 @@ class KeyProtection:
         encode: Callable[[Any], Any],
         decode: Callable[[Any], Any],
     ) -> KeyRules:
-        honoured = service.recognises_keys
+        vendor_honours_keys = service.recognises_keys
         memory = service.idempotency_memory
-        remembered = memory if honoured and memory is not None else 0.0
+        vendor_memory = memory if vendor_honours_keys and memory is not None else 0.0
         if use.repeats is not None:
-            remembered = service.idempotency_ttl if use.repeats else 0.0
+            vendor_memory = service.idempotency_ttl if use.repeats else 0.0
         elif repeatable:
-            remembered = service.idempotency_ttl
-            if memory is not None and not honoured:
+            vendor_memory = service.idempotency_ttl
+            if memory is not None and not vendor_honours_keys:
                 # The request carries the key, so it may be repeated while the vendor knows the key.
-                remembered = min(remembered, memory)
+                vendor_memory = min(vendor_memory, memory)
         return KeyRules(
             target=service.name,
-            remembered=remembered,
-            honoured=honoured and service.idempotency_replays,
-            refuses=honoured and not service.idempotency_replays,
+            remembered=vendor_memory,
+            honoured=vendor_honours_keys and service.idempotency_replays,
+            refuses=vendor_honours_keys and not service.idempotency_replays,
             ttl=service.idempotency_ttl,
             encode=encode,
             decode=decode,

@@ -72,9 +72,13 @@ async def perform_recorded(core: Core, act: ManualAct, perform: Callable[[], Awa
     try:
         return await perform()
     except Exception as error:
-        failed = {**fields, "act": f"{act.act}.failed", "after": {"error": type(error).__name__}}
+        failure_fields = {
+            **fields,
+            "act": f"{act.act}.failed",
+            "after": {"error": type(error).__name__},
+        }
         with suppress(ConnectorError):
-            await record(**failed)
+            await record(**failure_fields)
         raise
 
 

@@ -307,13 +307,13 @@ class CallOperations(FastPathSteps):
         call.open_ended = call.deadline - call.started > call.plan.span
         if operation is not None:
             call.repeatable = operation.repeatable
-        single = None
+        single_attempt = None
         if idempotency_key is not None or self._rehearses:
             try:
                 self._check(call, None, idempotency_key, operation)
                 if idempotency_key is not None:
                     compare = compared_payload if self.core.compares_bytes else payload_fingerprint
-                    single = self._keys.protect(
+                    single_attempt = self._keys.protect(
                         call,
                         idempotency_key,
                         compare(payload),
@@ -323,7 +323,7 @@ class CallOperations(FastPathSteps):
                     )
             except ConnectorError as error:
                 return self._end_of_call(call, None, error)
-        ending = await self._finish(call, single, step)
+        ending = await self._finish(call, single_attempt, step)
         on_finished(call)
         return ending
 

@@ -226,8 +226,8 @@ class Dispatcher:
         raised, and an effect with a key returns to that account.
         """
         unavailable: tuple[Account, ConnectorError] | None = None
-        *others, last_account = accounts
-        for account, following_account in zip(others, accounts[1:], strict=True):
+        *earlier_accounts, last_account = accounts
+        for account, following_account in zip(earlier_accounts, accounts[1:], strict=True):
             wire = self._wire(account, operation, timeout, key)
             try:
                 return await self._at_account(operation, wire, perform, account.vendor)
@@ -258,14 +258,14 @@ class Dispatcher:
         timeout: float | None,
     ) -> R:
         services = self.calling.plans.services
-        remembered = max(services[item.name].idempotency_ttl for item in accounts)
+        memory_seconds = max(services[item.name].idempotency_ttl for item in accounts)
         seconds = sum(timeout or self._seconds(item) for item in accounts)
         ownership = KeyOwnership(
             self.calling.core,
             operation.kind,
             operation.tenant,
             key,
-            remembered=remembered,
+            remembered=memory_seconds,
             seconds=seconds,
         )
         try:

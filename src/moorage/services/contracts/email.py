@@ -124,10 +124,10 @@ class EmailFlows(Flows, EmailContract):
             if len(parts) == 1:
                 results: list[Result[EmailReceipt]] = await vendor.send_bulk(wire, chunk, key=key)
                 return results
-            of_parts: list[Result[EmailReceipt]] = []
+            part_results: list[Result[EmailReceipt]] = []
             for number, part in enumerate(parts, 1):
-                of_parts += await _result_of(vendor, wire, part, _part_key(key, number))
-            return of_parts
+                part_results += await _result_of(vendor, wire, part, _part_key(key, number))
+            return part_results
 
         try:
             return await self._dispatcher.execute(operation, perform, key=key, timeout=timeout)

@@ -65,8 +65,10 @@ class Flows(Contract):
         is_keyed = operation.keyed
         checked = required_key if operation.requires_key else _optional_key
         full_name = f"{kind}.{name}"
-        at_reference, at_key = (operation.target is it for it in (Target.REFERENCE, Target.KEY))
-        count, more = len(operation.positional), len(operation.named)
+        at_reference, at_key = (
+            operation.target is target for target in (Target.REFERENCE, Target.KEY)
+        )
+        count, named_count = len(operation.positional), len(operation.named)
 
         @wraps(plan)
         async def flow(self: Flows, /, *values: Any, **options: Any) -> Any:
@@ -77,7 +79,7 @@ class Flows(Contract):
                 if refused_error is not None:
                     raise refused_error
             timeout, key = options.pop(TIMEOUT, None), checked(options.pop(KEY, None))
-            if len(values) != count or len(options) != more or requirements.arguments:
+            if len(values) != count or len(options) != named_count or requirements.arguments:
                 values, options = operation.arguments(values, options, requirements.arguments)
             if is_keyed:
                 options["key"] = key
@@ -138,14 +140,14 @@ class Flows(Contract):
 
     def _placeholder(self, account: str) -> Ref:
         """Return a reference that names an account but no object."""
-        configured = self._dispatcher.directory.accounts.get(account)
-        if configured is None:
+        configured_account = self._dispatcher.directory.accounts.get(account)
+        if configured_account is None:
             raise InvalidData(
                 f"No account is named {account!r}.",
                 field="account",
                 remedy="Give the name of a configured account.",
             )
-        return Ref(configured.vendor.name, account, account)
+        return Ref(configured_account.vendor.name, account, account)
 
     def _request(
         self,

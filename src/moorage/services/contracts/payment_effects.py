@@ -307,8 +307,8 @@ def _seal_payload(core: Core, tenant: str | None, key: str, packed: bytes) -> tu
 
 
 def _unsealed_payload(core: Core, tenant: str | None, key: str, sealed: tuple[str, bytes]) -> bytes:
-    how, content = sealed
-    if how != _SEALED:
+    encoding, content = sealed
+    if encoding != _SEALED:
         return content
     if core.cipher is None:
         raise InvalidData(

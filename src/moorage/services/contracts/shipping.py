@@ -232,10 +232,12 @@ class ShippingFlows(Flows, ShippingContract):
         self, request: ShipmentRequest, key: str, timeout: float | None
     ) -> Shipment:
         async def perform(vendor: ShippingVendor, wire: Wire) -> Shipment:
-            offered = await vendor.get_rates(wire, request.rate_request, key=part_key(key, "rates"))
-            chosen_rate = request.choose.of(offered.rates)
+            rate_result = await vendor.get_rates(
+                wire, request.rate_request, key=part_key(key, "rates")
+            )
+            chosen_rate = request.choose.of(rate_result.rates)
             if chosen_rate is None:
-                raise _nothing_fits(offered)
+                raise _nothing_fits(rate_result)
             return await vendor.buy(wire, chosen_rate.ref, request.rate_request, key=key)
 
         operation = self._operation_for("create_shipment", request.rate_request)

@@ -219,9 +219,11 @@ class StorageFlows(Flows, StorageContract):
 
             results_of_chunks = await wire.every([step(chunk) for chunk in chunks], at_once=at_once)
             for chunk, ending in zip(chunks, results_of_chunks, strict=True):
-                failed: Result[None] = Result(error=ending.error)
-                of_each = [failed] * len(chunk) if ending.value is None else ending.value
-                for number, result in zip(chunk, of_each, strict=True):
+                failed_result: Result[None] = Result(error=ending.error)
+                chunk_results = (
+                    [failed_result] * len(chunk) if ending.value is None else ending.value
+                )
+                for number, result in zip(chunk, chunk_results, strict=True):
                     results[number] = result
 
         count(at_once, "at_once")
@@ -263,9 +265,9 @@ class StorageFlows(Flows, StorageContract):
                     field="key",
                     remedy="Give another key than that of the original.",
                 )
-            copied = await vendor.copy(wire, source, key, options)
+            copied_object = await vendor.copy(wire, source, key, options)
             await vendor.delete(wire, source, version=None)
-            return copied
+            return copied_object
 
         needs = {StorageCapability.COPY, *(options.needs if options else ())}
         return await self._execute_at_account("move", source, needs, perform, timeout)
@@ -297,16 +299,16 @@ class StorageFlows(Flows, StorageContract):
             content_disposition=content_disposition,
         )
 
-        lends = not options.method.safe
+        permits_writing = not options.method.safe
 
         async def perform(vendor: StorageVendor, wire: Any, key: str) -> SignedUrl:
-            if lends:
+            if permits_writing:
                 wire.rehearse(f"a URL for {options.method}")
             return await vendor.signed_url(wire, key, options)
 
         needed_capabilities = {StorageCapability.SIGNED_URL}
         return await self._execute_at_account(
-            "signed_url", key, needed_capabilities, perform, timeout, effect=lends
+            "signed_url", key, needed_capabilities, perform, timeout, effect=permits_writing
         )
 
     async def signed_post(

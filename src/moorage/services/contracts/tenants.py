@@ -111,19 +111,21 @@ class TenantDispatchers:
 
     def cached(self, tenant: str) -> Dispatcher | None:
         """Return the cached dispatcher of a tenant; None if the tenant has not been looked up."""
-        cached = self._cached.get(tenant)
-        return None if cached is None else cached.dispatcher
+        cached_tenant = self._cached.get(tenant)
+        return None if cached_tenant is None else cached_tenant.dispatcher
 
     async def _current(self, base: Dispatcher, tenant: str) -> Dispatcher | None:
-        now, cached = self._lookup.nanoseconds(), self._cached.get(tenant)
-        if cached is None or now >= cached.until:
-            cached = await self._looked_up(checked_name(tenant, "tenant"), cached, now)
-        if cached.base is not base:
-            self._build(cached, base, tenant)
-        if cached.error is not None:
+        now, cached_tenant = self._lookup.nanoseconds(), self._cached.get(tenant)
+        if cached_tenant is None or now >= cached_tenant.until:
+            cached_tenant = await self._looked_up(
+                checked_name(tenant, "tenant"), cached_tenant, now
+            )
+        if cached_tenant.base is not base:
+            self._build(cached_tenant, base, tenant)
+        if cached_tenant.error is not None:
             # Each caller gets an error object of its own.
-            raise copy(cached.error)
-        return cached.dispatcher
+            raise copy(cached_tenant.error)
+        return cached_tenant.dispatcher
 
     async def _looked_up(
         self, tenant: str, cached: _CachedTenant | None, now: int

@@ -107,8 +107,10 @@ class UnsettledEffect:
         )
         if step is not NextStep.LOOK_UP or visible_span is None:
             return step
-        searched = None if self.opened.last_question is None else self.opened.last_question.searched
-        return NextStep.PERSON if is_absent(searched, micros(visible_span)) else step
+        searched_idle = (
+            None if self.opened.last_question is None else self.opened.last_question.searched
+        )
+        return NextStep.PERSON if is_absent(searched_idle, micros(visible_span)) else step
 
     @property
     def is_charge(self) -> bool:
@@ -156,8 +158,12 @@ class UnsettledEffect:
 
     def accounts(self, dispatcher: Dispatcher) -> list[Account]:
         """Return the accounts that may have received the request and are still configured."""
-        configured = dispatcher.directory.accounts
-        return [configured[name] for name in self.record.accounts if name in configured]
+        configured_accounts = dispatcher.directory.accounts
+        return [
+            configured_accounts[name]
+            for name in self.record.accounts
+            if name in configured_accounts
+        ]
 
     def step(self, dispatcher: Dispatcher | None) -> NextStep:
         """Return the settling job's next step to find out the outcome."""

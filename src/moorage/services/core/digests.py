@@ -55,16 +55,24 @@ class DigestChallenges:
         """
         from moorage.domain.auth.digest import digest_challenge, next_nonce  # noqa: PLC0415 - loads OpenSSL
 
-        remembered = self._challenges.get(base_url)
+        known_challenge = self._challenges.get(base_url)
         if status != _UNAUTHORIZED:
             nonce = next_nonce(headers)
-            if remembered is not None and nonce is not None and nonce != remembered[0].nonce:
-                self._remember(base_url, evolve(remembered[0], nonce=nonce))
+            if (
+                known_challenge is not None
+                and nonce is not None
+                and nonce != known_challenge[0].nonce
+            ):
+                self._remember(base_url, evolve(known_challenge[0], nonce=nonce))
             return None
         challenge = digest_challenge(headers)
         if challenge is None:
             return None
-        is_new = remembered is None or challenge.stale or challenge.nonce != remembered[0].nonce
+        is_new = (
+            known_challenge is None
+            or challenge.stale
+            or challenge.nonce != known_challenge[0].nonce
+        )
         if is_new:
             self._remember(base_url, challenge)
         return is_new

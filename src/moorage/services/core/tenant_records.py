@@ -237,12 +237,12 @@ class TenantRecords:
                 ended.
         """
         key = claim.command.keys[0]
-        earlier = self._taken_by.pop(key, None)
+        earlier_place = self._taken_by.pop(key, None)
         self._taken_by[key] = place
         while len(self._taken_by) > _MAX_TAKEN:
             self._taken_by.popitem(last=False)
-        if made and earlier is not None and earlier.end:
-            _give_back(claim.core, claim.tenant, Counter((earlier.end,)))
+        if made and earlier_place is not None and earlier_place.end:
+            _give_back(claim.core, claim.tenant, Counter((earlier_place.end,)))
 
     async def _reserve_place(self, claim: CountedClaim, stock: _Stock) -> _ReservedPlace | None:
         """Return a place for a new record; None if the tenant has reached its limit."""

@@ -76,9 +76,9 @@ class Waiters:
     def rest(self, waiter: Waiter, now: int) -> tuple[int, bool]:
         """Return the nanoseconds to sleep, and whether the caller may go on then."""
         with self._lock:
-            line, nap, is_due = self._lines[waiter.key].rested(waiter.number, now)
+            line, sleep_time, is_due = self._lines[waiter.key].rested(waiter.number, now)
             self._lines[waiter.key] = line
-        return nap, is_due
+        return sleep_time, is_due
 
     def take(self, waiter: Waiter) -> tuple[Ticket, ...]:
         """Return the tickets of a caller whose turn has come, and remove it from the queue."""
@@ -120,6 +120,6 @@ async def await_turn(core: Core, waiter: Waiter) -> tuple[Ticket, ...]:
     """Wait until it is a caller's turn in the queue, and return its tickets."""
     is_due = False
     while not is_due:
-        nap, is_due = core.waiters.rest(waiter, core.nanoseconds())
-        await core.sleep(nap / 1e9)
+        sleep_time, is_due = core.waiters.rest(waiter, core.nanoseconds())
+        await core.sleep(sleep_time / 1e9)
     return core.waiters.take(waiter)

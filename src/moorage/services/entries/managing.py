@@ -66,8 +66,8 @@ class EntryManagement(EntryPauses[E]):
             reverse=True,
         )
         items = tuple(entries[:limit])
-        goes_on = len(entries) > limit or any(page.next for page in pages)
-        return EntryPage(items=items, next=str(items[-1].number) if goes_on else None)
+        has_next_page = len(entries) > limit or any(page.next for page in pages)
+        return EntryPage(items=items, next=str(items[-1].number) if has_next_page else None)
 
     async def backlog(self) -> Backlog:
         """Count the entries that need a person, and return how long the oldest is overdue.

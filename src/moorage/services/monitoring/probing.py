@@ -57,17 +57,19 @@ async def make_probe(
         step: converts a function to a step of a call.
         tenant: the tenant of the probe.
     """
-    probed = CallOperations(
+    probe_calls = CallOperations(
         calling.core, [probed_service(calling.plans.services[probe.service], probe)]
     )
-    probed.plans.environment_guard = calling.plans.environment_guard
+    probe_calls.plans.environment_guard = calling.plans.environment_guard
     try:
         if request is not None:
-            await probed.call(probe.service, request, tenant=tenant, endpoint=ENDPOINT)
+            await probe_calls.call(probe.service, request, tenant=tenant, endpoint=ENDPOINT)
         else:
             function: Any = probe.function  # a probe without a request has a function
             value_of(
-                await probed.run(probe.service, step(function), tenant=tenant, endpoint=ENDPOINT)
+                await probe_calls.run(
+                    probe.service, step(function), tenant=tenant, endpoint=ENDPOINT
+                )
             )
     except Exception as error:  # noqa: BLE001 - the result of a probe
         return error

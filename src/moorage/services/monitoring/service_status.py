@@ -96,15 +96,15 @@ class ReadLimits:
         for rule, state, name in zip(self._limits, states, self._names, strict=False):
             limit_state = rule.present(state, now)
             wait = max(0, rule.earliest(limit_state, 1, limit_state[0]) - limit_state[0])
-            paused = rule.paused(limit_state)
-            limits.append(LimitStatus(name=name, wait=wait / _MICROS, paused=paused / _MICROS))
+            pause_left = rule.paused(limit_state)
+            limits.append(LimitStatus(name=name, wait=wait / _MICROS, paused=pause_left / _MICROS))
         budget = None
         if self._budget is not None:
-            spent_numbers = self._budget.present(states[-1], now)
+            budget_state = self._budget.present(states[-1], now)
             budget = BudgetStatus(
-                calls=spent_numbers[3],
-                retries=spent_numbers[4],
-                allows=self._budget.count_retry(spent_numbers) is not None,
+                calls=budget_state[3],
+                retries=budget_state[4],
+                allows=self._budget.count_retry(budget_state) is not None,
                 period=self._budget.period / _MICROS,
             )
         return with_times_moved_back(self.rules, states, now), (tuple(limits), budget)

@@ -110,12 +110,12 @@ class ConsentFlows:
         )
         # The polling loop itself decides about pauses, so single requests are not retried.
         patience = attrs.evolve(self._patience, retry=RetryPolicy.none())
-        next_request, pace = (
+        next_request, polling_pace = (
             AuthorizationServerRequests(core, client, patience),
             PollingPace.at_first(device.interval),
         )
         while True:
-            next_poll = core.nanoseconds() + int(pace.pause * _SECOND)
+            next_poll = core.nanoseconds() + int(polling_pace.pause * _SECOND)
             if next_poll >= expires_at:
                 raise AuthorizationRequired("The code has expired.", remedy=_START_AGAIN)
             if next_poll >= end_time:
@@ -123,14 +123,14 @@ class ConsentFlows:
                     "The person has not decided in time.",
                     remedy="Call this again with the same device consent, or start over.",
                 )
-            await core.sleep(pace.pause)
+            await core.sleep(polling_pace.pause)
             answer = await next_request.answer(inquiry, min(end_time, expires_at))
             if isinstance(answer, Granted):
                 return self._checked_grant(answer, client.server.issuer, None)
-            next_pace = pace.after(answer)
+            next_pace = polling_pace.after(answer)
             if next_pace is None:
                 raise self._refusal_error(answer)
-            pace = next_pace
+            polling_pace = next_pace
 
     async def revoke(self, credentials: OAuthCredentials) -> None:
         """Revoke granted tokens."""

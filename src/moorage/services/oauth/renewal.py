@@ -264,21 +264,21 @@ class Renewal:
         claimed: _RenewalClaim,
     ) -> OAuthCredentials:
         """Under a claim, read the stored token again, request a new one, and store it."""
-        core, start_time, alone = self._core, self._core.nanoseconds(), client.grant.alone
+        core, start_time, is_exclusive = self._core, self._core.nanoseconds(), client.grant.alone
         refresh_token = None if stale is None else stale.refresh_token
-        repeatable = alone or (
+        repeatable = is_exclusive or (
             refresh_token is not None and refresh_token == self._reusable_tokens.get(owner)
         )
         try:
-            newer = await self._newer(owner, stale)
-            question = await self._question(owner, client, stale) if newer is None else None
+            newer_token = await self._newer(owner, stale)
+            question = await self._question(owner, client, stale) if newer_token is None else None
         except ConnectorError:
             # Nothing was sent, so nobody need wait until this claim expires.
             await self._release(claimed)
             raise
         if question is None:
             await self._release(claimed)
-            return newer  # type: ignore[return-value]  # at least one of the two is set
+            return newer_token  # type: ignore[return-value]  # at least one of the two is set
         mark = MarkSent(claimed.claim.key, claimed.claim.fence, client.at("token_endpoint"))
         if not repeatable and not (
             await core.renewals.holds(claimed.claim, seconds_left(core, claimed.until))
@@ -291,7 +291,7 @@ class Renewal:
             duration = (core.nanoseconds() - start_time) / _SECOND
             self._notify_observers(TokenRenewed, owner, duration=duration, attempts=attempts)
             return answer.credentials
-        if isinstance(answer, Refused) and answer.why is Refusal.GONE and not alone:
+        if isinstance(answer, Refused) and answer.why is Refusal.GONE and not is_exclusive:
             await core.execute(
                 store_answer(claimed.claim.key, claimed.claim.fence, None, ttl=REMEMBERED),
                 seconds_left(core, claimed.until),
@@ -350,8 +350,8 @@ class Renewal:
                 return answer, attempts
             was_challenged, challenged = challenged, _wants_nonce(answer)
             # A request that could outlast the claim is not started.
-            spare = (claimed.until - core.nanoseconds()) / _SECOND - self._pace.request
-            if challenged and not was_challenged and spare >= 0:
+            spare_seconds = (claimed.until - core.nanoseconds()) / _SECOND - self._pace.request
+            if challenged and not was_challenged and spare_seconds >= 0:
                 continue
             tries += 1
             if is_lost(answer) and not repeatable:
@@ -363,7 +363,7 @@ class Renewal:
                 attempt=tries,
                 repeatable=True,
                 retry_after=wait,
-                remaining=spare,
+                remaining=spare_seconds,
                 previous=delay,
                 draw=core.fraction(),
             )
@@ -395,11 +395,11 @@ class Renewal:
     ) -> None:
         """Store a new token, with retries, then release the claim on its renewal."""
         core, pause, stale = self._core, _FIRST_PAUSE, question.held
-        while (failed := await self._store(owner, new)) is not None:
+        while (store_error := await self._store(owner, new)) is not None:
             if core.nanoseconds() + pause * _SECOND > claimed.until:
                 if stale is not None:
                     self.unstored[owner] = stale, new
-                raise failed
+                raise store_error
             await core.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
         await self._release(claimed)
@@ -426,7 +426,7 @@ class Renewal:
         try:
             await self._vault.rotate(*owner, new)
         except ConnectorError as error:
-            failed = error
+            store_error = error
         else:
             return None
         failure_to_store = CredentialRefreshFailed(
@@ -435,7 +435,7 @@ class Renewal:
             retryable=True,
             remedy="Check the store of credentials; the token is stored as soon as it can be.",
         )
-        failure_to_store.__cause__ = without_frames(failed)
+        failure_to_store.__cause__ = without_frames(store_error)
         return failure_to_store
 
     def _consent_error(self, owner: Owner, reason: str) -> AuthorizationRequired:

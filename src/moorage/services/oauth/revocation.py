@@ -74,12 +74,14 @@ class Revocation:
 
     async def revoked(self, owner: Owner, client: OAuthClient) -> None:
         """Revoke an owner's stored token, and remove it from the store."""
-        core, pace = self._core, self._pace
+        core, time_limits = self._core, self._pace
         client.at("revocation_endpoint")
         token, claim = await self._token_and_claim(owner, client)
-        end_time = core.nanoseconds() + int(pace.renewal * _SECOND)
+        end_time = core.nanoseconds() + int(time_limits.renewal * _SECOND)
         if claim.verdict is not Verdict.REPLAY:
-            patience = RequestLimits(retry=pace.retry, request=pace.request, whole=pace.renewal)
+            patience = RequestLimits(
+                retry=time_limits.retry, request=time_limits.request, whole=time_limits.renewal
+            )
             try:
                 await revoke_token(core, client, patience, token, owner[0])
             except ConnectorError:

@@ -59,8 +59,8 @@ class CachedToken:
 
     def confirm(self, now: int, believed: float) -> None:
         """Record that the store still has this token, so that it is not read again soon."""
-        fresh = self._read_at + self._span.fresh * _SECOND
-        self.look_at = min(max(fresh, self._again_at), now + believed * _SECOND)
+        fresh_until = self._read_at + self._span.fresh * _SECOND
+        self.look_at = min(max(fresh_until, self._again_at), now + believed * _SECOND)
 
     def put_off(self, until: int) -> None:
         """Use the token unchanged until a given time, because it could not be renewed or read."""
@@ -70,8 +70,8 @@ class CachedToken:
     def freshness(self, now: int) -> Freshness:
         """Return whether the token is fresh, due for renewal, or expired at this time."""
         freshness = self._span.after((now - self._read_at) / _SECOND)
-        put_off = freshness is Freshness.DUE and now < self._again_at
-        return Freshness.FRESH if put_off else freshness
+        is_postponed = freshness is Freshness.DUE and now < self._again_at
+        return Freshness.FRESH if is_postponed else freshness
 
 
 class TokenRefreshFlows:
@@ -101,9 +101,9 @@ class TokenRefreshFlows:
 
     def usable_token(self, service: str, tenant: str | None) -> OAuthCredentials | None:
         """Return the token if it needs neither reading nor renewing now; otherwise None."""
-        cached = self._cached.get((service, tenant))
-        if cached is not None and self._core.nanoseconds() < cached.look_at:
-            return cached.credentials
+        cached_token = self._cached.get((service, tenant))
+        if cached_token is not None and self._core.nanoseconds() < cached_token.look_at:
+            return cached_token.credentials
         return None
 
     async def get(self, service: str, tenant: str | None) -> Any:
@@ -122,12 +122,12 @@ class TokenRefreshFlows:
             return await self._run_apart(self._renew_or_wait(owner, client, None))
         if not isinstance(token, OAuthCredentials):
             return token
-        cached = self._cache_token(owner, token)
-        freshness = cached.freshness(self._core.nanoseconds())
+        cached_token = self._cache_token(owner, token)
+        freshness = cached_token.freshness(self._core.nanoseconds())
         if freshness is Freshness.FRESH:
             return token
         if freshness is Freshness.DUE:
-            return await self._run_apart(self._renewed_ahead(owner, client, cached))
+            return await self._run_apart(self._renewed_ahead(owner, client, cached_token))
         return await self._run_apart(self._renew_or_wait(owner, client, token))
 
     async def refresh(self, service: str, tenant: str | None, stale: Any) -> Any:
@@ -180,21 +180,21 @@ class TokenRefreshFlows:
 
     def _still_valid(self, owner: Owner, error: StorageUnavailable) -> OAuthCredentials:
         """Return the valid token in memory, because the store cannot be read."""
-        cached, now = self._cached.get(owner), self._core.nanoseconds()
-        if cached is None or cached.freshness(now) is Freshness.PAST:
+        cached_token, now = self._cached.get(owner), self._core.nanoseconds()
+        if cached_token is None or cached_token.freshness(now) is Freshness.PAST:
             raise error
-        cached.put_off(now + int(_AGAIN_AFTER * _SECOND))
-        return cached.credentials
+        cached_token.put_off(now + int(_AGAIN_AFTER * _SECOND))
+        return cached_token.credentials
 
     def _cache_token(self, owner: Owner, token: OAuthCredentials) -> CachedToken:
-        core, believed = self._core, self._pace.believed
-        cached, now = self._cached.get(owner), core.nanoseconds()
-        if cached is not None and cached.credentials == token:
-            cached.confirm(now, believed)
-            return cached
+        core, trusted_seconds = self._core, self._pace.believed
+        cached_token, now = self._cached.get(owner), core.nanoseconds()
+        if cached_token is not None and cached_token.credentials == token:
+            cached_token.confirm(now, trusted_seconds)
+            return cached_token
         span = self._pace.ahead.span(token, core.utc(), core.fraction())
-        cached = self._cached[owner] = CachedToken(token, span, now, believed)
-        return cached
+        cached_token = self._cached[owner] = CachedToken(token, span, now, trusted_seconds)
+        return cached_token
 
     async def _renewed_ahead(self, owner: Owner, client: OAuthClient, cached: CachedToken) -> Any:
         """Renew a token before it expires; return the old one if that is not possible now."""
@@ -234,14 +234,14 @@ class TokenRefreshFlows:
                 raise slow_renewal_error(owner[0])
             self._raise_again(owner, before)
             try:
-                renewed = await self._renewal.claimed(owner, client, stale, patience=patience)
+                new_token = await self._renewal.claimed(owner, client, stale, patience=patience)
             except ConnectorError as error:
                 self._failures += 1
                 self._failed[owner] = self._failures, without_frames(copy(error))
                 self._notify_observers(owner, error, still_works=False)
                 raise
             self._failed.pop(owner, None)
-            return self._cache_token(owner, renewed).credentials
+            return self._cache_token(owner, new_token).credentials
         finally:
             core.release(lock, holder)
 

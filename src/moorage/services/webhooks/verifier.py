@@ -189,9 +189,9 @@ class WebhookReceiver:
     async def _keys_of(self, tenant: str | None, key_id: str | None) -> list[Key]:
         scheme = self._endpoint.scheme
         secrets = await self._secrets(self._endpoint.name, tenant, key_id)
-        cached = self._keys.get((tenant, key_id))
-        if cached is not None and (cached[0] is secrets or _is_equal(cached[0], secrets)):
-            return cached[1]
+        entry = self._keys.get((tenant, key_id))
+        if entry is not None and (entry[0] is secrets or _is_equal(entry[0], secrets)):
+            return entry[1]
         if not secrets:
             if key_id is not None:
                 raise rejection(
@@ -216,9 +216,9 @@ class WebhookReceiver:
                 "The webhook's certificate is not at a URL where the vendor keeps certificates.",
             )
         now = self._core.nanoseconds()
-        cached = self._certificates.get(address)
-        if cached is not None and now - cached[0] < _KEPT_FOR:
-            return cached[1]
+        cached_key = self._certificates.get(address)
+        if cached_key is not None and now - cached_key[0] < _KEPT_FOR:
+            return cached_key[1]
         content = await self._fetched(address)
         key = self._key_in(content)
         # The number of cached certificates is bounded, because only the vendor can add one.
