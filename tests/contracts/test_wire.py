@@ -202,7 +202,7 @@ async def test_custom_transport_is_used(hub_class: type[Any]) -> None:
 
     assert ["fish!", "fish!"] == [await on_wire(hub, "square", act) for _ in range(2)]
     assert ["fish"] == crier.shouted
-    with pytest.raises(ConfigurationError, match="market has no transport here"):
+    with pytest.raises(ConfigurationError, match="No transport is configured for market"):
         await on_wire(hub_class([Account("square", MessageVendor())]), "square", act)
 
 

@@ -224,7 +224,9 @@ def test_transport_methods_are_steps() -> None:
 
 def test_missing_transport_is_refused() -> None:
     """If an operation needs a transport that is missing, the error says where to configure it."""
-    with pytest.raises(ConfigurationError, match="pigeon has no transport here") as excinfo:
+    with pytest.raises(
+        ConfigurationError, match="No transport is configured for pigeon"
+    ) as excinfo:
         run_plain(RecordingPorts().wire().act("shout"))
 
     assert "vendors.main" == excinfo.value.path

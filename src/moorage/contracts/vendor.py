@@ -223,8 +223,8 @@ def part_key(key: str, part: int | str) -> str:
     joined_key = f"{key}/{part}"
     if len(joined_key) <= _LONGEST_KEY:
         return joined_key
-    ending = f"/{sha256(key.encode()).hexdigest()[:32]}/{part}"
-    return key[: _LONGEST_KEY - len(ending)] + ending
+    suffix = f"/{sha256(key.encode()).hexdigest()[:32]}/{part}"
+    return key[: _LONGEST_KEY - len(suffix)] + suffix
 
 
 def choices(*words: str | int) -> Mapping[str, Any]:

@@ -365,7 +365,7 @@ class AsyncConnectors:
         """Check a connector's health, unless it is disabled, and notify the observers."""
         if not entry.description.enabled:
             return self._result(entry, HealthState.UNKNOWN, "The connector is disabled.")
-        health = await self._asked(entry, timeout)
+        health = await self._checked_health(entry, timeout)
         core = core_of(self._manager)
         if core.observers:
             service = entry.description.name if entry.connector is None else entry.connector.service
@@ -381,7 +381,7 @@ class AsyncConnectors:
             )
         return health
 
-    async def _asked(self, entry: _Entry, timeout: float) -> ConnectorHealth:
+    async def _checked_health(self, entry: _Entry, timeout: float) -> ConnectorHealth:
         use: AsyncConnectorUse[Any] = self.use(entry.description.name)
         try:
             async with use as connector:

@@ -365,7 +365,7 @@ class Connectors:
         """Check a connector's health, unless it is disabled, and notify the observers."""
         if not entry.description.enabled:
             return self._result(entry, HealthState.UNKNOWN, "The connector is disabled.")
-        health = self._asked(entry, timeout)
+        health = self._checked_health(entry, timeout)
         core = core_of(self._manager)
         if core.observers:
             service = entry.description.name if entry.connector is None else entry.connector.service
@@ -381,7 +381,7 @@ class Connectors:
             )
         return health
 
-    def _asked(self, entry: _Entry, timeout: float) -> ConnectorHealth:
+    def _checked_health(self, entry: _Entry, timeout: float) -> ConnectorHealth:
         use: ConnectorUse[Any] = self.use(entry.description.name)
         try:
             with use as connector:

@@ -182,13 +182,13 @@ class ConfigurationWatch(_WatchedFile):
 
     def _watch_file(self, bell: SimpleQueue[bool]) -> None:
         while True:
-            is_rung = None
+            signal_arrived = None
             with suppress(Empty):
-                is_rung = bell.get(timeout=self._every)
-            if is_rung is False:
+                signal_arrived = bell.get(timeout=self._every)
+            if signal_arrived is False:
                 return
-            if is_rung or self._is_unchanged():
-                self.check(anyway=is_rung is True)
+            if signal_arrived or self._is_unchanged():
+                self.check(anyway=signal_arrived is True)
 
 
 class AsyncConfigurationWatch(_WatchedFile):
@@ -218,17 +218,17 @@ class AsyncConfigurationWatch(_WatchedFile):
             return None
 
     async def __aenter__(self) -> Self:
-        loop, bell = asyncio.get_running_loop(), asyncio.Event()
+        loop, reload_event = asyncio.get_running_loop(), asyncio.Event()
         self._check_signals()
         try:
             for number in self._signals:
                 previous_handler = signal.getsignal(number)
-                loop.add_signal_handler(number, bell.set)
+                loop.add_signal_handler(number, reload_event.set)
                 self._before[number] = previous_handler
         except RuntimeError:
             self._restore_handlers(loop)
             raise _signals_need_main_thread() from None
-        self._tasks.append(loop.create_task(self._watch_file(bell)))
+        self._tasks.append(loop.create_task(self._watch_file(reload_event)))
         return self
 
     async def __aexit__(

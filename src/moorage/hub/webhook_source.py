@@ -195,12 +195,12 @@ class WebhookSource:
     async def close(self) -> None:
         """Give back the unfinished webhooks; if the store fails, their leases expire."""
         self._is_open = False
-        claiming, self._claiming = self._claiming, None
+        claiming_task, self._claiming = self._claiming, None
         deliveries = list(self._deliveries.values())
         self._deliveries, self._by_record, self._ready = {}, {}, []
         with suppress(ConnectorError):
-            if claiming is not None:
-                claims = await claiming
+            if claiming_task is not None:
+                claims = await claiming_task
                 deliveries += [_Delivery(entry, lease, set()) for entry, lease in claims]
             for delivery in deliveries:
                 await self._flows.settle_claim(delivery.entry, delivery.lease, is_done=False)

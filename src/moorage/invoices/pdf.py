@@ -219,7 +219,7 @@ def _name_tree_entries(file: PdfFile, catalog: dict[str, Any]) -> Iterator[tuple
         for name, value in zip(entries[::2], entries[1::2], strict=False):
             if isinstance(name, bytes):
                 yield name, value
-        pending_nodes += [(kid, depth + 1) for kid in file.items(fields.get("Kids"))]
+        pending_nodes += [(child_node, depth + 1) for child_node in file.items(fields.get("Kids"))]
 
 
 def _files(file: PdfFile) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -74,7 +74,7 @@ def _line_error(line: InvoiceLine) -> Fraction:
     return abs(Fraction(line.stated_net or 0) - expected)
 
 
-def _inexact(
+def _inexact_amounts(
     scope: Scope, field: str, error: Callable[[Any], Fraction], huf_slack: Fraction
 ) -> Callable[[Invoice], Iterator[str]]:
     """Return a search for amounts whose error is larger than rounding can cause."""
@@ -93,13 +93,13 @@ def sum_rules(huf_slack: Fraction = _SLACK) -> tuple[Rule, ...]:
     return (
         Rule(
             "PEPPOL-EN16931-R040",
-            _inexact(_ALL_ALLOWANCES, "amount", _percentage_error, huf_slack),
+            _inexact_amounts(_ALL_ALLOWANCES, "amount", _percentage_error, huf_slack),
             "The amount of an allowance or charge is not its percentage of the base amount.",
             "Correct the amount, or leave percentage and base amount out.",
         ),
         Rule(
             "PEPPOL-EN16931-R120",
-            _inexact(lines, "stated_net", _line_error, huf_slack),
+            _inexact_amounts(lines, "stated_net", _line_error, huf_slack),
             "The net amount of a line is not quantity times price plus charges less allowances.",
             "Correct the amount, or leave it to be computed.",
         ),

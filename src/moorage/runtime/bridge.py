@@ -141,7 +141,7 @@ def guarded_port(
             failure = error
         del args, kwargs
         try:
-            raise _let_through(failure, convert)
+            raise _public_error(failure, convert)
         finally:
             # Else the traceback holds this frame, and the frame the error.
             del failure
@@ -161,7 +161,7 @@ def guarded_async(
             failure = error
         del args, kwargs
         try:
-            raise _let_through(failure, convert)
+            raise _public_error(failure, convert)
         finally:
             # Else the traceback holds this frame, and the frame the error.
             del failure
@@ -169,7 +169,7 @@ def guarded_async(
     return guard
 
 
-def _let_through(
+def _public_error(
     error: BaseException, convert: Callable[[Exception], ConnectorError]
 ) -> BaseException:
     """Return the error to raise in place of an adapter's exception."""
@@ -376,7 +376,7 @@ def rest_within(
     bound = bound_here(seconds) if seconds < _ENDLESS else None
     if bound is None and seconds < _ENDLESS:
         give_notice(_NO_BOUND, stacklevel=2)
-    end = _never_ours if bound is None else bound.end
+    end = _is_no_timeout if bound is None else bound.end
     item = first_yield
     try:
         while True:
@@ -403,7 +403,7 @@ def rest_within(
     raise OutOfTimeError
 
 
-def _never_ours() -> bool:
+def _is_no_timeout() -> bool:
     """Return False, because without a time limit a cancellation came from elsewhere."""
     return False
 

@@ -63,7 +63,7 @@ class EnvironmentGuard:
         end_time = None if timeout is None else start_time + int(timeout * 1e9)
         try:
             owner = await self._claimed_owner(end_time)
-            is_allowed = owner in {None, self._environment} or await self._is_armed(end_time)
+            is_allowed = owner in {None, self._environment} or await self._has_permission(end_time)
         except StorageUnavailable:
             now = core.nanoseconds()
             self._rests_until = now + _RESTS * (now - start_time)
@@ -76,7 +76,7 @@ class EnvironmentGuard:
         """Allow this environment to use the store; return the name of its first owner."""
         owner = await self._claimed_owner(None)
         if self._environment is not None:
-            await self._written_value(_armed_note(self._environment), self._environment, None)
+            await self._written_value(_permission_key(self._environment), self._environment, None)
         return owner
 
     async def owner(self) -> str | None:
@@ -90,7 +90,7 @@ class EnvironmentGuard:
             StorageUnavailable: the store is unreachable.
         """
         owner = await self.owner()
-        is_allowed = owner in {None, self._environment} or await self._is_armed(None)
+        is_allowed = owner in {None, self._environment} or await self._has_permission(None)
         return None if is_allowed else self._refusal(owner)
 
     def _refusal(self, owner: str | None) -> CopiedStore:
@@ -107,10 +107,10 @@ class EnvironmentGuard:
         environment = checked_name(self._environment, "environment")
         return await self._written_value(_OWNER, environment, until)
 
-    async def _is_armed(self, until: int | None) -> bool:
+    async def _has_permission(self, until: int | None) -> bool:
         if self._environment is None:
             return False
-        return await self._read(_armed_note(self._environment), until) is not None
+        return await self._read(_permission_key(self._environment), until) is not None
 
     async def _read(self, key: str, until: int | None) -> str | None:
         return await self._core.execute(ReadRecord(key), self._seconds_left(until))  # type: ignore[no-any-return]  # the stored name
@@ -134,5 +134,5 @@ class EnvironmentGuard:
         return time_left
 
 
-def _armed_note(environment: str) -> str:
+def _permission_key(environment: str) -> str:
     return state_key("fence", "moorage", None, "armed", environment)

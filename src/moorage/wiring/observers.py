@@ -72,8 +72,8 @@ class Observers:
     def __init__(
         self, observers: Iterable[Observer], unheard: Callable[[ObserverFailed], None]
     ) -> None:
-        accepted_classes = tuple((observer, *_wishes(observer)) for observer in observers)
-        self._wishes = accepted_classes
+        accepted_classes = tuple((observer, *_accepted_events(observer)) for observer in observers)
+        self._accepted_events = accepted_classes
         self._unheard = unheard
         self._here = _Here()
         self._audiences = _ObserversByClass(accepted_classes)
@@ -104,7 +104,7 @@ class Observers:
         self._latest: tuple[list[tuple[type[Event], ...]], SuccessListeners] = ([], NO_LISTENERS)
 
     def __bool__(self) -> bool:
-        return bool(self._wishes)
+        return bool(self._accepted_events)
 
     def notify(self, event: Event) -> None:
         """Pass an event to the observers that accept its class.
@@ -120,7 +120,7 @@ class Observers:
         """Pass an event to some of the observers, as `notify` does to all."""
         frame = self._here.frame
         if frame[0] is not None:
-            observers = _outside(frame, observers)
+            observers = _idle_observers(frame, observers)
             frame = self._here.frame = [None, frame]
         try:
             for observer in observers:
@@ -166,7 +166,7 @@ class Observers:
         frame = self._here.frame
         attempt_ends, ends, event = listeners.attempt_ends, listeners.ends, None
         if frame[0] is not None:
-            attempt_ends, ends = _outside_ends(frame, listeners)
+            attempt_ends, ends = _idle_end_listeners(frame, listeners)
             frame = self._here.frame = [None, frame]
         try:
             if attempt_ends:
@@ -260,7 +260,7 @@ class Observers:
 
         These are the observers with a method `watch_pools`.
         """
-        for observer, *_ in self._wishes:
+        for observer, *_ in self._accepted_events:
             if _has_method(observer, "watch_pools"):
                 observer.watch_pools(pools)  # type: ignore[attr-defined]  # it has one
 
@@ -269,7 +269,7 @@ class Observers:
 
         These are the observers with a method `watch_pipeline`.
         """
-        for observer, *_ in self._wishes:
+        for observer, *_ in self._accepted_events:
             if _has_method(observer, "watch_pipeline"):
                 observer.watch_pipeline(pipeline)  # type: ignore[attr-defined]  # it has one
 
@@ -284,7 +284,7 @@ class Observers:
             error=type(error).__name__,
         )
         was_heard = False
-        for observer, kinds, _ in self._wishes:
+        for observer, kinds, _ in self._accepted_events:
             if observer is failed or not issubclass(ObserverFailed, kinds):
                 continue
             if _is_inside(self._here.frame[1], observer):
@@ -304,12 +304,12 @@ class _ObserversByClass(dict[type[Event], "tuple[Observer, ...]"]):
 
     def __init__(self, wishes: Iterable[_Wish]) -> None:
         super().__init__()
-        self._wishes = wishes
+        self._accepted_events = wishes
 
     def __missing__(self, kind: type[Event]) -> tuple[Observer, ...]:
         self[kind] = tuple(
             observer
-            for observer, kinds, _ in self._wishes
+            for observer, kinds, _ in self._accepted_events
             if (kind in kinds if kind is AttemptStarted else issubclass(kind, kinds))
         )
         return self[kind]
@@ -342,15 +342,15 @@ def _is_inside(frame: _Frame | None, observer: Observer) -> bool:
     return False
 
 
-def _outside(frame: _Frame, observers: Iterable[Any]) -> list[Any]:
+def _idle_observers(frame: _Frame, observers: Iterable[Any]) -> list[Any]:
     """Return the observers that are not running in this thread."""
     return [observer for observer in observers if not _is_inside(frame, observer)]
 
 
-def _outside_ends(frame: _Frame, listeners: SuccessListeners) -> tuple[Any, Any]:
+def _idle_end_listeners(frame: _Frame, listeners: SuccessListeners) -> tuple[Any, Any]:
     """Return the listeners for ends of calls that are not running in this thread."""
     ends = tuple(pair for pair in listeners.ends if not _is_inside(frame, pair[0]))
-    return tuple(_outside(frame, listeners.attempt_ends)), ends
+    return tuple(_idle_observers(frame, listeners.attempt_ends)), ends
 
 
 def _has_method(observer: Observer, name: str) -> bool:
@@ -366,7 +366,7 @@ def _is_no_failure(event: Event) -> bool:
     return isinstance(event, (CallStarted, AttemptStarted))
 
 
-def _wishes(observer: Observer) -> tuple[tuple[type[Event], ...], bool]:
+def _accepted_events(observer: Observer) -> tuple[tuple[type[Event], ...], bool]:
     """Return the event classes that an observer accepts, and whether only of failures."""
     # Read statically first, because a stand-in may have every attribute that it is asked for.
     plain_observer = getattr(observer, "__func__", observer)

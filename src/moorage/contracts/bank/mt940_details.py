@@ -65,12 +65,12 @@ def _plain_details(text: str | None) -> str:
     return _SPACES.sub(" ", text or "").strip()
 
 
-def _or_none(text: str | None) -> str | None:
+def _text_or_none(text: str | None) -> str | None:
     return _plain_details(text) or None
 
 
 def _identifier(text: str | None) -> str | None:
-    plain_text = _or_none(text)
+    plain_text = _text_or_none(text)
     return None if plain_text in {NOT_PROVIDED, "NONREF"} else plain_text
 
 
@@ -84,15 +84,19 @@ def _german_details(code: str, text: str, amount: Money) -> Details:
     texts = [parts[number] for number in _TEXT_PARTS if number in parts]
     sections = _sections("\0".join(texts))
     reason = _plain_details(parts.get(34))
-    account = _or_none(sections.get("IBAN")) or _or_none(parts.get(38)) or _or_none(parts.get(31))
+    account = (
+        _text_or_none(sections.get("IBAN"))
+        or _text_or_none(parts.get(38))
+        or _text_or_none(parts.get(31))
+    )
     transaction = Transaction(
         amount=amount,
         counterparty=Counterparty(
-            name=_or_none(parts.get(32, "") + parts.get(33, "")),
+            name=_text_or_none(parts.get(32, "") + parts.get(33, "")),
             iban=maybe_iban(account),
             account=account,
-            bic=maybe_bic(_or_none(sections.get("BIC")) or _or_none(parts.get(30))),
-            ultimate=_or_none(sections.get("ABWA")) or _or_none(sections.get("ABWE")),
+            bic=maybe_bic(_text_or_none(sections.get("BIC")) or _text_or_none(parts.get(30))),
+            ultimate=_text_or_none(sections.get("ABWA")) or _text_or_none(sections.get("ABWE")),
         ),
         end_to_end_id=_identifier(sections.get("EREF")),
         customer_reference=_identifier(sections.get("KREF")),
@@ -134,17 +138,17 @@ def _keywords(text: str, amount: Money) -> Details:
     remittance = sections.get("REMI", "")
     remittance = remittance.removeprefix("USTD").lstrip("/")
     structured = _STRUCTURED.fullmatch(remittance)
-    reference = _or_none(sections.get("CDTRREF")) or (structured and structured[1].strip("/"))
+    reference = _text_or_none(sections.get("CDTRREF")) or (structured and structured[1].strip("/"))
     transaction = Transaction(
         amount=amount,
         counterparty=Counterparty(
-            name=_or_none(sections.get("NAME")) or _or_none(name),
+            name=_text_or_none(sections.get("NAME")) or _text_or_none(name),
             iban=maybe_iban(account or None),
             account=account or None,
-            bic=maybe_bic(_or_none(sections.get("BIC")) or _or_none(bic)),
-            ultimate=_or_none(sections.get("ULTD"))
-            or _or_none(sections.get("ULTC"))
-            or _or_none(sections.get("ULTB")),
+            bic=maybe_bic(_text_or_none(sections.get("BIC")) or _text_or_none(bic)),
+            ultimate=_text_or_none(sections.get("ULTD"))
+            or _text_or_none(sections.get("ULTC"))
+            or _text_or_none(sections.get("ULTB")),
         ),
         end_to_end_id=_identifier(sections.get("EREF")),
         customer_reference=_identifier(sections.get("KREF") or sections.get("PREF")),
@@ -152,6 +156,8 @@ def _keywords(text: str, amount: Money) -> Details:
         creditor_id=_identifier(sections.get("CSID")),
         references=[reference] if reference else [],
         remittance="" if structured else _plain_details(remittance),
-        return_reason=_or_none(sections.get("RTRN")),
+        return_reason=_text_or_none(sections.get("RTRN")),
     )
-    return Details(transaction, _or_none(sections.get("TRCD")) or _or_none(sections.get("TRTP")))
+    return Details(
+        transaction, _text_or_none(sections.get("TRCD")) or _text_or_none(sections.get("TRTP"))
+    )

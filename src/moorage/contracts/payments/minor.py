@@ -36,7 +36,8 @@ class MinorUnits:
         """
         vendor_digits, iso_digits = self._exponents(money.currency)
         minor, remainder = divmod(
-            money.minor * _ten(vendor_digits - iso_digits), _ten(iso_digits - vendor_digits)
+            money.minor * _power_of_ten(vendor_digits - iso_digits),
+            _power_of_ten(iso_digits - vendor_digits),
         )
         if remainder or minor % self.steps.get(money.currency, 1):
             raise InvalidData(
@@ -58,7 +59,8 @@ class MinorUnits:
             return Money.from_minor(minor, currency)
         vendor_digits, iso_digits = self._exponents(currency)
         exact, remainder = divmod(
-            minor * _ten(iso_digits - vendor_digits), _ten(vendor_digits - iso_digits)
+            minor * _power_of_ten(iso_digits - vendor_digits),
+            _power_of_ten(vendor_digits - iso_digits),
         )
         if remainder:
             raise InvalidData(
@@ -83,5 +85,5 @@ class MinorUnits:
         return self.exponents.get(currency, iso), iso
 
 
-def _ten(power: int) -> int:
+def _power_of_ten(power: int) -> int:
     return int(10 ** max(0, power))

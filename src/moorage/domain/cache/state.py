@@ -8,7 +8,8 @@ Laws:
 2. A deleted entry leaves a tombstone, for longer than an answer can be under way.
 3. The age of an entry is measured by the store's clock, from its last write.
 
-A state is `(seen, quiet, mark, content)`. Each write has a new mark; empty content is a tombstone.
+A state is `(seen, keep_for, mark, content)`. Each write has a new mark; empty content is a
+tombstone.
 """
 
 from __future__ import annotations
@@ -106,10 +107,10 @@ def _present_values(state: State | None, now: int) -> tuple[int, int, int, bytes
     """Return the age and the fields of stored answers; None if they have expired."""
     if state is None:
         return None
-    state_time, quiet, mark, content = state
+    state_time, keep_for, mark, content = state
     age = reading_time(state_time, now)[0] - state_time
     # After a large step back of the clock, the age is unknown, so the state counts as expired.
-    return None if not 0 <= age < quiet else (age, quiet, mark, content)
+    return None if not 0 <= age < keep_for else (age, keep_for, mark, content)
 
 
 def _next_mark(state: State | None, now: int) -> int:

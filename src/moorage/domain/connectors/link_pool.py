@@ -367,9 +367,9 @@ def exhaustion_error(state: LinkPoolState, config: PoolConfig, now: float) -> Po
         f"{holder.operation} for {holder.seconds:.1f} s" for holder in current_holders[:_MOST_NAMED]
     )
     unnamed_count = len(current_holders) - _MOST_NAMED
-    ending = f", and {unnamed_count} more" if unnamed_count > 0 else ""
+    suffix = f", and {unnamed_count} more" if unnamed_count > 0 else ""
     return PoolExhausted(
-        f"All {config.maximum} connections of the pool are in use: {named_holders}{ending}.",
+        f"All {config.maximum} connections of the pool are in use: {named_holders}{suffix}.",
         holders=current_holders,
     )
 

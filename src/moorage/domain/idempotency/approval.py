@@ -6,7 +6,7 @@ The proposal is kept beside the register of open effects, so that every process 
 2. A proposal expires after `LIFE`.
 3. A proposal changes nothing by itself: the second person's confirmation closes the operation.
 
-The state of a proposal is `(seen, quiet, at, person, done, receipt, reason)`.
+The state of a proposal is `(seen, keep_for, at, person, done, receipt, reason)`.
 """
 
 from __future__ import annotations

@@ -17,9 +17,9 @@ Laws:
    still be under way.
 6. A stored answer never changes.
 
-A state is `(seen, quiet, stage, fingerprint, fence, owner, until, ends, sent_at, target, answer)`:
-the lease lasts until `until`; any request of its holder has ended by `ends`; an owner of 0 has
-given up the claim.
+A state is `(seen, keep_for, stage, fingerprint, fence, owner, until, ends, sent_at, target,
+answer)`: the lease lasts until `until`; any request of its holder has ended by `ends`; an owner of
+0 has given up the claim.
 """
 
 from __future__ import annotations
@@ -224,18 +224,20 @@ class Claim:
         if target != self.target or latest_end > sent_at + self.remembered:
             return states, ClaimResult(Verdict.UNKNOWN, wait=max(0, ends - state_time))
         fence, lease_end, ends = fence + 1, state_time + self.lease, max(ends, latest_end)
-        quiet = ends - state_time + self.ttl
+        keep_for = ends - state_time + self.ttl
         new_entry = (
-            *(state_time, quiet, SENT, fingerprint, fence, self.owner),
+            *(state_time, keep_for, SENT, fingerprint, fence, self.owner),
             *(lease_end, ends, sent_at, target, None),
         )
         return (new_entry,), ClaimResult(Verdict.ASK_AGAIN, fence)
 
     def _taken_states(self, now: int, fence: int, earlier: int = 0) -> States:
         lease_end, ends = now + self.lease, max(earlier, now + self.term)
-        quiet = ends - now + self.ttl
+        keep_for = ends - now + self.ttl
         fingerprint, owner, target = self.fingerprint, self.owner, self.target
-        return ((now, quiet, CLAIMED, fingerprint, fence, owner, lease_end, ends, 0, target, None),)
+        return (
+            (now, keep_for, CLAIMED, fingerprint, fence, owner, lease_end, ends, 0, target, None),
+        )
 
 
 class Renew:
@@ -274,7 +276,7 @@ class Renew:
 def _renewed_entry(entry: Entry, fence: int, lease: int, ttl: int) -> Entry | None:
     (
         state_time,
-        quiet,
+        keep_for,
         stage,
         fingerprint,
         is_held,
@@ -287,9 +289,9 @@ def _renewed_entry(entry: Entry, fence: int, lease: int, ttl: int) -> Entry | No
     ) = entry
     if is_held != fence or stage not in (CLAIMED, SENT) or not owner:
         return None
-    quiet, lease_end = max(quiet, lease + ttl), max(lease_end, state_time + lease)
+    keep_for, lease_end = max(keep_for, lease + ttl), max(lease_end, state_time + lease)
     return (
-        *(state_time, quiet, stage, fingerprint, fence, owner),
+        *(state_time, keep_for, stage, fingerprint, fence, owner),
         *(lease_end, ends, sent_at, target, answer),
     )
 
@@ -548,13 +550,13 @@ def mark_sent(entry: Entry | None, fence: int, target: str) -> Entry | None:
     """
     if entry is None or entry[4] != fence or entry[2] not in (CLAIMED, SENT):
         return None
-    state_time, quiet, _, fingerprint, _, owner, lease_end, ends, sent_at, _, _ = entry
+    state_time, keep_for, _, fingerprint, _, owner, lease_end, ends, sent_at, _, _ = entry
     if state_time >= lease_end:
         return None
     sent_at = sent_at or state_time
     return (
         state_time,
-        quiet,
+        keep_for,
         SENT,
         fingerprint,
         fence,
@@ -576,7 +578,7 @@ def unexpired(state: State | None, now: int) -> Entry | None:
         return None
     (
         state_time,
-        quiet,
+        keep_for,
         stage,
         fingerprint,
         fence,
@@ -588,11 +590,23 @@ def unexpired(state: State | None, now: int) -> Entry | None:
         answer,
     ) = state
     time, shift = reading_time(state_time, now)
-    quiet -= time - state_time + shift
-    if quiet <= 0:
+    keep_for -= time - state_time + shift
+    if keep_for <= 0:
         return None
     lease_end, ends, sent_at = lease_end - shift, ends - shift, sent_at - shift if sent_at else 0
-    return (time, quiet, stage, fingerprint, fence, owner, lease_end, ends, sent_at, target, answer)
+    return (
+        time,
+        keep_for,
+        stage,
+        fingerprint,
+        fence,
+        owner,
+        lease_end,
+        ends,
+        sent_at,
+        target,
+        answer,
+    )
 
 
 class Claims:

@@ -38,7 +38,7 @@ class ExecuteOnFormerShard:
 
     def __init__(self, command: Command[Any]) -> None:
         self._command = command
-        self.keys = tuple(dict.fromkeys((*command.keys, *_relatives(command.keys[0]))))
+        self.keys = tuple(dict.fromkeys((*command.keys, *_related_keys(command.keys[0]))))
         self.once = command.once
         self.durable = command.durable
 
@@ -60,7 +60,7 @@ class ExecuteOnFormerShard:
         return tuple(_mark_left(state, now) for state in states), (False, None)
 
 
-def _relatives(key: str) -> tuple[str, ...]:
+def _related_keys(key: str) -> tuple[str, ...]:
     """Return the keys of the states that must move together with this one.
 
     One command uses the turn of a key and the account that owns it.

@@ -16,12 +16,12 @@ Laws:
 6. A look-up that finds nothing proves something only if it began so long after the time of the last
    holder that the vendor must list what was done. That time is measured by the store's clock.
 
-The state of an effect is `(seen, quiet, stage, number, since, until, again, round, fingerprint,
+The state of an effect is `(seen, keep_for, stage, number, since, until, again, round, fingerprint,
 what, answer)`: `until` is when its last holder's time is over, `again` when it may be looked up
 next. The `answer` of an open effect is None until the vendor was asked about it in vain, and then
 `(searched, asked, count, result, error)`: the longest idle time after which a look-up began that
 found nothing, the time and the number of questions to the vendor, and the result of the last one.
-The state of a shard is `(seen, quiet, names)`.
+The state of a shard is `(seen, keep_for, names)`.
 """
 
 from __future__ import annotations

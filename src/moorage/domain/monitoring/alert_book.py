@@ -1,8 +1,9 @@
 """The alerts, silences and pending notifications, which all processes share.
 
-A state is `(seen, quiet, until, owner, text)`. The process with the random number `owner` evaluates
-alone until the store's time `until`; `text` is the rest as JSON. One command both decides and
-writes. So no notification is lost if its process dies: it stays in the state until it is delivered.
+A state is `(seen, keep_for, until, owner, text)`. The process with the random number `owner`
+evaluates alone until the store's time `until`; `text` is the rest as JSON. One command both decides
+and writes. So no notification is lost if its process dies: it stays in the state until it is
+delivered.
 """
 
 from __future__ import annotations

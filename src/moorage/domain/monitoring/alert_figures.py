@@ -75,7 +75,7 @@ def from_figures(rule: AlertRule, figures: tuple[CallFigures, ...]) -> Measureme
         rates = [_rate(rule, figure) for figure in figures]
         burns = [None if rate is None else rate / budget for rate in rates]
         if None in burns:
-            return _too_few(rule, subject, first_figures)
+            return _insufficient_calls(rule, subject, first_figures)
         long_burn, short_burn = (burn or 0.0 for burn in burns)
         text = (
             f"The error budget burns {long_burn:.1f} times too fast over {rule.window:.0f} s, and"
@@ -85,12 +85,12 @@ def from_figures(rule: AlertRule, figures: tuple[CallFigures, ...]) -> Measureme
     if rule.when in LATENCIES:
         latency: float | None = getattr(first_figures, rule.when)
         if latency is None or first_figures.calls < rule.minimum_calls:
-            return _too_few(rule, subject, first_figures)
+            return _insufficient_calls(rule, subject, first_figures)
         text = f"{rule.when} of {first_figures.calls} calls is {latency:.3f} s."
         return Measurement(subject=subject, value=latency, text=text)
     rate = _rate(rule, first_figures)
     if rate is None:
-        return _too_few(rule, subject, first_figures)
+        return _insufficient_calls(rule, subject, first_figures)
     text = f"{rate:.1%} of {first_figures.calls} calls in {rule.window:.0f} s failed."
     return Measurement(subject=subject, value=rate, text=text)
 
@@ -115,6 +115,6 @@ def _rate(rule: AlertRule, figures: CallFigures) -> float | None:
     return None if figures.calls < rule.minimum_calls else figures.error_rate
 
 
-def _too_few(rule: AlertRule, subject: str, figures: CallFigures) -> Measurement:
+def _insufficient_calls(rule: AlertRule, subject: str, figures: CallFigures) -> Measurement:
     text = f"{figures.calls} calls in {rule.window:.0f} s are too few to judge."
     return Measurement(subject=subject, value=None, text=text)

@@ -61,10 +61,10 @@ def token_request(
     if client.dpop_key is not None and endpoint == "token_endpoint":
         shown_secret = proof(client.dpop_key, "POST", url, occasion, nonce=nonce)
         headers["DPoP"] = shown_secret.reveal()
-    return Request.post("/", form=_in_own_names(client, form), headers=headers), url
+    return Request.post("/", form=_server_parameters(client, form), headers=headers), url
 
 
-def _in_own_names(client: OAuthClient, form: list[tuple[str, str]]) -> list[tuple[str, str]]:
+def _server_parameters(client: OAuthClient, form: list[tuple[str, str]]) -> list[tuple[str, str]]:
     """Return parameters under this server's names, without those that it does not support."""
     names = client.server.own_names
     named_fields = [(names.get(name, name), value) for name, value in form] if names else form

@@ -165,9 +165,9 @@ def _boundary(kind: str, parts: list[bytes]) -> str:
 
 
 def _multipart(parts: list[bytes], boundary: str) -> bytes:
-    mark = f"--{boundary}".encode()
-    content = b"".join(mark + _LINE + part + _LINE for part in parts)
-    return content + mark + b"--" + _LINE
+    delimiter = f"--{boundary}".encode()
+    content = b"".join(delimiter + _LINE + part + _LINE for part in parts)
+    return content + delimiter + b"--" + _LINE
 
 
 def _of_change_set(
@@ -219,8 +219,8 @@ def _parts(
     match = _BOUNDARY.search(content_type or "")
     if match is None or not (match[1] or match[2]).isascii():
         raise _not_a_batch(response)
-    mark = b"--" + (match[1] or match[2]).encode()
-    pieces = (_LINE + body).split(_LINE + mark)
+    delimiter = b"--" + (match[1] or match[2]).encode()
+    pieces = (_LINE + body).split(_LINE + delimiter)
     if len(pieces) > _MAX_OPERATIONS + 2 or len(pieces) < 2 or not pieces[-1].startswith(b"--"):
         raise _not_a_batch(response)
     return [_head_and_body(response, piece.lstrip(b" \t")) for piece in pieces[1:-1]]

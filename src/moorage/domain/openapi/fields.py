@@ -263,7 +263,7 @@ class _Reader:
         schema = self._joined(schemas, entered)
         if schema is None:
             return
-        if self._of_other_side(schemas, side):
+        if self._belongs_to_other_side(schemas, side):
             return
         field = Field(
             types=schema.types,
@@ -279,9 +279,9 @@ class _Reader:
         if is_used:
             self.read(side, schemas, path, entered, depth + 1)
 
-    def _of_other_side(self, schemas: tuple[Node, ...], side: FieldSide) -> bool:
-        mark = "writeOnly" if side is FieldSide.ANSWER else "readOnly"
-        return any(_resolve(self._document, part).child(mark).value is True for part in schemas)
+    def _belongs_to_other_side(self, schemas: tuple[Node, ...], side: FieldSide) -> bool:
+        keyword = "writeOnly" if side is FieldSide.ANSWER else "readOnly"
+        return any(_resolve(self._document, part).child(keyword).value is True for part in schemas)
 
     def _joined(self, schemas: tuple[Node, ...], entered: frozenset[str]) -> _Schema | None:
         """Return alternative schemas joined as one; None if each was visited before."""

@@ -274,7 +274,7 @@ class Admission:
             fast_grant = self._granted_under_claim(states, now) if self.claim else None
             return self.decide(states, now) if fast_grant is None else fast_grant
         except MISREAD as error:
-            failure = self._misread(error, states, now)
+            failure = self._misread_state_error(error, states, now)
         raise failure
 
     def _granted_under_claim(self, states: States, now: int) -> tuple[States, Admitted] | None:
@@ -372,7 +372,7 @@ class Admission:
         """The rules by which the command reads its states, in the order of the keys."""
         return (*self.gates.rules, *idempotency.CLAIMS) if self.claim else self.gates.rules
 
-    def _misread(self, error: Exception, states: States, now: int) -> Exception:
+    def _misread_state_error(self, error: Exception, states: States, now: int) -> Exception:
         return misread_state_error(error, self.keys, self.rules, states, now)
 
 
@@ -393,7 +393,7 @@ class _CircuitAdmission(Admission):
                 return states, (CIRCUIT_OPEN, closed_for, None, ())
             return self.decide(states, now)
         except MISREAD as error:
-            failure = self._misread(error, states, now)
+            failure = self._misread_state_error(error, states, now)
         raise failure
 
 
@@ -405,7 +405,7 @@ class _LimitAdmission(Admission):
             limit_state = self.gates.limits[0].fast_grant(states[0], now, self.costs[0])
             return self.decide(states, now) if limit_state is None else ((limit_state,), AT_ONCE)
         except MISREAD as error:
-            failure = self._misread(error, states, now)
+            failure = self._misread_state_error(error, states, now)
         raise failure
 
 
@@ -435,7 +435,7 @@ class _UsualAdmission(Admission):
                 )
             return self.decide(states, now)
         except MISREAD as error:
-            failure = self._misread(error, states, now)
+            failure = self._misread_state_error(error, states, now)
         raise failure
 
 
@@ -474,7 +474,7 @@ class _SeveralAdmission(Admission):
                 new_states.append(new_budget)
             return tuple(new_states), (GO, 0, permit, ())
         except MISREAD as error:
-            failure = self._misread(error, states, now)
+            failure = self._misread_state_error(error, states, now)
         raise failure
 
 

@@ -9,11 +9,11 @@ Laws:
    far as that delays no waiting caller.
 
 `n` units refill per microsecond and a token costs `price` units, so that every rate is a ratio of
-integers. A state is `(seen, quiet, at, level, life, frozen, shift, runs, shape)`: `level` is the
-number of tokens at the time `at`, before all queued grants. `life` is the store's time at which the
-state began; a ticket of another life gives nothing back. `frozen` is the end of a pause, `shift`
-the sum of all pauses that queued grants have moved by. `shape` is the `(n, price, burst)` of the
-rule that wrote the state.
+integers. A state is `(seen, keep_for, at, level, life, frozen_until, shift, runs, shape)`: `level`
+is the number of tokens at the time `at`, before all queued grants. `life` is the store's time at
+which the state began; a ticket of another life gives nothing back. `frozen_until` is the end of a
+pause, `shift` the sum of all pauses that queued grants have moved by. `shape` is the `(n, price,
+burst)` of the rule that wrote the state.
 
 While a limit is being changed, processes with the old and with the new rule share one state. Each
 converts the state of the other: tokens stay tokens, rounded down, at most as many as its own burst.
@@ -146,7 +146,7 @@ class TokenBucket:
         if is_immediate or not refundable:
             runs, first, level = runs[place:], since, had - tokens
             if since < at:
-                runs = (_taken_from(runs[0], tokens), *runs[1:])
+                runs = (_run_without_spare(runs[0], tokens), *runs[1:])
             ticket: Ticket = (life, at, cost, shift, since)
         else:
             time, before = at - shift, had - spare
@@ -167,12 +167,14 @@ class TokenBucket:
                     run, later_runs = joined_numbers, later_runs[1:]
             queue = (*earlier_runs, run, *later_runs)
             first, level, runs = self._without_past(first, level, queue, shift, state_time)
-        quiet = self._quiet_time(state_time, runs[-1][2] + shift if runs else first, frozen_until)
-        return (state_time, quiet, first, level, life, frozen_until, shift, runs, shape), ticket
+        keep_for = self._quiet_time(
+            state_time, runs[-1][2] + shift if runs else first, frozen_until
+        )
+        return (state_time, keep_for, first, level, life, frozen_until, shift, runs, shape), ticket
 
     def refund(self, bucket: Bucket, ticket: Ticket) -> Bucket:
         """Return the state after a grant's tokens and its place in the queue were given back."""
-        state_time, quiet, at, level, life, frozen_until, shift, runs, shape = bucket
+        state_time, keep_for, at, level, life, frozen_until, shift, runs, shape = bucket
         number, time, cost, shifted, *where = ticket
         tokens = cost * self.price
         if number != life:
@@ -181,8 +183,8 @@ class TokenBucket:
             if at - shift == where[0] - shifted:
                 level = min(self.room, level + tokens)
                 if where[0] < time and runs:
-                    runs = (_taken_from(runs[0], -tokens), *runs[1:])
-            return (state_time, quiet, at, level, life, frozen_until, shift, runs, shape)
+                    runs = (_run_without_spare(runs[0], -tokens), *runs[1:])
+            return (state_time, keep_for, at, level, life, frozen_until, shift, runs, shape)
         before, last, left = where
         point, previous = (time - shifted, before - tokens), (last - shifted, left)
         is_due = point[0] + shift <= max(state_time, frozen_until)
@@ -194,7 +196,7 @@ class TokenBucket:
                 if len(runs) > RUNS:
                     at, level, runs = self._without_past(at, level, runs, shift, state_time)
                 break
-        return (state_time, quiet, at, level, life, frozen_until, shift, runs, shape)
+        return (state_time, keep_for, at, level, life, frozen_until, shift, runs, shape)
 
     def drain(self, bucket: Bucket, pause: int) -> Bucket:
         """Return the state at the beginning of a pause of `pause` microseconds.
@@ -218,8 +220,8 @@ class TokenBucket:
             else:
                 level = max(0, need - (begin - since) * self.n)
         shift += longer
-        quiet = self._quiet_time(state_time, runs[-1][2] + shift if runs else at, end_time)
-        return (state_time, quiet, at, level, life, end_time, shift, runs, shape)
+        keep_for = self._quiet_time(state_time, runs[-1][2] + shift if runs else at, end_time)
+        return (state_time, keep_for, at, level, life, end_time, shift, runs, shape)
 
     def paused(self, bucket: Bucket) -> int:
         """Return the microseconds until the limit's current pause ends; 0 without a pause."""
@@ -235,8 +237,8 @@ class TokenBucket:
         if not pause_left:
             return bucket
         at, shift = at - pause_left, shift - pause_left
-        quiet = self._quiet_time(state_time, runs[-1][2] + shift if runs else at, state_time)
-        return (state_time, quiet, at, level, life, state_time, shift, runs, shape)
+        keep_for = self._quiet_time(state_time, runs[-1][2] + shift if runs else at, state_time)
+        return (state_time, keep_for, at, level, life, state_time, shift, runs, shape)
 
     def confirm(self, bucket: Bucket, ticket: Ticket) -> int:
         """Return the microseconds that a ticket's holder must still wait; 0 if it may proceed."""
@@ -409,7 +411,7 @@ def _is_before(one: _Point, other: _Point) -> bool:
     return one[0] < other[0] or (one[0] == other[0] and one[1] > other[1])
 
 
-def _taken_from(run: Run, tokens: int) -> Run:
+def _run_without_spare(run: Run, tokens: int) -> Run:
     """Return a run of grants after `tokens` of its spare tokens were taken.
 
     The tokens are missing from the beginning of the run on. Until now they took up room in the

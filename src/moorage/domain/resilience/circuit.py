@@ -8,11 +8,11 @@ Laws:
    recorded. The failure rate is failures / max(calls, failures).
 4. A cancelled call is neutral: its count is taken back, its lease ends, and nothing else changes.
 
-A state is `(seen, quiet, mode, gen, slot, total, base, record)`. Calls are numbered by `total` in
-order of admission. The window is made of slots: `slot` is where the current one ends, in time or in
-calls, and the calls after number `base` are in it. `gen` starts at the store's time, so that a
-state that was dropped and created again is never taken for the old one. The fields that change only
-after failures are in `record`.
+A state is `(seen, keep_for, mode, generation, slot, total, base, record)`. Calls are numbered by
+`total` in order of admission. The window is made of slots: `slot` is where the current one ends, in
+time or in calls, and the calls after number `base` are in it. `generation` starts at the store's
+time, so that a state that was dropped and created again is never taken for the old one. The fields
+that change only after failures are in `record`.
 
 While a configuration is being changed, processes with the old and with the new rule share one
 state. Each converts the slots of the other: the mode, the time of an opening, probes, failures in a
@@ -65,8 +65,8 @@ DISABLED: Final = 4
 Circuit: TypeAlias = "tuple[int, int, int, int, int, int, int, Record]"
 Lease: TypeAlias = "tuple[int, int, int]"
 Permit: TypeAlias = "tuple[int, int, int]"
-"""`(gen, number, token)` of one admitted call; `token` is 0 but for probes, and `number` for them.
-A caller that did not receive its permit gives it back as (0, 0, token)."""
+"""`(generation, number, token)` of one admitted call; `token` is 0 but for probes, and `number` for
+them. A caller that did not receive its permit gives it back as (0, 0, token)."""
 
 _SLOT: Final = struct.Struct("<qqIII")
 _LARGEST_COUNT: Final = 2**32 - 1
@@ -355,19 +355,19 @@ class CircuitRule:
         if state is None or now - state[0] >= state[1]:
             slot = self._end(now if self.timed else 0)
             return (now, self.quiet, CLOSED, now, slot, 0, 0, self.quiet_record)
-        state_time, quiet, mode, generation, slot, total, base, fields = state
+        state_time, keep_for, mode, generation, slot, total, base, fields = state
         record = _record_after(fields)
         time, clock_step = reading_time(state_time, now)
         if clock_step:
             slot, record = self._moved_back(slot, record, clock_step)
         if record.grid != self.grid:
-            quiet = max(quiet, self.quiet)
+            keep_for = max(keep_for, self.quiet)
             slot, base, record = self._converted(time, slot, total, base, record)
         at = time if self.timed else total
         if at >= slot:
-            record = self._rolled((slot, base, total - base), record, at)
+            record = self._with_slot_in_past((slot, base, total - base), record, at)
             slot, base = self._end(at), total
-        return (time, quiet, mode, generation, slot, total, base, record)
+        return (time, keep_for, mode, generation, slot, total, base, record)
 
     def admit(
         self, circuit: Circuit, token: int, lease: int
@@ -376,11 +376,11 @@ class CircuitRule:
 
         A call that may become a probe must ask again with its own token.
         """
-        state_time, quiet, mode, generation, slot, total, base, record = circuit
+        state_time, keep_for, mode, generation, slot, total, base, record = circuit
         if mode == CLOSED:
             total += 1
         if mode in (CLOSED, DISABLED):
-            circuit = (state_time, quiet, mode, generation, slot, total, base, record)
+            circuit = (state_time, keep_for, mode, generation, slot, total, base, record)
             return circuit, (generation, total, 0), 0, False
         closed_for = self.away(circuit) if mode == FORCED_OPEN or state_time < record.until else 0
         if closed_for:
@@ -397,8 +397,8 @@ class CircuitRule:
                 return circuit, None, 0, True
             leases = (*leases, (token, state_time + lease, generation))
         record = record._replace(leases=leases)
-        quiet = _lifetime(self.longest + DAY, state_time, record)
-        circuit = (state_time, quiet, HALF_OPEN, generation, slot, total, base, record)
+        keep_for = _lifetime(self.longest + DAY, state_time, record)
+        circuit = (state_time, keep_for, HALF_OPEN, generation, slot, total, base, record)
         return circuit, (generation, 0, token), 0, False
 
     def confirm(self, circuit: Circuit, permit: Permit, wait: int) -> tuple[Circuit, int]:
@@ -407,7 +407,7 @@ class CircuitRule:
         The wait is 0 if the call may be sent now. The lease of a probe that must wait again is
         extended by `wait`.
         """
-        state_time, quiet, mode, generation, slot, total, base, record = circuit
+        state_time, keep_for, mode, generation, slot, total, base, record = circuit
         if permit[0] != generation:
             return circuit, self.away(circuit)
         token = permit[2]
@@ -420,14 +420,14 @@ class CircuitRule:
             for leased, end, lease_generation in record.leases
         )
         record = record._replace(leases=leases)
-        quiet = _lifetime(quiet, state_time, record)
-        return (state_time, quiet, mode, generation, slot, total, base, record), 0
+        keep_for = _lifetime(keep_for, state_time, record)
+        return (state_time, keep_for, mode, generation, slot, total, base, record), 0
 
     def record(
         self, circuit: Circuit, permit: Permit, outcome: Outcome, reporter: str
     ) -> tuple[Circuit, CircuitState | None]:
         """Return the circuit after the end of a call, and its new mode if it changed."""
-        state_time, quiet, mode, generation, slot, total, base, record = circuit
+        state_time, keep_for, mode, generation, slot, total, base, record = circuit
         token = permit[2]
         is_held = False
         if token:
@@ -437,7 +437,7 @@ class CircuitRule:
             )
             leases = tuple(lease for lease in record.leases if lease[0] != token)
             record = record._replace(leases=leases)
-        circuit = (state_time, quiet, mode, generation, slot, total, base, record)
+        circuit = (state_time, keep_for, mode, generation, slot, total, base, record)
         if permit[0] == generation and mode == HALF_OPEN and is_held:
             return self._with_probe(circuit, outcome)
         if permit[0] == generation and mode == CLOSED:
@@ -451,8 +451,8 @@ class CircuitRule:
         """Return the circuit as a person has set it: forced open, disabled or reset."""
         state_time, _, _, generation, slot, total, _, record = circuit
         record = self.quiet_record._replace(leases=record.leases)
-        quiet = _lifetime(self.quiet if mode == CLOSED else FOREVER, state_time, record)
-        return (state_time, quiet, mode, generation + 1, slot, total, total, record)
+        keep_for = _lifetime(self.quiet if mode == CLOSED else FOREVER, state_time, record)
+        return (state_time, keep_for, mode, generation + 1, slot, total, total, record)
 
     def lasting(self, streak: int) -> int:
         """Return the microseconds for which the circuit opens after `streak` openings in a row."""
@@ -493,7 +493,7 @@ class CircuitRule:
         self, circuit: Circuit, number: int, outcome: Outcome, reporter: str
     ) -> tuple[Circuit, CircuitState | None]:
         """Return a closed circuit after a failure or slow answer, and its new mode if it opens."""
-        state_time, quiet, _, generation, slot, total, base, record = circuit
+        state_time, keep_for, _, generation, slot, total, base, record = circuit
         config = self.config
         if state_time - record.since >= self.within:
             record = record._replace(streak=0)
@@ -501,7 +501,7 @@ class CircuitRule:
         if is_failed:
             rows = _recent_failures(record, state_time)
             if config.consecutive_failures is not None:
-                rows = _in_a_row(rows, number, failed=1)
+                rows = _rows_after_failure(rows, number, failed=1)
             times = (
                 *(time for time in record.times if time > state_time - self.within),
                 state_time,
@@ -522,7 +522,7 @@ class CircuitRule:
             )
         else:
             record = record._replace(slow=record.slow + 1)
-        circuit = (state_time, max(quiet, DAY), CLOSED, generation, slot, total, base, record)
+        circuit = (state_time, max(keep_for, DAY), CLOSED, generation, slot, total, base, record)
         if (
             self._has_too_many_failures(circuit)
             if is_failed
@@ -567,7 +567,7 @@ class CircuitRule:
         self, circuit: Circuit, outcome: Outcome
     ) -> tuple[Circuit, CircuitState | None]:
         """Return the circuit after the end of a probe, and its new mode if it changed."""
-        state_time, quiet, mode, generation, slot, total, base, record = circuit
+        state_time, keep_for, mode, generation, slot, total, base, record = circuit
         if outcome is Outcome.NEUTRAL:
             return circuit, None
         if outcome is not Outcome.GOOD:
@@ -575,14 +575,14 @@ class CircuitRule:
         success_count = record.good + 1
         if success_count < self.config.successes:
             record = record._replace(good=success_count)
-            return (state_time, quiet, mode, generation, slot, total, base, record), None
+            return (state_time, keep_for, mode, generation, slot, total, base, record), None
         record = self.quiet_record._replace(
             leases=record.leases, streak=record.streak, since=state_time
         )
-        quiet = _lifetime(self.quiet, state_time, record)
+        keep_for = _lifetime(self.quiet, state_time, record)
         return (
             state_time,
-            quiet,
+            keep_for,
             CLOSED,
             generation + 1,
             slot,
@@ -598,12 +598,12 @@ class CircuitRule:
             streak=record.streak + 1,
             until=state_time + self.lasting(record.streak),
         )
-        quiet = _lifetime(self.longest + DAY, state_time, record)
-        return (state_time, quiet, OPEN, generation + 1, slot, total, total, record)
+        keep_for = _lifetime(self.longest + DAY, state_time, record)
+        return (state_time, keep_for, OPEN, generation + 1, slot, total, total, record)
 
     def _without_cancelled_call(self, circuit: Circuit, number: int) -> Circuit:
         """Return the circuit without counting a call that was cancelled."""
-        state_time, quiet, mode, generation, slot, total, base, record = circuit
+        state_time, keep_for, mode, generation, slot, total, base, record = circuit
         if number > base:
             record = record._replace(cancelled=min(record.cancelled + 1, total - base))
         elif record.past:
@@ -615,8 +615,8 @@ class CircuitRule:
                     break
             record = record._replace(past=_packed_slots(past_slots))
         if record.rows:
-            record = record._replace(rows=_in_a_row(record.rows, number, failed=0))
-        return (state_time, quiet, mode, generation, slot, total, base, record)
+            record = record._replace(rows=_rows_after_failure(record.rows, number, failed=0))
+        return (state_time, keep_for, mode, generation, slot, total, base, record)
 
     def _end(self, at: int) -> int:
         """Return the end of the time slot that contains `at`."""
@@ -644,7 +644,7 @@ class CircuitRule:
         record = record._replace(grid=self.grid, past=past_bytes)
         return min(slot, self._end(at)), base, record
 
-    def _rolled(self, slot: tuple[int, int, int], record: Record, at: int) -> Record:
+    def _with_slot_in_past(self, slot: tuple[int, int, int], record: Record, at: int) -> Record:
         """Return the counts with the current slot moved to the past slots, without old slots."""
         end, base, calls = slot
         calls = min(calls - record.cancelled, _LARGEST_COUNT)
@@ -703,7 +703,7 @@ def _recent_failures(record: Record, seen: int) -> tuple[tuple[int, int, int], .
     return record.rows if record.times and seen - record.times[-1] < DAY else ()
 
 
-def _in_a_row(
+def _rows_after_failure(
     rows: tuple[tuple[int, int, int], ...], number: int, *, failed: int
 ) -> tuple[tuple[int, int, int], ...]:
     """Return the rows of consecutive failures with one more failure."""

@@ -96,8 +96,8 @@ def classify(
     kind, description = _KINDS.get(status, (VendorRejected, "the vendor refused the request"))
     if kind is RateLimitExceeded:
         details["by_vendor"] = True
-    ending = f": {message}" if message else "."
-    return kind(f"{description} (HTTP {status}){ending}", **details)
+    suffix = f": {message}" if message else "."
+    return kind(f"{description} (HTTP {status}){suffix}", **details)
 
 
 def is_json_as_promised(request: Request, response: Response) -> bool:

@@ -74,8 +74,25 @@ class KeyAdmission:
         gate_states, admitted = self.question.apply(gate_states, now)
         if admitted[0] or admitted[1]:
             return states, None
-        end, quiet, owner, target = now + self.term, self.term + self.ttl, self.owner, self.target
-        sent_claim = (now, quiet, SENT, self.fingerprint, now, owner, end, end, now, target, None)
+        end, keep_for, owner, target = (
+            now + self.term,
+            self.term + self.ttl,
+            self.owner,
+            self.target,
+        )
+        sent_claim = (
+            now,
+            keep_for,
+            SENT,
+            self.fingerprint,
+            now,
+            owner,
+            end,
+            end,
+            now,
+            target,
+            None,
+        )
         return (*gate_states, sent_claim), (now, admitted, None)
 
     def _repeated_answer(

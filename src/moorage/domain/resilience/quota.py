@@ -5,11 +5,11 @@ Law: in every period at most `burst` is granted, each grant counted in the perio
 are sent when the pause ends.) A newcomer is granted in the first period that has room, so a caller
 that gives up makes room in the period that it waited for.
 
-A state is `(seen, quiet, at, used, frozen, shift, later)`: `used` calls were granted in the period
-of `at`. `frozen` is the end of a pause, `shift` the time by which a clock step has moved the other
-times. `later` has `(begin, used)` for each period that has queued calls, and for those before it.
-It has at most 100; a period that is missing before the last of them counts as full. Store times
-count from the Unix epoch, so they have a calendar.
+A state is `(seen, keep_for, at, used, frozen_until, shift, later)`: `used` calls were granted in
+the period of `at`. `frozen_until` is the end of a pause, `shift` the time by which a clock step has
+moved the other times. `later` has `(begin, used)` for each period that has queued calls, and for
+those before it. It has at most 100; a period that is missing before the last of them counts as
+full. Store times count from the Unix epoch, so they have a calendar.
 """
 
 from __future__ import annotations
@@ -103,21 +103,21 @@ class CalendarQuota:
         """
         if state is None:
             return (now, 0, now, 0, 0, 0, ())
-        state_time, quiet, at, used_calls, frozen_until, shift, later_pause = state
+        state_time, keep_for, at, used_calls, frozen_until, shift, later_pause = state
         time, clock_step = reading_time(state_time, now)
-        quiet -= time - state_time
+        keep_for -= time - state_time
         if clock_step:
             at, frozen_until, shift = at - clock_step, frozen_until - clock_step, shift - clock_step
             later_pause = self._counts_from(
                 ((begin - clock_step, count) for begin, count in later_pause), 0
             )
-            quiet = self._quiet_time(time, at, frozen_until, later_pause)
+            keep_for = self._quiet_time(time, at, frozen_until, later_pause)
         begin = self.period(time)[0]
         if begin > at:
             at, used_calls = time, self._later_calls(later_pause, begin)
         if later_pause and later_pause[0][0] <= begin:
             later_pause = tuple(start_time for start_time in later_pause if start_time[0] > begin)
-        return (time, max(0, quiet), at, used_calls, frozen_until, shift, later_pause)
+        return (time, max(0, keep_for), at, used_calls, frozen_until, shift, later_pause)
 
     def earliest(self, quota: Quota, cost: int, at: int) -> int:
         """Return the earliest time, not before `at`, in a period that has `cost` calls left."""
@@ -144,8 +144,8 @@ class CalendarQuota:
             since, used_calls = at, used_calls + cost
         else:
             later_pause = self._with_grant(since, later_pause, begin, cost)
-        quiet = self._quiet_time(state_time, since, frozen_until, later_pause)
-        return (state_time, quiet, since, used_calls, frozen_until, shift, later_pause), (
+        keep_for = self._quiet_time(state_time, since, frozen_until, later_pause)
+        return (state_time, keep_for, since, used_calls, frozen_until, shift, later_pause), (
             0,
             at,
             cost,
@@ -173,8 +173,8 @@ class CalendarQuota:
             and self.period((at, *dict(later_pause))[-2])[1] == later_pause[-1][0]
         ):
             later_pause = later_pause[:-1]
-        quiet = self._quiet_time(state_time, at, frozen_until, later_pause)
-        return (state_time, quiet, at, used_calls, frozen_until, shift, later_pause)
+        keep_for = self._quiet_time(state_time, at, frozen_until, later_pause)
+        return (state_time, keep_for, at, used_calls, frozen_until, shift, later_pause)
 
     def drain(self, quota: Quota, pause: int) -> Quota:
         """Return the state at the beginning of a pause of `pause` microseconds.
@@ -184,8 +184,8 @@ class CalendarQuota:
         state_time, _, at, used_calls, frozen_until, shift, later_pause = quota
         frozen_until = max(frozen_until, state_time + pause)
         later_pause = self._counts_from(later_pause, frozen_until)
-        quiet = self._quiet_time(state_time, at, frozen_until, later_pause)
-        return (state_time, quiet, at, used_calls, frozen_until, shift, later_pause)
+        keep_for = self._quiet_time(state_time, at, frozen_until, later_pause)
+        return (state_time, keep_for, at, used_calls, frozen_until, shift, later_pause)
 
     def paused(self, quota: Quota) -> int:
         """Return the microseconds until the quota's current pause ends; 0 without a pause."""

@@ -80,7 +80,7 @@ def _is_growth(_: object, __: object, value: object) -> None:
         )
 
 
-def _tells_errors_apart(_: object, __: object, value: Any) -> None:
+def _is_error_filter(_: object, __: object, value: Any) -> None:
     if isinstance(value, tuple):
         is_usable = all(map(_is_error, cast("Any", value)))
     elif isinstance(value, type):
@@ -141,7 +141,7 @@ class RetryPolicy:
         default=60.0, converter=plain_seconds, validator=is_wait, kw_only=True
     )
     retry_on: Predicate | type[Exception] | tuple[type[Exception], ...] | None = field(
-        default=None, validator=_tells_errors_apart, kw_only=True
+        default=None, validator=_is_error_filter, kw_only=True
     )
 
     @classmethod

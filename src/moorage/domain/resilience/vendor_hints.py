@@ -106,7 +106,7 @@ def rate_hint(headers: Headers, now: datetime) -> RateHint | None:
     if not headers.has_name_with("limit"):
         return None
     now = _vendors_now(headers, now)
-    hints = [*_ietf(headers), *_families(headers, now)]
+    hints = [*_ietf_hints(headers), *_families(headers, now)]
     return min(hints, key=_closeness, default=None)
 
 
@@ -115,7 +115,7 @@ def _closeness(hint: RateHint) -> tuple[int, float]:
     return remaining, -(hint.reset_after or 0.0)
 
 
-def _ietf(headers: Headers) -> Iterator[RateHint]:
+def _ietf_hints(headers: Headers) -> Iterator[RateHint]:
     limits = {name: _count(policy.get("q")) for name, policy in _items(headers, "ratelimit-policy")}
     plain_members: dict[str, str] = {}
     for name, parameters in _items(headers, "ratelimit"):

@@ -72,9 +72,9 @@ class Line(NamedTuple):
 
     def _without_caller(self, place: int, turn: int) -> Line:
         return Line(
-            _removed_first(self.numbers, place),
-            _removed_first(self.turns, turn),
-            _removed_first(self.wakes, place),
+            _without_item(self.numbers, place),
+            _without_item(self.turns, turn),
+            _without_item(self.wakes, place),
         )
 
 
@@ -82,5 +82,5 @@ def _added_last(items: tuple[Any, ...], place: int, item: Any) -> tuple[Any, ...
     return (*items[:place], item, *items[place:])
 
 
-def _removed_first(items: tuple[Any, ...], place: int) -> tuple[Any, ...]:
+def _without_item(items: tuple[Any, ...], place: int) -> tuple[Any, ...]:
     return (*items[:place], *items[place + 1 :])

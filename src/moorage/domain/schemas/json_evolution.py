@@ -90,7 +90,7 @@ def json_incompatibilities(
         )
         return tuple(dict.fromkeys(problems))
     except _TooManyComparisons:
-        return (_unjudged_change("", "so many combinations of alternatives"),)
+        return (_uncheckable_change("", "so many combinations of alternatives"),)
     except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError):
         pass
     raise InvalidData(
@@ -148,7 +148,7 @@ class _Comparison:
         writer, unfollowed_writer = self._writers.followed(writer)
         for name in (unfollowed, unfollowed_writer):
             if name is not None:
-                return [_unjudged_change(path, f"the reference {name[:80]!r}")]
+                return [_uncheckable_change(path, f"the reference {name[:80]!r}")]
         pair = id(reader), id(writer)
         if reader in (True, {}) or writer is False or pair in self._compared:
             return []
@@ -206,7 +206,7 @@ class _Comparison:
         types = _types(writer)
         for keyword in sorted((_UNJUDGED | _EQUAL_RULES) & reader.keys()):
             if keyword in _UNJUDGED or not _is_same(reader[keyword], writer.get(keyword)):
-                yield _unjudged_change(path, f"the rule {keyword!r}")
+                yield _uncheckable_change(path, f"the rule {keyword!r}")
         extra_types = types - _declared_types(reader)
         if extra_types:
             names = ", ".join(sorted(extra_types))
@@ -234,7 +234,7 @@ class _Comparison:
                 continue
             is_clear = keyword == "anyOf" or self._differ_in_type(branches)
             if not is_clear or not any(self.fits(branch, writer, path) for branch in branches):
-                yield _unjudged_change(path, f"the rule {keyword!r}")
+                yield _uncheckable_change(path, f"the rule {keyword!r}")
 
     def _differ_in_type(self, branches: list[Any]) -> bool:
         """Return whether no value can be valid for two branches, by their types."""
@@ -255,7 +255,7 @@ class _Comparison:
         items, written_schema = reader.get("items", True), writer.get("items", True)
         if is_list(items) or is_list(written_schema) or "prefixItems" in writer:
             if items is not True:
-                yield _unjudged_change(path, "the rule 'items' of a list")
+                yield _uncheckable_change(path, "the rule 'items' of a list")
             return
         if writer.get("maxItems", 1) != 0:
             yield from self.compare(items, written_schema, f"{path}[]")
@@ -270,7 +270,7 @@ class _Comparison:
         properties, written_schema = reader.get("properties", {}), writer.get("properties", {})
         reader_others, written_others = _other_properties(reader), _other_properties(writer)
         if "patternProperties" in writer and (properties or reader_others is not True):
-            yield _unjudged_change(path, "the rule 'patternProperties'")
+            yield _uncheckable_change(path, "the rule 'patternProperties'")
             return
         for name, part in properties.items():
             yield from self.compare(
@@ -384,5 +384,5 @@ def _canonical(value: Any) -> str:
     return json.dumps(value, sort_keys=True)
 
 
-def _unjudged_change(path: str, what: str) -> Incompatibility:
+def _uncheckable_change(path: str, what: str) -> Incompatibility:
     return Incompatibility(path, f"The check cannot judge {what}.", is_certain=False)

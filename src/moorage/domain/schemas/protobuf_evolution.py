@@ -77,7 +77,7 @@ class _Comparison:
                     yield from self._field(field, writer_field, f"{pair[0]}.{field.name}")
                     if field.type == writer_field.type == "message":
                         waiting.append((field.type_name, writer_field.type_name))
-                yield from _presence(reader, writer, pair[0])
+                yield from _presence_problems(reader, writer, pair[0])
 
     def _field(
         self, field: ProtobufField, written: ProtobufField, path: str
@@ -113,7 +113,7 @@ def _shared_fields(
     return [(fields[field.number], field) for field in writer if field.number in fields]
 
 
-def _presence(
+def _presence_problems(
     reader: tuple[ProtobufField, ...], writer: tuple[ProtobufField, ...], path: str
 ) -> Iterator[Incompatibility]:
     """Yield the required fields that may be missing, and fields that may replace each other."""

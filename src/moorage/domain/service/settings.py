@@ -317,7 +317,7 @@ def _are_settable(_: object, attribute: attrs.Attribute[Any], value: Headers) ->
         raise ConfigurationError.of(problems)
 
 
-def _are_named_apart(kind: type[Endpoint | Region], called: str) -> Validator:
+def _have_distinct_names(kind: type[Endpoint | Region], called: str) -> Validator:
     check_each = _each_item(_is_one_of(kind))
 
     def check(_: object, attribute: attrs.Attribute[Any], value: tuple[Any, ...]) -> None:
@@ -490,11 +490,14 @@ class Service:
     endpoints: tuple[Endpoint, ...] = field(
         default=(),
         converter=_as_tuple,
-        validator=_are_named_apart(Endpoint, "endpoint"),
+        validator=_have_distinct_names(Endpoint, "endpoint"),
         kw_only=True,
     )
     regions: tuple[Region, ...] = field(
-        default=(), converter=_as_tuple, validator=_are_named_apart(Region, "region"), kw_only=True
+        default=(),
+        converter=_as_tuple,
+        validator=_have_distinct_names(Region, "region"),
+        kw_only=True,
     )
     _index: EndpointIndex = field(init=False, eq=False, repr=False)
 

@@ -299,5 +299,5 @@ def _normal_path(path: str) -> str:
             del segments[-1:]
         elif segment not in {"", "."}:
             segments.append(segment)
-    ending = "/" if segments and path.endswith("/") else ""
-    return f"/{'/'.join(segments)}{ending}"
+    suffix = "/" if segments and path.endswith("/") else ""
+    return f"/{'/'.join(segments)}{suffix}"

@@ -1,8 +1,8 @@
 """The commands that read and change shared state, and the code that they share.
 
 A state is a plain tuple of plain values. Its first item, `seen`, is the store's time of the last
-write. Its second, `quiet`, is its time to live: after so many microseconds since `seen` a store may
-delete it, because a fresh state gives the same decisions. A missing state is None.
+write. Its second, `keep_for`, is its time to live: after so many microseconds since `seen` a store
+may delete it, because a fresh state gives the same decisions. A missing state is None.
 
 A command names its keys and decides, as a pure function, over all of them at once. Its answer has
 durations only: no time of the store's clock leaves the store, except inside permits and tickets,

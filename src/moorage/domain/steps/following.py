@@ -112,13 +112,13 @@ def pause_after(rounds: Sequence[bool], *, ends_with_run: bool = False) -> float
         rounds: for each of the last readings, whether there was anything new.
         ends_with_run: whether the platform ends the pause when the run ends.
     """
-    quiet = 0
+    idle_rounds = 0
     for is_new in reversed(rounds):
         if is_new:
             break
-        quiet += 1
+        idle_rounds += 1
     growth = _GROWTH_WITH_REPORTED_END if ends_with_run else _GROWTH
-    return min(_LONGEST_PAUSE, _FIRST_PAUSE * growth**quiet)
+    return min(_LONGEST_PAUSE, _FIRST_PAUSE * growth**idle_rounds)
 
 
 def pause_between_polls(age: float) -> float:

@@ -22,13 +22,13 @@ _SHORT: Final = 1_024
 _ONES: Final = 0xFFFFFFFF
 
 
-def _of_byte(value: int) -> int:
+def _crc_of_byte(value: int) -> int:
     for _ in range(8):
         value = value >> 1 ^ (_POLYNOMIAL if value & 1 else 0)
     return value
 
 
-_TABLE: Final = tuple(map(_of_byte, range(256)))
+_TABLE: Final = tuple(map(_crc_of_byte, range(256)))
 
 
 def crc32c(data: bytes, value: int = 0) -> int:

@@ -179,7 +179,7 @@ def _hmac_check(key: bytes, name: str, encoding: WebhookEncoding) -> Check:
         expected_signature = write(digest(key, content, name))
         is_same = False
         for signature in signatures:
-            received_signature = _in_one_case(encoding, signature)
+            received_signature = _lower_case_signature(encoding, signature)
             is_same |= compare_digest(
                 expected_signature, received_signature.encode("utf-8", "surrogatepass")
             )
@@ -188,7 +188,7 @@ def _hmac_check(key: bytes, name: str, encoding: WebhookEncoding) -> Check:
     return check
 
 
-def _in_one_case(encoding: WebhookEncoding, signature: str) -> str:
+def _lower_case_signature(encoding: WebhookEncoding, signature: str) -> str:
     """Return a hexadecimal signature in lower case, unless it is in mixed case."""
     is_upper_case = encoding is WebhookEncoding.HEX_ANY_CASE and signature.isupper()
     return signature.lower() if is_upper_case else signature
@@ -273,7 +273,7 @@ def key_check(
 def decoded_as(encoding: WebhookEncoding, text: str) -> bytes | None:
     """Decode a signature; None if the text is not its canonical encoding."""
     try:
-        encoded_bytes = _in_one_case(encoding, text).encode("ascii")
+        encoded_bytes = _lower_case_signature(encoding, text).encode("ascii")
         if encoding in {WebhookEncoding.HEX, WebhookEncoding.HEX_ANY_CASE}:
             value = a2b_hex(encoded_bytes)
         else:

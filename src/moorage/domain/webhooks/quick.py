@@ -68,15 +68,15 @@ def quick_verifier(
         return None
     keys = [hmac_key(secret, scheme.secret_form, scheme.secret_prefix) for secret in secrets]
     states = [_states(key, HASHES[scheme.algorithm]) for key in keys if key is not None]
-    pick = _picker(plan, scheme.separator, prefix)
-    prove = _prover(plan, states, _WRITERS[scheme.encoding])
+    pick = _signature_reader(plan, scheme.separator, prefix)
+    prove = _signature_checker(plan, states, _WRITERS[scheme.encoding])
     names, stamp = scheme.headers, plan.stamp
     bound = (tolerance or 0.0) - _MARGIN
     unit = 1000 if scheme.timestamp_form is TimeForm.MILLISECONDS else 1
 
     def accept(headers: Any, body: Any, now: float) -> dict[str, str] | None:
         try:
-            values = _looked_at(headers, names)
+            values = _single_header_values(headers, names)
             signatures = pick(values)
             if stamp and not -bound <= now - _unix_seconds(values[stamp]) / unit <= bound:
                 return None
@@ -157,7 +157,7 @@ def _split_template(template: Template) -> tuple[str, str] | None:
 # --- looking at a webhook ---------------------------------------------------------------
 
 
-def _looked_at(headers: Any, names: frozenset[str | bytes]) -> dict[str, str]:
+def _single_header_values(headers: Any, names: frozenset[str | bytes]) -> dict[str, str]:
     """Return the values of these headers, each of which must occur exactly once."""
     pairs: Any = headers
     if type(headers) is dict:
@@ -180,7 +180,9 @@ def _unix_seconds(text: str) -> int:
     raise _UnusualError
 
 
-def _picker(plan: _Plan, separator: str, prefix: str) -> Callable[[dict[str, str]], list[str]]:
+def _signature_reader(
+    plan: _Plan, separator: str, prefix: str
+) -> Callable[[dict[str, str]], list[str]]:
     """Return a function that reads the signatures from a header's value."""
     place, prefix_length = plan.place, len(prefix)
     if not separator:
@@ -200,19 +202,19 @@ def _picker(plan: _Plan, separator: str, prefix: str) -> Callable[[dict[str, str
         if len(items) > MOST_SIGNATURES:
             raise _UnusualError
         for item in items:
-            mark = item.strip()
-            if mark.startswith(prefix):
-                signatures.append(mark[prefix_length:])
-            elif prefix_size and mark.startswith(start):
+            signature_mark = item.strip()
+            if signature_mark.startswith(prefix):
+                signatures.append(signature_mark[prefix_length:])
+            elif prefix_size and signature_mark.startswith(start):
                 if mark_key in values:
                     raise _UnusualError
-                values[mark_key] = mark[prefix_size:]
+                values[mark_key] = signature_mark[prefix_size:]
         return signatures
 
     return pick
 
 
-def _prover(
+def _signature_checker(
     plan: _Plan, states: list[tuple[Any, Any]], write: Callable[[Any], str]
 ) -> Callable[[dict[str, str], bytes, list[str]], bool]:
     """Return a function that checks whether a key made any of a webhook's signatures."""

@@ -157,7 +157,9 @@ class WebhookScheme:
         object.__setattr__(self, "covers", self._signed_parts())
         object.__setattr__(self, "known_types", dict(self.types))
         object.__setattr__(self, "weak", not self.covers & _WHOLE_BODY_PLACES)
-        object.__setattr__(self, "vouches_for_id", self.id is None or self._vouches_for(self.id))
+        object.__setattr__(
+            self, "vouches_for_id", self.id is None or self._covers_template(self.id)
+        )
         object.__setattr__(self, "reads_body", self._reads_body())
         self._check()
 
@@ -181,7 +183,7 @@ class WebhookScheme:
         """Return the scheme as a table of plain values, without default values."""
         return scheme_table(self)
 
-    def _vouches_for(self, template: Template) -> bool:
+    def _covers_template(self, template: Template) -> bool:
         signed_places = {place for item in self.signs for place in item.places}
         # Fields that are joined without a separator could be split differently, into another id.
         return not self.each_signed and all(

@@ -288,7 +288,7 @@ def _summaries(
         amounts.setdefault((line.rate, line.nature), []).append(line.total)
     for fund in funds:
         amounts.setdefault((fund.rate, fund.nature), []).append(fund.amount)
-    laws = {
+    legal_references = {
         fattura.natures.get(item.category or "") or NATURES.get(item.category or ""): item.reason
         for item in reversed(fattura.invoice.exemptions)
     }
@@ -300,7 +300,7 @@ def _summaries(
             taxable=taxable,
             tax=percentage(taxable, rate or Decimal(0)),
             due=fattura.vat_due,
-            law=None if nature is None else laws.get(nature),
+            law=None if nature is None else legal_references.get(nature),
         )
 
 

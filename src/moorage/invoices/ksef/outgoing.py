@@ -63,8 +63,8 @@ def document_of(ksef: KsefInvoice) -> FaDocument:
     if invoice.type_code == "381":
         invoice = _negate(invoice)
     invoice = attrs.evolve(invoice, stated_totals=None).completed(EN16931)
-    at_home = _country(invoice.buyer) == HOME
-    lines = (*_lines(invoice, at_home=at_home), *_extra_lines(invoice, at_home=at_home))
+    is_domestic = _country(invoice.buyer) == HOME
+    lines = (*_lines(invoice, at_home=is_domestic), *_extra_lines(invoice, at_home=is_domestic))
     words = {line.rate for line in lines}
     is_reversed = bool(words & {"oo", "np II"})
     sums = _sums_by_rate(ksef, lines)

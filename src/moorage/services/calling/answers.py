@@ -40,7 +40,8 @@ def open_answer(cipher: Cipher | None, plan: Plan, key: str, stored: Answer) -> 
         return stored
     if cipher is None:
         raise ConfigurationError(
-            "The stored answer for this idempotency key is encrypted, and no cipher is configured.",
+            "The stored answer for this key is encrypted, and no cipher is configured to decrypt"
+            " it.",
             path="cipher",
             remedy="Give every process that shares the store the same cipher.",
         )

@@ -245,8 +245,8 @@ class Dispatcher:
         except ConnectorError as error:
             if unavailable is None or not refuses_value(error, wire):
                 raise
-            accepting, unavailability = unavailable
-            await _move_ownership(ownership, accepting)
+            available_accounts, unavailability = unavailable
+            await _move_ownership(ownership, available_accounts)
             raise unavailability from error
 
     async def _execute_with_key(

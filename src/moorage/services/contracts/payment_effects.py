@@ -187,8 +187,8 @@ class PaymentEffects:
     ) -> Registration:
         core, fingerprint = self._core, request_fingerprint(request)
         if self._reach is AllowedActions.STORED:
-            recall = ReadRegistration(KIND, self._tenant, key, fingerprint=fingerprint)
-            registration: Registration = await core.execute(recall, None)
+            read_command = ReadRegistration(KIND, self._tenant, key, fingerprint=fingerprint)
+            registration: Registration = await core.execute(read_command, None)
             return registration
         try:
             packed_bytes = pack((request.values, request.options))

@@ -237,7 +237,7 @@ class ShippingFlows(Flows, ShippingContract):
             )
             chosen_rate = request.choose.of(rate_result.rates)
             if chosen_rate is None:
-                raise _nothing_fits(rate_result)
+                raise _no_rate_error(rate_result)
             return await vendor.buy(wire, chosen_rate.ref, request.rate_request, key=key)
 
         operation = self._operation_for("create_shipment", request.rate_request)
@@ -248,7 +248,7 @@ class ShippingFlows(Flows, ShippingContract):
         return self._request(operation, request.needs, request.recipient.country)
 
 
-def _nothing_fits(offered: RateResult) -> VendorRejected:
+def _no_rate_error(offered: RateResult) -> VendorRejected:
     messages = [message for message in offered.messages if message.text]
     message = messages[0] if messages else None
     return VendorRejected(

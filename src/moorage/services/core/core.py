@@ -71,7 +71,7 @@ def _ignore_pipeline(pipeline: ObservedPipeline, /) -> None:
     """Ignore a pipeline; used if nobody observes pipelines."""
 
 
-async def _in_place(work: Callable[[], R]) -> R:
+async def _run_directly(work: Callable[[], R]) -> R:
     """Run a computation directly, because there is no event loop to keep free."""
     return work()
 
@@ -136,7 +136,7 @@ class Core:
     settle: Callable[[Any], Flow[Any]]
     within: Callable[[Awaitable[Any], float], Flow[Any]]
     copy: Callable[[Any], Any]
-    run_computation: Callable[[Callable[[], Any]], Flow[Any]] = _in_place
+    run_computation: Callable[[Callable[[], Any]], Flow[Any]] = _run_directly
     nanoseconds: Callable[[], int]
     utc: Callable[[], datetime]
     wall: Callable[[], int] = Factory(lambda self: _wall_of(self.utc), takes_self=True)

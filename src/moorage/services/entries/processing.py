@@ -550,7 +550,7 @@ class EntryProcessing(EntryManagement[E]):
         page = await self.store.find(EntryQuery(id=result.entry.id, limit=1))
         for entry in page.items:
             if entry.state is EntryState.UNKNOWN and entry.turn == result.entry.turn:
-                await self._overwritten(attrs.evolve(result, entry=entry))
+                await self._overwritten_entries(attrs.evolve(result, entry=entry))
 
     async def settled(self, entry: E, outcome: Result[Any]) -> list[ProcessedEntry[E]]:
         """Settle an entry of unknown outcome; return nothing if another worker did so.
@@ -561,10 +561,10 @@ class EntryProcessing(EntryManagement[E]):
         """
         error = outcome.error
         if error is None:
-            return await self._overwritten(_Result(entry, answer=outcome.value))
-        return await self._overwritten(_Result(entry, error=error, fate=self._judge(error)))
+            return await self._overwritten_entries(_Result(entry, answer=outcome.value))
+        return await self._overwritten_entries(_Result(entry, error=error, fate=self._judge(error)))
 
-    async def _overwritten(self, result: _Result[E]) -> list[ProcessedEntry[E]]:
+    async def _overwritten_entries(self, result: _Result[E]) -> list[ProcessedEntry[E]]:
         new_entry = self._entry_after(result, await self.store.now())
         is_written = await self.store.swap(new_entry, result.entry.fence)
         return (

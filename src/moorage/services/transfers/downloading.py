@@ -91,7 +91,7 @@ class DownloadSession:
             except BaseException:
                 self.settle()
                 raise
-            await self._go_on(error)
+            await self._continue_download(error)
         return b""
 
     def settle(self) -> None:
@@ -121,7 +121,7 @@ class DownloadSession:
             )
         return b""
 
-    async def _go_on(self, error: ConnectorError) -> None:
+    async def _continue_download(self, error: ConnectorError) -> None:
         """Continue a broken download with the rest of the same object version."""
         self._opened.arriving.settle()
         self._idle += 1

@@ -268,7 +268,7 @@ class UploadSession:
             self._name, lock_holder, slots=1, queue=_UNBOUNDED_QUEUE, timeout=_A_DAY
         )
         try:
-            return await self._following() if is_taken else _nothing_came()
+            return await self._following() if is_taken else _raise_stalled_source()
         finally:
             core.release(self._name, lock_holder)
 
@@ -282,5 +282,5 @@ class UploadSession:
         return self._number, data
 
 
-def _nothing_came() -> NoReturn:
+def _raise_stalled_source() -> NoReturn:
     raise DeadlineExceeded("The source yielded no bytes for a day.")
