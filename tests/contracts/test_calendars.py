@@ -221,7 +221,7 @@ def test_whole_days_may_end_with_a_day() -> None:
     days: dict[str, Any] = {"start": date(2026, 3, 2), "end": date(2026, 3, 3)}
 
     assert event(**days, recurrence="FREQ=DAILY;UNTIL=20260401").recurrence
-    with pytest.raises(InvalidData, match="another kind"):
+    with pytest.raises(InvalidData, match="a date as UNTIL"):
         event(**days, recurrence="FREQ=DAILY;UNTIL=20260401T000000Z")
 
 

@@ -199,7 +199,7 @@ def test_incomplete_vendor_of_another_package(
     )
     monkeypatch.syspath_prepend(str(tmp_path))
 
-    with pytest.raises(ConfigurationError, match="unknown outcome of: void, refund") as excinfo:
+    with pytest.raises(ConfigurationError, match="unknown outcome: void, refund") as excinfo:
         moorage.open({"vendors": {"vague": {}}})
 
     assert "vendors.vague.kind" == excinfo.value.path

@@ -129,9 +129,7 @@ class RunReader:
             if not is_new:
                 is_running = status.phase is RunPhase.RUNNING
                 # A platform that reported an end too early is not asked again at once.
-                is_reported = self._pause(
-                    name, rounds, can_wait=is_running and not is_reported
-                )
+                is_reported = self._pause(name, rounds, can_wait=is_running and not is_reported)
 
     def _has_waited(self, began: int, patience: float | None) -> bool:
         """Return whether the caller's time limit for waiting is over."""
