@@ -93,7 +93,7 @@ class AsyncRunReader:
         core = core_of(self._manager)
         start_time = core.nanoseconds()
         rounds: deque[bool] = deque(maxlen=40)
-        failures, failing_since, is_reported = 0, 0, False
+        failures, failing_since, ended = 0, 0, False
         stop_at: int | None = None
         while True:
             try:
@@ -129,9 +129,7 @@ class AsyncRunReader:
             if not is_new:
                 is_running = status.phase is RunPhase.RUNNING
                 # A platform that reported an end too early is not asked again at once.
-                is_reported = await self._pause(
-                    name, rounds, can_wait=is_running and not is_reported
-                )
+                ended = await self._pause(name, rounds, can_wait=is_running and not ended)
 
     def _has_waited(self, began: int, patience: float | None) -> bool:
         """Return whether the caller's time limit for waiting is over."""
