@@ -27,7 +27,7 @@ from moorage.domain.messages.publish_failures import (
     publication_of,
     publish_error,
 )
-from moorage.domain.values.result import Result
+from moorage.domain.values.result import Result, Results
 
 RULES = BrokerRules(system="test", title="The test broker", topic="queue")
 RECEIPT = PublishReceipt(broker="test", topic="t", at=datetime(2031, 5, 6, tzinfo=UTC))
@@ -101,9 +101,9 @@ def test_batch_fails_only_if_nothing_was_stored_for_certain() -> None:
     """If no message of a batch has a receipt, the batch raises its most uncertain error."""
     error = publish_error(PublishFault.REJECTED, RULES)
     lost_error = publish_error(PublishFault.LOST, RULES)
-    assert batch_error([Result(RECEIPT), Result(error=lost_error)]) is None
-    assert batch_error([Result(error=error), Result(error=lost_error)]) is lost_error
-    assert batch_error([Result(error=error), Result(error=error)]) is error
+    assert batch_error(Results([Result(RECEIPT), Result(error=lost_error)])) is None
+    assert batch_error(Results([Result(error=error), Result(error=lost_error)])) is lost_error
+    assert batch_error(Results([Result(error=error), Result(error=error)])) is error
 
 
 def test_interrupted_batch_says_what_may_be_stored() -> None:
