@@ -295,7 +295,7 @@ class Setting:
                     )
                 except BaseException as error:  # noqa: BLE001 - compared
                     end_events.append(error_facts(error))
-            circuits.extend(manager.circuit_state("v", **of) for of in watched)
+            circuits.extend(manager.circuit_state("v", **names) for names in watched)
             return end_events
 
         async def run_async() -> list[Any]:
@@ -314,7 +314,7 @@ class Setting:
                     end_events.append(await getattr(manager, verb)("v", work, **options))
                 except BaseException as error:  # noqa: BLE001 - compared
                     end_events.append(error_facts(error))
-            circuits.extend([await manager.circuit_state("v", **of) for of in watched])
+            circuits.extend([await manager.circuit_state("v", **names) for names in watched])
             return end_events
 
         end_events = sync() if self.mode == "sync" else asyncio.run(run_async())

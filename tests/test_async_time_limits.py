@@ -310,11 +310,11 @@ def test_limits_share_a_timer(suspends: bool, number: int) -> None:
     """An event loop has one timer for all waiting calls."""
     loop = asyncio.new_event_loop()
     timers: list[float] = []
-    at = loop.call_at
+    schedule = loop.call_at
 
     def call_at(when: float, *value: Any, **named: Any) -> Any:
         timers.append(when)
-        return at(when, *value, **named)
+        return schedule(when, *value, **named)
 
     loop.call_at = call_at  # type: ignore[method-assign, assignment]  # a loop of our own
 

@@ -119,7 +119,9 @@ def test_act_that_failed_is_recorded_as_such(audited_manager: AuditedManager) ->
     with pytest.raises(StorageUnavailable, match="gone"):
         audited_manager.do(outbox.drop, entry.id, **BY)
 
-    assert ["outbox.drop", "outbox.drop.failed"] == [act for act, *_ in audited_manager.acts()]
+    assert ["outbox.drop", "outbox.drop.failed"] == [
+        action for action, *_ in audited_manager.acts()
+    ]
     failed_record = audited_manager.trail.find().items[0]
     assert {"error": "StorageUnavailable"} == json.loads(failed_record.after or "")
 

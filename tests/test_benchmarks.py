@@ -235,10 +235,10 @@ def test_table_of_differences_tells_its_control() -> None:
 
 def test_later_report_updates_its_own_tables() -> None:
     """A table that is steady in a later report replaces the one on the page, with its date."""
-    both = {"tables": ["other_table", "some_table"]}
-    text = page([report(0.98, 1.02) | both])
+    both_tables = {"tables": ["other_table", "some_table"]}
+    text = page([report(0.98, 1.02) | both_tables])
     later_report = report(0.99, 1.01)
-    later_report |= {**both, "date": "2026-02-02"}
+    later_report |= {**both_tables, "date": "2026-02-02"}
     later_report["comparisons"] = {"other_table": later_report["comparisons"]["some_table"]}
 
     result = update_page(text, later_report)

@@ -168,7 +168,7 @@ def test_verdict_names_repeated_effects() -> None:
 def test_demo_runs_as_a_module(whole: Output, tmp_path: Path) -> None:
     """`python -m moorage.demo` prints the same output, except for its duration."""
     importlib.import_module("moorage.demo.__main__")
-    story = subprocess.run(
+    demo = subprocess.run(
         [sys.executable, "-m", "moorage.demo"],
         cwd=tmp_path,
         capture_output=True,
@@ -176,11 +176,11 @@ def test_demo_runs_as_a_module(whole: Output, tmp_path: Path) -> None:
         timeout=150,
         check=False,
     )
-    assert (0, "") == (story.returncode, story.stderr), story.stdout + story.stderr
+    assert (0, "") == (demo.returncode, demo.stderr), demo.stdout + demo.stderr
     # Two phones are sent to at once, so the lines about them come in any order.
     expected, actual = (
         sorted(text.partition("\nFinished in")[0].splitlines())
-        for text in (whole.text, story.stdout)
+        for text in (whole.text, demo.stdout)
     )
     assert expected == actual
     assert (tmp_path / "build" / "demo.html").is_file()

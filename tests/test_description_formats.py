@@ -236,9 +236,9 @@ def test_discovery_document_describes_bodies() -> None:
     """A field is required for the methods that its annotations name, and has its described type."""
     description = Description(as_openapi(DISCOVERY))
     schema = body_of(description, "POST", "/files/v1/b/acme/o")
-    good = {"name": "a", "parent": {"labels": {"x": 1}}}
+    document = {"name": "a", "parent": {"labels": {"x": 1}}}
 
-    assert [] == problems_of(description, schema, good, "writeOnly")
+    assert [] == problems_of(description, schema, document, "writeOnly")
     assert ["body has no name."] == problems_of(description, schema, {}, "writeOnly")
     assert ["body.parent.name is no string."] == problems_of(
         description, schema, {"name": "a", "parent": {"name": 1}}, "writeOnly"
@@ -412,10 +412,16 @@ def test_odata_describes_bodies() -> None:
     """OData values have the properties of their base types, may be null, and have annotations."""
     description = Description(read_csdl(CSDL))
     schema = body_of(description, "POST", "/v1.0/users/ada/events")
-    good = {"id": "1", "start": {"at": "2026"}, "color": None, "days": "monday", "@odata.etag": "W"}
+    document = {
+        "id": "1",
+        "start": {"at": "2026"},
+        "color": None,
+        "days": "monday",
+        "@odata.etag": "W",
+    }
     wrong_values = {"start": {"at": None}, "color": "green", "end": 1}
 
-    assert [] == problems_of(description, schema, good, "writeOnly")
+    assert [] == problems_of(description, schema, document, "writeOnly")
     assert [
         "body.start.at is no string.",
         "body.color cannot be 'green'.",

@@ -166,12 +166,12 @@ def test_request_is_checked(tmp_path: Path) -> None:
     }
     (folder / "api.json").write_text(json.dumps(root), "utf-8")
     wrong_counts, _ = check(folder)
-    at = "POST /2010-04-01/Accounts/{a}/Messages.json"
+    place = "POST /2010-04-01/Accounts/{a}/Messages.json"
 
-    assert f"{at}, request: The query has no dry." in wrong_counts
-    assert f"{at}, request: body has no Wanted." in wrong_counts
-    assert f"{at}, request: body.Body is not known." in wrong_counts
-    assert f"{at}, response: The status 201 is not described." in wrong_counts
+    assert f"{place}, request: The query has no dry." in wrong_counts
+    assert f"{place}, request: body has no Wanted." in wrong_counts
+    assert f"{place}, request: body.Body is not known." in wrong_counts
+    assert f"{place}, response: The status 201 is not described." in wrong_counts
 
 
 def sent_exchange(body: bytes, kind: str, headers: Mapping[str, str] | None = None) -> Exchange:

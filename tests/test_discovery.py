@@ -140,7 +140,7 @@ def test_given_client_is_used() -> None:
 def test_both_modes_have_the_same_parameters() -> None:
     """`discover` and `adiscover` have the same parameters and documentation."""
     assert parameters_of(discover) == parameters_of(adiscover)
-    sync_arguments, its = (
+    sync_arguments, async_arguments = (
         str(item.__doc__).partition("Args:")[2] for item in (discover, adiscover)
     )
-    assert without_mode(sync_arguments) == without_mode(its)
+    assert without_mode(sync_arguments) == without_mode(async_arguments)

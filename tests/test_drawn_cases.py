@@ -25,8 +25,8 @@ def _drawn(
 
 def test_functions_with_few_cases_keep_them_all() -> None:
     """A test with few cases runs all of them, and a test without cases always runs."""
-    few = ["tests/test_a.py::test_one", *(f"tests/test_b.py::test_few[{n}]" for n in range(2))]
-    assert set(few) == _drawn(few, seed=1)
+    few_ids = ["tests/test_a.py::test_one", *(f"tests/test_b.py::test_few[{n}]" for n in range(2))]
+    assert set(few_ids) == _drawn(few_ids, seed=1)
 
 
 def test_a_share_of_many_is_drawn() -> None:
@@ -54,26 +54,26 @@ def test_shared_parameters_are_tried() -> None:
 
 def test_few_long_cases_are_drawn() -> None:
     """A third of the cases of all long tests runs, and each case with some seed."""
-    long = {f"tests/test_{file}.py::test_{n}" for file in "ab" for n in range(7)}
-    cases = [f"{test}[{n}]" for test in sorted(long) for n in range(1, 4)] + MANY
+    long_ids = {f"tests/test_{file}.py::test_{n}" for file in "ab" for n in range(7)}
+    cases = [f"{test}[{n}]" for test in sorted(long_ids) for n in range(1, 4)] + MANY
 
-    selected_cases = _drawn(cases, 1, long) - set(MANY)
+    selected_cases = _drawn(cases, 1, long_ids) - set(MANY)
     assert len(selected_cases) == 1 + 27 // 3
-    assert set(cases) == set().union(*(_drawn(cases, seed, long) for seed in range(200)))
-    assert {"tests/test_a.py::test_1"} == _drawn(["tests/test_a.py::test_1"], 1, long)
+    assert set(cases) == set().union(*(_drawn(cases, seed, long_ids) for seed in range(200)))
+    assert {"tests/test_a.py::test_1"} == _drawn(["tests/test_a.py::test_1"], 1, long_ids)
 
 
 def test_one_case_of_each_test_is_drawn() -> None:
     """The smallest draw has one case of each test, more of those with many, and all in the end."""
     pair = [f"tests/test_b.py::test_pair[{side}]" for side in ("left", "right")]
-    long = {f"tests/test_c.py::test_{n}" for n in range(19)}
-    cases = [*pair, *MANY, *sorted(long)]
+    long_ids = {f"tests/test_c.py::test_{n}" for n in range(19)}
+    cases = [*pair, *MANY, *sorted(long_ids)]
 
-    drawn = _drawn(cases, 1, long, ONE)
+    drawn = _drawn(cases, 1, long_ids, ONE)
     assert 1 == len(drawn.intersection(pair))
     assert 1 + 102 // 24 == len(drawn.intersection(MANY))
-    assert 1 + 18 // 9 == len(drawn & long)
-    assert set(cases) == set().union(*(_drawn(cases, seed, long, ONE) for seed in range(300)))
+    assert 1 + 18 // 9 == len(drawn & long_ids)
+    assert set(cases) == set().union(*(_drawn(cases, seed, long_ids, ONE) for seed in range(300)))
 
 
 def test_both_modes_are_drawn() -> None:

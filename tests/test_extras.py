@@ -145,8 +145,8 @@ def test_function_ends_alike_with_an_extra(mode: str, name: str, data: st.DataOb
     """An extra that a function does not need changes no result, attempt, wait or state."""
     extra = EXTRAS[name]
     answers = data.draw(_answers(extra))
-    bare = _setting(mode, answers, UnusedExtra()).run(CALLS)
-    assert _facts(bare) == _facts(_setting(mode, answers, extra).run(CALLS))
+    bare_calls = _setting(mode, answers, UnusedExtra()).run(CALLS)
+    assert _facts(bare_calls) == _facts(_setting(mode, answers, extra).run(CALLS))
 
 
 @pytest.mark.untraced
@@ -159,5 +159,5 @@ def test_request_ends_alike_with_an_extra(mode: str, name: str, data: st.DataObj
     extra = (EXTRAS | OF_REQUESTS)[name]
     answers = data.draw(_answers(extra))
     requests = [Request.get(f"/rates/{number}") for number in range(CALLS)]
-    bare = _setting(mode, answers, UnusedExtra()).send(requests)
-    assert _facts(bare) == _facts(_setting(mode, answers, extra).send(requests))
+    bare_calls = _setting(mode, answers, UnusedExtra()).send(requests)
+    assert _facts(bare_calls) == _facts(_setting(mode, answers, extra).send(requests))

@@ -225,9 +225,9 @@ def test_endless_lookup_ends_with_the_call(options: dict[str, str]) -> None:
     async def calls() -> DeadlineExceeded:
         async with AsyncConnectorManager([service], http=client, credentials=provider) as manager:
             await manager.call("v", REQUESTS[0])
-            with pytest.raises(DeadlineExceeded) as late:
+            with pytest.raises(DeadlineExceeded) as excinfo:
                 await manager.call("v", REQUESTS[0], timeout=0.01, **options)
-        return late.value
+        return excinfo.value
 
     error = asyncio.run(calls())
     assert (1, 2) == (len(client.got), provider.lookups)
@@ -276,9 +276,9 @@ def test_interrupted_retry_ends_alike(mode: str) -> None:
 
     for play in plays:
         _check(play, setting)
-        story = play(attrs.evolve(setting, observed=True))
-        calls = [event for event in story.events if isinstance(event, CallFinished)]
-        assert (CallInterrupted, "") == story.ends[1]
+        events = play(attrs.evolve(setting, observed=True))
+        calls = [event for event in events.events if isinstance(event, CallFinished)]
+        assert (CallInterrupted, "") == events.ends[1]
         assert [(False, 1), (True, 2), (False, 1)] == [
             (event.cancelled, event.attempts) for event in calls
         ]

@@ -135,8 +135,8 @@ def test_observer_receives_the_events_it_declares(
     def fail_on_event(_: Event) -> None:
         raise ValueError
 
-    others = [fail_on_event] if observer.event_classes == (ObserverFailed,) else []
-    manager = ConnectorManager([Service("a", retry=None)], observers=[observer, *others])
+    other_observers = [fail_on_event] if observer.event_classes == (ObserverFailed,) else []
+    manager = ConnectorManager([Service("a", retry=None)], observers=[observer, *other_observers])
 
     manager.run("a", lambda: None)
     with pytest.raises(ZeroDivisionError):

@@ -163,13 +163,13 @@ def test_same_types(plain: type, twin: type) -> None:
         twin_member = twin_members.get(name) or twin_members[MODEED[name]]
         notes, twins = (inspect.signature(item).return_annotation for item in (member, twin_member))
         assert without_mode(str(notes)) == without_mode(str(twins)), name
-        for own_parameter, its in zip(
+        for own_parameter, async_parameter in zip(
             inspect.signature(member).parameters.values(),
             inspect.signature(twin_member).parameters.values(),
             strict=True,
         ):
             assert without_mode(str(own_parameter.annotation)) == without_mode(
-                str(its.annotation)
+                str(async_parameter.annotation)
             ), name
 
 
@@ -210,8 +210,10 @@ def test_managers_say_the_same() -> None:
                 str(inspect.getdoc(async_members[name]))
             )
 
-    sync_docstring, its = (str(inspect.getdoc(kind)).partition("Args:") for kind in MANAGERS)
-    assert sync_docstring[2] == its[2]
+    sync_docstring, async_docstring = (
+        str(inspect.getdoc(kind)).partition("Args:") for kind in MANAGERS
+    )
+    assert sync_docstring[2] == async_docstring[2]
 
 
 def twins(part: type) -> list[tuple[str, Callable[..., Any], Callable[..., Any]]]:

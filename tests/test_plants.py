@@ -73,42 +73,46 @@ class Vendor:
 )
 def test_a_mistake_is_planted(kind: str, was: str, becomes: str) -> None:
     """Each kind of planted mistake replaces one piece of source code."""
-    plants = [plant for plant in plants_in("vendor.py", SOURCE) if plant.kind == kind]
+    plants = [mutation for mutation in plants_in("vendor.py", SOURCE) if mutation.kind == kind]
 
-    assert (was, becomes) in {(plant.was, plant.becomes) for plant in plants}
-    for plant in plants:
-        assert len(plant.applied(SOURCE)) - len(SOURCE) == len(plant.becomes) - len(plant.was)
+    assert (was, becomes) in {(mutation.was, mutation.becomes) for mutation in plants}
+    for mutation in plants:
+        assert len(mutation.applied(SOURCE)) - len(SOURCE) == len(mutation.becomes) - len(
+            mutation.was
+        )
 
 
 def test_an_error_is_swallowed_and_a_zone_is_another() -> None:
     """Raised errors, time zones and parts of conditions can each be replaced by a mistake."""
     plants = plants_in("vendor.py", SOURCE)
 
-    assert ["pass"] == [plant.becomes for plant in plants if plant.kind == "swallowed"]
-    assert 1 == len([plant for plant in plants if plant.kind == "zone"])
+    assert ["pass"] == [mutation.becomes for mutation in plants if mutation.kind == "swallowed"]
+    assert 1 == len([mutation for mutation in plants if mutation.kind == "zone"])
     assert {
         'not (answer.text("id") is None or answer.text("status") == "failed")',
         '(answer.text("status") == "failed")',
         '(answer.text("id") is None)',
         '("")',
-    } == {plant.becomes for plant in plants if plant.kind == "condition"}
+    } == {mutation.becomes for mutation in plants if mutation.kind == "condition"}
 
 
 def test_types_and_texts_for_people_stay() -> None:
     """No mistake is planted into types, docstrings or error messages."""
-    texts = {plant.was for plant in plants_in("vendor.py", SOURCE) if plant.kind == "field"}
+    texts = {
+        mutation.was for mutation in plants_in("vendor.py", SOURCE) if mutation.kind == "field"
+    }
 
     assert texts.isdisjoint({'"Money"', '"Payment"', '"""Pay."""', '"Look."', '"an amount"'})
 
 
 def test_a_plant_shows_its_place() -> None:
     """A planted mistake prints as one line with file, line, kind and edit."""
-    (plant,) = plants_in("vendor.py", "limit = 64\n")
+    (mutation,) = plants_in("vendor.py", "limit = 64\n")
 
-    assert "vendor.py:1 [number] 64 -> 65" == str(plant)
-    assert range(0) == plant.inside
+    assert "vendor.py:1 [number] 64 -> 65" == str(mutation)
+    assert range(0) == mutation.inside
     assert range(2, 4) == next(
-        plant.inside
-        for plant in plants_in("vendor.py", "\ndef pay():\n    return 64\n")
-        if plant.kind == "number"
+        mutation.inside
+        for mutation in plants_in("vendor.py", "\ndef pay():\n    return 64\n")
+        if mutation.kind == "number"
     )

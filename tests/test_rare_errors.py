@@ -56,11 +56,11 @@ def test_environment_without_a_name() -> None:
     """Rearming without an environment name is refused, and the error names the store's owner."""
     core = sync_core(Ports(state=MemoryStorage())).core
     run_now(EnvironmentGuard(core, "production").check())
-    fence = EnvironmentGuard(core, None)
+    guard = EnvironmentGuard(core, None)
 
-    assert "production" == run_now(fence.rearm())
+    assert "production" == run_now(guard.rearm())
     with pytest.raises(CopiedStore):
-        run_now(fence.check())
+        run_now(guard.check())
 
 
 @pytest.mark.parametrize(

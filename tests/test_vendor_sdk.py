@@ -47,8 +47,8 @@ def test_types_and_names_agree() -> None:
     typed_names = _names_for_type_checkers()
 
     assert set(vendor_sdk.__all__) == set(typed_names)
-    for name, home in typed_names.items():
-        assert getattr(importlib.import_module(home), name) is getattr(vendor_sdk, name)
+    for name, module in typed_names.items():
+        assert getattr(importlib.import_module(module), name) is getattr(vendor_sdk, name)
         assert name in dir(vendor_sdk)
 
 

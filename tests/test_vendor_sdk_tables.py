@@ -331,7 +331,7 @@ def test_services_and_ping_of_an_account() -> None:
     services = attrs.evolve(REEF, credentials="s3cret").services()
 
     assert {"": "https://api.reef.example", "files": "https://files.reef.example"} == {
-        to: service.base_url for to, service in services.items()
+        name: service.base_url for name, service in services.items()
     }
     assert {sdk.Credentials.basic("a/b", "s3cret")} == {
         service.credentials for service in services.values()

@@ -24,8 +24,8 @@ def main(url: str, prefix: str, name: str, number: str) -> None:
     sys.stdout.flush()
     sys.stdin.readline()
     try:
-        for turn in range(int(number)):
-            trail.record("note", f"{name}/{turn}", actor=name)
+        for number_ in range(int(number)):
+            trail.record("note", f"{name}/{number_}", actor=name)
     finally:
         store.close()
 

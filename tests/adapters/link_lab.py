@@ -144,16 +144,16 @@ class PoolLab:
 
     async def take(self, operation: str = "orders.read") -> tuple[Any, FakeLink]:
         """Borrow a connection; return its context manager and the connection."""
-        loan = self.loan(operation)
-        return loan, await self.begin(loan)
+        lease = self.loan(operation)
+        return lease, await self.begin(lease)
 
     async def queue(self, operation: str = "orders.read") -> tuple[Any, asyncio.Task[FakeLink]]:
         """Start to borrow from an exhausted pool; return the context manager and waiting task."""
-        loan, count = self.loan(operation), self.pool.statistics().waiting
-        task = asyncio.ensure_future(self.begin(loan))
+        lease, count = self.loan(operation), self.pool.statistics().waiting
+        task = asyncio.ensure_future(self.begin(lease))
         while self.pool.statistics().waiting == count:  # noqa: ASYNC110 - no event tells of it
             await asyncio.sleep(0.001)
-        return loan, task
+        return lease, task
 
 
 def with_both_pools(

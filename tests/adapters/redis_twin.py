@@ -160,52 +160,52 @@ class RandomWalk:
         self.lease = chance.choice((1, SECOND // 10, SECOND, 40 * SECOND, FOREVER // 4))
 
     def _circuit(self) -> CircuitBreakerConfig:
-        chance = self.chance
+        generator = self.chance
         return CircuitBreakerConfig(
-            failures=chance.choice((None, 1, 2, 3, 30, 1_000)),
-            failure_rate=chance.choice((None, 0.1, 0.07, 0.5, 1.0)),
-            minimum_calls=chance.choice((1, 2, 10)),
-            window=chance.choice((0.00001, 0.5, 1, 60.0, 7.77, 86_400 * 400)),
-            window_calls=chance.choice((None, None, 1, 7, 10, 100)),
-            consecutive_failures=chance.choice((None, 2, 5, 30)),
+            failures=generator.choice((None, 1, 2, 3, 30, 1_000)),
+            failure_rate=generator.choice((None, 0.1, 0.07, 0.5, 1.0)),
+            minimum_calls=generator.choice((1, 2, 10)),
+            window=generator.choice((0.00001, 0.5, 1, 60.0, 7.77, 86_400 * 400)),
+            window_calls=generator.choice((None, None, 1, 7, 10, 100)),
+            consecutive_failures=generator.choice((None, 2, 5, 30)),
             slow_call=1.0,
-            slow_call_rate=chance.choice((0.2, 0.333333, 1.0)),
-            open_for=chance.choice((0.000001, 0.01, 1.0, 60.0, 86_400.0)),
-            open_growth=chance.choice((1, 1.0, 1.0001, 1.37, 2, 2.0, 100)),
-            open_at_most=chance.choice((0.001, 600.0, 36_500 * 86_400.0)),
-            probes=chance.choice((1, 2, 3, 20)),
-            successes=chance.choice((1, 2, 3)),
-            quorum=chance.choice((1, 1, 2, 3)),
-            shadow=chance.random() < 0.1,
+            slow_call_rate=generator.choice((0.2, 0.333333, 1.0)),
+            open_for=generator.choice((0.000001, 0.01, 1.0, 60.0, 86_400.0)),
+            open_growth=generator.choice((1, 1.0, 1.0001, 1.37, 2, 2.0, 100)),
+            open_at_most=generator.choice((0.001, 600.0, 36_500 * 86_400.0)),
+            probes=generator.choice((1, 2, 3, 20)),
+            successes=generator.choice((1, 2, 3)),
+            quorum=generator.choice((1, 1, 2, 3)),
+            shadow=generator.random() < 0.1,
         )
 
     def _budget(self) -> RetryBudget:
-        chance = self.chance
+        generator = self.chance
         return RetryBudget(
-            ratio=chance.choice((0.2, 0.29, 0.333333, 0.000001, 1.0)),
-            floor=chance.choice((0, 1, 3, 10**9)),
-            period=chance.choice((0.01, 0.1, 10.0, 7.3, 86_400.0)),
+            ratio=generator.choice((0.2, 0.29, 0.333333, 0.000001, 1.0)),
+            floor=generator.choice((0, 1, 3, 10**9)),
+            period=generator.choice((0.01, 0.1, 10.0, 7.3, 86_400.0)),
         )
 
     def step(self) -> Command[Any]:
         """Advance the clock, expire or change some states, and draw a random command."""
-        chance = self.chance
-        if self.follow and chance.random() < 0.8:
-            self.now += chance.choice((0, 0, 1, 999))
+        generator = self.chance
+        if self.follow and generator.random() < 0.8:
+            self.now += generator.choice((0, 0, 1, 999))
             return self.follow.pop()
-        for _ in range(chance.choice((0, 1, 1, 1, 2))):
-            self.now += chance.choice(self.steps)
-        if chance.random() < 0.1:
+        for _ in range(generator.choice((0, 1, 1, 1, 2))):
+            self.now += generator.choice(self.steps)
+        if generator.random() < 0.1:
             self._to_an_edge()
-        if chance.random() < self.eager:
+        if generator.random() < self.eager:
             self._probe()
         self._change_limits()
         self.now = min(max(self.now, NOON // 2), _LATEST)
-        if chance.random() < 0.3:
+        if generator.random() < 0.3:
             self.states = {
                 key: state for key, state in self.states.items() if state[0] + state[1] > self.now
             }
-        if chance.random() < 0.15:
+        if generator.random() < 0.15:
             self._disturb()
         draws: list[Callable[[], Command[Any]]] = [self._claim, self._claim, self._settle]
         draws += [self._withdraw, self._resolve, self._renew, self._mark]
@@ -216,7 +216,7 @@ class RandomWalk:
         if self.gates.limits:
             draws += [self._confirm, self._pause]
             draws += [self._confirm, self._give_back, self._give_back] * bool(self.queued)
-        return chance.choice(draws)()
+        return generator.choice(draws)()
 
     def note(self, command: Command[Any], answer: Any) -> None:
         """Record a command's result, and draw the next command."""
@@ -272,26 +272,26 @@ class RandomWalk:
 
     def _disturb(self) -> None:
         """Put the circuit into a state that usually only a long history reaches."""
-        chance = self.chance
+        generator = self.chance
         state = self.states.get("circuit")
         if state is None or self.gates.circuit is None:
             return
         seen_at, quiet_span, mode, gen, slot, total, base, record = state
-        edge = chance.choice((1, 10, 127, 128, 255, 256, 65_535, 65_536, 2**32 - 200))
+        edge = generator.choice((1, 10, 127, 128, 255, 256, 65_535, 65_536, 2**32 - 200))
         record = list(record)
-        if chance.random() < 0.4:
+        if generator.random() < 0.4:
             record[1] = record[2] = edge
-        if chance.random() < 0.3:
+        if generator.random() < 0.3:
             record[8] = edge
-        if chance.random() < 0.3:
-            record[9] = chance.choice((0, seen_at, -edge, -HOUR))
-        if chance.random() < 0.4:
-            total = max(base, chance.choice((min(base + edge, EXACT - 2**20), EXACT - 2**33)))
+        if generator.random() < 0.3:
+            record[9] = generator.choice((0, seen_at, -edge, -HOUR))
+        if generator.random() < 0.4:
+            total = max(base, generator.choice((min(base + edge, EXACT - 2**20), EXACT - 2**33)))
             record[3] = 0
-        if chance.random() < 0.4:
+        if generator.random() < 0.4:
             record[6] = pack_slots(
                 (slot - item * self.gates.circuit.width, base, edge, edge, edge // 2)
-                for item in range(chance.choice((1, 4, 9, 10)), 0, -1)
+                for item in range(generator.choice((1, 4, 9, 10)), 0, -1)
             )
         self.states["circuit"] = (
             seen_at,
@@ -307,53 +307,53 @@ class RandomWalk:
 
     def _to_a_rule(self, rule: CircuitRule, edge: int) -> None:
         """Advance to the moment at which one more failure or probe changes the circuit's state."""
-        chance = self.chance
+        generator = self.chance
         seen_at, quiet_time, mode, gen, slot, total, base, stored_record = self.states["circuit"]
         record = list(stored_record)
-        if chance.random() < 0.4:
+        if generator.random() < 0.4:
             record[4], record[5] = (seen_at,), tuple((n, n + 1, 2) for n in range(1, 33, 4))
-        if mode == CLOSED and chance.random() < 0.4:
+        if mode == CLOSED and generator.random() < 0.4:
             record[1], record[3], record[6] = edge, 0, b""
-            calls = (edge + 1) * 1_000_000 // rule.failure_share + chance.choice((-1, 0, 1))
+            calls = (edge + 1) * 1_000_000 // rule.failure_share + generator.choice((-1, 0, 1))
             total = min(base + min(calls, 2**32), EXACT - 2**20)
-        if mode == OPEN and chance.random() < 0.5:
-            probes_held = rule.config.probes + chance.choice((-1, 0))
+        if mode == OPEN and generator.random() < 0.5:
+            probes_held = rule.config.probes + generator.choice((-1, 0))
             mode, gen = HALF_OPEN, gen + 1
             record[11] = tuple((9 + n, seen_at + HOUR + n, gen) for n in range(probes_held))
             self.follow.append(Confirm(self.gates, (), (gen - 1, 0, 5)))
         if mode == CLOSED:
-            number = chance.choice((total, 100, 50))
+            number = generator.choice((total, 100, 50))
             self.follow.append(Report(self.gates, (gen, number, 0), Outcome.FAILED, "one"))
         self.states["circuit"] = (seen_at, quiet_time, mode, gen, slot, total, base, tuple(record))
 
     def _admission(self) -> Command[Any]:
-        chance = self.chance
+        generator = self.chance
         claim = None
-        if chance.random() < 0.3:
-            claim = ("claim", chance.choice(self.fences), chance.choice(_TARGETS))
+        if generator.random() < 0.3:
+            claim = ("claim", generator.choice(self.fences), generator.choice(_TARGETS))
         return Admission(
             self.gates,
-            within=chance.choice((0, 0, SECOND // 50, SECOND, DAY, FOREVER // 4)),
+            within=generator.choice((0, 0, SECOND // 50, SECOND, DAY, FOREVER // 4)),
             lease=self.lease,
             costs=tuple(
-                chance.choice((1, 1, rule.burst, max(1, rule.burst // 2)))
+                generator.choice((1, 1, rule.burst, max(1, rule.burst // 2)))
                 for rule in self.gates.limits
             ),
-            retry=chance.random() < 0.4,
-            token=chance.choice((0, 0, *_TOKENS)),
+            retry=generator.random() < 0.4,
+            token=generator.choice((0, 0, *_TOKENS)),
             claim=claim,
-            ticketed=chance.random() < 0.3,
+            ticketed=generator.random() < 0.3,
         )
 
     def _report(self) -> Command[Any]:
-        chance = self.chance
-        gen, number, token = chance.choice(self.permits)
-        if chance.random() < 0.3 and "circuit" in self.states:
+        generator = self.chance
+        gen, number, token = generator.choice(self.permits)
+        if generator.random() < 0.3 and "circuit" in self.states:
             gen = self.states["circuit"][3]
-        if chance.random() < 0.2:
-            number = max(0, number + chance.choice((-1, 1, 5)))
-        outcome = chance.choice((*Outcome, Outcome.FAILED, Outcome.FAILED, Outcome.SLOW))
-        return Report(self.gates, (gen, number, token), outcome, chance.choice(_REPORTERS))
+        if generator.random() < 0.2:
+            number = max(0, number + generator.choice((-1, 1, 5)))
+        outcome = generator.choice((*Outcome, Outcome.FAILED, Outcome.FAILED, Outcome.SLOW))
+        return Report(self.gates, (gen, number, token), outcome, generator.choice(_REPORTERS))
 
     def _confirm(self) -> Command[Any]:
         tickets, permit = self.chance.choice(self.queued) if self.queued else ((), None)
@@ -377,37 +377,39 @@ class RandomWalk:
         return SetCircuit(self.gates.circuit, "circuit", self.chance.choice(modes))
 
     def _claim(self) -> Command[Any]:
-        chance = self.chance
+        generator = self.chance
         return Claim(
-            chance.choice(("claim", "claim", "claim", "another claim")),
-            fingerprint=chance.choice(_PAYLOADS[: chance.choice((1, 1, 1, 5))]),
-            owner=chance.choice(_TOKENS),
+            generator.choice(("claim", "claim", "claim", "another claim")),
+            fingerprint=generator.choice(_PAYLOADS[: generator.choice((1, 1, 1, 5))]),
+            owner=generator.choice(_TOKENS),
             lease=self.lease,
             ttl=self.ttl,
-            target=chance.choice(_TARGETS[: chance.choice((1, 1, 5))]),
-            remembered=chance.choice((0, SECOND // 5, DAY, FOREVER)),
-            term=chance.choice((None, 2 * self.lease, self.lease // 2)),
+            target=generator.choice(_TARGETS[: generator.choice((1, 1, 5))]),
+            remembered=generator.choice((0, SECOND // 5, DAY, FOREVER)),
+            term=generator.choice((None, 2 * self.lease, self.lease // 2)),
         )
 
     def _settle(self) -> Command[Any]:
-        chance = self.chance
+        generator = self.chance
         return Settle(
             "claim",
-            chance.choice(self.fences),
-            chance.choice((1, 2, 2, 3)),
+            generator.choice(self.fences),
+            generator.choice((1, 2, 2, 3)),
             ttl=self.ttl,
-            answer=("value", plain_value(chance), [1, {"a": 1.5}]),
+            answer=("value", plain_value(generator), [1, {"a": 1.5}]),
         )
 
     def _renew(self) -> Command[Any]:
-        chance = self.chance
-        keys = chance.choice((("claim",), ("claim", "another claim"), ("another claim", "claim")))
-        renewals = [(key, chance.choice(self.fences), self.ttl) for key in keys]
+        generator = self.chance
+        keys = generator.choice(
+            (("claim",), ("claim", "another claim"), ("another claim", "claim"))
+        )
+        renewals = [(key, generator.choice(self.fences), self.ttl) for key in keys]
         return Renew(renewals, lease=self.lease)
 
     def _mark(self) -> Command[Any]:
-        chance = self.chance
-        return MarkSent("claim", chance.choice(self.fences), chance.choice(_TARGETS))
+        generator = self.chance
+        return MarkSent("claim", generator.choice(self.fences), generator.choice(_TARGETS))
 
     def _withdraw(self) -> Command[Any]:
         return Withdraw("claim", self.chance.choice(_TOKENS), ttl=self.ttl)
@@ -439,24 +441,24 @@ class QueueWalk(RandomWalk):
 
     def step(self) -> Command[Any]:
         """Advance the clock a little, and draw a command of a caller at the limit."""
-        chance = self.chance
-        self.now += chance.choice((0, 0, 1, 999, 10_000, 100_000, SECOND, 3 * SECOND))
-        if chance.random() < 0.02:
-            self.now += chance.choice(_STEPS)
+        generator = self.chance
+        self.now += generator.choice((0, 0, 1, 999, 10_000, 100_000, SECOND, 3 * SECOND))
+        if generator.random() < 0.02:
+            self.now += generator.choice(_STEPS)
             self.now = min(max(self.now, NOON // 2), _LATEST)
             self._change_limits()
         draws: list[Callable[[], Command[Any]]] = [self._asking] * 12
         draws += [self._confirm] * 6 + [self._give_back] * bool(self.queued)
-        draws += [self._pause] * (chance.random() < 0.05)
-        return chance.choice(draws)()
+        draws += [self._pause] * (generator.random() < 0.05)
+        return generator.choice(draws)()
 
     def _asking(self) -> Command[Any]:
-        chance = self.chance
+        generator = self.chance
         return Admission(
             self.gates,
-            within=chance.choice((0, SECOND // 2, 20 * SECOND, DAY)),
+            within=generator.choice((0, SECOND // 2, 20 * SECOND, DAY)),
             lease=SECOND,
-            costs=(min(chance.choice(self.costs), self.gates.limits[0].burst),),
+            costs=(min(generator.choice(self.costs), self.gates.limits[0].burst),),
         )
 
 

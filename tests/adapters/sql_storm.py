@@ -24,10 +24,10 @@ def append(url: str, prefix: str, process: int, keys: list[str]) -> None:
     errors: list[str] = []
 
     def work(thread: int) -> None:
-        chance = Random(f"{process} {thread}")
-        for turn in range(EACH):
-            number = (process * THREADS + thread) * EACH + turn
-            chosen_keys = chance.sample(keys, chance.randint(1, len(keys)))
+        generator = Random(f"{process} {thread}")
+        for round_number in range(EACH):
+            number = (process * THREADS + thread) * EACH + round_number
+            chosen_keys = generator.sample(keys, generator.randint(1, len(keys)))
             start_time = time.perf_counter_ns()
             try:
                 now, result = store.execute(Append(number, *chosen_keys))

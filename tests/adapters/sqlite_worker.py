@@ -92,7 +92,7 @@ def be_struck(path: str) -> None:
     def strike(*_: object) -> None:
         raise SignalInterruption
 
-    store, other_storage, chance = (
+    store, other_storage, generator = (
         SqliteStorage(path, timeout=5),
         SqliteStorage(path, timeout=0.05),
         Random(1),
@@ -103,7 +103,7 @@ def be_struck(path: str) -> None:
     end = time.monotonic() + 3
     while time.monotonic() < end:
         try:
-            signal.setitimer(signal.ITIMER_REAL, chance.uniform(5e-6, 400e-6))
+            signal.setitimer(signal.ITIMER_REAL, generator.uniform(5e-6, 400e-6))
             for number in range(10):
                 store.execute(Add("one", "two", durable=not number))
             signal.setitimer(signal.ITIMER_REAL, 0)

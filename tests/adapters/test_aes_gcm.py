@@ -62,9 +62,9 @@ GOLDEN = bytes.fromhex(
 def test_published_vectors(key: str, nonce: str, plain: str, extra: str, sealed: str) -> None:
     """The underlying AES-GCM library reproduces the published test vectors."""
     cipher = AESGCM(bytes.fromhex(key))
-    given_ = bytes.fromhex(nonce), bytes.fromhex(plain), bytes.fromhex(extra)
+    arguments = bytes.fromhex(nonce), bytes.fromhex(plain), bytes.fromhex(extra)
 
-    assert sealed == cipher.encrypt(*given_).hex()
+    assert sealed == cipher.encrypt(*arguments).hex()
 
 
 def test_format_is_stable(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -113,9 +113,9 @@ def filled_trail(lab: AuditLab, size: int = 6) -> AuditTrail:
     clock = VirtualClock()
     trail = AuditTrail(lab.store, keys=KEYS, seal_every=4, clock=clock)
     for number in range(size):
-        act = ("circuit.open", "circuit.reset", "key.resolve")[number % 3]
+        action = ("circuit.open", "circuit.reset", "key.resolve")[number % 3]
         trail.record(
-            act,
+            action,
             f"service ✓ {number % 2}",
             actor=("ada", "Ada")[number % 2],
             reason="vendor's incident 7",
@@ -220,7 +220,7 @@ def test_processes_keep_one_chain(lab: AuditLab) -> None:
     assert [0, 0, 0] == [process.returncode for process in processes]
 
     records = list(lab.store.records())
-    assert {f"{name}/{turn}" for name in "abc" for turn in range(20)} == {
+    assert {f"{name}/{record_number}" for name in "abc" for record_number in range(20)} == {
         record.subject for record in records
     }
     assert 60 == len(records)

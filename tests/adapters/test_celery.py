@@ -87,7 +87,7 @@ def test_tasks_of_a_prefork_worker_go_on(client: str, tmp_path: Path) -> None:
         with celery(client, vendor, tmp_path):
             paths = [*HANGING_PATHS * 2, *(f"/{number}" for number in range(12))]
             history = outcomes_of(tmp_path, *paths)
-        preloaded, *others = vendor.requests
+        preloaded, *other_requests = vendor.requests
 
     assert paths == [task["path"] for task in history]
     assert paths[4:] == [task["outcome"] for task in history[4:]]
@@ -95,5 +95,7 @@ def test_tasks_of_a_prefork_worker_go_on(client: str, tmp_path: Path) -> None:
         assert task["outcome"] in {"AttemptTimeout", "DeadlineExceeded"}
         assert SECONDS_BOUND - 0.05 < task["took"] < SECONDS_BOUND + LATE_SECONDS + task["lost"]
     assert "/preloaded" == preloaded.path
-    assert preloaded.connection not in {received_webhook.connection for received_webhook in others}
+    assert preloaded.connection not in {
+        received_webhook.connection for received_webhook in other_requests
+    }
     assert 2 == len({task["pid"] for task in history})

@@ -30,15 +30,15 @@ def test_results_and_errors_are_returned() -> None:
 def test_threads_are_daemons_and_at_most_as_many_as_allowed() -> None:
     """At most the allowed number of daemon threads run, and a free one takes the next function."""
     executor = DaemonExecutor(2, "test")
-    both, may_end = threading.Barrier(3), threading.Event()
+    barrier, may_end = threading.Barrier(3), threading.Event()
 
     def wait() -> threading.Thread:
-        both.wait(60)
+        barrier.wait(60)
         may_end.wait(60)
         return threading.current_thread()
 
     waiting = [executor.submit(wait) for _ in range(2)]
-    both.wait(60)
+    barrier.wait(60)
     later_futures = [executor.submit(threading.current_thread) for _ in range(3)]
     cancelled = later_futures.pop()
     assert cancelled.cancel()

@@ -161,10 +161,10 @@ def test_concurrent_callers_start_one_thread() -> None:
 def test_the_end_of_a_process_stops_every_thread() -> None:
     """`stop_all` stops the thread of every heartbeat, even if work is left."""
     work = CountedWork(10**9)
-    hearts = [Heartbeat(work, work.is_work_left, OFTEN) for _ in range(2)]
-    for heartbeat in hearts:
+    heartbeats = [Heartbeat(work, work.is_work_left, OFTEN) for _ in range(2)]
+    for heartbeat in heartbeats:
         heartbeat.wake()
-    while len(work.threads) < len(hearts):
+    while len(work.threads) < len(heartbeats):
         threading.Event().wait(OFTEN)
 
     stop_all()

@@ -96,7 +96,7 @@ def test_no_free_socket_for_mail_is_a_local_failure() -> None:
     """Without a free socket for the mail server, sending mail raises LocalFailure."""
     with SmtpSandbox() as sandbox:
         transport = SmtpTransport(smtp_vendor(sandbox), ssl.create_default_context())
-        who = Credentials.basic(sandbox.username, sandbox.password)
+        credentials = Credentials.basic(sandbox.username, sandbox.password)
         envelope = {"sender": "a@b.c", "recipients": ["a@b.c"], "wide": False}
         with no_files_left(), pytest.raises(LocalFailure, match="mail server was not contacted"):
-            transport.deliver(who, envelope, b"\r\n")
+            transport.deliver(credentials, envelope, b"\r\n")

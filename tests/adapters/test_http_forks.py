@@ -65,9 +65,9 @@ def test_parent_children_and_pools_continue(client: str) -> None:
     history = json.loads(output.stdout)
     check(history)
 
-    who = {call["path"].split("/")[1] for call in history}
-    assert {f"child-{number}" for number in range(CHILDREN)} <= who
-    assert {f"pool-{number}" for number in range(CHILDREN)} <= who
+    callers = {call["path"].split("/")[1] for call in history}
+    assert {f"child-{number}" for number in range(CHILDREN)} <= callers
+    assert {f"pool-{number}" for number in range(CHILDREN)} <= callers
     calls = [call for call in history if call["path"].startswith("/child")]
     assert CHILDREN * CALLS == len(calls)
     assert CHILDREN == len({call["pid"] for call in calls})
@@ -126,9 +126,11 @@ def test_workers_of_a_preforking_server_work(client: str, tmp_path: Path) -> Non
                 # While one worker waits for a silent vendor, the other one serves the rest.
                 paths = ["/silent"] * 4 + [f"/{number}" for number in range(40)]
                 history = list(threads.map(ask, paths))
-        preloaded, *others = vendor.requests
+        preloaded, *other_requests = vendor.requests
 
     check(history)
     assert "/preloaded" == preloaded.path
-    assert preloaded.connection not in {received_webhook.connection for received_webhook in others}
+    assert preloaded.connection not in {
+        received_webhook.connection for received_webhook in other_requests
+    }
     assert 2 == len({call["pid"] for call in history})

@@ -541,13 +541,13 @@ def test_garbage_ends_its_own_connection_only(folder: Path) -> None:
         guard = limiter(store)
         guard.acquire()
         garbage = _ask(server.path, b"\x00\xff garbage\n")
-        long = _ask(server.path, b"x" * (LONGEST_LINE + 1))
+        answer = _ask(server.path, b"x" * (LONGEST_LINE + 1))
         repeated = _ask(server.path, QUESTION % 1, QUESTION % 1)
         claims = _ask(server.path, (QUESTION % 1).replace(LIMIT_KEY, b"{:hot:k}:key"))
         guard.acquire()
 
     assert [{"error": "A message must be a line with a JSON object."}] == garbage
-    assert [{"error": f"A message is longer than {LONGEST_LINE} bytes."}] == long
+    assert [{"error": f"A message is longer than {LONGEST_LINE} bytes."}] == answer
     assert "number of another one" in repeated[-1]["error"]
     assert [
         "The key does not belong to a rate limit, and a broker leases tokens of rate limits only."
@@ -787,10 +787,10 @@ def test_machines_share_a_limit_in_redis(folder: Path, name: str) -> None:
     ):
         guards = [limiter(store, name) for store in (first, second, third)]
         assert [3, 3, 3] == [admitted_count(guard, 3) for guard in guards]
-        others = sum(admitted_count(guard, 50) for guard in guards)
+        other_count = sum(admitted_count(guard, 50) for guard in guards)
 
     # Tokens that a broker took in advance are lost if it has no time to grant them.
-    assert 0 < others <= 41
+    assert 0 < other_count <= 41
 
 
 def test_killed_broker_is_replaced_by_redis(folder: Path, name: str) -> None:

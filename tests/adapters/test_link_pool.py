@@ -29,9 +29,9 @@ async def test_returned_link_is_reused(make: MakeLab) -> None:
     """A pooled connection is reused by one caller after another."""
     lab = make()
     for _ in range(3):
-        loan, link = await lab.take()
+        lease, link = await lab.take()
         assert 1 == link.number
-        await lab.end(loan)
+        await lab.end(lease)
 
     numbers = lab.pool.statistics()
     assert (1, 2, 1, 0, 0, 10) == (
@@ -104,13 +104,13 @@ async def test_caller_that_got_a_slot_too_late_opens_nothing(make: MakeLab) -> N
 async def test_link_that_was_idle_for_long_is_tested(make: MakeLab) -> None:
     """A connection that was idle for long is pinged before reuse; a recent one is not."""
     lab = make(validate_after=5.0, validation_timeout=2.0)
-    loan, link = await lab.take()
-    await lab.end(loan)
-    loan, _ = await lab.take()
+    lease, link = await lab.take()
+    await lab.end(lease)
+    lease, _ = await lab.take()
     assert 0 == lab.server.pings
-    await lab.end(loan)
+    await lab.end(lease)
     lab.now = 5.0
-    loan, tested = await lab.take()
+    lease, tested = await lab.take()
 
     assert (link, 1, 2.0) == (tested, lab.server.pings, lab.server.timeouts[-1])
 
@@ -120,8 +120,8 @@ async def test_pool_survives_a_restart_of_the_server(make: MakeLab) -> None:
     """After a server restart, only one caller of the pool meets a broken connection."""
     lab = make(maximum=3)
     loans = [await lab.take() for _ in range(3)]
-    for loan, _ in loans:
-        await lab.end(loan)
+    for lease, _ in loans:
+        await lab.end(lease)
     lab.now = 1.0
     lab.server.restart()
     unlucky, broken = await lab.take()
@@ -129,7 +129,7 @@ async def test_pool_survives_a_restart_of_the_server(make: MakeLab) -> None:
     await lab.end(unlucky, ConnectionFailed("cut off"))
 
     for _ in range(3):
-        loan, link = await lab.take()
+        lease, link = await lab.take()
         assert link.is_answered
     assert [1, 1, 1] == [link.closed for link in lab.server.opened[:3] if link is not broken] + [1]
 
@@ -138,8 +138,8 @@ async def test_pool_survives_a_restart_of_the_server(make: MakeLab) -> None:
 async def test_closed_idle_link_is_replaced_without_a_ping(make: MakeLab) -> None:
     """An idle connection that is known to be closed is replaced without a ping."""
     lab = make()
-    loan, link = await lab.take()
-    await lab.end(loan)
+    lease, link = await lab.take()
+    await lab.end(lease)
     link.close()
     _, new_link = await lab.take()
 
@@ -165,8 +165,8 @@ async def test_slot_of_a_caller_that_could_not_connect_is_free_again(make: MakeL
 async def test_error_in_the_block_keeps_a_link_that_is_connected(make: MakeLab) -> None:
     """An error in the block keeps the connection if it is still connected."""
     lab = make()
-    loan, link = await lab.take()
-    await lab.end(loan, ValueError("refused"))
+    lease, link = await lab.take()
+    await lab.end(lease, ValueError("refused"))
 
     assert link is (await lab.take())[1]
 
@@ -175,8 +175,8 @@ async def test_error_in_the_block_keeps_a_link_that_is_connected(make: MakeLab) 
 async def test_interruption_of_the_block_closes_the_link(make: MakeLab) -> None:
     """If the block is interrupted, its connection is closed, since an answer may be half read."""
     lab = make()
-    loan, link = await lab.take()
-    await lab.end(loan, KeyboardInterrupt())
+    lease, link = await lab.take()
+    await lab.end(lease, KeyboardInterrupt())
 
     assert 1 == link.closed
     assert 0 == lab.pool.statistics().size
@@ -206,8 +206,8 @@ async def test_interruption_of_a_test_closes_the_link(make: MakeLab) -> None:
         raise UncaughtInterruption
 
     lab = make()
-    loan, link = await lab.take()
-    await lab.end(loan)
+    lease, link = await lab.take()
+    await lab.end(lease)
     lab.now = 10.0
     lab.server.on_ping = interrupt
     with pytest.raises(UncaughtInterruption):
@@ -264,13 +264,13 @@ async def test_server_that_ends_while_the_minimum_is_opened(make: MakeLab) -> No
 async def test_closing_ends_waits_and_idle_links(make: MakeLab) -> None:
     """Closing a pool ends waits, and closes a connection in use when it is returned."""
     lab = make(maximum=1)
-    loan, link = await lab.take()
+    lease, link = await lab.take()
     _, task = await lab.queue()
     await lab.run(lab.pool.close)
     with pytest.raises(LocalFailure, match="is closed"):
         await task
     assert 0 == link.closed
-    await lab.end(loan)
+    await lab.end(lease)
 
     assert 1 == link.closed
     with pytest.raises(LocalFailure, match="is closed"):
@@ -281,8 +281,8 @@ async def test_closing_ends_waits_and_idle_links(make: MakeLab) -> None:
 async def test_discarded_links_are_replaced(make: MakeLab) -> None:
     """Discarding a pool removes even connections that fail to close."""
     lab = make()
-    loan, link = await lab.take()
-    await lab.end(loan)
+    lease, link = await lab.take()
+    await lab.end(lease)
     link.fails_to_close = True
     lab.pool.discard()
 
@@ -294,12 +294,12 @@ async def test_discarded_links_are_replaced(make: MakeLab) -> None:
 async def test_forked_child_begins_with_an_empty_pool(make: MakeLab) -> None:
     """A forked child neither uses nor closes its parent's pooled connections."""
     lab = make(maximum=2)
-    loan, used_link = await lab.take()
+    lease, used_link = await lab.take()
     other, idle = await lab.take()
     await lab.end(other)
     forking.restart_in_child()  # as in a child
     gc.collect()
-    await lab.end(loan)
+    await lab.end(lease)
 
     assert (0, 0) == (used_link.closed, idle.closed)
     assert 0 == lab.pool.statistics().size
@@ -315,8 +315,8 @@ async def test_fork_during_a_test_of_a_link(make: MakeLab) -> None:
         raise OSError
 
     lab = make()
-    loan, link = await lab.take()
-    await lab.end(loan)
+    lease, link = await lab.take()
+    await lab.end(lease)
     lab.now = 10.0
     lab.server.on_ping = fork
 
@@ -395,14 +395,14 @@ def test_decision_is_made_again_when_another_caller_was_faster() -> None:
         return 0.0
 
     pool = LinkPool(server.connect, PoolConfig(maximum=2), now=now)
-    others = pool.link("other", 1.0)
-    loan = pool.link("first", 1.0)
-    moments += [others.__enter__, lambda: None]
-    with loan as link:
+    other_link = pool.link("other", 1.0)
+    lease = pool.link("first", 1.0)
+    moments += [other_link.__enter__, lambda: None]
+    with lease as link:
         assert 2 == pool.statistics().active
         assert {1, 2} == {link.number for link in server.opened}
         assert link.number == 2
-    others.__exit__(None, None, None)
+    other_link.__exit__(None, None, None)
 
     assert 2 == pool.statistics().idle
 
@@ -412,13 +412,13 @@ def test_cancelled_wait_leaves_the_queue() -> None:
 
     async def run() -> None:
         lab = PoolLab(is_async=True, maximum=1)
-        loan, link = await lab.take()
+        lease, link = await lab.take()
         _, cancelled = await lab.queue()
         _, patient = await lab.queue()
         cancelled.cancel()
         with pytest.raises(asyncio.CancelledError):
             await cancelled
-        await lab.end(loan)
+        await lab.end(lease)
         assert link is await patient
 
     asyncio.run(run())
@@ -429,10 +429,10 @@ def test_task_that_is_cancelled_as_it_gets_a_link_passes_it_on() -> None:
 
     async def run() -> None:
         lab = PoolLab(is_async=True, maximum=1)
-        loan, link = await lab.take()
+        lease, link = await lab.take()
         _, cancelled = await lab.queue()
         _, patient = await lab.queue()
-        await loan.__aexit__(None, None, None)
+        await lease.__aexit__(None, None, None)
         cancelled.cancel()
         with pytest.raises(asyncio.CancelledError):
             await cancelled

@@ -105,13 +105,13 @@ class World:
 @pytest.mark.parametrize("protections", PROTECTIONS)
 def test_prepared_admissions_decide_like_the_store(protections: str, cost: int) -> None:
     """Prepared admissions give the same answers and states as `execute`, even if time goes back."""
-    dice = Random(f"{protections} {cost}")
+    generator = Random(f"{protections} {cost}")
     worlds = [World(protections, cost, prepared=prepared) for prepared in (True, False)]
     kinds = ["ask"] * 12 + ["time"] * 4 + ["at once", "failure", "pause", "force"]
     answers: set[int] = set()
     for _ in range(400):
-        kind = dice.choice(kinds)
-        size = dice.choice([0, 0.0001, 0.4, 1.5, 70, -0.5, -5])
+        kind = generator.choice(kinds)
+        size = generator.choice([0, 0.0001, 0.4, 1.5, 70, -0.5, -5])
         if kind == "pause":
             size = abs(size) / 20
         prepared, full_result = (world.step(kind, size) for world in worlds)

@@ -185,14 +185,14 @@ def test_an_unknown_outcome_is_an_error(server: PrivateNats) -> None:
 def test_claims_survive_a_killed_server() -> None:
     """Claims and their stored results survive a kill and restart of the server."""
     with PrivateNats() as server, NatsStorage(server.url, timeout=60) as store:
-        fence = store.execute(claim("{:s}:key:a", 1)).fence
+        fencing_token = store.execute(claim("{:s}:key:a", 1)).fence
         store.execute(store_answer("{:s}:key:b", 0, ("value", 1), ttl=DAY))
         server.kill()
         with pytest.raises(StorageUnavailable):
             store.execute(claim("{:s}:key:a", 2), timeout=0.5)
         server.start()
         assert Verdict.BUSY is store.execute(claim("{:s}:key:a", 2)).verdict
-        assert (True,) == store.execute(Renew([("{:s}:key:a", fence, DAY)], lease=HOUR))
+        assert (True,) == store.execute(Renew([("{:s}:key:a", fencing_token, DAY)], lease=HOUR))
 
 
 CLIENT = """

@@ -199,13 +199,13 @@ def test_replies_are_not_mixed_up_after_a_cancellation(server: PrivateRedis) -> 
     """After a task is cancelled, every other caller gets the reply to its own command."""
 
     async def mix_cancellations() -> None:
-        chance = random.Random(5)
+        generator = random.Random(5)
         async with AsyncRedisStorage(server.url, timeout=PATIENT) as store:
             keys = [new_key() for _ in range(20)]
             for number, key in enumerate(keys):
                 await store.execute(Count(key))
                 task = asyncio.ensure_future(store.execute(Count(key)))
-                for _ in range(chance.randrange(12)):
+                for _ in range(generator.randrange(12)):
                     await asyncio.sleep(0)
                 task.cancel()
                 await asyncio.wait([task])

@@ -193,7 +193,7 @@ def test_tasks_cancelled_in_masses_leave_the_limit_to_others(server: PrivateRedi
 
     async def execute_many() -> tuple[list[Tickets], list[Admitted], int]:
         async with AsyncRedisStorage(server.url, timeout=PATIENT) as redis:
-            chance, store, sleeper = Random(3), AsyncNotedStore(redis), AsyncEndlessSleeper()
+            generator, store, sleeper = Random(3), AsyncNotedStore(redis), AsyncEndlessSleeper()
             limiter = RateLimiter(LIMITS, name=new_key(), storage=store, async_sleeper=sleeper)
             await redis.housekeep()  # the store is connected from here on
             tasks = [asyncio.ensure_future(limiter.aacquire()) for _ in range(CALLERS)]
@@ -205,7 +205,7 @@ def test_tasks_cancelled_in_masses_leave_the_limit_to_others(server: PrivateRedi
             await asyncio.wait(early_tasks)
             while sum(task.done() for task in tasks) + sleeper.asleep < CALLERS:  # noqa: ASYNC110 - each goes on by itself
                 await asyncio.sleep(0)
-            late_tasks = chance.sample([task for task in tasks if not task.done()], LEAVERS // 2)
+            late_tasks = generator.sample([task for task in tasks if not task.done()], LEAVERS // 2)
             for task in late_tasks:
                 task.cancel()
             await asyncio.wait(late_tasks)

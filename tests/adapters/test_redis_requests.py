@@ -87,7 +87,8 @@ def test_every_call_of_a_batch_is_sent(batch: list[ScriptCall]) -> None:
         values[1::3], values[2::3], values[3::3], strict=True
     ):
         numbers = [
-            int.from_bytes(positions[at : at + 2]) for at in range(0, len(positions) // 2 * 2, 2)
+            int.from_bytes(positions[offset : offset + 2])
+            for offset in range(0, len(positions) // 2 * 2, 2)
         ]
         named_chunks = tuple(keys[number - 1] for number in numbers) if positions else tuple(keys)
         sent_calls += [(named_chunks, packed_bytes)] * int(times)

@@ -591,16 +591,16 @@ def test_a_node_that_takes_over_is_followed(
 ) -> None:
     """If a node takes over the slots of a lost one, commands go to it."""
     home_tags = node_prefixes(fault_tolerant_cluster)
-    lost_redis, heir, _ = fault_tolerant_cluster
+    lost_redis, replica, _ = fault_tolerant_cluster
     part = home_tags[lost_redis.port]
     with SyncStore(mode, url_of(fault_tolerant_cluster[1:]), timeout=PATIENT) as store:
         store.execute(Count(f"{part}:1"))
-        give_slots(fault_tolerant_cluster, lost_redis, heir)
+        give_slots(fault_tolerant_cluster, lost_redis, replica)
         lost_redis.kill()
         with suppress(StorageUnavailable):
             store.execute(Count(f"{part}:1"))
         store.execute(Count(f"{part}:1"))
-        assert f"127.0.0.1:{heir.port}" == store.node_of(Count(f"{part}:1"))
+        assert f"127.0.0.1:{replica.port}" == store.node_of(Count(f"{part}:1"))
 
 
 def give_slots(cluster: list[PrivateRedis], lost: PrivateRedis, heir: PrivateRedis) -> None:

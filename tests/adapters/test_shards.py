@@ -77,10 +77,10 @@ def test_conforms(check: kit.Check, shard: str, tmp_path: Path) -> None:
         "file": SqliteStorage(tmp_path / "a.db", timeout=20),
         "other": SqliteStorage(tmp_path / "b.db", timeout=20),
     }
-    former = {name: stores[name] for name in ("memory", "other")}
-    with ShardedStorage(stores, former=former if shard == "file" else None) as store:
-        at = "file" if shard == "memory" else "memory, file"
-        check(lambda: OneTagStore(store, at))
+    former_shards = {name: stores[name] for name in ("memory", "other")}
+    with ShardedStorage(stores, former=former_shards if shard == "file" else None) as store:
+        location = "file" if shard == "memory" else "memory, file"
+        check(lambda: OneTagStore(store, location))
 
 
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
@@ -119,8 +119,8 @@ def test_servers_conform_as_shards(check: kit.AsyncCheck, postgres: Lab) -> None
                 prefix=postgres.prefix,
             ),
         }
-        former = {"redis": shards["redis"]}
-        async with AsyncShardedStorage(shards, former=former) as store:
+        former_shards = {"redis": shards["redis"]}
+        async with AsyncShardedStorage(shards, former=former_shards) as store:
             await check(lambda: OneTagStore(store, "redis, postgresql"))
 
     asyncio.run(run())
@@ -147,24 +147,27 @@ def test_no_effect_happens_twice_while_a_shard_is_added() -> None:
     """While a shard is added, a key has one holder and one effect, whoever knows the new shard."""
     refusals = 0
     for seed in range(150):
-        chance, clock = Random(seed), VirtualClock()
+        generator, clock = Random(seed), VirtualClock()
         stores = {name: MemoryStorage(clock) for name in "abc"}
-        former = {name: stores[name] for name in "ab"}
-        old, new_storage = ShardedStorage(former), ShardedStorage(stores, former=former)
+        former_shards = {name: stores[name] for name in "ab"}
+        old_storage, new_storage = (
+            ShardedStorage(former_shards),
+            ShardedStorage(stores, former=former_shards),
+        )
         now, blocked_until = 0, dict[str, int]()
         for step in range(80):
-            key = f"{seed}:{chance.randrange(4)}"
-            process = chance.choice((old, new_storage))
+            key = f"{seed}:{generator.randrange(4)}"
+            process = generator.choice((old_storage, new_storage))
             try:
                 claim_result = process.execute(claim_of(key, owner=step + 1))
             except StorageUnavailable:
-                assert old is process, (seed, step)
+                assert old_storage is process, (seed, step)
                 refusals += 1
                 continue
             if claim_result.verdict is Verdict.RUN:
                 assert now >= blocked_until.get(key, 0), (seed, step)
-                blocked_until[key] = now + _end_claim(process, key, claim_result.fence, chance)
-            jump = chance.choice((0, 1, 5, 30, 4_500))
+                blocked_until[key] = now + _end_claim(process, key, claim_result.fence, generator)
+            jump = generator.choice((0, 1, 5, 30, 4_500))
             clock.advance(jump / 5)
             now += jump
     assert refusals
@@ -242,9 +245,9 @@ def test_posted_commands_reach_the_shard_of_their_state() -> None:
     store = ShardedStorage(shards, former={"a": shards["a"]})
     name = _name_on(store, "a, b", lambda name: own_key("key", "bank", None, name))
     key = own_key("key", "bank", None, name)
-    fence = shards["a"].execute(claim_of(name, 1)).fence
+    fencing_token = shards["a"].execute(claim_of(name, 1)).fence
     shards["a"].is_away = True
-    store.post(release(key, fence, ttl=HOUR))
+    store.post(release(key, fencing_token, ttl=HOUR))
     store.post(TaggedCommand(None, 0, once=True).with_keys(key))
     store.post(TaggedCommand(None, 0).with_keys("{a}:1", "{b}:2"))
     with pytest.raises(StorageUnavailable):
@@ -316,12 +319,12 @@ def test_asynchronous_posts_are_executed_before_the_next_command() -> None:
         async with AsyncShardedStorage(shards, former={"a": shards["a"]}) as store:
             name = _name_on(store, "a, b", lambda name: own_key("key", "bank", None, name))
             key = own_key("key", "bank", None, name)
-            fence = (await shards["a"].execute(claim_of(name, 1))).fence
-            store.post(release(key, fence, ttl=HOUR))
+            fencing_token = (await shards["a"].execute(claim_of(name, 1))).fence
+            store.post(release(key, fencing_token, ttl=HOUR))
             assert Verdict.RUN is (await store.execute(claim_of(name, 2), 5.0)).verdict
             assert 0 == await store.housekeep()
             await store.migrate()
-            store.post(release(key, fence, ttl=HOUR))
+            store.post(release(key, fencing_token, ttl=HOUR))
 
     asyncio.run(main())
 

@@ -311,9 +311,9 @@ def test_tasks_wait_for_the_opening_of_another() -> None:
     async def run() -> None:
         links = AsyncLinks()
         shared_link: AsyncSharedLink[AsyncLink] = AsyncSharedLink(links)
-        opening, others = await start_waiting_tasks(shared_link, 2)
+        opening, other_tasks = await start_waiting_tasks(shared_link, 2)
         links.gate.set()
-        await asyncio.gather(opening, *others)
+        await asyncio.gather(opening, *other_tasks)
         assert len(links.made) == 1
         assert (shared_link.statistics().created, shared_link.statistics().reused) == (1, 2)
         await shared_link.close()
@@ -327,9 +327,9 @@ def test_failed_opening_fails_for_all_tasks_that_waited() -> None:
     async def run() -> None:
         links = AsyncLinks(REFUSED, ValueError("Another task tried again."))
         shared_link: AsyncSharedLink[AsyncLink] = AsyncSharedLink(links)
-        opening, others = await start_waiting_tasks(shared_link, 2)
+        opening, other_tasks = await start_waiting_tasks(shared_link, 2)
         links.gate.set()
-        errors = await asyncio.gather(opening, *others, return_exceptions=True)
+        errors = await asyncio.gather(opening, *other_tasks, return_exceptions=True)
         assert [str(error) for error in errors] == [str(REFUSED)] * 3
         assert len({id(error) for error in errors}) == 3
         assert len(links.errors) == 1

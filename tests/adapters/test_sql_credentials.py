@@ -172,13 +172,15 @@ def test_a_row_belongs_to_its_owner(face: Base) -> None:
     """Encrypted bytes copied to another tenant's row cannot be decrypted."""
     face.ask(face.provider().rotate, *OWNER, OLD)
     face.ask(face.provider().rotate, "stripe", "other", NEW)
-    to, own_bytes = (
+    recipient, own_bytes = (
         sealing_context(tenant, "stripe", "credential") for tenant in ("other", "acme")
     )
     (foreign_row,) = face.run(
         f"SELECT sealed FROM {face.table} WHERE about = :about", about=own_bytes
     )
-    face.run(f"UPDATE {face.table} SET sealed = :it WHERE about = :to", it=foreign_row[0], to=to)
+    face.run(
+        f"UPDATE {face.table} SET sealed = :it WHERE about = :to", it=foreign_row[0], to=recipient
+    )
 
     with pytest.raises(InvalidData, match="belongs to another tenant"):
         face.ask(face.provider().get, "stripe", "other")
@@ -246,16 +248,18 @@ def test_all_rows_are_reencrypted(face: Base, batch: int) -> None:
 @pytest.mark.untraced
 def test_reads_and_writes_continue_during_reencryption(face: Base) -> None:
     """During re-encryption, processes with both keys can read and write credentials."""
-    both, older_provider = face.plain(NEWER), face.plain()
+    newer_provider, older_provider = face.plain(NEWER), face.plain()
     for number in range(20):
         older_provider.rotate("stripe", f"{number}", OLD)
     reading, finished_event, wrong_reads = Event(), Event(), list[object]()
 
     def read() -> None:
         while not finished_event.is_set():
-            both.rotate("stripe", "19", NEW)
+            newer_provider.rotate("stripe", "19", NEW)
             wrong_reads.extend(
-                result for number in range(19) if (result := both.get("stripe", f"{number}")) != OLD
+                result
+                for number in range(19)
+                if (result := newer_provider.get("stripe", f"{number}")) != OLD
             )
             reading.set()
 

@@ -284,9 +284,9 @@ def test_a_store_is_used_in_two_event_loops_at_once(lab: Lab) -> None:
     met_barrier = threading.Barrier(2)
 
     async def append(number: int) -> None:
-        for turn in range(10):
-            await store.execute(Append(10 * number + turn, key))
-            if not turn:
+        for attempt in range(10):
+            await store.execute(Append(10 * number + attempt, key))
+            if not attempt:
                 met_barrier.wait(PATIENCE)
         await store.execute(ReadCommand(key))
 

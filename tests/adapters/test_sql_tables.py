@@ -112,13 +112,13 @@ def test_housekeeping_takes_several_batches(lab: Lab) -> None:
 def test_a_hot_row_moves_in_no_index(lab: Lab, sql_store: SqlStorage) -> None:
     """A frequently written row's expiry time, which is indexed, is rarely updated."""
     key = a_key()
-    at = f"SELECT expires FROM {lab.table} WHERE name = :name"
+    query = f"SELECT expires FROM {lab.table} WHERE name = :name"
     sql_store.execute(Append(1, key))
-    ((first_expiry,),) = lab.run(at, name=key)
+    ((first_expiry,),) = lab.run(query, name=key)
     for number in range(20):
         sql_store.execute(Append(number, key))
     now, _ = sql_store.execute(ReadCommand(key))
-    ((later_expiry,),) = lab.run(at, name=key)
+    ((later_expiry,),) = lab.run(query, name=key)
 
     assert first_expiry == later_expiry
     assert now + DAY <= later_expiry <= now + DAY + HOUR

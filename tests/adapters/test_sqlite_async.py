@@ -158,22 +158,22 @@ def test_a_lock_that_is_kept_is_not_waited_for_for_ever(path: Path) -> None:
 
 def test_a_large_answer_waits_for_the_lock_too(path: Path) -> None:
     """A command that runs in a thread waits there for a locked file."""
-    others: list[OtherProgram] = []
+    other_programs: list[OtherProgram] = []
 
     class RacingCommand(ThreadRecordingPut):
         """A command that runs after another writer has locked the file."""
 
         def apply(self, states: States, now: int) -> tuple[States, States]:
             if not self.threads:
-                loop, (outsider,) = asyncio.get_running_loop(), others
+                loop, (outsider,) = asyncio.get_running_loop(), other_programs
                 loop.call_soon(outsider.connection.execute, "BEGIN IMMEDIATE")
                 loop.call_later(0.02, outsider.connection.rollback)
             return super().apply(states, now)
 
     async def use(store: AsyncSqliteStorage) -> None:
-        others.append(OtherProgram(path))
+        other_programs.append(OtherProgram(path))
         await store.execute(RacingCommand(b"x" * 100_000, "a"))
-        others[0].connection.close()
+        other_programs[0].connection.close()
 
     run(path, use, timeout=20)
 
@@ -417,11 +417,11 @@ def test_grant_of_a_task_cancelled_while_its_claim_goes_to_the_disk_is_given_bac
         assert may.wait(20)
 
     async def use(store: AsyncSqliteStorage) -> int:
-        fence = (await store.execute(claim("key"))).fence
+        fencing_token = (await store.execute(claim("key"))).fence
         await store.execute(limited_command("limit"))
         monkeypatch.setattr(_sqlite_flush, "flush_data", flush_slowly)
         task = asyncio.create_task(
-            store.execute(limited_command("limit", ("key", fence, "vendor")))
+            store.execute(limited_command("limit", ("key", fencing_token, "vendor")))
         )
         while not start_event.is_set():  # noqa: ASYNC110 - a thread tells
             await asyncio.sleep(0)

@@ -154,7 +154,7 @@ def test_grant_whose_claim_does_not_reach_the_disk_is_given_back(
 
     gates = Gates(limits=[RateLimitConfig.per_second(1).rule], limit_keys=["limit"])
     admission = Admission(gates, within=10 * SECOND, lease=1)
-    fence = store.execute(claim("key")).fence
+    fencing_token = store.execute(claim("key")).fence
     store.execute(admission)
 
     def fail_to_flush(_: int) -> None:
@@ -163,6 +163,6 @@ def test_grant_whose_claim_does_not_reach_the_disk_is_given_back(
     with monkeypatch.context() as patched:
         patched.setattr(_sqlite_flush, "flush_data", fail_to_flush)
         with pytest.raises(StorageUnavailable, match="could not be written to the disk"):
-            store.execute(admission.evolve(claim=("key", fence, "vendor")))
+            store.execute(admission.evolve(claim=("key", fencing_token, "vendor")))
 
     assert store.execute(admission)[1] <= SECOND

@@ -94,12 +94,12 @@ def test_concurrent_writes_are_stored_once(path: Path, workers: Workers) -> None
 
 def test_killed_process_leaves_whole_commands(path: Path, workers: Workers) -> None:
     """Killing a process at any moment leaves each command stored completely or not at all."""
-    chance, other_process = Random(1), workers.start("go_on")
+    generator, other_process = Random(1), workers.start("go_on")
     for _ in range(12):
         worker = workers.start("go_on")
         assert worker.stdout
         first = int(worker.stdout.readline())
-        time.sleep(chance.random() / 20)
+        time.sleep(generator.random() / 20)
         worker.kill()
         last = max([first, *(int(line) for line in worker.stdout if line.endswith("\n"))])
 

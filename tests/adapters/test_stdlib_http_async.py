@@ -231,11 +231,11 @@ def test_waits_where_loops_cannot_watch_sockets(
 @in_loop
 async def test_turn_is_signalled_or_late() -> None:
     """A caller that has been given its turn does not time out, even with no time left."""
-    turn = LoopNetwork().waiter()
-    turn.call()
-    turn.call()
+    waiter = LoopNetwork().waiter()
+    waiter.call()
+    waiter.call()
 
-    await turn.wait(0)
+    await waiter.wait(0)
 
 
 def test_client_works_in_loops_of_many_threads() -> None:

@@ -144,14 +144,14 @@ def test_sealed_payment_is_closed_with_the_keys_of_the_configuration() -> None:
     stripe = StripeSandbox(api_key="sk_test_sandbox")
     os.environ["MOORAGE_KEYS"] = generate_keys().text().reveal()
     with stripe.serving() as server:
-        bare = WHOLE.format(state="sqlite:///state.db", url=server.url)
-        sealed = f'{bare}[cipher]\nkeys = "secret://env/MOORAGE_KEYS"\n'
+        text = WHOLE.format(state="sqlite:///state.db", url=server.url)
+        sealed = f'{text}[cipher]\nkeys = "secret://env/MOORAGE_KEYS"\n'
         configure(sealed)
         charge = Charge(Money("20.00", "EUR"), "pm_card_visa", reference="INV-1")
         stripe.fail(Lost())
         with opened_hub(Context()) as hub, pytest.raises(ConnectionFailed):
             hub.payments().charge(charge, idempotency_key="INV-1/1")
-        configure(bare)
+        configure(text)
         refusal = command("payments", "close", "INV-1/1", "--not-done")
         assert (2, True) == (refusal.code, "write their keys under [cipher]" in refusal.err)
         assert listed_payments("INV-1/1")[0]["amount"] is None
@@ -162,7 +162,7 @@ def test_sealed_payment_is_closed_with_the_keys_of_the_configuration() -> None:
             hub.payments().charge(
                 attrs.evolve(charge, reference="INV-2"), idempotency_key="INV-2/1"
             )
-        configure(bare)
+        configure(text)
         vendor_id = list(stripe.intents)[-1]
         unexplained = command(*close_command, "--reference", vendor_id)
         assert (1, True) == (unexplained.code, "Give a reason" in unexplained.err)

@@ -80,7 +80,7 @@ def test_missing_argument_is_named() -> None:
 def test_connectors_are_listed_with_their_health(diaries: Any) -> None:
     """`moorage connectors` checks the health of each enabled connector."""
     people = command("connectors", "--timeout", "2")
-    own_connector, old = command("connectors", "--json").result["connectors"]
+    own_connector, old_connector = command("connectors", "--json").result["connectors"]
 
     assert 0 == people.code
     assert "mine" in people.out
@@ -93,10 +93,10 @@ def test_connectors_are_listed_with_their_health(diaries: Any) -> None:
         own_connector["pool"]["idle"],
     )
     assert ("unknown", False, None, None) == (
-        old["health"],
-        old["enabled"],
-        old["library"],
-        old["pool"],
+        old_connector["health"],
+        old_connector["enabled"],
+        old_connector["library"],
+        old_connector["pool"],
     )
 
 

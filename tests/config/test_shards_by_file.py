@@ -43,8 +43,8 @@ def test_keys_are_honoured_when_a_shard_is_added(tmp_path: Path, settings: tuple
             raise OutcomeUnknown("The answer was lost.")
         return key
 
-    for names, former in (("ab", ""), ("abc", "ab")):
-        with _open_hub(tmp_path, names, former, settings) as hub:
+    for names, former_names in (("ab", ""), ("abc", "ab")):
+        with _open_hub(tmp_path, names, former_names, settings) as hub:
             for key in keys[1:]:
                 answer = hub.manager.run("bank", lambda key=key: act(key), idempotency_key=key)
                 assert key == answer

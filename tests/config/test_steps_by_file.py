@@ -126,11 +126,11 @@ def test_asynchronous_hub_runs_configured_steps() -> None:
 
 def test_steps_need_no_configured_service() -> None:
     """A step's service need not be configured; a configured service keeps its settings."""
-    here = {"platforms": {"here": LOCAL}}
-    configuration = read_configuration({**here, "steps": {"total": STEP}})
-    without_steps = read_configuration(here)
+    platforms = {"platforms": {"here": LOCAL}}
+    configuration = read_configuration({**platforms, "steps": {"total": STEP}})
+    without_steps = read_configuration(platforms)
     explicit = read_configuration(
-        {**here, "services": {"steps": {"timeout": 7}}, "steps": {"total": STEP}}
+        {**platforms, "services": {"steps": {"timeout": 7}}, "steps": {"total": STEP}}
     )
 
     assert ["steps"] == [service.name for service in configuration.services]

@@ -28,9 +28,9 @@ def test_swapping_a_vendor_is_a_line(tmp_path: Path) -> None:
     """A business script gives the same results after one line is changed to name another vendor."""
     stripe = vendor_set({**OTHERS, "payments": "stripe"}, tmp_path / "stripe")
     adyen = vendor_set({**OTHERS, "payments": "adyen"}, tmp_path / "adyen")
-    both = {**adyen.configuration["vendors"], **stripe.configuration["vendors"]}
+    vendors = {**adyen.configuration["vendors"], **stripe.configuration["vendors"]}
     routes = {kind: {"vendor": vendor} for kind, vendor in stripe.vendors.items()}
-    stripe_source = write_toml({**routes, "vendors": both})
+    stripe_source = write_toml({**routes, "vendors": vendors})
     adyen_source = stripe_source.replace('vendor = "stripe"', 'vendor = "adyen"')
 
     def hub_of_text(text: str, here: Any) -> dict[str, Any]:

@@ -120,8 +120,8 @@ def test_disabled_connector_stays_in_the_list(diaries: Any) -> None:
 
 def test_settings_of_an_older_version_are_converted() -> None:
     """A connector kind accepts settings that were written for its earlier versions."""
-    old = {"kind": "diary", "version": 1, "sheets": 6}
-    with moorage.open({"connectors": {"mine": old}}) as hub:
+    old_table = {"kind": "diary", "version": 1, "sheets": 6}
+    with moorage.open({"connectors": {"mine": old_table}}) as hub:
         assert 12 == hub.connectors["mine"].settings.pages
         assert 2 == hub.connectors.descriptions()[0].version
 
@@ -149,10 +149,10 @@ def test_settings_of_an_older_version_are_converted() -> None:
 )
 def test_wrong_tables_are_refused_with_their_path(table: Any, path: str, message: str) -> None:
     """`moorage check` and `moorage.open` report a wrong connector table with the same path."""
-    ((actual_path, actual), *others) = problems({"mine": table})
+    ((actual_path, actual), *other_problems) = problems({"mine": table})
 
     # Settings that could not be converted to the newest version have none of its fields.
-    assert (message == "The value is not valid here.") == bool(others)
+    assert (message == "The value is not valid here.") == bool(other_problems)
     assert f"connectors.mine.{path}".rstrip(".") == actual_path
     assert message in actual
 

@@ -112,13 +112,13 @@ async def test_names_and_dependencies_are_checked(lab: ConnectorsLab) -> None:
 @in_both_modes
 async def test_replaced_connector_closes_after_its_last_use(lab: ConnectorsLab) -> None:
     """A block that uses a replaced connector keeps the old one, closed after its last use."""
-    old = lab.add("base")
+    old_connector = lab.add("base")
     first, second = lab.registry.use("base", lab.kind), lab.registry.use("base")
-    assert old is await lab.enter(first)
-    assert old is await lab.enter(second)
-    new = lab.diary("base")
-    await lab.run(lab.registry.replace, new)
-    assert new is lab.registry["base"]
+    assert old_connector is await lab.enter(first)
+    assert old_connector is await lab.enter(second)
+    new_connector = lab.diary("base")
+    await lab.run(lab.registry.replace, new_connector)
+    assert new_connector is lab.registry["base"]
     await lab.leave(first)
     assert [] == lab.journal
     await lab.leave(second)

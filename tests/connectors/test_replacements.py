@@ -132,10 +132,13 @@ class Schedule:
 
     def steps(self, caller: int) -> Iterator[tuple[str, Callable[[], Any]]]:
         """Yield the name of each step of a caller, with its method."""
-        dice, kinds = random.Random(f"{self.seed} {caller}"), random.Random(f"{caller} {self.seed}")
+        generator, kinds = (
+            random.Random(f"{self.seed} {caller}"),
+            random.Random(f"{caller} {self.seed}"),
+        )
         registry = self.registry
         for number in range(STEPS):
-            step = dice.choice(["call", "call", "call", "replace", "health", "open", "both"])
+            step = generator.choice(["call", "call", "call", "replace", "health", "open", "both"])
             person = {"person": f"{caller}-{number}"}
             made = {
                 "call": lambda person=person: registry.run("base", "greet", person),
@@ -210,8 +213,8 @@ def test_tasks_lose_no_call_to_replacements(seed: int) -> None:
 @in_both_modes
 async def test_health_check_keeps_its_connector_open(lab: ConnectorsLab) -> None:
     """A connector that is replaced during its health check is closed after the check."""
-    old = lab.add("base")
-    answer = old.health
+    old_connector = lab.add("base")
+    answer = old_connector.health
 
     def replace_first(timeout: float, /) -> Any:
         replacing = lab.registry.replace(lab.diary("base"))
@@ -222,7 +225,7 @@ async def test_health_check_keeps_its_connector_open(lab: ConnectorsLab) -> None
 
         return replace_and_answer() if lab.is_async else answer(timeout)
 
-    old.health = replace_first
+    old_connector.health = replace_first
     health = await lab.run(lab.registry.health, "base")
 
     assert HealthState.HEALTHY == health.state
@@ -260,11 +263,11 @@ async def test_one_context_manager_serves_one_block_at_a_time(lab: ConnectorsLab
 @in_both_modes
 async def test_connector_that_was_replaced_while_it_was_created(lab: ConnectorsLab) -> None:
     """A caller who waits for a connector's creation gets the one that replaced it."""
-    new = lab.diary("base")
+    new_connector = lab.diary("base")
     replacing: list[Any] = []
 
     def build() -> Any:
-        replacing.append(lab.registry.replace(new))
+        replacing.append(lab.registry.replace(new_connector))
         if lab.is_async:
             with pytest.raises(StopIteration):
                 replacing[0].send(None)
@@ -272,7 +275,7 @@ async def test_connector_that_was_replaced_while_it_was_created(lab: ConnectorsL
 
     lab.registry.declare(ConnectorDescription(name="base", kind="diary"), build)
 
-    assert new is lab.registry["base"]
+    assert new_connector is lab.registry["base"]
     assert [] == lab.journal
 
 

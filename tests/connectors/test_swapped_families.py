@@ -226,7 +226,7 @@ def brokers() -> Generator[tuple[list[dict[str, Any]], Callable[[], list[str]]]]
 @pytest.mark.parametrize("seed", range(3))
 def test_threads_publish_while_their_broker_is_replaced(seed: int) -> None:
     """While threads publish and the broker is replaced, each message arrives at one broker."""
-    dice = random.Random(seed)
+    generator = random.Random(seed)
     with brokers() as (settings, payloads):
         registry = Connectors(ConnectorManager([Service("events")]))
         registry.add(publisher_of(settings[0], is_async=False))
@@ -245,7 +245,7 @@ def test_threads_publish_while_their_broker_is_replaced(seed: int) -> None:
             try:
                 for _ in range(MOVES):
                     registry.run("events", "publish", {"topic": TOPIC, "payload": "mover"})
-                    registry.replace(publisher_of(dice.choice(settings), is_async=False))
+                    registry.replace(publisher_of(generator.choice(settings), is_async=False))
             finally:
                 is_over.set()
             published = [message for future in publishing for message in future.result()]
@@ -258,7 +258,7 @@ def test_threads_publish_while_their_broker_is_replaced(seed: int) -> None:
 @pytest.mark.parametrize("seed", range(3))
 def test_tasks_publish_while_their_broker_is_replaced(seed: int) -> None:
     """While tasks publish and the broker is replaced, each message arrives at one broker."""
-    dice = random.Random(seed)
+    generator = random.Random(seed)
 
     async def run(settings: list[dict[str, Any]]) -> list[str]:
         registry = AsyncConnectors(AsyncConnectorManager([Service("events")]))
@@ -276,7 +276,7 @@ def test_tasks_publish_while_their_broker_is_replaced(seed: int) -> None:
                 published.append(f"mover-{number}")
                 message = {"topic": TOPIC, "payload": published[-1]}
                 await registry.run("events", "publish", message)
-                await registry.replace(publisher_of(dice.choice(settings), is_async=True))
+                await registry.replace(publisher_of(generator.choice(settings), is_async=True))
 
         await asyncio.gather(*map(publish, range(3)), move())
         await registry.close()

@@ -39,13 +39,13 @@ def test_codes_belong_to_countries() -> None:
 
 def test_number_chooses_the_route() -> None:
     """A text message uses the route for its phone number's country."""
-    lofts = [PigeonServer("de.example"), PigeonServer("world.example")]
+    servers = [PigeonServer("de.example"), PigeonServer("world.example")]
     accounts = [
         Account("de", TextMessageVendor(loft="de.example")),
         Account("w", TextMessageVendor(loft="world.example")),
     ]
     routes = [Route("sms", "w"), Route("sms", "de", countries="DE")]
-    hub = Hub(accounts, routes, http=SandboxHttpClient(*lofts))
+    hub = Hub(accounts, routes, http=SandboxHttpClient(*servers))
 
     def chosen_account(number: str) -> str:
         return hub.sms().send(SmsMessage(to=number, text="x")).ref.account

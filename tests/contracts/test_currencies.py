@@ -100,11 +100,11 @@ def test_direction_of_quotation_does_not_matter() -> None:
     other_way = table("EUR", quotation("PLN", "0.25", "EUR"), quotation("USD", "80", "EUR", 100))
     for minor in (-1001, -1, 0, 1, 99, 12_345_678_901):
         for currency in ("EUR", "PLN", "USD"):
-            for into in ("EUR", "PLN", "USD"):
+            for target in ("EUR", "PLN", "USD"):
                 for mode in MODES:
                     amount = Money.from_minor(minor, currency)
-                    assert one_way.convert(amount, into, rounding=mode) == other_way.convert(
-                        amount, into, rounding=mode
+                    assert one_way.convert(amount, target, rounding=mode) == other_way.convert(
+                        amount, target, rounding=mode
                     )
 
 

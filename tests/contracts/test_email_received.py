@@ -147,12 +147,14 @@ def test_a_message_must_be_bytes() -> None:
 
 def test_damaged_messages_never_fail() -> None:
     """A damaged message is read or refused as excessive; no other error is raised."""
-    dice = random.Random(7)
+    generator = random.Random(7)
     for _ in range(300):
         damaged = bytearray(WHOLE)
-        for _ in range(dice.randrange(1, 12)):
-            place = dice.randrange(len(damaged))
-            damaged[place : place + dice.randrange(3)] = dice.randbytes(dice.randrange(3))
+        for _ in range(generator.randrange(1, 12)):
+            place = generator.randrange(len(damaged))
+            damaged[place : place + generator.randrange(3)] = generator.randbytes(
+                generator.randrange(3)
+            )
         assert isinstance(read_mime(bytes(damaged), REF), ReceivedEmail)
 
 

@@ -177,22 +177,22 @@ def test_amount_goes_in_the_currency_of_its_payment(
     move: str, ref: Ref, amount: Money | None, *, can_look: bool, looks: int
 ) -> None:
     """An amount must have its payment's currency, which is looked up if unknown."""
-    till = RecordingPaymentVendor(amount, looks=can_look)
-    dispatcher: Any = AnsweringDispatcher(vendor=till)
+    vendor = RecordingPaymentVendor(amount, looks=can_look)
+    dispatcher: Any = AnsweringDispatcher(vendor=vendor)
     run_now(getattr(PaymentsFlows(dispatcher, None), move)(ref, MONEY, idempotency_key="k"))
 
     wire, (options, needs) = dispatcher.wire, MOVES[move]
     assert [
         *[("get", wire, ref)] * looks,
         (move, wire, ref, MONEY, {**options, "key": "k"}),
-    ] == till.asked
+    ] == vendor.asked
     assert needs == dispatcher.needs
 
 
 def test_capture_of_the_whole_amount_needs_no_parts() -> None:
     """Capturing exactly the reference's amount needs no capability for partial captures."""
-    till = RecordingPaymentVendor(MONEY)
-    dispatcher: Any = AnsweringDispatcher(vendor=till)
+    vendor = RecordingPaymentVendor(MONEY)
+    dispatcher: Any = AnsweringDispatcher(vendor=vendor)
     whole_ref = REF.with_related(amount=str(MONEY.amount), currency=MONEY.currency)
     run_now(PaymentsFlows(dispatcher, None).capture(whole_ref, MONEY, idempotency_key="k"))
 
@@ -207,13 +207,13 @@ def test_capture_of_the_whole_amount_needs_no_parts() -> None:
 )
 def test_wrong_currency_is_refused(move: str, ref: Ref, amount: Money) -> None:
     """A negative amount, or one in another currency than the payment, is refused."""
-    till = RecordingPaymentVendor(MONEY)
-    dispatcher: Any = AnsweringDispatcher(vendor=till)
+    vendor = RecordingPaymentVendor(MONEY)
+    dispatcher: Any = AnsweringDispatcher(vendor=vendor)
     with pytest.raises(InvalidData) as excinfo:
         run_now(getattr(PaymentsFlows(dispatcher, None), move)(ref, amount, idempotency_key="k"))
 
     assert "amount" == excinfo.value.field
-    assert {"get"} >= {request[0] for request in till.asked}
+    assert {"get"} >= {request[0] for request in vendor.asked}
 
 
 @pytest.mark.parametrize("verb", ["authorize", "charge"])

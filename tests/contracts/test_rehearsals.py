@@ -111,10 +111,10 @@ def test_reads_have_no_effect() -> None:
 @MODES
 async def test_rehearsal_sends_nothing(hub_class: type[Any]) -> None:
     """A rehearsal sends no request of an operation with an effect, and does send reads."""
-    lofts = PigeonHubs()
-    hub = lofts.hub(hub_class)
+    hubs = PigeonHubs()
+    hub = hubs.hub(hub_class)
     ref = (await result_of(hub.sms().send(MESSAGE))).ref
-    accounts = tuple(lofts.accounts)
+    accounts = tuple(hubs.accounts)
     await result_of(
         hub.reload(HubConfiguration(accounts=accounts, routes=[Route("sms", "one")], safety=DRY))
     )
@@ -129,8 +129,8 @@ async def test_rehearsal_sends_nothing(hub_class: type[Any]) -> None:
     assert isinstance(result.error, DryRun)
     assert ref == (await result_of(hub.sms().get(ref))).ref
 
-    assert 1 == len(lofts.one.letters)
-    rehearsed = [event for event in lofts.told.events if isinstance(event, Rehearsed)]
+    assert 1 == len(hubs.one.letters)
+    rehearsed = [event for event in hubs.told.events if isinstance(event, Rehearsed)]
     assert ("one", "sms.send", "acme", "POST /letters") == (
         rehearsed[0].service,
         rehearsed[0].operation,
@@ -142,15 +142,15 @@ async def test_rehearsal_sends_nothing(hub_class: type[Any]) -> None:
 
     await result_of(hub.reload(HubConfiguration(accounts=accounts, routes=[Route("sms", "one")])))
     await result_of(hub.sms("acme").send(MESSAGE, idempotency_key="k-1"))
-    assert 2 == len(lofts.one.letters)
+    assert 2 == len(hubs.one.letters)
 
 
 @MODES
 async def test_rehearsal_without_observers(hub_class: type[Any]) -> None:
     """A rehearsal without observers sends nothing, either."""
-    lofts = PigeonHubs()
+    hubs = PigeonHubs()
     client = SandboxHttpClient if hub_class is Hub else AsyncSandboxHttpClient
-    hub = hub_class(lofts.accounts[:1], http=client(lofts.one), safety=DRY)
+    hub = hub_class(hubs.accounts[:1], http=client(hubs.one), safety=DRY)
 
     with pytest.raises(DryRun):
         await result_of(hub.sms().send(MESSAGE))
@@ -254,8 +254,8 @@ async def test_services_of_a_hub_are_rehearsed(hub_class: type[Any]) -> None:
 @MODES
 async def test_text_messages_need_an_allowed_number(hub_class: type[Any]) -> None:
     """With allowed recipients, a message to another number is refused before sending."""
-    lofts = PigeonHubs()
-    hub = lofts.hub(hub_class, safety=Safety(recipients=["+4930*"]))
+    hubs = PigeonHubs()
+    hub = hubs.hub(hub_class, safety=Safety(recipients=["+4930*"]))
     berlin = SmsMessage(to="+493012345678", text="Hello")
 
     with pytest.raises(RecipientRefused) as excinfo:
@@ -265,7 +265,7 @@ async def test_text_messages_need_an_allowed_number(hub_class: type[Any]) -> Non
     assert ("sms.send", (0,)) == (excinfo.value.operation, excinfo.value.refused)
     assert isinstance(refused_result.error, RecipientRefused)
     assert sent_result.value is not None
-    assert [berlin.to] == [letter["to"] for letter in lofts.one.letters.values()]
+    assert [berlin.to] == [letter["to"] for letter in hubs.one.letters.values()]
 
 
 @MODES

@@ -217,8 +217,8 @@ def test_stale_uploads_by_age() -> None:
     """Unfinished uploads are listed if they have at least this age; unknown ages are left out."""
     day = timedelta(days=1)
     uploads = [
-        attrs.evolve(STARTED_UPLOAD, started_at=at)
-        for at in (START - day, START, START + timedelta(seconds=1), None)
+        attrs.evolve(STARTED_UPLOAD, started_at=time)
+        for time in (START - day, START, START + timedelta(seconds=1), None)
     ]
     dispatcher = dispatcher_answering("list_uploads", uploads)
     dispatcher.wire.now = lambda: START + day

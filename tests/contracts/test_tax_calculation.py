@@ -34,8 +34,8 @@ LINE = TaxLine(id="1", amount=Money("10.00", "EUR"))
 
 def sale(**fields: Any) -> TaxableSale:
     """Return a sale with one line of 10.00 and with these fields."""
-    usual: dict[str, Any] = {"reference": "INV-1", "day": DAY, "lines": [LINE], "ship_to": KAI}
-    return TaxableSale(**usual | fields)
+    defaults: dict[str, Any] = {"reference": "INV-1", "day": DAY, "lines": [LINE], "ship_to": KAI}
+    return TaxableSale(**defaults | fields)
 
 
 def calculation(sold: TaxableSale, tax: str, line_tax: str) -> TaxCalculation:
@@ -131,8 +131,8 @@ def test_a_reversal_has_the_parts_that_it_names() -> None:
     """A reversal without parts reverses the whole sale."""
     part = ReversedAmount(amount=Money("1.00", "EUR"), tax=Money("0.19", "EUR"))
     assert () == TaxReversal(reference="CN-1", day=DAY).parts
-    both = TaxReversal(reference="CN-1", day=DAY, lines={"1": part}, shipping=part)
-    assert (part, part) == both.parts
+    reversal = TaxReversal(reference="CN-1", day=DAY, lines={"1": part}, shipping=part)
+    assert (part, part) == reversal.parts
 
 
 @pytest.mark.parametrize(
@@ -156,9 +156,9 @@ def test_a_reversal_has_the_parts_that_it_names() -> None:
 )
 def test_wrong_reversals_are_refused(fields: dict[str, Any], field: str) -> None:
     """A reversal with other values, or with amounts in several currencies, is refused."""
-    usual: dict[str, Any] = {"reference": "CN-1", "day": DAY}
+    defaults: dict[str, Any] = {"reference": "CN-1", "day": DAY}
     with pytest.raises(InvalidData) as excinfo:
-        TaxReversal(**usual | fields)
+        TaxReversal(**defaults | fields)
     assert field == excinfo.value.field
 
 

@@ -152,9 +152,9 @@ async def test_one_deadline_for_all_steps(hub_class: type[Any]) -> None:
         hubs.clock.advance(6.0)
         await wire.send(Request.get("/letters/L1"))
 
-    for act in (sleep_twice, send_late):
+    for step in (sleep_twice, send_late):
         with pytest.raises(DeadlineExceeded) as excinfo:
-            await on_wire(hubs.hub(hub_class), "one", act, timeout=5.0)
+            await on_wire(hubs.hub(hub_class), "one", step, timeout=5.0)
         assert "one" == excinfo.value.service
     assert not hubs.one.requests
 
@@ -194,14 +194,14 @@ async def test_credentials_of_the_account(hub_class: type[Any]) -> None:
 @MODES
 async def test_custom_transport_is_used(hub_class: type[Any]) -> None:
     """A vendor without HTTP is called through its transport, once per idempotency key."""
-    crier = MessageTransport() if hub_class is Hub else AsyncCrier()
-    hub = hub_class([Account("square", MessageVendor())], transports={"square": crier})
+    transport = MessageTransport() if hub_class is Hub else AsyncCrier()
+    hub = hub_class([Account("square", MessageVendor())], transports={"square": transport})
 
     async def act(wire: Any) -> Any:
         return await wire.act("shout", "fish", key="k1", payload="fish")
 
     assert ["fish!", "fish!"] == [await on_wire(hub, "square", act) for _ in range(2)]
-    assert ["fish"] == crier.shouted
+    assert ["fish"] == transport.shouted
     with pytest.raises(ConfigurationError, match="No transport is configured for market"):
         await on_wire(hub_class([Account("square", MessageVendor())]), "square", act)
 

@@ -37,19 +37,19 @@ def state(world: World) -> CircuitState:
 
 def recorded_acts(world: World) -> list[tuple[str, str]]:
     """Return person and action of every audit record."""
-    return [(actor or "", act) for actor, act, _, _ in world.trail.records]
+    return [(actor or "", action) for actor, action, _, _ in world.trail.records]
 
 
 def test_circuit_is_held_disabled_and_reset_with_a_reason() -> None:
     """Each action on a circuit is confirmed, performed once, reported on the page and recorded."""
     with World() as world:
         visitor = world.visitor()
-        for act, expected in (
+        for action, expected in (
             ("circuit-open", CircuitState.FORCED_OPEN),
             ("circuit-disable", CircuitState.DISABLED),
             ("circuit-reset", CircuitState.CLOSED),
         ):
-            page = visitor.act(f"/acts/{act}?service=vat", reason="a test")
+            page = visitor.act(f"/acts/{action}?service=vat", reason="a test")
             assert expected is state(world)
             assert f"is {expected.value} now." in page.text
             second_page = visitor.get("/service?service=vat").text
@@ -90,8 +90,8 @@ def test_act_without_a_reason_is_refused() -> None:
     with World() as world:
         visitor = world.visitor()
         assert "Not done. The reason is missing." in visitor.act(CIRCUIT).text
-        long = visitor.act(CIRCUIT, reason="x" * 501).text
-        assert "longer than 500 characters" in long
+        page = visitor.act(CIRCUIT, reason="x" * 501).text
+        assert "longer than 500 characters" in page
         assert CircuitState.CLOSED is state(world)
         assert [] == world.trail.records
 
@@ -314,8 +314,8 @@ def test_batch_reports_what_it_could_not_change() -> None:
         visitor = Visitor(DashboardApp(page, lambda _: ANN))
         world.put_outbox_entry()
         world.put_outbox_entry("02")
-        until = (world.clock.utc() + timedelta(seconds=1)).isoformat().replace("+", "%2B")
-        url = f"/acts/entries-replay?box=outbox&until={until}"
+        end_time = (world.clock.utc() + timedelta(seconds=1)).isoformat().replace("+", "%2B")
+        url = f"/acts/entries-replay?box=outbox&until={end_time}"
         none = visitor.act(url).text
         assert "Not done. None of 2 entries was changed." in none
         refused_ids.remove("02")
@@ -448,11 +448,11 @@ def test_one_person_closes_a_payment_where_that_is_configured(done: bool) -> Non
         world.lose()
         world.clock.advance(WAIT)
         visitor = world.visitor()
-        act = "payment-done" if done else "payment-not-done"
-        assert "A second person" not in visitor.get(f"/acts/{act}{PAYMENT}").text
+        action = "payment-done" if done else "payment-not-done"
+        assert "A second person" not in visitor.get(f"/acts/{action}{PAYMENT}").text
         assert "A second person" not in visitor.get(f"/payment{PAYMENT}").text
         words = "is closed as done, as pi_" if done else "next call with its key INV-7/1 carries it"
-        assert words in visitor.act(f"/acts/{act}{PAYMENT}", reason="seen").text
+        assert words in visitor.act(f"/acts/{action}{PAYMENT}", reason="seen").text
         closed = visitor.get(f"/payment{PAYMENT}").text
         assert done is ("Every repeat of its key gets this receipt" in closed)
         assert "names no person who decided" in closed
@@ -498,11 +498,11 @@ def test_payment_whose_keys_are_lost_is_closed(done: bool, four_eyes: bool) -> N
     with World(four_eyes=four_eyes) as world:
         lose_sealed(world)
         ann, receipt = world.visitor(), next(iter(world.stripe.intents))
-        act = f"payment-{'' if done else 'not-'}done-keys-lost"
+        action = f"payment-{'' if done else 'not-'}done-keys-lost"
         page = ann.get(f"/payment{PAYMENT}").text
-        assert ("sealed", True) == (page[page.index("sealed") :][:6], f"/acts/{act}?" in page)
-        assert "cannot be verified any more" in ann.get(f"/acts/{act}{PAYMENT}").text
-        answer = ann.act(f"/acts/{act}{PAYMENT}", reason="burnt", receipt=receipt)
+        assert ("sealed", True) == (page[page.index("sealed") :][:6], f"/acts/{action}?" in page)
+        assert "cannot be verified any more" in ann.get(f"/acts/{action}{PAYMENT}").text
+        answer = ann.act(f"/acts/{action}{PAYMENT}", reason="burnt", receipt=receipt)
         if four_eyes:
             assert 1 == len(world.hub.unsettled_payments())
             ben = world.visitor(BEN)

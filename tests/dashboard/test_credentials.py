@@ -67,8 +67,8 @@ def test_renewal_that_fails_keeps_the_credentials() -> None:
     with hub_with_credentials(store, trail) as hub:
         assert "Not done. " in visitor_of(hub).act(RENEW, reason="leaked").text
         assert FIRST == store.get("vat", None)
-        acts = [act for _, act, _, _ in trail.records]
-        assert ["credentials.renew", "credentials.renew.failed"] == acts
+        actions = [action for _, action, _, _ in trail.records]
+        assert ["credentials.renew", "credentials.renew.failed"] == actions
 
 
 def test_configured_credentials_are_not_renewed_here() -> None:

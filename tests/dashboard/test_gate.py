@@ -122,12 +122,12 @@ def test_guessing_is_slowed_down() -> None:
     with World() as world:
         ticks = TickClock()
         visitor = visitor_at(world, Gate(ticks, members=members_of(PEOPLE)))
-        right = {"name": "ann", "password": "password-of-ann"}
+        form = {"name": "ann", "password": "password-of-ann"}
         for _ in range(10):
             assert 401 == visitor.post("/login", {"name": "ann", "password": "guess"}).status
-        assert 429 == visitor.post("/login", right).status
+        assert 429 == visitor.post("/login", form).status
         ticks.now = 61.0
-        assert 303 == visitor.post("/login", right).status
+        assert 303 == visitor.post("/login", form).status
 
 
 @pytest.mark.parametrize(

@@ -36,8 +36,8 @@ def test_entries_of_an_outbox_without_a_trail_are_recorded() -> None:
         visitor = Visitor(DashboardApp(page, lambda _: ANN))
         assert "is dropped." in visitor.act("/acts/entry-drop?box=outbox&id=01", reason="old").text
         world.clock.advance(2)
-        until = world.clock.utc().isoformat().replace("+", "%2B")
-        batch = f"/acts/entries-replay?box=outbox&until={until}"
+        end_time = world.clock.utc().isoformat().replace("+", "%2B")
+        batch = f"/acts/entries-replay?box=outbox&until={end_time}"
         assert "1 entry due again." in visitor.act(batch, reason="vendor is back").text
         assert [
             ("ann", "outbox.drop", "entry 01", "old"),
@@ -87,7 +87,7 @@ def make_records(url: str) -> list[tuple[str, str, str]]:
 
 def test_command_records_each_act_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """`moorage dashboard` records in the configured trail or in that of --audit, never in both."""
-    own_url, others = f"sqlite:///{tmp_path}/ours.db", f"sqlite:///{tmp_path}/other.db"
+    own_url, other_url = f"sqlite:///{tmp_path}/ours.db", f"sqlite:///{tmp_path}/other.db"
     box = f"sqlite:///{tmp_path}/box.db"
     config = tmp_path / "moorage.toml"
     config.write_text(
@@ -96,11 +96,11 @@ def test_command_records_each_act_once(monkeypatch: pytest.MonkeyPatch, tmp_path
     )
     with open_outbox(box) as store:
         store.migrate()
-    with open_audit(others) as store:
+    with open_audit(other_url) as store:
         store.migrate()
-    expected: dict[str, list[tuple[str, str, str]]] = {own_url: [], others: []}
+    expected: dict[str, list[tuple[str, str, str]]] = {own_url: [], other_url: []}
     for number, (audit, trail) in enumerate(
-        ((None, own_url), (own_url, own_url), (others, others))
+        ((None, own_url), (own_url, own_url), (other_url, other_url))
     ):
         with open_outbox(box) as store:
             store.add(

@@ -349,8 +349,8 @@ def test_second_person_is_warned_of_an_early_proposal() -> None:
         world.lose()
         world.clock.advance(WAIT)
         ann, ben = world.visitor(), world.visitor(BEN)
-        for act, is_warned in (("payment-not-done", True), ("payment-done", False)):
-            ann.act(f"/acts/{act}{PAYMENT}", reason="seen")
+        for action, is_warned in (("payment-not-done", True), ("payment-done", False)):
+            ann.act(f"/acts/{action}{PAYMENT}", reason="seen")
             page = text_of(ben)
             confirmation = link_of(page, "payment-confirm")
             assert confirmation is not None

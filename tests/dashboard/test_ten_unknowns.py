@@ -113,15 +113,15 @@ def decide(world: World, first: Visitor, second: Visitor, address: str) -> str:
         if "It is settled" in answer:
             return "asked"
     receipt = found_at_vendor(world, facts_of(page))
-    act = "payment-not-done" if receipt is None else "payment-done"
-    link = link_of(page, act)
+    action = "payment-not-done" if receipt is None else "payment-done"
+    link = link_of(page, action)
     assert link is not None
     assert (
         "A second person has to confirm it."
         in first.act(link, reason="looked it up", receipt=receipt or "").text
     )
     check = second.get(address).text
-    expected = "not done" if act == "payment-not-done" else "done"
+    expected = "not done" if action == "payment-not-done" else "done"
     assert f"says that it was {expected}." in check
     confirm = link_of(check, "payment-confirm")
     assert confirm is not None

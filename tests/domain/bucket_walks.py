@@ -125,8 +125,8 @@ class BucketWalk:
 
     def __init__(self, configured: tuple[tuple[float, float, int], ...]) -> None:
         self.rules: list[TokenBucket] = []
-        for rate, per, burst in configured:
-            rule = RateLimitConfig(rate, per, burst).rule
+        for rate, period, burst in configured:
+            rule = RateLimitConfig(rate, period, burst).rule
             assert isinstance(rule, TokenBucket)
             self.rules.append(rule)
         self.world = World()
@@ -195,10 +195,12 @@ class BucketWalk:
             return
         assert Answer.GO is answer
         assert bool(tickets) is (ticketed or wait > 0)
-        turn = wait and wait - max(self.seen[index] - self.world.now for index in bucket_numbers)
-        since = {index: self.time(index) + turn for index in bucket_numbers}
+        remaining_wait = wait and wait - max(
+            self.seen[index] - self.world.now for index in bucket_numbers
+        )
+        starts = {index: self.time(index) + remaining_wait for index in bucket_numbers}
         self.callers += 1
-        caller = Caller(self.callers, bucket_numbers, cost, self.real + wait, tickets, since)
+        caller = Caller(self.callers, bucket_numbers, cost, self.real + wait, tickets, starts)
         if wait:
             self.queue.append(caller)
         else:

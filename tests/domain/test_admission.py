@@ -103,17 +103,17 @@ def test_claim_is_marked_sent_only_if_admitted() -> None:
     claim = Claim(
         KEY, fingerprint=b"", owner=1, lease=LEASE, ttl=DAY, target="vendor", remembered=0
     )
-    fence = caller.world.execute(claim).fence
-    assert Answer.GO is caller.ask(claim=(KEY, fence, "vendor"))[0]
+    fencing_token = caller.world.execute(claim).fence
+    assert Answer.GO is caller.ask(claim=(KEY, fencing_token, "vendor"))[0]
     sent_state = caller.world.cells[KEY]
-    assert (Answer.LIMITED, SECOND) == caller.refused_answer(claim=(KEY, fence, "vendor"))
+    assert (Answer.LIMITED, SECOND) == caller.refused_answer(claim=(KEY, fencing_token, "vendor"))
     caller.world.now += SECOND
-    assert (Answer.FENCED, 0) == caller.refused_answer(claim=(KEY, fence + 1, "vendor"))
+    assert (Answer.FENCED, 0) == caller.refused_answer(claim=(KEY, fencing_token + 1, "vendor"))
     assert sent_state is caller.world.cells[KEY]
     caller.world.now += LEASE
-    assert (Answer.FENCED, 0) == caller.ask(claim=(KEY, fence, "vendor"))[:2]
+    assert (Answer.FENCED, 0) == caller.ask(claim=(KEY, fencing_token, "vendor"))[:2]
     caller.world.now += 2 * DAY
-    assert (Answer.FENCED, 0) == caller.ask(claim=(KEY, fence, "vendor"))[:2]
+    assert (Answer.FENCED, 0) == caller.ask(claim=(KEY, fencing_token, "vendor"))[:2]
     assert KEY in caller.world.cells
 
 
@@ -123,9 +123,9 @@ def test_claim_without_other_gates() -> None:
     claim = Claim(
         KEY, fingerprint=b"", owner=1, lease=LEASE, ttl=DAY, target="vendor", remembered=0
     )
-    fence = caller.world.execute(claim).fence
-    assert (Answer.GO, 0, None, ()) == caller.ask(claim=(KEY, fence, "vendor"))
-    assert (Answer.FENCED, 0) == caller.refused_answer(claim=(KEY, fence + 1, "vendor"))
+    fencing_token = caller.world.execute(claim).fence
+    assert (Answer.GO, 0, None, ()) == caller.ask(claim=(KEY, fencing_token, "vendor"))
+    assert (Answer.FENCED, 0) == caller.refused_answer(claim=(KEY, fencing_token + 1, "vendor"))
 
 
 def test_no_gates_admit_everything() -> None:

@@ -112,7 +112,7 @@ def test_apply_agrees_with_decide_under_a_claim(
 ) -> None:
     """With a claim too, an admission's `apply` stores and answers what `decide` does."""
     world = World()
-    fence = 0
+    fencing_token = 0
     plain_admission = Admission(gates, within=0, lease=LEASE)
     for owner, (name, number, detail) in enumerate(walk, start=1):
         if name == "claim":
@@ -125,9 +125,9 @@ def test_apply_agrees_with_decide_under_a_claim(
                 target="a",
                 remembered=DAY if detail else 0,
             )
-            fence = world.execute(claim).fence or fence
+            fencing_token = world.execute(claim).fence or fencing_token
         elif name == "ask":
-            claim_reference = ("claim", fence - number % 2, "ab"[number % 2])
+            claim_reference = ("claim", fencing_token - number % 2, "ab"[number % 2])
             question = plain_admission.under_claim(
                 claim_reference, within=detail, lease=LEASE, retry=bool(number)
             )

@@ -177,8 +177,8 @@ def test_schema_with_its_language_beside_it(schema_format: str | None) -> None:
 )
 def test_what_cannot_be_mapped(operation: Any, channel: Any, place: str, problem: str) -> None:
     """An AsyncAPI operation that cannot be mapped is reported with its place; others are mapped."""
-    usual = {"action": "receive", "channel": {"$ref": "#/channels/a"}}
-    broken = {**usual, **operation} if isinstance(operation, dict) else operation
+    valid_operation = {"action": "receive", "channel": {"$ref": "#/channels/a"}}
+    broken = {**valid_operation, **operation} if isinstance(operation, dict) else operation
     usual_channel = {"address": "a", "messages": {"one": {}}}
     api = AsyncApi(
         events(

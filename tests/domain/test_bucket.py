@@ -50,9 +50,9 @@ def test_every_window_is_exact_and_promises_are_kept(
     """In each window a token bucket grants at most burst + rate · t, none late or in a pause."""
     state = walk_bucket(configured, walk)
     for index, rule in enumerate(state.rules):
-        departures = state.left[index]
-        check_windows(rule, sorted((time, cost) for time, cost, _ in departures))
-        for (time, _, _), (promised_time, _) in zip(departures, state.due[index], strict=True):
+        departure_times = state.left[index]
+        check_windows(rule, sorted((time, cost) for time, cost, _ in departure_times))
+        for (time, _, _), (promised_time, _) in zip(departure_times, state.due[index], strict=True):
             assert promised_time == time or time in state.ends[index]
 
 
@@ -64,9 +64,9 @@ def test_equal_callers_leave_in_order_of_arrival(
 ) -> None:
     """Callers of the same limits and costs leave in order of arrival if nobody gives up."""
     state = walk_bucket(configured, walk)
-    for departures in state.left.values():
-        assert sorted(number for _, _, number in departures) == [
-            number for _, _, number in departures
+    for departure_times in state.left.values():
+        assert sorted(number for _, _, number in departure_times) == [
+            number for _, _, number in departure_times
         ]
 
 
@@ -106,17 +106,17 @@ def test_late_callers_add_no_more_than_their_delay(
     """
     state = walk_bucket(configured, walk, late=late)
     for index, rule in enumerate(state.rules):
-        departures = sorted((time, cost) for time, cost, _ in state.left[index])
+        departure_times = sorted((time, cost) for time, cost, _ in state.left[index])
         due_times = state.due[index]
         check_windows(rule, sorted(due_times))
         delay = max(
             (
-                time - when
-                for (time, _, _), (when, _) in zip(state.left[index], due_times, strict=True)
+                time - due_time
+                for (time, _, _), (due_time, _) in zip(state.left[index], due_times, strict=True)
             ),
             default=0,
         )
-        check_windows(rule, departures, slack=delay)
+        check_windows(rule, departure_times, slack=delay)
 
 
 @pytest.mark.untraced
@@ -303,14 +303,14 @@ def test_ticket_expires_with_its_bucket() -> None:
     gates = Gates(limits=[RateLimitConfig.per_second(1).rule], limit_keys=["k"])
     question = Admission(gates, within=FOREVER, lease=0)
     world.execute(question)
-    _, _, _, old = world.execute(question)
+    _, _, _, old_wait = world.execute(question)
     world.now += 10 * SECOND
     world.forget()
     assert {} == world.cells
-    world.execute(GiveBack(gates, old))
+    world.execute(GiveBack(gates, old_wait))
     world.execute(question)
     world.execute(question)
-    world.execute(GiveBack(gates, old))
+    world.execute(GiveBack(gates, old_wait))
     assert 2 * SECOND == world.execute(question)[1]
 
 

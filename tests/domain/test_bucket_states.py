@@ -34,8 +34,8 @@ def a_queue(rule: TokenBucket, costs: tuple[int, ...]) -> tuple[Bucket, list[Tic
 def readable_state(state: State | None) -> list[object]:
     """Return a bucket's state in seconds from noon and in tokens."""
     assert state is not None
-    _, _, at, level, _, frozen, shift, runs, _ = state
-    times = [(at - NOON) / SECOND, level / SECOND]
+    _, _, time, level, _, frozen, shift, runs, _ = state
+    times = [(time - NOON) / SECOND, level / SECOND]
     pauses = [(frozen - NOON) / SECOND, shift / SECOND] if frozen else []
     return [
         *times,

@@ -78,13 +78,13 @@ def test_expired_budget_decides_like_a_stored_one(
     now = NOON
     response: Budget | None = None
     fresh_state: Budget | None = None
-    for turn in range(2):
+    for round_number in range(2):
         for name, number in walk:
             if name == "advance":
                 now += number
                 continue
             response = rule.present(response, now)
-            if turn == 0:
+            if round_number == 0:
                 response = (
                     rule.count_call(response)
                     if name == "call"

@@ -427,10 +427,12 @@ def test_inquiry_matches_more_selections_than_it_remembers() -> None:
     """A cache inquiry finds an entry behind many that vary by other headers."""
     request = Request.get("/x", headers={"Accept": "a"})
     names = [(f"x-{number}",) for number in range(20)]
-    others = [CacheEntry(Response(200), 1.0, 0, name, b"of another request") for name in names]
+    other_entries = [
+        CacheEntry(Response(200), 1.0, 0, name, b"of another request") for name in names
+    ]
     match = CacheEntry(
         Response(200), 1.0, 0, ("accept",), selection_digest(request, WHO, ("accept",))
     )
     inquiry = CacheInquiry("key", WHO, request)
 
-    assert [match, match] == [inquiry.matching((*others, match)) for _ in range(2)]
+    assert [match, match] == [inquiry.matching((*other_entries, match)) for _ in range(2)]

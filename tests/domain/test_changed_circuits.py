@@ -116,7 +116,7 @@ def test_last_calls_count_for_a_window_in_calls() -> None:
 
 def test_alternating_rules_keep_the_state_small() -> None:
     """The state of a circuit stays small if processes with different settings take turns."""
-    chance = Random(7)
+    generator = Random(7)
     never_open = RATE | {"minimum_calls": 1_000_000}
     first_line = Line(**never_open, **WINDOWS[0])
     lines = [
@@ -125,9 +125,9 @@ def test_alternating_rules_keep_the_state_small() -> None:
     ]
     highest = 0
     for _ in range(2_000):
-        line = chance.choice(lines)
-        first_line.wait(chance.choice((0, 0.1, 1, 5)))
-        line.call(chance.choice((Outcome.GOOD, Outcome.GOOD, Outcome.GOOD, Outcome.FAILED)))
+        line = generator.choice(lines)
+        first_line.wait(generator.choice((0, 0.1, 1, 5)))
+        line.call(generator.choice((Outcome.GOOD, Outcome.GOOD, Outcome.GOOD, Outcome.FAILED)))
         highest = max(highest, len(first_line.world.cells["k"][7].past))
     assert 28 * 20 >= highest
 

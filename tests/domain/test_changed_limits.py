@@ -129,8 +129,8 @@ def test_windows_and_promises_hold_for_all_rules_together(
 ) -> None:
     """No window exceeds the larger limit, and no caller waits longer than promised."""
     state = RollOut([bucket(*values) for values in configured])
-    for act in walk:
-        match act:
+    for action in walk:
+        match action:
             case ("admit", int(bucket_number), int(cost), int(patience), bool(ticketed)):
                 state.admit(bucket_number, cost, patience, ticketed=ticketed)
             case (str(name), *numbers):

@@ -152,13 +152,13 @@ def test_fast_path_serves_calls_of_the_current_slot() -> None:
     state = rule.admit(rule.present(None, now), 0, LEASE)[0]
     end_time = NOON + 6 * SECOND
     assert [True, True, False, False] == [
-        rule.fast_admit(state, at) is not None for at in (now, end_time - 1, end_time, now - 1)
+        rule.fast_admit(state, time) is not None for time in (now, end_time - 1, end_time, now - 1)
     ]
     rule = CircuitRule(CircuitBreakerConfig(window_calls=20))
     state = rule.admit(rule.present(None, now), 0, LEASE)[0]
     end_time = now + rule.quiet
     assert [True, True, False, False] == [
-        rule.fast_admit(state, at) is not None for at in (now, end_time - 1, end_time, now - 1)
+        rule.fast_admit(state, time) is not None for time in (now, end_time - 1, end_time, now - 1)
     ]
     second = rule.fast_admit(state, now)
     assert second is not None

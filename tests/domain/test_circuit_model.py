@@ -138,8 +138,8 @@ class Model:
         """Return the slot of the current time."""
         position = self.position()
         if not self.slots or position >= self.slots[-1].end:
-            here = self.aligned if self.config.window_calls is None else position
-            self.slots.append(Slot(position - here % self.width + self.width))
+            expected_position = self.aligned if self.config.window_calls is None else position
+            self.slots.append(Slot(position - expected_position % self.width + self.width))
         return self.slots[-1]
 
     def sums(self) -> tuple[int, int, int]:

@@ -30,8 +30,8 @@ NUMBERS = st.lists(st.integers(-(2**63), 2**63 - 1), max_size=20)
 @given(NUMBERS, st.integers(0, 2**32))
 def test_state_round_trip(numbers: list[int], seed: int) -> None:
     """Any state is read back from bytes with the same values and types."""
-    chance = random.Random(seed)
-    state = (*numbers, *(plain_value(chance) for _ in range(chance.randrange(4))))
+    generator = random.Random(seed)
+    state = (*numbers, *(plain_value(generator) for _ in range(generator.randrange(4))))
     assert are_equal_values(unpack(pack(state)), state)
 
 
@@ -44,13 +44,13 @@ def test_only_integers_are_numbers(first: object) -> None:
 def test_packed_states_decide_like_tuples() -> None:
     """Circuits, limits, budgets and claims decide from decoded bytes as from tuples."""
     for seed in range(20):
-        chance = random.Random(seed)
-        walk = CommandWalk(chance, "{codec:it}")
+        generator = random.Random(seed)
+        walk = CommandWalk(generator, "{codec:it}")
         fields: dict[str, bytes] = {}
         model: dict[str, object] = {}
         now = T0
         for _ in range(100):
-            now += chance.choice((0, 1_000, 20_000, 90_000_000))
+            now += generator.choice((0, 1_000, 20_000, 90_000_000))
             command = walk.draw()
             result = tuple(
                 None if key not in fields else unpack(fields[key]) for key in command.keys

@@ -50,19 +50,19 @@ def _tag_with_type(value: object) -> object:
 def test_layout_and_key_order_do_not_matter(value: Any) -> None:
     """JSON bodies that differ in key order, white space or escapes have the same fingerprint."""
     compact = json.dumps(value, separators=(",", ":"))
-    airy = json.dumps(_shuffle(value), indent=2, ensure_ascii=False)
-    assert _json(compact) == _json(airy)
+    spaced_text = json.dumps(_shuffle(value), indent=2, ensure_ascii=False)
+    assert _json(compact) == _json(spaced_text)
 
 
 @pytest.mark.parametrize("size, same", [(65_536, True), (65_537, False)])
 def test_long_json_is_compared_by_bytes(size: int, same: bool) -> None:
     """Fingerprints compare JSON of up to 64 KiB by its values, and longer JSON by its bytes."""
-    airy = '{"a": "' + "x" * (size - 9) + '"}'
-    compact = airy.replace(" ", "")
-    assert size == len(airy)
+    spaced_text = '{"a": "' + "x" * (size - 9) + '"}'
+    compact = spaced_text.replace(" ", "")
+    assert size == len(spaced_text)
 
-    assert _json(airy) == _json(airy)
-    assert same == (_json(airy) == _json(compact + " " * (size - len(compact))))
+    assert _json(spaced_text) == _json(spaced_text)
+    assert same == (_json(spaced_text) == _json(compact + " " * (size - len(compact))))
 
 
 @given(values, values)

@@ -234,9 +234,9 @@ def test_a_copy_of_headers_equals_them() -> None:
     """A pickled or copied value of headers has the same pairs in the same order."""
     headers = Headers([("B", "1"), ("A", "2"), ("b", "3")])
     pickled = pickle.dumps(headers)
-    for again in (pickle.loads(pickled), copy.copy(headers), copy.deepcopy(headers)):  # noqa: S301 - our own
-        assert headers.pairs == again.pairs
-        assert "1" == again["b"]
+    for copied in (pickle.loads(pickled), copy.copy(headers), copy.deepcopy(headers)):  # noqa: S301 - our own
+        assert headers.pairs == copied.pairs
+        assert "1" == copied["b"]
 
 
 def test_headers_are_not_copied() -> None:

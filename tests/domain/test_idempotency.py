@@ -75,13 +75,13 @@ def test_claims_follow_the_table() -> None:
 def test_another_payload_is_a_conflict_in_every_state(ending: str) -> None:
     """An idempotency key used for one payload is refused for another, in every state."""
     key = KeyCaller()
-    fence = key.claim().fence
+    fencing_token = key.claim().fence
     if ending in {"sent", "unknown", "done"}:
-        assert key.mark(fence)
+        assert key.mark(fencing_token)
     if ending == "done":
-        key.settle(store_answer(KEY, fence, "answer", ttl=TTL))
+        key.settle(store_answer(KEY, fencing_token, "answer", ttl=TTL))
     if ending == "free":
-        key.settle(release(KEY, fence, ttl=TTL))
+        key.settle(release(KEY, fencing_token, ttl=TTL))
     if ending in {"unknown", "none"}:
         key.world.now += LEASE
     assert (Verdict.CONFLICT, 0, 0, None) == key.claim(payload=b"two")
@@ -121,14 +121,14 @@ def test_repeated_claim_has_the_same_answer() -> None:
 def test_refused_claims_rarely_write() -> None:
     """A refused claim of a key changes nothing, but records the time now and then."""
     key = KeyCaller()
-    fence = key.claim().fence
+    fencing_token = key.claim().fence
     state = key.world.cells[KEY]
     key.world.now += SMALL_STEP
     key.claim()
     key.claim(payload=b"two")
     key.world.execute(Resolve(KEY, done=True, ttl=TTL))
     key.world.execute(Withdraw(KEY, 9, ttl=TTL))
-    key.settle(store_answer(KEY, fence + 1, "other", ttl=TTL))
+    key.settle(store_answer(KEY, fencing_token + 1, "other", ttl=TTL))
     assert state is key.world.cells[KEY]
     key.world.now += 1
     key.claim()
@@ -139,10 +139,10 @@ def test_refused_claims_rarely_write() -> None:
 def test_expired_claim_cannot_be_marked_sent() -> None:
     """A claim whose lease has ended cannot be marked as sent."""
     key = KeyCaller()
-    fence = key.claim().fence
+    fencing_token = key.claim().fence
     key.world.now += LEASE
-    assert not key.mark(fence)
-    assert not KeyCaller().mark(fence)
+    assert not key.mark(fencing_token)
+    assert not KeyCaller().mark(fencing_token)
 
 
 @pytest.mark.parametrize("target", ["ignores", "other"])
@@ -161,11 +161,11 @@ def test_retry_ends_within_the_vendors_memory(over: int, verdict: Verdict) -> No
     key = KeyCaller()
     key.claim()
     key.world.now += LEASE
-    fence = key.claim().fence
+    fencing_token = key.claim().fence
     key.world.now += SECOND
-    assert key.mark(fence)
+    assert key.mark(fencing_token)
     key.world.now += SECOND
-    assert key.mark(fence)
+    assert key.mark(fencing_token)
     key.world.now += 2 * LEASE - SECOND + over
     assert verdict is key.claim(remembered=3 * LEASE).verdict
 
@@ -173,35 +173,35 @@ def test_retry_ends_within_the_vendors_memory(over: int, verdict: Verdict) -> No
 def test_abandoned_sent_key_is_unknown_at_once() -> None:
     """An abandoned key that was sent has an unknown outcome at once; a late answer counts."""
     key = KeyCaller()
-    fence = key.claim_and_send("ignores")
+    fencing_token = key.claim_and_send("ignores")
     for _ in range(2):
-        assert key.settle(abandon(KEY, fence, ttl=TTL)).held
+        assert key.settle(abandon(KEY, fencing_token, ttl=TTL)).held
     assert Verdict.UNKNOWN is key.claim("ignores").verdict
-    assert not key.mark(fence)
-    assert key.settle(store_answer(KEY, fence, "answer", ttl=TTL)).held
+    assert not key.mark(fencing_token)
+    assert key.settle(store_answer(KEY, fencing_token, "answer", ttl=TTL)).held
     assert "answer" == key.claim("ignores").answer
 
 
 def test_abandoned_unsent_key_is_free() -> None:
     """An abandoned claim whose request was not sent frees the key at once."""
     key = KeyCaller()
-    fence = key.claim().fence
+    fencing_token = key.claim().fence
     for _ in range(2):
-        assert key.settle(abandon(KEY, fence, ttl=TTL)).held
+        assert key.settle(abandon(KEY, fencing_token, ttl=TTL)).held
     assert Verdict.RUN is key.claim().verdict
-    assert not key.settle(release(KEY, fence, ttl=TTL)).held
+    assert not key.settle(release(KEY, fencing_token, ttl=TTL)).held
 
 
 def test_a_stored_answer_never_changes() -> None:
     """A key's stored answer is the same for holders, repeats, operators and new callers."""
     key = KeyCaller()
-    fence = key.claim_and_send()
+    fencing_token = key.claim_and_send()
     for _ in range(2):
-        assert key.settle(store_answer(KEY, fence, "answer", ttl=TTL)).held
+        assert key.settle(store_answer(KEY, fencing_token, "answer", ttl=TTL)).held
     for command in (
-        store_answer(KEY, fence + 1, "other", ttl=TTL),
-        release(KEY, fence, ttl=TTL),
-        abandon(KEY, fence, ttl=TTL),
+        store_answer(KEY, fencing_token + 1, "other", ttl=TTL),
+        release(KEY, fencing_token, ttl=TTL),
+        abandon(KEY, fencing_token, ttl=TTL),
     ):
         assert (False, True, "answer") == key.settle(command)
     assert not key.world.execute(Resolve(KEY, done=True, ttl=TTL, answer="other"))
@@ -216,16 +216,16 @@ def test_a_person_settles_an_unknown_key(done: bool, verdict: Verdict, answer: o
     key = KeyCaller()
     resolve = Resolve(KEY, done=done, ttl=TTL, answer="found")
     assert not key.world.execute(resolve)
-    fence = key.claim_and_send("ignores")
+    fencing_token = key.claim_and_send("ignores")
     assert not key.world.execute(resolve)
     key.world.now += LEASE
     assert key.world.execute(resolve)
     assert not key.world.execute(resolve)
-    assert not key.renew(fence)
-    assert not key.mark(fence)
+    assert not key.renew(fencing_token)
+    assert not key.mark(fencing_token)
     claim_answer = key.claim("ignores")
     assert (verdict, answer) == (claim_answer.verdict, claim_answer.answer)
-    assert (0 if done else fence + 2) == claim_answer.fence
+    assert (0 if done else fencing_token + 2) == claim_answer.fence
 
 
 def test_withdrawing_a_claim() -> None:
@@ -236,11 +236,11 @@ def test_withdrawing_a_claim() -> None:
     key.world.execute(Withdraw(KEY, 2, ttl=TTL))
     assert Verdict.BUSY is key.claim().verdict
     key.world.execute(Withdraw(KEY, 1, ttl=TTL))
-    fence = key.claim("ignores").fence
-    assert key.mark(fence)
+    fencing_token = key.claim("ignores").fence
+    assert key.mark(fencing_token)
     key.world.execute(Withdraw(KEY, 3, ttl=TTL))
     assert Verdict.UNKNOWN is key.claim("ignores").verdict
-    key.settle(store_answer(KEY, fence, "answer", ttl=TTL))
+    key.settle(store_answer(KEY, fencing_token, "answer", ttl=TTL))
     key.world.execute(Withdraw(KEY, 3, ttl=TTL))
     assert "answer" == key.claim().answer
 
@@ -248,26 +248,26 @@ def test_withdrawing_a_claim() -> None:
 def test_mark_sent_command() -> None:
     """The command MarkSent marks a claim like an admission, and only for its holder."""
     key, other_key = KeyCaller(), KeyCaller()
-    fence, other_fence = key.claim().fence, other_key.claim().fence
-    assert key.world.execute(MarkSent(KEY, fence, "honours"))
-    assert other_key.mark(other_fence)
+    fencing_token, other_token = key.claim().fence, other_key.claim().fence
+    assert key.world.execute(MarkSent(KEY, fencing_token, "honours"))
+    assert other_key.mark(other_token)
     assert other_key.world.cells == key.world.cells
 
     previous_state = key.world.cells[KEY]
-    assert not key.world.execute(MarkSent(KEY, fence + 1, "honours"))
+    assert not key.world.execute(MarkSent(KEY, fencing_token + 1, "honours"))
     assert previous_state is key.world.cells[KEY]
     key.world.now -= HOUR
-    assert not key.world.execute(MarkSent(KEY, fence + 1, "honours"))
+    assert not key.world.execute(MarkSent(KEY, fencing_token + 1, "honours"))
     assert key.world.now == key.world.cells[KEY][0]
-    assert not KeyCaller().world.execute(MarkSent(KEY, fence, "honours"))
+    assert not KeyCaller().world.execute(MarkSent(KEY, fencing_token, "honours"))
 
 
 def test_retry_goes_to_the_last_target() -> None:
     """Only a claim for the target that a key was last sent to may retry it."""
     key = KeyCaller()
-    fence = key.claim("forgets").fence
-    assert key.mark(fence, "forgets")
-    assert key.mark(fence, "honours")
+    fencing_token = key.claim("forgets").fence
+    assert key.mark(fencing_token, "forgets")
+    assert key.mark(fencing_token, "honours")
     key.world.now += LEASE
 
     assert Verdict.UNKNOWN is key.claim("forgets", remembered=HOUR).verdict
@@ -280,10 +280,10 @@ def test_retry_goes_to_the_last_target() -> None:
 def test_renewal_extends_the_lease() -> None:
     """Each renewal of a claim extends it by one lease from the renewal."""
     key = KeyCaller()
-    fence = key.claim(lease=SHORT, term=LEASE).fence
+    fencing_token = key.claim(lease=SHORT, term=LEASE).fence
     for _ in range(20):
         key.world.now += SHORT - 1
-        assert key.renew(fence, SHORT)
+        assert key.renew(fencing_token, SHORT)
         assert (Verdict.BUSY, 0, SHORT, None) == key.claim()
     key.world.now += SHORT
     assert Verdict.RUN is key.claim().verdict
@@ -292,8 +292,8 @@ def test_renewal_extends_the_lease() -> None:
 def test_a_renewal_never_shortens_a_lease() -> None:
     """A renewal never shortens a claim's lease."""
     key = KeyCaller()
-    fence = key.claim().fence
-    assert key.renew(fence, SHORT)
+    fencing_token = key.claim().fence
+    assert key.renew(fencing_token, SHORT)
     assert LEASE == key.claim().wait
 
 
@@ -301,23 +301,23 @@ def test_a_renewal_never_shortens_a_lease() -> None:
 def test_late_renewal_of_an_untaken_key(sent: bool) -> None:
     """A holder that renews late keeps its claim if no other caller has taken the key."""
     key = KeyCaller()
-    fence = key.claim("ignores", lease=SHORT, term=LEASE).fence
-    assert not sent or key.mark(fence, "ignores")
+    fencing_token = key.claim("ignores", lease=SHORT, term=LEASE).fence
+    assert not sent or key.mark(fencing_token, "ignores")
     key.world.now += SHORT
     assert not sent or Verdict.UNKNOWN is key.claim("ignores").verdict
-    assert key.renew(fence, SHORT)
+    assert key.renew(fencing_token, SHORT)
     assert (Verdict.BUSY, SHORT) == (key.claim("ignores").verdict, key.claim("ignores").wait)
-    assert key.mark(fence, "ignores")
+    assert key.mark(fencing_token, "ignores")
 
 
 def test_a_claim_that_was_taken_over_is_not_renewed() -> None:
     """If a claim was taken over, a renewal by its former holder changes nothing."""
     key = KeyCaller()
-    fence = key.claim_and_send(lease=SHORT, term=LEASE)
+    fencing_token = key.claim_and_send(lease=SHORT, term=LEASE)
     key.world.now += SHORT
     assert Verdict.ASK_AGAIN is key.claim(lease=SHORT, term=LEASE).verdict
     previous_state = key.world.cells[KEY]
-    assert not key.renew(fence, SHORT)
+    assert not key.renew(fencing_token, SHORT)
     assert previous_state is key.world.cells[KEY]
 
 
@@ -325,17 +325,17 @@ def test_a_claim_that_was_taken_over_is_not_renewed() -> None:
 def test_a_claim_that_has_ended_is_not_renewed(ending: Callable[..., Settle]) -> None:
     """A completed, released or abandoned claim cannot be renewed."""
     key = KeyCaller()
-    fence = key.claim_and_send()
-    arguments = (KEY, fence, "answer") if ending is store_answer else (KEY, fence)
+    fencing_token = key.claim_and_send()
+    arguments = (KEY, fencing_token, "answer") if ending is store_answer else (KEY, fencing_token)
     assert key.settle(ending(*arguments, ttl=TTL)).held
-    assert not key.renew(fence)
-    assert not KeyCaller().renew(fence)
+    assert not key.renew(fencing_token)
+    assert not KeyCaller().renew(fencing_token)
 
 
 def test_several_claims_are_renewed_at_once() -> None:
     """One command can renew several claims, and returns for each whether it is still held."""
     key = KeyCaller()
-    first, other_fence = (
+    first, other_token = (
         key.world.execute(
             Claim(
                 name,
@@ -350,7 +350,7 @@ def test_several_claims_are_renewed_at_once() -> None:
         for name in ("first", "other")
     )
     key.world.now += SHORT
-    renewals = [("absent", 1, TTL), ("first", first, TTL), ("other", other_fence + 1, TTL)]
+    renewals = [("absent", 1, TTL), ("first", first, TTL), ("other", other_token + 1, TTL)]
     assert (False, True, False) == key.world.execute(Renew(renewals, lease=SHORT))
     assert {"first", "other"} == key.world.cells.keys()
 
@@ -358,10 +358,10 @@ def test_several_claims_are_renewed_at_once() -> None:
 def test_a_claim_that_is_renewed_is_not_forgotten() -> None:
     """A claim is stored while its holder renews it, even longer than an answer would be."""
     key = KeyCaller()
-    fence = key.claim(lease=SHORT, term=LEASE).fence
+    fencing_token = key.claim(lease=SHORT, term=LEASE).fence
     for _ in range(3):
         key.world.now += LEASE + TTL - 1
-        assert key.renew(fence)
+        assert key.renew(fencing_token)
     assert Verdict.BUSY is key.claim().verdict
 
 
@@ -385,11 +385,11 @@ def test_first_answer_settles_a_taken_over_key() -> None:
 def test_late_answer_of_a_key_resolved_as_never_done_is_stored() -> None:
     """A late answer of a key resolved as never done is stored, and the new holder cannot send."""
     key = KeyCaller()
-    fence = key.claim_and_send("ignores")
+    fencing_token = key.claim_and_send("ignores")
     key.world.now += LEASE
     assert key.world.execute(Resolve(KEY, done=False, ttl=TTL))
     later_fence = key.claim("ignores").fence
-    assert key.settle(store_answer(KEY, fence, "answer", ttl=TTL)).held
+    assert key.settle(store_answer(KEY, fencing_token, "answer", ttl=TTL)).held
     assert not key.mark(later_fence, "ignores")
     assert "answer" == key.claim("ignores").answer
 
@@ -397,10 +397,10 @@ def test_late_answer_of_a_key_resolved_as_never_done_is_stored() -> None:
 def test_answer_for_an_expired_key_is_ignored() -> None:
     """An answer from before a key expired does not settle the key's new use."""
     key = KeyCaller()
-    fence = key.claim_and_send()
+    fencing_token = key.claim_and_send()
     key.world.now += LEASE + TTL
     later_fence = key.claim(payload=b"two").fence
-    assert (False, False, None) == key.settle(store_answer(KEY, fence, "answer", ttl=TTL))
+    assert (False, False, None) == key.settle(store_answer(KEY, fencing_token, "answer", ttl=TTL))
     assert key.settle(store_answer(KEY, later_fence, "other", ttl=TTL)).held
 
 

@@ -16,12 +16,12 @@ from tests.domain.key_caller import KEY, LEASE, TTL, KeyCaller, claim
 def test_a_backward_step_neither_ends_nor_extends_a_lease(back: int) -> None:
     """After a clock step back, a claim's lease lasts as long as before, or up to 2 s longer."""
     key = KeyCaller()
-    fence = key.claim().fence
+    fencing_token = key.claim().fence
     key.world.now += 30 * SECOND
     key.claim()
     key.world.now -= back
     assert 5 * SECOND == key.claim().wait
-    assert key.mark(fence)
+    assert key.mark(fencing_token)
     key.world.now += 5 * SECOND - 1
     assert Verdict.BUSY is key.claim().verdict
     key.world.now += 1 + SMALL_STEP
@@ -74,11 +74,11 @@ def test_a_step_back_leaves_the_time_to_live_as_it_is(back: int) -> None:
 def test_fencing_token_of_an_expired_state_is_refused() -> None:
     """A holder from before a key expired cannot change the next use of the key."""
     key = KeyCaller()
-    old = key.claim_and_send()
+    old_claim = key.claim_and_send()
     key.world.now += LEASE + TTL
-    assert (False, False, None) == key.settle(store_answer(KEY, old, "late", ttl=TTL))
-    assert key.claim().fence > old
-    assert (False, False, None) == key.settle(store_answer(KEY, old, "late", ttl=TTL))
+    assert (False, False, None) == key.settle(store_answer(KEY, old_claim, "late", ttl=TTL))
+    assert key.claim().fence > old_claim
+    assert (False, False, None) == key.settle(store_answer(KEY, old_claim, "late", ttl=TTL))
 
 
 @pytest.mark.parametrize("away", [-HOUR, HOUR])

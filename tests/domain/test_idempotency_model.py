@@ -269,8 +269,8 @@ class KeyMachine(RuleBasedStateMachine):
         if not holder.marked or self.real > holder.until or (holder.sent and not keeps):
             return
         holder.sent = True
-        since, answer = self.memory.get(holder.target, (0, ""))
-        if not answer or not keeps or self.real > since + keeps + self.lost:
+        stored_at, answer = self.memory.get(holder.target, (0, ""))
+        if not answer or not keeps or self.real > stored_at + keeps + self.lost:
             answer = f"effect {len(self.effects)} at {holder.target}"
             self.effects.append(answer)
             self.memory[holder.target] = (self.real, answer)

@@ -66,7 +66,7 @@ def apply_event(key: KeyCaller, gates: Gates, event: str) -> None:
     """Change the key's state, the state of a circuit or limit, or the clock."""
     world = key.world
     entry = world.cells.get(KEY)
-    fence = 0 if entry is None else entry[4]
+    fencing_token = 0 if entry is None else entry[4]
     if event == "admit" and gates.rules:
         world.execute(Admission(gates, within=SECOND, lease=SECOND))
     elif event in {"open", "close"} and gates.circuit:
@@ -75,9 +75,9 @@ def apply_event(key: KeyCaller, gates: Gates, event: str) -> None:
     elif event == "claim":
         key.claim()
     elif event == "send":
-        key.mark(fence)
+        key.mark(fencing_token)
     elif event == "complete":
-        key.settle(store_answer(KEY, fence, "answer", ttl=TTL))
+        key.settle(store_answer(KEY, fencing_token, "answer", ttl=TTL))
     elif event == "free":
         world.execute(WithdrawUnsent(KEY, 0 if entry is None else entry[5], ttl=TTL))
     elif event == "wait":
@@ -101,17 +101,17 @@ def test_claim_with_admission_is_both_commands(
     for event in events:
         apply_event(key, gates, event)
     before = dict(key.world.cells)
-    apart = World(key.world.now)
-    apart.cells = dict(before)
+    world = World(key.world.now)
+    world.cells = dict(before)
 
     answer = key.world.execute(claim_and_ask(gates, payload=payload))
 
     if answer is None:
         assert before == key.world.cells
-        assert KEY in before or one_after_another(apart, gates, payload) is None
+        assert KEY in before or one_after_another(world, gates, payload) is None
     else:
-        assert one_after_another(apart, gates, payload) == answer
-        assert apart.cells == key.world.cells
+        assert one_after_another(world, gates, payload) == answer
+        assert world.cells == key.world.cells
 
 
 @pytest.mark.parametrize("gates", GATES)
@@ -119,19 +119,19 @@ def test_new_key_is_sent_at_once(gates: Gates) -> None:
     """In one command, a new key is claimed and marked as sent, and its attempt admitted."""
     key = KeyCaller()
 
-    fence, admission, _ = key.world.execute(claim_and_ask(gates))  # type: ignore[misc]  # not None
+    fencing_token, admission, _ = key.world.execute(claim_and_ask(gates))  # type: ignore[misc]  # not None
 
-    assert (key.world.now, GO, 0) == (fence, *admission[:2])
+    assert (key.world.now, GO, 0) == (fencing_token, *admission[:2])
     assert Verdict.BUSY is key.claim().verdict
-    assert not key.mark(fence - 1)
-    assert key.settle(store_answer(KEY, fence, "answer", ttl=TTL)).held
+    assert not key.mark(fencing_token - 1)
+    assert key.settle(store_answer(KEY, fencing_token, "answer", ttl=TTL)).held
 
 
 def test_stored_answer_costs_nothing() -> None:
     """A key's stored answer is returned even while the limit is used up and the circuit open."""
     key, gates = KeyCaller(), GATES[3]
-    fence, _, _ = key.world.execute(claim_and_ask(gates))  # type: ignore[misc]  # not None
-    key.settle(store_answer(KEY, fence, "answer", ttl=TTL))
+    fencing_token, _, _ = key.world.execute(claim_and_ask(gates))  # type: ignore[misc]  # not None
+    key.settle(store_answer(KEY, fencing_token, "answer", ttl=TTL))
     apply_event(key, gates, "open")
     cells = dict(key.world.cells)
 

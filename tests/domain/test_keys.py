@@ -53,8 +53,8 @@ def test_no_two_states_with_an_own_tag_share_a_key(
 ) -> None:
     """Keys with their own hash tag are equal only if all their parts are."""
     key, other_key = (
-        own_key(kind, service, tenant, tag_name, *more)
-        for (kind, service, tenant, more), tag_name in ((one, name), (other, other_name))
+        own_key(kind, service, tenant, tag_name, *extra)
+        for (kind, service, tenant, extra), tag_name in ((one, name), (other, other_name))
     )
     assert ((one, name) == (other, other_name)) is (key == other_key)
     assert tag_of(key) != tag_of(state_key(*other[:3], *other[3]))

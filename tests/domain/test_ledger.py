@@ -92,23 +92,23 @@ def check_laws(ledger: Ledger, act: str, then: Ledger) -> None:
 def test_every_short_walk_agrees_with_the_list() -> None:
     """After up to five actions, a call's ledger gives the same facts as a list of attempts."""
     for walk in itertools.product(ACTS, repeat=5):
-        ledger, naive = BLANK, AttemptList()
-        for act in walk:
-            previous_ledger, ledger = ledger, ledger_after(ledger, act)
-            naive.act(act)
-            check_laws(previous_ledger, act, ledger)
-            assert naive.facts == facts(ledger), walk
+        attempt_ledger, naive = BLANK, AttemptList()
+        for action in walk:
+            previous_ledger, attempt_ledger = attempt_ledger, ledger_after(attempt_ledger, action)
+            naive.act(action)
+            check_laws(previous_ledger, action, attempt_ledger)
+            assert naive.facts == facts(attempt_ledger), walk
 
 
 @given(walks)
 def test_every_walk_agrees_with_the_list(walk: list[str]) -> None:
     """After any actions, a call's ledger gives the same facts as a list of attempts."""
-    ledger, naive = BLANK, AttemptList()
-    for act in walk:
-        previous_ledger, ledger = ledger, ledger_after(ledger, act)
-        naive.act(act)
-        check_laws(previous_ledger, act, ledger)
-        assert naive.facts == facts(ledger)
+    attempt_ledger, naive = BLANK, AttemptList()
+    for action in walk:
+        previous_ledger, attempt_ledger = attempt_ledger, ledger_after(attempt_ledger, action)
+        naive.act(action)
+        check_laws(previous_ledger, action, attempt_ledger)
+        assert naive.facts == facts(attempt_ledger)
 
 
 RACES: Final = (
@@ -125,15 +125,15 @@ RACES: Final = (
 def test_a_joined_ledger_is_as_unproven_as_its_least_proven_racer(before: tuple[str, ...]) -> None:
     """In a ledger, concurrent requests are one attempt, without effect only if each had none."""
     start = BLANK
-    for act in (*before, BEGIN):
-        start = ledger_after(start, act)
+    for action in (*before, BEGIN):
+        start = ledger_after(start, action)
 
     for races in itertools.product(RACES, repeat=3):
         racers = []
         for acts, _ in races:
             racer_ledger = start
-            for act in acts:
-                racer_ledger = ledger_after(racer_ledger, act)
+            for action in acts:
+                racer_ledger = ledger_after(racer_ledger, action)
             racers.append(racer_ledger)
         joined_ledger = start.join(racers)
 

@@ -91,17 +91,21 @@ def test_parts_add_up_to_the_whole_limit(parts: int, burst: int) -> None:
 @pytest.mark.parametrize("seed", range(6))
 def test_all_parts_grant_no_more_than_the_limit(seed: int) -> None:
     """All parts together grant at most burst + rate · t in each window, also if callers leave."""
-    dice, world = Random(seed), World()
+    generator, world = Random(seed), World()
     limit = RateLimitConfig(50, 1.0, 11, parts=4)
     gates, grants = gates_of(limit), list[tuple[int, int]]()
     for _ in range(300):
-        world.now += dice.choice([0, 1_000, 20_000, 300_000])
-        part, cost, patience = dice.choice(gates), dice.randint(1, 2), dice.choice([0, SECOND])
+        world.now += generator.choice([0, 1_000, 20_000, 300_000])
+        part, cost, patience = (
+            generator.choice(gates),
+            generator.randint(1, 2),
+            generator.choice([0, SECOND]),
+        )
         answer, wait, _, tickets = world.execute(
             Admission(part, within=patience, lease=0, costs=(cost,))
         )
         if answer is Answer.GO:
-            if wait and dice.random() < 0.3:
+            if wait and generator.random() < 0.3:
                 world.execute(GiveBack(part, tickets))
             else:
                 grants.append((world.now + wait, cost))
@@ -113,7 +117,7 @@ def test_all_parts_grant_no_more_than_the_limit(seed: int) -> None:
 @pytest.mark.parametrize("fewer", [4, 1])
 def test_fewer_parts_begin_with_the_tokens_that_were_left(fewer: int) -> None:
     """After a change from eight parts to fewer, no window has more than the limit."""
-    dice, world = Random(fewer), World()
+    generator, world = Random(fewer), World()
     before = RateLimitConfig(80, 1.0, 40, parts=8)
     after = RateLimitConfig(80, 1.0, 40, parts=fewer)
     grants: list[tuple[int, int]] = []
@@ -121,7 +125,7 @@ def test_fewer_parts_begin_with_the_tokens_that_were_left(fewer: int) -> None:
         gates = gates_of(limit)
         for _ in range(200):
             world.now += 3_000
-            command = Admission(dice.choice(gates), within=0, lease=0, costs=(1,))
+            command = Admission(generator.choice(gates), within=0, lease=0, costs=(1,))
             if world.execute(command)[0] is Answer.GO:
                 grants.append((world.now, 1))
 

@@ -120,14 +120,14 @@ def test_lifetimes_differ_by_a_tenth() -> None:
     """The lifetimes of pooled connections differ by up to a tenth, so they do not end together."""
     pool = PoolWorld(lifetime=100.0)
     pool.ask("a")
-    early = pool.open("a", draw=1.0)
+    early_link = pool.open("a", draw=1.0)
     pool.now = 89.0
     pool.give("a")
-    assert early == pool.take("b")
+    assert early_link == pool.take("b")
     pool.now = 90.0
     pool.give("b")
 
-    assert [early] == pool.retired
+    assert [early_link] == pool.retired
 
 
 def test_idle_links_end_down_to_the_minimum() -> None:

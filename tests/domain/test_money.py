@@ -137,8 +137,8 @@ def test_currencies_do_not_mix(name: str, other: Any) -> None:
     with pytest.raises(InvalidData) as excinfo:
         getattr(money, name)(other)
     assert "currency" == excinfo.value.field
-    given_ = "USD" if isinstance(other, Money) else type(other).__name__
-    assert f"EUR and {given_} cannot be combined or compared." == excinfo.value.message
+    given_text = "USD" if isinstance(other, Money) else type(other).__name__
+    assert f"EUR and {given_text} cannot be combined or compared." == excinfo.value.message
     assert money != other
 
 

@@ -52,8 +52,8 @@ def test_codes_have_a_meaning(
     """Each MongoDB error code gives an error that says whether a change may have been made."""
     for is_whole, expected in ((True, whole), (False, part)):
         error = mongodb_error(MongoFault(code=code, is_whole=is_whole), MongoPhase.SENT)
-        usual = ConnectionFailed if kind is TransactionConflict and not is_whole else kind
-        assert usual is type(error)
+        usual_kind = ConnectionFailed if kind is TransactionConflict and not is_whole else kind
+        assert usual_kind is type(error)
         assert expected is getattr(error, "may_have_been_processed", None)
         assert error.remedy
 

@@ -88,8 +88,8 @@ def test_deep_values_are_refused() -> None:
 
 def test_marked_operators_pass() -> None:
     """MongoDB operators that the program marks become plain mappings."""
-    where = MongoOperators({"$or": [{"a": 1}, {"b": MongoOperators({"$gt": 2})}]})
-    assert {"$or": [{"a": 1}, {"b": {"$gt": 2}}]} == condition_of(where)
+    condition = MongoOperators({"$or": [{"a": 1}, {"b": MongoOperators({"$gt": 2})}]})
+    assert {"$or": [{"a": 1}, {"b": {"$gt": 2}}]} == condition_of(condition)
     assert {"$inc": {"a": 1}} == change_of({"$inc": {"a": 1}})
     stages = stages_of(({"$match": {"a": 1}}, {"$limit": 3}))
     assert [{"$match": {"a": 1}}, {"$limit": 3}] == stages

@@ -91,8 +91,8 @@ def test_an_objective_may_hold_for_each_tenant() -> None:
 
 def test_a_month_without_calls_that_count_is_neither_met_nor_missed() -> None:
     """A month with only aborted calls neither meets nor misses an objective."""
-    both = Objective(name="both", availability=0.99, latency=1.0)
-    (month,) = compliance([both], [day()])
+    objective = Objective(name="both", availability=0.99, latency=1.0)
+    (month,) = compliance([objective], [day()])
     result = month.availability
 
     assert month.is_met is None
@@ -130,8 +130,8 @@ def test_a_latency_is_a_duration() -> None:
 
 def test_rows_have_target_and_actual_value() -> None:
     """In an objectives report, each target of a month is a row of text."""
-    both = Objective(name="both", tenant="acme", availability=0.9995, latency=0.8)
-    rows = rows_of(compliance([both], [day(good=1_998, bad=1, slow=1)]))
+    objective = Objective(name="both", tenant="acme", availability=0.9995, latency=0.8)
+    rows = rows_of(compliance([objective], [day(good=1_998, bad=1, slow=1)]))
     empty = rows_of(compliance([FAST], [day()]))
 
     assert [

@@ -316,9 +316,9 @@ def test_text_of_many_problems_is_bounded() -> None:
     assert "50 more are in `problems`." in str(error)
     with pytest.raises(DescriptionRefused, match=r"^#/paths/~10/trace: The method"):
         Service.from_openapi(tree, operations=["t0"])
-    few = description({"/a": {"trace": operation("a")}, "b": {"get": operation("b")}})
+    described = description({"/a": {"trace": operation("a")}, "b": {"get": operation("b")}})
     with pytest.raises(DescriptionRefused, match=r"^2 parts"):
-        Service.from_openapi(few)
+        Service.from_openapi(described)
 
 
 def test_idempotency_key_of_the_description() -> None:

@@ -258,9 +258,9 @@ def test_operations_are_reported() -> None:
 
 def test_operation_that_is_new_is_not_told() -> None:
     """An operation that only the new version describes is neither a change nor compared."""
-    old = changed_description(lambda _, paths: paths.pop("/payments/{id}"))
+    old_description = changed_description(lambda _, paths: paths.pop("/payments/{id}"))
 
-    assert ("POST /payments",) == drift(old, OLD, USAGE).compared
+    assert ("POST /payments",) == drift(old_description, OLD, USAGE).compared
 
 
 def test_description_of_another_version_is_compared() -> None:
@@ -334,10 +334,10 @@ def test_either_of_two_answers_is_meant() -> None:
         }
         return {"openapi": "3.1.0", "paths": {"/payments": {"post": {"responses": answers}}}}
 
-    both = description("string", "integer")
+    described = description("string", "integer")
 
-    assert set() == kinds_at(description("string"), both)
-    assert {("type changed", "answer status")} == kinds_at(both, description("string"))
+    assert set() == kinds_at(description("string"), described)
+    assert {("type changed", "answer status")} == kinds_at(described, description("string"))
 
 
 def test_fields_for_one_side_are_not_read_on_the_other() -> None:

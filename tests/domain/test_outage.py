@@ -89,13 +89,13 @@ def test_processes_come_back_spread_over_a_second() -> None:
 
     During the outage, too, they probe it evenly.
     """
-    dice, end = Random(1), 60 * NANOS
+    generator, end = Random(1), 60 * NANOS
     probes, returns = list[int](), list[int]()
     for _ in range(200):
-        outage = extended_outage(None, GONE, 0, dice.random())
+        outage = extended_outage(None, GONE, 0, generator.random())
         while outage.until < end:
             probes.append(outage.until)
-            outage = extended_outage(outage, GONE, outage.until, dice.random())
+            outage = extended_outage(outage, GONE, outage.until, generator.random())
         returns.append(outage.until)
 
     assert max(returns) <= end + NANOS

@@ -86,12 +86,12 @@ def test_an_endpoints_setting_comes_first(setting: str, value: Any) -> None:
     """An endpoint's setting overrides its service's, and None turns it off."""
     custom_endpoint = Endpoint("own", **{setting: value})
     disabled_setting: dict[str, Any] = {setting: None}
-    off = Endpoint("off", **disabled_setting)
+    endpoint = Endpoint("off", **disabled_setting)
 
     assert value == getattr(plan_of(custom_endpoint), setting)
     assert value == getattr(plan_of(Endpoint("x"), **{setting: value}), setting)
     assert (ONCE if setting == "retry" else None) == getattr(
-        plan_of(off, **{setting: value}), setting
+        plan_of(endpoint, **{setting: value}), setting
     )
 
 

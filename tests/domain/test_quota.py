@@ -152,9 +152,9 @@ def test_expired_quota_decides_like_a_stored_one(
     """After its time to live, a fresh calendar quota decides exactly like the stored one."""
     stored_world, fresh_world = World(start), World()
     gates = Gates(limits=[rule], limit_keys=["k"])
-    for turn in range(2):
+    for round_number in range(2):
         for name, number, patience in walk:
-            for world in (stored_world, fresh_world)[: turn + 1]:
+            for world in (stored_world, fresh_world)[: round_number + 1]:
                 if name == "pause":
                     world.execute(Pause(gates, number))
                 elif name == "advance":
@@ -164,8 +164,8 @@ def test_expired_quota_decides_like_a_stored_one(
                     gates, within=patience, lease=0, costs=(min(number, rule.burst),)
                 )
                 answer = stored_world.execute(question)[:2]
-                assert turn == 0 or answer == fresh_world.execute(question)[:2]
-        if turn == 0:
+                assert round_number == 0 or answer == fresh_world.execute(question)[:2]
+        if round_number == 0:
             stored_world.execute(Pause(gates, 0))
             fresh_world.cells = dict(stored_world.cells)
             stored_world.now = fresh_world.now = sum(fresh_world.cells["k"][:2]) + idle
@@ -270,25 +270,27 @@ def test_fast_path_serves_the_current_period() -> None:
     state, _ = rule.grant(rule.present(None, NOON), 1, NOON, refundable=False)
     assert rule.fast_grant(None, NOON, 1) is None
     times = [NOON - 1, NOON, NOON + DAY // 2 - 1, NOON + DAY // 2]
-    assert [False, True, True, False] == [rule.fast_grant(state, at, 2) is not None for at in times]
+    assert [False, True, True, False] == [
+        rule.fast_grant(state, time, 2) is not None for time in times
+    ]
     assert rule.fast_grant(state, NOON, 3) is None
     paused_state = rule.drain(state, SECOND)
     times = [NOON, NOON + SECOND - 1, NOON + SECOND, NOON + DAY // 2]
     assert [False, False, True, False] == [
-        rule.fast_grant(paused_state, at, 2) is not None for at in times
+        rule.fast_grant(paused_state, time, 2) is not None for time in times
     ]
     queued_state, _ = rule.grant(rule.present(state, NOON), 3, NOON + DAY // 2, refundable=True)
     times = [NOON + DAY // 2 - 1, NOON + 3 * DAY // 2 - 1, NOON + 3 * DAY // 2]
-    assert [None, None, None] == [rule.fast_grant(queued_state, at, 1) for at in times]
+    assert [None, None, None] == [rule.fast_grant(queued_state, time, 1) for time in times]
     single_state = rule.refund(queued_state, (0, NOON + DAY // 2, 3, 0))
     assert [True, False, False] == [
-        rule.fast_grant(single_state, at, 1) is not None for at in times
+        rule.fast_grant(single_state, time, 1) is not None for time in times
     ]
     queued_state = rule.present(queued_state, NOON + DAY // 2)
-    assert [None, None, None] == [rule.fast_grant(queued_state, at, 1) for at in times]
+    assert [None, None, None] == [rule.fast_grant(queued_state, time, 1) for time in times]
     queued_state = rule.refund(queued_state, (0, NOON + DAY // 2, 1, 0))
     assert [False, True, False] == [
-        rule.fast_grant(queued_state, at, 1) is not None for at in times
+        rule.fast_grant(queued_state, time, 1) is not None for time in times
     ]
 
 
@@ -310,11 +312,11 @@ def test_ticket_after_a_clock_step_back_keeps_its_wait() -> None:
     used_state, _ = rule.grant(rule.present(None, NOON), 1, NOON, refundable=False)
     now = NOON - 3 * DAY
     stepped_state = rule.present(used_state, now)
-    at = rule.earliest(stepped_state, 1, now)
-    queued_state, ticket = rule.grant(stepped_state, 1, at, refundable=True)
+    time = rule.earliest(stepped_state, 1, now)
+    queued_state, ticket = rule.grant(stepped_state, 1, time, refundable=True)
 
-    assert DAY // 2 == at - now == rule.confirm(queued_state, ticket)
-    assert 0 == rule.confirm(rule.present(queued_state, at + HOUR), ticket)
+    assert DAY // 2 == time - now == rule.confirm(queued_state, ticket)
+    assert 0 == rule.confirm(rule.present(queued_state, time + HOUR), ticket)
 
 
 def test_a_state_from_grant_to_grant() -> None:
@@ -372,21 +374,21 @@ def test_a_queue_of_months_keeps_a_hundred_days() -> None:
     rule = CalendarQuota(1, monthly=False)
     midnight = NOON + 12 * HOUR
     state, _ = rule.grant(rule.present(None, NOON), 1, NOON, refundable=False)
-    far = midnight + 200 * DAY
-    state, _ = rule.grant(state, 1, far, refundable=True)
+    far_time = midnight + 200 * DAY
+    state, _ = rule.grant(state, 1, far_time, refundable=True)
     assert LATER == len(state[6])
     assert midnight == rule.earliest(state, 1, NOON)
     for _ in range(LATER - 1):
         state, _ = rule.grant(state, 1, rule.earliest(state, 1, NOON), refundable=True)
-    assert far + DAY == rule.earliest(state, 1, NOON)
-    state, ticket = rule.grant(state, 1, far + DAY, refundable=True)
-    assert (LATER, far + 2 * DAY) == (len(state[6]), rule.earliest(state, 1, NOON))
+    assert far_time + DAY == rule.earliest(state, 1, NOON)
+    state, ticket = rule.grant(state, 1, far_time + DAY, refundable=True)
+    assert (LATER, far_time + 2 * DAY) == (len(state[6]), rule.earliest(state, 1, NOON))
     midway_state = rule.present(state, midnight + 150 * DAY)
-    assert (1, far + 2 * DAY) == (
+    assert (1, far_time + 2 * DAY) == (
         midway_state[3],
         rule.earliest(midway_state, 1, midway_state[0]),
     )
-    assert far + DAY == rule.earliest(rule.refund(midway_state, ticket), 1, midway_state[0])
+    assert far_time + DAY == rule.earliest(rule.refund(midway_state, ticket), 1, midway_state[0])
 
 
 def test_a_month_begins_with_its_first_day() -> None:

@@ -57,16 +57,16 @@ def test_rate_is_an_exact_ratio(config: RateLimitConfig, expected: Fraction, bur
 
 def test_every_period_has_its_short_form() -> None:
     """Rate limits per second, minute, hour and day have short forms, with or without a burst."""
-    for build, per in (
+    for build, period in (
         (RateLimitConfig.per_second, 1.0),
         (RateLimitConfig.per_minute, 60.0),
         (RateLimitConfig.per_hour, 3_600.0),
         (RateLimitConfig.per_day, 86_400.0),
     ):
-        assert RateLimitConfig(7, per) == build(7)
-        assert RateLimitConfig(7, per, 3) == build(7, burst=3)
+        assert RateLimitConfig(7, period) == build(7)
+        assert RateLimitConfig(7, period, 3) == build(7, burst=3)
         assert (7, 3) == (build(7).burst, build(7, burst=3).burst)
-        assert Fraction(7) / (int(per) * SECOND) == tokens_per_microsecond(build(7))
+        assert Fraction(7) / (int(period) * SECOND) == tokens_per_microsecond(build(7))
 
 
 @given(
@@ -274,8 +274,8 @@ def test_several_limits_wait_for_the_last_of_them(
         for span, tokens in takes:
             now += span
             present_state = rule.present(state, now)
-            at = rule.earliest(present_state, tokens, present_state[0])
-            state, _ = rule.grant(present_state, tokens, at, refundable=at > present_state[0])
+            time = rule.earliest(present_state, tokens, present_state[0])
+            state, _ = rule.grant(present_state, tokens, time, refundable=time > present_state[0])
         rules.append(rule)
         presents.append(rule.present(state, now))
     costs = [cost] * len(rules)

@@ -118,10 +118,10 @@ def test_first_region_follows_the_weights(weights: list[int], seed: int) -> None
         Region(name, f"https://{name}.example", weight=weight)
         for name, weight in zip(NAMES, weights, strict=False)
     ]
-    dice = random.Random(seed)
+    generator = random.Random(seed)
     draws = 2_000
 
-    firsts = Counter(in_random_order(regions, dice.random())[0].name for _ in range(draws))
+    firsts = Counter(in_random_order(regions, generator.random())[0].name for _ in range(draws))
 
     for region in regions:
         share = region.weight / sum(weights)
@@ -134,10 +134,10 @@ def test_first_region_follows_the_weights(weights: list[int], seed: int) -> None
 def test_equal_weights_make_every_order_equally_likely() -> None:
     """If regions have equal weights, every order of them is equally likely."""
     regions = [Region(name, f"https://{name}.example") for name in NAMES[:3]]
-    dice = random.Random(28)
+    generator = random.Random(28)
 
     orders = Counter(
-        tuple(region.name for region in in_random_order(regions, dice.random()))
+        tuple(region.name for region in in_random_order(regions, generator.random()))
         for _ in range(6_000)
     )
 
@@ -150,12 +150,13 @@ def test_second_region_is_evenly_distributed(heavy: int) -> None:
     """After the region with most weight, the others come second equally often."""
     names = NAMES[:3]
     regions = [
-        Region(name, f"https://{name}.example", weight=8 if at == heavy else 1)
-        for at, name in enumerate(names)
+        Region(name, f"https://{name}.example", weight=8 if index == heavy else 1)
+        for index, name in enumerate(names)
     ]
-    dice = random.Random(28)
+    generator = random.Random(28)
     orders = [
-        [region.name for region in in_random_order(regions, dice.random())] for _ in range(6_000)
+        [region.name for region in in_random_order(regions, generator.random())]
+        for _ in range(6_000)
     ]
     seconds = Counter(order[1] for order in orders if order[0] == names[heavy])
 

@@ -102,9 +102,9 @@ def test_claim_stays_where_it_may_matter() -> None:
         (lambda fence: MarkSent(KEY, fence, "bank"), DAY + 10 * SECOND),
     ):
         shard = Shard()
-        fence = shard.execute(claim_of()).fence
+        fencing_token = shard.execute(claim_of()).fence
         if end is not None:
-            shard.execute(end(fence))
+            shard.execute(end(fencing_token))
         for passed in (0, 2 * SECOND, moves_after - 1):
             if 0 <= passed < moves_after:
                 shard.now = NOW + passed
@@ -145,10 +145,10 @@ def test_moved_key_is_refused_to_whoever_does_not_know_the_new_shard() -> None:
 
 def test_key_owner_and_lock_stay_on_one_shard() -> None:
     """A key's owner and the lock for changing it are on the same shard."""
-    turn = own_key("turn", "payments", None, "k")
+    turn_key = own_key("turn", "payments", None, "k")
     place = own_key("place", "payments", None, "k", "1")
     shard = Shard()
-    answer = shard.execute(claim_of(turn))
+    answer = shard.execute(claim_of(turn_key))
     assert (Verdict.RUN, 0) == (answer.verdict, answer.wait)
     is_here, placed = shard.execute(ExecuteOnFormerShard(claim_of(place)))
     assert is_here
@@ -157,4 +157,4 @@ def test_key_owner_and_lock_stay_on_one_shard() -> None:
     other_shard = Shard()
     assert (False, None) == other_shard.execute(ExecuteOnFormerShard(claim_of(place)))
     with pytest.raises(StateUnavailable):
-        other_shard.execute(claim_of(turn))
+        other_shard.execute(claim_of(turn_key))

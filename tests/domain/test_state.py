@@ -69,8 +69,8 @@ def test_unchanged_is_unchanged_but_for_the_time(seen: list[int | None], now: in
 def test_step_back_of_two_seconds_is_small() -> None:
     """A state within two seconds of the clock stays the same object."""
     rules = [Clock()] * 3
-    for old in (NOON - SMALL_STEP, NOON + SMALL_STEP):
-        states = ((old, DAY, 0), (NOON - HOUR, DAY, 0), (NOON + HOUR, DAY, HOUR))
+    for old_time in (NOON - SMALL_STEP, NOON + SMALL_STEP):
+        states = ((old_time, DAY, 0), (NOON - HOUR, DAY, 0), (NOON + HOUR, DAY, HOUR))
         later_states = with_times_moved_back(rules, states, NOON)
         assert states[0] is later_states[0]
         assert ((NOON, DAY, 0), (NOON, DAY, 0)) == later_states[1:]

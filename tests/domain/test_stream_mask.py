@@ -96,7 +96,9 @@ def test_secret_broken_by_a_line_break_is_masked(form: str) -> None:
 def test_folded_secret_is_masked() -> None:
     """A secret that is folded into many short lines is masked too."""
     written_form = b64encode(TOKEN)
-    folded = b"\n".join(written_form[at : at + 4] for at in range(0, len(written_form), 4))
+    folded = b"\n".join(
+        written_form[offset : offset + 4] for offset in range(0, len(written_form), 4)
+    )
 
     assert b"***" + b"\n" * folded.count(b"\n") + b"\n" == mask_stream([TOKEN], folded + b"\n")
 
@@ -121,10 +123,10 @@ def test_short_secrets() -> None:
 def test_secrets_of_each_length_are_found_everywhere(size: int) -> None:
     """A secret is found at every position of a text, whatever its length."""
     secret = (b"Zq4_" * 20)[: size - 1] + b"9"
-    for at in range(80):
-        text = b"." * at + secret + b"." * 7
+    for offset in range(80):
+        text = b"." * offset + secret + b"." * 7
 
-        assert b"." * at + b"***" + b"." * 7 == mask_stream([secret], text)
+        assert b"." * offset + b"***" + b"." * 7 == mask_stream([secret], text)
 
 
 def test_lines_appear_at_once() -> None:

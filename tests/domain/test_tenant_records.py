@@ -216,10 +216,10 @@ def test_existing_key_is_claimed_and_no_record_is_made() -> None:
     assert Verdict.ABSENT is world.execute(for_existing_record(command)).verdict
     assert key not in world.cells
 
-    fence = world.execute(command).fence
-    world.execute(release(key, fence, ttl=DAY))
+    fencing_token = world.execute(command).fence
+    world.execute(release(key, fencing_token, ttl=DAY))
     claim_result = world.execute(for_existing_record(command))
-    assert (Verdict.RUN, fence + 1) == (claim_result.verdict, claim_result.fence)
+    assert (Verdict.RUN, fencing_token + 1) == (claim_result.verdict, claim_result.fence)
 
 
 def test_claim_of_existing_record_has_the_fields_of_its_claim() -> None:

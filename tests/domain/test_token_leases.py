@@ -131,9 +131,9 @@ def test_calls_that_waited_too_long_are_not_requested() -> None:
 
     assert (Refusal(1, LEASE),) == step.refused
     assert 1 < step.request
-    late = proceed(asking_lease(1)._replace(pending=0), 2 * LEASE + 1, MOST)
-    assert 0 == late.request
-    assert (Refusal(1, LEASE),) == late.refused
+    late_lease = proceed(asking_lease(1)._replace(pending=0), 2 * LEASE + 1, MOST)
+    assert 0 == late_lease.request
+    assert (Refusal(1, LEASE),) == late_lease.refused
 
 
 def test_newcomer_does_not_wait_for_tokens_that_come_too_late() -> None:

@@ -151,8 +151,8 @@ def test_questions_are_counted_and_the_latest_is_kept() -> None:
     reservation = effects.attend()
     assert effects.find_nothing(reservation)
     effects.clock.advance(2)
-    late = RecordLookup(NAME, reservation, result="no_answer", error="CircuitOpen")
-    assert effects.execute(late)
+    late_lookup = RecordLookup(NAME, reservation, result="no_answer", error="CircuitOpen")
+    assert effects.execute(late_lookup)
     effects.clock.advance(3)
 
     (effect,) = effects.execute(ReadEffects([NAME]))

@@ -78,7 +78,7 @@ def test_every_spelling_is_masked(secret: str, spelling: str) -> None:
     assert MASK in shown_message
     assert shown_message.startswith("Bad key <")
     assert shown_message.endswith(">, sorry.")
-    pieces = {echo[at : at + 8] for at in range(len(echo) - 7)}
+    pieces = {echo[offset : offset + 8] for offset in range(len(echo) - 7)}
     assert not [piece for piece in pieces if piece in shown_message.replace("Bad key <", "")]
 
 

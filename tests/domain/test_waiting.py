@@ -43,26 +43,28 @@ def test_callers_go_on_time_in_slots_of_their_own(walk: list[tuple[str, int]]) -
 
     def wake_all(until: int) -> None:
         nonlocal line
-        while due_wakes := [(at, caller) for caller, (at, _) in wakes.items() if at <= until]:
-            at, each = min(due_wakes)
+        while due_wakes := [
+            (wake_time, caller) for caller, (wake_time, _) in wakes.items() if wake_time <= until
+        ]:
+            wake_time, each = min(due_wakes)
             if wakes[each][1]:
                 line, turn = line.taken(each)
-                assert turn[0] == at <= promised_times[each]
-                lost_slots.append(at)
+                assert turn[0] == wake_time <= promised_times[each]
+                lost_slots.append(wake_time)
                 del wakes[each]
             else:
-                line, nap, is_last = line.rested(each, at)
-                wakes[each] = at + nap, is_last
+                line, nap, is_last = line.rested(each, wake_time)
+                wakes[each] = wake_time + nap, is_last
 
-    for act, amount in walk:
-        if act == "join":
+    for action, amount in walk:
+        if action == "join":
             number += 1
             due_at = min(free_slots, default=max([now, *(turn[0] for turn in line.turns)]) + SLOT)
             free_slots.discard(due_at)
             promised_times[number] = due_at
             line, nap, last = line.joined((due_at, number, ())).rested(number, now)
             wakes[number] = now + nap, last
-        elif act == "leave" and line.numbers:
+        elif action == "leave" and line.numbers:
             leaver = line.numbers[amount % len(line.numbers)]
             previous_counts = {number: turn_of(line, number) for number in line.numbers}
             line, turn = line.left(leaver)
@@ -70,7 +72,7 @@ def test_callers_go_on_time_in_slots_of_their_own(walk: list[tuple[str, int]]) -
             free_slots.add(turn[0])
             assert [item for item in previous_counts if item != leaver] == list(line.numbers)
             assert all(turn_of(line, number) <= previous_counts[number] for number in line.numbers)
-        elif act == "pass":
+        elif action == "pass":
             wake_all(now + amount * SHORT)
             now += amount * SHORT
             free_slots = {due_at for due_at in free_slots if due_at > now}
@@ -82,18 +84,18 @@ def test_callers_go_on_time_in_slots_of_their_own(walk: list[tuple[str, int]]) -
 
 def test_everybody_behind_a_leaver_moves_up() -> None:
     """If a waiting caller leaves, all callers behind it move up by one slot."""
-    line, turn = line_of(SLOT, 2 * SLOT, 3 * SLOT, 4 * SLOT).left(2)
+    line, returned_turn = line_of(SLOT, 2 * SLOT, 3 * SLOT, 4 * SLOT).left(2)
     assert (1, 3, 4) == line.numbers
-    assert [SLOT, 2 * SLOT, 3 * SLOT] == [turn[0] for turn in line.turns]
-    assert 4 * SLOT == turn[0]
+    assert [SLOT, 2 * SLOT, 3 * SLOT] == [returned_turn[0] for returned_turn in line.turns]
+    assert 4 * SLOT == returned_turn[0]
 
 
 def test_caller_sleeping_past_a_freed_slot_keeps_its_own() -> None:
     """A waiting caller that sleeps past a freed slot keeps its own, as do all behind it."""
-    line, turn = line_of(SLOT, 2 * SLOT, 3 * SLOT, asleep=False).left(1)
+    line, returned_turn = line_of(SLOT, 2 * SLOT, 3 * SLOT, asleep=False).left(1)
     assert (2, 3) == line.numbers
-    assert [2 * SLOT, 3 * SLOT] == [turn[0] for turn in line.turns]
-    assert SLOT == turn[0]
+    assert [2 * SLOT, 3 * SLOT] == [returned_turn[0] for returned_turn in line.turns]
+    assert SLOT == returned_turn[0]
 
 
 def test_first_caller_sleeps_until_its_slot() -> None:

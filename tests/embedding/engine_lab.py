@@ -92,10 +92,10 @@ class Erp:
 
     def hold(self, number: str) -> Path:
         """Make the step of an order wait until a file exists, and return the file's path."""
-        go = self._books.with_name("go")
-        wait = f'while [ "$NUMBER" = {number} ] && [ ! -e {go} ]; do sleep 0.05; done'
+        go_path = self._books.with_name("go")
+        wait = f'while [ "$NUMBER" = {number} ] && [ ! -e {go_path} ]; do sleep 0.05; done'
         order_flow.hub().steps.define(Step("invoice", ["sh", "-c", f"{wait}; echo $NUMBER"]))
-        return go
+        return go_path
 
     def book_rows(self) -> list[tuple[str, str]]:
         """Return the rows of the books."""

@@ -129,12 +129,12 @@ class OdooServer:
         ]
 
     def _read_account_move(self, conditions: list[Any], _: object) -> list[dict[str, Any]]:
-        since = conditions[-1][2]
+        start = conditions[-1][2]
         rows = self.execute(
             "SELECT move.id, move.name, payment_state, amount_residual, currency.id, currency.name,"
             " partner_id, write_date FROM account_move AS move JOIN res_currency AS currency"
             " ON currency.id = move.currency_id WHERE write_date >= ? ORDER BY move.id",
-            since,
+            start,
         )
         return [
             {

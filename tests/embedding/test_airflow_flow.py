@@ -78,12 +78,12 @@ def _keyless(tmp_path: Path) -> Iterator[Erp]:
 
 def test_airflow_sends_the_same_as_the_flow_alone(erp: Erp, tmp_path: Path, run: Any) -> None:
     """Two tasks of one order send the same requests as the flow without an engine."""
-    bare = Erp(tmp_path / "bare")
+    bare_erp = Erp(tmp_path / "bare")
     close_order(Order(*ORDER), flow_key(ORDER[0]))
-    bare.close()
+    bare_erp.close()
     erp.use()
     assert ["success", "success"] == [run(*ORDER)[0] for _ in range(2)]
-    assert bare.http.sent == erp.http.sent
+    assert bare_erp.http.sent == erp.http.sent
     assert 1 == len(erp.book_rows())
 
 
@@ -96,8 +96,8 @@ def test_airflow_defers_as_long_as_the_vendor_says(erp: Erp, run: Any) -> None:
 
 def test_airflow_worker_is_free_while_a_step_goes_on(erp: Erp, run: Any) -> None:
     """A task whose step still runs is deferred, and finds the step's result later."""
-    go = erp.hold("INV-1")
-    timer = Timer(3.0, go.touch)
+    release = erp.hold("INV-1")
+    timer = Timer(3.0, release.touch)
     timer.start()
     assert "success" == run(*ORDER)[0]
     timer.join()

@@ -185,14 +185,14 @@ def test_nodes_become_a_cluster() -> None:
         servers = [stack.enter_context(PrivateRedis(*options)) for _ in range(3)]
         ports = [str(server.port) for server in servers]
         script = str(container["command"][-1])
-        for written_text, here in (
+        for written_text, replacement in (
             ("for number in 0 1 2", f"for number in {' '.join(ports)}"),
             ("getent hosts redis-$number.redis", "echo 127.0.0.1 redis-0"),
             ("}:6379", "}:$number"),
             ("-h redis-0.redis", f"-p {ports[0]}"),
         ):
             assert written_text in script
-            script = script.replace(written_text, here)
+            script = script.replace(written_text, replacement)
 
         def is_ready() -> bool:
             return all(

@@ -201,8 +201,8 @@ def _refuse_payments(hub: Any, *, seconds: float, by_vendor: bool = True) -> Non
     """Make a hub refuse payments with this `Retry-After`."""
 
     def raise_rate_limit(*_: Any, **__: Any) -> Any:
-        at = core_of(hub.manager).utc() + timedelta(seconds=seconds)
-        raise RateLimitExceeded("too many calls.", retry_at=at, by_vendor=by_vendor)
+        time = core_of(hub.manager).utc() + timedelta(seconds=seconds)
+        raise RateLimitExceeded("too many calls.", retry_at=time, by_vendor=by_vendor)
 
     hub.payments = raise_rate_limit
 

@@ -193,21 +193,21 @@ def test_entry_is_settled_in_every_store(
             outboxes(calls, create=True, **store_options),
             states(states_at, **store_options),
         )
-        till = KeylessShop(is_async=is_async, outbox=store, state=state)
-        await till.do(store.migrate)
-        await till.do(state.migrate)
-        entry = await till.doubted(order="INV-7")
-        later_entry = await till.do(
-            till.outbox.put, "payments", "refund", "stripe:till:none", order="INV-7"
+        shop = KeylessShop(is_async=is_async, outbox=store, state=state)
+        await shop.do(store.migrate)
+        await shop.do(state.migrate)
+        entry = await shop.doubted(order="INV-7")
+        later_entry = await shop.do(
+            shop.outbox.put, "payments", "refund", "stripe:till:none", order="INV-7"
         )
-        assert 0 == len(await till.deliver())
-        await till.paid(entry)
-        assert 1 == (await till.deliver()).done
-        assert ["done", "waiting"] == [await till.state_of(item) for item in (entry, later_entry)]
-        assert [later_entry.id] == [work.entry.id for work in (await till.deliver()).worked]
-        assert 1 == len(till.stripe.charges)
+        assert 0 == len(await shop.deliver())
+        await shop.paid(entry)
+        assert 1 == (await shop.deliver()).done
+        assert ["done", "waiting"] == [await shop.state_of(item) for item in (entry, later_entry)]
+        assert [later_entry.id] == [work.entry.id for work in (await shop.deliver()).worked]
+        assert 1 == len(shop.stripe.charges)
         for element in (store, state):
-            await till.do(element.aclose if is_async else element.close)
+            await shop.do(element.aclose if is_async else element.close)
 
     if is_async:
         asyncio.run(body())
@@ -363,8 +363,8 @@ def test_late_worker_that_knows_the_outcome_ends_the_doubt(
 ) -> None:
     """A late worker's certain result replaces the unknown outcome that its successor stored."""
     store: Any = SqliteOutbox(tmp_path / "calls.db", create=True) if batch else MemoryOutbox()
-    till = KeylessShop(is_async=False, outbox=store)
-    till.outbox.put("payments", "charge", ORDER)
+    keyless_shop = KeylessShop(is_async=False, outbox=store)
+    keyless_shop.outbox.put("payments", "charge", ORDER)
 
     async def call(entry: Any, *_: Any) -> Any:
         assert store.swap(doubt(entry, store.now(), "OutcomeUnknown"), entry.fence)
@@ -373,26 +373,26 @@ def test_late_worker_that_knows_the_outcome_ends_the_doubt(
             raise shop
         return shop
 
-    flows = till.outbox._flows  # noqa: SLF001 - what it does with an answer
-    run_plain(flows.deliver(call, till.hub.unsettled, limit=1, utc=till.clock.utc))
-    (entry,) = till.outbox.find(EntryQuery()).items
+    flows = keyless_shop.outbox._flows  # noqa: SLF001 - what it does with an answer
+    run_plain(flows.deliver(call, keyless_shop.hub.unsettled, limit=1, utc=keyless_shop.clock.utc))
+    (entry,) = keyless_shop.outbox.find(EntryQuery()).items
     assert expected == (entry.state.value, entry.turn)
 
 
 def test_late_worker_leaves_an_entry_that_a_person_replays() -> None:
     """A late worker does not overrule an operator's decision to replay an entry."""
-    till = KeylessShop(is_async=False)
-    till.outbox.put("payments", "charge", ORDER)
+    shop = KeylessShop(is_async=False)
+    shop.outbox.put("payments", "charge", ORDER)
 
     async def call(entry: Any, *_: Any) -> str:
-        doubted = doubt(entry, till.entries.now(), "OutcomeUnknown")
-        assert till.entries.swap(doubted, entry.fence)
-        assert till.entries.swap(replay(doubted, till.entries.now()), doubted.fence)
+        doubted = doubt(entry, shop.entries.now(), "OutcomeUnknown")
+        assert shop.entries.swap(doubted, entry.fence)
+        assert shop.entries.swap(replay(doubted, shop.entries.now()), doubted.fence)
         return "done"
 
-    flows = till.outbox._flows  # noqa: SLF001 - what it does with an answer
-    run_plain(flows.deliver(call, till.hub.unsettled, limit=1, utc=till.clock.utc))
-    (entry,) = till.outbox.find(EntryQuery()).items
+    flows = shop.outbox._flows  # noqa: SLF001 - what it does with an answer
+    run_plain(flows.deliver(call, shop.hub.unsettled, limit=1, utc=shop.clock.utc))
+    (entry,) = shop.outbox.find(EntryQuery()).items
     assert "waiting" == entry.state
 
 

@@ -185,8 +185,8 @@ def test_stores_have_a_mode(shop: Shop) -> None:
 def test_a_call_is_not_made_before_its_time(shop: Shop) -> None:
     """A call is not made before `not_before`, and lower priority numbers are made first."""
     late_entry = _put_entry(shop, not_before=shop.time_after(60))
-    soon = _put_entry(shop, DECLINED)
-    assert [(soon.id, "dead")] == _states(_deliver(shop))
+    entry = _put_entry(shop, DECLINED)
+    assert [(entry.id, "dead")] == _states(_deliver(shop))
     shop.advance_clock(60)
     assert [(late_entry.id, "done")] == _states(_deliver(shop))
 
@@ -388,7 +388,7 @@ def test_decisions_use_the_latest_entry(shop: Shop) -> None:
 
 def test_fate_of_each_error() -> None:
     """After final errors a call is given up, after unknown outcomes held, else retried."""
-    fates = [
+    outcomes = [
         fate_of(error).value
         for error in (
             OutcomeUnknown("x"),
@@ -401,7 +401,7 @@ def test_fate_of_each_error() -> None:
             RuntimeError("x"),
         )
     ]
-    assert ["doubt", "spent", "again", "never", "never", "again", "again", "again"] == fates
+    assert ["doubt", "spent", "again", "never", "never", "again", "again", "again"] == outcomes
 
 
 def test_a_batch_is_as_good_as_its_worst(shop: Shop) -> None:
@@ -445,7 +445,9 @@ def test_a_replay_of_a_batch_does_nothing_twice(tmp_path: Path) -> None:
     toml = {"sms": {"vendor": "twilio"}, "vendors": {"twilio": account}}
     hub = moorage.open(toml, http=SandboxHttpClient(twilio))
     outbox = Outbox(MemoryOutbox())
-    messages = [SmsMessage(to=to, text="Hello") for to in ("+4915112345678", "+15005550001")]
+    messages = [
+        SmsMessage(to=number, text="Hello") for number in ("+4915112345678", "+15005550001")
+    ]
     entry = outbox.put("sms", "send_bulk", messages)
     (refused_entry,) = outbox.deliver(hub).worked
     assert EntryState.DEAD is refused_entry.entry.state
@@ -511,23 +513,23 @@ def test_requests_are_made_too(shop: Shop) -> None:
 
 def test_a_request_is_put_as_any_call(shop: Shop) -> None:
     """Plain HTTP requests, too, are stored with tenant, key and start time."""
-    request, when = Request.get("/rates"), shop.time_after(60)
-    options = {"tenant": "acme", "key": "INV-1", "not_before": when}
+    request, due_time = Request.get("/rates"), shop.time_after(60)
+    options = {"tenant": "acme", "key": "INV-1", "not_before": due_time}
     entry = shop.do(shop.outbox.put_request, "vat", request, **options)
-    assert ("acme", when) == (entry.tenant, entry.due)
+    assert ("acme", due_time) == (entry.tenant, entry.due)
     assert entry == shop.do(shop.outbox.put_request, "vat", Request.get("/other"), **options)
 
 
 def test_only_the_calls_of_some_ids_are_made(shop: Shop) -> None:
     """If ids are given, only those calls are made, and the others stay for a worker."""
-    others, own_entry = _put_entry(shop), _put_entry(shop)
+    other_entry, own_entry = _put_entry(shop), _put_entry(shop)
     result = _deliver(shop, ids=[own_entry.id, "nobody"])
 
     assert [own_entry.id] == [work.entry.id for work in result.worked]
-    assert [others.id] == [work.entry.id for work in _deliver(shop).worked]
+    assert [other_entry.id] == [work.entry.id for work in _deliver(shop).worked]
     assert 0 == len(_deliver(shop, ids=[own_entry.id]))
-    more = [_put_entry(shop).id for _ in range(3)]
-    assert 2 == len(_deliver(shop, ids=more, limit=2))
+    other_ids = [_put_entry(shop).id for _ in range(3)]
+    assert 2 == len(_deliver(shop, ids=other_ids, limit=2))
 
 
 def test_a_call_of_an_id_waits_for_its_order(shop: Shop) -> None:

@@ -95,11 +95,11 @@ class Process:
             self.heart = ManualHeartbeat(work, target)
             return self.heart  # type: ignore[no-any-return]  # set above
 
-        shelf, core = shared.shelf(), sync_core(Ports(clock=shared.clock)).core
-        self.renewals = EntryRenewals(shelf, core.nanoseconds, heartbeat=beating)
+        entry_store, core = shared.shelf(), sync_core(Ports(clock=shared.clock)).core
+        self.renewals = EntryRenewals(entry_store, core.nanoseconds, heartbeat=beating)
         self.keeping = EntryProcessing[Any](
             core,
-            shelf,
+            entry_store,
             name="test",
             retry=RETRY,
             lease=lease,
@@ -384,8 +384,8 @@ def test_a_round_asks_the_store_only_for_as_long_as_the_lease_lasts() -> None:
 
         return attrs.evolve(plain_store, now=now, swap=swap)
 
-    shelf = attrs.evolve(plain_store, bounded=limit_store)
-    renewals = EntryRenewals(shelf, shared_inbox.clock.nanoseconds, heartbeat=ManualHeartbeat)
+    entry_store = attrs.evolve(plain_store, bounded=limit_store)
+    renewals = EntryRenewals(entry_store, shared_inbox.clock.nanoseconds, heartbeat=ManualHeartbeat)
     held_entry = renewals.hold(shared_inbox.entry(), ENTRY_LEASE)
     shared_inbox.pause(BEAT)
     run_plain(renewals.round())

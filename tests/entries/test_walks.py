@@ -64,14 +64,14 @@ class StoreWalk:
         self.steps = 0
         core = attrs.evolve(sync_core(Ports(clock=self.clock)).core, utc=self._utc)
         verbs = {name: self._verb(name) for name in _VERBS}
-        shelf = EntryStore[Any](**verbs)
+        entry_store = EntryStore[Any](**verbs)
         self.keeping = EntryProcessing[Any](
             core,
-            shelf,
+            entry_store,
             name="walk",
             retry=RetryPolicy(max_attempts=TRIES, base_delay=5.0, jitter=Jitter.NONE),
             lease=LEASE,
-            renewals=EntryRenewals(shelf, self.clock.nanoseconds, heartbeat=ManualHeartbeat),
+            renewals=EntryRenewals(entry_store, self.clock.nanoseconds, heartbeat=ManualHeartbeat),
             tracing=HostTracing(),
             judge=lambda _: ErrorConsequence.AGAIN,
         )

@@ -89,7 +89,7 @@ def check_description(document: dict[str, Any]) -> None:
             assert len(set(parameter_places)) == len(parameter_places)
             slots = re.findall(r"\{(\w+)\}", path.partition("#")[0])
             assert len(set(slots)) == len(slots)
-            assert set(slots) == {name for name, where in parameter_places if where == "path"}
+            assert set(slots) == {name for name, location in parameter_places if location == "path"}
             for content in operation.get("requestBody", {"content": {}})["content"].values():
                 assert content["examples"]
             for scheme in operation.get("security", []):

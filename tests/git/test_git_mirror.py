@@ -344,12 +344,12 @@ def test_run_waits_for_another_no_longer_than_its_time(tmp_path: Path, source: R
         with ThreadPoolExecutor() as pool:
             first = pool.submit(mirror.run, LIMIT)
             connection, _ = silent.accept()
-            with pytest.raises(AttemptTimeout, match="Another run") as late:
+            with pytest.raises(AttemptTimeout, match="Another run") as excinfo:
                 mirror.run(0.1)
             connection.close()
             with pytest.raises(ConnectionFailed):
                 first.result()
-    assert not late.value.may_have_been_processed
+    assert not excinfo.value.may_have_been_processed
 
 
 def test_output_is_bounded(tmp_path: Path) -> None:

@@ -296,9 +296,9 @@ def pages_of(*connection: tuple[str, Any]) -> GraphQLAnswer:
 
 def test_pages_of_a_connection() -> None:
     """A page of a GraphQL connection has its nodes and the cursor for the next page."""
-    more = ("pageInfo", {"hasNextPage": True, "endCursor": "c2"})
+    next_page = ("pageInfo", {"hasNextPage": True, "endCursor": "c2"})
     last = ("pageInfo", {"hasNextPage": False, "endCursor": "c3"})
-    first_page = pages_of(more, ("nodes", [1, 2])).page("shop.orders")
+    first_page = pages_of(next_page, ("nodes", [1, 2])).page("shop.orders")
     last_page = pages_of(last, ("edges", [{"node": 3}])).page("shop.orders")
 
     assert GraphQLPage((1, 2), "c2") == first_page

@@ -31,7 +31,7 @@ def burst_of(grants: Iterable[tuple[int, int]], rate: float) -> float:
 def most_at_once(starts: Iterable[int], ends: Iterable[int]) -> int:
     """Return the largest number of calls that ran at the same time."""
     inside = highest = 0
-    for _, step in sorted([(at, 1) for at in starts] + [(at, -1) for at in ends]):
+    for _, step in sorted([(time, 1) for time in starts] + [(time, -1) for time in ends]):
         inside += step
         highest = max(highest, inside)
     return highest

@@ -54,8 +54,8 @@ class StoreLocation:
         if self.kind == "shards":
             from moorage.adapters.state.shards import ShardedStorage  # noqa: PLC0415 - one of them is enough
 
-            shards, former = self._members(item.open() for item in self.shards)
-            return ShardedStorage(shards, former=former)
+            shards, former_shards = self._members(item.open() for item in self.shards)
+            return ShardedStorage(shards, former=former_shards)
         if self.kind == "nats":
             from moorage.adapters.state.nats import NatsStorage  # noqa: PLC0415 - one of them is enough
 
@@ -77,8 +77,8 @@ class StoreLocation:
         if self.kind == "shards":
             from moorage.adapters.state.shards import AsyncShardedStorage  # noqa: PLC0415 - one of them is enough
 
-            shards, former = self._members(item.open_async() for item in self.shards)
-            return AsyncShardedStorage(shards, former=former)
+            shards, former_shards = self._members(item.open_async() for item in self.shards)
+            return AsyncShardedStorage(shards, former=former_shards)
         if self.kind == "sqlite":
             from moorage.adapters.state.sqlite import AsyncSqliteStorage  # noqa: PLC0415 - one of them is enough
 

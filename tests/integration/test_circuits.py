@@ -105,8 +105,8 @@ def test_probes_are_counted_over_all_processes(
         history = calls(pool.work(*jobs))
         openings = manager.circuit_state(name).openings
     probes = [call for call in history if call["starts"]]
-    starts = [at for call in probes for at in call["starts"]]
-    assert 2 >= most_at_once(starts, [at for call in probes for at in call["ends"]])
+    starts = [time for call in probes for time in call["starts"]]
+    assert 2 >= most_at_once(starts, [time for call in probes for time in call["ends"]])
     assert len(history) > len(probes) > 5
     assert len({call["process"] for call in probes}) > 1
     assert openings > 1

@@ -207,8 +207,8 @@ def test_lease_of_a_dead_probe_ends(
         return now()
 
     with dead_process.manager() as manager:
-        at = wait_until(admitted_count, "no place for a probe")
-    assert at - dead_process.asked >= LEASE * 1e9
+        admitted_at = wait_until(admitted_count, "no place for a probe")
+    assert admitted_at - dead_process.asked >= LEASE * 1e9
 
 
 @pytest.mark.parametrize("kinds", SETS)

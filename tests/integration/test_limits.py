@@ -44,10 +44,16 @@ def test_no_window_exceeds_the_rate_limit(
     assert BURST >= burst_of(grants, RATE)
     # What the vendor sees is as spread as the ways from the grants to it.
     arrivals = [call["starts"][0] for call in history]
-    way = max(at - granted_at for at, (granted_at, _) in zip(arrivals, grants, strict=True))
-    assert BURST + RATE * way / SECOND >= burst_of([(at, at) for at in arrivals], RATE)
+    way = max(
+        arrival - granted_at for arrival, (granted_at, _) in zip(arrivals, grants, strict=True)
+    )
+    assert BURST + RATE * way / SECOND >= burst_of(
+        [(arrival, arrival) for arrival in arrivals], RATE
+    )
     # Nobody leaves before the grant.
-    assert all(at >= granted_at for at, (granted_at, _) in zip(arrivals, grants, strict=True))
+    assert all(
+        arrival >= granted_at for arrival, (granted_at, _) in zip(arrivals, grants, strict=True)
+    )
 
 
 def _grant(call: Told) -> tuple[int, int]:
@@ -149,7 +155,7 @@ def test_one_429_pauses_every_process(
     late_calls = [call for call in history if _last_command(call)["began"] > reports[0]["ended"]]
     assert len({call["process"] for call in late_calls}) > 1
     assert all(_last_command(call)["ended"] >= pause_end for call in late_calls)
-    assert sum(at >= pause_end for at in arrivals) >= len(late_calls)
+    assert sum(arrival >= pause_end for arrival in arrivals) >= len(late_calls)
 
 
 def _last_command(call: Told) -> Told:

@@ -60,12 +60,16 @@ def bucket(moto: MotoServer, request: pytest.FixtureRequest) -> str:
 
 def configuration(moto: MotoServer, bucket: str = "none", **changed: str) -> dict[str, Any]:
     """Return a configuration of all Amazon vendors at this server."""
-    who = {"region": REGION, "access_key_id": moto.key.id, "credentials": moto.key.secret} | changed
+    options = {
+        "region": REGION,
+        "access_key_id": moto.key.id,
+        "credentials": moto.key.secret,
+    } | changed
     return {
         "vendors": {
-            "amazon_sns": {**who, "base_url": moto.url, "sender": "ACME"},
-            "amazon_ses": {**who, "base_url": moto.url, "sender": "shop@acme.example"},
-            "s3": {**who, "endpoint": moto.url, "bucket": bucket},
+            "amazon_sns": {**options, "base_url": moto.url, "sender": "ACME"},
+            "amazon_ses": {**options, "base_url": moto.url, "sender": "shop@acme.example"},
+            "s3": {**options, "endpoint": moto.url, "bucket": bucket},
         }
     }
 

@@ -170,9 +170,9 @@ def _survives(
 
 def _location_through(proxy: TcpProxy, location: StoreLocation) -> StoreLocation:
     """Return the location of the same store behind a proxy."""
-    user, at, _ = urlsplit(location.where).netloc.rpartition("@")
+    user, separator, _ = urlsplit(location.where).netloc.rpartition("@")
     proxied_location = urlsplit(location.where)._replace(
-        netloc=f"{user}{at}127.0.0.1:{proxy.address[1]}"
+        netloc=f"{user}{separator}127.0.0.1:{proxy.address[1]}"
     )
     return attrs.evolve(location, where=proxied_location.geturl(), timeout=TIMEOUT)
 

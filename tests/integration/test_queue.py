@@ -44,12 +44,12 @@ async def _queue(location: StoreLocation, name: str) -> list[QueuedCall]:
         async def function() -> int:
             return now()
 
-        came = await manager.run(name, function)
+        arrived_at = await manager.run(name, function)
         request = noted_trips[0]
         return QueuedCall(
             request["began"] + request["wait"],
             request["ended"] + request["wait"],
-            came,
+            arrived_at,
             request["tickets"][0] if request["tickets"] else None,
         )
 
@@ -71,7 +71,7 @@ def test_every_waiting_task_gets_its_turn(
     assert all(turn.came >= turn.first for turn in turns)
     assert burst_of([(turn.first, turn.last) for turn in turns], RATE) <= 1
     queued_turns = sorted(turn.ticket for turn in turns if turn.ticket)
-    times = [at for _, at in queued_turns]
+    times = [sent_at for _, sent_at in queued_turns]
     assert queued_turns
     assert len(queued_turns) == len(set(times))
     assert all(

@@ -103,9 +103,9 @@ def test_redis_needs_one_round_trip_per_command(name: str, kind: str) -> None:
                 return proxy.requests, scripts(server) - scripts_before
 
         run(1)
-        few, many_trips = run(SOME), run(SOME + MANY)
+        few_trips, many_trips = run(SOME), run(SOME + MANY)
     expected = MANY * len(TRIPS[kind])
-    assert (expected, expected) == (many_trips[0] - few[0], many_trips[1] - few[1])
+    assert (expected, expected) == (many_trips[0] - few_trips[0], many_trips[1] - few_trips[1])
 
 
 @pytest.mark.parametrize("kind, flushed", [("calm", 0), ("keyed", 3)])

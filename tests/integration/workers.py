@@ -192,8 +192,13 @@ class CallReport:
 
     def failed(self, error: Exception, **more: Any) -> None:
         """Report that the call raised an error."""
-        at = getattr(error, "retry_at", None)
-        self.end(type(error).__name__, error=str(error), retry_at=at and at.timestamp(), **more)
+        retry_at = getattr(error, "retry_at", None)
+        self.end(
+            type(error).__name__,
+            error=str(error),
+            retry_at=retry_at and retry_at.timestamp(),
+            **more,
+        )
 
 
 class FailureSchedule:

@@ -260,12 +260,12 @@ def test_buyer_is_identified_by_its_country(vat_id: str | None, element: str) ->
 def test_reverse_charge_at_home_and_abroad_differ() -> None:
     """Reverse charge has one rate for Polish buyers, another for all others, and a note."""
     lines = [_line("AE", "0")]
-    home = write_fa3(_ksef(lines=lines))
+    domestic = write_fa3(_ksef(lines=lines))
     abroad = write_fa3(_ksef(lines=lines, buyer=attrs.evolve(BUYER, vat_id="DE123456789")))
     nobody = attrs.evolve(BUYER, vat_id=None, address=None)
 
-    assert b"<P_12>oo</P_12>" in home
-    assert b"<P_13_10>29.97</P_13_10>" in home
+    assert b"<P_12>oo</P_12>" in domestic
+    assert b"<P_13_10>29.97</P_13_10>" in domestic
     assert b"<P_12>np II</P_12>" in abroad
     assert b"<P_18>1</P_18>" in abroad
     assert b"<P_12>np II</P_12>" in write_fa3(_ksef(lines=lines, buyer=nobody))

@@ -208,11 +208,11 @@ def test_small_file_is_written_as_the_schema_orders() -> None:
 
 def test_public_office_is_addressed_by_its_endpoint() -> None:
     """A public office's code becomes its endpoint, and selects the format for public offices."""
-    office = attrs.evolve(BUYER, endpoint=Identifier("UFABC1", "0201"))
-    received_invoice = read_fatturapa(write_fatturapa(small_fattura(buyer=office)))
+    buyer = attrs.evolve(BUYER, endpoint=Identifier("UFABC1", "0201"))
+    received_invoice = read_fatturapa(write_fatturapa(small_fattura(buyer=buyer)))
 
     assert received_invoice.recipient_code == "UFABC1"
-    assert received_invoice.invoice.buyer == office
+    assert received_invoice.invoice.buyer == buyer
 
 
 def test_foreign_buyer_gets_the_code_for_abroad() -> None:

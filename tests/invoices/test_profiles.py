@@ -266,10 +266,10 @@ def test_recommendation_is_reported_but_not_enforced(
     """A rule that XRechnung only recommends is reported, and `check` accepts the invoice."""
     valid = _drafts(XRECHNUNG)[draft]
     spoiled = with_field(valid, path, value)
-    others = {item.rule for item in validate(valid, XRECHNUNG)}
+    other_rules = {item.rule for item in validate(valid, XRECHNUNG)}
     violation = next(item for item in validate(spoiled, XRECHNUNG) if item.rule == rule)
 
-    assert rule not in others
+    assert rule not in other_rules
     assert (violation.field, violation.fatal) == (field, False)
     assert not [item for item in validate(spoiled, XRECHNUNG) if item.rule == rule and item.fatal]
 

@@ -220,14 +220,14 @@ def test_laws(
         assert len(notices) == len({(n.rule, n.subject) for n in notices})
         for notice in notices:
             key = (notice.rule, notice.subject)
-            change, at = last_changes.get(key, (RECOVERED, NOW))
+            change, changed_at = last_changes.get(key, (RECOVERED, NOW))
             if notice.change is FIRING:
                 assert change is RECOVERED
                 assert line.now - notice.since >= timedelta(seconds=60 * hold) or key[0] == "two"
             else:
                 assert change is not RECOVERED
             if notice.change is STILL and notice.rule == "failing":
-                assert line.now - at >= timedelta(seconds=repeat)
+                assert line.now - changed_at >= timedelta(seconds=repeat)
             last_changes[key] = notice.change, line.now
             is_silenced = any(s.covers(*key, line.now) for s in line.silences)
             assert not is_silenced

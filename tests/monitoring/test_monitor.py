@@ -514,10 +514,10 @@ def test_end_of_a_certificate(tmp_path: Path) -> None:
     assert expiry.at.tzinfo is UTC
     assert (expiry,) == certificate_expiries(content, "authority")
     assert (expiry,) == certificate_expiries(content.decode(), "authority")
-    soon = HealthSettings(expiries=[expiry])
+    settings = HealthSettings(expiries=[expiry])
     clock = VirtualClock(expiry.at - timedelta(days=1))
     with ConnectorManager([], clock=clock) as manager:
-        (reason,) = HealthMonitor(manager, settings=soon).check().reasons
+        (reason,) = HealthMonitor(manager, settings=settings).check().reasons
     assert "in 1 day." in reason.text
     for wrong_path in (tmp_path / "absent.pem", b"-----BEGIN nothing"):
         with pytest.raises(ConfigurationError, match="cannot be read"):

@@ -33,40 +33,42 @@ def nonces(stage: OAuthWorld) -> list[str | None]:
 @sync_and_async
 async def test_a_nonce_is_remembered(world: World) -> None:
     """The next token renewal sends the server's latest DPoP nonce, however much later."""
-    stage = OAuthWorld(world)
-    stage.vendor.answers(nonce_demand("n-1"), grants(1), grants(2, token_type="DPoP"), grants(3))
-    refresher = stage.refresher(BOUND)
+    oauth_world = OAuthWorld(world)
+    oauth_world.vendor.answers(
+        nonce_demand("n-1"), grants(1), grants(2, token_type="DPoP"), grants(3)
+    )
+    refresher = oauth_world.refresher(BOUND)
 
     held_token = await refresher.get(*OWNER)
     for _ in range(2):
         held_token = await refresher.refresh(*OWNER, held_token)
 
-    assert [None, "n-1", "n-1", "n-1"] == nonces(stage)
+    assert [None, "n-1", "n-1", "n-1"] == nonces(oauth_world)
     assert [] == world.sleeper.slept
 
 
 @sync_and_async
 async def test_any_answer_may_bring_the_next(world: World) -> None:
     """Every token response, success or failure, may replace the DPoP nonce."""
-    stage = OAuthWorld(world)
+    oauth_world = OAuthWorld(world)
     first, second = grants(1), answers({}, 503, DPoP_Nonce="n-2")
-    stage.vendor.answers(
+    oauth_world.vendor.answers(
         first.evolve(headers=first.headers.with_header("DPoP-Nonce", "n-1")), second, grants(2)
     )
-    refresher = stage.refresher(BOUND)
+    refresher = oauth_world.refresher(BOUND)
 
     held_token = await refresher.get(*OWNER)
     await refresher.refresh(*OWNER, held_token)
 
-    assert [None, "n-1", "n-2"] == nonces(stage)
+    assert [None, "n-1", "n-2"] == nonces(oauth_world)
 
 
 @sync_and_async
 async def test_a_nonce_takes_nothing_from_the_policy(world: World) -> None:
     """A server's demand for a DPoP nonce does not count as one of the retry policy's attempts."""
-    stage = OAuthWorld(world)
+    oauth_world = OAuthWorld(world)
     broken_response = answers({}, 503)
-    stage.vendor.answers(
+    oauth_world.vendor.answers(
         nonce_demand("n-1"),
         broken_response,
         nonce_demand("n-2"),
@@ -75,49 +77,49 @@ async def test_a_nonce_takes_nothing_from_the_policy(world: World) -> None:
         grants(1),
     )
 
-    await stage.refresher(BOUND).get(*OWNER)
+    await oauth_world.refresher(BOUND).get(*OWNER)
 
-    assert [None, "n-1", "n-1", "n-2", "n-2", "n-3"] == nonces(stage)
+    assert [None, "n-1", "n-1", "n-2", "n-2", "n-3"] == nonces(oauth_world)
 
 
 @sync_and_async
 async def test_repeated_nonce_requests_end(world: World) -> None:
     """After two consecutive demands for a DPoP nonce there is no third attempt."""
-    stage = OAuthWorld(world)
-    stage.vendor.otherwise = nonce_demand("n-1")
+    oauth_world = OAuthWorld(world)
+    oauth_world.vendor.otherwise = nonce_demand("n-1")
 
     with pytest.raises(CredentialRefreshFailed, match="use_dpop_nonce") as excinfo:
-        await stage.refresher(BOUND).get(*OWNER)
+        await oauth_world.refresher(BOUND).get(*OWNER)
 
-    assert ([None, "n-1"], False) == (nonces(stage), excinfo.value.retryable)
+    assert ([None, "n-1"], False) == (nonces(oauth_world), excinfo.value.retryable)
 
 
 @pytest.mark.parametrize("nonce", ["n" * 1_000_000, "a b", 'a"b', ""])
 @sync_and_async
 async def test_invalid_nonce_is_not_sent(world: World, nonce: str) -> None:
     """A malformed DPoP nonce is not sent back, and the token renewal fails."""
-    stage = OAuthWorld(world)
-    stage.vendor.answers(nonce_demand(nonce))
-    refresher = stage.refresher(BOUND)
+    oauth_world = OAuthWorld(world)
+    oauth_world.vendor.answers(nonce_demand(nonce))
+    refresher = oauth_world.refresher(BOUND)
 
     with pytest.raises(CredentialRefreshFailed, match="use_dpop_nonce"):
         await refresher.get(*OWNER)
 
-    assert [None] == nonces(stage)
+    assert [None] == nonces(oauth_world)
 
 
 @sync_and_async
 async def test_client_without_key_ignores_nonces(world: World) -> None:
     """A client without a DPoP key ignores nonces, and sends no proof."""
-    stage = OAuthWorld(world)
-    stage.vendor.answers(nonce_demand("n-1"))
-    refresher = stage.refresher({"crm": client(grant=ClientCredentials())})
+    oauth_world = OAuthWorld(world)
+    oauth_world.vendor.answers(nonce_demand("n-1"))
+    refresher = oauth_world.refresher({"crm": client(grant=ClientCredentials())})
 
     with pytest.raises(CredentialRefreshFailed):
         await refresher.get(*OWNER)
 
-    assert [None] * len(stage.vendor.requests) == [
-        request.header("DPoP") for request in stage.vendor.requests
+    assert [None] * len(oauth_world.vendor.requests) == [
+        request.header("DPoP") for request in oauth_world.vendor.requests
     ]
     assert refresher.manager._flows._core.nonces.nonce_for("https://login.example/") is None  # noqa: SLF001 - a look inside
 
@@ -131,13 +133,13 @@ def bound_to(key: str) -> OAuthCredentials:
 async def test_a_refresh_token_keeps_its_key(world: World) -> None:
     """A public client renews with its refresh token's DPoP key, even if a new one is configured."""
     old_text, new_text = new_key(), new_key()
-    stage = OAuthWorld(world, bound_to(old_text))
-    stage.vendor.answers(grants(2, token_type="DPoP"))
+    oauth_world = OAuthWorld(world, bound_to(old_text))
+    oauth_world.vendor.answers(grants(2, token_type="DPoP"))
     public = client(secret=None, authentication="none", dpop_key=new_text)
 
-    held_token = await stage.refresher({"crm": public}).get(*OWNER)
+    held_token = await oauth_world.refresher({"crm": public}).get(*OWNER)
 
-    verified_claims(stage.vendor.requests[0].header("DPoP"), old_text)
+    verified_claims(oauth_world.vendor.requests[0].header("DPoP"), old_text)
     assert bound_to(old_text).dpop_key == held_token.dpop_key
 
 
@@ -145,10 +147,10 @@ async def test_a_refresh_token_keeps_its_key(world: World) -> None:
 async def test_a_client_with_a_secret_may_change_its_key(world: World) -> None:
     """A client with a secret gets its next token bound to its newest DPoP key."""
     old_text, new_text = new_key(), new_key()
-    stage = OAuthWorld(world, bound_to(old_text))
-    stage.vendor.answers(grants(2, token_type="DPoP"))
+    oauth_world = OAuthWorld(world, bound_to(old_text))
+    oauth_world.vendor.answers(grants(2, token_type="DPoP"))
 
-    held_token = await stage.refresher({"crm": client(dpop_key=new_text)}).get(*OWNER)
+    held_token = await oauth_world.refresher({"crm": client(dpop_key=new_text)}).get(*OWNER)
 
-    verified_claims(stage.vendor.requests[0].header("DPoP"), new_text)
+    verified_claims(oauth_world.vendor.requests[0].header("DPoP"), new_text)
     assert bound_to(new_text).dpop_key == held_token.dpop_key

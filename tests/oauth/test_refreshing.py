@@ -39,42 +39,44 @@ ALONE = {"crm": client(grant=ClientCredentials(), scope="read")}
 @sync_and_async
 async def test_a_first_token_is_obtained(world: World) -> None:
     """If no user consent is needed, the first call obtains a token, and later calls reuse it."""
-    stage = OAuthWorld(world)
-    refresher = stage.refresher(ALONE)
-    stage.vendor.answers(grants(1))
+    oauth_world = OAuthWorld(world)
+    refresher = oauth_world.refresher(ALONE)
+    oauth_world.vendor.answers(grants(1))
 
     first = await refresher.get(*OWNER)
-    reads = stage.vault.reads
+    reads = oauth_world.vault.reads
     second = await refresher.get(*OWNER)
 
-    assert first == second == stage.kept
+    assert first == second == oauth_world.kept
     assert Secret("at-1") == first.access_token
-    assert reads == stage.vault.reads
-    assert [{"grant_type": "client_credentials", "scope": "read"}] == stage.token_requests()
+    assert reads == oauth_world.vault.reads
+    assert [{"grant_type": "client_credentials", "scope": "read"}] == oauth_world.token_requests()
     assert ["TokenRenewed"] == world.event_names()
 
 
 @sync_and_async
 async def test_fresh_token_is_used(world: World) -> None:
     """A stored token that is still fresh is used without a token request."""
-    stage = OAuthWorld(world, token(1))
-    refresher = stage.refresher()
+    oauth_world = OAuthWorld(world, token(1))
+    refresher = oauth_world.refresher()
 
     assert token(1) == await refresher.get(*OWNER)
-    assert [] == stage.token_requests()
+    assert [] == oauth_world.token_requests()
 
 
 @sync_and_async
 async def test_expired_token_is_renewed(world: World) -> None:
     """An expired token is renewed by one request, and the new token is stored before it is used."""
-    stage = OAuthWorld(world, token(1, ago=7200))
-    stage.vendor.answers(grants(2))
+    oauth_world = OAuthWorld(world, token(1, ago=7200))
+    oauth_world.vendor.answers(grants(2))
 
-    result = await stage.refresher().get(*OWNER)
+    result = await oauth_world.refresher().get(*OWNER)
 
     assert Secret("at-2") == result.access_token
-    assert result == stage.kept
-    assert [{"grant_type": "refresh_token", "refresh_token": "rt-1"}] == stage.token_requests()
+    assert result == oauth_world.kept
+    assert [
+        {"grant_type": "refresh_token", "refresh_token": "rt-1"}
+    ] == oauth_world.token_requests()
     assert world.clock.utc() == result.issued_at
 
 
@@ -82,33 +84,33 @@ async def test_expired_token_is_renewed(world: World) -> None:
 async def test_one_caller_renews_a_token_before_it_expires(world: World) -> None:
     """If a token expires soon, one caller renews it while others still use the old token."""
     stored_credentials = token(1, ago=3560)
-    stage = OAuthWorld(world, stored_credentials)
-    refresher = stage.refresher()
+    oauth_world = OAuthWorld(world, stored_credentials)
+    refresher = oauth_world.refresher()
     gate = world.gate()
-    stage.vendor.answers(gate.answering(grants(2)))
+    oauth_world.vendor.answers(gate.answering(grants(2)))
 
     renewing = world.start(lambda: refresher.get(*OWNER))
     await gate.reached()
     assert stored_credentials == await refresher.get(*OWNER)
-    stage.vault.kept["crm", "beta"] = token(5, ago=3560)
-    stage.vendor.answers(grants(6))
+    oauth_world.vault.kept["crm", "beta"] = token(5, ago=3560)
+    oauth_world.vendor.answers(grants(6))
     assert Secret("at-6") == (await refresher.get("crm", "beta")).access_token
     gate.open()
 
     assert Secret("at-2") == (await renewing.result()).access_token
-    reads = stage.vault.reads
+    reads = oauth_world.vault.reads
     assert Secret("at-2") == (await refresher.get(*OWNER)).access_token
-    assert reads == stage.vault.reads
-    assert ["rt-1", "rt-5"] == stage.shown_refresh_tokens()
+    assert reads == oauth_world.vault.reads
+    assert ["rt-1", "rt-5"] == oauth_world.shown_refresh_tokens()
 
 
 @sync_and_async
 async def test_refused_caller_waits_for_an_early_renewal(world: World) -> None:
     """A caller whose token the service refused waits for a renewal that is already running."""
-    stage = OAuthWorld(world, token(1, ago=3560))
-    refresher = stage.refresher()
+    oauth_world = OAuthWorld(world, token(1, ago=3560))
+    refresher = oauth_world.refresher()
     gate = world.gate()
-    stage.vendor.answers(gate.answering(grants(2)))
+    oauth_world.vendor.answers(gate.answering(grants(2)))
     ahead = world.start(lambda: refresher.get(*OWNER))
     await gate.reached()
     refused_caller = world.start(lambda: refresher.refresh(*OWNER, token(1, ago=3560)))
@@ -116,21 +118,21 @@ async def test_refused_caller_waits_for_an_early_renewal(world: World) -> None:
     gate.open()
 
     assert await ahead.result() == await refused_caller.result()
-    assert ["rt-1"] == stage.shown_refresh_tokens()
+    assert ["rt-1"] == oauth_world.shown_refresh_tokens()
 
 
 @sync_and_async
 async def test_early_renewal_may_fail(world: World) -> None:
     """If an early renewal fails, the valid token is used, and the next call does not try again."""
     stored_credentials = token(1, ago=3550)
-    stage = OAuthWorld(world, stored_credentials)
-    refresher = stage.refresher(retry=None)
-    stage.vendor.otherwise = 503
+    oauth_world = OAuthWorld(world, stored_credentials)
+    refresher = oauth_world.refresher(retry=None)
+    oauth_world.vendor.otherwise = 503
 
     assert stored_credentials == await refresher.get(*OWNER)
-    count = len(stage.token_requests())
+    count = len(oauth_world.token_requests())
     assert stored_credentials == await refresher.get(*OWNER)
-    assert count == len(stage.token_requests()) == 3
+    assert count == len(oauth_world.token_requests()) == 3
     assert ["TokenNotRenewed"] == world.event_names()
     assert [
         TokenNotRenewed(
@@ -143,7 +145,7 @@ async def test_early_renewal_may_fail(world: World) -> None:
     ] == world.events
 
     world.clock.advance(6)
-    stage.vendor.otherwise = grants(2)
+    oauth_world.vendor.otherwise = grants(2)
     assert Secret("at-2") == (await refresher.get(*OWNER)).access_token
 
 
@@ -151,35 +153,35 @@ async def test_early_renewal_may_fail(world: World) -> None:
 async def test_early_renewal_respects_retry_after(world: World) -> None:
     """While the token is still valid, early renewal waits for the server's `Retry-After`."""
     stored_credentials = token(1, ago=3530)
-    stage = OAuthWorld(world, stored_credentials)
-    refresher = stage.refresher()
-    stage.vendor.otherwise = answers({}, 429, Retry_After="61")
+    oauth_world = OAuthWorld(world, stored_credentials)
+    refresher = oauth_world.refresher()
+    oauth_world.vendor.otherwise = answers({}, 429, Retry_After="61")
 
     for _ in range(3):
         assert stored_credentials == await refresher.get(*OWNER)
         world.clock.advance(6)
-    assert 1 == len(stage.token_requests())
+    assert 1 == len(oauth_world.token_requests())
 
 
 @sync_and_async
 async def test_postponed_renewal_holds_for_concurrent_readers(world: World) -> None:
     """A postponed early renewal also holds for a caller that was reading the store meanwhile."""
     stored_credentials = token(1, ago=3530)
-    stage = OAuthWorld(world, stored_credentials)
+    oauth_world = OAuthWorld(world, stored_credentials)
     pending_owners = [OWNER]
-    read = stage.vault.get
+    read = oauth_world.vault.get
 
     async def read_slowly(service: str, tenant: str | None, /) -> Any:
         if pending_owners:
             await refresher.get(*pending_owners.pop())
         return await read(service, tenant)
 
-    stage.vault.get = read_slowly  # type: ignore[method-assign]  # as if another thread were quicker
-    refresher = stage.refresher()
-    stage.vendor.otherwise = answers({}, 429, Retry_After="61")
+    oauth_world.vault.get = read_slowly  # type: ignore[method-assign]  # as if another thread were quicker
+    refresher = oauth_world.refresher()
+    oauth_world.vendor.otherwise = answers({}, 429, Retry_After="61")
 
     assert stored_credentials == await refresher.get(*OWNER)
-    assert 1 == len(stage.token_requests())
+    assert 1 == len(oauth_world.token_requests())
 
 
 def test_postponed_token_is_fresh_until_it_is_past() -> None:
@@ -197,9 +199,9 @@ def test_postponed_token_is_fresh_until_it_is_past() -> None:
 @sync_and_async
 async def test_refused_token_is_renewed_once(world: World) -> None:
     """A 401 response renews a token regardless of its expiry; later callers get the new token."""
-    stage = OAuthWorld(world, token(1))
-    refresher, other_refresher = stage.refresher(), stage.refresher()
-    stage.vendor.answers(grants(2))
+    oauth_world = OAuthWorld(world, token(1))
+    refresher, other_refresher = oauth_world.refresher(), oauth_world.refresher()
+    oauth_world.vendor.answers(grants(2))
     stale_token = await refresher.get(*OWNER)
     assert stale_token == await other_refresher.get(*OWNER)
 
@@ -208,16 +210,16 @@ async def test_refused_token_is_renewed_once(world: World) -> None:
     assert new_value == await other_refresher.refresh(*OWNER, stale_token)
 
     assert Secret("at-2") == new_value.access_token
-    assert ["rt-1"] == stage.shown_refresh_tokens()
+    assert ["rt-1"] == oauth_world.shown_refresh_tokens()
 
 
 @sync_and_async
 async def test_refused_token_is_not_used_again(world: World) -> None:
     """A token that the service refused is not used again, even if no new one is available."""
-    stage = OAuthWorld(world, token(1))
-    refresher = stage.refresher()
+    oauth_world = OAuthWorld(world, token(1))
+    refresher = oauth_world.refresher()
     stale_token = await refresher.get(*OWNER)
-    stage.vault.is_away = StorageUnavailable("It is away.")
+    oauth_world.vault.is_away = StorageUnavailable("It is away.")
 
     for token_request in (refresher.refresh(*OWNER, stale_token), refresher.get(*OWNER)):
         with pytest.raises(StorageUnavailable):
@@ -227,19 +229,19 @@ async def test_refused_token_is_not_used_again(world: World) -> None:
 @sync_and_async
 async def test_newer_stored_token_is_used_at_once(world: World) -> None:
     """If the store already has a newer token, a caller uses it without waiting for a renewal."""
-    stage = OAuthWorld(world, token(1, ago=7200))
-    refresher = stage.refresher()
+    oauth_world = OAuthWorld(world, token(1, ago=7200))
+    refresher = oauth_world.refresher()
     gate = world.gate()
-    stage.vendor.answers(gate.answering(grants(2)))
+    oauth_world.vendor.answers(gate.answering(grants(2)))
     renewing = world.start(lambda: refresher.get(*OWNER))
     await gate.reached()
-    stage.vault.kept[OWNER] = token(5)
+    oauth_world.vault.kept[OWNER] = token(5)
     world.impatient = True
 
     assert token(5) == await refresher.refresh(*OWNER, token(1, ago=7200))
-    reads = stage.vault.reads
+    reads = oauth_world.vault.reads
     assert token(5) == await refresher.get(*OWNER)
-    assert reads == stage.vault.reads
+    assert reads == oauth_world.vault.reads
     gate.open()
     await renewing.result()
 
@@ -248,47 +250,47 @@ async def test_newer_stored_token_is_used_at_once(world: World) -> None:
 async def test_stored_refresh_token_is_used(world: World) -> None:
     """A renewal sends the stored refresh token, not that of the caller's refused credentials."""
     stored_credentials = attrs.evolve(token(1), refresh_token="rt-9")
-    stage = OAuthWorld(world, stored_credentials)
-    stage.vendor.answers(grants(2))
-    await stage.refresher().refresh(*OWNER, token(1))
+    oauth_world = OAuthWorld(world, stored_credentials)
+    oauth_world.vendor.answers(grants(2))
+    await oauth_world.refresher().refresh(*OWNER, token(1))
 
-    assert ["rt-9"] == stage.shown_refresh_tokens()
+    assert ["rt-9"] == oauth_world.shown_refresh_tokens()
 
 
 @sync_and_async
 async def test_empty_vault_without_consent(world: World) -> None:
     """A client that needs no user consent gets a new token if the credential store is empty."""
-    stage = OAuthWorld(world)
-    stage.vendor.answers(grants(2, refresh_token=None))
-    new_value = await stage.refresher(ALONE).refresh(*OWNER, token(1))
+    oauth_world = OAuthWorld(world)
+    oauth_world.vendor.answers(grants(2, refresh_token=None))
+    new_value = await oauth_world.refresher(ALONE).refresh(*OWNER, token(1))
 
     assert (Secret("at-2"), Secret("rt-1")) == (new_value.access_token, new_value.refresh_token)
-    stage.vault.kept.clear()
+    oauth_world.vault.kept.clear()
     with pytest.raises(CredentialNotFound):
-        await stage.refresher().refresh(*OWNER, token(1))
+        await oauth_world.refresher().refresh(*OWNER, token(1))
 
 
 @sync_and_async
 async def test_concurrent_renewals_ask_once(world: World) -> None:
     """Concurrent callers with an expired token cause one refresh request."""
-    stage = OAuthWorld(world, token(1, ago=7200))
-    refresher = stage.refresher()
-    stage.vendor.answers(grants(2))
+    oauth_world = OAuthWorld(world, token(1, ago=7200))
+    refresher = oauth_world.refresher()
+    oauth_world.vendor.answers(grants(2))
 
     results = await world.run_together(*[lambda: refresher.get(*OWNER)] * 7)
 
     assert [Secret("at-2")] * 7 == [result.access_token for result in results]
-    assert ["rt-1"] == stage.shown_refresh_tokens()
+    assert ["rt-1"] == oauth_world.shown_refresh_tokens()
 
 
 @sync_and_async
 async def test_waiting_callers_share_the_failure(world: World) -> None:
     """Callers that wait for a token renewal share its failure, without another request."""
-    stage = OAuthWorld(world, token(1, ago=7200))
-    refresher = stage.refresher()
+    oauth_world = OAuthWorld(world, token(1, ago=7200))
+    refresher = oauth_world.refresher()
     for times in (1, 2):
         gate = world.gate()
-        stage.vendor.answers(gate.answering(answers({"error": "invalid_client"}, 401)))
+        oauth_world.vendor.answers(gate.answering(answers({"error": "invalid_client"}, 401)))
         first = world.start(lambda: refresher.get(*OWNER))
         await gate.reached()
         world.locks.arrived.clear()
@@ -298,13 +300,13 @@ async def test_waiting_callers_share_the_failure(world: World) -> None:
 
         raised_errors = [await _raised_error(item.result()) for item in (first, second)]
 
-        assert times == len(stage.token_requests())
+        assert times == len(oauth_world.token_requests())
         assert [True, True] == ["invalid_client" in str(error) for error in raised_errors]
     reports = ("CredentialRefreshFailed", False)
     assert [reports, reports] == [(event.error, event.still_works) for event in world.events]
     assert raised_errors[0] is not raised_errors[1]
     assert ["TokenNotRenewed"] * 2 == world.event_names()
-    stage.vendor.answers(grants(2))
+    oauth_world.vendor.answers(grants(2))
     assert Secret("at-2") == (await refresher.get(*OWNER)).access_token
 
 
@@ -317,27 +319,27 @@ async def _raised_error(pending: Any) -> CredentialRefreshFailed:
 @sync_and_async
 async def test_retry_after_holds_for_every_caller(world: World) -> None:
     """Until a `Retry-After` has passed, every caller gets the error, without a token request."""
-    stage = OAuthWorld(world, token(1, ago=7200))
-    refresher = stage.refresher()
-    stage.vendor.answers(answers({}, 503, Retry_After="120"))
+    oauth_world = OAuthWorld(world, token(1, ago=7200))
+    refresher = oauth_world.refresher()
+    oauth_world.vendor.answers(answers({}, 503, Retry_After="120"))
 
     first = await _raised_error(refresher.get(*OWNER))
     second = await _raised_error(refresher.get(*OWNER))
 
-    assert 1 == len(stage.token_requests())
+    assert 1 == len(oauth_world.token_requests())
     assert world.clock.utc() + timedelta(seconds=120) == first.retry_at == second.retry_at
     assert first.retryable
     world.clock.advance(120)
-    stage.vendor.answers(grants(2))
+    oauth_world.vendor.answers(grants(2))
     assert Secret("at-2") == (await refresher.get(*OWNER)).access_token
 
 
 @sync_and_async
 async def test_success_clears_an_earlier_retry_after(world: World) -> None:
     """A successful renewal clears an earlier `Retry-After`, even if the clock steps back."""
-    stage = OAuthWorld(world, token(1, ago=7200))
-    refresher = stage.refresher()
-    stage.vendor.answers(answers({}, 503, Retry_After="120"), grants(2), grants(3))
+    oauth_world = OAuthWorld(world, token(1, ago=7200))
+    refresher = oauth_world.refresher()
+    oauth_world.vendor.answers(answers({}, 503, Retry_After="120"), grants(2), grants(3))
     await _raised_error(refresher.get(*OWNER))
     world.clock.advance(120)
     second = await refresher.get(*OWNER)
@@ -349,26 +351,26 @@ async def test_success_clears_an_earlier_retry_after(world: World) -> None:
 @sync_and_async
 async def test_a_short_life_is_lived(world: World) -> None:
     """A token with a lifetime of 30 seconds is not renewed at every call."""
-    stage = OAuthWorld(world, token(1, ago=7200))
-    refresher = stage.refresher()
-    stage.vendor.answers(grants(2, expires_in=30), grants(3, expires_in="30"))
+    oauth_world = OAuthWorld(world, token(1, ago=7200))
+    refresher = oauth_world.refresher()
+    oauth_world.vendor.answers(grants(2, expires_in=30), grants(3, expires_in="30"))
 
     for _ in range(19):
         await refresher.get(*OWNER)
         world.clock.advance(1)
-    assert 1 == len(stage.token_requests())
+    assert 1 == len(oauth_world.token_requests())
     for _ in range(4):
         world.clock.advance(1)
         await refresher.get(*OWNER)
-    assert ["rt-1", "rt-2"] == stage.shown_refresh_tokens()
+    assert ["rt-1", "rt-2"] == oauth_world.shown_refresh_tokens()
 
 
 @sync_and_async
 async def test_a_life_of_unknown_length_ends_with_a_refusal(world: World) -> None:
     """A token without an expiry time is used until the service refuses it."""
-    stage = OAuthWorld(world, token(1, life=None))
-    refresher = stage.refresher()
-    stage.vendor.answers(grants(2, expires_in=None))
+    oauth_world = OAuthWorld(world, token(1, life=None))
+    refresher = oauth_world.refresher()
+    oauth_world.vendor.answers(grants(2, expires_in=None))
 
     world.clock.advance(10**7)
     stale_token = await refresher.get(*OWNER)
@@ -377,80 +379,80 @@ async def test_a_life_of_unknown_length_ends_with_a_refusal(world: World) -> Non
     world.clock.advance(10**7)
 
     assert Secret("at-2") == (await refresher.get(*OWNER)).access_token
-    assert 1 == len(stage.token_requests())
+    assert 1 == len(oauth_world.token_requests())
 
 
 @sync_and_async
 async def test_token_renewed_by_another_process_is_found(world: World) -> None:
     """The credential store is read again after a minute, which finds another process's token."""
-    stage = OAuthWorld(world, token(1))
-    refresher = stage.refresher()
+    oauth_world = OAuthWorld(world, token(1))
+    refresher = oauth_world.refresher()
     await refresher.get(*OWNER)
-    stage.vault.kept[OWNER] = token(2)
+    oauth_world.vault.kept[OWNER] = token(2)
 
     assert token(1) == await refresher.get(*OWNER)
     world.clock.advance(61)
     assert token(2) == await refresher.get(*OWNER)
-    assert [] == stage.token_requests()
+    assert [] == oauth_world.token_requests()
 
 
 @sync_and_async
 async def test_valid_token_survives_a_store_outage(world: World) -> None:
     """If the credential store is unavailable, a valid token is used; an expired one is not."""
-    stage = OAuthWorld(world, token(1))
-    refresher = stage.refresher()
+    oauth_world = OAuthWorld(world, token(1))
+    refresher = oauth_world.refresher()
     await refresher.get(*OWNER)
-    stage.vault.is_away = StorageUnavailable("It is away.")
+    oauth_world.vault.is_away = StorageUnavailable("It is away.")
     world.clock.advance(61)
 
-    reads = stage.vault.reads
+    reads = oauth_world.vault.reads
     assert token(1) == await refresher.get(*OWNER)
     assert token(1) == await refresher.get(*OWNER)
-    assert reads + 1 == stage.vault.reads
+    assert reads + 1 == oauth_world.vault.reads
     world.clock.advance(6)
     assert token(1) == await refresher.get(*OWNER)
-    assert reads + 2 == stage.vault.reads
+    assert reads + 2 == oauth_world.vault.reads
     world.clock.advance(3600)
     with pytest.raises(StorageUnavailable):
         await refresher.get(*OWNER)
     with pytest.raises(StorageUnavailable):
-        await stage.refresher().get(*OWNER)
+        await oauth_world.refresher().get(*OWNER)
 
 
 @sync_and_async
 async def test_missing_consent_is_credential_not_found(world: World) -> None:
     """A call without the user's consent raises CredentialNotFound."""
-    stage = OAuthWorld(world)
-    refresher = stage.refresher()
+    oauth_world = OAuthWorld(world)
+    refresher = oauth_world.refresher()
 
     with pytest.raises(CredentialNotFound):
         await refresher.get(*OWNER)
     assert not await refresher.has(*OWNER)
-    assert await stage.refresher(ALONE).has(*OWNER)
+    assert await oauth_world.refresher(ALONE).has(*OWNER)
 
 
 @sync_and_async
 async def test_new_consent_is_used_at_once(world: World) -> None:
     """After the user consents again, the new tokens are used, and an earlier failure is cleared."""
-    stage = OAuthWorld(world, token(1, ago=7200))
-    refresher = stage.refresher()
-    stage.vendor.answers(answers({"error": "invalid_grant"}, 400))
+    oauth_world = OAuthWorld(world, token(1, ago=7200))
+    refresher = oauth_world.refresher()
+    oauth_world.vendor.answers(answers({"error": "invalid_grant"}, 400))
     with pytest.raises(AuthorizationRequired):
         await refresher.get(*OWNER)
 
     await refresher.rotate(*OWNER, token(5))
 
     assert await refresher.has(*OWNER)
-    assert token(5) == await refresher.get(*OWNER) == stage.kept
-    assert 1 == len(stage.token_requests())
+    assert token(5) == await refresher.get(*OWNER) == oauth_world.kept
+    assert 1 == len(oauth_world.token_requests())
 
 
 @sync_and_async
 async def test_new_consent_is_renewed_at_once(world: World) -> None:
     """After a new consent, a token is renewed at once, despite the old grant's `Retry-After`."""
-    stage = OAuthWorld(world, token(1, ago=7200))
-    refresher = stage.refresher()
-    stage.vendor.answers(answers({}, 503, Retry_After="120"), grants(6))
+    oauth_world = OAuthWorld(world, token(1, ago=7200))
+    refresher = oauth_world.refresher()
+    oauth_world.vendor.answers(answers({}, 503, Retry_After="120"), grants(6))
     await _raised_error(refresher.get(*OWNER))
 
     await refresher.rotate(*OWNER, token(5, ago=7200))
@@ -461,15 +463,15 @@ async def test_new_consent_is_renewed_at_once(world: World) -> None:
 @sync_and_async
 async def test_a_token_is_given_back(world: World) -> None:
     """Revoking a token sends the token and its type to the server, and ends its use."""
-    stage = OAuthWorld(world, token(1, ago=7200))
-    refresher = stage.refresher({OWNER: GIVING_BACK})
-    stage.vendor.answers(answers({}, 503, Retry_After="120"), answers({}))
+    oauth_world = OAuthWorld(world, token(1, ago=7200))
+    refresher = oauth_world.refresher({OWNER: GIVING_BACK})
+    oauth_world.vendor.answers(answers({}, 503, Retry_After="120"), answers({}))
     await _raised_error(refresher.get(*OWNER))
-    stage.vendor.requests.clear()
+    oauth_world.vendor.requests.clear()
 
     await refresher.revoke(*OWNER)
 
-    assert [{"token": "rt-1", "token_type_hint": "refresh_token"}] == stage.token_requests()
+    assert [{"token": "rt-1", "token_type_hint": "refresh_token"}] == oauth_world.token_requests()
     with pytest.raises(AuthorizationRequired, match="A person must authorise 'crm' again"):
         await refresher.get(*OWNER)
     result = world.events[-2]
@@ -482,9 +484,9 @@ async def test_a_token_is_given_back(world: World) -> None:
 @sync_and_async
 async def test_a_token_is_given_back_later(world: World) -> None:
     """If revocation is refused with a `Retry-After`, the error carries that time."""
-    stage = OAuthWorld(world, token(1))
-    refresher = stage.refresher({OWNER: GIVING_BACK})
-    stage.vendor.answers(answers({}, 503, Retry_After="Thu, 01 Jan 2026 00:02:00 GMT"))
+    oauth_world = OAuthWorld(world, token(1))
+    refresher = oauth_world.refresher({OWNER: GIVING_BACK})
+    oauth_world.vendor.answers(answers({}, 503, Retry_After="Thu, 01 Jan 2026 00:02:00 GMT"))
 
     with pytest.raises(VendorFailed) as excinfo:
         await refresher.revoke(*OWNER)
@@ -496,23 +498,23 @@ async def test_a_token_is_given_back_later(world: World) -> None:
 @sync_and_async
 async def test_other_credentials_come_from_the_vault(world: World) -> None:
     """Credentials of other kinds, or of services without an OAuth client, are left unchanged."""
-    stage = OAuthWorld(world)
+    oauth_world = OAuthWorld(world)
     key = Credentials.api_key("k")
-    stage.vault.kept |= {OWNER: key, ("vat", None): token(9, ago=7200)}
-    refresher = stage.refresher()
+    oauth_world.vault.kept |= {OWNER: key, ("vat", None): token(9, ago=7200)}
+    refresher = oauth_world.refresher()
 
     assert key == await refresher.get(*OWNER)
     assert token(9, ago=7200) == await refresher.get("vat", None)
     assert ("refreshed", "vat", None, token(9)) == await refresher.refresh("vat", None, token(9))
     assert ("refreshed", *OWNER, key) == await refresher.refresh(*OWNER, key)
     assert await refresher.has("vat", None)
-    assert [] == stage.token_requests()
+    assert [] == oauth_world.token_requests()
 
 
 @sync_and_async
 async def test_clients_may_differ_by_tenant(world: World) -> None:
     """An OAuth client is looked up by service and tenant, then by service, or by a function."""
-    stage = OAuthWorld(world)
+    oauth_world = OAuthWorld(world)
     own_client, foreign_client = (
         client(grant=ClientCredentials(), client_id=name) for name in "ab"
     )
@@ -520,23 +522,25 @@ async def test_clients_may_differ_by_tenant(world: World) -> None:
         {"crm": foreign_client, OWNER: own_client},
         lambda service, tenant: own_client if (service, tenant) == OWNER else foreign_client,
     ):
-        stage.vault.kept.clear()
-        stage.vendor.requests.clear()
-        stage.vendor.answers(grants(1), grants(2))
-        refresher = stage.refresher(clients)
+        oauth_world.vault.kept.clear()
+        oauth_world.vendor.requests.clear()
+        oauth_world.vendor.answers(grants(1), grants(2))
+        refresher = oauth_world.refresher(clients)
         await refresher.get(*OWNER)
         await refresher.get("crm", None)
 
-        names = [sent_request.header("Authorization") for sent_request in stage.vendor.requests]
+        names = [
+            sent_request.header("Authorization") for sent_request in oauth_world.vendor.requests
+        ]
         assert ["Basic YTpodXNo", "Basic YjpodXNo"] == names
 
 
 @sync_and_async
 async def test_every_verb_finds_the_tenants_client(world: World) -> None:
     """Refreshing a token and checking for one use the tenant's own client."""
-    stage = OAuthWorld(world)
-    stage.vendor.answers(grants(2))
-    refresher = stage.refresher({OWNER: client(grant=ClientCredentials())})
+    oauth_world = OAuthWorld(world)
+    oauth_world.vendor.answers(grants(2))
+    refresher = oauth_world.refresher({OWNER: client(grant=ClientCredentials())})
 
     assert await refresher.has(*OWNER)
     assert not await refresher.has("crm", None)
@@ -556,10 +560,10 @@ def test_clients_must_be_oauth_clients() -> None:
 @sync_and_async
 async def test_a_token_is_exchanged(world: World) -> None:
     """A token exchange sends the current OAuth token of another service, renewed if needed."""
-    stage = OAuthWorld(world)
-    stage.vault.kept["idp", "acme"] = token(1, ago=7200)
-    stage.vendor.answers(grants(2), grants(7))
-    refresher = stage.refresher(
+    oauth_world = OAuthWorld(world)
+    oauth_world.vault.kept["idp", "acme"] = token(1, ago=7200)
+    oauth_world.vendor.answers(grants(2), grants(7))
+    refresher = oauth_world.refresher(
         {
             "idp": client(client_id="idp"),
             "crm": client(grant=TokenExchange(subject="idp"), authentication="client_secret_post"),
@@ -567,32 +571,32 @@ async def test_a_token_is_exchanged(world: World) -> None:
     )
 
     assert Secret("at-7") == (await refresher.get(*OWNER)).access_token
-    assert ["rt-1", None] == stage.shown_refresh_tokens()
-    assert "at-2" == stage.token_requests()[1]["subject_token"]
+    assert ["rt-1", None] == oauth_world.shown_refresh_tokens()
+    assert "at-2" == oauth_world.token_requests()[1]["subject_token"]
 
 
 @sync_and_async
 async def test_bearer_token_can_be_exchanged(world: World) -> None:
     """A plain bearer token can be the subject of a token exchange."""
-    stage = OAuthWorld(world)
-    stage.vault.kept["idp", "acme"] = Credentials.bearer("plain")
-    stage.vendor.answers(grants(7))
+    oauth_world = OAuthWorld(world)
+    oauth_world.vault.kept["idp", "acme"] = Credentials.bearer("plain")
+    oauth_world.vendor.answers(grants(7))
 
-    await stage.refresher({"crm": client(grant=TokenExchange(subject="idp"))}).get(*OWNER)
+    await oauth_world.refresher({"crm": client(grant=TokenExchange(subject="idp"))}).get(*OWNER)
 
-    assert "plain" == stage.token_requests()[0]["subject_token"]
+    assert "plain" == oauth_world.token_requests()[0]["subject_token"]
 
 
 @sync_and_async
 async def test_errors_and_events_show_no_secret(world: World) -> None:
     """No error or event of a token refresher shows a token or secret that the server repeats."""
-    stage = OAuthWorld(world, token(1, ago=7200))
-    stage.vendor.answers(
+    oauth_world = OAuthWorld(world, token(1, ago=7200))
+    oauth_world.vendor.answers(
         ConnectionFailed("It was cut off.", may_have_been_processed=False),
         answers({"error": "invalid_grant", "error_description": "rt-1 of erp:hush"}, 400),
     )
 
-    error = await _raised_error(stage.refresher().get(*OWNER))
+    error = await _raised_error(oauth_world.refresher().get(*OWNER))
 
     for shown_error in (str(error), repr(error), repr(world.events), repr(error.__cause__)):
         assert "rt-1" not in shown_error
@@ -603,9 +607,9 @@ async def test_errors_and_events_show_no_secret(world: World) -> None:
 @sync_and_async
 async def test_refresher_hides_secrets_and_needs_no_observers(world: World) -> None:
     """A token refresher's repr shows no secret, and its observers are optional."""
-    stage = OAuthWorld(world, token(1, ago=7200))
-    refresher = stage.refresher(observers=None, vault=None)
-    stage.vendor.otherwise = 503
+    oauth_world = OAuthWorld(world, token(1, ago=7200))
+    refresher = oauth_world.refresher(observers=None, vault=None)
+    oauth_world.vendor.otherwise = 503
 
     assert "hush" not in repr(refresher.manager)
     assert repr(refresher.manager).startswith("<")
@@ -616,19 +620,19 @@ async def test_refresher_hides_secrets_and_needs_no_observers(world: World) -> N
     await refresher.rotate(*OWNER, token(1, ago=7200))
     with pytest.raises(CredentialRefreshFailed):
         await refresher.get(*OWNER)
-    stage.vendor.otherwise = answers({"error": "invalid_grant"}, 400)
+    oauth_world.vendor.otherwise = answers({"error": "invalid_grant"}, 400)
     with pytest.raises(AuthorizationRequired):
         await refresher.get(*OWNER)
-    assert form(stage.vendor.requests[-1].request.body)
+    assert form(oauth_world.vendor.requests[-1].request.body)
 
 
 @sync_and_async
 async def test_wait_for_a_renewal_is_bounded(world: World) -> None:
     """A caller that cannot wait for a running token renewal gets a retryable error in time."""
-    stage = OAuthWorld(world, token(1, ago=7200))
-    refresher = stage.refresher(patience=3)
+    oauth_world = OAuthWorld(world, token(1, ago=7200))
+    refresher = oauth_world.refresher(patience=3)
     gate = world.gate()
-    stage.vendor.answers(gate.answering(grants(2)))
+    oauth_world.vendor.answers(gate.answering(grants(2)))
     first = world.start(lambda: refresher.get(*OWNER))
     await gate.reached()
     world.impatient = True

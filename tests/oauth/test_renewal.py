@@ -48,13 +48,13 @@ if TYPE_CHECKING:
 @sync_and_async
 async def test_trouble_is_waited_out(world: World, trouble: Any) -> None:
     """A renewal sends the same refresh token, with the policy's delays, until the server works."""
-    stage = OAuthWorld(world, PAST)
-    stage.vendor.answers(trouble, trouble, grants(2))
+    oauth_world = OAuthWorld(world, PAST)
+    oauth_world.vendor.answers(trouble, trouble, grants(2))
 
-    match = await stage.refresher().get(*OWNER)
+    match = await oauth_world.refresher().get(*OWNER)
 
     assert Secret("at-2") == match.access_token
-    assert ["rt-1"] * 3 == stage.shown_refresh_tokens()
+    assert ["rt-1"] * 3 == oauth_world.shown_refresh_tokens()
     (result,) = world.events
     assert isinstance(result, TokenRenewed)
     assert (3, ["crm", "acme"]) == (result.attempts, [result.service, result.tenant])
@@ -67,9 +67,9 @@ async def test_trouble_is_waited_out(world: World, trouble: Any) -> None:
 @sync_and_async
 async def test_absurd_pause_of_an_authorisation_server_ends_after_an_hour(world: World) -> None:
     """If the server's `Retry-After` is decades ahead, a renewal is possible after an hour."""
-    stage = OAuthWorld(world, PAST)
-    stage.vendor.answers(answers({}, 429, Retry_After="9" * 20), grants(2))
-    refresher = stage.refresher()
+    oauth_world = OAuthWorld(world, PAST)
+    oauth_world.vendor.answers(answers({}, 429, Retry_After="9" * 20), grants(2))
+    refresher = oauth_world.refresher()
 
     with pytest.raises(CredentialRefreshFailed) as excinfo:
         await refresher.get(*OWNER)
@@ -84,11 +84,11 @@ async def test_absurd_pause_of_an_authorisation_server_ends_after_an_hour(world:
 @sync_and_async
 async def test_delays_between_renewals_grow(world: World) -> None:
     """The delay after a failed token renewal grows, even if each depends on the one before."""
-    stage = OAuthWorld(world, PAST)
-    stage.vendor.answers(503, 503, grants(2))
+    oauth_world = OAuthWorld(world, PAST)
+    oauth_world.vendor.answers(503, 503, grants(2))
     policy = RetryPolicy(3, 0.5, backoff=Backoff.DECORRELATED)
 
-    await stage.refresher(retry=policy).get(*OWNER)
+    await oauth_world.refresher(retry=policy).get(*OWNER)
 
     # Each draw is 0.5: half way between half a second and three times the previous delay.
     assert [1.0, 1.75] == world.sleeper.slept
@@ -98,69 +98,73 @@ async def test_delays_between_renewals_grow(world: World) -> None:
 @sync_and_async
 async def test_failed_renewal_keeps_the_refresh_token(world: World, trouble: Any) -> None:
     """If all attempts of a renewal fail, the refresh token is kept and works later."""
-    stage = OAuthWorld(world, PAST)
-    refresher = stage.refresher()
-    stage.vendor.answers(*[trouble] * 3)
+    oauth_world = OAuthWorld(world, PAST)
+    refresher = oauth_world.refresher()
+    oauth_world.vendor.answers(*[trouble] * 3)
 
     error = await error_of(refresher.get(*OWNER))
 
     assert error.retryable
     assert "crm" == error.service
-    assert PAST == stage.kept
-    stage.vendor.answers(grants(2))
+    assert PAST == oauth_world.kept
+    oauth_world.vendor.answers(grants(2))
     assert Secret("at-2") == (await refresher.get(*OWNER)).access_token
-    assert ["rt-1"] * 4 == stage.shown_refresh_tokens()
+    assert ["rt-1"] * 4 == oauth_world.shown_refresh_tokens()
 
 
 @sync_and_async
 async def test_client_errors_are_not_retried(world: World) -> None:
     """An `invalid_client` response is raised without a retry, and the refresh token is kept."""
-    stage = OAuthWorld(world, PAST)
-    refresher = stage.refresher()
-    stage.vendor.answers(answers({"error": "invalid_client"}, 401))
+    oauth_world = OAuthWorld(world, PAST)
+    refresher = oauth_world.refresher()
+    oauth_world.vendor.answers(answers({"error": "invalid_client"}, 401))
 
     error = await error_of(refresher.get(*OWNER))
 
     assert not error.retryable
     assert "Correct the client's id" in error.remedy
-    assert 1 == len(stage.token_requests())
-    stage.vendor.answers(grants(2))
+    assert 1 == len(oauth_world.token_requests())
+    oauth_world.vendor.answers(grants(2))
     assert Secret("at-2") == (await refresher.get(*OWNER)).access_token
 
 
 @sync_and_async
 async def test_no_request_outlasts_the_claim(world: World) -> None:
     """A token request starts only if the renewal's claim outlasts the request's whole timeout."""
-    stage = OAuthWorld(world, PAST)
-    refresher = stage.refresher(request_timeout=9)
-    stage.vendor.otherwise = world.answer_after(7, answers({}, 500))
+    oauth_world = OAuthWorld(world, PAST)
+    refresher = oauth_world.refresher(request_timeout=9)
+    oauth_world.vendor.otherwise = world.answer_after(7, answers({}, 500))
 
     await error_of(refresher.get(*OWNER))
 
-    assert [9.0, 9.0] == [sent_request.timeouts.total for sent_request in stage.vendor.requests]
+    assert [9.0, 9.0] == [
+        sent_request.timeouts.total for sent_request in oauth_world.vendor.requests
+    ]
 
 
 @sync_and_async
 async def test_a_nonce_that_comes_too_late_is_not_shown(world: World) -> None:
     """A nonce that arrives too late for another request within the claim is not used."""
-    stage = OAuthWorld(world, PAST)
-    refresher = stage.refresher(request_timeout=30)
+    oauth_world = OAuthWorld(world, PAST)
+    refresher = oauth_world.refresher(request_timeout=30)
     target = answers({"error": "use_dpop_nonce"}, 400, DPoP_Nonce="n")
-    stage.vendor.answers(world.answer_after(28, answers({}, 500)), world.answer_after(9, target))
+    oauth_world.vendor.answers(
+        world.answer_after(28, answers({}, 500)), world.answer_after(9, target)
+    )
 
     error = await error_of(refresher.get(*OWNER))
 
     assert "use_dpop_nonce" in str(error)
-    assert 2 == len(stage.token_requests())
+    assert 2 == len(oauth_world.token_requests())
 
 
 @sync_and_async
 async def test_a_nonce_is_shown_while_there_is_time(world: World) -> None:
     """After a nonce demand, half of the claim's time is enough for the second request."""
-    stage = OAuthWorld(world, PAST)
-    refresher = stage.refresher(request_timeout=9)
+    oauth_world = OAuthWorld(world, PAST)
+    refresher = oauth_world.refresher(request_timeout=9)
     target = answers({"error": "use_dpop_nonce"}, 400, DPoP_Nonce="n")
-    stage.vendor.answers(world.answer_after(9, target), grants(2))
+    oauth_world.vendor.answers(world.answer_after(9, target), grants(2))
 
     assert Secret("at-2") == (await refresher.get(*OWNER)).access_token
 
@@ -168,10 +172,10 @@ async def test_a_nonce_is_shown_while_there_is_time(world: World) -> None:
 @sync_and_async
 async def test_claim_names_the_server(world: World) -> None:
     """A renewal's stored claim names the authorisation server's token endpoint."""
-    stage = OAuthWorld(world, PAST)
-    stage.vendor.answers(grants(2))
+    oauth_world = OAuthWorld(world, PAST)
+    oauth_world.vendor.answers(grants(2))
 
-    await stage.refresher().get(*OWNER)
+    await oauth_world.refresher().get(*OWNER)
 
     is_seen = world.mode != ASYNC  # where nothing happens on the way to the store
     requests = world.store.commands
@@ -200,36 +204,36 @@ async def test_claim_names_the_server(world: World) -> None:
 @sync_and_async
 async def test_lost_answer_is_repeated_once(world: World, lost: Any) -> None:
     """If a token response is lost, the same refresh token is sent once more."""
-    stage = OAuthWorld(world, PAST)
-    stage.vendor.answers(lost, grants(2))
+    oauth_world = OAuthWorld(world, PAST)
+    oauth_world.vendor.answers(lost, grants(2))
 
-    result = await stage.refresher().get(*OWNER)
+    result = await oauth_world.refresher().get(*OWNER)
 
-    assert result == stage.kept
-    assert ["rt-1", "rt-1"] == stage.shown_refresh_tokens()
+    assert result == oauth_world.kept
+    assert ["rt-1", "rt-1"] == oauth_world.shown_refresh_tokens()
 
 
 @sync_and_async
 async def test_a_new_refresh_token_alone_is_kept(world: World) -> None:
     """A token response with a new refresh token but no access token does not lose the grant."""
-    stage = OAuthWorld(world, PAST)
-    refresher, other_refresher = stage.refresher(), stage.refresher()
-    stage.vendor.answers(grants(2, access_token=None))
+    oauth_world = OAuthWorld(world, PAST)
+    refresher, other_refresher = oauth_world.refresher(), oauth_world.refresher()
+    oauth_world.vendor.answers(grants(2, access_token=None))
 
     error = await error_of(refresher.get(*OWNER))
 
     assert error.retryable
     assert "unreadable answer" in error.message
-    assert attrs.evolve(PAST, refresh_token="rt-2") == stage.kept
-    stage.vendor.answers(grants(3))
+    assert attrs.evolve(PAST, refresh_token="rt-2") == oauth_world.kept
+    oauth_world.vendor.answers(grants(3))
     assert Secret("at-3") == (await other_refresher.get(*OWNER)).access_token
-    assert ["rt-1", "rt-2"] == stage.shown_refresh_tokens()
+    assert ["rt-1", "rt-2"] == oauth_world.shown_refresh_tokens()
 
 
 @sync_and_async
 async def test_replaced_refresh_token_is_not_sent(world: World) -> None:
     """If the refresh token was replaced while a caller waited, the stored token is used."""
-    stage = OAuthWorld(world, PAST)
+    oauth_world = OAuthWorld(world, PAST)
     rotated_credentials = attrs.evolve(PAST, refresh_token="rt-2")
 
     class RacingVault(Vault):
@@ -241,64 +245,64 @@ async def test_replaced_refresh_token_is_not_sent(world: World) -> None:
             self.kept[OWNER] = rotated_credentials
             return result
 
-    stage.vault = RacingVault(world)
-    stage.vault.kept[OWNER] = PAST
+    oauth_world.vault = RacingVault(world)
+    oauth_world.vault.kept[OWNER] = PAST
 
-    assert rotated_credentials == await stage.refresher().get(*OWNER)
-    assert [] == stage.shown_refresh_tokens()
+    assert rotated_credentials == await oauth_world.refresher().get(*OWNER)
+    assert [] == oauth_world.shown_refresh_tokens()
 
 
 @sync_and_async
 async def test_unrotated_refresh_token_is_repeated_after_a_lost_answer(world: World) -> None:
     """A refresh token that does not rotate is sent once more after a lost response."""
-    stage = OAuthWorld(world, PAST)
-    stage.vendor.answers(grants(1, access_token=None), grants(2))
+    oauth_world = OAuthWorld(world, PAST)
+    oauth_world.vendor.answers(grants(1, access_token=None), grants(2))
 
-    assert Secret("at-2") == (await stage.refresher().get(*OWNER)).access_token
-    assert ["rt-1", "rt-1"] == stage.shown_refresh_tokens()
+    assert Secret("at-2") == (await oauth_world.refresher().get(*OWNER)).access_token
+    assert ["rt-1", "rt-1"] == oauth_world.shown_refresh_tokens()
 
 
 @sync_and_async
 async def test_two_lost_answers_end_the_grant(world: World) -> None:
     """After two lost token responses the refresh token is not sent again; consent is required."""
-    stage = OAuthWorld(world, PAST)
-    refresher, other_refresher = stage.refresher(), stage.refresher()
-    stage.vendor.answers(CUT_OFF, CUT_OFF)
+    oauth_world = OAuthWorld(world, PAST)
+    refresher, other_refresher = oauth_world.refresher(), oauth_world.refresher()
+    oauth_world.vendor.answers(CUT_OFF, CUT_OFF)
 
     for item in (refresher, refresher, other_refresher):
         error = await error_of(item.get(*OWNER), AuthorizationRequired)
         assert "lost" in str(error)
         assert "crm" == error.service
 
-    assert ["rt-1", "rt-1"] == stage.shown_refresh_tokens()
+    assert ["rt-1", "rt-1"] == oauth_world.shown_refresh_tokens()
     assert "ConsentNeeded" in world.event_names()
 
 
 @sync_and_async
 async def test_token_treated_as_stolen_ends_the_grant(world: World) -> None:
     """If the server refuses a repeated refresh token as stolen, no further request is sent."""
-    stage = OAuthWorld(world, PAST)
-    refresher = stage.refresher()
-    stage.vendor.answers(CUT_OFF, answers({"error": "invalid_grant"}, 400))
+    oauth_world = OAuthWorld(world, PAST)
+    refresher = oauth_world.refresher()
+    oauth_world.vendor.answers(CUT_OFF, answers({"error": "invalid_grant"}, 400))
 
     for _ in range(2):
         await error_of(refresher.get(*OWNER), AuthorizationRequired)
 
-    assert ["rt-1", "rt-1"] == stage.shown_refresh_tokens()
+    assert ["rt-1", "rt-1"] == oauth_world.shown_refresh_tokens()
 
 
 @pytest.mark.parametrize("life", [60, 3600], ids=["a minute", "an hour"])
 @sync_and_async
 async def test_lost_answers_without_rotation_do_not_add_up(world: World, life: int) -> None:
     """For a refresh token that does not rotate, responses lost earlier do not count."""
-    stage = OAuthWorld(world, PAST)
-    refresher = stage.refresher()
+    oauth_world = OAuthWorld(world, PAST)
+    refresher = oauth_world.refresher()
     for number in (2, 3):
-        stage.vendor.answers(CUT_OFF, grants(number, refresh_token=None, expires_in=life))
+        oauth_world.vendor.answers(CUT_OFF, grants(number, refresh_token=None, expires_in=life))
         assert Secret(f"at-{number}") == (await refresher.get(*OWNER)).access_token
         world.clock.advance(2 * life)
 
-    assert ["rt-1"] * 4 == stage.shown_refresh_tokens()
+    assert ["rt-1"] * 4 == oauth_world.shown_refresh_tokens()
 
 
 @pytest.mark.parametrize("lost", [False, True], ids=["answered", "lost once"])
@@ -308,11 +312,11 @@ async def test_first_claim_is_settled_if_the_token_stays(
     world: World, stays: bool, lost: bool
 ) -> None:
     """If a response was lost and the refresh token did not change, the first claim is resolved."""
-    stage = OAuthWorld(world, PAST)
+    oauth_world = OAuthWorld(world, PAST)
     refresh_token = None if stays else "rt-2"
-    stage.vendor.answers(*[CUT_OFF] * lost, grants(2, refresh_token=refresh_token))
+    oauth_world.vendor.answers(*[CUT_OFF] * lost, grants(2, refresh_token=refresh_token))
 
-    assert Secret("at-2") == (await stage.refresher().get(*OWNER)).access_token
+    assert Secret("at-2") == (await oauth_world.refresher().get(*OWNER)).access_token
 
     first = claim_key(OWNER, client(), PAST, again=False)
     is_seen = world.mode != ASYNC  # where nothing happens on the way to the store
@@ -325,19 +329,19 @@ async def test_first_claim_is_settled_if_the_token_stays(
 @sync_and_async
 async def test_repeatable_grant_is_never_lost(world: World) -> None:
     """A client-credentials token is requested again, however often responses are lost."""
-    stage = OAuthWorld(world)
-    refresher = stage.refresher({"crm": client(grant=ClientCredentials())})
-    stage.vendor.answers(CUT_OFF, answers({"odd": 1}), grants(1))
+    oauth_world = OAuthWorld(world)
+    refresher = oauth_world.refresher({"crm": client(grant=ClientCredentials())})
+    oauth_world.vendor.answers(CUT_OFF, answers({"odd": 1}), grants(1))
 
     assert Secret("at-1") == (await refresher.get(*OWNER)).access_token
     world.clock.advance(7200)
-    stage.vendor.answers(*[CUT_OFF] * 3)
+    oauth_world.vendor.answers(*[CUT_OFF] * 3)
     error = await error_of(refresher.get(*OWNER))
     assert error.retryable
-    stage.vendor.answers(answers({"error": "invalid_grant"}, 400))
+    oauth_world.vendor.answers(answers({"error": "invalid_grant"}, 400))
     error = await error_of(refresher.get(*OWNER))
     assert "invalid_grant" in str(error)
-    stage.vendor.answers(grants(2))
+    oauth_world.vendor.answers(grants(2))
     assert Secret("at-2") == (await refresher.get(*OWNER)).access_token
 
 
@@ -347,33 +351,37 @@ async def test_repeatable_grant_is_never_lost(world: World) -> None:
 @sync_and_async
 async def test_ended_grant_is_not_requested_again(world: World) -> None:
     """After `invalid_grant`, no process sends the refresh token again until it is replaced."""
-    stage = OAuthWorld(world, PAST)
-    refresher, other_refresher = stage.refresher(), stage.refresher()
-    stage.vendor.answers(answers({"error": "invalid_grant", "error_description": "spent"}, 400))
+    oauth_world = OAuthWorld(world, PAST)
+    refresher, other_refresher = oauth_world.refresher(), oauth_world.refresher()
+    oauth_world.vendor.answers(
+        answers({"error": "invalid_grant", "error_description": "spent"}, 400)
+    )
 
     first = await error_of(refresher.get(*OWNER), AuthorizationRequired)
     await error_of(refresher.get(*OWNER), AuthorizationRequired)
     await error_of(other_refresher.get(*OWNER), AuthorizationRequired)
     world.clock.advance(20 * 86_400)
-    await error_of(stage.refresher().get(*OWNER), AuthorizationRequired)
+    await error_of(oauth_world.refresher().get(*OWNER), AuthorizationRequired)
 
     assert "invalid_grant: spent" in str(first)
     assert not first.retryable
-    assert 1 == len(stage.token_requests())
-    stage.vault.kept[OWNER] = token(5, ago=7200)
-    stage.vendor.answers(grants(6))
+    assert 1 == len(oauth_world.token_requests())
+    oauth_world.vault.kept[OWNER] = token(5, ago=7200)
+    oauth_world.vendor.answers(grants(6))
     assert Secret("at-6") == (await other_refresher.get(*OWNER)).access_token
 
 
 @sync_and_async
 async def test_without_a_refresh_token_a_person_is_needed(world: World) -> None:
     """An expired access token without a refresh token needs the user's consent again."""
-    stage = OAuthWorld(world, OAuthCredentials(access_token="at-1", expires_at=PAST.expires_at))
+    oauth_world = OAuthWorld(
+        world, OAuthCredentials(access_token="at-1", expires_at=PAST.expires_at)
+    )
 
-    error = await error_of(stage.refresher().get(*OWNER), AuthorizationRequired)
+    error = await error_of(oauth_world.refresher().get(*OWNER), AuthorizationRequired)
 
     assert "no refresh token" in str(error)
-    assert [] == stage.token_requests()
+    assert [] == oauth_world.token_requests()
     assert ["ConsentNeeded", "TokenNotRenewed"] == world.event_names()
 
 
@@ -383,32 +391,32 @@ async def test_without_a_refresh_token_a_person_is_needed(world: World) -> None:
 @sync_and_async
 async def test_each_request_vouches_anew(world: World) -> None:
     """Each token request, retries included, has new assertions of the client and of the grant."""
-    stage = OAuthWorld(world)
+    oauth_world = OAuthWorld(world)
     grant = JwtBearer(JwtSigning(algorithm="HS256", issuer="erp"), "k" * 32)
     own_client = client(secret="s" * 32, authentication="client_secret_jwt", grant=grant)
-    stage.vendor.answers(500, 500, grants(1))
+    oauth_world.vendor.answers(500, 500, grants(1))
 
-    await stage.refresher({"crm": own_client}).get(*OWNER)
+    await oauth_world.refresher({"crm": own_client}).get(*OWNER)
 
     for name in ("assertion", "client_assertion"):
-        assert 3 == len({result[name] for result in stage.token_requests()})
+        assert 3 == len({result[name] for result in oauth_world.token_requests()})
 
 
 @sync_and_async
 async def test_a_nonce_is_shown_once_it_is_wanted(world: World) -> None:
     """A demanded DPoP nonce is sent at once; if the demand is repeated, the renewal fails."""
-    stage = OAuthWorld(world, PAST)
-    bound: AwaitedManager = stage.refresher({"crm": client(dpop_key=P256)})
+    oauth_world = OAuthWorld(world, PAST)
+    bound: AwaitedManager = oauth_world.refresher({"crm": client(dpop_key=P256)})
     nonce = answers({"error": "use_dpop_nonce"}, 400, DPoP_Nonce="n-1")
-    stage.vendor.answers(nonce, grants(2, token_type="DPoP"))
+    oauth_world.vendor.answers(nonce, grants(2, token_type="DPoP"))
 
     result = await bound.get(*OWNER)
     assert Secret(P256) == result.dpop_key
     assert [] == world.sleeper.slept
     world.clock.advance(7200)
-    stage.vendor.otherwise = nonce
+    oauth_world.vendor.otherwise = nonce
     error = await error_of(bound.get(*OWNER))
     assert "use_dpop_nonce" in str(error)
-    assert 4 == len(stage.token_requests())
-    proofs = {sent_request.header("DPoP") for sent_request in stage.vendor.requests}
+    assert 4 == len(oauth_world.token_requests())
+    proofs = {sent_request.header("DPoP") for sent_request in oauth_world.vendor.requests}
     assert 4 == len(proofs)

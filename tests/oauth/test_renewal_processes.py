@@ -25,43 +25,43 @@ from tests.support.timed_store import TimedStorage
 @sync_and_async
 async def test_another_process_is_waited_for(world: World) -> None:
     """A caller waits for another process's token renewal, and uses the stored token."""
-    stage = OAuthWorld(world, PAST)
+    oauth_world = OAuthWorld(world, PAST)
     OtherProcess(world).asks()
 
     async def stores() -> None:
-        stage.vault.kept[OWNER] = token(2)
+        oauth_world.vault.kept[OWNER] = token(2)
 
     async def do_nothing() -> None:
         """Do nothing, until the test replaces this step."""
 
     world.sleeper.meanwhile.extend([do_nothing, do_nothing, stores])
-    assert token(2) == await stage.refresher().get(*OWNER)
-    assert [] == stage.token_requests()
+    assert token(2) == await oauth_world.refresher().get(*OWNER)
+    assert [] == oauth_world.token_requests()
     assert [0.02, 0.04, 0.08] == world.sleeper.slept
 
 
 @sync_and_async
 async def test_other_stored_credential_does_not_end_the_renewal(world: World) -> None:
     """If another kind of credential was stored meanwhile, the token renewal goes on."""
-    stage = OAuthWorld(world, PAST)
+    oauth_world = OAuthWorld(world, PAST)
     OtherProcess(world)
 
     async def stores() -> None:
-        stage.vault.kept[OWNER] = Credentials.bearer("plain")
+        oauth_world.vault.kept[OWNER] = Credentials.bearer("plain")
 
     world.sleeper.meanwhile.append(stores)
-    stage.vendor.answers(grants(2))
-    assert Secret("at-2") == (await stage.refresher().get(*OWNER)).access_token
+    oauth_world.vendor.answers(grants(2))
+    assert Secret("at-2") == (await oauth_world.refresher().get(*OWNER)).access_token
 
 
 @sync_and_async
 async def test_two_processes_ask_once(world: World) -> None:
     """Two token refreshers that share credentials and state renew a token once between them."""
-    stage = OAuthWorld(world, PAST)
+    oauth_world = OAuthWorld(world, PAST)
     gate = world.gate()
-    stage.vendor.answers(gate.answering(grants(2)))
-    first = stage.refresher()
-    second = stage.refresher(locks=world.of_mode(type(world.locks)(world)))
+    oauth_world.vendor.answers(gate.answering(grants(2)))
+    first = oauth_world.refresher()
+    second = oauth_world.refresher(locks=world.of_mode(type(world.locks)(world)))
 
     get_task = world.start(lambda: first.get(*OWNER))
     await gate.reached()
@@ -73,33 +73,33 @@ async def test_two_processes_ask_once(world: World) -> None:
     world.sleeper.meanwhile.append(opens)
     result = await second.get(*OWNER)
 
-    assert result == await get_task.result() == stage.kept
-    assert ["rt-1"] == stage.shown_refresh_tokens()
+    assert result == await get_task.result() == oauth_world.kept
+    assert ["rt-1"] == oauth_world.shown_refresh_tokens()
 
 
 @sync_and_async
 async def test_due_token_is_used_while_another_process_renews(world: World) -> None:
     """A token that is still valid is used while another process renews it."""
     stored_credentials = token(1, ago=3560)
-    stage = OAuthWorld(world, stored_credentials)
+    oauth_world = OAuthWorld(world, stored_credentials)
     OtherProcess(world, stored_credentials).asks()
 
-    assert stored_credentials == await stage.refresher().get(*OWNER)
-    assert [] == stage.token_requests()
+    assert stored_credentials == await oauth_world.refresher().get(*OWNER)
+    assert [] == oauth_world.token_requests()
     assert [] == world.sleeper.slept
 
 
 @sync_and_async
 async def test_crash_before_the_request_is_followed(world: World) -> None:
     """If a process crashes before its token request, another sends it when the claim expires."""
-    stage = OAuthWorld(world, PAST)
+    oauth_world = OAuthWorld(world, PAST)
     OtherProcess(world)
-    stage.vendor.answers(grants(2))
+    oauth_world.vendor.answers(grants(2))
 
-    result = await stage.refresher().get(*OWNER)
+    result = await oauth_world.refresher().get(*OWNER)
 
     assert Secret("at-2") == result.access_token
-    assert ["rt-1"] == stage.shown_refresh_tokens()
+    assert ["rt-1"] == oauth_world.shown_refresh_tokens()
     assert 21 <= sum(world.sleeper.slept) < 21.001
     assert pytest.approx([0.25, 0.2]) == world.sleeper.slept[-2:]
 
@@ -107,10 +107,10 @@ async def test_crash_before_the_request_is_followed(world: World) -> None:
 @sync_and_async
 async def test_crash_before_the_request_costs_one_lease(world: World) -> None:
     """After a crash before the token request, other callers wait for one lease."""
-    stage = OAuthWorld(world, PAST)
+    oauth_world = OAuthWorld(world, PAST)
     OtherProcess(world, lease=LEASE)
-    stage.vendor.answers(grants(2))
-    assert Secret("at-2") == (await stage.refresher().get(*OWNER)).access_token
+    oauth_world.vendor.answers(grants(2))
+    assert Secret("at-2") == (await oauth_world.refresher().get(*OWNER)).access_token
     assert LEASE / 10**6 <= sum(world.sleeper.slept) < LEASE / 10**6 + 0.001
 
 
@@ -122,75 +122,75 @@ async def test_token_is_not_sent_twice_at_once(
 
     It is unknown whether the token's holder is dead or only slow to renew.
     """
-    stage = OAuthWorld(world, PAST)
+    oauth_world = OAuthWorld(world, PAST)
     OtherProcess(world, lease=LEASE).asks()
-    stage.vendor.answers(grants(2))
-    assert Secret("at-2") == (await stage.refresher().get(*OWNER)).access_token
+    oauth_world.vendor.answers(grants(2))
+    assert Secret("at-2") == (await oauth_world.refresher().get(*OWNER)).access_token
     assert 21 <= sum(world.sleeper.slept) < 21.001
-    assert ["rt-1"] == stage.shown_refresh_tokens()
+    assert ["rt-1"] == oauth_world.shown_refresh_tokens()
 
 
 @sync_and_async
 async def test_crash_after_the_request_is_repeated_once(world: World) -> None:
     """A refresh token that one crashed process may have sent is sent once more."""
-    stage = OAuthWorld(world, PAST)
+    oauth_world = OAuthWorld(world, PAST)
     OtherProcess(world).asks()
-    stage.vendor.answers(grants(2))
+    oauth_world.vendor.answers(grants(2))
 
-    assert Secret("at-2") == (await stage.refresher().get(*OWNER)).access_token
-    assert ["rt-1"] == stage.shown_refresh_tokens()
+    assert Secret("at-2") == (await oauth_world.refresher().get(*OWNER)).access_token
+    assert ["rt-1"] == oauth_world.shown_refresh_tokens()
 
 
 @sync_and_async
 async def test_second_crash_needs_consent(world: World) -> None:
     """A refresh token that two crashed processes may have sent is not sent again."""
-    stage = OAuthWorld(world, PAST)
+    oauth_world = OAuthWorld(world, PAST)
     OtherProcess(world).asks()
     OtherProcess(world, again=True).asks()
     world.clock.advance(30)
 
-    await error_of(stage.refresher().get(*OWNER), AuthorizationRequired)
-    assert [] == stage.token_requests()
+    await error_of(oauth_world.refresher().get(*OWNER), AuthorizationRequired)
+    assert [] == oauth_world.token_requests()
 
 
 @sync_and_async
 async def test_crash_after_storing_is_no_loss(world: World) -> None:
     """A token stored just before a crash is used, although the renewal's claim was not released."""
-    stage = OAuthWorld(world, PAST)
-    refresher = stage.refresher()
-    await stage.refresher({}).get(*OWNER)
+    oauth_world = OAuthWorld(world, PAST)
+    refresher = oauth_world.refresher()
+    await oauth_world.refresher({}).get(*OWNER)
     OtherProcess(world).asks()
 
     async def store_token() -> None:
-        stage.vault.kept[OWNER] = token(2)
+        oauth_world.vault.kept[OWNER] = token(2)
 
     world.sleeper.meanwhile.append(store_token)
     assert token(2) == await refresher.get(*OWNER)
-    assert [] == stage.token_requests()
+    assert [] == oauth_world.token_requests()
 
 
 @sync_and_async
 async def test_timeout_while_another_process_renews(world: World) -> None:
     """A caller that times out while another process renews the token gets a retryable error."""
-    stage = OAuthWorld(world, PAST)
+    oauth_world = OAuthWorld(world, PAST)
     OtherProcess(world).asks()
 
-    error = await error_of(stage.refresher(patience=5).get(*OWNER))
+    error = await error_of(oauth_world.refresher(patience=5).get(*OWNER))
 
     assert "longer than this call can wait" in str(error)
     assert error.retryable
     assert "crm" == error.service
     assert 4.7 < sum(world.sleeper.slept) <= 5
-    assert [] == stage.token_requests()
+    assert [] == oauth_world.token_requests()
 
 
 @sync_and_async
 async def test_wait_uses_the_whole_timeout(world: World) -> None:
     """While another process renews a token, a waiting caller pauses right up to its timeout."""
-    stage = OAuthWorld(world, PAST)
+    oauth_world = OAuthWorld(world, PAST)
     OtherProcess(world).asks()
 
-    await error_of(stage.refresher(patience=0.3).get(*OWNER))
+    await error_of(oauth_world.refresher(patience=0.3).get(*OWNER))
 
     assert [0.02, 0.04, 0.08, 0.16] == world.sleeper.slept
 
@@ -198,17 +198,17 @@ async def test_wait_uses_the_whole_timeout(world: World) -> None:
 @sync_and_async
 async def test_late_claim_uses_the_stored_token(world: World) -> None:
     """If another process stores a token before a caller gets the claim, that token is used."""
-    stage = OAuthWorld(world, PAST)
-    refresher = stage.refresher()
+    oauth_world = OAuthWorld(world, PAST)
+    refresher = oauth_world.refresher()
     OtherProcess(world)
 
     async def stores_late(command: object) -> None:
         if isinstance(command, Claim) and world.clock.now > 20.99:
-            stage.vault.kept[OWNER] = token(2)
+            oauth_world.vault.kept[OWNER] = token(2)
 
     world.store.meanwhile = stores_late
     if world.mode == ASYNC:  # where nothing happens on the way to the store
-        stage.vendor.answers(grants(2))
+        oauth_world.vendor.answers(grants(2))
     result = await refresher.get(*OWNER)
 
     assert Secret("at-2") == result.access_token
@@ -228,15 +228,15 @@ class FailingVault(Vault):
 @sync_and_async
 async def test_failure_before_the_request_releases_the_claim(world: World) -> None:
     """If a renewal fails before its request, its claim is released, so no other caller waits."""
-    stage = OAuthWorld(world)
-    stage.vault = FailingVault(world)
-    stage.vault.kept[OWNER] = PAST
-    await error_of(stage.refresher().get(*OWNER), StorageUnavailable)
-    stage.vault = Vault(world)
-    stage.vault.kept[OWNER] = PAST
-    stage.vendor.answers(grants(2))
+    oauth_world = OAuthWorld(world)
+    oauth_world.vault = FailingVault(world)
+    oauth_world.vault.kept[OWNER] = PAST
+    await error_of(oauth_world.refresher().get(*OWNER), StorageUnavailable)
+    oauth_world.vault = Vault(world)
+    oauth_world.vault.kept[OWNER] = PAST
+    oauth_world.vendor.answers(grants(2))
 
-    assert Secret("at-2") == (await stage.refresher().get(*OWNER)).access_token
+    assert Secret("at-2") == (await oauth_world.refresher().get(*OWNER)).access_token
     assert [] == world.sleeper.slept
 
 
@@ -253,75 +253,75 @@ class OvertakenVault(Vault):
 @sync_and_async
 async def test_new_token_is_used_without_a_refresh_token(world: World) -> None:
     """An expired token without a refresh token is no error if another process stored a new one."""
-    stage = OAuthWorld(world)
-    stage.vault = OvertakenVault(world)
-    stage.vault.kept[OWNER] = attrs.evolve(PAST, refresh_token=None)
+    oauth_world = OAuthWorld(world)
+    oauth_world.vault = OvertakenVault(world)
+    oauth_world.vault.kept[OWNER] = attrs.evolve(PAST, refresh_token=None)
 
-    assert token(2) == await stage.refresher().get(*OWNER)
-    assert [] == stage.token_requests()
+    assert token(2) == await oauth_world.refresher().get(*OWNER)
+    assert [] == oauth_world.token_requests()
 
 
 @sync_and_async
 async def test_new_token_releases_the_claim(world: World) -> None:
     """A caller that finds a new stored token releases its claim, so no other caller waits."""
-    stage = OAuthWorld(world)
-    stage.vault = OvertakenVault(world)
-    stage.vault.kept[OWNER] = PAST
-    assert token(2) == await stage.refresher().get(*OWNER)
-    stage.vault = Vault(world)
-    stage.vault.kept[OWNER] = PAST
-    stage.vendor.answers(grants(3))
+    oauth_world = OAuthWorld(world)
+    oauth_world.vault = OvertakenVault(world)
+    oauth_world.vault.kept[OWNER] = PAST
+    assert token(2) == await oauth_world.refresher().get(*OWNER)
+    oauth_world.vault = Vault(world)
+    oauth_world.vault.kept[OWNER] = PAST
+    oauth_world.vendor.answers(grants(3))
 
-    assert Secret("at-3") == (await stage.refresher().get(*OWNER)).access_token
+    assert Secret("at-3") == (await oauth_world.refresher().get(*OWNER)).access_token
     assert [] == world.sleeper.slept
 
 
 @sync_and_async
 async def test_a_claim_that_was_lost_is_not_used(world: World) -> None:
     """A caller whose claim on the renewal has expired sends no token request."""
-    stage = OAuthWorld(world, PAST)
-    refresher = stage.refresher()
+    oauth_world = OAuthWorld(world, PAST)
+    refresher = oauth_world.refresher()
 
     class SlowVault:
         """A credential store that takes longer to read than a claim lasts."""
 
         def __getattr__(self, name: str) -> Any:
-            return getattr(stage.vault, name)
+            return getattr(oauth_world.vault, name)
 
         async def get(self, service: str, tenant: str | None, /) -> Any:
             world.clock.advance(22)
-            return await stage.vault.get(service, tenant)
+            return await oauth_world.vault.get(service, tenant)
 
         async def has(self, service: str, tenant: str | None, /) -> bool:
-            return await stage.vault.has(service, tenant)
+            return await oauth_world.vault.has(service, tenant)
 
         async def refresh(self, service: str, tenant: str | None, stale: Any, /) -> Any:
-            return await stage.vault.refresh(service, tenant, stale)
+            return await oauth_world.vault.refresh(service, tenant, stale)
 
         async def rotate(self, service: str, tenant: str | None, new: Any, /) -> None:
-            await stage.vault.rotate(service, tenant, new)
+            await oauth_world.vault.rotate(service, tenant, new)
 
-    refresher = stage.refresher(vault=world.of_mode(SlowVault()))
+    refresher = oauth_world.refresher(vault=world.of_mode(SlowVault()))
     error = await error_of(refresher.get(*OWNER))
     assert "crm" == error.service
-    assert [] == stage.token_requests()
+    assert [] == oauth_world.token_requests()
 
 
 @sync_and_async
 async def test_store_hears_how_long_a_renewal_may_take(world: World) -> None:
     """Store commands of a renewal time out with their caller or, later, with the claim."""
-    stage = OAuthWorld(world, PAST)
+    oauth_world = OAuthWorld(world, PAST)
     storage = TimedStorage(world.clock)
-    stage.vendor.answers(grants(2))
+    oauth_world.vendor.answers(grants(2))
     shared_storage = AsyncMemoryStorage(storage) if world.is_awaited else storage
     storage.slow = 1.0
-    await stage.refresher(storage=shared_storage, patience=7, request_timeout=4).get(*OWNER)
+    await oauth_world.refresher(storage=shared_storage, patience=7, request_timeout=4).get(*OWNER)
     assert [("Claim", 7.0), ("MarkSent", 7.0), ("Settle", 6.0)] == storage.timeouts
 
     storage.timeouts.clear()
-    stage.vault.kept[OWNER] = token(1, ago=3560)
-    stage.vendor.answers(grants(3))
-    await stage.refresher(storage=shared_storage, patience=7, request_timeout=0.3).get(*OWNER)
+    oauth_world.vault.kept[OWNER] = token(1, ago=3560)
+    oauth_world.vendor.answers(grants(3))
+    await oauth_world.refresher(storage=shared_storage, patience=7, request_timeout=0.3).get(*OWNER)
     assert [("Claim", 0.6), ("MarkSent", 0.5), ("Settle", 0.5)] == storage.timeouts
 
 
@@ -333,29 +333,29 @@ async def test_token_that_lasts_is_followed_within_its_lease(world: World) -> No
     """
     storage = TimedStorage(world.clock)
     shared_storage = AsyncMemoryStorage(storage) if world.is_awaited else storage
-    stage = OAuthWorld(world, PAST)
-    refresher = stage.refresher(storage=shared_storage)
+    oauth_world = OAuthWorld(world, PAST)
+    refresher = oauth_world.refresher(storage=shared_storage)
     marked_renewals = []
     for refresh_token in ("rt-1", "rt-1", "rt-2", "rt-3"):
-        stage.vendor.answers(grants(2, refresh_token=refresh_token))
+        oauth_world.vendor.answers(grants(2, refresh_token=refresh_token))
         await refresher.get(*OWNER)
         marked_renewals.append("MarkSent" in [name for name, _ in storage.timeouts])
         storage.timeouts.clear()
         world.clock.advance(3600)
     assert [True, False, False, True] == marked_renewals
-    assert ["rt-1", "rt-1", "rt-1", "rt-2"] == stage.shown_refresh_tokens()
+    assert ["rt-1", "rt-1", "rt-1", "rt-2"] == oauth_world.shown_refresh_tokens()
 
 
 @sync_and_async
 async def test_unrotated_token_is_sent_again_after_a_lost_answer(world: World) -> None:
     """A refresh token that does not rotate stays valid after a lost response."""
-    stage = OAuthWorld(world, PAST)
-    refresher = stage.refresher()
+    oauth_world = OAuthWorld(world, PAST)
+    refresher = oauth_world.refresher()
     lost_error = ConnectionFailed("reset", may_have_been_processed=True)
-    stage.vendor.answers(grants(2, refresh_token="rt-1"), *[lost_error] * 3, grants(3))
+    oauth_world.vendor.answers(grants(2, refresh_token="rt-1"), *[lost_error] * 3, grants(3))
     await refresher.get(*OWNER)
     world.clock.advance(3600)
     await error_of(refresher.get(*OWNER))
     world.clock.advance(3600)
     assert Secret("at-3") == (await refresher.get(*OWNER)).access_token
-    assert ["rt-1"] * 5 == stage.shown_refresh_tokens()
+    assert ["rt-1"] * 5 == oauth_world.shown_refresh_tokens()

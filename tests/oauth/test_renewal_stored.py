@@ -22,24 +22,24 @@ if TYPE_CHECKING:
 @sync_and_async
 async def test_storing_is_tried_again(world: World) -> None:
     """If the credential store is unavailable, a renewal retries storing with growing delays."""
-    stage = OAuthWorld(world, PAST)
-    stage.vault.failures.extend([StorageUnavailable("It is away.")] * 6)
-    stage.vendor.answers(grants(2))
+    oauth_world = OAuthWorld(world, PAST)
+    oauth_world.vault.failures.extend([StorageUnavailable("It is away.")] * 6)
+    oauth_world.vendor.answers(grants(2))
 
-    result = await stage.refresher().get(*OWNER)
+    result = await oauth_world.refresher().get(*OWNER)
 
-    assert result == stage.kept
-    assert ["rt-1"] == stage.shown_refresh_tokens()
+    assert result == oauth_world.kept
+    assert ["rt-1"] == oauth_world.shown_refresh_tokens()
     assert [0.02, 0.04, 0.08, 0.16, 0.25, 0.25] == world.sleeper.slept
 
 
 @sync_and_async
 async def test_unstored_token_is_not_used(world: World) -> None:
     """A renewed token is used only after it was stored; storing it later needs no new request."""
-    stage = OAuthWorld(world, PAST)
-    refresher = stage.refresher()
-    stage.vendor.answers(grants(2))
-    stage.vault.failures.extend([StorageUnavailable("It is away.")] * 1000)
+    oauth_world = OAuthWorld(world, PAST)
+    refresher = oauth_world.refresher()
+    oauth_world.vendor.answers(grants(2))
+    oauth_world.vault.failures.extend([StorageUnavailable("It is away.")] * 1000)
 
     error = await error_of(refresher.get(*OWNER))
 
@@ -47,23 +47,23 @@ async def test_unstored_token_is_not_used(world: World) -> None:
     assert error.remedy.startswith("Check the store of credentials")
     assert ("crm", True) == (error.service, error.retryable)
     assert isinstance(error.__cause__, StorageUnavailable)
-    assert PAST == stage.kept
-    stage.vault.failures.clear()
-    reads = stage.vault.reads
+    assert PAST == oauth_world.kept
+    oauth_world.vault.failures.clear()
+    reads = oauth_world.vault.reads
     assert Secret("at-2") == (await refresher.get(*OWNER)).access_token
-    assert reads + 1 == stage.vault.reads
-    assert Secret("at-2") == stage.kept.access_token
-    assert ["rt-1"] == stage.shown_refresh_tokens()
+    assert reads + 1 == oauth_world.vault.reads
+    assert Secret("at-2") == oauth_world.kept.access_token
+    assert ["rt-1"] == oauth_world.shown_refresh_tokens()
 
 
 @sync_and_async
 async def test_storing_is_tried_while_the_claim_lasts(world: World) -> None:
     """Storing a renewed token is retried until the renewal's claim expires, and no longer."""
-    stage = OAuthWorld(world, PAST)
-    stage.vendor.answers(world.answer_after(0.2, grants(2)))
-    stage.vault.failures.extend([StorageUnavailable("It is away.")] * 1000)
+    oauth_world = OAuthWorld(world, PAST)
+    oauth_world.vendor.answers(world.answer_after(0.2, grants(2)))
+    oauth_world.vault.failures.extend([StorageUnavailable("It is away.")] * 1000)
 
-    await error_of(stage.refresher(request_timeout=10).get(*OWNER))
+    await error_of(oauth_world.refresher(request_timeout=10).get(*OWNER))
 
     assert 20.0 == world.clock.now
 
@@ -71,16 +71,16 @@ async def test_storing_is_tried_while_the_claim_lasts(world: World) -> None:
 @sync_and_async
 async def test_unstored_token_is_stored_once(world: World) -> None:
     """A renewed token that was stored late never replaces later credentials in the store."""
-    stage = OAuthWorld(world, PAST)
-    refresher = stage.refresher()
-    stage.vendor.answers(grants(2))
-    stage.vault.failures.extend([StorageUnavailable("It is away.")] * 1000)
+    oauth_world = OAuthWorld(world, PAST)
+    refresher = oauth_world.refresher()
+    oauth_world.vendor.answers(grants(2))
+    oauth_world.vault.failures.extend([StorageUnavailable("It is away.")] * 1000)
     await error_of(refresher.get(*OWNER))
-    stage.vault.failures.clear()
+    oauth_world.vault.failures.clear()
     await refresher.get(*OWNER)
-    stage.vault.kept[OWNER] = PAST
+    oauth_world.vault.kept[OWNER] = PAST
     world.clock.advance(100)
-    stage.vendor.answers(grants(3))
+    oauth_world.vendor.answers(grants(3))
 
     assert Secret("at-3") == (await refresher.get(*OWNER)).access_token
 
@@ -102,43 +102,47 @@ class ContestedVault(Vault):
 @sync_and_async
 async def test_two_callers_may_store_a_waiting_token(world: World) -> None:
     """Two callers can store the same pending token at once, and both get it."""
-    stage = OAuthWorld(world)
-    stage.vault = vault = ContestedVault(world)
+    oauth_world = OAuthWorld(world)
+    oauth_world.vault = vault = ContestedVault(world)
     vault.kept[OWNER] = PAST
-    refresher = stage.refresher()
-    stage.vendor.answers(grants(2))
+    refresher = oauth_world.refresher()
+    oauth_world.vendor.answers(grants(2))
     vault.failures.extend([StorageUnavailable("It is away.")] * 1000)
     await error_of(refresher.get(*OWNER))
     vault.failures.clear()
     vault.meanwhile.append(lambda: refresher.get(*OWNER))
 
-    assert Secret("at-2") == (await refresher.get(*OWNER)).access_token == stage.kept.access_token
+    assert (
+        Secret("at-2")
+        == (await refresher.get(*OWNER)).access_token
+        == oauth_world.kept.access_token
+    )
     assert [] == vault.meanwhile
-    assert ["rt-1"] == stage.shown_refresh_tokens()
+    assert ["rt-1"] == oauth_world.shown_refresh_tokens()
 
 
 @pytest.mark.parametrize("by_consent", [False, True])
 @sync_and_async
 async def test_newer_token_replaces_an_unstored_one(world: World, by_consent: bool) -> None:
     """A newer token, in the store or from a new consent, replaces one that could not be stored."""
-    stage = OAuthWorld(world, PAST)
-    refresher = stage.refresher()
-    stage.vendor.answers(grants(2))
-    stage.vault.failures.extend([StorageUnavailable("It is away.")] * 1000)
+    oauth_world = OAuthWorld(world, PAST)
+    refresher = oauth_world.refresher()
+    oauth_world.vendor.answers(grants(2))
+    oauth_world.vault.failures.extend([StorageUnavailable("It is away.")] * 1000)
     await error_of(refresher.get(*OWNER))
-    stage.vault.failures.clear()
+    oauth_world.vault.failures.clear()
     newer_credentials = token(7)
     if by_consent:
         await refresher.rotate(*OWNER, newer_credentials)
         # If the unstored token were still kept, it would replace this one.
-        stage.vault.kept[OWNER] = PAST
+        oauth_world.vault.kept[OWNER] = PAST
         world.clock.advance(100)
-        stage.vendor.answers(grants(7))
+        oauth_world.vendor.answers(grants(7))
         assert Secret("at-7") == (await refresher.get(*OWNER)).access_token
         return
-    stage.vault.kept[OWNER] = newer_credentials
+    oauth_world.vault.kept[OWNER] = newer_credentials
 
-    assert newer_credentials == await refresher.get(*OWNER) == stage.kept
+    assert newer_credentials == await refresher.get(*OWNER) == oauth_world.kept
     world.clock.advance(100)
     assert newer_credentials == await refresher.get(*OWNER)
 
@@ -146,12 +150,12 @@ async def test_newer_token_replaces_an_unstored_one(world: World, by_consent: bo
 @sync_and_async
 async def test_a_first_token_that_cannot_be_stored_is_lost(world: World) -> None:
     """If a client's first token cannot be stored, the next call requests a new one."""
-    stage = OAuthWorld(world)
-    refresher = stage.refresher({"crm": client(grant=ClientCredentials())})
-    stage.vendor.answers(grants(1), grants(2))
-    stage.vault.failures.extend([StorageUnavailable("It is away.")] * 1000)
+    oauth_world = OAuthWorld(world)
+    refresher = oauth_world.refresher({"crm": client(grant=ClientCredentials())})
+    oauth_world.vendor.answers(grants(1), grants(2))
+    oauth_world.vault.failures.extend([StorageUnavailable("It is away.")] * 1000)
     await error_of(refresher.get(*OWNER))
-    stage.vault.failures.clear()
+    oauth_world.vault.failures.clear()
     world.clock.advance(30)
 
     assert Secret("at-2") == (await refresher.get(*OWNER)).access_token

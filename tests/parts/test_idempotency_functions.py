@@ -37,13 +37,13 @@ class CashRegister:
 
 def test_methods_are_decorated() -> None:
     """A decorated method's payload consists of its arguments, and its signature is kept."""
-    till, other_till = CashRegister(1), CashRegister(2)
+    register, other_till = CashRegister(1), CashRegister(2)
 
-    assert [5, 5] == [till.take("a", 5), till.take("a", 5)]
+    assert [5, 5] == [register.take("a", 5), register.take("a", 5)]
     assert 5 == other_till.take("a", 5)
     with pytest.raises(IdempotencyConflict):
-        till.take("a", 6)
-    assert ["b", "b"] == [run(till.give("b")), run(till.give("b"))]
+        register.take("a", 6)
+    assert ["b", "b"] == [run(register.give("b")), run(register.give("b"))]
     assert "take" == CashRegister.take.__name__
     assert "Add this amount to the total." == CashRegister.take.__doc__
     assert ["self", "reference", "amount"] == [*inspect.signature(CashRegister.take).parameters]

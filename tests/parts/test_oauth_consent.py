@@ -293,13 +293,13 @@ def test_an_id_token_is_looked_at(mode: str, claims: dict[str, Any], words: str 
     with AuthorizationServer(client) as server:
         consent = async_consent(mode, server)
         url, pending = consent.begin(REDIRECT, scope="openid read")
-        right = {
+        parameters = {
             "iss": server.issuer,
             "aud": "erp",
             "exp": int(datetime.now(UTC).timestamp()) + 60,
             "nonce": query_of(url)["nonce"],
         }
-        token = id_token(right | claims)
+        token = id_token(parameters | claims)
         server.order(respond_with(id_token=token))
         if words is None:
             assert Secret(token) == consent.finish(open_page(url), pending).id_token

@@ -143,14 +143,14 @@ class Hub:
 def test_a_grant_ends_everywhere(mode: str) -> None:
     """After revocation a token is valid nowhere, and no process renews it."""
     with AuthorizationServer() as server:
-        office = Hub(mode, server)
-        office.keep()
-        office.revoke()
+        hub = Hub(mode, server)
+        hub.keep()
+        hub.revoke()
 
         assert 0 == server.live_families
         for _ in range(2):
             with pytest.raises(AuthorizationRequired):
-                office.get()
+                hub.get()
         assert () == server.requests
 
 
@@ -158,8 +158,8 @@ def test_a_grant_ends_everywhere(mode: str) -> None:
 def test_revoking_forgets_the_token(mode: str) -> None:
     """The refresher that revoked a token has removed it from its own memory, too."""
     with AuthorizationServer() as server:
-        office = Hub(mode, server)
-        office.keep()
+        hub = Hub(mode, server)
+        hub.keep()
 
         def revoke_synchronously(tokens: Any) -> None:
             tokens.get(CRM, None)
@@ -172,7 +172,7 @@ def test_revoking_forgets_the_token(mode: str) -> None:
             await tokens.get(CRM, None)
 
         with pytest.raises(AuthorizationRequired, match="grant is over"):
-            office.run(revoke_between_calls if office.is_async else revoke_synchronously)
+            hub.run(revoke_between_calls if hub.is_async else revoke_synchronously)
         assert () == server.requests
 
 
@@ -180,12 +180,12 @@ def test_revoking_forgets_the_token(mode: str) -> None:
 def test_a_new_consent_is_a_new_grant(mode: str) -> None:
     """After a revocation, the tokens of a new consent work and can be renewed."""
     with AuthorizationServer() as server:
-        office = Hub(mode, server)
-        office.keep()
-        office.revoke()
-        new_credentials = office.keep(stale=True)
+        hub = Hub(mode, server)
+        hub.keep()
+        hub.revoke()
+        new_credentials = hub.keep(stale=True)
 
-        assert office.get().access_token != new_credentials.access_token
+        assert hub.get().access_token != new_credentials.access_token
         assert 1 == server.live_families
 
 
@@ -193,22 +193,22 @@ def test_a_new_consent_is_a_new_grant(mode: str) -> None:
 def test_giving_back_twice_is_no_harm(mode: str) -> None:
     """A grant that was revoked already is not sent to the server again."""
     with AuthorizationServer() as server:
-        office = Hub(mode, server)
-        office.keep()
-        office.revoke()
+        hub = Hub(mode, server)
+        hub.keep()
+        hub.revoke()
         server.order(failing_answer(500), failing_answer(500), path="/revoke")
-        office.revoke()
+        hub.revoke()
 
 
 @IN_BOTH
 def test_client_credentials_get_a_new_token_after_revocation(mode: str) -> None:
     """After revocation, a client without a person (client credentials) gets a new token."""
     with AuthorizationServer() as server:
-        office = Hub(mode, server, client_of(server))
-        first = office.get()
-        office.revoke()
+        hub = Hub(mode, server, client_of(server))
+        first = hub.get()
+        hub.revoke()
 
-        assert first.access_token != office.get().access_token
+        assert first.access_token != hub.get().access_token
         assert 2 == len(server.requests)
 
 
@@ -216,16 +216,16 @@ def test_client_credentials_get_a_new_token_after_revocation(mode: str) -> None:
 def test_an_access_token_alone_is_given_back(mode: str) -> None:
     """Without a refresh token, revocation sends the access token."""
     with AuthorizationServer() as server:
-        office = Hub(mode, server)
+        hub = Hub(mode, server)
         access, _ = server.seed()
         new_credentials = OAuthCredentials(access_token=access)
-        office.run(lambda tokens: tokens.rotate(CRM, None, new_credentials))
-        office.revoke()
+        hub.run(lambda tokens: tokens.rotate(CRM, None, new_credentials))
+        hub.revoke()
 
         for _ in range(2):
             with pytest.raises(AuthorizationRequired, match="no refresh token"):
-                office.get()
-        assert [] == office.clock.slept, "who comes second waits for nobody"
+                hub.get()
+        assert [] == hub.clock.slept, "who comes second waits for nobody"
         assert 1 == server.live_families
 
 
@@ -243,16 +243,16 @@ def test_failed_revocation_keeps_the_token(
 ) -> None:
     """If revocation fails, the token is still used and renewed."""
     with AuthorizationServer() as server:
-        office = Hub(mode, server)
-        office.keep(stale=True)
+        hub = Hub(mode, server)
+        hub.keep(stale=True)
         server.order(*faults, path="/revoke")
         with pytest.raises(kind) as excinfo:
-            office.revoke()
+            hub.revoke()
 
         assert CRM == excinfo.value.service
         # Where the answer was lost it was taken back, though nobody knows.
         with suppress(AuthorizationRequired):
-            office.get()
+            hub.get()
         assert [400 if kind is ConnectionFailed else 200] == [
             request.status for request in server.requests
         ]
@@ -262,16 +262,16 @@ def test_failed_revocation_keeps_the_token(
 def test_lost_renewal_is_revoked(mode: str) -> None:
     """If a renewal's response was lost, revoking the old token ends the whole grant."""
     with AuthorizationServer() as server:
-        office = Hub(mode, server)
-        office.keep(stale=True)
+        hub = Hub(mode, server)
+        hub.keep(stale=True)
         server.order(lost_answer(), lost_answer())
         with pytest.raises(AuthorizationRequired):
-            office.get()
+            hub.get()
         request_count = len(server.requests)
-        office.revoke()
+        hub.revoke()
 
         with pytest.raises(AuthorizationRequired):
-            office.get()
+            hub.get()
         assert request_count == len(server.requests)
         assert 0 == server.live_families
 
@@ -280,20 +280,20 @@ def test_lost_renewal_is_revoked(mode: str) -> None:
 def test_revocation_waits_for_a_renewal(mode: str) -> None:
     """While another process renews the token, revocation waits up to its timeout."""
     with AuthorizationServer() as server:
-        office = Hub(mode, server)
-        office.clock.advance(100)
-        stored_credentials = office.keep()
-        _hold_claim(office, stored_credentials, 30.0)
+        hub = Hub(mode, server)
+        hub.clock.advance(100)
+        stored_credentials = hub.keep()
+        _hold_claim(hub, stored_credentials, 30.0)
         with pytest.raises(
             CredentialRefreshFailed, match="longer than this call can wait"
         ) as excinfo:
-            office.revoke()
+            hub.revoke()
         assert 1 == server.live_families
-        assert [0.02, 0.04, 0.08, 0.16, *[0.25] * 10] == office.clock.slept
+        assert [0.02, 0.04, 0.08, 0.16, *[0.25] * 10] == hub.clock.slept
         assert CRM == excinfo.value.service
 
-        office.clock.advance(30)
-        office.revoke()
+        hub.clock.advance(30)
+        hub.revoke()
         assert 0 == server.live_families
 
 
@@ -301,34 +301,34 @@ def test_revocation_waits_for_a_renewal(mode: str) -> None:
 def test_revocation_wait_is_bounded(mode: str) -> None:
     """Revocation waits for the rest of the other process's claim, at most for its timeout."""
     with AuthorizationServer() as server:
-        office = Hub(mode, server, patience=0.02)
-        _hold_claim(office, office.keep(), 0.01)
-        office.revoke()
-        assert [0.01] == office.clock.slept
+        hub = Hub(mode, server, patience=0.02)
+        _hold_claim(hub, hub.keep(), 0.01)
+        hub.revoke()
+        assert [0.01] == hub.clock.slept
 
-        office.clock.slept.clear()
-        _hold_claim(office, office.keep(), 30.0)
+        hub.clock.slept.clear()
+        _hold_claim(hub, hub.keep(), 30.0)
         with pytest.raises(CredentialRefreshFailed):
-            office.revoke()
-        assert [0.02] == office.clock.slept
+            hub.revoke()
+        assert [0.02] == hub.clock.slept
 
 
 @IN_BOTH
 def test_revocation_waits_for_a_repeated_renewal(mode: str) -> None:
     """Revocation also waits for the repeat of a renewal whose response was lost."""
     with AuthorizationServer() as server:
-        office = Hub(mode, server)
-        stored_credentials = office.keep()
-        first = _hold_claim(office, stored_credentials, 30.0)
-        office.memory.execute(MarkSent(first.keys[0], office.fence, first.target))
-        office.memory.execute(abandon(first.keys[0], fence=office.fence, ttl=10**12))
-        _hold_claim(office, stored_credentials, 30.0, again=True)
+        hub = Hub(mode, server)
+        stored_credentials = hub.keep()
+        first = _hold_claim(hub, stored_credentials, 30.0)
+        hub.memory.execute(MarkSent(first.keys[0], hub.fence, first.target))
+        hub.memory.execute(abandon(first.keys[0], fence=hub.fence, ttl=10**12))
+        _hold_claim(hub, stored_credentials, 30.0, again=True)
         with pytest.raises(CredentialRefreshFailed, match="longer than this call can wait"):
-            office.revoke()
+            hub.revoke()
         assert 1 == server.live_families
 
-        office.clock.advance(30)
-        office.revoke()
+        hub.clock.advance(30)
+        hub.revoke()
         assert 0 == server.live_families
 
 
@@ -336,11 +336,11 @@ def test_revocation_waits_for_a_repeated_renewal(mode: str) -> None:
 def test_claim_covers_the_revocation(mode: str) -> None:
     """The claim of a revocation lasts as long as the revocation may take, and has its own owner."""
     with AuthorizationServer() as server:
-        office = Hub(mode, server)
+        hub = Hub(mode, server)
         for _ in range(2):
-            office.keep()
-            office.revoke()
-        claims = [command for command in office.memory.commands if isinstance(command, Claim)]
+            hub.keep()
+            hub.revoke()
+        claims = [command for command in hub.memory.commands if isinstance(command, Claim)]
 
         assert 2 == len({claim.owner for claim in claims})
         assert [(9_000_000, server.token_url, 0)] * 2 == [
@@ -369,18 +369,18 @@ def _hold_claim(
 def test_impossible_revocations_are_refused(mode: str) -> None:
     """Revoking missing or unsuitable credentials, or without an endpoint, raises an error."""
     with AuthorizationServer() as server:
-        office = Hub(mode, server)
+        hub = Hub(mode, server)
         with pytest.raises(CredentialNotFound):
-            office.revoke()
+            hub.revoke()
         with pytest.raises(ConfigurationError, match="'erp'") as excinfo:
-            office.run(lambda tokens: tokens.revoke("erp"))
+            hub.run(lambda tokens: tokens.revoke("erp"))
         assert "clients" == excinfo.value.path
         assert "Give the name of a service of the refresher's clients" in excinfo.value.remedy
 
         key = Credentials.bearer("k3y")
-        office.run(lambda tokens: tokens.rotate(CRM, None, key))
+        hub.run(lambda tokens: tokens.rotate(CRM, None, key))
         with pytest.raises(ConfigurationError, match="'crm'"):
-            office.revoke()
+            hub.revoke()
 
         result = endpoints(server, revocation_endpoint=None)
         with pytest.raises(ConfigurationError, match="revocation_endpoint"):
@@ -392,10 +392,10 @@ def test_impossible_revocations_are_refused(mode: str) -> None:
 def test_store_hears_how_long_a_revocation_may_take(mode: str) -> None:
     """The store gets the revocation's timeout for the claim, and the renewal's for its end."""
     with AuthorizationServer() as server:
-        office = Hub(mode, server)
-        office.keep()
-        storage = TimedStorage(office.clock)
-        office.storage = AsyncMemoryStorage(storage) if office.is_async else storage
-        office.revoke()
+        hub = Hub(mode, server)
+        hub.keep()
+        storage = TimedStorage(hub.clock)
+        hub.storage = AsyncMemoryStorage(storage) if hub.is_async else storage
+        hub.revoke()
         assert ["Claim", "Settle"] == [name for name, _ in storage.timeouts]
         assert [3.0, 8.0] == [timeout for _, timeout in storage.timeouts]

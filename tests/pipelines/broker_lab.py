@@ -181,15 +181,15 @@ async def check_slow_sink(source: Any, total: int) -> int:
     await is_waiting.wait()
     loop = asyncio.get_running_loop()
     quiet = loop.time() + 1.0
-    held = 0
+    held_count = 0
     while loop.time() < quiet:
         await asyncio.sleep(0.05)
         current = tracemalloc.get_traced_memory()[0]
-        if current > held + 100_000:
-            held, quiet = current, loop.time() + 1.0
+        if current > held_count + 100_000:
+            held_count, quiet = current, loop.time() + 1.0
     tracemalloc.stop()
     assert total > pipeline.statistics().received
     released.set()
     pipeline.stop()
     await running
-    return held
+    return held_count

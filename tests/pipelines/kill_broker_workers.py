@@ -162,9 +162,9 @@ def run(broker: str, seed: int, servers: Servers) -> int:
 
         def check(arguments: tuple[str, str, str], is_done: Callable[[], bool]) -> None:
             nonlocal repeated
-            chance = random.Random(seed)
+            generator = random.Random(seed)
             repeated = check_killed_workers(
-                arguments, file, COUNT, is_done, chance=chance, deaths=DEATHS
+                arguments, file, COUNT, is_done, chance=generator, deaths=DEATHS
             )
 
         BROKERS[broker](servers, place, check)
@@ -189,9 +189,9 @@ def main(brokers: Sequence[str] = (), seeds: int = 10, first: int = 0) -> int:
                     sys.stdout.write(f"{broker} {seed}: {counts[-1]} repeated, {took:.1f} s\n")
                 sys.stdout.flush()
     for broker, counts in repeats.items():
-        most = max(counts, default=0)
+        highest = max(counts, default=0)
         sys.stdout.write(
-            f"{broker}: {len(counts)} runs, {sum(counts)} repeated, {most} at most in one\n"
+            f"{broker}: {len(counts)} runs, {sum(counts)} repeated, {highest} at most in one\n"
         )
     sys.stdout.write(f"{failures} failures\n")
     return 1 if failures else 0

@@ -68,9 +68,9 @@ def test_reports_are_bounded() -> None:
     assert ("w29", 1.0, {"n": 99}) == status.workers[0]
     assert "w10" == status.workers[-1].worker
 
-    later = 40 * SECOND + 86_400 * SECOND
-    states, _ = ReportWorker(KEY, "new", {}).apply(states, later)
-    _, status = ReadPipeline(KEY).apply(states, later - 5)
+    later_time = 40 * SECOND + 86_400 * SECOND
+    states, _ = ReportWorker(KEY, "new", {}).apply(states, later_time)
+    _, status = ReadPipeline(KEY).apply(states, later_time - 5)
     assert [("new", 0.0, {})] == [tuple(report) for report in status.workers]
     assert PipelineStatus(None, ()) == ReadPipeline(KEY).apply((None,), 0)[1]
 

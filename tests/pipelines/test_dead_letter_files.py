@@ -59,10 +59,10 @@ async def test_letters_are_kept_completely(tmp_path: Path) -> None:
     """A stored dead letter keeps bytes, headers and position; only the file's owner may read it."""
     file = DeadLetterFile(tmp_path / "dead.jsonl")
     assert [] == file.letters()
-    plain = SinkRecord(b"{}", topic="orders", offset=5)
+    record = SinkRecord(b"{}", topic="orders", offset=5)
     await file.add(letter())
-    await file.add(letter(plain))
-    assert [letter(), letter(plain)] == [entry for _, entry in file.letters()]
+    await file.add(letter(record))
+    assert [letter(), letter(record)] == [entry for _, entry in file.letters()]
     assert 0o600 == stat.S_IMODE((tmp_path / "dead.jsonl").stat().st_mode)
     assert "dead.jsonl" in repr(file)
 
@@ -72,13 +72,13 @@ async def test_torn_line_harms_no_other(tmp_path: Path) -> None:
     path = tmp_path / "dead.jsonl"
     file = DeadLetterFile(path)
     await file.add(letter())
-    whole = path.read_bytes()
-    for size in range(1, len(whole)):
-        path.write_bytes(whole + whole[:size])
+    content = path.read_bytes()
+    for size in range(1, len(content)):
+        path.write_bytes(content + content[:size])
         await file.add(letter())
         # The last cut leaves out nothing but the line break.
-        assert (3 if size == len(whole) - 1 else 2) == len(file.letters())
-    path.write_bytes(b'[]\n{"payload": 1}\n' + whole.replace(b'"orders"', b"1", 1) + whole)
+        assert (3 if size == len(content) - 1 else 2) == len(file.letters())
+    path.write_bytes(b'[]\n{"payload": 1}\n' + content.replace(b'"orders"', b"1", 1) + content)
     assert 2 == len(file.letters())
 
 
@@ -105,8 +105,8 @@ async def test_letter_is_added_to_the_file_that_replaced_another(
     path.write_bytes(b"old\n")
     waiting = tmp_path / "new.jsonl"
     waiting.write_bytes(b"new\n")
-    with path.open("rb") as held:
-        fcntl.flock(held, fcntl.LOCK_EX)
+    with path.open("rb") as locked_file:
+        fcntl.flock(locked_file, fcntl.LOCK_EX)
         task = asyncio.create_task(file.add(letter()))
         await until(lambda: _has_waiter(path))
         if is_replaced:
@@ -150,10 +150,10 @@ async def test_letters_are_replayed(tmp_path: Path) -> None:
     assert [before[3]] == [name for name, _ in after if name in before]
     assert ["broken", "odd"] == [entry.message for _, entry in after]
 
-    good = MemorySink()
-    await Pipeline("orders", DeadLetterSource(file), good, dead_letters=file).run()
+    sink = MemorySink()
+    await Pipeline("orders", DeadLetterSource(file), sink, dead_letters=file).run()
     assert [] == file.letters()
-    assert 2 == len(good.values)
+    assert 2 == len(sink.values)
 
 
 async def test_source_of_letters_has_no_positions(tmp_path: Path) -> None:

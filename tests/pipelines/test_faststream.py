@@ -141,8 +141,8 @@ async def test_lost_dead_letter_is_not_acknowledged() -> None:
             self.attempts += 1
             raise StorageUnavailable("The disk is full.")
 
-    away = UnreachableInbox()
-    middleware = DeadLetterMiddleware(away, name="shop", retry=SOON)
+    inbox = UnreachableInbox()
+    middleware = DeadLetterMiddleware(inbox, name="shop", retry=SOON)
     message = StreamMessage(None, b"5")
 
     async def handle(_: object) -> None:
@@ -150,7 +150,7 @@ async def test_lost_dead_letter_is_not_acknowledged() -> None:
 
     with pytest.raises(StorageUnavailable):
         await middleware.process(handle, message, "orders")
-    assert 3 == away.attempts
+    assert 3 == inbox.attempts
 
 
 async def test_batch_becomes_several_dead_letters() -> None:

@@ -89,9 +89,9 @@ def ids(records: Sequence[SourceRecord]) -> list[Any]:
 async def drained(polling: HttpPolling, offset: Offset | None = None) -> list[SourceRecord]:
     """Return all records after a position, until a response has no new ones."""
     records: list[SourceRecord] = []
-    while more := await polling.after(offset):
-        records += more
-        offset = more[-1].offset
+    while new_records := await polling.after(offset):
+        records += new_records
+        offset = new_records[-1].offset
     return records
 
 
@@ -147,10 +147,10 @@ async def test_source_continues_in_the_middle_of_a_page() -> None:
     }
     options = endpoint(items="orders", next_page="next", cursor="after", start="a")
     first = await HttpPolling(Shop(cursor_pages(pages)), options).after(None)
-    again = HttpPolling(Shop(cursor_pages(pages)), options)
-    assert [2, 3, 4] == ids(await drained(again, first[0].offset))
+    restarted = HttpPolling(Shop(cursor_pages(pages)), options)
+    assert [2, 3, 4] == ids(await drained(restarted, first[0].offset))
     # The same source may also read it again.
-    assert [3, 4] == ids(await drained(again, first[1].offset))
+    assert [3, 4] == ids(await drained(restarted, first[1].offset))
 
 
 async def test_known_page_leads_to_the_next_at_once() -> None:
@@ -218,20 +218,22 @@ def changed_order(id: int, second: int) -> dict[str, Any]:
 async def test_times_move_with_an_overlap() -> None:
     """Each request begins before the newest time, and known records are not delivered again."""
     first = [changed_order(1, 0), changed_order(2, 30)]
-    late = [changed_order(3, 21), changed_order(2, 30), changed_order(1, 31)]
-    shop = Shop(answering(first, first, late))
+    late_changes = [changed_order(3, 21), changed_order(2, 30), changed_order(1, 31)]
+    shop = Shop(answering(first, first, late_changes))
     polling = HttpPolling(shop, endpoint(since="from", time="at", overlap=10, start="2026-01-01"))
     records = await polling.after(None)
     assert ["1@2026-03-01T10:00:00Z", "2@2026-03-01T10:00:30Z"] == [r.id for r in records]
     assert [] == await polling.after(records[-1].offset)
-    more = await polling.after(records[-1].offset)
-    assert [3, 1] == ids(more)
+    new_records = await polling.after(records[-1].offset)
+    assert [3, 1] == ids(new_records)
     assert ["2026-01-01", "2026-03-01T10:00:20Z", "2026-03-01T10:00:20Z"] == [
         dict(request.query)["from"] for request in shop.requests
     ]
     # A worker that begins at a position asks anew, and recognises what is known there.
     assert [1] == ids(
-        await HttpPolling(shop, endpoint(since="from", time="at", overlap=10)).after(more[0].offset)
+        await HttpPolling(shop, endpoint(since="from", time="at", overlap=10)).after(
+            new_records[0].offset
+        )
     )
 
 
@@ -470,8 +472,8 @@ def test_no_record_is_lost_or_repeated(
         return {"orders": page, "next": None if is_last else begin + size}
 
     def times(query: dict[str, str]) -> Any:
-        since = int(query.get("from", 0))
-        return {"orders": [order for order in listed if order["at"] >= since]}
+        start = int(query.get("from", 0))
+        return {"orders": [order for order in listed if order["at"] >= start]}
 
     options = {
         "pages": endpoint(items="orders", next_page="next", cursor="after"),

@@ -87,15 +87,15 @@ async def test_new_numbers_make_deliveries_void() -> None:
         revocations = await open_source(source)
         with pytest.raises(ConnectionFailed, match="anew"):
             await source.commit(records)
-        again = await source.poll(LIMITS)
-        await source.commit(again)
+        repeated = await source.poll(LIMITS)
+        await source.commit(repeated)
         await source.close()
         marks = [line for line in server.lines if "STORE" in line]
 
     assert [None] == [*revocations]
-    assert ([1, 2], [1, 2]) == (uids(records), uids(again))
+    assert ([1, 2], [1, 2]) == (uids(records), uids(repeated))
     assert ["UID STORE 1:2 +FLAGS.SILENT (moorage)"] == marks
-    assert records[0].id != again[0].id
+    assert records[0].id != repeated[0].id
 
 
 async def test_deliveries_outlive_their_connection() -> None:
@@ -107,12 +107,12 @@ async def test_deliveries_outlive_their_connection() -> None:
         records = await source.poll(LIMITS)
         revocations = await open_source(source)
         folder.sizes[3] = 10
-        more = await source.poll(LIMITS)
-        await source.commit([*records, *more])
+        new_records = await source.poll(LIMITS)
+        await source.commit([*records, *new_records])
         assert 3 == await source.lag()
         await source.close()
 
-    assert ([], [1, 2], [3]) == ([*revocations], uids(records), uids(more))
+    assert ([], [1, 2], [3]) == ([*revocations], uids(records), uids(new_records))
 
 
 async def test_processed_messages_in_a_late_answer() -> None:
@@ -172,12 +172,12 @@ async def test_released_messages_come_again_in_order() -> None:
         records = await source.poll(LIMITS)
         await source.release(records[:2])
         await source.release([])
-        again = await source.poll(LIMITS._replace(records=2))
-        await source.extend(again)
+        repeated = await source.poll(LIMITS._replace(records=2))
+        await source.extend(repeated)
         await source.commit([])
         await source.close()
 
-    assert [1, 2] == uids(again)
+    assert [1, 2] == uids(repeated)
 
 
 async def test_server_without_idle() -> None:

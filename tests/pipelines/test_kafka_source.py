@@ -211,26 +211,28 @@ async def test_revoked_before_others_get_a_partition(cluster: KafkaCluster, assi
     await first.open(note_revoked)
     records += await read(first, 200)
     await second.open(Revocations())
-    others: list[SinkRecord] = []
+    other_records: list[SinkRecord] = []
     async with asyncio.timeout(120):
         while not lost:
-            others += await second.poll(MANY)
+            other_records += await second.poll(MANY)
             records += await first.poll(MANY)
     await publish(cluster, *numbered_records(200))
     rest: list[SinkRecord] = []
     async with asyncio.timeout(120):
         # A member that is given all partitions once more may read everything before the other.
-        while not others or len({(r.place, r.offset) for r in rest + others}) < 200:
+        while not other_records or len({(r.place, r.offset) for r in rest + other_records}) < 200:
             rest += await first.poll(MANY)
-            others += await second.poll(MANY)
-    moved = {record.place for record in others}
+            other_records += await second.poll(MANY)
+    moved = {record.place for record in other_records}
     assert moved <= set(lost)
     positions: dict[Partition, int] = defaultdict(int)
     for record in records:
         positions[record.place] += 1
     # While a group rebalances, the mock cluster refuses commits, so that records may come again.
     for place in moved:
-        assert positions[place] >= min(int(r.offset or 0) for r in others if r.place == place)
+        assert positions[place] >= min(
+            int(r.offset or 0) for r in other_records if r.place == place
+        )
     await first.close()
     await second.close()
 
@@ -271,8 +273,8 @@ async def test_lost_partitions_are_not_committed(cluster: KafkaCluster) -> None:
     await first.close()
     second = source(cluster)
     await second.open(Revocations())
-    again = await read(second, 20)
-    assert {r.text for r in again} == {r.text for r in records}
+    repeated = await read(second, 20)
+    assert {r.text for r in repeated} == {r.text for r in records}
     await second.close()
 
 
@@ -687,10 +689,10 @@ def test_killed_worker_loses_nothing(cluster: KafkaCluster, tmp_path: Path) -> N
                 stderr=subprocess.PIPE,
             )
 
-        chance = random.Random(20261125)
+        generator = random.Random(20261125)
         for _ in range(3):
             worker = start()
-            goal = min(messages - 1, effects() + chance.randrange(1, 150))
+            goal = min(messages - 1, effects() + generator.randrange(1, 150))
             wait_until(partial(has_effects_of, goal), "the worker's effects")
             worker.kill()
             worker.communicate()
@@ -700,6 +702,6 @@ def test_killed_worker_loses_nothing(cluster: KafkaCluster, tmp_path: Path) -> N
         worker.send_signal(signal.SIGTERM)
         _, errors = worker.communicate(timeout=60)
         assert (0, b"") == (worker.returncode, errors)
-        [(most,)] = database.execute("SELECT max(attempts) FROM effects")
+        [(highest,)] = database.execute("SELECT max(attempts) FROM effects")
     database.close()
-    assert most <= 4
+    assert highest <= 4

@@ -158,9 +158,9 @@ async def test_messages_wait_for_a_worker_that_is_away(
     await reader.extend(records[2:])
     await reader.close()
     reader = await open_source(broker, topic, qos=qos)
-    again = await read_count(reader, 2)
-    assert ["2", "3"] == texts(again)
-    assert {2} == {record.deliveries for record in again}
+    repeated = await read_count(reader, 2)
+    assert ["2", "3"] == texts(repeated)
+    assert {2} == {record.deliveries for record in repeated}
     await reader.close()
 
 
@@ -261,9 +261,9 @@ async def test_messages_without_acknowledgement_are_bounded(
     await until(lambda: len(inner._reader._buffer) > 1_000)  # noqa: SLF001 - nothing public tells
     waited = asyncio.create_task(asyncio.sleep(1.5))
     await waited
-    held = len(inner._reader._buffer)  # noqa: SLF001 - nothing public tells
-    records = await read_count(reader, held + 1)
-    assert held < 3_000
+    held_count = len(inner._reader._buffer)  # noqa: SLF001 - nothing public tells
+    records = await read_count(reader, held_count + 1)
+    assert held_count < 3_000
     await reader.commit(records)
     await reader.close()
 
@@ -276,8 +276,8 @@ async def test_slow_sink_keeps_the_backlog_at_the_broker(
     await reader.open(Revocations())
     await reader.close()
     await asyncio.to_thread(publish_plainly, broker, topic, 1_000, 20_000, 1)
-    held = await check_slow_sink(reader, 1_000)
-    assert held < 8_000_000
+    held_count = await check_slow_sink(reader, 1_000)
+    assert held_count < 8_000_000
 
 
 async def test_stop_leaves_the_rest_at_the_broker(broker: PrivateMosquitto, topic: str) -> None:

@@ -175,9 +175,9 @@ async def test_released_messages_go_to_another_worker_at_once(
     records = await read_count(first, 10)
     await first.release([])
     await first.release(records[:5])
-    again = await read_count(second, 5)
-    assert texts(records[:5]) == texts(again)
-    assert {2} == {record.deliveries for record in again}
+    repeated = await read_count(second, 5)
+    assert texts(records[:5]) == texts(repeated)
+    assert {2} == {record.deliveries for record in repeated}
     await first.close()
     assert texts(records[5:]) == texts(await read_count(second, 5))
     await second.close()
@@ -490,8 +490,8 @@ async def test_slow_sink_keeps_the_backlog_in_the_stream(server: PrivateNats, st
         if number % 100 == 99:
             await client.flush()
     await client.close()
-    held = await check_slow_sink(source(server, stream), 2_000)
-    assert held < 8_000_000
+    held_count = await check_slow_sink(source(server, stream), 2_000)
+    assert held_count < 8_000_000
 
 
 def test_killed_worker_loses_nothing(server: PrivateNats, stream: str, tmp_path: Path) -> None:
@@ -565,8 +565,8 @@ async def test_refused_settings_are_told_without_secrets() -> None:
     """A wrong password, missing rights and a missing server each raise a specific error."""
     with PrivateNats(RIGHTS, user="boss", password="boss") as server:
         await asyncio.to_thread(server.add_stream, "orders")
-        boss = server.url.replace("://", "://boss:boss@")
-        reader = NatsSource(Nats(url=Secret(boss)), ["orders"], group="workers")
+        administrator_url = server.url.replace("://", "://boss:boss@")
+        reader = NatsSource(Nats(url=Secret(administrator_url)), ["orders"], group="workers")
         await reader.open(Revocations())
         await reader.close()
         cases: list[tuple[str, type[ConnectorError], str]] = [
@@ -581,7 +581,7 @@ async def test_refused_settings_are_told_without_secrets() -> None:
             assert WRONG not in str(error.value)
         for user in ("pull", "ack"):
             url = server.url.replace("://", f"://{user}:{WRONG}@")
-            await publish_at(boss, "orders", messages(1))
+            await publish_at(administrator_url, "orders", messages(1))
             reader = NatsSource(Nats(url=Secret(url)), ["orders"], group="workers")
             await reader.open(Revocations())
             with pytest.raises(AuthenticationFailed, match="may not read"):

@@ -89,12 +89,12 @@ async def test_order_of_a_key_is_that_of_its_commits(tmp_path: Path) -> None:
     async with database("postgresql", tmp_path) as made:
         await made.run(TABLES["postgresql"])
         outbox = OutboxTable(made.manager, made.connector, "outbox")
-        async with await _connected(made) as early, await _connected(made) as other:
-            await early.execute("SELECT pg_current_xact_id()")
+        async with await _connected(made) as early_connection, await _connected(made) as other:
+            await early_connection.execute("SELECT pg_current_xact_id()")
             await other.execute("SELECT pg_current_xact_id()")
             await _put(made, "1", key="a")
-            await early.execute(INSERT, ("a", "2"))
-            await early.commit()
+            await early_connection.execute(INSERT, ("a", "2"))
+            await early_connection.commit()
             records = await outbox.after(None)
 
         assert [1, 2] == [record.json() for record in records]

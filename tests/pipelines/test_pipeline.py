@@ -105,8 +105,8 @@ async def test_bad_records_become_dead_letters(tells_records: bool) -> None:
         value["number"] for value in sink.values
     ]
     assert 5 == report.statistics.dead_letters
-    most = 1 + 2 * 5 * ceil(log2(500 / 5)) + 2 * 5
-    assert len(sink.batches) <= (1 if tells_records else most)
+    maximum = 1 + 2 * 5 * ceil(log2(500 / 5)) + 2 * 5
+    assert len(sink.batches) <= (1 if tells_records else maximum)
     assert 499 == source.committed[-1].offset
 
 

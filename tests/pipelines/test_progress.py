@@ -82,9 +82,9 @@ def test_split_runs_are_settled_by_themselves(
     runs: list[PendingRun] = []
     for length in lengths:
         numbers = range(first, first + length)
-        whole = progress.admit([record(number) for number in numbers], [*numbers])
+        whole_run = progress.admit([record(number) for number in numbers], [*numbers])
         cuts = data.draw(st.sets(st.integers(1, length - 1))) if length > 1 else set[int]()
-        runs += whole.split(sorted(cuts))
+        runs += whole_run.split(sorted(cuts))
         first += length
     assert [*range(first)] == numbers_of(progress.open_runs) == numbers_of(runs)
     assert all(run.size == sum(numbers_of([run])) for run in runs)

@@ -116,10 +116,10 @@ async def test_record_of_a_published_message(broker: Broker) -> None:
 
 async def test_message_of_another_program(broker: Broker) -> None:
     """Properties of another program's message are read, with headers of any type as JSON."""
-    at = datetime(2026, 11, 25, tzinfo=UTC)
+    time = datetime(2026, 11, 25, tzinfo=UTC)
     properties = pika.BasicProperties(
         headers={"": "1", "count": 2, "list": [1, None], "moorage-key": ""},
-        timestamp=int(at.timestamp()),
+        timestamp=int(time.timestamp()),
         type="order",
         app_id="shop",
     )
@@ -129,7 +129,7 @@ async def test_message_of_another_program(broker: Broker) -> None:
     [record] = await read_count(reader, 1)
     attributes = {("(unnamed)", "1"), ("count", "2"), ("list", "[1, null]")}
     assert attributes == set(record.attributes)
-    assert (None, None, at, "order", "shop") == (
+    assert (None, None, time, "order", "shop") == (
         record.key,
         record.id,
         record.published_at,
@@ -204,8 +204,8 @@ async def test_slow_sink_keeps_the_backlog_in_the_queue(broker: Broker) -> None:
     payload = b"x" * 20_000
     for _ in range(2_000):
         broker.channel.basic_publish("", broker.queue, payload)
-    held = await check_slow_sink(source(broker, prefetch=100), 2_000)
-    assert held < 8_000_000
+    held_count = await check_slow_sink(source(broker, prefetch=100), 2_000)
+    assert held_count < 8_000_000
 
 
 async def test_deleted_queue_ends_the_delivery(broker: Broker) -> None:

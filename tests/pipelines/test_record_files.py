@@ -35,9 +35,9 @@ def _append(path: Path, text: str) -> None:
 def _all(file: RecordFile, position: Any = None) -> list[SourceRecord]:
     """Return all records after a position, fetch by fetch."""
     records: list[SourceRecord] = []
-    while more := file.after(position):
-        records += more
-        position = more[-1].offset
+    while new_records := file.after(position):
+        records += new_records
+        position = new_records[-1].offset
     return records
 
 

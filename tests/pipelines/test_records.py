@@ -54,7 +54,7 @@ def test_identity() -> None:
 
 def test_sink_record_of_a_source_record() -> None:
     """A record that is sent to a topic keeps all fields that the source has read."""
-    at = datetime(2026, 1, 2, tzinfo=UTC)
+    time = datetime(2026, 1, 2, tzinfo=UTC)
     source = SourceRecord(
         b"1",
         key="k",
@@ -62,7 +62,7 @@ def test_sink_record_of_a_source_record() -> None:
         content_type="text/plain",
         id="7",
         offset=9,
-        published_at=at,
+        published_at=time,
         schema="order",
     )
     record = SinkRecord.from_source(source, "orders")
@@ -73,7 +73,7 @@ def test_sink_record_of_a_source_record() -> None:
         content_type="text/plain",
         id="7",
         offset=9,
-        published_at=at,
+        published_at=time,
         schema="order",
         topic="orders",
     )

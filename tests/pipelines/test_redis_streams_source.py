@@ -156,9 +156,9 @@ async def test_consumer_gets_back_what_it_left(private_server: PrivateRedis, ser
 
     second = source(private_server, consumer="worker")
     await second.open(fail_on_revocation)
-    again = [*await second.poll(PollLimits(1, 1, 0.01)), *await second.poll(MANY)]
-    assert [b"1", b"2"] == [record.payload for record in again]
-    assert [2, 2] == [record.deliveries for record in again]
+    repeated = [*await second.poll(PollLimits(1, 1, 0.01)), *await second.poll(MANY)]
+    assert [b"1", b"2"] == [record.payload for record in repeated]
+    assert [2, 2] == [record.deliveries for record in repeated]
     assert [b"3", b"4"] == [record.payload for record in await second.poll(MANY)]
     await second.open(fail_on_revocation)
     assert [] == await second.poll(MANY)
@@ -294,9 +294,9 @@ async def test_server_is_killed_and_comes_back(tmp_path: Any) -> None:
     sink = MemorySink()
     with PrivateRedis(*options) as server:
         await publish(server, *(Message.of_json({"number": n}) for n in range(200)))
-        soon = RetryPolicy(base_delay=0.01, max_delay=0.05)
+        policy = RetryPolicy(base_delay=0.01, max_delay=0.05)
         settings = PipelineConfig(
-            batch=BatchLimits(records=10), records_in_flight=40, reconnect=soon, retry=soon
+            batch=BatchLimits(records=10), records_in_flight=40, reconnect=policy, retry=policy
         )
         pipeline = Pipeline("orders", source(server, claim_after=0.05), sink, config=settings)
         running = asyncio.create_task(pipeline.run())
@@ -328,10 +328,10 @@ def test_killed_worker_loses_nothing(private_server: PrivateRedis, server: Any) 
     messages = 600
     for number in range(messages):
         server.xadd("orders", {"payload": str(number), "moorage-key": f"k{number % 7}"})
-    chance = random.Random(20261124)
+    generator = random.Random(20261124)
     for _ in range(3):
         worker = start_worker(private_server)
-        goal = min(messages - 1, server.hlen("effects") + chance.randrange(1, 150))
+        goal = min(messages - 1, server.hlen("effects") + generator.randrange(1, 150))
         wait_until(partial(has_effects, server, goal), "the worker's effects")
         worker.kill()
         worker.communicate()

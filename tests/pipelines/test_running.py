@@ -126,17 +126,17 @@ def test_process_of_a_program_ends_although_a_thread_hangs() -> None:
 
 def test_failure_of_one_ends_the_others() -> None:
     """If one pipeline fails, its error is raised after the others have stopped cleanly."""
-    others: list[Pipeline] = []
+    other_pipelines: list[Pipeline] = []
 
     def make() -> list[Pipeline]:
         failing = MemorySource([])
         failing.fail(AuthenticationFailed("no"), method="open")
-        others.append(Pipeline("b", MemorySource([], is_endless=True), MemorySink()))
-        return [Pipeline("a", failing, MemorySink()), *others]
+        other_pipelines.append(Pipeline("b", MemorySource([], is_endless=True), MemorySink()))
+        return [Pipeline("a", failing, MemorySink()), *other_pipelines]
 
     with pytest.raises(AuthenticationFailed):
         run_pipelines(make)
-    assert PipelineState.STOPPED is others[0].statistics().state
+    assert PipelineState.STOPPED is other_pipelines[0].statistics().state
 
 
 async def test_records_are_published() -> None:

@@ -122,8 +122,8 @@ async def test_reset_sets_positions_back_and_ends_the_ownership(
         with pytest.raises(LocalFailure, match="taken over"):
             await sink.process_batch([_record(8)])
 
-        later = await _checkpoints(made)
-        assert {"0": 3} == (await later.begin("orders"))[1]
+        later_checkpoints = await _checkpoints(made)
+        assert {"0": 3} == (await later_checkpoints.begin("orders"))[1]
 
 
 async def test_records_of_another_source_are_refused(tmp_path: Path) -> None:

@@ -181,10 +181,10 @@ async def test_check_is_repeated_until_the_store_replies(is_async: bool) -> None
     world, memory = ReloadWorld(), MemoryStorage()
 
     class FailingState(MemoryStorage):
-        away = True
+        is_away = True
 
         def execute(self, command: Any, /, timeout: float | None = None) -> Any:
-            if self.away and isinstance(command, WriteRecordOnce):
+            if self.is_away and isinstance(command, WriteRecordOnce):
                 raise StorageUnavailable("the store is away.")
             return memory.execute(command, timeout)
 
@@ -196,7 +196,7 @@ async def test_check_is_repeated_until_the_store_replies(is_async: bool) -> None
         await result_of(manager.call("vat", GET))
     assert 2 == len(world.sent)
 
-    failing_state.away = False
+    failing_state.is_away = False
 
     async def until_known() -> None:
         # After a look in vain nobody looks again for some time.
@@ -250,11 +250,11 @@ def _claim_fence(memory: MemoryStorage) -> Any:
 
 async def test_unavailable_store_stops_no_call() -> None:
     """If the store is unavailable, the call continues and the next one checks again."""
-    fence = EnvironmentGuard(_VirtualCore(None), "production")  # type: ignore[arg-type]  # what it needs of one
+    guard = EnvironmentGuard(_VirtualCore(None), "production")  # type: ignore[arg-type]  # what it needs of one
 
-    await fence.check()
+    await guard.check()
 
-    assert fence.passed is False
+    assert guard.passed is False
 
 
 @pytest.mark.parametrize("whose", ["production", "staging", None])
@@ -263,13 +263,13 @@ async def test_abandoned_claim_delays_nobody(whose: str | None) -> None:
     memory = MemoryStorage(VirtualClock())
     assert Verdict.RUN is _claim_fence(memory).verdict
     core: Any = _VirtualCore(memory)
-    fence = EnvironmentGuard(core, whose)
+    guard = EnvironmentGuard(core, whose)
 
-    await fence.check(1.0)
+    await guard.check(1.0)
 
-    assert fence.passed
+    assert guard.passed
     assert [1.0] == core.told
-    assert whose == await fence.owner()
+    assert whose == await guard.owner()
 
 
 async def test_late_claim_holder_changes_nothing() -> None:
@@ -315,17 +315,17 @@ async def test_each_check_gets_the_remaining_time() -> None:
 async def test_failed_checks_take_a_tenth_of_the_time() -> None:
     """After a failed check of half a second, the next check waits four and a half seconds."""
     core: Any = _VirtualCore(None, takes=0.5)
-    fence = EnvironmentGuard(core, "production")
+    guard = EnvironmentGuard(core, "production")
 
-    await fence.check(0.5)
+    await guard.check(0.5)
     core.now += 4_499_999_999
-    await fence.check(0.5)
+    await guard.check(0.5)
     assert [0.5] == core.told
     core.now += 1
     core.memory = MemoryStorage(VirtualClock())
-    await fence.check(0.5)
+    await guard.check(0.5)
 
-    assert fence.passed
+    assert guard.passed
     assert [0.5, 0.5] == core.told
 
 

@@ -127,51 +127,55 @@ class _AsyncPort:
 @EITHER
 async def test_changed_account_is_used_without_a_restart(is_async: bool) -> None:
     """A tenant's changed account is used within seconds; data at the old one stays reachable."""
-    here = TenantWorld(is_async=is_async)
-    here.tenants.put("acme", {"vendors": {"twilio": here.a_twilio()}, "sms": {"vendor": "twilio"}})
-    first = await here.send("acme")
-    here.tenants.put(
+    world = TenantWorld(is_async=is_async)
+    world.tenants.put(
+        "acme", {"vendors": {"twilio": world.a_twilio()}, "sms": {"vendor": "twilio"}}
+    )
+    first = await world.send("acme")
+    world.tenants.put(
         "acme",
         {
-            "vendors": {"twilio": here.a_twilio(), "vonage": here.a_vonage()},
+            "vendors": {"twilio": world.a_twilio(), "vonage": world.a_vonage()},
             "sms": {"vendor": "vonage"},
         },
     )
 
-    assert "acme.twilio" == (await here.send("acme")).ref.account
-    here.clock.advance(10.0)
-    assert "acme.vonage" == (await here.send("acme")).ref.account
-    assert first.ref == (await result_of(here.hub.sms("acme").get(first.ref))).ref
+    assert "acme.twilio" == (await world.send("acme")).ref.account
+    world.clock.advance(10.0)
+    assert "acme.vonage" == (await world.send("acme")).ref.account
+    assert first.ref == (await result_of(world.hub.sms("acme").get(first.ref))).ref
 
-    here.tenants.put("acme", {"vendors": {"vonage": here.a_vonage()}, "sms": {"vendor": "vonage"}})
-    here.clock.advance(10.0)
+    world.tenants.put(
+        "acme", {"vendors": {"vonage": world.a_vonage()}, "sms": {"vendor": "vonage"}}
+    )
+    world.clock.advance(10.0)
     with pytest.raises(InvalidData, match="Keep an account configured"):
-        await result_of(here.hub.sms("acme").get(first.ref))
+        await result_of(world.hub.sms("acme").get(first.ref))
 
 
 @EITHER
 async def test_look_ups_are_cached(is_async: bool) -> None:
     """Tenants, known or not, are looked up again after the refresh interval, and once only."""
-    here = TenantWorld(is_async=is_async)
-    here.tenants.put("acme", {})
+    world = TenantWorld(is_async=is_async)
+    world.tenants.put("acme", {})
     for _ in range(3):
-        assert "twilio" == (await here.send("acme")).ref.account
-    await here.send(None)
-    assert 1 == here.asked
+        assert "twilio" == (await world.send("acme")).ref.account
+    await world.send(None)
+    assert 1 == world.asked
 
-    here.clock.advance(10.0)
-    await here.send("acme")
-    await here.send("acme")
-    assert 2 == here.asked
+    world.clock.advance(10.0)
+    await world.send("acme")
+    await world.send("acme")
+    assert 2 == world.asked
 
 
 @EITHER
 async def test_unknown_or_invalid_tenant(is_async: bool) -> None:
     """An unknown or invalid tenant raises an error with its path; other tenants work."""
-    here = TenantWorld(is_async=is_async)
-    here.tenants.put("fine", {})
-    here.tenants.put("acme", {"vendors": {"twilio": {"speed": 5}}})
-    here.tenants.put("none", {"sms": {"vendor": "nobody"}})
+    world = TenantWorld(is_async=is_async)
+    world.tenants.put("fine", {})
+    world.tenants.put("acme", {"vendors": {"twilio": {"speed": 5}}})
+    world.tenants.put("none", {"sms": {"vendor": "nobody"}})
     for tenant, path in (
         ("stranger", "tenants.stranger"),
         ("acme", "tenants.acme.vendors.twilio"),
@@ -179,23 +183,23 @@ async def test_unknown_or_invalid_tenant(is_async: bool) -> None:
     ):
         for _ in range(2):
             with pytest.raises(ConfigurationError) as excinfo:
-                await here.send(tenant)
+                await world.send(tenant)
             assert str(excinfo.value.path).startswith(path)
-    assert "The tenant is unknown." == (await _refusal_of(here, "stranger")).message
-    assert "store tables for it" in (await _refusal_of(here, "stranger")).remedy
+    assert "The tenant is unknown." == (await _refusal_of(world, "stranger")).message
+    assert "store tables for it" in (await _refusal_of(world, "stranger")).remedy
     with pytest.raises(InvalidData) as unnamed_excinfo:
-        await here.send("\n")
+        await world.send("\n")
     assert "tenant" == unnamed_excinfo.value.field
 
-    assert "twilio" == (await here.send("fine")).ref.account
-    assert "twilio" == (await here.send(None)).ref.account
-    here.tenants.put("acme", {})
-    here.clock.advance(10.0)
-    assert "twilio" == (await here.send("acme")).ref.account
-    here.tenants.remove("acme")
-    here.clock.advance(10.0)
+    assert "twilio" == (await world.send("fine")).ref.account
+    assert "twilio" == (await world.send(None)).ref.account
+    world.tenants.put("acme", {})
+    world.clock.advance(10.0)
+    assert "twilio" == (await world.send("acme")).ref.account
+    world.tenants.remove("acme")
+    world.clock.advance(10.0)
     with pytest.raises(ConfigurationError):
-        await here.send("acme")
+        await world.send("acme")
 
 
 async def _refusal_of(here: TenantWorld, tenant: str) -> ConfigurationError:
@@ -207,21 +211,23 @@ async def _refusal_of(here: TenantWorld, tenant: str) -> ConfigurationError:
 @EITHER
 async def test_data_subject_operations_of_a_tenant(is_async: bool) -> None:
     """Export and erasure of a person's data work at a tenant's account."""
-    here = TenantWorld(is_async=is_async)
-    here.tenants.put("acme", {"vendors": {"vonage": here.a_vonage()}, "sms": {"vendor": "vonage"}})
+    world = TenantWorld(is_async=is_async)
+    world.tenants.put(
+        "acme", {"vendors": {"vonage": world.a_vonage()}, "sms": {"vendor": "vonage"}}
+    )
 
-    receipt = await result_of(here.hub.sms("acme", subject="customer-ada").send(MESSAGE))
+    receipt = await result_of(world.hub.sms("acme", subject="customer-ada").send(MESSAGE))
 
     assert "acme.vonage" == receipt.ref.account
     with pytest.raises(InvalidData) as excinfo:
-        here.hub.sms("acme", subject="")
+        world.hub.sms("acme", subject="")
     assert "subject" == excinfo.value.field
 
 
 @EITHER
 async def test_invalid_answer_of_the_tenant_port(is_async: bool) -> None:
     """A result of the tenant port that is not a table is refused."""
-    here = TenantWorld(is_async=is_async)
+    world = TenantWorld(is_async=is_async)
 
     class InvalidTenants(MemoryTenants):
         def version(self, tenant: str, /) -> int | None:
@@ -230,103 +236,107 @@ async def test_invalid_answer_of_the_tenant_port(is_async: bool) -> None:
         def tables(self, tenant: str, /) -> Any:
             return ["none"]
 
-    here.tenants = InvalidTenants()
+    world.tenants = InvalidTenants()
     with pytest.raises(ConfigurationError, match="The value is a list, not a table"):
-        await here.send("acme")
+        await world.send("acme")
 
 
 @EITHER
 async def test_unavailable_tenant_source(is_async: bool) -> None:
     """During an outage cached tenants keep their accounts; others get an error with the reason."""
-    here = TenantWorld(is_async=is_async)
-    here.tenants.put("acme", {"vendors": {"vonage": here.a_vonage()}, "sms": {"vendor": "vonage"}})
-    await here.send("acme")
-    here.broken = OSError("the database of password hunter2")
-    here.clock.advance(10.0)
+    world = TenantWorld(is_async=is_async)
+    world.tenants.put(
+        "acme", {"vendors": {"vonage": world.a_vonage()}, "sms": {"vendor": "vonage"}}
+    )
+    await world.send("acme")
+    world.broken = OSError("the database of password hunter2")
+    world.clock.advance(10.0)
 
-    assert "acme.vonage" == (await here.send("acme")).ref.account
+    assert "acme.vonage" == (await world.send("acme")).ref.account
     with pytest.raises(StorageUnavailable) as excinfo:
-        await here.send("other")
+        await world.send("other")
     assert "hunter2" not in str(excinfo.value)
 
 
 @EITHER
 async def test_tenants_of_the_configuration(is_async: bool) -> None:
     """A tenant may be in the configuration; its looked-up accounts take precedence."""
-    here = TenantWorld(is_async=is_async)
-    fields = {"vendors": {"vonage": here.a_vonage()}, "sms": {"vendor": "vonage"}}
-    source = {"vendors": {"twilio": here.a_twilio()}, "tenants": {"acme": fields}}
-    await result_of(here.hub.reload(source))
+    world = TenantWorld(is_async=is_async)
+    fields = {"vendors": {"vonage": world.a_vonage()}, "sms": {"vendor": "vonage"}}
+    source = {"vendors": {"twilio": world.a_twilio()}, "tenants": {"acme": fields}}
+    await result_of(world.hub.reload(source))
 
-    assert "acme.vonage" == (await here.send("acme")).ref.account
-    here.tenants.put("acme", {"sms": {"vendor": "twilio"}})
-    here.clock.advance(10.0)
-    assert "twilio" == (await here.send("acme")).ref.account
-    here.tenants.put("acme", {"vendors": {"vonage": here.a_vonage()}})
-    here.clock.advance(10.0)
-    assert "acme.vonage" == (await here.send("acme")).ref.account
+    assert "acme.vonage" == (await world.send("acme")).ref.account
+    world.tenants.put("acme", {"sms": {"vendor": "twilio"}})
+    world.clock.advance(10.0)
+    assert "twilio" == (await world.send("acme")).ref.account
+    world.tenants.put("acme", {"vendors": {"vonage": world.a_vonage()}})
+    world.clock.advance(10.0)
+    assert "acme.vonage" == (await world.send("acme")).ref.account
 
 
 @EITHER
 async def test_shared_configuration_changes_for_tenants(is_async: bool) -> None:
     """A reload applies to tenants in the cache without another look-up."""
-    here = TenantWorld(is_async=is_async)
-    here.tenants.put("acme", {})
-    await here.send("acme")
-    await result_of(here.hub.reload({"vendors": {"other": {"kind": "twilio", **here.a_twilio()}}}))
+    world = TenantWorld(is_async=is_async)
+    world.tenants.put("acme", {})
+    await world.send("acme")
+    await result_of(
+        world.hub.reload({"vendors": {"other": {"kind": "twilio", **world.a_twilio()}}})
+    )
 
-    assert "other" == (await here.send("acme")).ref.account
-    assert 1 == here.asked
+    assert "other" == (await world.send("acme")).ref.account
+    assert 1 == world.asked
 
 
 @EITHER
 async def test_accounts_of_tenants_are_found(is_async: bool) -> None:
     """After a look-up, the hub finds a tenant's account by its name."""
-    here = TenantWorld(is_async=is_async)
-    here.tenants.put("acme", {"vendors": {"vonage": here.a_vonage()}})
+    world = TenantWorld(is_async=is_async)
+    world.tenants.put("acme", {"vendors": {"vonage": world.a_vonage()}})
 
-    await result_of(here.hub.look_up("acme"))
+    await result_of(world.hub.look_up("acme"))
 
-    assert "vonage" == here.hub.account("acme.vonage").vendor.name
+    assert "vonage" == world.hub.account("acme.vonage").vendor.name
     with pytest.raises(ConfigurationError):
-        await result_of(here.hub.look_up("stranger"))
+        await result_of(world.hub.look_up("stranger"))
 
 
 async def test_accounts_stay_available_during_a_refresh(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """During a refresh, a webhook in another thread still finds its account."""
-    here = TenantWorld(is_async=False)
-    here.tenants.put("acme", {"vendors": {"vonage": here.a_vonage()}})
-    here.hub.look_up("acme")
-    previous_account = here.hub.account("acme.vonage")
+    world = TenantWorld(is_async=False)
+    world.tenants.put("acme", {"vendors": {"vonage": world.a_vonage()}})
+    world.hub.look_up("acme")
+    previous_account = world.hub.account("acme.vonage")
     results: list[Any] = []
     make: Any = HubRuntime.dispatcher_of_tenant
 
     def dispatcher_of_tenant(*value: Any) -> Any:
-        results.append(here.hub.account("acme.vonage"))
+        results.append(world.hub.account("acme.vonage"))
         return make(*value)
 
     monkeypatch.setattr(HubRuntime, "dispatcher_of_tenant", dispatcher_of_tenant)
-    here.tenants.put("acme", {"vendors": {"vonage": {**here.a_vonage(), "sender": "OTHER"}}})
-    here.clock.advance(10.0)
-    here.hub.look_up("acme")
+    world.tenants.put("acme", {"vendors": {"vonage": {**world.a_vonage(), "sender": "OTHER"}}})
+    world.clock.advance(10.0)
+    world.hub.look_up("acme")
 
     assert [previous_account] == results
-    assert "OTHER" == here.hub.account("acme.vonage").vendor.sender
+    assert "OTHER" == world.hub.account("acme.vonage").vendor.sender
 
 
 @EITHER
 async def test_account_names_are_unambiguous(is_async: bool) -> None:
     """An account name with a dot is refused, as it could be another tenant's account."""
-    here = TenantWorld(is_async=is_async)
-    here.tenants.put("acme", {"vendors": {"fr.vonage": {"kind": "vonage", **here.a_vonage()}}})
-    here.tenants.put("acme.fr", {"vendors": {"vonage": here.a_vonage()}})
+    world = TenantWorld(is_async=is_async)
+    world.tenants.put("acme", {"vendors": {"fr.vonage": {"kind": "vonage", **world.a_vonage()}}})
+    world.tenants.put("acme.fr", {"vendors": {"vonage": world.a_vonage()}})
     with pytest.raises(ConfigurationError, match="The name has a dot") as excinfo:
-        await result_of(here.hub.look_up("acme"))
+        await result_of(world.hub.look_up("acme"))
     assert 'tenants.acme.vendors."fr.vonage"' == excinfo.value.path
-    await result_of(here.hub.look_up("acme.fr"))
-    assert {"acme.fr"} == here.hub.account("acme.fr.vonage").tenants
+    await result_of(world.hub.look_up("acme.fr"))
+    assert {"acme.fr"} == world.hub.account("acme.fr.vonage").tenants
 
 
 async def test_tenants_share_one_token_refresher(tmp_path: Path) -> None:
@@ -337,18 +347,18 @@ async def test_tenants_share_one_token_refresher(tmp_path: Path) -> None:
     hub = moorage.open(
         {}, http=SandboxHttpClient(sandbox), tenants=MemoryTenants({"acme": tables, "ajax": tables})
     )
-    office: Any = hub._runtime  # noqa: SLF001 - two threads that meet in it
+    runtime: Any = hub._runtime  # noqa: SLF001 - two threads that meet in it
     hubs: list[Any] = []
-    both = Barrier(2)
+    barrier = Barrier(2)
 
     def refresher(*value: Any, **more: Any) -> Any:
         hubs.append(value)
         with suppress(BrokenBarrierError):
-            both.wait(0.1)
+            barrier.wait(0.1)
         return OAuthTokenRefresher(*value, **more)
 
-    _, provider = office._oauth_classes()  # noqa: SLF001 - two threads that meet in it
-    office._oauth_classes = lambda: (refresher, provider)  # noqa: SLF001 - two threads that meet in it
+    _, provider = runtime._oauth_classes()  # noqa: SLF001 - two threads that meet in it
+    runtime._oauth_classes = lambda: (refresher, provider)  # noqa: SLF001 - two threads that meet in it
     looking = [Thread(target=hub.look_up, args=(name,)) for name in ("acme", "ajax")]
     for item in looking:
         item.start()
@@ -365,11 +375,11 @@ async def test_tenants_share_one_token_refresher(tmp_path: Path) -> None:
 async def test_cached_tenants_are_bounded(is_async: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """The number of cached tenants is bounded."""
     monkeypatch.setattr("moorage.services.contracts.tenants._MOST_TENANTS", 2)
-    here = TenantWorld(is_async=is_async)
+    world = TenantWorld(is_async=is_async)
     for number in range(5):
-        here.tenants.put(f"t{number}", {})
-        await here.send(f"t{number}")
-    tenants_by_name = here.hub._live.tenants.cached  # noqa: SLF001 - nothing else tells
+        world.tenants.put(f"t{number}", {})
+        await world.send(f"t{number}")
+    tenants_by_name = world.hub._live.tenants.cached  # noqa: SLF001 - nothing else tells
     assert [3, 4] == [number for number in range(5) if tenants_by_name(f"t{number}") is not None]
 
 
@@ -518,13 +528,13 @@ _made = _NewTenants
 
 def test_another_tenants_account_is_not_available() -> None:
     """A tenant cannot use an account that belongs to other tenants only."""
-    here = TenantWorld(is_async=False)
-    other_tenant = {"vendors": {"vonage": here.a_vonage()}, "sms": {"vendor": "vonage"}}
-    here.hub.reload({"vendors": {"twilio": here.a_twilio()}, "tenants": {"other": other_tenant}})
-    here.tenants.put("acme", {})
-    here.hub.look_up("acme")
+    world = TenantWorld(is_async=False)
+    other_tenant = {"vendors": {"vonage": world.a_vonage()}, "sms": {"vendor": "vonage"}}
+    world.hub.reload({"vendors": {"twilio": world.a_twilio()}, "tenants": {"other": other_tenant}})
+    world.tenants.put("acme", {})
+    world.hub.look_up("acme")
 
-    dispatcher = here.hub._live.tenants.cached("acme")  # noqa: SLF001 - nothing else tells
+    dispatcher = world.hub._live.tenants.cached("acme")  # noqa: SLF001 - nothing else tells
 
     assert ["twilio"] == list(dispatcher.directory.accounts)
     assert HubConfiguration().changes(HubConfiguration()).changed == ()

@@ -112,9 +112,9 @@ def test_scaffolded_vendor_conforms(
                 ScenarioVendor(operations=contract_api, fixture=fixture, name=kind.name, able=True)
             )
 
-    for do in (*BASIC[contract].values(), *capability_uses.values()):
+    for use_capability in (*BASIC[contract].values(), *capability_uses.values()):
         fixture = make(tmp_path)
-        assert asyncio.run(use(do, fixture))
+        assert asyncio.run(use(use_capability, fixture))
         fixture.close()
 
 

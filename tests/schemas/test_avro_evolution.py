@@ -238,8 +238,8 @@ def test_recursion_and_empty_items_are_found() -> None:
     nothing = {"type": "array", "items": {"type": "fixed", "name": "F", "size": 0}}
     two_fields = record({"name": "a", "type": record(name="P")}, {"name": "b", "type": "P"})
     assert hazards(avro_type(avro({"type": "array", "items": two_fields}))).has_empty_items
-    usual = {"type": "array", "items": record({"name": "n", "type": "int"})}
-    problem = [hazards(avro_type(avro(s))) for s in (array_of_empty_items, nothing, usual, tree)]
+    schema = {"type": "array", "items": record({"name": "n", "type": "int"})}
+    problem = [hazards(avro_type(avro(s))) for s in (array_of_empty_items, nothing, schema, tree)]
     assert [True, True, False, False] == [hazard.has_empty_items for hazard in problem]
 
 
@@ -247,8 +247,10 @@ def test_values_that_take_no_bytes_are_counted() -> None:
     """Empty values are counted through records, and not through arrays, maps and unions."""
     pair = record({"name": "a", "type": "null"}, {"name": "b", "type": record(name="P")})
     double_record = record({"name": "c", "type": pair}, {"name": "d", "type": "Order"}, name="Q")
-    usual = record({"name": "a", "type": "int"}, {"name": "b", "type": ["null", "int"]}, name="U")
-    for schema, count in ((double_record, 4), (usual, 1), ("int", 0)):
+    usual_schema = record(
+        {"name": "a", "type": "int"}, {"name": "b", "type": ["null", "int"]}, name="U"
+    )
+    for schema, count in ((double_record, 4), (usual_schema, 1), ("int", 0)):
         assert count == hazards(avro_type(avro(schema))).empty_values
 
 

@@ -151,8 +151,8 @@ class TestAvro:
         assert [None, {"c": 1}, {"m": {"c": 1}}] == [
             union.decode(data) for data in (b"\0", b"\2\2", b"\4\2")
         ]
-        bare = codec_of(CompleteSchema(Schema("string", "avro")))
-        assert "a" == bare.decode(b"\2a")
+        bare_codec = codec_of(CompleteSchema(Schema("string", "avro")))
+        assert "a" == bare_codec.decode(b"\2a")
 
     def test_default_of_another_type_is_refused(self) -> None:
         """A schema that fastavro refuses raises InvalidData too."""

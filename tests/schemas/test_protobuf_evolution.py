@@ -188,10 +188,10 @@ def test_places_of_messages() -> None:
         map(files.message_at, [(0,), (1,), (1, 0), (2,)])
     )
     assert ((1, 0), None) == (files.indexes_of("shop.Line.Note"), files.indexes_of("Line"))
-    bare = file_of()
-    bare.ClearField("package")
-    bare.message_type.add(name="A").nested_type.add(name="B")
-    assert "A.B" == ProtobufFiles.of(complete(bare)).message_at((0, 0))
+    bare_file = file_of()
+    bare_file.ClearField("package")
+    bare_file.message_type.add(name="A").nested_type.add(name="B")
+    assert "A.B" == ProtobufFiles.of(complete(bare_file)).message_at((0, 0))
 
 
 def test_descriptors_may_be_a_set_or_lack_their_path() -> None:

@@ -345,8 +345,10 @@ def test_operations_change_what_they_name(
             assert "type" not in changed_answer[name][0]
         else:
             assert value == changed_answer.get(name)
-    others = {"userName", "active", "externalId"}
-    assert {name: user[name] for name in others} == {name: changed_answer[name] for name in others}
+    other_names = {"userName", "active", "externalId"}
+    assert {name: user[name] for name in other_names} == {
+        name: changed_answer[name] for name in other_names
+    }
 
 
 @pytest.mark.parametrize(

@@ -34,14 +34,16 @@ def _answer(received: ReceivedRequest) -> Behaviour:
 
 async def bound_tokens(day: Observations, _: VendorServer) -> None:
     """Make calls whose proofs are accepted, refused, repeated, recorded or never answered."""
-    plant, pem = day.plant, new_key()
-    plant("bound-pem", pem.splitlines()[1])
+    add_secret, pem = day.plant, new_key()
+    add_secret("bound-pem", pem.splitlines()[1])
     bound = OAuthCredentials(
-        access_token=plant("bound-access"), token_type="DPoP", dpop_key=pem, scope="labels"
+        access_token=add_secret("bound-access"), token_type="DPoP", dpop_key=pem, scope="labels"
     )
     day.keep("bound credentials", bound)
     day.keep("bound repr", repr(bound))
-    await day.attempt("no key", OAuthCredentials, access_token="t", dpop_key=plant("bound-no-key"))
+    await day.attempt(
+        "no key", OAuthCredentials, access_token="t", dpop_key=add_secret("bound-no-key")
+    )
     client = day.pick(StdlibHttpClient, AsyncStdlibHttpClient)()
     day.closing.append(client)
     with VendorServer() as vendor:
@@ -72,7 +74,7 @@ async def bound_tokens(day: Observations, _: VendorServer) -> None:
         proofs = [request.headers.get("DPoP") or "" for request in vendor.requests]
     assert all(proofs)
     for number, proof in enumerate(proofs):
-        plant(f"bound-proof-{number}", proof.rpartition(".")[2][:60])
+        add_secret(f"bound-proof-{number}", proof.rpartition(".")[2][:60])
 
 
 async def _given_up(day: Observations, service: Service) -> None:

@@ -106,7 +106,7 @@ def _parts(value: Any) -> Iterator[tuple[str, object]]:
         except Exception:  # noqa: BLE001 - half-made
             return
     elif isinstance(value, (Sequence, AbstractSet)) and not isinstance(value, (str, bytes)):
-        yield from ((f"[{at}]", part) for at, part in enumerate(value))
+        yield from ((f"[{index}]", part) for index, part in enumerate(value))
     elif attrs.has(type(value)):
         # As rich does, whatever the class' own `repr` says.
         for field in attrs.fields(type(value)):
@@ -121,11 +121,13 @@ def _parts(value: Any) -> Iterator[tuple[str, object]]:
 def _traceback_texts(error: BaseException, path: str) -> Iterator[tuple[str, str]]:
     """Return the text of a traceback, with its frames and causes."""
     for item in chain(error):
-        at = path if item is error else f"{path} ← {type(item).__name__}"
-        yield f"{at} formatted", _format_traceback(item)
-        yield from _printed_texts(item, at, _DEEP, set())
+        item_location = path if item is error else f"{path} ← {type(item).__name__}"
+        yield f"{item_location} formatted", _format_traceback(item)
+        yield from _printed_texts(item, item_location, _DEEP, set())
         for frame in frames(item.__traceback__):
-            location = f"{at} {Path(frame.f_code.co_filename).name}:{frame.f_code.co_qualname}"
+            location = (
+                f"{item_location} {Path(frame.f_code.co_filename).name}:{frame.f_code.co_qualname}"
+            )
             for name, local in frame.f_locals.items():
                 yield from _printed_texts(local, f"{location}: {name}", _DEEP, set())
 

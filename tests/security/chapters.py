@@ -72,17 +72,17 @@ class ForeignError(Exception):
 
 def script(vendor: VendorServer, day: Observations) -> None:
     """Return a vendor's response as the path says, repeating the request."""
-    plant = day.plant
-    key = plant("echoed-token", "sk_live_4eC39HqLyjWDarjtT1zdp7dc")
+    add_secret = day.plant
+    key = add_secret("echoed-token", "sk_live_4eC39HqLyjWDarjtT1zdp7dc")
     secret_words = {
         "code": "E1",
-        "message": f"password={plant('echoed-password')} is wrong, see {key}",
-        "secret": plant("echoed-secret"),
+        "message": f"password={add_secret('echoed-password')} is wrong, see {key}",
+        "secret": add_secret("echoed-secret"),
     }
-    cookie = f"sid={plant('set-cookie')}; HttpOnly"
-    location = f"https://elsewhere.example/?token={plant('location-token')}"
-    fields = {"Set-Cookie": cookie, "X-Api-Key": plant("answered-key"), "Location": location}
-    body = plant("answered-body")
+    cookie = f"sid={add_secret('set-cookie')}; HttpOnly"
+    location = f"https://elsewhere.example/?token={add_secret('location-token')}"
+    fields = {"Set-Cookie": cookie, "X-Api-Key": add_secret("answered-key"), "Location": location}
+    body = add_secret("answered-body")
 
     def answer(received: ReceivedRequest) -> Behaviour:
         path_end = received.target.partition("?")[0].rpartition("/")[2]
@@ -113,19 +113,19 @@ def script(vendor: VendorServer, day: Observations) -> None:
 
 def charge(day: Observations, kind: str, path: str = "/ok") -> Request:
     """Return a request with secrets and personal data in every possible place."""
-    plant, suffix = day.plant, f"{kind}{path}".replace("/", "-")
+    add_secret, suffix = day.plant, f"{kind}{path}".replace("/", "-")
     return Request.post(
-        f"{path}?api_key={plant(f'path-query{suffix}')}",
-        query={"token": plant(f"query-token{suffix}")},
+        f"{path}?api_key={add_secret(f'path-query{suffix}')}",
+        query={"token": add_secret(f"query-token{suffix}")},
         headers={
-            "Cookie": f"session={plant(f'cookie{suffix}')}",
-            "X-Api-Key": plant(f"own-header{suffix}"),
+            "Cookie": f"session={add_secret(f'cookie{suffix}')}",
+            "X-Api-Key": add_secret(f"own-header{suffix}"),
         },
         json={
-            "password": plant(f"body-password{suffix}"),
-            "note": plant(f"body-note{suffix}"),
+            "password": add_secret(f"body-password{suffix}"),
+            "note": add_secret(f"body-note{suffix}"),
             "card": CARD,
-            "cvv": plant(f"cvv{suffix}"),
+            "cvv": add_secret(f"cvv{suffix}"),
             "iban": IBAN,
         },
     )
@@ -143,43 +143,44 @@ def service_of(day: Observations, vendor: VendorServer, name: str, **options: An
 
 
 def _all_credentials(day: Observations) -> dict[str, Credentials | OAuthCredentials]:
-    plant = day.plant
-    user, password = plant("basic-user"), plant("basic-password")
+    add_secret = day.plant
+    user, password = add_secret("basic-user"), add_secret("basic-password")
     key = ec.generate_private_key(ec.SECP256R1())
     pem = key.private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.PKCS8,
         serialization.NoEncryption(),
     ).decode()
-    plant("signing-pem", pem.splitlines()[1])
+    add_secret("signing-pem", pem.splitlines()[1])
     return {
-        "bearer": Credentials.bearer(plant("bearer")),
+        "bearer": Credentials.bearer(add_secret("bearer")),
         "basic": Credentials.basic(user, password),
-        "key-header": Credentials.api_key(plant("key-header")),
-        "key-own-header": Credentials.api_key(plant("key-own-header"), header="X-Partner"),
-        "key-query": Credentials.api_key(plant("key-query"), query="api_key"),
-        "key-own-query": Credentials.api_key(plant("key-own-query"), query="ident"),
+        "key-header": Credentials.api_key(add_secret("key-header")),
+        "key-own-header": Credentials.api_key(add_secret("key-own-header"), header="X-Partner"),
+        "key-query": Credentials.api_key(add_secret("key-query"), query="api_key"),
+        "key-own-query": Credentials.api_key(add_secret("key-own-query"), query="ident"),
         "oauth": OAuthCredentials(
-            access_token=plant("oauth-access"), refresh_token=plant("oauth-refresh")
+            access_token=add_secret("oauth-access"), refresh_token=add_secret("oauth-refresh")
         ),
         "hmac": Credentials.signed(
             HmacSigning(signs="{timestamp}{body}", headers={"X-Sig": "{signature}"}),
-            plant("hmac-key"),
+            add_secret("hmac-key"),
         ),
         "sigv4": Credentials.signed(
             AwsSigV4(
                 access_key_id="AKIDEXAMPLE",
                 region="eu-central-1",
                 service="execute-api",
-                session_token=Secret(plant("aws-session-token")),
+                session_token=Secret(add_secret("aws-session-token")),
             ),
-            plant("aws-key"),
+            add_secret("aws-key"),
         ),
         "azure": Credentials.signed(
-            AzureSharedKey(account="acmefiles"), b64encode(plant("azure-key").encode()).decode()
+            AzureSharedKey(account="acmefiles"),
+            b64encode(add_secret("azure-key").encode()).decode(),
         ),
         "jwt": Credentials.signed(
-            JwtSigning(algorithm=JwtAlgorithm.HS256), plant("jwt-key") + "0" * 32
+            JwtSigning(algorithm=JwtAlgorithm.HS256), add_secret("jwt-key") + "0" * 32
         ),
         "message": Credentials.signed(
             MessageSignature(
@@ -375,7 +376,7 @@ async def _read_answer(day: Observations, manager: Any, request: Request) -> Non
 
 async def _renewals(day: Observations, vendor: VendorServer) -> None:
     """Make calls with stored, renewed, refused and missing credentials."""
-    plant = day.plant
+    add_secret = day.plant
     text = "the server said no"
 
     def renewed(_: str, __: str | None, stale: Any) -> Any:
@@ -386,14 +387,14 @@ async def _renewals(day: Observations, vendor: VendorServer) -> None:
 
     keys = generate_keys()
     for version, key in keys.keys:
-        plant(f"ring-{version}", key.reveal_bytes().decode("latin-1"))
+        add_secret(f"ring-{version}", key.reveal_bytes().decode("latin-1"))
     cipher = AesGcmCipher(keys)
     day.keep("cipher", cipher)
     table = day.pick(SqliteCredentialProvider, AsyncSqliteCredentialProvider)(
         day.folder / "credentials.db", cipher, renew=day.pick(renewed, renewed_later)
     )
     credentials = OAuthCredentials(
-        access_token=plant("kept-access"), refresh_token=plant("kept-refresh")
+        access_token=add_secret("kept-access"), refresh_token=add_secret("kept-refresh")
     )
     await await_if_needed(table.rotate("shop", "acme", credentials))
     cached_provider = day.pick(CachedCredentials, AsyncCachedCredentials)(table)
@@ -412,11 +413,11 @@ async def _renewals(day: Observations, vendor: VendorServer) -> None:
     day.keep("file", file.name)
     for number, secrets_file in enumerate(
         (
-            f'[services.shop]\nsecret = "{plant("file-secret")}"',
-            f'[services.shop]\nsecret = "{plant("file-broken")}',
-            f'[services.shop]\nsecret = "{plant("file-unsendable")}\\n"',
-            f'[services.shop]\nmethod = "basic"\nsecret = "{plant("file-no-user")}"',
-            f'[services.shop]\nsecret = "{plant("file-unknown")}"\nsurprise = 1',
+            f'[services.shop]\nsecret = "{add_secret("file-secret")}"',
+            f'[services.shop]\nsecret = "{add_secret("file-broken")}',
+            f'[services.shop]\nsecret = "{add_secret("file-unsendable")}\\n"',
+            f'[services.shop]\nmethod = "basic"\nsecret = "{add_secret("file-no-user")}"',
+            f'[services.shop]\nsecret = "{add_secret("file-unknown")}"\nsurprise = 1',
         )
     ):
         secrets = day.folder.parent / f"file-{number}.toml"  # holds them on purpose
@@ -425,7 +426,7 @@ async def _renewals(day: Observations, vendor: VendorServer) -> None:
         provider = day.pick(FileCredentialProvider, AsyncFileCredentialProvider)(secrets)
         manager = day.manager(service, credentials=provider)
         await day.call(f"file {number}", manager, "shop", charge(day, f"file-{number}", "/401"))
-    os.environ["MOORAGE_CREDENTIAL_SHOP"] = plant("environment") + "\n"
+    os.environ["MOORAGE_CREDENTIAL_SHOP"] = add_secret("environment") + "\n"
     try:
         await day.attempt("environment", EnvironmentCredentialProvider().get, "shop", None)
     finally:
@@ -507,32 +508,40 @@ def _command() -> Any:
 
 async def _refusals(day: Observations, vendor: VendorServer) -> None:
     """Pass invalid values to every function."""
-    plant = day.plant
-    secret = Credentials.api_key(plant("refusals-key"), query="ident")
+    add_secret = day.plant
+    secret = Credentials.api_key(add_secret("refusals-key"), query="ident")
     manager = day.manager(service_of(day, vendor, "strict", credentials=secret, retry=None))
     await day.attempt(
-        "newline", Request.get, "/", headers={"X-Api-Key": plant("with-newline") + "\n1"}
+        "newline", Request.get, "/", headers={"X-Api-Key": add_secret("with-newline") + "\n1"}
     )
-    await day.attempt("folded", Request.get, "/", headers={"X": plant("folded") + "\r\n 1"})
-    await day.attempt("path", Request.get, f"/a b?token={plant('path-with-space')}")
-    await day.attempt("query", Request.get, "/", query={"token": plant("query-bytes").encode()})
-    await day.attempt("user", Request.get, f"https://u:{plant('url-user-info')}@host/")
-    await day.attempt("json", Request.post, "/", json={"a": {plant("json-in-set")}})
+    await day.attempt("folded", Request.get, "/", headers={"X": add_secret("folded") + "\r\n 1"})
+    await day.attempt("path", Request.get, f"/a b?token={add_secret('path-with-space')}")
     await day.attempt(
-        "two", Request.post, "/", json=plant("two-json"), form={"a": plant("two-form")}
+        "query", Request.get, "/", query={"token": add_secret("query-bytes").encode()}
     )
-    await day.attempt("base", Service, "s", base_url=f"https://u:{plant('base-user-info')}@host")
-    await day.attempt("base query", Service, "s", base_url=f"https://h/?key={plant('base-query')}")
-    await day.attempt("header", Service, "s", headers={"X-Key": plant("service-newline") + "\n"})
-    await day.attempt("bearer", Credentials.bearer, plant("bearer-newline") + "\n")
-    await day.attempt("basic", Credentials.basic, "u:v", plant("basic-colon"))
-    await day.attempt("basic user", Credentials.basic, plant("basic-bad-user") + "\n", "p")
-    await day.attempt("api key", Credentials.api_key, plant("key-umlaut") + "ä")
-    await day.attempt("surrogate", Credentials.bearer, plant("key-surrogate") + "\ud800")
-    await day.attempt("number", Credentials.bearer, [plant("key-in-list")])
-    await day.attempt("oauth", OAuthCredentials, access_token=plant("oauth-newline") + "\n")
-    await day.attempt("wrong", Service, "s", credentials=plant("wrong-field"))
-    other_request = Request.get(f"https://other.example/?token={plant('other-origin')}")
+    await day.attempt("user", Request.get, f"https://u:{add_secret('url-user-info')}@host/")
+    await day.attempt("json", Request.post, "/", json={"a": {add_secret("json-in-set")}})
+    await day.attempt(
+        "two", Request.post, "/", json=add_secret("two-json"), form={"a": add_secret("two-form")}
+    )
+    await day.attempt(
+        "base", Service, "s", base_url=f"https://u:{add_secret('base-user-info')}@host"
+    )
+    await day.attempt(
+        "base query", Service, "s", base_url=f"https://h/?key={add_secret('base-query')}"
+    )
+    await day.attempt(
+        "header", Service, "s", headers={"X-Key": add_secret("service-newline") + "\n"}
+    )
+    await day.attempt("bearer", Credentials.bearer, add_secret("bearer-newline") + "\n")
+    await day.attempt("basic", Credentials.basic, "u:v", add_secret("basic-colon"))
+    await day.attempt("basic user", Credentials.basic, add_secret("basic-bad-user") + "\n", "p")
+    await day.attempt("api key", Credentials.api_key, add_secret("key-umlaut") + "ä")
+    await day.attempt("surrogate", Credentials.bearer, add_secret("key-surrogate") + "\ud800")
+    await day.attempt("number", Credentials.bearer, [add_secret("key-in-list")])
+    await day.attempt("oauth", OAuthCredentials, access_token=add_secret("oauth-newline") + "\n")
+    await day.attempt("wrong", Service, "s", credentials=add_secret("wrong-field"))
+    other_request = Request.get(f"https://other.example/?token={add_secret('other-origin')}")
     await day.call("other origin", manager, "strict", other_request)
 
 

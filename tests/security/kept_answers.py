@@ -36,13 +36,13 @@ class AsyncFailingStore(FailingStore):
 
 async def cached_responses(day: Observations, _: VendorServer) -> None:
     """Cache responses with secrets, for callers with several credentials."""
-    plant = day.plant
+    add_secret = day.plant
     fields = {
-        "Set-Cookie": f"sid={plant('kept-cookie')}",
+        "Set-Cookie": f"sid={add_secret('kept-cookie')}",
         "Cache-Control": "max-age=60, stale-if-error=60",
-        "ETag": f'"{plant("kept-tag")}"',
+        "ETag": f'"{add_secret("kept-tag")}"',
     }
-    body = {"note": plant("kept-body")}
+    body = {"note": add_secret("kept-body")}
     good_behaviour = Behaviour.of_json(body, headers=fields)
     stale_behaviour = Behaviour.of_json(body, headers={**fields, "Age": "60"})
     cipher = AesGcmCipher(generate_keys())
@@ -63,7 +63,7 @@ async def cached_responses(day: Observations, _: VendorServer) -> None:
     with VendorServer() as vendor:
         vendor.always(answer)
         for kind, cache in caches.items():
-            secret = Credentials.api_key(plant(f"kept-key-{kind}"), query="ident")
+            secret = Credentials.api_key(add_secret(f"kept-key-{kind}"), query="ident")
             service = Service(
                 "kept", base_url=vendor.url, credentials=secret, retry=None, cache=CachePolicy()
             )
@@ -72,14 +72,16 @@ async def cached_responses(day: Observations, _: VendorServer) -> None:
             for path in ("/ok", "/stale"):
                 request = Request.get(
                     path,
-                    query={"token": plant(f"kept-query-{kind}{path[1:]}")},
-                    headers={"Authorization": f"Bearer {plant(f'kept-user-{kind}{path[1:]}')}"},
+                    query={"token": add_secret(f"kept-query-{kind}{path[1:]}")},
+                    headers={
+                        "Authorization": f"Bearer {add_secret(f'kept-user-{kind}{path[1:]}')}"
+                    },
                 )
                 for turn in ("first", "second"):
                     await day.call(f"kept {kind}{path} {turn}", manager, "kept", request)
                 single_request = request.with_header("Cache-Control", "only-if-cached, no-store")
                 await day.call(f"kept {kind}{path} only", manager, "kept", single_request)
                 write = Request.put(
-                    path, query=request.query, json={"note": plant(f"n-{kind}{path[1:]}")}
+                    path, query=request.query, json={"note": add_secret(f"n-{kind}{path[1:]}")}
                 )
                 await day.call(f"kept {kind}{path} written", manager, "kept", write)

@@ -59,13 +59,13 @@ def _answer(received: ReceivedRequest) -> Behaviour:
 
 async def renewed_tokens(day: Observations, _: VendorServer) -> None:
     """Get, refuse and lose tokens of every grant type, stored in files."""
-    plant = day.plant
-    plant("granted-access", "at-canary-granted-7531")
-    plant("granted-refresh", "rt-canary-granted-7532")
+    add_secret = day.plant
+    add_secret("granted-access", "at-canary-granted-7531")
+    add_secret("granted-refresh", "rt-canary-granted-7532")
     grants: dict[str, Any] = {
         "consent": Consent(),
-        "bearer": JwtBearer(JwtSigning(algorithm="HS256"), plant("bearer-key")),
-        "exchange": TokenExchange(subject="consented", actor=plant("exchange-actor")),
+        "bearer": JwtBearer(JwtSigning(algorithm="HS256"), add_secret("bearer-key")),
+        "exchange": TokenExchange(subject="consented", actor=add_secret("exchange-actor")),
     }
     ways = ("client_secret_basic", "client_secret_post", "client_secret_jwt")
     with VendorServer() as server:
@@ -75,7 +75,7 @@ async def renewed_tokens(day: Observations, _: VendorServer) -> None:
                 client = OAuthClient(
                     server=f"{server.url}/{ending}",
                     client_id="erp",
-                    secret=plant(f"oauth-{name}-{ending}-secret"),
+                    secret=add_secret(f"oauth-{name}-{ending}-secret"),
                     authentication=way,
                     grant=grant,
                 )
@@ -85,10 +85,10 @@ async def renewed_tokens(day: Observations, _: VendorServer) -> None:
 async def _renew_tokens(
     day: Observations, server: VendorServer, name: str, client: OAuthClient
 ) -> None:
-    plant, folder = day.plant, day.folder
+    add_secret, folder = day.plant, day.folder
     held_credentials = OAuthCredentials(
-        access_token=plant(f"oauth-{name}-access"),
-        refresh_token=plant(f"oauth-{name}-refresh"),
+        access_token=add_secret(f"oauth-{name}-access"),
+        refresh_token=add_secret(f"oauth-{name}-refresh"),
         expires_at=datetime.now(UTC) - timedelta(hours=1),
     )
     cipher = AesGcmCipher(generate_keys())

@@ -45,21 +45,22 @@ def stores(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
 
 async def stored_calls(day: Observations, stores: Any, cipher: Cipher | None) -> None:
     """Make calls that store keys, responses, limits, circuits and credentials."""
-    plant, sealing = day.plant, AesGcmCipher(generate_keys())
+    add_secret, sealing = day.plant, AesGcmCipher(generate_keys())
     store = stores.state(is_async=day.is_async)
     vault = stores.credentials(sealing, is_async=day.is_async)
     if vault is not None:
         for tenant in ("acme", "acme-fr"):
             credentials = OAuthCredentials(
-                access_token=plant(f"access-{tenant}"), refresh_token=plant(f"refresh-{tenant}")
+                access_token=add_secret(f"access-{tenant}"),
+                refresh_token=add_secret(f"refresh-{tenant}"),
             )
             await await_if_needed(vault.rotate("shop", tenant, credentials))
-    custom_credentials = Credentials.api_key(plant("own-key"), query="ident")
+    custom_credentials = Credentials.api_key(add_secret("own-key"), query="ident")
     with VendorServer() as vendor:
         script(vendor, day)
-        fields = {"Cache-Control": "max-age=60", "ETag": f'"{plant("tag")}"'}
-        fields["Set-Cookie"] = f"sid={plant('cookie')}"
-        body = Behaviour.of_json({"note": plant("kept-answer")}, headers=fields)
+        fields = {"Cache-Control": "max-age=60", "ETag": f'"{add_secret("tag")}"'}
+        fields["Set-Cookie"] = f"sid={add_secret('cookie')}"
+        body = Behaviour.of_json({"note": add_secret("kept-answer")}, headers=fields)
         vendor.always(body, path="/v1/kept")
         services = (
             service_of(
@@ -81,7 +82,7 @@ async def stored_calls(day: Observations, stores: Any, cipher: Cipher | None) ->
                 "rates",
                 credentials=custom_credentials,
                 cache=CachePolicy(),
-                headers={"X-Api-Key": plant("service-header")},
+                headers={"X-Api-Key": add_secret("service-header")},
             ),
         )
         cache = day.pick(SealedCache, AsyncSealedCache)(store, sealing)
@@ -102,8 +103,8 @@ async def stored_calls(day: Observations, stores: Any, cipher: Cipher | None) ->
                     )
             request = Request.get(
                 "/kept",
-                query={"token": plant(f"query-{tenant}")},
-                headers={"Authorization": f"Bearer {plant(f'user-{tenant}')}"},
+                query={"token": add_secret(f"query-{tenant}")},
+                headers={"Authorization": f"Bearer {add_secret(f'user-{tenant}')}"},
             )
             for _ in range(2):
                 await day.call("kept", manager, "rates", request, tenant=tenant)
@@ -121,7 +122,9 @@ def secrets_in_store(
     day.plant("iban", IBAN)
     asyncio.run(stored_calls(day, stores, cipher))
     stored_contents = list(stores.contents())
-    results = [name for where, value in stored_contents for name in canaries.search(where, value)]
+    results = [
+        name for location, value in stored_contents for name in canaries.search(location, value)
+    ]
     return results, len(stored_contents), day
 
 

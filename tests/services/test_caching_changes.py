@@ -158,10 +158,10 @@ async def test_any_write_removes_the_cached_response(world: World) -> None:
         async with await manager.stream("vat", Request.put("/rates", body=b"")):
             pass
 
-    for act in (call, stream):
+    for operation in (call, stream):
         await manager.call("vat", GET)
         assert (await manager.call("vat", GET)).cached
-        await act()
+        await operation()
         assert not (await manager.call("vat", GET)).cached
     await manager.call("vat", Request.options("/rates"))
     assert (await manager.call("vat", GET)).cached

@@ -136,16 +136,16 @@ def test_only_harmless_errors_move_on() -> None:
 @pytest.mark.parametrize("key", [None, "k"])
 def test_error_after_a_step_that_acted(key: str | None) -> None:
     """After a request with an effect the dispatcher tries no other account."""
-    office = Hub("one", "two")
+    hub = Hub("one", "two")
 
     async def order(_: Any, wire: Any) -> None:
         await wire.send(Request.post("/a"))
         raise harmless_error()
 
     with pytest.raises(ConnectionFailed) as excinfo:
-        run_plain(office.desk.execute(ASKED_OPERATION, order, key=key))
+        run_plain(hub.desk.execute(ASKED_OPERATION, order, key=key))
     assert vars(excinfo.value)["_acted"] is True
-    assert ["one"] == [result[1] for result in office.told]
+    assert ["one"] == [result[1] for result in hub.told]
 
 
 @pytest.mark.parametrize("timeout, sent", [(None, None), (7.0, 7.0)])
@@ -153,14 +153,14 @@ def test_next_account_is_tried_after_a_harmless_error(
     timeout: float | None, sent: float | None
 ) -> None:
     """After a harmless error the next account gets the same timeout, and observers get an event."""
-    office = Hub("one", "two")
+    hub = Hub("one", "two")
     error = harmless_error()
     error.request_id = "r-1"
-    office.fails["one"] = error
+    hub.fails["one"] = error
 
-    assert ("two's",) == office.ask(timeout=timeout)
-    assert ["one", "two"] == office.asked
-    assert [("acme", sent)] * 2 == office.bounds()
+    assert ("two's",) == hub.ask(timeout=timeout)
+    assert ["one", "two"] == hub.asked
+    assert [("acme", sent)] * 2 == hub.bounds()
     assert [
         FailedOver(
             at=START,
@@ -173,14 +173,14 @@ def test_next_account_is_tried_after_a_harmless_error(
             to="two",
             error="ConnectionFailed",
         )
-    ] == office.events
-    office.fails.clear()
-    assert ("one's",) == office.ask(timeout=timeout)
+    ] == hub.events
+    hub.fails.clear()
+    assert ("one's",) == hub.ask(timeout=timeout)
 
 
 def test_transport_is_that_of_its_account() -> None:
     """An operation can call a method of the transport of its own account."""
-    office = Hub("one")
+    hub = Hub("one")
     transport = SimpleNamespace(shout=lambda: "shouted")
 
     def step(verb: Any, _: Any) -> Any:
@@ -189,73 +189,73 @@ def test_transport_is_that_of_its_account() -> None:
 
         return run_transport
 
-    dispatcher = attrs.evolve(office.desk, transports={"one": transport}, step=step)
+    dispatcher = attrs.evolve(hub.desk, transports={"one": transport}, step=step)
 
     async def shout(_: Any, wire: Any) -> Any:
         return await wire.act("shout")
 
     assert "done" == run_plain(dispatcher.execute(ASKED_OPERATION, shout))
-    verb, name, performed, *_ = office.told[0]
+    verb, name, performed, *_ = hub.told[0]
     call: Any = SimpleNamespace(mask=lambda _: None, bound=lambda _: 1.0)
     assert ("run", "one", ("step", "shouted")) == (verb, name, run_plain(performed(call)).value)
 
 
 def test_errors_name_their_account() -> None:
     """An error gets the name of the account and operation, unless it already names others."""
-    office = Hub("one", "two")
-    office.fails["one"] = ConnectionFailed("It is away.")
+    hub = Hub("one", "two")
+    hub.fails["one"] = ConnectionFailed("It is away.")
     with pytest.raises(ConnectionFailed) as excinfo:
-        office.ask()
+        hub.ask()
     assert ("one", "sms.send") == (excinfo.value.service, excinfo.value.operation)
-    assert ["one"] == office.asked
+    assert ["one"] == hub.asked
 
-    office.fails["one"] = ConnectionFailed("It is away.", service="one.pen", operation="write")
+    hub.fails["one"] = ConnectionFailed("It is away.", service="one.pen", operation="write")
     with pytest.raises(ConnectionFailed) as excinfo:
-        office.ask()
+        hub.ask()
     assert ("one.pen", "write") == (excinfo.value.service, excinfo.value.operation)
 
-    office.fails = {"one": harmless_error(), "two": harmless_error()}
+    hub.fails = {"one": harmless_error(), "two": harmless_error()}
     with pytest.raises(ConnectionFailed) as excinfo:
-        office.ask()
+        hub.ask()
     assert "two" == excinfo.value.service
 
 
 @pytest.mark.parametrize("timeout, sent", [(None, 30.0), (7.0, 7.0)])
 def test_key_stays_where_its_effect_is(timeout: float | None, sent: float) -> None:
     """An idempotency key moves to another account only until its effect is done."""
-    office = Hub("one", "two")
-    office.fails["one"] = harmless_error()
-    assert ("two's",) == office.ask(key="k", timeout=timeout)
-    assert 1 == len(office.events)
-    office.fails.clear()
-    assert ("two's",) == office.ask(key="k", timeout=timeout)
-    assert ("one's",) == office.ask(key="other", timeout=timeout)
+    hub = Hub("one", "two")
+    hub.fails["one"] = harmless_error()
+    assert ("two's",) == hub.ask(key="k", timeout=timeout)
+    assert 1 == len(hub.events)
+    hub.fails.clear()
+    assert ("two's",) == hub.ask(key="k", timeout=timeout)
+    assert ("one's",) == hub.ask(key="other", timeout=timeout)
 
-    assert ["one", "two", "two", "one"] == office.asked
-    assert [("acme", sent)] * 4 == office.bounds()
+    assert ["one", "two", "two", "one"] == hub.asked
+    assert [("acme", sent)] * 4 == hub.bounds()
     lease_length = int((2 * sent + 5) * 10**6)
-    assert {(lease_length, 7_200_000_000)} == {(claim.lease, claim.ttl) for claim in office.claims}
+    assert {(lease_length, 7_200_000_000)} == {(claim.lease, claim.ttl) for claim in hub.claims}
 
 
 def test_key_that_may_have_done_something_stays() -> None:
     """If a request may have had an effect, a repeat of the key uses the same account."""
-    office = Hub("one", "two")
-    office.fails["one"] = ConnectionFailed("It is away.")
+    hub = Hub("one", "two")
+    hub.fails["one"] = ConnectionFailed("It is away.")
     for _ in range(2):
         with pytest.raises(ConnectionFailed):
-            office.ask(key="k")
+            hub.ask(key="k")
 
-    assert ["one", "one"] == office.asked
-    assert [] == office.events
+    assert ["one", "one"] == hub.asked
+    assert [] == hub.events
 
 
 def test_account_that_is_gone_is_not_replaced() -> None:
     """The key of an account that was removed from the configuration is used at no other account."""
-    office = Hub("one")
-    office.ask(key="k")
-    office.accounts = office.desk.directory.accounts = {"two": account("two")}
+    hub = Hub("one")
+    hub.ask(key="k")
+    hub.accounts = hub.desk.directory.accounts = {"two": account("two")}
     with pytest.raises(ConfigurationError, match="used at the account 'one'") as excinfo:
-        office.ask(key="k")
+        hub.ask(key="k")
 
     assert "sms.vendor" == excinfo.value.path
     assert "Configure it again" in excinfo.value.remedy
@@ -267,42 +267,40 @@ def test_account_that_is_gone_is_not_replaced() -> None:
 )
 def test_operation_on_a_resource_uses_its_account(options: Any, sent: float | None) -> None:
     """An operation on an existing resource uses that resource's account, which the error names."""
-    office = Hub("one", "two")
+    hub = Hub("one", "two")
     assert ("two's", "ref") == run_plain(
-        office.desk.execute_at("ref", ASKED_OPERATION, office.perform_and_record, **options)
+        hub.desk.execute_at("ref", ASKED_OPERATION, hub.perform_and_record, **options)
     )
-    assert [("acme", sent)] == office.bounds()
+    assert [("acme", sent)] == hub.bounds()
 
-    office.fails["two"] = harmless_error()
+    hub.fails["two"] = harmless_error()
     with pytest.raises(ConnectionFailed) as excinfo:
-        run_plain(
-            office.desk.execute_at("ref", ASKED_OPERATION, office.perform_and_record, **options)
-        )
+        run_plain(hub.desk.execute_at("ref", ASKED_OPERATION, hub.perform_and_record, **options))
     assert ("two", "sms.send") == (excinfo.value.service, excinfo.value.operation)
 
 
 def test_key_of_the_only_account_never_moves() -> None:
     """A key used when only one account existed stays there, even after more are added."""
-    office = Hub("one")
-    office.ask(key="k")
-    assert 1 == len(office.claims)
-    office.accounts["two"] = account("two")
-    office.fails["one"] = harmless_error()
+    hub = Hub("one")
+    hub.ask(key="k")
+    assert 1 == len(hub.claims)
+    hub.accounts["two"] = account("two")
+    hub.fails["one"] = harmless_error()
     with pytest.raises(ConnectionFailed) as excinfo:
-        office.ask(key="k")
-    assert ["one", "one"] == office.asked
+        hub.ask(key="k")
+    assert ["one", "one"] == hub.asked
     assert ("one", "sms.send") == (excinfo.value.service, excinfo.value.operation)
-    assert "acme" in office.claims[0].keys[0]
+    assert "acme" in hub.claims[0].keys[0]
 
 
 def test_key_never_moves_back() -> None:
     """A key keeps the last account that was tried for it, also in later calls."""
-    office = Hub("one", "two")
-    office.fails = {"one": harmless_error(), "two": harmless_error()}
+    hub = Hub("one", "two")
+    hub.fails = {"one": harmless_error(), "two": harmless_error()}
     for _ in range(2):
         with pytest.raises(ConnectionFailed) as excinfo:
-            office.ask(key="k")
+            hub.ask(key="k")
         assert ("two", "sms.send") == (excinfo.value.service, excinfo.value.operation)
-        office.fails = {"one": harmless_error(), "two": harmless_error()}
+        hub.fails = {"one": harmless_error(), "two": harmless_error()}
 
-    assert ["one", "two", "two"] == office.asked
+    assert ["one", "two", "two"] == hub.asked

@@ -176,12 +176,12 @@ def test_refused_resumption() -> None:
 
 def test_wrong_range_is_not_used() -> None:
     """A response with another range than requested is closed and not used."""
-    others = some_bytes(0, DATA)
-    download, _ = download_of(some_bytes(0, DATA[:1], CUT_LINE), others)
+    other_bytes = some_bytes(0, DATA)
+    download, _ = download_of(some_bytes(0, DATA[:1], CUT_LINE), other_bytes)
 
     with pytest.raises(VendorFailed, match="different range"):
         read_all(download)
-    assert others.arriving.settled  # type: ignore[attr-defined]  # an attribute of the fake
+    assert other_bytes.arriving.settled  # type: ignore[attr-defined]  # an attribute of the fake
     assert b"" == run_plain(download.read())
 
 

@@ -31,7 +31,7 @@ def test_full_tenant_cache_evicts_one_entry() -> None:
     """When the cache of tenants is full, each new tenant evicts exactly one entry."""
     counted_tables = CountingTables()
     base: Any = object()
-    desks = TenantDispatchers(
+    dispatchers = TenantDispatchers(
         TenantLookup(
             version=counted_tables.version,
             tables=counted_tables.tables,
@@ -41,13 +41,13 @@ def test_full_tenant_cache_evicts_one_entry() -> None:
         )
     )
     for number in range(10_001):
-        run_now(desks.dispatcher_of(base, f"t{number}"))
+        run_now(dispatchers.dispatcher_of(base, f"t{number}"))
     counted_tables.asked.clear()
 
     for number in range(1, 10_001):
-        run_now(desks.dispatcher_of(base, f"t{number}"))
+        run_now(dispatchers.dispatcher_of(base, f"t{number}"))
     assert [] == counted_tables.asked
 
-    run_now(desks.dispatcher_of(base, "t0"))
+    run_now(dispatchers.dispatcher_of(base, "t0"))
     assert ["t0"] == counted_tables.asked
-    assert 10_000 == sum(desks.cached(f"t{number}") is not None for number in range(10_001))
+    assert 10_000 == sum(dispatchers.cached(f"t{number}") is not None for number in range(10_001))

@@ -161,7 +161,7 @@ class Outbox:
 
     def due(self, who: str, limit: int) -> list[Entry]:
         """Return the claimable entries, and forget which claims this worker has seen."""
-        self.looks = {key: at for key, at in self.looks.items() if key[0] != who}
+        self.looks = {key: time for key, time in self.looks.items() if key[0] != who}
         blocked_lanes: set[str | None] = set()
         results = []
         for row in self.rows.values():
@@ -210,8 +210,8 @@ class Outbox:
         if entry.due is None or entry.due > lease_end:
             self.broken.append(f"{who} takes {entry.id} until {entry.due}, not {lease_end}")
         ended_entries = frozenset(row.number for row in self.rows.values() if not row.holds)
-        at = self.heard.get(who, self.now())
-        self.claims.setdefault(entry.id, []).append(Claim(entry, who, at, ended_entries))
+        time = self.heard.get(who, self.now())
+        self.claims.setdefault(entry.id, []).append(Claim(entry, who, time, ended_entries))
 
     def begin(self, key: str, wait: timedelta) -> None:
         """Record the time at which a host enqueues a call, and the requested delay."""
@@ -290,23 +290,30 @@ def flows_of(
 
 def play_entries(seed: int) -> Outbox:
     """Simulate the outbox schedule of a seed, and return the outbox with its records."""
-    dice = random.Random(seed * 7919 + 3)
-    names = dice.sample(FAULTS, dice.randint(2, 4))
-    world = World(seed, Faults(**{name: dice.choice((5, 20, 60)) for name in sorted(names)}), None)
+    generator = random.Random(seed * 7919 + 3)
+    names = generator.sample(FAULTS, generator.randint(2, 4))
+    world = World(
+        seed, Faults(**{name: generator.choice((5, 20, 60)) for name in sorted(names)}), None
+    )
     outbox = Outbox(world)
-    for number in range(dice.randint(2, 3)):
+    for number in range(generator.randint(2, 3)):
         plans = [
             (
                 f"{number}-{call}",
-                dice.choice(LANES),
-                dice.choice((0, 0, 1, 20)),
-                dice.choice((None, None, timedelta(seconds=7), timedelta(seconds=90))),
+                generator.choice(LANES),
+                generator.choice((0, 0, 1, 20)),
+                generator.choice((None, None, timedelta(seconds=7), timedelta(seconds=90))),
             )
-            for call in range(dice.randint(2, 4))
+            for call in range(generator.randint(2, 4))
         ]
-        _start(world, f"host-{number}", dice.choice(SKEWS), _host(outbox, plans))
-    for number in range(dice.randint(2, 3)):
-        _start(world, f"worker-{number}", dice.choice(SKEWS), _worker(outbox, dice.randint(4, 9)))
+        _start(world, f"host-{number}", generator.choice(SKEWS), _host(outbox, plans))
+    for number in range(generator.randint(2, 3)):
+        _start(
+            world,
+            f"worker-{number}",
+            generator.choice(SKEWS),
+            _worker(outbox, generator.randint(4, 9)),
+        )
     world.run(MOST_STEPS)
     # At the end, all faults stop, and a last worker executes the remaining entries.
     world.faults = Faults()
@@ -360,8 +367,8 @@ def _worker(outbox: Outbox, rounds: int) -> Any:
         hearts: list[EntryRenewals] = []
 
         async def beat(core: Core) -> None:
-            shelf = store_for(outbox, heartbeat, None)
-            hearts.append(EntryRenewals(shelf, core.nanoseconds, heartbeat=ManualHeartbeat))
+            entry_store = store_for(outbox, heartbeat, None)
+            hearts.append(EntryRenewals(entry_store, core.nanoseconds, heartbeat=ManualHeartbeat))
             while not worker.ended:
                 await core.sleep(BEAT)
                 if not worker.ended:
@@ -377,8 +384,8 @@ def _worker(outbox: Outbox, rounds: int) -> Any:
             wish = world.dice.choice(WISHES)
             if wish is not None and world.faults.kinds():
                 outbox.refuse(entry, wish)
-                at = core.utc() + timedelta(seconds=wish)
-                raise RateLimitExceeded("later.", retry_at=at, retryable=True)
+                time = core.utc() + timedelta(seconds=wish)
+                raise RateLimitExceeded("later.", retry_at=time, retryable=True)
 
         for _ in range(rounds):
             await core.sleep(world.dice.random() * 10)
@@ -396,8 +403,8 @@ def check_entries(outbox: Outbox) -> None:
         violation = law(outbox)
         if violation:
             world = outbox.world
-            story = "\n".join(world.history)
-            raise LawBroken(f"seed {world.seed}: {law.__name__}: {violation}\n{story}")
+            history_text = "\n".join(world.history)
+            raise LawBroken(f"seed {world.seed}: {law.__name__}: {violation}\n{history_text}")
 
 
 def callers_clocks_decide_nothing(outbox: Outbox) -> str | None:

@@ -77,9 +77,9 @@ class LeaseWorld:
     """
 
     def __init__(self, seed: int) -> None:
-        self.dice = dice = Random(seed)
-        self.rate = dice.choice([200, 1_000, 2_000])
-        self.burst = dice.choice([1, 20, 200])
+        self.dice = generator = Random(seed)
+        self.rate = generator.choice([200, 1_000, 2_000])
+        self.burst = generator.choice([1, 20, 200])
         self.uses: list[int] = []
         self.pauses: list[tuple[int, int]] = []
         self.answered: dict[int, int] = {}
@@ -88,7 +88,7 @@ class LeaseWorld:
         limit = RateLimitConfig.per_second(self.rate, burst=self.burst)
         self._gates = Gates(limits=[limit.rule], limit_keys=["{hot}:limit:x"])
         self._store = Store()
-        self._brokers = [_Broker() for _ in range(dice.randint(1, 4))]
+        self._brokers = [_Broker() for _ in range(generator.randint(1, 4))]
         self._events: list[tuple[int, int, Callable[[], None]]] = []
         self._numbers = 0
         self.now = START
@@ -96,20 +96,20 @@ class LeaseWorld:
 
     def _schedule(self) -> None:
         """Draw the calls and the faults from outside."""
-        dice = self.dice
-        calls = int(self.rate * dice.uniform(0.3, 2.0))
+        generator = self.dice
+        calls = int(self.rate * generator.uniform(0.3, 2.0))
         for call in range(calls):
-            host = dice.choice(self._brokers)
-            patience = dice.choice([0, 0, 20_000, 300_000])
-            at = START + dice.randrange(_LENGTH)
-            self._at(at, partial(self._ask, host, call, patience))
-            if not dice.randrange(10):
-                self._at(at + dice.randrange(30_000), partial(self._leave, host, call))
-        for _ in range(dice.randrange(6)):
-            killed = dice.choice(self._brokers)
-            self._at(START + dice.randrange(_LENGTH), partial(self._kill, killed))
-        if not dice.randrange(3):
-            self._at(START + dice.randrange(_LENGTH // 2), self._pause)
+            host = generator.choice(self._brokers)
+            patience = generator.choice([0, 0, 20_000, 300_000])
+            time = START + generator.randrange(_LENGTH)
+            self._at(time, partial(self._ask, host, call, patience))
+            if not generator.randrange(10):
+                self._at(time + generator.randrange(30_000), partial(self._leave, host, call))
+        for _ in range(generator.randrange(6)):
+            killed = generator.choice(self._brokers)
+            self._at(START + generator.randrange(_LENGTH), partial(self._kill, killed))
+        if not generator.randrange(3):
+            self._at(START + generator.randrange(_LENGTH // 2), self._pause)
 
     def _at(self, time: int, event: Callable[[], None]) -> None:
         self._numbers += 1
@@ -241,18 +241,18 @@ class LeaseWorld:
 
 def broken_law(world: LeaseWorld) -> str | None:
     """Return the law that a run has broken, as a sentence; None if it kept all."""
-    late = LEASE + _LONGEST_TRAVEL
+    latest = LEASE + _LONGEST_TRAVEL
     level = highest = 0.0
     last = START
     for time in sorted(world.uses):
         level = max(0.0, level - (time - last) * world.rate / SECOND) + 1
         highest, last = max(highest, level), time
-    allowed = world.burst + world.rate * late / SECOND
+    allowed = world.burst + world.rate * latest / SECOND
     if highest > allowed + 1e-6:
         return f"A window has {highest:.2f} calls beyond the rate, and {allowed:.2f} are allowed."
     for begin, end in world.pauses:
         # Calls that began to wait before the pause may be served by tokens that were on their way.
-        if any(begin + late < time < end for time in world.uses):
+        if any(begin + latest < time < end for time in world.uses):
             return "A call was admitted during a pause."
     for call, answers in world.answered.items():
         expected = 0 if call in world.left else 1

@@ -85,7 +85,7 @@ def shard_bug(plant: Callable[[Callable[[Any, str, Any], None]], None]) -> None:
 @bug
 def no_fencing(put: Any) -> None:
     """Planted bug: renewals are late, and the holder of a lost claim may store its outcome."""
-    right, mark, claim = Settle.apply, idempotency.mark_sent, Claim.__init__
+    original, mark, claim = Settle.apply, idempotency.mark_sent, Claim.__init__
 
     def build(self: Claim, *args: Any, **options: Any) -> None:
         claim(self, *args, **(options | {"lease": 10_000}))
@@ -99,7 +99,7 @@ def no_fencing(put: Any) -> None:
             self = Settle(self.keys[0], entry[4], self.stage, ttl=self.ttl, answer=self.answer)
             if entry[2] == idempotency.DONE:
                 states = ((*entry[:2], idempotency.SENT, *entry[3:]),)
-        return right(self, states, now)
+        return original(self, states, now)
 
     put(Settle, "apply", apply)
     put(idempotency, "mark_sent", mark_sent)
@@ -109,10 +109,10 @@ def no_fencing(put: Any) -> None:
 @bug
 def lease_never_expires(put: Any) -> None:
     """Planted bug: the lease of a dead probe never expires."""
-    right = CircuitRule.admit
+    original = CircuitRule.admit
 
     def admit(self: CircuitRule, circuit: Any, token: int, lease: int) -> Any:
-        return right(self, circuit, token, lease + 10**15)
+        return original(self, circuit, token, lease + 10**15)
 
     put(CircuitRule, "admit", admit)
 
@@ -152,10 +152,10 @@ def time_lost_on_cancel(put: Any) -> None:
 @bug
 def outcome_of_another_generation(put: Any) -> None:
     """Planted bug: a late report counts in the circuit's current generation."""
-    right = CircuitRule.record
+    original = CircuitRule.record
 
     def record(self: CircuitRule, circuit: Any, permit: Any, outcome: Any, reporter: str) -> Any:
-        return right(self, circuit, (circuit[3], *permit[1:]), outcome, reporter)
+        return original(self, circuit, (circuit[3], *permit[1:]), outcome, reporter)
 
     put(CircuitRule, "record", record)
 
@@ -163,10 +163,10 @@ def outcome_of_another_generation(put: Any) -> None:
 @bug
 def leases_cleared_on_opening(put: Any) -> None:
     """Planted bug: opening the circuit drops the leases of running probes."""
-    right = CircuitRule._opened_circuit  # noqa: SLF001 - the bug is planted inside
+    original = CircuitRule._opened_circuit  # noqa: SLF001 - the bug is planted inside
 
     def opened(self: CircuitRule, circuit: Any) -> Any:
-        *circuit_fields, record = right(self, circuit)
+        *circuit_fields, record = original(self, circuit)
         return (*circuit_fields, record._replace(leases=()))
 
     put(CircuitRule, "_opened_circuit", opened)
@@ -175,11 +175,11 @@ def leases_cleared_on_opening(put: Any) -> None:
 @bug
 def budget_per_process(put: Any) -> None:
     """Planted bug: each process has its own retry budget instead of the shared one."""
-    right = Plan.__init__
+    original = Plan.__init__
     numbers = iter(range(10**9))
 
     def build(self: Plan, *of: Any) -> None:
-        right(self, *of)
+        original(self, *of)
         self.gates.budget_key += str(next(numbers))
         details = {name: getattr(self.question, name) for name in ("within", "lease", "costs")}
         self.question = Admission(self.gates, **details)
@@ -191,11 +191,11 @@ def budget_per_process(put: Any) -> None:
 @bug
 def limits_per_process(put: Any) -> None:
     """Planted bug: each process has its own rate limits instead of the shared ones."""
-    right = Plan.__init__
+    original = Plan.__init__
     numbers = iter(range(10**9))
 
     def build(self: Plan, *of: Any) -> None:
-        right(self, *of)
+        original(self, *of)
         if not self.gates.limits:
             return
         self.gates.limit_keys = tuple(f"{key}{next(numbers)}" for key in self.gates.limit_keys)
@@ -215,13 +215,13 @@ def sent_is_not_marked(put: Any) -> None:
 @bug
 def unknown_is_taken_again(put: Any) -> None:
     """Planted bug: a key with an unknown outcome is run as if nothing had been sent."""
-    right = Claim.apply
+    original = Claim.apply
 
     def apply(self: Claim, states: Any, now: int) -> Any:
-        next_states, claim_result = right(self, states, now)
+        next_states, claim_result = original(self, states, now)
         if claim_result.verdict is Verdict.UNKNOWN:
-            fence = states[0][4] + 1
-            return self._taken_states(now, fence), ClaimResult(Verdict.RUN, fence)
+            fencing_token = states[0][4] + 1
+            return self._taken_states(now, fencing_token), ClaimResult(Verdict.RUN, fencing_token)
         return next_states, claim_result
 
     put(Claim, "apply", apply)
@@ -230,13 +230,13 @@ def unknown_is_taken_again(put: Any) -> None:
 @bug
 def claims_do_not_exclude(put: Any) -> None:
     """Planted bug: a claim in progress is taken over at once."""
-    right = Claim.apply
+    original = Claim.apply
 
     def apply(self: Claim, states: Any, now: int) -> Any:
-        next_states, claim_result = right(self, states, now)
+        next_states, claim_result = original(self, states, now)
         if claim_result.verdict is Verdict.BUSY:
-            fence = states[0][4] + 1
-            return self._taken_states(now, fence), ClaimResult(Verdict.RUN, fence)
+            fencing_token = states[0][4] + 1
+            return self._taken_states(now, fencing_token), ClaimResult(Verdict.RUN, fencing_token)
         return next_states, claim_result
 
     put(Claim, "apply", apply)
@@ -245,12 +245,12 @@ def claims_do_not_exclude(put: Any) -> None:
 @bug
 def payload_is_not_compared(put: Any) -> None:
     """Planted bug: a repeated key with a different payload gets the earlier response."""
-    right = Claim.apply
+    original = Claim.apply
 
     def apply(self: Claim, states: Any, now: int) -> Any:
         if states[0] is not None:
             self.fingerprint = states[0][3]
-        return right(self, states, now)
+        return original(self, states, now)
 
     put(Claim, "apply", apply)
 
@@ -258,10 +258,10 @@ def payload_is_not_compared(put: Any) -> None:
 @bug
 def lost_answer_is_repeated(put: Any) -> None:
     """Planted bug: a possibly processed request is repeated without an idempotency key."""
-    right = retry.decide
+    original = retry.decide
 
     def decide(policy: RetryPolicy, error: Exception, **facts: Any) -> Any:
-        return right(policy, error, **(facts | {"repeatable": True}))
+        return original(policy, error, **(facts | {"repeatable": True}))
 
     put(retry, "decide", decide)
 
@@ -269,10 +269,10 @@ def lost_answer_is_repeated(put: Any) -> None:
 @bug
 def processed_goes_elsewhere(put: Any) -> None:
     """Planted bug: a request that one region may have processed is repeated in another."""
-    right = region.regions_to_try
+    original = region.regions_to_try
 
     def regions_to_try(*of: Any, **facts: Any) -> Any:
-        return right(*of, **(facts | {"movable": True}))
+        return original(*of, **(facts | {"movable": True}))
 
     put(region, "regions_to_try", regions_to_try)
 
@@ -280,10 +280,10 @@ def processed_goes_elsewhere(put: Any) -> None:
 @bug
 def sent_mark_forgets_where(put: Any) -> None:
     """Planted bug: a sent request is recorded for its claim's region, not the one it went to."""
-    right = idempotency.mark_sent
+    original = idempotency.mark_sent
 
     def mark_sent(entry: Any, fence: int, target: str) -> Any:
-        return right(entry, fence, entry[9] if entry else target)
+        return original(entry, fence, entry[9] if entry else target)
 
     put(idempotency, "mark_sent", mark_sent)
 
@@ -313,10 +313,10 @@ def pause_is_not_shared(put: Any) -> None:
 @bug
 def queue_is_jumped(put: Any) -> None:
     """Planted bug: a later caller gets a rate-limit grant before the callers in the queue."""
-    right = TokenBucket._place_in_queue  # noqa: SLF001 - the bug is planted inside
+    original = TokenBucket._place_in_queue  # noqa: SLF001 - the bug is planted inside
 
     def place(self: TokenBucket, bucket: Any, cost: int, at: int) -> Any:
-        return right(self, (*bucket[:7], (), bucket[8]), cost, at)
+        return original(self, (*bucket[:7], (), bucket[8]), cost, at)
 
     put(TokenBucket, "_place_in_queue", place)
 
@@ -330,11 +330,11 @@ def deadline_is_per_attempt(put: Any) -> None:
 @bug
 def cancellation_is_a_failure(put: Any) -> None:
     """Planted bug: a cancelled call counts as a failure of the vendor."""
-    right = Report.__init__
+    original = Report.__init__
 
     def build(self: Report, gates: Any, permit: Any, outcome: Any, reporter: str) -> None:
         neutral = outcome is Outcome.NEUTRAL
-        right(self, gates, permit, Outcome.FAILED if neutral else outcome, reporter)
+        original(self, gates, permit, Outcome.FAILED if neutral else outcome, reporter)
 
     put(Report, "__init__", build)
 
@@ -354,9 +354,9 @@ def slow_is_away(put: Any) -> None:
 def _by_the_callers_clock(put: Any, *verbs: str) -> None:
     """Make the named outbox operations use their host's own clock instead of the store's."""
     for verb in verbs:
-        right = getattr(OutboxFlows, verb)
+        original = getattr(OutboxFlows, verb)
 
-        async def asked(self: OutboxFlows, *of: Any, right: Any = right, **more: Any) -> Any:
+        async def asked(self: OutboxFlows, *of: Any, right: Any = original, **more: Any) -> Any:
             async def now() -> Any:
                 return self.core.utc()
 
@@ -394,11 +394,11 @@ def arrivals_by_the_hosts_clock(put: Any) -> None:
 @entry_bug
 def moments_of_another_clock(put: Any) -> None:
     """Planted bug: a retry time by the worker's clock is used unchanged as the store's time."""
-    right = OutboxFlows.deliver
+    original = OutboxFlows.deliver
 
     async def deliver(self: OutboxFlows, call: Any, payments: Any, *, limit: int, utc: Any) -> Any:
         now = await self.store.now()
-        return await right(self, call, payments, limit=limit, utc=lambda: now)
+        return await original(self, call, payments, limit=limit, utc=lambda: now)
 
     put(OutboxFlows, "deliver", deliver)
 
@@ -428,10 +428,10 @@ def keys_move_while_they_matter(put: Any) -> None:
 @shard_bug
 def former_shards_are_forgotten(put: Any) -> None:
     """Plant the bug: a process that knows a new shard does not ask the former ones."""
-    right = Shards.location
+    original = Shards.location
 
     def location(shards: Shards, command: Any) -> Location:
-        return Location(right(shards, command).shard)
+        return Location(original(shards, command).shard)
 
     put(Shards, "location", location)
 

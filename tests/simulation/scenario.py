@@ -131,7 +131,7 @@ class CommandWitness:
         if permit is not None and permit[2]:
             circuit = command.gates.circuit_key
             self.inside[permit[2]] = circuit, now + command.lease + wait
-            inside = sum(of == circuit and end > now for of, end in self.inside.values())
+            inside = sum(name == circuit and end > now for name, end in self.inside.values())
             self.most_inside = max(self.most_inside, inside)
         if not wait:
             self._leave(now, who, command)
@@ -156,8 +156,8 @@ class CommandWitness:
 
     def _cut_short(self, who: str) -> bool:
         """Return whether a worker was cancelled before it knew the outcome of its attempt."""
-        at = next(worker.cancelled_at for worker in self.world.workers if worker.name == who)
-        return at is not None and not at.startswith("Report")
+        time = next(worker.cancelled_at for worker in self.world.workers if worker.name == who)
+        return time is not None and not time.startswith("Report")
 
     def _moved(self, command: Confirm) -> int:
         """Return when a queued grant is due, after later pauses have moved it.
@@ -303,16 +303,19 @@ def draw_faults(dice: random.Random, likely: tuple[str, ...]) -> Faults:
 
 def draw_regions(seed: int, vendor: Vendor) -> dict[str, Any]:
     """Return one or several regions, one of which may fail for a while."""
-    dice = random.Random(seed * 104_729 + 28)
-    if dice.randrange(5) < 3:
+    generator = random.Random(seed * 104_729 + 28)
+    if generator.randrange(5) < 3:
         return {"base_url": "https://shop.example"}
-    names = ("eu.example", "us.example", "ap.example")[: dice.choice((2, 2, 3))]
-    vendor.everywhere = not dice.randrange(4)
-    vendor.away = dice.choice((None, *names))
-    vendor.back_at = START + dice.choice((1, 5, 60)) * 1_000_000
+    names = ("eu.example", "us.example", "ap.example")[: generator.choice((2, 2, 3))]
+    vendor.everywhere = not generator.randrange(4)
+    vendor.away = generator.choice((None, *names))
+    vendor.back_at = START + generator.choice((1, 5, 60)) * 1_000_000
     regions = [
         Region(
-            name, f"https://{name}", weight=dice.choice((1, 1, 5)), tier=dice.choice((1, 1, 1, 2))
+            name,
+            f"https://{name}",
+            weight=generator.choice((1, 1, 5)),
+            tier=generator.choice((1, 1, 1, 2)),
         )
         for name in names
     ]
@@ -339,19 +342,22 @@ def draw_shards(world: World, service: Service, dice: random.Random) -> tuple[Sh
         for key in (part.gates.circuit_key, *part.gates.limit_keys, part.gates.budget_key)
         if key
     ]
-    old = Shards(("a", "b")[: dice.choice((1, 2))])
-    homes = {location_of([key], old.names, ()).shard for key in guards}
-    new = old
+    old_shards = Shards(("a", "b")[: dice.choice((1, 2))])
+    homes = {location_of([key], old_shards.names, ()).shard for key in guards}
+    new_shards = old_shards
     if dice.randrange(3):
         added = next(
             name
             for name in map("c{}".format, range(1_000))
-            if all(location_of([key], (*old.names, name), ()).shard in old.names for key in guards)
+            if all(
+                location_of([key], (*old_shards.names, name), ()).shard in old_shards.names
+                for key in guards
+            )
         )
-        new = Shards((*old.names, added), old.names)
-    for name in set(new.names) - homes:
+        new_shards = Shards((*old_shards.names, added), old_shards.names)
+    for name in set(new_shards.names) - homes:
         world.store.skews[name] = dice.choice((-3_600_000_000, 0, 2_000_000, 3_600_000_000))
-    return old, new
+    return old_shards, new_shards
 
 
 def simulate(seed: int, *, workers: int | None = None, is_spread: bool = False) -> Schedule:
@@ -360,15 +366,15 @@ def simulate(seed: int, *, workers: int | None = None, is_spread: bool = False) 
     If it is spread, the store consists of shards, one of which some workers do not know yet; limits
     are in parts, and workers remember refusals.
     """
-    dice = random.Random(seed * 7919 + 1)
-    vendor = Vendor(remembers=dice.choice((0.0, 86_400.0)))
-    profile = draw_profile(dice)
-    faults = draw_faults(dice, profile.likely)
+    generator = random.Random(seed * 7919 + 1)
+    vendor = Vendor(remembers=generator.choice((0.0, 86_400.0)))
+    profile = draw_profile(generator)
+    faults = draw_faults(generator, profile.likely)
     world = World(seed, faults, vendor)
     places = draw_regions(seed, vendor)
     service = Service(
         "shop",
-        timeout=dice.choice((5.0, 30.0)),
+        timeout=generator.choice((5.0, 30.0)),
         attempt_timeout=2.0,
         limits=profile.limits,
         idempotency_header="Idempotency-Key" if vendor.remembers else None,
@@ -378,7 +384,7 @@ def simulate(seed: int, *, workers: int | None = None, is_spread: bool = False) 
         **profile.service,
     )
     spread_dice = random.Random(seed * 15_485_863 + 27)
-    old = new = None
+    old_shards = new_shards = None
     if is_spread:
         world.remembers = True
         service = attrs.evolve(
@@ -386,24 +392,28 @@ def simulate(seed: int, *, workers: int | None = None, is_spread: bool = False) 
             limits=in_parts(profile.limits, spread_dice.choice((1, 2, 3))),
             max_limit_wait=spread_dice.choice((None, 0, 0.5)),
         )
-        old, new = draw_shards(world, service, spread_dice)
+        old_shards, new_shards = draw_shards(world, service, spread_dice)
     witness = CommandWitness(world, service)
     world.store.watchers.append(witness.watch)
     world.store.before.append(witness.before)
-    keys = [f"order-{number}" for number in range(dice.choice((1, 2, 4)))]
+    keys = [f"order-{number}" for number in range(generator.choice((1, 2, 4)))]
     names: list[str | None] = [None, *keys * profile.keyed]
-    for number in range(workers or dice.randint(*profile.workers)):
+    for number in range(workers or generator.randint(*profile.workers)):
         plans = [
-            (dice.choice(names), dice.choice((1, 1, 1, 1, 1, 2)), dice.random() * profile.spread)
-            for _ in range(dice.randint(*profile.calls))
+            (
+                generator.choice(names),
+                generator.choice((1, 1, 1, 1, 1, 2)),
+                generator.random() * profile.spread,
+            )
+            for _ in range(generator.randint(*profile.calls))
         ]
         name = f"worker-{number}"
         caller = _caller(world, witness, service, name, plans)
-        world.start(name, caller, new if number % 2 else old)
+        world.start(name, caller, new_shards if number % 2 else old_shards)
     if profile.outage is not None:
         vendor.down = True
         world.start("repairer", _repairer(vendor, profile.outage))
-    world.start("latecomer", _late_caller(witness, service), new)
+    world.start("latecomer", _late_caller(witness, service), new_shards)
     world.run()
     excuses = ("crash", "freeze", "store_away", "answer_lost", "step_back", "step_forward")
     clean = not any(getattr(faults, name) for name in excuses)
@@ -478,8 +488,8 @@ def check(schedule: Schedule) -> None:
         violation = law(schedule)
         if violation:
             world = schedule.world
-            story = "\n".join(world.history)
-            raise LawBroken(f"seed {world.seed}: {law.__name__}: {violation}\n{story}")
+            history_text = "\n".join(world.history)
+            raise LawBroken(f"seed {world.seed}: {law.__name__}: {violation}\n{history_text}")
 
 
 def one_effect_per_key(schedule: Schedule) -> str | None:
@@ -573,7 +583,7 @@ def budget_bound(schedule: Schedule) -> str | None:
         return None
     length = int(budget.period * 1e6)
     retries = len(witness.retried)
-    firsts = sum(at <= witness.retried[-1] for at in witness.begun)
+    firsts = sum(time <= witness.retried[-1] for time in witness.begun)
     periods = witness.retried[-1] // length - START // length + 1
     parts = max((limit.parts for limit in schedule.service.limits), default=1)
     allowed_retries = budget.ratio * firsts + budget.floor * periods * parts

@@ -47,9 +47,9 @@ PATIENCE: dict[str, Patience] = {
 
 def steady_arrivals(load: float) -> list[float]:
     """Return random arrival times at this rate per second."""
-    chance, time, times = random.Random(1), 0.0, []
+    generator, time, times = random.Random(1), 0.0, []
     while time < SPAN:
-        time += chance.expovariate(load)
+        time += generator.expovariate(load)
         times.append(time)
     return times
 
@@ -61,7 +61,7 @@ def simulate_callers(
     costs: tuple[int, ...] = (1,),
 ) -> list[tuple[float, int]]:
     """Simulate callers that wait for a limit only so long; return each grant's time and cost."""
-    chance, world, departures = random.Random(2), World(), []
+    generator, world, departure_times = random.Random(2), World(), []
     gates = Gates(
         limits=[limit.rule for limit in limits],
         limit_keys=[str(limit) for limit in range(len(limits))],
@@ -80,13 +80,13 @@ def simulate_callers(
         if tickets is not None:
             world.execute(GiveBack(gates, tickets))
             continue
-        cost, waits = chance.choice(costs), patience(chance)
+        cost, waits = generator.choice(costs), patience(generator)
         answer, wait, _, tickets = world.execute(questions[cost])
         if answer is Answer.GO and wait > waits * SECOND:
             heapq.heappush(events, (time + waits, number, tickets))
         elif answer is Answer.GO:
-            departures.append((time + wait / SECOND, cost))
-    return sorted(departures)
+            departure_times.append((time + wait / SECOND, cost))
+    return sorted(departure_times)
 
 
 @pytest.mark.parametrize("patience", PATIENCE)
@@ -94,17 +94,17 @@ def simulate_callers(
 @pytest.mark.parametrize("load", [28, 200])
 def test_limit_stays_utilised_when_callers_give_up(load: int, limits: str, patience: str) -> None:
     """If callers stop waiting for a rate limit, the others still use nine tenths of it."""
-    departures = simulate_callers(LIMITS[limits], steady_arrivals(load), PATIENCE[patience])
-    used_cost = sum(cost for time, cost in departures if SPAN / 2 <= time < SPAN)
+    departure_times = simulate_callers(LIMITS[limits], steady_arrivals(load), PATIENCE[patience])
+    used_cost = sum(cost for time, cost in departure_times if SPAN / 2 <= time < SPAN)
     assert used_cost >= 0.9 * RATE * SPAN / 2
 
 
 def test_limit_stays_utilised_with_costly_calls() -> None:
     """If cheap and costly calls stop waiting, nine tenths of a rate limit are still used."""
-    departures = simulate_callers(
+    departure_times = simulate_callers(
         LIMITS["one"], steady_arrivals(30), PATIENCE["at random"], costs=(1, 1, 1, 2, 5)
     )
-    used_cost = sum(cost for time, cost in departures if SPAN / 2 <= time < SPAN)
+    used_cost = sum(cost for time, cost in departure_times if SPAN / 2 <= time < SPAN)
     assert used_cost >= 0.9 * RATE * SPAN / 2
 
 
@@ -112,8 +112,8 @@ def test_limit_stays_utilised_with_costly_calls() -> None:
 def test_limit_stays_utilised_after_bursts(limits: str) -> None:
     """After bursts of 300 callers that stop waiting within three seconds, a limit stays used."""
     arrivals = [item * 1.5 for item in range(14) for _ in range(300)]
-    departures = simulate_callers(LIMITS[limits], arrivals, PATIENCE["at random"])
-    used_cost = sum(cost for time, cost in departures if 10 <= time < 20)
+    departure_times = simulate_callers(LIMITS[limits], arrivals, PATIENCE["at random"])
+    used_cost = sum(cost for time, cost in departure_times if 10 <= time < 20)
     assert used_cost >= 0.9 * RATE * 10
 
 
@@ -122,19 +122,19 @@ def test_limit_recovers_after_overload(patience: str) -> None:
     """After an overload of a rate limit, calls at a rate below the limit are granted at once."""
     overload = [time for time in steady_arrivals(200) if time < 8]
     later_calls = [11 + item / 15 for item in range(15 * 10)]
-    departures = simulate_callers(LIMITS["one"], [*overload, *later_calls], PATIENCE[patience])
+    departure_times = simulate_callers(LIMITS["one"], [*overload, *later_calls], PATIENCE[patience])
     period = BURST / RATE
-    used_count = sum(1 for time, _ in departures if 11 + period <= time < 21)
+    used_count = sum(1 for time, _ in departure_times if 11 + period <= time < 21)
     assert used_count >= 0.9 * 15 * (10 - period)
 
 
 def test_abandoned_burst_delays_nobody() -> None:
     """After a burst of callers that stopped waiting, calls below the rate limit are not delayed."""
     later_calls = [item / 15 for item in range(15 * 20)]
-    departures = simulate_callers(
+    departure_times = simulate_callers(
         LIMITS["one"], [*later_calls, *[5.0] * 200], PATIENCE["a shared time-out"]
     )
-    times = [time for time, _ in departures if time < 19]
+    times = [time for time, _ in departure_times if time < 19]
     assert max(next_time - time for time, next_time in pairwise(times)) < 0.5
 
 
@@ -142,7 +142,7 @@ async def gone_of_one_process(
     arrivals: Iterable[float], patience: Patience, burst: int
 ) -> list[float]:
     """Run tasks that wait for a limiter only so long; return the times of their grants."""
-    clock, chance, departures = VirtualClock(), random.Random(2), list[float]()
+    clock, generator, departure_times = VirtualClock(), random.Random(2), list[float]()
     sleeper = AsyncVirtualSleeper(clock, autojump=True)
     limiter = RateLimiter(
         RateLimitConfig.per_second(RATE, burst=burst), clock=clock, async_sleeper=sleeper
@@ -160,11 +160,11 @@ async def gone_of_one_process(
         giving_up = asyncio.ensure_future(give_up())
         with suppress(asyncio.CancelledError):
             await waiting
-            departures.append((clock.nanoseconds() - start_time) / 1e9)
+            departure_times.append((clock.nanoseconds() - start_time) / 1e9)
         giving_up.cancel()
 
-    await asyncio.gather(*(visit(time, patience(chance)) for time in arrivals))
-    return sorted(departures)
+    await asyncio.gather(*(visit(time, patience(generator)) for time in arrivals))
+    return sorted(departure_times)
 
 
 @pytest.mark.parametrize("burst", [1, 3])
@@ -179,10 +179,12 @@ async def gone_of_one_process(
 )
 def test_waiting_tasks_move_up(arrivals: list[float], patience: Patience, burst: int) -> None:
     """If a task stops waiting for a rate limiter, the process's other tasks move up."""
-    departures = asyncio.run(gone_of_one_process(arrivals, patience, burst))
-    used_count = sum(1 for time in departures if SPAN / 4 <= time < SPAN)
+    departure_times = asyncio.run(gone_of_one_process(arrivals, patience, burst))
+    used_count = sum(1 for time in departure_times if SPAN / 4 <= time < SPAN)
     assert used_count >= 0.9 * RATE * SPAN * 3 / 4
-    for first, time in enumerate(departures):
-        for last_index in range(first, min(first + 4 * RATE, len(departures))):
+    for first, time in enumerate(departure_times):
+        for last_index in range(first, min(first + 4 * RATE, len(departure_times))):
             # The store counts in microseconds, and a task leaves one microsecond after its grant.
-            assert last_index - first + 1 <= burst + RATE * (departures[last_index] - time + 1e-6)
+            assert last_index - first + 1 <= burst + RATE * (
+                departure_times[last_index] - time + 1e-6
+            )

@@ -61,12 +61,12 @@ class BulkheadVisits:
     async def visit(self, patience: float, takes: float = TAKES) -> None:
         """Hold a bulkhead slot for a while, unless the caller or the bulkhead gives up before."""
         loop = asyncio.get_running_loop()
-        came = loop.time()
+        arrived_at = loop.time()
         try:
             async with asyncio.timeout(patience) as bound:
                 async with self.bulkhead.guard():
                     bound.reschedule(None)
-                    self.entered.append((came, loop.time()))
+                    self.entered.append((arrived_at, loop.time()))
                     self.inside += 1
                     self.most = max(self.most, self.inside)
                     await asyncio.sleep(takes)
@@ -74,7 +74,7 @@ class BulkheadVisits:
         except (TimeoutError, BulkheadFull):
             pass
         finally:
-            self.waited.append(min(loop.time() - came, patience))
+            self.waited.append(min(loop.time() - arrived_at, patience))
 
 
 async def start_visits(times: list[float], visit: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -88,9 +88,9 @@ async def start_visits(times: list[float], visit: Callable[[], Coroutine[Any, An
 
 def steady_arrivals(load: float) -> list[float]:
     """Return random arrival times at this rate per second."""
-    chance, time, times = random.Random(1), 0.0, []
+    generator, time, times = random.Random(1), 0.0, []
     while time < SPAN:
-        time += chance.expovariate(load)
+        time += generator.expovariate(load)
         times.append(time)
     return times
 
@@ -99,14 +99,16 @@ def steady_arrivals(load: float) -> list[float]:
 @pytest.mark.parametrize("load", [28, 200])
 def test_bulkhead_stays_utilised(load: int, patience: str) -> None:
     """Although callers give up, nine tenths of a bulkhead's slots are used, in order of arrival."""
-    visits, chance = BulkheadVisits(), random.Random(2)
+    visits, generator = BulkheadVisits(), random.Random(2)
 
-    run(start_visits(steady_arrivals(load), lambda: visits.visit(PATIENCE[patience](chance))))
+    run(start_visits(steady_arrivals(load), lambda: visits.visit(PATIENCE[patience](generator))))
 
     used_count = sum(1 for _, entered_at in visits.entered if SPAN / 2 <= entered_at < SPAN)
     assert used_count >= 0.9 * BOUND * SPAN / 2
     assert visits.entered == sorted(visits.entered)
-    assert max(entered_at - came for came, entered_at in visits.entered) <= LONGEST + 1e-6
+    assert (
+        max(entered_at - arrived_at for arrived_at, entered_at in visits.entered) <= LONGEST + 1e-6
+    )
     assert PLACES == visits.most
     assert set() == visits.places.names()
 
@@ -141,12 +143,20 @@ def test_abandoned_queue_holds_no_slot(order: int) -> None:
 @pytest.mark.parametrize("patience", PATIENCE)
 def test_bulkhead_recovers_after_overload(patience: str) -> None:
     """After an overload, a bulkhead soon serves nine tenths of the calls that fit its slots."""
-    visits, chance = BulkheadVisits(), random.Random(2)
+    visits, generator = BulkheadVisits(), random.Random(2)
     overload = [time for time in steady_arrivals(200) if time < 8]
     later_visits = [11 + item / 15 for item in range(15 * 10)]
-    run(start_visits([*overload, *later_visits], lambda: visits.visit(PATIENCE[patience](chance))))
+    run(
+        start_visits(
+            [*overload, *later_visits], lambda: visits.visit(PATIENCE[patience](generator))
+        )
+    )
 
-    late_waits = [entered_at - came for came, entered_at in visits.entered if came >= 11 + TAKES]
+    late_waits = [
+        entered_at - arrived_at
+        for arrived_at, entered_at in visits.entered
+        if arrived_at >= 11 + TAKES
+    ]
     assert len(late_waits) >= 0.9 * 15 * (10 - TAKES)
     assert max(late_waits) <= TAKES
 
@@ -207,23 +217,23 @@ class AbandonedBatches:
     async def batch(self, patience: float = 30.0, each: float | None = None) -> None:
         """Send a batch of requests, and cancel it after this time."""
         loop = asyncio.get_running_loop()
-        came, requests = loop.time(), [Request.get("/")] * MANY
+        arrived_at, requests = loop.time(), [Request.get("/")] * MANY
         with suppress(TimeoutError):
             async with asyncio.timeout(patience):
                 results = await self.manager.call_many("vat", requests, timeout=each, at_once=MANY)
-                self.results += [(loop.time() - came, result) for result in results]
+                self.results += [(loop.time() - arrived_at, result) for result in results]
 
 
 def ideal_times(visits: list[tuple[float, float]], burst: int) -> list[float]:
     """Return the times at which an ideal rate limit would grant the calls, in order of arrival."""
-    departures, next_due = [], 0.0
-    for came, patience in visits:
+    departure_times, next_due = [], 0.0
+    for arrived_at, patience in visits:
         for _ in range(MANY):
-            time = max(came, next_due - (burst - 1) / RATE)
-            if time <= came + patience:
-                departures.append(time)
+            time = max(arrived_at, next_due - (burst - 1) / RATE)
+            if time <= arrived_at + patience:
+                departure_times.append(time)
                 next_due = max(next_due, time) + 1 / RATE
-    return departures
+    return departure_times
 
 
 @pytest.mark.parametrize("patience", PATIENCE)
@@ -231,8 +241,8 @@ def ideal_times(visits: list[tuple[float, float]], burst: int) -> list[float]:
 @pytest.mark.parametrize("load", [28, 200])
 def test_limit_stays_utilised_by_batches(load: int, burst: int, patience: str) -> None:
     """Although batches give up, nine tenths of a rate limit are used, and never more than all."""
-    chance = random.Random(2)
-    visits = [(time, PATIENCE[patience](chance)) for time in steady_arrivals(load / MANY)]
+    generator = random.Random(2)
+    visits = [(time, PATIENCE[patience](generator)) for time in steady_arrivals(load / MANY)]
     arrival_patience = iter([wait for _, wait in visits])
 
     async def work() -> list[float]:
@@ -244,8 +254,8 @@ def test_limit_stays_utilised_by_batches(load: int, burst: int, patience: str) -
 
     times = run(work())
     used_count, bound = (
-        sum(1 for time in departures if SPAN / 2 <= time < SPAN)
-        for departures in (times, ideal_times(visits, burst))
+        sum(1 for time in departure_times if SPAN / 2 <= time < SPAN)
+        for departure_times in (times, ideal_times(visits, burst))
     )
     assert used_count >= 0.9 * bound
     for first, time in enumerate(times):

@@ -100,10 +100,10 @@ def test_broken_law_has_its_history() -> None:
     with bug.planted(), pytest.raises(LawBroken) as excinfo:
         _check_all(bug)
 
-    headline, *story = str(excinfo.value).splitlines()
+    headline, *history_lines = str(excinfo.value).splitlines()
     assert headline.startswith("seed ")
     assert "one_effect_per_key" in headline
-    assert any(" hears " in line for line in story)
+    assert any(" hears " in line for line in history_lines)
 
 
 @pytest.mark.parametrize("part", range(4))

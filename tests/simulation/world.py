@@ -323,10 +323,10 @@ class World:
         worker.outbox.clear()
 
     def _post(self, worker: Worker, command: Command[Any]) -> None:
-        shard, former = self._location(worker, command)
-        if former is not None:
+        shard, former_shard = self._location(worker, command)
+        if former_shard is not None:
             is_here, _ = self.store.apply(
-                self.now, worker.name, ExecuteOnFormerShard(command), former
+                self.now, worker.name, ExecuteOnFormerShard(command), former_shard
             )
             if is_here:
                 return
@@ -388,12 +388,12 @@ class World:
 
     async def _execute(self, worker: Worker, command: Command[Any], timeout: float | None) -> Any:
         """Run a command on the shard that has its states, and before on the former one."""
-        shard, former = self._location(worker, command)
-        if former is None:
+        shard, former_shard = self._location(worker, command)
+        if former_shard is None:
             return await self._execute_on(worker, shard, shard, command, timeout)
-        start_time, node = self.now, f"{former}, {shard}"
+        start_time, node = self.now, f"{former_shard}, {shard}"
         is_here, answer = await self._execute_on(
-            worker, node, former, ExecuteOnFormerShard(command), timeout
+            worker, node, former_shard, ExecuteOnFormerShard(command), timeout
         )
         if is_here:
             return answer

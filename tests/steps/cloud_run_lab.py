@@ -171,7 +171,7 @@ class FakeCloudRun(FakeCloud):
         name = facts['labels."run.googleapis.com/execution_name"'].removesuffix("-run")
         stream = facts["logName"].rpartition("%2F")[2]
         assert stream in {"stdout", "stderr"}
-        since = re.search(r'timestamp>="([^"]*)"', body["filter"])
+        start_match = re.search(r'timestamp>="([^"]*)"', body["filter"])
         lines = self.host.lines(name, (stream,))
         entries = [
             {
@@ -181,8 +181,8 @@ class FakeCloudRun(FakeCloud):
             }
             for number, line in enumerate(lines)
         ]
-        if since is not None:
-            entries = [entry for entry in entries if entry["timestamp"] >= since[1]]
+        if start_match is not None:
+            entries = [entry for entry in entries if entry["timestamp"] >= start_match[1]]
         start = int(body.get("pageToken", 0))
         document: dict[str, Any] = {"entries": entries[start : start + 500]}
         if len(entries) > start + 500:

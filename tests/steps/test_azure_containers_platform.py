@@ -159,11 +159,11 @@ def test_log_is_read_line_by_line() -> None:
     assert LogChunk(b"", "2", False) == log_rest(b"a\nto", "2", is_last=False)
     assert LogChunk(b"torn", "6", True) == log_rest(b"a\ntorn", "2", is_last=True)
     assert LogChunk(b"", "1", True) == log_rest(b"a", "7", is_last=True)
-    long = b"x" * 2_000_000
-    first = log_rest(b"a\n" + long + b"\nb\n", "2", is_last=True)
-    assert (long + b"\n", False) == (first.data, first.is_last)
-    assert LogChunk(b"", "0", False) == log_rest(long, "", is_last=False)
-    assert LogChunk(long, "2000000", True) == log_rest(long, "", is_last=True)
+    long_output = b"x" * 2_000_000
+    first = log_rest(b"a\n" + long_output + b"\nb\n", "2", is_last=True)
+    assert (long_output + b"\n", False) == (first.data, first.is_last)
+    assert LogChunk(b"", "0", False) == log_rest(long_output, "", is_last=False)
+    assert LogChunk(long_output, "2000000", True) == log_rest(long_output, "", is_last=True)
 
 
 def test_second_group_of_a_name_is_a_conflict(cloud: FakeAzure) -> None:

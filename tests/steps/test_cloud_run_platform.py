@@ -74,11 +74,11 @@ def end(**facts: Any) -> object:
 
 def test_failures_of_tasks_are_distinguished() -> None:
     """A task's result determines the exit code and the reason of the run."""
-    late = {"message": "The configured timeout was reached."}
+    condition = {"message": "The configured timeout was reached."}
     memory = {"message": "Memory limit of 512 MiB exceeded with 530 MiB used."}
     assert (RunPhase.ENDED, 7, EndReason.EXITED) == end(exitCode=7)
     assert (RunPhase.ENDED, 139, EndReason.EXITED) == end(termSignal=11)
-    assert (RunPhase.ENDED, 137, EndReason.DEADLINE) == end(status=late)
+    assert (RunPhase.ENDED, 137, EndReason.DEADLINE) == end(status=condition)
     assert (RunPhase.ENDED, 137, EndReason.OUT_OF_MEMORY) == end(termSignal=9, status=memory)
     assert (RunPhase.LOST, None, None) == end()
     stopped = end(condition={"executionReason": "CANCELLED"})

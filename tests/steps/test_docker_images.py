@@ -477,10 +477,10 @@ def test_login_in_a_message_is_masked(tmp_path: Path, operation: str) -> None:
     line = json.dumps({"error": f"s3cr3t-of-erp {' '.join(headers.values())} refused"})
     images = DockerImages(f"{tmp_path}/s", login=login)
     folder = context(tmp_path, "FROM x\n")
-    act = images.pull("erp.example/x") if operation == "pull" else images.build(folder, "x")
+    operation_ = images.pull("erp.example/x") if operation == "pull" else images.build(folder, "x")
 
     with answer_requests(f"{tmp_path}/s", line.encode()), pytest.raises(ConnectorError) as excinfo:
-        act.act(9.0)
+        operation_.act(9.0)
 
     message = str(excinfo.value)
     assert "refused" in message

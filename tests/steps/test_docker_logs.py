@@ -167,12 +167,12 @@ class GrowingLog:
                 query = parse_qs(urlsplit(client.recv(65536).split()[1].decode()).query)
                 shown += "since" in query
                 seconds, _, nanoseconds = query.get("since", ["0"])[0].partition(".")
-                since = int(seconds) * 1_000_000_000 + int(nanoseconds or 0) + self._is_podman
+                start = int(seconds) * 1_000_000_000 + int(nanoseconds or 0) + self._is_podman
                 frames = [
                     b"\1\0\0\0" + (len(entry) + len(time) + 1).to_bytes(4, "big")
                     + time.encode() + b" " + entry
                     for time, entry in self._log[:shown]
-                    if nanoseconds_of(time) >= since
+                    if nanoseconds_of(time) >= start
                 ]  # fmt: skip
                 frames = frames[-int(query.get("tail", ["0"])[0]) :]
                 head = f"HTTP/1.0 200 OK\r\nServer: {self._name}\r\n\r\n"

@@ -317,9 +317,9 @@ def test_late_creator_starts_nothing(socket: str) -> None:
     spec = RunSpec(name=f"late-{os.getpid()}", step=Step("x", ["true"], image=IMAGE))
     created = platform._create(spec, 60.0)  # noqa: SLF001 - all that a starter did before
     assert created is not None
-    late = created._replace(at=created.at - 60.0)
+    late_look = created._replace(at=created.at - 60.0)
     with Watchdog(sys.executable) as watchdog:
-        assert platform._begin(late, watchdog, 60.0) is None  # noqa: SLF001 - what a creator does next
+        assert platform._begin(late_look, watchdog, 60.0) is None  # noqa: SLF001 - what a creator does next
     status = platform.status(spec.name, 60.0)
     assert status is not None
     assert RunPhase.STARTING is status.phase

@@ -60,9 +60,9 @@ def service_answer(*deployments: dict[str, Any]) -> Any:
 def test_deployment_is_waited_for_by_its_id() -> None:
     """The wait ends when this deployment is complete, whatever other deployments do."""
     vendor = FakeVendor()
-    old = deployment("d-1", status="ACTIVE", rolloutState="COMPLETED")
+    old_deployment = deployment("d-1", status="ACTIVE", rolloutState="COMPLETED")
     new_deployment = deployment("d-2", rolloutState="IN_PROGRESS")
-    vendor.queue(json_response({"service": {"deployments": [old, new_deployment]}}))
+    vendor.queue(json_response({"service": {"deployments": [old_deployment, new_deployment]}}))
     web, protected = service(vendor), manager()
 
     service_update = protected.perform("ecs", web.deploy("erp:8", count=2))
@@ -77,8 +77,8 @@ def test_deployment_is_waited_for_by_its_id() -> None:
         "desiredCount": 2
     } == sent_json
     vendor.queue(
-        service_answer(old, new_deployment),
-        service_answer(deployment("d-2", rolloutState="COMPLETED"), old),
+        service_answer(old_deployment, new_deployment),
+        service_answer(deployment("d-2", rolloutState="COMPLETED"), old_deployment),
     )
     assert "completed" == protected.perform("ecs", web.wait("d-2"))["state"]
     web.close()

@@ -401,8 +401,8 @@ def test_token_that_ends_soon_is_renewed(
     """A token that expires within minutes is not used for the next request."""
     fake = lab[0]
     settings = as_app(lab, app_key, [])
-    soon = (datetime.now(UTC) + timedelta(minutes=2)).isoformat()
-    monkeypatch.setattr(fake, "ends_at", lambda: soon)
+    expiry = (datetime.now(UTC) + timedelta(minutes=2)).isoformat()
+    monkeypatch.setattr(fake, "ends_at", lambda: expiry)
     fake.issued.clear()
     platform = GitHubPlatform(settings)
 

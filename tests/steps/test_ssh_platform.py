@@ -222,7 +222,7 @@ def test_absent_or_silent_machine_is_named(tmp_path: Path) -> None:
     with create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
         platform = SshPlatform("127.0.0.1", port=port)
-        with pytest.raises(AttemptTimeout, match="did not answer") as late:
+        with pytest.raises(AttemptTimeout, match="did not answer") as late_excinfo:
             platform.runs(0.3)
     with pytest.raises(ConnectionFailed, match=f"port {port} was lost or refused") as excinfo:
         platform.runs(30.0)
@@ -232,7 +232,7 @@ def test_absent_or_silent_machine_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConnectionFailed, match="other text"):
         SshPlatform("far.example", program=str(chatty)).runs(30.0)
 
-    assert not late.value.may_have_been_processed
+    assert not late_excinfo.value.may_have_been_processed
     assert not excinfo.value.may_have_been_processed
 
 

@@ -700,8 +700,8 @@ def test_caller_need_not_wait_for_the_end(mode: str, tmp_path: Path) -> None:
     """A caller that does not wait gets a time to retry, and the same key finds the run."""
     platform = LocalPlatform(tmp_path / "runs")
     execute = executor(mode, platform, f"sqlite:///{tmp_path}/state.db")
-    go = tmp_path / "go"
-    step = Step("slow", ["sh", "-c", f"while [ ! -e {go} ]; do sleep 0.05; done; echo done"])
+    go_path = tmp_path / "go"
+    step = Step("slow", ["sh", "-c", f"while [ ! -e {go_path} ]; do sleep 0.05; done; echo done"])
 
     moments = []
     for _ in range(2):
@@ -712,7 +712,7 @@ def test_caller_need_not_wait_for_the_end(mode: str, tmp_path: Path) -> None:
         assert excinfo.value.retry_at is not None
         moments.append(excinfo.value.retry_at)
     assert 1 == len(platform.runs(5.0))
-    go.touch()
+    go_path.touch()
 
     assert "done\n" == execute(step, idempotency_key="k", patience=60.0).stdout
     assert "done\n" == execute(step, idempotency_key="k", patience=0.0).stdout

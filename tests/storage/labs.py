@@ -131,7 +131,7 @@ def bytes_of(size: int) -> bytes:
 
 def pieces(data: bytes, size: int) -> Iterator[bytes]:
     """Yield the content in pieces of this size."""
-    return iter([data[at : at + size] for at in range(0, len(data), size)])
+    return iter([data[offset : offset + size] for offset in range(0, len(data), size)])
 
 
 async def with_hub(hub: AsyncHub, check: Any, **reports: Any) -> None:

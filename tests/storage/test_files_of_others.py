@@ -49,7 +49,9 @@ def test_files_of_another_library_are_objects(tmp_path: Path) -> None:
             library.pipe_file(f"{tmp_path}/{key}", content_of(key))
         items = hub.storage().list().objects
 
-        assert {key: len(content_of(key)) for key in KEYS} == {it.key: it.size for it in items}
+        assert {key: len(content_of(key)) for key in KEYS} == {
+            item_.key: item_.size for item_ in items
+        }
         assert [content_of(key) for key in KEYS] == [
             hub.storage().download(key).read() for key in KEYS
         ]

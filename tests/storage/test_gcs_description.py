@@ -89,7 +89,10 @@ def as_openapi(message: Json) -> Json:
     for method in message["resources"]["objects"]["methods"].values():
         body = {"$ref": f"#/schemas/{method['request']['$ref']}"} if "request" in method else {}
         fields = {**method["parameters"], **message["parameters"]}
-        query = {name: {"enum": of["enum"]} if "enum" in of else {} for name, of in fields.items()}
+        query = {
+            name: {"enum": field["enum"]} if "enum" in field else {}
+            for name, field in fields.items()
+        }
         query["alt"] = {"enum": ["json", "media"]}
         schema = {
             "type": "object",
@@ -110,10 +113,10 @@ def as_openapi(message: Json) -> Json:
 def resource_in_request(made: GcsSandbox, request: SandboxRequest) -> Json:
     """Return the object resource in a request, if there is one."""
     if request.headers.get("content-type", "").startswith("multipart/related"):
-        spool = Spool(made.folder)
-        spool.write(request.body)
-        spool.close()
-        return json.loads(related_parts(request, spool)[0])
+        spooled = Spool(made.folder)
+        spooled.write(request.body)
+        spooled.close()
+        return json.loads(related_parts(request, spooled)[0])
     return request.json() if request.body and request.method == "POST" else {}
 
 

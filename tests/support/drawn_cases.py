@@ -69,8 +69,8 @@ def chosen_cases(
         else:
             covering_ids = _covering_cases(ordered_ids, draw.covers)
             selected_cases.update(covering_ids)
-            others = (case for case in ordered_ids if case not in covering_ids)
-            selected_cases.update(islice(others, max(0, number - len(covering_ids))))
+            other_cases = (case for case in ordered_ids if case not in covering_ids)
+            selected_cases.update(islice(other_cases, max(0, number - len(covering_ids))))
     number = 1 + max(0, len(long_cases) - 1) // draw.long_share
     return selected_cases.union(_ordered_by_chance(long_cases, seed)[:number])
 

@@ -58,8 +58,8 @@ class KafkaCluster:
 
     def set_down(self, *, is_down: bool) -> None:
         """Close the broker's connections and refuse new ones, or accept them again."""
-        act = "down" if is_down else "up"
-        getattr(self._library, f"rd_kafka_mock_broker_set_{act}")(self._cluster, 1)
+        command = "down" if is_down else "up"
+        getattr(self._library, f"rd_kafka_mock_broker_set_{command}")(self._cluster, 1)
 
     def set_delay(self, milliseconds: int) -> None:
         """Delay every response of the broker."""

@@ -311,7 +311,7 @@ class TransactionalKafka:
     def _request_1(self, request: Reader, answer: Writer, _: int) -> None:
         """Handle Fetch: return messages."""
         request.i32()
-        until = monotonic() + request.i32() / 1000
+        deadline = monotonic() + request.i32() / 1000
         request.i32()
         request.i32()
         is_committed = bool(request.i8())
@@ -325,7 +325,7 @@ class TransactionalKafka:
                 for topic, rows in fetches
                 for number, offset, _ in rows
             ):
-                time_left = until - monotonic()
+                time_left = deadline - monotonic()
                 if time_left <= 0 or not self._lock.wait(time_left):
                     break
             answer.i32(0).i32(len(fetches))

@@ -109,7 +109,7 @@ class LedgerLink:
     version = "ledger 1.0"
 
     def __init__(self, address: tuple[str, int], password: Secret, timeout: float) -> None:
-        until = monotonic() + timeout
+        deadline = monotonic() + timeout
         try:
             self.socket = socket.create_connection(address, timeout)
             self.lines = self.socket.makefile("rb")
@@ -117,7 +117,7 @@ class LedgerLink:
             raise _lost_error(is_sent=False) from None
         self.is_open = True
         try:
-            answer = self.ask(password.reveal(), until)
+            answer = self.ask(password.reveal(), deadline)
         except ConnectionFailed:
             # Its frames hold the password.
             answer = ""
@@ -297,9 +297,9 @@ class Ledger:
 
     def send(self, line: str, operation: str, timeout: float) -> Any:
         """Send a line over a pooled connection, and return the answer."""
-        until = monotonic() + timeout
+        deadline = monotonic() + timeout
         with self.pool.link(operation, timeout) as link:
-            return link.ask(line, until)
+            return link.ask(line, deadline)
 
     def open(self, timeout: float, /) -> Any:
         """Open a connection."""

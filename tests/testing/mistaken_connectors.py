@@ -153,10 +153,10 @@ class KeepsLinksConnector(Ledger):
     """A faulty connector that never returns a connection to the pool."""
 
     def send(self, line: str, operation: str, timeout: float) -> Any:
-        until = monotonic() + timeout
+        deadline = monotonic() + timeout
         link = LedgerLink(self.address, Secret(PASSWORD), timeout)
         self.kept = [*getattr(self, "kept", []), link]
-        return link.ask(line, until)
+        return link.ask(line, deadline)
 
     def close(self) -> None:
         super().close()
@@ -411,11 +411,11 @@ class LoyalToItsLinkConnector(Ledger):
     first: LedgerLink | None = None
 
     def send(self, line: str, operation: str, timeout: float) -> Any:
-        until = monotonic() + timeout
+        deadline = monotonic() + timeout
         if self.first is None:
             self.first = LedgerLink(self.address, Secret(PASSWORD), timeout)
         try:
-            return self.first.ask(line, until)
+            return self.first.ask(line, deadline)
         except ValueError:
             raise ConnectionFailed("Closed.") from None
 

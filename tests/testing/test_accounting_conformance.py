@@ -35,8 +35,8 @@ def as_quickbooks(kind: Callable[..., Vendor]) -> kit.Factory:
 
     def new_subject() -> kit.AccountingSubject:
         subject = accounting_subjects.quickbooks()
-        old: Any = subject.vendor
-        vendor = kind(realm_id=old.realm_id, credentials=old.credentials)
+        original: Any = subject.vendor
+        vendor = kind(realm_id=original.realm_id, credentials=original.credentials)
         return attrs.evolve(subject, vendor=vendor)
 
     return new_subject
@@ -47,8 +47,8 @@ def as_odoo(kind: Callable[..., Vendor]) -> kit.Factory:
 
     def new_subject() -> kit.AccountingSubject:
         subject = accounting_subjects.odoo()
-        old: Any = subject.vendor
-        vendor = kind(**attrs.asdict(old, recurse=False))
+        original: Any = subject.vendor
+        vendor = kind(**attrs.asdict(original, recurse=False))
         return attrs.evolve(subject, vendor=vendor)
 
     return new_subject
@@ -114,7 +114,8 @@ class _SwallowingVendor(QuickBooks):
 
     def services(self) -> Mapping[str, Service]:
         return {
-            to: attrs.evolve(service, classify=None) for to, service in super().services().items()
+            name: attrs.evolve(service, classify=None)
+            for name, service in super().services().items()
         }
 
 
@@ -224,8 +225,8 @@ class _ImpatientVendor(Odoo):
             return VendorFailed("Busy.", response=response) if response.status == 429 else None
 
         return {
-            to: attrs.evolve(service, classify=classify)
-            for to, service in super().services().items()
+            name: attrs.evolve(service, classify=classify)
+            for name, service in super().services().items()
         }
 
 

@@ -50,14 +50,14 @@ def answer(
 def parcel(sandbox: AmazonSpApiSandbox, order: str, **details: Any) -> tuple[str, dict[str, Any]]:
     """Return path and body of a confirmation for a parcel with one piece of the first line."""
     items = answer(sandbox, "GET", f"{ORDERS}/{order}")[1]["order"]["orderItems"]
-    usual = {
+    fields = {
         "packageReferenceId": "1",
         "carrierCode": "UPS",
         "trackingNumber": "1Z999",
         "shipDate": SINCE,
         "orderItems": [{"orderItemId": items[0]["orderItemId"], "quantity": 1}],
     }
-    body = {"marketplaceId": MARKETPLACE, "packageDetail": {**usual, **details}}
+    body = {"marketplaceId": MARKETPLACE, "packageDetail": {**fields, **details}}
     return f"/orders/v0/orders/{order}/shipmentConfirmation", body
 
 
@@ -89,21 +89,21 @@ def test_token_belongs_to_the_other_parameters() -> None:
         sandbox.add_order(1)
     page = answer(sandbox, "GET", ORDERS, query={**USUAL, "maxResultsPerPage": "1"})[1]
     token = {"paginationToken": page["pagination"]["nextToken"]}
-    later = {**USUAL, "lastUpdatedAfter": "2031-05-06T07:08:10.000Z"}
+    later_query = {**USUAL, "lastUpdatedAfter": "2031-05-06T07:08:10.000Z"}
 
     assert 200 == answer(sandbox, "GET", ORDERS, query={**USUAL, **token})[0]
-    assert 400 == answer(sandbox, "GET", ORDERS, query={**later, **token})[0]
+    assert 400 == answer(sandbox, "GET", ORDERS, query={**later_query, **token})[0]
 
 
 def test_orders_have_the_requested_data_only() -> None:
     """An order contains its buyer and payment only if these are requested."""
     sandbox = AmazonSpApiSandbox()
     path = f"{ORDERS}/{sandbox.add_order(1)}"
-    plain = answer(sandbox, "GET", path)[1]["order"]
+    plain_order = answer(sandbox, "GET", path)[1]["order"]
     full = answer(sandbox, "GET", path, query={"includedData": "BUYER,PROCEEDS"})[1]["order"]
 
-    assert {"buyer", "proceeds"} == set(full) - set(plain)
-    assert {"proceeds"} == set(full["orderItems"][0]) - set(plain["orderItems"][0])
+    assert {"buyer", "proceeds"} == set(full) - set(plain_order)
+    assert {"proceeds"} == set(full["orderItems"][0]) - set(plain_order["orderItems"][0])
 
 
 @pytest.mark.parametrize(
@@ -249,7 +249,7 @@ def test_refusals(path: str, token: str | None, status: int) -> None:
 def test_token_needs_the_refresh_token_of_the_seller(form: dict[str, str], status: int) -> None:
     """A token is granted for the seller's refresh token, which does not change."""
     sandbox = AmazonSpApiSandbox()
-    usual = {
+    fields = {
         "grant_type": "refresh_token",
         "refresh_token": sandbox.refresh_token,
         "client_id": sandbox.client_id,
@@ -261,7 +261,7 @@ def test_token_needs_the_refresh_token_of_the_seller(form: dict[str, str], statu
         path="/auth/o2/token",
         query=(),
         headers=Headers({"Content-Type": "application/x-www-form-urlencoded"}),
-        body=urlencode({**usual, **form}).encode(),
+        body=urlencode({**fields, **form}).encode(),
     )
     response = sandbox.token_endpoint.answer(request)
     assert status == response.status

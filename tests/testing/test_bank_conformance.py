@@ -251,7 +251,8 @@ class _CoarseVendor(BerlinGroup):
 
     def services(self) -> Mapping[str, Service]:
         return {
-            to: attrs.evolve(service, classify=None) for to, service in super().services().items()
+            name: attrs.evolve(service, classify=None)
+            for name, service in super().services().items()
         }
 
 

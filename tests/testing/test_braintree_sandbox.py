@@ -28,7 +28,7 @@ def answer(
 ) -> dict[str, Any]:
     """Return the content of the response to a query with these input fields."""
     keys = b64encode(f"{sandbox.public_key}:{sandbox.private_key}".encode()).decode()
-    usual = {
+    defaults = {
         "Authorization": f"Basic {keys}",
         "Braintree-Version": "2018-09-10",
         "Content-Type": "application/json",
@@ -38,7 +38,7 @@ def answer(
         host="payments.sandbox.braintree-api.com",
         path="/graphql",
         query=(),
-        headers=Headers(usual | (headers or {})),
+        headers=Headers(defaults | (headers or {})),
         body=json.dumps({"query": query, "variables": {"input": fields}}).encode(),
     )
     content: dict[str, Any] = sandbox.answer(request).json()
@@ -106,13 +106,13 @@ def test_charges(fields: dict[str, Any], code: str) -> None:
 def test_captures() -> None:
     """Only an authorised amount can be captured, and no more than that."""
     sandbox = BraintreeSandbox()
-    held = create_transaction(sandbox, HOLD)
-    too_much: dict[str, Any] = {"transactionId": held, "transaction": {"amount": "20.01"}}
+    authorization = create_transaction(sandbox, HOLD)
+    too_much: dict[str, Any] = {"transactionId": authorization, "transaction": {"amount": "20.01"}}
 
     assert "91522" == refusal_of(answer(sandbox, CAPTURE, **too_much))
     assert "NOT_FOUND" == refusal_of(answer(sandbox, CAPTURE, transactionId="x"))
-    assert "errors" not in answer(sandbox, CAPTURE, transactionId=held)
-    assert "91507" == refusal_of(answer(sandbox, CAPTURE, transactionId=held))
+    assert "errors" not in answer(sandbox, CAPTURE, transactionId=authorization)
+    assert "91507" == refusal_of(answer(sandbox, CAPTURE, transactionId=authorization))
 
 
 def test_reversals() -> None:

@@ -104,7 +104,7 @@ class _UnclassifiedVendor(GoogleCalendar):
 
     def services(self) -> Mapping[str, Service]:
         services = super().services()
-        return {to: attrs.evolve(service, classify=None) for to, service in services.items()}
+        return {name: attrs.evolve(service, classify=None) for name, service in services.items()}
 
 
 class _SwallowingVendor(GoogleCalendar):

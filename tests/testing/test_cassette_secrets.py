@@ -182,7 +182,7 @@ def test_compressed_bodies_are_masked_inside(recorder: Recorder) -> None:
 def test_replay_works_with_other_credentials(recorder: Recorder) -> None:
     """A cassette can be replayed with other credentials than it was recorded with."""
     _with_canaries(recorder)
-    others = [
+    other_secrets = [
         (
             request.evolve(
                 headers=[
@@ -195,7 +195,7 @@ def test_replay_works_with_other_credentials(recorder: Recorder) -> None:
         for request, url in SENT[:9]
     ]
 
-    answers = recorder.replay(*others, redaction=RULES)
+    answers = recorder.replay(*other_secrets, redaction=RULES)
 
     assert [200, 200, 200, 401] == [answer.status for answer in answers[:4]]
 

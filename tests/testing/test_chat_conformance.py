@@ -137,7 +137,8 @@ class _SwallowingVendor(Slack):
 
     def services(self) -> Mapping[str, Service]:
         return {
-            to: attrs.evolve(service, classify=None) for to, service in super().services().items()
+            name: attrs.evolve(service, classify=None)
+            for name, service in super().services().items()
         }
 
     async def send(self, wire: Wire, message: ChatMessage, /, *, key: str | None) -> ChatReceipt:
@@ -159,8 +160,8 @@ class _EachFailureRefusesVendor(Slack):
             return VendorRejected("Refused.", status=response.status, response=response)
 
         return {
-            to: attrs.evolve(service, classify=classify_all)
-            for to, service in super().services().items()
+            name: attrs.evolve(service, classify=classify_all)
+            for name, service in super().services().items()
         }
 
 
@@ -300,8 +301,8 @@ class _ImpatientVendor(Telegram):
             return error
 
         return {
-            to: attrs.evolve(service, classify=without_pause)
-            for to, service in super().services().items()
+            name: attrs.evolve(service, classify=without_pause)
+            for name, service in super().services().items()
         }
 
 
@@ -367,8 +368,8 @@ class _WrongPlaceVendor(Telegram):
     def services(self) -> Mapping[str, Service]:
         credentials = Credentials.bearer(self.credentials or "none")
         return {
-            to: attrs.evolve(service, credentials=credentials)
-            for to, service in super().services().items()
+            name: attrs.evolve(service, credentials=credentials)
+            for name, service in super().services().items()
         }
 
 

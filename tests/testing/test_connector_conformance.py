@@ -330,6 +330,6 @@ def callable_names(group: tuple[Callable[..., Any], ...]) -> set[str]:
 def test_each_check_catches_a_mistake() -> None:
     """Each check fails for at least one planted fault."""
     failed_checks = {name_of(check) for _, check, _ in [*PLAIN, *AWAITED]}
-    every = callable_names(kit.CHECKS) | callable_names(kit.ASYNC_NETWORK_CHECKS)
+    all_checks = callable_names(kit.CHECKS) | callable_names(kit.ASYNC_NETWORK_CHECKS)
 
-    assert {"closing_ends_a_silent_operation"} == every - failed_checks
+    assert {"closing_ends_a_silent_operation"} == all_checks - failed_checks

@@ -265,8 +265,8 @@ class _ClassifyingVendor(Ecb):
 
     def services(self) -> Mapping[str, Service]:
         return {
-            to: attrs.evolve(service, classify=self.error_of)
-            for to, service in super().services().items()
+            name: attrs.evolve(service, classify=self.error_of)
+            for name, service in super().services().items()
         }
 
 

@@ -198,7 +198,8 @@ class _UnclassifiedVendor(Storecove):
 
     def services(self) -> Mapping[str, Service]:
         return {
-            to: attrs.evolve(service, classify=None) for to, service in super().services().items()
+            name: attrs.evolve(service, classify=None)
+            for name, service in super().services().items()
         }
 
 

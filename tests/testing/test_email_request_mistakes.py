@@ -92,7 +92,9 @@ class _NamelessVendor(_ChangingVendor):
     """A faulty vendor that loses the names of recipients."""
 
     def changed_message(self, message: EmailMessage) -> EmailMessage:
-        return attrs.evolve(message, to=[attrs.evolve(it, name=None) for it in message.to])
+        return attrs.evolve(
+            message, to=[attrs.evolve(address, name=None) for address in message.to]
+        )
 
 
 class _UnanswerableVendor(_ChangingVendor):

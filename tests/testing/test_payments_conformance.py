@@ -110,8 +110,8 @@ class ForgetfulVendor(Stripe):
 
     async def charge(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
         """Charge without the order's lines and addresses."""
-        bare = attrs.evolve(charge, billing_address=None, shipping_address=None, lines=())
-        return await Stripe.charge(self, wire, bare, key=key)
+        bare_charge = attrs.evolve(charge, billing_address=None, shipping_address=None, lines=())
+        return await Stripe.charge(self, wire, bare_charge, key=key)
 
     async def create_link(self, wire: Wire, link: LinkRequest, /, *, key: str) -> PaymentLink:
         """Create a link without the lines of the order."""

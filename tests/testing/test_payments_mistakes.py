@@ -220,8 +220,8 @@ def test_a_mistake_is_found(kind: type[Stripe], check: str) -> None:
     """A payment vendor with one of these faults fails, synchronously and asynchronously."""
 
     def subject() -> kit.PaymentsSubject:
-        right = stripe()
-        return attrs.evolve(right, vendor=kind(credentials=right.secret))
+        subject = stripe()
+        return attrs.evolve(subject, vendor=kind(credentials=subject.secret))
 
     sync_check = next(item for item in kit.CHECKS if item.__name__ == check)
     async_check = next(item for item in kit.ASYNC_CHECKS if item.__name__ == check)
@@ -247,8 +247,8 @@ def test_a_currency_may_be_refused() -> None:
     """A vendor that refuses a currency with a message passes the check."""
 
     def subject() -> kit.PaymentsSubject:
-        right = stripe()
-        return attrs.evolve(right, vendor=WithoutThirdsVendor(credentials=right.secret))
+        subject = stripe()
+        return attrs.evolve(subject, vendor=WithoutThirdsVendor(credentials=subject.secret))
 
     name = "amounts_in_webhooks_are_exact"
     next(check for check in kit.CHECKS if check.__name__ == name)(subject)

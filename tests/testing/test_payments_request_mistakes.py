@@ -123,10 +123,12 @@ def test_a_mistake_is_found(kind: type[Mollie], check: str, message: str) -> Non
     """A payment vendor with one of these faults fails, synchronously and asynchronously."""
 
     def subject() -> kit.PaymentsSubject:
-        right = mollie()
-        vendor: Any = right.vendor
+        subject = mollie()
+        vendor: Any = subject.vendor
         webhook_url = vendor.webhook_url
-        return attrs.evolve(right, vendor=kind(credentials=right.secret, webhook_url=webhook_url))
+        return attrs.evolve(
+            subject, vendor=kind(credentials=subject.secret, webhook_url=webhook_url)
+        )
 
     sync_check = next(item for item in kit.CHECKS if item.__name__ == check)
     async_check = next(item for item in kit.ASYNC_CHECKS if item.__name__ == check)

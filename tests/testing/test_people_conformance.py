@@ -361,8 +361,8 @@ class UnlimitedVendor(Scim):
         def classify(request: sdk.Request, response: sdk.Response) -> ConnectorError | None:
             if response.status == 429:
                 return sdk.VendorFailed("The server failed.", response=response)
-            usual = Scim.refusals
-            return None if usual is None else usual(request, response)
+            usual_refusals = Scim.refusals
+            return None if usual_refusals is None else usual_refusals(request, response)
 
         services = super().services()
         return {name: attrs.evolve(item, classify=classify) for name, item in services.items()}

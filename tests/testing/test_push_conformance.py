@@ -61,7 +61,7 @@ class _UnclassifiedVendor(Firebase):
 
     def services(self) -> Mapping[str, Service]:
         services = super().services()
-        return {to: attrs.evolve(service, classify=None) for to, service in services.items()}
+        return {name: attrs.evolve(service, classify=None) for name, service in services.items()}
 
 
 class _LosingVendor(Firebase):

@@ -84,16 +84,16 @@ def put_request(name: str) -> Request:
 
 def test_sandbox_answers_by_method_and_path() -> None:
     """A request calls the method of its route, with the values of the path's placeholders."""
-    shelf = NamedThingsSandbox()
-    with manager(shelf) as calls:
+    sandbox = NamedThingsSandbox()
+    with manager(sandbox) as calls:
         calls.call("shelf", put_request("a b"))
         result = calls.call("shelf", Request.get("/things/a%20b", query={"x": "1"}))
         deep_response = calls.call("shelf", Request.get("/files/a/b"))
 
     assert {"name": "a b", "query": [["x", "1"]]} == result.json()
     assert {"path": "a/b"} == deep_response.json()
-    assert ["POST", "GET", "GET"] == [request.method for request in shelf.requests]
-    assert "shelf.example" == shelf.requests[0].host
+    assert ["POST", "GET", "GET"] == [request.method for request in sandbox.requests]
+    assert "shelf.example" == sandbox.requests[0].host
 
 
 def test_unknown_paths_are_refused() -> None:
@@ -271,43 +271,43 @@ def test_caller_of_a_request(header: str | None, messages: list[object]) -> None
 
 def test_planned_faults() -> None:
     """Planned faults of a sandbox come once, in order; a lost response follows the effect."""
-    shelf = NamedThingsSandbox()
-    shelf.fail(Response(503), ConnectionFailed("Gone."), Lost())
-    with manager(shelf) as calls:
+    sandbox = NamedThingsSandbox()
+    sandbox.fail(Response(503), ConnectionFailed("Gone."), Lost())
+    with manager(sandbox) as calls:
         for kind in (VendorFailed, ConnectionFailed, ConnectionFailed):
             with pytest.raises(kind):
                 calls.call("shelf", put_request("a"))
-        assert ["a"] == shelf.things
+        assert ["a"] == sandbox.things
         calls.call("shelf", put_request("b"))
 
-    assert ["a", "b"] == shelf.things
+    assert ["a", "b"] == sandbox.things
 
 
 def test_answers_may_be_slow() -> None:
     """A slow response is awaited up to the timeout, and the request has its effect anyway."""
-    shelf = NamedThingsSandbox()
+    sandbox = NamedThingsSandbox()
     service = Service("shelf", "https://shelf.example", retry=None, attempt_timeout=2.0)
-    with ConnectorManager([service], http=SandboxHttpClient(shelf)) as calls:
-        shelf.fail(SlowAnswer(1.0), SlowAnswer(3.0))
+    with ConnectorManager([service], http=SandboxHttpClient(sandbox)) as calls:
+        sandbox.fail(SlowAnswer(1.0), SlowAnswer(3.0))
         assert 201 == calls.call("shelf", put_request("a")).status
         with pytest.raises(AttemptTimeout):
             calls.call("shelf", put_request("b"))
 
-    assert ["a", "b"] == shelf.things
+    assert ["a", "b"] == sandbox.things
 
 
 def test_answers_may_be_slow_on_a_socket() -> None:
     """Over a real connection the delay of a slow sandbox takes real time."""
-    shelf = NamedThingsSandbox()
-    with shelf.serving() as server:
+    sandbox = NamedThingsSandbox()
+    with sandbox.serving() as server:
         service = Service("shelf", server.url, retry=None, attempt_timeout=0.3)
         with ConnectorManager([service]) as calls:
-            shelf.fail(SlowAnswer(0.001), SlowAnswer(9.0))
+            sandbox.fail(SlowAnswer(0.001), SlowAnswer(9.0))
             assert 201 == calls.call("shelf", put_request("a")).status
             with pytest.raises(AttemptTimeout):
                 calls.call("shelf", put_request("b"))
 
-    assert ["a", "b"] == shelf.things
+    assert ["a", "b"] == sandbox.things
 
 
 def test_host_pattern_matches_subdomains() -> None:
@@ -345,26 +345,26 @@ def test_an_answer_may_be_streamed() -> None:
 
 def test_sandbox_listens_on_a_socket() -> None:
     """A sandbox can be reached over a real connection, which it closes to lose a response."""
-    shelf = NamedThingsSandbox()
-    with shelf.serving() as server:
+    sandbox = NamedThingsSandbox()
+    with sandbox.serving() as server:
         service = Service("shelf", server.url, retry=None)
         with ConnectorManager([service]) as calls:
             assert 201 == calls.call("shelf", put_request("a")).status
-            shelf.fail(Lost())
+            sandbox.fail(Lost())
             with pytest.raises(ConnectionFailed):
                 calls.call("shelf", put_request("b"))
 
-    assert ["a", "b"] == shelf.things
-    assert server.url.endswith(shelf.requests[0].host)
+    assert ["a", "b"] == sandbox.things
+    assert server.url.endswith(sandbox.requests[0].host)
 
 
 @pytest.mark.parametrize("path", ["", "/hooks", "/hooks?shop=1"])
 def test_a_webhook_is_delivered(path: str) -> None:
     """A sandbox delivers a webhook unchanged, and returns the status of the response."""
-    shelf = NamedThingsSandbox()
+    sandbox = NamedThingsSandbox()
     with VendorServer() as server:
         server.always(Behaviour(204))
-        notice = shelf.notify(f"{server.url}{path}", b"news", {"X-Signature": "s"})
+        notice = sandbox.notify(f"{server.url}{path}", b"news", {"X-Signature": "s"})
         status = notice.deliver()
 
         received_webhook = server.requests[0]
@@ -374,7 +374,7 @@ def test_a_webhook_is_delivered(path: str) -> None:
         received_webhook.body,
         received_webhook.headers.get("X-Signature"),
     )
-    assert [notice] == shelf.sent
+    assert [notice] == sandbox.sent
 
 
 def test_a_webhook_may_go_by_tls() -> None:

@@ -124,11 +124,11 @@ def test_vonage_refuses_invalid_messages(form: dict[str, str], statuses: list[st
 def test_vonage_refuses_other_secrets() -> None:
     """Vonage refuses a wrong secret in each of its APIs in that API's own way."""
     sandbox = VonageSandbox()
-    who = (sandbox.api_key, "other")
+    credentials = (sandbox.api_key, "other")
 
     assert ["4"] == send({}, "other")
-    assert 4 == ask(sandbox, Request.get("/ni/standard/json"), who).json()["status"]
-    assert 401 == ask(sandbox, Request.get("/account/get-balance"), who).status
+    assert 4 == ask(sandbox, Request.get("/ni/standard/json"), credentials).json()["status"]
+    assert 401 == ask(sandbox, Request.get("/account/get-balance"), credentials).status
 
 
 @pytest.mark.parametrize(

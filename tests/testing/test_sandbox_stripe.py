@@ -153,15 +153,15 @@ def test_declines_are_stored_and_mistakes_are_not(caller: Caller) -> None:
 def test_impossible_transitions_are_refused(caller: Caller) -> None:
     """A Stripe payment cannot return to an earlier state."""
     fields = caller.new_intent(capture_method="manual")
-    at = f"{AT}/{fields['id']}"
-    larger_capture_error = caller.refusal_of(f"{at}/capture", {"amount_to_capture": "14991"})
+    url = f"{AT}/{fields['id']}"
+    larger_capture_error = caller.refusal_of(f"{url}/capture", {"amount_to_capture": "14991"})
     early_refund_error = caller.refusal_of("/v1/refunds", {"payment_intent": fields["id"]})
-    assert 200 == caller.post(f"{at}/capture", {}).status
+    assert 200 == caller.post(f"{url}/capture", {}).status
 
     assert "amount_too_large" == larger_capture_error["code"]
     assert "charge_not_captured" == early_refund_error["code"]
     for verb in ("capture", "cancel", "confirm"):
-        error = caller.refusal_of(f"{at}/{verb}", {})
+        error = caller.refusal_of(f"{url}/{verb}", {})
         assert "payment_intent_unexpected_state" == error["code"]
 
 

@@ -309,8 +309,8 @@ class _ByStatusVendor(Shopify):
 
     def services(self) -> Mapping[str, Service]:
         return {
-            to: attrs.evolve(service, classify=self.how)
-            for to, service in super().services().items()
+            name: attrs.evolve(service, classify=self.how)
+            for name, service in super().services().items()
         }
 
 

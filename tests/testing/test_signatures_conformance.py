@@ -280,8 +280,8 @@ class _VagueVendor(Docusign):
     def services(self) -> Mapping[str, Service]:
         refusals = attrs.evolve(Docusign.refusals, codes={}, statuses={})
         return {
-            to: attrs.evolve(service, classify=refusals)
-            for to, service in super().services().items()
+            name: attrs.evolve(service, classify=refusals)
+            for name, service in super().services().items()
         }
 
 

@@ -57,7 +57,8 @@ class LesserVendor(Vonage):
     def services(self) -> Mapping[str, Service]:
         """Return Vonage's services, with a header for idempotency keys."""
         return {
-            to: attrs.evolve(service, **KEYS.settings) for to, service in super().services().items()
+            name: attrs.evolve(service, **KEYS.settings)
+            for name, service in super().services().items()
         }
 
 
@@ -244,8 +245,8 @@ class _ClassifyingVendor(Vonage):
 
     def services(self) -> Mapping[str, Service]:
         return {
-            to: attrs.evolve(service, classify=self.how)
-            for to, service in super().services().items()
+            name: attrs.evolve(service, classify=self.how)
+            for name, service in super().services().items()
         }
 
 

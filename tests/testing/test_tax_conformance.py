@@ -265,8 +265,8 @@ class _ClassifyingVendor(Vies):
 
     def services(self) -> Mapping[str, Service]:
         return {
-            to: attrs.evolve(service, classify=self.how)
-            for to, service in super().services().items()
+            name: attrs.evolve(service, classify=self.how)
+            for name, service in super().services().items()
         }
 
 

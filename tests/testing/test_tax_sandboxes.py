@@ -44,7 +44,7 @@ def stripe_answer(
     sandbox: StripeTaxSandbox, path: str, fields: dict[str, Any], **headers: str
 ) -> Response:
     """Return the sandbox's response to a form; None values are omitted."""
-    usual = {
+    defaults = {
         "Authorization": f"Bearer {sandbox.api_key}",
         "Stripe-Version": "2025-09-30.clover",
         "Content-Type": "application/x-www-form-urlencoded",
@@ -56,7 +56,7 @@ def stripe_answer(
         host="api.stripe.com",
         path=f"/v1/tax/{path}",
         query=(),
-        headers=Headers(usual | fixed),
+        headers=Headers(defaults | fixed),
         body=urlencode(form).encode(),
     )
     return sandbox.answer(request)
@@ -66,7 +66,7 @@ def taxjar_answer(
     sandbox: TaxJarSandbox, path: str, body: dict[str, Any] | None, **headers: str
 ) -> Response:
     """Return the sandbox's response to a JSON body, or to a GET request without one."""
-    usual = {
+    fields = {
         "Authorization": f"Bearer {sandbox.api_key}",
         "x-api-version": "2022-01-24",
         "Content-Type": "application/json",
@@ -77,7 +77,7 @@ def taxjar_answer(
         host="api.taxjar.com",
         path=f"/v2/{path}",
         query=(),
-        headers=Headers(usual | fixed),
+        headers=Headers(fields | fixed),
         body=b"" if body is None else json.dumps(body).encode(),
     )
     return sandbox.answer(request)
@@ -132,11 +132,11 @@ def test_stripe_answers_a_key_once() -> None:
     """A repeated key gets the first response; another request with this key is refused."""
     sandbox = StripeTaxSandbox()
     first = stripe_answer(sandbox, "calculations", CALCULATE, Idempotency_Key="k")
-    again = stripe_answer(sandbox, "calculations", CALCULATE, Idempotency_Key="k")
+    repeat = stripe_answer(sandbox, "calculations", CALCULATE, Idempotency_Key="k")
     other = CALCULATE | {"currency": "eur"}
     refused = stripe_answer(sandbox, "calculations", other, Idempotency_Key="k")
-    assert first.json()["id"] == again.json()["id"]
-    assert "true" == again.headers.get("idempotent-replayed")
+    assert first.json()["id"] == repeat.json()["id"]
+    assert "true" == repeat.headers.get("idempotent-replayed")
     assert (400, "idempotency_error") == (refused.status, refused.json()["error"]["type"])
 
 

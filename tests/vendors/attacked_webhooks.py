@@ -184,9 +184,9 @@ def attack(
         seed: chooses the damages.
         make: returns another subject than the vendor's own.
     """
-    dice, attacked = random.Random(f"{name} {seed}"), AttackedInbox(name, make)
+    generator, attacked = random.Random(f"{name} {seed}"), AttackedInbox(name, make)
     stored_count = 0
     for _ in range(inputs):
-        stored_count += attacked.damage(dice)
-        attacked.convert_hostile(dice)
+        stored_count += attacked.damage(generator)
+        attacked.convert_hostile(generator)
     return stored_count

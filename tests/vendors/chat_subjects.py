@@ -47,7 +47,7 @@ def teams_error(status: int, code: str, **headers: str) -> Response:
 def slack() -> ChatSubject:
     """Return a Slack test subject with a new sandbox."""
     sandbox = SlackSandbox()
-    plain = {"emoji": False, "type": "plain_text"}
+    plain_text = {"emoji": False, "type": "plain_text"}
     return ChatSubject(
         vendor=Slack(credentials=sandbox.token, channel="#orders"),
         sandbox=sandbox,
@@ -81,7 +81,7 @@ def slack() -> ChatSubject:
                 {
                     "channel": "#orders",
                     "text": "New: Order 1042 of Ada is paid.",
-                    "blocks.text": {**plain, "text": "New"},
+                    "blocks.text": {**plain_text, "text": "New"},
                     "blocks.elements.elements": {
                         "type": "text",
                         "text": "\nTotal: ",

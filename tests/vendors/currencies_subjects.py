@@ -117,18 +117,18 @@ def nbp(kind: type[Nbp] = Nbp) -> CurrenciesSubject:
         "effectiveDate": "2022-02-24",
         "rates": [{"currency": "euro", "code": "EUR", "mid": 4.6}],
     }
-    plain = {"Content-Type": "text/plain; charset=utf-8"}
+    headers = {"Content-Type": "text/plain; charset=utf-8"}
     return subject_of(
         kind(),
         NbpSandbox(),
         no_rates=(
-            Response(404, plain, b"404 NotFound - Not Found - Brak danych"),
+            Response(404, headers, b"404 NotFound - Not Found - Brak danych"),
             Response(404),
             reply([]),
         ),
         refusals=(
             *REFUSALS,
-            (Response(400, plain, b"400 BadRequest - Invalid date range"), InvalidRequest),
+            (Response(400, headers, b"400 BadRequest - Invalid date range"), InvalidRequest),
         ),
         answers=(
             (

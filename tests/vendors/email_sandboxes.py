@@ -62,14 +62,14 @@ def sendgrid_labs(mode: str) -> Generator[Make]:
 
     def make() -> EmailLab:
         sandbox = SendGridSandbox()
-        much = reply({"errors": [{"message": "too many requests"}]}, 429)
+        throttled = reply({"errors": [{"message": "too many requests"}]}, 429)
         custom = sendgrid_vendor(sandbox)
         return EmailLab(
             sandbox=sandbox,
             hub=hub(custom, sandbox, mode=mode),
             stranger=hub(attrs.evolve(custom, credentials="SG.wrong"), sandbox, mode=mode),
             delivered=sandbox.delivered,
-            refuse=lambda: sandbox.fail(much),
+            refuse=lambda: sandbox.fail(throttled),
             lose=lambda: lose_next_response(sandbox),
             malform=lambda: sandbox.fail(Response(200)),
             secret=sandbox.api_key,
@@ -90,14 +90,14 @@ def ses_labs(mode: str) -> Generator[Make]:
 
     def make() -> EmailLab:
         sandbox = AmazonSesSandbox()
-        much = reply({"message": "No."}, 429, x_amzn_ErrorType="TooManyRequestsException")
+        throttled = reply({"message": "No."}, 429, x_amzn_ErrorType="TooManyRequestsException")
         custom = ses_vendor(sandbox)
         return EmailLab(
             sandbox=sandbox,
             hub=hub(custom, sandbox, mode=mode),
             stranger=hub(attrs.evolve(custom, credentials="wrong"), sandbox, mode=mode),
             delivered=sandbox.delivered,
-            refuse=lambda: sandbox.fail(much),
+            refuse=lambda: sandbox.fail(throttled),
             lose=lambda: lose_next_response(sandbox),
             malform=lambda: sandbox.fail(reply({})),
             secret=sandbox.secret_access_key,

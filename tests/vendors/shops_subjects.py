@@ -76,7 +76,7 @@ def woo_says(status: int, code: str, message: str = "It is refused.") -> Respons
 
 def woo_order(**fields: Any) -> Response:
     """Return WooCommerce's answer about an order."""
-    usual = {
+    defaults = {
         "id": 1,
         "status": "processing",
         "currency": "EUR",
@@ -87,7 +87,7 @@ def woo_order(**fields: Any) -> Response:
         "line_items": [],
         "refunds": [],
     }
-    return reply({**usual, **fields})
+    return reply({**defaults, **fields})
 
 
 def full_woo_order() -> tuple[Response, dict[str, Any]]:
@@ -254,7 +254,7 @@ def shopify_says(code: str | None, message: str = "It is refused.") -> Response:
 def shopify_order(**fields: Any) -> Response:
     """Return Shopify's answer about an order."""
     money = {"amount": "10.0", "currencyCode": "EUR"}
-    usual = {
+    defaults = {
         "id": "gid://shopify/Order/1",
         "updatedAt": "2031-05-06T07:08:09Z",
         "cancelledAt": None,
@@ -264,7 +264,7 @@ def shopify_order(**fields: Any) -> Response:
         "currentTotalPriceSet": {"shopMoney": money, "presentmentMoney": money},
         "lineItems": {"nodes": [], "pageInfo": {"hasNextPage": False, "endCursor": None}},
     }
-    return reply({"data": {"order": {**usual, **fields}}})
+    return reply({"data": {"order": {**defaults, **fields}}})
 
 
 def _paid(word: str | None, payment: OrderPayment) -> tuple[Response, dict[str, Any]]:
@@ -342,7 +342,7 @@ def ebay_says(status: int, code: int | None, message: str = "It is refused.") ->
 
 def ebay_order(**fields: Any) -> Response:
     """Return eBay's answer about an order."""
-    usual = {
+    defaults = {
         "orderId": "1",
         "lastModifiedDate": "2031-05-06T07:08:09.000Z",
         "orderFulfillmentStatus": "NOT_STARTED",
@@ -351,7 +351,7 @@ def ebay_order(**fields: Any) -> Response:
         "pricingSummary": {"total": {"value": "10.0", "currency": "EUR"}},
         "lineItems": [],
     }
-    return reply({**usual, **fields})
+    return reply({**defaults, **fields})
 
 
 def _dinars(value: str) -> dict[str, str]:
@@ -488,14 +488,14 @@ def amazon_says(status: int, code: str | None, message: str = "It is refused.") 
 
 def amazon_order(word: str | None = "UNSHIPPED", **fields: Any) -> Response:
     """Return Amazon's answer about an order."""
-    usual = {
+    defaults = {
         "orderId": "1",
         "lastUpdatedTime": "2031-05-06T07:08:09.000Z",
         "fulfillment": {"fulfillmentStatus": word},
         "proceeds": {"grandTotal": {"amount": "10.0", "currencyCode": "EUR"}},
         "orderItems": [],
     }
-    return reply({"order": {**usual, **fields}})
+    return reply({"order": {**defaults, **fields}})
 
 
 def full_amazon_order() -> tuple[Response, dict[str, Any]]:

@@ -111,8 +111,8 @@ def dropbox_sign_request(id_: str, status: str, **fields: Any) -> Response:
         "status_code": status,
     }
     flags = {"is_complete": False, "is_declined": False, "has_error": False}
-    usual = {"signature_request_id": id_, **flags, "signatures": [signature]}
-    return reply({"signature_request": {**usual, **fields}})
+    defaults = {"signature_request_id": id_, **flags, "signatures": [signature]}
+    return reply({"signature_request": {**defaults, **fields}})
 
 
 def dropbox_sign() -> SignaturesSubject:

@@ -39,8 +39,8 @@ def vies_says(code: str, status: int = 200, message: str | None = None) -> Respo
 
 def vies_answer(**fields: Any) -> Response:
     """Return an answer of VIES about the French number."""
-    usual = {"countryCode": "FR", "vatNumber": "40303265045", "valid": True}
-    return reply({**usual, "requestDate": "2031-05-06T07:08:09.000Z", **fields})
+    defaults = {"countryCode": "FR", "vatNumber": "40303265045", "valid": True}
+    return reply({**defaults, "requestDate": "2031-05-06T07:08:09.000Z", **fields})
 
 
 def vies() -> TaxSubject:
@@ -48,8 +48,8 @@ def vies() -> TaxSubject:
     sandbox = ViesSandbox()
     outages = (
         *((code, VendorFailed) for code in ("MS_UNAVAILABLE", "SERVICE_UNAVAILABLE", "TIMEOUT")),
-        *((f"{who}_MAX_CONCURRENT_REQ", RateLimitExceeded) for who in ("GLOBAL", "MS")),
-        *((f"{who}_MAX_CONCURRENT_REQ_TIME", RateLimitExceeded) for who in ("GLOBAL", "MS")),
+        *((f"{scope}_MAX_CONCURRENT_REQ", RateLimitExceeded) for scope in ("GLOBAL", "MS")),
+        *((f"{scope}_MAX_CONCURRENT_REQ_TIME", RateLimitExceeded) for scope in ("GLOBAL", "MS")),
         ("A-CODE-NOBODY-KNOWS", VendorFailed),
     )
     return TaxSubject(

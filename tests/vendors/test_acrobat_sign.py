@@ -47,12 +47,12 @@ BASE_URL = "https://api.na1.adobesign.com/api/rest/v6"
 
 def request(*signers: Signer, **fields: Any) -> SignatureRequest:
     """Return a request, by default to Ada."""
-    usual: dict[str, Any] = {
+    defaults: dict[str, Any] = {
         "subject": "Lease",
         "documents": [LEASE],
         "signers": signers or [Signer(**ADA)],
     }
-    return SignatureRequest(**usual | fields)
+    return SignatureRequest(**defaults | fields)
 
 
 def hub_and_sandbox(**options: Any) -> tuple[Hub, AcrobatSignSandbox]:
@@ -443,12 +443,12 @@ def test_links_are_for_signers_in_turn() -> None:
         link = hub.signatures().signing_link(ref, ADA["email"])
         with pytest.raises(InvalidData) as with_address:
             hub.signatures().signing_link(ref, ADA["email"], RETURN_URL)
-        with pytest.raises(InvalidData) as early:
+        with pytest.raises(InvalidData) as excinfo:
             hub.signatures().signing_link(ref, GRACE["email"])
 
     assert link.url.startswith("https://secure.na1.adobesign.com/")
     assert with_address.value.field == "return_url"
-    assert early.value.field == "email"
+    assert excinfo.value.field == "email"
 
 
 def test_an_agreement_under_preparation_may_come_later() -> None:
@@ -533,8 +533,8 @@ def test_the_sandbox_is_strict() -> None:
         sandbox.fail(reply({"transientDocumentId": "another"}))
         with pytest.raises(VendorRejected) as unknown_file:
             hub.signatures().send(request())
-        old = reply({"id": ref.id, "status": "OUT_FOR_SIGNATURE"}, ETag='"old"')
-        sandbox.fail(old)
+        old_reply = reply({"id": ref.id, "status": "OUT_FOR_SIGNATURE"}, ETag='"old"')
+        sandbox.fail(old_reply)
         with pytest.raises(VendorRejected) as old_version:
             hub.signatures().void(ref)
 

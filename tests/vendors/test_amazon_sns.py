@@ -47,8 +47,8 @@ def attributes(sent: dict[str, str]) -> dict[str, tuple[str, str]]:
     """Return the type and value of each message attribute, by name."""
     entries = [name.removesuffix(".Name") for name in sent if name.endswith(".Name")]
     return {
-        sent[f"{at}.Name"]: (sent[f"{at}.Value.DataType"], sent[f"{at}.Value.StringValue"])
-        for at in entries
+        sent[f"{index}.Name"]: (sent[f"{index}.Value.DataType"], sent[f"{index}.Value.StringValue"])
+        for index in entries
     }
 
 

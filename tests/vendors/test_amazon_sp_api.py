@@ -48,8 +48,8 @@ def ref(id_: str) -> Ref:
 def line(**fields: Any) -> dict[str, Any]:
     """Return a line of an order."""
     counts = {"quantityFulfilled": 0, "quantityUnfulfilled": 3}
-    usual = {"orderItemId": "5", "quantityOrdered": 3, "product": {}, "fulfillment": counts}
-    return {**usual, **fields}
+    defaults = {"orderItemId": "5", "quantityOrdered": 3, "product": {}, "fulfillment": counts}
+    return {**defaults, **fields}
 
 
 def part(kind: str, amount: str, *details: tuple[str, str, str]) -> dict[str, Any]:
@@ -67,9 +67,9 @@ def part(kind: str, amount: str, *details: tuple[str, str, str]) -> dict[str, An
 def test_request_of_a_list() -> None:
     """The list asks for changes since a time in UTC, at most 100 per page, in one marketplace."""
     sandbox = AmazonSpApiSandbox()
-    since = datetime(2031, 5, 6, 9, 8, 9, tzinfo=timezone(timedelta(hours=2)))
+    start = datetime(2031, 5, 6, 9, 8, 9, tzinfo=timezone(timedelta(hours=2)))
     with hub(sandbox) as shop:
-        shop.shops().orders(OrderQuery(updated_since=since, limit=500))
+        shop.shops().orders(OrderQuery(updated_since=start, limit=500))
 
     query = dict(sandbox.requests[0].query)
     assert "2031-05-06T07:08:09.000Z" == query["lastUpdatedAfter"]
@@ -85,17 +85,17 @@ def test_list_without_a_time_begins_two_years_ago() -> None:
         before = datetime.now(UTC) - timedelta(days=731)
         shop.shops().orders()
 
-    since = datetime.fromisoformat(dict(sandbox.requests[0].query)["lastUpdatedAfter"])
-    assert before < since < before + timedelta(days=2)
+    start = datetime.fromisoformat(dict(sandbox.requests[0].query)["lastUpdatedAfter"])
+    assert before < start < before + timedelta(days=2)
 
 
 def test_pages_end_with_the_changes_since_the_first_one() -> None:
     """After the last page of a period comes a page of the orders that changed since page one."""
     sandbox = AmazonSpApiSandbox()
     ids = [sandbox.add_order(1) for _ in range(3)]
-    since = sandbox.clock - timedelta(hours=1)
+    start = sandbox.clock - timedelta(hours=1)
     with hub(sandbox) as shop:
-        pages = [shop.shops().orders(OrderQuery(limit=2, updated_since=since))]
+        pages = [shop.shops().orders(OrderQuery(limit=2, updated_since=start))]
         sandbox.touch(ids[0])
         while pages[-1].next is not None:
             pages.append(shop.shops().orders(OrderQuery(limit=2), after=str(pages[-1].next)))
@@ -105,7 +105,7 @@ def test_pages_end_with_the_changes_since_the_first_one() -> None:
     assert ["2031-05-06T06:08:12.000Z"] * 2 + ["2031-05-06T07:08:12.001Z"] == times
     assert [False, True, False] == ["paginationToken" in query for query in queries]
     assert [ids[:2], ids[2:], ids[:1]] == [[order.ref.id for order in page.items] for page in pages]
-    assert [since, since, sandbox.clock] == [page.resume_at for page in pages]
+    assert [start, start, sandbox.clock] == [page.resume_at for page in pages]
 
 
 def test_page_without_the_end_of_its_period_is_followed_by_its_latest_change() -> None:
@@ -223,8 +223,8 @@ def test_parcel_whose_answer_was_lost_is_found_by_its_number() -> None:
         other = AmazonSpApiSandbox()
         packages = [{"packageReferenceId": receipt.id, "trackingNumber": "1Z999"}]
         other.fail(None, Lost(), amazon_order(orderItems=[line()], packages=packages))
-        with hub(other) as again:
-            receipt_again = again.shops().fulfil(
+        with hub(other) as second_hub:
+            receipt_again = second_hub.shops().fulfil(
                 ref(other.add_order(1)), PARCEL, idempotency_key="k-1"
             )
 
@@ -402,7 +402,9 @@ def test_requests_of_stock_and_price() -> None:
         shop.shops().set_price(item, Money("2", "KWD"))
 
     path = "/listings/2021-08-01/items/A2SANDBOX1/A%2F1"
-    assert {f"PATCH {path}"} == {f"{it.method} {it.path}" for it in sandbox.requests}
+    assert {f"PATCH {path}"} == {
+        f"{sent_request.method} {sent_request.path}" for sent_request in sandbox.requests
+    }
     bodies = [request.json() for request in sandbox.requests]
     stock = {"fulfillment_channel_code": "DEFAULT", "quantity": 7}
     patch = {"op": "merge", "path": "/attributes/fulfillment_availability", "value": [stock]}

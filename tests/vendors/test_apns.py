@@ -165,14 +165,14 @@ def test_sandbox_refuses_what_apple_refuses() -> None:
     """The sandbox refuses wrong tokens and headers with Apple's reasons."""
     sandbox = ApnsSandbox()
     (request,) = sent_notifications(sandbox, None, {})
-    good = dict(request.headers)
+    headers = dict(request.headers)
     other_key = Secret(ApnsSandbox().private_key)
     recent = signing_at(sandbox, request, timedelta(0), other_key)
-    old = signing_at(sandbox, request, timedelta(hours=-3), other_key)
+    old_token = signing_at(sandbox, request, timedelta(hours=-3), other_key)
     cases: dict[str, dict[str, str | None]] = {
         "MissingProviderToken": {"authorization": None},
         "InvalidProviderToken": {"authorization": "Bearer a.b.c"},
-        "ExpiredProviderToken": {"authorization": f"Bearer {old}"},
+        "ExpiredProviderToken": {"authorization": f"Bearer {old_token}"},
         "TooManyProviderTokenUpdates": {"authorization": f"Bearer {recent}"},
         "BadMessageId": {"apns-id": "1"},
         "MissingTopic": {"apns-topic": None},
@@ -184,13 +184,13 @@ def test_sandbox_refuses_what_apple_refuses() -> None:
     }
 
     for reason, changed in cases.items():
-        lowered = {name.lower(): value for name, value in good.items()}
+        lowered = {name.lower(): value for name, value in headers.items()}
         fields = {name: value for name, value in {**lowered, **changed}.items() if value}
         assert reason == reason_for(sandbox, request.path, fields, request.body)
-    assert "PayloadEmpty" == reason_for(sandbox, request.path, good, b"")
-    assert "PayloadTooLarge" == reason_for(sandbox, request.path, good, b"x" * 4_097)
-    assert "BadDeviceToken" == reason_for(sandbox, "/3/device/1", good, request.body)
-    assert "BadPath" == reason_for(sandbox, "/4/device/1", good, request.body)
+    assert "PayloadEmpty" == reason_for(sandbox, request.path, headers, b"")
+    assert "PayloadTooLarge" == reason_for(sandbox, request.path, headers, b"x" * 4_097)
+    assert "BadDeviceToken" == reason_for(sandbox, "/3/device/1", headers, request.body)
+    assert "BadPath" == reason_for(sandbox, "/4/device/1", headers, request.body)
 
 
 def signing_at(sandbox: ApnsSandbox, request: SandboxRequest, moved: timedelta, key: Secret) -> str:

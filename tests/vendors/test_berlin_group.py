@@ -81,11 +81,11 @@ def test_request_of_a_consent() -> None:
     hub(sandbox, whole_access=True).bank().start_consent(chosen)
     sent = sandbox.requests
 
-    until = (datetime.now(UTC) + timedelta(days=30)).date().isoformat()
+    end_date = (datetime.now(UTC) + timedelta(days=30)).date().isoformat()
     assert {
         "access": {"accounts": [], "balances": [], "transactions": []},
         "recurringIndicator": True,
-        "validUntil": until,
+        "validUntil": end_date,
         "frequencyPerDay": 4,
         "combinedServiceIndicator": False,
     } == sent[0].json()
@@ -163,9 +163,9 @@ def test_options_in_the_banks_format() -> None:
 
 def test_body_without_optional_fields() -> None:
     """An empty field of a payment is left out, and a structured reference is sent as text."""
-    plain = with_transfer(end_to_end_id=NOT_PROVIDED, remittance=None)
+    transfer = with_transfer(end_to_end_id=NOT_PROVIDED, remittance=None)
     assert {"debtorAccount", "instructedAmount", "creditorAccount", "creditorName"} == set(
-        payment_body(plain)
+        payment_body(transfer)
     )
     reference = CreditorReference("RF18539007547034")
     body = payment_body(with_transfer(remittance=reference))
@@ -314,8 +314,8 @@ def test_default_period_is_of_90_days() -> None:
     sandbox = BerlinGroupSandbox()
     sandbox.fail(page())
     hub(sandbox).bank().transactions(ACCOUNT)
-    since = (datetime.now(UTC) - timedelta(days=90)).date().isoformat()
-    assert (("bookingStatus", "booked"), ("dateFrom", since)) == sandbox.requests[0].query
+    start_date = (datetime.now(UTC) - timedelta(days=90)).date().isoformat()
+    assert (("bookingStatus", "booked"), ("dateFrom", start_date)) == sandbox.requests[0].query
 
 
 def test_refused_revocation_is_an_error() -> None:
@@ -361,13 +361,13 @@ def raw(path: str, method: str = "GET", body: object = None, **headers: str) -> 
     """Return the error code with which a sandbox refuses a request."""
     sandbox = BerlinGroupSandbox()
     sandbox.consents["c"] = {"consentStatus": "valid"}
-    usual = {
+    defaults = {
         "Authorization": f"Bearer {sandbox.token}",
         "X-Request-ID": "99391c7e-ad88-49ec-a2ad-99ddcb1f7721",
         "Consent-ID": "c",
         "Content-Type": "application/json",
     }
-    fields = {**usual, **{name.replace("_", "-"): text for name, text in headers.items()}}
+    fields = {**defaults, **{name.replace("_", "-"): text for name, text in headers.items()}}
     target = urlsplit(path)
     request = SandboxRequest(
         method,

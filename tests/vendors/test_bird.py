@@ -357,11 +357,11 @@ def test_sandbox_repeats_responses_and_refusals_by_key() -> None:
         request = Request.post("/v1/sms/messages", json=message, headers=headers)
         return client.send(request, "https://eu1.platform.bird.com/v1/sms/messages", Timeouts())
 
-    first, again, other_response = ask("k", TO), ask("k", TO), ask("k", "+4915112345679")
-    assert (202, 202, 409) == (first.status, again.status, other_response.status)
-    assert first.body == again.body
+    first, repeat, other_response = ask("k", TO), ask("k", TO), ask("k", "+4915112345679")
+    assert (202, 202, 409) == (first.status, repeat.status, other_response.status)
+    assert first.body == repeat.body
     assert (None, "true") == tuple(
-        item.headers.get("idempotency-replay") for item in (first, again)
+        item.headers.get("idempotency-replay") for item in (first, repeat)
     )
     assert [402, 402] == [ask("m", "+15005550002").status for _ in range(2)]
     assert 400 == ask("k" * 256, TO).status
@@ -390,11 +390,11 @@ def test_message_is_looked_up() -> None:
 def test_incoming_message() -> None:
     """An incoming Bird message has its sender, text and time."""
     sandbox = BirdSandbox()
-    ours = hub(sandbox)
+    own_hub = hub(sandbox)
     now = datetime.now(UTC).replace(microsecond=0)
-    verifier = ours.webhooks("texts", secrets=sandbox.webhook_secret)
+    verifier = own_hub.webhooks("texts", secrets=sandbox.webhook_secret)
     webhook = verifier.verify(**sandbox.receive(TO, "Yes & no", at=now).arguments())[0]
-    event = ours.events("texts", webhook)[0]
+    event = own_hub.events("texts", webhook)[0]
 
     assert (SmsStatus.RECEIVED, TO, "Yes & no", now) == (
         event.status,
@@ -407,11 +407,11 @@ def test_incoming_message() -> None:
 def test_failure_event_keeps_its_code() -> None:
     """The event of a failed Bird message has its code and no sender."""
     sandbox = BirdSandbox()
-    ours = hub(sandbox)
-    receipt = ours.sms().send(SmsMessage(to=TO, text="Hi"))
+    own_hub = hub(sandbox)
+    receipt = own_hub.sms().send(SmsMessage(to=TO, text="Hi"))
     notice = sandbox.report(receipt.ref.id, "failed", error_code="blocked_by_carrier")
-    verifier = ours.webhooks("texts", secrets=sandbox.webhook_secret)
-    event = ours.events("texts", verifier.verify(**notice.arguments())[0])[0]
+    verifier = own_hub.webhooks("texts", secrets=sandbox.webhook_secret)
+    event = own_hub.events("texts", verifier.verify(**notice.arguments())[0])[0]
 
     assert (SmsStatus.FAILED, "blocked_by_carrier", None) == (
         event.status,

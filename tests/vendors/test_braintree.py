@@ -151,7 +151,7 @@ def test_marks_differ_by_tenant() -> None:
         for tenant in ("north", "south"):
             shop.hub.payments(tenant=tenant).charge(order(), idempotency_key="k")
 
-        order_ids = {it["orderId"] for it in shop.sandbox.transactions.values()}
+        order_ids = {item["orderId"] for item in shop.sandbox.transactions.values()}
         assert 2 == len(order_ids)
 
 
@@ -215,7 +215,7 @@ def test_lost_charge_is_paid_once(shop: SandboxHub, lost: str, kind: type[Connec
         shop.payments.charge(order(), idempotency_key="k")
     payment = shop.payments.charge(order(), idempotency_key="k")
 
-    assert [payment.ref.id] == [it["legacyId"] for it in shop.sandbox.transactions.values()]
+    assert [payment.ref.id] == [item["legacyId"] for item in shop.sandbox.transactions.values()]
     assert 1 == len(shop.sent("Charge"))
 
 
@@ -271,7 +271,7 @@ def test_lost_charge_is_settled_by_the_job() -> None:
         payment = hub.payments().charge(order(), idempotency_key="k")
 
         assert [SettledAs.DONE] == [settlement.outcome for settlement in settlements]
-        assert [payment.ref.id] == [it["legacyId"] for it in sandbox.transactions.values()]
+        assert [payment.ref.id] == [item["legacyId"] for item in sandbox.transactions.values()]
         assert payment.replayed
 
 
@@ -288,14 +288,16 @@ def test_lost_charge_is_not_sent_again_within_a_call() -> None:
 
 def test_partial_capture(shop: SandboxHub) -> None:
     """A partial capture keeps the amount that was first authorised."""
-    held = shop.hold()
-    capture = shop.payments.capture(held.ref, PART, idempotency_key="c-1")
-    payment = shop.payments.get(held.ref)
+    authorization = shop.hold()
+    capture = shop.payments.capture(authorization.ref, PART, idempotency_key="c-1")
+    payment = shop.payments.get(authorization.ref)
 
-    assert datetime.fromtimestamp(shop.time, UTC) + timedelta(days=7) == held.authorized_until
-    assert [{"transaction": {"amount": "50.00"}, "transactionId": held.ref.other("node")}] == [
-        it["input"] for it in shop.sent("Capture")
-    ]
+    assert (
+        datetime.fromtimestamp(shop.time, UTC) + timedelta(days=7) == authorization.authorized_until
+    )
+    assert [
+        {"transaction": {"amount": "50.00"}, "transactionId": authorization.ref.other("node")}
+    ] == [item["input"] for item in shop.sent("Capture")]
     assert (MoveState.SUCCEEDED, PART) == (capture.state, capture.amount)
     assert (EUROS, PART, PaymentState.PARTIALLY_CAPTURED) == (
         payment.amount,
@@ -306,10 +308,10 @@ def test_partial_capture(shop: SandboxHub) -> None:
 
 def test_capture_of_everything(shop: SandboxHub) -> None:
     """A capture without an amount captures everything, and a second one is refused."""
-    held = shop.hold()
-    capture = shop.payments.capture(held.ref, idempotency_key="c-1")
+    authorization = shop.hold()
+    capture = shop.payments.capture(authorization.ref, idempotency_key="c-1")
     with pytest.raises(VendorRejected) as excinfo:
-        shop.payments.capture(held.ref, idempotency_key="c-2")
+        shop.payments.capture(authorization.ref, idempotency_key="c-2")
 
     assert (MoveState.SUCCEEDED, EUROS) == (capture.state, capture.amount)
     assert "91507" == excinfo.value.vendor_code
@@ -317,11 +319,11 @@ def test_capture_of_everything(shop: SandboxHub) -> None:
 
 def test_lost_capture_is_found(shop: SandboxHub) -> None:
     """A repeat of a lost capture is refused by Braintree, and returns the captured payment."""
-    held = shop.hold()
+    authorization = shop.hold()
     shop.sandbox.fail(None, Lost())
     with pytest.raises(ConnectionFailed):
-        shop.payments.capture(held.ref, PART, idempotency_key="c-1")
-    capture = shop.payments.capture(held.ref, PART, idempotency_key="c-1")
+        shop.payments.capture(authorization.ref, PART, idempotency_key="c-1")
+    capture = shop.payments.capture(authorization.ref, PART, idempotency_key="c-1")
 
     assert (MoveState.SUCCEEDED, PART) == (capture.state, capture.amount)
     assert 2 == len(shop.sent("Capture"))
@@ -333,42 +335,45 @@ def test_lost_capture_is_found(shop: SandboxHub) -> None:
 )
 def test_capture_that_is_not_done(shop: SandboxHub, status: str, state: MoveState) -> None:
     """A capture with an unfinished or unknown status is not reported as captured."""
-    held = shop.hold()
+    authorization = shop.hold()
     shop.sandbox.fail(None, changed(status=status))
-    capture = shop.payments.capture(held.ref, idempotency_key="c-1")
+    capture = shop.payments.capture(authorization.ref, idempotency_key="c-1")
 
     assert (state, status) == (capture.state, capture.vendor_state)
 
 
 def test_void(shop: SandboxHub) -> None:
     """An authorised payment is voided, and a second void returns the same payment."""
-    held = shop.hold()
-    void = shop.payments.void(held.ref, idempotency_key="v-1")
-    second_void = shop.payments.void(held.ref, idempotency_key="v-2")
+    authorization = shop.hold()
+    void = shop.payments.void(authorization.ref, idempotency_key="v-1")
+    second_void = shop.payments.void(authorization.ref, idempotency_key="v-2")
 
     assert (MoveState.SUCCEEDED, MoveState.SUCCEEDED) == (void.state, second_void.state)
     assert 1 == len(shop.sent("Reverse"))
-    assert PaymentState.VOIDED is shop.payments.get(held.ref).state
+    assert PaymentState.VOIDED is shop.payments.get(authorization.ref).state
 
 
 def test_lost_void_is_found(shop: SandboxHub) -> None:
     """A repeat of a lost void returns the voided payment."""
-    held = shop.hold()
+    authorization = shop.hold()
     shop.sandbox.fail(None, Lost())
     with pytest.raises(ConnectionFailed):
-        shop.payments.void(held.ref, idempotency_key="v-1")
+        shop.payments.void(authorization.ref, idempotency_key="v-1")
 
-    assert MoveState.SUCCEEDED is shop.payments.void(held.ref, idempotency_key="v-1").state
+    assert MoveState.SUCCEEDED is shop.payments.void(authorization.ref, idempotency_key="v-1").state
 
 
 def test_void_within_a_call_with_retries() -> None:
     """If a retried void is refused because the first succeeded, the voided payment is found."""
     shop = SandboxHub(retried=True)
     with shop.hub:
-        held = shop.hold()
+        authorization = shop.hold()
         shop.sandbox.fail(None, Lost())
 
-        assert MoveState.SUCCEEDED is shop.payments.void(held.ref, idempotency_key="v-1").state
+        assert (
+            MoveState.SUCCEEDED
+            is shop.payments.void(authorization.ref, idempotency_key="v-1").state
+        )
         assert 2 == len(shop.sent("Reverse"))
 
 
@@ -385,11 +390,11 @@ def test_captured_payment_is_not_voided(shop: SandboxHub, *, is_settled: bool) -
 
 def test_payment_that_settles_during_a_void_is_not_voided(shop: SandboxHub) -> None:
     """A reversal that Braintree turned into a refund is not reported as a void."""
-    held = shop.hold()
+    authorization = shop.hold()
     [transaction] = shop.sandbox.transactions.values()
     transaction["status"] = "SETTLED"
     shop.sandbox.fail(changed(status="AUTHORIZED"))
-    void = shop.payments.void(held.ref, idempotency_key="v-1")
+    void = shop.payments.void(authorization.ref, idempotency_key="v-1")
 
     assert MoveState.SUCCEEDED is not void.state
     assert 1 == len(shop.sandbox.refunds)
@@ -397,13 +402,13 @@ def test_payment_that_settles_during_a_void_is_not_voided(shop: SandboxHub) -> N
 
 def test_refused_reversal(shop: SandboxHub) -> None:
     """A refused reversal raises an error, and the payment stays authorised."""
-    held = shop.hold()
+    authorization = shop.hold()
     refused = errors("reverseTransaction", "It cannot be voided.", "VALIDATION", "91504")
     shop.sandbox.fail(None, refused.response)
     with pytest.raises(VendorRejected, match="cannot be voided"):
-        shop.payments.void(held.ref, idempotency_key="v-1")
+        shop.payments.void(authorization.ref, idempotency_key="v-1")
 
-    assert PaymentState.AUTHORIZED is shop.payments.get(held.ref).state
+    assert PaymentState.AUTHORIZED is shop.payments.get(authorization.ref).state
 
 
 def test_refunds(shop: SandboxHub) -> None:
@@ -422,7 +427,7 @@ def test_refunds(shop: SandboxHub) -> None:
             "description": RefundReason.REQUESTED_BY_CUSTOMER.value.replace("_", " "),
         },
         {"amount": "99.90", "orderId": f"refund/{mark('r-2')}"},
-    ] == [it["input"]["refund"] for it in shop.sent("Refund")]
+    ] == [item["input"]["refund"] for item in shop.sent("Refund")]
     assert (MoveState.PENDING, PART) == (part.state, part.amount)
     assert EUROS - PART == rest.amount
     shop.sandbox.settle()
@@ -450,7 +455,7 @@ def test_lost_refund_is_found_by_its_mark(shop: SandboxHub) -> None:
         shop.payments.refund(payment.ref, PART, idempotency_key="r-1")
     refund = shop.payments.refund(payment.ref, PART, idempotency_key="r-1")
 
-    assert [refund.ref.id] == [it["legacyId"] for it in shop.sandbox.refunds.values()]
+    assert [refund.ref.id] == [item["legacyId"] for item in shop.sandbox.refunds.values()]
     assert payment.ref == refund.payment
 
 
@@ -564,13 +569,13 @@ def test_stored_means(shop: SandboxHub) -> None:
     [means] = shop.payments.stored_means("ada-1").items
     payment = shop.pay(source=means.ref.id)
     removed = shop.payments.remove_means(means.ref, idempotency_key="m-1")
-    again = shop.payments.remove_means(means.ref, idempotency_key="m-2")
+    repeat = shop.payments.remove_means(means.ref, idempotency_key="m-2")
 
     assert (VAULTED, StoredState.STORED, "ada-1") == (means.ref.id, means.state, means.customer)
     assert means.means is not None
     assert payment.means is not None
     assert (VAULTED, VAULTED) == (means.means.stored, payment.means.stored)
-    assert [StoredState.REMOVED] * 2 == [removed.state, again.state]
+    assert [StoredState.REMOVED] * 2 == [removed.state, repeat.state]
     assert () == shop.payments.stored_means("ada-1").items
 
 

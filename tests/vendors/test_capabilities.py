@@ -60,9 +60,11 @@ def test_capability_flags_are_true(kind: str, vendor: str, capability: str, tmp_
     async def use() -> object:
         hub = moorage.aopen(configuration, http=AsyncSandboxHttpClient(*sandboxes))
         async with hub:
-            face = getattr(hub, kind)()
+            contract_methods = getattr(hub, kind)()
             return await BY_CAPABILITY[kind][capability](
-                ScenarioVendor(operations=face, fixture=fixture, name=vendor, able=is_able)
+                ScenarioVendor(
+                    operations=contract_methods, fixture=fixture, name=vendor, able=is_able
+                )
             )
 
     try:

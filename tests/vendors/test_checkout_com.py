@@ -240,8 +240,8 @@ def test_refund_of_the_rest_is_the_same_when_repeated(shop: SandboxHub) -> None:
     assert {"amount": 4990, "metadata": {"reason": "duplicate"}} == shop.sent_body()
     assert (MoveState.PENDING, EUROS - PART) == (refund.state, refund.amount)
     count = len(shop.sandbox.requests)
-    again = shop.payments.refund(payment.ref, reason=RefundReason.DUPLICATE, idempotency_key="r-2")
-    assert (refund.ref, refund.amount) == (again.ref, again.amount)
+    repeat = shop.payments.refund(payment.ref, reason=RefundReason.DUPLICATE, idempotency_key="r-2")
+    assert (refund.ref, refund.amount) == (repeat.ref, repeat.amount)
     assert count == len(shop.sandbox.requests)
     shop.sandbox.settle(success=False)
     assert PART == shop.payments.get(payment.ref).refunded
@@ -350,13 +350,19 @@ def test_totals_are_in_the_currency_of_the_payment(currency: str, one: Money) ->
     fields = {"id": "pay_1", "amount": 10, "currency": currency, "requested_on": MOMENT}
     balances = {"total_authorized": 10, "total_captured": 10, "total_refunded": 10}
     payment = _read({**fields, "status": "Captured", "balances": balances})
-    bare = _read({**fields, "status": "Captured", "processed_on": "2031-01-01T00:00:00Z"})
+    captured_payment = _read(
+        {**fields, "status": "Captured", "processed_on": "2031-01-01T00:00:00Z"}
+    )
     authorized = _read({**fields, "status": "Authorized"})
 
     assert [one] * 4 == [payment.amount, payment.authorized, payment.captured, payment.refunded]
-    assert [one, one, one * 0] == [bare.authorized, bare.captured, bare.refunded]
+    assert [one, one, one * 0] == [
+        captured_payment.authorized,
+        captured_payment.captured,
+        captured_payment.refunded,
+    ]
     assert [one, one * 0] == [authorized.authorized, authorized.captured]
-    assert datetime(2031, 5, 6, 7, 8, 9, tzinfo=UTC) == bare.created_at
+    assert datetime(2031, 5, 6, 7, 8, 9, tzinfo=UTC) == captured_payment.created_at
 
 
 MOMENT = "2031-05-06T07:08:09Z"
@@ -400,9 +406,9 @@ def test_disputes_are_listed_in_pages(shop: SandboxHub) -> None:
     )
     now = datetime.fromtimestamp(shop.time, UTC)
     assert dispute.respond_by == now + timedelta(days=10)
-    since = (now + timedelta(seconds=1)).astimezone(timezone(timedelta(hours=9)))
-    assert () == shop.payments.disputes(PaymentQuery(since=since)).items
-    assert since.astimezone(UTC).isoformat() == dict(shop.sandbox.requests[-1].query)["from"]
+    start = (now + timedelta(seconds=1)).astimezone(timezone(timedelta(hours=9)))
+    assert () == shop.payments.disputes(PaymentQuery(since=start)).items
+    assert start.astimezone(UTC).isoformat() == dict(shop.sandbox.requests[-1].query)["from"]
     with pytest.raises(InvalidData):
         shop.payments.disputes(after=ref("page"))
 

@@ -116,17 +116,19 @@ def _all_requests() -> tuple[SandboxHub, dict[str, Json]]:
         shop.hold(three_ds="always", store_method=True, **fields)
         voided = shop.pay(off_session=True, **fields)
         shop.sandbox.settle()
-        held = shop.hold(**fields)
+        authorization = shop.hold(**fields)
         capture = shop.payments.capture(
-            held.ref, Money("100.00", "EUR"), idempotency_key="c-1", final=False
+            authorization.ref, Money("100.00", "EUR"), idempotency_key="c-1", final=False
         )
         shop.sandbox.settle()
-        refund = shop.payments.refund(held.ref, reason=RefundReason.OTHER, idempotency_key="r-1")
+        refund = shop.payments.refund(
+            authorization.ref, reason=RefundReason.OTHER, idempotency_key="r-1"
+        )
         void = shop.payments.void(shop.hold().ref, idempotency_key="v-1")
         shop.sandbox.settle()
-        payment = shop.payments.get(held.ref)
+        payment = shop.payments.get(authorization.ref)
     assert voided.ref.id in shop.sandbox.payments
-    actions = shop.sandbox.payments[held.ref.id].actions
+    actions = shop.sandbox.payments[authorization.ref.id].actions
     steps = {"capture": capture.raw, "refund": refund.raw, "void": void.raw}
     return shop, {**steps, "payment": payment.raw, "actions": actions}
 

@@ -310,10 +310,12 @@ def test_razorpay_changes_at_the_end_of_the_period() -> None:
     changed = shop.payments.change_subscription(
         new_subscription.ref, amount=fifteen, idempotency_key="2"
     )
-    more = shop.payments.change_subscription(new_subscription.ref, quantity=2, idempotency_key="3")
+    enlarged = shop.payments.change_subscription(
+        new_subscription.ref, quantity=2, idempotency_key="3"
+    )
 
-    assert (TEN, fifteen, fifteen) == (new_subscription.amount, changed.amount, more.amount)
-    assert ((1, 1), 2) == ((new_subscription.quantity, changed.quantity), more.quantity)
+    assert (TEN, fifteen, fifteen) == (new_subscription.amount, changed.amount, enlarged.amount)
+    assert ((1, 1), 2) == ((new_subscription.quantity, changed.quantity), enlarged.quantity)
     assert plans + 1 == len(shop.sandbox.billing.plans)
     plan = f"plan_{int(shop.sandbox.billing.plans.popitem()[0][5:]):014d}"
     assert [
@@ -743,13 +745,16 @@ def test_paypal_intervals(frequency: Any, interval: BillingInterval | None) -> N
 
 def test_paypal_trial_and_failure() -> None:
     """A PayPal start in the future is a trial, and after a failed charge it is past due."""
-    early = paypal_subscription(ref, Answer(PAYPAL), datetime(2023, 4, 1, tzinfo=UTC))
+    subscription = paypal_subscription(ref, Answer(PAYPAL), datetime(2023, 4, 1, tzinfo=UTC))
     info = {**PAYPAL["billing_info"], "failed_payments_count": 1}
     failed = paypal_subscription(ref, Answer({**PAYPAL, "billing_info": info}), NOW)
 
-    assert early is not None
+    assert subscription is not None
     assert failed is not None
-    assert (SubscriptionState.TRIALING, SubscriptionState.PAST_DUE) == (early.state, failed.state)
+    assert (SubscriptionState.TRIALING, SubscriptionState.PAST_DUE) == (
+        subscription.state,
+        failed.state,
+    )
 
 
 @pytest.mark.parametrize("name", ["id", "status"])

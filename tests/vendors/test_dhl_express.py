@@ -244,10 +244,10 @@ def test_options_are_put_into_the_body_that_they_name(shop: SandboxHub) -> None:
 def test_values_are_named_in_the_request_for_rates() -> None:
     """A DHL rate request has separate amounts for the declared and the insured value, if any."""
     insured = attrs.evolve(REQUEST, insurance=Money("80", "EUR"))
-    plain = attrs.evolve(REQUEST, customs=None)
+    plain_request = attrs.evolve(REQUEST, customs=None)
 
     assert [
         {"typeCode": "declaredValue", "value": 46.5, "currency": "EUR"},
         {"typeCode": "insuredValue", "value": 80.0, "currency": "EUR"},
     ] == rates_body(insured, "1", PLANNED)["monetaryAmount"]
-    assert "monetaryAmount" not in rates_body(plain, "1", PLANNED)
+    assert "monetaryAmount" not in rates_body(plain_request, "1", PLANNED)

@@ -183,8 +183,8 @@ def test_checkout_com_evidence() -> None:
         (request.method, request.path.rpartition("/")[2]) for request in (texts, submission)
     ]
     assert "GET" == look_up.method
-    (bare, *_) = SandboxHub(checkout_com).sent(BARE)
-    assert {"additional_evidence_text": "The buyer signed."} == bare.json()
+    (bare_request, *_) = SandboxHub(checkout_com).sent(BARE)
+    assert {"additional_evidence_text": "The buyer signed."} == bare_request.json()
 
 
 @pytest.mark.parametrize("make", [stripe, square, checkout_com])

@@ -58,8 +58,8 @@ LEASE = SignatureDocument(name="Lease.PDF", content=PDF)
 def request(signer: dict[str, Any] | None = None, **fields: Any) -> SignatureRequest:
     """Return a request to Ada."""
     signers = [Signer(**ADA, **(signer or {}))]
-    usual: dict[str, Any] = {"subject": "Lease", "documents": [LEASE], "signers": signers}
-    return SignatureRequest(**usual | fields)
+    defaults: dict[str, Any] = {"subject": "Lease", "documents": [LEASE], "signers": signers}
+    return SignatureRequest(**defaults | fields)
 
 
 def hub_and_sandbox(**options: Any) -> tuple[Hub, DocusignSandbox]:
@@ -343,9 +343,9 @@ def test_a_link_names_the_embedded_signer() -> None:
         hub.signatures().signing_link(ref, ADA["email"], RETURN_URL)
         with pytest.raises(InvalidData) as refused:
             hub.signatures().signing_link(ref, ADA["email"])
-        plain = hub.signatures().send(request()).ref
+        plain_ref = hub.signatures().send(request()).ref
         with pytest.raises(InvalidData, match="gets an email"):
-            hub.signatures().signing_link(plain, ADA["email"], RETURN_URL)
+            hub.signatures().signing_link(plain_ref, ADA["email"], RETURN_URL)
         hub.signatures().signing_link(ref, ADA["email"], RETURN_URL)
 
     assert refused.value.field == "return_url"

@@ -47,12 +47,12 @@ LEASE = SignatureDocument(name="lease.pdf", content=PDF)
 
 def request(*signers: Signer, **fields: Any) -> SignatureRequest:
     """Return a request, by default to Ada."""
-    usual: dict[str, Any] = {
+    defaults: dict[str, Any] = {
         "subject": "Lease",
         "documents": [LEASE],
         "signers": signers or [Signer(**ADA)],
     }
-    return SignatureRequest(**usual | fields)
+    return SignatureRequest(**defaults | fields)
 
 
 def hub_and_sandbox(**options: Any) -> tuple[Hub, DropboxSignSandbox]:

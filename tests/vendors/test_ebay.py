@@ -47,16 +47,16 @@ def ref(id_: str) -> Ref:
 def line(status: str, **fields: Any) -> dict[str, Any]:
     """Return a line of an order."""
     cost = {"value": "10.0", "currency": "EUR"}
-    usual = {"lineItemId": "5", "quantity": 3, "lineItemCost": cost}
-    return {**usual, "lineItemFulfillmentStatus": status, **fields}
+    defaults = {"lineItemId": "5", "quantity": 3, "lineItemCost": cost}
+    return {**defaults, "lineItemFulfillmentStatus": status, **fields}
 
 
 def test_request_of_a_list() -> None:
     """The list asks for changes since a time in UTC, at most 200 per page."""
     sandbox = EbaySandbox()
-    since = datetime(2031, 5, 6, 9, 8, 9, tzinfo=timezone(timedelta(hours=2)))
+    start = datetime(2031, 5, 6, 9, 8, 9, tzinfo=timezone(timedelta(hours=2)))
     with hub(sandbox) as shop:
-        shop.shops().orders(OrderQuery(updated_since=since, limit=500))
+        shop.shops().orders(OrderQuery(updated_since=start, limit=500))
         shop.shops().orders()
 
     changed = "lastmodifieddate:[2031-05-06T07:08:09.000Z..]"
@@ -76,8 +76,8 @@ def test_pages_read_periods_that_have_ended() -> None:
 
     queries = [dict(request.query) for request in sandbox.requests]
     period = "lastmodifieddate:[2031-02-05T07:08:09.000Z..2031-05-06T07:08:09.000Z]"
-    later = "lastmodifieddate:[2031-05-06T07:08:09.001Z..]"
-    assert [None, period, period, later] == [query.get("filter") for query in queries]
+    filter_text = "lastmodifieddate:[2031-05-06T07:08:09.001Z..]"
+    assert [None, period, period, filter_text] == [query.get("filter") for query in queries]
     assert [None, None, "2", None] == [query.get("offset") for query in queries]
     assert [ids[:2], ids[:2], ids[2:], []] == [
         [order.ref.id for order in page.items] for page in pages
@@ -349,7 +349,7 @@ def test_stock_is_the_smaller_of_item_and_offer() -> None:
     item = {"availability": {"shipToLocationAvailability": {"quantity": 4}}}
     sandbox.fail(reply({"offers": [offer, {**offer, "sku": "B"}]}), reply(item))
     with hub(sandbox) as shop:
-        assert [4] == [it.stock for it in shop.shops().find_items("A").items]
+        assert [4] == [listing.stock for listing in shop.shops().find_items("A").items]
 
 
 def test_offers_of_other_numbers_are_no_items() -> None:

@@ -35,8 +35,8 @@ def hub_of(vendor: str, folder: Path) -> tuple[Any, Any]:
 
 def send_scheduled(hub: Any) -> Any:
     """Send a message that is scheduled for later, and return its reference."""
-    later = datetime.now(UTC) + timedelta(hours=1)
-    return hub.email().send_transactional(mail(send_at=later)).ref
+    send_time = datetime.now(UTC) + timedelta(hours=1)
+    return hub.email().send_transactional(mail(send_at=send_time)).ref
 
 
 @pytest.mark.parametrize("vendor", CANCELED)
@@ -94,8 +94,8 @@ def test_last_event_at_resend(event: str, status: EmailStatus, tmp_path: Path) -
 
 def event(recipient: str, kind: str, second: int) -> dict[str, str]:
     """Return an event of a message at Postmark."""
-    at = f"2014-02-14T11:13:{second:02d}-05:00"
-    return {"Recipient": recipient, "Type": kind, "ReceivedAt": at}
+    time = f"2014-02-14T11:13:{second:02d}-05:00"
+    return {"Recipient": recipient, "Type": kind, "ReceivedAt": time}
 
 
 @pytest.mark.parametrize(

@@ -27,9 +27,9 @@ def smallest_bulk(vendor: str, many: int) -> int:
 def test_email_vendor_conforms(vendor: str, check: kit.Check) -> None:
     """Each email vendor passes the conformance kit with a synchronous hub."""
     with LABS[vendor]("") as make:
-        many = make().many
-        few = many if vendor == WITH_MANY else smallest_bulk(vendor, many)
-        check(lambda: attrs.evolve(make(), many=few))
+        vendor_limit = make().many
+        message_count = vendor_limit if vendor == WITH_MANY else smallest_bulk(vendor, vendor_limit)
+        check(lambda: attrs.evolve(make(), many=message_count))
 
 
 @pytest.mark.parametrize("vendor", LABS)
@@ -37,5 +37,5 @@ def test_email_vendor_conforms(vendor: str, check: kit.Check) -> None:
 def test_email_vendor_conforms_async(vendor: str, check: kit.AsyncCheck) -> None:
     """Each email vendor passes the conformance kit with an asynchronous hub."""
     with LABS[vendor]("Async") as make:
-        few = smallest_bulk(vendor, make().many)
-        asyncio.run(check(lambda: attrs.evolve(make(), many=few)))
+        message_count = smallest_bulk(vendor, make().many)
+        asyncio.run(check(lambda: attrs.evolve(make(), many=message_count)))

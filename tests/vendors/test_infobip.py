@@ -79,9 +79,9 @@ def hub(sandbox: InfobipSandbox) -> Hub:
 
 def event_of(sandbox: InfobipSandbox, notice: Notice) -> SmsEvent:
     """Return the event of a webhook."""
-    ours = hub(sandbox)
-    verifier = ours.webhooks("texts", secrets=sandbox.webhook_password)
-    events: tuple[SmsEvent, ...] = ours.events("texts", verifier.verify(**notice.arguments())[0])
+    own_hub = hub(sandbox)
+    verifier = own_hub.webhooks("texts", secrets=sandbox.webhook_password)
+    events: tuple[SmsEvent, ...] = own_hub.events("texts", verifier.verify(**notice.arguments())[0])
     (event,) = events
     return event
 
@@ -295,8 +295,8 @@ def test_scheduled_message_is_followed() -> None:
     """A scheduled message is looked up and cancelled as a bulk until it is sent."""
     sandbox = InfobipSandbox()
     sms = hub(sandbox).sms()
-    later = datetime.now(UTC) + timedelta(hours=1)
-    receipt = sms.send(SmsMessage(to=TO, text="Hi", send_at=later))
+    send_time = datetime.now(UTC) + timedelta(hours=1)
+    receipt = sms.send(SmsMessage(to=TO, text="Hi", send_at=send_time))
 
     assert {receipt.ref.id: "PENDING"} == sandbox.bulks
     assert [receipt.ref.id] == list(sandbox.messages)
@@ -315,8 +315,8 @@ def test_message_that_was_sent_cannot_be_cancelled() -> None:
     """Cancelling a message that has been sent raises Infobip's refusal."""
     sandbox = InfobipSandbox()
     sms = hub(sandbox).sms()
-    later = datetime.now(UTC) + timedelta(hours=1)
-    receipt = sms.send(SmsMessage(to=TO, text="Hi", send_at=later))
+    send_time = datetime.now(UTC) + timedelta(hours=1)
+    receipt = sms.send(SmsMessage(to=TO, text="Hi", send_at=send_time))
     sandbox.bulks[receipt.ref.id] = "FINISHED"
 
     with pytest.raises(InvalidRequest, match="cannot change"):
@@ -329,10 +329,10 @@ def test_repeat_of_a_scheduled_message() -> None:
     """A repeat of a scheduled message has the same id, so it is the same request."""
     sandbox = InfobipSandbox()
     sms = hub(sandbox).sms()
-    later = datetime.now(UTC) + timedelta(hours=1)
-    message = SmsMessage(to=TO, text="Hi", send_at=later)
+    send_time = datetime.now(UTC) + timedelta(hours=1)
+    message = SmsMessage(to=TO, text="Hi", send_at=send_time)
     receipts = [sms.send(message, idempotency_key="k-1") for _ in range(2)]
-    others = [
+    other_messages = [
         sms.send(message, idempotency_key="k-2"),
         sms.send(message),
         sms.send(message),
@@ -340,10 +340,10 @@ def test_repeat_of_a_scheduled_message() -> None:
     ]
 
     assert receipts[0] == receipts[1]
-    assert 5 == len({receipts[0].ref.id, *(receipt.ref.id for receipt in others)})
+    assert 5 == len({receipts[0].ref.id, *(receipt.ref.id for receipt in other_messages)})
     assert 5 == len(sandbox.messages)
-    again = hub(InfobipSandbox()).sms().send(message, idempotency_key="k-1")
-    assert receipts[0].ref == again.ref
+    repeat = hub(InfobipSandbox()).sms().send(message, idempotency_key="k-1")
+    assert receipts[0].ref == repeat.ref
     with pytest.raises(IdempotencyConflict):
         sms.send(attrs.evolve(message, text="Other"), idempotency_key="k-1")
 
@@ -529,15 +529,15 @@ def test_incoming_message() -> None:
 def test_reports_of_a_batch() -> None:
     """A webhook with several reports gives an event of each, with different ids."""
     sandbox = InfobipSandbox()
-    ours = hub(sandbox)
-    sms = ours.sms()
+    own_hub = hub(sandbox)
+    sms = own_hub.sms()
     refs = [sms.send(SmsMessage(to=TO, text=text)).ref for text in ("One", "Two")]
     notices = [sandbox.report(ref.id, "DELIVERED_TO_HANDSET", url=URL) for ref in refs]
     results = [json.loads(notice.body)["results"][0] for notice in notices]
     body = json.dumps({"results": results}).encode()
-    verifier = ours.webhooks("texts", secrets=sandbox.webhook_password)
+    verifier = own_hub.webhooks("texts", secrets=sandbox.webhook_password)
     webhooks = verifier.verify(**attrs.evolve(notices[0], body=body).arguments())
-    events = [event for webhook in webhooks for event in ours.events("texts", webhook)]
+    events = [event for webhook in webhooks for event in own_hub.events("texts", webhook)]
 
     assert refs == [event.ref for event in events]
     assert [SmsStatus.DELIVERED] * 2 == [event.status for event in events]
@@ -558,10 +558,10 @@ def test_reports_of_a_batch() -> None:
 def test_types_of_webhooks(word: str, kind: str) -> None:
     """Statuses that webhooks report have neutral types, and others keep their own."""
     sandbox = InfobipSandbox()
-    ours = hub(sandbox)
-    receipt = ours.sms().send(SmsMessage(to=TO, text="Hi"))
+    own_hub = hub(sandbox)
+    receipt = own_hub.sms().send(SmsMessage(to=TO, text="Hi"))
     notice = sandbox.report(receipt.ref.id, word, url=URL)
-    verifier = ours.webhooks("texts", secrets=sandbox.webhook_password)
+    verifier = own_hub.webhooks("texts", secrets=sandbox.webhook_password)
     (webhook,) = verifier.verify(**notice.arguments())
 
     assert (kind, word) == (webhook.type, webhook.vendor_type)
@@ -656,24 +656,24 @@ def test_sandbox_refuses_invalid_requests() -> None:
     sandbox = InfobipSandbox()
     sandbox.bulks["b-1"] = "PENDING"
     client = SandboxHttpClient(sandbox)
-    who = {"Authorization": f"App {sandbox.api_key}"}
+    headers = {"Authorization": f"App {sandbox.api_key}"}
     message = {"destinations": [{"to": "4915112345678"}], "content": {"text": "Hi"}}
     bulk = {"bulkId": "b-1"}
     requests = [
-        Request.get("/nowhere", headers=who),
-        Request.post("/sms/3/messages", json=[], headers=who),
+        Request.get("/nowhere", headers=headers),
+        Request.post("/sms/3/messages", json=[], headers=headers),
         *(
             Request.post(
                 "/sms/3/messages",
                 json={"messages": [message], "options": {"schedule": {"sendAt": text}}},
-                headers=who,
+                headers=headers,
             )
             for text in ("tomorrow", "2031-05-36T07:08:09.000+0000", "2031-05-06T07:08:09Z")
         ),
-        Request.get("/sms/3/logs", headers=who),
-        Request.put("/sms/1/bulks/status", query=bulk, json={"status": "GONE"}, headers=who),
-        Request.put("/sms/1/bulks/status", query=bulk, json={}, headers=who),
-        Request.put("/sms/1/bulks/status", query=bulk, json={"status": "PAUSED"}, headers=who),
+        Request.get("/sms/3/logs", headers=headers),
+        Request.put("/sms/1/bulks/status", query=bulk, json={"status": "GONE"}, headers=headers),
+        Request.put("/sms/1/bulks/status", query=bulk, json={}, headers=headers),
+        Request.put("/sms/1/bulks/status", query=bulk, json={"status": "PAUSED"}, headers=headers),
     ]
     answers = [
         client.send(

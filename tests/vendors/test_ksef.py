@@ -355,11 +355,11 @@ def test_lost_answer_leaves_one_invoice() -> None:
         for _ in range(2):
             with pytest.raises(OutcomeUnknown):
                 einvoices.send(INVOICE, idempotency_key="k-1")
-        again = einvoices.send(INVOICE, idempotency_key="k-2")
+        repeat = einvoices.send(INVOICE, idempotency_key="k-2")
         first_id, second_id = sandbox.sent_ids
         sandbox.deliver(first_id)
         sandbox.deliver(second_id)
-        state = einvoices.get(again.ref)
+        state = einvoices.get(repeat.ref)
 
     assert (EinvoiceStatus.FAILED, "440") == (state.status, state.vendor_status)
     assert state.reason is not None

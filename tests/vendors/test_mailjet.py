@@ -248,8 +248,8 @@ def answer_with_error(code: str | None) -> dict[str, Any]:
 )
 def test_refusals(status: int, code: str | None, kind: type[Any]) -> None:
     """A Mailjet error's code decides its class before the status does."""
-    whole = {"ErrorMessage": "no"} | ({} if code is None else {"ErrorCode": code})
-    for body in (answer_with_error(code), whole):
+    document = {"ErrorMessage": "no"} | ({} if code is None else {"ErrorCode": code})
+    for body in (answer_with_error(code), document):
         raised: Any = classify(Request.post("/v3.1/send"), reply(body, status))
 
         assert type(raised) is kind
@@ -272,8 +272,8 @@ def test_success_with_an_error_is_a_refusal() -> None:
         raised.vendor_code,
         raised.vendor_message,
     )
-    bare = {"Messages": [{"Status": "error"}]}
-    assert "no reason is given" in str(classify(Request.post("/v3.1/send"), reply(bare)))
+    document = {"Messages": [{"Status": "error"}]}
+    assert "no reason is given" in str(classify(Request.post("/v3.1/send"), reply(document)))
 
 
 @pytest.mark.parametrize(

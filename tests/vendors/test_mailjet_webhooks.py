@@ -144,8 +144,8 @@ def test_webhook_has_a_password() -> None:
     assert ["email.bounced", "email.clicked", "email.rejected"] == [
         webhook.type for webhook in webhooks
     ]
-    at = datetime(2015, 6, 3, 12, 19, 9, tzinfo=UTC)
-    assert {at} == {webhook.time for webhook in webhooks} | {bounce.at}
+    time = datetime(2015, 6, 3, 12, 19, 9, tzinfo=UTC)
+    assert {time} == {webhook.time for webhook in webhooks} | {bounce.at}
     assert 3 == len({bounce.id, click.id, blocked.id})
     assert receipt.ref.id == bounce.ref.id == click.ref.id
     assert {"message": "19421777835146490"} == dict(bounce.ref.related)

@@ -274,11 +274,11 @@ def test_result_that_cannot_be_read() -> None:
             }
         )
     )
-    good, odd, bad = mail_hub.email().send_bulk(
+    good, unsent, bad = mail_hub.email().send_bulk(
         bulk("ada@example.com", "bob@example.com", "eve@example.com")
     )
 
-    assert (True, VendorFailed) == (good.ok, type(odd.error))
+    assert (True, VendorFailed) == (good.ok, type(unsent.error))
     assert "no reason is given" in str(bad.error)
     assert bad.error.vendor_message is None
 

@@ -82,29 +82,29 @@ def test_sandbox_refuses_impossible_operations() -> None:
     paid_response = reply_to(
         sandbox, "POST", "/v2/payments", payment_body(method=["ideal", "creditcard"])
     )
-    at = f"/v2/payments/{paid_response.json()['id']}"
+    payment_path = f"/v2/payments/{paid_response.json()['id']}"
     recurring_payment = payment_body(sequenceType="recurring", customerId="cst_new")
 
     assert "https://www.mollie.com/" in str(paid_response.json()["_links"])
     for status, method, path, body in (
         (404, "GET", "/v2/nothing", None),
         (404, "GET", "/v2/payments/tr_0", None),
-        (404, "GET", f"{at}/refunds/re_0", None),
-        (400, "GET", f"{at}?embed=everything", None),
-        (400, "GET", f"{at}?embde=refunds", None),
+        (404, "GET", f"{payment_path}/refunds/re_0", None),
+        (400, "GET", f"{payment_path}?embed=everything", None),
+        (400, "GET", f"{payment_path}?embde=refunds", None),
         (400, "GET", "/v2/payments?from=tr_0", None),
         (400, "GET", "/v2/payments?limit=0", None),
         (400, "GET", "/v2/payments?limit=all", None),
         (400, "POST", "/v2/payments", []),
         (422, "POST", "/v2/payments", recurring_payment),
-        (422, "POST", f"{at}/captures", {}),
-        (422, "POST", f"{at}/release-authorization", {}),
-        (422, "POST", f"{at}/refunds", {}),
-        (422, "POST", f"{at}/refunds", {"amount": {"currency": "EUR", "value": "1.00"}}),
+        (422, "POST", f"{payment_path}/captures", {}),
+        (422, "POST", f"{payment_path}/release-authorization", {}),
+        (422, "POST", f"{payment_path}/refunds", {}),
+        (422, "POST", f"{payment_path}/refunds", {"amount": {"currency": "EUR", "value": "1.00"}}),
     ):
         assert status == reply_to(sandbox, method, path, body).status
-    assert 401 == reply_to(sandbox, "GET", at, Authorization="Bearer test_wrong").status
-    assert 200 == reply_to(sandbox, "DELETE", at).status
+    assert 401 == reply_to(sandbox, "GET", payment_path, Authorization="Bearer test_wrong").status
+    assert 200 == reply_to(sandbox, "DELETE", payment_path).status
 
 
 def test_sandbox_repeats_answers_by_key() -> None:

@@ -336,16 +336,16 @@ def test_lost_answer_of_posting_is_looked_up(hub: Hub, sandbox: OdooSandbox) -> 
     sandbox.fail(None, None, None, odoo_error("odoo.exceptions.UserError", "Locked."))
     with pytest.raises(VendorRejected, match="Locked"):
         hub.accounting().create_invoice(contact.ref, SALE, idempotency_key="k-2")
-    again = hub.accounting().create_invoice(contact.ref, SALE, idempotency_key="k-2")
-    assert InvoiceState.OPEN is again.state
+    repeat = hub.accounting().create_invoice(contact.ref, SALE, idempotency_key="k-2")
+    assert InvoiceState.OPEN is repeat.state
     assert 2 == sandbox.counts()["invoices"]
 
 
 def test_posted_entry_is_not_posted_again(hub: Hub, sandbox: OdooSandbox) -> None:
     """Repeating a journal entry with its key reads it, and does not post it again."""
     first = hub.accounting().post_journal(books.JOURNAL, idempotency_key="k-1")
-    again = hub.accounting().post_journal(books.JOURNAL, idempotency_key="k-1")
-    assert first.ref == again.ref
+    repeat = hub.accounting().post_journal(books.JOURNAL, idempotency_key="k-1")
+    assert first.ref == repeat.ref
     posts = [method for _, method, *_ in calls(sandbox) if method == "action_post"]
     assert ["action_post"] == posts
 
@@ -369,12 +369,12 @@ def test_unknown_words_are_unknown() -> None:
     """An unknown state or account type is unknown, and keeps Odoo's word."""
     entry = read_entry(_ref, as_answer({"id": 1, "state": "frozen"}))
     account = read_account(as_answer({"id": 1, "name": "Gold", "account_type": "metal_gold"}))
-    bare = read_account(as_answer({"id": 1}))
+    nameless_account = read_account(as_answer({"id": 1}))
     move = read_move(_ref, as_answer({"id": 1}))
 
     assert (JournalState.UNKNOWN, "frozen") == (entry.state, entry.vendor_state)
     assert (AccountClass.UNKNOWN, "metal_gold") == (account.account_class, account.vendor_type)
-    assert ("1", None) == (bare.name, bare.vendor_type)
+    assert ("1", None) == (nameless_account.name, nameless_account.vendor_type)
     assert (InvoiceState.UNKNOWN, None) == (move.state, move.vendor_state)
 
 
@@ -399,9 +399,9 @@ def test_error_without_details_is_told() -> None:
     assert isinstance(refusal, VendorFailed)
     assert "100" == refusal.vendor_code
     assert "Odoo Session Expired." in str(refusal)
-    bare = classify(Request.post("/jsonrpc"), reply({"error": {"message": "No."}}))
-    assert isinstance(bare, VendorFailed)
-    assert None is bare.vendor_code
+    bare_error = classify(Request.post("/jsonrpc"), reply({"error": {"message": "No."}}))
+    assert isinstance(bare_error, VendorFailed)
+    assert None is bare_error.vendor_code
 
 
 def test_contacts_are_found_by_each_detail(hub: Hub, sandbox: OdooSandbox) -> None:

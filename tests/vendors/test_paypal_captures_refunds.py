@@ -121,10 +121,10 @@ def test_void_is_idempotent_without_a_key(shop: SandboxHub) -> None:
     payment = shop.authorized()
     first = shop.payments.void(payment.ref, idempotency_key="v-1")
     assert shop.last_request().headers.get("PayPal-Request-Id") is None
-    again = shop.payments.void(payment.ref, idempotency_key="v-1")
+    repeat = shop.payments.void(payment.ref, idempotency_key="v-1")
 
     assert (MoveState.SUCCEEDED, "VOIDED") == (first.state, first.vendor_state)
-    assert first == again
+    assert first == repeat
     existing_payment = shop.payments.get(payment.ref)
     assert (PaymentState.VOIDED, EUROS * 0) == (existing_payment.state, existing_payment.remaining)
     assert PaymentState.VOIDED is shop.payment_after_events(payment).state

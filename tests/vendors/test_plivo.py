@@ -316,10 +316,10 @@ def test_balance() -> None:
 def test_incoming_message() -> None:
     """An incoming Plivo message has its sender and text."""
     sandbox = PlivoSandbox()
-    ours = hub(sandbox)
+    own_hub = hub(sandbox)
     notice = sandbox.receive(TO, "Yes & no", url="https://a.example/in?shop=1")
-    verifier = ours.webhooks("texts", secrets=sandbox.auth_token)
-    event = ours.events("texts", verifier.verify(**notice.arguments())[0])[0]
+    verifier = own_hub.webhooks("texts", secrets=sandbox.auth_token)
+    event = own_hub.events("texts", verifier.verify(**notice.arguments())[0])[0]
 
     assert (SmsStatus.RECEIVED, TO, "Yes & no") == (event.status, event.sender, event.text)
 
@@ -327,12 +327,12 @@ def test_incoming_message() -> None:
 def test_failure_event_keeps_its_code() -> None:
     """The event of a failed Plivo message has its code and no sender."""
     sandbox = PlivoSandbox()
-    ours = hub(sandbox)
-    receipt = ours.sms().send(SmsMessage(to=TO, text="Hi"))
+    own_hub = hub(sandbox)
+    receipt = own_hub.sms().send(SmsMessage(to=TO, text="Hi"))
     notice = sandbox.report(receipt.ref.id, "failed", error_code="30", url="https://a.example/")
-    verifier = ours.webhooks("texts", secrets=sandbox.auth_token)
+    verifier = own_hub.webhooks("texts", secrets=sandbox.auth_token)
     webhook = verifier.verify(**notice.arguments())[0]
-    event = ours.events("texts", webhook)[0]
+    event = own_hub.events("texts", webhook)[0]
 
     assert (SmsStatus.FAILED, "30", None) == (event.status, event.error_code, event.sender)
     assert not webhook.weak
@@ -442,15 +442,15 @@ def test_sandbox_refuses_other_tokens() -> None:
 def test_sandbox_refuses_invalid_requests() -> None:
     """The Plivo sandbox refuses missing resources, other bodies and empty look-ups."""
     client = SandboxHttpClient(sandbox := PlivoSandbox())
-    who = {
+    headers = {
         "Authorization": "Basic "
         + b64encode(f"{sandbox.auth_id}:{sandbox.auth_token}".encode()).decode()
     }
     base = f"/v1/Account/{sandbox.auth_id}"
     requests = [
-        Request.get("/nowhere", headers=who),
-        Request.post(f"{base}/Message/", json=[], headers=who),
-        Request.get("/v1/Number/%2B49", headers=who),
+        Request.get("/nowhere", headers=headers),
+        Request.post(f"{base}/Message/", json=[], headers=headers),
+        Request.get("/v1/Number/%2B49", headers=headers),
     ]
     answers = [
         client.send(request, f"https://api.plivo.com{request.path}", Timeouts())

@@ -262,10 +262,10 @@ def test_pages_that_repeat_are_an_error(hub: Hub, sandbox: QuickBooksSandbox) ->
 
 def test_several_rates_are_no_percentage(hub: Hub, sandbox: QuickBooksSandbox) -> None:
     """A tax code with two rates has no percentage; purchase codes have their own rate's."""
-    both = {"TaxRateDetail": [{"TaxRateRef": {"value": id_}} for id_ in ("7", "8")]}
+    two_rates = {"TaxRateDetail": [{"TaxRateRef": {"value": id_}} for id_ in ("7", "8")]}
     only = {"TaxRateDetail": [{"TaxRateRef": {"value": "8"}}]}
     codes = [
-        {"Id": "5", "Name": "Both", "SalesTaxRateList": both},
+        {"Id": "5", "Name": "Both", "SalesTaxRateList": two_rates},
         {"Id": "6", "PurchaseTaxRateList": only, "Active": False},
         {"Name": "None"},
     ]
@@ -329,12 +329,12 @@ def test_a_change_meanwhile_is_followed(hub: Hub, sandbox: QuickBooksSandbox) ->
     sandbox.fail(None, fault("5010"))
     assert InvoiceState.VOID is hub.accounting().void_invoice(record.ref).state
     contact = hub.accounting().create_contact(Contact(name="Hill Ltd"))
-    new = Contact(name="Hill Ltd", email="a@b.example")
+    new_contact = Contact(name="Hill Ltd", email="a@b.example")
     sandbox.touch("Customer", contact.ref.id)
-    assert "a@b.example" == hub.accounting().update_contact(contact.ref, new).email
+    assert "a@b.example" == hub.accounting().update_contact(contact.ref, new_contact).email
     sandbox.fail(None, fault("5010"), None, fault("5010"))
     with pytest.raises(VendorRejected) as excinfo:
-        hub.accounting().update_contact(contact.ref, new)
+        hub.accounting().update_contact(contact.ref, new_contact)
     assert "5010" == excinfo.value.vendor_code
     sandbox.forget_faults()
     second = hub.accounting().create_invoice(contact.ref, SALE)

@@ -236,16 +236,16 @@ def test_refused_charge_of_an_unpaid_order_is_refused(shop: SandboxHub) -> None:
 def test_whole_payments_are_captured(shop: SandboxHub) -> None:
     """An authorised payment is captured as a whole, and a second capture is refused."""
     ref = shop.hold().ref
-    held = shop.payments.get(ref)
+    authorization = shop.payments.get(ref)
     with pytest.raises(UnsupportedByVendor) as excinfo:
         shop.payments.capture(ref, PART, idempotency_key="c-0")
     assert ("partial_capture",) == excinfo.value.capabilities
     capture = shop.payments.capture(ref, RUPEES, idempotency_key="c-1")
 
     assert (PaymentState.AUTHORIZED, RUPEES, RUPEES) == (
-        held.state,
-        held.authorized,
-        held.remaining,
+        authorization.state,
+        authorization.authorized,
+        authorization.remaining,
     )
     assert (f"/v1/payments/{ref.id}/capture", {"amount": 149900, "currency": "INR"}) == (
         shop.writes()[-1]
@@ -422,11 +422,13 @@ def test_lists_are_filtered_and_paged(shop: SandboxHub) -> None:
     first_page = shop.payments.payments(PaymentQuery(limit=2))
     last_page = shop.payments.payments(PaymentQuery(limit=2), after=first_page.next)
     now = datetime.fromtimestamp(shop.time, UTC)
-    later = PaymentQuery(since=now + timedelta(days=1), until=now + timedelta(days=2), limit=500)
+    later_query = PaymentQuery(
+        since=now + timedelta(days=1), until=now + timedelta(days=2), limit=500
+    )
 
     assert refs[::-1] == [payment.ref for payment in first_page.items + last_page.items]
     assert last_page.next is None
-    assert () == shop.payments.payments(later).items
+    assert () == shop.payments.payments(later_query).items
     assert {
         "count": "100",
         "skip": "0",
@@ -444,7 +446,7 @@ def test_lists_are_filtered_and_paged(shop: SandboxHub) -> None:
         dispute.amount,
         None if dispute.payment is None else dispute.payment.id,
     )
-    assert () == shop.payments.disputes(later).items
+    assert () == shop.payments.disputes(later_query).items
 
 
 def test_payment_link(shop: SandboxHub) -> None:

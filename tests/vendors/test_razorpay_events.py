@@ -29,11 +29,11 @@ def _shop() -> Iterator[SandboxHub]:
 
 def test_events_of_a_payment(shop: SandboxHub) -> None:
     """Each event contains the payment, so that no look-up is needed."""
-    held = shop.hold()
+    authorization = shop.hold()
     shop.time += 60
-    shop.payments.capture(held.ref, idempotency_key="c-1")
+    shop.payments.capture(authorization.ref, idempotency_key="c-1")
     shop.time += 60
-    refund = shop.payments.refund(held.ref, PART, idempotency_key="r-1")
+    refund = shop.payments.refund(authorization.ref, PART, idempotency_key="r-1")
     authorized, captured, refunded = shop.webhook_events()
 
     assert ["payment.authorized", "payment.captured", "refund.processed"] == [
@@ -53,7 +53,7 @@ def test_events_of_a_payment(shop: SandboxHub) -> None:
         refunded.refund.ref.id,
     )
     for events in ((authorized, captured, refunded), (refunded, captured, authorized)):
-        payment = held
+        payment = authorization
         for event in events:
             payment = advance(payment, event)
         assert (PaymentState.PARTIALLY_REFUNDED, PART) == (payment.state, payment.refunded)

@@ -349,8 +349,8 @@ def test_mail_stored_by_amazon_names_its_place() -> None:
 
     assert ("s3://mail/in/1", False, "Order") == (mail.stored_at, mail.is_complete, mail.subject)
     assert CheckResult.UNKNOWN is mail.checks.dmarc
-    plain = received_message("amazon_ses", content=MIME, receipt={})
-    assert "Two, please." == plain.text
+    message = received_message("amazon_ses", content=MIME, receipt={})
+    assert "Two, please." == message.text
 
 
 @pytest.mark.parametrize(

@@ -78,8 +78,8 @@ TAKEN: Final = taxjar_says(
 def order_sale(**fields: Any) -> TaxableSale:
     """Return the sale in TaxJar's recorded order."""
     lines = [TaxLine(id="1", amount=dollars("15.95"), tax_code="20010")]
-    usual = {"reference": "123", "day": DAY, "lines": lines, "shipping": dollars("1.50")}
-    return sale(**{**usual, **fields})
+    defaults = {"reference": "123", "day": DAY, "lines": lines, "shipping": dollars("1.50")}
+    return sale(**{**defaults, **fields})
 
 
 def order_calculation(**fields: Any) -> TaxCalculation:
@@ -106,12 +106,12 @@ def test_a_taken_id_of_taxjar_is_compared() -> None:
         sandbox.fail(TAKEN, reply({"order": ORDER}))
         record = hub.tax().record(order_calculation(), idempotency_key="k")
         assert ("123", dollars("0.95")) == (record.reference, record.tax)
-        others: list[dict[str, Any]] = [
+        other_records: list[dict[str, Any]] = [
             {"shipping": dollars("1.49")},
             {"day": date(2015, 5, 15)},
             {"reference": "124"},
         ]
-        for number, other in enumerate(others):
+        for number, other in enumerate(other_records):
             sandbox.fail(TAKEN, reply({"order": ORDER}))
             with pytest.raises(InvalidRequest):
                 hub.tax().record(order_calculation(**other), idempotency_key=f"k{number}")

@@ -160,9 +160,9 @@ def test_tenants_key_is_its_own() -> None:
 def test_scheduled_message_is_scheduled() -> None:
     """An email with a later sending time has the status scheduled, alone or in a bulk."""
     _, mail_hub = resend_hub()
-    at = datetime(2031, 5, 6, tzinfo=UTC)
-    receipt = mail_hub.email().send_transactional(mail(send_at=at))
-    bulk = BulkMessage(base=mail(to=(), send_at=at), recipients=["a@example.com"])
+    time = datetime(2031, 5, 6, tzinfo=UTC)
+    receipt = mail_hub.email().send_transactional(mail(send_at=time))
+    bulk = BulkMessage(base=mail(to=(), send_at=time), recipients=["a@example.com"])
 
     assert EmailStatus.SCHEDULED is receipt.status
     assert EmailStatus.SCHEDULED is mail_hub.email().send_bulk(bulk)[0].unwrap().status

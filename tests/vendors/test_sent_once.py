@@ -136,10 +136,10 @@ class RepeatingVendor(ScenarioVendor):
         first = call(*arguments, **named)
         assert len(self.client.sent) == len({*self.client.sent})
         writes = [*self.client.writes]
-        again = call(*arguments, **named)
+        repeat = call(*arguments, **named)
         if (self.name, operation) not in SENT_AGAIN:
             assert writes == self.client.writes
-        assert as_replayed(first) == as_replayed(again)
+        assert as_replayed(first) == as_replayed(repeat)
         self.repeated.append(operation)
         return first
 

@@ -56,8 +56,10 @@ def test_measures_have_units() -> None:
     small = Parcel(
         weight="0.00001", weight_unit="lb", length=1, width=2, height=3, length_unit="mm"
     )
-    long = Parcel(weight=3, weight_unit="oz", length=1, width=1, height=1, length_unit="ft")
-    value = attrs.evolve(REQUEST, parcels=[PARCEL, small, long, Parcel(weight=5, weight_unit="g")])
+    parcel = Parcel(weight=3, weight_unit="oz", length=1, width=1, height=1, length_unit="ft")
+    value = attrs.evolve(
+        REQUEST, parcels=[PARCEL, small, parcel, Parcel(weight=5, weight_unit="g")]
+    )
 
     assert [
         {

@@ -171,13 +171,13 @@ def test_sandbox_refuses_invalid_requests(shop: SandboxHub) -> None:
     """The ShipEngine sandbox refuses a missing key, an unknown path and a key sent for a file."""
     shop.buy_label_of_order()
     [path, *_] = shop.sandbox.contents
-    long = Request.post("/v1/labels/rates/se-3", json={"custom_field1": "k" * 101})
+    long_request = Request.post("/v1/labels/rates/se-3", json={"custom_field1": "k" * 101})
     file = Request.get(f"/v1/downloads/{path}")
 
     assert 404 == response_to(shop.sandbox, Request.get("/v1/nothing")).status
     assert 401 == response_to(shop.sandbox, Request.get("/v1/labels"), key="another").status
     assert 404 == response_to(shop.sandbox, Request.get("/v1/labels/se-99")).status
-    assert 400 == response_to(shop.sandbox, long).status
+    assert 400 == response_to(shop.sandbox, long_request).status
     assert 400 == response_to(shop.sandbox, file).status
     assert 404 == response_to(shop.sandbox, Request.get("/v1/downloads/none"), key=None).status
 

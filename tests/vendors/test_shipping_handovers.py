@@ -427,8 +427,8 @@ def test_service_points_are_read_with_care() -> None:
         points[0].address.company,
         points[0].address.country,
     )
-    odd = {"service_point_id": "1", "carrier_code": "dpd", "distance_in_meters": 1e300}
-    answers = [{"service_points": [odd | {"type": "pod"}]}, {"service_points": [{}]}, {}]
+    service_point = {"service_point_id": "1", "carrier_code": "dpd", "distance_in_meters": 1e300}
+    answers = [{"service_points": [service_point | {"type": "pod"}]}, {"service_points": [{}]}, {}]
     for answer in answers:
         shop.line.planned = [("POST /v1/service_points/list", reply(answer))]
         if answer is answers[0]:

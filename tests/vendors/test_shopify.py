@@ -57,10 +57,12 @@ def parcels_answer(*parts: tuple[str, int], more: bool = False) -> Response:
             "id": f"part-{number}",
             "status": status,
             "lineItems": {
-                "nodes": [{"id": f"i-{number}", "remainingQuantity": left, "lineItem": {"id": "l"}}]
+                "nodes": [
+                    {"id": f"i-{number}", "remainingQuantity": left_count, "lineItem": {"id": "l"}}
+                ]
             },
         }
-        for number, (status, left) in enumerate(parts)
+        for number, (status, left_count) in enumerate(parts)
     ]
     orders = {"nodes": nodes, "pageInfo": {"hasNextPage": more}}
     return reply({"data": {"order": {"id": "o", "fulfillments": [], "fulfillmentOrders": orders}}})
@@ -267,10 +269,10 @@ def test_failed_fulfilment_is_not_the_same_parcel() -> None:
         two = FulfilledLine(id=line.id, quantity=2)
         second = Fulfilment(tracking_number="1Z", lines=[two])
         shop.shops().fulfil(ref(order), second, idempotency_key="k-2")
-        again = shop.shops().fulfil(ref(order), second, idempotency_key="k-3")
+        repeat = shop.shops().fulfil(ref(order), second, idempotency_key="k-3")
 
     assert [1, 2] == [parcel.quantity for parcel in sandbox.parcels()]
-    assert again.completion is Completion.DONE
+    assert repeat.completion is Completion.DONE
 
 
 def test_price_has_all_its_decimals() -> None:
@@ -362,10 +364,10 @@ def test_next_page_keeps_the_filter() -> None:
     """The reference of a next page has its cursor, and the same start time."""
     sandbox = ShopifySandbox()
     first = sandbox.add_order(1)
-    since = sandbox.clock
+    start = sandbox.clock
     sandbox.add_order(1)
     with hub(sandbox) as shop:
-        page = shop.shops().orders(OrderQuery(updated_since=since, limit=1))
+        page = shop.shops().orders(OrderQuery(updated_since=start, limit=1))
         shop.shops().orders(OrderQuery(limit=1), after=page.next)
 
     assert first == page.items[0].ref.id

@@ -76,9 +76,9 @@ def hub(sandbox: SinchSandbox) -> Hub:
 
 def event_of(sandbox: SinchSandbox, notice: Notice) -> SmsEvent:
     """Return the event of a webhook."""
-    ours = hub(sandbox)
-    verifier = ours.webhooks("texts", secrets=sandbox.webhook_secret)
-    events: tuple[SmsEvent, ...] = ours.events("texts", verifier.verify(**notice.arguments())[0])
+    own_hub = hub(sandbox)
+    verifier = own_hub.webhooks("texts", secrets=sandbox.webhook_secret)
+    events: tuple[SmsEvent, ...] = own_hub.events("texts", verifier.verify(**notice.arguments())[0])
     (event,) = events
     return event
 
@@ -291,8 +291,8 @@ def test_scheduled_message_is_followed() -> None:
     """A scheduled message is looked up by its batch, since it has no report yet."""
     sandbox = SinchSandbox()
     sms = hub(sandbox).sms()
-    later = datetime.now(UTC) + timedelta(hours=1)
-    receipt = sms.send(SmsMessage(to=TO, text="Hi", send_at=later))
+    send_time = datetime.now(UTC) + timedelta(hours=1)
+    receipt = sms.send(SmsMessage(to=TO, text="Hi", send_at=send_time))
 
     assert [SmsStatus.SCHEDULED] * 2 == [receipt.status, sms.get(receipt.ref).status]
     assert SmsStatus.CANCELED is sms.cancel(receipt.ref).status
@@ -490,11 +490,11 @@ def test_incoming_message(fields: dict[str, Any], sender: str, text: str | None)
 def test_incoming_webhook() -> None:
     """The webhook of an incoming message is verified and read, with its neutral type."""
     sandbox = SinchSandbox()
-    ours = hub(sandbox)
+    own_hub = hub(sandbox)
     notice = sandbox.receive(TO, "Yes & no", url="https://a.example/in?shop=1")
-    verifier = ours.webhooks("texts", secrets=sandbox.webhook_secret)
+    verifier = own_hub.webhooks("texts", secrets=sandbox.webhook_secret)
     (webhook,) = verifier.verify(**notice.arguments())
-    (event,) = ours.events("texts", webhook)
+    (event,) = own_hub.events("texts", webhook)
 
     assert "message.received" == webhook.type
     assert (SmsStatus.RECEIVED, TO, "Yes & no") == (event.status, event.sender, event.text)
@@ -518,10 +518,10 @@ def test_incoming_webhook() -> None:
 def test_types_of_webhooks(word: str, kind: str) -> None:
     """Each state in a webhook has a neutral type, and an unknown state keeps Sinch's."""
     sandbox = SinchSandbox()
-    ours = hub(sandbox)
-    receipt = ours.sms().send(SmsMessage(to=TO, text="Hi"))
+    own_hub = hub(sandbox)
+    receipt = own_hub.sms().send(SmsMessage(to=TO, text="Hi"))
     notice = sandbox.report(receipt.ref.id, word, url=URL)
-    verifier = ours.webhooks("texts", secrets=sandbox.webhook_secret)
+    verifier = own_hub.webhooks("texts", secrets=sandbox.webhook_secret)
     (webhook,) = verifier.verify(**notice.arguments())
 
     assert kind == (webhook.type or webhook.vendor_type)
@@ -531,10 +531,10 @@ def test_types_of_webhooks(word: str, kind: str) -> None:
 def test_report_about_a_picture() -> None:
     """A report about a media message has its neutral type too."""
     sandbox = SinchSandbox()
-    ours = hub(sandbox)
-    receipt = ours.sms().send(SmsMessage(to=TO, text="Hi", media=["https://a.example/1"]))
+    own_hub = hub(sandbox)
+    receipt = own_hub.sms().send(SmsMessage(to=TO, text="Hi", media=["https://a.example/1"]))
     notice = sandbox.report(receipt.ref.id, "Delivered", url=URL)
-    verifier = ours.webhooks("texts", secrets=sandbox.webhook_secret)
+    verifier = own_hub.webhooks("texts", secrets=sandbox.webhook_secret)
     (webhook,) = verifier.verify(**notice.arguments())
 
     assert "message.delivered" == webhook.type
@@ -641,9 +641,9 @@ def test_magic_numbers(to: str, kind: type[ConnectorError]) -> None:
 def test_sandbox_refuses_strangers() -> None:
     """The Sinch sandbox refuses a wrong token, and another service plan."""
     sandbox = SinchSandbox()
-    ours = {"service_plan_id": sandbox.service_plan_id, "credentials": sandbox.api_token}
+    own_options = {"service_plan_id": sandbox.service_plan_id, "credentials": sandbox.api_token}
     for change in ({"credentials": "another token"}, {"service_plan_id": "another-plan"}):
-        options: dict[str, Any] = ours | change
+        options: dict[str, Any] = own_options | change
         stranger = Hub([Account("texts", Sinch(**options))], http=SandboxHttpClient(sandbox))
         with pytest.raises(AuthenticationFailed):
             stranger.sms().send(SmsMessage(to=TO, text="Hi"))
@@ -656,15 +656,15 @@ def test_sandbox_refuses_invalid_requests() -> None:
     sandbox = SinchSandbox()
     id_ = hub(sandbox).sms().send(SmsMessage(to=TO, text="Hi")).ref.id
     client = SandboxHttpClient(sandbox)
-    who = {"Authorization": f"Bearer {sandbox.api_token}"}
+    headers = {"Authorization": f"Bearer {sandbox.api_token}"}
     base = f"/xms/v1/{sandbox.service_plan_id}"
     requests = [
-        Request.get(f"{base}/nowhere", headers=who),
-        Request.post(f"{base}/batches", json=[], headers=who),
-        Request.get(f"{base}/batches", query={"page_size": "101"}, headers=who),
-        Request.get(f"{base}/batches", query={"page_size": "many"}, headers=who),
-        Request.get(f"{base}/batches/{id_}/delivery_report", query={"type": "x"}, headers=who),
-        Request.get(f"{base}/batches", headers=who),
+        Request.get(f"{base}/nowhere", headers=headers),
+        Request.post(f"{base}/batches", json=[], headers=headers),
+        Request.get(f"{base}/batches", query={"page_size": "101"}, headers=headers),
+        Request.get(f"{base}/batches", query={"page_size": "many"}, headers=headers),
+        Request.get(f"{base}/batches/{id_}/delivery_report", query={"type": "x"}, headers=headers),
+        Request.get(f"{base}/batches", headers=headers),
     ]
     answers = [
         client.send(

@@ -93,13 +93,13 @@ def server(password: str = USER[1], **options: Any) -> Generator[tuple[Inbox, Em
 
 def message(**fields: Any) -> EmailMessage:
     """Return an email from the shop."""
-    usual: dict[str, Any] = {
+    defaults: dict[str, Any] = {
         "from_": "shop@example.com",
         "to": "ada@example.com",
         "subject": "Grüße",
         "text": "Hello.",
     }
-    return EmailMessage(**{**usual, **fields})
+    return EmailMessage(**{**defaults, **fields})
 
 
 def test_email_arrives_after_tls_and_login() -> None:
@@ -153,7 +153,9 @@ def test_refused_recipient_is_reported() -> None:
     with server() as (inbox, email):
         receipt = email.send_transactional(message(to=people))
 
-    assert [EmailStatus.QUEUED, EmailStatus.REJECTED] == [it.status for it in receipt.recipients]
+    assert [EmailStatus.QUEUED, EmailStatus.REJECTED] == [
+        recipient.status for recipient in receipt.recipients
+    ]
     assert "550 5.1.1" == receipt.recipients[1].code
     assert [["ada@example.com"]] == [envelope.rcpt_tos for envelope in inbox.envelopes]
 

@@ -186,12 +186,12 @@ def test_batch_has_a_password() -> None:
         ("email.failed", "92356927693813858"),
         ("email.unsubscribed", "92356927693813859"),
     ] == [(webhook.type, webhook.id) for webhook in webhooks]
-    at = datetime(2016, 2, 2, 19, 50, tzinfo=UTC)
-    assert [at.replace(second=number) for number in range(4)] == [
+    time = datetime(2016, 2, 2, 19, 50, tzinfo=UTC)
+    assert [time.replace(second=number) for number in range(4)] == [
         webhook.time for webhook in webhooks
     ]
     assert Ref("sparkpost", "mail", "65832150921904138") == bounce.ref
-    assert ("92356927693813856", at, "Ada@example.com") == (bounce.id, bounce.at, bounce.email)
+    assert ("92356927693813856", time, "Ada@example.com") == (bounce.id, bounce.at, bounce.email)
     assert ("10", "550 5.1.1 ...@... no such user") == (bounce.code, bounce.reason)
     assert (("invoice",), {"invoice": "7", "user_id": "43"}) == (bounce.tags, bounce.metadata)
     assert BATCH[0]["message_event"] == bounce.raw

@@ -132,11 +132,11 @@ def test_voiding_twice_changes_nothing(shop: SandboxHub) -> None:
     """A voided Square payment stays voided; voiding a captured one is refused."""
     authorization = shop.hold()
     void = shop.payments.void(authorization.ref, idempotency_key=shop.key())
-    again = shop.payments.void(authorization.ref, idempotency_key=shop.key())
+    repeat = shop.payments.void(authorization.ref, idempotency_key=shop.key())
     assert void.after is not None
 
     assert (MoveState.SUCCEEDED, PaymentState.VOIDED) == (void.state, void.after.state)
-    assert void == again
+    assert void == repeat
     assert b"" == shop.sandbox.requests[1].body
     with pytest.raises(VendorRejected):
         shop.payments.void(shop.pay().ref, idempotency_key=shop.key())

@@ -79,7 +79,7 @@ def test_sandbox_refuses_impossible_operations() -> None:
     held_payment = reply_to(sandbox, "POST", "/v2/payments", paying(autocomplete=False)).json()[
         "payment"
     ]
-    at = f"/v2/payments/{held_payment['id']}"
+    payment_path = f"/v2/payments/{held_payment['id']}"
     tip = paying(idempotency_key="t", tip_money={"amount": 5, "currency": "EUR"})
     assert (
         105
@@ -96,14 +96,19 @@ def test_sandbox_refuses_impossible_operations() -> None:
         ("INVALID_CURSOR", "GET", "/v2/payments?cursor=x", None),
         ("INVALID_CURSOR", "GET", "/v2/payments?limit=101", None),
         ("INVALID_TIME", "GET", "/v2/payments?begin_time=yesterday", None),
-        ("UNKNOWN_BODY_PARAMETER", "POST", f"{at}/complete", {"x": 1}),
-        ("UNKNOWN_BODY_PARAMETER", "POST", f"{at}/cancel", {}),
-        ("NO_FIELDS_SET", "PUT", at, {"idempotency_key": "1"}),
-        ("VALUE_TOO_HIGH", "PUT", at, {"idempotency_key": "2", "payment": {"amount_money": euro}}),
+        ("UNKNOWN_BODY_PARAMETER", "POST", f"{payment_path}/complete", {"x": 1}),
+        ("UNKNOWN_BODY_PARAMETER", "POST", f"{payment_path}/cancel", {}),
+        ("NO_FIELDS_SET", "PUT", payment_path, {"idempotency_key": "1"}),
+        (
+            "VALUE_TOO_HIGH",
+            "PUT",
+            payment_path,
+            {"idempotency_key": "2", "payment": {"amount_money": euro}},
+        ),
         (
             "CURRENCY_MISMATCH",
             "PUT",
-            at,
+            payment_path,
             {
                 "idempotency_key": "3",
                 "payment": {"amount_money": {"amount": 1, "currency": "USD"}},
@@ -111,8 +116,8 @@ def test_sandbox_refuses_impossible_operations() -> None:
         ),
     ):
         assert code == reply_to(sandbox, method, path, body).json()["errors"][0]["code"]
-    assert 401 == reply_to(sandbox, "GET", at, Authorization="Bearer EAAA-wrong").status
-    assert 400 == reply_to(sandbox, "GET", at, **{"Square-Version": "latest"}).status
+    assert 401 == reply_to(sandbox, "GET", payment_path, Authorization="Bearer EAAA-wrong").status
+    assert 400 == reply_to(sandbox, "GET", payment_path, **{"Square-Version": "latest"}).status
 
 
 def test_sandbox_repeats_answers_by_key() -> None:

@@ -439,9 +439,9 @@ def test_mollie_subscription_has_a_state(status: str, state: str) -> None:
 
     assert subscription is not None
     assert state == subscription.state
-    later = mollie_subscription(ref, Answer(body), datetime(2025, 1, 1, tzinfo=UTC))
-    assert later is not None
-    assert ("trialing" if state == "active" else state) == later.state
+    later_subscription = mollie_subscription(ref, Answer(body), datetime(2025, 1, 1, tzinfo=UTC))
+    assert later_subscription is not None
+    assert ("trialing" if state == "active" else state) == later_subscription.state
 
 
 @pytest.mark.parametrize(

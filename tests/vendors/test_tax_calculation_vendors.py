@@ -157,9 +157,9 @@ def test_stripe_reads_all_pages_of_lines() -> None:
         assert dollars("-0.07") == hub.tax().reverse(record.ref, reversal, idempotency_key="r").tax
         form = dict(sandbox.requests[-1].form)
         assert ("-100", "-7") == (form["line_items[0][amount]"], form["line_items[0][amount_tax]"])
-        whole = TaxReversal(reference="CN-2", day=calculation.sale.day)
+        whole_reversal = TaxReversal(reference="CN-2", day=calculation.sale.day)
         with pytest.raises(VendorRejected):
-            hub.tax().reverse(record.ref, whole, idempotency_key="r2")
+            hub.tax().reverse(record.ref, whole_reversal, idempotency_key="r2")
 
 
 def test_a_page_without_rows_is_refused() -> None:
@@ -370,11 +370,11 @@ def test_avalara_records_the_whole_tax() -> None:
 )
 def test_another_document_of_avalara_is_no_record(fields: dict[str, Any]) -> None:
     """An answer about another document, or with another tax, is an error."""
-    usual = {"code": "INV-2041", "status": "Committed", "currencyCode": "USD", "totalTax": 1.16}
+    defaults = {"code": "INV-2041", "status": "Committed", "currencyCode": "USD", "totalTax": 1.16}
     hub, sandbox = hub_of(avalara)
     with hub:
         calculation = hub.tax().calculate(sale())
-        sandbox.fail(reply({**usual, **fields}, 201))
+        sandbox.fail(reply({**defaults, **fields}, 201))
         with pytest.raises(VendorFailed):
             hub.tax().record(calculation, idempotency_key="k")
 

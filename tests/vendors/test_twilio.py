@@ -304,10 +304,10 @@ def test_number_is_looked_up() -> None:
 def test_incoming_message() -> None:
     """An incoming Twilio message has its sender and text."""
     sandbox = TwilioSandbox()
-    ours = hub(sandbox)
+    own_hub = hub(sandbox)
     notice = sandbox.receive(TO, "Yes & no", url="https://a.example/in")
-    verifier = ours.webhooks("texts", secrets=sandbox.auth_token)
-    event = ours.events("texts", verifier.verify(**notice.arguments())[0])[0]
+    verifier = own_hub.webhooks("texts", secrets=sandbox.auth_token)
+    event = own_hub.events("texts", verifier.verify(**notice.arguments())[0])[0]
 
     assert (SmsStatus.RECEIVED, TO, "Yes & no") == (event.status, event.sender, event.text)
 
@@ -315,14 +315,14 @@ def test_incoming_message() -> None:
 def test_failure_event_keeps_its_code() -> None:
     """The event of a failed Twilio message has its code and no sender."""
     sandbox = TwilioSandbox()
-    ours = hub(sandbox)
-    receipt = ours.sms().send(SmsMessage(to=TO, text="Hi", callback_url="https://a.example/cb"))
+    own_hub = hub(sandbox)
+    receipt = own_hub.sms().send(SmsMessage(to=TO, text="Hi", callback_url="https://a.example/cb"))
     notice = sandbox.report(receipt.ref.id, "undelivered", error_code="30005")
-    verifier = ours.webhooks("texts", secrets=sandbox.auth_token)
-    event = ours.events("texts", verifier.verify(**notice.arguments())[0])[0]
+    verifier = own_hub.webhooks("texts", secrets=sandbox.auth_token)
+    event = own_hub.events("texts", verifier.verify(**notice.arguments())[0])[0]
 
     assert (SmsStatus.UNDELIVERED, "30005", None) == (event.status, event.error_code, event.sender)
-    assert SmsStatus.UNDELIVERED is ours.sms().get(receipt.ref).status
+    assert SmsStatus.UNDELIVERED is own_hub.sms().get(receipt.ref).status
 
 
 def test_other_webhooks_give_no_events() -> None:

@@ -621,11 +621,11 @@ def test_sandbox_takes_one_label_for_a_key(shop: Shop) -> None:
     """The sandbox returns the same label for a repeated key, and refuses another request."""
     shop.buy()
     body, [key] = shop.bodies(LABEL)[0], shop.sandbox.labels
-    good = {**GOOD, "X_Idempotency_Key": key}
-    repeated = response_to(shop, Request.post(LABEL, json=body), **good)
+    valid_headers = {**GOOD, "X_Idempotency_Key": key}
+    repeated = response_to(shop, Request.post(LABEL, json=body), **valid_headers)
     assert [repeated.json()["trackingNumber"]] == [*shop.sandbox.tracks]
     body["packageDescription"]["weight"] = 2
-    other = response_to(shop, Request.post(LABEL, json=body), **good)
+    other = response_to(shop, Request.post(LABEL, json=body), **valid_headers)
     assert (400, "160003") == (other.status, code_of(other))
     for headers, status in (
         ({"X_Payment_Authorization_Token": "payment.7"}, 401),

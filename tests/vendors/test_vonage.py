@@ -302,17 +302,17 @@ def test_credentials_may_come_from_elsewhere() -> None:
 def test_delivery_receipt(word: str, code: str, status: SmsStatus, sent_as: str) -> None:
     """A delivery receipt names its part, in each form that Vonage sends."""
     sandbox = VonageSandbox()
-    ours = hub(sandbox)
+    own_hub = hub(sandbox)
     message = SmsMessage(to=TO, text="a" * 161, callback_url=CALLBACK, reference="a=b&c")
-    receipt = ours.sms().send(message)
-    at = datetime.now(UTC).replace(microsecond=0)
+    receipt = own_hub.sms().send(message)
+    time = datetime.now(UTC).replace(microsecond=0)
     sandbox.sent_as = sent_as
-    notice = sandbox.report(receipt.parts[1], word, error_code=code, at=at)
-    verifier = ours.webhooks("texts", secrets=sandbox.signature_secret)
-    event = ours.events("texts", verifier.verify(**notice.arguments())[0])[0]
+    notice = sandbox.report(receipt.parts[1], word, error_code=code, at=time)
+    verifier = own_hub.webhooks("texts", secrets=sandbox.signature_secret)
+    event = own_hub.events("texts", verifier.verify(**notice.arguments())[0])[0]
 
     assert receipt.parts[1] == event.ref.id
-    assert (status, word, at) == (event.status, event.vendor_status, event.at)
+    assert (status, word, time) == (event.status, event.vendor_status, event.at)
     assert (None if code == "0" else code) == event.error_code
     assert event.sender is None
 
@@ -322,11 +322,11 @@ def test_delivery_receipt(word: str, code: str, status: SmsStatus, sent_as: str)
 def test_incoming_message(text: str, sender: str) -> None:
     """An incoming Vonage message has its sender and text."""
     sandbox = VonageSandbox()
-    ours = hub(sandbox)
+    own_hub = hub(sandbox)
     notice = sandbox.receive(sender, text, url=CALLBACK)
-    verifier = ours.webhooks("texts", secrets=sandbox.signature_secret)
+    verifier = own_hub.webhooks("texts", secrets=sandbox.signature_secret)
     webhook = verifier.verify(**notice.arguments())[0]
-    event = ours.events("texts", webhook)[0]
+    event = own_hub.events("texts", webhook)[0]
 
     assert "message.received" == webhook.type
     assert (SmsStatus.RECEIVED, sender, text) == (event.status, event.sender, event.text)

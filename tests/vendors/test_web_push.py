@@ -45,11 +45,11 @@ def subscription(endpoint: str = "https://push.example/s/1", point: str = POINT)
 def sent_notifications(key: str | None, *fields: dict[str, Any]) -> list[SandboxRequest]:
     """Return the requests that send notifications with these fields."""
     sandbox = WebPushSandbox()
-    to = sandbox.recipient()
+    recipient = sandbox.recipient()
     vendor = WebPush(private_key=sandbox.private_key, contact=CONTACT)
     with Hub([Account("push", vendor)], http=SandboxHttpClient(sandbox)) as hub:
         for options in fields:
-            message = PushMessage(**dict[str, Any](to=to, title="T") | options)
+            message = PushMessage(**dict[str, Any](to=recipient, title="T") | options)
             hub.push().send(message, idempotency_key=key)
     return sandbox.requests
 
@@ -85,10 +85,10 @@ def test_requests_have_the_headers_of_rfc_8030() -> None:
 def test_a_key_belongs_to_its_tenant() -> None:
     """The same idempotency key of two tenants gives different encryption keys."""
     sandbox = WebPushSandbox()
-    to = sandbox.recipient()
+    recipient = sandbox.recipient()
     vendor = WebPush(private_key=sandbox.private_key, contact=CONTACT)
     with Hub([Account("push", vendor)], http=SandboxHttpClient(sandbox)) as hub:
-        message = PushMessage(to=to, title="T")
+        message = PushMessage(to=recipient, title="T")
         receipts = [
             hub.push(tenant=tenant).send(message, idempotency_key="k") for tenant in (None, "acme")
         ]
@@ -106,7 +106,7 @@ def test_every_endpoint_of_a_push_service_is_known() -> None:
     service = vendor.services()[""]
 
     assert ["/{part0}", "/{part0}/{part1}/{part2}/{part3}/{part4}"] == [
-        service.endpoints[at].path for at in (0, -1)
+        service.endpoints[index].path for index in (0, -1)
     ]
     assert ["push.example", "other.example"] == [region.name for region in service.regions]
     assert ["https://push.example", "https://other.example"] == [
@@ -125,7 +125,7 @@ def test_every_notification_has_its_own_keys() -> None:
 def test_a_rehearsal_shows_no_subscription() -> None:
     """A dry run names the push service, but not the browser's URL."""
     sandbox, events = WebPushSandbox(), list[Any]()
-    to = sandbox.recipient()
+    recipient = sandbox.recipient()
     vendor = WebPush(private_key=sandbox.private_key, contact=CONTACT)
     with (
         Hub(
@@ -136,9 +136,9 @@ def test_a_rehearsal_shows_no_subscription() -> None:
         ) as hub,
         pytest.raises(DryRun) as excinfo,
     ):
-        hub.push().send(PushMessage(to=to, title="T"))
+        hub.push().send(PushMessage(to=recipient, title="T"))
 
-    origin, _, path = to.endpoint.removeprefix("https://").partition("/")
+    origin, _, path = recipient.endpoint.removeprefix("https://").partition("/")
     assert f"POST https://{origin}/…" == excinfo.value.request
     assert all(path not in f"{shown!r}{shown!s}" for shown in (*events, excinfo.value))
 
@@ -197,13 +197,13 @@ def test_invalid_public_key_is_refused() -> None:
     """A browser's public key that is not on the curve is refused by its field."""
     point = urlsafe_b64encode(b"\x04" + bytes(64)).rstrip(b"=").decode()
     sandbox = WebPushSandbox()
-    to = subscription("https://updates.push.services.mozilla.com/wpush/v2/a", point)
+    recipient = subscription("https://updates.push.services.mozilla.com/wpush/v2/a", point)
     vendor = WebPush(private_key=sandbox.private_key, contact=CONTACT)
     with (
         Hub([Account("push", vendor)], http=SandboxHttpClient(sandbox)) as hub,
         pytest.raises(InvalidData) as excinfo,
     ):
-        hub.push().send(PushMessage(to=to, title="T"))
+        hub.push().send(PushMessage(to=recipient, title="T"))
 
     assert "to.p256dh" == excinfo.value.field
 
@@ -246,11 +246,11 @@ def test_another_library_decrypts_what_is_sent() -> None:
     http_ece = pytest.importorskip("http_ece", reason="install http_ece")
     browser = ec.generate_private_key(ec.SECP256R1())
     point = browser.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
-    to = subscription(point=urlsafe_b64encode(point).rstrip(b"=").decode())
+    recipient = subscription(point=urlsafe_b64encode(point).rstrip(b"=").decode())
     content = "Ware eingetroffen: 3 × Größe M".encode()
     sender = Sender(ec.generate_private_key(ec.SECP256R1()), b"0123456789abcdef")
 
-    body = encrypted(content, to, sender)
+    body = encrypted(content, recipient, sender)
 
     assert content == http_ece.decrypt(
         body, private_key=browser, auth_secret=decode_base64url(AUTH), version="aes128gcm"

@@ -51,9 +51,9 @@ def ref(id_: str) -> Ref:
 def test_request_of_a_list() -> None:
     """The list begins a second earlier, in UTC, since WooCommerce excludes the time itself."""
     sandbox = WooCommerceSandbox()
-    since = datetime(2031, 5, 6, 7, 8, 9, tzinfo=UTC)
+    start = datetime(2031, 5, 6, 7, 8, 9, tzinfo=UTC)
     with hub(sandbox) as shop:
-        shop.shops().orders(OrderQuery(updated_since=since, limit=500))
+        shop.shops().orders(OrderQuery(updated_since=start, limit=500))
 
     assert {
         "orderby": "modified",

@@ -186,6 +186,6 @@ class Target:
 
 def fuzz(family: str, inputs: int, seed: int = 0) -> int:
     """Send damaged webhooks to verifiers of a preset family; return how many were accepted."""
-    dice = random.Random(f"{family} {seed}")
+    generator = random.Random(f"{family} {seed}")
     targets = [Target(BY_NAME[name]) for name in FAMILIES[family]]
-    return sum(dice.choice(targets).check(dice) for _ in range(inputs))
+    return sum(generator.choice(targets).check(generator) for _ in range(inputs))

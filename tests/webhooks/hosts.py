@@ -259,7 +259,7 @@ class Hosts:
                 link.putheader("Transfer-Encoding", "chunked")
             elif sent.body or sent.method != "GET":
                 link.putheader("Content-Length", str(len(sent.body)))
-            pieces = (sent.body[at : at + 7] for at in range(0, len(sent.body), 7))
+            pieces = (sent.body[offset : offset + 7] for offset in range(0, len(sent.body), 7))
             # Some servers respond before they have read the whole body.
             with suppress(BrokenPipeError, ConnectionResetError):
                 link.endheaders(pieces if chunked else sent.body or None, encode_chunked=chunked)

@@ -118,8 +118,8 @@ def test_rebuilt_presets_refuse_old_and_repeated_webhooks(name: str) -> None:
     sender = BY_NAME[name]
     tolerance = PRESETS[name].tolerance
     if tolerance is not None:
-        for far, reason in ((tolerance, None), (tolerance + 1, "stale")):
-            sent_request = sender.send(NOW - timedelta(seconds=far), 7)
+        for age, reason in ((tolerance, None), (tolerance + 1, "stale")):
+            sent_request = sender.send(NOW - timedelta(seconds=age), 7)
             if reason is None:
                 assert receiver(name).verify(sent_request)
             else:

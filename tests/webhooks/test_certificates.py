@@ -115,7 +115,7 @@ def test_a_pinned_client_is_known_by_its_certificate() -> None:
     sender = BY_NAME["client-certificate"]
     sent_request = sender.send(NOW, 1)
     pem = keys.usual_certificate().decode()
-    colons = ":".join(sender.secret[at : at + 2] for at in range(0, 64, 2)).upper()
+    colons = ":".join(sender.secret[offset : offset + 2] for offset in range(0, 64, 2)).upper()
     receiver = Receiver.of(sender, secret=colons)
     for text in (sent_request.headers["Client-Cert"], quote(pem)):
         assert receiver.verify(attrs.evolve(sent_request, headers={"Client-Cert": text}))

@@ -136,10 +136,10 @@ def test_a_header_that_is_there_twice(host: str, framework_servers: Hosts) -> No
     ENDPOINT.receives("github")
     sent_request = of_github(b'{"a":1}')
     for order in (slice(None), slice(None, None, -1)):
-        both = [sent_request.headers["X-Hub-Signature-256"], "sha256=" + "0" * 64][order]
+        signatures = [sent_request.headers["X-Hub-Signature-256"], "sha256=" + "0" * 64][order]
         bare_request = attrs.evolve(sent_request, headers={"Content-Type": "application/json"})
         status, _, _ = framework_servers.ask(
-            host, bare_request, more=[("X-Hub-Signature-256", item) for item in both]
+            host, bare_request, more=[("X-Hub-Signature-256", item) for item in signatures]
         )
         assert 401 == status
     assert 200 == framework_servers.ask(host, sent_request)[0]

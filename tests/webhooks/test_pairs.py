@@ -54,10 +54,10 @@ def test_json_form_and_query_are_equivalent() -> None:
 def test_a_signature_has_one_case_or_the_other(write: Any) -> None:
     """A Vonage signature may be in upper or lower case, but not mixed."""
     fields = signed_fields(FIELDS)
-    right = fields | {"sig": write(fields["sig"])}
+    signed = fields | {"sig": write(fields["sig"])}
     mixed_case_event = fields | {"sig": fields["sig"][:32].upper() + fields["sig"][32:].lower()}
 
-    assert receiver().verify(as_json(right))
+    assert receiver().verify(as_json(signed))
     assert "signature" == receiver().reason_of_refusal(as_json(mixed_case_event))
 
 

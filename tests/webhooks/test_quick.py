@@ -161,15 +161,15 @@ def test_fast_path_accepts_no_more_than_the_full_verifier(
 ) -> None:
     """A damaged webhook that the fast path accepts is accepted by the full verifier too."""
     _, ways, sent_request = case
-    dice = random.Random(seed)
+    generator = random.Random(seed)
     for _ in range(10):
-        damaged_arguments: dict[str, Any] = mutations(dice, sent_request).arguments()
-        if dice.random() < 0.3:
+        damaged_arguments: dict[str, Any] = mutations(generator, sent_request).arguments()
+        if generator.random() < 0.3:
             damaged_arguments["headers"] = [
                 *damaged_arguments["headers"].items(),
                 *sent_request.headers.items(),
             ]
-            dice.shuffle(damaged_arguments["headers"])
+            generator.shuffle(damaged_arguments["headers"])
         event = ways.short(damaged_arguments)
         if event is not None:
             assert is_same_event(ways.long(damaged_arguments), event)
@@ -469,7 +469,7 @@ def test_times_near_the_tolerance_use_the_full_verifier(tolerance: float, late: 
     accept = quick_verifier(scheme, [Secret(SECRET)], {}, tolerance)
 
     assert accept is not None
-    for off in (late, -late):
-        assert accept(headers, BODY, NOW.timestamp() + off) is None
+    for offset in (late, -late):
+        assert accept(headers, BODY, NOW.timestamp() + offset) is None
     if tolerance:
         assert accept(headers, BODY, NOW.timestamp() + tolerance - 0.01)

@@ -18,8 +18,8 @@ def test_signed_webhooks_are_accepted() -> None:
     """With two secrets, a webhook from the signer is accepted with either of them."""
     old_text, new_text = generate_webhook_secret(), generate_webhook_secret()
     body = b'{"type": "a.b", "data": {"id": 1}}'
-    at = NOW.astimezone(timezone(timedelta(hours=5)))
-    headers = WebhookSigner([new_text, old_text]).sign(body, id="msg_1", at=at)
+    time = NOW.astimezone(timezone(timedelta(hours=5)))
+    headers = WebhookSigner([new_text, old_text]).sign(body, id="msg_1", at=time)
 
     for secret in (old_text, new_text):
         (event,) = Receiver("standard-webhooks", secret).verify({"headers": headers, "body": body})

@@ -27,8 +27,8 @@ def test_two_times_are_refused_in_either_order() -> None:
     stripe = BY_NAME["stripe"]
     value = stripe.send(NOW, 1)
     text = value.headers["Stripe-Signature"]
-    for both in (f"t=1,{text}", f"{text},t=1"):
-        spoiled_request = attrs.evolve(value, headers={"Stripe-Signature": both})
+    for fields in (f"t=1,{text}", f"{text},t=1"):
+        spoiled_request = attrs.evolve(value, headers={"Stripe-Signature": fields})
         assert "duplicated" == Receiver.of(stripe).reason_of_refusal(spoiled_request)
     same_request = attrs.evolve(value, headers={"Stripe-Signature": f"{text},{text}"})
     assert Receiver.of(stripe).verify(same_request)

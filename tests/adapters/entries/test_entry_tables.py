@@ -101,9 +101,9 @@ def test_servers_that_are_away() -> None:
     """An unreachable database raises StorageUnavailable, synchronously and asynchronously."""
     url = "postgresql://nobody:secret@127.0.0.1:1/none"
     with SqlOutbox(url, timeout=0.2) as store:
-        for act in (store.migrate, store.now):
+        for operation in (store.migrate, store.now):
             with pytest.raises(StorageUnavailable) as excinfo:
-                act()
+                operation()
             assert "secret" not in str(excinfo.value)
 
     async def run() -> None:

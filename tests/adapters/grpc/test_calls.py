@@ -289,9 +289,9 @@ def test_health_is_what_the_server_says(
     health = lab.run(lab.connector.health(5.0))
     assert (HealthState.UNAVAILABLE, "lab") == (health.state, health.connector)
     assert "does not serve" in health.text
-    plain = labs(servers(MOORAGE_LAB_NO_HEALTH="1").address)
-    assert plain.run(plain.connector.health(5.0)).is_healthy
-    assert plain.connector.versions.library.startswith("grpcio ")
+    plain_lab = labs(servers(MOORAGE_LAB_NO_HEALTH="1").address)
+    assert plain_lab.run(plain_lab.connector.health(5.0)).is_healthy
+    assert plain_lab.connector.versions.library.startswith("grpcio ")
 
 
 def test_foreign_exceptions_are_judged_by_their_kind(lab: Lab) -> None:

@@ -89,9 +89,9 @@ def test_both_sides_show_certificates(
         password=Secret("open sesame"),
     )
     assert "bolt" == labs(server.address, plaintext=False, tls=texts).call(name="bolt")["name"]
-    both = tmp_path / "both.pem"
-    both.write_bytes(certificate.read_bytes() + key.read_bytes())
-    single = Tls(authorities=authorities, certificate=str(both))
+    pem_path = tmp_path / "both.pem"
+    pem_path.write_bytes(certificate.read_bytes() + key.read_bytes())
+    single = Tls(authorities=authorities, certificate=str(pem_path))
     assert "bolt" == labs(server.address, plaintext=False, tls=single).call(name="bolt")["name"]
 
 

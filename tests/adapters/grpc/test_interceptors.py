@@ -66,9 +66,9 @@ class Stubs:
             self.channel = self.loop.run_until_complete(self._channel(address, interceptors))
         else:
             self.manager = ConnectorManager([service])
-            plain: Any = grpc.insecure_channel(address)
+            channel: Any = grpc.insecure_channel(address)
             self.channel = grpc.intercept_channel(
-                plain, GrpcInterceptor(self.manager, "lab", **facts)
+                channel, GrpcInterceptor(self.manager, "lab", **facts)
             )
 
     async def _channel(self, address: str, interceptors: list[Any]) -> Any:
@@ -179,8 +179,8 @@ def test_a_safe_call_is_repeated_and_another_is_not(stubs: Callable[..., Stubs])
         other.call(ECHO, failing_request(f"{name}-once", times=2))
     assert caught.value.may_have_been_processed
     counts = [
-        made.call(ECHO, {"do": "count", "of": of, "name": ""})["count"]
-        for of in (name, f"{name}-once")
+        made.call(ECHO, {"do": "count", "of": key, "name": ""})["count"]
+        for key in (name, f"{name}-once")
     ]
     assert [3, 1] == counts
     lost = failing_request(f"{name}-stream", times=2, at=0)

@@ -172,9 +172,9 @@ def test_an_answer_of_reflection_is_read_with_caution() -> None:
         reflection.services_of(b"\x32\x04\x0a\x02\x0a\x05")
     with pytest.raises(VendorFailed):
         reflection.missing_imports({"a": b"\xff"}, ())
-    many = {str(number): b"" for number in range(reflection.MOST_FILES + 1)}
+    files = {str(number): b"" for number in range(reflection.MOST_FILES + 1)}
     with pytest.raises(VendorFailed):
-        reflection.missing_imports(many, ())
+        reflection.missing_imports(files, ())
 
 
 def test_files_that_import_each_other_have_no_order() -> None:

@@ -129,8 +129,8 @@ def test_conditions(mailboxes: PrivateDovecot | FakeMailboxes) -> None:
     }
     with Mailbox(mailboxes.settings("conditions")) as mailbox:
         results = {
-            name: mailbox.perform(mailbox.connector.search(where)).uids
-            for name, (where, _) in conditions.items()
+            name: mailbox.perform(mailbox.connector.search(condition)).uids
+            for name, (condition, _) in conditions.items()
         }
 
     assert {name: uids for name, (_, uids) in conditions.items()} == results
@@ -177,12 +177,12 @@ def test_operations_by_name(server: PrivateDovecot) -> None:
         def run(operation: str, **arguments: Any) -> Any:
             return hub.connectors.run("post", operation, arguments)
 
-        where = {
+        condition = {
             "from": "example",
             "not": {"flag": "\\Seen"},
             "any": [{"subject": "Inv"}, {"to": "x"}],
         }
-        result = run("search", where=where)
+        result = run("search", where=condition)
         (message,) = run("fetch", uids=result["uids"], validity=result["validity"])
         run("flag", uids=[1], add=["\\Flagged"])
         run("move", uids=[1], to="Done")
@@ -304,12 +304,12 @@ class AsyncTokens(Tokens):
 @pytest.mark.parametrize("capabilities", ["AUTH=XOAUTH2 SASL-IR", "AUTH=XOAUTH2"])
 def test_token_is_renewed(capabilities: str, *, is_async: bool) -> None:
     """A token that the server refuses is renewed once, and the renewed token is used."""
-    right = b64encode(b"user=ada\1auth=Bearer new-token\1\1").decode()
+    response = b64encode(b"user=ada\1auth=Bearer new-token\1\1").decode()
 
     def answer(line: str) -> bytes | None:
         if line == "AUTHENTICATE XOAUTH2":
             return b"+ \r\n"
-        if right in line:
+        if response in line:
             return b"TAG OK\r\n"
         if line == "":
             return b"TAG NO [AUTHENTICATIONFAILED] refused\r\n"
@@ -346,8 +346,8 @@ def test_password_that_cannot_be_renewed() -> None:
         provider = Passwords(Credentials.basic("bob", "guess-0815"))
         with Mailbox(server.settings(password=None), provider=provider) as mailbox:
             mailbox.error(mailbox.connector.search(), AuthenticationFailed)
-        right = b64encode(b"\0bob\0guess-0815").decode()
-        assert [f"AUTHENTICATE PLAIN {right}"] == [
+        response = b64encode(b"\0bob\0guess-0815").decode()
+        assert [f"AUTHENTICATE PLAIN {response}"] == [
             line for line in server.lines if "AUTHENTICATE" in line
         ]
 

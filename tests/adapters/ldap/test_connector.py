@@ -113,7 +113,7 @@ def test_conditions(directory: Directory) -> None:
         "not": (~equals("uid", "ada") & has_attribute("uid"), ["alan", "grace"]),
     }
     assert {name: names for name, (_, names) in conditions.items()} == {
-        name: found(directory, where) for name, (where, _) in conditions.items()
+        name: found(directory, condition) for name, (condition, _) in conditions.items()
     }
 
 
@@ -128,9 +128,9 @@ def test_ordering_conditions() -> None:
         results = [
             [
                 entry.text("n")
-                for entry in directory.perform(connector.search(where, base=BASE)).entries
+                for entry in directory.perform(connector.search(condition, base=BASE)).entries
             ]
-            for where in (at_least("n", "2"), at_most("n", "2"))
+            for condition in (at_least("n", "2"), at_most("n", "2"))
         ]
 
     assert [["2", "3"], ["1", "2"]] == results
@@ -408,13 +408,13 @@ def test_wrong_arguments(operation: str, arguments: dict[str, Any], field: str) 
 
 def test_deep_condition_is_refused() -> None:
     """A filter from JSON that is nested too deeply is refused."""
-    where: Any = {"present": "uid"}
+    condition: Any = {"present": "uid"}
     for _ in range(200):
-        where = {"not": where}
+        condition = {"not": condition}
     connector = LdapConnector(Ldap(url="ldap://directory.invalid"))
 
     with pytest.raises(InvalidData, match="wrong form"):
-        connector.operations["search"].operation({"where": where})
+        connector.operations["search"].operation({"where": condition})
 
 
 @pytest.mark.parametrize(

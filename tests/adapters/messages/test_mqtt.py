@@ -97,8 +97,8 @@ def test_message_arrives_with_everything(
     ]
     assert message.properties.ContentType == "application/json"
     assert message.properties.MessageExpiryInterval <= 3600
-    with Subscriber(broker.port) as late:
-        [retained] = late.messages()
+    with Subscriber(broker.port) as late_subscriber:
+        [retained] = late_subscriber.messages()
         assert retained.retain
     lab.publish("orders", Message(b""))
 
@@ -110,8 +110,8 @@ def test_message_without_extras_has_no_properties(
     mqtt(broker.url).publish("orders", Message(b"1"))
     [message] = subscriber.messages()
     assert message.properties.isEmpty()
-    with Subscriber(broker.port) as late:
-        assert late.messages() == []
+    with Subscriber(broker.port) as late_subscriber:
+        assert late_subscriber.messages() == []
 
 
 def test_message_of_the_old_version_is_topic_and_payload(

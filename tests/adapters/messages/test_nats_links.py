@@ -52,11 +52,11 @@ def lab(labs: Callable[..., Lab]) -> Callable[..., Lab]:
 def test_user_logs_in_with_credentials(lab: Callable[..., Lab]) -> None:
     """A publisher logs in to NATS with a credentials file; another account's file is refused."""
     config, credentials = account_with_user()
-    _, others = account_with_user()
+    _, other_user = account_with_user()
     with PrivateNats(config) as server:
         made = lab(server.url, credentials=Secret(credentials), creates_streams=True)
         assert 1 == made.publish("orders", Message(b"1")).offset
-        made = lab(server.url, credentials=Secret(others))
+        made = lab(server.url, credentials=Secret(other_user))
         with pytest.raises(AuthenticationFailed, match="refused the user"):
             made.publish("orders", Message(b"1"))
 

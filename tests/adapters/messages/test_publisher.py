@@ -96,8 +96,8 @@ def test_idempotency_key_becomes_the_id(memory_lab: Callable[..., Lab]) -> None:
     receipt = lab.publish("orders", Message(b"1"), idempotency_key="order-1")
     assert receipt.is_duplicate
     assert len(broker.messages) == 1
-    again = lab.publish("orders", Message(b"1"), idempotency_key="order-1")
-    assert again == receipt
+    repeat = lab.publish("orders", Message(b"1"), idempotency_key="order-1")
+    assert repeat == receipt
     assert "order-1" not in str(broker.messages[0].id)
 
 

@@ -53,7 +53,7 @@ def test_message_that_cannot_be_encoded_leaves_the_connection_usable(
 ) -> None:
     """A topic that the client library cannot encode is not sent, and later messages are sent."""
     lab = rabbit(broker.url)
-    wrong, right = (
+    wrong, right_link = (
         OutgoingMessage("\ud800", Message(b"1")),
         OutgoingMessage(broker.queue, Message(b"2")),
     )
@@ -62,7 +62,7 @@ def test_message_that_cannot_be_encoded_leaves_the_connection_usable(
             lab.finish(link.publish(wrong, 5.0))
         with pytest.raises(UnicodeEncodeError):
             lab.finish(link.publish_batch([wrong], 5.0))
-        assert lab.finish(link.publish(right, 30.0)).topic == broker.queue
+        assert lab.finish(link.publish(right_link, 30.0)).topic == broker.queue
     assert broker.payloads() == [b"2"]
 
 
@@ -95,36 +95,36 @@ def test_partial_socket_write_is_continued() -> None:
     """The event loop writes what the socket accepts at once, and the rest as soon as it can."""
     loop: Any = _SocketLoop()
     loop.activate_poller()
-    near, far = socket.socketpair()
+    near_socket, far_socket = socket.socketpair()
     rest = bytearray(b"x" * 4_000_000)
 
     def write(fd: int, events: int) -> None:
         assert events & loop.WRITE
         with suppress(BlockingIOError):
             while rest:
-                del rest[: near.send(rest)]
+                del rest[: near_socket.send(rest)]
             loop.update_handler(fd, loop.READ)
 
-    with near, far:
-        near.setblocking(False)
-        loop.add_handler(near.fileno(), write, loop.READ)
-        loop.update_handler(near.fileno(), loop.READ | loop.WRITE)
+    with near_socket, far_socket:
+        near_socket.setblocking(False)
+        loop.add_handler(near_socket.fileno(), write, loop.READ)
+        loop.update_handler(near_socket.fileno(), loop.READ | loop.WRITE)
         loop.is_open = True
-        loop.update_handler(near.fileno(), loop.READ)
+        loop.update_handler(near_socket.fileno(), loop.READ)
         assert 4_000_000 == len(rest)
-        loop.update_handler(near.fileno(), loop.READ | loop.WRITE)
-        left = len(rest)
-        assert 0 < left < 4_000_000
-        arrived = len(far.recv(4_000_000))
+        loop.update_handler(near_socket.fileno(), loop.READ | loop.WRITE)
+        bytes_left = len(rest)
+        assert 0 < bytes_left < 4_000_000
+        arrived = len(far_socket.recv(4_000_000))
         while rest:
             loop.poll()
-            arrived += len(far.recv(4_000_000))
+            arrived += len(far_socket.recv(4_000_000))
         while arrived < 4_000_000:
-            arrived += len(far.recv(4_000_000))
+            arrived += len(far_socket.recv(4_000_000))
         # Nothing waits for being written any more, so the loop does not call the handler.
         loop.call_later(0, rest.clear)
         loop.poll()
-        loop.remove_handler(near.fileno())
+        loop.remove_handler(near_socket.fileno())
     loop.deactivate_poller()
     loop.close()
 

@@ -75,11 +75,11 @@ def test_json_has_operators_only_if_the_configuration_says_so(
     labs: Callable[..., Lab], server: PrivateMongo
 ) -> None:
     """Without `operators=True`, JSON arguments cannot contain query operators such as `$in`."""
-    where = {"total": {"$in": [{"$numberInt": "1"}, 2]}}
+    condition = {"total": {"$in": [{"$numberInt": "1"}, 2]}}
     careful, trusting = labs(server.url()), labs(server.url(), operators=True)
     with pytest.raises(InvalidData, match=r"begins with \$"):
-        careful.by_name("count", collection="none", where=where)
-    assert 0 == trusting.by_name("count", collection="none", where=where)
+        careful.by_name("count", collection="none", where=condition)
+    assert 0 == trusting.by_name("count", collection="none", where=condition)
     with pytest.raises(InvalidData, match="JavaScript"):
         trusting.by_name("count", collection="none", where={"$where": "1"})
 
@@ -176,5 +176,5 @@ def test_exceptions_that_no_server_tells() -> None:
     lost = judge(ProtocolError("nonsense"), progress, "")
     assert isinstance(lost, ConnectionFailed)
     assert lost.may_have_been_processed
-    late = judge(TimeoutError(), progress, "")
-    assert isinstance(late, ConnectionFailed)
+    late_error = judge(TimeoutError(), progress, "")
+    assert isinstance(late_error, ConnectionFailed)

@@ -135,16 +135,16 @@ def test_a_conflict_undoes_a_transaction(lab: Lab) -> None:
     """A transaction that conflicts with another one is undone, and may be retried."""
     lab.do("insert_one", "orders", {"_id": 1, "total": 1})
     raise_total = lab.connector.update_one("orders", {"_id": 1}, {"$inc": {"total": 1}})
-    later = lab.connector.find("orders", {})
+    operation = lab.connector.find("orders", {})
     rival = lab.connector.update_one("orders", {"_id": 1}, {"$inc": {"total": 10}})
 
     def work(transaction: Any) -> None:
-        transaction.perform(later)
+        transaction.perform(operation)
         lab.perform(rival)
         transaction.perform(raise_total)
 
     async def work_async(transaction: Any) -> None:
-        await transaction.perform(later)
+        await transaction.perform(operation)
         await lab.manager.perform("erp", rival)
         await transaction.perform(raise_total)
 
@@ -254,8 +254,8 @@ def test_a_keyed_operation_has_one_effect(labs: Callable[..., Lab], server: Priv
     results = [lab.perform(insert, idempotency_key="i") for _ in range(2)]
     assert isinstance(results[0], ObjectId)
     assert results[0] == results[1]
-    many = connector.insert_many("orders", [{"_id": 1}])
-    assert [(1,), (1,)] == [lab.perform(many, idempotency_key="m") for _ in range(2)]
+    operation = connector.insert_many("orders", [{"_id": 1}])
+    assert [(1,), (1,)] == [lab.perform(operation, idempotency_key="m") for _ in range(2)]
     update = connector.update_one("orders", {"_id": 1}, {"$inc": {"total": 1}})
     once = MongoUpdated(matched=1, modified=1)
     assert [once, once] == [lab.perform(update, idempotency_key="u") for _ in range(2)]

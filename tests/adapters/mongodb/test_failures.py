@@ -128,20 +128,20 @@ def test_a_lost_commit_leaves_the_outcome_open(lab: Lab, server: PrivateMongo) -
     assert getattr(excinfo.value, "may_have_been_processed", True)
     with (
         failing_commands(server, ["insert"], closeConnection=True),
-        pytest.raises((ConnectionFailed, TransactionConflict)) as early,
+        pytest.raises((ConnectionFailed, TransactionConflict)) as early_excinfo,
     ):
         lab.transact(lab.connector.insert_one("orders", {"_id": 2}))
-    assert not early.value.may_have_been_processed
+    assert not early_excinfo.value.may_have_been_processed
 
 
 def test_certificates_are_verified(labs: Callable[..., Lab], tmp_path: Path) -> None:
     """A MongoDB server's certificate must be from the given authority; else nothing is sent."""
     certificate, key = certificate_files(tmp_path, "127.0.0.1")
-    both = tmp_path / "both.pem"
-    both.write_bytes(certificate.read_bytes() + key.read_bytes())
+    pem_path = tmp_path / "both.pem"
+    pem_path.write_bytes(certificate.read_bytes() + key.read_bytes())
     options = ("--tls-cert-file", str(certificate), "--tls-key-file", str(key))
     with PrivateMongo(*options) as server:
-        trusting = Tls(authorities=str(certificate), certificate=str(both))
+        trusting = Tls(authorities=str(certificate), certificate=str(pem_path))
         lab = labs(server.url(), tls=trusting)
         lab.do("insert_one", "orders", {})
         with pytest.raises(ConnectionFailed, match="TLS failed") as excinfo:

@@ -52,9 +52,11 @@ def test_all_documents_arrive_in_order(lab: Lab, batch: int) -> None:
 def test_a_stream_takes_what_a_search_takes(lab: Lab) -> None:
     """A stream supports the same conditions, fields, order and limits as a search."""
     lab.do("insert_many", "orders", ORDERS)
-    where = {"total": MongoOperators({"$gte": 100})}
+    condition = {"total": MongoOperators({"$gte": 100})}
     expected = [{"_id": 23}, {"_id": 22}, {"_id": 21}]
-    assert expected == read(lab, where, fields=["_id"], sort={"_id": -1}, skip=1, limit=3, batch=2)
+    assert expected == read(
+        lab, condition, fields=["_id"], sort={"_id": -1}, skip=1, limit=3, batch=2
+    )
     assert [] == read(lab, {"_id": 99})
 
 

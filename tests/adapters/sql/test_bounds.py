@@ -135,7 +135,7 @@ def test_refused_result_keeps_other_connections(labs: Callable[..., Lab]) -> Non
 
 def test_bytes_are_unknown_without_tcp() -> None:
     """The received bytes of a connection are not counted if it does not use TCP."""
-    ours, theirs = socket.socketpair()
-    with ours, theirs:
-        theirs.send(b"hello")
-        assert 0 == _psycopg._received(ours.fileno())  # noqa: SLF001 - the unit under test
+    own_socket, other_socket = socket.socketpair()
+    with own_socket, other_socket:
+        other_socket.send(b"hello")
+        assert 0 == _psycopg._received(own_socket.fileno())  # noqa: SLF001 - the unit under test

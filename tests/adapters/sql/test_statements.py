@@ -198,10 +198,10 @@ def test_literals_are_accepted_wherever_they_stand() -> None:
         Query(text, name="loop")
         for text in ("SELECT id FROM orders", "SELECT total FROM orders")
     ]
-    long = Query("SELECT id FROM orders WHERE id = :id AND status = :status", name="long")
+    long_query = Query("SELECT id FROM orders WHERE id = :id AND status = :status", name="long")
 
     assert ["find", "loop", "loop", "long"] == [
-        query.name for query in (*table.values(), *queries, long)
+        query.name for query in (*table.values(), *queries, long_query)
     ]
 
 

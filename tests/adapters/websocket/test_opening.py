@@ -321,15 +321,15 @@ def test_connector_belongs_to_one_event_loop(server: Server) -> None:
         asyncio.run(connector.open(30.0))
     first.run_until_complete(connector.close())
     first.close()
-    again = AsyncWebSocketConnector(server.url)
+    second = AsyncWebSocketConnector(server.url)
 
     async def use() -> None:
-        await again.open(30.0)
-        await (await again.line.session(30.0)).close()
+        await second.open(30.0)
+        await (await second.line.session(30.0)).close()
 
     for _ in range(2):
         asyncio.run(use())
-    assert 2 == again.statistics().created
+    assert 2 == second.statistics().created
 
 
 def test_cancelled_opening_leaves_nothing(server: Server) -> None:

@@ -56,12 +56,12 @@ def _in_order(names: list[str], kind: str, rest: str) -> bool:
     for part in rest.split():
         match = _NAME.fullmatch(part)
         assert match is not None
-        fewest, most = (int(match[3]), int(match[4])) if match[3] else _TIMES[match[2] or None]
+        minimum, maximum = (int(match[3]), int(match[4])) if match[3] else _TIMES[match[2] or None]
         count = 0
         while rest_names and rest_names[0] == match[1]:
             rest_names.pop(0)
             count += 1
-        if not fewest <= count <= most:
+        if not minimum <= count <= maximum:
             return False
     return not rest_names
 

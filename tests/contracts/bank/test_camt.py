@@ -208,13 +208,13 @@ def test_pages_have_interim_balances(first: str, second: str) -> None:
 
 def test_a_file_may_have_several_statements() -> None:
     """All statements of a file are read, and an error names the faulty one."""
-    good = f"{head('1')}{balance('OPBD', '1.00')}{balance('CLBD', '1.00')}"
+    valid_statement = f"{head('1')}{balance('OPBD', '1.00')}{balance('CLBD', '1.00')}"
     bad = f"{head('2')}{balance('OPBD', '1.00')}{balance('CLBD', '2.00')}"
 
-    statements = read_camt(document(f"{good}</Stmt><Stmt>{good}"))
+    statements = read_camt(document(f"{valid_statement}</Stmt><Stmt>{valid_statement}"))
     assert ["ST-1", "ST-1"] == [statement.id for statement in statements]
     with pytest.raises(InvalidData) as excinfo:
-        read_camt(document(f"{good}</Stmt><Stmt>{bad}"))
+        read_camt(document(f"{valid_statement}</Stmt><Stmt>{bad}"))
     assert "Stmt[2]/Bal" == excinfo.value.field
 
 
@@ -355,8 +355,8 @@ def test_files_are_read_in_pieces_up_to_a_limit() -> None:
 def test_elements_of_other_standards_are_skipped() -> None:
     """Elements of supplementary data with the same names are not read as entries."""
     foreign = '<x:Ntry xmlns:x="urn:x">5</x:Ntry><Ntry xmlns=""/>'
-    more = f"<SplmtryData><Envlp>{foreign}</Envlp></SplmtryData>"
-    content = document(head() + entry("59.90") + more)
+    supplement = f"<SplmtryData><Envlp>{foreign}</Envlp></SplmtryData>"
+    content = document(head() + entry("59.90") + supplement)
 
     assert 1 == len(_only_statement(content).entries)
 

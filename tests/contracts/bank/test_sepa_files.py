@@ -306,14 +306,14 @@ def test_old_versions_refuse_what_they_lack() -> None:
     """The older version refuses a BIC with digits in its first letters, and long addresses."""
     digits = _file(_payment(creditor=attrs.evolve(CREDITOR, bic="A2345678DE33"[:4] + "DEFF")))
     lines = PartyAddress(country="DE", town="Bonn", street="Weg", lines=["Haus 2"])
-    long = _file(_payment(creditor=attrs.evolve(CREDITOR, address=lines)))
+    long_file = _file(_payment(creditor=attrs.evolve(CREDITOR, address=lines)))
 
     assert write_credit_transfers(digits)
     with pytest.raises(InvalidData, match="BIC"):
         write_credit_transfers(digits, version="pain.001.001.03")
-    assert write_credit_transfers(long)
+    assert write_credit_transfers(long_file)
     with pytest.raises(InvalidData, match="two lines"):
-        write_credit_transfers(long, version="pain.001.001.03")
+        write_credit_transfers(long_file, version="pain.001.001.03")
 
 
 def test_unknown_choices_are_refused() -> None:

@@ -102,12 +102,12 @@ def test_assertion_grant_needs_no_client_id() -> None:
     """A JWT-bearer request without a client secret sends no client id."""
     grant = JwtBearer(JwtSigning(algorithm="RS256", issuer="robot@example"), Secret(RSA))
     single_request, _ = token_request(client(grant=grant), ASKED_FIELDS, NOON)
-    both, _ = token_request(
+    request, _ = token_request(
         client(grant=grant, secret="s", authentication="client_secret_post"), ASKED_FIELDS, NOON
     )
 
     assert dict(ASKED_FIELDS) == form_of(single_request)
-    assert {"client_id": "erp", "client_secret": "s"}.items() <= form_of(both).items()
+    assert {"client_id": "erp", "client_secret": "s"}.items() <= form_of(request).items()
 
 
 def test_client_parameters_are_sent() -> None:

@@ -78,10 +78,10 @@ def test_signs_as_binance_documents() -> None:
         "/api/v3/order?symbol=LTCBTC&side=BUY&type=LIMIT",
         query={"timeInForce": "GTC", "quantity": "1", "price": "0.1", "recvWindow": "5000"},
     )
-    at = datetime(2017, 7, 12, 2, 41, 59, 559_000, tzinfo=UTC)
+    time = datetime(2017, 7, 12, 2, 41, 59, 559_000, tzinfo=UTC)
     key = "NhqPtmdSJYdKjVHjA7PZj4Mge3R5YNiP1e3UZjInClVN65XAbvqqM6A7H5fATj0j"
     signed_request = _signed_request(
-        binance, request, key, Occasion(at, ""), "https://api.binance.com"
+        binance, request, key, Occasion(time, ""), "https://api.binance.com"
     )
     assert (
         ("timestamp", "1499827319559"),

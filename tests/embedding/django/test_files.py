@@ -110,7 +110,10 @@ def test_refused_mail_raises_unless_silent(vendors: Vendors) -> None:
 
 def test_several_messages_on_one_connection(vendors: Vendors) -> None:
     """A connection sends several messages and skips those without recipients."""
-    messages = [EmailMultiAlternatives("a", "b", None, to) for to in (["a@example.com"], [], [])]
+    messages = [
+        EmailMultiAlternatives("a", "b", None, recipients)
+        for recipients in (["a@example.com"], [], [])
+    ]
 
     assert 1 == get_connection().send_messages(messages)
 

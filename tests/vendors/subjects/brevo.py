@@ -28,14 +28,14 @@ def brevo_labs(mode: str) -> Generator[Callable[[], EmailLab]]:
 
     def make() -> EmailLab:
         sandbox = BrevoSandbox()
-        much = reply({"message": "Too many requests."}, 429)
+        throttled = reply({"message": "Too many requests."}, 429)
         custom = brevo_vendor(sandbox)
         return EmailLab(
             sandbox=sandbox,
             hub=hub(custom, sandbox, mode=mode),
             stranger=hub(attrs.evolve(custom, credentials="xkeysib-wrong"), sandbox, mode=mode),
             delivered=sandbox.delivered,
-            refuse=lambda: sandbox.fail(much),
+            refuse=lambda: sandbox.fail(throttled),
             lose=lambda: lose_next_response(sandbox),
             malform=lambda: sandbox.fail(reply({}, 201)),
             secret=sandbox.api_key,

@@ -28,14 +28,14 @@ def mailersend_labs(mode: str) -> Generator[Callable[[], EmailLab]]:
 
     def make() -> EmailLab:
         sandbox = MailerSendSandbox()
-        much = reply({"message": "Too Many Attempts."}, 429)
+        throttled = reply({"message": "Too Many Attempts."}, 429)
         custom = mailersend_vendor(sandbox)
         return EmailLab(
             sandbox=sandbox,
             hub=hub(custom, sandbox, mode=mode),
             stranger=hub(attrs.evolve(custom, credentials="mlsn.wrong"), sandbox, mode=mode),
             delivered=sandbox.delivered,
-            refuse=lambda: sandbox.fail(much),
+            refuse=lambda: sandbox.fail(throttled),
             lose=lambda: lose_next_response(sandbox),
             malform=lambda: sandbox.fail(reply({}, 202)),
             secret=sandbox.token,

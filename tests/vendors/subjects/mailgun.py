@@ -28,14 +28,14 @@ def mailgun_labs(mode: str) -> Generator[Callable[[], EmailLab]]:
 
     def make() -> EmailLab:
         sandbox = MailgunSandbox()
-        much = reply({"message": "Too many."}, 429)
+        throttled = reply({"message": "Too many."}, 429)
         custom = mailgun_vendor(sandbox)
         return EmailLab(
             sandbox=sandbox,
             hub=hub(custom, sandbox, mode=mode),
             stranger=hub(attrs.evolve(custom, credentials="key-wrong"), sandbox, mode=mode),
             delivered=sandbox.delivered,
-            refuse=lambda: sandbox.fail(much),
+            refuse=lambda: sandbox.fail(throttled),
             lose=lambda: lose_next_response(sandbox),
             malform=lambda: sandbox.fail(reply({})),
             secret=sandbox.api_key,

@@ -34,14 +34,14 @@ def mailjet_labs(mode: str) -> Generator[Callable[[], EmailLab]]:
 
     def make() -> EmailLab:
         sandbox = MailjetSandbox()
-        much = reply({"ErrorMessage": "Too many requests.", "StatusCode": 429}, 429)
+        throttled = reply({"ErrorMessage": "Too many requests.", "StatusCode": 429}, 429)
         custom = mailjet_vendor(sandbox)
         return EmailLab(
             sandbox=sandbox,
             hub=hub(custom, sandbox, mode=mode),
             stranger=hub(attrs.evolve(custom, credentials="wrong"), sandbox, mode=mode),
             delivered=sandbox.delivered,
-            refuse=lambda: sandbox.fail(much),
+            refuse=lambda: sandbox.fail(throttled),
             lose=lambda: lose_next_response(sandbox),
             malform=lambda: sandbox.fail(reply({})),
             secret=sandbox.secret_key,

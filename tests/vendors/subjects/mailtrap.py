@@ -34,14 +34,14 @@ def mailtrap_labs(mode: str) -> Generator[Callable[[], EmailLab]]:
 
     def make() -> EmailLab:
         sandbox = MailtrapSandbox()
-        much = reply({"success": False, "errors": ["Rate limit exceeded"]}, 429)
+        throttled = reply({"success": False, "errors": ["Rate limit exceeded"]}, 429)
         custom = mailtrap_vendor(sandbox)
         return EmailLab(
             sandbox=sandbox,
             hub=hub(custom, sandbox, mode=mode),
             stranger=hub(attrs.evolve(custom, credentials="wrong"), sandbox, mode=mode),
             delivered=sandbox.delivered,
-            refuse=lambda: sandbox.fail(much),
+            refuse=lambda: sandbox.fail(throttled),
             lose=lambda: lose_next_response(sandbox),
             malform=lambda: sandbox.fail(reply({"success": True})),
             secret=sandbox.token,

@@ -28,14 +28,14 @@ def postmark_labs(mode: str) -> Generator[Callable[[], EmailLab]]:
 
     def make() -> EmailLab:
         sandbox = PostmarkSandbox()
-        much = reply({"ErrorCode": 429, "Message": "Too many."}, 429)
+        throttled = reply({"ErrorCode": 429, "Message": "Too many."}, 429)
         custom = postmark_vendor(sandbox)
         return EmailLab(
             sandbox=sandbox,
             hub=hub(custom, sandbox, mode=mode),
             stranger=hub(attrs.evolve(custom, credentials="wrong"), sandbox, mode=mode),
             delivered=sandbox.delivered,
-            refuse=lambda: sandbox.fail(much),
+            refuse=lambda: sandbox.fail(throttled),
             lose=lambda: lose_next_response(sandbox),
             malform=lambda: sandbox.fail(reply({})),
             secret=sandbox.token,

@@ -29,14 +29,14 @@ def resend_labs(mode: str) -> Generator[Callable[[], EmailLab]]:
     def make() -> EmailLab:
         sandbox = ResendSandbox()
         # All the attempts of one call.
-        much = [reply({"name": "rate_limit_exceeded", "message": "Too many."}, 429)] * 3
+        throttled = [reply({"name": "rate_limit_exceeded", "message": "Too many."}, 429)] * 3
         custom = resend_vendor(sandbox)
         return EmailLab(
             sandbox=sandbox,
             hub=hub(custom, sandbox, mode=mode),
             stranger=hub(attrs.evolve(custom, credentials="re_wrong"), sandbox, mode=mode),
             delivered=sandbox.delivered,
-            refuse=lambda: sandbox.fail(*much),
+            refuse=lambda: sandbox.fail(*throttled),
             lose=lambda: lose_next_response(sandbox),
             malform=lambda: sandbox.fail(reply({})),
             secret=sandbox.api_key,

@@ -34,14 +34,14 @@ def sparkpost_labs(mode: str) -> Generator[Callable[[], EmailLab]]:
 
     def make() -> EmailLab:
         sandbox = SparkPostSandbox()
-        much = reply({"errors": [{"message": "Too many requests"}]}, 429)
+        throttled = reply({"errors": [{"message": "Too many requests"}]}, 429)
         custom = sparkpost_vendor(sandbox)
         return EmailLab(
             sandbox=sandbox,
             hub=hub(custom, sandbox, mode=mode),
             stranger=hub(attrs.evolve(custom, credentials="wrong"), sandbox, mode=mode),
             delivered=sandbox.delivered,
-            refuse=lambda: sandbox.fail(much),
+            refuse=lambda: sandbox.fail(throttled),
             lose=lambda: lose_next_response(sandbox),
             malform=lambda: sandbox.fail(reply({})),
             secret=sandbox.api_key,
