@@ -105,10 +105,15 @@ class ExampleVendor(sdk.ApiVendor):
     ping_path = "/owners/{owner}"
     ping_query: ClassVar[Mapping[str, Any]] = {"limit": 1}
 
-    owner: str = sdk.text_option("[a-z/]+", problem="This is no owner.", remedy="Give a name.")
+    owner: str = attrs.field(
+        validator=sdk.matches("[a-z/]+", problem="This is no owner.", remedy="Give a name.")
+    )
     region: str = sdk.choice("eu", "eu", "us", problem="This is no region.")
-    parent: str | None = sdk.text_option(
-        "[a-z]+", problem="This is no parent.", remedy="Give a name.", default=None
+    parent: str | None = attrs.field(
+        default=None,
+        validator=attrs.validators.optional(
+            sdk.matches("[a-z]+", problem="This is no parent.", remedy="Give a name.")
+        ),
     )
     base_url: str = "https://api.reef.example"
     files_url: str = "https://files.reef.example"

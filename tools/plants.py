@@ -64,7 +64,7 @@ UNDECIDED: Final = frozenset(
 _FIELD: Final = re.compile(r"[A-Za-z_$@:{}-][\w.$@:/{}-]*")
 _TEXTS_FOR_PEOPLE: Final = frozenset({"field", "remedy", "problem", "vendor", "name"})
 _NOT_FIELDS: Final = frozenset(
-    {"compile", "cast", "TypeVar", "getattr", "text_option", "one_of", "required", "malformed"}
+    {"compile", "cast", "TypeVar", "getattr", "matches", "one_of", "required", "malformed"}
 )
 """Functions whose texts are patterns, or name a field in an error message only."""
 _ZONE: Final = '__import__("datetime").timezone(__import__("datetime").timedelta(hours=1))'

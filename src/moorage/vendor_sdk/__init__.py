@@ -124,8 +124,8 @@ if TYPE_CHECKING:
     from moorage.vendor_sdk.operations import post as post
     from moorage.vendor_sdk.operations import put as put
     from moorage.vendor_sdk.options import choice as choice
+    from moorage.vendor_sdk.options import matches as matches
     from moorage.vendor_sdk.options import one_of as one_of
-    from moorage.vendor_sdk.options import text_option as text_option
     from moorage.vendor_sdk.options import whole_number as whole_number
     from moorage.vendor_sdk.readings import Reading as Reading
     from moorage.vendor_sdk.readings import flag as flag
@@ -166,7 +166,7 @@ _HOME = {
     "Mode": "domain.service.safety",
     # the account: options, services and credentials
     "choice": "vendor_sdk.options",
-    "text_option": "vendor_sdk.options",
+    "matches": "vendor_sdk.options",
     "one_of": "vendor_sdk.options",
     "whole_number": "vendor_sdk.options",
     "Secret": "domain.secrets.secret",

@@ -15,24 +15,21 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def text_option(pattern: str, *, problem: str, remedy: str, default: Any = attrs.NOTHING) -> Any:
-    """Make an option for a text that matches a pattern.
+def matches(pattern: str, *, problem: str, remedy: str) -> Callable[..., None]:
+    """Return a validator that accepts texts that match a pattern.
 
     Args:
         pattern: the regular expression that the whole text matches.
         problem: the message of the error, such as "This is not the id of an account."
         remedy: the action that corrects the value.
-        default: the value if the account does not set the option, which may be None; without a
-            default the option is required.
     """
     form = re.compile(pattern)
 
     def check(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
-        is_default = value is None and default is None
-        if not is_default and (not isinstance(value, str) or form.fullmatch(value) is None):
+        if not isinstance(value, str) or form.fullmatch(value) is None:
             raise ConfigurationError(problem, path=attribute.name, remedy=remedy)
 
-    return attrs.field(default=default, validator=check)
+    return check
 
 
 def one_of(*words: str | int, problem: str, remedy: str | None = None) -> Callable[..., None]:

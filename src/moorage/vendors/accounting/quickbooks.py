@@ -114,10 +114,12 @@ class QuickBooks(sdk.ApiVendor):
     headers: ClassVar[Mapping[str, str]] = {"Accept": "application/json"}
     ping_path = "/v3/company/{realm_id}/companyinfo/{realm_id}"
 
-    realm_id: str = sdk.text_option(
-        "[0-9]{1,20}",
-        problem="This is not the id of a company at QuickBooks Online.",
-        remedy="Copy the realm id, which is a number, from the authorization's redirect.",
+    realm_id: str = attrs.field(
+        validator=sdk.matches(
+            "[0-9]{1,20}",
+            problem="This is not the id of a company at QuickBooks Online.",
+            remedy="Copy the realm id, which is a number, from the authorization's redirect.",
+        )
     )
     minor_version: int = attrs.field(default=75, validator=sdk.whole_number())
     base_url: str = _LIVE

@@ -112,10 +112,12 @@ class Xero(sdk.OAuthVendor):
 
     refusals = staticmethod(classify)
 
-    tenant_id: str = sdk.text_option(
-        _UUID.pattern,
-        problem="This is not the id of an organisation at Xero.",
-        remedy="Copy the tenantId of the organisation from GET https://api.xero.com/connections.",
+    tenant_id: str = attrs.field(
+        validator=sdk.matches(
+            _UUID.pattern,
+            problem="This is not the id of an organisation at Xero.",
+            remedy="Copy the tenantId of the organisation from GET https://api.xero.com/connections.",
+        )
     )
     scope: str = (
         "accounting.transactions accounting.contacts accounting.settings.read"

@@ -65,10 +65,12 @@ class MicrosoftCalendar(sdk.OAuthVendor):
     oauth_options = ("directory", "client_id", "client_secret")
     refusals = staticmethod(events.classify)
 
-    user: str = sdk.text_option(
-        r"[^\s/?#]{1,200}",
-        problem="This is not the user name or the id of a person.",
-        remedy="Give a user name such as ada@example.com.",
+    user: str = attrs.field(
+        validator=sdk.matches(
+            r"[^\s/?#]{1,200}",
+            problem="This is not the user name or the id of a person.",
+            remedy="Give a user name such as ada@example.com.",
+        )
     )
     directory: str | None = None
     login_url: str = "https://login.microsoftonline.com"

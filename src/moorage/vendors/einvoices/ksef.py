@@ -97,10 +97,12 @@ class Ksef(sdk.Vendor):
     )
     limits: ClassVar[Mapping[str, int]] = {"document_bytes": 1_000_000}
 
-    nip: str = sdk.text_option(
-        "[1-9][0-9]{9}",
-        problem="This is not a Polish tax number (NIP).",
-        remedy="Give its ten digits as a text, without PL and hyphens.",
+    nip: str = attrs.field(
+        validator=sdk.matches(
+            "[1-9][0-9]{9}",
+            problem="This is not a Polish tax number (NIP).",
+            remedy="Give its ten digits as a text, without PL and hyphens.",
+        )
     )
     credentials: sdk.Secret = attrs.field(converter=sdk.as_secret)
     base_url: str = f"{_LIVE}v2"

@@ -154,10 +154,12 @@ class Recommand(sdk.ApiVendor):
     ping_path = "/companies/{company_id}"
     refusals = staticmethod(classify)
 
-    company_id: str = sdk.text_option(
-        "[A-Za-z0-9_-]{1,100}",
-        problem="This is not the id of a company.",
-        remedy="Give the id that Recommand shows for the company, such as c_01J….",
+    company_id: str = attrs.field(
+        validator=sdk.matches(
+            "[A-Za-z0-9_-]{1,100}",
+            problem="This is not the id of a company.",
+            remedy="Give the id that Recommand shows for the company, such as c_01J….",
+        )
     )
     api_key: str = attrs.field(repr=False)
     base_url: str = "https://app.recommand.eu/api/v1"

@@ -106,10 +106,12 @@ class Storecove(sdk.ApiVendor):
         read=_error_words,
     )
 
-    legal_entity_id: str = sdk.text_option(
-        "[1-9][0-9]{0,17}",
-        problem="This is not the id of a legal entity.",
-        remedy="Give the number that Storecove shows for the legal entity, as a text.",
+    legal_entity_id: str = attrs.field(
+        validator=sdk.matches(
+            "[1-9][0-9]{0,17}",
+            problem="This is not the id of a legal entity.",
+            remedy="Give the number that Storecove shows for the legal entity, as a text.",
+        )
     )
     base_url: str = "https://api.storecove.com/api/v2"
 

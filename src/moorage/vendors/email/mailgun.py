@@ -121,10 +121,12 @@ class Mailgun(EmailVendor):
     refusals = staticmethod(classify)
     ping_path = "/v4/domains/{domain}"
 
-    domain: str = sdk.text_option(
-        _DOMAIN,
-        problem="This is not the name of a sending domain.",
-        remedy="Give it as Mailgun shows it, such as 'mail.example.com'.",
+    domain: str = attrs.field(
+        validator=sdk.matches(
+            _DOMAIN,
+            problem="This is not the name of a sending domain.",
+            remedy="Give it as Mailgun shows it, such as 'mail.example.com'.",
+        )
     )
     region: str = sdk.choice("us", *_REGIONS, problem="Mailgun has no region of this name.")
     test_mode: bool = False

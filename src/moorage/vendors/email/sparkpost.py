@@ -87,11 +87,15 @@ class SparkPost(EmailVendor):
     region: str = sdk.choice(
         "us", *_REGIONS, problem="SparkPost has no region of this name.", remedy="Give us or eu."
     )
-    subaccount: str | None = sdk.text_option(
-        "[0-9]{1,10}",
-        problem="This is not the number of a subaccount.",
-        remedy="Give its digits as a text, or None for the main account.",
+    subaccount: str | None = attrs.field(
         default=None,
+        validator=attrs.validators.optional(
+            sdk.matches(
+                "[0-9]{1,10}",
+                problem="This is not the number of a subaccount.",
+                remedy="Give its digits as a text, or None for the main account.",
+            )
+        ),
     )
     transactional: bool = True
     webhook_auth: str = sdk.choice(

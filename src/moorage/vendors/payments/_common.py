@@ -38,11 +38,15 @@ _MAX_LENGTH: Final = 300
 
 def return_url_option() -> Any:
     """Make an option for a whole URL that buyers return to, which may be left out."""
-    return sdk.text_option(
-        r"[A-Za-z][A-Za-z0-9+.-]*:\S+",
-        problem="This is not a URL that buyers could return to.",
-        remedy="Give the whole URL, such as https://shop.example/paid.",
+    return attrs.field(
         default=None,
+        validator=attrs.validators.optional(
+            sdk.matches(
+                r"[A-Za-z][A-Za-z0-9+.-]*:\S+",
+                problem="This is not a URL that buyers could return to.",
+                remedy="Give the whole URL, such as https://shop.example/paid.",
+            )
+        ),
     )
 
 

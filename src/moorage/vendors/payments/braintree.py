@@ -107,15 +107,19 @@ class Braintree(sdk.ApiVendor):
     event_reading = staticmethod(read_events)
     headers: ClassVar[Mapping[str, str]] = {"Braintree-Version": API_VERSION}
 
-    public_key: str = sdk.text_option(
-        "[A-Za-z0-9]+",
-        problem="This is not the public key of an API key of Braintree.",
-        remedy="Copy the public key from the API keys in Braintree's Control Panel.",
+    public_key: str = attrs.field(
+        validator=sdk.matches(
+            "[A-Za-z0-9]+",
+            problem="This is not the public key of an API key of Braintree.",
+            remedy="Copy the public key from the API keys in Braintree's Control Panel.",
+        )
     )
-    currency: str = sdk.text_option(
-        "[A-Z]{3}",
-        problem="This is not a currency.",
-        remedy="Give the currency of the merchant account, such as EUR.",
+    currency: str = attrs.field(
+        validator=sdk.matches(
+            "[A-Z]{3}",
+            problem="This is not a currency.",
+            remedy="Give the currency of the merchant account, such as EUR.",
+        )
     )
     merchant_account_id: str | None = None
     base_url: str = _LIVE

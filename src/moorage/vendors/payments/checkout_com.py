@@ -127,11 +127,15 @@ class CheckoutCom(sdk.ApiVendor):
     event_reading = staticmethod(read_events)
     ping_query: ClassVar[Mapping[str, int]] = {"limit": 1}
 
-    prefix: str | None = sdk.text_option(
-        "(?:pl-)?[a-z0-9]+",
-        problem="This is not the prefix of an account at Checkout.com.",
-        remedy="Give the first eight characters of the client id after cli_.",
+    prefix: str | None = attrs.field(
         default=None,
+        validator=attrs.validators.optional(
+            sdk.matches(
+                "(?:pl-)?[a-z0-9]+",
+                problem="This is not the prefix of an account at Checkout.com.",
+                remedy="Give the first eight characters of the client id after cli_.",
+            )
+        ),
     )
     processing_channel_id: str | None = None
     return_url: str | None = return_url_option()

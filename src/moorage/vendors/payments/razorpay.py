@@ -30,8 +30,8 @@ from moorage.vendor_sdk import (
     VendorKeys,
     VendorRejected,
     basic,
+    matches,
     part_key,
-    text_option,
     words,
 )
 from moorage.vendor_sdk import Mode as AccountMode
@@ -156,10 +156,12 @@ class Razorpay(ApiVendor):
     ping_path = razorpay_lists.PAYMENTS
     ping_query: ClassVar[Mapping[str, int]] = {"count": 1}
 
-    key_id: str = text_option(
-        "rzp_(?:live|test)_[A-Za-z0-9]+",
-        problem="This is not the id of an API key of Razorpay.",
-        remedy="Give the key id, which begins with rzp_live_ or rzp_test_.",
+    key_id: str = attrs.field(
+        validator=matches(
+            "rzp_(?:live|test)_[A-Za-z0-9]+",
+            problem="This is not the id of an API key of Razorpay.",
+            remedy="Give the key id, which begins with rzp_live_ or rzp_test_.",
+        )
     )
     return_url: str | None = return_url_option()
     settlement_currency: str = "INR"

@@ -117,11 +117,15 @@ class Stripe(sdk.ApiVendor):
     event_reading = staticmethod(read_events)
     ping_query: ClassVar[Mapping[str, int]] = {"limit": 1}
 
-    connected: str | None = sdk.text_option(
-        r"acct_\w+",
-        problem="This is not the id of a connected account.",
-        remedy="Give the id that Stripe shows for the account, which begins with acct_.",
+    connected: str | None = attrs.field(
         default=None,
+        validator=attrs.validators.optional(
+            sdk.matches(
+                r"acct_\w+",
+                problem="This is not the id of a connected account.",
+                remedy="Give the id that Stripe shows for the account, which begins with acct_.",
+            )
+        ),
     )
     base_url: str = "https://api.stripe.com"
 

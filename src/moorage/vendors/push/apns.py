@@ -170,10 +170,12 @@ def _is_key(_: object, attribute: attrs.Attribute[sdk.Secret], value: sdk.Secret
 
 
 def _ten_letters(what: str) -> Any:
-    return sdk.text_option(
-        r"[A-Z0-9]{10}",
-        problem=f"This is not the id of {what}: ten capital letters and digits.",
-        remedy="Give the id that Apple's developer site shows.",
+    return attrs.field(
+        validator=sdk.matches(
+            r"[A-Z0-9]{10}",
+            problem=f"This is not the id of {what}: ten capital letters and digits.",
+            remedy="Give the id that Apple's developer site shows.",
+        )
     )
 
 
@@ -198,10 +200,12 @@ class Apns(sdk.Vendor):
     private_key: sdk.Secret = attrs.field(converter=sdk.as_secret, validator=_is_key)
     key_id: str = _ten_letters("a key")
     team_id: str = _ten_letters("a team")
-    topic: str = sdk.text_option(
-        r"[A-Za-z0-9.\-]{1,255}",
-        problem="This is not the bundle id of an app.",
-        remedy="Give the bundle id, such as com.example.erp.",
+    topic: str = attrs.field(
+        validator=sdk.matches(
+            r"[A-Za-z0-9.\-]{1,255}",
+            problem="This is not the bundle id of an app.",
+            remedy="Give the bundle id, such as com.example.erp.",
+        )
     )
     base_url: str = attrs.field(default=_PRODUCTION, converter=sdk.validate_base_url)
 

@@ -115,10 +115,12 @@ class WebPush(sdk.Vendor):
     limits: ClassVar[Mapping[str, int]] = {"message_bytes": _MOST_BYTES}
 
     private_key: Secret = attrs.field(converter=as_pem, validator=_is_key)
-    contact: str = sdk.text_option(
-        r"mailto:[!-~]+@[!-~]+|https://[!-~]+",
-        problem="The contact is neither a mailto: nor an https:// address.",
-        remedy="Give an address of your team, such as mailto:push@erp.example.",
+    contact: str = attrs.field(
+        validator=sdk.matches(
+            r"mailto:[!-~]+@[!-~]+|https://[!-~]+",
+            problem="The contact is neither a mailto: nor an https:// address.",
+            remedy="Give an address of your team, such as mailto:push@erp.example.",
+        )
     )
     push_services: tuple[str, ...] = attrs.field(
         default=(

@@ -89,15 +89,19 @@ class AmazonSpApi(sdk.ApiVendor):
     urls: ClassVar[Mapping[str, str]] = {"": "api_url"}
     ping_path = "/sellers/v1/marketplaceParticipations"
 
-    seller_id: str = sdk.text_option(
-        "[A-Z0-9]+",
-        problem="This is not the id of a seller at Amazon.",
-        remedy="Copy the merchant token from the account information in Seller Central.",
+    seller_id: str = attrs.field(
+        validator=sdk.matches(
+            "[A-Z0-9]+",
+            problem="This is not the id of a seller at Amazon.",
+            remedy="Copy the merchant token from the account information in Seller Central.",
+        )
     )
-    marketplace: str = sdk.text_option(
-        "[A-Z0-9]+",
-        problem="This is not the id of a marketplace.",
-        remedy="Give Amazon's id of it, such as A1PA6795UKMFR9 for Germany.",
+    marketplace: str = attrs.field(
+        validator=sdk.matches(
+            "[A-Z0-9]+",
+            problem="This is not the id of a marketplace.",
+            remedy="Give Amazon's id of it, such as A1PA6795UKMFR9 for Germany.",
+        )
     )
     region: str = attrs.field(
         default="eu", validator=sdk.one_of(*_REGIONS, problem="Amazon has no region of this name.")

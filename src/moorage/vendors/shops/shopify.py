@@ -72,10 +72,12 @@ class Shopify(sdk.ApiVendor):
     event_reading = staticmethod(read_events)
     urls: ClassVar[Mapping[str, str]] = {"": "api_url"}
 
-    shop: str = sdk.text_option(
-        "[a-z0-9][a-z0-9-]*",
-        problem="This is not the name of a shop.",
-        remedy="Give the first part of its address at myshopify.com, such as harbour-goods.",
+    shop: str = attrs.field(
+        validator=sdk.matches(
+            "[a-z0-9][a-z0-9-]*",
+            problem="This is not the name of a shop.",
+            remedy="Give the first part of its address at myshopify.com, such as harbour-goods.",
+        )
     )
     location: str | None = None
     base_url: str | None = None

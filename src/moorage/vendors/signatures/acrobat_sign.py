@@ -87,11 +87,15 @@ class AcrobatSign(sdk.ApiVendor):
     event_reading = staticmethod(read_events)
 
     base_url: str
-    api_user: str | None = sdk.text_option(
-        "(?:email|userid):[!-~]{1,255}",
-        problem="This does not name a user of Acrobat Sign.",
-        remedy="Give email: and the address, or userid: and the id, without spaces.",
+    api_user: str | None = attrs.field(
         default=None,
+        validator=attrs.validators.optional(
+            sdk.matches(
+                "(?:email|userid):[!-~]{1,255}",
+                problem="This does not name a user of Acrobat Sign.",
+                remedy="Give email: and the address, or userid: and the id, without spaces.",
+            )
+        ),
     )
 
     def settings(self) -> Mapping[str, Any]:

@@ -201,10 +201,12 @@ class Bird(sdk.ApiVendor):
     urls: ClassVar[Mapping[str, str]] = {"": "_url"}
     refusals = CodeMaskingClassifier(classify)
 
-    region: str = sdk.text_option(
-        "[a-z]{2}[0-9]+",
-        problem="This is not a region of Bird.",
-        remedy="Give the part of the key between bk_ and the next _, such as eu1 or us1.",
+    region: str = attrs.field(
+        validator=sdk.matches(
+            "[a-z]{2}[0-9]+",
+            problem="This is not a region of Bird.",
+            remedy="Give the part of the key between bk_ and the next _, such as eu1 or us1.",
+        )
     )
     sender: str | None = None
     category: str = sdk.choice(

@@ -252,10 +252,12 @@ class Infobip(sdk.ApiVendor):
     refusals = CodeMaskingClassifier(classify)
     ping_path = "/account/1/balance"
 
-    base_url: str = sdk.text_option(
-        r"https?://[^\s/?#@]+(?:/[^\s?#]*)?",
-        problem="This is not the base URL of an Infobip account.",
-        remedy="Give https:// and the host that Infobip shows, such as abc123.api.infobip.com.",
+    base_url: str = attrs.field(
+        validator=sdk.matches(
+            r"https?://[^\s/?#@]+(?:/[^\s?#]*)?",
+            problem="This is not the base URL of an Infobip account.",
+            remedy="Give https:// and the host that Infobip shows, such as abc123.api.infobip.com.",
+        )
     )
     sender: str | None = None
     pin_application: str | None = None

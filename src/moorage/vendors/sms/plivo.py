@@ -137,10 +137,12 @@ class Plivo(sdk.ApiVendor):
         )
     )
 
-    auth_id: str = sdk.text_option(
-        "(?:MA|SA)[A-Z0-9]{18}",
-        problem="This is not the auth id of a Plivo account.",
-        remedy="Give MA, or SA for a subaccount, with the 18 letters and digits that follow.",
+    auth_id: str = attrs.field(
+        validator=sdk.matches(
+            "(?:MA|SA)[A-Z0-9]{18}",
+            problem="This is not the auth id of a Plivo account.",
+            remedy="Give MA, or SA for a subaccount, with the 18 letters and digits that follow.",
+        )
     )
     sender: str | None = None
     verify_app: str | None = None

@@ -157,10 +157,12 @@ class Sinch(sdk.ApiVendor):
         mask=without_numbers,
     )
 
-    service_plan_id: str = sdk.text_option(
-        "[0-9A-Za-z_-]{1,64}",
-        problem="This is not the id of a service plan of Sinch.",
-        remedy="Give the id that the dashboard shows beside the API token.",
+    service_plan_id: str = attrs.field(
+        validator=sdk.matches(
+            "[0-9A-Za-z_-]{1,64}",
+            problem="This is not the id of a service plan of Sinch.",
+            remedy="Give the id that the dashboard shows beside the API token.",
+        )
     )
     region: str = sdk.choice("us", *_REGIONS, problem="Sinch has no region of this name.")
     sender: str | None = None

@@ -176,18 +176,24 @@ class Twilio(sdk.ApiVendor):
         )
     )
 
-    account_sid: str = sdk.text_option(
-        "AC[0-9a-fA-F]{32}",
-        problem="This is not the SID of a Twilio account.",
-        remedy="Give AC with the 32 hexadecimal digits that follow.",
+    account_sid: str = attrs.field(
+        validator=sdk.matches(
+            "AC[0-9a-fA-F]{32}",
+            problem="This is not the SID of a Twilio account.",
+            remedy="Give AC with the 32 hexadecimal digits that follow.",
+        )
     )
     api_key: str | None = None
     sender: str | None = None
-    verify_service: str | None = sdk.text_option(
-        "VA[0-9a-fA-F]{32}",
-        problem="This is not the SID of a Verify service of Twilio.",
-        remedy="Give VA with the 32 hexadecimal digits that follow.",
+    verify_service: str | None = attrs.field(
         default=None,
+        validator=attrs.validators.optional(
+            sdk.matches(
+                "VA[0-9a-fA-F]{32}",
+                problem="This is not the SID of a Verify service of Twilio.",
+                remedy="Give VA with the 32 hexadecimal digits that follow.",
+            )
+        ),
     )
     base_url: str = "https://api.twilio.com"
     lookups_url: str = "https://lookups.twilio.com"

@@ -82,24 +82,32 @@ class AzureBlob(sdk.Vendor):
     }
     limits: ClassVar[Mapping[str, int]] = {"delete": 100, "parts": 50_000, "tags": 10}
 
-    account: str = sdk.text_option(
-        _ACCOUNT,
-        problem="This is not the name of a storage account.",
-        remedy="Give 3 to 24 small letters and digits; give its URL as endpoint.",
+    account: str = attrs.field(
+        validator=sdk.matches(
+            _ACCOUNT,
+            problem="This is not the name of a storage account.",
+            remedy="Give 3 to 24 small letters and digits; give its URL as endpoint.",
+        )
     )
-    container: str = sdk.text_option(
-        _CONTAINER,
-        problem="This is not the name of a container.",
-        remedy="Give 3 to 63 small letters, digits and single dashes.",
+    container: str = attrs.field(
+        validator=sdk.matches(
+            _CONTAINER,
+            problem="This is not the name of a container.",
+            remedy="Give 3 to 63 small letters, digits and single dashes.",
+        )
     )
     credentials: sdk.Secret | None = attrs.field(
         default=None, converter=attrs.converters.optional(sdk.as_secret)
     )
-    directory: str | None = sdk.text_option(
-        _DIRECTORY,
-        problem="This is not the name of a directory.",
-        remedy="Give the Entra tenant's id, or one of its domains.",
+    directory: str | None = attrs.field(
         default=None,
+        validator=attrs.validators.optional(
+            sdk.matches(
+                _DIRECTORY,
+                problem="This is not the name of a directory.",
+                remedy="Give the Entra tenant's id, or one of its domains.",
+            )
+        ),
     )
     client_id: str | None = attrs.field(default=None, repr=False)
     client_secret: sdk.Secret | None = attrs.field(

@@ -103,15 +103,19 @@ class Avalara(sdk.ApiVendor):
     headers: ClassVar[Mapping[str, str]] = {"X-Avalara-Client": "moorage"}
     ping_path = "/api/v2/utilities/ping"
 
-    account: str = sdk.text_option(
-        "[0-9]{1,20}",
-        problem="This is not the number of an account.",
-        remedy="Give the number that Avalara shows for the account.",
+    account: str = attrs.field(
+        validator=sdk.matches(
+            "[0-9]{1,20}",
+            problem="This is not the number of an account.",
+            remedy="Give the number that Avalara shows for the account.",
+        )
     )
-    company: str = sdk.text_option(
-        r"\S(.{0,23}\S)?",
-        problem="This is not the code of a company.",
-        remedy="Give the code that Avalara shows for the company, such as DEFAULT.",
+    company: str = attrs.field(
+        validator=sdk.matches(
+            r"\S(.{0,23}\S)?",
+            problem="This is not the code of a company.",
+            remedy="Give the code that Avalara shows for the company, such as DEFAULT.",
+        )
     )
     base_url: str = _LIVE
 

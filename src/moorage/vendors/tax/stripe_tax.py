@@ -168,11 +168,15 @@ class StripeTax(sdk.ApiVendor):
     refusals = staticmethod(classify)
     ping_path = "/v1/tax/settings"
 
-    connected: str | None = sdk.text_option(
-        r"acct_\w+",
-        problem="This is not the id of a connected account.",
-        remedy="Give the id that Stripe shows for the account, which begins with acct_.",
+    connected: str | None = attrs.field(
         default=None,
+        validator=attrs.validators.optional(
+            sdk.matches(
+                r"acct_\w+",
+                problem="This is not the id of a connected account.",
+                remedy="Give the id that Stripe shows for the account, which begins with acct_.",
+            )
+        ),
     )
     base_url: str = "https://api.stripe.com"
 
