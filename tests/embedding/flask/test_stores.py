@@ -365,12 +365,12 @@ def test_end_of_a_request_writes_the_log(database_url: str) -> None:
         shop.moored.migrate()
         shop.client().get("/nothing")  # nothing was opened yet
         stores = shop.moored.stores
-        log = log_in(stores._aside, threads=False)  # noqa: SLF001 - asking the log would write it
+        log = log_in(stores._own_database, threads=False)  # noqa: SLF001 - asking the log would write it
         stores.__dict__["log"] = log
         log.write(integration_log_conformance.entry(1))
         shop.client().get("/nothing")
 
-        assert 1 == rows(stores._aside, "moorage_")  # noqa: SLF001 - asking the log would write it
+        assert 1 == rows(stores._own_database, "moorage_")  # noqa: SLF001 - asking the log would write it
 
 
 def test_end_of_a_request_without_a_database(tmp_path: Path) -> None:
