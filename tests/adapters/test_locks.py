@@ -107,9 +107,9 @@ def test_a_child_holds_nothing() -> None:
     locks, holder = ThreadLocks(), object()
     locks.acquire("a", holder, slots=1, queue=0, timeout=0)
 
-    def unwind_and_ask() -> list[bool]:
+    def release_all_and_check_held() -> list[bool]:
         locks.release("a", holder)
         return [locks.acquire("a", object(), slots=1, queue=0, timeout=0) for _ in range(2)]
 
-    assert [True, False] == in_a_child(unwind_and_ask)
+    assert [True, False] == in_a_child(release_all_and_check_held)
     assert not locks.acquire("a", object(), slots=1, queue=0, timeout=0)

@@ -46,7 +46,7 @@ def test_asynchronous_function_is_refused() -> None:
     assert "encode" == excinfo.value.path
 
 
-def test_verb_with_a_timeout_is_used_unchanged() -> None:
+def test_function_that_takes_a_timeout_is_not_wrapped() -> None:
     """An adapter's method with a `timeout` parameter is used unchanged."""
 
     def execute(command: str, timeout: float) -> tuple[str, float]:

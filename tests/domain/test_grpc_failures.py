@@ -98,7 +98,7 @@ def test_a_request_too_large_for_the_server_is_refused() -> None:
 
 @given(st.binary(max_size=60))
 def test_any_bytes_are_read_or_refused(data: bytes) -> None:
-    """Bytes that are no Protocol Buffers message raise ValueError and nothing else."""
+    """Bytes that are not a valid Protocol Buffers message raise ValueError and nothing else."""
     try:
         list(message_fields(data))
         bytes_of(data, 1)

@@ -249,7 +249,7 @@ BUYERS: list[tuple[str | None, str]] = [
 
 @pytest.mark.parametrize("vat_id,element", BUYERS)
 def test_buyer_is_identified_by_its_country(vat_id: str | None, element: str) -> None:
-    """A buyer's identifier is written in the element for the buyer's country."""
+    """The buyer's country decides in which XML element the buyer's identifier is written."""
     buyer = attrs.evolve(BUYER, vat_id=vat_id)
     body = write_fa3(_ksef(buyer=buyer))
 

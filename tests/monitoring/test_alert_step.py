@@ -328,7 +328,7 @@ def test_burn_rate_needs_both_windows() -> None:
     assert None is from_figures(burning, (excess_figures, CallFigures(calls=1))).value
 
 
-def test_absence_is_no_call_at_all() -> None:
+def test_absence_rule_fires_without_any_call() -> None:
     """A rule about absent calls needs no threshold."""
     absence_rule = rule(when="absence", above=None)
 

@@ -68,11 +68,11 @@ def test_threads_that_race_get_one_effect() -> None:
             assert arrivals.acquire(timeout=PATIENCE)
         return shop.sell()
 
-    def visit(_: int) -> dict[str, Any]:
+    def call_once(_: int) -> dict[str, Any]:
         arrivals.release()
         return part.call("k", act)
 
-    answers = run_threads(32, visit)
+    answers = run_threads(32, call_once)
 
     assert [{"item": "tea", "amount": 1, "lines": ["tea"]}] * 32 == answers
     assert 32 == len({id(answer) for answer in answers})

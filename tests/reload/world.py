@@ -64,7 +64,7 @@ class _SyncClient:
         self._town = town
 
     def send(self, request: Request, url: str, timeouts: Any) -> Response:
-        """Answer once the gate is open."""
+        """Wait until the test opens the gate, then answer the request."""
         answer = self._town._answer(url)  # noqa: SLF001 - its other half
         assert self._town.gate.wait(30)
         return answer
@@ -75,7 +75,7 @@ class _AsyncClient:
         self._town = town
 
     async def send(self, request: Request, url: str, timeouts: Any) -> Response:
-        """Answer once the gate is open."""
+        """Wait until the test opens the gate, then answer the request."""
         answer = self._town._answer(url)  # noqa: SLF001 - its other half
         while not self._town.gate.is_set():  # noqa: ASYNC110 - a gate of both modes
             await asyncio.sleep(0)

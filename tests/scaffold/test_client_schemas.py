@@ -300,7 +300,7 @@ def test_extensions_reach_the_service() -> None:
 
 
 def test_endpoint_of_a_partial_segment_has_no_path() -> None:
-    """An endpoint whose parameter fills only part of a path segment gets no path."""
+    """No path is generated for a parameter that is only part of a segment, as in `/f/{id}.json`."""
     paths = {"/a.{id}": {"get": operation("call", parameters=[parameter("id", "path")])}}
     service = files_of(paths=paths)["src/shop_client/service.py"]
     assert 'Endpoint("call", HttpMethod.GET)' in service

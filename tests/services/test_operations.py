@@ -208,7 +208,7 @@ class UnstorableResult:
 
 
 @attrs.frozen
-class PositionedInsert(Insert):
+class InsertReturningPosition(Insert):
     """An insert operation that converts its result to and from a storable value."""
 
     def pack_result(self, result: UnstorableResult, /) -> object:
@@ -228,7 +228,7 @@ async def test_result_of_an_own_class_is_replayed(world: World) -> None:
     async def execute(attempt: OperationAttempt) -> UnstorableResult:
         return UnstorableResult(await trial.database.execute(attempt))
 
-    operation = PositionedInsert(trial.plain(execute))
+    operation = InsertReturningPosition(trial.plain(execute))
     positions = [await trial.perform("erp", operation, idempotency_key="k") for _ in range(2)]
 
     assert [UnstorableResult(1), UnstorableResult(1)] == positions

@@ -127,7 +127,7 @@ def test_files_of_a_job_are_in_its_secret(lab: Lab) -> None:
     assert [{"key": "TOKEN", "path": "TOKEN"}] == secrets["secret"]["items"]
 
 
-def test_files_that_no_secret_keeps_are_refused(lab: Lab) -> None:
+def test_files_too_large_for_a_secret_are_refused(lab: Lab) -> None:
     """A step with more than a megabyte of files is refused, and nothing is started."""
     fake, platform = lab
     large = attrs.evolve(spec(), inputs={"a": b"x" * 1024 * 1024})

@@ -309,7 +309,7 @@ WRONG = [
     ),
     ("an_outage_is_no_success", as_odoo(_GuessingVendor), "was no error"),
     ("a_refusal_has_its_type", as_quickbooks(_SwallowingVendor), "raised"),
-    ("a_pause_is_kept", as_odoo(_ImpatientVendor), "raised VendorFailed"),
+    ("a_pause_is_obeyed", as_odoo(_ImpatientVendor), "raised VendorFailed"),
     ("an_unknown_state_is_unknown", as_odoo(_HOPEFUL), "became paid"),
     ("another_record_is_refused", as_odoo(_BlindVendor), "raised|was no error"),
     ("options_arrive", as_quickbooks(_LosingVendor), "option is lost"),

@@ -403,7 +403,7 @@ WRONG = [
     ("a_message_is_deleted", as_slack(_IdleVendor), "people see"),
     ("a_refusal_has_its_type", as_slack(_SwallowingVendor), "was no error"),
     ("a_refusal_has_its_type", as_telegram(_TalkativeVendor), "shows personal data or a secret"),
-    ("a_pause_is_kept", as_telegram(_ImpatientVendor), "asks for a pause"),
+    ("a_pause_is_obeyed", as_telegram(_ImpatientVendor), "asks for a pause"),
     (
         "an_uncertain_failure_is_unknown",
         as_slack(_EachFailureRefusesVendor),

@@ -181,7 +181,7 @@ class _PatientVendor(Ecb):
 
 
 class _ImpatientVendor(Ecb):
-    """A faulty vendor that does not search back for ten days."""
+    """A faulty vendor whose search does not reach ten days back."""
 
     def read_tables(self, response: Response) -> Any:
         tables = list(super().read_tables(response))

@@ -234,7 +234,7 @@ def test_slow_vendor_conforms(check: payments_conformance.Check) -> None:
 @pytest.mark.parametrize(
     "kind, name",
     [
-        (CarelessVendor, "a_buyer_may_be_asked"),
+        (CarelessVendor, "a_buyer_may_be_asked_to_confirm"),
         (HopefulVendor, "a_decline_says_why"),
         (ForgetfulVendor, "order_addresses_and_lines_are_sent"),
         (ForgetfulVendor, "order_addresses_and_lines_are_sent_with_a_link"),

@@ -233,7 +233,7 @@ def test_a_mistake_is_found(kind: type[Stripe], check: str) -> None:
 
 
 @attrs.frozen(kw_only=True)
-class WithoutThirdsVendor(Stripe):
+class VendorWithoutThreeDecimals(Stripe):
     """A correct vendor that refuses currencies with three decimals."""
 
     async def charge(self, wire: Wire, charge: Charge, /, *, key: str) -> Payment:
@@ -248,7 +248,7 @@ def test_a_currency_may_be_refused() -> None:
 
     def subject() -> kit.PaymentsSubject:
         subject = stripe()
-        return attrs.evolve(subject, vendor=WithoutThirdsVendor(credentials=subject.secret))
+        return attrs.evolve(subject, vendor=VendorWithoutThreeDecimals(credentials=subject.secret))
 
     name = "amounts_in_webhooks_are_exact"
     next(check for check in kit.CHECKS if check.__name__ == name)(subject)

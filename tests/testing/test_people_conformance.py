@@ -403,7 +403,7 @@ WRONG: list[tuple[str, kit.Factory, str]] = [
     ("secrets_are_shown_nowhere", as_scim(TellsAllVendor), r"secret is shown \(number 1\)"),
     ("a_refusal_has_its_type", as_scim(ByStatusVendor), "has the code None"),
     ("options_arrive", as_scim(DropsExtraVendor), "option is lost"),
-    ("a_pause_is_kept", as_scim(UnlimitedVendor), "raised VendorFailed"),
+    ("a_pause_is_obeyed", as_scim(UnlimitedVendor), "raised VendorFailed"),
 ]
 RAISING: list[tuple[str, kit.Factory, type[ConnectorError]]] = [
     ("a_lost_creation_is_found", as_scim(ForgetsVendor), OutcomeUnknown),

@@ -367,7 +367,7 @@ WRONG = [
     ("a_link_belongs_to_its_signer", as_docusign(_OpenLinksVendor), "was no error"),
     ("files_are_downloaded", as_docusign(_PagesVendor), "was no error"),
     ("a_refusal_has_its_type", as_docusign(_VagueVendor), "raised VendorRejected"),
-    ("a_pause_is_kept", as_docusign(_VagueVendor), "raised VendorRejected"),
+    ("a_pause_is_obeyed", as_docusign(_VagueVendor), "raised VendorRejected"),
     ("options_arrive", as_dropbox_sign(_LosingVendor), "option is lost"),
     ("secrets_are_shown_nowhere", as_docusign(_TellingVendor), "secret is shown"),
     ("nothing_shows_the_signers", as_docusign(_ShowingVendor), "Personal data is shown"),

@@ -155,7 +155,7 @@ def test_sender_may_be_left_to_the_account() -> None:
     assert "sender" not in body["messages"][0]
 
 
-def test_path_of_a_message() -> None:
+def test_url_path_of_a_message() -> None:
     """A message goes to version 3 of the API, with the API key in Infobip's form."""
     sandbox = InfobipSandbox()
     hub(sandbox).sms().send(SmsMessage(to=TO, text="Hi"))

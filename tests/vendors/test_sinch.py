@@ -148,7 +148,7 @@ def test_body_of_a_message(fields: dict[str, Any], expected: dict[str, Any]) -> 
     assert [] == [name for name, value in sent_body.items() if not isinstance(value, types[name])]
 
 
-def test_path_of_a_message() -> None:
+def test_url_path_of_a_message() -> None:
     """A message goes to the batches of the service plan, in the region of the account."""
     request = Sinch.send.request(VENDOR, SmsMessage(to=TO, text="Hello"))
 

@@ -121,7 +121,7 @@ def test_sandbox_refuses_impossible_operations() -> None:
 
 
 def test_sandbox_repeats_answers_by_key() -> None:
-    """Square repeats the response of a key, also a refusal, and refuses another request."""
+    """Square repeats the first response to an idempotency key, and refuses other data for it."""
     sandbox = SquareSandbox()
     first, repeated_response = (
         reply_to(sandbox, "POST", "/v2/payments", paying()) for _ in range(2)

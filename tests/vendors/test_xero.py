@@ -109,7 +109,7 @@ def test_contact_body_has_the_given_details() -> None:
 
 
 def test_invoice_body_has_exact_amounts() -> None:
-    """A bill is sent with exact numbers, its own tax, and accounts by code or id."""
+    """A bill has exact decimals and the tax type of bills, and names accounts by code or id."""
     line = attrs.evolve(
         books.LINE,
         quantity=Decimal("2.5"),

@@ -78,7 +78,7 @@ class _Control:
 
 @attrs.frozen
 class _Cell:
-    """A cell of the crash matrix for a task queue."""
+    """One combination of a task queue and a crash, in the table of crash tests."""
 
     _cluster: Cluster
     _python: str

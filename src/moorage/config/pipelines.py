@@ -336,7 +336,7 @@ class _Reader:
                 self.report.add(
                     place,
                     "The transform needs a registry of schemas, and the pipeline has none.",
-                    "Write the table schemas in the pipeline, with service or folder.",
+                    "Write a table [schemas] in the pipeline, with service or folder.",
                 )
 
     def service(self, name: str | None, path: str) -> None:

@@ -288,7 +288,7 @@ class StepConnector:
         actor: str | None = None,
         reason: str = "",
     ) -> bool:
-        """Stop the run of a key, whose followers get the result of a cancelled step.
+        """Stop the step that runs for this key; callers who wait for it get a cancelled result.
 
         Args:
             idempotency_key: the key of the run.

@@ -82,7 +82,7 @@ class Tables:
         """Store the version of the tables, unless a version is stored already."""
         connection.execute(text(self.stamping(connection.dialect)))
 
-    def reserve_free_space(self, connection: Connection) -> None:
+    def set_fill_factor(self, connection: Connection) -> None:
         """Make the database leave free space in the pages of the state table, where that helps."""
         for statement in self.free_space_statements(connection.dialect):
             connection.execute(text(statement))
@@ -179,13 +179,13 @@ def _new_tables(metadata: MetaData, names: list[str], schema: str | None) -> Tab
     )
     tables = Tables(states, meta)
 
-    def reserve_free_space(_: Table, connection: Connection, **__: object) -> None:
-        tables.reserve_free_space(connection)
+    def set_fill_factor(_: Table, connection: Connection, **__: object) -> None:
+        tables.set_fill_factor(connection)
 
     def stamp(_: Table, connection: Connection, **__: object) -> None:
         tables.stamp(connection)
 
-    event.listen(states, "after_create", reserve_free_space)
+    event.listen(states, "after_create", set_fill_factor)
     event.listen(meta, "after_create", stamp)
     return tables
 

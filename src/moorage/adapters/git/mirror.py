@@ -133,9 +133,9 @@ def _absolute(folder: str | Path) -> Path:
     """Return the absolute path of a folder, in which git is to run."""
     if "\0" in str(folder):
         raise InvalidData(
-            "The folder of a mirror contains a NUL character.",
+            "The path of the mirror's folder contains a NUL character.",
             field="folder",
-            remedy="Give the path of a folder.",
+            remedy="Give a path without it.",
         )
     return Path(folder).absolute()
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from os import PathLike
 
-_COMMON: Final = {
+_COMMON_MODULES: Final = {
     f"google/protobuf/{name}.proto": f"google.protobuf.{name}_pb2"
     for name in (
         *("any", "api", "descriptor", "duration", "empty", "field_mask", "source_context"),
@@ -25,7 +25,7 @@ _COMMON: Final = {
 }
 """The files that every program with protobuf has, and the modules with them."""
 
-COMMON_FILES: Final = frozenset(_COMMON)
+COMMON_FILES: Final = frozenset(_COMMON_MODULES)
 _MEMBER: Final = re.compile(r'(?:no field named "|Failed to parse )([A-Za-z_][\w.\[\]]{0,100})')
 
 
@@ -180,7 +180,7 @@ def _add_common(files: dict[str, bytes]) -> None:
         if not names:
             return
         for name in names:
-            files[name] = import_module(_COMMON[name]).DESCRIPTOR.serialized_pb
+            files[name] = import_module(_COMMON_MODULES[name]).DESCRIPTOR.serialized_pb
 
 
 def _writer(descriptor: Any, pool: Any) -> Callable[[Any], bytes]:

@@ -84,9 +84,9 @@ class MemorySchemaRegistry:
         equal_version = self._equal_version(subject, schema)
         if equal_version is not None and equal_version.id is not None:
             return equal_version.id
-        complete = await complete_schema(self, schema)
-        codec_of(complete)
-        problems = await self._problems(subject, complete)
+        resolved_schema = await complete_schema(self, schema)
+        codec_of(resolved_schema)
+        problems = await self._problems(subject, resolved_schema)
         if problems:
             raise SchemaIncompatible(
                 f"The new schema of the subject {subject!r} is not compatible: {problems[0]}"
@@ -103,9 +103,9 @@ class MemorySchemaRegistry:
         Raises:
             InvalidData: the text is not a schema.
         """
-        complete = await complete_schema(self, schema)
-        codec_of(complete)
-        return await self._problems(checked_subject(subject), complete)
+        resolved_schema = await complete_schema(self, schema)
+        codec_of(resolved_schema)
+        return await self._problems(checked_subject(subject), resolved_schema)
 
     async def _problems(self, subject: str, new: CompleteSchema) -> tuple[str, ...]:
         versions = self._subjects.get(subject, {})

@@ -25,7 +25,11 @@ import redis.sentinel
 from redis import exceptions as redis_errors
 from redis.backoff import NoBackoff
 
-from moorage.adapters.state._redis_socket import dialling_concurrently, timed_for, with_deadline
+from moorage.adapters.state._redis_socket import (
+    dialling_concurrently,
+    with_deadline,
+    with_socket_timeout,
+)
 from moorage.domain.http.urls import is_host
 from moorage.errors import ConfigurationError, StateUnavailable, StorageUnavailable
 
@@ -254,7 +258,7 @@ class RedisServer:
         if not self._is_async:
             for sentinel in sentinels.sentinels:
                 sentinel_pool = sentinel.connection_pool
-                sentinel_pool.connection_class = timed_for(
+                sentinel_pool.connection_class = with_socket_timeout(
                     sentinel_pool.connection_class, seconds_per_node
                 )
         client = sentinels.master_for(self._service)

@@ -159,7 +159,7 @@ def dialling_concurrently(kind: Any) -> Any:
     return ConcurrentDial
 
 
-def timed_for(kind: Any, seconds: float) -> Any:
+def with_socket_timeout(kind: Any, seconds: float) -> Any:
     """Return a subclass of a redis-py connection that has this many seconds to connect."""
 
     class TimedForClient(with_deadline(kind)):  # type: ignore[misc]  # a class of redis-py

@@ -51,7 +51,7 @@ async def _reasons(
         raise ConfigurationError(
             f"The pipeline {settings.name!r} has no registry of schemas.",
             path=path,
-            remedy="Write the table schemas in the pipeline, with service or folder.",
+            remedy="Write a table [schemas] in the pipeline, with service or folder.",
         )
     async with opened_async(context) as (hub, _):
         return await schema_registry(settings.schemas, hub.manager, path).check(subject, schema)

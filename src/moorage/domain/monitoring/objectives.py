@@ -146,7 +146,7 @@ class Compliance:
 
     @property
     def budget_left(self) -> float | None:
-        """The share of the error budget that is left; negative if more calls missed the target.
+        """The share of the error budget that is left; negative if it is overspent.
 
         The budget is computed from the calls so far; None if there are no calls.
         """

@@ -58,7 +58,7 @@ class CachedToken:
         self.confirm(now, believed)
 
     def confirm(self, now: int, believed: float) -> None:
-        """Record that the store still has this token, so that it is not read again soon."""
+        """Record that the store still has this token, so that the store is not read again soon."""
         fresh_until = self._read_at + self._span.fresh * _SECOND
         self.look_at = min(max(fresh_until, self._again_at), now + believed * _SECOND)
 

@@ -158,7 +158,7 @@ async def a_time_of_sending_arrives(make: Open) -> None:
 
 
 async def a_request_is_in_the_vendors_words(make: Open) -> None:
-    """Each field of a message is sent with the vendor's name, unit and vocabulary."""
+    """Each field of a message is sent with the name, unit and words that the vendor expects."""
     async with make() as lab:
         for fields, expected_values in lab.subject.requests:
             request_count = len(lab.sandbox.requests)

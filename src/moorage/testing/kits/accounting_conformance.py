@@ -383,7 +383,7 @@ async def a_refusal_has_its_type(make: Open) -> None:
             await lab.refused(VendorRejected, unknown_call, f"{operation} of an unknown invoice")
 
 
-async def a_pause_is_kept(make: Open) -> None:
+async def a_pause_is_obeyed(make: Open) -> None:
     """The error contains the pause that the vendor requests."""
     async with make() as lab:
         answer, seconds = lab.subject.pause
@@ -515,7 +515,7 @@ _ALL_CHECKS: Final = (
     an_unreadable_answer_writes_once,
     an_outage_is_no_success,
     a_refusal_has_its_type,
-    a_pause_is_kept,
+    a_pause_is_obeyed,
     an_unknown_state_is_unknown,
     unsupported_features_are_refused,
     another_record_is_refused,

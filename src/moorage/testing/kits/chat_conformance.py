@@ -228,7 +228,7 @@ async def a_refusal_has_its_type(make: Open) -> None:
         require(lab.count() == 0, "A refused message was posted.")
 
 
-async def a_pause_is_kept(make: Open) -> None:
+async def a_pause_is_obeyed(make: Open) -> None:
     """The error contains the pause that the vendor requests."""
     async with make() as lab:
         answer, seconds = lab.subject.pause
@@ -365,7 +365,7 @@ _ALL_CHECKS: Final = (
     a_message_is_replaced,
     a_message_is_deleted,
     a_refusal_has_its_type,
-    a_pause_is_kept,
+    a_pause_is_obeyed,
     an_uncertain_failure_is_unknown,
     a_lost_answer_is_unknown,
     an_unreadable_success_is_unknown,

@@ -183,7 +183,7 @@ async def a_decline_says_why(make: Open) -> None:
         require(lab.subject.charged() == 0, "A declined payment was charged.")
 
 
-async def a_buyer_may_be_asked(make: Open) -> None:
+async def a_buyer_may_be_asked_to_confirm(make: Open) -> None:
     """A payment that waits for the buyer is not a success, and has a URL for the buyer."""
     async with make() as lab:
         operation = "charge"
@@ -465,7 +465,7 @@ _ALL_CHECKS: Final = (
     a_key_is_required,
     amounts_are_exact,
     a_decline_says_why,
-    a_buyer_may_be_asked,
+    a_buyer_may_be_asked_to_confirm,
     a_refusal_has_its_type,
     a_failure_is_an_unknown_outcome,
     a_lost_answer_charges_nothing_twice,

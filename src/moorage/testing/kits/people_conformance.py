@@ -389,7 +389,7 @@ async def a_refusal_has_its_type(make: Open) -> None:
         require(lab.user_names() == [], "A refused account was created.")
 
 
-async def a_pause_is_kept(make: Open) -> None:
+async def a_pause_is_obeyed(make: Open) -> None:
     """The error contains the pause that the vendor requests."""
     async with make() as lab:
         answer, seconds = lab.subject.pause
@@ -562,7 +562,7 @@ _ALL_CHECKS: Final = (
     an_old_version_is_refused,
     unsupported_features_are_refused,
     a_refusal_has_its_type,
-    a_pause_is_kept,
+    a_pause_is_obeyed,
     a_lost_creation_is_found,
     an_account_of_others_is_not_taken,
     an_uncertain_failure_is_unknown,

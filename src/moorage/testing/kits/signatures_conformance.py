@@ -364,7 +364,7 @@ async def a_refusal_has_its_type(make: Open) -> None:
             await lab.refused(VendorRejected, unknown_call, f"{operation} of an unknown envelope")
 
 
-async def a_pause_is_kept(make: Open) -> None:
+async def a_pause_is_obeyed(make: Open) -> None:
     """The error contains the pause that the vendor requests."""
     async with make() as lab:
         answer, seconds = lab.subject.pause
@@ -459,7 +459,7 @@ _ALL_CHECKS: Final = (
     files_are_downloaded,
     unsupported_features_are_refused,
     a_refusal_has_its_type,
-    a_pause_is_kept,
+    a_pause_is_obeyed,
     options_arrive,
     secrets_are_shown_nowhere,
     nothing_shows_the_signers,

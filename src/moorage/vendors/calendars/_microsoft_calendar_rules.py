@@ -91,7 +91,7 @@ def _relative_days(rule: RecurrenceRule) -> dict[str, Any]:
     elif len(rule.by_day) > 1:
         raise _unknown("several weekdays of a month without BYSETPOS")
     if len(positions) != 1 or not positions <= _INDEXES.keys():
-        raise _unknown("this position of a weekday in a month")
+        raise _unknown("this occurrence of a weekday in a month, such as the fifth Friday")
     return {
         "index": _INDEXES[positions.pop()],
         "daysOfWeek": [_DAYS[day[-2:]] for day in rule.by_day],

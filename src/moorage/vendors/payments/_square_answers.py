@@ -191,10 +191,10 @@ def _payment_means(body: sdk.Answer) -> MeansOfPayment | None:
     kind, card = body.text("source_type"), body.object("card_details.card")
     if kind is None:
         return None
-    return _means_of(kind, card, body.text("wallet_details.brand"))
+    return _payment_method_of(kind, card, body.text("wallet_details.brand"))
 
 
-def _means_of(kind: str, card: sdk.Answer, wallet: str | None = None) -> MeansOfPayment:
+def _payment_method_of(kind: str, card: sdk.Answer, wallet: str | None = None) -> MeansOfPayment:
     year, month, card_id = card.integer("exp_year"), card.integer("exp_month"), card.text("id")
     return MeansOfPayment(
         type=kind.lower(),
@@ -215,7 +215,7 @@ def stored_of(ref: sdk.MakeRef, card: sdk.Answer) -> StoredMeans | None:
         ref=ref(key),
         state=StoredState.STORED if is_enabled else StoredState.REMOVED,
         customer=card.text("customer_id"),
-        means=_means_of("card", card),
+        means=_payment_method_of("card", card),
         created_at=card.time("created_at"),
         raw=card.raw,
     )

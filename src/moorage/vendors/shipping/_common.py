@@ -280,7 +280,7 @@ def required_request(request: RateRequest | None) -> RateRequest:
     return request
 
 
-def lines_per_piece(item: CustomsItem) -> Iterator[tuple[int, sdk.Money]]:
+def order_lines_per_parcel(item: CustomsItem) -> Iterator[tuple[int, sdk.Money]]:
     """Numbers of pieces with one piece's value; two lines if the total does not divide evenly."""
     unit_price, remainder = divmod(item.value.minor, item.quantity)
     for count, minor in ((item.quantity - remainder, unit_price), (remainder, unit_price + 1)):

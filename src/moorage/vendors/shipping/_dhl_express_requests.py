@@ -15,7 +15,7 @@ from moorage.vendors.shipping._common import (
     declared_value,
     extra_of,
     filled,
-    lines_per_piece,
+    order_lines_per_parcel,
     reference_on_label,
     required_dimensions,
 )
@@ -231,7 +231,7 @@ def _declaration(customs: Customs, day: str) -> dict[str, Any]:
 def _goods_lines(customs: Customs) -> Iterator[dict[str, Any]]:
     """The goods as lines, each with the value per piece and the total weight."""
     for item in customs.items:
-        for count, unit_price in lines_per_piece(item):
+        for count, unit_price in order_lines_per_parcel(item):
             share = item.weight * count / item.quantity
             weight = as_number(
                 convert_measure(share, item.weight_unit, WeightUnit.KILOGRAM, decimals=_PLACES)

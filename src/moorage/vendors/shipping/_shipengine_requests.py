@@ -10,7 +10,7 @@ from moorage.contracts.shipping.parcels import Contents, Customs, CustomsItem, N
 from moorage.contracts.shipping.rates import LabelSize, RateRequest, Signature
 from moorage.contracts.shipping.units import LengthUnit, WeightUnit, convert_measure
 from moorage.vendor_sdk import Money, UnsupportedByVendor, extra_for, merged
-from moorage.vendors.shipping._common import as_number, filled, lines_per_piece
+from moorage.vendors.shipping._common import as_number, filled, order_lines_per_parcel
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -168,7 +168,7 @@ def customs_body(customs: Customs) -> dict[str, Any]:
 
 def _products(item: CustomsItem) -> list[dict[str, Any]]:
     """The goods as lines, each with the value per piece."""
-    return [_product(item, count, unit_price) for count, unit_price in lines_per_piece(item)]
+    return [_product(item, count, unit_price) for count, unit_price in order_lines_per_parcel(item)]
 
 
 def _product(item: CustomsItem, quantity: int, unit_price: Money) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from moorage.vendors.shipping._common import (
     declared_value,
     extra_of,
     filled,
-    lines_per_piece,
+    order_lines_per_parcel,
     reference_on_label,
 )
 
@@ -196,7 +196,7 @@ def _customs_invoice(request: RateRequest, customs: Customs, day: date) -> dict[
         "Product": [
             _product(item, count, unit_price)
             for item in customs.items
-            for count, unit_price in lines_per_piece(item)
+            for count, unit_price in order_lines_per_parcel(item)
         ],
     }
     return filled(form.items())

@@ -87,7 +87,7 @@ class LocalFiles(FilesVendor):
     async def signed_url(self, wire: sdk.Wire, key: str, options: UrlOptions, /) -> SignedUrl:
         """Sign a URL."""
         expires_at = wire.now() + timedelta(seconds=options.expires)
-        fields = _fields(options, str(int(expires_at.timestamp())))
+        fields = _signed_fields(options, str(int(expires_at.timestamp())))
         signature = self._signature(key, fields)
         query = urlencode({**fields, "signature": signature}, quote_via=quote)
         content_type = options.content_type if options.method == "PUT" else None
@@ -174,7 +174,7 @@ def _not_signed() -> sdk.AuthenticationFailed:
     )
 
 
-def _fields(options: UrlOptions, until: str) -> dict[str, str]:
+def _signed_fields(options: UrlOptions, until: str) -> dict[str, str]:
     fields = {
         "method": str(options.method),
         "expires": until,

@@ -47,7 +47,7 @@ _NAMED: Final = {
     "sparse": bool,
 }
 _ITEM: Final = {"ItemRef!": _REF, "Qty": NUMBER, "UnitPrice": NUMBER, "TaxCodeRef": _REF}
-_DOCUMENT: Final = {
+_DOCUMENT_FIELDS: Final = {
     "DocNumber": str,
     "TxnDate": str,
     "DueDate": str,
@@ -66,7 +66,7 @@ FIELDS: Final[dict[str, dict[str, Any]]] = {
     "Customer": {**_NAMED, "PrimaryTaxIdentifier": str},
     "Vendor": {**_NAMED, "TaxIdentifier": str, "AcctNum": str},
     "Invoice": {
-        **_DOCUMENT,
+        **_DOCUMENT_FIELDS,
         "CustomerRef!": _REF,
         "CustomerMemo": {"value": str},
         "Line!": [
@@ -79,7 +79,7 @@ FIELDS: Final[dict[str, dict[str, Any]]] = {
         ],
     },
     "Bill": {
-        **_DOCUMENT,
+        **_DOCUMENT_FIELDS,
         "VendorRef!": _REF,
         "Line!": [
             {
