@@ -19,6 +19,7 @@ from moorage.vendors.shipping.easypost import EasyPost
 from moorage.vendors.shipping.shippo import Shippo
 from tests.vendors.subjects.dhl_express import dhl_express
 from tests.vendors.subjects.fedex import fedex
+from tests.vendors.subjects.gls import gls
 from tests.vendors.subjects.shipengine import shipengine
 from tests.vendors.subjects.ups import ups
 from tests.vendors.subjects.usps import usps
@@ -99,4 +100,4 @@ def shippo() -> ShippingSubject:
     )
 
 
-SUBJECTS = [dhl_express, easypost, fedex, shipengine, shippo, ups, usps]
+SUBJECTS = [dhl_express, easypost, fedex, gls, shipengine, shippo, ups, usps]

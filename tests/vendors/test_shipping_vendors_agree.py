@@ -190,10 +190,9 @@ SCENARIOS: Final[dict[Scenario, object]] = {
 DIFFERENCES: Final[dict[Scenario, dict[str, object]]] = {
     unknown_shipment: {"fedex": ShipmentState.UNKNOWN, "usps": ShipmentState.UNKNOWN},
     tracking_of_an_unknown_shipment: {"fedex": TrackingStatus.UNKNOWN},
-    tracking_after_the_cancellation: {
-        "fedex": TrackingStatus.CANCELED,
-        "ups": TrackingStatus.CANCELED,
-    },
+    tracking_after_the_cancellation: dict.fromkeys(
+        ("fedex", "gls", "ups"), TrackingStatus.CANCELED
+    ),
     label_after_the_cancellation: {"ups": VendorRejected},
     valid_address_in_other_letters: dict.fromkeys(
         ("ups", "usps"), (AddressVerdict.CORRECTED, True)

@@ -33,6 +33,7 @@ VENDOR_CLASSES: Final = {
     "firebase": "push.firebase:Firebase",
     "fsspec": "storage.fsspec:Fsspec",
     "gcs": "storage.gcs:Gcs",
+    "gls": "shipping.gls:Gls",
     "gocardless": "bank.gocardless:GoCardless",
     "gocardless_payments": "payments.gocardless_payments:GoCardlessPayments",
     "google_calendar": "calendars.google_calendar:GoogleCalendar",

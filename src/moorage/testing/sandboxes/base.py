@@ -44,6 +44,11 @@ _Record = TypeVar("_Record")
 _Problem = TypeVar("_Problem")
 
 
+_JSON_TYPES: Final = frozenset(
+    f"application/{name}" for name in ("json", "scim+json", "vnd.api+json", "glsVersion1+json")
+)
+
+
 def no_fields() -> dict[str, str]:
     """Return an empty dict of headers."""
     return {}
@@ -80,7 +85,7 @@ class SandboxRequest:
     def json(self) -> Any:
         """The value of a JSON body, whose content type must be JSON."""
         kind = (self.headers.get("content-type") or "").partition(";")[0]
-        if kind not in {"application/json", "application/scim+json", "application/vnd.api+json"}:
+        if kind not in _JSON_TYPES:
             raise Refusal(Response(415, body=b"This is not JSON."))
         try:
             return json.loads(self.body)

@@ -1,0 +1,570 @@
+"""GLS: allowed products, labels, their search, tracking, cancellation and refusals."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta, timezone
+from typing import Any
+
+import attrs
+import pytest
+
+from moorage.contracts.routes import Account
+from moorage.contracts.shipping import (
+    Address,
+    CancelState,
+    LabelFormat,
+    Parcel,
+    Place,
+    RateRequest,
+    ShipmentRequest,
+    ShipmentState,
+    TrackingStatus,
+)
+from moorage.domain.http.requests import Request, Response, Timeouts
+from moorage.domain.values.money import Money
+from moorage.errors import (
+    AuthenticationFailed,
+    ConfigurationError,
+    ConnectorError,
+    InvalidData,
+    InvalidRequest,
+    OutcomeUnknown,
+    UnsupportedByVendor,
+    VendorFailed,
+    VendorRejected,
+)
+from moorage.hub.hub import Hub
+from moorage.testing import VirtualClock
+from moorage.testing.sandboxes.base import AlteredAnswer, Lost, SandboxHttpClient, reply
+from moorage.testing.sandboxes.shipping.gls import GlsSandbox
+from tests.vendors.subjects.gls import gls_vendor
+
+HERE = Address(
+    name="Jack Sparrow",
+    company="Acme GmbH",
+    line1="GLS-Germany-Str. 1",
+    city="Neuenstein",
+    postal_code="36286",
+    country="DE",
+    phone="+49667712345",
+    email="jack@shop.example",
+)
+THERE = Address(
+    name="Ada Lovelace",
+    line1="Musterweg 5",
+    line2="Hinterhaus",
+    line3="2. Stock",
+    city="Berlin",
+    region="BE",
+    postal_code="10437",
+    country="DE",
+)
+BOX = Parcel(weight="1.234", length=30, width=20, height=10)
+REQUEST = RateRequest(sender=HERE, recipient=THERE, parcels=BOX, reference="SO-1")
+BACKEND = "/shipit-farm/v1/backend/rs"
+SHIPMENTS = f"{BACKEND}/shipments"
+TYPED = {"Content-Type": "application/glsVersion1+json"}
+DELIVERED: dict[str, Any] = {
+    "requested": "604831862623",
+    "unitno": "60483186262",
+    "status": "DELIVERED",
+    "statusDateTime": "2024-10-11T15:24:57+0200",
+    "events": [
+        {"code": "DELIVD.NORMAL", "eventDateTime": "2024-10-11T15:24:57+0200"},
+        {
+            "code": "INTIAL.NORMAL",
+            "city": "Berlin",
+            "postalCode": "10437",
+            "country": "DE",
+            "description": "The parcel was handed over to GLS.",
+            "eventDateTime": "2024-10-07T10:46:14+0200",
+        },
+        {
+            "code": "INTIAL.PREADVICE",
+            "city": "",
+            "country": "DE",
+            "eventDateTime": "2024-10-07T09:30:00+0200",
+        },
+    ],
+}
+"""The form of a recorded answer, whose parcel number has one digit less than the requested one."""
+
+
+class Shop:
+    """A hub with an account at GLS's sandbox."""
+
+    def __init__(self, **options: Any) -> None:
+        self.sandbox = GlsSandbox()
+        self.vendor = gls_vendor(self.sandbox, **options)
+        account = Account("gls", self.vendor, settings={"retry": None, "circuit": None})
+        self.clock = VirtualClock()
+        self.hub = Hub([account], http=SandboxHttpClient(self.sandbox), clock=self.clock)
+        self.shipping = self.hub.shipping()
+
+    def buy(self, key: str = "k-1", **fields: Any) -> Any:
+        """Buy a label and return the shipment."""
+        request = ShipmentRequest(rate_request=attrs.evolve(REQUEST, **fields))
+        return self.shipping.create_shipment(request, idempotency_key=key)
+
+    def today(self) -> date:
+        """Return the day of the hub's clock, in UTC."""
+        return self.clock.utc().date()
+
+    def bodies(self, path: str) -> list[Any]:
+        """Return the bodies of the requests to a path."""
+        return [item.json() for item in self.sandbox.requests if item.path == path]
+
+    def refused(self, answer: Response) -> Any:
+        """Return the error when tracking is answered like this."""
+        self.sandbox.fail(answer)
+        with pytest.raises(ConnectorError) as caught:
+            self.shipping.track("1", "gls")
+        return caught.value
+
+
+@pytest.fixture(name="shop")
+def _shop() -> Shop:
+    """Return a hub with an account at a new GLS sandbox."""
+    return Shop()
+
+
+def test_rates_are_the_allowed_products_at_the_prices_of_the_contract(shop: Shop) -> None:
+    """A rate is a product that GLS takes there, at the account's price."""
+    rates = shop.shipping.get_rates(REQUEST).rates
+
+    assert [
+        ("gls_parcel", "PARCEL", Money("4.90", "EUR")),
+        ("gls_express", "EXPRESS", Money("12.50", "EUR")),
+    ] == [(rate.service, rate.vendor_service, rate.total) for rate in rates]
+    assert [
+        {
+            "Source": {"CountryCode": "DE", "ZIPCode": "36286"},
+            "Destination": {"CountryCode": "DE", "ZIPCode": "10437"},
+            "ContactID": shop.sandbox.contact_id,
+        }
+    ] == shop.bodies(f"{SHIPMENTS}/allowedservices")
+
+
+def test_product_without_a_price_or_permission_is_not_offered() -> None:
+    """A product is offered only with a price of the account, and if GLS allows it."""
+    shop = Shop(express_price=None, currency="CHF")
+    assert [Money("4.90", "CHF")] == [rate.total for rate in shop.shipping.get_rates(REQUEST).rates]
+
+    shop.sandbox.fail(reply({"AllowedServices": [{"ProductName": "EXPRESS"}, {}]}))
+    result = shop.shipping.get_rates(REQUEST)
+    assert ((), "GLS takes no parcel of the account's products there.") == (
+        result.rates,
+        result.messages[0].text,
+    )
+
+    shop.sandbox.fail(reply({"AllowedServices": "none"}))
+    with pytest.raises(VendorFailed, match="AllowedServices"):
+        shop.shipping.get_rates(REQUEST)
+
+
+def test_request_for_a_label(shop: Shop) -> None:
+    """A label request has both addresses, the weight in kilograms, and a mark of the key."""
+    bought = shop.buy(ship_date=date(2030, 1, 2))
+    [body] = shop.bodies(SHIPMENTS)
+    [unit] = body["Shipment"].pop("ShipmentUnit")
+
+    assert {
+        "Shipment": {
+            "ShipmentReference": ["SO-1"],
+            "ShippingDate": "2030-01-02",
+            "Middleware": "moorage",
+            "Product": "PARCEL",
+            "Consignee": {
+                "Address": {
+                    "Name1": "Ada Lovelace",
+                    "Name3": "Hinterhaus, 2. Stock",
+                    "Street": "Musterweg 5",
+                    "City": "Berlin",
+                    "Province": "BE",
+                    "CountryCode": "DE",
+                    "ZIPCode": "10437",
+                }
+            },
+            "Shipper": {
+                "ContactID": shop.sandbox.contact_id,
+                "AlternativeShipperAddress": {
+                    "Name1": "Acme GmbH",
+                    "Name2": "Jack Sparrow",
+                    "Street": "GLS-Germany-Str. 1",
+                    "City": "Neuenstein",
+                    "FixedLinePhonenumber": "+49667712345",
+                    "eMail": "jack@shop.example",
+                    "CountryCode": "DE",
+                    "ZIPCode": "36286",
+                },
+            },
+        },
+        "PrintingOptions": {"ReturnLabels": {"TemplateSet": "NONE", "LabelFormat": "PDF"}},
+    } == body
+    assert 1.24 == unit["Weight"]
+    assert [32] == [len(mark) for mark in unit["ShipmentUnitReference"]]
+    assert ("gls_parcel", Money("4.90", "EUR"), ShipmentState.BOUGHT) == (
+        bought.service,
+        bought.cost,
+        bought.state,
+    )
+    assert {
+        "number": bought.tracking_numbers[0],
+        "label": "pdf",
+        "day": shop.today().isoformat(),
+    } == dict(bought.ref.related)
+
+
+def test_parcel_reference_options_and_layout() -> None:
+    """A parcel's own reference, the account's layout and the extra options are sent."""
+    shop = Shop(zebra_template="ZPL_300")
+    extra = {"gls": {"shipment": {"Shipment": {"IncotermCode": "20"}}}}
+    bought = shop.buy(parcels=attrs.evolve(BOX, reference="BOX-1"), label="zpl", extra=extra)
+    [body] = shop.bodies(SHIPMENTS)
+
+    assert (["BOX-1"], "20") == (
+        body["Shipment"]["ShipmentReference"],
+        body["Shipment"]["IncotermCode"],
+    )
+    assert {"TemplateSet": "ZPL_300", "LabelFormat": "ZEBRA"} == (
+        body["PrintingOptions"]["ReturnLabels"]
+    )
+    assert (LabelFormat.ZPL, "ZEBRA") == (
+        bought.labels[0].format,
+        bought.labels[0].vendor_format,
+    )
+    assert b"^XA" == _content(shop, bought.ref)[:3]
+    assert b"%PDF" == _content(shop, bought.ref, "pdf")[:4]
+
+
+def _content(shop: Shop, *arguments: Any) -> bytes:
+    """Return the bytes of a label that is printed again."""
+    return shop.shipping.get_label(*arguments).content or b""
+
+
+def test_request_without_a_reference_has_none(shop: Shop) -> None:
+    """A shipment without a reference is sent without one."""
+    shop.buy(reference=None)
+
+    assert "ShipmentReference" not in shop.bodies(SHIPMENTS)[0]["Shipment"]
+
+
+@pytest.mark.parametrize(
+    "fields, kind, words",
+    [
+        ({"return_to": HERE}, UnsupportedByVendor, "to the sender only"),
+        ({"reference": "x" * 36}, InvalidData, "does not fit"),
+    ],
+    ids=["return_to", "reference"],
+)
+def test_label_that_gls_cannot_make_is_not_ordered(
+    shop: Shop, fields: dict[str, Any], kind: type[Exception], words: str
+) -> None:
+    """Another address for returns, and a long reference, are refused before the order."""
+    with pytest.raises(kind, match=words):
+        shop.buy(**fields)
+
+    assert [] == shop.bodies(SHIPMENTS)
+
+
+def test_label_in_epl_is_not_printed_again(shop: Shop) -> None:
+    """A label cannot be converted to EPL, which GLS does not have."""
+    ref = shop.buy().ref
+
+    with pytest.raises(UnsupportedByVendor, match="EPL"):
+        shop.shipping.get_label(ref, "epl")
+
+
+def test_label_may_be_a_text_or_a_list(shop: Shop) -> None:
+    """A label is read from the single text of real answers, and from the described list."""
+    ref = attrs.evolve(shop.buy().ref, related={})
+    for data in ("JVBERg==", ["JVBERg=="]):
+        parcel = {"TrackID": ref.id, "ParcelNumber": "936000000019"}
+        created = {"ParcelData": [parcel], "PrintData": [{"Data": data, "LabelFormat": "PDF"}]}
+        shop.sandbox.fail(reply({"CreatedShipment": created}))
+
+        label = shop.shipping.get_label(ref)
+        assert (LabelFormat.PDF, b"%PDF") == (label.format, label.content)
+
+
+def test_lost_label_is_found_by_its_mark(shop: Shop) -> None:
+    """If the answer to an order is lost, the label is searched by its mark, and printed again."""
+    shop.sandbox.fail(None, Lost())
+    bought = shop.buy()
+    [search] = shop.bodies(f"{BACKEND}/tracking/parcels")
+    [order] = shop.bodies(SHIPMENTS)
+    today = shop.today()
+
+    assert {
+        "ShipmentUnitReference": order["Shipment"]["ShipmentUnit"][0]["ShipmentUnitReference"][0],
+        "DateFrom": f"{today - timedelta(days=31)}T00:00:00Z",
+        "DateTo": f"{today + timedelta(days=1)}T00:00:00Z",
+    } == search
+    assert "2030-01-01" == shop.bodies(f"{SHIPMENTS}/reprintparcel")[0]["CreationDate"]
+    assert ("gls_parcel", Money("4.90", "EUR"), b"%PDF") == (
+        bought.service,
+        bought.cost,
+        bought.labels[0].content[:4],
+    )
+
+
+@pytest.mark.parametrize(
+    "items",
+    [[], [{"TrackID": "ZX000001", "ShipmentUnitReference": ["another"]}], [{}]],
+    ids=["none", "another", "empty"],
+)
+def test_label_that_is_not_found_has_an_unknown_outcome(shop: Shop, items: list[Any]) -> None:
+    """If no parcel has the mark, the outcome of the order is unknown."""
+    shop.sandbox.fail(None, Lost(), reply({"UnitItems": items}))
+
+    with pytest.raises(OutcomeUnknown):
+        shop.buy()
+    assert 1 == len(shop.bodies(SHIPMENTS))
+
+
+def test_found_parcel_without_a_day_is_printed_without_it(shop: Shop) -> None:
+    """A found parcel whose answer names no day is printed again without a day."""
+
+    def found(response: Response) -> Response:
+        items = response.json()["UnitItems"]
+        return reply({"UnitItems": [{**item, "InitialDate": None} for item in items]})
+
+    shop.sandbox.fail(None, Lost(), AlteredAnswer(found))
+    with pytest.raises(OutcomeUnknown):
+        shop.buy()
+
+    assert "CreationDate" not in shop.bodies(f"{SHIPMENTS}/reprintparcel")[0]
+
+
+def test_tracking_has_the_requested_number(shop: Shop) -> None:
+    """Tracking returns the parcel number that was requested, all events, and the delivery."""
+    shop.sandbox.fail(reply({"parcels": [DELIVERED]}))
+    tracking = shop.shipping.track("604831862623", "GLS")
+    zone = timezone(timedelta(hours=2))
+
+    assert "/track-and-trace-v1/tracking/simple/trackids/604831862623" == (
+        shop.sandbox.requests[-1].path
+    )
+    assert ("604831862623", TrackingStatus.DELIVERED, "DELIVERED", "DELIVD.NORMAL") == (
+        tracking.number,
+        tracking.status,
+        tracking.vendor_status,
+        tracking.code,
+    )
+    assert datetime(2024, 10, 11, 15, 24, 57, tzinfo=zone) == tracking.delivered_at
+    assert [TrackingStatus.PRE_TRANSIT, TrackingStatus.IN_TRANSIT, TrackingStatus.UNKNOWN] == [
+        event.status for event in tracking.events
+    ]
+    handed_over = tracking.events[1]
+    assert ("INTIAL.NORMAL", "The parcel was handed over to GLS.") == (
+        handed_over.code,
+        handed_over.text,
+    )
+    assert Place(city="Berlin", postal_code="10437", country="DE") == handed_over.location
+
+
+def test_closed_history_is_no_delivery(shop: Shop) -> None:
+    """The status FINAL does not say how the parcel ended, so it is unknown."""
+    shop.sandbox.fail(reply({"parcels": [{"unitno": "1", "status": "FINAL"}]}))
+    tracking = shop.shipping.track("1", "gls")
+
+    assert (TrackingStatus.UNKNOWN, "FINAL", None, None, ()) == (
+        tracking.status,
+        tracking.vendor_status,
+        tracking.code,
+        tracking.delivered_at,
+        tracking.events,
+    )
+
+
+def test_shipment_is_tracked_by_its_track_id(shop: Shop) -> None:
+    """A bought shipment is tracked by its track id, and keeps its parcel number."""
+    bought = shop.buy()
+    tracking = shop.shipping.track_shipment(bought.ref)
+
+    assert f"/track-and-trace-v1/tracking/simple/references/{bought.ref.id}" == (
+        shop.sandbox.requests[-1].path
+    )
+    assert bought.tracking_numbers[0] == tracking.number
+    assert bought.ref.id == (
+        shop.shipping.track_shipment(attrs.evolve(bought.ref, related={})).number
+    )
+
+
+def test_shipment_that_tracking_does_not_know_yet_has_its_label(shop: Shop) -> None:
+    """A shipment that is not tracked yet is read by printing its label again."""
+    bought = shop.buy()
+    shop.sandbox.fail(reply({"parcels": [{"errorCode": "E_404_01", "errorMessage": "Unknown"}]}))
+    shipment = shop.shipping.get_shipment(bought.ref)
+
+    assert (ShipmentState.BOUGHT, bought.labels, None) == (
+        shipment.state,
+        shipment.labels,
+        shipment.vendor_status,
+    )
+
+
+def test_shipment_with_another_refusal_is_not_read(shop: Shop) -> None:
+    """A refusal other than an unknown number is raised."""
+    bought = shop.buy()
+    shop.sandbox.fail(reply({"parcels": [{"errorCode": "E_400_01", "errorMessage": "Bad"}]}))
+
+    with pytest.raises(VendorRejected) as caught:
+        shop.shipping.get_shipment(bought.ref)
+    assert "E_400_01" == caught.value.vendor_code
+
+
+def test_shipment_whose_label_is_not_printed_again_is_bought(shop: Shop) -> None:
+    """A tracked shipment is returned without a label if GLS does not print it again."""
+    bought = shop.buy()
+    shop.sandbox.fail(None, Response(400, {"error": "TOO_OLD", "message": "It is too old."}))
+    shipment = shop.shipping.get_shipment(bought.ref)
+
+    assert (ShipmentState.BOUGHT, (), "PREADVICE") == (
+        shipment.state,
+        shipment.labels,
+        shipment.vendor_status,
+    )
+
+
+def test_cancelled_shipment_has_no_label(shop: Shop) -> None:
+    """A cancelled shipment is read as cancelled, without its label."""
+    bought = shop.buy()
+    cancellation = shop.shipping.cancel(bought.ref)
+    shipment = shop.shipping.get_shipment(bought.ref)
+
+    assert (CancelState.APPROVED, "CANCELLED") == (cancellation.state, cancellation.vendor_status)
+    assert (ShipmentState.CANCELED, ()) == (shipment.state, shipment.labels)
+
+
+@pytest.mark.parametrize(
+    "answer, state",
+    [
+        ({"result": "CANCELLATION_PENDING"}, CancelState.REQUESTED),
+        ({"Result": "CANCELLED"}, CancelState.APPROVED),
+        ({"result": "ERROR"}, CancelState.UNKNOWN),
+    ],
+    ids=["pending", "described name", "error"],
+)
+def test_word_of_a_cancellation(shop: Shop, answer: dict[str, str], state: CancelState) -> None:
+    """Each word is read under both spellings of its name; ERROR is not an approval."""
+    ref = shop.buy().ref
+    shop.sandbox.fail(reply({"TrackID": ref.id, **answer}))
+
+    assert state is shop.shipping.cancel(ref).state
+
+
+def test_scanned_parcel_is_not_cancelled(shop: Shop) -> None:
+    """A parcel that is on its way cannot be cancelled."""
+    bought = shop.buy()
+    shop.sandbox.move(bought.tracking_numbers[0], "INTRANSIT")
+
+    with pytest.raises(VendorRejected, match="scanned") as caught:
+        shop.shipping.cancel(bought.ref)
+    assert "SCANNED" == caught.value.vendor_code
+
+
+REFUSALS: dict[str, tuple[Response, type[ConnectorError], str | None, str | None]] = {
+    "headers": (
+        Response(400, {"error": "COMMON", "message": "It is wrong."}),
+        InvalidRequest,
+        "COMMON",
+        "It is wrong.",
+    ),
+    "list": (
+        reply({"errors": [{"code": "C-1", "message": "It is wrong."}]}, 400),
+        InvalidRequest,
+        "C-1",
+        "It is wrong.",
+    ),
+    "type": (
+        reply({"errors": [{"type": "400", "message": "It is wrong."}]}, 400),
+        InvalidRequest,
+        "400",
+        "It is wrong.",
+    ),
+    "fault": (
+        reply({"fault": {"faultstring": "No.", "detail": {"errorcode": "oauth.Denied"}}}, 403),
+        AuthenticationFailed,
+        "oauth.Denied",
+        "No.",
+    ),
+    "problem": (
+        reply({"title": "Bad Request", "detail": "Too many numbers."}, 400),
+        InvalidRequest,
+        None,
+        "Too many numbers.",
+    ),
+    "nothing": (Response(404), VendorRejected, None, None),
+    "outage": (Response(503, body=b"<html></html>"), VendorFailed, None, None),
+}
+
+
+@pytest.mark.parametrize("name", REFUSALS)
+def test_refusal_has_its_code_and_text(shop: Shop, name: str) -> None:
+    """A refusal is read from the headers, or from each form of the body."""
+    answer, kind, code, text = REFUSALS[name]
+    error = shop.refused(answer)
+
+    assert (kind, code, text) == (type(error), error.vendor_code, error.vendor_message)
+
+
+def test_secret_in_a_header_is_masked(shop: Shop) -> None:
+    """A secret that GLS repeats in the header with its text is not shown."""
+    words = "The header Authorization: Bearer abcdefghijklmnop is wrong."
+    error = shop.refused(Response(400, {"error": "COMMON", "message": words}))
+
+    assert "abcdefghijklmnop" not in f"{error}{error!r}{error.vendor_message}"
+
+
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        ({"parcel_price": "free"}, "not a price"),
+        ({"express_price": "-1"}, "not a price"),
+        ({"currency": "euro"}, "not a currency"),
+        ({"zebra_template": "ZPL_1"}, "no layout"),
+    ],
+    ids=["parcel_price", "express_price", "currency", "zebra_template"],
+)
+def test_wrong_option_is_refused(options: dict[str, Any], words: str) -> None:
+    """A price, a currency and a layout are checked when the account is made."""
+    with pytest.raises(ConfigurationError, match=words):
+        gls_vendor(GlsSandbox(), **options)
+
+
+@pytest.mark.parametrize(
+    "url, mode",
+    [
+        ("https://api.gls-group.net", "live"),
+        ("https://api-sandbox.gls-group.net", "test"),
+        ("https://gls.example", None),
+    ],
+    ids=["live", "test", "unknown"],
+)
+def test_mode_follows_the_url(url: str, mode: str | None) -> None:
+    """The account is live or in test mode by GLS's URL."""
+    assert mode == gls_vendor(GlsSandbox(), base_url=url).mode()
+
+
+def test_sandbox_refuses_what_gls_refuses(shop: Shop) -> None:
+    """The sandbox refuses another media type, an unknown contract, and no token."""
+    shop.buy()
+    order, sent = shop.bodies(SHIPMENTS)[0], shop.sandbox.requests[-1].headers
+    wrong_contract = {**order["Shipment"], "Shipper": {"ContactID": "another"}}
+    token = {"Authorization": sent.get("authorization") or ""}
+    statuses = [
+        _status(shop, {**token, "Content-Type": "application/json"}, order),
+        _status(shop, TYPED, order),
+        _status(shop, {**token, **TYPED}, {**order, "Shipment": wrong_contract}),
+        _status(shop, {**token, **TYPED}, {}),
+    ]
+
+    assert [415, 401, 400, 400] == statuses
+
+
+def _status(shop: Shop, headers: dict[str, str], body: Any) -> int:
+    """Return the status with which the sandbox answers an order."""
+    request = Request.post(SHIPMENTS, json=body, headers=headers)
+    client = SandboxHttpClient(shop.sandbox)
+    return client.send(request, f"https://api.gls-group.net{SHIPMENTS}", Timeouts()).status
