@@ -404,6 +404,14 @@ def test_shipment_that_tracking_does_not_know_yet_has_its_label(shop: Shop) -> N
     )
 
 
+def test_reference_without_a_parcel_number_is_read_by_its_track_id(shop: Shop) -> None:
+    """A shipment whose reference has no parcel number has its track id as the number."""
+    ref = attrs.evolve(shop.buy().ref, related={})
+    shop.shipping.cancel(ref)
+
+    assert (ref.id,) == shop.shipping.get_shipment(ref).tracking_numbers
+
+
 def test_shipment_with_another_refusal_is_not_read(shop: Shop) -> None:
     """A refusal other than an unknown number is raised."""
     bought = shop.buy()

@@ -10,7 +10,7 @@ from __future__ import annotations
 from contextlib import suppress
 from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 import attrs
 
@@ -54,16 +54,11 @@ if TYPE_CHECKING:
 
 _LIVE: Final = "https://api.gls-group.net"
 _SEARCHED: Final = timedelta(days=31)
-_PRICE: Final = r"\d{1,6}(\.\d{1,3})?"
-
-
-def _price_option(default: object) -> Any:
-    return sdk.text_option(
-        _PRICE,
-        default=default,
-        problem="This is not a price.",
-        remedy="Give the price of a parcel by your contract, such as '4.90'.",
-    )
+_IS_PRICE: Final = sdk.matches(
+    r"\d{1,6}(\.\d{1,3})?",
+    problem="This is not a price.",
+    remedy="Give the price of a parcel by your contract, such as '4.90'.",
+)
 
 
 @attrs.frozen(kw_only=True)
@@ -98,13 +93,17 @@ class Gls(sdk.OAuthVendor):
     refusals = staticmethod(classify)
 
     contact_id: str = attrs.field(repr=False)
-    parcel_price: str = _price_option(attrs.NOTHING)
-    express_price: str | None = _price_option(None)
-    currency: str = sdk.text_option(
-        "[A-Z]{3}",
+    parcel_price: str = attrs.field(validator=_IS_PRICE)
+    express_price: str | None = attrs.field(
+        default=None, validator=attrs.validators.optional(_IS_PRICE)
+    )
+    currency: str = attrs.field(
         default="EUR",
-        problem="This is not a currency.",
-        remedy="Give its three letters, such as 'EUR'.",
+        validator=sdk.matches(
+            "[A-Z]{3}",
+            problem="This is not a currency.",
+            remedy="Give its three letters, such as 'EUR'.",
+        ),
     )
     zebra_template: str = sdk.choice(
         "ZPL_200", "ZPL_200", "ZPL_300", problem="GLS has no layout of this name."
