@@ -14,7 +14,7 @@ from moorage import Credentials, Request
 from moorage.adapters.credentials.cached import CachedCredentials
 from moorage.adapters.credentials.memory import MemoryCredentialProvider
 from moorage.domain.auth import methods as auth
-from moorage.domain.signing.occasion import Occasion
+from moorage.domain.signing.context import SigningContext
 from moorage.domain.signing.sigv4 import AwsSigV4
 
 _URL = "https://dynamodb.eu-central-1.amazonaws.com/"
@@ -37,7 +37,7 @@ def aws_signature(rounds: int) -> Comparison:
     )
 
     def moorage() -> None:
-        auth.sign(our_request, _URL, our_credentials, Occasion(datetime.now(UTC), "an id"))
+        auth.sign(our_request, _URL, our_credentials, SigningContext(datetime.now(UTC), "an id"))
 
     return Comparison(
         "AWS Signature Version 4, 1 KB",

@@ -471,14 +471,14 @@ def test_flows_are_gathered_in_threads() -> None:
     """A synchronous Gather port gets synchronous steps and all options."""
     fields: dict[str, object] = {}
 
-    def every(steps: list[Callable[[], object]], /, **options: object) -> list[object]:
+    def run_all(steps: list[Callable[[], object]], /, **options: object) -> list[object]:
         fields.update(options)
         return [step() for step in steps]
 
     def step(number: int) -> Callable[[], Coroutine[Any, Any, int]]:
         return functools.partial(Flows().add, number)
 
-    assert [3, 4] == run_now(gathered_sync(every)([step(1), step(2)], at_once=7))
+    assert [3, 4] == run_now(gathered_sync(run_all)([step(1), step(2)], at_once=7))
     assert {"at_once": 7} == fields
 
 
@@ -486,11 +486,11 @@ def test_gathered_steps_of_marked_functions_are_unchanged() -> None:
     """A partial call of a function that needs no coroutine is run as it is."""
     step = functools.partial(as_step(functools.partial(divmod, 7)), 2)
 
-    def every(steps: list[Any]) -> list[object]:
+    def run_all(steps: list[Any]) -> list[object]:
         assert [step] == steps
         return [steps[0]()]
 
-    assert [(3, 1)] == run_now(gathered_sync(every)([step]))
+    assert [(3, 1)] == run_now(gathered_sync(run_all)([step]))
 
 
 def test_gathered_calls_lifted_functions_directly() -> None:
@@ -499,9 +499,9 @@ def test_gathered_calls_lifted_functions_directly() -> None:
     def add(first: int, second: int) -> int:
         return first + second
 
-    def every(steps: list[Any]) -> list[int]:
+    def run_all(steps: list[Any]) -> list[int]:
         return [step.func(*step.args, **step.keywords) for step in steps if step.func is add]
 
     step = functools.partial(lift(add), 1, second=2)
 
-    assert [3] == run_now(gathered_sync(every)([step]))
+    assert [3] == run_now(gathered_sync(run_all)([step]))

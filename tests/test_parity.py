@@ -241,7 +241,7 @@ def test_parts_have_twins(part: type) -> None:
 
 def test_all_that_reaches_a_store_has_a_twin() -> None:
     """Every method of a protection that uses a store exists in both modes."""
-    in_both = {"accepted", "begin", "call", "guard", "hints", "keyed", "receive"}
+    in_both = {"accepted", "begin", "call", "guard", "only_hints", "keyed", "receive"}
     unpaired_members = {
         f"{part.__name__}.{name}"
         for part in PARTS

@@ -78,7 +78,7 @@ def test_missing_capability_is_refused_first(use: Any) -> None:
     requests = []
 
     class At:
-        able = False
+        is_supported = False
 
         async def __call__(self, verb: str, *_: Any, **__: Any) -> Any:
             requests.append(verb)

@@ -305,8 +305,10 @@ def test_reading_without_a_needed_value() -> None:
     """A response without a required id is an error; an event without it is skipped."""
     with pytest.raises(sdk.VendorFailed, match="has no id"):
         THING.parse(REFS.ref, json_answer(state="open"))
-    assert () == THING.found(REFS.ref, sdk.as_answer({}))
-    assert (REFS.ref("1"),) == tuple(x.ref for x in THING.found(REFS.ref, sdk.as_answer({"id": 1})))
+    assert () == THING.parse_if_complete(REFS.ref, sdk.as_answer({}))
+    assert (REFS.ref("1"),) == tuple(
+        x.ref for x in THING.parse_if_complete(REFS.ref, sdk.as_answer({"id": 1}))
+    )
 
 
 def test_reading_with_given_fields_and_its_own_raw() -> None:
@@ -442,7 +444,7 @@ def test_supplied_fields_have_any_name() -> None:
     reading = sdk.Reading(ObjectEvent, supplied=("id", "ref"))
     ref = REFS.ref("t2")
 
-    assert (ObjectEvent(id="e1", ref=ref),) == reading.found(
+    assert (ObjectEvent(id="e1", ref=ref),) == reading.parse_if_complete(
         REFS.ref, sdk.as_answer({}), id="e1", ref=ref
     )
 

@@ -247,7 +247,7 @@ def test_every_port_has_a_default() -> None:
         async def return_one() -> int:
             return 1
 
-        all_results = await core.every([return_one, return_one], at_once=2)
+        all_results = await core.run_all([return_one, return_one], at_once=2)
         first = await core.first([return_one], stagger=1.0, good=bool)
         return [
             is_acquired,

@@ -14,7 +14,8 @@ _ABOUT: Final = """# Webhook schemes
 
 What each preset looks at, and what its vendor's signature vouches for. Where the body is not
 covered, somebody who saw one genuine webhook can make up another: treat it as a hint that something
-changed, and read the truth from the vendor. The event says so too, in `weak`, `covers` and `fetch`.
+changed, and read the truth from the vendor. The event says so too, in `is_forgeable`, `covers` and
+`fetch`.
 
 The tolerance is how far the signed time may be off. Where no time is signed, only the guard against
 replays keeps an old webhook out.
@@ -47,7 +48,7 @@ def _row(scheme: WebhookScheme) -> str:
 
 
 def _is_weak(scheme: WebhookScheme) -> bool:
-    return scheme.weak
+    return scheme.is_forgeable
 
 
 def _weakness(scheme: WebhookScheme) -> str:

@@ -737,7 +737,8 @@ class StateUnavailable(StorageUnavailable):
 class UnsupportedByVendor(ConnectorError):
     """The configured vendor does not support this operation; nothing was sent.
 
-    `capabilities` are those that the vendor lacks, and `able` are the vendors that have them.
+    `capabilities` are those that the vendor lacks, and `supported_by` are the vendors that have
+    them.
     """
 
     remedy = "Configure a vendor that has this capability."
@@ -747,12 +748,12 @@ class UnsupportedByVendor(ConnectorError):
         message: str,
         *,
         capabilities: tuple[str, ...] = (),
-        able: tuple[str, ...] = (),
+        supported_by: tuple[str, ...] = (),
         **fields: Any,
     ) -> None:
         super().__init__(message, **fields)
         self.capabilities = capabilities
-        self.able = able
+        self.supported_by = supported_by
 
 
 class HeldBack(ConnectorError):

@@ -525,7 +525,7 @@ def test_custom_transports_work() -> None:
 
 def test_session_uses_its_environment_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     """A borrowed requests session uses the environment's proxy if it trusts the environment."""
-    with VendorServer() as vendor, ProxyServer(leads_to=vendor.address) as proxy:
+    with VendorServer() as vendor, ProxyServer(target=vendor.address) as proxy:
         vendor.always(Behaviour(204))
         monkeypatch.setenv("http_proxy", proxy.url.removeprefix("http://"))
         monkeypatch.setenv("no_proxy", "")

@@ -37,10 +37,10 @@ def four_steps() -> list[Callable[[], int]]:
 def test_every_step_runs_without_enough_threads(
     start: Callable[[Callable[[], None]], bool],
 ) -> None:
-    """If no thread can be started, ThreadGather.every runs the steps one after another."""
+    """If no thread can be started, ThreadGather.run_all runs the steps one after another."""
     gather = ThreadGather(start)
 
-    assert [0, 1, 2, 3] == gather.every(four_steps(), at_once=4)
+    assert [0, 1, 2, 3] == gather.run_all(four_steps(), at_once=4)
 
 
 def test_quick_steps_need_no_thread() -> None:
@@ -52,7 +52,7 @@ def test_quick_steps_need_no_thread() -> None:
         started_steps.append(run)
         return True
 
-    assert [0, 1, 2, 3] == ThreadGather(start, later_steps.append).every(four_steps(), at_once=4)
+    assert [0, 1, 2, 3] == ThreadGather(start, later_steps.append).run_all(four_steps(), at_once=4)
     (start_threads,) = later_steps
     start_threads()
     assert not started_steps
@@ -70,14 +70,14 @@ def test_no_more_threads_than_steps(at_once: int, thread_count: int) -> None:
     def at_once_now(run: Callable[[], None]) -> None:
         run()
 
-    assert [0, 1, 2, 3] == ThreadGather(start, at_once_now).every(four_steps(), at_once=at_once)
+    assert [0, 1, 2, 3] == ThreadGather(start, at_once_now).run_all(four_steps(), at_once=at_once)
     assert thread_count == len(started_steps)
 
 
 def test_steps_run_in_the_caller_if_no_thread_can_start() -> None:
     """If the system cannot start a thread at all, the caller's thread runs all steps."""
     with no_new_threads():
-        assert [0, 1, 2, 3] == ThreadGather().every(four_steps(), at_once=4)
+        assert [0, 1, 2, 3] == ThreadGather().run_all(four_steps(), at_once=4)
 
 
 def test_the_first_step_runs_without_a_thread() -> None:
@@ -97,7 +97,7 @@ def test_one_step_needs_no_thread() -> None:
     """A single step runs in the caller's thread."""
     gather, own_thread = ThreadGather(), threading.get_ident()
 
-    assert [own_thread] == gather.every([threading.get_ident], at_once=9)
+    assert [own_thread] == gather.run_all([threading.get_ident], at_once=9)
     assert own_thread == gather.first([threading.get_ident], stagger=9, good=bool)
 
 
@@ -109,7 +109,7 @@ def test_no_thread_is_kept() -> None:
         joint_barrier.wait(20)
         return threading.current_thread()
 
-    used_threads = {*ThreadGather().every([wait_for_all] * 8, at_once=4)} - {
+    used_threads = {*ThreadGather().run_all([wait_for_all] * 8, at_once=4)} - {
         threading.current_thread()
     }
     for thread in used_threads:
@@ -149,7 +149,7 @@ def test_a_step_that_raises_raises_in_the_caller(at_once: int) -> None:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        ThreadGather().every([fail] * 20, at_once=at_once)
+        ThreadGather().run_all([fail] * 20, at_once=at_once)
     assert at_once >= len(started_steps)
 
 
@@ -169,7 +169,7 @@ class _Interruption(Exception):
     pass
 
 
-@pytest.mark.parametrize("verb", ["every", "first"])
+@pytest.mark.parametrize("verb", ["run_all", "first"])
 def test_an_interruption_does_not_wait_for_steps(verb: str) -> None:
     """A signal handler's exception is raised at once, without waiting for running steps."""
     gate, own_thread = threading.Event(), threading.get_ident()
@@ -183,7 +183,7 @@ def test_an_interruption_does_not_wait_for_steps(verb: str) -> None:
             signal.pthread_kill(own_thread, signal.SIGUSR1)
         return gate.wait(20)
 
-    options: dict[str, Any] = {"at_once": 2} if verb == "every" else {"stagger": 9, "good": bool}
+    options: dict[str, Any] = {"at_once": 2} if verb == "run_all" else {"stagger": 9, "good": bool}
     previous_handler = signal.signal(signal.SIGUSR1, interrupt)
     try:
         with pytest.raises(_Interruption):

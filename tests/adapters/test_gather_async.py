@@ -42,7 +42,7 @@ def test_a_step_that_raises_ends_the_whole() -> None:
         return 0
 
     with pytest.raises(ZeroDivisionError):
-        asyncio.run(AsyncioGather().every([hang, fail, append_never], at_once=2))
+        asyncio.run(AsyncioGather().run_all([hang, fail, append_never], at_once=2))
     with pytest.raises(ZeroDivisionError):
         asyncio.run(AsyncioGather().first([hang, fail, append_never], stagger=0, good=bool))
     assert ["hang", "hang"] == [name for name in ended_steps if name == "hang"]
@@ -58,7 +58,7 @@ def test_a_step_that_cancels_itself_cancels_the_caller() -> None:
         with pytest.raises(asyncio.CancelledError):
             asyncio.run(AsyncioGather().first(steps, stagger=1e9, good=bool))
         with pytest.raises(asyncio.CancelledError):
-            asyncio.run(AsyncioGather().every(steps, at_once=2))
+            asyncio.run(AsyncioGather().run_all(steps, at_once=2))
 
 
 def test_exception_of_the_judge_is_raised() -> None:

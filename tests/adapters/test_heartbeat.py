@@ -65,7 +65,7 @@ def test_a_thread_works_while_it_is_wanted_and_then_ends(error: Exception | None
     """The heartbeat's thread repeats the work despite errors, and ends when no work is left."""
     work = CountedWork(3, error=error)
     heartbeat = Heartbeat(work, work.is_work_left, OFTEN)
-    assert heartbeat.able()
+    assert heartbeat.is_available()
     for _ in range(3):
         heartbeat.wake()
     assert work.done.wait(PATIENCE)
@@ -243,7 +243,7 @@ def test_a_timer_works_while_it_is_wanted(error: Exception | None) -> None:
     async def main() -> None:
         caller.set("somebody")
         heartbeat = AsyncHeartbeat(work.do_later, work.is_work_left, OFTEN)
-        assert heartbeat.able()
+        assert heartbeat.is_available()
         for _ in range(2):
             heartbeat.wake()
             heartbeat.wake()
@@ -284,7 +284,7 @@ def test_outside_an_event_loop_of_asyncio_there_is_no_timer() -> None:
     """Outside an asyncio event loop, the asynchronous heartbeat sets no timer."""
     work = CountedWork(1)
     heartbeat: Any = AsyncHeartbeat(work.do_later, work.is_work_left, OFTEN)
-    assert not heartbeat.able()
+    assert not heartbeat.is_available()
     heartbeat.wake()
     assert 1 == work.left
 

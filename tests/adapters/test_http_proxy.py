@@ -91,7 +91,7 @@ async def test_tunnel_is_reused_while_open(make: Make) -> None:
     server, authority = tls_pem()
     with (
         VendorServer(tls=server) as vendor,
-        ProxyServer(leads_to=vendor.address, tls=server) as proxy,
+        ProxyServer(target=vendor.address, tls=server) as proxy,
     ):
         vendor.always(Behaviour(204))
         vendor.queue(Behaviour(204), Behaviour(204, then="close"))
@@ -115,14 +115,14 @@ async def test_client_certificate_is_not_shown_to_the_proxy(make: Make, tmp_path
     asking_context.load_verify_locations(certificate)
     asking_context.verify_mode = ssl.CERT_REQUIRED
     tls = Tls(authorities=certificate, certificate=certificate, key=key)
-    with VendorServer(tls=asking_context) as vendor, ProxyServer(leads_to=vendor.address) as proxy:
+    with VendorServer(tls=asking_context) as vendor, ProxyServer(target=vendor.address) as proxy:
         vendor.always(Behaviour(204))
         client = make(proxy=proxy.url, tls=tls)
         assert 204 == (await client.send(GET, vendor.url, LONG)).status
         await client.close()
     with (
         VendorServer() as vendor,
-        ProxyServer(leads_to=vendor.address, tls=asking_context) as proxy,
+        ProxyServer(target=vendor.address, tls=asking_context) as proxy,
     ):
         client = make(proxy=proxy.url, tls=tls)
         with pytest.raises(ConnectionFailed):
@@ -153,7 +153,7 @@ async def test_proxy_errors_name_the_proxy(
     make: Make, answers: bytes, words: str, *, retryable: bool, remedy: str
 ) -> None:
     """The error for a proxy that refuses to connect names the proxy and its status."""
-    with ProxyServer(leads_to=("127.0.0.1", 9), answers=answers) as proxy:
+    with ProxyServer(target=("127.0.0.1", 9), answers=answers) as proxy:
         client = make(proxy=proxy.url)
         with pytest.raises(ConnectionFailed, match=words) as excinfo:
             await client.send(POST, "https://v.example/", LONG)
@@ -170,7 +170,7 @@ async def test_407_of_a_vendor_is_a_response(make: Make) -> None:
     """A status 407 from the vendor itself is returned as an ordinary response."""
     server, authority = tls_pem()
     for tls in (None, server):
-        with VendorServer(tls=tls) as vendor, ProxyServer(leads_to=vendor.address) as proxy:
+        with VendorServer(tls=tls) as vendor, ProxyServer(target=vendor.address) as proxy:
             vendor.always(Behaviour(407))
             client = make(proxy=proxy.url if tls else None, tls=Tls(authorities=authority))
             assert 407 == (await client.send(GET, vendor.url, LONG)).status

@@ -139,7 +139,7 @@ def test_hub_has_the_settings_and_signals(vendor: VendorServer) -> None:
 @pytest.mark.parametrize(
     "table, path",
     [
-        ("[health]\nlatest = 0\n", "health.latest"),
+        ("[health]\noverdue_after = 0\n", "health.overdue_after"),
         ("[[health.probes]]\nservice = 'vat'\njitter = 2\n", "health.probes"),
         ("[[health.probes]]\nrequest = '/'\n", "health.probes"),
     ],

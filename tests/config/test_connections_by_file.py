@@ -140,7 +140,7 @@ def test_trust_proxy_and_pool_by_file(
     """TLS trust, proxy and pool settings of a file apply to the HTTP client that the hub owns."""
     key = (tmp_path / "key.pem").read_text()
     monkeypatch.setenv("KEY", key)
-    with ProxyServer(leads_to=vendor.address, knows=("erp", "s3cret")) as proxy:
+    with ProxyServer(target=vendor.address, credentials=("erp", "s3cret")) as proxy:
         monkeypatch.setenv("PROXY", proxy.url.replace("//", "//erp:s3cret@"))
         for key_location in ("secret://env/KEY", "key.pem"):
             path = tmp_path / "moorage.toml"

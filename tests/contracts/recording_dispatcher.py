@@ -80,7 +80,7 @@ class RecordingDispatcher:
     def calling(self) -> Any:
         """Return fake ports that run steps one after another."""
         core = SimpleNamespace(
-            every=self._run_each, settle=_return_later, execute=_record_command, cipher=None
+            run_all=self._run_each, settle=_return_later, execute=_record_command, cipher=None
         )
         return SimpleNamespace(core=core)
 

@@ -62,4 +62,4 @@ def test_refusal_names_able_vendors() -> None:
     with pytest.raises(UnsupportedByVendor) as excinfo:
         hub.sms().check_balance()
 
-    assert "twilio" in excinfo.value.able
+    assert "twilio" in excinfo.value.supported_by

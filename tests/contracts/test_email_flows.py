@@ -208,8 +208,8 @@ def test_unsupported_bulk_is_refused_as_a_whole() -> None:
     with pytest.raises(UnsupportedByVendor) as excinfo:
         email.send_bulk(_bulk(3, track_opens=True))
 
-    assert "sendgrid" in excinfo.value.able
-    assert "amazon_ses" not in excinfo.value.able
+    assert "sendgrid" in excinfo.value.supported_by
+    assert "amazon_ses" not in excinfo.value.supported_by
     assert [] == post.ses.requests
 
 

@@ -142,7 +142,9 @@ def test_unable_accounts_are_skipped() -> None:
 
 def test_refusal_names_the_missing_capability() -> None:
     """The error for a missing capability names it, and vendors that have it."""
-    directory = Directory([account("a")], able=lambda kind, needs: (f"{kind}-{len(needs)}",))
+    directory = Directory(
+        [account("a")], supported_by=lambda kind, needs: (f"{kind}-{len(needs)}",)
+    )
 
     with pytest.raises(
         UnsupportedByVendor, match=r"pigeon cannot do this operation \(media\)"
@@ -150,7 +152,7 @@ def test_refusal_names_the_missing_capability() -> None:
         chosen_accounts(directory, needs=frozenset({SmsCapability.MEDIA}))
 
     assert ("media",) == excinfo.value.capabilities
-    assert ("sms-1",) == excinfo.value.able
+    assert ("sms-1",) == excinfo.value.supported_by
     assert "sms-1" in excinfo.value.remedy
 
 
@@ -159,7 +161,7 @@ def test_refusal_without_an_able_vendor() -> None:
     with pytest.raises(UnsupportedByVendor) as excinfo:
         chosen_accounts(Directory([account("a")]), needs=frozenset({"fly"}))
 
-    assert () == excinfo.value.able
+    assert () == excinfo.value.supported_by
     assert "Configure a vendor that has this capability." == excinfo.value.remedy
 
 

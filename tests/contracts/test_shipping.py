@@ -302,7 +302,7 @@ def test_first_able_vendor_is_used() -> None:
     with pytest.raises(UnsupportedByVendor) as excinfo:
         only_shipping.get_rates(several_request)
     assert (ShippingCapability.MULTI_PARCEL,) == excinfo.value.capabilities
-    assert {"shippo"} == {"easypost", "shippo"}.intersection(excinfo.value.able)
+    assert {"shippo"} == {"easypost", "shippo"}.intersection(excinfo.value.supported_by)
 
 
 def test_countries_choose_the_vendor() -> None:

@@ -28,7 +28,7 @@ def test_request_survives_a_store() -> None:
     """A request with all its fields can be packed and read back."""
     places = [SignaturePlace(anchor="/sn1/", x=-3, y=4), SignaturePlace(page=2, x=10, y=20)]
     signers = [
-        Signer(**ADA, order=1, phone="+4915112345678", embedded=True, places=places),
+        Signer(**ADA, order=1, phone="+4915112345678", embedded=True, signature_places=places),
         Signer(name="Grace", email="grace@example.com", order=2),
     ]
     request = SignatureRequest(
@@ -69,7 +69,7 @@ def test_request_survives_a_store() -> None:
         (Signer, {**ADA, "phone": 49}, "phone"),
         (Signer, {**ADA, "order": 0}, "order"),
         (Signer, {**ADA, "embedded": 1}, "embedded"),
-        (Signer, {**ADA, "places": ["/sn1/"]}, "places[0]"),
+        (Signer, {**ADA, "signature_places": ["/sn1/"]}, "signature_places[0]"),
         (SignatureRequest, {**USUAL, "subject": ""}, "subject"),
         (SignatureRequest, {**USUAL, "signers": []}, "signers"),
         (SignatureRequest, {**USUAL, "signers": ["ada@example.com"]}, "signers[0]"),
@@ -106,14 +106,19 @@ def test_a_wrong_field_is_named(kind: type[Any], fields: dict[str, Any], field: 
             "signers[0].order",
         ),
         (
-            [Signer(**ADA, role="Client", places=[SignaturePlace(page=1)])],
+            [Signer(**ADA, role="Client", signature_places=[SignaturePlace(page=1)])],
             {"template": "1", "documents": ()},
-            "signers[0].places",
+            "signers[0].signature_places",
         ),
         (
-            [Signer(**ADA, places=[SignaturePlace(page=1), SignaturePlace(page=1, document=2)])],
+            [
+                Signer(
+                    **ADA,
+                    signature_places=[SignaturePlace(page=1), SignaturePlace(page=1, document=2)],
+                )
+            ],
             {},
-            "signers[0].places[1].document",
+            "signers[0].signature_places[1].document",
         ),
     ],
 )
@@ -128,7 +133,7 @@ def test_signers_fit_the_request(signers: list[Signer], more: dict[str, Any], fi
 def test_each_feature_is_needed() -> None:
     """A request needs one capability for each optional feature that it uses."""
     places = [SignaturePlace(anchor="/sn1/"), SignaturePlace(page=1)]
-    signer = Signer(**ADA, phone="+4915112345678", embedded=True, places=places)
+    signer = Signer(**ADA, phone="+4915112345678", embedded=True, signature_places=places)
     request = SignatureRequest(
         **USUAL | dict[str, Any](signers=[signer]),
         language="de",

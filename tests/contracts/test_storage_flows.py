@@ -127,7 +127,7 @@ class PartCounter(AnsweringDispatcher):
     @property
     def calling(self) -> Any:
         """Return fake ports that record the number of concurrent parts."""
-        return SimpleNamespace(core=SimpleNamespace(every=self._count, new_id=lambda: "id-1"))
+        return SimpleNamespace(core=SimpleNamespace(run_all=self._count, new_id=lambda: "id-1"))
 
     async def _count(self, _: Any, *, at_once: int) -> None:
         self.at_once = at_once
@@ -244,7 +244,7 @@ def deleting_flows(result: int | None = None) -> tuple[StorageFlows, Any, list[l
         dispatcher.at_once = at_once
         return [Result(await step()) for step in steps]
 
-    dispatcher.wire.every = run_each
+    dispatcher.wire.run_all = run_each
     return StorageFlows(dispatcher, "acme"), dispatcher, options
 
 

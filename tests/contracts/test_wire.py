@@ -132,7 +132,7 @@ async def test_concurrent_steps(hub_class: type[Any]) -> None:
         async def fail_step() -> str:
             raise ValueError
 
-        return await wire.every([step, fail_step], at_once=2)
+        return await wire.run_all([step, fail_step], at_once=2)
 
     good_result, bad_result = await on_wire(hubs.hub(hub_class), "one", act)
     assert "done" == good_result.unwrap()
@@ -198,7 +198,7 @@ async def test_custom_transport_is_used(hub_class: type[Any]) -> None:
     hub = hub_class([Account("square", MessageVendor())], transports={"square": transport})
 
     async def act(wire: Any) -> Any:
-        return await wire.act("shout", "fish", key="k1", payload="fish")
+        return await wire.execute("shout", "fish", key="k1", payload="fish")
 
     assert ["fish!", "fish!"] == [await on_wire(hub, "square", act) for _ in range(2)]
     assert ["fish"] == transport.shouted

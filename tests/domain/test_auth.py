@@ -23,10 +23,10 @@ from moorage.domain.auth.methods import (
 )
 from moorage.domain.http.requests import Request
 from moorage.domain.secrets.secret import Secret
+from moorage.domain.signing.context import SigningContext
 from moorage.domain.signing.hmac_signing import HmacSigning
 from moorage.domain.signing.jwt import JwtSigning
 from moorage.domain.signing.message import MessageSignature
-from moorage.domain.signing.occasion import Occasion
 from moorage.domain.signing.sigv4 import AwsSigV4
 from moorage.errors import InvalidData
 
@@ -61,10 +61,12 @@ def test_no_credentials_change_nothing() -> None:
     for credentials in (Credentials.none(), Credentials.mtls()):
         assert REQUEST is authorise(REQUEST, credentials)
         assert not signs(credentials)
-        assert REQUEST is sign(REQUEST, "https://v.example/x", credentials, Occasion(NOON, ""))
+        assert REQUEST is sign(
+            REQUEST, "https://v.example/x", credentials, SigningContext(NOON, "")
+        )
     assert not signs(OAuthCredentials(access_token="t"))
     bearer = Credentials.bearer("t")
-    assert REQUEST is sign(REQUEST, "https://v.example/x", bearer, Occasion(NOON, ""))
+    assert REQUEST is sign(REQUEST, "https://v.example/x", bearer, SigningContext(NOON, ""))
 
 
 def test_signing_key_adds_only_a_signature() -> None:
@@ -72,7 +74,7 @@ def test_signing_key_adds_only_a_signature() -> None:
     credentials = Credentials.signed(HMAC, HIDDEN_SECRET)
     assert signs(credentials)
     assert REQUEST is authorise(REQUEST, credentials)
-    sent_request = sign(REQUEST, "https://v.example/x", credentials, Occasion(NOON, ""))
+    sent_request = sign(REQUEST, "https://v.example/x", credentials, SigningContext(NOON, ""))
     digest = hmac.digest(HIDDEN_SECRET.encode(), b"", "sha256").hex()
     assert digest == sent_request.headers["x-signature"]
     assert HIDDEN_SECRET not in repr((sent_request.headers.pairs, sent_request.query))

@@ -92,7 +92,9 @@ def test_entry_id_prefers_the_replay_guards_mark() -> None:
 
 def test_events_round_trip() -> None:
     """The events of a webhook delivery are read back as verified, with the entry's tenant."""
-    message = event(data={"a": 1}, time=NOW, covers=frozenset({"body"}), weak=True, body=b"{}")
+    message = event(
+        data={"a": 1}, time=NOW, covers=frozenset({"body"}), is_forgeable=True, body=b"{}"
+    )
     (returned_event,) = unpack_events(pack_events([message]), "acme")
     assert "acme" == returned_event.tenant
     assert message == attrs.evolve(returned_event, tenant=None)

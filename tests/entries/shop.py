@@ -129,7 +129,7 @@ class Shop:
         class LinkFollowingVerifier:
             """The account's verifier, with the given function for following links."""
 
-            hints = False
+            only_hints = False
 
             def __init__(self, account: str, verifier: Any) -> None:
                 self._account = account

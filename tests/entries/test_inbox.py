@@ -358,7 +358,7 @@ class RecordingVerifier:
     """A verifier that accepts and records everything."""
 
     accepted = ""
-    hints = False
+    only_hints = False
 
     def __init__(self) -> None:
         self.given: list[dict[str, Any]] = []

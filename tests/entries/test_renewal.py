@@ -325,7 +325,7 @@ def test_lease_is_long_without_renewal() -> None:
     """Where leases cannot be renewed, a worker's lease lasts five minutes."""
 
     class DisabledHeartbeat(ManualHeartbeat):
-        def able(self) -> bool:
+        def is_available(self) -> bool:
             return False
 
     shared_inbox = SharedInbox()

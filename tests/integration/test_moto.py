@@ -176,7 +176,9 @@ def test_s3_capabilities_hold(moto: MotoServer, bucket: str, capability: str) ->
     fixture = SandboxFixture(options={}, vendor_values={"storage_class": "STANDARD_IA"})
 
     async def use(hub: Any) -> Any:
-        vendor = ScenarioVendor(operations=hub.storage(), fixture=fixture, name="s3", able=True)
+        vendor = ScenarioVendor(
+            operations=hub.storage(), fixture=fixture, name="s3", is_supported=True
+        )
         return await BY_CAPABILITY["storage"][StorageCapability(capability)](vendor)
 
     assert run_in_mode(configuration(moto, bucket), True, use)

@@ -155,7 +155,7 @@ def test_probe_that_counts_opens_the_circuit(vendor: VendorServer) -> None:
     """A probe that is set to count opens the circuit, and is skipped while that is open."""
     circuit = CircuitBreakerConfig(failures=1)
     with ConnectorManager([Service("vat", vendor.url, circuit=circuit)]) as manager:
-        monitor = HealthMonitor(manager, settings=settings(counts=True))
+        monitor = HealthMonitor(manager, settings=settings(counts_in_circuit=True))
         vendor.respond(503)
         monitor.probe(everything=True)
         monitor.probe(everything=True)

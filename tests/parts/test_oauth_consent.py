@@ -324,7 +324,7 @@ def test_consent_expires_by_the_given_clock() -> None:
     """A callback that arrives after the allowed time is refused."""
     clock = Clock()
     with AuthorizationServer(clock=clock) as server:
-        consent = OAuthConsent(client_of(server), clock=clock, away=timedelta(minutes=5))
+        consent = OAuthConsent(client_of(server), clock=clock, consent_timeout=timedelta(minutes=5))
         url, pending = consent.begin(REDIRECT)
         callback = open_page(url)
         clock.advance(300)

@@ -76,7 +76,7 @@ async def test_order_of_a_key_holds() -> None:
         failed[record.payload] += 1
         return ConnectionFailed("shaky") if number % 7 == 0 and failed[record.payload] < 3 else None
 
-    sink, letters = MemorySink(judge, tells_records=False), MemoryDeadLetters()
+    sink, letters = MemorySink(judge, reports_each_record=False), MemoryDeadLetters()
     source = MemorySource(make_records(600, keys=9))
     settings = config(lanes=5, batch=BatchLimits(records=16))
     await run(Pipeline("orders", source, sink, dead_letters=letters, config=settings))
@@ -92,11 +92,14 @@ async def test_order_of_a_key_holds() -> None:
     assert 20 == len(letters.letters)
 
 
-@pytest.mark.parametrize("tells_records", [True, False])
-async def test_bad_records_become_dead_letters(tells_records: bool) -> None:
+@pytest.mark.parametrize("reports_each_record", [True, False])
+async def test_bad_records_become_dead_letters(reports_each_record: bool) -> None:
     """Exactly the bad records of a batch become dead letters; the others are written once."""
     bad = {0, 7, 8, 250, 499}
-    sink, letters = MemorySink(is_bad(bad), tells_records=tells_records), MemoryDeadLetters()
+    sink, letters = (
+        MemorySink(is_bad(bad), reports_each_record=reports_each_record),
+        MemoryDeadLetters(),
+    )
     source = MemorySource(make_records(500))
     report = await run(Pipeline("orders", source, sink, dead_letters=letters, config=config()))
 
@@ -106,7 +109,7 @@ async def test_bad_records_become_dead_letters(tells_records: bool) -> None:
     ]
     assert 5 == report.statistics.dead_letters
     maximum = 1 + 2 * 5 * ceil(log2(500 / 5)) + 2 * 5
-    assert len(sink.batches) <= (1 if tells_records else maximum)
+    assert len(sink.batches) <= (1 if reports_each_record else maximum)
     assert 499 == source.committed[-1].offset
 
 

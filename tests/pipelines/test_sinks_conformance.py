@@ -58,7 +58,7 @@ def batch_sink(stored: list[int]) -> SinkConnector:
     return BatchSink(store)
 
 
-def memory_sink(stored: list[int], *, tells_records: bool) -> SinkConnector:
+def memory_sink(stored: list[int], *, reports_each_record: bool) -> SinkConnector:
     """Return the memory sink, which refuses negative numbers."""
 
     def judge(record: SinkRecord) -> Exception | None:
@@ -69,7 +69,7 @@ def memory_sink(stored: list[int], *, tells_records: bool) -> SinkConnector:
             stored[:] = self.values
             await super().flush()
 
-    return CountingSink(judge, tells_records=tells_records)
+    return CountingSink(judge, reports_each_record=reports_each_record)
 
 
 @attrs.define
@@ -108,8 +108,8 @@ async def subject(
         record_sink,
         async_sink,
         batch_sink,
-        partial(memory_sink, tells_records=True),
-        partial(memory_sink, tells_records=False),
+        partial(memory_sink, reports_each_record=True),
+        partial(memory_sink, reports_each_record=False),
     ],
     ids=["record", "async record", "batch", "memory", "memory of batches"],
 )

@@ -105,7 +105,7 @@ async def test_pipeline_settles_after_the_sink(hub: AsyncHub, kind: str, tmp_pat
     def judge(record: SinkRecord) -> Exception | None:
         return InvalidData("This one is bad.") if record.json()["id"] == "evt_2" else None
 
-    letters, sink = MemoryDeadLetters(), MemorySink(judge, tells_records=True)
+    letters, sink = MemoryDeadLetters(), MemorySink(judge, reports_each_record=True)
     source = WebhookSource(inbox, interval=0.01)
     pipeline = Pipeline("webhooks", source, sink, dead_letters=letters, transforms=[record_states])
     running = asyncio.create_task(pipeline.run())

@@ -109,7 +109,9 @@ def test_scaffolded_vendor_conforms(
         async with AsyncHub([fixture.account(kind)], http=client) as hub:
             contract_api = getattr(hub, contract)()
             return await do(
-                ScenarioVendor(operations=contract_api, fixture=fixture, name=kind.name, able=True)
+                ScenarioVendor(
+                    operations=contract_api, fixture=fixture, name=kind.name, is_supported=True
+                )
             )
 
     for use_capability in (*BASIC[contract].values(), *capability_uses.values()):

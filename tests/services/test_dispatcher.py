@@ -192,7 +192,7 @@ def test_transport_is_that_of_its_account() -> None:
     dispatcher = attrs.evolve(hub.desk, transports={"one": transport}, step=step)
 
     async def shout(_: Any, wire: Any) -> Any:
-        return await wire.act("shout")
+        return await wire.execute("shout")
 
     assert "done" == run_plain(dispatcher.execute(ASKED_OPERATION, shout))
     verb, name, performed, *_ = hub.told[0]

@@ -230,7 +230,7 @@ class ManualHeartbeat:
         self.beat = work
         self.wanted = target
 
-    def able(self) -> bool:
+    def is_available(self) -> bool:
         """Return True, because claims can be renewed in these tests."""
         return True
 

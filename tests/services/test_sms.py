@@ -55,7 +55,7 @@ class FakeDispatcher:
     def refusal(self, operation: str, recipients: Any) -> None:
         """Refuse no recipient."""
 
-    async def every(self, steps: Any, *, at_once: int) -> list[Any]:
+    async def run_all(self, steps: Any, *, at_once: int) -> list[Any]:
         """Run the operations one after another."""
         self.at_once = at_once
         return [await step() for step in steps]

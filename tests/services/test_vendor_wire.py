@@ -76,9 +76,9 @@ class RecordingPorts:
         self.told.append(("run", *options, named))
         return self.ending
 
-    async def every(self, steps: Any, *, at_once: int) -> list[Any]:
+    async def run_all(self, steps: Any, *, at_once: int) -> list[Any]:
         """Run the steps one after another."""
-        self.told.append(("every", at_once))
+        self.told.append(("run_all", at_once))
         return [await step() for step in steps]
 
     async def get_credentials(self, *options: Any) -> str:
@@ -201,14 +201,14 @@ def test_transport_methods_are_steps() -> None:
     wire = calling.wire(5.0, transport, subject="ada")
     calling.ending = (None, DeadlineExceeded("late."))
     with pytest.raises(DeadlineExceeded, match="late"):
-        run_plain(wire.act("shout", "a", "b", key="k", payload={"p": 1}))
+        run_plain(wire.execute("shout", "a", "b", key="k", payload={"p": 1}))
     assert wire.acted is False
     calling.ending = ("done", None)
-    assert "done" == run_plain(wire.act("shout", "a"))
+    assert "done" == run_plain(wire.execute("shout", "a"))
     assert wire.acted is True
     calling.ending = (None, DeadlineExceeded("late."))
     with pytest.raises(DeadlineExceeded):
-        run_plain(wire.act("shout"))
+        run_plain(wire.execute("shout"))
     assert wire.acted is True
 
     first, second, _ = calling.told
@@ -227,7 +227,7 @@ def test_missing_transport_is_refused() -> None:
     with pytest.raises(
         ConfigurationError, match="No transport is configured for pigeon"
     ) as excinfo:
-        run_plain(RecordingPorts().wire().act("shout"))
+        run_plain(RecordingPorts().wire().execute("shout"))
 
     assert "vendors.main" == excinfo.value.path
     assert "Give the hub a transport for this account." == excinfo.value.remedy
@@ -253,11 +253,11 @@ def test_steps_run_concurrently() -> None:
     async def fail() -> str:
         raise ValueError
 
-    first, second = run_plain(calling.wire().every([succeed, fail]))
-    run_plain(calling.wire().every([], at_once=3))
+    first, second = run_plain(calling.wire().run_all([succeed, fail]))
+    run_plain(calling.wire().run_all([], at_once=3))
     assert "good" == first.unwrap()
     assert isinstance(second.error, ValueError)
-    assert [("every", 8), ("every", 3)] == calling.told
+    assert [("run_all", 8), ("run_all", 3)] == calling.told
 
 
 def test_steps_share_the_deadline() -> None:
@@ -301,7 +301,7 @@ def test_invalid_id_of_an_answer_is_the_vendors_failure(id_: str) -> None:
 
 @pytest.mark.parametrize(
     "way, what, named",
-    [("send", POST, "POST /a"), ("open", POST, "POST /a"), ("act", "shout", "shout")],
+    [("send", POST, "POST /a"), ("open", POST, "POST /a"), ("execute", "shout", "shout")],
 )
 def test_rehearsal_raises_dry_run_with_the_request(way: str, what: object, named: str) -> None:
     """In a rehearsal an operation sends nothing, and its DryRun error contains the request."""

@@ -364,7 +364,7 @@ class World:
             sleep=sleep,
             acquire=raise_unexpected,
             release=lambda *_: None,
-            every=raise_unexpected,
+            run_all=raise_unexpected,
             first=raise_unexpected,
             get_credentials=raise_unexpected,
             refresh_credentials=raise_unexpected,

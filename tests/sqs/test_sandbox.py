@@ -11,7 +11,7 @@ import pytest
 from moorage import Credentials, Request, Secret
 from moorage.domain.auth.methods import sign
 from moorage.domain.http.timeouts import Timeouts
-from moorage.domain.signing.occasion import Occasion
+from moorage.domain.signing.context import SigningContext
 from moorage.domain.signing.sigv4 import AwsSigV4
 from moorage.testing.sandboxes.base import SandboxHttpClient
 from moorage.testing.sandboxes.sqs import AmazonSqsSandbox
@@ -114,7 +114,7 @@ def test_wrong_signatures_are_refused(key: str | None, secret: str, code: str) -
     if key is not None:
         signing = AwsSigV4(access_key_id=key, region="eu-central-1", service="sqs")
         credentials = Credentials.signed(signing, Secret(secret))
-        request = sign(request, URL, credentials, Occasion(datetime.now(UTC), ""))
+        request = sign(request, URL, credentials, SigningContext(datetime.now(UTC), ""))
     answer = SandboxHttpClient(AmazonSqsSandbox()).send(request, URL, Timeouts(total=5.0))
     content: Any = answer.json()
 
@@ -129,6 +129,6 @@ def sandbox_answer(action: str, fields: dict[str, Any]) -> tuple[int, dict[str, 
     request = Request.post(
         "/", headers={"X-Amz-Target": f"AmazonSQS.{action}"}, body=json.dumps(fields).encode()
     )
-    signed = sign(request, URL, credentials, Occasion(datetime.now(UTC), ""))
+    signed = sign(request, URL, credentials, SigningContext(datetime.now(UTC), ""))
     answer = SandboxHttpClient(sandbox).send(signed, URL, Timeouts(total=5.0))
     return answer.status, answer.json()

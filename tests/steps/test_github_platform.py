@@ -188,7 +188,7 @@ def test_killed_program_finds_its_run(lab: Lab, tmp_path: Path) -> None:
 def test_run_that_never_appears_is_lost(lab: Lab) -> None:
     """A dispatch without a run has an unknown outcome, and is not repeated."""
     fake, settings = lab
-    settings = attrs.evolve(settings, appears_in=1.0)
+    settings = attrs.evolve(settings, lost_after=1.0)
     fake.failures = [("dispatches", 502, {"message": "bad gateway"}, {})]
     before = len(fake.dispatches)
     connector = StepConnector(GitHubPlatform(settings), ConnectorManager([Service("steps")]))

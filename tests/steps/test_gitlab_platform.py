@@ -176,7 +176,7 @@ def test_killed_program_finds_its_run(lab: Lab, tmp_path: Path) -> None:
 def test_run_that_never_appears_is_lost(lab: Lab) -> None:
     """A missing pipeline has an unknown outcome, and is not repeated."""
     fake, settings = lab
-    platform = GitLabPlatform(attrs.evolve(settings, appears_in=1.0))
+    platform = GitLabPlatform(attrs.evolve(settings, lost_after=1.0))
     fake.failures = [("/pipeline", 502, {"message": "bad gateway"}, {})]
     before = len(fake.pipelines)
     connector = StepConnector(platform, ConnectorManager([Service("steps")]))

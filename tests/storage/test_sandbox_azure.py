@@ -13,7 +13,7 @@ from moorage.contracts.signed import UrlOptions
 from moorage.domain.http.requests import Request, Response, join_url
 from moorage.domain.secrets.secret import Secret
 from moorage.domain.signing.azure import AzureSharedKey
-from moorage.domain.signing.occasion import Occasion
+from moorage.domain.signing.context import SigningContext
 from moorage.errors import ConnectionFailed
 from moorage.testing.sandboxes.base import Lost, SandboxRequest
 from moorage.vendor_sdk import read_xml
@@ -65,7 +65,7 @@ def ask(
     url = join_url(f"https://{blob_sandbox.hosts[0]}", request)
     signing = AzureSharedKey(account=account or blob_sandbox.account.name)
     custom_secret = Secret(key or blob_sandbox.account.key)
-    signed_request = signing.sign(request, url, custom_secret, Occasion(NOON + late, "nonce"))
+    signed_request = signing.sign(request, url, custom_secret, SigningContext(NOON + late, "nonce"))
     return blob_sandbox.answer(arriving_request(blob_sandbox, signed_request, url, **other))
 
 

@@ -13,8 +13,8 @@ import pytest
 from moorage.contracts.signed import UrlOptions
 from moorage.domain.http.requests import Request, Response
 from moorage.domain.secrets.secret import Secret
+from moorage.domain.signing.context import SigningContext
 from moorage.domain.signing.jwt import JwtSigning
-from moorage.domain.signing.occasion import Occasion
 from moorage.testing.sandboxes.base import SandboxRequest
 from moorage.vendors.storage._gcs_signing import signer_of
 from tests.storage.gcs_labs import bucket
@@ -50,7 +50,7 @@ def assertion(gcs_sandbox: GcsSandbox, *, late: timedelta = timedelta(), **other
     }
     key = Secret(json.loads(gcs_sandbox.key_file())["private_key"])
     signing = JwtSigning(**{**fields, **other})
-    return signing.token(key, Occasion(NOON + late, "nonce")).reveal()
+    return signing.token(key, SigningContext(NOON + late, "nonce")).reveal()
 
 
 def grant(gcs_sandbox: GcsSandbox, form: dict[str, str], **headers: str) -> Response:

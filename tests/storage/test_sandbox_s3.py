@@ -12,7 +12,7 @@ import pytest
 
 from moorage.domain.http.requests import Request, Response, join_url
 from moorage.domain.secrets.secret import Secret
-from moorage.domain.signing.occasion import Occasion
+from moorage.domain.signing.context import SigningContext
 from moorage.domain.signing.sigv4 import AwsSigV4
 from moorage.errors import ConnectionFailed
 from moorage.testing.sandboxes.base import Lost, SandboxRequest
@@ -67,9 +67,9 @@ def ask(
 ) -> Response:
     """Send a signed request to the sandbox."""
     url = join_url(f"https://{s3_sandbox.hosts[0]}", request)
-    occasion = Occasion(NOON + late, "nonce")
+    context = SigningContext(NOON + late, "nonce")
     key = Secret(secret or s3_sandbox.key.secret)
-    signed_request = request_signer(s3_sandbox, **(sign or {})).sign(request, url, key, occasion)
+    signed_request = request_signer(s3_sandbox, **(sign or {})).sign(request, url, key, context)
     return s3_sandbox.answer(arriving_request(s3_sandbox, signed_request, url, **other))
 
 
@@ -109,7 +109,9 @@ def test_tampered_requests_are_refused(s3_sandbox: S3Sandbox) -> None:
     request = Request.put("/a", body=b"x", headers={"Content-Type": "a/b"})
     url = join_url(f"https://{s3_sandbox.hosts[0]}", request)
     key = Secret(s3_sandbox.key.secret)
-    signed_request = request_signer(s3_sandbox).sign(request, url, key, Occasion(NOON, "nonce"))
+    signed_request = request_signer(s3_sandbox).sign(
+        request, url, key, SigningContext(NOON, "nonce")
+    )
     fine = s3_sandbox.answer(arriving_request(s3_sandbox, signed_request, url))
     assert 200 == fine.status
     other_request = arriving_request(s3_sandbox, signed_request.evolve(body=b"y"), url)

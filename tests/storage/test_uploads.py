@@ -344,7 +344,10 @@ def test_unsupported_options_are_refused(tmp_path: Path) -> None:
         files = hub.storage()
         with pytest.raises(UnsupportedByVendor) as excinfo:
             files.signed_post("a", largest=1)
-        assert (("signed_post",), True) == (excinfo.value.capabilities, "s3" in excinfo.value.able)
+        assert (("signed_post",), True) == (
+            excinfo.value.capabilities,
+            "s3" in excinfo.value.supported_by,
+        )
         for info in (
             lambda: files.upload("a", b"", PutOptions(tags={"a": "b"})),
             lambda: files.download("a", version="1"),

@@ -21,7 +21,7 @@ class ManualHeartbeat:
         self.wanted = target
         self.woken = 0
 
-    def able(self) -> bool:
+    def is_available(self) -> bool:
         """Return True, because this heartbeat always works."""
         return True
 

@@ -100,7 +100,7 @@ class Gather:
         self.stagger = 0.0
         self.started: list[BackgroundWork] = []
 
-    async def every(self, steps: Any, /, *, at_once: int) -> list[Any]:
+    async def run_all(self, steps: Any, /, *, at_once: int) -> list[Any]:
         self.at_once = at_once
         steps = [self._world.awaitable(step) for step in steps]
         results: list[Any] = []

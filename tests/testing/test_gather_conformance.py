@@ -16,7 +16,7 @@ Item = TypeVar("Item")
 class _ShuffledGatherer(AsyncioGather):
     """A faulty gatherer that returns results in the order of their completion."""
 
-    async def every(
+    async def run_all(
         self, steps: Sequence[Callable[[], Awaitable[Item]]], /, *, at_once: int
     ) -> list[Item]:
         tasks = map(asyncio.ensure_future, [step() for step in steps])
@@ -26,25 +26,25 @@ class _ShuffledGatherer(AsyncioGather):
 class _InventiveGatherer(AsyncioGather):
     """A faulty gatherer that returns a result for no steps."""
 
-    async def every(
+    async def run_all(
         self, steps: Sequence[Callable[[], Awaitable[Item]]], /, *, at_once: int
     ) -> list[Item]:
-        return [*await super().every(steps, at_once=at_once), 0]  # type: ignore[list-item]  # the defect
+        return [*await super().run_all(steps, at_once=at_once), 0]  # type: ignore[list-item]  # the defect
 
 
 class _UnboundedGatherer(AsyncioGather):
     """A faulty gatherer that runs all steps at once."""
 
-    async def every(
+    async def run_all(
         self, steps: Sequence[Callable[[], Awaitable[Item]]], /, *, at_once: int
     ) -> list[Item]:
-        return await super().every(steps, at_once=len(steps))
+        return await super().run_all(steps, at_once=len(steps))
 
 
 class _SerialGatherer(AsyncioGather):
     """A faulty gatherer that runs steps sequentially, in the caller's own context."""
 
-    async def every(
+    async def run_all(
         self, steps: Sequence[Callable[[], Awaitable[Item]]], /, *, at_once: int
     ) -> list[Item]:
         return [await step() for step in steps]
@@ -96,10 +96,10 @@ class _LenientGatherer(AsyncioGather):
 class _DetachedGatherer(AsyncioGather):
     """A faulty gatherer whose steps continue after their caller was cancelled."""
 
-    async def every(
+    async def run_all(
         self, steps: Sequence[Callable[[], Awaitable[Item]]], /, *, at_once: int
     ) -> list[Item]:
-        return await asyncio.shield(super().every(steps, at_once=at_once))
+        return await asyncio.shield(super().run_all(steps, at_once=at_once))
 
     async def first(
         self,
@@ -116,11 +116,11 @@ class _DetachedGatherer(AsyncioGather):
 class _StubbornGatherer(AsyncioGather):
     """A faulty gatherer that returns when it is cancelled."""
 
-    async def every(
+    async def run_all(
         self, steps: Sequence[Callable[[], Awaitable[Item]]], /, *, at_once: int
     ) -> list[Item]:
         try:
-            return await super().every(steps, at_once=at_once)
+            return await super().run_all(steps, at_once=at_once)
         except asyncio.CancelledError:
             return []
 
@@ -150,9 +150,9 @@ class _StubbornGatherer(AsyncioGather):
         (
             kit.a_cancelled_caller_cancels_every_step,
             _DetachedGatherer,
-            "`every` left a step behind",
+            "`run_all` left a step behind",
         ),
-        (kit.a_cancelled_caller_cancels_every_step, _StubbornGatherer, "`every` swallowed"),
+        (kit.a_cancelled_caller_cancels_every_step, _StubbornGatherer, "`run_all` swallowed"),
         (kit.other_steps_have_ended, _DetachedGatherer, "goes on"),
     ],
 )

@@ -11,7 +11,7 @@ from moorage.testing import ProxyServer
 
 def test_connection_without_a_request_is_ignored() -> None:
     """The proxy does not count a connection without a request as a request."""
-    with ProxyServer(leads_to=("127.0.0.1", 9)) as proxy:
+    with ProxyServer(target=("127.0.0.1", 9)) as proxy:
         with socket.create_connection(proxy.address):
             pass
         proxy.wait_for_closed()
@@ -21,7 +21,7 @@ def test_connection_without_a_request_is_ignored() -> None:
 
 def test_waits_are_bounded() -> None:
     """Waiting for requests that never come raises an error with their number."""
-    with ProxyServer(leads_to=("127.0.0.1", 9)) as proxy:
+    with ProxyServer(target=("127.0.0.1", 9)) as proxy:
         proxy.patience = 0.01
         with pytest.raises(AssertionError, match="2 connections did not end"):
             proxy.wait_for_closed(2)
@@ -30,7 +30,7 @@ def test_waits_are_bounded() -> None:
 def test_a_vendor_that_is_not_there_is_hung_up_on() -> None:
     """If the destination is unreachable, the proxy opens no tunnel."""
     with (
-        ProxyServer(leads_to=("127.0.0.1", 9)) as proxy,
+        ProxyServer(target=("127.0.0.1", 9)) as proxy,
         socket.create_connection(proxy.address) as sock,
     ):
         sock.sendall(b"CONNECT vendor.example:443 HTTP/1.1\r\n\r\n")
@@ -40,7 +40,7 @@ def test_a_vendor_that_is_not_there_is_hung_up_on() -> None:
 
 def test_started_proxy_listens_until_it_is_closed() -> None:
     """Without a `with` block the proxy listens from `start()` until `close()`."""
-    proxy = ProxyServer(leads_to=("127.0.0.1", 9)).start()
+    proxy = ProxyServer(target=("127.0.0.1", 9)).start()
     with socket.create_connection(proxy.address):
         pass
 

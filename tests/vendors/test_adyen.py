@@ -166,7 +166,10 @@ def test_payments_cannot_be_looked_up(shop: SandboxHub) -> None:
     """Looking up a payment is unsupported, and the error names vendors that can."""
     with pytest.raises(UnsupportedByVendor) as excinfo:
         shop.payments.get(Ref("adyen", "shop", "SBX1"))
-    assert (("look_up",), True) == (excinfo.value.capabilities, "stripe" in excinfo.value.able)
+    assert (("look_up",), True) == (
+        excinfo.value.capabilities,
+        "stripe" in excinfo.value.supported_by,
+    )
 
 
 def test_several_captures_need_a_setting(shop: SandboxHub) -> None:

@@ -19,7 +19,7 @@ from moorage.contracts.push import DeviceToken, PushMessage
 from moorage.contracts.routes import Account
 from moorage.domain.http.requests import Request, Response
 from moorage.domain.service.safety import Mode
-from moorage.domain.signing.occasion import Occasion
+from moorage.domain.signing.context import SigningContext
 from moorage.hub.hub import Hub
 from moorage.testing.sandboxes.base import SandboxHttpClient, SandboxRequest, reply
 from moorage.testing.sandboxes.push.apns import ApnsSandbox
@@ -140,7 +140,7 @@ def test_token_changes_once_in_a_period() -> None:
     key = Secret(ApnsSandbox().private_key)
     start = datetime.fromtimestamp(period_start(int(NOW.timestamp())), UTC)
     moments = [timedelta(0), timedelta(seconds=PERIOD - 1), timedelta(seconds=PERIOD)]
-    tokens = [signing().token(key, Occasion(start + moment, "n")) for moment in moments]
+    tokens = [signing().token(key, SigningContext(start + moment, "n")) for moment in moments]
 
     assert tokens[0] == tokens[1]
     assert tokens[1] != tokens[2]
@@ -150,14 +150,14 @@ def test_token_changes_once_in_a_period() -> None:
 
 def test_tokens_of_other_accounts_differ() -> None:
     """Each key, team and key id has its own provider token, and the cache drops old ones."""
-    key, occasion = Secret(ApnsSandbox().private_key), Occasion(NOW, "n")
+    key, context = Secret(ApnsSandbox().private_key), SigningContext(NOW, "n")
     other_team = ProviderToken(algorithm="ES256", issuer="TEAM567891", key_id="KEY4567890")
     other_key = ProviderToken(algorithm="ES256", issuer="TEAM567890", key_id="KEY4567891")
     signings = (signing(), other_team, other_key)
 
-    assert 3 == len({item.token(key, occasion).reveal() for item in signings})
+    assert 3 == len({item.token(key, context).reveal() for item in signings})
     for period in range(_apns_tokens.MOST_TOKENS + 1):
-        signing().token(key, Occasion(NOW + timedelta(seconds=period * PERIOD), "n"))
+        signing().token(key, SigningContext(NOW + timedelta(seconds=period * PERIOD), "n"))
     assert len(_apns_tokens.current_tokens) <= _apns_tokens.MOST_TOKENS
 
 

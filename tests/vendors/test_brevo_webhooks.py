@@ -164,7 +164,7 @@ def test_webhooks_have_a_token() -> None:
     [webhook] = verifier.verify(**sandbox.event_notice(URL, event).arguments())
 
     assert ("brevo", datetime(2026, 3, 1, 12, tzinfo=UTC)) == (webhook.vendor, webhook.time)
-    assert webhook.weak
+    assert webhook.is_forgeable
     with pytest.raises(WebhookRejected):
         mail_hub.webhooks("mail", secrets="other").verify(
             **sandbox.event_notice(URL, event).arguments()

@@ -55,7 +55,7 @@ def test_capability_flags_are_true(kind: str, vendor: str, capability: str, tmp_
     fixture = fixture_of(vendor, tmp_path)
     sandboxes = [] if fixture.sandbox is None else [fixture.sandbox]
     configuration = {"vendors": {vendor: fixture.options}}
-    is_able = capability in vendor_class(vendor).capabilities
+    is_supported = capability in vendor_class(vendor).capabilities
 
     async def use() -> object:
         hub = moorage.aopen(configuration, http=AsyncSandboxHttpClient(*sandboxes))
@@ -63,12 +63,15 @@ def test_capability_flags_are_true(kind: str, vendor: str, capability: str, tmp_
             contract_methods = getattr(hub, kind)()
             return await BY_CAPABILITY[kind][capability](
                 ScenarioVendor(
-                    operations=contract_methods, fixture=fixture, name=vendor, able=is_able
+                    operations=contract_methods,
+                    fixture=fixture,
+                    name=vendor,
+                    is_supported=is_supported,
                 )
             )
 
     try:
-        if is_able:
+        if is_supported:
             assert asyncio.run(use())
         else:
             with pytest.raises(UnsupportedByVendor) as excinfo:
@@ -94,7 +97,9 @@ def test_uploads_are_listed_at_a_vendor_whose_clock_is_ahead() -> None:
             client = AsyncSandboxHttpClient(sandbox)
             async with moorage.aopen({"vendors": {"s3": options}}, http=client) as hub:
                 return await list_stale_uploads(
-                    ScenarioVendor(operations=hub.storage(), fixture=fixture, name="s3", able=True)
+                    ScenarioVendor(
+                        operations=hub.storage(), fixture=fixture, name="s3", is_supported=True
+                    )
                 )
 
         assert [KEY] == [upload.key for upload in asyncio.run(use())]
@@ -121,15 +126,15 @@ def test_capability_of_every_vendor_is_needed(kind: str, capability: str, tmp_pa
     sandboxes = [] if fixture.sandbox is None else [fixture.sandbox]
     configuration = {"vendors": {name: fixture.options}}
     with moorage.open(configuration, http=SandboxHttpClient(*sandboxes)) as hub:
-        able: Any = hub.account(name).vendor
+        vendor: Any = hub.account(name).vendor
     lesser_kind: Any = type(
         "Lesser",
-        (type(able),),
-        {"capabilities": able.capabilities - {capability}, "__slots__": ()},
+        (type(vendor),),
+        {"capabilities": vendor.capabilities - {capability}, "__slots__": ()},
     )
     fields = {
-        field.alias or field.name: getattr(able, field.name)
-        for field in attrs.fields(type(able))
+        field.alias or field.name: getattr(vendor, field.name)
+        for field in attrs.fields(type(vendor))
         if field.init
     }
 
@@ -138,7 +143,10 @@ def test_capability_of_every_vendor_is_needed(kind: str, capability: str, tmp_pa
         async with moorage.AsyncHub([account], http=AsyncSandboxHttpClient(*sandboxes)) as lesser:
             return await BY_CAPABILITY[kind][capability](
                 ScenarioVendor(
-                    operations=getattr(lesser, kind)(), fixture=fixture, name=name, able=False
+                    operations=getattr(lesser, kind)(),
+                    fixture=fixture,
+                    name=name,
+                    is_supported=False,
                 )
             )
 

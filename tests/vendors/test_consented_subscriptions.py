@@ -186,7 +186,7 @@ def test_vendor_without_a_page_refuses_a_request_without_a_source() -> None:
         shop.subscribe(source=None)
 
     assert ("subscription_consent",) == excinfo.value.capabilities
-    assert ("paypal", "razorpay") == tuple(sorted(excinfo.value.able))
+    assert ("paypal", "razorpay") == tuple(sorted(excinfo.value.supported_by))
     assert [] == shop.sandbox.requests
 
 

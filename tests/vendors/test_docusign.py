@@ -73,7 +73,7 @@ def hub_and_sandbox(**options: Any) -> tuple[Hub, DocusignSandbox]:
 def test_documents_are_sent_in_docusigns_format() -> None:
     """An envelope has the documents, the signers, their tabs, and numbers as texts."""
     places = [SignaturePlace(anchor="/sn1/", x=10, y=-5), SignaturePlace(page=2, x=100, y=640)]
-    signer = {"order": 2, "phone": "+4915112345678", "embedded": True, "places": places}
+    signer = {"order": 2, "phone": "+4915112345678", "embedded": True, "signature_places": places}
     body = envelope_body(
         request(
             signer,
@@ -459,7 +459,7 @@ def test_the_sandbox_is_strict(change: dict[str, str], kind: type[Exception]) ->
     sandbox.token = change.get("token", sandbox.token)
     place = SignaturePlace(anchor=change.get("anchor", "/sn1/"))
     with hub, pytest.raises(kind):
-        hub.signatures().send(request({"places": [place]}))
+        hub.signatures().send(request({"signature_places": [place]}))
 
     assert sandbox.envelopes == {}
 

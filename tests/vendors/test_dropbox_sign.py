@@ -69,7 +69,7 @@ def test_documents_are_sent_in_dropbox_signs_format() -> None:
     """A request has its signers numbered from zero, the signature locations, and the last day."""
     places = [SignaturePlace(page=2, x=100, y=640)]
     signers = [
-        Signer(**ADA, order=1, phone="+4915112345678", places=places),
+        Signer(**ADA, order=1, phone="+4915112345678", signature_places=places),
         Signer(**GRACE, order=2),
     ]
     fields = request_fields(

@@ -224,7 +224,7 @@ def test_no_secret_of_the_account_is_shown(name: str, tmp_path: Path) -> None:
 
     def check_scenario(contract: str, scenario: Any) -> None:
         vendor = ScenarioVendor(
-            operations=getattr(hub, contract)(), fixture=fixture, name=name, able=True
+            operations=getattr(hub, contract)(), fixture=fixture, name=name, is_supported=True
         )
         try:
             result: object = run_now(scenario(vendor))

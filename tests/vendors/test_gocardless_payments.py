@@ -147,7 +147,7 @@ def test_payments_without_authorization(shop: SandboxHub) -> None:
         with pytest.raises(UnsupportedByVendor) as excinfo:
             use()
         assert (capability,) == excinfo.value.capabilities
-        assert "stripe" in excinfo.value.able
+        assert "stripe" in excinfo.value.supported_by
 
     assert [] == shop.sandbox.requests
 

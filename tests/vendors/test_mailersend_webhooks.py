@@ -71,7 +71,7 @@ def test_words_become_events(
     assert (status, word, permanent) == (event.status, event.vendor_status, event.permanent)
     assert (type_, f"activity.{word}.a-1") == (webhook.type, webhook.id)
     assert datetime(2026, 3, 1, 12, 0, 2, 298_647, tzinfo=UTC) == webhook.time
-    assert not webhook.weak
+    assert not webhook.is_forgeable
 
 
 def test_event_has_all_fields() -> None:

@@ -335,7 +335,7 @@ def test_failure_event_keeps_its_code() -> None:
     event = own_hub.events("texts", webhook)[0]
 
     assert (SmsStatus.FAILED, "30", None) == (event.status, event.error_code, event.sender)
-    assert not webhook.weak
+    assert not webhook.is_forgeable
 
 
 def test_older_signature_needs_a_setting() -> None:
@@ -351,7 +351,7 @@ def test_older_signature_needs_a_setting() -> None:
     verifier = weaker_hub.webhooks("texts", secrets=sandbox.auth_token)
 
     assert "downgraded" == excinfo.value.reason
-    assert verifier.verify(**older_notice.arguments())[0].weak
+    assert verifier.verify(**older_notice.arguments())[0].is_forgeable
 
 
 @pytest.mark.parametrize("version", [1, 4, "3", True, None])

@@ -69,7 +69,7 @@ def _mailgun(**changes: str | bytes | None) -> WebhookEvent:
         **changes,
     }
     body = multipart_form({name: value for name, value in fields.items() if value is not None})
-    return _webhook(body=body, vendor="mailgun-inbound", weak=True, time=AT)
+    return _webhook(body=body, vendor="mailgun-inbound", is_forgeable=True, time=AT)
 
 
 def _sendgrid(**changes: str | bytes | None) -> WebhookEvent:
@@ -119,7 +119,7 @@ def _postmark(**changes: Any) -> WebhookEvent:
         ],
         **changes,
     }
-    return _webhook(payload, weak=True)
+    return _webhook(payload, is_forgeable=True)
 
 
 def _ses(**changes: Any) -> WebhookEvent:

@@ -161,7 +161,7 @@ def repeated_operations(name: str, contract: str, scenario: Any, folder: Path) -
             operations=getattr(hub, contract)(),
             fixture=fixture,
             name=name,
-            able=True,
+            is_supported=True,
             client=client,
         )
         run_now(scenario(user))

@@ -124,7 +124,7 @@ def test_an_inclusive_sale_names_the_vendors_that_can() -> None:
     hub, sandbox = hub_of(taxjar)
     with hub, pytest.raises(UnsupportedByVendor) as excinfo:
         hub.tax().calculate(german_sale(inclusive=True))
-    assert ["avalara", "stripe_tax"] == sorted(excinfo.value.able)
+    assert ["avalara", "stripe_tax"] == sorted(excinfo.value.supported_by)
     assert [] == sandbox.requests
 
 

@@ -104,7 +104,7 @@ def test_a_number_without_a_vendor_is_refused_before_sending() -> None:
         with pytest.raises(UnsupportedByVendor) as caught:
             hub.tax().check_vat_number("GB553557881")
         assert ("uk_numbers",) == caught.value.capabilities
-        assert ("hmrc",) == caught.value.able
+        assert ("hmrc",) == caught.value.supported_by
     assert [] == vies.requests
 
 

@@ -175,7 +175,7 @@ class Target:
             return False
         scheme = PRESETS[self.sender.name]
         # Twilio signs names and values without separators, so some forms share a signature.
-        if not scheme.weak and "form" not in scheme.covers:
+        if not scheme.is_forgeable and "form" not in scheme.covers:
             # A GET of Braintree's is a challenge; other events must have the signed content.
             handshake = any(event.reply for event in events)
             assert handshake or [event.payload for event in events] == [

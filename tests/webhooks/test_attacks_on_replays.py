@@ -86,7 +86,7 @@ def test_fields_that_are_taken_apart_elsewhere_are_a_replay() -> None:
     assert event.id.startswith(reference)
     receiver.done(event)
     assert "replayed" == receiver.reason_of_refusal(second)
-    assert Receiver.of(BY_NAME["adyen"]).verify(second)[0].weak
+    assert Receiver.of(BY_NAME["adyen"]).verify(second)[0].is_forgeable
 
 
 def test_challenge_response_is_no_signature() -> None:

@@ -62,7 +62,7 @@ def test_coverage_follows_from_the_first_template(
     new_scheme = scheme(**fields)
 
     assert covers == new_scheme.covers
-    assert weak is new_scheme.weak
+    assert weak is new_scheme.is_forgeable
     assert early is new_scheme.reads_body
 
 
@@ -91,7 +91,7 @@ def test_needed_headers_and_parameters() -> None:
     """A webhook scheme needs the headers and parameters that its templates name."""
     new_scheme = scheme(
         **TIMED,
-        older=["X-Old"],
+        weaker_headers=["X-Old"],
         key_id="{header:X-Key}",
         requires={"{header:X-Version}": "{version}", "{json:topic}": "a{topic}b"},
         prefix="{mode}=",
@@ -241,12 +241,12 @@ def test_insecure_certificate_patterns_are_refused(address: object) -> None:
 
 
 def test_invalid_tolerance_is_refused() -> None:
-    """An invalid tolerance in a scheme is refused; a single `older` name becomes a tuple."""
+    """An invalid tolerance in a scheme is refused; one name in `weaker_headers` becomes a tuple."""
     with pytest.raises((ConfigurationError, InvalidData)) as excinfo:
         scheme(**TIMED | {"tolerance": 0})
 
     assert "tolerance" in {getattr(excinfo.value, name, None) for name in ("path", "field")}
-    assert ("X-Old",) == scheme(older="X-Old").older
+    assert ("X-Old",) == scheme(weaker_headers="X-Old").weaker_headers
 
 
 def test_unclosed_braces_are_refused() -> None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from moorage.domain.state.commands import Command
 
 REMEMBERED = [
-    name for name in BY_NAME if preset(name).tolerance is not None and not preset(name).hints
+    name for name in BY_NAME if preset(name).tolerance is not None and not preset(name).only_hints
 ]
 """The presets with a time that is checked, whose deliveries differ."""
 GITHUB = BY_NAME["github"]

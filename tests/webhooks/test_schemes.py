@@ -185,7 +185,7 @@ def test_tokens_of_other_kinds(algorithm: str) -> None:
     headers = {"Authorization": f"Bearer {text}.{keys.url64(new_bytes)}"}
     (event,) = receiver.verify(SentWebhook(headers=headers, body=b"{}"))
 
-    assert event.weak
+    assert event.is_forgeable
     assert frozenset() == event.covers
     short_token = {"Authorization": f"{text}.{keys.url64(new_bytes[:-2])}"}
     assert "signature" == receiver.reason_of_refusal(SentWebhook(headers=short_token, body=b"{}"))
@@ -239,7 +239,7 @@ def test_a_digest_may_be_what_is_signed() -> None:
     digest = hashlib.sha256(b"{}").hexdigest()
     receiver = Receiver(scheme, SECRET)
     assert receiver.verify(signed_webhook(b"{}", lambda _: mac(SECRET, f"POST {digest}").hex()))
-    assert not scheme.weak
+    assert not scheme.is_forgeable
 
 
 def test_keys_may_be_named_in_a_header() -> None:

@@ -96,7 +96,7 @@ def test_tables_leave_out_defaults() -> None:
         ({"signs": "{header}"}, ".signs", "with an argument"),
         ({"signs": "{"}, ".signs", "not a known place"),
         ({"signs": {"a": "b"}}, ".signs", "The value is a dict, not a text"),
-        ({"older": [1]}, ".older[0]", "The value is an int, not a text"),
+        ({"weaker_headers": [1]}, ".weaker_headers[0]", "The value is an int, not a text"),
         ({"algorithm": "hmac-sha-256"}, ".algorithm", "Did you mean hmac-sha256?"),
         ({"algorithm": ["token"]}, ".algorithm", "The value is a list, not a text"),
         ({"encoding": "base46"}, ".encoding", "Did you mean base64?"),

@@ -254,15 +254,15 @@ class Directory:
     Args:
         accounts: the accounts.
         routes: the rules; a kind without a route goes to the only account that fills it.
-        able: returns the names of the vendors, configured or not, that fill a kind with these
-            capabilities.
+        supported_by: returns the names of the vendors, configured or not, that fill a kind with
+            these capabilities.
     """
 
     def __init__(
         self,
         accounts: Iterable[Account],
         routes: Iterable[Route] = (),
-        able: Callable[[str, frozenset[str]], tuple[str, ...]] = lambda _, __: (),
+        supported_by: Callable[[str, frozenset[str]], tuple[str, ...]] = lambda _, __: (),
     ) -> None:
         self.accounts: dict[str, Account] = {}
         for account in accounts:
@@ -273,7 +273,7 @@ class Directory:
                     remedy="Give each account a name of its own.",
                 )
             self.accounts[account.name] = account
-        self._able = able
+        self._supported_by = supported_by
         self.routes = sorted(routes, key=lambda route: route.strictness, reverse=True)
         for route in self.routes:
             self._check(route)
@@ -359,12 +359,12 @@ class Directory:
         self, request: RoutingRequest, accounts: tuple[Account, ...]
     ) -> UnsupportedByVendor:
         lacks = sorted(request.needs - accounts[0].vendor.capabilities)
-        able_vendors = self._able(request.kind, request.needs)
+        able_vendors = self._supported_by(request.kind, request.needs)
         error = UnsupportedByVendor(
             f"{', '.join(account.vendor.name for account in accounts)} cannot do this operation"
             f" ({', '.join(lacks)}).",
             capabilities=tuple(lacks),
-            able=able_vendors,
+            supported_by=able_vendors,
             service=accounts[0].name,
             operation=request.operation,
         )

@@ -91,13 +91,13 @@ class Wire(Protocol):
         """Send a request, and return as soon as the headers of the answer arrive."""
         ...
 
-    async def act(
+    async def execute(
         self, verb: str, /, *arguments: Any, key: str | None = None, payload: object = None
     ) -> Any:
         """Execute an action over the vendor's own transport if it does not use HTTP."""
         ...
 
-    async def every(
+    async def run_all(
         self, steps: Sequence[Callable[[], Awaitable[Any]]], *, at_once: int = 8
     ) -> list[Result[Any]]:
         """Run steps concurrently, at most `at_once` of them; return their results in order."""

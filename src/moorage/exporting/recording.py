@@ -128,7 +128,7 @@ def _exchanges_of(
     recorder = _Recorder(use, fixture, fixture.sandbox, account.vendor)
     with Hub([account], http=recorder) as hub, suppress(ConnectorError):
         vendor = ScenarioVendor(
-            operations=getattr(hub, contract)(), fixture=fixture, name=name, able=True
+            operations=getattr(hub, contract)(), fixture=fixture, name=name, is_supported=True
         )
         run_now(_record_async(scenario(vendor)))
     return recorder.exchanges

@@ -100,8 +100,8 @@ def evidence_of(name: str) -> Evidence:
     return attrs.evolve(
         evidence,
         exchanges=tuple(recorded_exchanges(name)),
-        capabilities=_capabilities(vendor, name, able=True),
-        missing=_capabilities(vendor, name, able=False),
+        capabilities=_capabilities(vendor, name, is_supported=True),
+        missing=_capabilities(vendor, name, is_supported=False),
         faults=_faults(vendor, name, evidence.secrets),
         amounts=_amounts(name) if "payments" in vendor.kinds else {},
     )
@@ -116,11 +116,11 @@ def outcome_of(name: str, contract: str, scenario: Scenario, fault: object = Non
         scenario: the operation to perform.
         fault: the fault that the sandbox shows at the first request; None for no fault.
     """
-    return _outcome(name, contract, scenario, fault, able=True)
+    return _outcome(name, contract, scenario, fault, is_supported=True)
 
 
 def _outcome(
-    name: str, contract: str, scenario: Scenario, fault: Any = None, *, able: bool
+    name: str, contract: str, scenario: Scenario, fault: Any = None, *, is_supported: bool
 ) -> Outcome:
     with TemporaryDirectory() as folder:
         fixture = fixture_of(name, Path(folder))
@@ -138,7 +138,10 @@ def _outcome(
             sleeper=VirtualSleeper(clock),
         ) as hub:
             vendor = ScenarioVendor(
-                operations=getattr(hub, contract)(), fixture=fixture, name=name, able=able
+                operations=getattr(hub, contract)(),
+                fixture=fixture,
+                name=name,
+                is_supported=is_supported,
             )
             try:
                 result = run_now(_perform_scenario(scenario, vendor))
@@ -161,12 +164,12 @@ async def _perform_scenario(scenario: Scenario, vendor: ScenarioVendor) -> Any:
     return await scenario(vendor)
 
 
-def _capabilities(vendor: type[Vendor], name: str, *, able: bool) -> dict[str, Outcome]:
+def _capabilities(vendor: type[Vendor], name: str, *, is_supported: bool) -> dict[str, Outcome]:
     return {
-        capability: _outcome(name, contract, scenario, able=able)
+        capability: _outcome(name, contract, scenario, is_supported=is_supported)
         for contract in vendor.kinds
         for capability, scenario in BY_CAPABILITY.get(contract, {}).items()
-        if (capability in vendor.capabilities) is able
+        if (capability in vendor.capabilities) is is_supported
     }
 
 

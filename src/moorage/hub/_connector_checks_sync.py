@@ -18,7 +18,7 @@ _AT_ONCE: Final = 32
 
 def every_sync(steps: Sequence[Callable[[], R]]) -> list[R]:
     """Run several steps in concurrent threads, and return their results in order."""
-    return ThreadGather().every(steps, at_once=_AT_ONCE)
+    return ThreadGather().run_all(steps, at_once=_AT_ONCE)
 
 
 def bounded_sync(health: Callable[[float], ConnectorHealth], seconds: float) -> ConnectorHealth:

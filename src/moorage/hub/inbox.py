@@ -65,7 +65,7 @@ class _Verifiers:
             owner=partial(_owner, self._hub),
             meaning=self._hub.events,
             accepted=lambda account: self.of(account).accepted,
-            hints=lambda account: self.of(account).hints,
+            only_hints=lambda account: self.of(account).only_hints,
         )
 
     def of(self, account: str) -> WebhookVerifier:

@@ -137,7 +137,7 @@ class _Outbox:
         self, call: Call, hub: Hub | AsyncHub, at_once: int, **options: Any
     ) -> Coroutine[Any, Any, DeliveredCalls]:
         core = core_of(hub.manager)
-        concurrency = Concurrency(count(at_once, "at_once", most=_MOST_AT_ONCE), core.every)
+        concurrency = Concurrency(count(at_once, "at_once", most=_MOST_AT_ONCE), core.run_all)
         return self._flows.deliver(
             call, hub.unsettled, utc=core.utc, concurrency=concurrency, **options
         )

@@ -56,7 +56,7 @@ class OAuthConsent(Part):
             default.
         retry: the retries when the server fails.
         request_timeout: the seconds for one request.
-        away: the seconds that a person may take between `begin` and `finish`.
+        consent_timeout: the seconds that a person may take between `begin` and `finish`.
         clock, sleeper, async_sleeper, randomness: the remaining ports. Only the tokens of
             `randomness` are used, which must be impossible to guess.
     """
@@ -69,7 +69,7 @@ class OAuthConsent(Part):
         async_http: AsyncHttpClient | None = None,
         retry: RetryPolicy | None = None,
         request_timeout: float | timedelta = _REQUEST_TIMEOUT,
-        away: float | timedelta = _LONGEST_CONSENT,
+        consent_timeout: float | timedelta = _LONGEST_CONSENT,
         clock: Clock | None = None,
         sleeper: Sleeper | None = None,
         async_sleeper: AsyncSleeper | None = None,
@@ -99,7 +99,7 @@ class OAuthConsent(Part):
             request=request,
             whole=max(_WHOLE, 2 * request),
         )
-        self._away = timedelta(seconds=seconds(away, "away"))
+        self._consent_timeout = timedelta(seconds=seconds(consent_timeout, "consent_timeout"))
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self._client.client_id!r}>"
@@ -145,7 +145,7 @@ class OAuthConsent(Part):
             self._client,
             redirect_uri,
             now=core.utc(),
-            lifetime=self._away,
+            lifetime=self._consent_timeout,
             draw=core.token,
             scope=scope,
             parameters=parameters,

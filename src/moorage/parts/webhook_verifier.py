@@ -66,7 +66,7 @@ class WebhookVerifier(Part):
         origin: the scheme and host of the URL that is registered at the vendor, if a proxy changes
             them.
         replay_guard: True to accept each delivery only once; without effect for a scheme with
-            `hints`.
+            `only_hints`.
         handling: the maximum seconds for handling a delivery, after which the vendor's next
             delivery is accepted.
         remembered: the seconds for which a handled delivery is remembered. By default three days,
@@ -109,7 +109,7 @@ class WebhookVerifier(Part):
         check_sync_or_async(self._sync_ports, is_async=False)
         check_sync_or_async(self._async_ports, is_async=True)
         allowed_age = _tolerance(chosen_scheme, tolerance)
-        guarded = replay_guard and not chosen_scheme.hints
+        guarded = replay_guard and not chosen_scheme.only_hints
         self._endpoint = Endpoint(
             name=service.name,
             scheme=chosen_scheme,
@@ -135,9 +135,9 @@ class WebhookVerifier(Part):
         return self._endpoint.scheme.accepted
 
     @property
-    def hints(self) -> bool:
+    def only_hints(self) -> bool:
         """True if equal webhooks are not repeats, since each only reports that data changed."""
-        return self._endpoint.scheme.hints
+        return self._endpoint.scheme.only_hints
 
     @functools.cached_property
     def _sync_receiving(self) -> WebhookReceiver:

@@ -13,14 +13,14 @@ Item = TypeVar("Item")
 class Gather(Protocol):
     """Runs several steps concurrently, and stops once the results it needs have arrived.
 
-    `every` runs all steps, at most `at_once` at a time, and returns their results in order; a step
-    does not raise. `first` starts the first step, and another one whenever `stagger` seconds pass
-    or no started step is still running; it returns the first result that is `good`, or the last
-    result if none is. Other steps are cancelled if possible, and otherwise left to end by
+    `run_all` runs all steps, at most `at_once` at a time, and returns their results in order; a
+    step does not raise. `first` starts the first step, and another one whenever `stagger` seconds
+    pass or no started step is still running; it returns the first result that is `good`, or the
+    last result if none is. Other steps are cancelled if possible, and otherwise left to end by
     themselves.
     """
 
-    def every(self, steps: Sequence[Callable[[], Item]], /, *, at_once: int) -> list[Item]: ...
+    def run_all(self, steps: Sequence[Callable[[], Item]], /, *, at_once: int) -> list[Item]: ...
 
     def first(
         self,
@@ -35,7 +35,7 @@ class Gather(Protocol):
 class AsyncGather(Protocol):
     """Runs several steps concurrently; if it is cancelled, it cancels every step."""
 
-    async def every(
+    async def run_all(
         self, steps: Sequence[Callable[[], Awaitable[Item]]], /, *, at_once: int
     ) -> list[Item]: ...
 

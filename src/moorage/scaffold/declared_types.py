@@ -100,7 +100,9 @@ def basic_needs(kind: str) -> list[str]:
     for scenario in BASIC[kind].values():
         operations = _FirstCall(contract(kind).operations())
         fixture = SandboxFixture(options={})
-        vendor = ScenarioVendor(operations=operations, fixture=fixture, name="acme", able=False)
+        vendor = ScenarioVendor(
+            operations=operations, fixture=fixture, name="acme", is_supported=False
+        )
         try:
             run_now(_perform(scenario, vendor))
         except _CalledError:

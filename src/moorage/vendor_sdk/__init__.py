@@ -55,11 +55,11 @@ if TYPE_CHECKING:
     from moorage.domain.service.settings import Endpoint as Endpoint
     from moorage.domain.service.settings import Service as Service
     from moorage.domain.signing.azure import AzureSharedKey as AzureSharedKey
+    from moorage.domain.signing.context import SigningContext as SigningContext
     from moorage.domain.signing.jwt import JwtSigning as JwtSigning
     from moorage.domain.signing.keys import SignatureAlgorithm as SignatureAlgorithm
     from moorage.domain.signing.keys import check_key as check_key
     from moorage.domain.signing.keys import sign_bytes as sign_bytes
-    from moorage.domain.signing.occasion import Occasion as Occasion
     from moorage.domain.signing.sigv4 import AwsSigV4 as AwsSigV4
     from moorage.domain.values.file_entry import FileEntry as FileEntry
     from moorage.domain.values.json_text import encode_json as encode_json
@@ -187,7 +187,7 @@ _HOME = {
     "AwsSigV4": "domain.signing.sigv4",
     "AzureSharedKey": "domain.signing.azure",
     "JwtSigning": "domain.signing.jwt",
-    "Occasion": "domain.signing.occasion",
+    "SigningContext": "domain.signing.context",
     "SignatureAlgorithm": "domain.signing.keys",
     "check_key": "domain.signing.keys",
     "sign_bytes": "domain.signing.keys",

@@ -122,7 +122,7 @@ class HttpVendor(Vendor):
         """Return the events found by `event_reading`; none if required data is missing."""
         reading = self.event_reading
         if isinstance(reading, Reading):
-            return reading.found(ref, as_answer(event.data), id=event.id)
+            return reading.parse_if_complete(ref, as_answer(event.data), id=event.id)
         return () if reading is None else reading(event, ref)
 
 

@@ -171,7 +171,7 @@ class Reading(Generic[R]):
             name = str(missing)
         raise malformed(response, name)
 
-    def found(self, ref: MakeRef, fields: Answer, /, **supplied: Any) -> tuple[R, ...]:
+    def parse_if_complete(self, ref: MakeRef, fields: Answer, /, **supplied: Any) -> tuple[R, ...]:
         """Return the value in a tuple; an empty tuple if required data is missing."""
         try:
             return (self._read_values(fields, ref, supplied),)

@@ -124,7 +124,7 @@ _AWAITED: Final = {
     "negotiator": ("token",),
     "sleeper": ("sleep",),
     "locks": ("acquire",),
-    "gather": ("every", "first"),
+    "gather": ("run_all", "first"),
 }
 """The methods that an asynchronous manager awaits. Only the first must exist from the start."""
 

@@ -22,15 +22,15 @@ from moorage import (
     TokenExchange,
 )
 from moorage.domain.oauth.grants import ACCESS_TOKEN
+from moorage.domain.signing.context import SigningContext
 from moorage.domain.signing.jwt import JwtAlgorithm
-from moorage.domain.signing.occasion import Occasion
 from moorage.errors import ConfigurationError, InvalidData
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
 TOKENS = "https://login.example/token"
-NOON = Occasion(datetime(2026, 3, 1, 12, tzinfo=UTC), "n-1")
+NOON = SigningContext(datetime(2026, 3, 1, 12, tzinfo=UTC), "n-1")
 
 
 def pem(key: PrivateKeyTypes) -> str:
@@ -210,8 +210,8 @@ def test_grants_send_their_registered_type() -> None:
     assert ("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer") == kind
     assert "assertion" == assertion[0]
     # The grant's assertion has an id that no other token of the request has.
-    occasion = NOON._replace(nonce="n-1-grant")
-    assert bearer.signing.token(bearer.key, occasion).reveal() == assertion[1]
+    context = NOON._replace(nonce="n-1-grant")
+    assert bearer.signing.token(bearer.key, context).reveal() == assertion[1]
 
     exchange = TokenExchange(
         subject=Secret("theirs"),

@@ -31,8 +31,8 @@ from moorage.domain.oauth.consent import (
     no_token_error,
     read_callback,
 )
+from moorage.domain.signing.context import SigningContext
 from moorage.domain.signing.dpop import proof
-from moorage.domain.signing.occasion import Occasion
 from tests.support import authorization_jwt as jose
 from tests.support.proofs import proof_key
 
@@ -151,7 +151,7 @@ def test_dpop_clients_send_the_key_thumbprint() -> None:
     """A client with a DPoP key sends its thumbprint in the consent URL (RFC 9449, section 10)."""
     key = proof_key()
     proving = OAuthClient(server=client_of().server, client_id="erp", dpop_key=key)
-    proof_token = proof(Secret(key), "GET", ISSUER, Occasion(NOW, "id-1")).reveal()
+    proof_token = proof(Secret(key), "GET", ISSUER, SigningContext(NOW, "id-1")).reveal()
 
     assert (
         jose.thumbprint(jose.read_jwt(proof_token).header["jwk"])

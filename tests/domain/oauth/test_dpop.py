@@ -21,8 +21,8 @@ from moorage.domain.http.headers import Headers
 from moorage.domain.http.requests import Request
 from moorage.domain.http.urls import join_url
 from moorage.domain.secrets.secret import Secret
+from moorage.domain.signing.context import SigningContext
 from moorage.domain.signing.dpop import check_proof_key, proof
-from moorage.domain.signing.occasion import Occasion
 from moorage.domain.signing.proof_refusals import (
     ProofRefusal,
     challenge,
@@ -49,7 +49,7 @@ RFC_PROOF = (
 """The proof for a resource in RFC 9449, section 7.1."""
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
-OCCASION = Occasion(NOON, "id-1")
+CONTEXT = SigningContext(NOON, "id-1")
 
 
 def key() -> Secret:
@@ -59,7 +59,7 @@ def key() -> Secret:
 
 def htu(url: str) -> object:
     """Return the URL claim of a DPoP proof for this URL."""
-    return verified_claims(proof(key(), "GET", url, OCCASION).reveal())["htu"]
+    return verified_claims(proof(key(), "GET", url, CONTEXT).reveal())["htu"]
 
 
 # --- the claims of a proof ---------------------------------------------------------
@@ -69,10 +69,10 @@ def test_proof_matches_the_rfcs_example() -> None:
     """A DPoP proof has the claims and header of RFC 9449's example."""
     rfc_token = jose.read_jwt(RFC_PROOF)
     jose.verify(rfc_token, jose.public_key(rfc_token.header["jwk"]))
-    occasion = Occasion(datetime.fromtimestamp(1562262618, UTC), "e1j3V_bKic8-LAEB")
+    context = SigningContext(datetime.fromtimestamp(1562262618, UTC), "e1j3V_bKic8-LAEB")
 
     url = "https://resource.example.org/protectedresource"
-    own_proof = proof(key(), "GET", url, occasion, token=Secret(RFC_TOKEN)).reveal()
+    own_proof = proof(key(), "GET", url, context, token=Secret(RFC_TOKEN)).reveal()
 
     assert rfc_token.claims == verified_claims(own_proof)
     assert "fUHyO2r2Z3DZ53EsNrWBb0xWXoaNy59IiKCAqksmQEo" == verified_claims(own_proof)["ath"]
@@ -88,11 +88,11 @@ def test_thumbprint_matches_the_rfcs_example() -> None:
 
 def test_token_and_nonce_may_be_missing() -> None:
     """A DPoP proof without a token or nonce omits the claims for them."""
-    claims = verified_claims(proof(key(), "POST", "https://as.example/token", OCCASION).reveal())
+    claims = verified_claims(proof(key(), "POST", "https://as.example/token", CONTEXT).reveal())
 
     assert {"jti", "htm", "htu", "iat"} == claims.keys()
     claims_with_nonce = verified_claims(
-        proof(key(), "POST", "https://as.example/", OCCASION, nonce="n").reveal()
+        proof(key(), "POST", "https://as.example/", CONTEXT, nonce="n").reveal()
     )
     assert "n" == claims_with_nonce["nonce"]
 
@@ -150,14 +150,14 @@ def test_issued_at_is_in_epoch_seconds(offset: float) -> None:
     """A DPoP proof's issue time is in whole Unix seconds, whatever the clock's time zone."""
     moment = (NOON + timedelta(milliseconds=999)).astimezone(timezone(timedelta(hours=offset)))
 
-    proof_secret = proof(key(), "GET", "https://api.example/", Occasion(moment, "id-1"))
+    proof_secret = proof(key(), "GET", "https://api.example/", SigningContext(moment, "id-1"))
 
     assert int(NOON.timestamp()) == verified_claims(proof_secret.reveal())["iat"]
 
 
 def test_signatures_are_always_64_bytes() -> None:
     """Small numbers in an ECDSA signature are padded to 32 bytes each."""
-    proofs = [proof(key(), "GET", "https://api.example/", OCCASION) for _ in range(500)]
+    proofs = [proof(key(), "GET", "https://api.example/", CONTEXT) for _ in range(500)]
     assert {64} == {len(jose.read_jwt(proof_secret.reveal()).signature) for proof_secret in proofs}
 
 
@@ -189,7 +189,7 @@ def test_only_p256_makes_proofs(wrong: str) -> None:
     calls: dict[str, Callable[[], object]] = {
         "check": lambda: check_proof_key(Secret(wrong)),
         "credentials": lambda: OAuthCredentials(access_token="t", dpop_key=wrong),
-        "proof": lambda: proof(Secret(wrong), "GET", "https://api.example/", OCCASION),
+        "proof": lambda: proof(Secret(wrong), "GET", "https://api.example/", CONTEXT),
     }
 
     caught_errors: dict[str, ConnectorError] = {}
@@ -215,7 +215,7 @@ def test_bound_token_is_sent_with_its_proof() -> None:
     request = Request.post("/a", headers={"DPoP": "old", "Authorization": "old"})
     url = "https://api.example/a?b"
 
-    sent_request = sign(authorise(request, credentials), url, credentials, OCCASION, nonce="n-1")
+    sent_request = sign(authorise(request, credentials), url, credentials, CONTEXT, nonce="n-1")
 
     assert "DPoP t" == sent_request.headers["Authorization"]
     assert 1 == len(sent_request.headers.get_all("DPoP"))
@@ -236,7 +236,7 @@ def test_unbound_token_has_no_proof() -> None:
     credentials = OAuthCredentials(access_token="t", token_type="DPoP")
     request = authorise(Request.get("/a"), credentials)
 
-    assert request is sign(request, "https://api.example/a", credentials, OCCASION)
+    assert request is sign(request, "https://api.example/a", credentials, CONTEXT)
     assert not signs(credentials)
 
 

@@ -15,11 +15,11 @@ from moorage.domain.oauth.question import (
     slow_renewal_error,
 )
 from moorage.domain.oauth.token_answer import Refusal, Refused
-from moorage.domain.signing.occasion import Occasion
+from moorage.domain.signing.context import SigningContext
 from moorage.errors import AttemptTimeout, ConnectionFailed, ConnectorError, VendorFailed
 from tests.domain.oauth.test_client import client
 
-OCCASION = Occasion(datetime(2026, 3, 1, 12, tzinfo=UTC), "n-1")
+CONTEXT = SigningContext(datetime(2026, 3, 1, 12, tzinfo=UTC), "n-1")
 HELD_TOKENS = OAuthCredentials(access_token="a", refresh_token="r-1")
 OWNER = ("crm", "acme")
 
@@ -30,20 +30,20 @@ def test_consent_is_renewed_by_refresh_token() -> None:
 
     assert (("grant_type", "refresh_token"), ("refresh_token", "r-1")) == TokenQuestion(
         asking_client, HELD_TOKENS
-    ).parameters(OCCASION)
+    ).parameters(CONTEXT)
     assert () == TokenQuestion(asking_client, OAuthCredentials(access_token="a")).parameters(
-        OCCASION
+        CONTEXT
     )
-    assert () == TokenQuestion(asking_client).parameters(OCCASION)
+    assert () == TokenQuestion(asking_client).parameters(CONTEXT)
 
 
 def test_other_grants_are_requested_again() -> None:
     """A grant that needs no user requests its scope again, without a refresh token."""
     assert (("grant_type", "client_credentials"), ("scope", "read")) == TokenQuestion(
         client(scope="read"), HELD_TOKENS
-    ).parameters(OCCASION)
+    ).parameters(CONTEXT)
     exchange = client(grant=TokenExchange(subject="idp"))
-    parameters = dict(TokenQuestion(exchange, HELD_TOKENS, Secret("theirs")).parameters(OCCASION))
+    parameters = dict(TokenQuestion(exchange, HELD_TOKENS, Secret("theirs")).parameters(CONTEXT))
     assert "theirs" == parameters["subject_token"]
 
 

@@ -19,9 +19,9 @@ from moorage.domain.oauth.question import TokenQuestion
 from moorage.domain.oauth.server import AuthorizationServer as Server
 from moorage.domain.oauth.server import well_known
 from moorage.domain.oauth.token_request import token_request
+from moorage.domain.signing.context import SigningContext
 from moorage.domain.signing.dpop import proof
 from moorage.domain.signing.jwt import JwtSigning
-from moorage.domain.signing.occasion import Occasion
 from tests.domain.oauth.test_client import P256, RSA
 from tests.support.authorization_certificates import TlsLab
 from tests.support.authorization_server import AuthorizationServer, Client
@@ -50,9 +50,9 @@ def ask(
     tls: Tls | None = None,
 ) -> Response:
     """Send a token request for the client's grant."""
-    occasion = Occasion(server.now(), serial)
-    parameters = TokenQuestion(client).parameters(occasion)
-    request, url = token_request(client, parameters, occasion, nonce=nonce)
+    context = SigningContext(server.now(), serial)
+    parameters = TokenQuestion(client).parameters(context)
+    request, url = token_request(client, parameters, context, nonce=nonce)
     with StdlibHttpClient(tls=tls) as http:
         return http.send(request, url, PATIENT)
 
@@ -137,8 +137,8 @@ def test_dpop_token_opens_the_resource() -> None:
         statuses, nonce = [], None
         with StdlibHttpClient() as http:
             for serial in ("three", "four"):
-                occasion = Occasion(server.now(), serial)
-                proof_token = proof(key, "GET", url, occasion, token=token, nonce=nonce).reveal()
+                context = SigningContext(server.now(), serial)
+                proof_token = proof(key, "GET", url, context, token=token, nonce=nonce).reveal()
                 headers = {"Authorization": f"DPoP {token.reveal()}", "DPoP": proof_token}
                 response = http.send(Request.get("/", headers=headers), url, PATIENT)
                 statuses.append(response.status)

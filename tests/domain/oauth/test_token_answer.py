@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from moorage import AuthorizationServer, OAuthCredentials, Request, Response, Secret
 from moorage.domain.auth.methods import authorise
 from moorage.domain.oauth.token_answer import Granted, Refusal, Refused, read_token
-from moorage.domain.signing.occasion import Occasion
+from moorage.domain.signing.context import SigningContext
 from tests.domain.oauth.test_client import P256, TOKENS, client
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
-OCCASION = Occasion(NOON, "n-1")
+CONTEXT = SigningContext(NOON, "n-1")
 CLIENT = client(scope="read write")
 HELD_TOKENS = OAuthCredentials(access_token="old", refresh_token="keep", scope="read")
 

@@ -14,11 +14,11 @@ from moorage import AuthorizationServer, HttpMethod, OAuthCredentials, Request, 
 from moorage.domain.oauth.grants import JwtBearer, RefreshToken
 from moorage.domain.oauth.question import TokenQuestion
 from moorage.domain.oauth.token_request import token_request, wanted_scope
+from moorage.domain.signing.context import SigningContext
 from moorage.domain.signing.jwt import JwtSigning
-from moorage.domain.signing.occasion import Occasion
 from tests.domain.oauth.test_client import P256, RSA, TOKENS, client
 
-NOON = Occasion(datetime(2026, 3, 1, 12, tzinfo=UTC), "n-1")
+NOON = SigningContext(datetime(2026, 3, 1, 12, tzinfo=UTC), "n-1")
 ASKED_FIELDS = (("grant_type", "client_credentials"),)
 
 

@@ -16,7 +16,7 @@ from moorage.domain.http.requests import Request
 from moorage.domain.http.urls import join_url
 from moorage.domain.secrets.secret import Secret
 from moorage.domain.signing.azure import AzureSharedKey
-from moorage.domain.signing.occasion import Occasion
+from moorage.domain.signing.context import SigningContext
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 KEY = Secret(b64encode(b"a key of sixty-four bytes").decode())
 SIGNING = AzureSharedKey(account="myaccount")
 BASE = "https://myaccount.blob.core.windows.net"
-NOW = Occasion(datetime(2015, 6, 26, 23, 39, 12, tzinfo=UTC), "nonce")
+NOW = SigningContext(datetime(2015, 6, 26, 23, 39, 12, tzinfo=UTC), "nonce")
 DATE = "x-ms-date:Fri, 26 Jun 2015 23:39:12 GMT"
 
 
@@ -151,9 +151,9 @@ def test_a_parameter_without_a_value() -> None:
 def test_signing_again_replaces_the_signature() -> None:
     """A request that is signed for Azure again has a new signature and no date of its own."""
     first_request = with_signature(Request.get("/c", headers={"Date": "long ago"}))
-    later_occasion = Occasion(datetime(2015, 6, 27, tzinfo=UTC), "nonce")
+    later_context = SigningContext(datetime(2015, 6, 27, tzinfo=UTC), "nonce")
 
-    repeated_request = SIGNING.sign(first_request, f"{BASE}/c", KEY, later_occasion)
+    repeated_request = SIGNING.sign(first_request, f"{BASE}/c", KEY, later_context)
 
     assert ("Sat, 27 Jun 2015 00:00:00 GMT",) == repeated_request.headers.get_all("x-ms-date")
     assert 1 == len(repeated_request.headers.get_all("authorization"))

@@ -12,18 +12,18 @@ from moorage.domain.http.body import BodyStream
 from moorage.domain.http.requests import Request
 from moorage.domain.http.urls import join_url
 from moorage.domain.secrets.secret import Secret
+from moorage.domain.signing.context import SigningContext
 from moorage.domain.signing.hmac_signing import HmacAlgorithm, HmacSigning
-from moorage.domain.signing.occasion import Occasion
 from moorage.errors import InvalidData
 
-NOON = Occasion(datetime(2026, 3, 1, 12, tzinfo=UTC), "n-1")
+NOON = SigningContext(datetime(2026, 3, 1, 12, tzinfo=UTC), "n-1")
 URL = "https://vendor.example/a"
 
 
 def _signed_request(
-    signing: HmacSigning, request: Request, key: str, occasion: Occasion, base: str
+    signing: HmacSigning, request: Request, key: str, context: SigningContext, base: str
 ) -> Request:
-    return signing.sign(request, join_url(base, request), Secret(key), occasion)
+    return signing.sign(request, join_url(base, request), Secret(key), context)
 
 
 def test_signs_as_duo_documents() -> None:
@@ -81,7 +81,7 @@ def test_signs_as_binance_documents() -> None:
     time = datetime(2017, 7, 12, 2, 41, 59, 559_000, tzinfo=UTC)
     key = "NhqPtmdSJYdKjVHjA7PZj4Mge3R5YNiP1e3UZjInClVN65XAbvqqM6A7H5fATj0j"
     signed_request = _signed_request(
-        binance, request, key, Occasion(time, ""), "https://api.binance.com"
+        binance, request, key, SigningContext(time, ""), "https://api.binance.com"
     )
     assert (
         ("timestamp", "1499827319559"),
@@ -106,9 +106,9 @@ def test_signs_as_slack_documents() -> None:
         b"%2FT1DC2JH3J%2F397700885554%2F96rGlfmibIGlgcZRskXaIFfN"
         b"&trigger_id=398738663015.47445629121.803a0bc887a14d10d2c447fce8b6703c"
     )
-    occasion = Occasion(datetime.fromtimestamp(1531420618, UTC), "")
+    context = SigningContext(datetime.fromtimestamp(1531420618, UTC), "")
     key = "8f742231b10e8888abcd99yyyzzz85a5"
-    signed_request = _signed_request(slack, Request.post("/", body=body), key, occasion, URL)
+    signed_request = _signed_request(slack, Request.post("/", body=body), key, context, URL)
     assert "1531420618" == signed_request.headers["x-slack-request-timestamp"]
     assert (
         "v0=a2114d57b48eac39b9ad189dd8316235a7b4a8d21a10bd27519666489c69b503"

@@ -19,8 +19,8 @@ from cryptography.hazmat.primitives.serialization import (
 
 from moorage.domain.http.requests import Request
 from moorage.domain.secrets.secret import Secret
+from moorage.domain.signing.context import SigningContext
 from moorage.domain.signing.jwt import JwtAlgorithm, JwtSigning, compact
-from moorage.domain.signing.occasion import Occasion
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ CLAIMS = b'{"iss":"joe",\r\n "exp":1300819380,\r\n "http://example.com/is_root":
 ENCODED = (
     "eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ"
 )
-NOON = Occasion(datetime(2026, 3, 1, 12, tzinfo=UTC), "n-1")
+NOON = SigningContext(datetime(2026, 3, 1, 12, tzinfo=UTC), "n-1")
 
 
 def _bytes(text: str) -> bytes:

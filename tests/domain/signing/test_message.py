@@ -18,8 +18,8 @@ from moorage.domain.http.body import BodyStream
 from moorage.domain.http.requests import Request
 from moorage.domain.http.urls import join_url
 from moorage.domain.secrets.secret import Secret
+from moorage.domain.signing.context import SigningContext
 from moorage.domain.signing.message import MessageSignature
-from moorage.domain.signing.occasion import Occasion
 from moorage.errors import InvalidData
 
 # The examples of RFC 9421's appendix B.2, except B.2.4, which signs a response.
@@ -52,7 +52,7 @@ def _simple_signature(*components: str, **settings: Any) -> MessageSignature:
 
 
 def _signature_base(signing: MessageSignature, request: Request, base: str = BASE) -> list[str]:
-    signed_bytes = signing.base(request, join_url(base, request), Occasion(AT, "n-1"))
+    signed_bytes = signing.base(request, join_url(base, request), SigningContext(AT, "n-1"))
     return signed_bytes.decode("latin-1").split("\n")
 
 
@@ -69,11 +69,11 @@ def test_signs_as_the_rfc_does(case: dict[str, Any]) -> None:
         with_algorithm=False,
     )
     key, url = _key(case["key"]), join_url(BASE, REQUEST)
-    occasion = Occasion(AT, case["nonce"] or "")
-    base = signing.base(REQUEST, url, occasion)
+    context = SigningContext(AT, case["nonce"] or "")
+    base = signing.base(REQUEST, url, context)
     assert case["base"] == base.decode()
 
-    headers = signing.sign(REQUEST, url, key, occasion).headers
+    headers = signing.sign(REQUEST, url, key, context).headers
 
     assert case["signature_input"] == headers["signature-input"]
     if case["algorithm"] != "rsa-pss-sha512":
@@ -93,18 +93,18 @@ def test_signs_as_the_rfc_does(case: dict[str, Any]) -> None:
 def test_signature_is_of_the_base() -> None:
     """An HTTP message signature covers the signature base, for any components."""
     signing = _simple_signature("@target-uri", "@query", "date")
-    url, occasion = join_url(BASE, REQUEST), Occasion(AT, "n-1")
-    expected = hmac.digest(b"k", signing.base(REQUEST, url, occasion), "sha256")
-    text = signing.sign(REQUEST, url, Secret("k"), occasion).headers["signature"]
+    url, context = join_url(BASE, REQUEST), SigningContext(AT, "n-1")
+    expected = hmac.digest(b"k", signing.base(REQUEST, url, context), "sha256")
+    text = signing.sign(REQUEST, url, Secret("k"), context).headers["signature"]
     assert f"sig1=:{b64encode(expected).decode()}:" == text
 
 
 def test_signs_with_ecdsa() -> None:
     """An ECDSA message signature has both numbers in 32 bytes each."""
     signing = _simple_signature("@method", algorithm="ecdsa-p256-sha256")
-    key, url, occasion = _key("test-key-ecc-p256"), f"{BASE}/", Occasion(AT, "n-1")
+    key, url, context = _key("test-key-ecc-p256"), f"{BASE}/", SigningContext(AT, "n-1")
     signing.check_key(key)
-    text = signing.sign(REQUEST, url, key, occasion).headers["signature"]
+    text = signing.sign(REQUEST, url, key, context).headers["signature"]
     signature = b64decode(text.removeprefix("sig1=:").removesuffix(":"))
     assert 64 == len(signature)
     private = load_pem_private_key(key.reveal_bytes(), None)
@@ -112,7 +112,7 @@ def test_signs_with_ecdsa() -> None:
     pair = (int.from_bytes(half, "big") for half in (signature[:32], signature[32:]))
     private.public_key().verify(
         utils.encode_dss_signature(*pair),
-        signing.base(REQUEST, url, occasion),
+        signing.base(REQUEST, url, context),
         ec.ECDSA(hashes.SHA256()),
     )
 
@@ -189,16 +189,16 @@ def test_missing_content_digest_is_added() -> None:
     """A signed Content-Digest that is missing is computed from the body, unless that streams."""
     signing = _simple_signature("content-digest")
     plain_request = Request.post("/", body=b'{"hello": "world"}')
-    signed_request = signing.sign(plain_request, BASE, Secret("k"), Occasion(AT, ""))
+    signed_request = signing.sign(plain_request, BASE, Secret("k"), SigningContext(AT, ""))
     assert (
         "sha-256=:X48E9qOokqqrvdts8nOJRJN3OWDUoyWxBf7kbu9DBPE=:"
         == (signed_request.headers["content-digest"])
     )
-    already_digested = signing.sign(REQUEST, BASE, Secret("k"), Occasion(AT, ""))
+    already_digested = signing.sign(REQUEST, BASE, Secret("k"), SigningContext(AT, ""))
     assert REQUEST.headers["content-digest"] == already_digested.headers["content-digest"]
     stream = plain_request.evolve(body=BodyStream.of(lambda: [b"x"]))
     with pytest.raises(InvalidData) as excinfo:
-        signing.sign(stream, BASE, Secret("k"), Occasion(AT, ""))
+        signing.sign(stream, BASE, Secret("k"), SigningContext(AT, ""))
     assert "body" == excinfo.value.field
 
 

@@ -19,7 +19,7 @@ from moorage.domain.http.body import BodyStream
 from moorage.domain.http.requests import Request
 from moorage.domain.http.urls import join_url
 from moorage.domain.secrets.secret import Secret
-from moorage.domain.signing.occasion import Occasion, Target
+from moorage.domain.signing.context import SigningContext, Target
 from moorage.domain.signing.sigv4 import AwsSigV4
 from moorage.errors import ConfigurationError, InvalidData
 
@@ -71,7 +71,7 @@ def test_published_suite(case: dict[str, Any]) -> None:
         body = request.body
         assert isinstance(body, bytes)
         request = request.with_header("x-amz-content-sha256", sha256(body).hexdigest())
-    signed_request = signing.sign(request, url, SUITE_KEY, Occasion(SUITE_TIME, "unused"))
+    signed_request = signing.sign(request, url, SUITE_KEY, SigningContext(SUITE_TIME, "unused"))
     assert case["header_signature"] == _signature(signed_request)
     assert case["token"] == signed_request.headers.get("x-amz-security-token")
     assert "20150830T123600Z" == signed_request.headers["x-amz-date"]
@@ -119,7 +119,9 @@ def test_signs_the_query_as_the_suite_does(case: dict[str, Any]) -> None:
 )
 def test_signs_as_s3_documents(request_: Request, signature: str) -> None:
     """S3's documented requests get the documented signatures, and a header with the body's hash."""
-    signed_request = S3.sign(request_, join_url(S3_BASE, request_), S3_KEY, Occasion(S3_TIME, ""))
+    signed_request = S3.sign(
+        request_, join_url(S3_BASE, request_), S3_KEY, SigningContext(S3_TIME, "")
+    )
     assert signature == _signature(signed_request)
     assert isinstance(request_.body, bytes)
     assert sha256(request_.body).hexdigest() == signed_request.headers["x-amz-content-sha256"]
@@ -133,7 +135,8 @@ def test_cached_key_signs_on_other_days() -> None:
     for now in (S3_TIME, SUITE_TIME, S3_TIME):
         fresh_secret = Secret(S3_KEY.reveal())
         signed_request, anew_request = (
-            S3.sign(request, url, key, Occasion(now, "")) for key in (used_secret, fresh_secret)
+            S3.sign(request, url, key, SigningContext(now, ""))
+            for key in (used_secret, fresh_secret)
         )
         assert _signature(anew_request) == _signature(signed_request)
     assert _signature(signed_request).startswith("fea454ca298b7da1c68078a5d1bdbfbb")
@@ -183,27 +186,27 @@ def test_signing_again_replaces_the_signature() -> None:
     signer = AwsSigV4(access_key_id="A", region="r", service="s3", session_token="t1")
     request = Request.get("/a")
     url = join_url(S3_BASE, request)
-    occasion = Occasion(S3_TIME, "")
-    first = signer.sign(request, url, S3_KEY, Occasion(SUITE_TIME, ""))
-    assert S3.sign(request, url, S3_KEY, occasion) == S3.sign(first, url, S3_KEY, occasion)
+    context = SigningContext(S3_TIME, "")
+    first = signer.sign(request, url, S3_KEY, SigningContext(SUITE_TIME, ""))
+    assert S3.sign(request, url, S3_KEY, context) == S3.sign(first, url, S3_KEY, context)
 
 
 def test_streams_are_sent_to_s3_unsigned_and_refused_elsewhere() -> None:
     """S3 accepts an unsigned stream; other AWS services need the body's hash as a header."""
     request = Request.put("/a", body=BodyStream.of(lambda: [b"x"]))
     url = join_url(S3_BASE, request)
-    occasion = Occasion(S3_TIME, "")
-    signed_request = S3.sign(request, url, S3_KEY, occasion)
+    context = SigningContext(S3_TIME, "")
+    signed_request = S3.sign(request, url, S3_KEY, context)
     assert "UNSIGNED-PAYLOAD" == signed_request.headers["x-amz-content-sha256"]
     other_signing = AwsSigV4(access_key_id="A", region="r", service="es")
     with pytest.raises(InvalidData) as excinfo:
-        other_signing.sign(request, url, S3_KEY, occasion)
+        other_signing.sign(request, url, S3_KEY, context)
     assert "body" == excinfo.value.field
     digest = sha256(b"x").hexdigest()
     hashed_request = request.with_header("x-amz-content-sha256", digest)
     whole_request = hashed_request.evolve(body=b"x")
-    assert _signature(other_signing.sign(whole_request, url, S3_KEY, occasion)) == _signature(
-        other_signing.sign(hashed_request, url, S3_KEY, occasion)
+    assert _signature(other_signing.sign(whole_request, url, S3_KEY, context)) == _signature(
+        other_signing.sign(hashed_request, url, S3_KEY, context)
     )
 
 
@@ -225,7 +228,7 @@ def test_dot_segments_are_resolved() -> None:
 def test_time_is_signed_in_utc() -> None:
     """The time of an AWS signature is in UTC."""
     for now in (SUITE_TIME, SUITE_TIME.astimezone(timezone(timedelta(hours=-5)))):
-        signed_request = S3.sign(Request.get("/"), S3_BASE, S3_KEY, Occasion(now, ""))
+        signed_request = S3.sign(Request.get("/"), S3_BASE, S3_KEY, SigningContext(now, ""))
         assert "20150830T123600Z" == signed_request.headers["x-amz-date"]
 
 
@@ -233,7 +236,9 @@ def test_missing_session_token_is_not_added() -> None:
     """Without an AWS session token, no token header is added."""
     late_token_signing = attrs.evolve(S3, sign_session_token=False)
     for signing in (S3, late_token_signing):
-        signed_request = signing.sign(Request.get("/"), S3_BASE, S3_KEY, Occasion(S3_TIME, ""))
+        signed_request = signing.sign(
+            Request.get("/"), S3_BASE, S3_KEY, SigningContext(S3_TIME, "")
+        )
         assert "x-amz-security-token" not in signed_request.headers
 
 
@@ -249,12 +254,12 @@ def test_keys_with_stray_characters_are_refused() -> None:
 def test_headers_that_proxies_change_are_not_signed() -> None:
     """The user agent and hop-by-hop headers are not part of an AWS signature."""
     url = f"{S3_BASE}/"
-    occasion = Occasion(S3_TIME, "")
-    plain_request = S3.sign(Request.get("/"), url, S3_KEY, occasion)
+    context = SigningContext(S3_TIME, "")
+    plain_request = S3.sign(Request.get("/"), url, S3_KEY, context)
     named_request = Request.get(
         "/", headers={"User-Agent": "x", "Connection": "close", "TE": "gzip"}
     )
-    assert _signature(plain_request) == _signature(S3.sign(named_request, url, S3_KEY, occasion))
+    assert _signature(plain_request) == _signature(S3.sign(named_request, url, S3_KEY, context))
 
 
 @pytest.mark.parametrize(
@@ -287,7 +292,7 @@ def test_s3_like_services(service: str) -> None:
     """S3-compatible services sign the path as sent, and send the body's hash in a header."""
     signing = AwsSigV4(access_key_id="A", region="a.b_c-1", service=service)
     assert "/a%20b//" == signing.canonical_path("/a%20b//")
-    signed_request = signing.sign(Request.get("/"), S3_BASE, S3_KEY, Occasion(S3_TIME, ""))
+    signed_request = signing.sign(Request.get("/"), S3_BASE, S3_KEY, SigningContext(S3_TIME, ""))
     assert "x-amz-content-sha256" in signed_request.headers
 
 
@@ -310,8 +315,8 @@ def test_host_is_normalised(url: str, target: tuple[str, ...]) -> None:
 def test_host_header_is_signed() -> None:
     """AWS signing uses a request's own `Host` header instead of the URL's host."""
     request = Request.get("/", headers={"Host": "examplebucket.s3.amazonaws.com"})
-    signed_request = S3.sign(request, "http://127.0.0.1:9000/", S3_KEY, Occasion(S3_TIME, ""))
-    direct = S3.sign(Request.get("/"), f"{S3_BASE}/", S3_KEY, Occasion(S3_TIME, ""))
+    signed_request = S3.sign(request, "http://127.0.0.1:9000/", S3_KEY, SigningContext(S3_TIME, ""))
+    direct = S3.sign(Request.get("/"), f"{S3_BASE}/", S3_KEY, SigningContext(S3_TIME, ""))
     assert _signature(direct) == _signature(signed_request)
 
 
@@ -351,7 +356,7 @@ def test_repr_and_tracebacks_hide_secrets() -> None:
     assert hash(signing) is not None
     stream = Request.put("/", body=BodyStream.of(lambda: [b""]))
     with pytest.raises(InvalidData) as excinfo:
-        signing.sign(stream, BASE, Secret("h1dden"), Occasion(S3_TIME, ""))
+        signing.sign(stream, BASE, Secret("h1dden"), SigningContext(S3_TIME, ""))
     frames = [frame for frame, _ in traceback.walk_tb(excinfo.value.__traceback__)]
     own_types = [frame for frame in frames if "/domain/" in frame.f_code.co_filename]
     assert "h1dden" not in repr([frame.f_locals for frame in own_types[1:]])

@@ -25,7 +25,7 @@ def test_threads_close_their_connections() -> None:
         opened[current_thread()] = connections["default"]
 
     with open_shop(Shop()):
-        gather().every([step, step], at_once=2)
+        gather().run_all([step, step], at_once=2)
         kept_connection = opened.pop(current_thread())
         ((other_thread, other_connection),) = opened.items()
         other_thread.join()

@@ -86,7 +86,7 @@ class ThreadGather:
         self._start = start
         self._later = later
 
-    def every(self, steps: Sequence[Callable[[], Result]], /, *, at_once: int) -> list[Result]:
+    def run_all(self, steps: Sequence[Callable[[], Result]], /, *, at_once: int) -> list[Result]:
         """Run all steps, at most `at_once` at a time, and return their results in order."""
         waiting_steps = deque(enumerate(steps))
         context = copy_context()

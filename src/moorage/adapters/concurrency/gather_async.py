@@ -27,7 +27,7 @@ class AsyncioGather:
 
     __slots__ = ()
 
-    async def every(
+    async def run_all(
         self, steps: Sequence[Callable[[], Awaitable[Result]]], /, *, at_once: int
     ) -> list[Result]:
         """Run all steps, at most `at_once` at a time, and return their results in order."""

@@ -60,7 +60,7 @@ class Heartbeat:
         self._stopped = False
         self._thread: Thread | None = None
 
-    def able(self) -> bool:
+    def is_available(self) -> bool:
         """Return whether background threads can run in this process."""
         return True
 

@@ -44,7 +44,7 @@ class AsyncHeartbeat:
         self._loops: WeakSet[AbstractEventLoop] = WeakSet()
         self._tasks: set[Task[None]] = set()
 
-    def able(self) -> bool:
+    def is_available(self) -> bool:
         """Return whether the job can run here; only asyncio's event loops have such timers."""
         try:
             asyncio.get_running_loop()
@@ -54,7 +54,7 @@ class AsyncHeartbeat:
 
     def wake(self) -> None:
         """Set the timer of the running event loop, unless it is set."""
-        if not self.able():
+        if not self.is_available():
             return
         loop = asyncio.get_running_loop()
         if loop not in self._loops:

@@ -10,7 +10,7 @@ from moorage.domain.auth.methods import authorise, sign, signs
 from moorage.domain.http.timeouts import Timeouts
 from moorage.domain.http.urls import join_url
 from moorage.domain.secrets.secret import Secret
-from moorage.domain.signing.occasion import Occasion
+from moorage.domain.signing.context import SigningContext
 from moorage.errors import (
     AuthenticationFailed,
     ConfigurationError,
@@ -64,7 +64,7 @@ class HttpWire:
             request = authorise(request, credentials)
         url = join_url(base, request)
         if credentials is not None and signs(credentials):
-            request = sign(request, url, credentials, Occasion(self.utc(), self.nonce()))
+            request = sign(request, url, credentials, SigningContext(self.utc(), self.nonce()))
         try:
             return await self._send(request, url, self._timeouts)
         except (ConnectionFailed, VendorFailed) as error:

@@ -28,8 +28,8 @@ from moorage.domain.http.requests import Request
 from moorage.domain.http.urls import validate_base_url, validate_private_url
 from moorage.domain.secrets.frames import with_careful_constructor
 from moorage.domain.secrets.secret import Secret, as_secret
+from moorage.domain.signing.context import SigningContext
 from moorage.domain.signing.jwt import JwtSigning
-from moorage.domain.signing.occasion import Occasion
 from moorage.domain.values.crc32c import crc32c
 from moorage.domain.values.json_text import encode_json
 from moorage.errors import ConfigurationError, ConnectorError, StorageUnavailable
@@ -85,8 +85,8 @@ class GcpServiceAccount:
 
     async def token(self, wire: Line) -> Credentials:
         """Return an access token in exchange for a signed assertion."""
-        occasion = Occasion(wire.utc(), wire.nonce())
-        assertion = _assertion(self).token(self.private_key, occasion)
+        context = SigningContext(wire.utc(), wire.nonce())
+        assertion = _assertion(self).token(self.private_key, context)
         answer = await wire.send(self.token_uri, _exchange(assertion))
         if answer.status in {400, 401, 403}:
             raise refusal(

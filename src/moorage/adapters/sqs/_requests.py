@@ -22,7 +22,7 @@ from moorage.domain.messages.sqs import (
     refusal_of,
     result_of,
 )
-from moorage.domain.signing.occasion import Occasion
+from moorage.domain.signing.context import SigningContext
 from moorage.domain.values.json_text import encode_json, is_object
 from moorage.domain.values.result import Result
 from moorage.errors import AttemptTimeout, AuthenticationFailed, InvalidData, VendorFailed
@@ -140,7 +140,7 @@ class SqsRequests:
                     "The access keys for Amazon SQS were not found in time.",
                     may_have_been_processed=False,
                 )
-            signed = sign(request, url, credentials, Occasion(wire.utc(), wire.nonce()))
+            signed = sign(request, url, credentials, SigningContext(wire.utc(), wire.nonce()))
             answer = await self.send(signed, url, Timeouts(total=seconds_left))
             if not answer.ok:
                 error = _refusal(answer, queue)

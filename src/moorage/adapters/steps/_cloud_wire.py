@@ -16,7 +16,7 @@ from moorage.domain.http.requests import Request
 from moorage.domain.http.timeouts import Timeouts
 from moorage.domain.http.urls import join_url
 from moorage.domain.resilience.vendor_hints import parse_retry_after
-from moorage.domain.signing.occasion import Occasion
+from moorage.domain.signing.context import SigningContext
 from moorage.domain.values.json_text import encode_json
 from moorage.errors import (
     AuthenticationFailed,
@@ -126,8 +126,8 @@ class CloudApi:
             authorised = authorise(request, credentials)
             url = join_url(base, authorised)
             if signs(credentials):
-                occasion = Occasion(self._session.wire.utc(), self._session.wire.nonce())
-                authorised = sign(authorised, url, credentials, occasion)
+                context = SigningContext(self._session.wire.utc(), self._session.wire.nonce())
+                authorised = sign(authorised, url, credentials, context)
             answer = self._http.send(authorised, url, Timeouts(total=max(0.1, until - monotonic())))
             if answer.status >= 400 and answer.status not in allowed:
                 raise self.refusal(answer)

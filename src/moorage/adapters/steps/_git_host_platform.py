@@ -104,13 +104,13 @@ class GitHostRuns:
     Args:
         host: the requests of the host.
         pace: shortest time in seconds between two requests for the state of a run.
-        appears_in: seconds after a claim in which its run must appear.
+        lost_after: seconds after a claim in which its run must appear.
     """
 
-    def __init__(self, host: GitHost, pace: float, appears_in: float) -> None:
+    def __init__(self, host: GitHost, pace: float, lost_after: float) -> None:
         self._host = host
         self._pace = pace
-        self._appears_in = timedelta(seconds=appears_in)
+        self._lost_after = timedelta(seconds=lost_after)
         self._numbers: dict[str, int] = {}
         self._seen: dict[str, tuple[float, RunStatus]] = {}
         self._read: dict[str, float] = {}
@@ -291,7 +291,7 @@ class GitHostRuns:
             if number is not None and note.is_stopped:
                 self._host.cancel(number, timeout, is_forced=False)
         if number is None:
-            is_lost = claim.now > note.claimed_at + self._appears_in
+            is_lost = claim.now > note.claimed_at + self._lost_after
             return hosted_status(note, None, is_lost=is_lost), None
         with self._lock:
             self._numbers[note.name] = number

@@ -80,7 +80,7 @@ class GitHubPlatform(GitHostRuns):
 
     def __init__(self, settings: GitHubSettings) -> None:
         super().__init__(
-            _GitHub(settings, github_api(settings)), settings.pace, settings.appears_in
+            _GitHub(settings, github_api(settings)), settings.pace, settings.lost_after
         )
 
 
@@ -194,7 +194,7 @@ class _GitHub:
         if settings.minutes_input is not None:
             inputs[settings.minutes_input] = str(max(1, -int(-step.timeout // 60)))
         body: dict[str, Any] = {"ref": self._ref(step), "inputs": inputs}
-        if settings.asks_for_run:
+        if settings.requests_run_number:
             body["return_run_details"] = True
         path = f"/actions/workflows/{quote(step.command[0], safe='')}/dispatches"
         try:

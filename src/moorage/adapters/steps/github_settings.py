@@ -44,9 +44,10 @@ class GitHubSettings:
         claims: the namespace of the refs with which runs are claimed.
         run_input: the input of the workflows that gets the name of the run.
         minutes_input: the input that gets the time limit in minutes; by default no input gets it.
-        asks_for_run: whether GitHub is asked for the number of the run; old servers refuse that.
+        requests_run_number: whether GitHub is asked for the number of the run; old servers refuse
+            that.
         pace: shortest time in seconds between two requests for the state of a run.
-        appears_in: seconds after which a run that has not appeared is lost.
+        lost_after: seconds after which a run that has not appeared is lost.
     """
 
     repository: str
@@ -61,9 +62,9 @@ class GitHubSettings:
     claims: str = "tags/moorage"
     run_input: str = "moorage"
     minutes_input: str | None = None
-    asks_for_run: bool = True
+    requests_run_number: bool = True
     pace: float = attrs.field(default=5.0, validator=in_seconds(0))
-    appears_in: float = attrs.field(default=120.0, validator=in_seconds(1))
+    lost_after: float = attrs.field(default=120.0, validator=in_seconds(1))
 
     def __attrs_post_init__(self) -> None:
         """Check the names, and that there is exactly one credential."""

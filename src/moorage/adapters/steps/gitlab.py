@@ -77,7 +77,7 @@ class GitLabSettings:
         scope: a name for the runs of this program; other runs are left alone.
         run_variable: the variable of the pipelines that gets the name of the run.
         pace: shortest time in seconds between two requests for the state of a run.
-        appears_in: seconds after which a run that has not appeared is lost.
+        lost_after: seconds after which a run that has not appeared is lost.
     """
 
     project: str
@@ -87,7 +87,7 @@ class GitLabSettings:
     scope: str = "moorage"
     run_variable: str = "MOORAGE_RUN"
     pace: float = attrs.field(default=5.0, validator=in_seconds(0))
-    appears_in: float = attrs.field(default=120.0, validator=in_seconds(1))
+    lost_after: float = attrs.field(default=120.0, validator=in_seconds(1))
 
     def __attrs_post_init__(self) -> None:
         """Check the names, and that the token is not empty."""
@@ -135,7 +135,7 @@ class GitLabPlatform(GitHostRuns):
 
     def __init__(self, settings: GitLabSettings) -> None:
         super().__init__(
-            _GitLab(settings, gitlab_api(settings)), settings.pace, settings.appears_in
+            _GitLab(settings, gitlab_api(settings)), settings.pace, settings.lost_after
         )
 
 

@@ -168,7 +168,8 @@ class Signer:
         phone: mobile number that receives a code, which the person must enter before signing.
         embedded: True if the person signs inside your application, by `signing_link`. The vendor
             then sends no email with a link.
-        places: places of the signatures; only with documents. Without one, the vendor decides.
+        signature_places: places of the signatures; only with documents. Without one, the vendor
+            decides.
     """
 
     name: str = field(repr=False, validator=is_filled)
@@ -177,14 +178,14 @@ class Signer:
     role: str | None = field(default=None, validator=is_maybe(str))
     phone: str | None = field(default=None, repr=False, validator=_is_phone)
     embedded: bool = field(default=False, validator=is_a(bool))
-    places: tuple[SignaturePlace, ...] = field(
+    signature_places: tuple[SignaturePlace, ...] = field(
         default=(), converter=as_tuple, validator=are_all(SignaturePlace)
     )
 
     @property
     def needs(self) -> frozenset[str]:
         """The capabilities that a vendor needs for this signer."""
-        capabilities = {place.needs for place in self.places}
+        capabilities = {place.needs for place in self.signature_places}
         if self.phone is not None:
             capabilities.add(SignaturesCapability.PHONE_CHECK)
         if self.embedded:
@@ -254,10 +255,10 @@ class SignatureRequest:
                     field=f"{field}.role",
                     remedy="Give the name of the role, as the template has it.",
                 )
-            if signer.places or signer.order is not None:
+            if signer.signature_places or signer.order is not None:
                 raise InvalidData(
                     "The template decides the places of signatures and the order of signing.",
-                    field=f"{field}.{'places' if signer.places else 'order'}",
+                    field=f"{field}.{'signature_places' if signer.signature_places else 'order'}",
                     remedy="Leave it out, or change the template.",
                 )
             return
@@ -267,11 +268,11 @@ class SignatureRequest:
                 field=f"{field}.role",
                 remedy="Leave the role out, or give a template.",
             )
-        for number, place in enumerate(signer.places):
+        for number, place in enumerate(signer.signature_places):
             if place.document > len(self.documents):
                 raise InvalidData(
                     f"The request has no document {place.document}.",
-                    field=f"{field}.places[{number}].document",
+                    field=f"{field}.signature_places[{number}].document",
                     remedy=f"Give a number from 1 to {len(self.documents)}.",
                 )
 

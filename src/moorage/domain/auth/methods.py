@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from moorage.domain.auth.digest import DigestChallenge
     from moorage.domain.http.requests import Request
-    from moorage.domain.signing.occasion import Occasion
+    from moorage.domain.signing.context import SigningContext
     from moorage.domain.signing.signings import Signing
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9._\-]*")
@@ -335,7 +335,7 @@ def sign(
     request: Request,
     url: str,
     credentials: Credentials | OAuthCredentials,
-    occasion: Occasion,
+    context: SigningContext,
     *,
     nonce: str | None = None,
 ) -> Request:
@@ -350,12 +350,12 @@ def sign(
             return request
         from moorage.domain.signing.dpop import proof  # noqa: PLC0415 - loads OpenSSL
 
-        shown_secret = proof(proof_key, request.method, url, occasion, token=token, nonce=nonce)
+        shown_secret = proof(proof_key, request.method, url, context, token=token, nonce=nonce)
         return request.with_header("DPoP", shown_secret.reveal())
     signing, key = credentials.signing, credentials.secret
     if signing is None or key is None:
         return request
-    return signing.sign(request, url, key, occasion)
+    return signing.sign(request, url, key, context)
 
 
 def respond(

@@ -98,7 +98,7 @@ def pack_events(events: Sequence[WebhookEvent]) -> bytes:
             event.data,
             event.payload,
             tuple(sorted(event.covers)),
-            event.weak,
+            event.is_forgeable,
             event.fetch,
             event.confirm,
         )
@@ -136,7 +136,7 @@ def _event(values: tuple[object, ...], body: bytes, tenant: str | None) -> Webho
         "data",
         "payload",
         "covers",
-        "weak",
+        "is_forgeable",
         "fetch",
         "confirm",
     )

@@ -306,7 +306,7 @@ def _queue_reasons(name: str, backlog: Backlog, policy: HealthPolicy) -> Iterato
             f"Look at `moorage {name} list --stuck`, and look the outcome up at the vendor.",
             backlog.unknown,
         )
-    if backlog.late > policy.latest:
+    if backlog.late > policy.overdue_after:
         yield HealthReason(
             name,
             HealthConcern.LATE_ENTRIES,

@@ -176,15 +176,15 @@ class HealthPolicy:
             is unavailable, everything is; otherwise everything is only degraded.
         longest_wait: Seconds that a call may have to wait for a rate limit before its service
             counts as degraded.
-        latest: Seconds for which an entry may be due in an outbox or inbox before the queue counts
-            as degraded.
+        overdue_after: Seconds for which an entry may be due in an outbox or inbox before the queue
+            counts as degraded.
         expiry_notice: Seconds before the expiry of a certificate or secret at which its reports
             begin.
     """
 
     required: tuple[str, ...] = field(default=(), converter=_names)
     longest_wait: float = field(default=10.0, converter=plain_seconds, validator=is_wait)
-    latest: float = field(default=300.0, converter=plain_seconds, validator=is_seconds)
+    overdue_after: float = field(default=300.0, converter=plain_seconds, validator=is_seconds)
     expiry_notice: float = field(default=_FORTNIGHT, converter=plain_seconds, validator=is_seconds)
 
 

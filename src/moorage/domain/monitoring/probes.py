@@ -76,8 +76,8 @@ class Probe:
         timeout: Seconds that a probe may take.
         threshold: The number of failures in a row from which the service counts as unavailable;
             with fewer it counts as degraded.
-        counts: Whether the circuit counts the probe. If so, failed probes may open it, and no
-            probes are made while it is open.
+        counts_in_circuit: Whether the circuit counts the probe. If so, failed probes may open it,
+            and no probes are made while it is open.
     """
 
     service: str = field(converter=_name)
@@ -87,7 +87,7 @@ class Probe:
     jitter: float = field(default=0.1, validator=_is_share)
     timeout: float = field(default=5.0, converter=plain_seconds, validator=is_seconds)
     threshold: int = field(default=2, validator=is_count)
-    counts: bool = False
+    counts_in_circuit: bool = False
 
     def __attrs_post_init__(self) -> None:
         """Refuse a probe with both a request and a function."""

@@ -17,8 +17,8 @@ from moorage.errors import InvalidData
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from moorage.domain.signing.context import SigningContext
     from moorage.domain.signing.jwt import JwtSigning
-    from moorage.domain.signing.occasion import Occasion
 
 Parameters: TypeAlias = "tuple[tuple[str, str], ...]"
 
@@ -40,7 +40,7 @@ class ClientCredentials:
 
     alone: ClassVar = True
 
-    def parameters(self, _: Occasion, __: Secret | None) -> Parameters:
+    def parameters(self, _: SigningContext, __: Secret | None) -> Parameters:
         """Return the parameters of a client-credentials token request."""
         return (("grant_type", "client_credentials"),)
 
@@ -60,7 +60,7 @@ class RefreshToken:
 
     token: Secret = attrs.field(converter=as_secret, hash=False)
 
-    def parameters(self, _: Occasion, __: Secret | None) -> Parameters:
+    def parameters(self, _: SigningContext, __: Secret | None) -> Parameters:
         """Return the parameters of a token request that uses the refresh token."""
         return refresh_parameters(self.token)
 
@@ -84,11 +84,11 @@ class JwtBearer:
         """Check that the key fits the signing algorithm."""
         self.signing.check_key(self.key)
 
-    def parameters(self, occasion: Occasion, _: Secret | None) -> Parameters:
+    def parameters(self, context: SigningContext, _: Secret | None) -> Parameters:
         """Return the parameters of a token request, with a newly signed token."""
         # The client's assertion in the same request may have the same issuer, but needs another id.
-        occasion = occasion._replace(nonce=f"{occasion.nonce}-grant")
-        assertion = self.signing.token(self.key, occasion)
+        context = context._replace(nonce=f"{context.nonce}-grant")
+        assertion = self.signing.token(self.key, context)
         return (("grant_type", _JWT_BEARER), ("assertion", assertion.reveal()))
 
 
@@ -126,7 +126,7 @@ class TokenExchange:
                 " Secret.",
             )
 
-    def parameters(self, _: Occasion, subject: Secret | None) -> Parameters:
+    def parameters(self, _: SigningContext, subject: Secret | None) -> Parameters:
         """Return the parameters of a token-exchange request.
 
         `subject` is the token of the service named as subject.

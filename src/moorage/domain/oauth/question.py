@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from moorage.domain.oauth.client import OAuthClient
     from moorage.domain.oauth.grants import Parameters
     from moorage.domain.secrets.secret import Secret
-    from moorage.domain.signing.occasion import Occasion
+    from moorage.domain.signing.context import SigningContext
 
 GRANT: Final = b"oauth"
 """The purpose in the claim key of each token renewal."""
@@ -41,11 +41,11 @@ class TokenQuestion:
     held: OAuthCredentials | None = None
     subject: Secret | None = None
 
-    def parameters(self, occasion: Occasion) -> Parameters:
+    def parameters(self, context: SigningContext) -> Parameters:
         """Return the parameters of one token request; some are new for each request."""
         grant, held_credentials = self.client.grant, self.held
         if not isinstance(grant, Consent):
-            parameters = grant.parameters(occasion, self.subject)
+            parameters = grant.parameters(context, self.subject)
             return (*parameters, *wanted_scope(self.client))
         return (
             ()

@@ -16,7 +16,7 @@ from moorage.domain.signing.jwt import JwtSigning
 if TYPE_CHECKING:
     from moorage.domain.oauth.client import OAuthClient
     from moorage.domain.oauth.grants import Parameters
-    from moorage.domain.signing.occasion import Occasion
+    from moorage.domain.signing.context import SigningContext
 
 _ASSERTION: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 _LIFETIME: Final = timedelta(minutes=1)
@@ -25,14 +25,14 @@ _LIFETIME: Final = timedelta(minutes=1)
 def token_request(
     client: OAuthClient,
     parameters: Parameters,
-    occasion: Occasion,
+    context: SigningContext,
     *,
     endpoint: str = "token_endpoint",
     nonce: str | None = None,
 ) -> tuple[Request, str]:
     """Return an authenticated client's request with these parameters, and its URL.
 
-    `occasion` is unique to this request, since no assertion or proof is ever sent twice. `nonce`
+    `context` is unique to this request, since no assertion or proof is ever sent twice. `nonce`
     is the value that the server requires in a proof.
     """
     url = client.at(endpoint)
@@ -57,9 +57,9 @@ def token_request(
             key_id=client.key_id,
         )
         form.append(("client_assertion_type", _ASSERTION))
-        form.append(("client_assertion", signing.token(secret, occasion).reveal()))
+        form.append(("client_assertion", signing.token(secret, context).reveal()))
     if client.dpop_key is not None and endpoint == "token_endpoint":
-        shown_secret = proof(client.dpop_key, "POST", url, occasion, nonce=nonce)
+        shown_secret = proof(client.dpop_key, "POST", url, context, nonce=nonce)
         headers["DPoP"] = shown_secret.reveal()
     return Request.post("/", form=_server_parameters(client, form), headers=headers), url
 

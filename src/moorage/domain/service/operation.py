@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from moorage.domain.http.requests import Request, Response
     from moorage.domain.secrets.secret import Secret
-    from moorage.domain.signing.occasion import Occasion
+    from moorage.domain.signing.context import SigningContext
     from moorage.errors import ConnectorError
 
 T = TypeVar("T")
@@ -93,7 +93,9 @@ class HttpOperation(Generic[T]):
     replacement: Callable[[ConnectorError], Request | None] = attrs.field(
         default=_nothing_replaced, repr=False
     )
-    attempt_body: Callable[[bytes, Occasion], bytes] | None = attrs.field(default=None, repr=False)
+    attempt_body: Callable[[bytes, SigningContext], bytes] | None = attrs.field(
+        default=None, repr=False
+    )
     secrets: tuple[Secret, ...] = attrs.field(default=(), repr=False)
     system: str = "http"
     safe: bool = attrs.field(

@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl
 from moorage.domain.http.dates import write_http_date
 from moorage.domain.http.requests import BodyStream
 from moorage.domain.secrets.frames import with_careful_constructor
-from moorage.domain.signing.occasion import Target
+from moorage.domain.signing.context import Target
 from moorage.domain.values.frozen_values import field, frozen
 from moorage.errors import InvalidData
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from moorage.domain.http.headers import Headers
     from moorage.domain.http.requests import Request
     from moorage.domain.secrets.secret import Secret
-    from moorage.domain.signing.occasion import Occasion
+    from moorage.domain.signing.context import SigningContext
 
 _ACCOUNT = re.compile(r"[a-z0-9][a-z0-9-]{2,62}")
 _SIGNED_HEADERS = (
@@ -65,10 +65,10 @@ class AzureSharedKey:
         """Refuse a secret that is not a storage account's key."""
         _decoded_key(key)
 
-    def sign(self, request: Request, url: str, key: Secret, occasion: Occasion) -> Request:
+    def sign(self, request: Request, url: str, key: Secret, context: SigningContext) -> Request:
         """Return the request with a new signature in its headers."""
         headers = request.headers.without("date").with_header(
-            "x-ms-date", write_http_date(occasion.now)
+            "x-ms-date", write_http_date(context.now)
         )
         target = Target.of(url)
         text = "\n".join(

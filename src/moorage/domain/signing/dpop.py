@@ -8,15 +8,15 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from moorage.domain.secrets.frames import without_arguments_in_errors
+from moorage.domain.signing.context import Target
 from moorage.domain.signing.jwt import JwtAlgorithm, compact
 from moorage.domain.signing.keys import public_point
-from moorage.domain.signing.occasion import Target
 from moorage.domain.values.json_text import encode_json
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
     from moorage.domain.secrets.secret import Secret
-    from moorage.domain.signing.occasion import Occasion
+    from moorage.domain.signing.context import SigningContext
 
 
 @without_arguments_in_errors
@@ -24,7 +24,7 @@ def proof(
     key: Secret,
     method: str,
     url: str,
-    occasion: Occasion,
+    context: SigningContext,
     *,
     token: Secret | None = None,
     nonce: str | None = None,
@@ -35,16 +35,16 @@ def proof(
         key: the private key, P-256 in PEM.
         method: the method of the request.
         url: the URL of the request.
-        occasion: the time, and the id that makes this proof unique.
+        context: the time, and the id that makes this proof unique.
         token: the access token of the request, if it has one.
         nonce: the nonce that the server demanded, if any.
     """
     target = Target.of(url)
     claims: dict[str, Any] = {
-        "jti": occasion.nonce,
+        "jti": context.nonce,
         "htm": str(method),
         "htu": f"{target.scheme}://{target.host}{target.path}",
-        "iat": int(occasion.now.timestamp()),
+        "iat": int(context.now.timestamp()),
     }
     if token is not None:
         claims["ath"] = _encode_base64(sha256(token.reveal_bytes()).digest())

@@ -15,7 +15,7 @@ from moorage.domain.http.query import Pairs, PairsInput, as_pairs, encode_pairs
 from moorage.domain.http.requests import BodyStream
 from moorage.domain.secrets.frames import with_careful_constructor
 from moorage.domain.signing.choice import choose
-from moorage.domain.signing.occasion import Target
+from moorage.domain.signing.context import Target
 from moorage.domain.values.frozen_values import field, frozen
 from moorage.errors import InvalidData
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from moorage.domain.http.requests import Request
     from moorage.domain.secrets.secret import Secret
-    from moorage.domain.signing.occasion import Occasion
+    from moorage.domain.signing.context import SigningContext
 
 
 class HmacAlgorithm(StrEnum):
@@ -138,13 +138,13 @@ class HmacSigning:
                 "The key is empty.", field="secret", remedy="Give the key that the vendor issued."
             )
 
-    def sign(self, request: Request, url: str, key: Secret, occasion: Occasion) -> Request:
+    def sign(self, request: Request, url: str, key: Secret, context: SigningContext) -> Request:
         """Return the request with the HMAC signature added."""
-        now = occasion.now.astimezone(UTC)
+        now = context.now.astimezone(UTC)
         values = {
             "key_id": self.key_id,
             "timestamp": _TIMESTAMPS[self.timestamp](now),
-            "nonce": occasion.nonce,
+            "nonce": context.nonce,
         }
         _refuse_doubles(Target.of(url).query, self.query)
         filler = _Filler(self, request, url, values)

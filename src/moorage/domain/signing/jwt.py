@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from moorage.domain.http.requests import Request
-    from moorage.domain.signing.occasion import Occasion
+    from moorage.domain.signing.context import SigningContext
 
 
 class JwtAlgorithm(StrEnum):
@@ -120,21 +120,21 @@ class JwtSigning:
         request: Request,
         url: str,  # noqa: ARG002 - tokens for one URL need it
         key: Secret,
-        occasion: Occasion,
+        context: SigningContext,
     ) -> Request:
         """Return the request with a newly signed token as its bearer token."""
-        return request.with_header("Authorization", f"Bearer {self.token(key, occasion).reveal()}")
+        return request.with_header("Authorization", f"Bearer {self.token(key, context).reveal()}")
 
-    def token(self, key: Secret, occasion: Occasion) -> Secret:
+    def token(self, key: Secret, context: SigningContext) -> Secret:
         """Return a signed token, which can also be the assertion of a JWT-bearer grant."""
         header = {"alg": self.algorithm, "typ": "JWT", "kid": self.key_id}
         claims = {
             "iss": self.issuer,
             "sub": self.subject,
             "aud": self.audience,
-            "iat": _seconds(occasion.now),
-            "exp": _seconds(occasion.now + self.lifetime),
-            "jti": occasion.nonce,
+            "iat": _seconds(context.now),
+            "exp": _seconds(context.now + self.lifetime),
+            "jti": context.nonce,
         }
         return compact(self.algorithm, key, _json(header), _json(claims | {**self.claims}))
 

@@ -9,8 +9,8 @@ from urllib.parse import parse_qsl, quote_plus
 from moorage.domain.http.requests import BodyStream
 from moorage.domain.secrets.frames import with_careful_constructor
 from moorage.domain.signing.choice import choose
+from moorage.domain.signing.context import Target
 from moorage.domain.signing.keys import SignatureAlgorithm, check_key, sign_bytes
-from moorage.domain.signing.occasion import Target
 from moorage.domain.values.durations import if_given
 from moorage.domain.values.frozen_values import field, frozen
 from moorage.domain.values.patterns import late_pattern
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from moorage.domain.http.requests import Request
     from moorage.domain.secrets.secret import Secret
-    from moorage.domain.signing.occasion import Occasion
+    from moorage.domain.signing.context import SigningContext
 
 _DERIVED = frozenset(
     {"@method", "@target-uri", "@authority", "@scheme", "@request-target", "@path", "@query"}
@@ -103,11 +103,11 @@ class MessageSignature:
         """Check that a key fits the signing algorithm."""
         check_key(self.algorithm, key)
 
-    def sign(self, request: Request, url: str, key: Secret, occasion: Occasion) -> Request:
+    def sign(self, request: Request, url: str, key: Secret, context: SigningContext) -> Request:
         """Return the request with its signature in the headers."""
         if _DIGEST in self.components and _DIGEST not in request.headers:
             request = request.with_header("Content-Digest", _digest(request))
-        parameters = self._parameters(occasion)
+        parameters = self._parameters(context)
         base = self._base(request, Target.of(url), url, parameters)
         signature = b2a_base64(sign_bytes(self.algorithm, key, base), newline=False).decode()
         return request.with_headers(
@@ -117,9 +117,9 @@ class MessageSignature:
             }
         )
 
-    def base(self, request: Request, url: str, occasion: Occasion) -> bytes:
+    def base(self, request: Request, url: str, context: SigningContext) -> bytes:
         """Return RFC 9421's signature base of a request, to compare with a vendor's."""
-        return self._base(request, Target.of(url), url, self._parameters(occasion))
+        return self._base(request, Target.of(url), url, self._parameters(context))
 
     def _base(self, request: Request, target: Target, url: str, parameters: str) -> bytes:
         lines = [
@@ -128,16 +128,16 @@ class MessageSignature:
         ]
         return f'{"".join(lines)}"@signature-params": {parameters}'.encode("latin-1")
 
-    def _parameters(self, occasion: Occasion) -> str:
-        created = int(occasion.now.timestamp())
+    def _parameters(self, context: SigningContext) -> str:
+        created = int(context.now.timestamp())
         text = f"({' '.join(map(_identifier, self.components))});created={created}"
         if self.lifetime is not None:
-            text += f";expires={int((occasion.now + self.lifetime).timestamp())}"
+            text += f";expires={int((context.now + self.lifetime).timestamp())}"
         text += f';keyid="{self.key_id}"'
         if self.with_algorithm:
             text += f';alg="{self.algorithm}"'
         if self.with_nonce:
-            text += f';nonce="{occasion.nonce}"'
+            text += f';nonce="{context.nonce}"'
         return text if self.tag is None else f'{text};tag="{self.tag}"'
 
 

@@ -17,7 +17,7 @@ from moorage.domain.http.query import encode_pairs
 from moorage.domain.http.requests import BodyStream
 from moorage.domain.secrets.frames import with_careful_constructor
 from moorage.domain.secrets.secret import Secret, as_secret, check_sendable
-from moorage.domain.signing.occasion import Target
+from moorage.domain.signing.context import Target
 from moorage.domain.values.durations import is_switch
 from moorage.domain.values.frozen_values import Factory, field, frozen, optional
 from moorage.domain.values.json_text import encode_json
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from moorage.domain.http.headers import Headers
     from moorage.domain.http.requests import Request
-    from moorage.domain.signing.occasion import Occasion
+    from moorage.domain.signing.context import SigningContext
 
 _TEMPORARY = "ASIA"
 """The prefix of AWS access key ids that belong to a session token."""
@@ -117,9 +117,9 @@ class AwsSigV4:
         """Refuse a secret that does not have the form of a secret access key."""
         check_sendable(key, "secret")
 
-    def sign(self, request: Request, url: str, key: Secret, occasion: Occasion) -> Request:
+    def sign(self, request: Request, url: str, key: Secret, context: SigningContext) -> Request:
         """Return the request with a new signature in its headers."""
-        stamp = _timestamp_text(occasion.now)
+        stamp = _timestamp_text(context.now)
         scope = self._scope(stamp)
         headers = request.headers.without(*_OWN_HEADERS)
         payload = headers.get(_HASH) or self._payload(request)

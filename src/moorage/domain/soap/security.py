@@ -18,7 +18,7 @@ from moorage.errors import InvalidData
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from moorage.domain.signing.occasion import Occasion
+    from moorage.domain.signing.context import SigningContext
 
 _OASIS: Final = "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-"
 _SECURITY: Final = f"{_OASIS}wssecurity-secext-1.0.xsd"
@@ -90,20 +90,20 @@ class SoapSecurity:
         """The secrets to mask in texts of the service."""
         return () if self.password is None else (self.password,)
 
-    def body(self, body: bytes, occasion: Occasion) -> bytes:
+    def body(self, body: bytes, context: SigningContext) -> bytes:
         """Return a SOAP envelope with the WS-Security header of one attempt."""
-        header = self._header(occasion).encode()
+        header = self._header(context).encode()
         before, end, after = body.partition(_HEADER_END)
         if end:
             return b"".join((before, header, end, after))
         before, start, after = body.partition(_BODY)
         return b"".join((before, b"<soap-env:Header>", header, _HEADER_END, start, after))
 
-    def _header(self, occasion: Occasion) -> str:
-        created = _time_text(occasion.now)
+    def _header(self, context: SigningContext) -> str:
+        created = _time_text(context.now)
         parts: list[str] = []
         if self.valid_for is not None:
-            expires = _time_text(occasion.now + self.valid_for)
+            expires = _time_text(context.now + self.valid_for)
             parts.append(
                 f"<wsu:Timestamp><wsu:Created>{created}</wsu:Created>"
                 f"<wsu:Expires>{expires}</wsu:Expires></wsu:Timestamp>"
@@ -111,7 +111,7 @@ class SoapSecurity:
         if self.username is not None and self.password is not None:
             parts.append(
                 f"<wsse:UsernameToken><wsse:Username>{escape(self.username)}</wsse:Username>"
-                f"{self._proof(self.password, created, occasion.nonce)}</wsse:UsernameToken>"
+                f"{self._proof(self.password, created, context.nonce)}</wsse:UsernameToken>"
             )
         return (
             f'<wsse:Security xmlns:wsse="{_SECURITY}" xmlns:wsu="{_UTILITY}">'

@@ -55,7 +55,7 @@ class WebhookEvent(_LazyFields):
         data: the object that the event is about.
         payload: the whole payload of this event.
         covers: the parts of the request that the signature covers.
-        weak: whether an attacker who saw a genuine webhook could have forged this event.
+        is_forgeable: whether an attacker who saw a genuine webhook could have forged this event.
         fetch: the URL that returns the object of a weak event; None if there is none, or if it is
             not needed.
         tenant: the tenant of the endpoint.
@@ -75,7 +75,7 @@ class WebhookEvent(_LazyFields):
     data: Any = attrs.field(default=None, repr=False)
     payload: Any = attrs.field(default=None, repr=False)
     covers: frozenset[str] = frozenset()
-    weak: bool = False
+    is_forgeable: bool = False
     fetch: str | None = None
     tenant: str | None = None
     confirm: str | None = attrs.field(default=None, repr=False)

@@ -120,7 +120,9 @@ def _plan_of(scheme: WebhookScheme) -> _Plan | None:
 def _is_unusual(scheme: WebhookScheme) -> bool:
     later_templates = [item for item in (scheme.id, scheme.type, scheme.time) if item is not None]
     return (
-        any((scheme.algorithm not in HASHES, scheme.weak, scheme.reads_body, scheme.repeats))
+        any(
+            (scheme.algorithm not in HASHES, scheme.is_forgeable, scheme.reads_body, scheme.repeats)
+        )
         or any((scheme.requires, scheme.handshake, scheme.digest, scheme.certificate))
         or any((scheme.items is not None, scheme.key_id, scheme.timestamp_form is TimeForm.ISO))
         or any((len(scheme.signature) > 1, len(scheme.signs) > 1))

@@ -83,7 +83,7 @@ class WebhookScheme:
         digest: the place of a SHA-256 of the body, in hex, that is signed instead of the body.
         requires: places with the one value that each must have, against downgrades; a value may
             contain `{name}` for a parameter, against webhooks for another receiver.
-        older: headers with weaker signatures, which are never used.
+        weaker_headers: headers with weaker signatures, which are never used.
         certificate: the place of the URL of the certificate, instead of a secret.
         certificate_url: a pattern that the whole URL must match before anything is fetched.
         key_id: the place of the id of the key, if there are several keys.
@@ -91,8 +91,8 @@ class WebhookScheme:
         items: the place of the list of a batch: a dotted path, `.` for the whole body, with `*` for
             each item of a list on the way; None if a body has one event.
         each_signed: whether each item has its own signature.
-        hints: whether a webhook only says that something changed, in the same words each time; if
-            so, none is treated as a replay.
+        only_hints: whether a webhook only says that something changed, in the same words each time;
+            if so, none is treated as a replay.
         id, type, time: the places of an event's id, type and time.
         time_form: the format of that time.
         data: the dotted path of the event's object; by default the whole payload.
@@ -119,14 +119,14 @@ class WebhookScheme:
     tolerance: float | None = attrs.field(default=None, converter=as_tolerance)
     digest: Template | None = attrs.field(default=None, converter=as_place)
     requires: tuple[tuple[Template, str], ...] = attrs.field(default=(), converter=as_requires)
-    older: tuple[str, ...] = attrs.field(default=(), converter=as_names)
+    weaker_headers: tuple[str, ...] = attrs.field(default=(), converter=as_names)
     certificate: Template | None = attrs.field(default=None, converter=as_place)
     certificate_url: str | None = attrs.field(default=None, converter=as_address)
     key_id: Template | None = attrs.field(default=None, converter=as_place)
     body: BodyForm = attrs.field(default=BodyForm.JSON, converter=as_body_form)
     items: str | None = None
     each_signed: bool = False
-    hints: bool = False
+    only_hints: bool = False
     id: Template | None = attrs.field(default=None, converter=as_place)
     type: Template | None = attrs.field(default=None, converter=as_place)
     time: Template | None = attrs.field(default=None, converter=as_place)
@@ -141,7 +141,7 @@ class WebhookScheme:
     parameters: frozenset[str] = attrs.field(init=False, repr=False, eq=False)
     covers: frozenset[str] = attrs.field(init=False, repr=False, eq=False)
     known_types: Mapping[str, str] = attrs.field(init=False, repr=False, eq=False)
-    weak: bool = attrs.field(init=False, repr=False, eq=False)
+    is_forgeable: bool = attrs.field(init=False, repr=False, eq=False)
     """True if somebody without the secret could change the body."""
     vouches_for_id: bool = attrs.field(init=False, repr=False, eq=False)
     """True if nobody without the secret can change the id of an event."""
@@ -151,12 +151,12 @@ class WebhookScheme:
     def __attrs_post_init__(self) -> None:
         """Compile the scheme, and refuse it if it is unsafe."""
         places = self._all_places()
-        names = _arguments(places, "header") | {name.lower() for name in self.older}
+        names = _arguments(places, "header") | {name.lower() for name in self.weaker_headers}
         object.__setattr__(self, "headers", names | {name.encode() for name in names})
         object.__setattr__(self, "parameters", _arguments(places, "parameter"))
         object.__setattr__(self, "covers", self._signed_parts())
         object.__setattr__(self, "known_types", dict(self.types))
-        object.__setattr__(self, "weak", not self.covers & _WHOLE_BODY_PLACES)
+        object.__setattr__(self, "is_forgeable", not self.covers & _WHOLE_BODY_PLACES)
         object.__setattr__(
             self, "vouches_for_id", self.id is None or self._covers_template(self.id)
         )
@@ -188,7 +188,7 @@ class WebhookScheme:
         # Fields that are joined without a separator could be split differently, into another id.
         return not self.each_signed and all(
             place in signed_places
-            or (not self.weak and place.startswith(("json:", "root:", "form:")))
+            or (not self.is_forgeable and place.startswith(("json:", "root:", "form:")))
             for place in template.places
         )
 

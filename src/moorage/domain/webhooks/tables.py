@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 Made = TypeVar("Made")
 
-_SEVERAL: Final = frozenset({"signature", "signs", "older"})
+_SEVERAL: Final = frozenset({"signature", "signs", "weaker_headers"})
 _PAIRS: Final = frozenset({"requires", "types"})
-_FLAGS: Final = frozenset({"repeats", "each_signed", "hints"})
+_FLAGS: Final = frozenset({"repeats", "each_signed", "only_hints"})
 _NUMBERS: Final = frozenset({"tolerance"})
 
 

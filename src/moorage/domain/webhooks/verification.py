@@ -114,7 +114,7 @@ def _signatures(scheme: WebhookScheme, scene: TemplateValues, now: datetime) -> 
     for place in scheme.signature:
         texts += _texts(scheme, place, scene)
     if not texts:
-        if any(scene.delivery.lines(name.lower()) for name in scheme.older):
+        if any(scene.delivery.lines(name.lower()) for name in scheme.weaker_headers):
             raise rejection(WebhookReason.DOWNGRADED, "The webhook has only a weaker signature.")
         raise rejection(
             WebhookReason.MISSING,
@@ -378,7 +378,7 @@ def _event(
         data=payload if scheme.data is None else at_path(payload, scheme.data),
         payload=payload,
         covers=scheme.covers,
-        weak=scheme.weak,
+        is_forgeable=scheme.is_forgeable,
         fetch=fetch,
         tenant=tenant,
         confirm=confirmation(scheme.handshake, payload),

@@ -22,7 +22,7 @@ from moorage.domain.resilience.health import REFUSED
 from moorage.domain.resilience.vendor_hints import cap_wait, rate_hint, retry_after
 from moorage.domain.secrets.frames import without_frames
 from moorage.domain.service.plan import is_repeatable, with_defaults, with_idempotency_key
-from moorage.domain.signing.occasion import Occasion
+from moorage.domain.signing.context import SigningContext
 from moorage.domain.signing.proof_refusals import ProofRefusal, refusal_of
 from moorage.domain.values.names import name_of
 from moorage.domain.values.text import with_article
@@ -310,9 +310,9 @@ class Exchange:
         core = self._core
         request = auth.authorise(request, credentials)
         if auth.signs(credentials):
-            occasion = Occasion(core.utc(), core.new_id())
+            context = SigningContext(core.utc(), core.new_id())
             nonce = core.nonces.nonce_for(base_url)
-            return auth.sign(request, url, credentials, occasion, nonce=nonce)
+            return auth.sign(request, url, credentials, context, nonce=nonce)
         if auth.responds(credentials):
             challenge = core.digests.next_use(base_url)
             return auth.respond(request, url, credentials, challenge, core.new_id())
@@ -557,8 +557,8 @@ def _complete_request(
     if operation is None or operation.attempt_body is None:
         return request
     if isinstance(request.body, bytes):
-        occasion = Occasion(core.utc(), core.new_id())
-        return request.evolve(body=operation.attempt_body(request.body, occasion))
+        context = SigningContext(core.utc(), core.new_id())
+        return request.evolve(body=operation.attempt_body(request.body, context))
     raise ConfigurationError(
         "A request transform turned the body into a stream, but each attempt must change the body.",
         path="request_transforms",

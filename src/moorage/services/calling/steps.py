@@ -187,7 +187,7 @@ class CallOperations(FastPathSteps):
             steps = [
                 partial(self.single, service, request, tenant, endpoint) for request in requests
             ]
-            return await self.core.every(steps, at_once=at_once)
+            return await self.core.run_all(steps, at_once=at_once)
 
         async def result_of(request: Request, key: Any) -> Result[Response]:
             try:
@@ -204,7 +204,7 @@ class CallOperations(FastPathSteps):
             return Result(answer)
 
         pairs = zip(requests, keys, strict=True)
-        return await self.core.every(
+        return await self.core.run_all(
             [partial(result_of, request, key) for request, key in pairs], at_once=at_once
         )
 

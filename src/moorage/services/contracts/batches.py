@@ -58,4 +58,4 @@ async def call_for_each(
         return partial(result_of, call)
 
     steps = [step(number, item) for number, item in enumerate(items, 1)]
-    return await core.every(steps, at_once=count(at_once, "at_once"))
+    return await core.run_all(steps, at_once=count(at_once, "at_once"))

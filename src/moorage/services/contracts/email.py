@@ -75,7 +75,7 @@ class EmailFlows(Flows, EmailContract):
             partial(self._chunk, operation, chunk, _part_key(idempotency_key, number), timeout)
             for number, chunk in enumerate(chunks, 1)
         ]
-        results_of_chunks = await self._dispatcher.calling.core.every(
+        results_of_chunks = await self._dispatcher.calling.core.run_all(
             steps, at_once=count(at_once, "at_once")
         )
         results = (result for results in results_of_chunks for result in results)

@@ -181,7 +181,7 @@ class PaymentsFlows(Flows, PaymentsContract):
             return partial(self._outcome_of, payment, timeout)
 
         maybe_seconds(timeout, "timeout")
-        return await self._dispatcher.calling.core.every(
+        return await self._dispatcher.calling.core.run_all(
             [step(payment) for payment in as_list(payments, "payments")],
             at_once=count(at_once, "at_once"),
         )

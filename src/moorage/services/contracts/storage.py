@@ -217,7 +217,9 @@ class StorageFlows(Flows, StorageContract):
             def step(chunk: list[int]) -> Callable[[], Awaitable[list[Result[None]]]]:
                 return partial(vendor.delete_many, wire, [object_keys[number] for number in chunk])
 
-            results_of_chunks = await wire.every([step(chunk) for chunk in chunks], at_once=at_once)
+            results_of_chunks = await wire.run_all(
+                [step(chunk) for chunk in chunks], at_once=at_once
+            )
             for chunk, ending in zip(chunks, results_of_chunks, strict=True):
                 failed_result: Result[None] = Result(error=ending.error)
                 chunk_results = (

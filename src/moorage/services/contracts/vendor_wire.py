@@ -201,7 +201,7 @@ class VendorWire:
                     sent_request.error(error)
         return outcome
 
-    async def act(
+    async def execute(
         self, verb: str, /, *arguments: Any, key: str | None = None, payload: object = None
     ) -> Any:
         """Execute an action over the vendor's own transport, such as a database driver."""
@@ -264,11 +264,13 @@ class VendorWire:
                 tenant=self.tenant,
             )
 
-    async def every(
+    async def run_all(
         self, steps: Sequence[Callable[[], Awaitable[Any]]], *, at_once: int = 8
     ) -> list[Result[Any]]:
         """Run steps concurrently, at most `at_once` of them; return their results in order."""
-        return await self._core.every([partial(result_of, step) for step in steps], at_once=at_once)
+        return await self._core.run_all(
+            [partial(result_of, step) for step in steps], at_once=at_once
+        )
 
     async def sleep(self, seconds: float) -> None:
         """Sleep for some seconds, but not past the operation's deadline."""

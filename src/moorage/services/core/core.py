@@ -127,7 +127,7 @@ class Core:
     acquire: Callable[..., Flow[bool]]
     slots: Callable[[], Slots] | None = None
     release: Callable[[str, object], None]
-    every: Callable[..., Flow[list[Any]]]
+    run_all: Callable[..., Flow[list[Any]]]
     first: Callable[..., Flow[Any]]
     cache: GuardedCache = None  # type: ignore[assignment]  # the core of every manager has one
     get_credentials: Callable[[str, str | None], Flow[Credentials]]

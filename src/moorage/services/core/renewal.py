@@ -49,7 +49,7 @@ H = TypeVar("H", HeldClaim, HeldEntry)
 class Heartbeat(Protocol):
     """A background loop that renews leases every `RENEWAL` seconds while there are any."""
 
-    def able(self) -> bool:
+    def is_available(self) -> bool:
         """True if this process can renew leases in the background, for example in a thread."""
         ...
 
@@ -142,7 +142,7 @@ class Renewals(_RenewalRounds[HeldClaim]):
 
     def lease(self, term: int) -> int:
         """Return the microseconds of a lease, for a holder that may work for `term`."""
-        return LEASE if self._heartbeat.able() else term
+        return LEASE if self._heartbeat.is_available() else term
 
     async def holds(self, held: HeldClaim, timeout: float | None) -> bool:
         """Return whether this process holds a claim; ask the store if its renewal is overdue.
@@ -205,7 +205,7 @@ class EntryRenewals(_RenewalRounds[HeldEntry]):
         """Return the seconds of a worker's lease; a very short lease is prolonged."""
         if lease is not None:
             return lease
-        return self._shortest if self._heartbeat.able() else UNRENEWED
+        return self._shortest if self._heartbeat.is_available() else UNRENEWED
 
     def hold(self, entry: Entry, lease: float) -> HeldEntry:
         """Renew the lease of an entry from now until its release."""

@@ -55,7 +55,7 @@ class Senders:
         confirm: requests the link that confirms a subscription.
         meaning: converts a webhook to events of the contracts.
         accepted: returns the text that an account's vendor expects as the answer.
-        hints: returns whether an account's vendor sends the same webhook for each change of an
+        only_hints: returns whether an account's vendor sends the same webhook for each change of an
             object, so that no delivery is a repeat.
     """
 
@@ -65,7 +65,7 @@ class Senders:
     confirm: Callable[[str, WebhookEvent], Awaitable[bool]]
     meaning: Callable[[str, WebhookEvent], tuple[Any, ...]]
     accepted: Callable[[str], str]
-    hints: Callable[[str], bool]
+    only_hints: Callable[[str], bool]
 
 
 class InboxFlows(EntryClaims[InboxEntry]):
@@ -154,7 +154,7 @@ class InboxFlows(EntryClaims[InboxEntry]):
             subject=subject,
             lane=lane,
             now=self.core.utc(),
-            delivery=self.core.new_id() if self._senders.hints(account) else None,
+            delivery=self.core.new_id() if self._senders.only_hints(account) else None,
         )
         if events[0].reply is not None:
             return attrs.evolve(entry, reply=events[0].reply, state=EntryState.DONE, due=None)

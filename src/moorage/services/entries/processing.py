@@ -218,11 +218,11 @@ class Concurrency:
 
     Attributes:
         at_once: the number.
-        every: runs steps concurrently, at most `at_once` of them; unused for one at a time.
+        run_all: runs steps concurrently, at most `at_once` of them; unused for one at a time.
     """
 
     at_once: int = 1
-    every: Callable[..., Awaitable[list[Exception | None]]] | None = None
+    run_all: Callable[..., Awaitable[list[Exception | None]]] | None = None
 
     async def run(
         self, steps: Sequence[Callable[[], Awaitable[None]]], stops: Callable[[], bool]
@@ -240,11 +240,11 @@ class Concurrency:
                 return error
             return None
 
-        if self.every is None or self.at_once == 1 or len(steps) == 1:
+        if self.run_all is None or self.at_once == 1 or len(steps) == 1:
             for step in steps:
                 await run_step(step)
         else:
-            await self.every([partial(run_step, step) for step in steps], at_once=self.at_once)
+            await self.run_all([partial(run_step, step) for step in steps], at_once=self.at_once)
         for error in failures:
             raise error
 

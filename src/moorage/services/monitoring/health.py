@@ -188,7 +188,7 @@ class HealthFlows:
         )
         if probes:
             steps = [partial(self._probe, probe) for probe in probes]
-            await self.core.every(steps, at_once=_AT_ONCE)
+            await self.core.run_all(steps, at_once=_AT_ONCE)
         return tuple(probe.service for probe in probes)
 
     async def refresh(self) -> None:

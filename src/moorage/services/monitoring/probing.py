@@ -31,7 +31,7 @@ def probed_service(service: Service, probe: Probe) -> Service:
         attempt_timeout=None,
         retry=None,
         retry_budget=None,
-        circuit=service.circuit if probe.counts else None,
+        circuit=service.circuit if probe.counts_in_circuit else None,
         bulkhead=None,
         hedge=None,
         cache=None,

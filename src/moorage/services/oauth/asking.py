@@ -13,7 +13,7 @@ from moorage.domain.oauth.token_request import token_request
 from moorage.domain.resilience import retry
 from moorage.domain.resilience.retry import RetryAfterDelay, RetryPolicy
 from moorage.domain.secrets.frames import without_frames
-from moorage.domain.signing.occasion import Occasion
+from moorage.domain.signing.context import SigningContext
 from moorage.errors import ConnectionFailed, ConnectorError, VendorFailed
 
 if TYPE_CHECKING:
@@ -104,11 +104,11 @@ class AuthorizationServerRequests:
         if time_left <= 0:
             return ConnectionFailed("No time was left.", may_have_been_processed=False)
         asked_at = core.utc()
-        occasion = Occasion(asked_at, core.new_id())
+        context = SigningContext(asked_at, core.new_id())
         request, url = token_request(
             client,
             inquiry.make_parameters(),
-            occasion,
+            context,
             endpoint=inquiry.endpoint,
             nonce=self._nonce,
         )

@@ -51,7 +51,7 @@ from moorage.domain.observation.events import ConsentNeeded, TokenRenewed
 from moorage.domain.resilience import retry
 from moorage.domain.resilience.retry import RetryAfterDelay
 from moorage.domain.secrets.frames import without_frames
-from moorage.domain.signing.occasion import Occasion
+from moorage.domain.signing.context import SigningContext
 from moorage.errors import (
     AuthorizationRequired,
     ConnectorError,
@@ -375,10 +375,10 @@ class Renewal:
     async def _send(self, question: TokenQuestion) -> Any:
         """Send a token request once; return the answer, or the error if there was none."""
         core = self._core
-        occasion = Occasion(core.utc(), core.new_id())
-        parameters = question.parameters(occasion)
+        context = SigningContext(core.utc(), core.new_id())
+        parameters = question.parameters(context)
         nonce = core.nonces.nonce_for(question.client.at("token_endpoint"))
-        request, url = token_request(question.client, parameters, occasion, nonce=nonce)
+        request, url = token_request(question.client, parameters, context, nonce=nonce)
         del parameters
         try:
             answer = await core.send(request, url, Timeouts(total=self._pace.request))

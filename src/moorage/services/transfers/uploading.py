@@ -238,7 +238,7 @@ class UploadSession:
 
     async def all(self, at_once: int) -> list[Part]:
         """Send the remaining parts of the upload; return all uploaded parts in order."""
-        await self._core.every([self._send_parts] * at_once, at_once=at_once)
+        await self._core.run_all([self._send_parts] * at_once, at_once=at_once)
         if self._error is not None:
             raise self._error
         return [part for _, part in sorted(self._sent.items())]

@@ -5,7 +5,7 @@ from moorage import ConnectorManager, Proxy, Request, Service
 from moorage.adapters.http.stdlib.client import StdlibHttpClient
 from moorage.testing import ProxyServer, VendorServer
 
-with VendorServer() as vendor, ProxyServer(leads_to=vendor.address) as proxy:
+with VendorServer() as vendor, ProxyServer(target=vendor.address) as proxy:
     vendor.respond_json({"rate": "0.19"})
     with StdlibHttpClient(proxy=Proxy.at(proxy.url)) as http:
         manager = ConnectorManager([Service("vat", base_url=vendor.url)], http=http)
@@ -43,9 +43,9 @@ class ProxyServer:
     """A local HTTP proxy, which runs during its `with` block.
 
     Args:
-        leads_to: the host and port to which it connects whatever host is named, so that names need
+        target: the host and port to which it connects whatever host is named, so that names need
             not exist.
-        knows: the user name and password that it requires; None to require none.
+        credentials: the user name and password that it requires; None to require none.
         answers: bytes that it sends instead of opening a tunnel, before it closes the connection;
             b"" closes it at once.
         tls: the context with which it speaks TLS; None for no TLS.
@@ -59,13 +59,13 @@ class ProxyServer:
     def __init__(
         self,
         *,
-        leads_to: tuple[str, int],
-        knows: tuple[str, str] | None = None,
+        target: tuple[str, int],
+        credentials: tuple[str, str] | None = None,
         answers: bytes | None = None,
         tls: ssl.SSLContext | None = None,
     ) -> None:
-        self._leads_to = leads_to
-        self._knows = knows
+        self._target = target
+        self._credentials = credentials
         self._answers = answers
         self._tls = tls
         self._door = socket.socket()
@@ -162,14 +162,14 @@ class ProxyServer:
 
     def _is_known(self, headers: Headers) -> bool:
         scheme, _, encoded_credentials = headers.get("proxy-authorization", "").partition(" ")
-        if self._knows is None:
+        if self._credentials is None:
             return True
         return scheme == "Basic" and b64decode(encoded_credentials).decode() == ":".join(
-            self._knows
+            self._credentials
         )
 
     def _upstream(self) -> socket.socket:
-        upstream = socket.create_connection(self._leads_to)
+        upstream = socket.create_connection(self._target)
         self._sockets.append(upstream)
         return upstream
 

@@ -209,22 +209,22 @@ class MemorySink:
 
     Args:
         judge: returns the error of a record that must fail, and None for all others.
-        tells_records: whether it returns a result for each record. Otherwise a batch with a record
-            that fails fails as a whole, with that record's error.
+        reports_each_record: whether it returns a result for each record. Otherwise a batch with a
+            record that fails fails as a whole, with that record's error.
     """
 
     def __init__(
         self,
         judge: Callable[[SinkRecord], Exception | None] = lambda _: None,
         *,
-        tells_records: bool = True,
+        reports_each_record: bool = True,
     ) -> None:
         self.records: list[SinkRecord] = []
         self.batches: list[int] = []
         self.flushes = 0
         self.is_open = False
         self._judge = judge
-        self._tells_records = tells_records
+        self._reports_each_record = reports_each_record
 
     @property
     def values(self) -> list[Any]:
@@ -241,7 +241,7 @@ class MemorySink:
         await asyncio.sleep(0)
         results: list[Result[object]] = [Result(error=self._judge(record)) for record in records]
         errors = [result.error for result in results if result.error is not None]
-        if errors and not self._tells_records:
+        if errors and not self._reports_each_record:
             raise errors[0]
         self.records += [
             record for record, result in zip(records, results, strict=True) if result.ok

@@ -20,11 +20,11 @@ async def a_message_is_shown_in_full(make: Open) -> None:
     """Title, text, fields and buttons of a message appear in the channel that it names."""
     async with make() as lab:
         details: dict[str, Any] = {}
-        if ChatCapability.BUTTONS in lab.able:
+        if ChatCapability.BUTTONS in lab.capabilities:
             details["buttons"] = [BUTTON]
-        if ChatCapability.CHANNEL in lab.able:
+        if ChatCapability.CHANNEL in lab.capabilities:
             details["channel"] = lab.subject.channel
-        if ChatCapability.SILENT in lab.able:
+        if ChatCapability.SILENT in lab.capabilities:
             details["silent"] = True
         message = lab.message(
             "First line.\n\nSecond line 😀.",
@@ -47,7 +47,7 @@ async def a_message_is_shown_in_full(make: Open) -> None:
 async def a_message_is_scheduled(make: Open) -> None:
     """A scheduled message is sent on time in any time zone, and can be cancelled before."""
     async with make() as lab:
-        if ChatCapability.SCHEDULED not in lab.able:
+        if ChatCapability.SCHEDULED not in lab.capabilities:
             return
         moment = (datetime.now(UTC) + timedelta(hours=3)).replace(microsecond=0)
         for send_time in (moment, moment.astimezone(_ZONE)):
@@ -61,7 +61,7 @@ async def a_message_is_scheduled(make: Open) -> None:
             is_scheduled = receipt.status is ChatStatus.SCHEDULED
             require(is_scheduled, f"A scheduled message is {receipt.status}.")
             require(lab.count() == 0, "A scheduled message was posted at once.")
-            if ChatCapability.DELETE in lab.able:
+            if ChatCapability.DELETE in lab.capabilities:
                 deleted: ChatReceipt = await lab("delete", receipt.ref)
                 require(deleted.status is ChatStatus.DELETED, "It could not be cancelled.")
 

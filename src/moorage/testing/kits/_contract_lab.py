@@ -56,7 +56,7 @@ class ContractLab(ABC, Generic[AnySubject]):
         contract: the hub's method that returns the contract's operations.
         subject: the vendor under test.
         sandbox: its sandbox.
-        able: the capabilities of the vendor.
+        capabilities: the capabilities of the vendor.
         hub: the hub with an account at the vendor.
     """
 
@@ -65,7 +65,7 @@ class ContractLab(ABC, Generic[AnySubject]):
     def __init__(self, subject: AnySubject, hub: Hub | AsyncHub) -> None:
         self.subject = subject
         self.sandbox = subject.sandbox
-        self.able = subject.vendor.capabilities
+        self.capabilities = subject.vendor.capabilities
         self.hub = hub
 
     async def __call__(self, operation: str, *arguments: Any, **named: Any) -> Any:
@@ -140,15 +140,19 @@ async def require_unsupported(
     """
     names_with_capabilities(lab.contract, frozenset())  # takes a while when it is first called
     for capability, call in calls:
-        if capability in lab.able:
+        if capability in lab.capabilities:
             continue
         step = f"{capability} of a vendor without it"
         error = await lab.refused(UnsupportedByVendor, call(), step)
         missing_capabilities = frozenset(error.capabilities)
-        is_named = capability in missing_capabilities and missing_capabilities.isdisjoint(lab.able)
+        is_named = capability in missing_capabilities and missing_capabilities.isdisjoint(
+            lab.capabilities
+        )
         require(is_named, f"{capability} is not named, or another is.")
         other_vendors = names_with_capabilities(lab.contract, missing_capabilities)
-        require(error.able == other_vendors, f"The vendors with {capability} are not named.")
+        require(
+            error.supported_by == other_vendors, f"The vendors with {capability} are not named."
+        )
     require(lab.sandbox.requests == [], "Something was sent for what cannot be done.")
 
 

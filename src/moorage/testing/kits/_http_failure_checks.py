@@ -154,7 +154,7 @@ async def _occupied_port(clients: Clients) -> object:
 
 
 async def _led_call(clients: Any, url: str, word: str, answers: bytes | None = None) -> object:
-    with ProxyServer(leads_to=("127.0.0.1", 9), knows=("us", "word"), answers=answers) as proxy:
+    with ProxyServer(target=("127.0.0.1", 9), credentials=("us", "word"), answers=answers) as proxy:
         client = clients(Proxy(url=proxy.url, username="us", password=word), Tls())
         try:
             return await client.send(_POST, url, PATIENT)

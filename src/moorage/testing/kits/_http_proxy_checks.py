@@ -46,7 +46,7 @@ async def plain_requests_are_forwarded(clients: Proxied) -> None:
     """A proxy receives the full URL and its credentials; the vendor never gets these."""
     with (
         VendorServer() as vendor,
-        ProxyServer(leads_to=vendor.address, knows=(_USER, _PASSWORD)) as proxy,
+        ProxyServer(target=vendor.address, credentials=(_USER, _PASSWORD)) as proxy,
     ):
         vendor.always(lambda received: Behaviour(body=received.body))
         async with _client_through_proxy(clients, _with_credentials(proxy)) as client:
@@ -73,7 +73,7 @@ async def secure_requests_are_tunnelled(clients: Proxied) -> None:
     server, authority = tls_pem(_NAME)
     with (
         VendorServer(tls=server) as vendor,
-        ProxyServer(leads_to=vendor.address, knows=(_USER, _PASSWORD)) as proxy,
+        ProxyServer(target=vendor.address, credentials=(_USER, _PASSWORD)) as proxy,
     ):
         vendor.always(lambda received: Behaviour(body=received.body))
         async with _client_through_proxy(
@@ -105,7 +105,7 @@ async def secure_requests_are_tunnelled(clients: Proxied) -> None:
 async def a_vendor_is_verified_through_a_tunnel(clients: Proxied) -> None:
     """If a proxy connects to a wrong server, this is detected before anything is sent."""
     server, authority = tls_pem("another.example")
-    with VendorServer(tls=server) as vendor, ProxyServer(leads_to=vendor.address) as proxy:
+    with VendorServer(tls=server) as vendor, ProxyServer(target=vendor.address) as proxy:
         async with _client_through_proxy(
             clients, Proxy(url=proxy.url), Tls(authorities=authority)
         ) as client:
@@ -123,7 +123,7 @@ async def a_proxy_may_be_secure_itself(clients: Proxied) -> None:
     for is_secure in (False, True):
         with (
             VendorServer(tls=server if is_secure else None) as vendor,
-            ProxyServer(leads_to=vendor.address, tls=server) as proxy,
+            ProxyServer(target=vendor.address, tls=server) as proxy,
         ):
             vendor.always(Behaviour(204))
             async with _client_through_proxy(
@@ -146,7 +146,7 @@ async def a_proxy_may_be_secure_itself(clients: Proxied) -> None:
 
 async def some_hosts_are_reached_directly(clients: Proxied) -> None:
     """Hosts on the bypass list are reached without proxy."""
-    with VendorServer() as vendor, ProxyServer(leads_to=vendor.address) as proxy:
+    with VendorServer() as vendor, ProxyServer(target=vendor.address) as proxy:
         vendor.always(Behaviour(204))
         for bypass, count in (((), 1), (("127.0.0.0/8",), 1), (("*",), 1), (("other.example",), 2)):
             async with _client_through_proxy(
@@ -172,7 +172,7 @@ async def a_refused_tunnel_sends_nothing(clients: Proxied) -> None:
     for reason, answers in _REFUSALS.items():
         with (
             VendorServer() as vendor,
-            ProxyServer(leads_to=vendor.address, answers=answers) as proxy,
+            ProxyServer(target=vendor.address, answers=answers) as proxy,
         ):
             async with _client_through_proxy(clients, _with_credentials(proxy)) as client:
                 call = client.send(request, f"https://{_NAME}/", PATIENT)
@@ -205,7 +205,7 @@ async def a_missing_proxy_login_is_reported(clients: Proxied) -> None:
     """A proxy's 407 is not taken for the vendor's response, and the password is not shown."""
     with (
         VendorServer() as vendor,
-        ProxyServer(leads_to=vendor.address, knows=("another", "word")) as proxy,
+        ProxyServer(target=vendor.address, credentials=("another", "word")) as proxy,
     ):
         for scheme in ("http", "https"):
             async with _client_through_proxy(clients, _with_credentials(proxy)) as client:

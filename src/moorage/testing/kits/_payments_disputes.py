@@ -40,7 +40,7 @@ _ACCEPTED: Final = frozenset({DisputeState.ACCEPTED, DisputeState.LOST})
 async def a_dispute_is_accepted_once(make: Open) -> None:
     """An accepted dispute is closed, even if the answer is lost."""
     async with make() as lab:
-        if PaymentsCapability.ACCEPT_DISPUTE in lab.able:
+        if PaymentsCapability.ACCEPT_DISPUTE in lab.capabilities:
             ref = await _new_dispute(lab)
             dispute = await _after_a_lost_answer(lab, "accept_dispute", ref)
             require(dispute.state in _ACCEPTED, f"An accepted dispute is {dispute.state}.")
@@ -48,7 +48,7 @@ async def a_dispute_is_accepted_once(make: Open) -> None:
                 "accept_dispute", attrs.evolve(ref, id="unknown"), idempotency_key="d-3"
             )
             await lab.refused(ConnectorError, again_call, "An unknown dispute")
-            if PaymentsCapability.DISPUTE_EVIDENCE in lab.able:
+            if PaymentsCapability.DISPUTE_EVIDENCE in lab.capabilities:
                 evidence_call = lab("submit_evidence", ref, EVIDENCE, idempotency_key="d-2")
                 await lab.refused(VendorRejected, evidence_call, "Evidence for a closed dispute")
 
@@ -56,7 +56,7 @@ async def a_dispute_is_accepted_once(make: Open) -> None:
 async def evidence_arrives(make: Open) -> None:
     """All texts of the evidence are sent, and then the dispute is under review."""
     async with make() as lab:
-        if PaymentsCapability.DISPUTE_EVIDENCE in lab.able:
+        if PaymentsCapability.DISPUTE_EVIDENCE in lab.capabilities:
             ref = await _new_dispute(lab)
             request_count = len(lab.sandbox.requests)
             dispute = await _after_a_lost_answer(lab, "submit_evidence", ref, EVIDENCE)
@@ -70,7 +70,7 @@ async def evidence_arrives(make: Open) -> None:
 async def a_dispute_is_looked_up(make: Open) -> None:
     """A looked-up dispute equals the listed one, and an unreadable answer is an error."""
     async with make() as lab:
-        if PaymentsCapability.LOOK_UP_DISPUTE in lab.able:
+        if PaymentsCapability.LOOK_UP_DISPUTE in lab.capabilities:
             ref = await _new_dispute(lab)
             dispute: Dispute = await lab("get_dispute", ref)
             dispute_list = (await lab("disputes", account=FIRST)).items
@@ -106,7 +106,7 @@ async def _after_a_lost_answer(lab: Lab, operation: str, ref: Ref, *values: Any)
     await lab.refused(ConnectionFailed, lost_call, "A lost answer")
     dispute: Dispute = await lab(operation, ref, *values, idempotency_key="d-1")
     require(dispute.ref == ref, "Another dispute was answered.")
-    if PaymentsCapability.LOOK_UP_DISPUTE in lab.able:
+    if PaymentsCapability.LOOK_UP_DISPUTE in lab.capabilities:
         current: Dispute = await lab("get_dispute", ref)
         require(current.state is dispute.state, "It is in another state.")
     return dispute

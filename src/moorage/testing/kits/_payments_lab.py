@@ -166,20 +166,20 @@ class Lab(ContractLab[PaymentsSubject]):
 
     async def held(self, key: str) -> Payment:
         """Return a new payment that is authorised, or at least requested."""
-        operation = "authorize" if PaymentsCapability.AUTHORIZE in self.able else "charge"
+        operation = "authorize" if PaymentsCapability.AUTHORIZE in self.capabilities else "charge"
         return await self(operation, self.order(), idempotency_key=key)  # type: ignore[no-any-return]  # a Payment
 
     async def taken(self, key: str) -> Payment:
         """Return a new payment whose money was captured or charged."""
         payment = await self.held(key)
-        if PaymentsCapability.AUTHORIZE in self.able:
+        if PaymentsCapability.AUTHORIZE in self.capabilities:
             await self("capture", payment.ref, EUROS, idempotency_key=f"{key}-capture"[-255:])
         return await self.settled(payment)
 
     async def settled(self, payment: Payment) -> Payment:
         """Return a payment's final state."""
         self.subject.happen()
-        if PaymentsCapability.LOOK_UP in self.able:
+        if PaymentsCapability.LOOK_UP in self.capabilities:
             return await self("get", payment.ref)  # type: ignore[no-any-return]  # a Payment
         return await self.after_webhooks(payment)
 

@@ -32,7 +32,7 @@ Open: TypeAlias = Callable[[], Lab]
 async def a_part_is_captured(make: Open) -> None:
     """A partial capture takes its part of the authorised amount, once per key."""
     async with make() as lab:
-        if PaymentsCapability.PARTIAL_CAPTURE not in lab.able:
+        if PaymentsCapability.PARTIAL_CAPTURE not in lab.capabilities:
             return
         payment: Payment = await lab("authorize", lab.order(), idempotency_key="k-1")
         payment_state = await lab.settled(payment)
@@ -69,7 +69,7 @@ async def a_part_is_captured(make: Open) -> None:
 async def all_of_it_is_captured(make: Open) -> None:
     """A capture of the whole amount, stated or not, takes all that is authorised."""
     async with make() as lab:
-        if PaymentsCapability.AUTHORIZE not in lab.able:
+        if PaymentsCapability.AUTHORIZE not in lab.capabilities:
             return
         for number, amounts in enumerate(((), (EUROS,))):
             payment: Payment = await lab("authorize", lab.order(), idempotency_key=f"k-{number}")
@@ -85,14 +85,14 @@ async def all_of_it_is_captured(make: Open) -> None:
 async def a_voided_payment_is_not_captured(make: Open) -> None:
     """A voided authorisation cannot be captured, and a voided payment stays voided."""
     async with make() as lab:
-        if PaymentsCapability.VOID not in lab.able:
+        if PaymentsCapability.VOID not in lab.capabilities:
             return
         payment: Payment = await lab.held("k-1")
         void: Void = await lab("void", payment.ref, idempotency_key="k-2")
         require(void.state in {MoveState.SUCCEEDED, MoveState.PENDING}, f"It is {void.state}.")
         payment_state = await lab.settled(payment)
         require(payment_state.state is PaymentState.VOIDED, f"It is {payment_state.state}.")
-        if PaymentsCapability.AUTHORIZE not in lab.able:
+        if PaymentsCapability.AUTHORIZE not in lab.capabilities:
             return
         try:
             late_capture: Capture = await lab("capture", payment.ref, EUROS, idempotency_key="k-3")
@@ -144,7 +144,7 @@ async def a_forbidden_operation_is_refused(make: Open) -> None:
             (None, "refund", (EUROS * 2,)),
         )
         for number, (capability, verb, arguments) in enumerate(steps):
-            if capability is not None and capability not in lab.able:
+            if capability is not None and capability not in lab.capabilities:
                 continue
             try:
                 move = await lab(verb, payment.ref, *arguments, idempotency_key=f"s-{number}")

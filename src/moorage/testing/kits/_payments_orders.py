@@ -55,7 +55,7 @@ async def order_addresses_and_lines_are_sent(make: Open) -> None:
             PaymentsCapability.LINE_ITEMS: lab.order(lines=LINES),
         }
         for capability, order in orders.items():
-            if capability in lab.able:
+            if capability in lab.capabilities:
                 request_count = len(lab.sandbox.requests)
                 payment: Payment = await lab("charge", order, idempotency_key=capability.value)
                 payment = await lab.settled(payment)
@@ -73,7 +73,7 @@ async def order_addresses_and_lines_are_sent_with_a_link(make: Open) -> None:
             PaymentsCapability.LINK_LINE_ITEMS: link_request(lines=LINES),
         }
         for capability, request in requests.items():
-            if capability in lab.able:
+            if capability in lab.capabilities:
                 request_count = len(lab.sandbox.requests)
                 link: PaymentLink = await lab(
                     "create_link", request, idempotency_key=capability.value

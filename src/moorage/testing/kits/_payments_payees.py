@@ -30,7 +30,7 @@ def transfer_to(payee: str) -> PayeeTransfer:
 async def a_payee_is_paid_once(make: Open) -> None:
     """Money is sent once per key, even if the answer is lost, and can be looked up."""
     async with make() as lab:
-        if PaymentsCapability.PAYEES not in lab.able:
+        if PaymentsCapability.PAYEES not in lab.capabilities:
             return
         transfer = transfer_to(lab.subject.payee or "")
         missing_call = lab("pay_payee", transfer, idempotency_key=None)

@@ -96,14 +96,14 @@ async def unsupported_features_are_refused(make: Open) -> None:
                 "cancel_subscription", ref, at_period_end=True, idempotency_key="14"
             ),
         }
-        for capability in set(PaymentsCapability) - lab.able:
+        for capability in set(PaymentsCapability) - lab.capabilities:
             error = await lab.refused(UnsupportedByVendor, calls[capability](), str(capability))
             require(capability in error.capabilities, f"{capability} is not named.")
             needs = frozenset(error.capabilities)
             if capability is PaymentsCapability.SUBSCRIPTION_QUANTITY:
                 needs |= subscription_request(lab, quantity=2).needs
             require(
-                error.able == names_with_capabilities(KIND, needs),
+                error.supported_by == names_with_capabilities(KIND, needs),
                 "The error does not name the vendors that can do it.",
             )
         require(lab.sandbox.requests == [], "Something was sent for what cannot be done.")

@@ -50,15 +50,15 @@ async def _keys_of_moving_requests(make: Open, prefix: str) -> list[str | None]:
         request_count = len(lab.sandbox.requests)
         payment = await lab.held(key("a"))
         request_count = _is_sent_once(lab, request_count, "authorize")
-        if PaymentsCapability.PARTIAL_CAPTURE in lab.able:
+        if PaymentsCapability.PARTIAL_CAPTURE in lab.capabilities:
             await lab("capture", payment.ref, _PART, idempotency_key=key("b"))
             request_count = _is_sent_once(lab, request_count, "capture")
-        if PaymentsCapability.AUTHORIZE in lab.able:
+        if PaymentsCapability.AUTHORIZE in lab.capabilities:
             whole_payment = await lab.held(key("c"))
             request_count = len(lab.sandbox.requests)
             await lab("capture", whole_payment.ref, idempotency_key=key("d"))
             request_count = _is_sent_once(lab, request_count, "capture")
-        if PaymentsCapability.VOID in lab.able:
+        if PaymentsCapability.VOID in lab.capabilities:
             voided_payment = await lab.held(key("e"))
             request_count = len(lab.sandbox.requests)
             await lab("void", voided_payment.ref, idempotency_key=key("f"))
@@ -78,7 +78,7 @@ async def _keys_of_moving_requests(make: Open, prefix: str) -> list[str | None]:
                 "A refused operation was sent to the vendor.",
             )
         request_count = _is_sent_once(lab, request_count, "refund")
-        if PaymentsCapability.INTENT in lab.able:
+        if PaymentsCapability.INTENT in lab.capabilities:
             order = lab.order(lab.subject.asks)
             intent: Payment = await lab("create_intent", order, idempotency_key=key("j"))
             request_count = _is_sent_once(lab, request_count, "create_intent")
@@ -100,13 +100,13 @@ def _read_operations(lab: Lab, ref: Ref) -> list[tuple[str, Call]]:
         PaymentsCapability.DISPUTES: ("disputes", partial(lab, "disputes", account=FIRST)),
         PaymentsCapability.PAYOUTS: ("payouts", partial(lab, "payouts", account=FIRST)),
     }
-    return [read_call for capability, read_call in looks.items() if capability in lab.able]
+    return [read_call for capability, read_call in looks.items() if capability in lab.capabilities]
 
 
 async def a_list_has_every_payment(make: Open) -> None:
     """A list of payments contains each payment exactly once, for any page size."""
     async with make() as lab:
-        if PaymentsCapability.LIST not in lab.able:
+        if PaymentsCapability.LIST not in lab.capabilities:
             return
         for number in range(3):
             await lab.settled(await lab("charge", lab.order(), idempotency_key=f"k-{number}"))

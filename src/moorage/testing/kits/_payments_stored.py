@@ -53,7 +53,7 @@ def link_request(amount: Money = EUROS, **fields: Any) -> LinkRequest:
 async def means_are_stored_and_removed(make: Open) -> None:
     """A payment method is stored once per key, listed for its buyer, and gone after removal."""
     async with make() as lab:
-        if PaymentsCapability.STORE_MEANS not in lab.able:
+        if PaymentsCapability.STORE_MEANS not in lab.capabilities:
             return
         request = stored_request(lab)
         customer = request.customer_id
@@ -90,7 +90,7 @@ async def means_are_stored_and_removed(make: Open) -> None:
 async def an_unknown_state_of_a_stored_method_is_unknown(make: Open) -> None:
     """A stored payment method's unknown state is reported as unknown, never as stored."""
     async with make() as lab:
-        if PaymentsCapability.STORE_MEANS not in lab.able:
+        if PaymentsCapability.STORE_MEANS not in lab.capabilities:
             return
         request = stored_request(lab)
         means: StoredMeans = await lab("store_means", request, idempotency_key="s-1")
@@ -106,7 +106,7 @@ async def an_unknown_state_of_a_stored_method_is_unknown(make: Open) -> None:
 async def links_are_created_once(make: Open) -> None:
     """A payment link has the exact amount, is created once per key, and can be closed."""
     async with make() as lab:
-        if PaymentsCapability.LINKS not in lab.able:
+        if PaymentsCapability.LINKS not in lab.capabilities:
             return
         created: list[PaymentLink] = []
         for number, amount in enumerate(_LINK_AMOUNTS):
@@ -145,7 +145,7 @@ async def links_are_created_once(make: Open) -> None:
 async def transactions_explain_a_payout(make: Open) -> None:
     """A payout's transactions name their payments and add up to its amount."""
     async with make() as lab:
-        if PaymentsCapability.PAYOUT_ITEMS not in lab.able:
+        if PaymentsCapability.PAYOUT_ITEMS not in lab.capabilities:
             return
         require(
             lab.subject.pay_out is not None,

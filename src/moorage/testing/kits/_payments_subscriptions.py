@@ -67,7 +67,7 @@ async def consented_subscription(lab: Lab, subscription: Subscription) -> Subscr
 async def a_subscription_is_created_once(make: Open) -> None:
     """A subscription is created once per key, even after lost answers, and can be looked up."""
     async with make() as lab:
-        if PaymentsCapability.SUBSCRIPTIONS not in lab.able:
+        if PaymentsCapability.SUBSCRIPTIONS not in lab.capabilities:
             return
         request = subscription_request(lab)
         missing_call = lab("create_subscription", request, idempotency_key=None)
@@ -127,7 +127,7 @@ def _check_new(subscription: Subscription, request: SubscriptionRequest) -> None
 async def a_buyer_consents_to_a_subscription(make: Open) -> None:
     """Without a source, a subscription waits for the buyer, at a URL that no repr shows."""
     async with make() as lab:
-        if PaymentsCapability.SUBSCRIPTION_CONSENT not in lab.able:
+        if PaymentsCapability.SUBSCRIPTION_CONSENT not in lab.capabilities:
             return
         request = subscription_request(lab, source=None)
         created: Subscription = await lab("create_subscription", request, idempotency_key="s-1")
@@ -151,7 +151,7 @@ async def a_buyer_consents_to_a_subscription(make: Open) -> None:
 async def a_subscription_starts_later(make: Open) -> None:
     """A subscription with a start date is not charged earlier."""
     async with make() as lab:
-        if PaymentsCapability.SUBSCRIPTIONS not in lab.able:
+        if PaymentsCapability.SUBSCRIPTIONS not in lab.capabilities:
             return
         request = subscription_request(lab, starts_at=FAR)
         requested: Subscription = await lab("create_subscription", request, idempotency_key="s-1")
@@ -164,7 +164,7 @@ async def a_subscription_starts_later(make: Open) -> None:
 async def a_subscription_is_changed(make: Open) -> None:
     """A change of a subscription takes effect, and an invalid one is refused before sending."""
     async with make() as lab:
-        if PaymentsCapability.SUBSCRIPTIONS not in lab.able:
+        if PaymentsCapability.SUBSCRIPTIONS not in lab.capabilities:
             return
         ref = await _new_subscription(lab)
         count = len(lab.sandbox.requests)
@@ -181,7 +181,7 @@ async def a_subscription_is_changed(make: Open) -> None:
             changed_subscription.amount == new_amount,
             f"{new_amount} became {changed_subscription.amount}.",
         )
-        if PaymentsCapability.SUBSCRIPTION_QUANTITY in lab.able:
+        if PaymentsCapability.SUBSCRIPTION_QUANTITY in lab.capabilities:
             larger_subscription = await consented_subscription(
                 lab, await change(quantity=4, idempotency_key="c-4")
             )
@@ -197,10 +197,10 @@ async def a_subscription_is_changed(make: Open) -> None:
 async def a_subscription_ends(make: Open) -> None:
     """A cancelled subscription is not charged or changed any more, and stays cancelled."""
     async with make() as lab:
-        if PaymentsCapability.SUBSCRIPTIONS not in lab.able:
+        if PaymentsCapability.SUBSCRIPTIONS not in lab.capabilities:
             return
         ref = await _new_subscription(lab)
-        if PaymentsCapability.SUBSCRIPTION_PERIOD_END in lab.able:
+        if PaymentsCapability.SUBSCRIPTION_PERIOD_END in lab.capabilities:
             ending: Subscription = await lab(
                 "cancel_subscription", ref, at_period_end=True, idempotency_key="x-1"
             )
@@ -230,7 +230,7 @@ async def a_subscription_ends(make: Open) -> None:
 async def an_unknown_subscription_state_is_unknown(make: Open) -> None:
     """A subscription's unknown state is reported as unknown."""
     async with make() as lab:
-        if PaymentsCapability.SUBSCRIPTIONS not in lab.able:
+        if PaymentsCapability.SUBSCRIPTIONS not in lab.capabilities:
             return
         ref = await _new_subscription(lab)
         changed_subscription: Subscription = await lab.with_status(
@@ -245,7 +245,7 @@ async def an_unknown_subscription_state_is_unknown(make: Open) -> None:
 async def charges_of_a_subscription_are_reported(make: Open) -> None:
     """Webhooks report a subscription's renewals and failed charges, with amounts."""
     async with make() as lab:
-        if PaymentsCapability.SUBSCRIPTIONS not in lab.able:
+        if PaymentsCapability.SUBSCRIPTIONS not in lab.capabilities:
             return
         ref = await _new_subscription(lab)
         count = len(lab.sandbox.sent)

@@ -109,7 +109,7 @@ async def a_label_is_bought(make: Open) -> None:
         require(
             shipment.tracking_numbers == bought_shipment.tracking_numbers, "It has another number."
         )
-        if ShippingCapability.LABEL_AGAIN in lab.able:
+        if ShippingCapability.LABEL_AGAIN in lab.capabilities:
             require(shipment.labels == bought_shipment.labels, "It has other labels.")
             repeated_label = await lab("get_label", str(bought_shipment.ref), "pdf")
             require(repeated_label == label, "The label is another when it is fetched again.")
@@ -142,7 +142,7 @@ async def a_label_is_converted_or_refused(make: Open) -> None:
         shipment: Shipment = await lab("create_shipment", lab.shipment(), idempotency_key="k-1")
         request_count = len(lab.sandbox.requests)
         request_zpl = partial(lab, "get_label", shipment.ref, LabelFormat.ZPL)
-        if ShippingCapability.CONVERT_LABEL in lab.able:
+        if ShippingCapability.CONVERT_LABEL in lab.capabilities:
             label = await request_zpl()
             require(label.format is LabelFormat.ZPL and label.content, "It was not converted.")
         else:
@@ -167,7 +167,7 @@ def _as_text(rate: Rate) -> str:
 async def a_chosen_rate_is_bought(make: Open) -> None:
     """A rate can be bought as an object and, if the vendor can, by its stored reference."""
     async with make() as lab:
-        by_reference = ShippingCapability.BUY_BY_REFERENCE in lab.able
+        by_reference = ShippingCapability.BUY_BY_REFERENCE in lab.capabilities
         for number, form in enumerate(
             (_unchanged_rate, _as_text) if by_reference else (_unchanged_rate,), 1
         ):
@@ -317,7 +317,7 @@ async def a_label_without_its_file_is_bought(make: Open) -> None:
         require(label.content is None, "The label is another than its file.")
         require(str(label.url) not in repr(shipment), "A shipment shows where its label is.")
         lab.line.files = True
-        if ShippingCapability.LABEL_AGAIN in lab.able:
+        if ShippingCapability.LABEL_AGAIN in lab.capabilities:
             fetched_label = await lab("get_label", shipment.ref)
             require(fetched_label.content, "The label cannot be fetched later.")
         home = urlsplit(str(lab.subject.vendor.services()[""].base_url)).netloc

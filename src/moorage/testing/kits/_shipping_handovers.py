@@ -23,7 +23,7 @@ Open: TypeAlias = Callable[[], Lab]
 async def a_pickup_is_scheduled_once(make: Open) -> None:
     """A pickup is scheduled once per key; cancelling it can be repeated, if supported."""
     async with make() as lab:
-        if ShippingCapability.PICKUP not in lab.able:
+        if ShippingCapability.PICKUP not in lab.capabilities:
             return
         shipment = await lab("create_shipment", lab.shipment(), idempotency_key="k-1")
         request = lab.pickup(shipment.ref)
@@ -40,7 +40,7 @@ async def a_pickup_is_scheduled_once(make: Open) -> None:
         await lab.refused(
             IdempotencyConflict, schedule(changed_request), "A key for another pickup"
         )
-        for _ in range(2 if ShippingCapability.CANCEL_PICKUP in lab.able else 0):
+        for _ in range(2 if ShippingCapability.CANCEL_PICKUP in lab.capabilities else 0):
             cancelled: Pickup = await lab("cancel_pickup", str(scheduled.ref))
             require(cancelled.state is PickupState.CANCELED, "It is not cancelled.")
             require(cancelled.ref == scheduled.ref and cancelled.raw, "It is another pickup.")
@@ -49,7 +49,7 @@ async def a_pickup_is_scheduled_once(make: Open) -> None:
 async def a_manifest_is_created_once(make: Open) -> None:
     """A manifest is created once per key, with a printable form, and can be read again."""
     async with make() as lab:
-        if ShippingCapability.MANIFEST not in lab.able:
+        if ShippingCapability.MANIFEST not in lab.capabilities:
             return
         shipments = [
             await lab("create_shipment", lab.shipment(number), idempotency_key=f"k-{number}")
@@ -75,7 +75,7 @@ async def a_manifest_is_created_once(make: Open) -> None:
 async def service_points_are_offered(make: Open) -> None:
     """Service points are sorted by distance, and a shipment to one of them gets rates."""
     async with make() as lab:
-        if ShippingCapability.SERVICE_POINTS not in lab.able:
+        if ShippingCapability.SERVICE_POINTS not in lab.capabilities:
             return
         result: ServicePointResult = await lab("find_service_points", lab.address())
         points = result.points

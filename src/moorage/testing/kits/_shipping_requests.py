@@ -54,14 +54,14 @@ async def each_request_is_sent_once(make: Open) -> None:
             "request for rates": partial(lab, "get_rates", lab.request()),
             "look at a shipment": partial(lab, "get_shipment", shipment.ref),
         }
-        if ShippingCapability.LABEL_AGAIN in lab.able:
+        if ShippingCapability.LABEL_AGAIN in lab.capabilities:
             calls["request for a label"] = partial(lab, "get_label", shipment.ref)
-        if ShippingCapability.TRACK in lab.able:
+        if ShippingCapability.TRACK in lab.capabilities:
             calls["look at a parcel"] = partial(lab, "track", number, carrier)
             calls["look at a bought parcel"] = partial(lab, "track_shipment", shipment.ref)
-        if ShippingCapability.VALIDATE_ADDRESS in lab.able:
+        if ShippingCapability.VALIDATE_ADDRESS in lab.capabilities:
             calls["check of an address"] = partial(lab, "validate_address", lab.address())
-        if ShippingCapability.CANCEL in lab.able:
+        if ShippingCapability.CANCEL in lab.capabilities:
             calls["cancellation"] = partial(lab, "cancel", other_bought.ref)
         for name, call in calls.items():
             request_count = len(lab.sandbox.requests)
@@ -91,14 +91,14 @@ async def money_keeps_its_currency(make: Open) -> None:
     A vendor may refuse a currency before it sends anything.
     """
     async with make() as lab:
-        if ShippingCapability.INSURANCE in lab.able:
+        if ShippingCapability.INSURANCE in lab.capabilities:
             insured = lab.request(insurance=Money("100", "USD"))
             await lab(
                 "create_shipment", ShipmentRequest(rate_request=insured), idempotency_key="k-1"
             )
             bodies = b"".join(request.body for request in lab.sandbox.requests).lower()
             require(_OTHER_CURRENCY not in bodies, "Insurance has another currency.")
-        if ShippingCapability.CUSTOMS not in lab.able:
+        if ShippingCapability.CUSTOMS not in lab.capabilities:
             return
         for currency, value in _VALUES:
             shirts = CustomsItem(

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 async def an_order_is_cancelled_once(make: Open) -> None:
     """Repeating a cancellation changes nothing, and no parcel of a cancelled order is sent."""
     async with make() as lab:
-        if ShopsCapability.CANCEL not in lab.able:
+        if ShopsCapability.CANCEL not in lab.capabilities:
             return
         order = await lab.order(1)
         receipts = [await lab("cancel", order.ref) for _ in range(2)]
@@ -40,7 +40,7 @@ async def a_lost_cancellation_can_be_repeated(make: Open) -> None:
     """A cancellation with a lost answer succeeds when it is repeated."""
     for step in range(2):
         async with make() as lab:
-            if ShopsCapability.CANCEL not in lab.able:
+            if ShopsCapability.CANCEL not in lab.capabilities:
                 return
             order = await lab.order(1)
             lab.sandbox.fail(*([None] * step), Lost())
@@ -59,7 +59,7 @@ async def a_shipped_order_is_not_cancelled(make: Open) -> None:
         count = len(lab.sandbox.requests)
         await lab.fulfil(order.ref)
         require(len(lab.sandbox.requests) == count, "A repeat of a parcel sent something.")
-        if ShopsCapability.CANCEL not in lab.able:
+        if ShopsCapability.CANCEL not in lab.capabilities:
             return
         await lab.refused(VendorRejected, lab("cancel", order.ref), "Cancelling a shipped order")
         require(not lab.shop.canceled(), "A shipped order was cancelled.")
@@ -68,7 +68,7 @@ async def a_shipped_order_is_not_cancelled(make: Open) -> None:
 async def a_later_cancellation_is_pending(make: Open) -> None:
     """A cancellation that the shop executes later is never reported as done."""
     async with make() as lab:
-        if ShopsCapability.CANCEL not in lab.able or lab.shop.cancels_later is None:
+        if ShopsCapability.CANCEL not in lab.capabilities or lab.shop.cancels_later is None:
             return
         lab.shop.cancels_later = True
         order = await lab.order(1)

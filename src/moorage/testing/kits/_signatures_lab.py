@@ -136,8 +136,10 @@ def calls_by_capability(lab: Lab) -> Mapping[SignaturesCapability, Callable[[], 
     templated = send(signer(role=ROLE), template=TEMPLATE, documents=())
     return {
         SignaturesCapability.TEMPLATES: templated,
-        SignaturesCapability.ANCHORS: send(signer(places=[SignaturePlace(anchor="/sn1/")])),
-        SignaturesCapability.POSITIONS: send(signer(places=[SignaturePlace(page=1)])),
+        SignaturesCapability.ANCHORS: send(
+            signer(signature_places=[SignaturePlace(anchor="/sn1/")])
+        ),
+        SignaturesCapability.POSITIONS: send(signer(signature_places=[SignaturePlace(page=1)])),
         SignaturesCapability.PHONE_CHECK: send(signer(phone="+4915112345678")),
         SignaturesCapability.EMBEDDED: partial(lab, "signing_link", ref, ADA, RETURN_URL),
         SignaturesCapability.LANGUAGE: send(language="de"),

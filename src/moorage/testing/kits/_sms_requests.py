@@ -28,12 +28,12 @@ async def each_request_is_sent_once(make: Open) -> None:
             "send": partial(lab, "send", lab.message()),
             "send under a key": partial(lab, "send", lab.message(), idempotency_key="k-1"),
         }
-        if SmsCapability.LOOK_UP in lab.able:
+        if SmsCapability.LOOK_UP in lab.capabilities:
             receipt: SmsReceipt = await lab("send", lab.message())
             calls["get"] = partial(lab, "get", receipt.ref)
-        if SmsCapability.VALIDATE_NUMBER in lab.able:
+        if SmsCapability.VALIDATE_NUMBER in lab.capabilities:
             calls["validate_number"] = partial(lab, "validate_number", lab.subject.to)
-        if SmsCapability.BALANCE in lab.able:
+        if SmsCapability.BALANCE in lab.capabilities:
             calls["check_balance"] = partial(lab, "check_balance")
         for name, call in calls.items():
             request_count = len(lab.sandbox.requests)
@@ -114,7 +114,7 @@ async def each_message_of_a_batch_is_sent_as_written(make: Open) -> None:
         require(sent_texts == texts, "A message of a batch was lost, repeated or changed.")
         refs = [result.unwrap().ref for result in results]
         require(len(set(refs)) == len(texts), "Two messages have one reference.")
-        if SmsCapability.LOOK_UP in lab.able:
+        if SmsCapability.LOOK_UP in lab.capabilities:
             for ref in refs:
                 receipt: SmsReceipt = await lab("get", ref)
                 require(receipt.ref == ref, "A reference leads to another message.")
@@ -123,7 +123,7 @@ async def each_message_of_a_batch_is_sent_as_written(make: Open) -> None:
 async def a_message_that_does_not_exist_is_not_found(make: Open) -> None:
     """Looking up a message that the vendor does not know raises an error."""
     async with make() as lab:
-        if SmsCapability.LOOK_UP not in lab.able:
+        if SmsCapability.LOOK_UP not in lab.capabilities:
             return
         receipt: SmsReceipt = await lab("send", lab.message())
         id_ = receipt.ref.id
@@ -143,10 +143,10 @@ async def a_message_that_does_not_exist_is_not_found(make: Open) -> None:
 async def a_time_of_sending_arrives(make: Open) -> None:
     """Check that a scheduled message is sent on time in any time zone."""
     async with make() as lab:
-        if SmsCapability.SCHEDULED not in lab.able:
+        if SmsCapability.SCHEDULED not in lab.capabilities:
             return
         moment = (datetime.now(UTC) + timedelta(hours=3)).replace(microsecond=0)
-        pool = "pool" if SmsCapability.SENDER_POOL in lab.able else None
+        pool = "pool" if SmsCapability.SENDER_POOL in lab.capabilities else None
         for send_time in (moment, moment.astimezone(_ZONE)):
             await lab("send", lab.message(send_at=send_time, sender_pool=pool))
             moments = [
@@ -198,7 +198,7 @@ async def a_report_is_of_its_message(make: Open) -> None:
         report, secret = lab.subject.report, lab.subject.webhook_secret
         if report is None or secret is None:
             return
-        url = URL if SmsCapability.CALLBACK in lab.able else None
+        url = URL if SmsCapability.CALLBACK in lab.capabilities else None
         words = {lab.subject.delivered: SmsStatus.DELIVERED, **lab.subject.words}
         for word, status in words.items():
             receipts = [await lab("send", lab.message(callback_url=url)) for _ in range(2)]

@@ -23,7 +23,7 @@ _MOST_ATTEMPTS: Final = 20
 
 
 def _has_codes(lab: Lab) -> bool:
-    return SmsCapability.VERIFICATION in lab.able
+    return SmsCapability.VERIFICATION in lab.capabilities
 
 
 async def _start_verification(lab: Lab, **options: Any) -> Verification:

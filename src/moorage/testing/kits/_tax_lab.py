@@ -107,4 +107,4 @@ def unsupported_options(lab: Lab) -> dict[TaxCapability, dict[str, Any]]:
         TaxCapability.PROOF: {"requester": lab.subject.requester or lab.subject.number},
         TaxCapability.TRADER_MATCH: {"trader": TRADER},
     }
-    return {name: fields for name, fields in options.items() if name not in lab.able}
+    return {name: fields for name, fields in options.items() if name not in lab.capabilities}

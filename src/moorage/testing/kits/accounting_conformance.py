@@ -185,7 +185,7 @@ async def an_invoice_keeps_its_currency(make: Open) -> None:
 async def a_draft_stays_a_draft(make: Open) -> None:
     """A draft stays a draft until it is approved, and can be voided."""
     async with make() as lab:
-        if AccountingCapability.DRAFTS not in lab.able:
+        if AccountingCapability.DRAFTS not in lab.capabilities:
             return
         record = await lab.sold(final=False)
         require(record.state is InvoiceState.DRAFT, f"A draft is {record.state}.")

@@ -284,7 +284,7 @@ async def pending_transactions_are_apart(make: Open) -> None:
         ref = await lab.account()
         usual_page: TransactionPage = await lab("transactions", ref, TransactionQuery(since=SINCE))
         require(usual_page.pending == (), "Pending transactions were not asked for.")
-        if BankCapability.PENDING not in lab.able:
+        if BankCapability.PENDING not in lab.capabilities:
             return
         pages = await lab.pages(ref, TransactionQuery(since=SINCE, pending=True))
         pending = [item.entry for page in pages for item in page.pending]
@@ -315,7 +315,7 @@ async def an_unknown_word_is_no_consent(make: Open) -> None:
 async def a_payment_is_initiated_once(make: Open) -> None:
     """A payment is initiated once per key; it is pending, with a link for the account owner."""
     async with make() as lab:
-        if BankCapability.PAY not in lab.able:
+        if BankCapability.PAY not in lab.capabilities:
             return
         order = lab.order()
         payments: list[BankPayment] = [
@@ -341,7 +341,7 @@ async def a_payment_is_initiated_once(make: Open) -> None:
 async def a_lost_payment_is_unknown(make: Open) -> None:
     """A payment with a lost or unreadable answer is unknown, and never initiated again."""
     async with make() as lab:
-        if BankCapability.PAY not in lab.able:
+        if BankCapability.PAY not in lab.capabilities:
             return
         faults: list[Any] = [
             Lost(),
@@ -364,7 +364,7 @@ async def a_lost_payment_is_unknown(make: Open) -> None:
 async def an_unknown_word_is_no_success(make: Open) -> None:
     """Each payment status word is converted; an unknown one never means success."""
     async with make() as lab:
-        if BankCapability.PAY not in lab.able:
+        if BankCapability.PAY not in lab.capabilities:
             return
         ref = (await lab("pay", lab.order(), idempotency_key="k-1")).ref
         for answer, status in lab.subject.payments:

@@ -232,7 +232,7 @@ async def named_fields_can_be_emptied(make: Open) -> None:
 async def a_version_is_compared(make: Open) -> None:
     """A change based on an outdated version is refused, and changes nothing."""
     async with make() as lab:
-        if CalendarsCapability.VERSION not in lab.able:
+        if CalendarsCapability.VERSION not in lab.capabilities:
             return
         first = await lab.write()
         changes = EventChanges(title="Pickup")
@@ -250,7 +250,7 @@ async def a_version_is_compared(make: Open) -> None:
 async def recurrence_is_kept(make: Open) -> None:
     """Each supported recurrence rule is kept; others are refused before sending."""
     async with make() as lab:
-        if CalendarsCapability.RECURRENCE not in lab.able:
+        if CalendarsCapability.RECURRENCE not in lab.capabilities:
             return
         event = await lab.write()
         for rule in lab.subject.rules:
@@ -288,7 +288,7 @@ async def an_event_is_cancelled(make: Open) -> None:
 async def invitations_can_be_withheld(make: Open) -> None:
     """No attendee is notified if the caller asks for that and the vendor supports it."""
     async with make() as lab:
-        if CalendarsCapability.WITHOUT_INVITATIONS not in lab.able:
+        if CalendarsCapability.WITHOUT_INVITATIONS not in lab.capabilities:
             return
         ref = (await lab.write(attendees=_ATTENDEES, invite=False)).ref
         await lab("update", ref, EventChanges(title="Pickup"), invite=False)
@@ -299,7 +299,7 @@ async def invitations_can_be_withheld(make: Open) -> None:
 async def changes_are_listed_once(make: Open) -> None:
     """First all events are listed, over all pages; later only those changed since."""
     async with make() as lab:
-        if CalendarsCapability.CHANGES not in lab.able:
+        if CalendarsCapability.CHANGES not in lab.capabilities:
             return
         lab.sandbox.largest_page = 2
         events = [await lab.write(f"Event {number}") for number in range(3)]
@@ -342,7 +342,7 @@ async def _all_changes(lab: Lab, after: object = None) -> tuple[list[EventChange
 async def busy_times_are_told(make: Open) -> None:
     """Each address's busy times are returned; an unknown address is not reported as free."""
     async with make() as lab:
-        if CalendarsCapability.FREE_BUSY not in lab.able:
+        if CalendarsCapability.FREE_BUSY not in lab.capabilities:
             return
         moments = START.astimezone(UTC), END.astimezone(UTC)
         lab.sandbox.occupy("Grace@example.com", *moments)
@@ -365,7 +365,7 @@ async def busy_times_are_told(make: Open) -> None:
 async def an_online_meeting_has_a_url(make: Open) -> None:
     """An online meeting has a URL, and other events have none."""
     async with make() as lab:
-        if CalendarsCapability.ONLINE_MEETING not in lab.able:
+        if CalendarsCapability.ONLINE_MEETING not in lab.capabilities:
             return
         event = await lab.write(online_meeting=True)
         url = (await lab.get(event.ref)).meeting_url or ""
@@ -396,9 +396,9 @@ async def malformed_answers_are_errors(make: Open) -> None:
     async with make() as lab:
         ref = (await lab.write()).ref
         operations: dict[str, Callable[[], Any]] = {"get": lambda: lab("get", ref)}
-        if CalendarsCapability.CHANGES in lab.able:
+        if CalendarsCapability.CHANGES in lab.capabilities:
             operations["changes"] = lambda: lab("changes", lab.calendar, **MONTH)
-        if CalendarsCapability.FREE_BUSY in lab.able:
+        if CalendarsCapability.FREE_BUSY in lab.capabilities:
             emails = ["grace@example.com"]
             operations["free_busy"] = lambda: lab("free_busy", emails, **MONTH)
         for name, call in operations.items():

@@ -120,10 +120,10 @@ async def markup_is_shown_as_written(make: Open) -> None:
         message = lab.message(_MARKUP, title=_MARKUP[:100], fields=fields)
         receipt: ChatReceipt = await lab("send", message)
         _require_as_written(lab, 4)
-        if ChatCapability.EDIT in lab.able:
+        if ChatCapability.EDIT in lab.capabilities:
             await lab("edit", receipt.ref, lab.message(_MARKUP, title="New"))
             _require_as_written(lab, 1)
-        if ChatCapability.THREAD in lab.able:
+        if ChatCapability.THREAD in lab.capabilities:
             await lab("reply", receipt.ref, lab.message(_MARKUP, fields=fields))
             _require_as_written(lab, 3)
 
@@ -146,7 +146,7 @@ async def unsupported_features_are_refused(make: Open) -> None:
 async def an_answer_is_in_its_thread(make: Open) -> None:
     """A reply is posted in its message's thread, even a reply to a reply."""
     async with make() as lab:
-        if ChatCapability.THREAD not in lab.able:
+        if ChatCapability.THREAD not in lab.capabilities:
             return
         await lab("send", lab.message("Another message."))
         receipt: ChatReceipt = await lab("send", lab.message())
@@ -168,7 +168,7 @@ async def an_answer_is_in_its_thread(make: Open) -> None:
 async def a_key_answers_once(make: Open) -> None:
     """A reply is posted once per key."""
     async with make() as lab:
-        if ChatCapability.THREAD not in lab.able:
+        if ChatCapability.THREAD not in lab.capabilities:
             return
         receipt: ChatReceipt = await lab("send", lab.message())
         reply = partial(lab, "reply", receipt.ref, lab.message("Packed."), idempotency_key="k-1")
@@ -179,7 +179,7 @@ async def a_key_answers_once(make: Open) -> None:
 async def a_message_is_replaced(make: Open) -> None:
     """An edited message has the new content and the same reference, and is not posted again."""
     async with make() as lab:
-        if ChatCapability.EDIT not in lab.able:
+        if ChatCapability.EDIT not in lab.capabilities:
             return
         message = lab.message(title="Old", buttons=[BUTTON])
         receipts: list[ChatReceipt] = [await lab("send", message) for _ in range(2)]
@@ -200,7 +200,7 @@ async def a_message_is_replaced(make: Open) -> None:
 async def a_message_is_deleted(make: Open) -> None:
     """A deleted message is gone, others stay, and repeating the deletion is no error."""
     async with make() as lab:
-        if ChatCapability.DELETE not in lab.able:
+        if ChatCapability.DELETE not in lab.capabilities:
             return
         receipts = [await lab("send", lab.message(f"Number {number}.")) for number in range(2)]
         for _ in range(2):

@@ -152,16 +152,16 @@ class DeclaredLab(RecordedLab[ContractSubject]):
         """Return the texts that must stay hidden: the account's secrets."""
         return self.subject.secrets
 
-    async def perform(self, scenario: Scenario, *, able: bool = True) -> Any:
+    async def perform(self, scenario: Scenario, *, is_supported: bool = True) -> Any:
         """Return the result of a scenario.
 
         Args:
             scenario: the scenario.
-            able: False if the vendor lacks the scenario's capability.
+            is_supported: False if the vendor lacks the scenario's capability.
         """
         fixture, name = self.subject.fixture, self.subject.kind.name
         return await scenario(
-            ScenarioVendor(operations=self, fixture=fixture, name=name, able=able)
+            ScenarioVendor(operations=self, fixture=fixture, name=name, is_supported=is_supported)
         )
 
     async def usual(self) -> Any:
@@ -212,7 +212,7 @@ async def stated_capabilities_work(make: Open) -> None:
     """Each capability that the vendor states works."""
     async with make() as lab:
         scenarios = BY_CAPABILITY[lab.contract]
-        stated = [capability for capability in scenarios if capability in lab.able]
+        stated = [capability for capability in scenarios if capability in lab.capabilities]
     for capability in stated:
         async with make() as lab:
             is_working = await lab.perform(scenarios[capability])
@@ -223,12 +223,12 @@ async def other_capabilities_are_refused(make: Open) -> None:
     """A capability that the vendor does not state is refused before anything is sent."""
     async with make() as lab:
         for capability, scenario in BY_CAPABILITY[lab.contract].items():
-            if capability in lab.able:
+            if capability in lab.capabilities:
                 continue
             step = f"The capability {capability!r} of a vendor without it"
-            coroutine = lab.perform(scenario, able=False)
+            coroutine = lab.perform(scenario, is_supported=False)
             error = await lab.refused(UnsupportedByVendor, coroutine, step)
-            is_missing = error.capabilities and lab.able.isdisjoint(error.capabilities)
+            is_missing = error.capabilities and lab.capabilities.isdisjoint(error.capabilities)
             require(is_missing, f"{step} is refused for {error.capabilities}.")
         require(lab.sandbox.requests == [], "Something was sent for what cannot be done.")
 

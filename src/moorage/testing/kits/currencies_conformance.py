@@ -90,7 +90,7 @@ class _Lab(ContractLab[CurrenciesSubject]):
 
     @property
     def has_history(self) -> bool:
-        return CurrenciesCapability.HISTORY in self.able
+        return CurrenciesCapability.HISTORY in self.capabilities
 
     async def rates(self, *days: date) -> ExchangeRates:
         result: ExchangeRates = await self("rates", *days)
@@ -190,7 +190,7 @@ async def history_is_refused_without_the_capability(make: _Open) -> None:
         error = await lab.refused(UnsupportedByVendor, lab.rates(_WORKDAYS[0]), "An earlier day")
         need = CurrenciesCapability.HISTORY
         require(
-            error.able == names_with_capabilities(KIND, frozenset({need})),
+            error.supported_by == names_with_capabilities(KIND, frozenset({need})),
             "The able vendors are not named.",
         )
         require(lab.sandbox.requests == [], "An earlier day was sent to a vendor without any.")

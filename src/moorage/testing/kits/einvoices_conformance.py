@@ -88,7 +88,7 @@ async def an_invoice_is_sent(make: Open) -> None:
             Ref.parse(str(sent_invoice.ref)) == sent_invoice.ref, "A reference changes as text."
         )
         require(sent_invoice.raw, "The vendor's answer is lost.")
-        if EinvoiceCapability.CII in lab.able:
+        if EinvoiceCapability.CII in lab.capabilities:
             await lab("send", lab.outgoing(CII))
             require(
                 lab.subject.sandbox.deliveries()[1].document == CII,
@@ -135,7 +135,7 @@ async def pending_is_not_delivered(make: Open) -> None:
     async with make() as lab:
         sent_invoice: SentInvoice = await lab("send", lab.outgoing())
         deliver = lab.subject.deliver
-        if EinvoiceCapability.STATUS not in lab.able:
+        if EinvoiceCapability.STATUS not in lab.capabilities:
             return
         if deliver is not None:
             pending: SentInvoice = await lab("get", str(sent_invoice.ref))
@@ -208,7 +208,7 @@ async def an_unreadable_success_is_none(make: Open) -> None:
 async def a_recipient_is_looked_up(make: Open) -> None:
     """A known recipient can receive invoices; an unknown one is never reported as able to."""
     async with make() as lab:
-        if EinvoiceCapability.LOOK_UP not in lab.able:
+        if EinvoiceCapability.LOOK_UP not in lab.capabilities:
             return
         check: RecipientCheck = await lab("check_recipient", RECIPIENT)
         require(check.can_receive is True, "A known recipient is reported as unknown.")
@@ -233,7 +233,7 @@ async def an_invoice_arrives(make: Open) -> None:
             require(received_invoice.document == document, "Another document was downloaded.")
             require(str(received_invoice.ref) == ref, "It has another reference.")
             require(received_invoice.raw, "The vendor's answer is lost.")
-        if EinvoiceCapability.INBOX not in lab.able:
+        if EinvoiceCapability.INBOX not in lab.capabilities:
             return
         require(
             await _listed_ids(lab) == refs, "A document that was only downloaded is not listed."

@@ -257,7 +257,7 @@ async def unsupported_features_are_refused(factory: Factory) -> None:
             and capability in raised_error.capabilities
         )
         require(is_refused, f"{capability} ended with {raised_error!r}.")
-        able_vendors = getattr(raised_error, "able", ())
+        able_vendors = getattr(raised_error, "supported_by", ())
         require(lab.vendor.name not in able_vendors, f"It is said to be able to do {capability}.")
     require(not lab.delivered, "Something was sent all the same.")
 

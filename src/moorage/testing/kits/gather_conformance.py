@@ -46,11 +46,11 @@ class _ThreadedGatherer:
     def __init__(self, factory: Factory) -> None:
         self._gather = factory()
 
-    async def every(
+    async def run_all(
         self, steps: Sequence[Callable[[], Awaitable[Item]]], /, *, at_once: int
     ) -> list[Item]:
         plain_functions = [_sync_function(step) for step in steps]
-        return await in_thread(lambda: self._gather.every(plain_functions, at_once=at_once))
+        return await in_thread(lambda: self._gather.run_all(plain_functions, at_once=at_once))
 
     async def first(
         self,
@@ -83,14 +83,14 @@ async def results_come_in_the_order_of_the_steps(factory: AsyncFactory) -> None:
         return number
 
     steps = [_step(wait_for_the_next, number) for number in range(4)]
-    results = await wait_soon(factory().every(steps, at_once=4), _HANGS)
+    results = await wait_soon(factory().run_all(steps, at_once=4), _HANGS)
     require(results == [0, 1, 2, 3], f"The results stand in the order {results}.")
 
 
 async def no_steps_give_no_results(factory: AsyncFactory) -> None:
     """Without steps, a gatherer returns an empty list."""
     steps: list[Step[int]] = []
-    results = await wait_soon(factory().every(steps, at_once=3), _HANGS)
+    results = await wait_soon(factory().run_all(steps, at_once=3), _HANGS)
     require(results == [], f"No step was given, and {results} came of it.")
 
 
@@ -99,7 +99,7 @@ async def steps_run_at_once(factory: AsyncFactory) -> None:
     for at_once in (1, 2, 3):
         visit = _WaitingStep(at_once)
         steps = [visit.__call__] * (at_once * 2)
-        step_results = await wait_soon(factory().every(steps, at_once=at_once), _HANGS)
+        step_results = await wait_soon(factory().run_all(steps, at_once=at_once), _HANGS)
         require(visit.most <= at_once, f"{visit.most} steps ran at once, where {at_once} may.")
         require(all(step_results), f"{at_once} steps did not run at once.")
 
@@ -136,8 +136,8 @@ async def steps_see_the_context(factory: AsyncFactory) -> None:
         return context_name
 
     try:
-        context_names = await wait_soon(factory().every([rename] * 3, at_once=1), _HANGS)
-        context_names += await wait_soon(factory().every([rename] * 3, at_once=3), _HANGS)
+        context_names = await wait_soon(factory().run_all([rename] * 3, at_once=1), _HANGS)
+        context_names += await wait_soon(factory().run_all([rename] * 3, at_once=3), _HANGS)
         context_names += [
             await wait_soon(factory().first([rename] * 2, stagger=0, good=is_good), _HANGS)
             for is_good in (bool, _unreachable_task)
@@ -226,7 +226,7 @@ async def a_slow_good_result_beats_a_fast_bad_one(factory: AsyncFactory) -> None
 
 async def a_cancelled_caller_cancels_every_step(factory: AsyncFactory) -> None:
     """Cancelling a gatherer's caller cancels all steps and waits for their end."""
-    for verb in ("every", "first"):
+    for verb in ("run_all", "first"):
         gather, start_numbers, ended_numbers = factory(), list[int](), list[int]()
         both = asyncio.Event()
 
@@ -247,8 +247,8 @@ async def a_cancelled_caller_cancels_every_step(factory: AsyncFactory) -> None:
 
         steps = [_step(hang, number) for number in range(3)]
         caller = asyncio.ensure_future(
-            gather.every(steps, at_once=2)
-            if verb == "every"
+            gather.run_all(steps, at_once=2)
+            if verb == "run_all"
             else gather.first(steps, stagger=0, good=_unreachable_task)
         )
         await wait_soon(both.wait(), "Two steps did not start.")

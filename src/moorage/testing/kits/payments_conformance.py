@@ -188,9 +188,9 @@ async def a_buyer_may_be_asked_to_confirm(make: Open) -> None:
     async with make() as lab:
         operation = "charge"
         if lab.subject.asks is None:
-            if PaymentsCapability.COMPLETE not in lab.able:
+            if PaymentsCapability.COMPLETE not in lab.capabilities:
                 return
-            require(PaymentsCapability.INTENT in lab.able, "Nobody knows who is asked.")
+            require(PaymentsCapability.INTENT in lab.capabilities, "Nobody knows who is asked.")
             operation = "create_intent"
         order = lab.order(lab.subject.asks)
         payment: Payment = await lab(operation, order, idempotency_key="k-1")
@@ -277,14 +277,14 @@ async def an_unreadable_step_is_completed_once(make: Open) -> None:
         part = Money("50.00", "EUR")
         for step in range(_STEPS):
             payment: Payment = await lab.held(f"a-{step}")
-            if PaymentsCapability.AUTHORIZE in lab.able:
+            if PaymentsCapability.AUTHORIZE in lab.capabilities:
                 await lab.despite("capture", payment.ref, EUROS, step=step, idempotency_key="c")
             await lab.settled(payment)
             await lab.despite("refund", payment.ref, part, step=step, idempotency_key=f"r-{step}")
             payment_state = await lab.settled(payment)
             require(payment_state.captured == EUROS, f"{payment_state.captured} was captured.")
             require(payment_state.refunded == part, f"{payment_state.refunded} was given back.")
-            if PaymentsCapability.VOID not in lab.able:
+            if PaymentsCapability.VOID not in lab.capabilities:
                 continue
             voided_payment: Payment = await lab.held(f"v-{step}")
             await lab.despite("void", voided_payment.ref, step=step, idempotency_key=f"w-{step}")
@@ -303,7 +303,7 @@ async def an_unknown_state_is_no_success(make: Open) -> None:
         require(payment.state is PaymentState.UNKNOWN, f"A new word is {payment.state}.")
         require(payment.vendor_state == _NEW_STATE, "The vendor's new word is lost.")
         ref = (await lab.settled(await lab("charge", order, idempotency_key="k-1"))).ref
-        if PaymentsCapability.LOOK_UP in lab.able:
+        if PaymentsCapability.LOOK_UP in lab.capabilities:
             payment_state: Payment = await lab.with_status(_NEW_STATE, "get", ref)
             require(
                 payment_state.state is PaymentState.UNKNOWN, f"A new word is {payment_state.state}."
@@ -312,7 +312,7 @@ async def an_unknown_state_is_no_success(make: Open) -> None:
             _NEW_STATE, "refund", ref, part, idempotency_key="r-1", other_key="r-2"
         )
         require(refund.state in _OPEN_STATES, f"A refund of a new word is {refund.state}.")
-        if PaymentsCapability.LOOK_UP_REFUND in lab.able:
+        if PaymentsCapability.LOOK_UP_REFUND in lab.capabilities:
             refund = await lab.with_status(_NEW_STATE, "get_refund", refund.ref)
             require(refund.state in _OPEN_STATES, f"A refund of a new word is {refund.state}.")
 
@@ -327,7 +327,7 @@ async def a_pending_payment_is_no_success(make: Open) -> None:
         )
         require(payment.state is PaymentState.PENDING, f"A pending payment is {payment.state}.")
         ref = (await lab.settled(await lab("charge", order, idempotency_key="k-1"))).ref
-        if PaymentsCapability.LOOK_UP in lab.able:
+        if PaymentsCapability.LOOK_UP in lab.capabilities:
             payment_state: Payment = await lab.with_status(word, "get", ref)
             require(
                 payment_state.state is PaymentState.PENDING,
@@ -337,7 +337,7 @@ async def a_pending_payment_is_no_success(make: Open) -> None:
             refund_word, "refund", ref, part, idempotency_key="r-1", other_key="r-2"
         )
         require(refund.state is MoveState.PENDING, f"A pending refund is {refund.state}.")
-        if PaymentsCapability.LOOK_UP_REFUND in lab.able:
+        if PaymentsCapability.LOOK_UP_REFUND in lab.capabilities:
             refund = await lab.with_status(refund_word, "get_refund", refund.ref)
             require(refund.state is MoveState.PENDING, f"A pending refund is {refund.state}.")
 
@@ -437,7 +437,7 @@ async def events_are_accepted_if_signed(make: Open) -> None:
     """Signed webhooks give the same result in any order; unsigned ones are refused."""
     async with make() as lab:
         payment: Payment = await lab.held("k-1")
-        if PaymentsCapability.AUTHORIZE in lab.able:
+        if PaymentsCapability.AUTHORIZE in lab.capabilities:
             await lab("capture", payment.ref, EUROS, idempotency_key="k-2")
         lab.subject.happen()
         await lab("refund", payment.ref, Money("50.00", "EUR"), idempotency_key="k-3")

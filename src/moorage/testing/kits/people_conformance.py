@@ -190,7 +190,7 @@ async def named_fields_can_be_emptied(make: Open) -> None:
 async def a_manager_is_kept(make: Open) -> None:
     """A manager can be set, changed and removed, and must be in the same directory."""
     async with make() as lab:
-        if PeopleCapability.MANAGER not in lab.able:
+        if PeopleCapability.MANAGER not in lab.capabilities:
             return
         charles, grace = await lab.create("charles"), await lab.create("grace")
         ada = await lab.create(manager=charles.ref)
@@ -298,7 +298,7 @@ async def filters_find_whom_they_name(make: Open) -> None:
 async def a_member_joins_once(make: Open) -> None:
     """Adding a person to a group, or removing one, takes effect once even if repeated."""
     async with make() as lab:
-        if PeopleCapability.GROUPS not in lab.able:
+        if PeopleCapability.GROUPS not in lab.capabilities:
             return
         person, other_person = await lab.create(), await lab.create("grace")
         page: GroupPage = await lab("groups")
@@ -336,7 +336,7 @@ async def a_member_joins_once(make: Open) -> None:
 async def a_missing_group_is_an_error(make: Open) -> None:
     """Nobody can be added to, or removed from, a missing group or another directory's group."""
     async with make() as lab:
-        if PeopleCapability.GROUPS not in lab.able:
+        if PeopleCapability.GROUPS not in lab.capabilities:
             return
         person = await lab.create()
         missing_group = attrs.evolve(lab.group, id="00000000-0000-4000-8000-0000000fffff")
@@ -355,7 +355,7 @@ async def a_missing_group_is_an_error(make: Open) -> None:
 async def an_old_version_is_refused(make: Open) -> None:
     """A change based on an old version is refused; one based on the current version works."""
     async with make() as lab:
-        if PeopleCapability.VERSION not in lab.able:
+        if PeopleCapability.VERSION not in lab.capabilities:
             return
         person = await lab.create()
         require(person.version is not None, "A new account has no version.")
@@ -458,7 +458,7 @@ async def unreadable_answers_are_no_values(make: Open) -> None:
             if body != b"{}":
                 lab.sandbox.fail(answer)
                 await lab.refused(VendorFailed, lab("find"), f"{body!r} as a list")
-            if PeopleCapability.GROUPS in lab.able and body != b"{}":
+            if PeopleCapability.GROUPS in lab.capabilities and body != b"{}":
                 for call in (partial(lab, "groups"), partial(lab, "members", lab.group)):
                     lab.sandbox.fail(answer)
                     await lab.refused(VendorFailed, call(), f"{body!r} about groups")
@@ -482,7 +482,7 @@ async def requests_have_their_values(make: Open) -> None:
     """Each request has the values that the vendor's documentation requires."""
     async with make() as lab:
         for number, (fields, values) in enumerate(lab.subject.requests):
-            if not lab.person(**fields).needs <= lab.able:
+            if not lab.person(**fields).needs <= lab.capabilities:
                 continue
             await lab.create(f"n{number}", **fields)
             sent = request_values(lab.writes()[-1])

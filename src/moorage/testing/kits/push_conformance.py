@@ -114,7 +114,7 @@ async def a_notification_arrives_in_full(make: Open) -> None:
     async with make() as lab:
         fields: dict[str, Any] = {"badge": 3, "sound": "default", "link": _LINK}
         fields |= {"image": f"{_LINK}.png", "collapse_key": "order-1042"}
-        fields = {name: value for name, value in fields.items() if name in lab.able}
+        fields = {name: value for name, value in fields.items() if name in lab.capabilities}
         options: dict[str, Any] = {"priority": "normal", "time_to_live": timedelta(hours=1)}
         message = lab.message(body="It is paid 😀.", data={"order": "1042"}, **options, **fields)
         receipt: PushReceipt = await lab("send", message)
@@ -140,7 +140,7 @@ async def silence_and_urgency_are_kept(make: Open) -> None:
         await lab("send", lab.message(time_to_live=timedelta(0)))
         require(lab.delivered[-1].urgent, "A notification is not urgent by default.")
         require(lab.delivered[-1].seconds == 0, "A notification for now is kept for later.")
-        if PushCapability.SILENT in lab.able:
+        if PushCapability.SILENT in lab.capabilities:
             await lab("send", PushMessage(to=lab.to, data={"order": "1042"}, silent=True))
             delivered = lab.delivered[-1]
             require(delivered.silent and not delivered.urgent, "A silent notification is urgent.")
@@ -207,7 +207,7 @@ async def each_device_has_its_outcome(make: Open) -> None:
         await lab.refused(
             DeviceGone, lab("send", lab.message(to=unregistered)), "A device that is gone"
         )
-        unable = PushCapability.TOPIC not in lab.able
+        unable = PushCapability.TOPIC not in lab.capabilities
         other_recipient = PushTopic("orders") if unable else sandbox.recipient()
         messages = [
             lab.message(to=recipient)
@@ -235,7 +235,7 @@ async def unsupported_features_are_refused(make: Open) -> None:
             PushCapability.SILENT: PushMessage(to=lab.to, silent=True),
         }
         for capability, message in messages.items():
-            if capability not in lab.able:
+            if capability not in lab.capabilities:
                 error = await lab.refused(UnsupportedByVendor, lab("send", message), capability)
                 require(error.capabilities == (capability,), f"{capability} is not named.")
         require(lab.sandbox.requests == [], "Something was sent for what cannot be done.")

@@ -109,14 +109,14 @@ async def declared_capabilities_work(make: Open) -> None:
             ShippingCapability.MANIFEST,
         }
         for capability, ask in _calls_by_capability(lab).items():
-            if capability in lab.able - one_by_one:
+            if capability in lab.capabilities - one_by_one:
                 require((await ask()).rates, f"Nobody offers anything with {capability}.")
 
 
 async def a_parcel_is_tracked(make: Open) -> None:
     """A parcel is tracked by reference and number; undocumented statuses are unknown."""
     async with make() as lab:
-        if ShippingCapability.TRACK not in lab.able:
+        if ShippingCapability.TRACK not in lab.capabilities:
             return
         bought_shipment: Shipment = await lab(
             "create_shipment", lab.shipment(), idempotency_key="k-1"
@@ -147,7 +147,7 @@ async def a_parcel_is_tracked(make: Open) -> None:
 async def a_shipment_is_cancelled(make: Open) -> None:
     """A cancellation is pending until the carrier confirms it, and can be repeated."""
     async with make() as lab:
-        if ShippingCapability.CANCEL not in lab.able:
+        if ShippingCapability.CANCEL not in lab.capabilities:
             return
         bought_shipment: Shipment = await lab(
             "create_shipment", lab.shipment(), idempotency_key="k-1"
@@ -176,7 +176,7 @@ async def a_shipment_is_cancelled(make: Open) -> None:
 async def an_address_is_checked(make: Open) -> None:
     """An address check reports valid, corrected or invalid, and never changes an address."""
     async with make() as lab:
-        if ShippingCapability.VALIDATE_ADDRESS not in lab.able:
+        if ShippingCapability.VALIDATE_ADDRESS not in lab.capabilities:
             return
         address = lab.address()
         accepted_result: AddressResult = await lab("validate_address", address)

@@ -178,7 +178,7 @@ async def a_lost_answer_ships_nothing_twice(make: Open) -> None:
     for step in range(_MOST_STEPS):
         for with_lines in (False, True):
             async with make() as lab:
-                if with_lines and ShopsCapability.PARTIAL_FULFILMENT not in lab.able:
+                if with_lines and ShopsCapability.PARTIAL_FULFILMENT not in lab.capabilities:
                     continue
                 order = await lab.order(4)
                 lines = (FulfilledLine(id=order.lines[0].id, quantity=2),) if with_lines else ()
@@ -199,7 +199,7 @@ async def a_parcel_without_number_is_uncertain(make: Open) -> None:
     A vendor may refuse such a parcel before it is sent.
     """
     async with make() as lab:
-        if ShopsCapability.PARTIAL_FULFILMENT not in lab.able:
+        if ShopsCapability.PARTIAL_FULFILMENT not in lab.capabilities:
             return
         order = await lab.order(4)
         lines = (FulfilledLine(id=order.lines[0].id, quantity=1),)
@@ -223,7 +223,7 @@ async def a_parcel_without_number_is_uncertain(make: Open) -> None:
 async def a_part_is_shipped(make: Open) -> None:
     """Some items of a line can be shipped, but not more than are left."""
     async with make() as lab:
-        if ShopsCapability.PARTIAL_FULFILMENT not in lab.able:
+        if ShopsCapability.PARTIAL_FULFILMENT not in lab.capabilities:
             return
         order = await lab.order(3, 1)
         part = FulfilledLine(id=order.lines[0].id, quantity=2)
@@ -244,7 +244,7 @@ async def a_refund_is_paid_once(make: Open) -> None:
     """Whichever answer is lost, a refund is paid once and exactly; a repeat returns it."""
     for step in range(-1, _MOST_STEPS):
         async with make() as lab:
-            if ShopsCapability.REFUND not in lab.able:
+            if ShopsCapability.REFUND not in lab.capabilities:
                 return
             order = await lab.order(2)
             faults = [] if step < 0 else [*([None] * step), Lost()]
@@ -273,7 +273,7 @@ async def amounts_are_in_the_shops_currency(make: Open) -> None:
         request_count = len(lab.sandbox.requests)
         crowns = Money("5.00", "DKK")
         await lab.refused(InvalidData, lab("set_price", item.ref, crowns), "A foreign price")
-        if ShopsCapability.REFUND in lab.able:
+        if ShopsCapability.REFUND in lab.capabilities:
             refund = lab("refund", order.ref, crowns, idempotency_key="k-1")
             await lab.refused(InvalidData, refund, "A foreign refund")
         require(len(lab.sandbox.requests) == request_count, "A foreign amount was sent.")
@@ -312,7 +312,7 @@ async def stock_and_price_are_set(make: Open) -> None:
 async def stock_is_compared(make: Open) -> None:
     """Setting the stock fails if the current stock is not the expected one."""
     async with make() as lab:
-        if ShopsCapability.COMPARE_STOCK not in lab.able:
+        if ShopsCapability.COMPARE_STOCK not in lab.capabilities:
             return
         item = await lab.item()
         place = {} if lab.subject.location is None else {"location": lab.subject.location}
@@ -329,7 +329,7 @@ async def an_unknown_order_is_refused(make: Open) -> None:
     async with make() as lab:
         unknown_ref = lab.ref("gid://shopify/Order/404404")
         await lab.refused(VendorRejected, lab("get_order", unknown_ref), "An unknown order")
-        if ShopsCapability.CANCEL in lab.able:
+        if ShopsCapability.CANCEL in lab.capabilities:
             await lab.refused(VendorRejected, lab("cancel", unknown_ref), "An unknown order")
         await lab.refused(VendorRejected, lab.fulfil(unknown_ref), "An unknown order")
 
@@ -359,7 +359,7 @@ async def a_malformed_answer_is_no_success(make: Open) -> None:
                 lambda: lab("set_stock", item.ref, 1),
                 lambda: lab("set_price", item.ref, Money("1.00", "EUR")),
             )
-            if ShopsCapability.CANCEL in lab.able:
+            if ShopsCapability.CANCEL in lab.capabilities:
                 calls += (lambda: lab("cancel", order.ref),)
             for call in calls:
                 lab.sandbox.fail(Response(200, _JSON, body))
@@ -383,7 +383,7 @@ async def each_request_is_sent_once(make: Open) -> None:
             "set_stock": lambda: lab("set_stock", item.ref, 1),
             "set_price": lambda: lab("set_price", item.ref, Money("1.00", "EUR")),
         }
-        if ShopsCapability.CANCEL in lab.able:
+        if ShopsCapability.CANCEL in lab.capabilities:
             calls["cancel"] = lambda: lab("cancel", other_order.ref)
         for name, call in calls.items():
             request_count = len(lab.sandbox.requests)

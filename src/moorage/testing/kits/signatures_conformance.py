@@ -255,7 +255,7 @@ async def an_envelope_is_voided(make: Open) -> None:
     """A voided envelope cannot be signed, and voiding it again is no error."""
     async with make() as lab:
         ref, other_ref = await _send_request(lab), await _send_request(lab)
-        arguments = [REASON] if SignaturesCapability.VOID_REASON in lab.able else []
+        arguments = [REASON] if SignaturesCapability.VOID_REASON in lab.capabilities else []
         for _ in range(2):
             receipt: SignatureReceipt = await lab("void", str(ref), *arguments)
             require(receipt.ref == ref, "Another envelope was voided.")
@@ -297,7 +297,7 @@ async def a_completed_envelope_stays(make: Open) -> None:
 async def a_reminder_is_sent_once(make: Open) -> None:
     """A reminder goes to the signers whose turn it is, once per key."""
     async with make() as lab:
-        if SignaturesCapability.REMIND not in lab.able:
+        if SignaturesCapability.REMIND not in lab.capabilities:
             return
         ref = await _send_request(lab, signer(order=1), signer(GRACE, order=2))
         for _ in range(2):
@@ -311,7 +311,7 @@ async def a_reminder_is_sent_once(make: Open) -> None:
 async def a_link_belongs_to_its_signer(make: Open) -> None:
     """An embedded signer gets a link and no email; other signers get no link."""
     async with make() as lab:
-        if SignaturesCapability.EMBEDDED not in lab.able:
+        if SignaturesCapability.EMBEDDED not in lab.capabilities:
             return
         ref = await _send_request(lab, signer(embedded=True))
         require(lab.world.emails == [], "An embedded signer got an email.")
@@ -330,7 +330,7 @@ async def files_are_downloaded(make: Open) -> None:
     async with make() as lab:
         ref = await _send_request(lab)
         operations = ["download"]
-        if SignaturesCapability.CERTIFICATE in lab.able:
+        if SignaturesCapability.CERTIFICATE in lab.capabilities:
             operations.append("certificate")
         for operation in operations:
             file: SignedFile = await lab(operation, str(ref))

@@ -80,7 +80,7 @@ async def a_reference_survives_as_text(make: Open) -> None:
     async with make() as lab:
         receipt: SmsReceipt = await lab("send", lab.message())
         require(Ref.parse(str(receipt.ref)) == receipt.ref, "A reference changes as text.")
-        if SmsCapability.LOOK_UP in lab.able:
+        if SmsCapability.LOOK_UP in lab.capabilities:
             receipt_found: SmsReceipt = await lab("get", str(receipt.ref))
             require(receipt_found.ref == receipt.ref, "A reference leads to another message.")
 
@@ -108,12 +108,12 @@ async def unsupported_features_are_refused(make: Open) -> None:
     """An unsupported feature is refused before sending; the error names vendors that have it."""
     async with make() as lab:
         for capability, ask in calls_by_capability(lab).items():
-            if capability in lab.able:
+            if capability in lab.capabilities:
                 continue
             error = await lab.refused(UnsupportedByVendor, ask(), f"{capability} of who cannot")
             require(error.capabilities == (capability,), f"{capability} is not named.")
             require(
-                error.able == names_with_capabilities(KIND, frozenset({capability})),
+                error.supported_by == names_with_capabilities(KIND, frozenset({capability})),
                 "The error does not name the vendors that can do it.",
             )
         require(lab.sandbox.requests == [], "Something was sent for what cannot be done.")
@@ -129,33 +129,33 @@ async def declared_capabilities_work(make: Open) -> None:
             SmsCapability.CALLBACK,
             SmsCapability.VALIDITY,
         ):
-            if capability in lab.able:
+            if capability in lab.capabilities:
                 await calls[capability]()
-        if SmsCapability.BALANCE in lab.able:
+        if SmsCapability.BALANCE in lab.capabilities:
             amount = (await lab("check_balance")).amount
             require(type(amount.amount) is Decimal and amount.currency, "The balance is none.")
-        if SmsCapability.OPT_OUTS in lab.able:
+        if SmsCapability.OPT_OUTS in lab.capabilities:
             await lab("remove_opt_out", lab.subject.to, account=ACCOUNT)
             require(await calls[SmsCapability.OPT_OUTS]() == (), "A number is still opted out.")
             require((await lab("opt_outs")).next is None, "A short list has another page.")
-        if SmsCapability.VALIDATE_NUMBER in lab.able:
+        if SmsCapability.VALIDATE_NUMBER in lab.capabilities:
             check = await lab("validate_number", lab.subject.to)
             require(
                 check.valid and check.number == lab.subject.to,
                 "A valid number is reported as invalid.",
             )
             require(lab.subject.to not in repr(check), "The repr of a check shows the number.")
-            has_carrier = check.carrier or SmsCapability.CARRIER not in lab.able
+            has_carrier = check.carrier or SmsCapability.CARRIER not in lab.capabilities
             require(has_carrier, "The carrier is missing.")
 
 
 async def a_scheduled_text_can_be_cancelled(make: Open) -> None:
     """A vendor that can schedule and cancel messages can cancel a scheduled one."""
     async with make() as lab:
-        if not {SmsCapability.SCHEDULED, SmsCapability.CANCEL} <= lab.able:
+        if not {SmsCapability.SCHEDULED, SmsCapability.CANCEL} <= lab.capabilities:
             return
         send_time = datetime.now(UTC) + timedelta(hours=1)
-        pool = "pool" if SmsCapability.SENDER_POOL in lab.able else None
+        pool = "pool" if SmsCapability.SENDER_POOL in lab.capabilities else None
         receipt = await lab("send", lab.message(send_at=send_time, sender_pool=pool))
         require(receipt.status is SmsStatus.SCHEDULED, "A message with `send_at` is not scheduled.")
         for _ in range(2):
@@ -316,7 +316,7 @@ async def events_are_accepted_if_signed(make: Open) -> None:
         report, secret = lab.subject.report, lab.subject.webhook_secret
         if report is None or secret is None:
             return
-        url = URL if SmsCapability.CALLBACK in lab.able else None
+        url = URL if SmsCapability.CALLBACK in lab.capabilities else None
         receipt: SmsReceipt = await lab("send", lab.message(callback_url=url))
         words = {lab.subject.delivered: SmsStatus.DELIVERED, _WORD: SmsStatus.UNKNOWN}
         for word, status in words.items():

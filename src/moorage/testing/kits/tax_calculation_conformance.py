@@ -96,7 +96,7 @@ async def a_calculation_adds_up(make: Open) -> None:
 async def prices_may_contain_the_tax(make: Open) -> None:
     """If prices include tax, the tax does not change the total."""
     async with make() as lab:
-        if TaxCapability.INCLUSIVE_PRICES not in lab.able:
+        if TaxCapability.INCLUSIVE_PRICES not in lab.capabilities:
             return
         calculation = await lab.calculate(inclusive=True)
         require(calculation.total == lab.sale.amount, f"The total is {calculation.total}.")
@@ -109,9 +109,9 @@ async def an_exempt_buyer_pays_no_tax(make: Open) -> None:
     """A buyer who is exempt, or pays the tax to the tax office, is charged no tax."""
     async with make() as lab:
         changes: list[dict[str, Any]] = []
-        if TaxCapability.EXEMPTIONS in lab.able:
+        if TaxCapability.EXEMPTIONS in lab.capabilities:
             changes += [{"exemption": exemption} for exemption in TaxExemption]
-        if TaxCapability.REVERSE_CHARGE in lab.able:
+        if TaxCapability.REVERSE_CHARGE in lab.capabilities:
             changes.append({"reverse_charge": True})
         for change in changes:
             calculation = await lab.calculate(**change)
@@ -138,7 +138,7 @@ async def a_sale_is_recorded_once(make: Open) -> None:
     """Whichever answer is lost, a sale is recorded once with its tax; a repeat returns it."""
     for step in range(-1, _MOST_STEPS):
         async with make() as lab:
-            if TaxCapability.RECORDS not in lab.able:
+            if TaxCapability.RECORDS not in lab.capabilities:
                 return
             calculation = await lab.calculate()
             lab.sandbox.fail(*([] if step < 0 else [*([None] * step), Lost()]))
@@ -158,7 +158,7 @@ async def a_sale_is_recorded_once(make: Open) -> None:
 async def an_unsent_record_is_sent_again(make: Open) -> None:
     """If a sale's request never arrived, a repeat with the same key records it."""
     async with make() as lab:
-        if TaxCapability.RECORDS not in lab.able:
+        if TaxCapability.RECORDS not in lab.capabilities:
             return
         calculation = await lab.calculate()
         lab.sandbox.fail(ConnectionFailed("The vendor is not reached."))
@@ -172,7 +172,7 @@ async def an_unsent_record_is_sent_again(make: Open) -> None:
 async def a_reference_is_recorded_once(make: Open) -> None:
     """A second sale with the same reference is refused, even under another key."""
     async with make() as lab:
-        if TaxCapability.RECORDS not in lab.able:
+        if TaxCapability.RECORDS not in lab.capabilities:
             return
         calculation = await lab.calculate()
         await lab.record(calculation)
@@ -192,7 +192,7 @@ async def a_part_is_reversed_once(make: Open) -> None:
     """Whichever answer is lost, a part of a sale is reversed once, with negative tax."""
     for step in range(-1, _MOST_STEPS):
         async with make() as lab:
-            if TaxCapability.REVERSALS not in lab.able:
+            if TaxCapability.REVERSALS not in lab.capabilities:
                 return
             calculation = await lab.calculate()
             record = await lab.record(calculation)
@@ -222,7 +222,7 @@ async def a_part_is_reversed_once(make: Open) -> None:
 async def a_whole_sale_is_reversed(make: Open) -> None:
     """A reversal without parts reverses the whole tax."""
     async with make() as lab:
-        if TaxCapability.REVERSALS not in lab.able:
+        if TaxCapability.REVERSALS not in lab.capabilities:
             return
         calculation = await lab.calculate()
         record = await lab.record(calculation)
@@ -237,7 +237,7 @@ async def a_whole_sale_is_reversed(make: Open) -> None:
 async def a_part_with_its_tax_is_reversed(make: Open) -> None:
     """If prices include tax, a part of a sale is reversed by its amount with tax."""
     async with make() as lab:
-        if not {TaxCapability.REVERSALS, TaxCapability.INCLUSIVE_PRICES} <= lab.able:
+        if not {TaxCapability.REVERSALS, TaxCapability.INCLUSIVE_PRICES} <= lab.capabilities:
             return
         calculation = await lab.calculate(inclusive=True)
         record = await lab.record(calculation)
@@ -264,7 +264,7 @@ async def a_part_with_its_tax_is_reversed(make: Open) -> None:
 async def a_reversal_fits_its_sale(make: Open) -> None:
     """A reversal of an unknown line or in another currency is refused, and records nothing."""
     async with make() as lab:
-        if TaxCapability.REVERSALS not in lab.able:
+        if TaxCapability.REVERSALS not in lab.capabilities:
             return
         record = await lab.record(await lab.calculate())
         currency = "EUR" if lab.sale.currency != "EUR" else "USD"
@@ -323,7 +323,7 @@ async def each_request_is_sent_once(make: Open) -> None:
     """No operation repeats a request itself, because the hub decides on retries."""
     async with make() as lab:
         calculation = await lab.calculate()
-        if TaxCapability.RECORDS in lab.able:
+        if TaxCapability.RECORDS in lab.capabilities:
             await lab.record(calculation)
         require_no_repeats("record", lab.sandbox.requests)
 

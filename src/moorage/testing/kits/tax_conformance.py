@@ -124,7 +124,7 @@ async def a_proof_is_kept(make: Open) -> None:
     """Each check with a requester has a proof of its own from the register."""
     async with make() as lab:
         requester, foreign = lab.subject.requester, lab.subject.foreign_requester
-        if TaxCapability.PROOF not in lab.able or requester is None:
+        if TaxCapability.PROOF not in lab.capabilities or requester is None:
             return
         checks: list[VatCheck] = [await lab.check(requester=requester) for _ in range(2)]
         sandbox_proofs = lab.subject.proofs()
@@ -146,7 +146,7 @@ async def a_proof_is_kept(make: Open) -> None:
 async def details_are_compared(make: Open) -> None:
     """Business details that differ from the register are never reported as a match."""
     async with make() as lab:
-        if TaxCapability.TRADER_MATCH not in lab.able:
+        if TaxCapability.TRADER_MATCH not in lab.capabilities:
             return
         matches = (await lab.check(trader=TRADER)).matches
         require(matches is not None, "The comparison is lost.")
@@ -164,7 +164,9 @@ async def unsupported_features_are_refused(make: Open) -> None:
             require(capability in error.capabilities, f"{capability} is not named.")
             number = options.get("number", lab.subject.number)
             other_vendors = names_with_capabilities(KIND, frozenset({capability, number.needs}))
-            require(error.able == other_vendors, f"The vendors with {capability} are not named.")
+            require(
+                error.supported_by == other_vendors, f"The vendors with {capability} are not named."
+            )
         require(lab.sandbox.requests == [], "Something was sent for what cannot be done.")
 
 

@@ -49,7 +49,7 @@ def sale(vendor: ScenarioVendor, use: str = "sale", **fields: Any) -> BookInvoic
 
 
 async def _contact(vendor: ScenarioVendor, contact: Contact) -> Ref:
-    if not vendor.able:
+    if not vendor.is_supported:
         return Ref.parse(f"{vendor.name}:{vendor.name}:1?type={contact.role}")
     return await vendor.ref("create_contact", contact)
 
@@ -109,7 +109,7 @@ async def void_invoice(vendor: ScenarioVendor) -> Any:
 async def voided_bill(vendor: ScenarioVendor) -> Any:
     """Void a bill."""
     ref = Ref.parse(f"{vendor.name}:{vendor.name}:1?type=bill")
-    if vendor.able:
+    if vendor.is_supported:
         ref = (await _create_bill(vendor)).ref
     return (await vendor("void_invoice", ref)).state
 

@@ -84,7 +84,7 @@ async def read_transactions(vendor: ScenarioVendor) -> Any:
 
 async def read_pending(vendor: ScenarioVendor) -> Any:
     """Get an account's pending transactions."""
-    ref = await account(vendor) if vendor.able else Ref(vendor.name, vendor.name, "1")
+    ref = await account(vendor) if vendor.is_supported else Ref(vendor.name, vendor.name, "1")
     return len((await vendor("transactions", ref, TransactionQuery(pending=True))).pending)
 
 

@@ -90,7 +90,7 @@ async def create_meeting(vendor: ScenarioVendor) -> Any:
 async def change_version(vendor: ScenarioVendor) -> Any:
     """Change an event only if it still has a given version."""
     changes = EventChanges(title="Pickup")
-    if not vendor.able:
+    if not vendor.is_supported:
         ref = Ref(vendor.name, vendor.name, "1", {"calendar": "1"})
         return await vendor("update", ref, changes, version="1")
     event = await write_event(vendor)
@@ -99,7 +99,7 @@ async def change_version(vendor: ScenarioVendor) -> Any:
 
 async def list_day(vendor: ScenarioVendor) -> Any:
     """List the events of a day."""
-    if vendor.able:
+    if vendor.is_supported:
         await write_event(vendor)
     page: ChangePage = await vendor("changes", _calendar(vendor), **DAY)
     return page.items and page.later

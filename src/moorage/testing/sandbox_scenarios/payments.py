@@ -71,7 +71,7 @@ async def authorize(vendor: ScenarioVendor) -> Ref:
 
 async def _begin(vendor: ScenarioVendor, operation: str) -> Ref:
     """Start a payment, let the buyer confirm it, and return its reference."""
-    if not vendor.able:
+    if not vendor.is_supported:
         return Ref.parse(f"{vendor.name}:{vendor.name}:1~currency=EUR")
     payment = await vendor(operation, order(vendor), idempotency_key="1")
     if payment.next_action is not None:
@@ -83,7 +83,7 @@ async def _begin(vendor: ScenarioVendor, operation: str) -> Ref:
 
 async def complete(vendor: ScenarioVendor) -> Any:
     """Complete a payment after the buyer's action."""
-    if not vendor.able:
+    if not vendor.is_supported:
         return await vendor("complete", await authorize(vendor), idempotency_key="2")
     values = vendor.fixture.vendor_values
     challenge_token = values.get("asks", vendor.fixture.token)
@@ -121,7 +121,7 @@ async def payment(vendor: ScenarioVendor) -> Any:
 
 async def refund(vendor: ScenarioVendor) -> Any:
     """Return the state of a refund."""
-    ref = await (charge_and_refund(vendor) if vendor.able else _begin(vendor, "charge"))
+    ref = await (charge_and_refund(vendor) if vendor.is_supported else _begin(vendor, "charge"))
     return (await vendor("get_refund", ref)).ref.id == ref.id
 
 
@@ -154,7 +154,7 @@ async def store(vendor: ScenarioVendor) -> Any:
 
 async def remove(vendor: ScenarioVendor) -> Any:
     """Store a payment method, list it, and remove it."""
-    if not vendor.able:
+    if not vendor.is_supported:
         return await vendor("stored_means", "ada-1")
     if vendor.fixture.vendor_values.get("is_stored"):
         stored = (await vendor("stored_means", "ada-1")).items
@@ -185,7 +185,7 @@ async def link(vendor: ScenarioVendor, **fields: Any) -> Any:
 async def dispute(vendor: ScenarioVendor, operation: str, *values: Any) -> Any:
     """Look up, accept or contest a dispute of a payment."""
     key = {} if operation == "get_dispute" else {"idempotency_key": "d-1"}
-    if not vendor.able:
+    if not vendor.is_supported:
         return await vendor(operation, f"{vendor.name}:{vendor.name}:1", *values, **key)
     payment_ref = await pay(vendor)
     vendor.fixture.vendor_values.get("settle", bool)()
@@ -235,7 +235,7 @@ async def subscribe(
         quantity=quantity,
         return_url="https://erp.example/back",
     )
-    if not vendor.able and at_period_end:
+    if not vendor.is_supported and at_period_end:
         ref = Ref.parse(f"{vendor.name}:{vendor.name}:1")
         return await vendor("cancel_subscription", ref, at_period_end=True, idempotency_key="s-3")
     created = await vendor("create_subscription", request, idempotency_key="s-1")
@@ -257,7 +257,7 @@ async def subscribe(
 
 async def reconcile(vendor: ScenarioVendor) -> Any:
     """List the transactions of a payout."""
-    if not vendor.able:
+    if not vendor.is_supported:
         return await vendor("payout_items", Ref.parse(f"{vendor.name}:{vendor.name}:1"))
     await pay(vendor)
     vendor.fixture.vendor_values["pay_out"]()

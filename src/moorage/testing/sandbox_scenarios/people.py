@@ -80,7 +80,7 @@ async def delete_account(vendor: ScenarioVendor) -> Any:
 
 async def manage_group(vendor: ScenarioVendor) -> Any:
     """Find a group, add a person to it, and remove the person."""
-    if not vendor.able:
+    if not vendor.is_supported:
         return await vendor("groups")
     person = await create_account(vendor)
     page: GroupPage = await vendor("groups")
@@ -93,7 +93,7 @@ async def manage_group(vendor: ScenarioVendor) -> Any:
 
 async def create_managed_account(vendor: ScenarioVendor) -> Any:
     """Create the account of a person with a manager."""
-    if not vendor.able:
+    if not vendor.is_supported:
         manager = Ref.parse(f"{vendor.name}:{vendor.name}:1")
     else:
         manager = (await create_account(vendor, "charles")).ref
@@ -107,7 +107,7 @@ async def create_zoned_account(vendor: ScenarioVendor) -> Any:
 
 async def change_version(vendor: ScenarioVendor) -> Any:
     """Change an account only if it still has a given version."""
-    if not vendor.able:
+    if not vendor.is_supported:
         ref, version = Ref.parse(f"{vendor.name}:{vendor.name}:1"), "1"
     else:
         person = await create_account(vendor)

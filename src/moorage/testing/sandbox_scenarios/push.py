@@ -43,14 +43,14 @@ async def send_data(vendor: ScenarioVendor) -> Any:
 async def to_device(vendor: ScenarioVendor) -> Any:
     """Send a notification to a device token."""
     sandbox: Any = vendor.fixture.sandbox
-    recipient = sandbox.recipient() if vendor.able else DeviceToken("token")
+    recipient = sandbox.recipient() if vendor.is_supported else DeviceToken("token")
     return bool((await vendor("send", PushMessage(to=recipient, title=TITLE))).raw)
 
 
 async def to_browser(vendor: ScenarioVendor) -> Any:
     """Send a notification to a browser subscription."""
     sandbox: Any = vendor.fixture.sandbox
-    recipient = sandbox.recipient() if vendor.able else SUBSCRIPTION
+    recipient = sandbox.recipient() if vendor.is_supported else SUBSCRIPTION
     return bool((await vendor("send", PushMessage(to=recipient, title=TITLE))).raw)
 
 

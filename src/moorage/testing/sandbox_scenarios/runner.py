@@ -27,14 +27,14 @@ class ScenarioVendor:
         operations: the contract's operations, such as `hub.sms()`, synchronous or asynchronous.
         fixture: the vendor's sandbox and the account there.
         name: name of the vendor and of its account.
-        able: True if the vendor declares the capability; otherwise the scenario prepares nothing,
-            because it must not send anything.
+        is_supported: True if the vendor declares the capability; otherwise the scenario prepares
+            nothing, because it must not send anything.
     """
 
     operations: Any
     fixture: SandboxFixture
     name: str
-    able: bool
+    is_supported: bool
 
     async def __call__(self, operation: str, *arguments: Any, **named: Any) -> Any:
         """Call an operation of the vendor's contract."""
@@ -42,7 +42,7 @@ class ScenarioVendor:
 
     async def ref(self, operation: str, *arguments: Any, **named: Any) -> Ref:
         """Return the reference of an operation's result; an invented one without result."""
-        if not self.able:
+        if not self.is_supported:
             return Ref.parse(f"{self.name}:{self.name}:1")
         ref: Ref = (await self(operation, *arguments, **named)).ref
         return ref

@@ -105,7 +105,7 @@ async def label_again(vendor: ScenarioVendor) -> Any:
 
 async def by_reference(vendor: ScenarioVendor) -> Any:
     """Buy a label by a rate's stored reference."""
-    offer = (await rates(vendor))[0].ref if vendor.able else await vendor.ref("")
+    offer = (await rates(vendor))[0].ref if vendor.is_supported else await vendor.ref("")
     return (await vendor("create_shipment", str(offer), idempotency_key="1")).state
 
 
@@ -132,7 +132,7 @@ async def validate_address(vendor: ScenarioVendor) -> Any:
 async def schedule_pickup(vendor: ScenarioVendor, shipments: int = 1) -> Any:
     """Schedule a pickup of some shipments."""
     refs = [await buy_label(vendor, f"{number}") for number in range(shipments)]
-    if not vendor.able:
+    if not vendor.is_supported:
         refs = [attrs.evolve(ref, id=f"{number}") for number, ref in enumerate(refs, 1)]
     return (await vendor("schedule_pickup", pickup(refs), idempotency_key="p")).state
 

@@ -17,7 +17,7 @@ PARCEL: Final = Fulfilment(tracking_number="1Z999", carrier="UPS")
 
 async def order(vendor: ScenarioVendor) -> Any:
     """Return a paid and unshipped order of two pieces."""
-    if not vendor.able:
+    if not vendor.is_supported:
         return None
     id_ = vendor.fixture.vendor_values["order"]()
     return await vendor("get_order", Ref(vendor.name, vendor.name, id_))
@@ -32,7 +32,7 @@ async def order_ref(vendor: ScenarioVendor) -> Ref:
 
 async def item_ref(vendor: ScenarioVendor) -> Ref:
     """Return the item's reference; an invented one if nothing may be sent."""
-    if not vendor.able:
+    if not vendor.is_supported:
         return Ref(vendor.name, vendor.name, "1", {"currency": "EUR"})
     items: tuple[ShopItem, ...] = (await vendor("find_items", SKU, account=vendor.name)).items
     return items[0].ref

@@ -96,10 +96,10 @@ BASIC: Final[dict[str, Scenario]] = {
 BY_CAPABILITY: Final[dict[str, Scenario]] = {
     SignaturesCapability.TEMPLATES: partial(send, template=TEMPLATE, signer={"role": ROLE}),
     SignaturesCapability.ANCHORS: partial(
-        send, signer={"places": [SignaturePlace(anchor="/sn1/", x=10)]}
+        send, signer={"signature_places": [SignaturePlace(anchor="/sn1/", x=10)]}
     ),
     SignaturesCapability.POSITIONS: partial(
-        send, signer={"places": [SignaturePlace(page=1, x=100, y=640)]}
+        send, signer={"signature_places": [SignaturePlace(page=1, x=100, y=640)]}
     ),
     SignaturesCapability.PHONE_CHECK: partial(send, signer={"phone": "+4915112345678"}),
     SignaturesCapability.EMBEDDED: make_embedded_link,

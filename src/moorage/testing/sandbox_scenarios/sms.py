@@ -42,14 +42,14 @@ async def scheduled_text(vendor: ScenarioVendor) -> Any:
 async def cancel(vendor: ScenarioVendor) -> Any:
     """Cancel a scheduled text message."""
     ref = Ref.parse(f"{vendor.name}:{vendor.name}:1")
-    return await vendor("cancel", await scheduled_text(vendor) if vendor.able else ref)
+    return await vendor("cancel", await scheduled_text(vendor) if vendor.is_supported else ref)
 
 
 async def look_up(vendor: ScenarioVendor) -> Any:
     """Return the state of a text message, and of a scheduled one if supported."""
     refs = [await vendor.ref("send", SmsMessage(to=PHONE, text="Hello."))]
     with suppress(UnsupportedByVendor):
-        refs += [await scheduled_text(vendor)] if vendor.able else []
+        refs += [await scheduled_text(vendor)] if vendor.is_supported else []
     return refs == [(await vendor("get", ref)).ref for ref in refs]
 
 

@@ -23,7 +23,7 @@ async def upload(vendor: ScenarioVendor, **fields: Any) -> Any:
 
 async def download_part(vendor: ScenarioVendor) -> Any:
     """Download a part of a file."""
-    if vendor.able:
+    if vendor.is_supported:
         await upload(vendor)
     download = await vendor("download", KEY, range=ByteRange(1, 3))
     return await await_if_needed(download.read_all()) == b"ell"
@@ -31,7 +31,7 @@ async def download_part(vendor: ScenarioVendor) -> Any:
 
 async def download_if_changed(vendor: ScenarioVendor) -> Any:
     """Download a file only if it has changed."""
-    tag = (await upload(vendor)).etag if vendor.able else "1"
+    tag = (await upload(vendor)).etag if vendor.is_supported else "1"
     return not (await vendor("download", KEY, if_none_match=tag)).modified
 
 
@@ -50,14 +50,14 @@ async def abort_upload(vendor: ScenarioVendor) -> Any:
 
 async def list_stale_uploads(vendor: ScenarioVendor) -> Any:
     """List unfinished uploads."""
-    if vendor.able:
+    if vendor.is_supported:
         await vendor("start_upload", KEY)
     return await vendor("list_stale_uploads")
 
 
 async def copy(vendor: ScenarioVendor) -> Any:
     """Copy an object to another key."""
-    if vendor.able:
+    if vendor.is_supported:
         await upload(vendor)
     await vendor("copy", KEY, "b.txt")
     return await vendor("exists", "b.txt")
@@ -66,7 +66,7 @@ async def copy(vendor: ScenarioVendor) -> Any:
 async def download_version(vendor: ScenarioVendor) -> Any:
     """Download an earlier version of a file."""
     earlier_version = "1"
-    if vendor.able:
+    if vendor.is_supported:
         earlier_version = (await vendor("upload", KEY, b"Before.")).version
         await vendor("upload", KEY, b"After.")
     return (

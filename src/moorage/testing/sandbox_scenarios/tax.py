@@ -116,7 +116,7 @@ async def calculate_reverse_charge(vendor: ScenarioVendor) -> Any:
 
 async def recorded(vendor: ScenarioVendor) -> Any:
     """Calculate the tax of a sale, and record it."""
-    if vendor.able:
+    if vendor.is_supported:
         calculation = await vendor("calculate", sale())
     else:
         ref = Ref(vendor.name, vendor.name, "1")
@@ -133,7 +133,7 @@ async def reverse(vendor: ScenarioVendor) -> Any:
     """Reverse a part of one sale, and the whole of another."""
     day = datetime.now(UTC).date()
     ref = Ref(vendor.name, vendor.name, "1")
-    if vendor.able:
+    if vendor.is_supported:
         ref = (await recorded(vendor)).ref
     part = ReversedAmount(amount=Money("5.00", "USD"), tax=Money("0.35", "USD"))
     reversal = TaxReversal(reference="CN-17", day=day, lines={"2": part})

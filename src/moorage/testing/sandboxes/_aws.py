@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from moorage.domain.http.query import encode_pairs
 from moorage.domain.http.requests import HttpMethod, Request
 from moorage.domain.secrets.secret import Secret
-from moorage.domain.signing.occasion import Occasion
+from moorage.domain.signing.context import SigningContext
 from moorage.domain.signing.sigv4 import AwsSigV4
 from moorage.testing.sandboxes.base import Sandbox
 
@@ -84,6 +84,6 @@ def _signature_problem(
         ),
         f"https://{request.host}{request.path}{query and f'?{query}'}",
         Secret(secret),
-        Occasion(now, ""),
+        SigningContext(now, ""),
     )
     return None if repeated_request.headers.get("authorization") == header else MISMATCH

@@ -324,7 +324,7 @@ async def in_parts(
         None if key is None else sdk.part_key(key, number) for number in range(1, len(parts) + 1)
     ]
     steps = [partial(send, part, part_key) for part, part_key in zip(parts, keys, strict=True)]
-    outcomes = await wire.every(steps, at_once=at_once)
+    outcomes = await wire.run_all(steps, at_once=at_once)
     results: list[sdk.Result[EmailReceipt]] = []
     for part, item in zip(parts, outcomes, strict=True):
         results += (

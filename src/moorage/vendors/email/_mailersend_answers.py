@@ -182,7 +182,7 @@ def _read_received(event: sdk.WebhookEvent, ref: sdk.MakeRef) -> tuple[ReceivedE
             # MailerSend does not say whether False is a broken signature or a missing one.
             dkim=CheckResult.PASSED if fields.flag("dkim_check") else CheckResult.UNKNOWN,
         ),
-        is_forgeable=event.weak,
+        is_forgeable=event.is_forgeable,
         raw=sdk.as_answer(event.payload).raw,
     )
     return (message,)

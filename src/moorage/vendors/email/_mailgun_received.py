@@ -39,7 +39,7 @@ def read_received(event: WebhookEvent, ref: MakeRef) -> tuple[ReceivedEmail, ...
         "envelope_sender": fields.get("sender"),
         "envelope_recipients": tuple(item.email for item in addresses_in(recipient)),
         "reply_text": fields.get("stripped-text") or None,
-        "is_forgeable": event.weak,
+        "is_forgeable": event.is_forgeable,
         "raw": event.payload,
     }
     reference = ref(id_.strip("<>"), url=fields.get("message-url"))

@@ -59,7 +59,7 @@ def read_received(event: WebhookEvent, fields: Answer, ref: MakeRef) -> Received
         envelope_sender=envelope_sender,
         envelope_recipients=None if recipient is None else (recipient,),
         files=tuple(_file(item) for item in fields.objects("Attachments")),
-        is_forgeable=event.weak,
+        is_forgeable=event.is_forgeable,
         raw=fields.raw,
         **written_fields,
     )

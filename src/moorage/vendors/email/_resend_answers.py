@@ -204,7 +204,7 @@ def read_events(
             ref(id_),
             id=event.id,
             is_complete=False,
-            is_forgeable=event.weak,
+            is_forgeable=event.is_forgeable,
             raw=fields.raw,
         )
         return (message,)

@@ -39,7 +39,7 @@ def read_received(event: sdk.WebhookEvent, ref: sdk.MakeRef) -> tuple[ReceivedEm
         "envelope_sender": sender if isinstance(sender, str) else None,
         "envelope_recipients": envelope.texts("to"),
         "checks": _checks(fields),
-        "is_forgeable": event.weak,
+        "is_forgeable": event.is_forgeable,
         "raw": event.payload,
     }
     if _RAW in fields:

@@ -29,7 +29,7 @@ def read_received(event: WebhookEvent, fields: Answer, id_: str, ref: MakeRef) -
         "envelope_recipients": fields.texts("receipt.recipients"),
         "checks": _checks(fields.object("receipt")),
         "stored_at": _s3_url(fields.object("receipt.action")),
-        "is_forgeable": event.weak,
+        "is_forgeable": event.is_forgeable,
         "raw": {name: value for name, value in fields.raw.items() if name != "content"},
     }
     content_text = fields.value("content")

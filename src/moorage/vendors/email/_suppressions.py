@@ -41,7 +41,7 @@ def read_page(
     """
     entries: list[Suppression] = []
     for item in items:
-        entry = reading.found(wire.ref, item, **words)
+        entry = reading.parse_if_complete(wire.ref, item, **words)
         if not entry:
             raise sdk.malformed(response, "address")
         entries += entry

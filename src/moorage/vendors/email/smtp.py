@@ -179,7 +179,7 @@ class Smtp(sdk.Vendor):
             "recipients": [address.wire for address in message.everybody],
             "wide": needs_smtputf8(message, sender),
         }
-        reply = await wire.act(
+        reply = await wire.execute(
             "deliver",
             await wire.credentials(),
             envelope,
@@ -202,7 +202,7 @@ class Smtp(sdk.Vendor):
             )
             for number, recipient in enumerate(bulk.recipients, 1)
         ]
-        return await wire.every(steps, at_once=4)
+        return await wire.run_all(steps, at_once=4)
 
 
 def message_id(wire: sdk.Wire, sender: EmailAddress, key: str | None) -> str:

@@ -31,9 +31,9 @@ class ProviderToken(sdk.JwtSigning):
     its period, so it does not depend on the time of the first attempt.
     """
 
-    def token(self, key: sdk.Secret, occasion: sdk.Occasion) -> sdk.Secret:
+    def token(self, key: sdk.Secret, context: sdk.SigningContext) -> sdk.Secret:
         """Return the current period's token, which the period's first attempt signs."""
-        issued_at = period_start(int(occasion.now.timestamp()))
+        issued_at = period_start(int(context.now.timestamp()))
         digest = sha256(key.reveal_bytes()).hexdigest()
         name = (digest, str(self.issuer), str(self.key_id), issued_at)
         token = current_tokens.get(name)

@@ -114,11 +114,11 @@ def public_text(key: Secret) -> str:
 class VapidSigning(sdk.JwtSigning):
     """Signs each attempt with a token for its push service (RFC 8292)."""
 
-    def sign(self, request: Request, url: str, key: Secret, occasion: sdk.Occasion) -> Request:
+    def sign(self, request: Request, url: str, key: Secret, context: sdk.SigningContext) -> Request:
         """Return the request with the token and its public key."""
         parts = urlsplit(url)
         audience = f"{parts.scheme}://{parts.netloc}"
-        token = attrs.evolve(self, audience=audience, lifetime=_LIFETIME).token(key, occasion)
+        token = attrs.evolve(self, audience=audience, lifetime=_LIFETIME).token(key, context)
         return request.with_header(
             "Authorization", f"vapid t={token.reveal()}, k={public_text(key)}"
         )

@@ -107,8 +107,8 @@ def _signer(number: int, signer: Signer, request: SignatureRequest) -> dict[str,
         fields["requireIdLookup"] = "true"
         fields["idCheckConfigurationName"] = "SMS Auth $"
         fields["smsAuthentication"] = {"senderProvidedNumbers": [signer.phone]}
-    if signer.places:
-        fields["tabs"] = {"signHereTabs": [_tab(place) for place in signer.places]}
+    if signer.signature_places:
+        fields["tabs"] = {"signHereTabs": [_tab(place) for place in signer.signature_places]}
     return _without_none(fields)
 
 

@@ -109,5 +109,5 @@ def _signature_fields(request: SignatureRequest) -> list[dict[str, Any]]:
             "height": _HEIGHT,
         }
         for number, signer in enumerate(request.signers)
-        for count, place in enumerate(signer.places)
+        for count, place in enumerate(signer.signature_places)
     ]

@@ -25,7 +25,9 @@ async def _entries(wire: sdk.Wire, query: dict[str, Any]) -> tuple[list[sdk.Answ
 
 
 def _read(wire: sdk.Wire, entries: list[sdk.Answer], response: sdk.Response) -> tuple[OptOut, ...]:
-    opt_outs = [opt_out for entry in entries for opt_out in _ENTRY.found(wire.ref, entry)]
+    opt_outs = [
+        opt_out for entry in entries for opt_out in _ENTRY.parse_if_complete(wire.ref, entry)
+    ]
     if len(opt_outs) < len(entries):
         raise sdk.malformed(response, "destination")
     return tuple(opt_outs)

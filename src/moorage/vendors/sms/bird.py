@@ -268,7 +268,7 @@ class Bird(sdk.ApiVendor):
         fields, word = sdk.as_answer(event.data), event.vendor_type.removeprefix(_EVENTS)
         status = _STATUSES.get(word, SmsStatus.UNKNOWN)
         is_incoming = status is SmsStatus.RECEIVED
-        return _EVENT.found(
+        return _EVENT.parse_if_complete(
             ref,
             fields,
             id=event.id,

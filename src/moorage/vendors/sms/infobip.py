@@ -186,7 +186,7 @@ def read_log(ref: sdk.MakeRef, response: sdk.Response) -> SmsReceipt | None:
     entries = list(sdk.read_answer(response).objects("results"))
     if not entries:
         return None
-    receipts = _LOG.found(ref, entries[0])
+    receipts = _LOG.parse_if_complete(ref, entries[0])
     if not receipts:
         raise sdk.malformed(response, "messageId")
     return receipts[0]

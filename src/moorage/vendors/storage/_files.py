@@ -40,12 +40,12 @@ class FilesVendor(Vendor):
     async def put(self, wire: Wire, key: str, data: bytes, options: PutOptions, /) -> ObjectInfo:
         """Store a file."""
         return info(
-            wire, await wire.act("put", key, data, object_fields(options), _conditions(options))
+            wire, await wire.execute("put", key, data, object_fields(options), _conditions(options))
         )
 
     async def open(self, wire: Wire, key: str, options: GetOptions, /) -> OpenedObject:
         """Open a file."""
-        file = await wire.act("open", key)
+        file = await wire.execute("open", key)
         try:
             stored_info = info(wire, file.entry)
             is_modified = is_wanted(stored_info, options)
@@ -60,18 +60,18 @@ class FilesVendor(Vendor):
 
     async def head(self, wire: Wire, key: str, /, *, version: str | None) -> ObjectInfo:  # noqa: ARG002 - the contract's
         """Get the properties of a file."""
-        return info(wire, await wire.act("head", key))
+        return info(wire, await wire.execute("head", key))
 
     async def delete(self, wire: Wire, key: str, /, *, version: str | None) -> None:  # noqa: ARG002 - the contract's
         """Delete a file."""
-        await wire.act("delete", key)
+        await wire.execute("delete", key)
 
     async def delete_many(self, wire: Wire, keys: Sequence[str], /) -> list[Result[None]]:
         """Delete files one after another."""
         results: list[Result[None]] = []
         for key in keys:
             try:
-                results.append(Result(await wire.act("delete", key)))
+                results.append(Result(await wire.execute("delete", key)))
             except Exception as error:  # noqa: BLE001, PERF203, RUF100 - each has its own result
                 results.append(Result(error=error))
         return results
@@ -80,7 +80,7 @@ class FilesVendor(Vendor):
         self, wire: Wire, prefix: str, /, *, delimiter: str | None, cursor: str | None, limit: int
     ) -> ListPage:
         """List files."""
-        files, folders, next_key = await wire.act(
+        files, folders, next_key = await wire.execute(
             "list", prefix, delimiter, _start_key(cursor), limit
         )
         next_cursor = None if next_key is None else urlsafe_b64encode(next_key.encode()).decode()
@@ -93,23 +93,23 @@ class FilesVendor(Vendor):
         """Copy a file."""
         fields = None if options is None else object_fields(options)
         conditions = (None, None) if options is None else _conditions(options)
-        return info(wire, await wire.act("copy", source, key, fields, conditions))
+        return info(wire, await wire.execute("copy", source, key, fields, conditions))
 
     # --- uploads in parts --------------------------------------------------
 
     async def start_upload(self, wire: Wire, key: str, options: PutOptions, /) -> Upload:
         """Start an upload."""
-        id_ = await wire.act("start", key, object_fields(options))
+        id_ = await wire.execute("start", key, object_fields(options))
         return Upload(ref=wire.ref(key, upload=id_), key=key, id=id_, started_at=wire.now())
 
     async def put_part(self, wire: Wire, upload: Upload, number: int, data: bytes, /) -> Part:
         """Store a part."""
-        digest = await wire.act("put_part", upload.id, upload.key, number, data)
+        digest = await wire.execute("put_part", upload.id, upload.key, number, data)
         return _read_part(number, len(data), digest)
 
     async def list_parts(self, wire: Wire, upload: Upload, /) -> Sequence[Part]:
         """List the stored parts."""
-        return [_read_part(*part) for part in await wire.act("parts", upload.id, upload.key)]
+        return [_read_part(*part) for part in await wire.execute("parts", upload.id, upload.key)]
 
     async def complete(
         self, wire: Wire, upload: Upload, parts: Sequence[Part], options: PutOptions, /
@@ -117,17 +117,19 @@ class FilesVendor(Vendor):
         """Make a file from the parts."""
         part_etags = [(part.number, part.etag) for part in parts]
         conditions = _conditions(options)
-        return info(wire, await wire.act("complete", upload.id, upload.key, part_etags, conditions))
+        return info(
+            wire, await wire.execute("complete", upload.id, upload.key, part_etags, conditions)
+        )
 
     async def abort(self, wire: Wire, upload: Upload, /) -> None:
         """Abort an upload."""
-        await wire.act("abort", upload.id, upload.key)
+        await wire.execute("abort", upload.id, upload.key)
 
     async def list_uploads(self, wire: Wire, prefix: str, /) -> Sequence[Upload]:
         """List the unfinished uploads."""
         return [
             Upload(ref=wire.ref(key, upload=id_), key=key, id=id_, started_at=started_at)
-            for key, id_, started_at in await wire.act("uploads", prefix)
+            for key, id_, started_at in await wire.execute("uploads", prefix)
         ]
 
 
@@ -149,7 +151,7 @@ class _FileReader:
         if not self._left:
             return b""
         size = min(self._piece_size, self._left)
-        piece: bytes = await self._wire.act("read", self._file, self._at, size)
+        piece: bytes = await self._wire.execute("read", self._file, self._at, size)
         self._at += len(piece)
         self._left -= len(piece)
         return piece

@@ -243,7 +243,7 @@ class AzureBlob(sdk.Vendor):
 
     async def delete_many(self, wire: sdk.Wire, keys: Sequence[str], /) -> list[sdk.Result[None]]:
         """Delete several blobs concurrently."""
-        return await wire.every([partial(self.delete, wire, key, version=None) for key in keys])
+        return await wire.run_all([partial(self.delete, wire, key, version=None) for key in keys])
 
     async def list(
         self,

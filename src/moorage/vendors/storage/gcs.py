@@ -137,7 +137,7 @@ class Gcs(sdk.GoogleVendor):
         def step(key: str) -> Any:
             return lambda: self.delete(wire, key, version=None)
 
-        return await wire.every([step(key) for key in keys])
+        return await wire.run_all([step(key) for key in keys])
 
     async def list(
         self,

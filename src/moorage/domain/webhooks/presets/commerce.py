@@ -111,7 +111,7 @@ COMMERCE: Final = (
         ".{json:event.event_metadata.related_signature_id?}",
         type="{json:event.event_type}",
         time="{json:event.event_time}",
-        hints=True,
+        only_hints=True,
         accepted="Hello API Event Received",
     ),
     # Acrobat Sign signs nothing, and its client id is known to others. So the URL has a token.

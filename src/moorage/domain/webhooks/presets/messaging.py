@@ -373,7 +373,7 @@ MESSAGING: Final = (
         "V3",
         signs="{url_query_sorted}{sorted_form}.{header:X-Plivo-Signature-V3-Nonce}",
         separator=",",
-        older=("X-Plivo-Signature-V2", "X-Plivo-Signature-Ma-V2"),
+        weaker_headers=("X-Plivo-Signature-V2", "X-Plivo-Signature-Ma-V2"),
     ),
     # Plivo's version 2 signature does not cover the body.
     _plivo("plivo-v2", "V2", signs="{url_without_query}{header:X-Plivo-Signature-V2-Nonce}"),

@@ -106,7 +106,7 @@ PAYMENTS: Final = (
         signature="{header:x-square-hmacsha256-signature}",
         signs="{url}{body}",
         encoding="base64",
-        older="x-square-signature",
+        weaker_headers="x-square-signature",
         id="{json:event_id}",
         type="{json:type}",
         time="{json:created_at}",
@@ -154,7 +154,7 @@ PAYMENTS: Final = (
         signature="{query:token}",
         algorithm="token",
         # The id is that of the payment, which can change more than once.
-        hints=True,
+        only_hints=True,
         id="{json:id}",
         type="payment.changed",
         fetch="https://api.mollie.com/v2/payments/{id}",

@@ -71,4 +71,4 @@ class Acme(sdk.ApiVendor):
         word = event.vendor_type.removeprefix(_PREFIX)
         status = _STATUSES.get(word, SmsStatus.UNKNOWN)
         more = {"id": event.id, "at": event.time, "status": status, "vendor_status": word}
-        return _UPDATE.found(ref, sdk.as_answer(event.data), **more)
+        return _UPDATE.parse_if_complete(ref, sdk.as_answer(event.data), **more)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
-class Occasion(NamedTuple):
+class SigningContext(NamedTuple):
     """The time of a signature, and the random number that makes it unique."""
 
     now: datetime
