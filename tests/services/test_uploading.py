@@ -47,7 +47,7 @@ class UploadCore:
         """Return the value unchanged."""
         return value
 
-    async def every(
+    async def run_all(
         self, steps: Sequence[Callable[[], Coroutine[Any, Any, None]]], *, at_once: int
     ) -> None:
         """Run all workers."""
@@ -135,7 +135,7 @@ def test_one_worker_reads_at_a_time() -> None:
     send, _, core = upload_function(ScriptedSource(b"aa"))
     send()
 
-    bounds = {"places": 1, "queue": 1_000_000, "timeout": 86_400.0}
+    bounds = {"slots": 1, "queue": 1_000_000, "timeout": 86_400.0}
     assert [("upload id-1", bounds)] * len(core.turns) == core.turns
     late_read, vendor, _ = upload_function(ScriptedSource(b"aa"), grants=False)
     with pytest.raises(DeadlineExceeded, match="no bytes for a day"):
