@@ -322,18 +322,23 @@ def test_label_that_is_not_found_has_an_unknown_outcome(shop: Shop, items: list[
     assert 1 == len(shop.bodies(SHIPMENTS))
 
 
-def test_found_parcel_without_a_day_is_printed_without_it(shop: Shop) -> None:
-    """A found parcel whose answer names no day is printed again without a day."""
+@pytest.mark.parametrize(
+    "field, reprints",
+    [("InitialDate", [["PrintingOptions", "TrackID"]]), ("TrackID", [])],
+    ids=["day", "track id"],
+)
+def test_found_parcel_may_lack_a_field(shop: Shop, field: str, reprints: list[Any]) -> None:
+    """A parcel found without a day is printed without it; without a track id it is not printed."""
 
-    def found(response: Response) -> Response:
+    def without_field(response: Response) -> Response:
         items = response.json()["UnitItems"]
-        return reply({"UnitItems": [{**item, "InitialDate": None} for item in items]})
+        return reply({"UnitItems": [{**item, field: None} for item in items]})
 
-    shop.sandbox.fail(None, Lost(), AlteredAnswer(found))
+    shop.sandbox.fail(None, Lost(), AlteredAnswer(without_field))
     with pytest.raises(OutcomeUnknown):
         shop.buy()
 
-    assert "CreationDate" not in shop.bodies(f"{SHIPMENTS}/reprintparcel")[0]
+    assert reprints == [sorted(body) for body in shop.bodies(f"{SHIPMENTS}/reprintparcel")]
 
 
 def test_tracking_has_the_requested_number(shop: Shop) -> None:
