@@ -314,12 +314,12 @@ def test_lost_label_is_found_by_its_mark(shop: Shop) -> None:
     ids=["none", "another", "empty"],
 )
 def test_label_that_is_not_found_has_an_unknown_outcome(shop: Shop, items: list[Any]) -> None:
-    """If no parcel has the mark, the outcome of the order is unknown."""
+    """If no parcel has the mark, the outcome is unknown, and no other parcel's label is printed."""
     shop.sandbox.fail(None, Lost(), reply({"UnitItems": items}))
 
     with pytest.raises(OutcomeUnknown):
         shop.buy()
-    assert 1 == len(shop.bodies(SHIPMENTS))
+    assert (1, []) == (len(shop.bodies(SHIPMENTS)), shop.bodies(f"{SHIPMENTS}/reprintparcel"))
 
 
 @pytest.mark.parametrize(
