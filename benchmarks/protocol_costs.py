@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import subprocess
 import sys
@@ -18,8 +17,7 @@ import nats
 import paho.mqtt.client
 import pymongo
 import redis
-import urllib3
-from connector_costs import TARGET, async_rows, server, sync_rows
+from connector_costs import TARGET, async_rows, sync_rows
 from measure import Comparison
 from nats.js.api import StreamConfig
 from paho.mqtt.enums import CallbackAPIVersion
@@ -27,7 +25,6 @@ from servers import free_port
 from sql_costs import is_reachable
 
 from moorage import (
-    GraphQL,
     Message,
     Mqtt,
     Nats,
@@ -43,27 +40,6 @@ REDIS = os.environ.get("MOORAGE_TEST_REDIS_URL", "redis://127.0.0.1:6379")
 NATS: Final = "nats://127.0.0.1:4222"
 MQTT: Final = "mqtt://127.0.0.1:1883"
 _MESSAGE: Final = Message("a")
-_QUERY: Final = "query One { one }"
-
-_GRAPHQL_SERVER: Final = """
-import asyncio
-BODY = b'{"data":{"one":1}}'
-HEAD = b"HTTP/1.1 200 OK\\r\\nContent-Type: application/json\\r\\nContent-Length: "
-ANSWER = HEAD + str(len(BODY)).encode() + b"\\r\\n\\r\\n" + BODY
-async def serve(reader, writer):
-    try:
-        while True:
-            head = (await reader.readuntil(b"\\r\\n\\r\\n")).lower()
-            await reader.readexactly(int(head.split(b"content-length:")[1].split(b"\\r\\n")[0]))
-            writer.write(ANSWER)
-    except (asyncio.IncompleteReadError, ConnectionError):
-        writer.close()
-async def main():
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    print(server.sockets[0].getsockname()[1], flush=True)
-    await server.serve_forever()
-asyncio.run(main())
-"""
 
 
 @contextmanager
@@ -106,23 +82,6 @@ def mongodb_connector(rounds: int) -> Comparison:
                 rounds,
             )
     return Comparison("a document of MongoDB, sync", rows, TARGET)
-
-
-def graphql_connector(rounds: int) -> Comparison:
-    """A GraphQL query, per call."""
-    shop = GraphQL("/graphql")
-    body = json.dumps({"query": _QUERY})
-    headers = {"Content-Type": "application/json"}
-    with server(_GRAPHQL_SERVER) as port, urllib3.HTTPConnectionPool("127.0.0.1", port) as pool:
-        url = f"http://127.0.0.1:{port}"
-        rows = sync_rows(
-            "urllib3",
-            lambda: json.loads(pool.request("POST", "/graphql", body=body, headers=headers).data),
-            Service("shop", base_url=url),
-            lambda perform: perform(shop.query(_QUERY)),
-            rounds,
-        )
-    return Comparison("a query of a GraphQL service, sync", rows, TARGET)
 
 
 def redis_streams_connector(rounds: int) -> Comparison:
@@ -195,7 +154,6 @@ def mqtt_connector(rounds: int) -> Comparison:
 
 ALL = (
     mongodb_connector,
-    graphql_connector,
     *((redis_streams_connector,) if is_reachable(REDIS) else ()),
     *((nats_connector_async,) if is_reachable(NATS) else ()),
     *((mqtt_connector,) if is_reachable(MQTT) else ()),

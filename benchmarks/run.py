@@ -34,6 +34,7 @@ import signing
 import sql_costs
 import sqlite_costs
 import step_costs
+import web_service_costs
 import webhooks
 from measure import is_steady
 
@@ -77,6 +78,7 @@ TABLES = {
         sql_costs,
         connector_costs,
         protocol_costs,
+        web_service_costs,
         outbox_costs,
         pipeline_costs,
         broker_costs,
