@@ -111,5 +111,5 @@ def test_operators() -> None:
     assert Condition(name.is_in([1, 2]).text, {"P": 2}).holds()
     with pytest.raises(InvalidData, match="no values"):
         name.is_in([])
-    with pytest.raises(InvalidData, match="no such operator"):
+    with pytest.raises(InvalidData, match="operator is unknown"):
         name.compare("or", 1)
