@@ -141,7 +141,8 @@ def soap() -> WebService:
     quotes = Soap(wsdl=Wsdl.from_file(WSDL), location="/soap", safe=["GetQuote"])
 
     def with_zeep(send: Send) -> Callable[[], object]:
-        service = zeep.Client(str(WSDL), transport=_ZeepTransport(send)).service
+        library: Any = zeep
+        service = library.Client(str(WSDL), transport=_ZeepTransport(send)).service
         return lambda: service.GetQuote(symbol="ABC").price
 
     return WebService(
@@ -154,11 +155,12 @@ def soap() -> WebService:
     )
 
 
-class _ZeepTransport(zeep.Transport):  # type: ignore[misc]  # zeep has no types
+class _ZeepTransport(zeep.Transport):
     """A transport of zeep over another HTTP client."""
 
     def __init__(self, send: Send) -> None:
-        super().__init__()
+        transport: Any = super()
+        transport.__init__()
         self._send = send
 
     def post(self, _: str, message: bytes, headers: dict[str, str]) -> Any:

@@ -2,6 +2,8 @@
 
 import random
 import re
+from collections.abc import Callable
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,9 @@ from benchmarks.measure import (
     summary,
     table_rows,
 )
+from benchmarks.web_services import WebService, graphql, json_rpc, odata, soap, xml_rpc
+from moorage import ConnectorManager, Response, Service
+from moorage.testing.fakes.http import FakeVendor, ScriptedHttpClient
 from tools.figures import page, update_page
 
 STOPPED = Clock("no time", lambda: 0.0)
@@ -273,3 +278,15 @@ def test_every_table_of_the_page_has_a_steady_control() -> None:
         assert result, table.splitlines()[0]
         assert is_steady(float(result[1]), float(result[2])), table.splitlines()[0]
     assert tables
+
+
+@pytest.mark.parametrize("make", [graphql, odata, json_rpc, xml_rpc, soap])
+def test_library_and_moorage_return_the_same(make: Callable[[], WebService]) -> None:
+    """The rows of a web service compare calls that return the same value."""
+    service = make()
+    answer = Response(200, {"Content-Type": service.media_type}, service.answer)
+    vendor = ScriptedHttpClient(FakeVendor(answer))
+    shop = ConnectorManager([Service("shop", base_url="https://shop.example")], http=vendor)
+
+    expected = service.with_library(lambda _: answer)()
+    assert expected == service.with_moorage(partial(shop.perform, "shop"))

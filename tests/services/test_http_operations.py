@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from moorage import (
+    BodyStream,
+    BulkheadConfig,
     CallFinished,
     CircuitState,
     ConfigurationError,
@@ -24,6 +26,7 @@ from moorage import (
     Request,
     Response,
     RetryPolicy,
+    Secret,
     Service,
     VendorFailed,
     VendorRejected,
@@ -94,6 +97,71 @@ async def test_result_is_what_the_answer_says(world: World) -> None:
     assert ["/rpc"] == [request.path for request in world.vendor.requests]
     (end,) = [event for event in world.events if isinstance(event, CallFinished)]
     assert ("orders.add", "rpc", "person-1") == (end.operation, end.vendor, end.subject)
+
+
+@pytest.mark.parametrize("key", [None, "k"])
+@sync_and_async
+async def test_answer_is_read_once(world: World, key: str | None) -> None:
+    """Each answer is read once, and the caller gets the value that was read."""
+    world.vendor.answers(answer(total=1), answer(total=2))
+    answers: list[dict[str, Any]] = []
+
+    def read(response: Response) -> dict[str, Any]:
+        answers.append(response.json())
+        return answers[-1]
+
+    manager = world.manager(erp(idempotency_header="Key", idempotency_memory=60.0))
+    first = await manager.perform("erp", operation(read=read), idempotency_key=key)
+    second = await manager.perform("erp", operation(read=read))
+
+    assert [{"total": 1}, {"total": 2}] == answers
+    assert first is answers[0]
+    assert second is answers[1]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"secrets": (Secret("hunter2"),)},
+        {"attempt_body": lambda body, _: body + b" "},
+        {"request": Request("POST", "/rpc", body=BodyStream(lambda: iter([b"{}"])))},
+    ],
+    ids=["secrets", "a body for each attempt", "a stream"],
+)
+@sync_and_async
+async def test_requests_that_need_preparation(world: World, changes: dict[str, Any]) -> None:
+    """An operation may send secrets, a new body for each attempt, or a stream."""
+    world.vendor.answers(answer(total=1))
+    manager = world.manager(erp(retry=None))
+
+    assert 1 == await manager.perform("erp", operation(**changes))
+
+
+@sync_and_async
+async def test_operation_waits_for_a_slot(world: World) -> None:
+    """A bulkhead of the service applies to its HTTP operations."""
+    world.vendor.answers(answer(total=1))
+    manager = world.manager(erp(bulkhead=BulkheadConfig(max_concurrent=1)))
+
+    assert 1 == await manager.perform("erp", operation())
+
+
+@sync_and_async
+async def test_operation_of_a_divided_limit(world: World) -> None:
+    """A limit that is divided into parts admits an operation in one of them."""
+    world.vendor.answers(*[answer(total=1)] * 2)
+    manager = world.manager(erp(limits=RateLimitConfig(1000, parts=2)))
+
+    assert [1, 1] == [await manager.perform("erp", operation()) for _ in range(2)]
+
+
+@sync_and_async
+async def test_endpoint_that_is_no_name(world: World) -> None:
+    """An endpoint that cannot be a name is refused before anything is sent."""
+    wrong_name: Any = []
+    with pytest.raises(InvalidData, match="no endpoint"):
+        await world.manager(erp()).perform("erp", operation(), endpoint=wrong_name)
+    assert [] == world.vendor.requests
 
 
 @pytest.mark.parametrize("word", ["busy", "throttled", "no"])

@@ -429,8 +429,16 @@ class ConnectorManager(_Manager):
             "subject": subject,
         }
         if isinstance(operation, steps.HttpOperation):
-            request = cast("HttpOperation[R]", operation)
-            return run_now(flows.exchange(service, request, payload, options))
+            exchange = cast("HttpOperation[R]", operation)
+            if idempotency_key is None and payload is None:
+                plan = steps.fast_exchange_plan(self._direct, service, tenant, endpoint, exchange)
+                if plan is not None:
+                    if plan.parts:
+                        plan = plan.part_at(flows.core.fraction())
+                    details = (timeout, request_id, subject)
+                    send = fast_operations.exchange
+                    return send(flows, self._send, plan, exchange, details)  # type: ignore[no-any-return]  # the operation's result
+            return run_now(flows.exchange(service, exchange, payload, options))
         step = steps.operation_sync(operation, flows.core)
         return value_of(  # type: ignore[no-any-return]  # the operation's result
             run_now(flows.run(service, step, payload=payload, operation=operation, **options))
@@ -636,8 +644,16 @@ class AsyncConnectorManager(_Manager):
             "subject": subject,
         }
         if isinstance(operation, steps.HttpOperation):
-            request = cast("HttpOperation[R]", operation)
-            return await flows.exchange(service, request, payload, options)
+            exchange = cast("HttpOperation[R]", operation)
+            if idempotency_key is None and payload is None:
+                plan = steps.fast_exchange_plan(self._direct, service, tenant, endpoint, exchange)
+                if plan is not None:
+                    if plan.parts:
+                        plan = plan.part_at(flows.core.fraction())
+                    details = (timeout, request_id, subject)
+                    send = fast_operations.exchange
+                    return await send(flows, self._send, plan, exchange, details)  # type: ignore[no-any-return]  # the operation's result
+            return await flows.exchange(service, exchange, payload, options)
         step = steps.operation_async(operation, flows.core)
         return value_of(  # type: ignore[no-any-return]  # the operation's result
             await flows.run(service, step, payload=payload, operation=operation, **options)

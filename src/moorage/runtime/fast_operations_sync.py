@@ -10,12 +10,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
+from moorage.domain.service.operation import AnswerReader
+from moorage.runtime import fast_path_sync
 from moorage.runtime.bridge import run_now, value_sync
 from moorage.runtime.fast_path import admit, request_admission, took_long
 from moorage.runtime.operation_steps import first_attempt, judged_error, operation_sync
 from moorage.services.calling.call import signatures, value_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from moorage.domain.http.requests import Request, Response, Timeouts
+    from moorage.domain.service.operation import HttpOperation
     from moorage.domain.service.plan import Plan
     from moorage.ports.operation import Operation
     from moorage.services.calling.attempts import Ending
@@ -76,3 +82,16 @@ def perform(
     finally:
         # Else the traceback holds this frame, and the frame the error.
         del ending, failure
+
+
+def exchange(
+    flows: CallOperations,
+    send: Callable[[Request, str, Timeouts], Response],
+    plan: Plan,
+    operation: HttpOperation[R],
+    options: CallOptions,
+) -> R:
+    """Send the request of an HTTP operation, and return the result in the answer."""
+    call = flows.begin_exchange(plan, operation, options)
+    read = call.parse = AnswerReader(operation.read)
+    return read(fast_path_sync.call(flows, send, plan, operation.request, call))

@@ -221,6 +221,22 @@ def is_good(core: Core, plan: Plan, response: Response) -> bool:
     return not (plan.gates.limits and response.headers.has_name_with("limit"))
 
 
+def is_result(state: Call | None, response: Response) -> bool:
+    """Return whether a successful answer has the result of its HTTP operation, if it has one.
+
+    If not, the flow judges the answer again, and says what is wrong with it.
+    """
+    if state is None or state.http_operation is None or state.parse is None:
+        return True
+    try:
+        refused = state.http_operation.refusal(response) is not None
+        if not refused:
+            state.parse(response)
+    except Exception:  # noqa: BLE001 - the flow decides what becomes of it
+        return False
+    return not refused
+
+
 def as_connector_error(error: Exception) -> ConnectorError:
     """Return the error of an HTTP client as an error of this package."""
     return error if isinstance(error, ConnectorError) else http_broke(error)

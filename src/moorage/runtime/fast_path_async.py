@@ -32,6 +32,7 @@ from moorage.runtime.fast_path import (
     end_unanswered,
     first_attempt,
     is_good,
+    is_result,
     outgoing_request,
     own_error,
     request_admission,
@@ -234,7 +235,7 @@ async def call(  # noqa: C901 - a frame less for every call
                 except Exception as error:  # noqa: BLE001 - the flow decides what becomes of it
                     first_end = None, as_connector_error(error)
                 else:
-                    if is_good(core, plan, response):
+                    if is_good(core, plan, response) and is_result(state, response):
                         if state is not None and core.observers:
                             state.status = response.status
                             flows.succeeded(state, request, response)

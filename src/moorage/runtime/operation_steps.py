@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
+from moorage.domain.http.requests import Request
 from moorage.domain.service.operation import HttpOperation, OperationAttempt
 from moorage.domain.values.text import with_article
 from moorage.errors import ConfigurationError, ConnectorError
@@ -109,6 +110,31 @@ def fast_plan(
             plan = plans.get((service, tenant, None))
             if plan is not None and plan.service.has_endpoint(operation.name):
                 return None
+    except TypeError:  # a name that is none, which the flow refuses
+        return None
+    return None if plan is None or plan.bulkhead is not None else plan
+
+
+def fast_exchange_plan(
+    plans: Mapping[tuple[str, str | None, str | None], Plan],
+    service: str,
+    tenant: str | None,
+    endpoint: str | None,
+    operation: HttpOperation[Any],
+) -> Plan | None:
+    """Return the plan of an HTTP operation for the fast path; None if the flow must decide.
+
+    A request with secrets, or with a new body for each attempt, is prepared by the flow.
+    """
+    request = operation.request
+    if type(request) is not Request or type(request.body) is not bytes:
+        return None
+    if operation.secrets or operation.attempt_body is not None:
+        return None
+    try:
+        plan = plans.get((service, tenant, operation.name if endpoint is None else endpoint))
+        if plan is None and endpoint is None:
+            plan = plans.get((service, tenant, None))  # there only if the service has no endpoints
     except TypeError:  # a name that is none, which the flow refuses
         return None
     return None if plan is None or plan.bulkhead is not None else plan

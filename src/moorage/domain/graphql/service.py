@@ -16,8 +16,10 @@ from moorage.domain.graphql.answers import (
 from moorage.domain.graphql.documents import read_document
 from moorage.domain.graphql.persisted import PersistedDocuments, is_unknown_document
 from moorage.domain.graphql.subscriptions import GraphQLSubscription
-from moorage.domain.http.requests import Request
+from moorage.domain.http.headers import Headers
+from moorage.domain.http.requests import HttpMethod, Request
 from moorage.domain.service.operation import HttpOperation
+from moorage.domain.values.json_text import encode_json
 from moorage.domain.values.text import with_article
 from moorage.errors import InvalidData
 
@@ -29,7 +31,12 @@ if TYPE_CHECKING:
     from moorage.domain.graphql.documents import GraphQLDocument
     from moorage.errors import ConnectorError
 
-_ACCEPT: Final = "application/graphql-response+json, application/json;q=0.9"
+_HEADERS: Final = Headers(
+    {
+        "Accept": "application/graphql-response+json, application/json;q=0.9",
+        "Content-Type": "application/json",
+    }
+)
 _KEPT_DOCUMENTS: Final = 500
 
 # Parsing a GraphQL document is the slowest step of an operation, and programs have few of them.
@@ -178,8 +185,13 @@ class GraphQL:
         return {"query": document.text} if persisted is None else persisted.members(document)
 
     def _request(self, body: dict[str, Any], *, idempotent: bool) -> Request:
-        request = Request.post(self.path, json=body, headers={"Accept": _ACCEPT})
-        return request.evolve(idempotent=idempotent)
+        return Request(
+            HttpMethod.POST,
+            self.path,
+            headers=_HEADERS,
+            body=encode_json(body),
+            idempotent=idempotent,
+        )
 
 
 _REMEDIES: Final = {

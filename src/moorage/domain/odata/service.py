@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 import attrs
 
+from moorage.domain.http.headers import Headers
 from moorage.domain.http.requests import HttpMethod, Request
 from moorage.domain.http.urls import validate_path
 from moorage.domain.odata.answers import (
@@ -42,6 +43,7 @@ _ORDER: Final = late_pattern(r"(\S+)(?: (asc|desc))?")
 _REFERENCE: Final = late_pattern(r"(\$[0-9]{1,4})(?:/(.+))?")
 _VERSION: Final = {"OData-Version": "4.0", "OData-MaxVersion": "4.0"}
 _JSON: Final = {**_VERSION, "Accept": "application/json"}
+_READING: Final = Headers(_JSON)
 _LARGEST_NUMBER: Final = 2**31
 
 
@@ -189,7 +191,7 @@ class OData:
         """
         path = self._path(entity_set) + key_path(key) + _question(query)
         return _operation(
-            name or f"{entity_set}.get", Request.get(path, headers=_JSON), read_entity
+            name or f"{entity_set}.get", Request.get(path, headers=_READING), read_entity
         )
 
     def create(
@@ -296,7 +298,7 @@ class OData:
         """
         path = self._bound(entity_set, key) + f"/{quote(checked_name(function, 'function'))}"
         path += f"({arguments(parameters or {}, 'parameters')})"
-        return _operation(name or function, Request.get(path, headers=_JSON), read_value)
+        return _operation(name or function, Request.get(path, headers=_READING), read_value)
 
     def batch(
         self,
@@ -360,9 +362,10 @@ class OData:
         return self._path(entity_set) + ("" if key is None else key_path(key))
 
     def _page(self, path: str, page_size: int | None, name: str) -> HttpOperation[ODataPage]:
-        headers = dict(_JSON)
+        headers = _READING
         if page_size is not None:
-            headers["Prefer"] = f"odata.maxpagesize={_checked_number(page_size, 'page_size')}"
+            size = _checked_number(page_size, "page_size")
+            headers = headers.with_header("Prefer", f"odata.maxpagesize={size}")
         read = partial(read_page, page_size=page_size)
         return _operation(name, Request.get(path, headers=headers), read)
 

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from moorage.domain.http.requests import Request
+from moorage.domain.http.headers import Headers
+from moorage.domain.http.requests import HttpMethod, Request
 from moorage.domain.resilience.classify import unreadable_answer_error
 from moorage.domain.service.operation import HttpOperation
-from moorage.domain.values.json_text import is_object
+from moorage.domain.values.json_text import encode_json, is_object
 from moorage.errors import (
     AuthenticationFailed,
     InvalidData,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 _ID: Final = 1
 """The id of every JSON-RPC call: a request has one call, and repeats must be identical."""
 
+_HEADERS: Final = Headers({"Content-Type": "application/json"})
 _LONGEST_MESSAGE: Final = 500
 _NOT_UNDERSTOOD: Final = range(-32_700, -32_599)
 _FAILED: Final = range(-32_099, -31_999)
@@ -66,10 +68,15 @@ class JsonRpc:
         """
         arguments = parameters if is_object(parameters) else list(parameters)
         body = {"jsonrpc": "2.0", "id": _ID, "method": method, "params": arguments}
-        request = Request.post(self.path, json=body)
         return HttpOperation(
             name=name or method,
-            request=request.evolve(idempotent=safe if repeatable is None else repeatable),
+            request=Request(
+                HttpMethod.POST,
+                self.path,
+                headers=_HEADERS,
+                body=encode_json(body),
+                idempotent=safe if repeatable is None else repeatable,
+            ),
             read=read_result,
             refusal=refusal_of,
             system="jsonrpc",

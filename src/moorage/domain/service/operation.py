@@ -66,7 +66,7 @@ class HttpOperation(Generic[T]):
         read: reads the result from a successful answer. An answer from which it raises counts as
             lost, and is not stored under an idempotency key. It may be called several times.
         refusal: returns the error that an answer stands for although its status is that of a
-            success; None if it stands for none.
+            success; None if it stands for none. It may be called several times.
         failure: returns the error that an answer stands for whose status is that of a failure; None
             if the status alone decides.
         replacement: returns the request to send at once, in the same attempt, after an error that
@@ -106,3 +106,25 @@ class HttpOperation(Generic[T]):
     def repeatable(self) -> bool:
         """True if sending the request twice has the same effect as sending it once."""
         return self.request.repeatable
+
+
+class AnswerReader(Generic[T]):
+    """Reads the answers of one call; the last answer, read again, gives the same value.
+
+    A call reads an answer to see whether it is readable, and its caller to get the result.
+    """
+
+    __slots__ = ("_last", "_read")
+
+    def __init__(self, read: Callable[[Response], T]) -> None:
+        self._read = read
+        self._last: tuple[Response, T] | None = None
+
+    def __call__(self, response: Response) -> T:
+        """Return the result in a successful answer; raise what the operation's `read` raises."""
+        last = self._last
+        if last is not None and last[0] is response:
+            return last[1]
+        value = self._read(response)
+        self._last = response, value
+        return value

@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from moorage.domain.http.requests import Request
+from moorage.domain.http.headers import Headers
+from moorage.domain.http.requests import HttpMethod, Request
 from moorage.domain.resilience.classify import unreadable_answer_error
-from moorage.domain.service.operation import HttpOperation
+from moorage.domain.service.operation import AnswerReader, HttpOperation
 from moorage.domain.service.xml_rpc_text import NotXmlRpcError, method_call, method_response
 from moorage.domain.values.json_text import is_object
 from moorage.domain.values.patterns import late_pattern
 from moorage.errors import AuthenticationFailed, InvalidRequest, VendorFailed, VendorRejected
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+    from typing import TypeAlias
 
     from moorage.domain.http.response import Response
     from moorage.errors import ConnectorError
 
+    _Parse: TypeAlias = Callable[[Response], tuple[bool, Any]]
+    """Returns whether an answer is a fault, and its value."""
+
 _LONGEST_MESSAGE: Final = 500
 _CODE: Final = late_pattern(r"[A-Za-z0-9_.:-]{1,64}")
-_HEADERS: Final = {"Content-Type": "text/xml; charset=utf-8", "Accept": "text/xml"}
+_HEADERS: Final = Headers({"Content-Type": "text/xml; charset=utf-8", "Accept": "text/xml"})
 _NOT_ALLOWED: Final = frozenset({3, 4, "AccessDenied"})
 """Odoo's fault codes for callers without permission."""
 
@@ -67,13 +73,18 @@ class XmlRpc:
         Raises:
             InvalidData: a parameter cannot be written in XML-RPC.
         """
-        body = method_call(method, parameters)
-        request = Request.post(self.path, body=body, headers=_HEADERS)
+        parse = AnswerReader(_answer_of)  # so that each answer is parsed once
         return HttpOperation(
             name=name or method,
-            request=request.evolve(idempotent=safe if repeatable is None else repeatable),
-            read=read_result,
-            refusal=refusal_of,
+            request=Request(
+                HttpMethod.POST,
+                self.path,
+                headers=_HEADERS,
+                body=method_call(method, parameters),
+                idempotent=safe if repeatable is None else repeatable,
+            ),
+            read=partial(read_result, parse=parse),
+            refusal=partial(refusal_of, parse=parse),
             system="xmlrpc",
             safe=safe,
         )
@@ -88,21 +99,29 @@ class XmlRpc:
         return attrs.evolve(call, read=_read_any, refusal=_refuse_nothing)
 
 
-def read_result(response: Response) -> Any:
+def _answer_of(response: Response) -> tuple[bool, Any]:
+    try:
+        return method_response(response.body)
+    except NotXmlRpcError:
+        pass
+    raise unreadable_answer_error(response, problem="is not one of XML-RPC")
+
+
+def read_result(response: Response, parse: _Parse = _answer_of) -> Any:
     """Return the result in a successful XML-RPC answer.
 
     Raises:
         VendorFailed: the answer is not an XML-RPC answer.
     """
-    is_fault, value = _answer_of(response)
+    is_fault, value = parse(response)
     if is_fault:
         raise unreadable_answer_error(response, "result")
     return value
 
 
-def refusal_of(response: Response) -> ConnectorError | None:
+def refusal_of(response: Response, parse: _Parse = _answer_of) -> ConnectorError | None:
     """Return the error that an XML-RPC fault stands for; None if the answer is a result."""
-    is_fault, value = _answer_of(response)
+    is_fault, value = parse(response)
     if not is_fault:
         return None
     fault = value if is_object(value) else {}
@@ -136,14 +155,6 @@ def _message(text: str) -> str:
     if lines and lines[0].startswith("Traceback"):
         return lines[-1][:_LONGEST_MESSAGE]
     return text[:_LONGEST_MESSAGE]
-
-
-def _answer_of(response: Response) -> tuple[bool, Any]:
-    try:
-        return method_response(response.body)
-    except NotXmlRpcError:
-        pass
-    raise unreadable_answer_error(response, problem="is not one of XML-RPC")
 
 
 def _read_any(response: Response) -> None:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from moorage.domain.observation.call_events import SuccessFacts
     from moorage.domain.resilience.admission import Admitted
     from moorage.domain.resilience.circuit import Permit
+    from moorage.domain.service.operation import HttpOperation
     from moorage.domain.service.plan import Plan
     from moorage.domain.service.settings import Service
     from moorage.ports.operation import OperationTraits
@@ -138,6 +139,15 @@ class FastPathSteps(CallLifecycle):
             listeners = call.listeners = core.listeners()
             if listeners is not NO_LISTENERS or core.late_id is None:
                 self._name(call, None, None, None)
+        return call
+
+    def begin_exchange(
+        self, plan: Plan, operation: HttpOperation[Any], options: CallOptions
+    ) -> Call:
+        """Return the state of an HTTP operation's call on the fast path."""
+        call = self.begin_operation(plan, operation, options)
+        call.open_ended = False  # an HTTP client ends the attempt at the deadline
+        call.request, call.http_operation = operation.request, operation
         return call
 
     def begin_request(

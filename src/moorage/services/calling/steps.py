@@ -147,9 +147,12 @@ class CallOperations(FastPathSteps):
                 service=service,
                 remedy="Leave the payload out: a repeated key is compared with the request itself.",
             )
-        flows = self.reading(operation.read, None)
+        from moorage.domain.service.operation import AnswerReader  # noqa: PLC0415 - loaded with the operation
+
+        read = AnswerReader(operation.read)
+        flows = self.reading(read, None)
         flows._operation = operation  # noqa: SLF001 - a copy of this object
-        return operation.read(await flows.call(service, operation.request, **options))
+        return read(await flows.call(service, operation.request, **options))
 
     async def call_many(
         self,

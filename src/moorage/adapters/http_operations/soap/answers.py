@@ -16,8 +16,14 @@ from moorage.domain.soap.faults import SoapFault
 from moorage.domain.values.json_text import is_list
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TypeAlias
+
     from moorage.domain.http.response import Response
     from moorage.errors import VendorFailed
+
+    ParseEnvelope: TypeAlias = Callable[[Response], Any]
+    """Returns the SOAP envelope in an HTTP response; None if there is none."""
 
 _ENVELOPE: Final = "http://schemas.xmlsoap.org/soap/envelope/"
 _ENVELOPE_12: Final = "http://www.w3.org/2003/05/soap-envelope"
@@ -28,7 +34,17 @@ _MAX_DEPTH: Final = 100
 _MOST_SUBCODES: Final = 10
 
 
-def envelope_of(response: Response) -> Any:
+def envelope_in(response: Response) -> Any:
+    """Return the SOAP envelope in an HTTP response; None if there is none."""
+    try:
+        root = parsed(response.body)
+    except NotXmlError:
+        return None
+    space, _, name = root.tag[1:].partition("}")
+    return root if name == "Envelope" and space in _ENVELOPES else None
+
+
+def envelope_of(response: Response, parse: ParseEnvelope = envelope_in) -> Any:
     """Return the SOAP envelope in an HTTP response.
 
     Raises:
@@ -38,15 +54,15 @@ def envelope_of(response: Response) -> Any:
         raise unreadable_answer_error(
             response, problem="has attachments (MTOM), which are not supported"
         )
-    envelope = _envelope(response)
+    envelope = parse(response)
     if envelope is None:
         raise unreadable_answer_error(response, problem="is not a SOAP envelope")
     return envelope
 
 
-def fault_of(response: Response) -> SoapFault | None:
+def fault_of(response: Response, parse: ParseEnvelope = envelope_in) -> SoapFault | None:
     """Return the SOAP fault in an HTTP response; None if there is none."""
-    envelope = _envelope(response)
+    envelope = parse(response)
     return None if envelope is None else fault_in(envelope)
 
 
@@ -138,15 +154,6 @@ def element_value(element: Any, depth: int = 0) -> Any:
         else:
             result[name] = [result[name], value]
     return result
-
-
-def _envelope(response: Response) -> Any:
-    try:
-        root = parsed(response.body)
-    except NotXmlError:
-        return None
-    space, _, name = root.tag[1:].partition("}")
-    return root if name == "Envelope" and space in _ENVELOPES else None
 
 
 def _old_fault(fault: Any) -> SoapFault:

@@ -9,6 +9,7 @@ import attrs
 
 from moorage.adapters.http_operations.soap.answers import (
     check_references,
+    envelope_in,
     envelope_of,
     fault_in,
     fault_of,
@@ -22,15 +23,16 @@ from moorage.adapters.http_operations.soap.arguments import (
     secrets_in,
 )
 from moorage.adapters.http_operations.soap.libraries import etree, zeep
-from moorage.domain.http.requests import Request
+from moorage.domain.http.requests import HttpMethod, Request
 from moorage.domain.resilience.classify import unreadable_answer_error
-from moorage.domain.service.operation import HttpOperation
+from moorage.domain.service.operation import AnswerReader, HttpOperation
 from moorage.domain.soap.faults import error_of
 from moorage.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from moorage.adapters.http_operations.soap.answers import ParseEnvelope
     from moorage.adapters.http_operations.soap.wsdl import Wsdl, WsdlPort
     from moorage.domain.http.response import Response
     from moorage.domain.soap.faults import SoapFault
@@ -110,14 +112,21 @@ class Soap:
         secrets = [*secrets_in(arguments), *secrets_in(self.headers)]
         security = self.security
         headers = self._http_headers(description)
-        request = Request.post(self.location or self._address(), body=content, headers=headers)
         is_safe = name in self.safe
+        parse = AnswerReader(envelope_in)  # so that each answer is parsed once
+        refusal = partial(_refusal, parse)
         return HttpOperation(
             name=name,
-            request=request.evolve(idempotent=is_safe or name in self.repeatable),
-            read=partial(_read, description, self.wsdl),
-            refusal=_refusal,
-            failure=_refusal,
+            request=Request(
+                HttpMethod.POST,
+                self.location or self._address(),
+                headers=headers,
+                body=content,
+                idempotent=is_safe or name in self.repeatable,
+            ),
+            read=partial(_read, description, self.wsdl, parse),
+            refusal=refusal,
+            failure=refusal,
             attempt_body=None if security is None else security.body,
             secrets=(*secrets, *(() if security is None else security.secrets)),
             system="soap",
@@ -233,7 +242,7 @@ def _problem(error: Exception) -> tuple[str, str]:
     return place, f"is not as the schema has it ({type(error).__name__})"
 
 
-def _read(described: Any, wsdl: Wsdl, response: Response) -> Any:
+def _read(described: Any, wsdl: Wsdl, parse: ParseEnvelope, response: Response) -> Any:
     """Return the result in the response of a SOAP operation.
 
     Raises:
@@ -243,7 +252,7 @@ def _read(described: Any, wsdl: Wsdl, response: Response) -> Any:
         if described.output is None or described.output.envelope is None:
             return None
         raise unreadable_answer_error(response, problem="is empty")
-    envelope = envelope_of(response)
+    envelope = envelope_of(response, parse)
     if fault_in(envelope) is not None:
         raise unreadable_answer_error(response, "result")
     check_references(envelope, response)
@@ -277,6 +286,6 @@ def _is_expected(described: Any, body: Any) -> bool:
     return bool(output._is_body_wrapped) or body[0].tag == element.qname.text  # noqa: SLF001 - zeep shows it nowhere else
 
 
-def _refusal(response: Response) -> ConnectorError | None:
-    fault = fault_of(response)
+def _refusal(parse: ParseEnvelope, response: Response) -> ConnectorError | None:
+    fault = fault_of(response, parse)
     return None if fault is None else error_of(fault, response)
