@@ -311,6 +311,78 @@ def test_reading_without_a_needed_value() -> None:
     )
 
 
+def money_of(text: str) -> sdk.Money:
+    """Return an amount in euros, or raise `InvalidData`."""
+    return sdk.Money(text, "EUR")
+
+
+@attrs.frozen
+class Price:
+    """A value whose constructor refuses some texts."""
+
+    amount: sdk.Money = attrs.field(converter=money_of)
+
+
+@attrs.frozen(kw_only=True)
+class Shelf:
+    """A value with other values inside."""
+
+    price: Price
+    label: Price | None = None
+    things: tuple[ExampleObject, ...] = ()
+    scan: bytes | None = None
+
+
+PRICE = sdk.Reading(Price, amount=sdk.needed(sdk.text("amount"), "amount"))
+SHELF = sdk.Reading(
+    Shelf,
+    price=sdk.nested("price", PRICE),
+    label=sdk.nested("label", PRICE),
+    things=sdk.each("things", THING),
+    scan=sdk.base64("scan"),
+)
+
+
+def test_reading_reads_nested_values() -> None:
+    """A reading contains values of other readings, single ones and tuples, and decoded bytes."""
+    things = [{"id": "t1"}, {"state": "open"}, "no object"]
+    price = {"amount": "1.50"}
+
+    shelf = SHELF.parse(REFS.ref, json_answer(price=price, label=price, things=things, scan="YQ=="))
+
+    assert (Price("1.50"), Price("1.50"), b"a") == (shelf.price, shelf.label, shelf.scan)
+    assert [REFS.ref("t1")] == [thing.ref for thing in shelf.things]
+
+
+@pytest.mark.parametrize("scan", ["", "?", None, 7])
+def test_nested_values_may_be_missing(scan: object) -> None:
+    """A nested value that is missing or refused is None, a missing list is empty."""
+    answer = json_answer(price={"amount": "1"}, label={"amount": "much"}, things={}, scan=scan)
+
+    assert Shelf(price=Price("1")) == SHELF.parse(REFS.ref, answer)
+
+
+def test_required_nested_value_is_required() -> None:
+    """An answer without a nested value that the class requires is an error, which names it."""
+    with pytest.raises(sdk.VendorFailed, match="has no price"):
+        SHELF.parse(REFS.ref, json_answer(price={"amount": "much"}))
+
+
+def test_operation_with_several_subjects() -> None:
+    """Further arguments of an operation are passed to the function that makes its body."""
+
+    def body(_: ExampleVendor, ref: sdk.Ref, note: str | None) -> dict[str, Any]:
+        return {"of": ref.id, "note": note}
+
+    rename = sdk.post("/things/{id}", json=body, reads=THING)
+    wire: Any = Wire(json_answer(id="t1"))
+
+    asyncio.run(rename.__get__(REEF, ExampleVendor)(wire, REFS.ref("t1"), "new", key="k"))
+
+    assert "/things/t1" == wire.sent["request"].path
+    assert {"of": "t1", "note": "new"} == json.loads(wire.sent["request"].body)
+
+
 def test_reading_with_given_fields_and_its_own_raw() -> None:
     """The caller supplies some fields of a reading and constants others; `raw` can be read."""
     reading = sdk.Reading(
@@ -390,6 +462,7 @@ def test_words_of_a_text_mean_the_same() -> None:
     """`words` turns a text with several codes into a table for one meaning."""
     assert {"a": 1, "b": 1} == sdk.words(1, "a b")
     assert {"open": State.OPEN} == sdk.same(State, "open")
+    assert {word.value: word for word in State} == sdk.same(State)
 
 
 REFUSALS = sdk.Refusals(

@@ -128,9 +128,12 @@ if TYPE_CHECKING:
     from moorage.vendor_sdk.options import one_of as one_of
     from moorage.vendor_sdk.options import whole_number as whole_number
     from moorage.vendor_sdk.readings import Reading as Reading
+    from moorage.vendor_sdk.readings import base64 as base64
+    from moorage.vendor_sdk.readings import each as each
     from moorage.vendor_sdk.readings import flag as flag
     from moorage.vendor_sdk.readings import integer as integer
     from moorage.vendor_sdk.readings import needed as needed
+    from moorage.vendor_sdk.readings import nested as nested
     from moorage.vendor_sdk.readings import ref_at as ref_at
     from moorage.vendor_sdk.readings import text as text
     from moorage.vendor_sdk.readings import texts as texts
@@ -257,9 +260,12 @@ _HOME = {
     "integer": "vendor_sdk.readings",
     "flag": "vendor_sdk.readings",
     "time": "vendor_sdk.readings",
+    "base64": "vendor_sdk.readings",
     "word": "vendor_sdk.readings",
     "when": "vendor_sdk.readings",
     "needed": "vendor_sdk.readings",
+    "nested": "vendor_sdk.readings",
+    "each": "vendor_sdk.readings",
     "words": "vendor_sdk.word_tables",
     "same": "vendor_sdk.word_tables",
     # errors

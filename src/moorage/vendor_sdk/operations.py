@@ -69,7 +69,7 @@ class VendorOperation(Generic[R]):
     """A method of a vendor class that sends a request and parses the answer.
 
     The method's arguments are the wire and the subject of the operation: a `Ref`, an id, a value
-    such as a message, or nothing. Keyword arguments are passed to functions that make fields. The
+    such as a message, or nothing. Further arguments are passed to functions that make fields. The
     keyword `key` is an idempotency key; it is shortened to the vendor's limit `idempotency_key`.
 
     Args:
@@ -118,17 +118,17 @@ class VendorOperation(Generic[R]):
         """Return the operation as a method of an account."""
         return self if vendor is None else partial(self._run, vendor)
 
-    def request(self, vendor: Vendor, about: Any = None, /, **more: Any) -> Request:
-        """Return the operation's request for a subject."""
+    def request(self, vendor: Vendor, about: Any = None, /, *others: Any, **more: Any) -> Request:
+        """Return the operation's request for a subject and further arguments."""
         if self._check is not None:
             self._check(about)
         content: dict[str, Any] = {}
         if self._json is not None:
-            content["json"] = _body(self._json, vendor, about, more)
+            content["json"] = _body(self._json, vendor, (about, *others), more)
         if self._form is not None:
-            content["form"] = form_pairs(_body(self._form, vendor, about, more))
+            content["form"] = form_pairs(_body(self._form, vendor, (about, *others), more))
         if self._query is not None:
-            content["query"] = _fields_of(self._query, vendor, about, more)
+            content["query"] = _fields_of(self._query, vendor, (about, *others), more)
         request = self._make(_fill_path(self._parts, vendor, about), **content)
         if self._idempotent is None:
             return request
@@ -140,11 +140,11 @@ class VendorOperation(Generic[R]):
         wire: Wire,
         about: Any = None,
         /,
-        *,
+        *others: Any,
         key: str | None = _NOT_KEYED,
         **more: Any,
     ) -> R:
-        request = self.request(vendor, about, **more)
+        request = self.request(vendor, about, *others, **more)
         try:
             if key is _NOT_KEYED:
                 return self.read(wire.ref, await wire.send(request, to=self.to))
@@ -161,14 +161,16 @@ class VendorOperation(Generic[R]):
 
 
 def _fields_of(
-    fields: Fields, vendor: Vendor, about: Any, more: dict[str, Any]
+    fields: Fields, vendor: Vendor, arguments: tuple[Any, ...], more: dict[str, Any]
 ) -> Mapping[str, Any]:
-    return fields(vendor, about, **more) if callable(fields) else fields
+    return fields(vendor, *arguments, **more) if callable(fields) else fields
 
 
-def _body(fields: Fields, vendor: Vendor, about: Any, more: dict[str, Any]) -> dict[str, Any]:
-    body = _fields_of(fields, vendor, about, more)
-    extra_options = getattr(about, "extra", None)
+def _body(
+    fields: Fields, vendor: Vendor, arguments: tuple[Any, ...], more: dict[str, Any]
+) -> dict[str, Any]:
+    body = _fields_of(fields, vendor, arguments, more)
+    extra_options = getattr(arguments[0], "extra", None)
     if extra_options:
         body = merged(body, extra_for(vendor.name, extra_options))
     return {name: value for name, value in body.items() if value is not None}

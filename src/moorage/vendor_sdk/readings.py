@@ -1,15 +1,18 @@
 """Readings: tables that convert a vendor's answer to a value of a contract, field by field.
 
 A row is a function that reads one field from an `Answer`. Each field of a reading is a row, a
-reference made by `ref_at`, or a constant. Unknown and missing fields are reported when the reading
-is made, which is when the vendor is imported.
+reference made by `ref_at`, values of another reading made by `nested` or `each`, or a constant.
+Unknown and missing fields are reported when the reading is made, which is when the vendor is
+imported.
 """
 
 from __future__ import annotations
 
+from base64 import b64decode
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, cast
 
 from moorage.domain.values.frozen_values import NOTHING, fields_of, frozen
+from moorage.errors import InvalidData
 from moorage.vendor_sdk.answers import Answer, malformed, read_answer
 
 if TYPE_CHECKING:
@@ -68,6 +71,18 @@ def time(path: str) -> Row[datetime | None]:
     return lambda fields: fields.time(path)
 
 
+def base64(path: str) -> Row[bytes | None]:
+    """Return a row that reads bytes in base64; None if the text is not base64."""
+
+    def read(fields: Answer) -> bytes | None:
+        try:
+            return b64decode(fields.text(path) or "", validate=True) or None
+        except ValueError:
+            return None
+
+    return read
+
+
 def word(*paths: str, of: Mapping[str, T], otherwise: T) -> Row[T]:
     """Return a row that translates a vendor's word; unknown words become `otherwise`."""
     read_text = text(*paths)
@@ -121,6 +136,41 @@ def ref_at(*paths: str, row: Row[str | None] | None = None, name: str | None = N
     return _Reference(needed(row or text(*paths), name or paths[0]))
 
 
+@frozen
+class _Nested:
+    """A field with the value of another reading, or a tuple of its values."""
+
+    path: str
+    reading: Reading[Any]
+    is_list: bool
+
+    def values(self, fields: Answer, ref: MakeRef) -> tuple[Any, ...]:
+        """Return the values that have all required data."""
+        objects = fields.objects(self.path) if self.is_list else (fields.object(self.path),)
+        return tuple(value for item in objects for value in _valid(self.reading, ref, item))
+
+
+def _valid(reading: Reading[R], ref: MakeRef, fields: Answer) -> tuple[R, ...]:
+    try:
+        return reading.parse_if_complete(ref, fields)
+    except InvalidData:
+        return ()
+
+
+def nested(path: str, reading: Reading[Any]) -> Any:
+    """Return a field with the value of a nested object.
+
+    If the object lacks required data, the field is None; if the field has no default, the answer
+    lacks required data too.
+    """
+    return _Nested(path, reading, is_list=False)
+
+
+def each(path: str, reading: Reading[Any]) -> Any:
+    """Return a field with the values in a list; objects that lack required data are left out."""
+    return _Nested(path, reading, is_list=True)
+
+
 class Reading(Generic[R]):
     """Converts an answer to a value of a contract.
 
@@ -151,9 +201,12 @@ class Reading(Generic[R]):
         self._constants: dict[str, Any] = {}
         self._rows: list[tuple[str, Row[Any]]] = []
         self._references: list[tuple[str, Row[str]]] = []
+        self._nested: list[tuple[str, _Nested, bool]] = []
         for name, row in rows.items():
             if isinstance(row, _Reference):
                 self._references.append((name, row.id))
+            elif isinstance(row, _Nested):
+                self._nested.append((name, row, known_fields[name].default is NOTHING))
             elif callable(row):
                 self._rows.append((name, row))
             else:
@@ -184,6 +237,11 @@ class Reading(Generic[R]):
             values[name] = ref(row(fields))
         for name, row in self._rows:
             values[name] = row(fields)
+        for name, nested_row, is_required in self._nested:
+            nested_values = nested_row.values(fields, ref)
+            if is_required and not (nested_values or nested_row.is_list):
+                raise _MissingValueError(nested_row.path)
+            values[name] = nested_values if nested_row.is_list else next(iter(nested_values), None)
         if self._raw:
             values["raw"] = fields.raw
         return self.kind(**values)

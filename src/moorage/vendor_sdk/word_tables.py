@@ -16,6 +16,12 @@ def words(meaning: M, text: str) -> dict[str, M]:
     return dict.fromkeys(text.split(), meaning)
 
 
-def same(kind: type[E], text: str) -> dict[str, E]:
-    """Return a table of words that have the same meaning at the vendor and in the contract."""
-    return {word: kind(word) for word in text.split()}
+def same(kind: type[E], text: str | None = None) -> dict[str, E]:
+    """Return a table of words that have the same meaning at the vendor and in the contract.
+
+    Args:
+        kind: the contract's words.
+        text: the vendor's words; by default all of the contract.
+    """
+    words_of_both = [*kind] if text is None else text.split()
+    return {word: kind(word) for word in words_of_both}
