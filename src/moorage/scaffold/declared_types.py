@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+from collections.abc import Mapping
 from enum import StrEnum
 from functools import cache
 from importlib import import_module
@@ -18,20 +19,25 @@ import attrs
 
 from moorage.contracts.catalog import contract
 from moorage.contracts.declaration import Effect, Target
-from moorage.errors import ConfigurationError
+from moorage.contracts.ref import Ref
+from moorage.domain.values.money import Money
+from moorage.errors import ConfigurationError, ConnectorError
 from moorage.runtime.bridge import run_now
-from moorage.testing.sandbox_scenarios import BASIC
+from moorage.testing.sandbox_scenarios import BASIC, BY_CAPABILITY
 from moorage.testing.sandbox_scenarios.runner import ScenarioVendor
 from moorage.testing.sandboxes.fixture import SandboxFixture
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Container, Iterable, Iterator
 
     from moorage.contracts.declaration import ContractOperation
     from moorage.testing.sandbox_scenarios.runner import Scenario
 
 _NOT_OF_A_VENDOR: Final = frozenset({"extra", "raw", "replayed"})
 """Fields of values that no vendor gets or answers."""
+_LEAVES: Final = frozenset({Money, Ref})
+"""The values that are sent as one."""
+_REF: Final = Ref("acme", "acme", "1")
 
 
 @attrs.frozen
@@ -43,12 +49,14 @@ class ValueField:
         type: its type without None.
         required: True if it has no default.
         optional: True if it may be None.
+        others: True if it may be a value of another class.
     """
 
     name: str
     type: Any
     required: bool
     optional: bool
+    others: bool
 
 
 @attrs.frozen(kw_only=True)
@@ -81,36 +89,103 @@ def too_complex(name: str) -> ConfigurationError:
     )
 
 
-def basic_operations(kind: str) -> Iterator[DeclaredOperation]:
-    """Yield the operations of a contract that its basic scenarios call."""
-    declaration = contract(kind)
-    names = {name for names in BASIC[kind] for name in names.split(", ")}
-    for name, operation in declaration.operations().items():
-        if name in names:
-            yield _declared(operation)
+@attrs.frozen
+class ScenarioCall:
+    """The first call of a scenario.
+
+    Attributes:
+        operation: the operation that it calls.
+        arguments: the operation's arguments that are not None, by name; without the reference that
+            the operation is about.
+    """
+
+    operation: ContractOperation
+    arguments: Mapping[str, Any]
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """The capabilities that the call needs."""
+        return self.needs_with({})
+
+    def needs_with(self, others: Mapping[str, Any]) -> frozenset[str]:
+        """Return the capabilities that the call needs with other values of some arguments."""
+        refs = [_REF] if self.operation.target is Target.REFERENCE else []
+        return frozenset(self.operation.plan(None, *refs, **{**self.arguments, **others}).needs)
 
 
-def basic_needs(kind: str) -> list[str]:
-    """Return the capabilities without which a vendor cannot do the basic operations, in order.
+@attrs.frozen
+class DeclaredContract:
+    """The parts of a contract's declaration that vendors are written from.
+
+    Attributes:
+        operations: the operations that the basic scenarios call.
+        needs: the capabilities without which a vendor cannot do them, in order.
+        optional_fields: the fields that need a further capability, each with the class of its
+            value; of a parameter, the name of its operation.
+        steps: the operations or fields to add for each further capability, as code.
+    """
+
+    operations: tuple[DeclaredOperation, ...]
+    needs: tuple[str, ...]
+    optional_fields: frozenset[tuple[Any, str]]
+    steps: Mapping[str, str]
+
+
+def declared_contract(kind: str) -> DeclaredContract:
+    """Return the parts of a contract that vendors are written from.
 
     Raises:
-        ConfigurationError: a basic scenario needs a sandbox of its contract.
+        ConfigurationError: a basic scenario needs a sandbox of its contract, or a flow.
     """
-    needs: set[str] = set()
-    for scenario in BASIC[kind].values():
-        operations = _FirstCall(contract(kind).operations())
-        fixture = SandboxFixture(options={})
-        vendor = ScenarioVendor(
-            operations=operations, fixture=fixture, name="acme", is_supported=False
-        )
-        try:
-            run_now(_perform(scenario, vendor))
-        except _CalledError:
-            pass
-        except AttributeError:
-            raise too_complex(f"The sandbox of the contract {kind}") from None
-        needs |= operations.needs
-    return [capability for capability in contract(kind).capabilities if capability in needs]
+    calls = [first_call(kind, scenario) for scenario in BASIC[kind].values()]
+    basic_calls = [call for call in calls if call is not None]
+    if len(basic_calls) < len(calls):
+        raise too_complex(f"A basic scenario of the contract {kind}")
+    names = {name for names in BASIC[kind] for name in names.split(", ")}
+    names |= {call.operation.verb for call in basic_calls}
+    needs = {capability for call in basic_calls for capability in call.needs}
+    basic_fields = {field for call in basic_calls for field in _set_fields(call)}
+    optional_fields: set[tuple[Any, str]] = set()
+    steps: dict[str, str] = {}
+    for capability, scenario in BY_CAPABILITY[kind].items():
+        call = first_call(kind, scenario)
+        if capability in needs or call is None:
+            continue
+        if call.operation.verb not in names:
+            steps[capability] = f"write `{call.operation.verb}`"
+            continue
+        needed_fields = [
+            field
+            for field in dict.fromkeys(_set_fields(call, basic_fields))
+            if field not in basic_fields and _is_optional(basic_calls, call, field)
+        ]
+        optional_fields.update(needed_fields)
+        if needed_fields:
+            steps[capability] = "send " + ", ".join(f"`{name}`" for _, name in needed_fields)
+    return DeclaredContract(
+        operations=tuple(
+            _declared(operation)
+            for name, operation in contract(kind).operations().items()
+            if name in names
+        ),
+        needs=tuple(item for item in contract(kind).capabilities if item in needs),
+        optional_fields=frozenset(optional_fields),
+        steps=steps,
+    )
+
+
+def first_call(kind: str, scenario: Scenario) -> ScenarioCall | None:
+    """Return the first call of a scenario; None if it calls a flow or a sandbox of its contract."""
+    fixture = SandboxFixture(options={})
+    operations = _Operations(contract(kind).operations())
+    vendor = ScenarioVendor(operations=operations, fixture=fixture, name="acme", is_supported=False)
+    try:
+        run_now(_perform(scenario, vendor))
+    except _CalledError as called:
+        return called.call
+    except (AttributeError, ConnectorError, KeyError):
+        return None
+    return None
 
 
 async def _perform(scenario: Scenario, vendor: ScenarioVendor) -> None:
@@ -118,28 +193,86 @@ async def _perform(scenario: Scenario, vendor: ScenarioVendor) -> None:
 
 
 class _CalledError(Exception):
-    """Ends a scenario at its first call."""
-
-
-class _FirstCall:
-    """Operations that record what the first call needs, and then end the scenario.
+    """Ends a scenario at its first call.
 
     Attributes:
-        needs: the capabilities that the call needs.
+        call: the call; None if it calls a flow.
     """
+
+    def __init__(self, call: ScenarioCall | None) -> None:
+        super().__init__()
+        self.call = call
+
+
+class _Operations:
+    """Operations that end a scenario at its first call."""
 
     def __init__(self, operations: Mapping[str, ContractOperation]) -> None:
         self._operations = operations
-        self.needs: frozenset[str] = frozenset()
 
     def __getattr__(self, name: str) -> Callable[..., NoReturn]:
         def call(*arguments: Any, **named: Any) -> NoReturn:
             operation = self._operations.get(name)
-            if operation is not None:
-                self.needs = frozenset(operation.plan(None, *arguments, **named).needs)
-            raise _CalledError
+            if operation is None:
+                raise _CalledError(None)
+            bound = inspect.signature(operation.plan).bind(None, *arguments, **named)
+            is_about_ref = operation.target is Target.REFERENCE
+            entries = list(bound.arguments.items())[1 + is_about_ref :]
+            present = {name: value for name, value in entries if value is not None}
+            raise _CalledError(ScenarioCall(operation, present))
 
         return call
+
+
+def _set_fields(
+    call: ScenarioCall, basic_fields: Container[Any] | None = None
+) -> Iterator[tuple[Any, str]]:
+    """Yield the parameters of a call, and the fields of its values that are not at their default.
+
+    Args:
+        call: the call.
+        basic_fields: the fields whose values are searched too; by default all.
+    """
+    for name, value in call.arguments.items():
+        yield call.operation.verb, name
+        if basic_fields is None or (call.operation.verb, name) in basic_fields:
+            yield from _set_members(value, basic_fields)
+
+
+def _set_members(value: Any, basic_fields: Container[Any] | None) -> Iterator[tuple[Any, str]]:
+    kind = type(value)
+    if isinstance(value, tuple):
+        for item in value:
+            yield from _set_members(item, basic_fields)
+    elif attrs.has(kind) and kind not in _LEAVES:
+        for field in attrs.fields(kind):
+            member = getattr(value, field.name)
+            if not field.init or member == _default(field.default):
+                continue
+            yield kind, field.name
+            if basic_fields is None or (kind, field.name) in basic_fields:
+                yield from _set_members(member, basic_fields)
+
+
+def _default(default: Any) -> Any:
+    return default.factory() if isinstance(default, attrs.Factory) else default  # type: ignore[arg-type]  # a class in types
+
+
+def _is_optional(
+    basic_calls: Iterable[ScenarioCall], call: ScenarioCall, field: tuple[Any, str]
+) -> bool:
+    """Return whether a basic call that also sets a field of a call would need more."""
+    kind, name = field
+    for basic_call in basic_calls:
+        for parameter, value in basic_call.arguments.items():
+            if type(value) is not kind or parameter not in call.arguments:
+                continue
+            try:
+                changed = attrs.evolve(value, **{name: getattr(call.arguments[parameter], name)})
+            except ConnectorError:
+                return True
+            return bool(basic_call.needs_with({parameter: changed}) - basic_call.needs)
+    return True
 
 
 def _declared(operation: ContractOperation) -> DeclaredOperation:
@@ -177,8 +310,14 @@ def fields_of(kind: Any) -> list[ValueField]:
 def item_of(kind: Any) -> Any:
     """Return the type of the items of a tuple or sequence; None if the type is another."""
     origin = get_origin(kind)
-    is_series = isinstance(origin, type) and origin not in {dict, type}
+    is_series = isinstance(origin, type) and origin is not type and not is_mapping(kind)
     return get_args(kind)[0] if is_series and len(set(get_args(kind)) - {...}) == 1 else None
+
+
+def is_mapping(kind: Any) -> bool:
+    """Return whether a type is a mapping."""
+    origin = get_origin(kind)
+    return isinstance(origin, type) and issubclass(origin, Mapping)
 
 
 def is_word(kind: Any) -> bool:
@@ -190,8 +329,10 @@ def _field(name: str, kind: Any, *, required: bool) -> ValueField:
     is_union = get_origin(kind) in {Union, UnionType}
     types = get_args(kind) if is_union else (kind,)
     # The first type of a union is the one that others are converted to.
-    used_type = next(item for item in types if item is not NoneType)
-    return ValueField(name, used_type, required=required, optional=NoneType in types)
+    used_type, *other_types = (item for item in types if item is not NoneType)
+    others = any(map(attrs.has, other_types))
+    is_optional = NoneType in types
+    return ValueField(name, used_type, required=required, optional=is_optional, others=others)
 
 
 @cache

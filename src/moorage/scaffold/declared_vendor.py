@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from textwrap import wrap
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
@@ -14,23 +14,25 @@ from moorage.contracts.catalog import CONTRACTS, contract
 from moorage.contracts.ref import Ref
 from moorage.domain.values.money import Money
 from moorage.scaffold.declared_types import (
+    DeclaredContract,
     DeclaredOperation,
     ValueField,
-    basic_needs,
-    basic_operations,
+    declared_contract,
     fields_of,
+    is_mapping,
     is_word,
     item_of,
     too_complex,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
 _LONGEST_LINE: Final = 100
-_ROWS: Final = {str: "text", int: "integer", bool: "flag", datetime: "time"}
+_ROWS: Final = {bytes: "base64", str: "text", int: "integer", bool: "flag", datetime: "time"}
 """The rows of `vendor_sdk` that read a type."""
 _EXAMPLES: Final = {
+    bytes: '"JVBERi0="',
     str: '"example"',
     int: "1",
     bool: "True",
@@ -38,6 +40,7 @@ _EXAMPLES: Final = {
 }
 """The values of a type in the sandbox's answers, as Python writes them."""
 _SENT: Final = {
+    bytes: "b64encode({}).decode()",
     datetime: "{}.isoformat()",
     date: "{}.isoformat()",
     timedelta: "{}.total_seconds()",
@@ -46,6 +49,8 @@ _SENT: Final = {
     Money: '{{"amount": str({0}.amount), "currency": {0}.currency}}',
 }
 """The expressions by which values of a type are sent."""
+_OF_SDK: Final = frozenset({Money, Ref})
+"""The classes of values that `vendor_sdk` has."""
 
 
 def declared_parts(kind: str) -> dict[str, str]:
@@ -55,150 +60,189 @@ def declared_parts(kind: str) -> dict[str, str]:
         ConfigurationError: the contract has an operation or a value that the template cannot
             express.
     """
-    operations = list(basic_operations(kind))
-    if not operations:
-        raise too_complex(f"The contract {kind}")
+    declared = declared_contract(kind)
+    operations = declared.operations
     for operation in operations:
-        _check_simple(operation)
-    results = {item.result.__name__: item.result for item in operations}
-    functions = [*map(_reading, results.values()), *map(_body, operations)]
+        if not attrs.has(operation.result):
+            raise too_complex(f"The operation {operation.verb}")
+    read_kinds = _read_kinds(operation.result for operation in operations)
+    readings = map(_reading, read_kinds)
+    objects = [_object(declared, *item) for item in _sent_kinds(declared).items()]
+    bodies = [_body(declared, operation) for operation in operations]
+    functions = "\n".join([*readings, *objects, *bodies]).strip() + "\n\n\n"
+    methods = "\n".join(_method(declared, operation) for operation in operations)
+    stated = _statement(kind, declared)
     return {
         "{title}": CONTRACTS[kind].lower(),
-        "{capabilities}": "\n".join(_capability_rows(kind)),
-        "{stated}": _statement(kind),
-        "{imports}": "\n".join(_imports(kind, operations)),
-        "{functions}": "\n".join(functions).strip() + "\n\n\n",
-        "{methods}": "\n".join(map(_method, operations)),
-        "{routes}": "\n".join(map(_route, operations)),
+        "{capabilities}": "\n".join(_capability_rows(kind, declared)),
+        "{stated}": stated,
+        "{encoding}": "from base64 import b64encode\n" if "b64encode(" in functions else "",
+        "{imports}": "\n".join(_imports(kind, declared, f"{functions}{stated}")),
+        "{functions}": functions,
+        "{methods}": methods,
+        "{routes}": "\n".join(_route(declared, operation) for operation in operations),
         "{fields}": "\n".join(
-            _entry(item.verb, [json.dumps(name) for name in _sent_fields(item)])
+            _entry(item.verb, [json.dumps(name) for name in _sent_fields(declared, item)])
             for item in operations
         ),
         "{answers}": "\n".join(_entry(item.verb, _examples(item)) for item in operations),
     }
 
 
-def _check_simple(operation: DeclaredOperation) -> None:
-    has_one_subject = operation.by_reference + len(operation.values) == 1
-    if not has_one_subject or not attrs.has(operation.result):
-        raise too_complex(f"The operation {operation.verb}")
-
-
-def _capability_rows(kind: str) -> Iterator[str]:
+def _capability_rows(kind: str, declared: DeclaredContract) -> Iterator[str]:
     """Yield the rows of a table with all capabilities of a contract."""
-    needs = basic_needs(kind)
     for capability in contract(kind).capabilities:
-        if capability in needs:
-            yield f"| `{capability}` | yes | |"
-        else:
-            yield f"| `{capability}` | no | send its fields, and name it in `capabilities` |"
+        step = declared.steps.get(capability, "state it if Acme can do it")
+        is_stated = capability in declared.needs
+        yield f"| `{capability}` | yes | |" if is_stated else f"| `{capability}` | no | {step} |"
 
 
-def _statement(kind: str) -> str:
+def _statement(kind: str, declared: DeclaredContract) -> str:
     """Return the line that states the capabilities; nothing if there are none."""
-    needs = basic_needs(kind)
     class_name = contract(kind).capabilities.__name__
-    names = ", ".join(f"{class_name}.{contract(kind).capabilities(item).name}" for item in needs)
-    return f"    capabilities = frozenset({{{names}}})\n" if needs else ""
+    members = (contract(kind).capabilities(item) for item in declared.needs)
+    names = ", ".join(f"{class_name}.{member.name}" for member in members)
+    return f"    capabilities = frozenset({{{names}}})\n" if names else ""
 
 
 # --- the vendor ----------------------------------------------------------------
 
 
-def _imports(kind: str, operations: Iterable[DeclaredOperation]) -> Iterator[str]:
-    """Yield the lines that import the classes of values and words."""
-    classes: set[Any] = {contract(kind).capabilities} if basic_needs(kind) else set()
-    for operation in operations:
-        classes |= {operation.result, *(item.type for item in operation.values)}
-        classes |= {field.type for field in fields_of(operation.result) if is_word(field.type)}
+def _imports(kind: str, declared: DeclaredContract, code: str) -> Iterator[str]:
+    """Yield the lines that import the classes that the code of a vendor names."""
+    classes = {contract(kind).capabilities, *_sent_kinds(declared)}
+    for operation in declared.operations:
+        classes |= {field.type for field in (*operation.values, *operation.named)}
+    for read_kind in _read_kinds(operation.result for operation in declared.operations):
+        classes |= {read_kind, *(field.type for field in fields_of(read_kind))}
     names: dict[str, list[str]] = {}
-    for item in classes:
-        if item.__module__ != str.__module__:
+    for item in classes - _OF_SDK:
+        is_class = isinstance(item, type) and item.__module__ != str.__module__
+        # A name in backquotes is a word of a docstring.
+        if is_class and re.search(rf"(?<!`)\b{item.__name__}\b", code):
             names.setdefault(item.__module__, []).append(item.__name__)
     for module, in_module in sorted(names.items()):
+        lines = _fitted(f"from {module} import ", "(", sorted(in_module), ")")
         line = f"from {module} import {', '.join(sorted(in_module))}"
-        lines = "".join(f"    {name},\n" for name in sorted(in_module))
-        is_short = len(line) <= _LONGEST_LINE
-        yield line if is_short else f"from {module} import (\n{lines})"
+        yield line if len(line) <= _LONGEST_LINE else lines
+
+
+def _fitted(start: str, opening: str, items: list[str], closing: str) -> str:
+    """Return code with a list of items, broken into lines as formatters do."""
+    line = f"{start}{opening}{', '.join(items)}{closing}"
+    if len(line) <= _LONGEST_LINE and "\n" not in line:
+        return line
+    margin = " " * (len(start) - len(start.lstrip(" ")))
+    inner_line = f"{margin}    {', '.join(items)}"
+    if len(inner_line) > _LONGEST_LINE or opening == "{" or start.startswith("from "):
+        inner_line = "\n".join(f"{margin}    {item}," for item in items)
+    return f"{start}{opening}\n{inner_line}\n{margin}{closing}"
 
 
 def _path(operation: DeclaredOperation) -> str:
-    end = "/{id}" if not any(attrs.has(item.type) for item in operation.values) else ""
-    return f"/v1/{operation.verb.replace('_', '-')}{end}"
+    return f"/v1/{operation.verb.replace('_', '-')}{'/{id}' if operation.by_reference else ''}"
 
 
-def _http_method(operation: DeclaredOperation) -> str:
-    return "get" if operation.only_reads and not _sent_fields(operation) else "post"
+def _http_method(declared: DeclaredContract, operation: DeclaredOperation) -> str:
+    return "get" if operation.only_reads and not _sent_fields(declared, operation) else "post"
 
 
-def _route(operation: DeclaredOperation) -> str:
-    line = f"{_http_method(operation).upper()} {_path(operation)}"
+def _route(declared: DeclaredContract, operation: DeclaredOperation) -> str:
+    line = f"{_http_method(declared, operation).upper()} {_path(operation)}"
     return f'            "{line}": partial(self._execute, "{operation.verb}"),'
 
 
-def _method(operation: DeclaredOperation) -> str:
-    body = f"json={operation.verb}_body, " if _sent_fields(operation) else ""
-    return (
-        f"    {operation.verb} = sdk.{_http_method(operation)}("
-        f'"{_path(operation)}", {body}reads={_constant(operation.result)})'
-    )
+def _method(declared: DeclaredContract, operation: DeclaredOperation) -> str:
+    body = [f"json={operation.verb}_body"] if _sent_fields(declared, operation) else []
+    arguments = [f'"{_path(operation)}"', *body, f"reads={_constant(operation.result)}"]
+    start = f"    {operation.verb} = sdk.{_http_method(declared, operation)}"
+    return _fitted(start, "(", arguments, ")")
 
 
-def _body(operation: DeclaredOperation) -> str:
+def _body(declared: DeclaredContract, operation: DeclaredOperation) -> str:
     """Return the function that makes the body of an operation; nothing if it has no body."""
-    if not _sent_fields(operation):
+    fields = _sent_fields(declared, operation)
+    if not fields:
         return ""
-    subject = "".join(f", {item.name}: {item.type.__name__}" for item in operation.values)
-    named = "".join(f", {item.name}: Any" for item in operation.named)
-    parameters = f"_: Acme{subject or ', __: sdk.Ref'}{', *' if named else ''}{named}"
-    lines = "".join(
-        _line(f'        "{name}": ', expression)
-        for name, expression in _sent_fields(operation).items()
-    )
-    operation_words = operation.verb.replace("_", " ")
+    parameters = ["_: Acme", *["__: sdk.Ref"][: operation.by_reference]]
+    parameters += [f"{item.name}: {_annotation(item)}" for item in operation.values]
+    parameters += ["*"][: len(operation.named)]
+    parameters += [f"{item.name}: {_annotation(item)}" for item in operation.named]
+    words = operation.verb.replace("_", " ")
     return (
-        f"\ndef {operation.verb}_body({parameters}) -> dict[str, Any]:\n"
-        f'    """The body of the request to {operation_words}."""\n'
-        f"    return {{\n{lines}    }}\n"
+        f"\n{_fitted(f'def {operation.verb}_body', '(', parameters, ') -> dict[str, Any]:')}\n"
+        f'    """The body of the request to {words}."""\n{_returned(fields)}'
     )
 
 
-def _line(start: str, expression: str) -> str:
-    """Return an item of a dictionary, whose expression is on a line of its own if it is long."""
-    line = f"{start}{expression},"
-    if len(line) <= _LONGEST_LINE:
-        return f"{line}\n"
-    return f"{start}(\n            {expression}\n        ),\n"
+def _object(declared: DeclaredContract, kind: Any, annotation: str) -> str:
+    """Return the function that makes the object for a value in a body."""
+    article = "An" if kind.__name__[0] in "AEIOU" else "A"
+    return (
+        f"\ndef {_function(kind)}(value: {annotation}) -> dict[str, Any]:\n"
+        f'    """{article} `{kind.__name__}` as Acme writes it."""\n'
+        f"{_returned(_sent_members(declared, 'value', kind))}"
+    )
 
 
-def _sent_fields(operation: DeclaredOperation) -> dict[str, str]:
+def _returned(fields: Mapping[str, str]) -> str:
+    items = [f'"{name}": {expression}' for name, expression in fields.items()]
+    items = [
+        item
+        if len(item) < _LONGEST_LINE - 8
+        else item.replace(": ", ": (\n            ", 1) + "\n        )"
+        for item in items
+    ]
+    return f"{_fitted('    return ', '{', items, '}')}\n"
+
+
+def _annotation(field: ValueField) -> str:
+    """Return the type of a parameter, as Python writes it."""
+    if field.type not in {str, int, bool, *_OF_SDK} and not attrs.has(field.type):
+        return "Any"
+    name = f"{'sdk.' if field.type in _OF_SDK else ''}{field.type.__name__}"
+    return f"{name} | None" if field.optional else name
+
+
+def _sent_fields(declared: DeclaredContract, operation: DeclaredOperation) -> dict[str, str]:
     """Return the expressions of a body's fields, by name."""
     fields: dict[str, str] = {}
-    for item in operation.values:
-        if attrs.has(item.type):
-            fields |= _sent_members(item.name, item.type)
-    for item in operation.named:
-        fields |= _sent_field(item.name, item)
+    is_only_value = len(operation.values) == 1 and not operation.named
+    for item in (*operation.values, *operation.named):
+        if (operation.verb, item.name) in declared.optional_fields and not item.required:
+            continue
+        if is_only_value and attrs.has(item.type) and item.type not in _SENT:
+            fields |= _sent_members(declared, item.name, item.type)
+        else:
+            fields |= _sent_field(item.name, item)
     return fields
 
 
-def _sent_members(expression: str, kind: Any) -> dict[str, str]:
+def _sent_members(declared: DeclaredContract, expression: str, kind: Any) -> dict[str, str]:
     fields: dict[str, str] = {}
-    for field in fields_of(kind):
+    for field in _required_members(declared, kind):
         fields |= _sent_field(f"{expression}.{field.name}", field)
     return fields
+
+
+def _required_members(declared: DeclaredContract, kind: Any) -> list[ValueField]:
+    """Return the fields of a value that need no further capability."""
+    return [item for item in fields_of(kind) if (kind, item.name) not in declared.optional_fields]
 
 
 def _sent_field(expression: str, field: ValueField) -> dict[str, str]:
     sent_value = _sent_value(expression, field.type)
     if sent_value is None:
         return {}
-    is_converted = field.optional and sent_value != expression
-    return {
-        field.name: f"None if {expression} is None else {sent_value}"
-        if is_converted
-        else sent_value
-    }
+    if field.optional and sent_value != expression:
+        is_object = attrs.has(field.type) and field.type not in _SENT
+        sent_value = (
+            f"{expression} and {sent_value}"
+            if is_object
+            else f"None if {expression} is None else {sent_value}"
+        )
+    # A parameter is called `from_`, since Python has a keyword of that name.
+    return {field.name.rstrip("_"): sent_value}
 
 
 def _sent_value(expression: str, kind: Any) -> str | None:
@@ -207,15 +251,49 @@ def _sent_value(expression: str, kind: Any) -> str | None:
         return expression
     if kind in _SENT:
         return _SENT[kind].format(expression)
+    if is_mapping(kind):
+        return f"dict({expression})"
     if (item_type := item_of(kind)) is not None:
         item = _sent_value("item", item_type)
-        if item is None:
-            return None
-        return f"list({expression})" if item == "item" else f"[{item} for item in {expression}]"
-    if attrs.has(kind):
-        members = _sent_members(expression, kind).items()
-        return "{" + ", ".join(f'"{name}": {value}' for name, value in members) + "}"
-    return None
+        return item and (
+            f"list({expression})" if item == "item" else f"[{item} for item in {expression}]"
+        )
+    return f"{_function(kind)}({expression})" if attrs.has(kind) else None
+
+
+def _sent_kinds(declared: DeclaredContract) -> dict[Any, str]:
+    """Return the classes of the values inside bodies, innermost first, as types of parameters."""
+    kinds: dict[Any, str] = {}
+
+    def add(field: ValueField, *, is_body: bool) -> None:
+        kind = item_of(field.type) or field.type
+        if not attrs.has(kind) or kind in _SENT or kind in kinds:
+            return
+        for member in _required_members(declared, kind):
+            add(member, is_body=False)
+        if not is_body:
+            kinds[kind] = "Any" if field.others else kind.__name__
+
+    for operation in declared.operations:
+        is_only_value = len(operation.values) == 1 and not operation.named
+        for item in (*operation.values, *operation.named):
+            if (operation.verb, item.name) not in declared.optional_fields or item.required:
+                add(item, is_body=is_only_value)
+    return kinds
+
+
+def _read_kinds(results: Iterable[Any]) -> list[Any]:
+    """Return the classes of results and of the values inside them, innermost first."""
+    kinds: dict[Any, None] = {}
+    for kind in results:
+        inner_kinds = (item_of(field.type) or field.type for field in fields_of(kind))
+        nested = [item for item in inner_kinds if _is_readable(item)]
+        kinds |= dict.fromkeys([*_read_kinds(nested), kind])
+    return [*kinds]
+
+
+def _function(kind: Any) -> str:
+    return _constant(kind).lower().removeprefix("_")
 
 
 def _constant(kind: Any) -> str:
@@ -238,21 +316,28 @@ def _row(kind: Any, field: ValueField) -> str | None:
     if field.type in _ROWS:
         row = f'sdk.{_ROWS[field.type]}("{name}")'
         return row if field.optional or not field.required else f'sdk.needed({row}, "{name}")'
+    for row, inner_kind in (("each", item_of(field.type)), ("nested", field.type)):
+        if _is_readable(inner_kind):
+            return f'sdk.{row}("{name}", {_constant(inner_kind)})'
     if field.required:
         raise too_complex(f"The field {name} of {kind.__name__}")
     return None
 
 
+def _is_readable(kind: Any) -> bool:
+    """Return whether a type is a class of values that has required fields, all of them readable."""
+    if not attrs.has(kind) or kind in _SENT:
+        return False
+    types = [field.type for field in fields_of(kind) if field.required]
+    return bool(types) and all(item in {*_ROWS, Ref} or is_word(item) for item in types)
+
+
 def _word_row(name: str, kind: Any) -> str:
     # Most enumerations have a word for what is not known.
     member = "UNKNOWN" if "UNKNOWN" in kind.__members__ else _first_word(kind).name
-    lines = wrap(" ".join(kind), 80, drop_whitespace=False)
-    words = "\n            ".join(json.dumps(line) for line in lines)
-    return (
-        f'sdk.word(\n        "{name}",\n'
-        f"        of=sdk.same(\n            {kind.__name__},\n            {words},\n        ),\n"
-        f"        otherwise={kind.__name__}.{member},\n    )"
-    )
+    of = f"of=sdk.same({kind.__name__})"
+    arguments = [f'"{name}"', of, f"otherwise={kind.__name__}.{member}"]
+    return _fitted(f"    {name}=sdk.word", "(", arguments, ")").partition("=")[2]
 
 
 # --- the sandbox ---------------------------------------------------------------
@@ -266,15 +351,19 @@ def _entry(name: str, items: list[str]) -> str:
 
 def _examples(operation: DeclaredOperation) -> list[str]:
     """Return the fields of an answer with examples of their values."""
-    return [
-        f'"{field.name}": {_example(field.type)}'
-        for field in fields_of(operation.result)
-        if is_word(field.type) or field.type in _EXAMPLES
-    ]
+    examples = {field.name: _example(field.type) for field in fields_of(operation.result)}
+    return [f'"{name}": {example}' for name, example in examples.items() if example]
 
 
-def _example(kind: Any) -> str:
-    return f'"{_first_word(kind)}"' if is_word(kind) else _EXAMPLES[kind]
+def _example(kind: Any) -> str | None:
+    """Return an example of a value; None for a type without one."""
+    if (item_type := item_of(kind)) is not None:
+        item = _example(item_type)
+        return item and f"[{item}]"
+    if attrs.has(kind) and kind not in _SENT:
+        members = ((item.name, _example(item.type)) for item in fields_of(kind) if item.required)
+        return "{" + ", ".join(f'"{name}": {value}' for name, value in members if value) + "}"
+    return f'"{_first_word(kind)}"' if is_word(kind) else _EXAMPLES.get(kind)
 
 
 def _first_word(words: Any) -> Any:

@@ -12,6 +12,7 @@ from moorage.contracts.push import (
     PushMessage,
     PushTopic,
 )
+from moorage.testing.sandboxes.push.base import PushSandbox
 
 if TYPE_CHECKING:
     from moorage.testing.sandbox_scenarios.runner import Scenario, ScenarioVendor
@@ -26,31 +27,38 @@ SUBSCRIPTION: Final = BrowserSubscription(
 )
 
 
+TOKEN: Final = DeviceToken("token")
+
+
+def _recipient(
+    vendor: ScenarioVendor, other: DeviceToken | BrowserSubscription = TOKEN
+) -> DeviceToken | BrowserSubscription:
+    """Return a recipient that the sandbox knows; another one if it knows none."""
+    sandbox = vendor.fixture.sandbox
+    return sandbox.recipient() if isinstance(sandbox, PushSandbox) else other
+
+
 async def notification(vendor: ScenarioVendor, **fields: Any) -> Any:
     """Send a notification with these fields to a device that accepts it."""
-    sandbox: Any = vendor.fixture.sandbox
-    message = PushMessage(to=sandbox.recipient(), title=TITLE, **fields)
+    message = PushMessage(to=_recipient(vendor), title=TITLE, **fields)
     return bool((await vendor("send", message)).raw)
 
 
 async def send_data(vendor: ScenarioVendor) -> Any:
     """Send data to an app without showing a notification."""
-    sandbox: Any = vendor.fixture.sandbox
-    message = PushMessage(to=sandbox.recipient(), data={"order": "1042"}, silent=True)
+    message = PushMessage(to=_recipient(vendor), data={"order": "1042"}, silent=True)
     return bool((await vendor("send", message)).raw)
 
 
 async def to_device(vendor: ScenarioVendor) -> Any:
     """Send a notification to a device token."""
-    sandbox: Any = vendor.fixture.sandbox
-    recipient = sandbox.recipient() if vendor.is_supported else DeviceToken("token")
+    recipient = _recipient(vendor) if vendor.is_supported else TOKEN
     return bool((await vendor("send", PushMessage(to=recipient, title=TITLE))).raw)
 
 
 async def to_browser(vendor: ScenarioVendor) -> Any:
     """Send a notification to a browser subscription."""
-    sandbox: Any = vendor.fixture.sandbox
-    recipient = sandbox.recipient() if vendor.is_supported else SUBSCRIPTION
+    recipient = _recipient(vendor, SUBSCRIPTION) if vendor.is_supported else SUBSCRIPTION
     return bool((await vendor("send", PushMessage(to=recipient, title=TITLE))).raw)
 
 
