@@ -31,7 +31,10 @@ _ENDING: Final = ".txt"
 _CHOICE: Final = "{choice}"
 """The place of the contract or port in files that all templates of a kind share."""
 _DECLARED: Final = "vendor-declared"
-"""The template of a vendor whose contract has no template of its own."""
+"""The template of a vendor whose contract has no template of its own.
+
+A contract with a conformance kit of its own has a template, whose tests run that kit.
+"""
 
 
 def scaffold(kind: str, name: str, choice: str | None = None) -> dict[str, str]:
@@ -76,7 +79,7 @@ def _named(name: str, folders: Iterable[str], parts: Mapping[str, str]) -> dict[
 
     Args:
         name: the name of the new module.
-        folders: the folders of the templates.
+        folders: the folders of the templates; a file replaces that of an earlier folder.
         parts: the texts that replace places in the templates, by place.
     """
     files_by_path = {
