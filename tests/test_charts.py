@@ -12,7 +12,7 @@ PAGE = """# What it costs
 
 ## Limiter alone, sync (processor time)
 
-The bound is 1 ×.
+moorage must take at most 1 × the time of the first row.
 
 | | µs | beside the first |
 |---|---|---|

@@ -41,7 +41,7 @@ those whose names match a pattern, with `make bench BENCH_ARGS="full_stack 'http
   procrastinate add a task after the host's commit, so a crash in between loses the task.
 
 Read the ratios. The microseconds are those of this machine, while other programs were running:
-{machine}. Measured on {date}, unless a table names another day. Peers: {peers}.
+{machine}. A table that names no day was measured on {date}. Peers: {peers}.
 """
 
 MEMORY: Final = """\
@@ -102,7 +102,7 @@ def update_page(text: str, report: dict[str, Any]) -> str:
     other_sections = [section for section in sections if not _name_of(section)]
     for name, comparison in report["comparisons"].items():
         if _is_steady(comparison):
-            measured = f"{report['date']}: {report['machine']['summary']}"
+            measured = f"{report['date']} ({report['machine']['summary']})"
             section = _table(name, comparison, measured)
             tables[name] = f"{section}\n"
             row = re.compile(rf"^\| `{name}` \|.*\n", re.MULTILINE)
@@ -114,7 +114,7 @@ def update_page(text: str, report: dict[str, Any]) -> str:
 
 def _name_of(section: str) -> str:
     """Return the name of a section's table; "" if it has none."""
-    match = re.search(r"^\d+ rounds; `make bench BENCH_ARGS=(\w+)`", section, re.MULTILINE)
+    match = re.search(r"^`make bench BENCH_ARGS=(\w+)` measured", section, re.MULTILINE)
     return match[1] if match else ""
 
 
@@ -145,12 +145,18 @@ def _table(name: str, comparison: dict[str, Any], measured: str = "") -> str:
     measured_table = comparison["table"]
     lines = [f"## {title[0].upper()}{title[1:]} ({measured_table['clock']})", ""]
     if target:
-        form = "+{:g} µs" if target["more"] else "{:g} ×"
-        limit, aim = form.format(target["must"]), form.format(target["aim"])
-        lines += [f"The bound is {limit}; the aim is {aim}."]
-    day = f" Measured on {measured}." if measured else ""
+        limit, aim = target["must"], target["aim"]
+        lines += [
+            f"moorage must take at most {limit:g} µs longer than the first row, "
+            f"and should take at most {aim:g} µs longer."
+            if target["more"]
+            else f"moorage must take at most {limit:g} × the time of the first row, "
+            f"and should take at most {aim:g} ×."
+        ]
+    day = f" on {measured}" if measured else ""
     lines += [
-        f"{measured_table['rounds']} rounds; `make bench BENCH_ARGS={name}`.{day}",
+        f"`make bench BENCH_ARGS={name}` measured this table in "
+        f"{measured_table['rounds']} rounds{day}.",
         "",
         f"| | µs | {'more than the first' if is_difference else 'beside the first'} |",
         "|---|---|---|",
@@ -165,7 +171,11 @@ def _table(name: str, comparison: dict[str, Any], measured: str = "") -> str:
         lines.append(f"| {label} | {_figure(row['cost'], 1e6, '{:.2f}', '')} | {comparison_cell} |")
     if is_difference:
         control = _figure(_control(comparison), 1, "{:.2f}", " ×")
-        lines += ["", f"The control took {control} of the reference."]
+        lines += [
+            "",
+            "As a control, the reference row was measured twice: "
+            f"the second time took {control} of the first.",
+        ]
     return "\n".join([*lines, ""])
 
 
