@@ -84,7 +84,7 @@ def page() -> str:
             lines.append(f"| {library} | {answer} | {observation.text} |")
         lines.append("")
     versions = ", ".join(f"{name} {version(name)}" for name in LIBRARIES)
-    return "\n".join([*lines, f"Observed with {versions}.\n"])
+    return "\n".join([*lines, f"These results were observed with {versions}.\n"])
 
 
 def main(arguments: list[str]) -> int:

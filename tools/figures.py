@@ -23,31 +23,31 @@ MEASURED: Final = Path("build/benchmarks.json")
 OPENING: Final = """\
 # What it costs
 
-`make bench` measures moorage beside its peers and prints these tables. Measure one of them, or
-those whose names match a pattern, with `make bench BENCH_ARGS="full_stack 'http_clients*'"`.
+`make bench` measures moorage beside its peers and prints these tables. To measure one table, or the
+tables whose names match a pattern, use `make bench BENCH_ARGS="full_stack 'http_clients*'"`.
 
 - Every round runs one block of calls of each row, in a new random order. A busy machine slows all
   rows alike.
-- A figure is the median over the rounds. In brackets is the interval that 95 of 100 resamplings of
-  the rounds fall in. A ratio is taken round by round.
-- The first row of a table is its reference, and is measured twice. The second time is the control.
-  A table gets up to three times the rounds until the whole interval of its control is between 0.95
-  and 1.05 ×, and is not printed if it never is.
-- Calls that do no input or output are measured in processor time of the process. Exchanges over a
+- A figure is the median over the rounds. The brackets contain the interval into which 95 of 100
+  resamplings of the rounds fall. A ratio is taken round by round.
+- The first row of a table is the reference row, and is measured twice. The second measurement is
+  the control. A table gets up to three times as many rounds until the whole interval of its control
+  is between 0.95 and 1.05 ×; if that is never so, the table is not printed.
+- Calls that do no input or output are measured in processor time of the process. Requests over a
   network are measured twice: in elapsed time, and in processor time of the calling process alone.
 - Deliveries from PostgreSQL are measured in processor time of the worker and of private servers of
   databases and brokers. The blocks of a round run in a random order, and then again in reverse.
   Celery's Redis writes nothing to disk, except in tables that say "durably". Celery and
   procrastinate add a task after the host's commit, so a crash in between loses the task.
 
-Read the ratios. The microseconds are those of this machine, while other programs were running:
+Read the ratios. The microseconds were measured on this machine, while other programs were running:
 {machine}. A table that names no day was measured on {date}. Peers: {peers}.
 """
 
 MEMORY: Final = """\
 ## Memory
 
-Bytes for an idle key, the key itself included:
+Bytes for an idle key, including the key itself:
 
 | | bytes |
 |---|---|
@@ -57,8 +57,8 @@ Bytes for an idle key, the key itself included:
 LEFT_OUT: Final = """\
 ## Tables without figures
 
-These tables were not steady when this page was written, or were not measured. Measure them on a
-quiet machine with the command beside them.
+These tables were not steady when this page was written, or were not measured. Measure these
+tables on a quiet machine with the command beside them.
 
 | table | control | command |
 |---|---|---|
@@ -154,9 +154,9 @@ def _table(name: str, comparison: dict[str, Any], measured: str = "") -> str:
             f"and should take at most {aim:g} ×."
         ]
     day = f" on {measured}" if measured else ""
+    rounds = measured_table["rounds"]
     lines += [
-        f"`make bench BENCH_ARGS={name}` measured this table in "
-        f"{measured_table['rounds']} rounds{day}.",
+        f"`make bench BENCH_ARGS={name}` measured this table in {rounds} rounds{day}.",
         "",
         f"| | µs | {'more than the first' if is_difference else 'beside the first'} |",
         "|---|---|---|",
@@ -171,11 +171,8 @@ def _table(name: str, comparison: dict[str, Any], measured: str = "") -> str:
         lines.append(f"| {label} | {_figure(row['cost'], 1e6, '{:.2f}', '')} | {comparison_cell} |")
     if is_difference:
         control = _figure(_control(comparison), 1, "{:.2f}", " ×")
-        lines += [
-            "",
-            "As a control, the reference row was measured twice: "
-            f"the second time took {control} of the first.",
-        ]
+        second = f"the second time took {control} of the first"
+        lines += ["", f"As a control, the reference row was measured twice: {second}."]
     return "\n".join([*lines, ""])
 
 

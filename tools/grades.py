@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 PAGE: Final = Path(__file__).parent.parent / "docs" / "vendor-grades.md"
 _ABOUT: Final = """# Grades of vendors
 
-`moorage grade VENDOR` grades an installed vendor of any package. It calls the
-vendor's sandbox on this machine, and sends nothing elsewhere. A vendor has a tier if all rules of
-the tier, and of the tiers below it, hold; a rule that does not concern the vendor holds. This page
-is written by `python -m tools.grades`, which grades every vendor.
+`moorage grade VENDOR` grades an installed vendor of any package. The command calls the vendor's
+sandbox on this machine, and sends nothing elsewhere. A vendor has a tier if all rules of the tier,
+and of the tiers below it, hold; a rule that does not concern the vendor counts as held. `python -m
+tools.grades` writes this page, and grades every vendor for it.
 
 ## Vendors
 """

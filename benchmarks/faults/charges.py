@@ -55,7 +55,7 @@ def _observation(charges: Sized, ending: str = "") -> Observation:
 
 
 def lost_answer() -> dict[str, Trial]:
-    """A charge whose answer was lost twice is charged once."""
+    """If the answer to a charge is lost twice, the buyer must still be charged only once."""
 
     def charge_with_moorage(key: str | None) -> Observation:
         with _vendor(lost=2) as (url, charges):
@@ -105,7 +105,7 @@ def lost_answer() -> dict[str, Trial]:
 
 
 def double_submit() -> dict[str, Trial]:
-    """Twenty submissions of one order at the same time are one charge."""
+    """Twenty simultaneous submissions of one order must make only one charge."""
 
     def submit(pay: Callable[[], object], charges: list[int]) -> Observation:
         call_at_once(pay)

@@ -39,7 +39,7 @@ def _call_at_half_open(call: Callable[[Callable[[], None]], object]) -> Observat
 
 
 def probe_stampede() -> dict[str, Trial]:
-    """Of twenty callers when a circuit half-opens, one reaches the failing vendor."""
+    """If twenty callers arrive as a circuit half-opens, only one must reach the failing vendor."""
 
     def call_with_moorage() -> Observation:
         config = CircuitBreakerConfig(failures=1, open_for=OPEN_SECONDS)
@@ -66,7 +66,7 @@ def probe_stampede() -> dict[str, Trial]:
 
 
 def cancelled_calls() -> dict[str, Trial]:
-    """Ten cancelled calls do not open a healthy vendor's circuit."""
+    """Ten cancelled calls must not open the circuit of a healthy vendor."""
 
     async def cancel(call: Callable[[Any], Any]) -> Observation:
         async def slow_call() -> None:
@@ -135,7 +135,7 @@ call = pybreaker.CircuitBreaker(fail_max=1, reset_timeout=0.3, state_storage=sto
 
 
 def killed_probe() -> dict[str, Trial]:
-    """After the probing process was killed, another process calls the vendor within ten seconds."""
+    """If the process that probes is killed, another must call the vendor within ten seconds."""
     from servers import redis
 
     def kill(breaker: str) -> Observation:

@@ -37,7 +37,7 @@ take = lambda: limiter.hit(item, "vendor")
 
 
 def skewed_clock() -> dict[str, Trial]:
-    """Two processes, one with a clock a minute ahead, share ten calls a second by Redis."""
+    """Two processes, one with a clock a minute ahead, must share ten calls a second in Redis."""
     if shutil.which("redis-server") is None:
         raise MissingServer("redis-server was not found. Install Redis.")
     from servers import redis
@@ -124,7 +124,7 @@ take = lambda: limiter.hit(limits.parse("10/second"), "vendor")
 
 
 def clock_step() -> dict[str, Trial]:
-    """A second after a clock was set back by an hour, the calls allowed by then are sent."""
+    """A second after a clock is set back by an hour, the calls within the limit must be sent."""
 
     def step(library: str, use: str) -> Observation:
         program = _STEPPING.format(library + use)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def jitter_at_the_cap() -> dict[str, Trial]:
-    """A thousand callers that failed together do not retry together."""
+    """A thousand callers that failed together must not retry together."""
 
     def spread(waits: list[float]) -> Observation:
         largest_group = max(waits.count(wait) for wait in set(waits))
@@ -118,7 +118,7 @@ def _busy_vendor() -> Iterator[tuple[str, list[float]]]:
 
 
 def shared_429() -> dict[str, Trial]:
-    """After a 429 with a pause of two seconds, no process calls the vendor during the pause."""
+    """After a 429 with a pause of two seconds, no process may call the vendor in that time."""
 
     def call_in_turn(caller: str, path: str) -> Observation:
         with _busy_vendor() as (url, times):

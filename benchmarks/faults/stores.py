@@ -24,7 +24,7 @@ def _silence() -> Iterator[str]:
 
 
 def silent_store() -> dict[str, Trial]:
-    """A caller with a two-second timeout is not blocked by a shared store that never replies."""
+    """A shared store that never replies must not block a caller with a timeout of two seconds."""
 
     def time_call(take: Callable[[], object]) -> Observation:
         end_event = threading.Event()

@@ -99,26 +99,26 @@ def report(costs: Costs, seed: int, fleets: list[Fleet], storms: list[TenantStor
             ),
             "",
             (
-                f"{WORKERS:,} workers offer {OFFERED:,} calls a second or fewer on a limit of"
-                f" {LIMIT:,}:"
+                f"In this table, {WORKERS:,} workers attempt up to {OFFERED:,} calls a second on a"
+                f" limit of {LIMIT:,}:"
             ),
             "",
             *table(costs, seed, fleets),
             "",
             (
-                f"{WORKERS:,} workers that start together have all made their first call after"
-                f" {starts[0]} on one core, and {starts[1]} on eight."
+                f"If {WORKERS:,} workers start together, all have made their first call after"
+                f" {starts[0]} with one core, and after {starts[1]} with eight."
             ),
             "",
             (
-                f"If Redis was away for {AWAY:.0f} seconds, the last of {WORKERS:,} workers uses it"
-                f" again {returns.run(WORKERS, AWAY, costs, seed).last:.2f} s after its return, and"
-                f" the last of 200 after {returns.run(200, AWAY, costs, seed).last:.2f} s."
+                f"If Redis was unavailable for {AWAY:.0f} seconds, the last of {WORKERS:,} workers"
+                f" uses it again {returns.run(WORKERS, AWAY, costs, seed).last:.2f} s after its"
+                f" return, and the last of 200 workers after {returns.run(200, AWAY, costs, seed).last:.2f} s."
             ),
             "",
             (
-                f"Tenants with {TenantStorm().others:,} calls a second on one core, while another"
-                " one sends calls that its limit refuses:"
+                f"This table shows tenants with {TenantStorm().others:,} calls a second on one"
+                " core, while another tenant sends calls that its limit refuses:"
             ),
             "",
             *tenants.table(costs, seed, storms),

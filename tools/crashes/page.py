@@ -19,19 +19,20 @@ Row = dict[str, Any]
 _OPENING: Final = """\
 # What a crash leaves behind
 
-**{cells} crashes of moorage: {double} doubled an effect, {lost} lost one, {stuck} left a call in a
-state that nobody moves.** After {person} of them a person has to look, only with vendors that take
-no key and cannot be asked, or that list nothing; in {whole} of these each effect had happened
-exactly once. {unrun}The same crashes of Celery, procrastinate and DBOS, each with the task from its
-documentation, left {failed} of {controls} orders charged twice, never charged, or stuck.
+**In {cells} crashes of moorage, {double} effects happened twice, {lost} were lost, and {stuck}
+calls stayed in a state that nobody moves.** After {person} crashes a person has to look at the
+vendor, only with vendors that take no idempotency key and cannot be asked, or that list nothing;
+in {whole} of these, each effect had happened exactly once. {unrun}In the same crashes, Celery,
+procrastinate and DBOS, each with the task from its documentation, left {failed} of {controls}
+orders charged twice, never charged, or stuck.
 
 Each cell of the table is a crash of real processes. A host writes an order and a call in one
 transaction in PostgreSQL. A worker makes the call from the
-[outbox](../how-to/outbox-without-a-framework.md), with its state in the same database. The vendor
-is a sandbox in a separate process, which no fault touches and which counts its effects. The fault
-happens at the crash point. Then other workers run until no entry changes any more, for at most 200
-rounds, and the test counts the vendor's effects. If the order is not in the database afterwards,
-the host runs again, as a user would try again.
+[outbox](../how-to/outbox-without-a-framework.md), with its shared state in the same database. The
+vendor is a sandbox in a separate process, which no fault touches and which counts its effects. The
+fault happens at the crash point. Then other workers run until no entry changes any more, for at
+most 200 rounds, and the test counts the vendor's effects. If the order is not in the database
+afterwards, the host runs again, as a user would try again.
 
 | crash point | the process that crashes |
 |---|---|
@@ -52,54 +53,61 @@ the host runs again, as a user would try again.
 
 ## moorage
 
-`once`: each effect happened exactly once, and the entry is done. `person`: the entry is `unknown`,
-nothing was repeated, and a person has to look at the vendor's web page. A cell stands for all five
-faults; if their results differ, it shows the number of each.
+The result `once` means that each effect happened exactly once, and the entry is done. The result
+`person` means that the entry is `unknown`, nothing was repeated, and a person has to look at the
+vendor's web page. One cell stands for all five faults; if their results differ, it shows the number
+of each.
 
 """
 
 _KEYLESS: Final = """
-SendGrid and Twilio take no idempotency key, and you cannot look up a key with them. So moorage
-does not repeat a request that may have arrived, unless a repeat changes nothing, as with `cancel`.
-If the worker that sent the request was only stopped, it may still read the answer, and then it
-settles the entry. All other vendors of payments, mail and text messages in the table take keys.
+SendGrid and Twilio take no idempotency keys, and offer no way to look a message up by a key. So at
+these vendors moorage does not repeat a request that may have arrived, unless a repeat changes
+nothing, as with `cancel`. If the worker that sent the request was only suspended, it may still read
+the answer, and then it settles the entry. All other vendors of payments, mail and text messages in
+the table take idempotency keys.
 
-In the `look-up` rows the vendor is configured to forget keys after a second. `settle_payments`
-finds the payment by its reference and stores its receipt, and the next round of the outbox settles
-the entry with that receipt. Shippo, FedEx and UPS take no keys either: the next worker finds the
-label by a mark that was sent with the purchase. EasyPost sells each shipment only once.
+In the `look-up` rows, the vendor is configured to forget idempotency keys after a second.
+`settle_payments` finds the payment by its reference and stores its receipt, and the next round of
+the outbox settles the entry with that receipt. Shippo, FedEx and UPS take no idempotency keys
+either: the next worker finds the label by a mark that was sent with the purchase. EasyPost sells
+each shipment only once.
 
-If the request never reached the vendor, a look-up finds nothing. A payment that the vendor must
-have listed by now, but has not, stays `unknown`, and moorage lists it as one for a
-[person](../how-to/unknown-payments.md). For a label, a person is asked as soon as a repeat does not
-find it. moorage never buys or charges again by itself.
+If the request never reached the vendor, a look-up finds nothing. If the vendor must have listed a
+payment by now, but has not, the payment stays `unknown`, and moorage lists it for a
+[person](../how-to/unknown-payments.md) to decide. For a label, moorage asks a person as soon as a
+repeat does not find it. moorage never buys or charges again by itself.
 
 ## Other task queues
 
-Each queue makes one charge. The task is a plain HTTP request, as in the queue's documentation. The
-host queues the task after its commit. `stuck`: the task is not done, and a second worker did not
-take it within {seconds:g} seconds. `lost`: there is no charge, and no task is left to make it.
+Each queue makes one charge. The task in each queue is a plain HTTP request, as in the queue's
+documentation. The
+host queues the task after its commit. The result `stuck` means that the task is
+not done, and a second worker did not take it within {seconds:g} seconds. The result `lost` means
+that there is no charge, and no task is left to make it.
 
 """
 
 _CLOSING: Final = """
-You can make each of these queues safer: with a vendor's idempotency key in the task, late
-acknowledgement, a job that looks for stalled tasks, or an outbox of your own. The table shows the
-crash points that need it.
+You can make each of these task queues safer: with a vendor's idempotency key in the task, late
+acknowledgement, a job that looks for stalled tasks, or an outbox of your own. The table shows at
+which crash points this is necessary.
 
 ## What was not run
 
-- Storage, and the contracts of bank accounts, accounting, electronic invoices, signatures, push
-  notifications, shops and employee accounts.
-- A payment vendor without keys: all payment vendors of moorage take keys.
-- A wrong clock on the database's machine: leases and due times use only that clock.
-- A bulk mail that needs several requests.
-- Redelivery by Celery after its visibility timeout of an hour.
+- Not run: storage, and the contracts of bank accounts, accounting, electronic invoices, signatures,
+  push notifications, shops and employee accounts.
+- Not run: a payment vendor without idempotency keys, because all payment vendors of moorage take
+  them.
+- Not run: a wrong clock on the database's machine, because leases and due times use only that
+  clock.
+- Not run: a bulk mail that needs several requests.
+- Not run: redelivery by Celery after its visibility timeout of an hour.
 
 ## Run it
 
-The run starts its own PostgreSQL server, so it needs the server programs of PostgreSQL, and takes
-an hour. The other queues need Redis, and the interpreter that `make bench` creates.
+The crash tests start their own PostgreSQL server, so they need PostgreSQL's server programs. They
+take an hour. The tests of other queues need Redis, and the interpreter that `make bench` creates.
 
 ```text
 python -m tools.crashes
@@ -108,7 +116,7 @@ python -m tools.crashes --python .venv-bench/bin/python --queue celery --queue d
 python -m tools.crashes --page build/crashes.jsonl
 ```
 
-`--case`, `--point` and `--fault` choose cells.
+`--case`, `--point` and `--fault` select cells of the table.
 """
 
 
