@@ -113,7 +113,8 @@ def report(costs: Costs, seed: int, fleets: list[Fleet], storms: list[TenantStor
             (
                 f"If Redis was unavailable for {AWAY:.0f} seconds, the last of {WORKERS:,} workers"
                 f" uses it again {returns.run(WORKERS, AWAY, costs, seed).last:.2f} s after its"
-                f" return, and the last of 200 workers after {returns.run(200, AWAY, costs, seed).last:.2f} s."
+                " return, and the last of 200 workers after"
+                f" {returns.run(200, AWAY, costs, seed).last:.2f} s."
             ),
             "",
             (
