@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from datetime import date
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from moorage import ConfigurationError
 from moorage.contracts.catalog import CONTRACTS, contract
+from moorage.contracts.ref import Ref
 from moorage.scaffold import write
+from moorage.scaffold.declared_types import ValueField
+from moorage.scaffold.declared_vendor import annotation, sent_field
 from moorage.scaffold.making import vendor_from_declaration
 from tests.scaffold.test_scaffold import UNUSED_PLUGINS
 
@@ -64,6 +68,23 @@ def test_fields_of_other_capabilities_are_left_out() -> None:
 
     assert "value.email" in code
     assert "value.phone" not in code
+
+
+@pytest.mark.parametrize(
+    "kind, type_text, sent_fields",
+    [
+        (str, "str | None", {"from": "from_"}),
+        (Ref, "sdk.Ref | None", {"from": "None if from_ is None else from_.id"}),
+        (date, "Any", {"from": "None if from_ is None else from_.isoformat()"}),
+        (object, "Any", {}),
+    ],
+)
+def test_parameter_of_each_type(kind: Any, type_text: str, sent_fields: dict[str, str]) -> None:
+    """A parameter has its type if its name is plain, and is sent if its type has a JSON form."""
+    field = ValueField("from_", kind, required=False, optional=True, others=False)
+
+    assert type_text == annotation(field)
+    assert sent_fields == sent_field("from_", field)
 
 
 @pytest.mark.parametrize("kind", LINES)

@@ -165,9 +165,9 @@ def _body(declared: DeclaredContract, operation: DeclaredOperation) -> str:
     if not fields:
         return ""
     parameters = ["_: Acme", *["__: sdk.Ref"][: operation.by_reference]]
-    parameters += [f"{item.name}: {_annotation(item)}" for item in operation.values]
+    parameters += [f"{item.name}: {annotation(item)}" for item in operation.values]
     parameters += ["*"][: len(operation.named)]
-    parameters += [f"{item.name}: {_annotation(item)}" for item in operation.named]
+    parameters += [f"{item.name}: {annotation(item)}" for item in operation.named]
     words = operation.verb.replace("_", " ")
     return (
         f"\n{_fitted(f'def {operation.verb}_body', '(', parameters, ') -> dict[str, Any]:')}\n"
@@ -196,7 +196,7 @@ def _returned(fields: Mapping[str, str]) -> str:
     return f"{_fitted('    return ', '{', items, '}')}\n"
 
 
-def _annotation(field: ValueField) -> str:
+def annotation(field: ValueField) -> str:
     """Return the type of a parameter, as Python writes it."""
     if field.type not in {str, int, bool, *_OF_SDK} and not attrs.has(field.type):
         return "Any"
@@ -214,14 +214,14 @@ def _sent_fields(declared: DeclaredContract, operation: DeclaredOperation) -> di
         if is_only_value and attrs.has(item.type) and item.type not in _SENT:
             fields |= _sent_members(declared, item.name, item.type)
         else:
-            fields |= _sent_field(item.name, item)
+            fields |= sent_field(item.name, item)
     return fields
 
 
 def _sent_members(declared: DeclaredContract, expression: str, kind: Any) -> dict[str, str]:
     fields: dict[str, str] = {}
     for field in _required_members(declared, kind):
-        fields |= _sent_field(f"{expression}.{field.name}", field)
+        fields |= sent_field(f"{expression}.{field.name}", field)
     return fields
 
 
@@ -230,7 +230,8 @@ def _required_members(declared: DeclaredContract, kind: Any) -> list[ValueField]
     return [item for item in fields_of(kind) if (kind, item.name) not in declared.optional_fields]
 
 
-def _sent_field(expression: str, field: ValueField) -> dict[str, str]:
+def sent_field(expression: str, field: ValueField) -> dict[str, str]:
+    """Return the expression that sends a field, by its name; empty if its type has no JSON form."""
     sent_value = _sent_value(expression, field.type)
     if sent_value is None:
         return {}
