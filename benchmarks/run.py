@@ -22,6 +22,7 @@ import broker_costs
 import client_costs
 import commands
 import connector_costs
+import file_costs
 import http_costs
 import in_process
 import mqtt_costs
@@ -79,6 +80,7 @@ TABLES = {
         connector_costs,
         protocol_costs,
         web_service_costs,
+        file_costs,
         outbox_costs,
         pipeline_costs,
         broker_costs,
