@@ -55,8 +55,8 @@ afterwards, the host runs again, as a user would try again.
 
 The result `once` means that each effect happened exactly once, and the entry is done. The result
 `person` means that the entry is `unknown`, nothing was repeated, and a person has to look at the
-vendor's web page. One cell stands for all five faults; if their results differ, it shows the number
-of each.
+vendor's web page. One cell of the table stands for all five faults; if their results differ, it
+shows the number of each.
 
 """
 
