@@ -30,6 +30,8 @@ KINDS: Final[Mapping[str, tuple[str, ...]]] = {
 _ENDING: Final = ".txt"
 _CHOICE: Final = "{choice}"
 """The place of the contract or port in files that all templates of a kind share."""
+_INSTALL: Final = "{install}"
+"""The place in READMEs of vendors for the file `install.md`, which is the same for all."""
 _DECLARED: Final = "vendor-declared"
 """The template of a vendor whose contract has no template of its own.
 
@@ -87,8 +89,11 @@ def _named(name: str, folders: Iterable[str], parts: Mapping[str, str]) -> dict[
         for folder in folders
         for path, file in _template_files(_TEMPLATES / folder, "")
     }
+    install = (_TEMPLATES / f"install.md{_ENDING}").read_text("utf-8").removesuffix("\n")
+    places = {_INSTALL: install, **parts}
     texts = {
-        path: _fill(files_by_path[path].read_text("utf-8"), parts) for path in sorted(files_by_path)
+        path: _fill(files_by_path[path].read_text("utf-8"), places)
+        for path in sorted(files_by_path)
     }
     name = checked_name(name, (text for path, text in texts.items() if path.endswith(".py")))
     return {
