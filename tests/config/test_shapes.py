@@ -8,11 +8,25 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import attrs
 import pytest
 
+import moorage
+from moorage import vendor_sdk as sdk
 from moorage.config.of_classes import about_fields, table_of
 from moorage.config.problems import REPORTED, Report, key, path_below
-from moorage.config.shapes import AnyOf, AnyValue, ListOf, Number, OneOf, Text
+from moorage.config.shapes import (
+    AnyOf,
+    AnyValue,
+    ListOf,
+    NamedTable,
+    Number,
+    OneOf,
+    SecretText,
+    Text,
+)
 from moorage.config.structure import read
+from moorage.domain.values.frozen_values import fields_of
 from moorage.errors import InvalidData
+from moorage.wiring.built_in_vendors import BUILT_IN
+from moorage.wiring.installed_vendors import vendor_class
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -79,6 +93,37 @@ def test_a_class_is_a_table() -> None:
         "mode": "in shades.",
         "other": "in shades.",
     } == about_fields(UnusualFields)
+
+
+@attrs.frozen(kw_only=True)
+class QualifiedFields:
+    """A class whose annotations name the module of each type."""
+
+    key: moorage.Secret | None = None
+    keys: dict[str, moorage.Secret] = attrs.field(factory=dict)
+    mode: sdk.Mode = sdk.Mode.TEST
+    modes: tuple[sdk.Mode, ...] = ()
+
+
+def test_types_may_be_named_with_their_module() -> None:
+    """`moorage.Secret` is read as `Secret` is, and an enumeration of a module by its values."""
+    fields = table_of(QualifiedFields).fields
+    modes = OneOf(tuple(mode.value for mode in sdk.Mode))
+
+    assert SecretText() == fields["key"].shape
+    assert NamedTable(SecretText()) == fields["keys"].shape
+    assert modes == fields["mode"].shape
+    assert ListOf(modes) == fields["modes"].shape
+
+
+def test_secrets_of_vendors_are_known_as_secrets() -> None:
+    """The configuration knows each option of a vendor that is a `Secret`, to find plain ones."""
+    for vendor_name in BUILT_IN:
+        vendor = vendor_class(vendor_name)
+        shapes = {name: str(field.shape) for name, field in table_of(vendor).fields.items()}
+        for field in fields_of(vendor):
+            if "Secret" in str(field.type):
+                assert "SecretText" in shapes[field.name], (vendor_name, field.name)
 
 
 def test_class_gets_the_given_values() -> None:

@@ -189,7 +189,7 @@ def test_finished_webhook_cannot_be_cancelled(shop: Shop) -> None:
     FlakyHandler(shop)
     entry = receive_notice(shop, shop.paid())
     shop.do(shop.inbox.handle)
-    with pytest.raises(InvalidData, match="is done, so that it cannot be cancelled") as excinfo:
+    with pytest.raises(InvalidData, match="is done, so it cannot be cancelled") as excinfo:
         shop.do(shop.inbox.drop, entry.id)
     assert ("id", True) == (excinfo.value.field, "refund" in excinfo.value.remedy)
     (stored_entry,) = shop.do(shop.inbox.find, EntryQuery(id=entry.id)).items

@@ -47,7 +47,8 @@ _SHAPES_BY_TYPE: Final[Mapping[str, Shape]] = {
 }
 """The shapes of simple types."""
 
-_COLLECTION: Final = late_pattern(r"(?:tuple\[(\w+), \.\.\.\]|frozenset\[(\w+)\])")
+_COLLECTION: Final = late_pattern(r"(?:tuple\[([\w.]+), \.\.\.\]|frozenset\[([\w.]+)\])")
+_MODULE: Final = late_pattern(r"\b[a-z_]\w*\.(?=[A-Z])")
 _DESCRIPTION: Final = late_pattern(r"([\w]+(?:, \w+)*): (.*)", re.DOTALL)
 _NONE: Final = "None"
 
@@ -137,10 +138,12 @@ def _single_shape(kind: type[Any], written: str) -> Shape:
     collection = _COLLECTION.fullmatch(written)
     if collection is not None:
         return ListOf(_single_shape(kind, collection[1] or collection[2]))
-    shape = _SHAPES_BY_TYPE.get(written)
+    shape = _SHAPES_BY_TYPE.get(_MODULE.sub("", written))  # `sdk.Secret` is a `Secret`
     if shape is not None:
         return shape
-    named_type: object = getattr(sys.modules[kind.__module__], written, None)
+    named_type: object = sys.modules[kind.__module__]
+    for name in written.split("."):
+        named_type = getattr(named_type, name, None)
     if isinstance(named_type, type) and issubclass(named_type, Enum):
         return OneOf(tuple(member.value for member in named_type))
     return AnyValue()

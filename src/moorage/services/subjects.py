@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import attrs
 
+from moorage.domain.http.headers import Headers
 from moorage.domain.values.json_text import is_object
 from moorage.errors import ConnectorError, InvalidData
 
@@ -206,6 +207,8 @@ def _simplify(value: Any) -> Any:
             for field in attrs.fields(kind)
             if not field.name.startswith("_")
         }
+    if isinstance(value, Headers):
+        return {"pairs": value.pairs}
     if isinstance(value, Enum):
         return value.value
     if kind in {set, frozenset}:
