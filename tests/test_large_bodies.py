@@ -42,15 +42,15 @@ class HeldExecutor(ThreadPoolExecutor):
 
     def __init__(self) -> None:
         super().__init__(max_workers=1)
-        self.let_go = threading.Event()
+        self.may_run = threading.Event()
         self.works = 0
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        """Run a function in the thread once `let_go` is set."""
+        """Run a function in the thread once `may_run` is set."""
         self.works += 1
 
         def work() -> Any:
-            assert self.let_go.wait(PATIENCE)
+            assert self.may_run.wait(PATIENCE)
             return fn(*args, **kwargs)
 
         return super().submit(work)
@@ -83,7 +83,7 @@ async def test_loop_goes_on_while_a_large_body_is_digested() -> None:
     for _ in range(10):
         await asyncio.sleep(0)
     assert (1, False) == (held_executor.works, call.done())
-    held_executor.let_go.set()
+    held_executor.may_run.set()
 
     assert not (await call).replayed
     assert (await manager.call("vendor", post, idempotency_key="one")).replayed
@@ -116,7 +116,7 @@ async def test_cancelled_fingerprint_ends_the_call() -> None:
     call.cancel()
     with pytest.raises(asyncio.CancelledError):
         await call
-    held_executor.let_go.set()
+    held_executor.may_run.set()
 
     end_events = [event for event in events if isinstance(event, CallFinished)]
     assert [True] == [event.cancelled for event in end_events]

@@ -39,14 +39,14 @@ class Put:
     once = False
     durable = False
 
-    def __init__(self, value: object, *keys: str, quiet: int = DAY) -> None:
+    def __init__(self, value: object, *keys: str, keep_for: int = DAY) -> None:
         self.keys = keys
         self._value = value
-        self._quiet = quiet
+        self._keep_for = keep_for
 
     def apply(self, states: States, now: int) -> tuple[States, States]:
         """Write the value to every key."""
-        return tuple((now, self._quiet, self._value) for _ in states), states
+        return tuple((now, self._keep_for, self._value) for _ in states), states
 
 
 class ReadCommand(Put):

@@ -182,7 +182,7 @@ def test_a_state_that_is_forgotten_meanwhile_is_missing(keys: str) -> None:
     """A command runs again if a sweep of expired states removed one of its states."""
     clock = Clock()
     store = MemoryStorage(clock)
-    store.execute(Put("old", *keys, quiet=SECOND))
+    store.execute(Put("old", *keys, keep_for=SECOND))
 
     def sweep() -> None:
         clock.pass_by(31)

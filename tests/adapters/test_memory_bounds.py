@@ -54,7 +54,7 @@ def test_a_new_state_sweeps_when_it_is_time() -> None:
     """Half a minute after the last sweep of expired states, a new state starts another sweep."""
     clock = Clock()
     store = MemoryStorage(clock)
-    store.execute(Put("dust", "a", "b", quiet=1))
+    store.execute(Put("dust", "a", "b", keep_for=1))
     store.execute(Put("kept", "z"))
 
     clock.pass_by(29)
@@ -116,7 +116,7 @@ def test_full_store_searches_ten_times_a_second() -> None:
     """A full store searches for expired states at most ten times a second."""
     clock = Clock()
     store = MemoryStorage(clock, max_entries=1)
-    store.execute(Put("old", "a", quiet=1))
+    store.execute(Put("old", "a", keep_for=1))
     clock.pass_by(0.099)
     with pytest.raises(StorageUnavailable):
         store.execute(Put("new", "b"))
@@ -152,10 +152,10 @@ def test_full_store_drops_the_earliest_expiry(kind: str) -> None:
     store = MemoryStorage(max_entries=10)
     keys = [state_key(kind, "vat", f"t{number}") for number in range(40)]
     longest = state_key(kind, "vat", None)
-    store.execute(Put("open", longest, quiet=7 * DAY))
+    store.execute(Put("open", longest, keep_for=7 * DAY))
 
     for number, key in enumerate(keys):
-        store.execute(Put("counted", key, quiet=DAY + number * SECOND))
+        store.execute(Put("counted", key, keep_for=DAY + number * SECOND))
 
     assert 10 == len(store)
     assert ["open", *["counted"] * 9] == values(store, longest, *keys[-9:])
@@ -165,7 +165,7 @@ def test_command_with_many_gates_keeps_its_states() -> None:
     """A command with more states than the store's maximum runs, and keeps all its states."""
     store = MemoryStorage(max_entries=2)
     keys = [state_key("limit", "vat", None, str(number)) for number in range(3)]
-    store.execute(Put("old", *keys[:2], quiet=1))
+    store.execute(Put("old", *keys[:2], keep_for=1))
 
     store.execute(Put("new", *keys))
 
@@ -212,7 +212,7 @@ def test_full_store_warns_about_live_states_only() -> None:
     clock = Clock()
     store = MemoryStorage(clock, max_entries=10)
     for number in range(7):
-        store.execute(Put(1, state_key("key", "vat", None, str(number)), quiet=SECOND))
+        store.execute(Put(1, state_key("key", "vat", None, str(number)), keep_for=SECOND))
     clock.pass_by(2)
 
     with warnings.catch_warnings():

@@ -227,9 +227,9 @@ def test_expired_states_are_purged(server: PrivateNats) -> None:
     """Housekeeping deletes only expired states, and none that was written again since."""
     keys = [new_key() for _ in range(3)]
     with NatsStorage(f"{server.url}/purged", timeout=60) as store:
-        store.execute(Write({keys[0]: "old"}, quiet=0))
+        store.execute(Write({keys[0]: "old"}, keep_for=0))
         store.execute(Write({keys[1]: "new"}))
-        store.execute(Write({keys[2]: "old"}, quiet=0))
+        store.execute(Write({keys[2]: "old"}, keep_for=0))
         store.execute(Write({keys[2]: "new"}))
         assert 1 == store.housekeep() + store.housekeep()
         values = [store.execute(read_command(key))[1][0] for key in keys]
@@ -246,13 +246,13 @@ def test_a_process_cleans_up_after_many_writes(server: PrivateNats) -> None:
     """A process that writes much deletes expired states itself, in both modes."""
     with NatsStorage(f"{server.url}/cleaned", timeout=60) as store:
         for _ in range(100):
-            store.execute(Write({new_key(): "old"}, quiet=0))
+            store.execute(Write({new_key(): "old"}, keep_for=0))
         wait_until(lambda: count_stored(server, "KV_cleaned") <= 100, "cleaning up")
 
     async def write_many() -> None:
         async with AsyncNatsStorage(f"{server.url}/cleaned", timeout=60) as store:
             for _ in range(100):
-                await store.execute(Write({new_key(): "old"}, quiet=0))
+                await store.execute(Write({new_key(): "old"}, keep_for=0))
             for _ in range(2):
                 await store.housekeep()
 

@@ -51,7 +51,7 @@ def test_a_connection_that_comes_late_is_kept_for_the_next_caller(
     for _ in range(3):
         with pytest.raises(StorageUnavailable, match="in time"):
             store.execute(Append(0, key), HASTE)
-    stuck_network.heal()
+    stuck_network.restore()
 
     store.execute(Append(1, key), PATIENCE)
 
@@ -64,7 +64,7 @@ def test_late_connection_is_kept(lab: Lab, stuck_network: TcpProxy) -> None:
     store, key = lab.plain(_url_through(lab, stuck_network)), a_key()
     with pytest.raises(StorageUnavailable, match="in time"):
         store.execute(Append(0, key), HASTE)
-    stuck_network.heal()
+    stuck_network.restore()
     (pool,) = store._engine._pools.values()  # noqa: SLF001 - no caller could tell
     wait_until(lambda: pool.idle, "the connection")
 
@@ -82,7 +82,7 @@ def test_a_connection_that_fails_late_is_forgotten(lab: Lab, stuck_network: TcpP
     (pool,) = store._engine._pools.values()  # noqa: SLF001 - no caller could tell
     stuck_network.cut_connections()
     wait_until(lambda: not pool.late_openings, "the connection's end")
-    stuck_network.heal()
+    stuck_network.restore()
 
     store.execute(Append(1, key), PATIENCE)
 
@@ -97,7 +97,7 @@ def test_late_connection_is_used_by_the_next_task(lab: Lab, stuck_network: TcpPr
         async with lab.is_async(_url_through(lab, stuck_network)) as store:
             with pytest.raises(StorageUnavailable, match="in time"):
                 await store.execute(Append(0, key), HASTE)
-            stuck_network.heal()
+            stuck_network.restore()
             await store.execute(Append(1, key), PATIENCE)
             return stuck_network.connections
 
@@ -115,7 +115,7 @@ def test_a_task_that_is_cancelled_leaves_its_connection_to_the_next(
         async with lab.is_async(_url_through(lab, stuck_network)) as store:
             with pytest.raises(TimeoutError):
                 await asyncio.wait_for(store.execute(Append(0, key), PATIENCE), HASTE)
-            stuck_network.heal()
+            stuck_network.restore()
             await store.execute(Append(1, key), PATIENCE)
             return stuck_network.connections
 
@@ -261,7 +261,7 @@ def test_finished_opening_is_not_cancelled() -> None:
 
 def test_a_server_that_answered_not_long_ago_is_slow(lab: Lab, stuck_network: TcpProxy) -> None:
     """A late reply on a used connection is reported as a slow server."""
-    stuck_network.heal()
+    stuck_network.restore()
     store, key = lab.plain(_url_through(lab, stuck_network)), a_key()
     store.execute(Append(1, key))
     stuck_network.withhold()

@@ -318,7 +318,7 @@ def test_housekeeping(path: Path) -> None:
     async def use(store: AsyncSqliteStorage) -> list[int]:
         await store.migrate()
         for number in range(30):
-            await store.execute(Put("dust", f"dust-{number}", quiet=SECOND))
+            await store.execute(Put("dust", f"dust-{number}", keep_for=SECOND))
         clock.advance(2 * HOUR / SECOND)
         return [await store.housekeep(limit=10), await store.housekeep()]
 
@@ -332,7 +332,7 @@ def test_a_file_does_not_grow_without_end(path: Path, monkeypatch: pytest.Monkey
 
     async def use(store: AsyncSqliteStorage) -> None:
         for number in range(500):
-            await store.execute(Put("dust", f"dust-{number}", quiet=SECOND))
+            await store.execute(Put("dust", f"dust-{number}", keep_for=SECOND))
             clock.advance(120)
         await store.aclose()
 

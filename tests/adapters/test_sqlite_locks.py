@@ -94,7 +94,7 @@ def test_posts_under_a_held_lock_are_kept(path: Path) -> None:
         store.execute(Put("old", "a"))
         with OtherProgram(path):
             store.post(Put("posted", "a"))
-            store.post(Put("x", "b", quiet=-1))
+            store.post(Put("x", "b", keep_for=-1))
             with pytest.raises(StorageUnavailable):
                 store.execute(ReadCommand("a"))
 

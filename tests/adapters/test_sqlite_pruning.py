@@ -52,8 +52,8 @@ def test_housekeeping_removes_expired_states(path: Path) -> None:
     clock = VirtualClock()
     with SqliteStorage(path, clock=clock) as store:
         for number in range(500):
-            store.execute(Put("dust", f"dust-{number}", quiet=SECOND))
-        store.execute(Put("kept", "kept", quiet=DAY))
+            store.execute(Put("dust", f"dust-{number}", keep_for=SECOND))
+        store.execute(Put("kept", "kept", keep_for=DAY))
         early_count = store.housekeep()
         clock.advance(2 * HOUR / SECOND)
 
@@ -69,10 +69,10 @@ def test_a_state_that_is_used_is_not_forgotten(path: Path) -> None:
     """Using a state again postpones its expiry."""
     clock = VirtualClock()
     with SqliteStorage(path, clock=clock) as store:
-        store.execute(Put(0, "a", quiet=HOUR // 2))
+        store.execute(Put(0, "a", keep_for=HOUR // 2))
         for number in range(1, 20):
             clock.advance(HOUR // 3 / SECOND)
-            store.execute(Put(number, "a", quiet=HOUR // 2))
+            store.execute(Put(number, "a", keep_for=HOUR // 2))
             store.housekeep()
             assert [number] == values(store, "a")
 
@@ -101,7 +101,7 @@ def test_a_file_does_not_grow_without_end(path: Path, monkeypatch: pytest.Monkey
         engine_of(store).writes = 0
         row_counts = []
         for number in range(1_000):
-            store.execute(Put("dust", f"dust-{number}", quiet=SECOND))
+            store.execute(Put("dust", f"dust-{number}", keep_for=SECOND))
             clock.advance(120)
             row_counts.append(rows(path) if not number % 100 else 0)
 

@@ -24,7 +24,7 @@ def test_housekeeping_removes_expired_states(
     path, stored_key = tmp_path / "state.db", new_key()
     with SqliteStorage(path) as store:
         now, _ = store.execute(Write({stored_key: "kept"}))
-        store.execute(Write({new_key(): "dust" for _ in range(10)}, quiet=-now))
+        store.execute(Write({new_key(): "dust" for _ in range(10)}, keep_for=-now))
     assert main(["housekeep", f"sqlite:///{path}", "--migrate"]) == 0
     assert capsys.readouterr().out == "10 states deleted\n"
     with SqliteStorage(path) as store:

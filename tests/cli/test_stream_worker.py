@@ -324,7 +324,7 @@ def test_stuck_event_loop_is_not_alive() -> None:
     statuses: list[str] = []
     environ = {"REQUEST_METHOD": "GET", "PATH_INFO": "/live"}
     pages(environ, lambda status, _: statuses.append(status))
-    pages.beat()
+    pages.record_running_loop()
     pages(environ, lambda status, _: statuses.append(status))
     assert ["503 Service Unavailable", "200 OK"] == statuses
 

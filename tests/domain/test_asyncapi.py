@@ -14,7 +14,7 @@ from tests.support.asyncapi_samples import events
 @pytest.mark.parametrize("version", ["2.0.0", "2.6.0", "3.0.0", "3.1.0"])
 def test_supported_versions(version: str) -> None:
     """AsyncAPI descriptions of the supported versions are read; operations may be missing."""
-    assert ((), ()) == AsyncApi({"asyncapi": version}).mapped()
+    assert ((), ()) == AsyncApi({"asyncapi": version}).map_operations()
 
 
 @pytest.mark.parametrize("tree", [{"asyncapi": "1.2.0"}, {"openapi": "3.1.0"}, {"asyncapi": 3}, []])
@@ -64,7 +64,7 @@ def test_both_versions_describe_the_same() -> None:
     )
     seen_values = []
     for api in (older, newer):
-        operations, problems = api.mapped()
+        operations, problems = api.map_operations()
         assert () == problems
         seen_values.append(
             [
@@ -108,7 +108,7 @@ def test_fields_of_messages_come_from_traits_and_defaults() -> None:
             defaultContentType="application/vnd.shop+json",
         )
     )
-    [operation], _ = api.mapped()
+    [operation], _ = api.map_operations()
     first, second = operation.messages
     assert ("one", "text/plain", {"type": "object"}) == (
         first.name,
@@ -134,7 +134,7 @@ def test_message_without_a_name_has_that_of_its_operation() -> None:
             }
         },
     }
-    operations, _ = AsyncApi(tree).mapped()
+    operations, _ = AsyncApi(tree).map_operations()
     assert [["take"], ["give", "named"]] == [[m.name for m in item.messages] for item in operations]
 
 
@@ -144,7 +144,7 @@ def test_schema_with_its_language_beside_it(schema_format: str | None) -> None:
     payload = {"schemaFormat": schema_format, "schema": {"type": "string"}}
     channels = {"a": {"address": "a", "messages": {"one": {"payload": payload}}}}
     operations = {"take": {"action": "receive", "channel": {"$ref": "#/channels/a"}}}
-    [operation], _ = AsyncApi(events(operations, channels=channels)).mapped()
+    [operation], _ = AsyncApi(events(operations, channels=channels)).map_operations()
     assert {"type": "string"} == operation.messages[0].payload.value
 
 
@@ -186,7 +186,7 @@ def test_what_cannot_be_mapped(operation: Any, channel: Any, place: str, problem
             channels={"a": {**usual_channel, **channel}, "b": usual_channel},
         )
     )
-    mapped, problems = api.mapped()
+    mapped, problems = api.map_operations()
     assert ["other"] == [item.name for item in mapped]
     assert [place] == [item.path for item in problems]
     assert problem in problems[0].found
@@ -195,7 +195,7 @@ def test_what_cannot_be_mapped(operation: Any, channel: Any, place: str, problem
 def test_operation_of_version_2_without_a_message() -> None:
     """An AsyncAPI 2 operation without a message is refused."""
     tree = {"asyncapi": "2.6.0", "channels": {"a": {"publish": {}}}}
-    mapped, problems = AsyncApi(tree).mapped()
+    mapped, problems = AsyncApi(tree).map_operations()
     assert ((), "#/channels/a/publish") == (mapped, problems[0].path)
 
 
@@ -207,9 +207,9 @@ def test_operations_are_chosen_by_name() -> None:
         for name in ("first", "second")
     }
     api = AsyncApi(events(operations, channels=channels))
-    assert ["second"] == [item.name for item in api.mapped({"second"})[0]]
+    assert ["second"] == [item.name for item in api.map_operations({"second"})[0]]
     with pytest.raises(DescriptionRefused, match="'third'"):
-        api.mapped({"third"})
+        api.map_operations({"third"})
 
 
 def test_servers_tell_the_kind_of_connector() -> None:

@@ -138,7 +138,7 @@ def test_changed_circuit_is_stored_as_long_as_its_new_window() -> None:
     line.call(Outcome.GOOD)
     long_line = line_with_rules(line, window=86_400.0)
     long_line.call(Outcome.GOOD)
-    assert long_line.rule.quiet == line.world.cells["k"][1]
+    assert long_line.rule.keep_for == line.world.cells["k"][1]
 
 
 def test_clock_step_moves_the_times_of_the_former_rule() -> None:

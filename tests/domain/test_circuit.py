@@ -156,7 +156,7 @@ def test_fast_path_serves_calls_of_the_current_slot() -> None:
     ]
     rule = CircuitRule(CircuitBreakerConfig(window_calls=20))
     state = rule.admit(rule.present(None, now), 0, LEASE)[0]
-    end_time = now + rule.quiet
+    end_time = now + rule.keep_for
     assert [True, True, False, False] == [
         rule.fast_admit(state, time) is not None for time in (now, end_time - 1, end_time, now - 1)
     ]

@@ -190,7 +190,7 @@ def test_an_idle_circuit_is_small(span: int, most: int) -> None:
         line.world.now += span
         line.call(Outcome.GOOD)
     state = line.world.cells["k"]
-    shared_ids = {id(0), id(()), id(b""), id(line.rule.quiet), id(line.rule.quiet_record)}
+    shared_ids = {id(0), id(()), id(b""), id(line.rule.keep_for), id(line.rule.empty_record)}
     assert _size(state, shared_ids) <= most
 
 

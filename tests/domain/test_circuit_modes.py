@@ -172,7 +172,7 @@ def test_reset_circuit_expires_normally() -> None:
     line = Line(failures=1)
     line.call()
     line.set(CLOSED)
-    assert line.rule.quiet == line.world.cells["k"][1] == 66 * SECOND + HOUR
+    assert line.rule.keep_for == line.world.cells["k"][1] == 66 * SECOND + HOUR
 
 
 def test_every_generation_is_new() -> None:

@@ -191,7 +191,7 @@ def test_redis_outages(redis_location: StoreLocation, fault: str, name: str) -> 
     with _proxy_of(redis_location) as (proxy, location):
         shop = Shop(location, name)
         with shop.store:
-            _survives(shop, lambda: FAULTS[fault](proxy), proxy.heal, keeps=True)
+            _survives(shop, lambda: FAULTS[fault](proxy), proxy.restore, keeps=True)
 
 
 def test_slow_redis_is_not_an_outage(redis_location: StoreLocation, name: str) -> None:
@@ -202,7 +202,7 @@ def test_slow_redis_is_not_an_outage(redis_location: StoreLocation, name: str) -
             proxy.delay_responses()
             assert not any(trip["failed"] for trip in shop.call(3))
             assert "effect 0 of slowly" == shop.pay("slowly")
-            proxy.heal()
+            proxy.restore()
             assert 0 == shop.heard(StorageLost)
 
 
@@ -212,7 +212,7 @@ def test_postgresql_outages(postgresql_location: StoreLocation, fault: str, name
     with _proxy_of(postgresql_location) as (proxy, location):
         shop = Shop(location, name)
         with shop.store:
-            _survives(shop, lambda: FAULTS[fault](proxy), proxy.heal, keeps=True)
+            _survives(shop, lambda: FAULTS[fault](proxy), proxy.restore, keeps=True)
 
 
 @pytest.mark.parametrize("kind", SERVERS)
@@ -233,7 +233,7 @@ def test_any_lost_reply_leaves_the_key_correct(
                 proxy.cut_after(number)
                 with suppress(StorageUnavailable):
                     assert f"effect 0 of {key}" == shop.pay(key)
-                proxy.heal()
+                proxy.restore()
                 assert f"effect 0 of {key}" == shop.pay(key, timeout=10)
     assert {1} == {len(effects) for effects in shop.effects.values()}
 
@@ -265,7 +265,7 @@ def test_any_lost_reply_leaves_the_key_correct_async(
                     assert f"effect of {key}" == await pay(manager, key)
                 # Meanwhile the store tries to send what was posted.
                 await asyncio.sleep(0.05)
-                proxy.heal()
+                proxy.restore()
                 assert f"effect of {key}" == await pay(manager, key, timeout=10)
 
     with _proxy_of(request.getfixturevalue(f"{kind}_location")) as (proxy, location):
@@ -309,7 +309,7 @@ def test_lost_replies_free_the_probe_slot(redis_location: StoreLocation, name: s
             # Now the store is away for certain, whatever it was asked.
             proxy.cut_connections()
             manager.run(service.name, lambda: None)
-            proxy.heal()
+            proxy.restore()
         for service_name, manager in managers.items():
             wait_until(
                 partial(let_in, manager, service_name), f"a place for a probe of {service_name}"
@@ -328,7 +328,7 @@ def test_key_store_works_while_the_state_store_fails(
             assert "effect 0 of key" == shop.pay("key")
             assert "effect 0 of key" == shop.pay("key")
             assert 1 == shop.heard(StorageLost)
-            proxy.heal()
+            proxy.restore()
             shop.recover()
             assert "effect 0 of key" == shop.pay("key")
 
@@ -347,7 +347,7 @@ def test_only_keyed_calls_need_the_key_store(
             with pytest.raises(StorageUnavailable):
                 shop.pay("other")
             assert [] == [trip for trip in shop.call() if trip["failed"]]
-            proxy.heal()
+            proxy.restore()
             assert "effect 0 of key" == shop.pay("key")
             assert "effect 0 of other" == shop.pay("other")
 

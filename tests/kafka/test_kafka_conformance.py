@@ -50,7 +50,7 @@ class ClusterNetwork:
         """Raise an error, because the cluster cannot cut a connection after some responses."""
         raise AssertionError("the mock cluster cannot count its responses")
 
-    def heal(self) -> None:
+    def restore(self) -> None:
         """Answer at once, and accept connections."""
         self._cluster.set_delay(0)
         self._cluster.set_down(is_down=False)

@@ -324,7 +324,7 @@ async def test_records_survive_a_new_connection(server: PrivateNats, stream: str
         for use in (reader.commit, reader.release, reader.extend):
             with pytest.raises(ConnectionFailed, match="was lost"):
                 await use(records)
-        proxy.heal()
+        proxy.restore()
         await reader.open(revocations)
         await reader.commit(records)
         assert [] == revocations

@@ -63,7 +63,7 @@ def interrupting(proxy: TcpProxy) -> Callable[[], None]:
 
     def interrupt() -> None:
         proxy.cut_connections()
-        proxy.heal()
+        proxy.restore()
 
     return interrupt
 

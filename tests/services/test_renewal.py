@@ -393,7 +393,7 @@ async def test_ended_claims_are_not_renewed(world: World) -> None:
     )
     shared_world.pause()
     world.store.memory.execute(release("lost", lost_claim.fence, ttl=TTL))
-    renewals.let_go(released_claim)
+    renewals.stop_renewing(released_claim)
     del expired_claim
     gc.collect()
     await shared_world.hearts[0].beat()
@@ -420,5 +420,5 @@ def test_claims_without_renewal_last_their_whole_term() -> None:
     renewals = NoRenewals()
     claim = HeldClaim("k", 1, ttl=1, until=0)
     renewals.keep(claim)
-    renewals.let_go(claim)
+    renewals.stop_renewing(claim)
     assert (35, True) == (renewals.lease(35), run_plain(renewals.holds(claim, 1.0)))

@@ -104,7 +104,7 @@ def test_cut_connections_lose_no_line() -> None:
             try:
                 chunk = platform.logs(run.name, "stdout", mark, _TIMEOUT)
             except ConnectionFailed:
-                proxy.heal()
+                proxy.restore()
                 chunk = platform.logs(run.name, "stdout", mark, _TIMEOUT)
             data, mark, is_last = data + chunk.data, chunk.mark, chunk.is_last
     lines = data.decode().splitlines()

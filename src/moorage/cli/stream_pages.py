@@ -55,7 +55,7 @@ class StreamPages:
         self._clock = clock
         self._beat = clock()
 
-    def beat(self) -> None:
+    def record_running_loop(self) -> None:
         """Record that the event loop is not blocked."""
         self._beat = self._clock()
 
@@ -113,7 +113,7 @@ async def served_pages(worker: StreamWorker, host: str, port: int) -> AsyncGener
 
 async def _keep_beating(pages: StreamPages) -> None:
     while True:
-        pages.beat()
+        pages.record_running_loop()
         await asyncio.sleep(1.0)
 
 

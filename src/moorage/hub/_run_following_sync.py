@@ -237,5 +237,5 @@ class FollowerLease:
         """Release the lease."""
         held_lines, self._held = self._held, None
         if held_lines is not None:
-            self._core.renewals.let_go(held_lines)
+            self._core.renewals.stop_renewing(held_lines)
             self._core.post(release(self._key, held_lines.fence, ttl=_FOLLOWER_TTL))

@@ -20,8 +20,8 @@ class StateStorage(Protocol):
     callers' clocks never matter. `apply` may run more than once for one execution, so only the
     result of its last run counts.
 
-    A missing state is None. A state may be deleted once `quiet` microseconds (its second item) have
-    passed since `seen` (its first), and not before. A store that has reached its limit of live
+    A missing state is None. A state may be deleted once `keep_for` microseconds (its second item)
+    have passed since `seen` (its first), and not before. A store that has reached its limit of live
     states refuses new ones with `StorageUnavailable`, which it also raises when it cannot be
     reached. Instead of refusing a new state of a limit, a circuit, a budget or a bulkhead it may
     delete others of that class, those that expire soonest first. No foreign exception passes.

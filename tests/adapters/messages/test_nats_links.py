@@ -139,7 +139,7 @@ def test_late_answer_to_a_ping_leaves_the_connection_usable(
             else:
                 with pytest.raises(TimeoutError):
                     await link.ping(0.05)
-            proxy.heal()
+            proxy.restore()
             await link.ping(60.0)
             [item] = outgoing_messages("after-late-answers", [Message(b"1")], RULES, None)
             [result] = await link.publish_batch((item,), 60.0)

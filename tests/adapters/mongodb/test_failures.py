@@ -177,7 +177,7 @@ def test_a_full_pool_names_itself(labs: Callable[..., Lab], server: PrivateMongo
                 errors = list(threads.map(failure_of, (2.0, 0.5)))
         assert all(isinstance(error, kinds) for error in errors)
         assert 0 == lab.connector.statistics().waiting
-        proxy.heal()
+        proxy.restore()
 
 
 def test_a_restarted_server_is_used_again(labs: Callable[..., Lab], private: PrivateMongo) -> None:

@@ -132,7 +132,7 @@ def test_a_cancelled_opening_closes_its_cursor(server: PrivateMongo) -> None:
                 await task
 
         lab.run(cancel())
-        proxy.heal()
+        proxy.restore()
         assert 0 == lab.connector.statistics().active
         assert 25 == lab.do("count", "orders", {})
         lab.close()

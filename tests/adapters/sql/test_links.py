@@ -138,7 +138,7 @@ def test_check_of_a_silent_server_ends_in_time(mode: str, system: str) -> None:
         proxy.withhold()
         with pytest.raises(DeadlineExceeded):
             lab.perform(lab.connector.query(SESSION[system]), timeout=0.5)
-        proxy.heal()
+        proxy.restore()
 
         assert session != lab.session()
         assert 0 == lab.connector.statistics().active

@@ -187,8 +187,8 @@ def is_expired(value: bytes, now: int) -> bool:
     """Return whether a stored state may be deleted; False for bytes that are not a state."""
     if len(value) < _EXPIRY_HEAD.size:
         return False
-    _, numbers, seen_at, quiet = _EXPIRY_HEAD.unpack_from(value)
-    return bool(numbers >= 2 and seen_at + quiet <= now)
+    _, numbers, seen_at, keep_for = _EXPIRY_HEAD.unpack_from(value)
+    return bool(numbers >= 2 and seen_at + keep_for <= now)
 
 
 class ServerClock:

@@ -280,7 +280,7 @@ def _store(cache: dict[int, tuple[K, V]], key: K, value: V) -> tuple[K, V]:
 
 def _gate(rule: CircuitRule) -> bytes:
     config = rule.config
-    times = rule.width, rule.span, rule.quiet, rule.longest, config.probes
+    times = rule.width, rule.span, rule.keep_for, rule.longest, config.probes
     # The record of a state that this rule wrote begins with these bytes.
     record_start = _RECORD_HEAD + pack_values((rule.grid,))
     return (
@@ -297,7 +297,7 @@ def _circuit(rule: CircuitRule) -> bytes:
         rule.timed,
         rule.width,
         rule.span,
-        rule.quiet,
+        rule.keep_for,
         rule.longest,
         rule.within,
         config.failures or 0,

@@ -478,7 +478,7 @@ local function everything()
     return record
   end
 
-  local function quiet_record(rule)
+  local function empty_record(rule)
     return {
       grid = rule.grid, fails = 0, slow = 0, cancelled = 0, times = {}, rows = {}, past = '', who = {}, streak = 0,
       since = 0, until_ = 0, leases = {}, good = 0,
@@ -615,15 +615,15 @@ local function everything()
     if not state then
       return { now, 0, now, rule.room, now, 0, 0, runs = {}, shape = rule.shape }
     end
-    local seen, quiet, at, level, life, frozen, shift = unpack(state)
+    local seen, keep_for, at, level, life, frozen, shift = unpack(state)
     local runs = runs_of(state)
     if state.shape ~= rule.shape then
       at, level, runs = converted(rule, at, level, shift, runs, state.shape)
     end
     local time, back = steady(seen)
-    quiet = max(0, quiet - (time - seen + back))
+    keep_for = max(0, keep_for - (time - seen + back))
     return {
-      time, quiet, at - back, level, life, frozen - back, shift - back,
+      time, keep_for, at - back, level, life, frozen - back, shift - back,
       runs = runs, shape = rule.shape,
     }
   end
@@ -751,7 +751,7 @@ local function everything()
     return runs
   end
 
-  local function quiet_of(rule, seen, at, runs, shift, frozen)
+  local function keep_for_of(rule, seen, at, runs, shift, frozen)
     local last = #runs > 0 and runs[#runs][3] + shift or at
     return max(last, frozen) - seen + rule.refill
   end
@@ -801,9 +801,9 @@ local function everything()
       end
       first, level, runs = without_past(rule, first, level, queue, shift, seen)
     end
-    local quiet = quiet_of(rule, seen, first, runs, shift, frozen)
+    local keep_for = keep_for_of(rule, seen, first, runs, shift, frozen)
     return {
-      seen, quiet, first, level, life, frozen, shift, runs = runs, shape = rule.shape,
+      seen, keep_for, first, level, life, frozen, shift, runs = runs, shape = rule.shape,
     }, ticket
   end
 
@@ -833,7 +833,7 @@ local function everything()
   end
 
   function Bucket.refund(rule, b, ticket)
-    local seen, quiet, at, level, life, frozen, shift = unpack(b)
+    local seen, keep_for, at, level, life, frozen, shift = unpack(b)
     local number, time, cost, shifted, before, last, left = unpack(ticket)
     local runs, tokens = b.runs, cost * rule.price
     if number ~= life then
@@ -845,7 +845,7 @@ local function everything()
           runs = taken_from(runs, -tokens)
         end
       end
-      return { seen, quiet, at, level, life, frozen, shift, runs = runs, shape = rule.shape }
+      return { seen, keep_for, at, level, life, frozen, shift, runs = runs, shape = rule.shape }
     end
     local due, after = time - shifted + shift <= max(seen, frozen), before - tokens
     time, last = time - shifted, last - shifted
@@ -869,7 +869,7 @@ local function everything()
         break
       end
     end
-    return { seen, quiet, at, level, life, frozen, shift, runs = runs, shape = rule.shape }
+    return { seen, keep_for, at, level, life, frozen, shift, runs = runs, shape = rule.shape }
   end
 
   function Bucket.drain(rule, b, pause)
@@ -891,8 +891,8 @@ local function everything()
       end
     end
     shift = shift + longer
-    local quiet = quiet_of(rule, seen, at, runs, shift, ends)
-    return { seen, quiet, at, level, life, ends, shift, runs = runs, shape = rule.shape }
+    local keep_for = keep_for_of(rule, seen, at, runs, shift, ends)
+    return { seen, keep_for, at, level, life, ends, shift, runs = runs, shape = rule.shape }
   end
 
   function Bucket.confirm(_, b, ticket)
@@ -986,10 +986,10 @@ local function everything()
     if not state then
       return { now, 0, now, 0, 0, 0, runs = {} }
     end
-    local seen, quiet, at, used, frozen, shift = unpack(state)
+    local seen, keep_for, at, used, frozen, shift = unpack(state)
     local later = runs_of(state)
     local time, back = steady(seen)
-    quiet = quiet - (time - seen)
+    keep_for = keep_for - (time - seen)
     if back > 0 then
       at, frozen, shift = at - back, frozen - back, shift - back
       local moved = {}
@@ -997,7 +997,7 @@ local function everything()
         moved[i] = { later[i][1] - back, later[i][2] }
       end
       later = moved_from(rule, moved, 0)
-      quiet = last_period(rule, time, at, frozen, later)
+      keep_for = last_period(rule, time, at, frozen, later)
     end
     local begin = period(rule, time)
     if begin > at then
@@ -1009,7 +1009,7 @@ local function everything()
         ahead[#ahead + 1] = later[i]
       end
     end
-    return { time, max(0, quiet), at, used, frozen, shift, runs = ahead }
+    return { time, max(0, keep_for), at, used, frozen, shift, runs = ahead }
   end
 
   function Quota.earliest(rule, q, cost, at)
@@ -1045,8 +1045,8 @@ local function everything()
       end
       later = counted
     end
-    local quiet = last_period(rule, seen, since, frozen, later)
-    return { seen, quiet, since, used, frozen, shift, runs = later }, { 0, at, cost, shift }
+    local keep_for = last_period(rule, seen, since, frozen, later)
+    return { seen, keep_for, since, used, frozen, shift, runs = later }, { 0, at, cost, shift }
   end
 
   function Quota.refund(rule, q, ticket)
@@ -1068,16 +1068,16 @@ local function everything()
       end
       later[#later] = nil
     end
-    local quiet = last_period(rule, seen, at, frozen, later)
-    return { seen, quiet, at, used, frozen, shift, runs = later }
+    local keep_for = last_period(rule, seen, at, frozen, later)
+    return { seen, keep_for, at, used, frozen, shift, runs = later }
   end
 
   function Quota.drain(rule, q, pause)
     local seen, _, at, used, frozen, shift = unpack(q)
     frozen = max(frozen, seen + pause)
     local later = moved_from(rule, q.runs, frozen)
-    local quiet = last_period(rule, seen, at, frozen, later)
-    return { seen, quiet, at, used, frozen, shift, runs = later }
+    local keep_for = last_period(rule, seen, at, frozen, later)
+    return { seen, keep_for, at, used, frozen, shift, runs = later }
   end
 
   function Quota.confirm(_, q, ticket)
@@ -1111,26 +1111,26 @@ local function everything()
     if not state then
       return { now, 2 * rule.period, floor(now / rule.period), 0, 0, 0, rest = '' }
     end
-    local seen, quiet, current, calls, retries, carry = unpack(state)
+    local seen, keep_for, current, calls, retries, carry = unpack(state)
     local time = steady(seen)
     local after = floor(time / rule.period)
     if after > current then
       local spared = max(0, calls * rule.parts - retries * rule.whole)
       calls, retries, carry = 0, 0, after == current + 1 and spared or 0
     end
-    return { time, quiet, after, calls, retries, carry, rest = '' }
+    return { time, keep_for, after, calls, retries, carry, rest = '' }
   end
 
   function Budget.spend(rule, b, retry)
-    local seen, quiet, current, calls, retries, carry = unpack(b)
+    local seen, keep_for, current, calls, retries, carry = unpack(b)
     if not retry then
-      return { seen, quiet, current, calls + 1, retries, carry, rest = '' }
+      return { seen, keep_for, current, calls + 1, retries, carry, rest = '' }
     end
     local allowed = rule.floor * rule.whole + carry + calls * rule.parts
     if (retries + 1) * rule.whole > allowed then
       return
     end
-    return { seen, quiet, current, calls, retries + 1, carry, rest = '' }
+    return { seen, keep_for, current, calls, retries + 1, carry, rest = '' }
   end
 
   -- circuits: as domain/circuit.py
@@ -1160,15 +1160,15 @@ local function everything()
     return at - at % rule.width + rule.width
   end
 
-  local function with(c, record, quiet)
-    return { c[1], quiet or c[2], c[3], c[4], c[5], c[6], c[7], record = record }
+  local function with(c, record, keep_for)
+    return { c[1], keep_for or c[2], c[3], c[4], c[5], c[6], c[7], record = record }
   end
 
-  local function outlasting(quiet, seen, record)
+  local function outlasting(keep_for, seen, record)
     for i = 1, #record.leases do
-      quiet = max(quiet, record.leases[i][2] - seen)
+      keep_for = max(keep_for, record.leases[i][2] - seen)
     end
-    return quiet
+    return keep_for
   end
 
   local function moved(slot, record, back)
@@ -1236,16 +1236,16 @@ local function everything()
   function Circuit.present(rule, state)
     if not state or now - state[1] >= state[2] then
       local slot = slot_end(rule, rule.timed and now or 0)
-      return { now, rule.quiet, CLOSED, now, slot, 0, 0, record = quiet_record(rule) }
+      return { now, rule.keep_for, CLOSED, now, slot, 0, 0, record = empty_record(rule) }
     end
-    local seen, quiet, mode, gen, slot, total, base = unpack(state)
+    local seen, keep_for, mode, gen, slot, total, base = unpack(state)
     local record = record_of(state)
     local time, back = steady(seen)
     if back > 0 then
       slot, record = moved(slot, record, back)
     end
     if record.grid ~= rule.grid then
-      quiet = max(quiet, rule.quiet)
+      keep_for = max(keep_for, rule.keep_for)
       slot, base, record = regridded(rule, time, slot, total, base, record)
     end
     local at = rule.timed and time or total
@@ -1253,7 +1253,7 @@ local function everything()
       record = rolled(rule, slot, base, total - base, record, at)
       slot, base = slot_end(rule, at), total
     end
-    return { time, quiet, mode, gen, slot, total, base, record = record }
+    return { time, keep_for, mode, gen, slot, total, base, record = record }
   end
 
   local function live(leases, seen)
@@ -1284,13 +1284,13 @@ local function everything()
 
   -- the state, its permit, how long to stay away, whether a token is needed
   function Circuit.admit(rule, c, token, lease)
-    local seen, quiet, mode, gen, slot, total, base = unpack(c)
+    local seen, keep_for, mode, gen, slot, total, base = unpack(c)
     local record = c.record
     if mode == CLOSED then
       total = total + 1
     end
     if mode == CLOSED or mode == DISABLED then
-      local counted = { seen, quiet, mode, gen, slot, total, base, record = record }
+      local counted = { seen, keep_for, mode, gen, slot, total, base, record = record }
       return counted, { gen, total, 0 }, 0, false
     end
     local stay = 0
@@ -1317,8 +1317,8 @@ local function everything()
       leases[#leases + 1] = { token, seen + lease, gen }
     end
     record = replaced(record, { leases = leases })
-    quiet = outlasting(rule.longest + DAY, seen, record)
-    local probing = { seen, quiet, HALF_OPEN, gen, slot, total, base, record = record }
+    keep_for = outlasting(rule.longest + DAY, seen, record)
+    local probing = { seen, keep_for, HALF_OPEN, gen, slot, total, base, record = record }
     return probing, { gen, 0, token }, 0, false
   end
 
@@ -1346,10 +1346,10 @@ local function everything()
   local function opened(rule, c)
     local seen, record = c[1], c.record
     local lasts = rule.opens[min(record.streak, #rule.opens - 1) + 1]
-    local fresh = quiet_record(rule)
+    local fresh = empty_record(rule)
     fresh.leases, fresh.streak, fresh.until_ = record.leases, record.streak + 1, seen + lasts
-    local quiet = outlasting(rule.longest + DAY, seen, fresh)
-    return { seen, quiet, OPEN, c[4] + 1, c[5], c[6], c[6], record = fresh }
+    local keep_for = outlasting(rule.longest + DAY, seen, fresh)
+    return { seen, keep_for, OPEN, c[4] + 1, c[5], c[6], c[6], record = fresh }
   end
 
   local function probed(rule, c, outcome)
@@ -1363,10 +1363,10 @@ local function everything()
     if good < rule.successes then
       return with(c, replaced(record, { good = good })), 0
     end
-    local fresh = quiet_record(rule)
+    local fresh = empty_record(rule)
     fresh.leases, fresh.streak, fresh.since = record.leases, record.streak, seen
-    local quiet = outlasting(rule.quiet, seen, fresh)
-    return { seen, quiet, CLOSED, c[4] + 1, c[5], c[6], c[6], record = fresh }, 2
+    local keep_for = outlasting(rule.keep_for, seen, fresh)
+    return { seen, keep_for, CLOSED, c[4] + 1, c[5], c[6], c[6], record = fresh }, 2
   end
 
   local function before(one, other)
@@ -1563,10 +1563,10 @@ local function everything()
     if not state then
       return
     end
-    local seen, quiet, stage = unpack(state)
+    local seen, keep_for, stage = unpack(state)
     local time, back = steady(seen)
-    quiet = quiet - (time - seen + back)
-    if quiet <= 0 then
+    keep_for = keep_for - (time - seen + back)
+    if keep_for <= 0 then
       return
     end
     local claim = claim_of(state)
@@ -1576,7 +1576,7 @@ local function everything()
         sent_at = claim.sent_at ~= 0 and claim.sent_at - back or 0,
       })
     end
-    return { time, quiet, stage, claim = claim }
+    return { time, keep_for, stage, claim = claim }
   end
 
   local function ended(entry, fence, stage, ttl, answer)
@@ -1701,7 +1701,7 @@ local function everything()
     local c = op.circuit
     if c and not c.width then
       local shadow
-      shadow, c.width, c.span, c.quiet, c.longest, c.probes =
+      shadow, c.width, c.span, c.keep_for, c.longest, c.probes =
         unpack_from('<Bi8i8i8i8i8', op.blob, c.at + 1)
       c.shadow = shadow == 1
       setmetatable(c, Circuit)
@@ -1734,7 +1734,7 @@ local function everything()
     local circuit, permit = nil, {}
     if asked == 1 then
       circuit = setmetatable({}, Circuit)
-      circuit.timed, circuit.shadow, circuit.width, circuit.span, circuit.quiet, circuit.longest,
+      circuit.timed, circuit.shadow, circuit.width, circuit.span, circuit.keep_for, circuit.longest,
         circuit.probes, circuit.grid, circuit.calm, permit[1], permit[2], permit[3] =
         unpack_from('<BBi8i8i8i8i8i8Bc0i8i8i8', blob, at)
       circuit.timed, circuit.shadow = circuit.timed == 1, circuit.shadow == 1
@@ -1801,7 +1801,7 @@ local function everything()
   local function report(blob, keys)
     local rule, permit = setmetatable({ opens = {} }, Circuit), {}
     local outcome, opens, at
-    rule.timed, rule.width, rule.span, rule.quiet, rule.longest, rule.within, rule.failures,
+    rule.timed, rule.width, rule.span, rule.keep_for, rule.longest, rule.within, rule.failures,
       rule.consecutive, rule.quorum, rule.minimum, rule.rated, rule.failure_share,
       rule.slow_share, rule.successes, opens, at =
       unpack_from('<Bi8i8i8i8i8i8i8i8i8Bi8i8i8B', blob, 2)

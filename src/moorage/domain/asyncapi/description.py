@@ -98,7 +98,7 @@ class AsyncApi:
             for name, node in self.document.root.child("servers").children()
         )
 
-    def mapped(
+    def map_operations(
         self, operations: Collection[str] | None = None
     ) -> tuple[tuple[ChannelOperation, ...], tuple[Problem, ...]]:
         """Return the operations that moorage can call, and the problems with all others.

@@ -67,15 +67,15 @@ class ReadCachedAnswers:
 class StoreCachedAnswers:
     """The command that stores cached answers if the stored version mark is unchanged."""
 
-    __slots__ = ("content", "keys", "mark", "quiet")
+    __slots__ = ("content", "keep_for", "keys", "mark")
     once = False
     durable = False
 
-    def __init__(self, key: str, mark: int, content: bytes, quiet: int) -> None:
+    def __init__(self, key: str, mark: int, content: bytes, keep_for: int) -> None:
         self.keys = (key,)
         self.mark = mark
         self.content = content
-        self.quiet = quiet
+        self.keep_for = keep_for
 
     @refusing_unreadable_states
     def apply(self, states: States, now: int) -> tuple[States, bool]:
@@ -84,7 +84,7 @@ class StoreCachedAnswers:
         if self.mark != (0 if entry is None else entry[2]):
             # The command was sent twice after a lost reply: it has stored this content itself.
             return states, entry is not None and entry[3] == self.content
-        return ((now, self.quiet, _next_mark(states[0], now), self.content),), True
+        return ((now, self.keep_for, _next_mark(states[0], now), self.content),), True
 
 
 class RemoveCachedAnswers:

@@ -136,7 +136,7 @@ class OpenApi:
             raise DescriptionRefused.of([*problems.values()])
         return None
 
-    def mapped(
+    def map_operations(
         self,
         *,
         security: SecurityScheme | None,
@@ -205,7 +205,7 @@ class OpenApi:
             problems += error.problems
         else:
             try:
-                mapped_operations, _ = self.mapped(
+                mapped_operations, _ = self.map_operations(
                     security=scheme, operations=operations, skip_unmapped=skip_unmapped
                 )
             except DescriptionRefused as error:

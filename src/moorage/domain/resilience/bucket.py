@@ -167,9 +167,7 @@ class TokenBucket:
                     run, later_runs = joined_numbers, later_runs[1:]
             queue = (*earlier_runs, run, *later_runs)
             first, level, runs = self._without_past(first, level, queue, shift, state_time)
-        keep_for = self._quiet_time(
-            state_time, runs[-1][2] + shift if runs else first, frozen_until
-        )
+        keep_for = self._keep_for(state_time, runs[-1][2] + shift if runs else first, frozen_until)
         return (state_time, keep_for, first, level, life, frozen_until, shift, runs, shape), ticket
 
     def refund(self, bucket: Bucket, ticket: Ticket) -> Bucket:
@@ -220,7 +218,7 @@ class TokenBucket:
             else:
                 level = max(0, need - (begin - since) * self.n)
         shift += longer
-        keep_for = self._quiet_time(state_time, runs[-1][2] + shift if runs else at, end_time)
+        keep_for = self._keep_for(state_time, runs[-1][2] + shift if runs else at, end_time)
         return (state_time, keep_for, at, level, life, end_time, shift, runs, shape)
 
     def paused(self, bucket: Bucket) -> int:
@@ -237,7 +235,7 @@ class TokenBucket:
         if not pause_left:
             return bucket
         at, shift = at - pause_left, shift - pause_left
-        keep_for = self._quiet_time(state_time, runs[-1][2] + shift if runs else at, state_time)
+        keep_for = self._keep_for(state_time, runs[-1][2] + shift if runs else at, state_time)
         return (state_time, keep_for, at, level, life, state_time, shift, runs, shape)
 
     def confirm(self, bucket: Bucket, ticket: Ticket) -> int:
@@ -337,7 +335,7 @@ class TokenBucket:
                 return count
         return len(runs)
 
-    def _quiet_time(self, seen: int, last: int, frozen: int) -> int:
+    def _keep_for(self, seen: int, last: int, frozen: int) -> int:
         """Return the microseconds for which to store a state after its last grant at `last`."""
         return max(last, frozen) - seen + self.refill
 

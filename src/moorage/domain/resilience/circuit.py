@@ -290,12 +290,12 @@ class CircuitRule:
 
     __slots__ = (
         "config",
+        "empty_record",
         "failure_share",
         "grid",
+        "keep_for",
         "longest",
         "open_for",
-        "quiet",
-        "quiet_record",
         "slow_share",
         "span",
         "timed",
@@ -312,11 +312,11 @@ class CircuitRule:
         self.span = self.within if config.window_calls is None else config.window_calls
         self.width = -(-self.span // self.SLOTS)
         self.grid = self.width if self.timed else -self.width
-        self.quiet_record = Record(self.grid)
+        self.empty_record = Record(self.grid)
         self.open_for = micros(config.open_for)
         self.longest = max(self.open_for, micros(config.open_at_most))
         # A call's result is counted even if it arrives an hour after the call.
-        self.quiet = self.within + self.width + HOUR if self.timed else self.within + DAY
+        self.keep_for = self.within + self.width + HOUR if self.timed else self.within + DAY
         # The share is in millionths, because as a float 0.07 * 100 is more than 7.
         self.failure_share = max(1, round((config.failure_rate or 0) * _MILLION))
         self.slow_share = max(1, round(config.slow_call_rate * _MILLION))
@@ -354,14 +354,14 @@ class CircuitRule:
         """
         if state is None or now - state[0] >= state[1]:
             slot = self._end(now if self.timed else 0)
-            return (now, self.quiet, CLOSED, now, slot, 0, 0, self.quiet_record)
+            return (now, self.keep_for, CLOSED, now, slot, 0, 0, self.empty_record)
         state_time, keep_for, mode, generation, slot, total, base, fields = state
         record = _record_after(fields)
         time, clock_step = reading_time(state_time, now)
         if clock_step:
             slot, record = self._moved_back(slot, record, clock_step)
         if record.grid != self.grid:
-            keep_for = max(keep_for, self.quiet)
+            keep_for = max(keep_for, self.keep_for)
             slot, base, record = self._converted(time, slot, total, base, record)
         at = time if self.timed else total
         if at >= slot:
@@ -450,8 +450,8 @@ class CircuitRule:
     def force(self, circuit: Circuit, mode: int) -> Circuit:
         """Return the circuit as a person has set it: forced open, disabled or reset."""
         state_time, _, _, generation, slot, total, _, record = circuit
-        record = self.quiet_record._replace(leases=record.leases)
-        keep_for = _lifetime(self.quiet if mode == CLOSED else FOREVER, state_time, record)
+        record = self.empty_record._replace(leases=record.leases)
+        keep_for = _lifetime(self.keep_for if mode == CLOSED else FOREVER, state_time, record)
         return (state_time, keep_for, mode, generation + 1, slot, total, total, record)
 
     def lasting(self, streak: int) -> int:
@@ -576,10 +576,10 @@ class CircuitRule:
         if success_count < self.config.successes:
             record = record._replace(good=success_count)
             return (state_time, keep_for, mode, generation, slot, total, base, record), None
-        record = self.quiet_record._replace(
+        record = self.empty_record._replace(
             leases=record.leases, streak=record.streak, since=state_time
         )
-        keep_for = _lifetime(self.quiet, state_time, record)
+        keep_for = _lifetime(self.keep_for, state_time, record)
         return (
             state_time,
             keep_for,
@@ -593,7 +593,7 @@ class CircuitRule:
 
     def _opened_circuit(self, circuit: Circuit) -> Circuit:
         state_time, _, _, generation, slot, total, _, record = circuit
-        record = self.quiet_record._replace(
+        record = self.empty_record._replace(
             leases=record.leases,
             streak=record.streak + 1,
             until=state_time + self.lasting(record.streak),
@@ -693,9 +693,9 @@ def _packed_slots(slots: Iterable[tuple[Any, ...]]) -> bytes:
     return b"".join(_SLOT.pack(*slot) for slot in slots)
 
 
-def _lifetime(quiet: int, seen: int, record: Record) -> int:
+def _lifetime(keep_for: int, seen: int, record: Record) -> int:
     """Return the microseconds for which to store a state, at least until its last lease ends."""
-    return max((quiet, *(end - seen for _, end, _ in record.leases)))
+    return max((keep_for, *(end - seen for _, end, _ in record.leases)))
 
 
 def _recent_failures(record: Record, seen: int) -> tuple[tuple[int, int, int], ...]:

@@ -111,7 +111,7 @@ class CalendarQuota:
             later_pause = self._counts_from(
                 ((begin - clock_step, count) for begin, count in later_pause), 0
             )
-            keep_for = self._quiet_time(time, at, frozen_until, later_pause)
+            keep_for = self._keep_for(time, at, frozen_until, later_pause)
         begin = self.period(time)[0]
         if begin > at:
             at, used_calls = time, self._later_calls(later_pause, begin)
@@ -144,7 +144,7 @@ class CalendarQuota:
             since, used_calls = at, used_calls + cost
         else:
             later_pause = self._with_grant(since, later_pause, begin, cost)
-        keep_for = self._quiet_time(state_time, since, frozen_until, later_pause)
+        keep_for = self._keep_for(state_time, since, frozen_until, later_pause)
         return (state_time, keep_for, since, used_calls, frozen_until, shift, later_pause), (
             0,
             at,
@@ -173,7 +173,7 @@ class CalendarQuota:
             and self.period((at, *dict(later_pause))[-2])[1] == later_pause[-1][0]
         ):
             later_pause = later_pause[:-1]
-        keep_for = self._quiet_time(state_time, at, frozen_until, later_pause)
+        keep_for = self._keep_for(state_time, at, frozen_until, later_pause)
         return (state_time, keep_for, at, used_calls, frozen_until, shift, later_pause)
 
     def drain(self, quota: Quota, pause: int) -> Quota:
@@ -184,7 +184,7 @@ class CalendarQuota:
         state_time, _, at, used_calls, frozen_until, shift, later_pause = quota
         frozen_until = max(frozen_until, state_time + pause)
         later_pause = self._counts_from(later_pause, frozen_until)
-        keep_for = self._quiet_time(state_time, at, frozen_until, later_pause)
+        keep_for = self._keep_for(state_time, at, frozen_until, later_pause)
         return (state_time, keep_for, at, used_calls, frozen_until, shift, later_pause)
 
     def paused(self, quota: Quota) -> int:
@@ -198,7 +198,7 @@ class CalendarQuota:
             return quota
         return (
             state_time,
-            self._quiet_time(state_time, at, state_time, later_pause),
+            self._keep_for(state_time, at, state_time, later_pause),
             at,
             used_calls,
             state_time,
@@ -211,7 +211,7 @@ class CalendarQuota:
         moved = quota[5] - ticket[3]
         return max(0, ticket[1] + moved - quota[0], quota[4] - quota[0])
 
-    def _quiet_time(self, seen: int, at: int, frozen: int, later: Later) -> int:
+    def _keep_for(self, seen: int, at: int, frozen: int, later: Later) -> int:
         """Return the microseconds for which to store a state, until its last period ends."""
         return max(self.period(later[-1][0] if later else at)[1], frozen) - seen
 

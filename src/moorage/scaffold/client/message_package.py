@@ -87,7 +87,7 @@ def _functions(
     api: AsyncApi, schemas: Schemas, options: MessageOptions
 ) -> tuple[list[MakeFunction], list[ReadFunction], list[Problem]]:
     """Return a description's functions, and the problems of operations that have none."""
-    operations, skipped_problems = api.mapped(options.operations)
+    operations, skipped_problems = api.map_operations(options.operations)
     problems, taken_names = [*skipped_problems], set[str]()
     makers: list[MakeFunction] = []
     readers: list[ReadFunction] = []

@@ -61,7 +61,7 @@ def client_files(api: OpenApi, name: str, options: ClientOptions) -> dict[str, s
     """
     package = f"{checked_name(name, ())}_client"
     scheme = api.security(options.security, options.operations)
-    operations, skipped_problems = api.mapped(
+    operations, skipped_problems = api.map_operations(
         security=scheme, operations=options.operations, skip_unmapped=options.skip_unmapped
     )
     schemas = Schemas(api.document, keep_unknown=options.keep_unknown)

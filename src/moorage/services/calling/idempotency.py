@@ -178,7 +178,7 @@ async def act_under(
         with suppress(StorageUnavailable):
             await _settle(core, call, given_up(call, claim))
     finally:
-        core.renewals.let_go(claim)
+        core.renewals.stop_renewing(claim)
     return None, _unanswered_error(call, once, error)
 
 

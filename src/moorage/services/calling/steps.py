@@ -266,7 +266,7 @@ class CallOperations(FastPathSteps):
             stream: Stream = value_of(await self._finish(call, None, streaming))
             stream.handed_over = True
         except BaseException:
-            streaming.let_go()
+            streaming.release()
             raise
         return stream
 

@@ -96,7 +96,7 @@ class StreamingExchange(Exchange):
             # The traceback of an interruption contains this frame, which must not show secrets.
             del request, url
 
-    def let_go(self) -> None:
+    def release(self) -> None:
         """Give back the permit and the bulkhead slot of a stream that will not start."""
         if self._opened is not None:
             self._opened.settle()

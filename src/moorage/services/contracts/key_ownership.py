@@ -132,7 +132,7 @@ class KeyOwnership:
         """
         claim, self._claim = self._claim, None
         if claim is not None:
-            self._core.renewals.let_go(claim)
+            self._core.renewals.stop_renewing(claim)
             if self._core.nanoseconds() >= self._moves_from:
                 self._core.post(release(claim.key, claim.fence, ttl=self._ttl))
 

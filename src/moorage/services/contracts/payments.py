@@ -69,10 +69,10 @@ def _with_uniform_refusals(
     """Return a flow that raises every refusal as a `VendorRejected` error."""
 
     @wraps(flow)
-    async def alike(self: PaymentsFlows, /, *values: Any, **options: Any) -> Any:
+    async def uniform_flow(self: PaymentsFlows, /, *values: Any, **options: Any) -> Any:
         return await _with_uniform_refusal(flow(self, *values, **options))
 
-    return alike
+    return uniform_flow
 
 
 class PaymentsFlows(Flows, PaymentsContract):

@@ -80,7 +80,7 @@ class _RenewalRounds(ABC, Generic[H]):
         self._held[id(held)] = held
         self._heartbeat.wake()
 
-    def let_go(self, held: H) -> None:
+    def stop_renewing(self, held: H) -> None:
         """Stop renewing this lease."""
         self._held.pop(id(held), None)
 
@@ -176,7 +176,7 @@ class Renewals(_RenewalRounds[HeldClaim]):
                 claim.until = max(claim.until, start_time + CLAIM_LEASE)
             else:
                 claim.lost = True
-                self.let_go(claim)
+                self.stop_renewing(claim)
 
 
 class EntryRenewals(_RenewalRounds[HeldEntry]):
@@ -253,7 +253,7 @@ class EntryRenewals(_RenewalRounds[HeldEntry]):
             if is_own:
                 claim.until = start_time + int(claim.lease * 1e9)
             else:
-                self.let_go(claim)
+                self.stop_renewing(claim)
 
     def _bounded_store(
         self, entries: Iterable[HeldEntry], began: int, timeout: float
@@ -279,7 +279,7 @@ class NoRenewals:
     def keep(self, held: HeldClaim) -> None:
         """Do nothing, because the lease lasts for the whole term."""
 
-    def let_go(self, held: HeldClaim) -> None:
+    def stop_renewing(self, held: HeldClaim) -> None:
         """Do nothing, because nothing is renewed."""
 
     async def holds(self, held: HeldClaim, timeout: float | None) -> bool:  # noqa: ARG002 - as of Renewals

@@ -51,4 +51,4 @@ class EntryClaims(EntryProcessing[E]):
 
     def abandon(self, lease: HeldEntry) -> None:
         """Stop renewing a lease, after whose end another worker gets the entry."""
-        self._renewals.let_go(lease)
+        self._renewals.stop_renewing(lease)

@@ -450,7 +450,7 @@ class EntryProcessing(EntryManagement[E]):
         finally:
             for item in [result.entry for result in results] + list(batch.taken) * ends:
                 if item.id in batch.leases:
-                    self._renewals.let_go(batch.leases.pop(item.id))
+                    self._renewals.stop_renewing(batch.leases.pop(item.id))
 
     async def _due_entry(self, id: str) -> Sequence[E]:
         """Return the entry with this id in a list, if it is due; otherwise an empty list."""
@@ -518,7 +518,7 @@ class EntryProcessing(EntryManagement[E]):
         try:
             return await self._work_and_store(taken, work, utc)
         finally:
-            self._renewals.let_go(lease_of_entry)
+            self._renewals.stop_renewing(lease_of_entry)
 
     async def _work_and_store(
         self, taken: E, work: Work[E], utc: Callable[[], datetime]

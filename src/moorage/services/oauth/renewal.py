@@ -188,7 +188,7 @@ class Renewal:
                 except _AnswerLostError:
                     claim_result = None
                 finally:
-                    core.renewals.let_go(claim)
+                    core.renewals.stop_renewing(claim)
             if claim_result is None:
                 if is_again:
                     raise self._consent_error(owner, "the answer with the latest token was lost")

@@ -167,7 +167,7 @@ class GrpcServer:
     def cut(self) -> None:
         """Cut every connection to the server; clients may connect again."""
         self.network.cut_connections()
-        self.network.heal()
+        self.network.restore()
 
     def start(self) -> Self:
         """Start the gRPC server, and return it."""

@@ -6,7 +6,7 @@ from moorage.testing import TcpProxy
 with TcpProxy("127.0.0.1", 5432) as proxy:
     host, port = proxy.address    # where your program connects
     proxy.withhold_responses()    # the server works, and its responses do not arrive
-    proxy.heal()
+    proxy.restore()
 ```
 """
 
@@ -73,15 +73,15 @@ class TcpProxy:
         self._delay = seconds
 
     def withhold(self) -> None:
-        """Withhold all data in both directions, until `heal` is called."""
+        """Withhold all data in both directions, until `restore` is called."""
         self._requests_pass.clear()
         self._responses_pass.clear()
 
     def withhold_responses(self) -> None:
-        """Forward requests, but withhold responses until `heal` is called."""
+        """Forward requests, but withhold responses until `restore` is called."""
         self._responses_pass.clear()
 
-    def heal(self) -> None:
+    def restore(self) -> None:
         """End all faults, and forward everything again."""
         self._is_cut, self._delay, self._responses_left = False, 0.0, None
         self._requests_pass.set()
@@ -96,7 +96,7 @@ class TcpProxy:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.heal()
+        self.restore()
         self.cut_connections()
         _shut_down(self._listener)
         # A thread that accepts or serves a connection may start another one.

@@ -50,7 +50,7 @@ class NetworkFaults(Protocol):
 
     def cut_after(self, responses: int) -> None: ...
 
-    def heal(self) -> None: ...
+    def restore(self) -> None: ...
 
 
 @attrs.frozen(kw_only=True)
@@ -140,13 +140,13 @@ class Lab:
         try:
             yield connector
         finally:
-            self.heal()
+            self.restore()
             await self.call(connector.close)
 
-    def heal(self) -> None:
+    def restore(self) -> None:
         """Repair the connector's network, if the test has faults for it."""
         if self.subject.network is not None:
-            self.subject.network.heal()
+            self.subject.network.restore()
 
     async def call(self, method: Callable[..., Any], *arguments: Any) -> Any:
         """Call a method of the connector, and return its result."""

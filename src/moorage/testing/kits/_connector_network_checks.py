@@ -65,7 +65,7 @@ async def unanswered_write_is_unknown(lab: Lab) -> None:
         error = await lab.late_error_of(write(connector, name), "the response to a write is lost")
         _require_lost(error, "The response to a write is lost")
         await _check_outcome(lab, name, error, "The response to a write never came")
-        lab.heal()
+        lab.restore()
         await _recovers(lab, connector)
 
 
@@ -144,7 +144,7 @@ async def health_says_what_is_wrong(lab: Lab) -> None:
             health = await lab.health(connector, lab.subject.timeout)
             require(not health.is_healthy, "A connector is healthy without its server.")
             require(bool(health.text), "The health does not say what is wrong.")
-            network.heal()
+            network.restore()
         for _ in range(_MOST_ERRORS):
             health = await lab.health(connector, patience())
             if health.is_healthy:
@@ -158,7 +158,7 @@ async def restarted_server_is_used_again(lab: Lab) -> None:
         await lab.read(connector)
         network = _network(lab)
         network.cut_connections()
-        network.heal()
+        network.restore()
         await _recovers(lab, connector)
 
 
@@ -224,7 +224,7 @@ async def cancelled_operation_leaves_no_trace(lab: Lab) -> None:
             caller.cancel()
             await wait_soon(asyncio.wait([caller]), "A cancelled operation does not end.")
             require(caller.cancelled(), "A cancelled operation ended otherwise.")
-            network.heal()
+            network.restore()
             await _recovers(lab, connector)
 
 

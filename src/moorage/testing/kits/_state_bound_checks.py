@@ -53,7 +53,7 @@ async def a_full_store_keeps_unexpired_states(stores: Stores) -> None:
     with _never_full("A store did not make room of what no longer mattered."):
         for _ in range(3):
             for _ in range(_BOUND - len(keys)):
-                await store.execute(Write({new_key(): "dust"}, quiet=SHORT))
+                await store.execute(Write({new_key(): "dust"}, keep_for=SHORT))
             store.pass_time(2 * SHORT / SECOND)
     for key in keys:
         state = await store.read(key)
@@ -70,12 +70,12 @@ async def reads_store_nothing(stores: Stores) -> None:
         await store.read(new_key())
 
 
-async def _fill_store(store: Subject, quiet: int) -> list[str]:
+async def _fill_store(store: Subject, keep_for: int) -> list[str]:
     """Write as many states as the store has room for."""
     keys = [new_key() for _ in range(_BOUND)]
     with _never_full(f"A store for {_BOUND} states that matter refused one before it had them."):
         for key in keys:
-            await store.execute(Write({key: "full"}, quiet=quiet))
+            await store.execute(Write({key: "full"}, keep_for=keep_for))
     return keys
 
 

@@ -37,7 +37,7 @@ class Write:
     It takes a moment, so that other commands interleave if the store lets them.
     """
 
-    __slots__ = ("_error", "_quiet", "_values", "keys")
+    __slots__ = ("_error", "_keep_for", "_values", "keys")
     once = False
     durable = False
 
@@ -45,12 +45,12 @@ class Write:
         self,
         values: Mapping[str, object],
         *,
-        quiet: int = DAY,
+        keep_for: int = DAY,
         error: Exception | None = None,
     ) -> None:
         self.keys = tuple(values)
         self._values = tuple(values.values())
-        self._quiet = quiet
+        self._keep_for = keep_for
         self._error = error
 
     def apply(self, states: States, now: int) -> tuple[States, Seen]:
@@ -59,7 +59,7 @@ class Write:
         if self._error is not None:
             raise self._error
         written_states = tuple(
-            state if value is KEEP else (now, self._quiet, value)
+            state if value is KEEP else (now, self._keep_for, value)
             for state, value in zip(states, self._values, strict=True)
         )
         return written_states, (now, states)

@@ -30,7 +30,7 @@ def test_source(check):
 
 The checks are coroutine functions. Each takes a `SourceSubject` of a topic, queue or stream that
 no other check has used. Give `interrupt` if the source has a connection: usually the function cuts
-and heals a `moorage.testing.TcpProxy` to which the source connects. If the broker delivers
+and restores a `moorage.testing.TcpProxy` to which the source connects. If the broker delivers
 abandoned records again after some time, set that time to about a second.
 """
 

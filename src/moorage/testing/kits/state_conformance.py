@@ -435,17 +435,17 @@ async def time_counts_microseconds(stores: Stores) -> None:
 
 
 async def states_are_kept_until_expiry(stores: Stores) -> None:
-    """A store keeps a state at least for its `quiet` time."""
+    """A store keeps a state at least for its `keep_for` time."""
     store, chance = stores(), random_from(4)
     written_states: dict[str, State] = {}
     for _ in range(30):
         key, lifetime = new_key(), chance.randrange(SHORT)
-        now, _ = await store.execute(Write({key: "kept"}, quiet=lifetime))
+        now, _ = await store.execute(Write({key: "kept"}, keep_for=lifetime))
         written_states[key] = (now, lifetime, "kept")
     for _ in range(8):
         store.pass_time(SHORT / 8 / SECOND)
         for _ in range(10):
-            await store.execute(Write({new_key(): "dust"}, quiet=0))
+            await store.execute(Write({new_key(): "dust"}, keep_for=0))
         for key, state in written_states.items():
             now, (stored_state,) = await store.execute(read_command(key))
             is_gone = stored_state is None and now >= state[0] + state[1]
