@@ -356,7 +356,7 @@ class FindOperation:
         """Make one attempt of the operation."""
         return self.answer(attempt.timeout)
 
-    def judge(self, error: Exception) -> ConnectorError | None:
+    def translate_error(self, error: Exception) -> ConnectorError | None:
         """Classify exceptions that are not moorage's."""
         if isinstance(error, ValueError):
             return ConnectionFailed("judged.", may_have_been_processed=False)

@@ -282,12 +282,12 @@ def test_warehouse_is_a_connector(tmp_path: Path) -> None:
     assert HealthState.HEALTHY is connector.health(1.0).state
     assert (1, 1) == (connector.statistics().created, connector.statistics().idle)
     take = TakePiece(warehouse, "lamp")
-    assert take.judge(sqlite3.OperationalError("no such table: stock")) is None
+    assert take.translate_error(sqlite3.OperationalError("no such table: stock")) is None
     holder = StockLink(warehouse.path)
     holder.database.execute("BEGIN EXCLUSIVE")
     with pytest.raises(sqlite3.OperationalError, match="locked") as excinfo:
         warehouse.take("lamp", 1.0)
-    failure = take.judge(excinfo.value)
+    failure = take.translate_error(excinfo.value)
     assert isinstance(failure, ConnectionFailed)
     assert not failure.may_have_been_processed
     holder.close()

@@ -237,7 +237,7 @@ def test_correlation_id_is_made_when_it_is_read() -> None:
         numbers.clear()
         error = errors.CircuitBreakerOpen("It is open.")
         assert error.request_id is None
-        error.identify_by(make, 7)
+        error.derive_request_id(make, 7)
         assert [] == numbers
         assert ("id-7", "id-7") == (read(error), read(error))
         assert [7] == numbers

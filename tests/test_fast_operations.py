@@ -61,12 +61,12 @@ class ScriptedOperation:
         """Make one attempt of the operation."""
         return self.work(attempt)
 
-    def judge(self, error: Exception) -> ConnectorError | None:
+    def translate_error(self, error: Exception) -> ConnectorError | None:
         """Classify an error of the foreign library."""
         if isinstance(error, OSError):
             return VendorFailed("It failed.")
         if type(error) is ZeroDivisionError:
-            raise LookupError("a mistake in judge")
+            raise LookupError("a mistake in translate_error")
         return None
 
 
@@ -295,8 +295,8 @@ def test_error_of_another_call_proves_nothing(labs: Callable[..., Lab]) -> None:
     assert len(lab.attempts) == 2
 
 
-def test_mistake_in_judge_is_raised_and_frees_the_probe(labs: Callable[..., Lab]) -> None:
-    """If an operation's `judge` raises, the error is raised and the circuit's probe freed."""
+def test_mistake_in_translate_error_is_raised_and_frees_the_probe(labs: Callable[..., Lab]) -> None:
+    """If `translate_error` raises, the error is raised and the circuit's probe is freed."""
     lab = labs(circuit=CircuitBreakerConfig(failures=1, open_for=5))
     with pytest.raises(VendorFailed):
         lab.perform(fail(OSError()))
@@ -365,13 +365,13 @@ def test_members_of_an_instance_are_enough() -> None:
         def __init__(self) -> None:
             self.name, self.system, self.safe, self.repeatable = "find", "vendor", True, True
             self.perform = lambda _: 1
-            self.judge = lambda _: None
+            self.translate_error = lambda _: None
 
     manager = ConnectorManager([Service("v", circuit=None)])
     assert [manager.perform("v", ValueWithDictionary()) for _ in range(3)] == [1, 1, 1]
     incomplete: Any = ValueWithDictionary()
-    del incomplete.judge
-    with pytest.raises(ConfigurationError, match="has no judge"):
+    del incomplete.translate_error
+    with pytest.raises(ConfigurationError, match="has no translate_error"):
         manager.perform("v", incomplete)
 
 

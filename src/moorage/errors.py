@@ -160,8 +160,8 @@ class ConnectorError(Exception):
     def request_id(self, request_id: str | None) -> None:
         self._request_id = request_id
 
-    def identify_by(self, make: Callable[[Any], str], argument: object) -> None:
-        """Derive the correlation id from this argument when it is first read."""
+    def derive_request_id(self, make: Callable[[Any], str], argument: object) -> None:
+        """Derive the correlation id from this argument at its first reading; calls set it so."""
         self._request_id = make, argument
 
     @property

@@ -284,7 +284,7 @@ async def test_discarded_links_are_replaced(make: MakeLab) -> None:
     lease, link = await lab.take()
     await lab.end(lease)
     link.fails_to_close = True
-    lab.pool.discard()
+    lab.pool.discard_links()
 
     assert 2 == (await lab.take())[1].number
     assert 1 == link.closed

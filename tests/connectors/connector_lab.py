@@ -39,7 +39,7 @@ class Greeting:
         """Return the greeting."""
         return f"Hello {self.person}".encode()
 
-    def judge(self, _: Exception, /) -> ConnectorError | None:
+    def translate_error(self, _: Exception, /) -> ConnectorError | None:
         """Classify no error."""
         return None
 

@@ -56,7 +56,7 @@ class SlowGreeting:
         self.connector.note_use()
         return f"Hello {self.person}".encode()
 
-    def judge(self, _: Exception, /) -> None:
+    def translate_error(self, _: Exception, /) -> None:
         """Classify no error."""
 
 

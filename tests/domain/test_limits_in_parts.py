@@ -398,7 +398,7 @@ class Ping:
     def __init__(self, attempts: Callable[..., Any]) -> None:
         self.perform = attempts
 
-    def judge(self, _error: Exception) -> None:
+    def translate_error(self, _error: Exception) -> None:
         """Accept every error unchanged."""
 
 

@@ -375,7 +375,7 @@ class PoolMachine(RuleBasedStateMachine):
         self.pool.sweep()
 
     @rule()
-    def discard(self) -> None:
+    def discard_links(self) -> None:
         """Discard all connections."""
         self.pool.discard()
 

@@ -64,7 +64,7 @@ class Insert:
         """Make one attempt at the database."""
         return self.work(attempt)
 
-    def judge(self, error: Exception, /) -> ConnectorError | None:
+    def translate_error(self, error: Exception, /) -> ConnectorError | None:
         """Convert the database's errors into errors of moorage."""
         if isinstance(error, UNREACHED.__class__):
             return ConnectionFailed("Nothing listens.", may_have_been_processed=False)

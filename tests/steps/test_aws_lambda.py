@@ -213,5 +213,5 @@ def test_settings_hide_their_secrets() -> None:
     shown_text = json.dumps([repr(settings), repr(operation)])
     assert "s3cr3t" not in shown_text
     assert "hunter2" not in shown_text
-    assert operation.judge(ValueError()) is None
+    assert operation.translate_error(ValueError()) is None
     LambdaFunction(settings, "report").close()

@@ -126,7 +126,7 @@ def test_missing_service_is_named() -> None:
         manager().perform("ecs", service(vendor).state("d-2"))
     with pytest.raises(VendorFailed, match="cannot be read"):
         manager().perform("ecs", service(vendor).deploy())
-    assert service(vendor).deploy().judge(ValueError()) is None
+    assert service(vendor).deploy().translate_error(ValueError()) is None
 
 
 def test_deployment_at_moto() -> None:

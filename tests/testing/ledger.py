@@ -245,7 +245,7 @@ class Line:
         answer: str = self.ledger.send(line, self.name, attempt.timeout)
         return answer
 
-    def judge(self, error: Exception) -> ConnectorError | None:
+    def translate_error(self, error: Exception) -> ConnectorError | None:
         """Return None, because there is no exception to convert."""
         del error
         return None

@@ -168,7 +168,7 @@ class OpensEachTimeConnector(Ledger):
     """A faulty connector that opens a new connection for each operation."""
 
     def send(self, line: str, operation: str, timeout: float) -> Any:
-        self.pool.discard()
+        self.pool.discard_links()
         return super().send(line, operation, timeout)
 
 
@@ -245,7 +245,7 @@ class GoesOnAfterCloseConnector(Ledger):
     """A faulty connector that still works after it was closed."""
 
     def close(self) -> None:
-        self.pool.discard()
+        self.pool.discard_links()
 
 
 class BreaksWhenClosedConnector(Ledger):

@@ -70,7 +70,7 @@ class TakePiece:
         """Take a piece, and return the number left."""
         return self.warehouse.take(self.article, attempt.timeout)
 
-    def judge(self, error: Exception) -> ConnectorError | None:
+    def translate_error(self, error: Exception) -> ConnectorError | None:
         """Convert a locked database to an error that says that nothing was changed."""
         if isinstance(error, sqlite3.OperationalError) and "locked" in str(error):
             return ConnectionFailed(

@@ -688,7 +688,7 @@ class _Start:
             return self.spec.name
         return (await self.platform.start(self.spec, attempt.timeout)).name
 
-    def judge(self, error: Exception) -> ConnectorError | None:
+    def translate_error(self, error: Exception) -> ConnectorError | None:
         """Return moorage's error for an exception that a platform should not have raised."""
         return LocalFailure(
             f"The platform raised {type(error).__name__}.",

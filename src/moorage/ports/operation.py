@@ -53,14 +53,15 @@ class StorableResults(Protocol[T]):
 class DescribedOperation(OperationTraits, Protocol):
     """The attributes that synchronous and asynchronous operations share.
 
-    `judge` converts an exception of `perform` to an error of this package. Every exception of the
-    foreign library must be converted, because the text of a foreign exception may contain a secret.
-    If the operation certainly did not happen, the error says so by `may_have_been_processed=False`
-    or by its class, such as `VendorRejected`. `judge` returns None for exceptions that it does not
-    know; they are raised unchanged, and the outcome of the operation counts as unknown.
+    `translate_error` converts an exception of `perform` to an error of this package. Every
+    exception of the foreign library must be converted, because the text of a foreign exception may
+    contain a secret. If the operation certainly did not happen, the error says so by
+    `may_have_been_processed=False` or by its class, such as `VendorRejected`. `translate_error`
+    returns None for exceptions that it does not know; they are raised unchanged, and the outcome of
+    the operation counts as unknown.
     """
 
-    def judge(self, error: Exception, /) -> ConnectorError | None: ...
+    def translate_error(self, error: Exception, /) -> ConnectorError | None: ...
 
 
 class Operation(DescribedOperation, Protocol[T_co]):

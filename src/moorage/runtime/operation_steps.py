@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from moorage.services.calling.steps import CallOperations
     from moorage.services.core.core import Core
 
-_MEMBERS: Final = ("name", "system", "safe", "repeatable", "perform", "judge")
+_MEMBERS: Final = ("name", "system", "safe", "repeatable", "perform", "translate_error")
 
 
 def operation_sync(operation: Operation[Any], core: Core) -> AttemptStep:
@@ -173,7 +173,7 @@ def judged_error(operation: DescribedOperation, error: Exception) -> Exception:
     """Return the error of an attempt as the operation classifies it."""
     if isinstance(error, OutOfTimeError):
         return cut_off()
-    judgement = None if isinstance(error, ConnectorError) else operation.judge(error)
+    judgement = None if isinstance(error, ConnectorError) else operation.translate_error(error)
     return error if judgement is None else judgement
 
 

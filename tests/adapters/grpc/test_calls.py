@@ -297,10 +297,10 @@ def test_health_is_what_the_server_says(
 def test_foreign_exceptions_are_judged_by_their_kind(lab: Lab) -> None:
     """Time-outs and grpcio errors are converted to moorage errors; unknown exceptions are not."""
     operation = lab.connector.call(ECHO, {})
-    assert isinstance(operation.judge(TimeoutError()), AttemptTimeout)
-    assert operation.judge(KeyError("x")) is None
+    assert isinstance(operation.translate_error(TimeoutError()), AttemptTimeout)
+    assert operation.translate_error(KeyError("x")) is None
     failure = ConnectionFailed("It failed.")
-    assert failure is operation.judge(failure)
+    assert failure is operation.translate_error(failure)
     assert isinstance(without_secret(KeyError("x"), "x"), KeyError)
 
 

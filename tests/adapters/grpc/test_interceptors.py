@@ -251,7 +251,7 @@ def test_foreign_exceptions_stay_what_they_are() -> None:
     assert error is converted_error(error, is_async=False)
     assert isinstance(converted_error(TimeoutError(), is_async=True), AttemptTimeout)
     call = InterceptedCall("/a.B/C", method_facts((), (), ()), streams_requests=False)
-    assert call.judge(error) is None
+    assert call.translate_error(error) is None
     assert "B.C" in repr(call)
 
 

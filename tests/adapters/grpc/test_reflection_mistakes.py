@@ -190,6 +190,6 @@ def test_exceptions_of_grpcio_are_judged(labs: Callable[..., Lab]) -> None:
     """Reflection and call-by-name operations convert time-outs; unknown exceptions stay unknown."""
     connector = labs("127.0.0.1:1").connector
     for operation in (connector.reflect(), connector.call_by_name(shop.GET, {})):
-        error: Any = operation.judge(TimeoutError())
+        error: Any = operation.translate_error(TimeoutError())
         assert isinstance(error, ConnectionFailed)
-        assert operation.judge(ZeroDivisionError()) is None
+        assert operation.translate_error(ZeroDivisionError()) is None

@@ -241,7 +241,7 @@ def test_wrong_arguments(operation: str, arguments: dict[str, Any], field: str) 
     assert field == caught.value.field
     assert "search" in repr(connector.search())
     assert "imap" in repr(connector)
-    assert connector.search().judge(ValueError()) is None
+    assert connector.search().translate_error(ValueError()) is None
 
 
 def test_wrong_header_name() -> None:

@@ -457,7 +457,7 @@ def test_operation_names_its_target() -> None:
         ldap.delete(BASE).repeatable,
         ldap.delete(BASE, repeatable=True).repeatable,
     )
-    assert ldap.search().judge(ValueError()) is None
+    assert ldap.search().translate_error(ValueError()) is None
 
 
 def test_asynchronous_kind() -> None:

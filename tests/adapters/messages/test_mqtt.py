@@ -463,4 +463,4 @@ def test_address_has_everything() -> None:
 
 def test_errors_of_mqtt_are_errors_of_moorage() -> None:
     """The MQTT settings convert no exceptions that are already moorage errors."""
-    assert Mqtt(url=Secret("mqtt://mqtt.example")).judge(ConnectorError("x")) is None
+    assert Mqtt(url=Secret("mqtt://mqtt.example")).translate_error(ConnectorError("x")) is None

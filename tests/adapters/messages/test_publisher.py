@@ -160,16 +160,16 @@ def fragile(
     async def connect(_: float) -> AsyncMemoryLink:
         return AsyncMemoryLink(FragileLink(broker, content, error))
 
-    def judge(exception: Exception) -> ConnectorError | None:
+    def translate_error(exception: Exception) -> ConnectorError | None:
         return REFUSED if isinstance(exception, KeyError) else None
 
     def make(is_async: bool) -> MessagePublisher | AsyncMessagePublisher:
         if is_async:
             return AsyncMessagePublisher(
-                "events", broker.rules, AsyncSharedLink(connect), judge=judge
+                "events", broker.rules, AsyncSharedLink(connect), translate_error=translate_error
             )
         links = SharedLink(lambda _: FragileLink(broker, content, error))
-        return MessagePublisher("events", broker.rules, links, judge=judge)
+        return MessagePublisher("events", broker.rules, links, translate_error=translate_error)
 
     return make
 
@@ -252,7 +252,7 @@ def test_exceptions_are_judged_by_the_broker(labs: Callable[..., Lab]) -> None:
         lab.publish("orders", Message(b"1"))
     assert caught.value.__cause__ is caught.value.__context__ is None
     assert lab.finish(lab.publisher.health(1.0)).text == "The user is refused."
-    assert lab.publisher.publish("orders", Message(b"1")).judge(KeyError()) is REFUSED
+    assert lab.publisher.publish("orders", Message(b"1")).translate_error(KeyError()) is REFUSED
 
 
 def test_exceeded_time_leaves_the_outcome_open(labs: Callable[..., Lab]) -> None:

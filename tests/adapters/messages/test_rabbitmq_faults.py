@@ -40,7 +40,7 @@ from moorage.domain.messages.publish_failures import PublishFault
 def test_failure_of_a_message(error: Exception, fault: PublishFault | None) -> None:
     """An exception of pika or aio-pika while publishing is converted to the matching fault."""
     assert rabbitmq_fault(error) is fault
-    assert (RabbitMq(url=Secret("amqp://host")).judge(error) is None) is (fault is None)
+    assert (RabbitMq(url=Secret("amqp://host")).translate_error(error) is None) is (fault is None)
 
 
 @pytest.mark.parametrize(

@@ -227,7 +227,7 @@ def test_server_of_another_kind(lab: Lab, answer: bytes, message: str) -> None:
     listener.close()
 
     assert not getattr(excinfo.value, "may_have_been_processed", False)
-    assert connector.request(payload, name="echo").judge(ValueError()) is None
+    assert connector.request(payload, name="echo").translate_error(ValueError()) is None
 
 
 class Greeting(JsonRpcMessages):

@@ -161,8 +161,8 @@ def test_signing_algorithm_follows_from_the_key(
     """By default an OAuth client signs with HS256 by a shared secret, or RS256 by a private key."""
     oauth_client = client(**options)
 
-    assert oauth_client.signs
-    assert expected is oauth_client.signed_by
+    assert oauth_client.uses_assertions
+    assert expected is oauth_client.assertion_algorithm
 
 
 def test_the_longest_name_is_a_name() -> None:

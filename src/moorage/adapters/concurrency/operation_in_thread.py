@@ -38,6 +38,6 @@ class OperationInThread(Generic[T]):
         """Perform the operation once."""
         return await run_in_thread(partial(self._operation.perform, attempt))
 
-    def judge(self, error: Exception) -> ConnectorError | None:
+    def translate_error(self, error: Exception) -> ConnectorError | None:
         """Return the moorage error for an exception of the operation."""
-        return self._operation.judge(error)
+        return self._operation.translate_error(error)

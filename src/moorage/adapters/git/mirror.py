@@ -307,7 +307,7 @@ class MirrorOperation:
         """Run the mirror once."""
         return self.mirror.run(attempt.timeout)
 
-    def judge(self, error: Exception) -> ConnectorError | None:  # noqa: ARG002 - a mirror raises ours only
+    def translate_error(self, error: Exception) -> ConnectorError | None:  # noqa: ARG002 - a mirror raises ours only
         """Return None, because a mirror raises only errors of moorage."""
         return None
 

@@ -110,7 +110,7 @@ class GitRemote:
         return [part for option in options for part in ("-c", option)]
 
     def ssh_command(self) -> str:
-        """Return the `ssh` command that `git` runs."""
+        """Return the `ssh` command that `git` runs; a `GitMirror` passes it on."""
         parts = ["ssh", "-F", "none", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=yes"]
         if self.known_hosts is not None:
             # The quotes keep a path with spaces one file.

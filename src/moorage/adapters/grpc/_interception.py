@@ -73,7 +73,7 @@ class InterceptedCall:
         self.safe = text in facts.safe and not streams_requests
         self.repeatable = text in facts.repeatable and not streams_requests
 
-    def judge(self, error: Exception, /) -> ConnectorError | None:
+    def translate_error(self, error: Exception, /) -> ConnectorError | None:
         """Convert a grpcio exception; a call with a consumed request stream is not repeated."""
         failure = judged(error)
         if failure is None:

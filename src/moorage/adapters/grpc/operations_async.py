@@ -58,7 +58,7 @@ class AsyncGrpcOperation(Generic[A]):
         """Make one attempt of the operation."""
         return cast("A", await self._connector.attempt(self.prepared, attempt))
 
-    def judge(self, error: Exception, /) -> ConnectorError | None:
+    def translate_error(self, error: Exception, /) -> ConnectorError | None:
         """Convert an exception of grpcio to an error of moorage."""
         return judged(error)
 
@@ -93,7 +93,7 @@ class AsyncGrpcReflection:
             self._connector.descriptors, self._connector.is_reflected = descriptors, True
         return descriptors
 
-    def judge(self, error: Exception, /) -> ConnectorError | None:
+    def translate_error(self, error: Exception, /) -> ConnectorError | None:
         """Convert an exception of grpcio to an error of moorage."""
         return judged(error)
 
@@ -142,7 +142,7 @@ class AsyncGrpcNamedCall:
         remaining_attempt = attrs.evolve(attempt, timeout=max(0.0, until - monotonic()))
         return await self._connector.attempt(prepared, remaining_attempt)
 
-    def judge(self, error: Exception, /) -> ConnectorError | None:
+    def translate_error(self, error: Exception, /) -> ConnectorError | None:
         """Convert an exception of grpcio to an error of moorage."""
         return judged(error)
 

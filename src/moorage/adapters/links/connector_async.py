@@ -76,7 +76,7 @@ class AsyncLinkOperation(Generic[R]):
         # The frames hold passwords and values.
         raise without_frames(failure)
 
-    def judge(self, error: Exception, /) -> ConnectorError | None:
+    def translate_error(self, error: Exception, /) -> ConnectorError | None:
         """Return None, because links raise only errors of moorage."""
         del error
         return None

@@ -109,7 +109,7 @@ class AsyncLinkPool(Generic[L]):
         """Return the operations that hold a link, the longest-held link first, without waiting."""
         return link_pool.holders(self._state, self._now())
 
-    def discard(self) -> None:
+    def discard_links(self) -> None:
         """Close all links: idle ones now, and busy ones when they are returned."""
         self._update_state(link_pool.discard)
 
@@ -117,8 +117,8 @@ class AsyncLinkPool(Generic[L]):
         """Stop lending links; close idle ones now, and busy ones when they are returned."""
         self._update_state(link_pool.close)
 
-    async def lend(self, loan: AsyncLinkLoan[L]) -> L:
-        """Return a link for a loan; the caller must call `end`, even after an error."""
+    async def _lend(self, loan: AsyncLinkLoan[L]) -> L:
+        """Return a link for a loan; the caller must call `_end`, even after an error."""
         self._scope.enter(self._forget)
         until = self._now() + loan.timeout
         lease = self._update_state(link_pool.request_lease, loan, loan.operation).lease
@@ -138,7 +138,7 @@ class AsyncLinkPool(Generic[L]):
             lease = replacement
         return await self._open_link(loan, until)
 
-    def end(self, loan: AsyncLinkLoan[L], *, reusable: bool) -> None:
+    def _end(self, loan: AsyncLinkLoan[L], *, reusable: bool) -> None:
         """End a loan or its wait; the link is kept for the next caller if still usable."""
         self._update_state(link_pool.give_back, loan, reusable)
 
@@ -192,7 +192,7 @@ class AsyncLinkPool(Generic[L]):
         try:
             await self._open_link(loan, until)
         finally:
-            self.end(loan, reusable=True)
+            self._end(loan, reusable=True)
         return True
 
     def _update_state(
@@ -268,9 +268,9 @@ class AsyncLinkLoan(Generic[L]):
 
     async def __aenter__(self) -> L:
         try:
-            self._link = link = await self._pool.lend(self)
+            self._link = link = await self._pool._lend(self)  # noqa: SLF001 - a loan belongs to its pool
         except BaseException:
-            self._pool.end(self, reusable=not self.is_touched)
+            self._pool._end(self, reusable=not self.is_touched)  # noqa: SLF001 - a loan belongs to its pool
             raise
         return link
 
@@ -283,4 +283,4 @@ class AsyncLinkLoan(Generic[L]):
         is_in_order = kind is None or issubclass(kind, Exception)
         link = self._link
         reusable = is_in_order and link is not None and link.is_connected()
-        self._pool.end(self, reusable=reusable)
+        self._pool._end(self, reusable=reusable)  # noqa: SLF001 - a loan belongs to its pool

@@ -117,7 +117,7 @@ class SharedLink(Generic[L]):
                 record.link.leave(_CLOSING_SECONDS)
         self._retire(record)
 
-    def lend(self, loan: SharedLoan[L]) -> _Record[L]:
+    def _lend(self, loan: SharedLoan[L]) -> _Record[L]:
         """Return the open link for a loan, and count one more user."""
         self._scope.enter(self._forget)
         record = self._use_open_link()
@@ -148,7 +148,7 @@ class SharedLink(Generic[L]):
         finally:
             self._gate.leave()
 
-    def end(self, record: _Record[L]) -> None:
+    def _end(self, record: _Record[L]) -> None:
         """End a loan; the last user closes a link that was replaced or closed."""
         with self._section:
             record.users -= 1
@@ -230,7 +230,7 @@ class SharedLoan(Generic[L]):
         self.timeout = timeout
 
     def __enter__(self) -> L:
-        self._record = self._shared.lend(self)
+        self._record = self._shared._lend(self)  # noqa: SLF001 - a loan belongs to its link
         return self._record.link
 
     def __exit__(
@@ -239,7 +239,7 @@ class SharedLoan(Generic[L]):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._shared.end(self._record)
+        self._shared._end(self._record)  # noqa: SLF001 - a loan belongs to its link
 
 
 def _close(record: _Record[L]) -> None:

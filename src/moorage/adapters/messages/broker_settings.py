@@ -85,13 +85,19 @@ class BrokerSettings(ABC):
 
     @abstractmethod
     def links(self) -> LinkSource[PublishLink]:
-        """Return the source of a synchronous program's connections; it does not connect yet."""
+        """Return the source of a synchronous program's connections, which does not connect yet.
+
+        `publisher` passes it to the publisher.
+        """
 
     @abstractmethod
     def async_links(self) -> AsyncLinkSource[AsyncPublishLink]:
-        """Return the source of an asynchronous program's connections; it does not connect yet."""
+        """Return the source of an asynchronous program's connections, which does not connect yet.
 
-    def judge(self, error: Exception, /) -> ConnectorError | None:
+        `async_publisher` passes it to the publisher.
+        """
+
+    def translate_error(self, error: Exception, /) -> ConnectorError | None:
         """Return the error for an exception of the client library; None for any other."""
         del error
         return None
@@ -112,7 +118,7 @@ class BrokerSettings(ABC):
             name or rules.system,
             rules,
             self.links(),
-            judge=self.judge,
+            translate_error=self.translate_error,
             library=client,
             service=service,
             server=self.server,
@@ -137,7 +143,7 @@ class BrokerSettings(ABC):
             name or rules.system,
             rules,
             self.async_links(),
-            judge=self.judge,
+            translate_error=self.translate_error,
             library=client,
             service=service,
             server=self.server,

@@ -157,7 +157,10 @@ class Kafka(BrokerSettings):
         }
 
     def client_options(self) -> dict[str, Any]:
-        """Return the options of any librdkafka client, which include the passwords."""
+        """Return the options of any librdkafka client, which include the passwords.
+
+        Publishers and a `KafkaSource` connect with them.
+        """
         protocol = "SASL_" if self.password is not None else ""
         options: dict[str, Any] = {
             "log_level": 0,

@@ -134,8 +134,8 @@ class PublishOperation(Generic[R]):
         self._doubtful_since = doubtful_since
         try:
             if self.is_batch:
-                return cast("R", publisher.send_batch(self.name, items, until))
-            return cast("R", publisher.send(self.name, items[0], until))
+                return cast("R", publisher._send_batch(self.name, items, until))  # noqa: SLF001 - an operation of this publisher
+            return cast("R", publisher._send(self.name, items[0], until))  # noqa: SLF001 - an operation of this publisher
         except ConnectorError as error:
             if doubtful_since is None and may_have_acted(error):
                 self._doubtful_since = started_at
@@ -149,9 +149,9 @@ class PublishOperation(Generic[R]):
         """Return the receipts from the plain values of `pack_result`."""
         return cast("R", (unpack_results if self.is_batch else unpack_receipt)(stored))
 
-    def judge(self, error: Exception, /) -> ConnectorError | None:
+    def translate_error(self, error: Exception, /) -> ConnectorError | None:
         """Convert an exception of the client library to an error of moorage."""
-        return self._publisher.judge(error)
+        return self._publisher.translate_error(error)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name} ({self.system})>"
@@ -166,15 +166,15 @@ class MessagePublisher(LinkConnector[PublishLink]):
         name: the name of the connector.
         service: the service whose protections apply.
         rules: the rules of the broker for messages.
-        judge: converts an exception of the client library to an error of moorage.
+        translate_error: converts an exception of the client library to an error of moorage.
         server: the host and the port of the broker, if there is one.
 
     Args:
         name: the name of the connector.
         rules: the rules of the broker for messages.
         links: lends connections to the broker.
-        judge: converts an exception of the client library to an error of moorage; it returns None
-            for an exception that it does not know.
+        translate_error: converts an exception of the client library to an error of moorage; it
+            returns None for an exception that it does not know.
         library: the name and the version of the client library.
         service: the service whose protections apply; by default the one of the connector's name.
         server: the host and the port of the broker, if there is one, for traces and metrics.
@@ -187,7 +187,7 @@ class MessagePublisher(LinkConnector[PublishLink]):
         rules: BrokerRules,
         links: LinkSource[PublishLink],
         *,
-        judge: Callable[[Exception], ConnectorError | None],
+        translate_error: Callable[[Exception], ConnectorError | None],
         library: str | None = None,
         service: str | None = None,
         server: tuple[str, int] | None = None,
@@ -195,7 +195,7 @@ class MessagePublisher(LinkConnector[PublishLink]):
     ) -> None:
         super().__init__(name, service, links, title=rules.title)
         self.rules = rules
-        self.judge = judge
+        self.translate_error = translate_error
         self.server = server
         self._exchange = exchange
         self._library = library
@@ -263,8 +263,8 @@ class MessagePublisher(LinkConnector[PublishLink]):
             )
         return PublishOperation(self, topic, batch, name=name, is_batch=True)
 
-    def send(self, name: str, item: OutgoingMessage, until: float) -> PublishReceipt:
-        """Publish one message before a deadline; applications call `publish` instead."""
+    def _send(self, name: str, item: OutgoingMessage, until: float) -> PublishReceipt:
+        """Publish one message before a deadline."""
         try:
             with self._link(name, until) as link:
                 self._server = link.version
@@ -274,10 +274,10 @@ class MessagePublisher(LinkConnector[PublishLink]):
         # The frames of the client library hold the message and the credentials.
         raise without_frames(failure)
 
-    def send_batch(
+    def _send_batch(
         self, name: str, items: Sequence[OutgoingMessage], until: float
     ) -> Results[PublishReceipt]:
-        """Publish messages before a deadline; applications call `publish_batch` instead."""
+        """Publish messages before a deadline, and return a result for each."""
         parts: list[Sequence[Result[PublishReceipt]]] = []
         sent_count = 0
         failure: Exception | None = None
@@ -306,7 +306,7 @@ class MessagePublisher(LinkConnector[PublishLink]):
             return error
         if isinstance(error, TimeoutError):
             return publish_error(PublishFault.TIMEOUT, self.rules)
-        return self.judge(error) or error
+        return self.translate_error(error) or error
 
     def _concern(self, link: PublishLink) -> tuple[str, str] | None:
         """Return the problem that the broker itself reports, and its remedy; None if healthy."""

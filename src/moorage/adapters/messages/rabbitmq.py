@@ -148,7 +148,7 @@ class RabbitMq(BrokerSettings):
 
         return AsyncSharedLink(partial(connect_aio_pika, self))
 
-    def judge(self, error: Exception, /) -> ConnectorError | None:
+    def translate_error(self, error: Exception, /) -> ConnectorError | None:
         """Return the error for an exception of pika or aio-pika; None for any other."""
         fault = rabbitmq_fault(error)
         return None if fault is None else publish_error(fault, RULES)

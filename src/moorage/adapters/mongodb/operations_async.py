@@ -71,7 +71,7 @@ class AsyncMongoOperation(Generic[R]):
             self.run, attempt.timeout, progress, for_writing=not self.safe
         )
 
-    def judge(self, error: Exception, /) -> ConnectorError | None:
+    def translate_error(self, error: Exception, /) -> ConnectorError | None:
         """Convert an exception of pymongo to an error of moorage."""
         progress = Progress(has_effect=not self.safe, is_whole=self.is_whole)
         progress.sent(self.name)

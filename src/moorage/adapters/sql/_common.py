@@ -64,7 +64,7 @@ class _Described:
         """The database and statement of the operation, for traces and metrics."""
         return self._connector.database.target(self._statements)
 
-    def judge(self, error: Exception, /) -> ConnectorError | None:
+    def translate_error(self, error: Exception, /) -> ConnectorError | None:
         """Convert an exception of a driver to an error of moorage."""
         return judge(error, self.system, SqlPhase.SENT)
 

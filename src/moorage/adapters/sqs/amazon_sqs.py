@@ -146,7 +146,7 @@ class AmazonSqs:
             name,
             RULES,
             SharedLink(connect),
-            judge=_unknown_exception,
+            translate_error=_unknown_exception,
             service=service,
             server=self.server,
         )
@@ -184,7 +184,7 @@ class AmazonSqs:
             name,
             RULES,
             AsyncSharedLink(connect),
-            judge=_unknown_exception,
+            translate_error=_unknown_exception,
             service=service,
             server=self.server,
         )

@@ -37,6 +37,6 @@ class PlatformOperation:
         """Perform the operation once."""
         return self.act(attempt.timeout)
 
-    def judge(self, error: Exception) -> ConnectorError | None:  # noqa: ARG002 - there are no others
+    def translate_error(self, error: Exception) -> ConnectorError | None:  # noqa: ARG002 - there are no others
         """Return None, because only errors of moorage are raised."""
         return None

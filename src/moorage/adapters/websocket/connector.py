@@ -66,7 +66,7 @@ class _Described:
         self.safe = safe
         self.repeatable = repeatable
 
-    def judge(self, error: Exception, /) -> ConnectorError | None:
+    def translate_error(self, error: Exception, /) -> ConnectorError | None:
         """Return None, because `perform` has converted the library's exceptions."""
 
     def __repr__(self) -> str:

@@ -88,7 +88,10 @@ class Response:
         )
 
     def as_replayed(self) -> Response:
-        """Return this response marked as the stored answer of an earlier call with the same key."""
+        """Return this response marked as the stored answer of an earlier call with the same key.
+
+        Calls with an idempotency key use it.
+        """
         if type(self) is not Response:
             return evolve(self, replayed=True)
         response = _own_copy(self)
@@ -97,7 +100,10 @@ class Response:
         return response  # type: ignore[no-any-return]  # its class was just set
 
     def as_cached(self, headers: Headers, body: bytes) -> Response:
-        """Return this response marked as a cached answer, with the given headers and body."""
+        """Return this response marked as a cached answer, with the given headers and body.
+
+        The cache of answers uses it.
+        """
         if type(self) is not Response:
             return evolve(self, headers=headers, body=body, cached=True)
         response = _own_copy(self)

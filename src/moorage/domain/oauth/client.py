@@ -181,8 +181,8 @@ class OAuthClient:
             " PEM, with no password."
         )
         try:
-            if self.secret is not None and self.signs:
-                check_jwt_key(self.signed_by, self.secret)
+            if self.secret is not None and self.uses_assertions:
+                check_jwt_key(self.assertion_algorithm, self.secret)
             if self.dpop_key is not None:
                 check_jwt_key(JwtAlgorithm.ES256, self.dpop_key)
             if self.token_header is not None:
@@ -195,7 +195,7 @@ class OAuthClient:
         raise ConfigurationError(problem, path=path, remedy=remedy)
 
     @property
-    def signs(self) -> bool:
+    def uses_assertions(self) -> bool:
         """True if the client authenticates with a signed assertion."""
         return self.authentication in {
             ClientAuthentication.SECRET_JWT,
@@ -203,7 +203,7 @@ class OAuthClient:
         }
 
     @property
-    def signed_by(self) -> JwtAlgorithm:
+    def assertion_algorithm(self) -> JwtAlgorithm:
         """The algorithm with which the client's assertions are signed."""
         if self.algorithm is not None:
             return self.algorithm

@@ -47,9 +47,9 @@ def token_request(
         form.append(("client_id", client.client_id))
     if secret is not None and authentication is ClientAuthentication.POST:
         form.append(("client_secret", secret.reveal()))
-    if secret is not None and client.signs:
+    if secret is not None and client.uses_assertions:
         signing = JwtSigning(
-            algorithm=client.signed_by,
+            algorithm=client.assertion_algorithm,
             issuer=client.client_id,
             subject=client.client_id,
             audience=client.server.token_endpoint,

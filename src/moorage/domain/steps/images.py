@@ -59,13 +59,19 @@ class RegistryLogin:
     password: Secret = attrs.field(converter=maybe_secret, repr=False)
 
     def pull_header(self, image: str) -> Mapping[str, str]:
-        """Return the header with the login for a pull; empty for images of other registries."""
+        """Return the header with the login for a pull; empty for images of other registries.
+
+        `DockerImages` sends it.
+        """
         if registry_of(image) != self.server:
             return {}
         return {"X-Registry-Auth": _pack_value({**_fields(self), "serveraddress": self.server})}
 
     def build_header(self) -> Mapping[str, str]:
-        """Return the header with the login for a build, which pulls the images it begins with."""
+        """Return the header with the login for a build, which pulls the images it begins with.
+
+        `DockerImages` sends it.
+        """
         key = _HUB_KEY if self.server == _HUB else self.server
         return {"X-Registry-Config": _pack_value({key: _fields(self)})}
 

@@ -337,7 +337,7 @@ class Call:
             error.region = error.region or self.plan.region
         error.attempts = error.attempts or self.attempts
         if not vars(error).get("_request_id"):
-            error.identify_by(_id_of, self.identify(core))
+            error.derive_request_id(_id_of, self.identify(core))
 
     def outcome_at_vendor(self, error: Exception | None, *, cancelled: bool = False) -> CallOutcome:
         """Return the outcome of this call's attempts at the vendor."""

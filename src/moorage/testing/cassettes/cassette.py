@@ -137,7 +137,7 @@ class Cassette:
             self._scrubber.hide(secrets)
 
     def learn_secrets(self, secrets: Sequence[bytes], words: Sequence[bytes], /) -> None:
-        """Mask the credentials of a call everywhere in the cassette."""
+        """Mask the credentials of a call in the whole cassette; its clients call this."""
         with self._lock:
             self._scrubber.know(secrets, words)
 
@@ -168,15 +168,15 @@ class Cassette:
     ) -> None:
         self.save()
 
-    def begin(self, request: Request, url: str) -> _ExchangeRecording:
-        """Start to record a request that is being sent."""
+    def begin_exchange(self, request: Request, url: str) -> _ExchangeRecording:
+        """Start to record a request that one of its clients is sending."""
         recording = _ExchangeRecording(request, url)
         with self._lock:
             self._recorded.append(recording)
         return recording
 
-    def find(self, request: Request, url: str) -> RecordedResponse:
-        """Return the recorded response to a request, unless it was replayed already."""
+    def find_response(self, request: Request, url: str) -> RecordedResponse:
+        """Return the recorded response to a request of a client, unless it was replayed already."""
         body = as_bytes(request)
         with self._lock:
             self._scrubber.learn_request(url, request.headers, body)
@@ -220,8 +220,8 @@ class CassetteHttpClient:
         """Send a request and record the response, or replay a recorded response."""
         request = self._read(request)
         if not self._cassette.recording:
-            return _all_of(self._cassette.find(request, url), url)
-        recording = self._cassette.begin(request, url)
+            return _all_of(self._cassette.find_response(request, url), url)
+        recording = self._cassette.begin_exchange(request, url)
         response = _inner_client(self._inner).send(request, url, timeouts)
         recording.end(response)
         return response
@@ -230,11 +230,11 @@ class CassetteHttpClient:
         """Send a request and record the response, or replay a recorded response."""
         request = self._read(request)
         if not self._cassette.recording:
-            recorded_answer = self._cassette.find(request, url)
+            recorded_answer = self._cassette.find_response(request, url)
             return ScriptedIncoming(
                 recorded_answer.response(url), then=_unread_rest_error(recorded_answer)
             )
-        recording = self._cassette.begin(request, url)
+        recording = self._cassette.begin_exchange(request, url)
         incoming = _inner_client(self._inner).open(request, url, timeouts)
         return _RecordedIncoming(incoming, recording)
 
@@ -265,8 +265,8 @@ class AsyncCassetteHttpClient:
         """Send a request and record the response, or replay a recorded response."""
         request = await self._read(request)
         if not self._cassette.recording:
-            return _all_of(self._cassette.find(request, url), url)
-        recording = self._cassette.begin(request, url)
+            return _all_of(self._cassette.find_response(request, url), url)
+        recording = self._cassette.begin_exchange(request, url)
         response = await _inner_client(self._inner).send(request, url, timeouts)
         recording.end(response)
         return response
@@ -275,11 +275,11 @@ class AsyncCassetteHttpClient:
         """Send a request and record the response, or replay a recorded response."""
         request = await self._read(request)
         if not self._cassette.recording:
-            recorded_answer = self._cassette.find(request, url)
+            recorded_answer = self._cassette.find_response(request, url)
             return AsyncScriptedIncoming(
                 recorded_answer.response(url), then=_unread_rest_error(recorded_answer)
             )
-        recording = self._cassette.begin(request, url)
+        recording = self._cassette.begin_exchange(request, url)
         incoming = await _inner_client(self._inner).open(request, url, timeouts)
         return _AsyncRecordedIncoming(incoming, recording)
 

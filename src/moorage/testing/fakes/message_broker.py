@@ -86,7 +86,12 @@ class MemoryBroker:
         """Return a synchronous connector that publishes to this broker."""
         links = SharedLink(self._link)
         return MessagePublisher(
-            name, self.rules, links, judge=_no_judgement, library="memory", service=service
+            name,
+            self.rules,
+            links,
+            translate_error=_no_judgement,
+            library="memory",
+            service=service,
         )
 
     def async_publisher(
@@ -95,7 +100,12 @@ class MemoryBroker:
         """Return an asynchronous connector that publishes to this broker."""
         links = AsyncSharedLink(self._async_link)
         return AsyncMessagePublisher(
-            name, self.rules, links, judge=_no_judgement, library="memory", service=service
+            name,
+            self.rules,
+            links,
+            translate_error=_no_judgement,
+            library="memory",
+            service=service,
         )
 
     def fail(self, error: ConnectorError, *, times: int = 1) -> None:
