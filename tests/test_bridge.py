@@ -219,7 +219,7 @@ def test_methods_run_their_flows() -> None:
 
 
 @pytest.mark.parametrize(
-    "face, flow",
+    "method, flow",
     [
         (SyncMethods.add, Flows.add),
         (AsyncMethods.add, Flows.add),
@@ -228,13 +228,13 @@ def test_methods_run_their_flows() -> None:
     ],
 )
 def test_methods_have_their_flows_signature(
-    face: Callable[..., Any], flow: Callable[..., Any]
+    method: Callable[..., Any], flow: Callable[..., Any]
 ) -> None:
     """A generated method has its coroutine's name, docstring, parameters and defaults."""
-    assert inspect.signature(flow) == inspect.signature(face)
-    assert inspect.getdoc(flow) == inspect.getdoc(face)
-    assert flow.__name__ == face.__name__
-    assert not hasattr(face, "__wrapped__")
+    assert inspect.signature(flow) == inspect.signature(method)
+    assert inspect.getdoc(flow) == inspect.getdoc(method)
+    assert flow.__name__ == method.__name__
+    assert not hasattr(method, "__wrapped__")
 
 
 def test_methods_have_their_mode() -> None:

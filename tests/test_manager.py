@@ -196,10 +196,10 @@ def test_stream_is_an_iterator_of_its_mode() -> None:
     assert [b"all"] == asyncio.run(play())
 
 
-@pytest.mark.parametrize("face", [ConnectorManager, AsyncConnectorManager])
-def test_services_may_come_from_anywhere(face: Any) -> None:
+@pytest.mark.parametrize("manager_class", [ConnectorManager, AsyncConnectorManager])
+def test_services_may_come_from_anywhere(manager_class: Any) -> None:
     """Services and observers may be passed as any iterable."""
-    face(iter([SERVICE]), observers=iter([print]))
+    manager_class(iter([SERVICE]), observers=iter([print]))
 
 
 def generator_example() -> Any:
@@ -247,22 +247,22 @@ def test_plain_function_may_return_a_generator() -> None:
     assert [[1], [1]] == [list(manager.run("a", lambda: (n for n in [1]))) for _ in range(2)]
 
 
-@pytest.mark.parametrize("face", [ConnectorManager, AsyncConnectorManager])
+@pytest.mark.parametrize("manager_class", [ConnectorManager, AsyncConnectorManager])
 @pytest.mark.parametrize("wrong", [Service("a"), None, 5, [5], "a"])
-def test_services_must_be_iterable(face: Any, wrong: Any) -> None:
+def test_services_must_be_iterable(manager_class: Any, wrong: Any) -> None:
     """A single service instead of an iterable of services is refused."""
     with pytest.raises(ConfigurationError) as excinfo:
-        face(wrong)
+        manager_class(wrong)
 
     assert "services" == excinfo.value.path
 
 
-@pytest.mark.parametrize("face", [ConnectorManager, AsyncConnectorManager])
+@pytest.mark.parametrize("manager_class", [ConnectorManager, AsyncConnectorManager])
 @pytest.mark.parametrize("wrong", [print, None])
-def test_observers_must_be_iterable(face: Any, wrong: Any) -> None:
+def test_observers_must_be_iterable(manager_class: Any, wrong: Any) -> None:
     """A single observer, or None, instead of an iterable is refused."""
     with pytest.raises(ConfigurationError) as excinfo:
-        face([], observers=wrong)
+        manager_class([], observers=wrong)
 
     assert "observers" == excinfo.value.path
 

@@ -92,11 +92,11 @@ def test_sync_port_in_an_async_manager(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [*PORTS, "log", "clock", "ids", "randomness"])
-@pytest.mark.parametrize("face", [ConnectorManager, AsyncConnectorManager])
-def test_object_without_the_method_is_refused(face: Any, name: str) -> None:
+@pytest.mark.parametrize("manager_class", [ConnectorManager, AsyncConnectorManager])
+def test_object_without_the_method_is_refused(manager_class: Any, name: str) -> None:
     """An object without the port's method is refused, and the error names the port."""
     with pytest.raises(ConfigurationError, match="object has no `") as excinfo:
-        face([SERVICE], **{name: object()})
+        manager_class([SERVICE], **{name: object()})
 
     assert name == excinfo.value.path
 
@@ -108,11 +108,11 @@ class AsyncLog:
         """Fail, since it is never awaited."""
 
 
-@pytest.mark.parametrize("face", [ConnectorManager, AsyncConnectorManager])
-def test_some_ports_are_always_synchronous(face: Any) -> None:
+@pytest.mark.parametrize("manager_class", [ConnectorManager, AsyncConnectorManager])
+def test_some_ports_are_always_synchronous(manager_class: Any) -> None:
     """Clock, ids, random numbers and log are synchronous in both modes."""
     with pytest.raises(ConfigurationError, match=r"AsyncLog\.write is asynchronous") as excinfo:
-        face([SERVICE], log=AsyncLog())
+        manager_class([SERVICE], log=AsyncLog())
 
     assert "log" == excinfo.value.path
 
@@ -122,11 +122,11 @@ async def observe(_: Event) -> None:
 
 
 @pytest.mark.parametrize("observer", [observe, "print", None])
-@pytest.mark.parametrize("face", [ConnectorManager, AsyncConnectorManager])
-def test_observers_are_plain_functions(face: Any, observer: Any) -> None:
+@pytest.mark.parametrize("manager_class", [ConnectorManager, AsyncConnectorManager])
+def test_observers_are_plain_functions(manager_class: Any, observer: Any) -> None:
     """A manager refuses an observer that is a coroutine function or not callable."""
     with pytest.raises(ConfigurationError, match="is not an observer") as excinfo:
-        face([SERVICE], observers=[observer])
+        manager_class([SERVICE], observers=[observer])
 
     assert "observers" == excinfo.value.path
 
@@ -340,25 +340,27 @@ class AsyncUnboundedClient(UnboundedClient):
 MANAGERS = [(ConnectorManager, UnboundedClient), (AsyncConnectorManager, AsyncUnboundedClient)]
 
 
-@pytest.mark.parametrize("face, client", MANAGERS)
+@pytest.mark.parametrize("manager_class, client", MANAGERS)
 @pytest.mark.parametrize(
     "setting",
     [{"timeouts": Timeouts(write=1)}, {"endpoints": Endpoint("x", timeouts=Timeouts(write=1))}],
 )
-def test_unsupported_limit_is_refused(face: Any, client: Any, setting: dict[str, Any]) -> None:
+def test_unsupported_limit_is_refused(
+    manager_class: Any, client: Any, setting: dict[str, Any]
+) -> None:
     """A time limit that the client does not support is refused, naming clients that do."""
     with pytest.raises(ConfigurationError, match=r"(Async)?Unbounded\w* cannot limit") as excinfo:
-        face([Service("vat", **setting)], http=client())
+        manager_class([Service("vat", **setting)], http=client())
 
     assert "services.vat.timeouts.write" == excinfo.value.path
     assert "StdlibHttpClient" in excinfo.value.remedy
 
 
-@pytest.mark.parametrize("face, client", MANAGERS)
-def test_supported_limits_are_applied(face: Any, client: Any) -> None:
+@pytest.mark.parametrize("manager_class, client", MANAGERS)
+def test_supported_limits_are_applied(manager_class: Any, client: Any) -> None:
     """A client that lacks one time limit still gets the others."""
     steps = Timeouts(connect=1, read=1, pool=1)
-    face([Service("vat", timeouts=steps, endpoints=Endpoint("x"))], http=client())
+    manager_class([Service("vat", timeouts=steps, endpoints=Endpoint("x"))], http=client())
 
 
 _IMPORT_IN_STEPS = """

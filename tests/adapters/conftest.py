@@ -24,4 +24,4 @@ def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
 @pytest.fixture(scope="module")
 def sql_store(lab: Lab) -> SqlStorage:
     """Return a store with timeouts long enough for a busy machine."""
-    return lab.plain()
+    return lab.sync_store()

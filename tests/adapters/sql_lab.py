@@ -114,9 +114,9 @@ class Lab:
             self.run(f"GRANT ALL ON {url.database}.* TO {self.prefix}")
             url = url.set(username=self.prefix)
         self.url = url
-        self.plain().migrate()
+        self.sync_store().migrate()
 
-    def plain(
+    def sync_store(
         self, url: sqlalchemy.URL | sqlalchemy.Engine | None = None, **options: Any
     ) -> SqlStorage:
         """Open a synchronous store, which is closed at the end of the test."""
@@ -125,7 +125,7 @@ class Lab:
         self._open.append(store)
         return store
 
-    def is_async(
+    def async_store(
         self, url: sqlalchemy.URL | AsyncEngine | None = None, **options: Any
     ) -> AsyncSqlStorage:
         """Open an asynchronous store, which its user closes."""

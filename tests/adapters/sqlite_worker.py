@@ -66,7 +66,7 @@ def count(path: str, threads: int, times: int) -> None:
     print(*results)
 
 
-def go_on(path: str) -> None:
+def increment_counters(path: str) -> None:
     """Increase two counters over and over, and print the first one after each write."""
     store = SqliteStorage(path, timeout=30)
     number = 0
@@ -86,7 +86,7 @@ class SignalInterruption(BaseException):
     """The exception that a signal handler raises."""
 
 
-def be_struck(path: str) -> None:
+def add_while_interrupted(path: str) -> None:
     """Add while signals interrupt; print the number of interruptions and of locks left over."""
 
     def strike(*_: object) -> None:
@@ -122,9 +122,9 @@ if __name__ == "__main__":
     what, path, *more = sys.argv[1:]
     if what == "count":
         count(path, *map(int, more))
-    elif what == "go_on":
-        go_on(path)
-    elif what == "be_struck":
-        be_struck(path)
+    elif what == "increment_counters":
+        increment_counters(path)
+    elif what == "add_while_interrupted":
+        add_while_interrupted(path)
     else:
         tell_time(path, float(more[0]))

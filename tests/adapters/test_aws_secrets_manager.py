@@ -36,13 +36,13 @@ class Aws(ProviderInMode):
         super().__init__(AwsLab(), is_async=is_async)
         self.lab.put(NAME, "old")
 
-    def in_(self, **environment: str) -> Any:
+    def provider_in(self, **environment: str) -> Any:
         """Return a provider that finds its access keys in these environment variables."""
         return self.provider(self.lab.manager(identity=AwsEnvironment(environment)))
 
     def instance(self, **environment: str) -> Any:
         """Return a provider that gets its keys from the fake instance metadata service."""
-        return self.in_(AWS_EC2_METADATA_SERVICE_ENDPOINT=f"{self.lab.url}/", **environment)
+        return self.provider_in(AWS_EC2_METADATA_SERVICE_ENDPOINT=f"{self.lab.url}/", **environment)
 
 
 @EITHER
@@ -54,7 +54,7 @@ def test_keys_from_variables(is_async: bool) -> None:
         assert OLD == aws.get(aws.instance(**keys, AWS_SESSION_TOKEN="a-session"))
         assert 1 == len(aws.lab.server.requests)
         with pytest.raises(InvalidData, match="its session token is missing"):
-            aws.get(aws.in_(**keys))
+            aws.get(aws.provider_in(**keys))
 
 
 @EITHER
@@ -69,10 +69,10 @@ def test_keys_of_a_container(is_async: bool, tmp_path: Path) -> None:
         ):
             container_url = f"{aws.lab.url}/container?id=1"
             assert OLD == aws.get(
-                aws.in_(AWS_CONTAINER_CREDENTIALS_FULL_URI=container_url, **options)
+                aws.provider_in(AWS_CONTAINER_CREDENTIALS_FULL_URI=container_url, **options)
             )
         with pytest.raises(AuthenticationFailed, match="Check the role of this machine"):
-            aws.get(aws.in_(AWS_CONTAINER_CREDENTIALS_FULL_URI=f"{aws.lab.url}/container"))
+            aws.get(aws.provider_in(AWS_CONTAINER_CREDENTIALS_FULL_URI=f"{aws.lab.url}/container"))
 
 
 def test_container_credentials_need_tls_or_a_local_url() -> None:
@@ -80,7 +80,7 @@ def test_container_credentials_need_tls_or_a_local_url() -> None:
     with Aws(is_async=False) as aws:
         for container_url in ("http://evil.example/keys", "ftp://127.0.0.1/", "//169.254.170.3"):
             with pytest.raises(ConfigurationError, match="without TLS"):
-                aws.get(aws.in_(AWS_CONTAINER_CREDENTIALS_FULL_URI=container_url))
+                aws.get(aws.provider_in(AWS_CONTAINER_CREDENTIALS_FULL_URI=container_url))
         assert () == aws.lab.server.requests
 
 
@@ -142,7 +142,7 @@ def test_an_instance_without_keys(is_async: bool) -> None:
         with pytest.raises(ConfigurationError, match="metadata is disabled"):
             aws.get(aws.instance(AWS_EC2_METADATA_DISABLED="True"))
         with pytest.raises(ConfigurationError, match="not an EC2 instance"):
-            aws.get(aws.in_(AWS_EC2_METADATA_SERVICE_ENDPOINT="http://127.0.0.1:1"))
+            aws.get(aws.provider_in(AWS_EC2_METADATA_SERVICE_ENDPOINT="http://127.0.0.1:1"))
 
 
 @EITHER

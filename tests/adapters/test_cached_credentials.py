@@ -176,10 +176,10 @@ class UnavailableProvider:
         return self._behind.get(*owner)
 
 
-def make_unavailable(face: CacheInMode) -> Any:
+def make_unavailable(cache_in_mode: CacheInMode) -> Any:
     """Replace the provider behind the cache with one that is unavailable."""
-    provider = UnavailableProvider(face.behind)
-    face.cached._provider = provider  # noqa: SLF001 - the one behind
+    provider = UnavailableProvider(cache_in_mode.behind)
+    cache_in_mode.cached._provider = provider  # noqa: SLF001 - the one behind
     return provider
 
 

@@ -43,7 +43,7 @@ TOKENS = ("vault", "gcp", "azure")
 
 
 @pytest.fixture(
-    name="face",
+    name="subject",
     params=[(kind, is_async) for kind in LABS for is_async in (False, True)],
     ids=lambda value: f"{value[0]}, async" if value[1] else value[0],
 )
@@ -54,7 +54,7 @@ def _provider(request: pytest.FixtureRequest) -> Iterator[ProviderInMode]:
 
 
 LOGS_IN = pytest.mark.parametrize(
-    "face",
+    "subject",
     [(kind, is_async) for kind in TOKENS for is_async in (False, True)],
     ids=lambda kind: f"{kind[0]}, async" if kind[1] else kind[0],
     indirect=True,
@@ -117,20 +117,20 @@ NAMED_MANAGERS = {
 }
 
 
-def test_handwritten_secrets_are_read(face: ProviderInMode) -> None:
+def test_handwritten_secrets_are_read(subject: ProviderInMode) -> None:
     """A secret that a person wrote may be a plain token or a JSON table."""
-    own_name, foreign_name = NAMED_MANAGERS[face.lab.kind]
-    face.lab.put(own_name, "a-token")
-    face.lab.put(foreign_name, '{"method": "basic", "username": "u", "secret": "p"}')
-    provider = face.provider()
+    own_name, foreign_name = NAMED_MANAGERS[subject.lab.kind]
+    subject.lab.put(own_name, "a-token")
+    subject.lab.put(foreign_name, '{"method": "basic", "username": "u", "secret": "p"}')
+    provider = subject.provider()
 
-    assert Credentials.bearer("a-token") == face.ask(provider.get, "shop", None)
-    assert Credentials.basic("u", "p") == face.ask(provider.get, *OWNER)
-    assert face.ask(provider.has, *OWNER)
-    assert not face.ask(provider.has, "shop", "acme-de")
+    assert Credentials.bearer("a-token") == subject.ask(provider.get, "shop", None)
+    assert Credentials.basic("u", "p") == subject.ask(provider.get, *OWNER)
+    assert subject.ask(provider.has, *OWNER)
+    assert not subject.ask(provider.has, "shop", "acme-de")
 
 
-def test_rotated_credentials_are_shared(face: ProviderInMode) -> None:
+def test_rotated_credentials_are_shared(subject: ProviderInMode) -> None:
     """A rotated credential of any kind is read back by another process."""
     stored_credentials = [
         Credentials.signed(
@@ -140,98 +140,100 @@ def test_rotated_credentials_are_shared(face: ProviderInMode) -> None:
         Credentials.none(),
     ]
     for entry in stored_credentials:
-        face.ask(face.provider().rotate, *OWNER, entry)
-        assert entry == face.ask(face.provider().get, *OWNER)
+        subject.ask(subject.provider().rotate, *OWNER, entry)
+        assert entry == subject.ask(subject.provider().get, *OWNER)
 
 
-def test_a_refresh_looks_again(face: ProviderInMode) -> None:
+def test_a_refresh_looks_again(subject: ProviderInMode) -> None:
     """Without a renewal function, `refresh` reads the secret again."""
-    name = NAMED_MANAGERS[face.lab.kind][1]
-    face.lab.put(name, "old")
-    provider = face.provider()
+    name = NAMED_MANAGERS[subject.lab.kind][1]
+    subject.lab.put(name, "old")
+    provider = subject.provider()
     with pytest.raises(CredentialRefreshFailed):
-        face.ask(provider.refresh, *OWNER, OLD)
-    face.lab.put(name, "new")
-    assert NEW == face.ask(provider.refresh, *OWNER, OLD)
+        subject.ask(provider.refresh, *OWNER, OLD)
+    subject.lab.put(name, "new")
+    assert NEW == subject.ask(provider.refresh, *OWNER, OLD)
 
 
-def test_renewed_credentials_are_shared(face: ProviderInMode) -> None:
+def test_renewed_credentials_are_shared(subject: ProviderInMode) -> None:
     """A renewed credential is stored for all processes, unless another process stored one first."""
 
     def renew(*_: object) -> Credentials:
         return NEW
 
     def replace_credential(*_: object) -> Credentials:
-        face.lab.put(NAMED_MANAGERS[face.lab.kind][1], "other")
+        subject.lab.put(NAMED_MANAGERS[subject.lab.kind][1], "other")
         return OLD
 
     def modeed(function: Any) -> Any:
         async def call_later(*value: object) -> Any:
             return function(*value)
 
-        return call_later if face.is_async else function
+        return call_later if subject.is_async else function
 
-    face.lab.put(NAMED_MANAGERS[face.lab.kind][1], "old")
-    assert NEW == face.ask(face.provider(renew=modeed(renew)).refresh, *OWNER, OLD)
-    assert NEW == face.ask(face.provider().get, *OWNER)
-    assert OTHER == face.ask(face.provider(renew=modeed(replace_credential)).refresh, *OWNER, NEW)
+    subject.lab.put(NAMED_MANAGERS[subject.lab.kind][1], "old")
+    assert NEW == subject.ask(subject.provider(renew=modeed(renew)).refresh, *OWNER, OLD)
+    assert NEW == subject.ask(subject.provider().get, *OWNER)
+    assert OTHER == subject.ask(
+        subject.provider(renew=modeed(replace_credential)).refresh, *OWNER, NEW
+    )
 
 
-def test_a_secret_that_is_no_credential(face: ProviderInMode) -> None:
+def test_a_secret_that_is_no_credential(subject: ProviderInMode) -> None:
     """The error for an invalid secret names the secret and its manager, not the content."""
-    name = NAMED_MANAGERS[face.lab.kind][1]
-    face.lab.put(name, f'{{"secret": "{SECRET}", "password": "{SECRET}"}}')
+    name = NAMED_MANAGERS[subject.lab.kind][1]
+    subject.lab.put(name, f'{{"secret": "{SECRET}", "password": "{SECRET}"}}')
 
     with pytest.raises(InvalidData, match=f"The secret '{name}' of .*has a field") as excinfo:
-        face.ask(face.provider().get, *OWNER)
+        subject.ask(subject.provider().get, *OWNER)
     assert "shop" != excinfo.value.field
     assert_no_secret_in(excinfo.value)
 
 
 @pytest.mark.parametrize("owner", [("Shop", None), ("shop", ""), ("a/../b", "x"), ("shop", "a--b")])
-def test_names_that_would_be_confused_have_no_secret(face: ProviderInMode, owner: Any) -> None:
+def test_names_that_would_be_confused_have_no_secret(subject: ProviderInMode, owner: Any) -> None:
     """An owner whose secret name would be ambiguous needs an entry in `names`."""
-    provider = face.provider()
+    provider = subject.provider()
 
-    assert not face.ask(provider.has, *owner)
+    assert not subject.ask(provider.has, *owner)
     with pytest.raises(CredentialNotFound, match=r"by itself.*Name the secret in `names`"):
-        face.ask(provider.get, *owner)
+        subject.ask(provider.get, *owner)
     with pytest.raises(ConfigurationError, match="Name the secret in `names`"):
-        face.ask(provider.rotate, *owner, OLD)
-    assert () == face.lab.server.requests
-    face.lab.put("ours-own", "old")
-    assert OLD == face.ask(face.provider(names={owner: "ours-own"}).get, *owner)
+        subject.ask(provider.rotate, *owner, OLD)
+    assert () == subject.lab.server.requests
+    subject.lab.put("ours-own", "old")
+    assert OLD == subject.ask(subject.provider(names={owner: "ours-own"}).get, *owner)
 
 
-def test_missing_secret_is_named(face: ProviderInMode) -> None:
+def test_missing_secret_is_named(subject: ProviderInMode) -> None:
     """The error for a missing secret names the secret and its manager."""
     with pytest.raises(
-        CredentialNotFound, match=f"no secret '{NAMED_MANAGERS[face.lab.kind][1]}' in"
+        CredentialNotFound, match=f"no secret '{NAMED_MANAGERS[subject.lab.kind][1]}' in"
     ):
-        face.ask(face.provider().get, *OWNER)
+        subject.ask(subject.provider().get, *OWNER)
 
 
 @LOGS_IN
-def test_one_login_serves_many(face: ProviderInMode) -> None:
+def test_one_login_serves_many(subject: ProviderInMode) -> None:
     """One login serves many requests, and is renewed after two thirds of its lifetime."""
-    provider = face.provider()
+    provider = subject.provider()
     for _ in range(3):
-        face.ask(provider.has, *OWNER)
-    assert 1 == face.lab.asked["login"]
-    face.clock.advance(2399)
-    face.ask(provider.has, *OWNER)
-    assert 1 == face.lab.asked["login"] + face.lab.asked["renew"]
-    face.clock.advance(2)
-    face.ask(provider.has, *OWNER)
-    assert 2 == face.lab.asked["login"] + face.lab.asked["renew"]
+        subject.ask(provider.has, *OWNER)
+    assert 1 == subject.lab.asked["login"]
+    subject.clock.advance(2399)
+    subject.ask(provider.has, *OWNER)
+    assert 1 == subject.lab.asked["login"] + subject.lab.asked["renew"]
+    subject.clock.advance(2)
+    subject.ask(provider.has, *OWNER)
+    assert 2 == subject.lab.asked["login"] + subject.lab.asked["renew"]
 
 
 @LOGS_IN
-def test_many_wait_for_one_login(face: ProviderInMode) -> None:
+def test_many_wait_for_one_login(subject: ProviderInMode) -> None:
     """If many callers need the first login, only one of them logs in."""
-    provider, count = face.provider(), 6
-    face.lab.put(NAMED_MANAGERS[face.lab.kind][1], "old")
-    if face.is_async:
+    provider, count = subject.provider(), 6
+    subject.lab.put(NAMED_MANAGERS[subject.lab.kind][1], "old")
+    if subject.is_async:
 
         async def run() -> list[Any]:
             return await asyncio.gather(*(provider.get(*OWNER) for _ in range(count)))
@@ -251,30 +253,30 @@ def test_many_wait_for_one_login(face: ProviderInMode) -> None:
             thread.join()
 
     assert [OLD] * count == results
-    assert 1 == face.lab.asked["login"]
+    assert 1 == subject.lab.asked["login"]
 
 
 @LOGS_IN
-def test_a_token_that_was_revoked_is_replaced(face: ProviderInMode) -> None:
+def test_a_token_that_was_revoked_is_replaced(subject: ProviderInMode) -> None:
     """If the manager refuses a revoked token, the provider logs in again once."""
-    provider = face.provider()
-    face.lab.put(NAMED_MANAGERS[face.lab.kind][1], "old")
-    assert OLD == face.ask(provider.get, *OWNER)
-    face.lab.revoke()
+    provider = subject.provider()
+    subject.lab.put(NAMED_MANAGERS[subject.lab.kind][1], "old")
+    assert OLD == subject.ask(provider.get, *OWNER)
+    subject.lab.revoke()
 
-    assert OLD == face.ask(provider.get, *OWNER)
-    assert 2 == face.lab.asked["login"]
+    assert OLD == subject.ask(provider.get, *OWNER)
+    assert 2 == subject.lab.asked["login"]
 
 
 @LOGS_IN
-def test_failed_login_renewal_keeps_the_valid_token(face: ProviderInMode) -> None:
+def test_failed_login_renewal_keeps_the_valid_token(subject: ProviderInMode) -> None:
     """If renewing the login fails, the still valid token is used."""
-    provider = face.provider()
-    face.lab.put(NAMED_MANAGERS[face.lab.kind][1], "old")
-    face.ask(provider.get, *OWNER)
-    face.clock.advance(2401)
+    provider = subject.provider()
+    subject.lab.put(NAMED_MANAGERS[subject.lab.kind][1], "old")
+    subject.ask(provider.get, *OWNER)
+    subject.clock.advance(2401)
     absent_behaviour = Behaviour(503)
-    original_handle = face.lab.handle
+    original_handle = subject.lab.handle
 
     def handle(request: Any) -> Behaviour:
         logs_in = (
@@ -286,26 +288,26 @@ def test_failed_login_renewal_keeps_the_valid_token(face: ProviderInMode) -> Non
             else original_handle(request)
         )
 
-    face.lab.handle = handle  # type: ignore[method-assign]  # a login that is away
-    count = len(face.lab.server.requests)
-    assert OLD == face.ask(provider.get, *OWNER)
-    assert 2 == len(face.lab.server.requests) - count
-    assert OLD == face.ask(provider.get, *OWNER)
-    assert 3 == len(face.lab.server.requests) - count  # a renewal is not attempted at every call
-    face.clock.advance(5)
-    assert OLD == face.ask(provider.get, *OWNER)
-    assert 5 == len(face.lab.server.requests) - count
-    face.clock.advance(1200)
+    subject.lab.handle = handle  # type: ignore[method-assign]  # a login that is away
+    count = len(subject.lab.server.requests)
+    assert OLD == subject.ask(provider.get, *OWNER)
+    assert 2 == len(subject.lab.server.requests) - count
+    assert OLD == subject.ask(provider.get, *OWNER)
+    assert 3 == len(subject.lab.server.requests) - count  # a renewal is not attempted at every call
+    subject.clock.advance(5)
+    assert OLD == subject.ask(provider.get, *OWNER)
+    assert 5 == len(subject.lab.server.requests) - count
+    subject.clock.advance(1200)
     with pytest.raises(StorageUnavailable):
-        face.ask(provider.get, *OWNER)
+        subject.ask(provider.get, *OWNER)
 
 
-def test_missing_permission_is_explained(face: ProviderInMode) -> None:
+def test_missing_permission_is_explained(subject: ProviderInMode) -> None:
     """The error for a refused request names the missing permission, without the manager's text."""
-    provider = face.provider()
-    face.ask(provider.has, *OWNER)
+    provider = subject.provider()
+    subject.ask(provider.has, *OWNER)
     errors: list[ConnectorError] = []
-    original_handle = face.lab.handle
+    original_handle = subject.lab.handle
 
     def handle(request: Any) -> Behaviour:
         answer = original_handle(request)
@@ -315,13 +317,15 @@ def test_missing_permission_is_explained(face: ProviderInMode) -> None:
             return answer
         words = {"code": "Denied", "message": SECRET, "status": "PERMISSION_DENIED"}
         fields = {"errors": [SECRET], "__type": "x#AccessDeniedException", "error": words}
-        return Behaviour.of_json(fields, status=400 if face.lab.kind == "aws" else 403)
+        return Behaviour.of_json(fields, status=400 if subject.lab.kind == "aws" else 403)
 
-    face.lab.handle = handle  # type: ignore[method-assign]  # a policy that denies
+    subject.lab.handle = handle  # type: ignore[method-assign]  # a policy that denies
     for verb in (provider.get, partial(provider.rotate)):
         value = (*OWNER, NEW) if verb != provider.get else OWNER
-        with pytest.raises(AuthenticationFailed, match=NAMED_MANAGERS[face.lab.kind][1]) as excinfo:
-            face.ask(verb, *value)
+        with pytest.raises(
+            AuthenticationFailed, match=NAMED_MANAGERS[subject.lab.kind][1]
+        ) as excinfo:
+            subject.ask(verb, *value)
         errors.append(excinfo.value)
         assert_no_secret_in(excinfo.value)
     assert ["shop", "shop"] == [error.service for error in errors]
@@ -329,11 +333,11 @@ def test_missing_permission_is_explained(face: ProviderInMode) -> None:
 
 
 @pytest.mark.parametrize("status", [429, 500, 502, 503])
-def test_a_manager_that_is_down(face: ProviderInMode, status: int) -> None:
+def test_a_manager_that_is_down(subject: ProviderInMode, status: int) -> None:
     """A status 429 or 5xx of the secret manager raises a retryable StorageUnavailable."""
-    face.lab.server.always(Behaviour(status, body=SECRET.encode()))
+    subject.lab.server.always(Behaviour(status, body=SECRET.encode()))
     with pytest.raises(StorageUnavailable) as excinfo:
-        face.ask(face.provider().get, *OWNER)
+        subject.ask(subject.provider().get, *OWNER)
     assert excinfo.value.retryable
     assert_no_secret_in(excinfo.value)
 
@@ -353,61 +357,61 @@ def test_a_manager_that_is_down(face: ProviderInMode, status: int) -> None:
         ),
     ],
 )
-def test_an_answer_that_is_nonsense(face: ProviderInMode, body: bytes) -> None:
+def test_an_answer_that_is_nonsense(subject: ProviderInMode, body: bytes) -> None:
     """A status 200 with an unexpected body raises StorageUnavailable."""
-    face.lab.server.always(Behaviour(200, {"Content-Type": "application/json"}, body))
+    subject.lab.server.always(Behaviour(200, {"Content-Type": "application/json"}, body))
     with pytest.raises(StorageUnavailable, match="an unexpected response"):
-        face.ask(face.provider().get, *OWNER)
+        subject.ask(subject.provider().get, *OWNER)
 
 
-def test_an_answer_that_is_nonsense_after_a_login(face: ProviderInMode) -> None:
+def test_an_answer_that_is_nonsense_after_a_login(subject: ProviderInMode) -> None:
     """A response without the secret, after a successful login, raises StorageUnavailable."""
-    provider = face.provider()
-    face.ask(provider.has, *OWNER)
-    face.lab.server.always(Behaviour.of_json({"data": {"data": 5}, "payload": {"data": "é"}}))
+    provider = subject.provider()
+    subject.ask(provider.has, *OWNER)
+    subject.lab.server.always(Behaviour.of_json({"data": {"data": 5}, "payload": {"data": "é"}}))
     with pytest.raises(StorageUnavailable, match="an unexpected response"):
-        face.ask(provider.get, *OWNER)
+        subject.ask(provider.get, *OWNER)
 
 
-def test_a_manager_that_sends_elsewhere(face: ProviderInMode) -> None:
+def test_a_manager_that_sends_elsewhere(subject: ProviderInMode) -> None:
     """A redirect is not followed, and raises ConfigurationError."""
-    provider = face.provider()
-    face.ask(provider.has, *OWNER)
-    face.lab.server.always(Behaviour(307, {"Location": "http://127.0.0.1:1/"}))
+    provider = subject.provider()
+    subject.ask(provider.has, *OWNER)
+    subject.lab.server.always(Behaviour(307, {"Location": "http://127.0.0.1:1/"}))
     with pytest.raises(ConfigurationError, match="redirects"):
-        face.ask(provider.get, *OWNER)
+        subject.ask(provider.get, *OWNER)
 
 
-def test_unprocessable_requests_are_not_retried(face: ProviderInMode) -> None:
+def test_unprocessable_requests_are_not_retried(subject: ProviderInMode) -> None:
     """A request that the manager rejects as invalid is not retried."""
-    provider = face.provider()
-    face.ask(provider.has, *OWNER)
-    face.lab.server.always(Behaviour(422))
+    provider = subject.provider()
+    subject.ask(provider.has, *OWNER)
+    subject.lab.server.always(Behaviour(422))
     with pytest.raises(ConfigurationError, match="rejected"):
-        face.ask(provider.get, *OWNER)
+        subject.ask(provider.get, *OWNER)
     with pytest.raises(ConfigurationError, match="rejected"):
-        face.ask(provider.rotate, *OWNER, NEW)
+        subject.ask(provider.rotate, *OWNER, NEW)
 
 
-def test_unreachable_manager(face: ProviderInMode) -> None:
+def test_unreachable_manager(subject: ProviderInMode) -> None:
     """A refused, silent or dropped connection raises StorageUnavailable."""
-    provider = face.provider(timeout=0.2)
-    face.lab.server.always(Behaviour(raw=b""))
+    provider = subject.provider(timeout=0.2)
+    subject.lab.server.always(Behaviour(raw=b""))
     with pytest.raises(StorageUnavailable) as excinfo:
-        face.ask(provider.get, *OWNER)
+        subject.ask(provider.get, *OWNER)
     assert_no_secret_in(excinfo.value)
-    face.lab.server.always(Behaviour(raw=b"", then="close"))
+    subject.lab.server.always(Behaviour(raw=b"", then="close"))
     with pytest.raises(StorageUnavailable, match="cannot be reached"):
-        face.ask(provider.get, *OWNER)
-    face.lab.server.close()
+        subject.ask(provider.get, *OWNER)
+    subject.lab.server.close()
     with pytest.raises(StorageUnavailable, match="Check its address"):
-        face.ask(face.provider(timeout=0.2).get, *OWNER)
+        subject.ask(subject.provider(timeout=0.2).get, *OWNER)
 
 
-def test_neither_shows_a_secret(face: ProviderInMode) -> None:
+def test_neither_shows_a_secret(subject: ProviderInMode) -> None:
     """The `repr` of a secret manager's client or provider shows no secret."""
-    assert SECRET not in repr((face.lab.manager(), face.provider()))
-    assert "PRIVATE KEY" not in repr(face.lab.manager())
+    assert SECRET not in repr((subject.lab.manager(), subject.provider()))
+    assert "PRIVATE KEY" not in repr(subject.lab.manager())
 
 
 def test_wait_for_a_login_is_bounded() -> None:

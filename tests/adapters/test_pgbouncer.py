@@ -85,7 +85,7 @@ def pooled_url(pooler: PrivatePgBouncer) -> sqlalchemy.URL:
 @pytest.fixture
 def store(database: Lab, pooler: PrivatePgBouncer) -> SqlStorage:
     """Return a store that connects through PgBouncer."""
-    return database.plain(pooled_url(pooler))
+    return database.sync_store(pooled_url(pooler))
 
 
 @pytest.mark.untraced
@@ -110,7 +110,7 @@ def test_async_store_conforms(
     """AsyncSqlStorage behind PgBouncer in transaction mode passes the conformance kit."""
 
     async def check_store() -> None:
-        async with database.is_async(pooled_url(pooler)) as store:
+        async with database.async_store(pooled_url(pooler)) as store:
             await check(lambda: store)
 
     asyncio.run(check_store())
@@ -118,7 +118,7 @@ def test_async_store_conforms(
 
 def test_many_callers_share_the_sessions(database: Lab, pooler: PrivatePgBouncer) -> None:
     """Twenty server sessions serve 120 callers of twelve stores."""
-    stores = [database.plain(pooled_url(pooler)) for _ in range(STORES)]
+    stores = [database.sync_store(pooled_url(pooler)) for _ in range(STORES)]
 
     def claim_and_settle(number: int) -> bool:
         store, key = stores[number % STORES], a_key()
@@ -141,7 +141,7 @@ def test_sessions_are_left_as_they_were(database: Lab) -> None:
         address = pooler.url.render_as_string(hide_password=False)
         with psycopg.connect(address, autocommit=True, prepare_threshold=None) as host:
             settings_before = session(host)
-            store = database.plain(pooled_url(pooler))
+            store = database.sync_store(pooled_url(pooler))
             key = a_key()
             claim_result = store.execute(a_claim(key))
             store.execute(store_answer(key, claim_result.fence, ("value", 1), ttl=DAY))

@@ -153,14 +153,14 @@ def test_one_loop_does_not_wait_for_another() -> None:
         store.post(1, 2)
         await run_other_tasks(3)
 
-    async def go_on() -> None:
+    async def settle_posts() -> None:
         store.may = asyncio.Event()
         store.may.set()
         await store.posts.settle()
 
     waiting_event = store.may
     other_loop.run_until_complete(begin())
-    asyncio.run(go_on())
+    asyncio.run(settle_posts())
     finished_posts = [*store.done]
     waiting_event.set()
     other_loop.run_until_complete(run_other_tasks())

@@ -353,12 +353,12 @@ async def test_slow_source_times_out(chunks: tuple[bytes, ...]) -> None:
 
 def test_source_is_read_in_the_callers_thread() -> None:
     """A synchronous body source is read in the caller's thread, so it delays no other call."""
-    start_time, go_on = Event(), Event()
+    start_time, may_continue = Event(), Event()
 
     def blocked_chunks() -> Iterator[bytes]:
         yield b"x"
         start_time.set()
-        go_on.wait(20)
+        may_continue.wait(20)
         raise KeyboardInterrupt
 
     with VendorServer() as vendor, PyreqwestHttpClient() as client:
@@ -373,7 +373,7 @@ def test_source_is_read_in_the_callers_thread() -> None:
             streamed_request = Request.put("/", body=BodyStream.of(lambda: [b"y"]))
             answer = await asyncio.to_thread(client.send, streamed_request, vendor.url, LONG)
             assert 204 == answer.status
-            go_on.set()
+            may_continue.set()
             assert await sending_task
 
         asyncio.run(at_once())

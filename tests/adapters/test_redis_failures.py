@@ -52,9 +52,9 @@ def one_token(key: str) -> Admission:
     return Admission(gates, within=0, lease=1)
 
 
-def tokens_taken(face: SyncStore, command: Admission) -> int:
+def tokens_taken(store: SyncStore, command: Admission) -> int:
     """Return the number of tokens taken from the bucket."""
-    _, (state,) = face.execute(read_command(*command.keys))
+    _, (state,) = store.execute(read_command(*command.keys))
     rule: Any = command.gates.limits[0]
     return 0 if state is None else -((state[3] - rule.room) // rule.price)
 

@@ -60,12 +60,12 @@ def one_token(key: str) -> Admission:
     return Admission(gates, within=0, lease=1)
 
 
-def check_both_paths(face: SyncStore) -> None:
+def check_both_paths(store: SyncStore) -> None:
     """Check that the store runs commands both by script and by compare-and-swap."""
     command, key = one_token(new_key()), new_key()
-    assert Answer.GO is face.execute(command)[0]
-    assert [1, 2] == [face.execute(Count(key)) for _ in range(2)]
-    assert 0 == face.housekeep()
+    assert Answer.GO is store.execute(command)[0]
+    assert [1, 2] == [store.execute(Count(key)) for _ in range(2)]
+    assert 0 == store.housekeep()
 
 
 # --- addresses ---------------------------------------------------------------------
@@ -241,9 +241,9 @@ def test_a_failover_is_followed(mode: str, tmp_path: Path) -> None:
             primary.start()
 
 
-def _answers(face: SyncStore) -> bool:
+def _answers(store: SyncStore) -> bool:
     try:
-        check_both_paths(face)
+        check_both_paths(store)
     except StorageUnavailable:
         return False
     return True

@@ -63,7 +63,7 @@ def test_conforms_async(check: kit.AsyncCheck, lab: Lab) -> None:
     """AsyncSqlStorage passes the conformance kit."""
 
     async def check_store() -> None:
-        async with lab.is_async() as store:
+        async with lab.async_store() as store:
             await check(lambda: store)
 
     asyncio.run(check_store())
@@ -75,7 +75,7 @@ def test_conforms_async_in_time(check: kit.AsyncTimedCheck, lab: Lab) -> None:
     """AsyncSqlStorage passes the conformance checks that let time pass."""
 
     async def check_store() -> None:
-        async with lab.is_async() as store:
+        async with lab.async_store() as store:
             await check(lambda: (store, time.sleep))
 
     asyncio.run(check_store())
@@ -85,7 +85,7 @@ def test_grant_of_a_task_cancelled_in_flight_is_given_back(lab: Lab) -> None:
     """A caller cancelled while it requests a rate limit slot gives the slot back."""
 
     async def waits_of_cancelled() -> list[int]:
-        async with lab.is_async() as store:
+        async with lab.async_store() as store:
             return await waits_of_the_next(store, range(0, 300, 5))
 
     results = asyncio.run(waits_of_cancelled())
@@ -124,7 +124,7 @@ def test_a_successful_call_is_four_statements_at_most(lab: Lab) -> None:
     """A successful call with circuit and limit takes at most four SQL statements."""
     recorder = Recorder()
     with Proxy(lab.url, recorder.sees) as proxy:
-        storage = lab.plain(proxy.url)
+        storage = lab.sync_store(proxy.url)
         service = Service(a_key(), limits=RateLimitConfig.per_second(1_000))
         manager = ConnectorManager([service], state=storage)
         for _ in range(3):
@@ -140,7 +140,7 @@ def test_a_new_claim_is_four_statements_and_a_flush_at_most(lab: Lab) -> None:
     """A new idempotency key is claimed in one transaction, which is flushed to disk."""
     recorder = Recorder()
     with Proxy(lab.url, recorder.sees) as proxy:
-        storage = lab.plain(proxy.url)
+        storage = lab.sync_store(proxy.url)
         storage.execute(a_claim(a_key()))
         recorder.sent = b""
 
@@ -187,7 +187,7 @@ def test_the_clients_clock_does_not_matter(
 
 def test_a_session_far_away_has_the_same_time(lab: Lab) -> None:
     """The time zone of a database session does not change the store's time."""
-    store = lab.plain(_engine(lab, _far_away))
+    store = lab.sync_store(_engine(lab, _far_away))
     with lab.engine.connect() as connection:
         clock_before = lab.clock(connection)
 
@@ -218,7 +218,7 @@ def _engine(lab: Lab, *listeners: Callable[..., None], **options: Any) -> sqlalc
 def test_a_claim_outlives_the_hosts_roll_back(lab: Lab) -> None:
     """A store never takes part in its host's transaction, even on the host's only connection."""
     engine = _engine(lab, pool_size=1, max_overflow=0)
-    store, key = lab.plain(engine), a_key()
+    store, key = lab.sync_store(engine), a_key()
     with engine.connect() as connection:
         connection.execute(sqlalchemy.text("SELECT 1"))
 
@@ -234,7 +234,7 @@ def test_a_claim_outlives_the_hosts_roll_back(lab: Lab) -> None:
 def test_host_engine_is_not_changed(lab: Lab) -> None:
     """A store on a host's engine leaves the host's connections and settings unchanged."""
     engine = _engine(lab)
-    lab.plain(engine).execute(Append(1, a_key()))
+    lab.sync_store(engine).execute(Append(1, a_key()))
 
     with engine.connect() as connection:
         word = "SHOW lock_timeout" if lab.kind == "postgresql" else "SELECT @@max_statement_time"
@@ -252,7 +252,7 @@ def test_an_asynchronous_engine_serves_as_well(lab: Lab) -> None:
     async def use_engine() -> tuple[Any, ...]:
         engine = create_async_engine(lab.url.set(drivername=f"{lab.kind}+{driver}"))
         key = a_key()
-        async with lab.is_async(engine) as store:
+        async with lab.async_store(engine) as store:
             await store.execute(Append(1, key))
             result = await store.execute(ReadCommand(key))
         await engine.dispose()
@@ -313,7 +313,7 @@ def test_duplicate_keys_are_one_key(sql_store: SqlStorage) -> None:
 
 def test_rows_that_others_hold_are_not_waited_for_for_ever(lab: Lab, sql_store: SqlStorage) -> None:
     """A command that waits too long for locked rows fails; the store still works."""
-    key, hasty_storage = a_key(), lab.plain(timeout=0.5)
+    key, hasty_storage = a_key(), lab.sync_store(timeout=0.5)
     hasty_storage.execute(Append(1, key))
     with hold_rows(lab, key), pytest.raises(StorageUnavailable, match="in time"):
         hasty_storage.execute(Append(2, key))
@@ -325,11 +325,11 @@ def test_rows_that_others_hold_are_not_waited_for_for_ever(lab: Lab, sql_store: 
 
 def test_rows_that_others_hold_are_waited_for_while_there_is_time(lab: Lab) -> None:
     """A caller's longer timeout lets a command wait for locked rows."""
-    key, hasty_storage = a_key(), lab.plain(timeout=0.2)
+    key, hasty_storage = a_key(), lab.sync_store(timeout=0.2)
     hasty_storage.execute(Append(1, key))
     with hold_rows(lab, key):
         with pytest.raises(StorageUnavailable) as excinfo:
-            lab.plain(timeout=0.2).execute(Append(2, key), 1.0)
+            lab.sync_store(timeout=0.2).execute(Append(2, key), 1.0)
         later_thread = threading.Thread(
             target=hasty_storage.execute, args=(Append(3, key), PATIENCE)
         )

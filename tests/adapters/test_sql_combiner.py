@@ -132,7 +132,7 @@ def _run_with_store(
     lab: Lab, story: Callable[[AsyncSqlStorage], Coroutine[Any, Any, None]]
 ) -> None:
     async def run_story() -> None:
-        store = lab.is_async()
+        store = lab.async_store()
         try:
             await story(store)
         finally:
@@ -143,7 +143,7 @@ def _run_with_store(
 
 def test_threads_that_wait_for_a_row_are_decided_together(lab: Lab) -> None:
     """Commands of threads that wait for a locked row share one transaction."""
-    store, key = lab.plain(), a_key()
+    store, key = lab.sync_store(), a_key()
     store.execute(Append(0, key))
     with hold_rows(lab, key):
         callers = [Caller(store, Append(number, key)) for number in (1, 2, 3)]
@@ -159,7 +159,7 @@ def test_threads_that_wait_for_a_row_are_decided_together(lab: Lab) -> None:
 
 def test_a_command_that_raises_fails_alone(lab: Lab) -> None:
     """A command that raises does not affect other commands in its transaction."""
-    store, key = lab.plain(), a_key()
+    store, key = lab.sync_store(), a_key()
     store.execute(Append(0, key))
     with hold_rows(lab, key):
         refused_caller = Caller(store, FailingAppend(9, key))
@@ -176,7 +176,7 @@ def test_a_command_that_raises_fails_alone(lab: Lab) -> None:
 
 def test_expired_caller_is_removed_from_the_transaction(lab: Lab) -> None:
     """A command whose deadline passes before the rows are unlocked changes nothing."""
-    store, key = lab.plain(), a_key()
+    store, key = lab.sync_store(), a_key()
     store.execute(Append(0, key))
     with hold_rows(lab, key):
         patient = Caller(store, Append(1, key))
@@ -195,7 +195,7 @@ def test_caller_does_not_wait_for_a_batch_that_has_not_begun(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A caller that leaves a batch before its transaction begins does not wait for it."""
-    store, key, waited_seconds = lab.plain(), a_key(), list[float]()
+    store, key, waited_seconds = lab.sync_store(), a_key(), list[float]()
     wait = _ThreadSignal.wait
 
     async def note_call(door: _ThreadSignal, seconds: float) -> None:
@@ -218,7 +218,7 @@ def test_caller_does_not_wait_for_a_batch_that_has_not_begun(
 
 def test_caller_with_more_time_joins_the_next_transaction(lab: Lab) -> None:
     """If a transaction ends at its first caller's deadline, the others join the next one."""
-    store, key = lab.plain(), a_key()
+    store, key = lab.sync_store(), a_key()
     store.execute(Append(0, key))
     with hold_rows(lab, key):
         hasty = Caller(store, Append(2, key), SHORT)
@@ -234,7 +234,7 @@ def test_caller_with_more_time_joins_the_next_transaction(lab: Lab) -> None:
 
 def test_interruption_moves_others_to_another_transaction(lab: Lab) -> None:
     """Interrupting one thread does not fail the other commands in its transaction."""
-    store, key = lab.plain(), a_key()
+    store, key = lab.sync_store(), a_key()
     store.execute(Append(0, key))
     with hold_rows(lab, key):
         interrupted_caller = Caller(store, InterruptingAppend(9, key))
@@ -251,7 +251,7 @@ def test_interruption_moves_others_to_another_transaction(lab: Lab) -> None:
 @pytest.mark.parametrize("threads", [True, False], ids=["threads", "no threads"])
 def test_other_rows_wait_for_the_next_trip(lab: Lab, *, threads: bool) -> None:
     """A command that also needs another row goes into the next transaction."""
-    store, key, other_key = lab.plain(), a_key(), a_key()
+    store, key, other_key = lab.sync_store(), a_key(), a_key()
     store.execute(Append(0, key, other_key))
     with ExitStack() as refusal:
         with hold_rows(lab, key):
@@ -330,7 +330,7 @@ def test_lost_commit_fails_only_unrepeatable_commands(lab: Lab) -> None:
     key = a_key()
 
     async def run_scenario(url: sqlalchemy.URL, word: list[bytes]) -> None:
-        store = lab.is_async(url)
+        store = lab.async_store(url)
         await store.execute(Append(0, key))
         with hold_rows(lab, key):
             tasks = [
@@ -359,7 +359,7 @@ def test_interrupted_commit_is_not_repeated(lab: Lab) -> None:
     key = a_key()
 
     async def run_scenario(url: sqlalchemy.URL, seen: threading.Event) -> None:
-        store = lab.is_async(url)
+        store = lab.async_store(url)
         first = asyncio.create_task(store.execute(Append(0, key)))
         await asyncio.to_thread(seen.wait, PATIENCE)
         (trip,) = asyncio.all_tasks() - {first, asyncio.current_task()}
@@ -394,7 +394,7 @@ def test_a_far_trip_does_not_end_with_its_first_caller(
     lab: Lab, far_server: sqlalchemy.URL, *, threads: bool
 ) -> None:
     """On a slow connection, a transaction outlasts its first caller if threads are available."""
-    store, key = lab.plain(far_server), a_key()
+    store, key = lab.sync_store(far_server), a_key()
     store.execute(Append(0, key))
     _share_row(lab, store, key)
     if not threads:
@@ -424,7 +424,7 @@ def test_too_many_shared_rows_are_forgotten() -> None:
 
 def test_reads_wait_for_no_lock(lab: Lab) -> None:
     """A command that changes nothing does not wait for a locked row."""
-    store, key = lab.plain(), a_key()
+    store, key = lab.sync_store(), a_key()
     store.execute(Append(7, key))
 
     with hold_rows(lab, key):
@@ -436,7 +436,7 @@ def test_reads_wait_for_no_lock(lab: Lab) -> None:
 
 def test_a_question_that_changes_something_locks(lab: Lab) -> None:
     """A read-only command that changes a state after all is repeated with a lock."""
-    store, key = lab.plain(), a_key()
+    store, key = lab.sync_store(), a_key()
     store.execute(Append(7, key))
 
     store.execute(Question(key, Append(8, key).apply))
@@ -447,4 +447,4 @@ def test_a_question_that_changes_something_locks(lab: Lab) -> None:
 def test_a_question_that_cannot_be_answered_raises(lab: Lab) -> None:
     """An exception raised by a read-only command reaches the caller unchanged."""
     with pytest.raises(InvalidData, match="wrong"):
-        lab.plain().execute(Question(a_key(), FailingAppend(1, "a").apply))
+        lab.sync_store().execute(Question(a_key(), FailingAppend(1, "a").apply))

@@ -67,7 +67,7 @@ class Base:
         fields = {"prefix": self.prefix, "timeout": PATIENCE, **options}
         return kind(url or self.url, cipher, **fields)
 
-    def plain(self, cipher: Any = CIPHER, **options: Any) -> SqlCredentialProvider:
+    def sync_provider(self, cipher: Any = CIPHER, **options: Any) -> SqlCredentialProvider:
         """Return a synchronous provider."""
         fields: dict[str, Any] = {"prefix": self.prefix, "timeout": PATIENCE, **options}
         return SqlCredentialProvider(self.url, cipher, **fields)
@@ -114,7 +114,7 @@ def _base(request: pytest.FixtureRequest) -> Iterator[Base]:
 
 
 @pytest.fixture(
-    name="face",
+    name="tested_base",
     params=[(kind, is_async) for kind in DRIVERS for is_async in (False, True)],
     ids=lambda value: f"{value[0]}, async" if value[1] else value[0],
 )
@@ -131,7 +131,7 @@ def test_conforms(check: kit.Check, base: Base) -> None:
 
     def make(renew: kit.Renew) -> SqlCredentialProvider:
         base.run(f"DELETE FROM {base.table}")
-        return base.plain(renew=renew)
+        return base.sync_provider(renew=renew)
 
     check(make)
 
@@ -149,56 +149,58 @@ def test_async_conforms(check: kit.AsyncCheck, base: Base) -> None:
     asyncio.run(check(make))
 
 
-def test_credentials_are_shared_by_processes(face: Base) -> None:
+def test_credentials_are_shared_by_processes(tested_base: Base) -> None:
     """A rotated credential can be read by every process that has the key."""
-    face.ask(face.provider().rotate, *OWNER, OLD)
+    tested_base.ask(tested_base.provider().rotate, *OWNER, OLD)
 
-    assert OLD == face.ask(face.provider().get, *OWNER)
-    assert OLD == face.ask(face.provider(NEWER).get, *OWNER)
-    assert not face.ask(face.provider().has, "stripe", None)
+    assert OLD == tested_base.ask(tested_base.provider().get, *OWNER)
+    assert OLD == tested_base.ask(tested_base.provider(NEWER).get, *OWNER)
+    assert not tested_base.ask(tested_base.provider().has, "stripe", None)
 
 
 def test_table_shows_owners_but_no_secrets(base: Base) -> None:
     """The credentials table shows owners in plain text, but no secrets."""
-    base.plain().rotate("shop\0é", "acme", Credentials.bearer("sk_live_secret"))
-    base.plain().rotate("shop", None, Credentials.bearer("sk_live_secret"))
+    base.sync_provider().rotate("shop\0é", "acme", Credentials.bearer("sk_live_secret"))
+    base.sync_provider().rotate("shop", None, Credentials.bearer("sk_live_secret"))
 
     rows = base.run(f"SELECT owner, about, sealed FROM {base.table}")
     assert {"shop\\0\\xe9 of acme", "shop"} == {row[0] for row in rows}
     assert "sk_live" not in repr(rows)
 
 
-def test_a_row_belongs_to_its_owner(face: Base) -> None:
+def test_a_row_belongs_to_its_owner(tested_base: Base) -> None:
     """Encrypted bytes copied to another tenant's row cannot be decrypted."""
-    face.ask(face.provider().rotate, *OWNER, OLD)
-    face.ask(face.provider().rotate, "stripe", "other", NEW)
+    tested_base.ask(tested_base.provider().rotate, *OWNER, OLD)
+    tested_base.ask(tested_base.provider().rotate, "stripe", "other", NEW)
     recipient, own_bytes = (
         sealing_context(tenant, "stripe", "credential") for tenant in ("other", "acme")
     )
-    (foreign_row,) = face.run(
-        f"SELECT sealed FROM {face.table} WHERE about = :about", about=own_bytes
+    (foreign_row,) = tested_base.run(
+        f"SELECT sealed FROM {tested_base.table} WHERE about = :about", about=own_bytes
     )
-    face.run(
-        f"UPDATE {face.table} SET sealed = :it WHERE about = :to", it=foreign_row[0], to=recipient
+    tested_base.run(
+        f"UPDATE {tested_base.table} SET sealed = :it WHERE about = :to",
+        it=foreign_row[0],
+        to=recipient,
     )
 
     with pytest.raises(InvalidData, match="belongs to another tenant"):
-        face.ask(face.provider().get, "stripe", "other")
-    assert OLD == face.ask(face.provider().get, *OWNER)
+        tested_base.ask(tested_base.provider().get, "stripe", "other")
+    assert OLD == tested_base.ask(tested_base.provider().get, *OWNER)
 
 
-def test_a_row_that_was_moved_whole_is_not_sealed_anew(face: Base) -> None:
+def test_a_row_that_was_moved_whole_is_not_sealed_anew(tested_base: Base) -> None:
     """A whole row copied to another owner's id is refused and not re-encrypted."""
-    face.ask(face.provider().rotate, *OWNER, OLD)
-    face.run(
-        f"INSERT INTO {face.table} (id, owner, about, sealed)"
-        f" SELECT :id, owner, about, sealed FROM {face.table}",
+    tested_base.ask(tested_base.provider().rotate, *OWNER, OLD)
+    tested_base.run(
+        f"INSERT INTO {tested_base.table} (id, owner, about, sealed)"
+        f" SELECT :id, owner, about, sealed FROM {tested_base.table}",
         id=bytes(32),
     )
 
     with pytest.raises(InvalidData, match="belongs to another tenant"):
-        face.ask(face.provider(NEWER).reseal)
-    assert {1, 2} == {*map(sealed_with, face.sealed())}
+        tested_base.ask(tested_base.provider(NEWER).reseal)
+    assert {1, 2} == {*map(sealed_with, tested_base.sealed())}
 
 
 @pytest.mark.parametrize(
@@ -216,39 +218,39 @@ def test_a_row_that_was_moved_whole_is_not_sealed_anew(face: Base) -> None:
     ],
 )
 def test_undecryptable_rows_say_why(
-    face: Base, cipher: AesGcmCipher, cut: int, problem: str, kind: type[Exception]
+    tested_base: Base, cipher: AesGcmCipher, cut: int, problem: str, kind: type[Exception]
 ) -> None:
     """A wrong key, a missing key and truncated bytes have different errors."""
-    face.ask(face.provider().rotate, *OWNER, OLD)
-    (sealed_bytes,) = face.sealed()
-    face.run(f"UPDATE {face.table} SET sealed = :it", it=sealed_bytes[:cut])
+    tested_base.ask(tested_base.provider().rotate, *OWNER, OLD)
+    (sealed_bytes,) = tested_base.sealed()
+    tested_base.run(f"UPDATE {tested_base.table} SET sealed = :it", it=sealed_bytes[:cut])
 
-    assert face.ask(face.provider(cipher).has, *OWNER)
+    assert tested_base.ask(tested_base.provider(cipher).has, *OWNER)
     with pytest.raises(kind, match=problem):
-        face.ask(face.provider(cipher).get, *OWNER)
+        tested_base.ask(tested_base.provider(cipher).get, *OWNER)
 
 
 @pytest.mark.untraced
 @pytest.mark.parametrize("batch", [1, 3, 100])
-def test_all_rows_are_reencrypted(face: Base, batch: int) -> None:
+def test_all_rows_are_reencrypted(tested_base: Base, batch: int) -> None:
     """Re-encryption with any batch size encrypts each row with the new key once."""
-    assert 0 == face.ask(face.provider(NEWER).reseal, batch=batch)
-    older_provider, newer_provider = face.plain(), face.plain(NEWER)
+    assert 0 == tested_base.ask(tested_base.provider(NEWER).reseal, batch=batch)
+    older_provider, newer_provider = tested_base.sync_provider(), tested_base.sync_provider(NEWER)
     for number in range(7):
         provider = newer_provider if number == 3 else older_provider
         provider.rotate("stripe", f"{number}", Credentials.bearer(f"token-{number}"))
 
-    assert 6 == face.ask(face.provider(NEWER).reseal, batch=batch)
-    assert [2] * 7 == [*map(sealed_with, face.sealed())]
-    assert 0 == face.ask(face.provider(NEWER).reseal, batch=batch)
+    assert 6 == tested_base.ask(tested_base.provider(NEWER).reseal, batch=batch)
+    assert [2] * 7 == [*map(sealed_with, tested_base.sealed())]
+    assert 0 == tested_base.ask(tested_base.provider(NEWER).reseal, batch=batch)
     for number in range(7):
         assert Credentials.bearer(f"token-{number}") == newer_provider.get("stripe", f"{number}")
 
 
 @pytest.mark.untraced
-def test_reads_and_writes_continue_during_reencryption(face: Base) -> None:
+def test_reads_and_writes_continue_during_reencryption(tested_base: Base) -> None:
     """During re-encryption, processes with both keys can read and write credentials."""
-    newer_provider, older_provider = face.plain(NEWER), face.plain()
+    newer_provider, older_provider = tested_base.sync_provider(NEWER), tested_base.sync_provider()
     for number in range(20):
         older_provider.rotate("stripe", f"{number}", OLD)
     reading, finished_event, wrong_reads = Event(), Event(), list[object]()
@@ -267,36 +269,36 @@ def test_reads_and_writes_continue_during_reencryption(face: Base) -> None:
     reader.start()
     reading.wait(20)
     try:
-        assert 19 == face.ask(face.provider(NEWER).reseal, batch=3)
+        assert 19 == tested_base.ask(tested_base.provider(NEWER).reseal, batch=3)
     finally:
         finished_event.set()
         reader.join()
     assert [] == wrong_reads
-    assert [2] * 20 == [*map(sealed_with, face.sealed())]
+    assert [2] * 20 == [*map(sealed_with, tested_base.sealed())]
 
 
-def test_overtaken_renewal_is_discarded(face: Base) -> None:
+def test_overtaken_renewal_is_discarded(tested_base: Base) -> None:
     """A credential stored by another process during a renewal is kept, not the renewed one."""
 
     def renew_too_late(*_: object) -> Credentials:
-        face.plain().rotate(*OWNER, OTHER)
+        tested_base.sync_provider().rotate(*OWNER, OTHER)
         return NEW
 
     async def renew_later(*_: object) -> Credentials:
         return await asyncio.to_thread(renew_too_late)
 
-    face.plain().rotate(*OWNER, OLD)
-    provider = face.provider(renew=renew_later if face.is_async else renew_too_late)
-    assert OTHER == face.ask(provider.refresh, *OWNER, OLD)
+    tested_base.sync_provider().rotate(*OWNER, OLD)
+    provider = tested_base.provider(renew=renew_later if tested_base.is_async else renew_too_late)
+    assert OTHER == tested_base.ask(provider.refresh, *OWNER, OLD)
 
 
-def test_missing_table_error(face: Base) -> None:
+def test_missing_table_error(tested_base: Base) -> None:
     """The error for a missing credentials table names `migrate`, which may run again."""
-    provider = face.provider(prefix=f"gone{uuid4().hex[:8]}_")
+    provider = tested_base.provider(prefix=f"gone{uuid4().hex[:8]}_")
     with pytest.raises(ConfigurationError, match=r"no usable table gone.*Run `migrate"):
-        face.ask(provider.has, *OWNER)
-    face.ask(face.provider().migrate)
-    face.ask(face.provider().migrate)
+        tested_base.ask(provider.has, *OWNER)
+    tested_base.ask(tested_base.provider().migrate)
+    tested_base.ask(tested_base.provider().migrate)
 
 
 def test_many_make_the_table_at_once(base: Base) -> None:
@@ -306,7 +308,7 @@ def test_many_make_the_table_at_once(base: Base) -> None:
 
     def migrate() -> None:
         try:
-            base.plain().migrate()
+            base.sync_provider().migrate()
         except Exception as error:  # noqa: BLE001 - shown below
             failures.append(error)
 
@@ -316,7 +318,7 @@ def test_many_make_the_table_at_once(base: Base) -> None:
     for thread in threads:
         thread.join()
     assert [] == failures
-    assert not base.plain().has(*OWNER)
+    assert not base.sync_provider().has(*OWNER)
 
 
 def test_a_host_may_make_the_table(base: Base) -> None:
@@ -335,20 +337,22 @@ def test_a_host_may_make_the_table(base: Base) -> None:
     )
 
 
-def test_an_engine_of_the_hosts(face: Base) -> None:
+def test_an_engine_of_the_hosts(tested_base: Base) -> None:
     """A provider uses the connections of a host's engine, but in separate transactions."""
-    driver = face.url.set(drivername=f"{face.kind}+{DRIVERS[face.kind][face.is_async]}")
-    if face.is_async:
+    driver = tested_base.url.set(
+        drivername=f"{tested_base.kind}+{DRIVERS[tested_base.kind][tested_base.is_async]}"
+    )
+    if tested_base.is_async:
         engine: Any = create_async_engine(driver, poolclass=NullPool)
-        face.ask(face.provider(url=engine).rotate, *OWNER, OLD)
+        tested_base.ask(tested_base.provider(url=engine).rotate, *OWNER, OLD)
     else:
         engine = sqlalchemy.create_engine(driver, poolclass=NullPool)
         with engine.begin() as connection:
             connection.execute(sqlalchemy.text("SELECT 1"))
-            face.provider(url=engine).rotate(*OWNER, OLD)
+            tested_base.provider(url=engine).rotate(*OWNER, OLD)
             connection.rollback()
 
-    assert OLD == face.ask(face.provider(url=engine).get, *OWNER)
+    assert OLD == tested_base.ask(tested_base.provider(url=engine).get, *OWNER)
 
 
 def test_missing_rights_are_named(base: Base) -> None:
@@ -367,14 +371,14 @@ def test_missing_rights_are_named(base: Base) -> None:
         base.run(f"DROP USER {user}")
 
 
-def test_a_database_that_cannot_be_reached(face: Base) -> None:
+def test_a_database_that_cannot_be_reached(tested_base: Base) -> None:
     """The error for an unreachable database has its name without the password, and is retryable."""
-    url = face.url.set(host="127.0.0.1", port=1, password="sk_live")
+    url = tested_base.url.set(host="127.0.0.1", port=1, password="sk_live")
 
     for verb, value in (("has", OWNER), ("migrate", ())):
-        provider = face.provider(url=url)
+        provider = tested_base.provider(url=url)
         with pytest.raises(StorageUnavailable) as excinfo:
-            face.ask(getattr(provider, verb), *value)
+            tested_base.ask(getattr(provider, verb), *value)
         assert excinfo.value.retryable
         assert "127.0.0.1:1" in str(excinfo.value)
         assert "sk_live" not in repr(provider)
@@ -383,27 +387,27 @@ def test_a_database_that_cannot_be_reached(face: Base) -> None:
         ]
 
 
-def test_a_server_that_falls_silent(face: Base) -> None:
+def test_a_server_that_falls_silent(tested_base: Base) -> None:
     """A statement that gets no reply fails at its timeout."""
-    face.ask(face.provider().rotate, *OWNER, OLD)
+    tested_base.ask(tested_base.provider().rotate, *OWNER, OLD)
 
     def silence_select(chunk: bytes) -> str | None:
-        return "never" if b"SELECT" in chunk and face.table.encode() in chunk else None
+        return "never" if b"SELECT" in chunk and tested_base.table.encode() in chunk else None
 
-    with Proxy(face.url, silence_select) as proxy:
-        provider = face.provider(url=proxy.url, timeout=1)
+    with Proxy(tested_base.url, silence_select) as proxy:
+        provider = tested_base.provider(url=proxy.url, timeout=1)
         with pytest.raises(StorageUnavailable):
-            face.ask(provider.get, *OWNER)
+            tested_base.ask(provider.get, *OWNER)
 
 
-def test_wait_for_a_locked_row_is_bounded(face: Base) -> None:
+def test_wait_for_a_locked_row_is_bounded(tested_base: Base) -> None:
     """Waiting too long for a locked credentials row raises StorageUnavailable."""
-    face.ask(face.provider().rotate, *OWNER, OLD)
-    with face.engine.begin() as connection:
-        connection.execute(sqlalchemy.text(f"SELECT id FROM {face.table} FOR UPDATE"))
+    tested_base.ask(tested_base.provider().rotate, *OWNER, OLD)
+    with tested_base.engine.begin() as connection:
+        connection.execute(sqlalchemy.text(f"SELECT id FROM {tested_base.table} FOR UPDATE"))
         with pytest.raises(StorageUnavailable):
-            face.ask(face.provider(timeout=0.5).rotate, *OWNER, NEW)
-    assert OLD == face.ask(face.provider().get, *OWNER)
+            tested_base.ask(tested_base.provider(timeout=0.5).rotate, *OWNER, NEW)
+    assert OLD == tested_base.ask(tested_base.provider().get, *OWNER)
 
 
 @pytest.mark.parametrize("kind", [SqlCredentialProvider, AsyncSqlCredentialProvider])
@@ -428,20 +432,20 @@ def test_invalid_urls_are_refused(url: Any) -> None:
 def test_options_are_checked(base: Base) -> None:
     """A batch size of zero and a timeout of zero are refused."""
     with pytest.raises(ConfigurationError):
-        base.plain().reseal(batch=0)
+        base.sync_provider().reseal(batch=0)
     with pytest.raises(ConfigurationError):
-        base.plain(timeout=0)
+        base.sync_provider(timeout=0)
 
 
-def test_owners_are_listed_and_deleted(face: Base) -> None:
+def test_owners_are_listed_and_deleted(tested_base: Base) -> None:
     """Owners of credentials are listed without decrypting, and deleted credentials are gone."""
-    face.plain().rotate("stripe", "acme", OLD)
-    face.plain().rotate("stripe", None, OTHER)
-    provider = face.provider()
+    tested_base.sync_provider().rotate("stripe", "acme", OLD)
+    tested_base.sync_provider().rotate("stripe", None, OTHER)
+    provider = tested_base.provider()
 
-    assert [("stripe", None), ("stripe", "acme")] == face.ask(provider.owners)
-    assert face.ask(provider.delete, "stripe", "acme")
-    assert not face.ask(provider.delete, "stripe", "acme")
-    assert [("stripe", None)] == face.ask(provider.owners)
-    assert 1 == face.ask(provider.clear)
-    assert [] == face.ask(provider.owners)
+    assert [("stripe", None), ("stripe", "acme")] == tested_base.ask(provider.owners)
+    assert tested_base.ask(provider.delete, "stripe", "acme")
+    assert not tested_base.ask(provider.delete, "stripe", "acme")
+    assert [("stripe", None)] == tested_base.ask(provider.owners)
+    assert 1 == tested_base.ask(provider.clear)
+    assert [] == tested_base.ask(provider.owners)

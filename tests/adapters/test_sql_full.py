@@ -73,7 +73,7 @@ def test_full_server_is_waited_for(lab: Lab) -> None:
             if len(attempts) == 3:
                 blocker.close()
 
-        with lab.plain(engine) as store:
+        with lab.sync_store(engine) as store:
             store.execute(Append(1, a_key()))
     assert len(attempts) >= 3
 
@@ -83,7 +83,7 @@ def test_full_server_is_told(lab: Lab) -> None:
     with (
         one_connection(lab) as engine,
         engine.connect(),
-        lab.plain(engine) as store,
+        lab.sync_store(engine) as store,
         pytest.raises(StorageUnavailable, match="server accepts no more") as excinfo,
     ):
         store.execute(Append(1, a_key()), 0.2)
@@ -93,7 +93,7 @@ def test_full_server_is_told(lab: Lab) -> None:
 
 def test_idle_connections_are_closed(lab: Lab) -> None:
     """An unused connection is closed after a while."""
-    store = lab.plain()
+    store = lab.sync_store()
     engine_of(store).idle_seconds = 0.01
     store.execute(Append(1, a_key()))
 
@@ -106,7 +106,7 @@ def test_idle_connections_of_a_loop_are_closed(lab: Lab) -> None:
     """An asynchronous store closes unused connections while its event loop runs."""
 
     async def run() -> None:
-        async with lab.is_async() as store:
+        async with lab.async_store() as store:
             engine_of(store).idle_seconds = 0.01
             await store.execute(Append(1, a_key()))
             await asyncio.to_thread(wait_until, lambda: not lab.backends(), "no connections")
@@ -154,7 +154,7 @@ def test_crowded_server_gets_connections_back() -> None:
 
 def test_store_asks_whether_the_server_is_crowded(lab: Lab) -> None:
     """From time to time, a command first checks whether the server is crowded."""
-    with lab.plain() as store:
+    with lab.sync_store() as store:
         store.execute(Append(1, a_key()))
         pool = engine_of(store).pool()
         pool.look_at = 0.0

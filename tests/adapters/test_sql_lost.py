@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 def test_a_stale_connection_is_replaced(lab: Lab) -> None:
     """Idle connections that the database server closed are replaced without an error."""
-    store, key = lab.plain(), a_key()
+    store, key = lab.sync_store(), a_key()
     store.execute(Append(1, key))
     assert lab.terminate()
 
@@ -56,9 +56,9 @@ def test_uncommitted_commands_are_retried(lab: Lab, *, sent_once: bool) -> None:
     """A command whose connection is lost before the commit is retried."""
     key = a_key()
     word = b"moorage_lock_1\0" if lab.kind == "postgresql" else b"FOR UPDATE"
-    lab.plain().execute(Append(1, key))
+    lab.sync_store().execute(Append(1, key))
     with Proxy(lab.url, fail_once(word, "after")) as proxy:
-        store = lab.plain(proxy.url)
+        store = lab.sync_store(proxy.url)
 
         store.execute(Append(2, key, once=sent_once))
 
@@ -72,23 +72,23 @@ def test_uncommitted_commands_are_retried_asynchronously(lab: Lab) -> None:
     word = b"moorage_lock_1\0" if lab.kind == "postgresql" else b"FOR UPDATE"
 
     async def try_command(url: sqlalchemy.URL) -> None:
-        async with lab.is_async(url) as store:
+        async with lab.async_store(url) as store:
             await store.execute(Append(1, key))
 
     with Proxy(lab.url, fail_once(word, "after")) as proxy:
         asyncio.run(try_command(proxy.url))
 
         assert 2 == proxy.met
-        assert ((1,),) == values(lab.plain(), key)
+        assert ((1,),) == values(lab.sync_store(), key)
 
 
 @pytest.mark.parametrize("happened", ["before", "after"])
 def test_unknown_outcome_is_not_repeated_otherwise(lab: Lab, happened: str) -> None:
     """A command that may run only once fails with an unknown outcome if its commit has no reply."""
     key = a_key()
-    lab.plain().execute(Append(1, key))
+    lab.sync_store().execute(Append(1, key))
     with Proxy(lab.url, fail_once(commits(lab.kind), happened)) as proxy:
-        store = lab.plain(proxy.url)
+        store = lab.sync_store(proxy.url)
 
         with pytest.raises(StorageUnavailable, match="unknown outcome"):
             store.execute(Append(2, key))
@@ -101,7 +101,7 @@ def test_unknown_outcome_is_repeated_for_repeatable_commands(lab: Lab, happened:
     """A repeatable command whose commit has no reply is retried, and returns its result."""
     key = a_key()
     with Proxy(lab.url, fail_once(commits(lab.kind), happened)) as proxy:
-        claim_answer = lab.plain(proxy.url).execute(a_claim(key))
+        claim_answer = lab.sync_store(proxy.url).execute(a_claim(key))
 
         assert (Verdict.RUN, 2) == (claim_answer.verdict, proxy.met)
 
@@ -109,7 +109,7 @@ def test_unknown_outcome_is_repeated_for_repeatable_commands(lab: Lab, happened:
 def test_a_silent_server_is_given_up(lab: Lab) -> None:
     """A database server that stops answering is given up at the timeout."""
     with Proxy(lab.url, _deaf_from(b"FOR UPDATE")) as proxy:
-        store = lab.plain(proxy.url, timeout=0.2)
+        store = lab.sync_store(proxy.url, timeout=0.2)
 
         with pytest.raises(StorageUnavailable, match="in time"):
             store.execute(Append(1, a_key()))
@@ -119,7 +119,7 @@ def test_a_silent_server_is_given_up_async(lab: Lab) -> None:
     """A database server that stops answering is given up at the timeout, asynchronously too."""
 
     async def use_store(url: sqlalchemy.URL) -> None:
-        async with lab.is_async(url, timeout=0.2) as store:
+        async with lab.async_store(url, timeout=0.2) as store:
             with pytest.raises(StorageUnavailable, match="in time"):
                 await store.execute(Append(1, a_key()))
 
@@ -168,7 +168,7 @@ def test_a_server_that_is_not_there_is_named_without_its_password_asynchronously
 
 def test_refused_login_is_reported(lab: Lab) -> None:
     """The error for a refused login says so, without the password."""
-    store = lab.plain(lab.url.set(username="nobody", password="hunter2"))
+    store = lab.sync_store(lab.url.set(username="nobody", password="hunter2"))
 
     with pytest.raises(StorageUnavailable, match=r"(?i)user") as excinfo:
         store.execute(ReadCommand("a"))
@@ -237,7 +237,7 @@ def test_only_repeatable_posts_survive_an_outage(
 
 def test_a_forked_child_has_connections_of_its_own(lab: Lab) -> None:
     """A forked child opens its own connections, and its end closes none of its parent's."""
-    store, key = lab.plain(), a_key()
+    store, key = lab.sync_store(), a_key()
     store.execute(Append(1, key))
     previous_backends = lab.backends()
 
@@ -257,7 +257,7 @@ def test_a_forked_child_has_connections_of_its_own(lab: Lab) -> None:
 
 def test_a_store_is_used_in_one_event_loop_after_another(lab: Lab) -> None:
     """A store can be used in one event loop after another."""
-    store, key = lab.is_async(), a_key()
+    store, key = lab.async_store(), a_key()
 
     async def use_and_close() -> tuple[Any, ...]:
         async with store:
@@ -280,7 +280,7 @@ async def _append(store: AsyncSqlStorage, number: int, key: str) -> None:
 
 def test_a_store_is_used_in_two_event_loops_at_once(lab: Lab) -> None:
     """Two event loops share a store with separate connections, within one common limit."""
-    store, key = lab.is_async(connections=2), a_key()
+    store, key = lab.async_store(connections=2), a_key()
     met_barrier = threading.Barrier(2)
 
     async def append(number: int) -> None:
@@ -303,13 +303,13 @@ def test_a_store_is_used_in_two_event_loops_at_once(lab: Lab) -> None:
         asyncio.run(store.aclose())
         gc.collect()
 
-    (results,) = values(lab.plain(), key)
+    (results,) = values(lab.sync_store(), key)
     assert list(range(20)) == sorted(results)
 
 
 def test_a_closed_store_says_so(lab: Lab) -> None:
     """A closed store refuses commands, and has closed its connections."""
-    with lab.plain() as store:
+    with lab.sync_store() as store:
         store.execute(Append(1, a_key()))
 
     with pytest.raises(StorageUnavailable, match="closed") as excinfo:
@@ -319,11 +319,11 @@ def test_a_closed_store_says_so(lab: Lab) -> None:
 
 def test_a_store_that_is_closed_in_the_middle_ends_its_command(lab: Lab) -> None:
     """Closing a store during a command lets the command finish."""
-    store, key = lab.plain(), a_key()
+    store, key = lab.sync_store(), a_key()
 
     store.execute(RacingAppend(store.close, 1, key))
 
-    assert ((1,),) == values(lab.plain(), key)
+    assert ((1,),) == values(lab.sync_store(), key)
 
 
 def test_close_waits_for_posts(lab: Lab) -> None:
@@ -331,12 +331,12 @@ def test_close_waits_for_posts(lab: Lab) -> None:
     key = a_key()
 
     async def post_and_close() -> None:
-        async with lab.is_async() as store:
+        async with lab.async_store() as store:
             store.post(Append(1, key))
 
     asyncio.run(post_and_close())
 
-    assert ((1,),) == values(lab.plain(), key)
+    assert ((1,),) == values(lab.sync_store(), key)
 
 
 @pytest.mark.untraced
@@ -346,7 +346,7 @@ def test_thousands_of_tasks_queue_for_five_connections(kind: str, many: int) -> 
     keys = [a_key() for _ in range(100)]
 
     async def execute_many() -> tuple[int, list[int]]:
-        async with lab.is_async(timeout=600, connections=5) as store:
+        async with lab.async_store(timeout=600, connections=5) as store:
             await asyncio.gather(*(store.execute(Append(n, keys[n % 100])) for n in range(many)))
             counts = [len((await store.execute(ReadCommand(key)))[1][0]) for key in keys]
             return len(lab.backends()), counts
@@ -357,7 +357,7 @@ def test_thousands_of_tasks_queue_for_five_connections(kind: str, many: int) -> 
 
 def test_wait_for_a_connection_is_bounded(lab: Lab) -> None:
     """Waiting too long for a free connection raises an error."""
-    store = lab.plain(connections=1, timeout=1.0)
+    store = lab.sync_store(connections=1, timeout=1.0)
 
     def run_beside() -> None:
         thread = threading.Thread(target=attempt)

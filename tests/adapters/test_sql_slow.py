@@ -47,7 +47,7 @@ def test_a_connection_that_comes_late_is_kept_for_the_next_caller(
     lab: Lab, stuck_network: TcpProxy
 ) -> None:
     """Callers that time out wait for one connection together, and a later caller uses it."""
-    store, key = lab.plain(_url_through(lab, stuck_network)), a_key()
+    store, key = lab.sync_store(_url_through(lab, stuck_network)), a_key()
     for _ in range(3):
         with pytest.raises(StorageUnavailable, match="in time"):
             store.execute(Append(0, key), HASTE)
@@ -55,13 +55,13 @@ def test_a_connection_that_comes_late_is_kept_for_the_next_caller(
 
     store.execute(Append(1, key), PATIENCE)
 
-    assert ((1,),) == values(lab.plain(), key)
+    assert ((1,),) == values(lab.sync_store(), key)
     assert 1 == stuck_network.connections
 
 
 def test_late_connection_is_kept(lab: Lab, stuck_network: TcpProxy) -> None:
     """A connection that opens after its caller timed out is used by the next caller."""
-    store, key = lab.plain(_url_through(lab, stuck_network)), a_key()
+    store, key = lab.sync_store(_url_through(lab, stuck_network)), a_key()
     with pytest.raises(StorageUnavailable, match="in time"):
         store.execute(Append(0, key), HASTE)
     stuck_network.restore()
@@ -70,13 +70,13 @@ def test_late_connection_is_kept(lab: Lab, stuck_network: TcpProxy) -> None:
 
     store.execute(Append(1, key), PATIENCE)
 
-    assert ((1,),) == values(lab.plain(), key)
+    assert ((1,),) == values(lab.sync_store(), key)
     assert (1, []) == (stuck_network.connections, pool.late_openings)
 
 
 def test_a_connection_that_fails_late_is_forgotten(lab: Lab, stuck_network: TcpProxy) -> None:
     """A connection that fails to open after its caller timed out is dropped."""
-    store, key = lab.plain(_url_through(lab, stuck_network)), a_key()
+    store, key = lab.sync_store(_url_through(lab, stuck_network)), a_key()
     with pytest.raises(StorageUnavailable, match="in time"):
         store.execute(Append(0, key), HASTE)
     (pool,) = store._engine._pools.values()  # noqa: SLF001 - no caller could tell
@@ -86,7 +86,7 @@ def test_a_connection_that_fails_late_is_forgotten(lab: Lab, stuck_network: TcpP
 
     store.execute(Append(1, key), PATIENCE)
 
-    assert ((1,),) == values(lab.plain(), key)
+    assert ((1,),) == values(lab.sync_store(), key)
 
 
 def test_late_connection_is_used_by_the_next_task(lab: Lab, stuck_network: TcpProxy) -> None:
@@ -94,7 +94,7 @@ def test_late_connection_is_used_by_the_next_task(lab: Lab, stuck_network: TcpPr
     key = a_key()
 
     async def run_scenario() -> int:
-        async with lab.is_async(_url_through(lab, stuck_network)) as store:
+        async with lab.async_store(_url_through(lab, stuck_network)) as store:
             with pytest.raises(StorageUnavailable, match="in time"):
                 await store.execute(Append(0, key), HASTE)
             stuck_network.restore()
@@ -102,7 +102,7 @@ def test_late_connection_is_used_by_the_next_task(lab: Lab, stuck_network: TcpPr
             return stuck_network.connections
 
     assert 1 == asyncio.run(run_scenario())
-    assert ((1,),) == values(lab.plain(), key)
+    assert ((1,),) == values(lab.sync_store(), key)
 
 
 def test_a_task_that_is_cancelled_leaves_its_connection_to_the_next(
@@ -112,7 +112,7 @@ def test_a_task_that_is_cancelled_leaves_its_connection_to_the_next(
     key = a_key()
 
     async def run_scenario() -> int:
-        async with lab.is_async(_url_through(lab, stuck_network)) as store:
+        async with lab.async_store(_url_through(lab, stuck_network)) as store:
             with pytest.raises(TimeoutError):
                 await asyncio.wait_for(store.execute(Append(0, key), PATIENCE), HASTE)
             stuck_network.restore()
@@ -126,7 +126,7 @@ def test_closing_stops_opening_connections(lab: Lab, stuck_network: TcpProxy) ->
     """Closing an asynchronous store cancels the connections that are still being opened."""
 
     async def run_scenario() -> set[asyncio.Task[Any]]:
-        async with lab.is_async(_url_through(lab, stuck_network)) as store:
+        async with lab.async_store(_url_through(lab, stuck_network)) as store:
             with pytest.raises(StorageUnavailable):
                 await store.execute(Append(0, a_key()), HASTE)
         remaining_tasks = asyncio.all_tasks() - {asyncio.current_task()}
@@ -148,7 +148,7 @@ def test_server_slow_in_the_session_setup_is_not_down(lab: Lab) -> None:
         return "never" if received_event.is_set() else None
 
     with Watching(lab.url, fall_silent) as proxy:
-        store = lab.plain(proxy.url)
+        store = lab.sync_store(proxy.url)
         with pytest.raises(StorageUnavailable, match="in time"):
             store.execute(Append(0, a_key()), HASTE)
         assert received_event.wait(PATIENCE)
@@ -262,7 +262,7 @@ def test_finished_opening_is_not_cancelled() -> None:
 def test_a_server_that_answered_not_long_ago_is_slow(lab: Lab, stuck_network: TcpProxy) -> None:
     """A late reply on a used connection is reported as a slow server."""
     stuck_network.restore()
-    store, key = lab.plain(_url_through(lab, stuck_network)), a_key()
+    store, key = lab.sync_store(_url_through(lab, stuck_network)), a_key()
     store.execute(Append(1, key))
     stuck_network.withhold()
 
@@ -281,7 +281,7 @@ def test_a_reply_that_trickles_ends_by_the_deadline(lab: Lab, mode: str) -> None
         return "trickle" if word[0] in chunk else None
 
     async def run_scenario(url: sqlalchemy.URL) -> None:
-        store = lab.is_async(url)
+        store = lab.async_store(url)
         await store.execute(Append(0, key), PATIENCE)
         word[0] = b""
         with pytest.raises(StorageUnavailable):
@@ -292,7 +292,7 @@ def test_a_reply_that_trickles_ends_by_the_deadline(lab: Lab, mode: str) -> None
         if mode == "async":
             asyncio.run(run_scenario(proxy.url))
             return
-        store = lab.plain(proxy.url)
+        store = lab.sync_store(proxy.url)
         store.execute(Append(0, key), PATIENCE)
         word[0] = b""
         with pytest.raises(StorageUnavailable):
@@ -301,7 +301,7 @@ def test_a_reply_that_trickles_ends_by_the_deadline(lab: Lab, mode: str) -> None
 
 def test_a_connection_is_opened_where_no_thread_can_be_started(lab: Lab) -> None:
     """A process that cannot start threads can still open a database connection."""
-    store, key = lab.plain(), a_key()
+    store, key = lab.sync_store(), a_key()
     with no_new_threads():
         store.execute(Append(1, key))
 

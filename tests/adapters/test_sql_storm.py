@@ -84,7 +84,7 @@ def test_a_process_that_dies_in_a_transaction_holds_nobody_up(
 @pytest.mark.untraced
 def test_connections_that_are_cut_under_load_lose_nothing(lab: Lab) -> None:
     """While the server cuts connections, each confirmed write is stored exactly once."""
-    store, keys = lab.plain(connections=4), [a_key(), a_key()]
+    store, keys = lab.sync_store(connections=4), [a_key(), a_key()]
     answered_commands: list[int] = []
     other_errors: list[BaseException] = []
     end_event = threading.Event()
@@ -112,7 +112,7 @@ def test_connections_that_are_cut_under_load_lose_nothing(lab: Lab) -> None:
     end_event.set()
     cutter.join(PATIENCE)
 
-    first, second = (log or () for log in values(lab.plain(), *keys))
+    first, second = (log or () for log in values(lab.sync_store(), *keys))
     assert [] == other_errors
     assert len(set(second)) == len(second)
     assert set(answered_commands) <= set(second)

@@ -82,7 +82,7 @@ def test_housekeeping_uses_the_index(lab: Lab) -> None:
     """Housekeeping finds expired rows by the index."""
     recorder: list[bytes] = []
     with Proxy(lab.url, recorder.append) as proxy:
-        lab.plain(proxy.url).housekeep(limit=7)
+        lab.sync_store(proxy.url).housekeep(limit=7)
     sent_bytes = b"".join(recorder)
     if lab.kind == "postgresql":
         statement = sent_bytes[sent_bytes.index(b"DELETE") :].partition(b"\0")[0].decode()
@@ -100,7 +100,7 @@ def test_housekeeping_takes_several_batches(lab: Lab) -> None:
     """Housekeeping deletes many expired rows in several batches."""
 
     async def count_forgotten_states() -> int:
-        async with lab.is_async() as store:
+        async with lab.async_store() as store:
             keys = [a_key() for _ in range(600)]
             await asyncio.gather(*(store.execute(Append(1, key)) for key in keys))
             lab.run(f"UPDATE {lab.table} SET expires = 1")
@@ -130,7 +130,7 @@ def test_a_hot_row_moves_in_no_index(lab: Lab, sql_store: SqlStorage) -> None:
 def test_a_claim_is_on_the_disk_when_it_is_answered() -> None:
     """In PostgreSQL a durable write is on disk when its command returns."""
     with labs("postgresql") as lab:
-        store, key = lab.plain(), a_key()
+        store, key = lab.sync_store(), a_key()
         for _ in range(20):
             insert_position = _journal_position(lab, "pg_current_wal_insert_lsn()")
 
@@ -150,7 +150,7 @@ def test_only_durable_commands_wait_for_the_disk(*, durable: bool) -> None:
     """A durable command waits for the disk in a separate transaction; other commands do not."""
     sent_chunks: list[bytes] = []
     with labs("postgresql") as lab, Proxy(lab.url, sent_chunks.append) as proxy:
-        store, key = lab.plain(proxy.url), a_key()
+        store, key = lab.sync_store(proxy.url), a_key()
         store.execute(Append(1, key, durable=durable))
 
         store.execute(Append(2, key, durable=durable))
@@ -161,7 +161,7 @@ def test_only_durable_commands_wait_for_the_disk(*, durable: bool) -> None:
 def test_durable_reads_are_on_the_disk() -> None:
     """A durable read returns only after the commit that it saw is on disk."""
     with labs("postgresql") as lab:
-        store, key = lab.plain(), a_key()
+        store, key = lab.sync_store(), a_key()
         reader = ReadCommand(key)
         reader.durable = True
         for number in range(20):
@@ -176,7 +176,7 @@ def test_durable_reads_are_on_the_disk() -> None:
 def test_failed_flush_is_an_unknown_outcome() -> None:
     """If the flush to disk fails, the outcome of the commit is unknown."""
     with labs("postgresql") as lab:
-        store, key = lab.plain(), a_key()
+        store, key = lab.sync_store(), a_key()
         store.execute(Append(1, key))
         ((_, link),) = store._engine._pools[None].idle  # noqa: SLF001 - nobody can make it fail from outside
         link._durability = b"nonsense"  # type: ignore[attr-defined]  # noqa: SLF001 - nobody can make it fail from outside
@@ -192,7 +192,7 @@ def test_failed_flush_is_an_unknown_outcome() -> None:
 
 def test_a_store_without_tables_says_how_to_make_them(lab: Lab) -> None:
     """The error for missing tables names `migrate`, `ddl` and `create=True`."""
-    store = lab.plain(prefix=f"{lab.prefix}none_")
+    store = lab.sync_store(prefix=f"{lab.prefix}none_")
 
     for _ in range(2):
         with pytest.raises(ConfigurationError, match=r"none_states.*migrate.*ddl.*create=True"):
@@ -202,12 +202,12 @@ def test_a_store_without_tables_says_how_to_make_them(lab: Lab) -> None:
 def test_create_option_creates_tables(lab: Lab) -> None:
     """With `create=True`, the first command creates the tables; `migrate` may run again."""
     prefix = f"{lab.prefix}made_"
-    store, key = lab.plain(prefix=prefix, create=True), a_key()
+    store, key = lab.sync_store(prefix=prefix, create=True), a_key()
     try:
         store.execute(Append(1, key))
         store.migrate()
 
-        assert ((1,),) == values(lab.plain(prefix=prefix, create=True), key)
+        assert ((1,),) == values(lab.sync_store(prefix=prefix, create=True), key)
     finally:
         _drop(lab, prefix)
 
@@ -217,7 +217,7 @@ def test_tables_are_made_async(lab: Lab) -> None:
     prefix = f"{lab.prefix}madelater_"
 
     async def use_new_tables() -> object:
-        async with lab.is_async(prefix=prefix, create=True) as store:
+        async with lab.async_store(prefix=prefix, create=True) as store:
             await store.execute(Append(1, "a"))
             await store.migrate()
             return (await store.execute(ReadCommand("a")))[1]
@@ -239,7 +239,7 @@ def test_many_make_the_tables_at_once(lab: Lab) -> None:
 
     def make() -> None:
         try:
-            lab.plain(prefix=prefix, create=True).execute(Append(1, a_key()))
+            lab.sync_store(prefix=prefix, create=True).execute(Append(1, a_key()))
         except Exception as error:  # noqa: BLE001 - it is looked at
             errors.append(error)
 
@@ -260,7 +260,7 @@ def test_tables_can_be_part_of_the_host_migrations(lab: Lab) -> None:
     assert (states, meta) == SqlStorage.tables(metadata, prefix=prefix)
     metadata.create_all(lab.engine)
     try:
-        lab.plain(prefix=prefix).execute(Append(1, "a"))
+        lab.sync_store(prefix=prefix).execute(Append(1, "a"))
     finally:
         metadata.drop_all(lab.engine)
 
@@ -271,7 +271,7 @@ def test_ddl_creates_the_tables(lab: Lab) -> None:
     for statement in SqlStorage.ddl(lab.kind, prefix=prefix).split(";\n")[:-1]:
         lab.run(statement)
     try:
-        lab.plain(prefix=prefix).execute(Append(1, "a"))
+        lab.sync_store(prefix=prefix).execute(Append(1, "a"))
     finally:
         _drop(lab, prefix)
 
@@ -286,11 +286,11 @@ def test_ddl_creates_the_tables(lab: Lab) -> None:
 def test_tables_of_another_version_are_refused(lab: Lab, change: str, words: str) -> None:
     """Tables with an unknown schema version are refused, and not changed."""
     prefix = f"{lab.prefix}version_"
-    lab.plain(prefix=prefix).migrate()
+    lab.sync_store(prefix=prefix).migrate()
     lab.run(change.format(meta=f"{prefix}meta"))
     try:
         with pytest.raises(ConfigurationError, match=words):
-            lab.plain(prefix=prefix).execute(ReadCommand("a"))
+            lab.sync_store(prefix=prefix).execute(ReadCommand("a"))
     finally:
         _drop(lab, prefix)
 
@@ -298,7 +298,7 @@ def test_tables_of_another_version_are_refused(lab: Lab, change: str, words: str
 def test_tables_that_are_dropped_in_use_are_made_again(lab: Lab) -> None:
     """With `create=True`, a store creates tables again that were dropped during use."""
     prefix = f"{lab.prefix}made_"
-    store = lab.plain(prefix=prefix, create=True)
+    store = lab.sync_store(prefix=prefix, create=True)
     try:
         store.execute(Append(1, "a"))
         _drop(lab, prefix)
@@ -313,7 +313,7 @@ def test_tables_that_are_dropped_in_use_are_made_again_async(lab: Lab) -> None:
     prefix = f"{lab.prefix}amade_"
 
     async def use_dropped_tables() -> tuple[Any, ...]:
-        async with lab.is_async(prefix=prefix, create=True) as store:
+        async with lab.async_store(prefix=prefix, create=True) as store:
             await store.execute(Append(1, "a"))
             _drop(lab, prefix)
             await store.execute(Append(2, "a"))
@@ -328,7 +328,7 @@ def test_tables_that_are_dropped_in_use_are_made_again_async(lab: Lab) -> None:
 def test_tables_that_are_dropped_in_use_are_an_outage(lab: Lab) -> None:
     """Tables dropped during use raise StorageUnavailable until they exist again."""
     prefix = f"{lab.prefix}gone_"
-    store = lab.plain(prefix=prefix)
+    store = lab.sync_store(prefix=prefix)
     store.migrate()
     try:
         store.execute(Append(1, "a"))
@@ -353,7 +353,7 @@ def test_tables_that_cannot_be_made_again_are_an_outage(lab: Lab) -> None:
     lab.run(f"GRANT ALL ON {place} TO {user}")
     url = lab.url.set(username=user)
     try:
-        store = lab.plain(
+        store = lab.sync_store(
             url if on_postgresql else url.set(database=room),
             prefix=prefix,
             schema=room if on_postgresql else None,
@@ -381,11 +381,11 @@ def test_missing_rights_are_named(lab: Lab) -> None:
     if lab.kind == "mariadb":
         lab.run(f"GRANT SELECT ON {lab.prefix}meta TO {user}")
     try:
-        store = lab.plain(lab.url.set(username=user))
+        store = lab.sync_store(lab.url.set(username=user))
         with pytest.raises(ConfigurationError, match="Grant SELECT"):
             store.execute(ReadCommand("a"))
         with pytest.raises(StorageUnavailable, match="could not be created"):
-            lab.plain(lab.url.set(username=user), prefix=f"{user}_").migrate()
+            lab.sync_store(lab.url.set(username=user), prefix=f"{user}_").migrate()
     finally:
         lab.run(f"DROP {'ROLE' if lab.kind == 'postgresql' else 'USER'} {user}")
 
@@ -394,7 +394,7 @@ def test_failed_migration_names_ddl(lab: Lab) -> None:
     """The error for a failed `migrate` names `ddl` as the alternative."""
 
     async def migrate_nothing() -> None:
-        async with lab.is_async(lab.url.set(database="nothing")) as store:
+        async with lab.async_store(lab.url.set(database="nothing")) as store:
             with pytest.raises(StorageUnavailable, match=r"could not be created.*ddl"):
                 await store.migrate()
 
@@ -407,13 +407,13 @@ def test_server_refusals_have_their_code(lab: Lab, code: int) -> None:
     number = {"postgresql": ("P0001", "25006"), "mariadb": (1644, 1290)}[lab.kind][code]
     words = r"in time|reached a read-only server|lost its connection|the commit had no reply"
     prefix = f"{lab.prefix}refusing{code}_"
-    store = lab.plain(prefix=prefix, create=True)
+    store = lab.sync_store(prefix=prefix, create=True)
     store.execute(Append(1, "a"))
     _refuse(lab, f"{prefix}states", number)
     try:
         with pytest.raises(StorageUnavailable, match=words if code else f"refused with .*{number}"):
             # A temporary error is retried until the timeout.
-            lab.plain(prefix=prefix, timeout=0.2 if code else PATIENCE).execute(Append(2, "a"))
+            lab.sync_store(prefix=prefix, timeout=0.2 if code else PATIENCE).execute(Append(2, "a"))
         assert ((1,),) == values(store, "a")
     finally:
         _drop(lab, prefix)
@@ -432,7 +432,7 @@ def test_server_statement_timeout_means_slow(lab: Lab, code: int, words: str) ->
     """A statement that the server ends at its own time limit raises an error with `slow` set."""
     number = {"postgresql": ("55P03", "57014"), "mariadb": (1205, 1969)}[lab.kind][code]
     prefix = f"{lab.prefix}limit{code}_"
-    store = lab.plain(prefix=prefix, create=True)
+    store = lab.sync_store(prefix=prefix, create=True)
     store.execute(Append(1, "a"))
     _refuse(lab, f"{prefix}states", number)
     try:
@@ -462,7 +462,7 @@ def test_a_state_of_many_megabytes_is_stored(lab: Lab) -> None:
     """A state larger than the network's buffers can be stored."""
     key, big = a_key(), bytes(7_000_000)
     with Proxy(lab.url, lambda _: None, narrow=True) as proxy:
-        store = lab.plain(proxy.url)
+        store = lab.sync_store(proxy.url)
         for _ in range(2):
             store.execute(Put(big, key))
 
@@ -474,7 +474,7 @@ def test_a_state_of_many_megabytes_is_stored_asynchronously(lab: Lab) -> None:
     key, big = a_key(), bytes(7_000_000)
 
     async def store_twice(url: sqlalchemy.URL) -> object:
-        async with lab.is_async(url) as store:
+        async with lab.async_store(url) as store:
             for _ in range(2):
                 await store.execute(Put(big, key))
             return (await store.execute(ReadCommand(key)))[1][0]
@@ -566,7 +566,7 @@ def test_a_driver_that_is_too_old_is_named(monkeypatch: pytest.MonkeyPatch) -> N
         monkeypatch.setattr("psycopg.pq.version", lambda: 130_009)
 
         with pytest.raises(ConfigurationError, match=r"libpq 13.*psycopg\[binary\]"):
-            lab.plain().execute(ReadCommand("a"))
+            lab.sync_store().execute(ReadCommand("a"))
 
 
 def test_only_databases_that_are_known_have_statements() -> None:

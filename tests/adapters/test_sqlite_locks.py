@@ -188,7 +188,7 @@ def test_an_interruption_leaves_all_of_a_command_or_none(
 def test_signals_may_strike_anywhere(path: Path) -> None:
     """A command interrupted by a signal takes effect completely or not at all."""
     program = subprocess.run(
-        [sys.executable, "-m", "tests.adapters.sqlite_worker", "be_struck", str(path)],
+        [sys.executable, "-m", "tests.adapters.sqlite_worker", "add_while_interrupted", str(path)],
         cwd=Path(__file__).parents[2],
         capture_output=True,
         check=True,

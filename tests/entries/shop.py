@@ -38,7 +38,7 @@ class Shop:
     """A hub, an inbox and an outbox of one mode, over stores in memory.
 
     Args:
-        is_async: whether it is the asynchronous face.
+        is_async: True for the asynchronous classes.
         clock: what time it is.
         cipher: seals what is written down.
         subject: says whose data a webhook holds.

@@ -57,7 +57,7 @@ class KeylessShop:
     """A shop of either mode that takes payments at a vendor without idempotency keys.
 
     Args:
-        is_async: whether it is the asynchronous face.
+        is_async: True for the asynchronous classes.
         outbox, state: the stores; in memory by default.
         kind: the vendor.
         ports: other ports of the hub.

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
     from moorage import Event as Happening
 
-    Face = ConnectorManager | AsyncConnectorManager
+    Manager = ConnectorManager | AsyncConnectorManager
 
 _writing: Final = Lock()
 
@@ -70,7 +70,7 @@ class Job:
         path: send a request there instead of calling a function, with
         key: this idempotency key.
         hours: by how much this process's watch is wrong.
-        is_async: use the asynchronous face.
+        is_async: True for the asynchronous classes.
     """
 
     scenario: str
@@ -417,14 +417,14 @@ def claim(job: Job) -> None:
         begin()
         numbers = iter(range(10**9))
 
-        def go_on() -> None:
+        def run_repeatedly() -> None:
             for number in numbers:
                 key = f"{job.key}/{job.number}/{number}"
                 value = manager.run(job.name, partial(str.upper, key), idempotency_key=key)
                 report(what="answered", key=key, value=value)
 
         for _ in range(job.threads):
-            Thread(target=go_on, daemon=True).start()
+            Thread(target=run_repeatedly, daemon=True).start()
         sys.stdin.readline()
         os._exit(0)
 

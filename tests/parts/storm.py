@@ -48,7 +48,7 @@ class SignalStorm:
         self._end = time.monotonic() + _SECONDS
         signal.signal(signal.SIGALRM, self._strike)
 
-    def rages(self) -> bool:
+    def is_running(self) -> bool:
         """Return whether the test's time is not yet over."""
         return time.monotonic() < self._end
 
@@ -97,7 +97,7 @@ def probes(storm: SignalStorm) -> None:
 
     uses: list[Callable[[], object]] = [lambda: breaker.call(act), breaker(act), enter]
     import_early([lambda: breaker.call(int), breaker.state])
-    while storm.rages():
+    while storm.is_running():
         clock.advance(1)
         storm.through(random.choice(uses), 1e-4)
         if breaker.state().probes_under_way:
@@ -127,7 +127,7 @@ def interrupt_bulkhead(storm: SignalStorm) -> None:
     threads = [threading.Thread(target=visit) for _ in range(3)]
     for thread in threads:
         thread.start()
-    while storm.rages():
+    while storm.is_running():
         storm.through(random.choice(uses), 2e-4)
     stop.set()
     for thread in threads:
@@ -142,7 +142,7 @@ def interrupt_waits(storm: SignalStorm) -> None:
     import_early([limiter.acquire, limiter.reserve])
     clock.advance(9)
     limiter.acquire()
-    while storm.rages():
+    while storm.is_running():
         start_time = clock.nanoseconds()
         if storm.through(random.choice([limiter.acquire, limiter.reserve]), 1e-4):
             # A second has passed if it had slept already; and nobody else is there.
@@ -169,7 +169,7 @@ def retries(storm: SignalStorm) -> None:
 
     uses: list[Callable[[], object]] = [lambda: retry.call(act), retry(act), loop]
     import_early(uses)
-    while storm.rages():
+    while storm.is_running():
         calls[0] = 0
         strikes = storm.struck
         is_ended = storm.through(random.choice(uses), 3e-4)

@@ -54,7 +54,7 @@ class ConsentWithEvents:
     ) -> None:
         self.clock = clock
         self.does: dict[int, Callable[[], None]] = {}
-        self.face = AwaitedConsent(
+        self.consent = AwaitedConsent(
             mode,
             client_of(server, **changes),
             clock=clock,
@@ -74,9 +74,9 @@ def test_a_device_waits(mode: str) -> None:
     clock = Clock()
     with AuthorizationServer(clock=clock) as server:
         waiting = ConsentWithEvents(mode, server, clock)
-        device = waiting.face.begin_device(scope="read", parameters={"audience": "vat"})
+        device = waiting.consent.begin_device(scope="read", parameters={"audience": "vat"})
         waiting.does[3] = lambda: server.decide(device.user_code)
-        grant = waiting.face.finish_device(device)
+        grant = waiting.consent.finish_device(device)
 
         assert ("read",) == grant.credentials.scope
         assert [5.0, 5.0, 5.0] == clock.slept
@@ -93,12 +93,12 @@ def test_a_device_slows_down(mode: str) -> None:
     clock = Clock()
     with AuthorizationServer(clock=clock) as server:
         waiting = ConsentWithEvents(mode, server, clock)
-        device = waiting.face.begin_device()
+        device = waiting.consent.begin_device()
         slow_down = succeeding_with_error("slow_down")
         server.order(slow_down, slow_down)
         waiting.does[4] = lambda: server.decide(device.user_code)
 
-        assert waiting.face.finish_device(device)
+        assert waiting.consent.finish_device(device)
         assert [5.0, 10.0, 15.0, 15.0] == clock.slept
         assert 0 == server.hasty_polls
 
@@ -109,11 +109,11 @@ def test_a_device_backs_off(mode: str) -> None:
     clock = Clock()
     with AuthorizationServer(clock=clock) as server:
         waiting = ConsentWithEvents(mode, server, clock)
-        device = waiting.face.begin_device()
+        device = waiting.consent.begin_device()
         server.order(failing_answer(503), lost_answer(), unread_request())
         waiting.does[5] = lambda: server.decide(device.user_code)
 
-        assert waiting.face.finish_device(device)
+        assert waiting.consent.finish_device(device)
         assert [5.0, 10.0, 20.0, 40.0, 5.0] == clock.slept
 
 
@@ -130,10 +130,10 @@ def test_a_device_is_refused(mode: str, happens: Callable[..., None], words: str
     clock = Clock()
     with AuthorizationServer(clock=clock) as server:
         waiting = ConsentWithEvents(mode, server, clock)
-        device = waiting.face.begin_device()
+        device = waiting.consent.begin_device()
         waiting.does[2] = lambda: happens(server, device)
         with pytest.raises(AuthorizationRequired, match=words):
-            waiting.face.finish_device(device)
+            waiting.consent.finish_device(device)
 
         assert 2 == len(server.requests)
 
@@ -145,9 +145,9 @@ def test_expired_code_is_not_polled(mode: str) -> None:
     with AuthorizationServer(clock=clock) as server:
         server.people.device_lifetime = 12
         waiting = ConsentWithEvents(mode, server, clock)
-        device = waiting.face.begin_device()
+        device = waiting.consent.begin_device()
         with pytest.raises(AuthorizationRequired, match="has expired") as excinfo:
-            waiting.face.finish_device(device)
+            waiting.consent.finish_device(device)
 
         assert 2 == len(server.requests)
     assert "start again" in excinfo.value.remedy
@@ -160,12 +160,12 @@ def test_the_last_moment_is_too_late(mode: str) -> None:
     with AuthorizationServer(clock=clock) as server:
         server.people.device_lifetime = 10
         waiting = ConsentWithEvents(mode, server, clock)
-        device = waiting.face.begin_device()
+        device = waiting.consent.begin_device()
         with pytest.raises(DeadlineExceeded):
-            waiting.face.finish_device(device, timeout=5)
+            waiting.consent.finish_device(device, timeout=5)
         assert [] == clock.slept
         with pytest.raises(AuthorizationRequired, match="has expired"):
-            waiting.face.finish_device(device)
+            waiting.consent.finish_device(device)
         assert [5.0] == clock.slept
 
 
@@ -175,15 +175,15 @@ def test_timeout_is_retryable(mode: str) -> None:
     clock = Clock()
     with AuthorizationServer(clock=clock) as server:
         waiting = ConsentWithEvents(mode, server, clock)
-        device = waiting.face.begin_device()
+        device = waiting.consent.begin_device()
         with pytest.raises(DeadlineExceeded, match="has not decided in time") as excinfo:
-            waiting.face.finish_device(device, timeout=timedelta(seconds=7))
+            waiting.consent.finish_device(device, timeout=timedelta(seconds=7))
         assert excinfo.value.retryable
         assert "Call this again" in excinfo.value.remedy
         assert [5.0] == clock.slept
 
         server.decide(device.user_code)
-        assert waiting.face.finish_device(device, timeout=7)
+        assert waiting.consent.finish_device(device, timeout=7)
 
 
 @IN_BOTH
@@ -192,11 +192,11 @@ def test_timeout_ends_a_running_poll(mode: str) -> None:
     clock = Clock()
     with AuthorizationServer(clock=clock) as server:
         waiting = ConsentWithEvents(mode, server, clock)
-        device = waiting.face.begin_device()
+        device = waiting.consent.begin_device()
         server.decide(device.user_code)
         server.order(late_answer(2))
         with pytest.raises(DeadlineExceeded):
-            waiting.face.finish_device(device, timeout=5.2)
+            waiting.consent.finish_device(device, timeout=5.2)
         server.release()
 
 
@@ -206,12 +206,12 @@ def test_foreign_id_token_is_refused(mode: str) -> None:
     clock = Clock()
     with AuthorizationServer(clock=clock) as server:
         waiting = ConsentWithEvents(mode, server, clock)
-        device = waiting.face.begin_device()
+        device = waiting.consent.begin_device()
         server.decide(device.user_code)
         claims = {"aud": "erp", "exp": int(clock.utc().timestamp()) + 60}
         server.order(respond_with(id_token=id_token({**claims, "iss": "https://evil.example"})))
         with pytest.raises(VendorFailed, match="another issuer"):
-            waiting.face.finish_device(device)
+            waiting.consent.finish_device(device)
 
 
 @IN_BOTH
@@ -225,23 +225,23 @@ def test_device_errors_are_masked(mode: str) -> None:
             path="/device_authorization",
         )
         with pytest.raises(CredentialRefreshFailed, match="invalid_scope: so") as excinfo:
-            waiting.face.begin_device()
+            waiting.consent.begin_device()
         assert "s3cr3t" not in str(excinfo.value)
 
-        device = waiting.face.begin_device()
+        device = waiting.consent.begin_device()
         secret_proofs = device.device_code.reveal(), "s3cr3t"
         server.order(
             respond_with(error="invalid_scope", error_description=f"so {' '.join(secret_proofs)}")
         )
         with pytest.raises(CredentialRefreshFailed, match="invalid_scope: so") as excinfo:
-            waiting.face.finish_device(device)
+            waiting.consent.finish_device(device)
         assert [] == [proof for proof in secret_proofs if proof in str(excinfo.value)]
 
         server.order(
             respond_with(error="invalid_scope", error_description="so at-0000"), path="/revoke"
         )
         with pytest.raises(VendorRejected, match="invalid_scope: so") as refused_excinfo:
-            waiting.face.revoke(OAuthCredentials(access_token="at-0000"))
+            waiting.consent.revoke(OAuthCredentials(access_token="at-0000"))
         assert "at-0000" not in str(refused_excinfo.value)
 
 
@@ -252,9 +252,9 @@ def test_a_device_proves_itself(mode: str) -> None:
     dpop = Client(method="none", dpop=True)
     with AuthorizationServer(dpop, clock=clock, nonces=True) as server:
         waiting = ConsentWithEvents(mode, server, clock, secret=None, dpop_key=proof_key())
-        device = waiting.face.begin_device()
+        device = waiting.consent.begin_device()
         waiting.does[2] = lambda: server.decide(device.user_code)
-        grant = waiting.face.finish_device(device)
+        grant = waiting.consent.finish_device(device)
 
         assert "DPoP" == grant.credentials.token_type
         assert ["use_dpop_nonce", "authorization_pending", None] == [
@@ -268,11 +268,11 @@ def test_unreadable_grant_is_lost(mode: str) -> None:
     clock = Clock()
     with AuthorizationServer(clock=clock) as server:
         waiting = ConsentWithEvents(mode, server, clock)
-        device = waiting.face.begin_device()
+        device = waiting.consent.begin_device()
         server.decide(device.user_code)
         server.order(malformed_body())
         with pytest.raises(AuthorizationRequired, match="was lost"):
-            waiting.face.finish_device(device)
+            waiting.consent.finish_device(device)
 
 
 @IN_BOTH

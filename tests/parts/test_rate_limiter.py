@@ -79,8 +79,8 @@ EQUAL_LIMITS = (
     RateLimitConfig.per_hour(3600, burst=1),
 )
 """Different limits that each grant one call per second."""
-Face: TypeAlias = Callable[[RateLimiter], SyncLimiterUse | AsyncLimiterUse]
-BOTH = pytest.mark.parametrize("face", [SyncLimiterUse, AsyncLimiterUse])
+LimiterUse: TypeAlias = Callable[[RateLimiter], SyncLimiterUse | AsyncLimiterUse]
+BOTH = pytest.mark.parametrize("limiter_use", [SyncLimiterUse, AsyncLimiterUse])
 EVERY_USE = pytest.mark.parametrize("use", USES, ids=lambda use: use.__name__)
 
 
@@ -112,10 +112,10 @@ def test_calls_wait_for_their_turn(use: Callable[..., Any]) -> None:
 
 
 @BOTH
-def test_wait_is_bounded_by_the_timeout(face: Face) -> None:
+def test_wait_is_bounded_by_the_timeout(limiter_use: LimiterUse) -> None:
     """A wait longer than the timeout is refused at once, and the error says when to retry."""
     clock = Clock()
-    limiter = face(limiter_of(clock, name="v", timeout=1.5))
+    limiter = limiter_use(limiter_of(clock, name="v", timeout=1.5))
 
     limiter.acquire()
     limiter.acquire()
@@ -131,10 +131,10 @@ def test_wait_is_bounded_by_the_timeout(face: Face) -> None:
 
 
 @BOTH
-def test_tries_without_waiting(face: Face) -> None:
+def test_tries_without_waiting(limiter_use: LimiterUse) -> None:
     """Trying to acquire a token that is not available neither waits nor reserves one."""
     clock = Clock()
-    limiter = face(limiter_of(clock))
+    limiter = limiter_use(limiter_of(clock))
 
     assert [True, False, False] == [limiter.try_acquire() for _ in range(3)]
     clock.advance(1)
@@ -143,10 +143,10 @@ def test_tries_without_waiting(face: Face) -> None:
 
 
 @BOTH
-def test_a_call_may_cost_more(face: Face) -> None:
+def test_a_call_may_cost_more(limiter_use: LimiterUse) -> None:
     """A call takes as many tokens as its cost, which must not exceed the burst."""
     clock = Clock()
-    limiter = face(limiter_of(clock, RateLimitConfig.per_second(1, burst=5)))
+    limiter = limiter_use(limiter_of(clock, RateLimitConfig.per_second(1, burst=5)))
 
     limiter.acquire(3)
     assert not limiter.try_acquire(3)
@@ -162,12 +162,12 @@ def test_a_call_may_cost_more(face: Face) -> None:
 
 
 @BOTH
-def test_limits_grant_together(face: Face) -> None:
+def test_limits_grant_together(limiter_use: LimiterUse) -> None:
     """A call needs a token of each limit; if one limit refuses, no limit is charged."""
     clock = Clock()
     quick_config = RateLimitConfig.per_second(1, burst=10)
     slow_config = RateLimitConfig.per_minute(1, burst=2)
-    limiter = face(limiter_of(clock, quick_config, slow_config))
+    limiter = limiter_use(limiter_of(clock, quick_config, slow_config))
 
     limiter.acquire(2)
     for _ in range(20):
@@ -178,9 +178,9 @@ def test_limits_grant_together(face: Face) -> None:
 
 
 @BOTH
-def test_keys_are_apart(face: Face) -> None:
+def test_keys_are_apart(limiter_use: LimiterUse) -> None:
     """Each key has its own bucket, separate from the one for calls without a key."""
-    limiter = face(limiter_of(Clock()))
+    limiter = limiter_use(limiter_of(Clock()))
 
     for key in ("a", None, "b", "c"):
         assert limiter.try_acquire(key=key)
@@ -201,10 +201,10 @@ def test_any_number_of_keys() -> None:
 
 
 @BOTH
-def test_reserves_without_waiting(face: Face) -> None:
+def test_reserves_without_waiting(limiter_use: LimiterUse) -> None:
     """A reservation takes a slot in the queue, and later callers wait behind it."""
     clock = Clock()
-    limiter = face(limiter_of(clock))
+    limiter = limiter_use(limiter_of(clock))
 
     assert [0.0, 1.0, 2.0] == [limiter.reserve().delay for _ in range(3)]
     with pytest.raises(RateLimitExceeded):
@@ -215,9 +215,9 @@ def test_reserves_without_waiting(face: Face) -> None:
 
 
 @BOTH
-def test_a_reservation_is_given_back_once(face: Face) -> None:
+def test_a_reservation_is_given_back_once(limiter_use: LimiterUse) -> None:
     """A cancelled reservation frees its slot; cancelling it twice changes nothing."""
-    limiter = face(limiter_of(Clock(), RateLimitConfig.per_second(1, burst=2)))
+    limiter = limiter_use(limiter_of(Clock(), RateLimitConfig.per_second(1, burst=2)))
     limiter.acquire(2)
     first, second = limiter.reserve(), limiter.reserve()
 
@@ -231,10 +231,10 @@ def test_a_reservation_is_given_back_once(face: Face) -> None:
 
 
 @BOTH
-def test_pause_holds_for_every_caller(face: Face) -> None:
+def test_pause_holds_for_every_caller(limiter_use: LimiterUse) -> None:
     """A pause from a vendor delays both new and waiting callers."""
     clock = Clock()
-    limiter = face(limiter_of(clock))
+    limiter = limiter_use(limiter_of(clock))
     limiter.acquire()
     assert 1.0 == limiter.reserve().delay
 
@@ -347,14 +347,16 @@ def test_tasks_go_in_order_of_arrival_past_the_cancelled() -> None:
 
 @BOTH
 @pytest.mark.parametrize("error", [KeyboardInterrupt, asyncio.CancelledError])
-def test_an_interrupted_wait_gives_back(face: Face, error: type[BaseException]) -> None:
+def test_an_interrupted_wait_gives_back(
+    limiter_use: LimiterUse, error: type[BaseException]
+) -> None:
     """A caller that is interrupted while waiting leaves no gap in the queue."""
 
     class InterruptingClock(Clock):
         def sleep(self, seconds: float, /) -> None:
             raise error
 
-    limiter = face(limiter_of(InterruptingClock()))
+    limiter = limiter_use(limiter_of(InterruptingClock()))
     limiter.acquire()
 
     for _ in range(3):
@@ -494,7 +496,7 @@ def test_lost_immediate_grant_is_spent() -> None:
 
 
 @BOTH
-def test_lost_reservation_is_given_back(face: Face) -> None:
+def test_lost_reservation_is_given_back(limiter_use: LimiterUse) -> None:
     """If a reservation is interrupted before the caller has it, it is returned."""
 
     class RacingWait(int):
@@ -513,8 +515,8 @@ def test_lost_reservation_is_given_back(face: Face) -> None:
             return super().execute(command, timeout)
 
     strikes = [False, True, False]
-    store = Store(Clock()) if face is SyncLimiterUse else AsyncStore(Clock())
-    limiter = face(RateLimiter(RateLimitConfig.per_second(1), storage=store))
+    store = Store(Clock()) if limiter_use is SyncLimiterUse else AsyncStore(Clock())
+    limiter = limiter_use(RateLimiter(RateLimitConfig.per_second(1), storage=store))
     limiter.reserve()
 
     with pytest.raises(KeyboardInterrupt):
@@ -524,14 +526,14 @@ def test_lost_reservation_is_given_back(face: Face) -> None:
 
 
 @interrupted.UNTIDY
-@pytest.mark.parametrize("face", [SyncLimiterUse, AsyncLimiterUse])
+@pytest.mark.parametrize("limiter_use", [SyncLimiterUse, AsyncLimiterUse])
 @pytest.mark.parametrize("verb", ["acquire", "reserve"])
-def test_an_interruption_anywhere_gives_back(face: Face, verb: str) -> None:
+def test_an_interruption_anywhere_gives_back(limiter_use: LimiterUse, verb: str) -> None:
     """After an interruption at any point while a caller waits, its slot is free."""
     delays: list[float] = []
     for point in itertools.count():
         clock = Clock()
-        limiter = face(limiter_of(clock))
+        limiter = limiter_use(limiter_of(clock))
         limiter.acquire()
         limiter.reserve().cancel()
         if not interrupted.interrupt_at(point, getattr(limiter, verb)):
@@ -545,9 +547,9 @@ def test_an_interruption_anywhere_gives_back(face: Face, verb: str) -> None:
 
 @pytest.mark.parametrize("wrong", ["", "a\n", "x" * 513, 5, [], b"k"], ids=repr)
 @BOTH
-def test_invalid_keys_are_refused(face: Face, wrong: Any) -> None:
+def test_invalid_keys_are_refused(limiter_use: LimiterUse, wrong: Any) -> None:
     """All methods of a limiter refuse an invalid key with the argument's name."""
-    limiter = face(RateLimiter(RateLimitConfig(10)))
+    limiter = limiter_use(RateLimiter(RateLimitConfig(10)))
     uses: list[Callable[[], Any]] = [
         lambda: limiter.acquire(key=wrong),
         lambda: limiter.try_acquire(key=wrong),
@@ -561,10 +563,10 @@ def test_invalid_keys_are_refused(face: Face, wrong: Any) -> None:
 
 
 @BOTH
-def test_refuses_a_cost_that_has_no_hash(face: Face) -> None:
+def test_refuses_a_cost_that_has_no_hash(limiter_use: LimiterUse) -> None:
     """A list is refused as the cost of a call, although it cannot be hashed."""
     wrong_cost: Any = []
     with pytest.raises(InvalidData) as excinfo:
-        face(RateLimiter(RateLimitConfig(10))).acquire(wrong_cost)
+        limiter_use(RateLimiter(RateLimitConfig(10))).acquire(wrong_cost)
 
     assert "cost" == excinfo.value.field

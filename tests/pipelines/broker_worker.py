@@ -41,7 +41,7 @@ def store(records: list[SinkRecord]) -> None:
     database.close()
 
 
-class ToldSink(BatchSink):
+class AnnouncingSink(BatchSink):
     """A sink that prints a line when the pipeline runs, so that a test can send a signal."""
 
     async def open(self) -> None:
@@ -73,7 +73,7 @@ def source() -> Any:
 def pipelines() -> list[Pipeline]:
     """Return the pipeline of this worker process."""
     config = PipelineConfig(lanes=3, batch=BatchLimits(records=20), records_in_flight=60, drain=5.0)
-    return [Pipeline("orders", source(), ToldSink(store), config=config)]
+    return [Pipeline("orders", source(), AnnouncingSink(store), config=config)]
 
 
 if __name__ == "__main__":

@@ -282,12 +282,12 @@ async def test_slow_sink_keeps_the_backlog_at_the_broker(
 
 async def test_stop_leaves_the_rest_at_the_broker(broker: PrivateMosquitto, topic: str) -> None:
     """A stopping pipeline commits its running batch; the rest waits for its client id."""
-    begun, go_on = asyncio.Event(), asyncio.Event()
+    begun, may_continue = asyncio.Event(), asyncio.Event()
     stored: list[str] = []
 
     async def store(record: SinkRecord) -> None:
         begun.set()
-        await go_on.wait()
+        await may_continue.wait()
         stored.append(record.text)
 
     await (await open_source(broker, topic)).close()
@@ -296,7 +296,7 @@ async def test_stop_leaves_the_rest_at_the_broker(broker: PrivateMosquitto, topi
     running = asyncio.create_task(pipeline.run())
     await begun.wait()
     pipeline.stop()
-    go_on.set()
+    may_continue.set()
     assert (await running).is_clean
     reader = await open_source(broker, topic)
     rest = await read_count(reader, 50 - len(stored))

@@ -459,12 +459,12 @@ async def test_poison_messages_become_dead_letters(server: PrivateNats, stream: 
 
 async def test_stop_gives_back_what_has_not_begun(server: PrivateNats, stream: str) -> None:
     """A stopping pipeline ends its running batch, and releases the rest at once."""
-    begun, go_on = asyncio.Event(), asyncio.Event()
+    begun, may_continue = asyncio.Event(), asyncio.Event()
     stored: list[str] = []
 
     async def store(record: SinkRecord) -> None:
         begun.set()
-        await go_on.wait()
+        await may_continue.wait()
         stored.append(record.text)
 
     await publish(server, stream, messages(50))
@@ -472,7 +472,7 @@ async def test_stop_gives_back_what_has_not_begun(server: PrivateNats, stream: s
     running = asyncio.create_task(pipeline.run())
     await begun.wait()
     pipeline.stop()
-    go_on.set()
+    may_continue.set()
     assert (await running).is_clean
     reader = source(server, stream)
     await reader.open(Revocations())

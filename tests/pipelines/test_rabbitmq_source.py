@@ -292,12 +292,12 @@ async def test_poison_messages_go_to_a_queue_of_dead_letters(broker: Broker) -> 
 
 async def test_stop_gives_back_what_has_not_begun(broker: Broker) -> None:
     """A stopping pipeline ends its running batch, and leaves the rest in the queue."""
-    begun, go_on = asyncio.Event(), asyncio.Event()
+    begun, may_continue = asyncio.Event(), asyncio.Event()
     stored: list[str] = []
 
     async def store(record: SinkRecord) -> None:
         begun.set()
-        await go_on.wait()
+        await may_continue.wait()
         stored.append(record.text)
 
     await publish(broker, messages(50))
@@ -305,7 +305,7 @@ async def test_stop_gives_back_what_has_not_begun(broker: Broker) -> None:
     running = asyncio.create_task(pipeline.run())
     await begun.wait()
     pipeline.stop()
-    go_on.set()
+    may_continue.set()
     report = await running
     assert report.is_clean
     await until(lambda: len(stored) + count(broker) == 50)

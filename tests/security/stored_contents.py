@@ -109,7 +109,7 @@ class Sql:
 
     def state(self, *, is_async: bool) -> Any:
         """Return a store of shared state."""
-        return self._lab.is_async() if is_async else self._lab.plain()
+        return self._lab.async_store() if is_async else self._lab.sync_store()
 
     def credentials(self, cipher: Cipher, *, is_async: bool) -> Any:
         """Return a credential provider."""

@@ -58,12 +58,12 @@ def events_of(world: World, kind: type) -> list[Any]:
     return [event for event in world.events if isinstance(event, kind)]
 
 
-async def count_admitted_calls(face: AwaitedManager, tenant: str, times: int = 5) -> int:
+async def count_admitted_calls(manager: AwaitedManager, tenant: str, times: int = 5) -> int:
     """Return the number of calls that a tenant's rate limit admits."""
     count = 0
     for _ in range(times):
         try:
-            await face.call("vat", GET, tenant=tenant)
+            await manager.call("vat", GET, tenant=tenant)
         except RateLimitExceeded:
             continue
         count += 1

@@ -138,7 +138,7 @@ def test_abandoned_burst_delays_nobody() -> None:
     assert max(next_time - time for time, next_time in pairwise(times)) < 0.5
 
 
-async def gone_of_one_process(
+async def grant_times_of_one_process(
     arrivals: Iterable[float], patience: Patience, burst: int
 ) -> list[float]:
     """Run tasks that wait for a limiter only so long; return the times of their grants."""
@@ -179,7 +179,7 @@ async def gone_of_one_process(
 )
 def test_waiting_tasks_move_up(arrivals: list[float], patience: Patience, burst: int) -> None:
     """If a task stops waiting for a rate limiter, the process's other tasks move up."""
-    departure_times = asyncio.run(gone_of_one_process(arrivals, patience, burst))
+    departure_times = asyncio.run(grant_times_of_one_process(arrivals, patience, burst))
     used_count = sum(1 for time in departure_times if SPAN / 4 <= time < SPAN)
     assert used_count >= 0.9 * RATE * SPAN * 3 / 4
     for first, time in enumerate(departure_times):

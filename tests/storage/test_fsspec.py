@@ -55,7 +55,7 @@ class MisbehavingFilesystem(LocalFileSystem):  # type: ignore[misc]  # fsspec ha
     cachable = False
     failing: dict[str, Exception] = {}  # noqa: RUF012 - set by tests
     stalled = Event()
-    go_on = Event()
+    may_continue = Event()
 
     def _fail(self, operation: str) -> None:
         error = self.failing.get(operation)
@@ -63,7 +63,7 @@ class MisbehavingFilesystem(LocalFileSystem):  # type: ignore[misc]  # fsspec ha
             raise error
         if operation in self.failing:
             self.stalled.set()
-            self.go_on.wait(120)
+            self.may_continue.wait(120)
 
     def info(self, path: str, **named: Any) -> Any:
         """Return the description of a file."""
@@ -99,10 +99,10 @@ register_implementation("misbehaving", MisbehavingFilesystem, clobber=True)
 def failing_filesystem() -> Iterator[dict[str, Any]]:
     """The failing operations of the filesystem; the value None makes an operation stall."""
     MisbehavingFilesystem.stalled.clear()
-    MisbehavingFilesystem.go_on.clear()
+    MisbehavingFilesystem.may_continue.clear()
     yield MisbehavingFilesystem.failing
     MisbehavingFilesystem.failing.clear()
-    MisbehavingFilesystem.go_on.set()
+    MisbehavingFilesystem.may_continue.set()
 
 
 @pytest.fixture

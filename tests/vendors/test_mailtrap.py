@@ -42,7 +42,7 @@ KINDS: list[tuple[str, EmailStatus, bool | None, str]] = [
 """The event types of Mailtrap's documentation, and one that it does not have."""
 
 
-def told(kind: str, **fields: Any) -> dict[str, Any]:
+def webhook_event(kind: str, **fields: Any) -> dict[str, Any]:
     """Return an event with the fields that Mailtrap's documentation shows."""
     return {
         "event": kind,
@@ -187,7 +187,7 @@ def test_key_decides_the_id() -> None:
     receipt = mail_hub.email().send_transactional(mail(cc="bob@example.com"), idempotency_key="k")
     variables = sandbox.delivered[0].raw["custom_variables"]
     assert {"moorage_id": receipt.ref.id} == variables
-    notice = sandbox.event_notice(URL, told("delivery", custom_variables=variables))
+    notice = sandbox.event_notice(URL, webhook_event("delivery", custom_variables=variables))
     [webhook] = mail_hub.webhooks("mail", secrets=sandbox.webhook_secret).verify(
         **notice.arguments()
     )
@@ -309,7 +309,7 @@ def test_kinds_of_events(
     """Each of Mailtrap's event types has its status, in the webhook and in its event."""
     sandbox, mail_hub = mailtrap_hub()
     verifier = mail_hub.webhooks("mail", secrets=sandbox.webhook_secret)
-    [webhook] = verifier.verify(**sandbox.event_notice(URL, told(kind)).arguments())
+    [webhook] = verifier.verify(**sandbox.event_notice(URL, webhook_event(kind)).arguments())
     [event] = mail_hub.events("mail", webhook)
 
     assert (status, kind, permanent) == (event.status, event.vendor_status, event.permanent)
@@ -319,7 +319,7 @@ def test_kinds_of_events(
 
 def test_event_has_all_fields() -> None:
     """An event has its recipient, code, reason, link, tag and metadata."""
-    payload = told(
+    payload = webhook_event(
         "bounce",
         category="Password reset",
         custom_variables={"user_id": "123", "word_moorage_id": "mine"},
@@ -350,8 +350,8 @@ def test_other_webhooks_give_no_events(payload: object) -> None:
 def test_webhooks_are_signed() -> None:
     """A webhook with another secret, a changed body or no signature is refused."""
     sandbox, mail_hub = mailtrap_hub()
-    other = told("open", event_id="e2")
-    arguments = sandbox.event_notice(URL, told("delivery"), other).arguments()
+    other = webhook_event("open", event_id="e2")
+    arguments = sandbox.event_notice(URL, webhook_event("delivery"), other).arguments()
     with pytest.raises(WebhookRejected):
         mail_hub.webhooks("mail", secrets="another").verify(**arguments)
     verifier = mail_hub.webhooks("mail", secrets=sandbox.webhook_secret)

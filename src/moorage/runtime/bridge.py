@@ -535,9 +535,9 @@ def _end_of_attempt(plan: Plan, began: int, call: Call | None) -> float:
 def not_awaitable(function: object) -> ConfigurationError:
     """Return the error for a synchronous function that was passed to an asynchronous call."""
     return ConfigurationError(
-        f"{name_of(function)} on the asynchronous face returned nothing to await.",
+        f"{name_of(function)} returned nothing to await, but was called asynchronously.",
         path="function",
-        remedy="Give an `async def`, or use the synchronous face for plain functions.",
+        remedy="Give an `async def`, or use the synchronous class for synchronous functions.",
     )
 
 

@@ -22,7 +22,7 @@ PASSWORD = "correct-horse"
 IN_BOTH_VERSIONS = pytest.mark.parametrize("protocol", ["5", "3.1.1"])
 
 
-class Setting:
+class BrokerSetup:
     """A broker with the user "shop", a proxy in front of it, and a subscriber."""
 
     def __init__(
@@ -83,7 +83,7 @@ class Setting:
 
 
 @pytest.fixture(scope="module", name="setting")
-def _setting(tmp_path_factory: pytest.TempPathFactory) -> Generator[Setting]:
+def _setting(tmp_path_factory: pytest.TempPathFactory) -> Generator[BrokerSetup]:
     folder = tmp_path_factory.mktemp("mosquitto")
     users = folder / "users"
     write_password(users, "shop", PASSWORD)
@@ -93,13 +93,13 @@ def _setting(tmp_path_factory: pytest.TempPathFactory) -> Generator[Setting]:
         Subscriber(broker.port, "shop", PASSWORD, topic="orders") as subscriber,
         UntrustedServer(folder) as untrusted,
     ):
-        yield Setting(broker, proxy, subscriber, untrusted)
+        yield BrokerSetup(broker, proxy, subscriber, untrusted)
 
 
 @pytest.mark.untraced
 @IN_BOTH_VERSIONS
 @pytest.mark.parametrize("check", [*kit.CHECKS, *kit.NETWORK_CHECKS, *kit.FORK_CHECKS], ids=name_of)
-def test_synchronous_connector(check: kit.Check, protocol: str, setting: Setting) -> None:
+def test_synchronous_connector(check: kit.Check, protocol: str, setting: BrokerSetup) -> None:
     """The synchronous MQTT connector passes each check of the conformance kit."""
     check(setting.subject(protocol, is_async=False))
 
@@ -107,7 +107,7 @@ def test_synchronous_connector(check: kit.Check, protocol: str, setting: Setting
 @pytest.mark.untraced
 @IN_BOTH_VERSIONS
 @pytest.mark.parametrize("check", [*kit.ASYNC_CHECKS, *kit.ASYNC_NETWORK_CHECKS], ids=name_of)
-def test_asynchronous_connector(check: kit.AsyncCheck, protocol: str, setting: Setting) -> None:
+def test_asynchronous_connector(check: kit.AsyncCheck, protocol: str, setting: BrokerSetup) -> None:
     """The asynchronous MQTT connector passes each check of the conformance kit."""
 
     async def run() -> None:
