@@ -141,15 +141,17 @@ class TokenBucket:
         that its tokens can be given back.
         """
         state_time, _, first, level, life, frozen_until, shift, runs, shape = bucket
-        _, place, since, had, spare, is_full, is_immediate = self._place_in_queue(bucket, cost, at)
+        _, place, since, available, spare, is_full, is_immediate = self._place_in_queue(
+            bucket, cost, at
+        )
         tokens = cost * self.price
         if is_immediate or not refundable:
-            runs, first, level = runs[place:], since, had - tokens
+            runs, first, level = runs[place:], since, available - tokens
             if since < at:
                 runs = (_run_without_spare(runs[0], tokens), *runs[1:])
             ticket: Ticket = (life, at, cost, shift, since)
         else:
-            time, before = at - shift, had - spare
+            time, before = at - shift, available - spare
             after = before - tokens
             joins_run = place > 0 and not is_full and not runs[place - 1][7]
             if joins_run:
@@ -258,9 +260,9 @@ class TokenBucket:
     def _place_in_queue(self, bucket: Bucket, cost: int, at: int) -> Place:
         """Return the first place in the queue where `cost` tokens can be granted, not before `at`.
 
-        It is `(time, place, since, had, spare, full, at_once)`: the place is before the run at
-        index `place`; the level is `had` at the time `since`, and exceeds the levels of the run
-        before it by `spare`. The bucket may have been `full` since then. An immediate grant
+        It is `(time, place, since, available, spare, full, at_once)`: the place is before the run
+        at index `place`; the level is `available` at the time `since`, and exceeds the levels of
+        the run before it by `spare`. The bucket may have been `full` since then. An immediate grant
         (`at_once`) may count as `spent` in the first run: it reduces the tokens that later runs
         have to spare.
         """
@@ -269,14 +271,14 @@ class TokenBucket:
         needed_numbers = self._needed_levels(runs) if runs else []
         for place, (begin, before, end, after, highest, _, spent, _, idle) in enumerate(runs):
             begin += shift  # noqa: PLW2901 - by the store's time from here on
-            time, had, full = self._time_of_enough(since, level, tokens, at)
+            time, available, full = self._time_of_enough(since, level, tokens, at)
             if time <= begin:
-                tokens_left = had - tokens + (begin - time) * n
+                tokens_left = available - tokens + (begin - time) * n
                 continues = tokens_left - spare >= before
                 if (continues or time == state_time) and min(
                     self.room, tokens_left
                 ) >= needed_numbers[place]:
-                    return time, place, time, had, spare, full, not continues
+                    return time, place, time, available, spare, full, not continues
             level = min(self.room, level + (begin - since) * n)
             most_tokens = self.room - highest - spent
             spare = min(level - before, most_tokens)
@@ -285,19 +287,19 @@ class TokenBucket:
                 return at, place, begin, before + spare, spare, False, True
             since, level = end, max(0, after + min(spare + idle, most_tokens))
             spare = level - after
-        time, had, full = self._time_of_enough(since, level, tokens, at)
-        return time, len(runs), time, had, spare, full, False
+        time, available, full = self._time_of_enough(since, level, tokens, at)
+        return time, len(runs), time, available, spare, full, False
 
     def _time_of_enough(
         self, since: int, level: int, tokens: int, at: int
     ) -> tuple[int, int, bool]:
         """Return when there are enough tokens, how many, and whether tokens overflowed."""
         at = max(at, since)
-        had = level + (at - since) * self.n
-        if had < tokens:
-            wait = -((had - tokens) // self.n)
-            at, had = at + wait, had + wait * self.n
-        return at, min(self.room, had), had > self.room
+        available = level + (at - since) * self.n
+        if available < tokens:
+            wait = -((available - tokens) // self.n)
+            at, available = at + wait, available + wait * self.n
+        return at, min(self.room, available), available > self.room
 
     def _needed_levels(self, runs: Runs) -> list[int]:
         """Return for each run of grants the tokens that must be left at its start."""
