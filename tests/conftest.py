@@ -166,7 +166,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
     It comes first, so that pytest and its plugins order the chosen cases only.
     """
-    draw = DRAWS.get(config.getoption("cases"))
+    draw = DRAWS.get(str(config.getoption("cases")))
     if draw is None:
         return
     seed: int = 0 if os.environ.get("CI") else config.getoption("randomly_seed", 0) or 0

@@ -69,7 +69,7 @@ class ExitDeadline:
 def _is_interpreter_ending() -> bool:
     """Return whether the main thread has finished and waits for other threads."""
     main = main_thread()
-    frame = sys._current_frames().get(main.ident or 0)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - documented by Python
+    frame = sys._current_frames().get(main.ident or 0)  # noqa: SLF001 - documented by Python
     while frame is not None and frame.f_back is not None:
         frame = frame.f_back
     # Python waits for executor threads while the main thread still counts as alive.

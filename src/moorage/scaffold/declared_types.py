@@ -13,7 +13,16 @@ from enum import StrEnum
 from functools import cache
 from importlib import import_module
 from types import NoneType, UnionType
-from typing import TYPE_CHECKING, Any, Final, NoReturn, Union, get_args, get_origin, get_type_hints
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Final,
+    NoReturn,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 import attrs
 
@@ -240,9 +249,9 @@ def _set_fields(
 
 
 def _set_members(value: Any, basic_fields: Container[Any] | None) -> Iterator[tuple[Any, str]]:
-    kind = type(value)
+    kind: Any = value.__class__
     if isinstance(value, tuple):
-        for item in value:
+        for item in value:  # pyright: ignore[reportUnknownVariableType]  # any content
             yield from _set_members(item, basic_fields)
     elif attrs.has(kind) and kind not in _LEAVES:
         for field in attrs.fields(kind):

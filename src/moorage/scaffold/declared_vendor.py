@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 _LONGEST_LINE: Final = 100
 _ROWS: Final = {bytes: "base64", str: "text", int: "integer", bool: "flag", datetime: "time"}
 """The rows of `vendor_sdk` that read a type."""
-_EXAMPLES: Final = {
+_EXAMPLES: Final[dict[Any, str]] = {
     bytes: '"JVBERi0="',
     str: '"example"',
     int: "1",

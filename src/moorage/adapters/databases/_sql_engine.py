@@ -76,7 +76,7 @@ class Runtime(Protocol):
         """Return a new signal."""
         ...
 
-    async def enter(self, holder: object, places: int, timeout: float) -> bool:
+    async def enter(self, holder: object, slots: int, timeout: float) -> bool:
         """Take a connection slot; return False if none became free in time."""
         ...
 

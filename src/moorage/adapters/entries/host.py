@@ -123,7 +123,7 @@ class _AsyncHostEntries(AsyncEntryOperations[E]):
         """
         self._sync_store = sync_store
         self._in_thread = in_thread
-        self._table = sync_store._table  # noqa: SLF001 - its synchronous twin  # pyright: ignore[reportPrivateUsage]
+        self._table = sync_store._table  # noqa: SLF001 - its synchronous twin
         self.reach = sync_store.reach
         self.shortest_lease = sync_store.shortest_lease
 
@@ -139,7 +139,7 @@ class _AsyncHostEntries(AsyncEntryOperations[E]):
         *,
         once: bool = False,  # noqa: ARG002 - nothing is repeated
     ) -> A:
-        answer: A = await self._in_thread(self._sync_store._transact, work, timeout)  # noqa: SLF001 - its synchronous twin  # pyright: ignore[reportPrivateUsage]
+        answer: A = await self._in_thread(self._sync_store._transact, work, timeout)  # noqa: SLF001 - its synchronous twin
         return answer
 
 

@@ -151,7 +151,7 @@ class _AsyncEntries(AsyncContextClosable, AsyncHostEntryOperations[E]):
         self._store: _Entries[E] = self._sync_class(
             path, timeout=timeout, prefix=prefix, create=create, clock=clock
         )
-        self._table = self._store._table  # noqa: SLF001 - its synchronous twin  # pyright: ignore[reportPrivateUsage]
+        self._table = self._store._table  # noqa: SLF001 - its synchronous twin
 
     @classmethod
     def ddl(cls, *, prefix: str = PREFIX) -> str:
@@ -168,7 +168,7 @@ class _AsyncEntries(AsyncContextClosable, AsyncHostEntryOperations[E]):
         *,
         once: bool = False,  # noqa: ARG002 - nothing is repeated
     ) -> A:
-        return await asyncio.to_thread(self._store._run_transaction, work, timeout)  # noqa: SLF001 - its synchronous twin  # pyright: ignore[reportPrivateUsage]
+        return await asyncio.to_thread(self._store._run_transaction, work, timeout)  # noqa: SLF001 - its synchronous twin
 
     async def migrate(self) -> None:
         """Create missing tables, and add missing columns and indexes."""

@@ -272,10 +272,7 @@ def _as_json(value: Any) -> Any:
     if not isinstance(value, tuple):
         return value
     rows = cast("tuple[Row[Any], ...]", value)
-    return [
-        {name: _plain_json(item) for name, item in row._asdict().items()}  # pyright: ignore[reportPrivateUsage]  # a named tuple's
-        for row in rows
-    ]
+    return [{name: _plain_json(item) for name, item in row._asdict().items()} for row in rows]
 
 
 def _plain_json(value: Any) -> Any:

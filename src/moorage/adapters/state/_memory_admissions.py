@@ -9,7 +9,6 @@ limit, a wait, a probe, a clock that was set back, a state that changed meanwhil
 """
 
 # It is a part of the store, in a module that loads when calls are made.
-# pyright: reportPrivateUsage=false
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import chain
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
 
 from moorage.domain.values.frozen_values import frozen
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
 T = TypeVar("T")
+V = TypeVar("V")
 
 
 @frozen
@@ -76,29 +77,31 @@ class Results(Sequence[Result[T]]):
         self._count = len(self._results)
         self._make: Callable[[], Iterable[T]] = tuple
 
-    @classmethod
-    def of_successes(cls, count: int, make: Callable[[], Iterable[T]]) -> Results[T]:
+    @staticmethod
+    def of_successes(count: int, make: Callable[[], Iterable[V]]) -> Results[V]:
         """Return the results of items that all succeeded.
 
         Args:
             count: the number of items.
             make: returns their values, when one of them is accessed.
         """
-        results = cls(())
+        results: Results[V] = Results(())
         results._results, results._count, results._make = None, count, make
         return results
 
-    @classmethod
-    def joined(cls, parts: Sequence[Sequence[Result[T]]]) -> Results[T]:
+    @staticmethod
+    def joined(parts: Sequence[Sequence[Result[V]]]) -> Results[V]:
         """Return the results of several batches in order, without making late results."""
-        if len(parts) == 1:
-            [part] = parts
-            return part if isinstance(part, Results) else cls(part)
-        late = [part for part in parts if isinstance(part, Results) and not part.is_made]
-        if len(late) < len(parts):
-            return cls(chain.from_iterable(parts))
-        return cls.of_successes(
-            sum(map(len, late)), lambda: chain.from_iterable(part._make() for part in late)
+        batches = [
+            cast("Results[V]", part) if isinstance(part, Results) else Results(part)
+            for part in parts
+        ]
+        if len(batches) == 1:
+            return batches[0]
+        if any(batch.is_made for batch in batches):
+            return Results(chain.from_iterable(batches))
+        return Results.of_successes(
+            sum(map(len, batches)), lambda: chain.from_iterable(batch._make() for batch in batches)
         )
 
     @property
@@ -136,7 +139,7 @@ class Results(Sequence[Result[T]]):
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, (Results, tuple)):
             return NotImplemented
-        return self._made() == tuple(other)
+        return self._made() == tuple(cast("Iterable[object]", other))
 
     def __hash__(self) -> int:
         return hash(self._made())

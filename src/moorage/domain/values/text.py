@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final, cast
 
 from moorage.domain.values.patterns import late_pattern
+
+if TYPE_CHECKING:
+    from collections.abc import Sized
 
 _LONGEST_SHOWN: Final = 24
 _LONGEST_REPR: Final = 120
@@ -49,11 +52,13 @@ def brief(value: object) -> str:
 
     A long value would fill the message, and may be a secret in the wrong place.
     """
-    if isinstance(value, (str, bytes, list, tuple, dict, set)) and len(value) > _LONGEST_SHOWN:  # pyright: ignore[reportUnknownArgumentType]  # any content
-        unit = "characters" if isinstance(value, str) else "elements"
-        return f"<{type(value).__name__} of {len(value)} {unit}>"  # pyright: ignore[reportUnknownArgumentType]  # any content
+    kind = type(value).__name__
+    is_sized = isinstance(value, (str, bytes, list, tuple, dict, set))
+    size = len(cast("Sized", value)) if is_sized else 0
+    if size > _LONGEST_SHOWN:
+        return f"<{kind} of {size} {'characters' if isinstance(value, str) else 'elements'}>"
     try:
         text = repr(value)
     except ValueError:  # an integer with thousands of digits
         text = ""
-    return text if 0 < len(text) <= _LONGEST_REPR else f"<a long {type(value).__name__}>"
+    return text if 0 < len(text) <= _LONGEST_REPR else f"<a long {kind}>"

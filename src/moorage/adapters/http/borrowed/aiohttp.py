@@ -156,7 +156,7 @@ class _LibraryClient(LoopLibraryClient):
         return (
             self._proxy is None
             and not self._own_session.trace_configs
-            and is_original(aiohttp.ClientSession._request)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # that is what they replace
+            and is_original(aiohttp.ClientSession._request)  # noqa: SLF001 - that is what they replace
         )
 
     def exchange(self, outgoing: OutgoingRequest) -> LibraryExchange:
