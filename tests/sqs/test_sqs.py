@@ -455,6 +455,6 @@ def test_nothing_is_sent_without_time(is_async: bool) -> None:
         lab.completed(lab.connector.open(5.0))
         requests_before = len(queues.requests)
         with pytest.raises(AttemptTimeout) as excinfo:
-            lab.completed(lab.connector.send("publish", item, float("-inf")))
+            lab.completed(lab.connector._send("publish", item, float("-inf")))  # noqa: SLF001 - with no time left
     assert not excinfo.value.may_have_been_processed
     assert len(queues.requests) == requests_before
