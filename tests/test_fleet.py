@@ -139,6 +139,17 @@ def test_storm_leaves_the_others_nearly_as_fast(rate: int) -> None:
     assert storm == tenants.run(TenantStorm(offered=30_000, rate=rate), MEASURED, 1)
 
 
+@pytest.mark.parametrize("rate", [1, 10, 100])
+def test_brokers_protect_the_others_from_a_storm_of_many_processes(rate: int) -> None:
+    """While 3,200 processes storm through brokers, the p99 of others grows at most 1.5 times."""
+    storm = TenantStorm(offered=30_000, processes=3_200, rate=rate, has_brokers=True, seconds=2.0)
+    effect = tenants.run(storm, MEASURED, 1)
+
+    assert effect.questions < 400 + 100 * rate
+    assert effect.p99 <= WITHIN * tenants.run(TenantStorm(), MEASURED, 1).p99
+    assert effect == tenants.run(storm, MEASURED, 1)
+
+
 def test_storm_within_the_core_leaves_the_others_nearly_as_fast() -> None:
     """While a core is half busy with refusals, the p99 of other callers grows at most 1.5 times."""
     storm = tenants.run(TenantStorm(offered=20_000, processes=3_200), Costs(), 1)

@@ -37,19 +37,22 @@ class _Broker:
     wake: int = 0
 
 
-class _Hosts:
+class Hosts:
     """The state of a run: brokers, the store's bucket, and future events.
 
     Times are microseconds.
     """
 
-    def __init__(self, fleet: Fleet, costs: Costs) -> None:
-        self.fleet, self.costs = fleet, costs
+    def __init__(self, fleet: Fleet, costs: Costs, dice: Random) -> None:
+        self.fleet, self.costs, self._dice = fleet, costs, dice
         self.brokers = [_Broker() for _ in range(fleet.workers // WORKERS_PER_HOST)]
         self.events: list[tuple[int, int, int, Callable[[int], None]]] = []
         self.uses: list[float] = []
         self.in_time: Counter[int] = Counter()
         self.questions: Counter[int] = Counter()
+        self.requests = 0
+        self.others: list[float] = []
+        """The seconds from each question of other tenants to its answer, without the network."""
         self.full_at = self.free_at = self.worked = 0.0
         self._most = fleet.burst
         self._numbers = 0
@@ -69,6 +72,13 @@ class _Hosts:
             host,
             leases.after_call(broker.lease, self.questions[host], patience, now, self._most),
         )
+
+    def ask_for_others(self, now: float) -> None:
+        """Grant a call of another tenant, which asks the store directly."""
+        start = max(now / 1e6, self.free_at)
+        self.free_at = start + self.costs.granted
+        self.worked += self.costs.granted
+        self.others.append(self.free_at - now / 1e6)
 
     def kill(self, host: int, _: int) -> None:
         """Replace a host's broker; its tokens are lost."""
@@ -94,6 +104,7 @@ class _Hosts:
 
     def _request(self, now: int, host: int, size: int, within: int) -> None:
         fleet, costs, life = self.fleet, self.costs, self.brokers[host].life
+        self.requests += 1
         start = max(now / 1e6, self.free_at)
         wait = max(0.0, max(self.full_at, start) - start - (fleet.burst - size) / fleet.limit)
         is_granted = wait * 1e6 <= within
@@ -107,7 +118,9 @@ class _Hosts:
             if broker.life != life:
                 return
             if not is_granted:
-                step = leases.after_refusal(broker.lease, int(wait * 1e6), time, self._most)
+                step = leases.after_refusal(
+                    broker.lease, int(wait * 1e6), time, self._most, self._dice.random()
+                )
             else:
                 sent_at = int((due - cost) * 1e6)
                 step = leases.after_grant(broker.lease, size, sent_at, time, self._most)
@@ -136,23 +149,41 @@ def run(fleet: Fleet, costs: Costs, seed: int, *, kills: int = 0) -> Outcome:
         seed: the seed of all random draws.
         kills: the number of brokers that are killed and replaced at random times.
     """
-    dice, hosts = Random(seed), _Hosts(fleet, costs)
+    hosts = run_hosts(fleet, costs, seed, kills=kills)
+    broker_work = max(count * costs.broker for count in hosts.questions.values())
+    busiest = max(hosts.worked, broker_work) / fleet.seconds
+    return outcome_of(fleet, hosts.uses, hosts.in_time, busiest=busiest)
+
+
+def run_hosts(fleet: Fleet, costs: Costs, seed: int, *, kills: int = 0, others: int = 0) -> Hosts:
+    """Run the model once, and return the hosts' last state.
+
+    Args:
+        fleet: the fleet.
+        costs: what calls cost.
+        seed: the seed of all random draws.
+        kills: the number of brokers that are killed and replaced.
+        others: the calls a second of tenants that ask the same store without brokers.
+    """
+    dice = Random(seed)
+    hosts = Hosts(fleet, costs, dice)
     number = len(hosts.brokers)
     for _ in range(kills):
         killed = dice.randrange(number)
         hosts.at(dice.uniform(0, fleet.seconds) * 1e6, killed, partial(hosts.kill, killed))
-    end, next_question = fleet.seconds * 1e6, dice.expovariate(fleet.offered) * 1e6
+    all_calls = fleet.offered + others
+    end, next_question = fleet.seconds * 1e6, dice.expovariate(all_calls) * 1e6
     while True:
         if hosts.events and hosts.events[0][0] <= next_question:
             now, _, _, event = heappop(hosts.events)
             if now >= end:
-                break
+                return hosts
             event(now)
         elif next_question >= end:
-            break
+            return hosts
         else:
-            hosts.ask(int(next_question), dice.randrange(number))
-            next_question += dice.expovariate(fleet.offered) * 1e6
-    broker_work = max(count * costs.broker for count in hosts.questions.values())
-    busiest = max(hosts.worked, broker_work) / fleet.seconds
-    return outcome_of(fleet, hosts.uses, hosts.in_time, busiest=busiest)
+            if others and dice.random() * all_calls < others:
+                hosts.ask_for_others(next_question)
+            else:
+                hosts.ask(int(next_question), dice.randrange(number))
+            next_question += dice.expovariate(all_calls) * 1e6

@@ -35,7 +35,11 @@ STORMS: Final = [
         for offered in (10_000, 30_000)
         for rate in (10, 100, 1_000)
     ),
-    *(TenantStorm(offered=30_000, processes=3_200, rate=rate) for rate in (1, 10, 100)),
+    *(
+        TenantStorm(offered=30_000, processes=WORKERS, rate=rate, has_brokers=has_brokers)
+        for has_brokers in (False, True)
+        for rate in (1, 10, 100)
+    ),
 ]
 
 

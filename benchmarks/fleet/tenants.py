@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
+from benchmarks.fleet import brokers
+from benchmarks.fleet.model import WORKERS_PER_HOST, Fleet
+
 if TYPE_CHECKING:
     from benchmarks.fleet.model import Costs
 
@@ -32,6 +35,7 @@ class TenantStorm:
         offered: the calls a second of the storm.
         processes: the processes that send the calls of the storm.
         rate: the calls a second that the limit of the storm's tenant allows.
+        has_brokers: whether a broker on each host asks for the processes of the storm.
         seconds: the length of the run.
     """
 
@@ -39,6 +43,7 @@ class TenantStorm:
     offered: int = 0
     processes: int = 32
     rate: int = 100
+    has_brokers: bool = False
     seconds: float = 4.0
 
 
@@ -59,6 +64,8 @@ class Effect:
 
 def run(storm: TenantStorm, costs: Costs, seed: int) -> Effect:
     """Run the model once, and return the effect; the same seed gives the same effect."""
+    if storm.has_brokers:
+        return _run_with_brokers(storm, costs, seed)
     dice = Random(seed)
     all_calls = storm.others + storm.offered
     now = free_at = work_time = 0.0
@@ -86,8 +93,25 @@ def run(storm: TenantStorm, costs: Costs, seed: int) -> Effect:
             next_token = start + 1 / storm.rate
         else:
             ask_again[process] = now + next_token - start
-    answers.sort()
-    p99 = answers[int(len(answers) * 0.99)]
+    return _effect(storm, answers, work_time, questions)
+
+
+def _run_with_brokers(storm: TenantStorm, costs: Costs, seed: int) -> Effect:
+    fleet = Fleet(
+        has_brokers=True,
+        offered=storm.offered,
+        limit=storm.rate,
+        burst=1,
+        workers=max(storm.processes, WORKERS_PER_HOST),
+        seconds=storm.seconds,
+    )
+    hosts = brokers.run_hosts(fleet, costs, seed, others=storm.others)
+    answers = [seconds + WAY for seconds in hosts.others]
+    return _effect(storm, answers, hosts.worked, hosts.requests)
+
+
+def _effect(storm: TenantStorm, answers: list[float], work_time: float, questions: int) -> Effect:
+    p99 = sorted(answers)[int(len(answers) * 0.99)]
     return Effect(p99, min(1.0, work_time / storm.seconds), questions / storm.seconds)
 
 
@@ -96,7 +120,7 @@ def table(costs: Costs, seed: int, storms: list[TenantStorm]) -> list[str]:
     without_storm = run(TenantStorm(), costs, seed)
     rows = [
         (
-            "| calls a second | processes | limit a second | questions a second | busy core"
+            "| calls a second | asked by | limit a second | questions a second | busy core"
             " | others' p99 | times that without a storm |"
         ),
         "| --- | --- | --- | --- | --- | --- | --- |",
@@ -106,7 +130,14 @@ def table(costs: Costs, seed: int, storms: list[TenantStorm]) -> list[str]:
         times = effect.p99 / without_storm.p99
         mark = "" if times <= WITHIN else ", too long"
         rows.append(
-            f"| {storm.offered:,} | {storm.processes:,} | {storm.rate:,} | {effect.questions:,.0f}"
+            f"| {storm.offered:,} | {_askers(storm)} | {storm.rate:,} | {effect.questions:,.0f}"
             f" | {effect.busy:.0%} | {effect.p99 * 1e3:,.2f} ms | {times:.2f}{mark} |"
         )
     return rows
+
+
+def _askers(storm: TenantStorm) -> str:
+    """Return who asks the store in a storm."""
+    if storm.has_brokers:
+        return f"{storm.processes // WORKERS_PER_HOST:,} brokers"
+    return f"{storm.processes:,} processes"

@@ -17,6 +17,7 @@ from moorage.domain.resilience.token_leases import (
     after_refusal,
     proceed,
 )
+from moorage.domain.values.durations import FOREVER
 
 MOST = 10_000
 
@@ -97,7 +98,7 @@ def test_too_many_calls_are_refused() -> None:
 
 def test_scarce_limit_gives_nothing_in_advance() -> None:
     """After a refusal, the broker requests tokens for waiting calls only, until one succeeds."""
-    lease = after_refusal(asking_lease(1), 50_000, 10, MOST).lease
+    lease = after_refusal(asking_lease(1), 2 * LEASE, 10, MOST, 0).lease
     step = after_call(lease, 2, 0, LEASE, MOST)
 
     assert lease.is_scarce
@@ -108,11 +109,28 @@ def test_scarce_limit_gives_nothing_in_advance() -> None:
 def test_refusal_reaches_calls_that_cannot_wait_so_long() -> None:
     """After a refused request, calls that cannot wait are refused; others join the next one."""
     lease = after_call(asking_lease(1), 2, 500_000, 0, MOST).lease
-    step = after_refusal(lease, 100_000, 10, MOST)
+    step = after_refusal(lease, 2 * LEASE, 10, MOST, 0)
 
-    assert (Refusal(1, 100_000),) == step.refused
+    assert (Refusal(1, 2 * LEASE),) == step.refused
     assert LEASE == step.wake
     assert 1 == proceed(step.lease, LEASE, MOST).request
+
+
+def test_broker_remembers_a_refusal_until_a_token_is_near() -> None:
+    """After a refusal, calls are refused without a request until two leases before the token."""
+    lease = after_refusal(asking_lease(1), 100_000, 0, MOST, 0).lease
+
+    assert (Refusal(2, 60_000),) == after_call(lease, 2, 0, 20_000, MOST).refused
+    assert 80_000 == after_call(lease, 2, 0, 60_000, MOST).wake
+    assert 1 == after_call(lease, 2, 0, 80_000, MOST).request
+    assert 80_000 + LEASE // 2 == after_refusal(lease, 100_000, 0, MOST, 0.5).lease.next_request
+
+
+def test_broker_remembers_a_refusal_for_at_most_a_second() -> None:
+    """However far away the next token is, a broker asks again within a second."""
+    lease = after_refusal(asking_lease(1), FOREVER, 0, MOST, 0.999).lease
+
+    assert LONGEST_WAIT - 2 * LEASE <= lease.next_request < LONGEST_WAIT
 
 
 def test_wait_refuses_impatient_calls_at_once() -> None:

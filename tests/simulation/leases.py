@@ -212,7 +212,10 @@ class LeaseWorld:
     def _refused(self, request: _Request, wait: int) -> None:
         host = request.host
         if not request.is_lost():
-            self._do(host, leases.after_refusal(host.lease, wait, self.now, self.burst))
+            self._do(
+                host,
+                leases.after_refusal(host.lease, wait, self.now, self.burst, self.dice.random()),
+            )
 
     def _granted(self, request: _Request, wait: int, tickets: Any) -> None:
         """Makes a broker use its tokens, or wait for their time."""

@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from contextlib import suppress
+from random import random
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Any, Final
 
@@ -250,14 +251,18 @@ class _Kind:
         admission = Admission(self._gates, within=within, lease=0, costs=costs)
         answer, wait, _, tickets = await self._broker.execute(admission)
         if answer is not Answer.GO:
-            return leases.after_refusal(self._lease, wait, _now(), self._most)
+            return self._step_after_refusal(wait)
         while wait:
             if wait > LONGEST_WAIT + within:
                 # A pause began meanwhile.
                 self._broker.give_back(GiveBack(self._gates, tickets))
-                return leases.after_refusal(self._lease, wait, _now(), self._most)
+                return self._step_after_refusal(wait)
             sent_at, wait = await self._confirmed_wait(wait, tickets)
         return leases.after_grant(self._lease, number, sent_at, _now(), self._most)
+
+    def _step_after_refusal(self, wait: int) -> leases.Step:
+        draw = random()  # noqa: S311 - it only spreads requests
+        return leases.after_refusal(self._lease, wait, _now(), self._most, draw)
 
     async def _confirmed_wait(self, wait: int, tickets: tuple[Ticket, ...]) -> tuple[int, int]:
         """Confirm the tokens and wait for their time; return the confirmation time and the rest."""

@@ -15,7 +15,10 @@ Laws:
    wanted since the last request. When the limit makes calls wait, only calls that wait get tokens.
 4. Calls get their tokens in the order of their arrival. No request is made for a call, and no
    tokens of a known time are awaited, after the end of its patience.
-5. Tokens of a broker that dies are lost, at most `MOST_AT_ONCE` of a kind, and never handed out
+5. After a refusal, a broker sends no request earlier than two `LEASE` before the time of the next
+   token, or than a second later. It refuses calls that cannot wait for so long. Brokers draw the
+   time of their next request, so that they do not send them all together.
+6. Tokens of a broker that dies are lost, at most `MOST_AT_ONCE` of a kind, and never handed out
    twice.
 """
 
@@ -116,8 +119,9 @@ def after_call(lease: TokenLease, call: int, within: int, now: int, most: int) -
         most: the maximum number of calls of one request, by the bursts of the limits.
     """
     waiting = WaitingCall(call, now + min(within, LONGEST_WAIT) + 2 * LEASE)
-    if len(lease.waiting) >= MOST_WAITING or waiting.until < lease.due:
-        return Step(lease, refused=(Refusal(call, max(LEASE, lease.due - now)),))
+    answer_at = max(lease.due, lease.next_request)
+    if len(lease.waiting) >= MOST_WAITING or waiting.until < answer_at:
+        return Step(lease, refused=(Refusal(call, max(LEASE, answer_at - now)),))
     lease = lease._replace(waiting=(*lease.waiting, waiting), wanted=lease.wanted + 1)
     return proceed(lease, now, most)
 
@@ -154,10 +158,21 @@ def after_delayed_grant(lease: TokenLease, wait: int, now: int) -> Step:
     return Step(lease._replace(waiting=waiting, due=due, is_scarce=True), refused=refusals)
 
 
-def after_refusal(lease: TokenLease, wait: int, now: int, most: int) -> Step:
-    """Return the step after the store refused tokens, because the limit is exhausted for `wait`."""
+def after_refusal(lease: TokenLease, wait: int, now: int, most: int, draw: float) -> Step:
+    """Return the step after the store refused tokens.
+
+    Args:
+        lease: the state.
+        wait: the microseconds for which the limit has no token.
+        now: the time.
+        most: the maximum number of calls of one request.
+        draw: a random number from 0 to 1.
+    """
     step = after_delayed_grant(lease, wait, now)
-    after = proceed(step.lease._replace(pending=0, due=0), now, most)
+    drawn = int(draw * LEASE)
+    token_near = now + min(wait, LONGEST_WAIT) - 2 * LEASE
+    next_request = max(lease.next_request, token_near) + drawn
+    after = proceed(step.lease._replace(pending=0, due=0, next_request=next_request), now, most)
     return after._replace(refused=(*step.refused, *after.refused))
 
 
