@@ -27,6 +27,7 @@ from moorage import (
     Consent,
     OAuthClient,
     OAuthTokenRefresher,
+    RefreshToken,
     Request,
     Service,
 )
@@ -93,7 +94,13 @@ def main() -> None:
 
 def parts(job: dict[str, Any]) -> tuple[dict[str, OAuthClient], Service, AesGcmCipher]:
     """Return the OAuth clients, the service and the cipher that both modes share."""
-    client = OAuthClient(server=job["token_url"], client_id="erp", secret="s3cr3t", grant=Consent())
+    refresh_token = job["refresh_token"]
+    client = OAuthClient(
+        server=job["token_url"],
+        client_id="erp",
+        secret="s3cr3t",
+        grant=Consent() if refresh_token is None else RefreshToken(refresh_token),
+    )
     service = Service(
         "crm",
         base_url=job["url"],

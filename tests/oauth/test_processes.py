@@ -30,24 +30,36 @@ _PATIENT = 60.0
 
 
 class ProcessScene:
-    """A server, a store with an expired token, and child processes that need the token."""
+    """A server, a store with an expired token, and child processes that need the token.
 
-    def __init__(self, folder: Path, server: AuthorizationServer, stack: ExitStack) -> None:
+    If the refresh token is configured, the store is empty, and each process knows the token.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        server: AuthorizationServer,
+        stack: ExitStack,
+        *,
+        is_configured: bool = False,
+    ) -> None:
         self.server = server
         self._folder = folder
         self._stack = stack
         self._keys = generate_keys()
         self._vault = SqliteCredentialProvider(folder / "tokens.db", AesGcmCipher(self._keys))
         access, refresh = server.seed()
-        self._vault.rotate(
-            "crm",
-            None,
-            OAuthCredentials(
-                access_token=access,
-                refresh_token=refresh,
-                expires_at=datetime.now(UTC) - timedelta(hours=1),
-            ),
-        )
+        self._configured_token = refresh if is_configured else None
+        if not is_configured:
+            self._vault.rotate(
+                "crm",
+                None,
+                OAuthCredentials(
+                    access_token=access,
+                    refresh_token=refresh,
+                    expires_at=datetime.now(UTC) - timedelta(hours=1),
+                ),
+            )
         server.expire_access_tokens()
 
     def process(
@@ -71,6 +83,7 @@ class ProcessScene:
         self._stack.callback(process.kill)
         job = {
             "token_url": self.server.token_url,
+            "refresh_token": self._configured_token,
             "url": self.server.url,
             "folder": str(self._folder),
             "keys": self._keys.text().reveal(),
@@ -217,3 +230,36 @@ def test_dead_holder_of_a_lasting_token_is_followed_before_its_request_must_end(
 
         assert Counter({"200": _PROCESSES * _CALLERS}) == endings(processes)
         assert (3, 0) == (len(server.requests), server.rotations)
+
+
+def test_configured_refresh_token_may_be_replaced(tmp_path: Path) -> None:
+    """Processes that start one after another send the newest refresh token, each of them once."""
+    with AuthorizationServer() as server, ExitStack() as stack:
+        scene = ProcessScene(tmp_path, server, stack, is_configured=True)
+        for renewals in (1, 2, 3):
+            processes = [scene.process(request_timeout=_PATIENT) for _ in range(2)]
+            for process in processes:
+                begin(process)
+
+            assert Counter({"200": 2 * _CALLERS}) == endings(processes)
+            assert (renewals, 0) == (server.rotations, server.reused_token_count)
+            server.expire_access_tokens()
+
+
+def test_dead_holder_of_a_replaced_refresh_token_costs_one_replay(tmp_path: Path) -> None:
+    """If a process dies before it stores the second replacement, one other repeats the request."""
+    with AuthorizationServer(grace=1) as server, ExitStack() as stack:
+        scene = ProcessScene(tmp_path, server, stack, is_configured=True)
+        victim = scene.process(dies="second", callers=1)
+        processes = [scene.process() for _ in range(_PROCESSES)]
+        begin(victim)
+        assert "renewed\n" == victim.stdout.readline()
+        server.expire_access_tokens()
+        begin(victim)
+        assert "second\n" == victim.stdout.readline()
+        server.expire_access_tokens()
+        for process in processes:
+            begin(process)
+
+        assert Counter({"200": _PROCESSES * _CALLERS}) == endings(processes)
+        assert 3 == len(server.requests)

@@ -8,6 +8,7 @@ import pytest
 
 from moorage import (
     ClientCredentials,
+    RefreshToken,
     Secret,
     StorageUnavailable,
 )
@@ -17,6 +18,8 @@ from tests.support.modes import World, sync_and_async
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+
+    from moorage.domain.oauth.grants import Grant
 
 
 @sync_and_async
@@ -147,15 +150,24 @@ async def test_newer_token_replaces_an_unstored_one(world: World, by_consent: bo
     assert newer_credentials == await refresher.get(*OWNER)
 
 
+@pytest.mark.parametrize(
+    "grant", [ClientCredentials(), RefreshToken("rt-0")], ids=["client", "refresh token"]
+)
 @sync_and_async
-async def test_a_first_token_that_cannot_be_stored_is_lost(world: World) -> None:
-    """If a client's first token cannot be stored, the next call requests a new one."""
+async def test_a_first_token_that_cannot_be_stored_waits_in_memory(
+    world: World, grant: Grant
+) -> None:
+    """If a client's first token cannot be stored, the next call stores it without a request."""
     oauth_world = OAuthWorld(world)
-    refresher = oauth_world.refresher({"crm": client(grant=ClientCredentials())})
-    oauth_world.vendor.answers(grants(1), grants(2))
+    refresher = oauth_world.refresher({"crm": client(grant=grant)})
+    oauth_world.vendor.answers(grants(1))
     oauth_world.vault.failures.extend([StorageUnavailable("It is away.")] * 1000)
     await error_of(refresher.get(*OWNER))
     oauth_world.vault.failures.clear()
     world.clock.advance(30)
 
-    assert Secret("at-2") == (await refresher.get(*OWNER)).access_token
+    result = await refresher.get(*OWNER)
+
+    assert Secret("at-1") == result.access_token
+    assert result == oauth_world.kept
+    assert 1 == len(oauth_world.token_requests())

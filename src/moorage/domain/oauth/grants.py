@@ -50,10 +50,11 @@ class ClientCredentials:
 class RefreshToken:
     """The grant by an existing refresh token, for example from the vendor's website.
 
-    It is for servers whose refresh tokens stay valid after their use.
+    If the server rotates refresh tokens, each renewal sends the newest one, which is stored with
+    the access token. Then store the tokens where they outlive the process.
 
     Attributes:
-        token: the refresh token.
+        token: the refresh token, which is sent until the server replaces it.
     """
 
     alone: ClassVar = True
@@ -61,7 +62,7 @@ class RefreshToken:
     token: Secret = attrs.field(converter=as_secret, hash=False)
 
     def parameters(self, _: SigningContext, __: Secret | None) -> Parameters:
-        """Return the parameters of a token request that uses the refresh token."""
+        """Return the parameters of a token request that uses the configured refresh token."""
         return refresh_parameters(self.token)
 
 

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from moorage.domain.oauth.grants import Consent, refresh_parameters
+from moorage.domain.oauth.grants import Consent, RefreshToken, refresh_parameters
 from moorage.domain.oauth.token_answer import Refusal, Refused
 from moorage.domain.oauth.token_request import wanted_scope
+from moorage.domain.secrets.secret import Secret
 from moorage.domain.state.keys import state_key
 from moorage.errors import ConnectorError, CredentialRefreshFailed, VendorFailed
 
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from moorage.domain.auth.methods import OAuthCredentials
     from moorage.domain.oauth.client import OAuthClient
     from moorage.domain.oauth.grants import Parameters
-    from moorage.domain.secrets.secret import Secret
     from moorage.domain.signing.context import SigningContext
 
 GRANT: Final = b"oauth"
@@ -43,20 +43,34 @@ class TokenQuestion:
 
     def parameters(self, context: SigningContext) -> Parameters:
         """Return the parameters of one token request; some are new for each request."""
-        grant, held_credentials = self.client.grant, self.held
-        if not isinstance(grant, Consent):
-            parameters = grant.parameters(context, self.subject)
-            return (*parameters, *wanted_scope(self.client))
-        return (
-            ()
-            if held_credentials is None or held_credentials.refresh_token is None
-            else refresh_parameters(held_credentials.refresh_token)
+        grant, refresh_token = self.client.grant, single_use_token(self.client, self.held)
+        if isinstance(grant, Consent):
+            return () if refresh_token is None else refresh_parameters(refresh_token)
+        parameters = (
+            grant.parameters(context, self.subject)
+            if refresh_token is None
+            else refresh_parameters(refresh_token)
         )
+        return (*parameters, *wanted_scope(self.client))
 
     def hidden(self) -> list[Secret]:
         """Return the secrets in the request, which errors must mask."""
         refresh = None if self.held is None else self.held.refresh_token
-        return [item for item in (self.client.secret, refresh, self.subject) if item is not None]
+        of_grant = attrs.astuple(self.client.grant, recurse=False)
+        values = (self.client.secret, refresh, self.subject, *of_grant)
+        return [value for value in values if isinstance(value, Secret)]
+
+
+def single_use_token(client: OAuthClient, held: OAuthCredentials | None) -> Secret | None:
+    """Return the refresh token that the next request may use up; None if it uses none up.
+
+    A client that needs no person can repeat its grant. A refresh token that was configured is sent
+    as it is until the server replaces it; a replacement is used like one from a person's consent.
+    """
+    grant, token = client.grant, None if held is None else held.refresh_token
+    if isinstance(grant, Consent):
+        return token
+    return token if isinstance(grant, RefreshToken) and token != grant.token else None
 
 
 def claim_key(
@@ -70,7 +84,7 @@ def claim_key(
 
     The first use of a refresh token and its repetition have different keys.
     """
-    shown_secret = None if client.grant.alone or held is None else held.refresh_token
+    shown_secret = single_use_token(client, held)
     content = client.client_id.encode() if shown_secret is None else shown_secret.reveal_bytes()
     name = sha256(GRANT + content).hexdigest()[:32]
     return state_key("oauth", *owner, name, "again" if again else "first")

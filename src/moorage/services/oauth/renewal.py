@@ -6,9 +6,10 @@ Laws:
    marked before the request leaves, and renewed while the holder lives. A holder that dies before
    the mark is replaced at once. A token that a dead holder may have sent, or whose answer was
    lost, is sent once more after its request must have ended, and never again; after that a person
-        must authorise the application again. A refresh token that the last renewal did not change
-        may be sent at any time:
-   its claim is not marked, and a holder that dies with it is replaced at once.
+   must authorise the application again. A refresh token that the last renewal did not change may be
+   sent at any time: its claim is not marked, and a holder that dies with it is replaced at once.
+   A configured refresh token may be sent at any time too, until the server replaces it, and again
+   when its replacement has ended.
 2. A granted token is stored before it is used.
 3. After a failure of the server, renewal is tried again later, and nothing is forgotten. Only if
    the server states that a grant has ended, no process asks again.
@@ -42,6 +43,7 @@ from moorage.domain.oauth.question import (
     claim_key,
     is_lost,
     renewal_error,
+    single_use_token,
     slow_renewal_error,
 )
 from moorage.domain.oauth.token_answer import Granted, Refusal, Refused, read_token
@@ -119,8 +121,10 @@ class _ClaimWait(NamedTuple):
     seconds: float
 
 
-class _AnswerLostError(Exception):
-    """Raised if the server's answer was lost, so that a token may have been granted."""
+class _GrantEnd(NamedTuple):
+    """The reason why a refresh token is not sent again."""
+
+    reason: str
 
 
 class Renewal:
@@ -133,7 +137,8 @@ class Renewal:
         get: reads another service's credential, for a token exchange.
 
     Attributes:
-        unstored: granted tokens that could not be stored yet, each with the token it replaces.
+        unstored: granted tokens that could not be stored yet, each with the token it replaces, or
+            None if it replaces no token.
     """
 
     def __init__(self, core: Core, vault: Vault, pace: RenewalTimeLimits, get: Get) -> None:
@@ -141,13 +146,18 @@ class Renewal:
         self._vault = vault
         self._pace = pace
         self._get = get
-        self.unstored: dict[Owner, tuple[OAuthCredentials, OAuthCredentials]] = {}
+        self.unstored: dict[Owner, tuple[OAuthCredentials | None, OAuthCredentials]] = {}
         self._reusable_tokens: dict[Owner, Secret] = {}
 
     async def stored(self, owner: Owner) -> Any:
         """Return an owner's stored token; first store a new token that is still only in memory."""
-        token = await self._vault.get(*owner)
-        waiting = self.unstored.get(owner)
+        try:
+            token = await self._vault.get(*owner)
+            waiting = self.unstored.get(owner)
+        except CredentialNotFound:
+            token, waiting = None, self.unstored.get(owner)
+            if waiting is None or waiting[0] is not None:
+                raise
         if waiting is None:
             return token
         stale_credentials, new_credentials = waiting
@@ -169,34 +179,29 @@ class Renewal:
 
         Return None if another process is renewing it, and the caller has no time to wait.
         """
-        core, start_time, pause, is_again = (
-            self._core,
-            self._core.nanoseconds(),
-            _FIRST_PAUSE,
-            False,
-        )
+        core, start_time, pause = self._core, self._core.nanoseconds(), _FIRST_PAUSE
+        held, is_again = stale, False
         end_time = start_time + int(
             (self._pace.renewal if patience is None else patience) * _SECOND
         )
         while True:
-            claim_result = await self._claim(owner, client, stale, end_time, again=is_again)
-            if isinstance(claim_result, _RenewalClaim):
-                claim = claim_result.claim
-                core.renewals.keep(claim)
-                try:
-                    return await self._use_claim(owner, client, stale, claim_result)
-                except _AnswerLostError:
-                    claim_result = None
-                finally:
-                    core.renewals.stop_renewing(claim)
-            if claim_result is None:
-                if is_again:
-                    raise self._consent_error(owner, "the answer with the latest token was lost")
-                is_again = True
+            result = await self._renew(owner, client, stale, held, end_time, again=is_again)
+            if isinstance(result, OAuthCredentials):
+                return result
+            if result is None:
+                if not is_again:
+                    is_again = True
+                    continue
+                result = _GrantEnd("the answer with the latest token was lost")
+            if isinstance(result, _GrantEnd):
+                if held is None or isinstance(client.grant, Consent):
+                    raise self._consent_error(owner, result.reason)
+                # The configured refresh token may still be valid, or may have been replaced.
+                held, is_again = attrs.evolve(held, refresh_token=None), False
                 continue
             if patience is None:
                 return None
-            pause = min(claim_result.seconds, pause)
+            pause = min(result.seconds, pause)
             if core.nanoseconds() + pause * _SECOND > end_time:
                 raise slow_renewal_error(owner[0])
             await core.sleep(pause)
@@ -205,21 +210,45 @@ class Renewal:
             if newer_credentials is not None:
                 return newer_credentials
 
-    async def _claim(
+    async def _renew(
         self,
         owner: Owner,
         client: OAuthClient,
         stale: OAuthCredentials | None,
+        held: OAuthCredentials | None,
         patience: int,
         *,
         again: bool,
-    ) -> _RenewalClaim | _ClaimWait | None:
+    ) -> OAuthCredentials | _ClaimWait | _GrantEnd | None:
+        """Claim the renewal of a token and renew it; return the token, or why there is none.
+
+        Return None if an answer that may have contained a token was lost.
+        """
+        result = await self._claim(owner, client, held, patience, again=again)
+        if not isinstance(result, _RenewalClaim):
+            return result
+        self._core.renewals.keep(result.claim)
+        try:
+            return await self._use_claim(owner, client, stale, held, result)
+        finally:
+            self._core.renewals.stop_renewing(result.claim)
+
+    async def _claim(
+        self,
+        owner: Owner,
+        client: OAuthClient,
+        held: OAuthCredentials | None,
+        patience: int,
+        *,
+        again: bool,
+    ) -> _RenewalClaim | _ClaimWait | _GrantEnd | None:
         """Claim the renewal of a token; return the claim, or the wait for another process.
 
-        The store may take until `patience`, in nanoseconds of the local clock.
+        Return None if the token was sent and its answer was lost. The store may take until
+        `patience`, in nanoseconds of the local clock.
         """
         core, renewal = self._core, self._pace.renewal
-        key = claim_key(owner, client, stale, again=again)
+        key = claim_key(owner, client, held, again=again)
         start_time, term = core.nanoseconds(), int((renewal + _MARGIN) * 10**6)
         claim_end, lease = start_time + int(renewal * _SECOND), core.renewals.lease(term)
         verdict, fence, wait, _ = await core.execute(
@@ -236,7 +265,7 @@ class Renewal:
             seconds_left(core, patience),
         )
         if verdict is Verdict.REPLAY:
-            raise self._consent_error(owner, "the grant has ended")
+            return _GrantEnd("the grant has ended")
         if verdict is Verdict.RUN:
             claim = HeldClaim(key, fence, ttl=REMEMBERED, until=start_time + lease * 1000)
             return _RenewalClaim(claim, claim_end, again)
@@ -261,24 +290,27 @@ class Renewal:
         owner: Owner,
         client: OAuthClient,
         stale: OAuthCredentials | None,
+        held: OAuthCredentials | None,
         claimed: _RenewalClaim,
-    ) -> OAuthCredentials:
-        """Under a claim, read the stored token again, request a new one, and store it."""
-        core, start_time, is_exclusive = self._core, self._core.nanoseconds(), client.grant.alone
-        refresh_token = None if stale is None else stale.refresh_token
-        repeatable = is_exclusive or (
-            refresh_token is not None and refresh_token == self._reusable_tokens.get(owner)
-        )
+    ) -> OAuthCredentials | _GrantEnd | None:
+        """Under a claim, read the stored token again, request a new one, and store it.
+
+        `stale` is the token that was stored before the claim, and `held` is that token with the
+        refresh token to send. Return None if the answer was lost and may have contained a token.
+        """
+        core, start_time = self._core, self._core.nanoseconds()
+        refresh_token = single_use_token(client, held)
+        repeatable = refresh_token is None or refresh_token == self._reusable_tokens.get(owner)
         try:
             newer_token = await self._newer(owner, stale)
-            question = await self._question(owner, client, stale) if newer_token is None else None
+            question = await self._question(owner, client, held) if newer_token is None else None
         except ConnectorError:
             # Nothing was sent, so nobody need wait until this claim expires.
             await self._release(claimed)
             raise
         if question is None:
             await self._release(claimed)
-            return newer_token  # type: ignore[return-value]  # at least one of the two is set
+            return newer_token
         mark = MarkSent(claimed.claim.key, claimed.claim.fence, client.at("token_endpoint"))
         if not repeatable and not (
             await core.renewals.holds(claimed.claim, seconds_left(core, claimed.until))
@@ -287,26 +319,26 @@ class Renewal:
             raise slow_renewal_error(owner[0])
         answer, attempts = await self._answer(question, claimed, repeatable=repeatable)
         if isinstance(answer, Granted):
-            await self._keep(owner, question, answer.credentials, claimed)
+            await self._keep(owner, question, stale, answer.credentials, claimed)
             duration = (core.nanoseconds() - start_time) / _SECOND
             self._notify_observers(TokenRenewed, owner, duration=duration, attempts=attempts)
             return answer.credentials
-        if isinstance(answer, Refused) and answer.why is Refusal.GONE and not is_exclusive:
+        if isinstance(answer, Refused) and answer.why is Refusal.GONE and refresh_token is not None:
             await core.execute(
                 store_answer(claimed.claim.key, claimed.claim.fence, None, ttl=REMEMBERED),
                 seconds_left(core, claimed.until),
             )
-            raise self._consent_error(owner, answer.words)
+            return _GrantEnd(answer.words)
         rotated_credentials = _rotated_credentials(stale, answer)
         if rotated_credentials is not None:
-            await self._keep(owner, question, rotated_credentials, claimed)
+            await self._keep(owner, question, stale, rotated_credentials, claimed)
             raise renewal_error(owner[0], answer)[0]
         if is_lost(answer) and not repeatable:
             await core.execute(
                 abandon(claimed.claim.key, claimed.claim.fence, ttl=REMEMBERED),
                 seconds_left(core, claimed.until),
             )
-            raise _AnswerLostError
+            return None
         await self._release(claimed)
         error, wait = renewal_error(owner[0], answer)
         if wait is not None:
@@ -391,14 +423,18 @@ class Renewal:
         return without_frames(failed_error)
 
     async def _keep(
-        self, owner: Owner, question: TokenQuestion, new: OAuthCredentials, claimed: _RenewalClaim
+        self,
+        owner: Owner,
+        question: TokenQuestion,
+        stale: OAuthCredentials | None,
+        new: OAuthCredentials,
+        claimed: _RenewalClaim,
     ) -> None:
         """Store a new token, with retries, then release the claim on its renewal."""
-        core, pause, stale = self._core, _FIRST_PAUSE, question.held
+        core, pause = self._core, _FIRST_PAUSE
         while (store_error := await self._store(owner, new)) is not None:
             if core.nanoseconds() + pause * _SECOND > claimed.until:
-                if stale is not None:
-                    self.unstored[owner] = stale, new
+                self.unstored[owner] = stale, new
                 raise store_error
             await core.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)

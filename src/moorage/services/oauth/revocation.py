@@ -15,7 +15,13 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from moorage.domain.auth.methods import OAuthCredentials
 from moorage.domain.idempotency.claims import Claim, Verdict, release, store_answer
-from moorage.domain.oauth.question import GRANT, REMEMBERED, claim_key, slow_renewal_error
+from moorage.domain.oauth.question import (
+    GRANT,
+    REMEMBERED,
+    claim_key,
+    single_use_token,
+    slow_renewal_error,
+)
 from moorage.domain.oauth.revocation import as_expired, no_client_error
 from moorage.errors import ConnectorError
 from moorage.services.core.core import seconds_left
@@ -87,7 +93,7 @@ class Revocation:
             except ConnectorError:
                 await self._settle(release(claim.key, claim.fence, ttl=_SHORT_TTL), end_time)
                 raise
-            if client.grant.alone or token.refresh_token is None:
+            if single_use_token(client, token) is None:
                 # The next token has the same claim key, so the claim is released and not completed.
                 await self._settle(release(claim.key, claim.fence, ttl=_SHORT_TTL), end_time)
             else:

@@ -1,0 +1,146 @@
+"""Renewals of a client whose first refresh token is configured, at servers that replace it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from moorage import OAuthCredentials, RefreshToken, Secret, TokenExchange
+from moorage.domain.oauth.question import TokenQuestion
+from tests.oauth.others import CUT_OFF, OtherProcess, error_of
+from tests.oauth.world import OWNER, OAuthWorld, answers, client, grants, token
+from tests.support.modes import World, sync_and_async
+
+if TYPE_CHECKING:
+    from moorage.domain.oauth.grants import Grant
+
+CONFIGURED = {"crm": client(grant=RefreshToken("rt-0"))}
+GONE = answers({"error": "invalid_grant"}, 400)
+HOUR = 3600
+
+
+@sync_and_async
+async def test_replaced_refresh_token_is_sent(world: World) -> None:
+    """Each renewal sends the refresh token that the server granted last, in every process."""
+    oauth_world = OAuthWorld(world)
+    oauth_world.vendor.answers(grants(1), grants(2), grants(3))
+
+    for number in (1, 2, 3):
+        result = await oauth_world.refresher(CONFIGURED).get(*OWNER)
+        assert Secret(f"at-{number}") == result.access_token
+        assert result == oauth_world.kept
+        world.clock.advance(HOUR)
+
+    assert ["rt-0", "rt-1", "rt-2"] == oauth_world.shown_refresh_tokens()
+
+
+@pytest.mark.parametrize("refresh_token", [None, "rt-0"], ids=["none", "the same"])
+@sync_and_async
+async def test_kept_refresh_token_is_sent_however_often_answers_are_lost(
+    world: World, refresh_token: str | None
+) -> None:
+    """A configured refresh token that the server does not replace is never used up."""
+    oauth_world = OAuthWorld(world)
+    oauth_world.vendor.otherwise = grants(1, refresh_token=refresh_token)
+    for _ in range(3):
+        await oauth_world.refresher(CONFIGURED).get(*OWNER)
+        world.clock.advance(HOUR)
+        oauth_world.vendor.answers(*[CUT_OFF] * 3)
+        assert (await error_of(oauth_world.refresher(CONFIGURED).get(*OWNER))).retryable
+
+    assert {"rt-0"} == set(oauth_world.shown_refresh_tokens())
+
+
+@sync_and_async
+async def test_scope_is_requested_with_every_refresh_token(world: World) -> None:
+    """The configured scope is requested with the configured refresh token and with later ones."""
+    oauth_world = OAuthWorld(world)
+    scoped = {"crm": client(grant=RefreshToken("rt-0"), scope="read")}
+    oauth_world.vendor.answers(grants(1), grants(2))
+
+    for _ in range(2):
+        await oauth_world.refresher(scoped).get(*OWNER)
+        world.clock.advance(HOUR)
+
+    assert ["read", "read"] == [form["scope"] for form in oauth_world.token_requests()]
+
+
+@pytest.mark.parametrize("ending", [[GONE], [CUT_OFF, CUT_OFF]], ids=["refused", "lost twice"])
+@sync_and_async
+async def test_configured_refresh_token_is_used_when_its_replacement_has_ended(
+    world: World, ending: list[Any]
+) -> None:
+    """If the stored refresh token has ended, the configured one is sent, which may be newer."""
+    oauth_world = OAuthWorld(world, token(1, ago=2 * HOUR))
+    renewed = {"crm": client(grant=RefreshToken("rt-7"))}
+    oauth_world.vendor.answers(*ending, grants(8))
+
+    result = await oauth_world.refresher(renewed).get(*OWNER)
+
+    assert Secret("at-8") == result.access_token
+    assert result == oauth_world.kept
+    assert [*["rt-1"] * len(ending), "rt-7"] == oauth_world.shown_refresh_tokens()
+    assert ["TokenRenewed"] == world.event_names()
+
+
+@sync_and_async
+async def test_ended_replacement_is_not_sent_again(world: World) -> None:
+    """A stored refresh token that the server refused is not sent again, the configured one is."""
+    oauth_world = OAuthWorld(world, token(1, ago=2 * HOUR))
+    oauth_world.vendor.answers(GONE, GONE)
+    error = await error_of(oauth_world.refresher(CONFIGURED).get(*OWNER))
+    assert "invalid_grant" in str(error)
+    oauth_world.vendor.answers(grants(2, refresh_token=None))
+
+    assert Secret("at-2") == (await oauth_world.refresher(CONFIGURED).get(*OWNER)).access_token
+    assert ["rt-1", "rt-0", "rt-0"] == oauth_world.shown_refresh_tokens()
+    assert oauth_world.kept.refresh_token is None
+
+
+@sync_and_async
+async def test_replacement_is_not_sent_while_a_request_with_it_may_run(world: World) -> None:
+    """A replaced refresh token that a dead process sent is sent once more, after that request."""
+    stored = token(1, ago=2 * HOUR)
+    oauth_world = OAuthWorld(world, stored)
+    OtherProcess(world, stored).asks()
+    oauth_world.vendor.answers(grants(2))
+
+    assert Secret("at-2") == (await oauth_world.refresher(CONFIGURED).get(*OWNER)).access_token
+    assert 21 <= sum(world.sleeper.slept) < 21.001
+    assert ["rt-1"] == oauth_world.shown_refresh_tokens()
+
+
+@pytest.mark.parametrize(
+    "grant, canary",
+    [
+        (RefreshToken("canary-r"), "canary-r"),
+        (TokenExchange(subject=Secret("canary-s")), "canary-s"),
+        (TokenExchange(subject=Secret("s"), actor=Secret("canary-a")), "canary-a"),
+    ],
+    ids=["refresh token", "subject", "actor"],
+)
+@sync_and_async
+async def test_error_does_not_repeat_the_secret_of_a_grant(
+    world: World, grant: Grant, canary: str
+) -> None:
+    """If a server repeats a grant's secret in its refusal, the error masks the secret."""
+    oauth_world = OAuthWorld(world)
+    description = f"The token {canary} is not known."
+    oauth_world.vendor.answers(
+        answers({"error": "invalid_client", "error_description": description}, 400)
+    )
+
+    error = await error_of(oauth_world.refresher({"crm": client(grant=grant)}).get(*OWNER))
+
+    assert "is not known" in str(error)
+    assert canary not in str(error)
+
+
+def test_request_hides_every_refresh_token() -> None:
+    """A token request's secrets include the stored and the configured refresh token."""
+    question = TokenQuestion(
+        CONFIGURED["crm"], OAuthCredentials(access_token="a", refresh_token="b")
+    )
+
+    assert {"hush", "b", "rt-0"} == {secret.reveal() for secret in question.hidden()}
