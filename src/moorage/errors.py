@@ -270,6 +270,14 @@ class Problem(NamedTuple):
         return f"{self.path}{whence}: {sentence} {self.remedy}"
 
 
+def _list_of(count: str, problems: Sequence[Problem]) -> str:
+    """Return the text of an error that reports these problems, of bounded length."""
+    lines = [f"  {problem}" for problem in problems[:_SHOWN_PROBLEMS]]
+    if len(problems) > _SHOWN_PROBLEMS:
+        lines.append(f"  {len(problems) - _SHOWN_PROBLEMS} more are in `problems`.")
+    return "\n".join([count, *lines])
+
+
 class ConfigurationError(ConnectorError):
     """The configuration is wrong, and nothing was sent; `path` names the wrong setting.
 
@@ -307,9 +315,8 @@ class ConfigurationError(ConnectorError):
 
     def __str__(self) -> str:
         if len(self._others) > 1:
-            lines = "\n".join(f"  {mistake}" for mistake in self._others)
             place = self._source or "the configuration"
-            return f"{len(self._others)} things are wrong in {place}:\n{lines}"
+            return _list_of(f"{len(self._others)} things are wrong in {place}:", self._others)
         text = str(self._others[0]) if self._others else super().__str__()
         if self.path and not self._others:
             text = f"{self.path}: {text}"
@@ -328,11 +335,8 @@ class DescriptionRefused(ConfigurationError):
         problems = self.problems
         if len(problems) == 1:
             return super().__str__()
-        lines = [f"  {problem}" for problem in problems[:_SHOWN_PROBLEMS]]
-        if len(problems) > _SHOWN_PROBLEMS:
-            lines.append(f"  {len(problems) - _SHOWN_PROBLEMS} more are in `problems`.")
         count = f"{len(problems)} parts of the OpenAPI description cannot be mapped:"
-        return "\n".join([count, *lines])
+        return _list_of(count, problems)
 
 
 class ConnectionFailed(ConnectorError):

@@ -65,6 +65,21 @@ def test_all_at_once() -> None:
     assert str(excinfo.value) == str(unpickled_error)
 
 
+def test_text_of_an_error_is_bounded() -> None:
+    """The text of an error shows a hundred problems at most; `problems` has all of them."""
+    source = {"services": {f"s{number}": {"timeout": -1} for number in range(150)}}
+
+    with pytest.raises(ConfigurationError) as excinfo:
+        read_configuration(source)
+
+    first, *lines, last = str(excinfo.value).splitlines()
+    count = len(excinfo.value.problems)
+    assert 150 <= count
+    assert f"{count} things are wrong in the configuration:" == first
+    assert [f"  {problem}" for problem in excinfo.value.problems[:100]] == lines
+    assert f"  {count - 100} more are in `problems`." == last
+
+
 def test_one_problem_of_an_error_made_anywhere() -> None:
     """A ConfigurationError that is created with a message and a path has one problem."""
     error = ConfigurationError("this is wrong.", path="a.b", remedy="Correct it.")
