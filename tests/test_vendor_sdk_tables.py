@@ -362,6 +362,13 @@ def test_nested_values_may_be_missing(scan: object) -> None:
     assert Shelf(price=Price("1")) == SHELF.parse(REFS.ref, answer)
 
 
+def test_refused_value_is_a_failure_of_the_vendor() -> None:
+    """A value that the class refuses is an error of the vendor; an event with it is skipped."""
+    with pytest.raises(sdk.VendorFailed, match="has no amount"):
+        PRICE.parse(REFS.ref, json_answer(amount="much"))
+    assert () == PRICE.parse_if_complete(REFS.ref, sdk.as_answer({"amount": "much"}))
+
+
 def test_required_nested_value_is_required() -> None:
     """An answer without a nested value that the class requires is an error, which names it."""
     with pytest.raises(sdk.VendorFailed, match="has no price"):

@@ -147,14 +147,9 @@ class _Nested:
     def values(self, fields: Answer, ref: MakeRef) -> tuple[Any, ...]:
         """Return the values that have all required data."""
         objects = fields.objects(self.path) if self.is_list else (fields.object(self.path),)
-        return tuple(value for item in objects for value in _valid(self.reading, ref, item))
-
-
-def _valid(reading: Reading[R], ref: MakeRef, fields: Answer) -> tuple[R, ...]:
-    try:
-        return reading.parse_if_complete(ref, fields)
-    except InvalidData:
-        return ()
+        return tuple(
+            value for item in objects for value in self.reading.parse_if_complete(ref, item)
+        )
 
 
 def nested(path: str, reading: Reading[Any]) -> Any:
@@ -216,19 +211,22 @@ class Reading(Generic[R]):
         """Return the value in an answer.
 
         Raises:
-            VendorFailed: the answer is not a JSON object, or lacks required data.
+            VendorFailed: the answer is not a JSON object, lacks required data, or contains data
+                that the class refuses.
         """
         try:
             return self._read_values(read_answer(response), ref, supplied)
         except _MissingValueError as missing:
             name = str(missing)
+        except InvalidData as error:
+            name = error.field or self.kind.__name__
         raise malformed(response, name)
 
     def parse_if_complete(self, ref: MakeRef, fields: Answer, /, **supplied: Any) -> tuple[R, ...]:
-        """Return the value in a tuple; an empty tuple if required data is missing."""
+        """Return the value in a tuple; an empty tuple if required data is missing or invalid."""
         try:
             return (self._read_values(fields, ref, supplied),)
-        except _MissingValueError:
+        except (_MissingValueError, InvalidData):
             return ()
 
     def _read_values(self, fields: Answer, ref: MakeRef, supplied: dict[str, Any]) -> R:
