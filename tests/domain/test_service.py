@@ -470,3 +470,16 @@ def test_only_an_endpoints_own_setting_is_checked() -> None:
     assert [] == validator_arguments
     check(endpoint, field, 3)
     assert [endpoint, field, 3] == validator_arguments
+
+
+@pytest.mark.parametrize("name", ["Authorization", "X-Api-Key", "cookie"])
+def test_service_with_a_secret_header_is_not_pickled(name: str) -> None:
+    """A service whose header is likely a credential is refused by pickle, and can be copied."""
+    service = Service("vat", headers={"Accept": "text/plain", name: "canary"})
+
+    with pytest.raises(InvalidData, match=name) as excinfo:
+        pickle.dumps(service)
+
+    assert "headers" == excinfo.value.field
+    assert "canary" not in str(excinfo.value)
+    assert service == copy.copy(service) == copy.deepcopy(service)
