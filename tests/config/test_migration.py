@@ -207,6 +207,8 @@ def test_secrets_are_masked() -> None:
         "redis://:${PASSWORD}@host/0",
         "postgresql://host/db?password=${PASSWORD}&sslmode=require",
         "who knows: ask a@b.example?password=x",
+        "postgresql://${DB_USER:-erp}@db.example/shop",
+        "postgresql://${DB_USER:-erp}:${DB_PASSWORD}@db.example/shop",
     ],
 )
 def test_texts_without_passwords_are_shown(text: str) -> None:

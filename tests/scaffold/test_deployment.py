@@ -141,7 +141,79 @@ def test_environment_is_that_of_the_command() -> None:
 
     assert {"name": "MOORAGE_ENVIRONMENT", "value": "live"} in container["env"]
     lines = Path("unit/shop.service").read_text("utf-8").splitlines()
-    assert "Environment=MOORAGE_ENVIRONMENT=live" in lines
+    assert 'Environment="MOORAGE_ENVIRONMENT=live"' in lines
+
+
+def test_environment_decides_what_workers_need() -> None:
+    """The state, the drain, the pipelines and the variables are those of the environment."""
+    configure(f"""{CONFIGURATION.replace("postgresql://${DB_USER}@db/erp", "sqlite:///state.db")}
+[environments.live.state]
+url = "redis://${{REDIS_HOST}}/0"
+[environments.live.pipelines.orders]
+drain = 90
+[environments.live.pipelines.third]
+drain = 3
+[environments.test.state]
+url = "redis://${{TEST_HOST}}/0"
+""")
+    pod = manifest("--environment", "live")["Deployment"]["spec"]["template"]["spec"]
+
+    assert 95 == pod["terminationGracePeriodSeconds"]
+    assert {"AMQP_URL": False, "REDIS_HOST": False} == secret_keys(pod)
+    text = Path("shop/shop.yaml").read_text("utf-8")
+    assert text.startswith("# The workers of the pipelines orders, returns, third.")
+
+
+def test_variables_with_fallbacks_are_optional() -> None:
+    """A variable with a fallback comes from the Secret too, which may lack it."""
+    configure(
+        CONFIGURATION.replace("${DB_USER}", "${DB_USER:-erp}").replace(
+            "secret://env/AMQP_URL", "${BROKER:-secret://env/AMQP_URL}"
+        )
+    )
+    pod = manifest()["Deployment"]["spec"]["template"]["spec"]
+    command("scaffold", "systemd", "shop", "--into", "unit")
+
+    assert {"AMQP_URL": True, "BROKER": True, "DB_USER": True} == secret_keys(pod)
+    text = Path("unit/shop.service").read_text("utf-8")
+    assert "# /etc/shop/secrets.env may set AMQP_URL, BROKER, DB_USER.\n" in text
+
+
+def test_secrets_of_configured_providers_are_named() -> None:
+    """Variables and files that the configuration reads by a provider of its own are named."""
+    configure(
+        CONFIGURATION.replace("secret://env/AMQP_URL", "secret://ours/AMQP_URL").replace(
+            "secret://file/run/secrets/vault", "secret://mounted/vault"
+        )
+        + '[secrets.ours]\nkind = "env"\nprefix = "SHOP_"\n'
+        + '[secrets.mounted]\nkind = "file"\nfolder = "/run/secrets"\n'
+    )
+    output = command("scaffold", "systemd", "shop").out
+
+    assert "It needs the secrets DB_USER, SHOP_AMQP_URL, /run/secrets/vault." in output
+
+
+def test_odd_names_stay_in_their_lines() -> None:
+    """The name of an environment is one word of the unit, and that of a pipeline one of a line."""
+    name = 'a "live" \\100% one'
+    configure(f"{CONFIGURATION}\n[environments.{json.dumps(name)}]\n")
+    command("scaffold", "systemd", "shop", "--environment", name)
+    lines = Path("shop/shop.service").read_text("utf-8").splitlines()
+
+    assert r'Environment="MOORAGE_ENVIRONMENT=a \"live\" \\100%% one"' in lines
+    configure(CONFIGURATION.replace("pipelines.orders", r'pipelines."a\nkind: Pod"'))
+    ending = command("scaffold", "systemd", "shop", "--into", "other")
+    assert 2 == ending.code
+    assert not Path("other").exists()
+
+
+def secret_keys(pod: dict[str, Any]) -> dict[str, bool]:
+    """Return the keys of the Secret that a pod reads, and whether each may be missing."""
+    [container] = pod["containers"]
+    references = [
+        item["valueFrom"]["secretKeyRef"] for item in container["env"] if "valueFrom" in item
+    ]
+    return {reference["key"]: reference.get("optional", False) for reference in references}
 
 
 def unit(path: str) -> configparser.RawConfigParser:
@@ -224,11 +296,12 @@ def test_file_has_a_plain_name() -> None:
     assert "Environment=MOORAGE_CONFIG=/etc/shop/moorage.toml" in lines
 
 
-def test_units_may_keep_their_state_in_a_file() -> None:
+@pytest.mark.parametrize("drain", ['"long"', "inf", "nan"])
+def test_units_may_keep_their_state_in_a_file(drain: str) -> None:
     """Workers on one machine may keep their state in a file."""
     configure(
         CONFIGURATION.replace("postgresql://${DB_USER}@db/erp", "sqlite:///state.db").replace(
-            "drain = 40", 'drain = "long"'
+            "drain = 40", f"drain = {drain}"
         )
     )
 

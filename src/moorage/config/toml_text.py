@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 _BARE_KEY: Final = late_pattern(r"[A-Za-z0-9_-]+")
 # Up to the last @ before the next URL, because a password may contain an unencoded @.
 _USER_INFO: Final = late_pattern(r"(?<=://)(?:(?!://)\S)+(?=@)")
+_USER: Final = late_pattern(r"((?:\$\{[^}]*\}|[^:])*)(?::(.*))?", re.DOTALL)
+"""A user and a password; the colon in ${NAME:-fallback} does not separate them."""
 _PORT: Final = late_pattern(r"\d{1,5}(?![^/?#])")
 _QUERY: Final = late_pattern(
     r"(?<=[?&])([^=&?\s#]*(?:passw|passphrase|pwd|secret)[^=&?\s#]*=)([^&\s#]+)", re.IGNORECASE
@@ -68,7 +70,7 @@ def without_password(text: str) -> str:
 
 
 def _masked_user(match: re.Match[str]) -> str:
-    user, _, password = match[0].partition(":")
+    user, password = _USER.fullmatch(match[0]).groups("")  # type: ignore[union-attr]  # matches any text
     # Without a user and a password, the text before an @ is a host with its port and path.
     is_password = password and not re.search(r"[/?#]", user) and not _PORT.match(password)
     return MASK if is_password and not is_reference(password) else match[0]

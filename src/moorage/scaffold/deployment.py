@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import math
 import re
-from typing import TYPE_CHECKING, Any, Final
+from functools import partial
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import attrs
 
-from moorage.config.overlays import ENVIRONMENTS
+from moorage.config.overlays import ENVIRONMENTS, for_environment
+from moorage.config.problems import Report, key, path_below
 from moorage.domain.pipelines.settings import PipelineConfig
+from moorage.domain.state.keys import checked_name
 from moorage.domain.values.json_text import is_list, is_object
 from moorage.errors import ConfigurationError
 
@@ -18,8 +23,8 @@ if TYPE_CHECKING:
 
 _NAME: Final = re.compile(r"[a-z](?:[a-z0-9-]{0,48}[a-z0-9])?")
 _IMAGE: Final = re.compile(r"[a-z0-9][A-Za-z0-9._/:@-]{0,254}")
-_VARIABLE: Final = re.compile(r"secret://env/([A-Za-z_]\w*)|(?<!\$)\$\{([A-Za-z_]\w*)\}")
-_FILE: Final = re.compile(r"secret://file/(\S+)")
+_VARIABLE: Final = re.compile(r"(?<!\$)\$\{([A-Za-z_][A-Za-z0-9_]*)(:-[^}]*)?\}")
+_SECRET: Final = re.compile(r"secret://([A-Za-z0-9_-]+)/([^\s}]+)")
 _DEFAULT_DRAIN: Final = PipelineConfig().drain
 _MARGIN: Final = 5
 """Seconds between the end of a worker's drain and the kill."""
@@ -37,7 +42,8 @@ class WorkerDeployment:
         text: the content of the configuration file.
         pipelines: the names of the pipelines.
         drain: the seconds in which batches in progress may end when a worker stops.
-        variables: the environment variables that the configuration refers to.
+        variables: the environment variables that must be set.
+        optional_variables: the environment variables with a fallback in the configuration.
         secret_files: the files with secrets that the configuration refers to.
         is_state_a_file: True if the shared state is in a SQLite file.
         environment: the environment of the configuration to use, if any.
@@ -50,6 +56,7 @@ class WorkerDeployment:
     pipelines: tuple[str, ...]
     drain: float
     variables: tuple[str, ...]
+    optional_variables: tuple[str, ...]
     secret_files: tuple[str, ...]
     is_state_a_file: bool
     environment: str | None = None
@@ -90,13 +97,6 @@ def worker_deployment(
             path="name",
             remedy="Use up to 50 small letters, digits and hyphens, such as shop-worker.",
         )
-    pipelines = tree.get("pipelines")
-    if not is_object(pipelines) or not pipelines:
-        raise ConfigurationError(
-            "The configuration has no pipelines.",
-            path="pipelines",
-            remedy="Write a table [pipelines.NAME] with a source and a sink.",
-        )
     environments = tree.get(ENVIRONMENTS)
     names = [*map(str, environments)] if is_object(environments) else []
     if environment is not None and environment not in names:
@@ -105,19 +105,31 @@ def worker_deployment(
             path="--environment",
             remedy=f"Use one of: {', '.join(names) or 'none is configured'}.",
         )
-    texts = [*_texts(tree)]
-    state = tree.get("state")
+    report = Report()
+    tables = for_environment(dict(tree), environment, report, {})
+    pipelines = tables.get("pipelines")
+    if not is_object(pipelines) or not pipelines:
+        raise ConfigurationError(
+            "The configuration has no pipelines.",
+            path="pipelines",
+            remedy="Write a table [pipelines.NAME] with a source and a sink.",
+        )
+    for pipeline in pipelines:
+        check = partial(checked_name, pipeline, "pipeline")
+        report.made(check, path_below("pipelines", key(pipeline)), exact=True)
+    report.refuse()
+    state = tables.get("state")
     state_url = state.get("url") if is_object(state) else None
-    variables = {match[1] or match[2] for text in texts for match in _VARIABLE.finditer(text)}
-    files = {match[1] for text in texts for match in _FILE.finditer(text)}
+    references = _references(tables)
     return WorkerDeployment(
         name=name,
         file=file,
         text=text,
-        pipelines=tuple(map(str, pipelines)),
+        pipelines=tuple(pipelines),
         drain=max(_drain(table) for table in pipelines.values()),
-        variables=tuple(sorted(variables)),
-        secret_files=tuple(sorted(files)),
+        variables=tuple(sorted(references.variables)),
+        optional_variables=tuple(sorted(references.optional_variables - references.variables)),
+        secret_files=tuple(sorted(references.secret_files)),
         is_state_a_file=isinstance(state_url, str) and state_url.startswith("sqlite:"),
         environment=environment,
         port=port,
@@ -141,6 +153,10 @@ def kubernetes_manifest(deployment: WorkerDeployment, image: str) -> str:
             remedy="Write it such as registry.example/erp@sha256:… or registry.example/erp:1.4.",
         )
     name, secret = deployment.name, f"{deployment.name}-secrets"
+    keys = [
+        *((variable, "") for variable in deployment.variables),
+        *((variable, ", optional: true") for variable in deployment.optional_variables),
+    ]
     labels = f'{{app.kubernetes.io/name: "{name}", app.kubernetes.io/component: worker}}'
     if deployment.is_state_a_file:
         raise ConfigurationError(
@@ -152,8 +168,9 @@ def kubernetes_manifest(deployment: WorkerDeployment, image: str) -> str:
     config = "\n".join(f"    {line}" if line else "" for line in lines)
     variables = "".join(
         f"            - name: {variable}\n"
-        f"              valueFrom: {{secretKeyRef: {{name: {secret}, key: {variable}}}}}\n"
-        for variable in deployment.variables
+        "              valueFrom:"
+        f" {{secretKeyRef: {{name: {secret}, key: {variable}{optional}}}}}\n"
+        for variable, optional in keys
     )
     if deployment.environment is not None:
         variables += (
@@ -241,7 +258,7 @@ def systemd_unit(deployment: WorkerDeployment) -> str:
     environment = (
         ""
         if deployment.environment is None
-        else f"Environment=MOORAGE_ENVIRONMENT={deployment.environment}\n"
+        else f"Environment={_quoted(f'MOORAGE_ENVIRONMENT={deployment.environment}')}\n"
     )
     return f"""\
 # The workers of the pipelines {", ".join(deployment.pipelines)}.
@@ -303,20 +320,66 @@ def _secrets_hint(deployment: WorkerDeployment, secret: str) -> str:
     if deployment.variables:
         pairs = " ".join(f"--from-literal={name}=…" for name in deployment.variables)
         lines.append(f"# Its secrets: kubectl create secret generic {secret} {pairs}")
+    if deployment.optional_variables:
+        lines.append(f"# It may have these, too: {', '.join(deployment.optional_variables)}")
     lines += [f"# Mount this secret, too: {path}" for path in deployment.secret_files]
     return "".join(f"{line}\n" for line in lines)
 
 
 def _variables_hint(deployment: WorkerDeployment) -> str:
-    """Return the comment that lists the unit's required environment variables."""
-    names = ", ".join(deployment.variables)
+    """Return the comment that lists the unit's environment variables."""
     path = f"/etc/{deployment.name}/secrets.env"
-    return f"# {path} sets {names}; let only root read it.\n" if names else ""
+    lines: list[str] = []
+    if deployment.variables:
+        lines.append(f"# {path} sets {', '.join(deployment.variables)}; let only root read it.\n")
+    if deployment.optional_variables:
+        lines.append(f"# {path} may set {', '.join(deployment.optional_variables)}.\n")
+    return "".join(lines)
+
+
+def _quoted(text: str) -> str:
+    """Return a text as one word of a systemd unit."""
+    escaped_text = text.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
+    return f'"{escaped_text}"'
 
 
 def _drain(table: Any) -> float:
     drain = table.get("drain") if is_object(table) else None
-    return drain if isinstance(drain, (int, float)) else _DEFAULT_DRAIN
+    if isinstance(drain, (int, float)) and math.isfinite(drain):
+        return drain
+    return _DEFAULT_DRAIN
+
+
+class _References(NamedTuple):
+    """The environment variables and the files that tables of a configuration refer to."""
+
+    variables: set[str]
+    optional_variables: set[str]
+    secret_files: set[str]
+
+
+def _references(tables: Mapping[str, Any]) -> _References:
+    """Return the variables and files that a configuration refers to, also by its [secrets]."""
+    configured_providers = tables.get("secrets")
+    providers: dict[str, Any] = {"env": {"kind": "env"}, "file": {"kind": "file"}}
+    if is_object(configured_providers):
+        providers |= configured_providers
+    references = _References(set(), set(), set())
+    for text in _texts(tables):
+        for variable, fallback in _VARIABLE.findall(text):
+            (references.optional_variables if fallback else references.variables).add(variable)
+        secret = _SECRET.search(text)
+        provider = None if secret is None else providers.get(secret[1])
+        if secret is None or not is_object(provider):
+            continue
+        if provider.get("kind") == "env":
+            is_fallback = secret.start() > 0
+            names = references.optional_variables if is_fallback else references.variables
+            names.add(f"{provider.get('prefix', '')}{secret[2]}")
+        elif provider.get("kind") == "file":
+            path = PurePosixPath(str(provider.get("folder", "")), secret[2])
+            references.secret_files.add(str(path))
+    return references
 
 
 def _texts(value: Any) -> Iterator[str]:
