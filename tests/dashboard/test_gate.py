@@ -6,9 +6,11 @@ import asyncio
 import io
 import queue
 import re
+import socket
 import threading
 from http.client import HTTPConnection
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 import pytest
 
@@ -19,8 +21,12 @@ from moorage.cli.context import Context
 from moorage.dashboard import ALL_ACTS, READ_ONLY, DashboardApp, Person
 from moorage.dashboard.gate import Gate, members_of
 from moorage.dashboard.server import Server
+from moorage.domain.resilience.circuit import CircuitState
 from moorage.wiring.store_urls import open_audit, open_inbox, open_log, open_metrics, open_outbox
-from tests.dashboard.world import ANN, Visitor, World
+from tests.dashboard.world import ANN, Visitor, World, form_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 PEOPLE = "ann:act:password-of-ann ben:view:password:of-ben"
 
@@ -159,12 +165,15 @@ def test_read_only_page_lets_nobody_act() -> None:
     assert not READ_ONLY
 
 
-def _asgi(app: DashboardApp, scope: dict[str, Any], chunks: list[bytes]) -> list[Any]:
+def _asgi(app: DashboardApp, scope: dict[str, Any], chunks: Sequence[bytes | None]) -> list[Any]:
+    """Send a request in chunks to the ASGI application; None is a disconnect."""
     sent_messages: list[Any] = []
     waiting = list(chunks)
 
     async def receive() -> dict[str, Any]:
         chunk = waiting.pop(0)
+        if chunk is None:
+            return {"type": "http.disconnect"}
         return {"type": "http.request", "body": chunk, "more_body": bool(waiting)}
 
     async def send(message: Any) -> None:
@@ -207,6 +216,29 @@ def test_invalid_content_length_means_no_form(length: str) -> None:
         bare_visitor = Visitor(world.app, {"who": "ann"})
         bare_visitor._app = world.app  # noqa: SLF001 - without the validator
         assert 403 == bare_visitor.send("POST", "/acts/circuit-open", b"x=y", **environ).status
+
+
+def test_incomplete_form_is_not_acted_upon() -> None:
+    """A form whose sender leaves before its end changes nothing, over WSGI and ASGI."""
+    with World() as world:
+        confirmation = world.visitor().get("/acts/circuit-open?service=vat").text
+        body = urlencode({**form_of(confirmation), "reason": "maintenance"}).encode()
+        kind = "application/x-www-form-urlencoded"
+        environ = {"CONTENT_TYPE": kind, "CONTENT_LENGTH": str(len(body) + 1)}
+        visitor = world.visitor()
+        assert 403 == visitor.send("POST", "/acts/circuit-open", body, **environ).status
+        scope: dict[str, Any] = {
+            "type": "http",
+            "method": "POST",
+            "path": "/acts/circuit-open",
+            "headers": [(b"content-type", kind.encode()), (b"cookie", b"who=ann")],
+        }
+        start, _ = _asgi(world.app, scope, [body, None])
+        assert 403 == start["status"]
+        assert CircuitState.CLOSED is world.hub.manager.circuit_state("vat").state
+        start, _ = _asgi(world.app, scope, [body])
+        assert 303 == start["status"]
+        assert CircuitState.FORCED_OPEN is world.hub.manager.circuit_state("vat").state
 
 
 def send(
@@ -320,6 +352,17 @@ def test_taken_port_is_told() -> None:
     """If the port is taken, the error names it."""
     with Server("127.0.0.1", 0) as server, pytest.raises(ConfigurationError, match="not available"):
         Server("127.0.0.1", server.server_port)
+
+
+def test_slow_client_does_not_hold_up_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that closes does not wait for a client that never ends its request."""
+    monkeypatch.setattr("moorage.dashboard.server._Handler.timeout", None)
+    with World() as world, Server("127.0.0.1", 0, world.app) as server:
+        client = socket.create_connection(("127.0.0.1", server.server_port))
+        client.sendall(b"GET / HT")
+        server.handle_request()
+    with client:
+        assert b"400" in client.recv(1_000)
 
 
 def test_client_that_leaves_is_ignored(capsys: pytest.CaptureFixture[str]) -> None:

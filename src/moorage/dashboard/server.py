@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+from contextlib import suppress
 from socketserver import ThreadingMixIn
 from typing import TYPE_CHECKING, Any, Final
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
@@ -26,6 +28,8 @@ class _Handler(WSGIRequestHandler):
 class Server(ThreadingMixIn, WSGIServer):
     """A server with a thread for each connection.
 
+    `server_close` waits for the answers in progress, and for no request that has not arrived yet.
+
     Args:
         host: the address to listen on.
         port: the port; 0 for any free port.
@@ -38,6 +42,7 @@ class Server(ThreadingMixIn, WSGIServer):
     daemon_threads = False  # the stores must stay open while a connection is being answered
 
     def __init__(self, host: str, port: int, app: DashboardApp | None = None) -> None:
+        self._connections = set[socket.socket]()
         try:
             super().__init__((host, port), _Handler)
         except (OSError, OverflowError):
@@ -54,6 +59,23 @@ class Server(ThreadingMixIn, WSGIServer):
         super(WSGIServer, self).server_bind()
         self.server_name, self.server_port = self.server_address[:2]  # type: ignore[assignment]  # the address is a host and a port
         self.setup_environ()
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Answer a connection in a thread of its own."""
+        self._connections.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        """Close a connection that was answered."""
+        self._connections.discard(request)
+        super().shutdown_request(request)
+
+    def server_close(self) -> None:
+        """Close the server, and wait for the answers in progress."""
+        for connection in tuple(self._connections):
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RD)
+        super().server_close()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Ignore a client that closed its connection."""

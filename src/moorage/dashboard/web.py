@@ -60,6 +60,22 @@ def fields_of(text: str) -> dict[str, str]:
     return fields
 
 
+def complete_body(body: bytes, content_length: str) -> bytes:
+    """Return a body that was read up to one byte more than the limit; empty if it is incomplete.
+
+    The sender of an incomplete form left before its end, which may be a shortened value.
+
+    Args:
+        body: the bytes that were read.
+        content_length: the header Content-Length; "" without one.
+    """
+    if not (content_length.isascii() and content_length.isdigit()):
+        return body
+    is_too_large = len(content_length) > len(str(LARGEST_BODY))
+    length = LARGEST_BODY + 1 if is_too_large else min(int(content_length), LARGEST_BODY + 1)
+    return body if len(body) >= length else b""
+
+
 @attrs.frozen(kw_only=True)
 class PageRequest:
     """A request for a page.

@@ -12,6 +12,7 @@ from moorage.dashboard.web import (
     LARGEST_BODY,
     PageRequest,
     PageResponse,
+    complete_body,
     html_page,
     see_other,
 )
@@ -106,14 +107,14 @@ def _text(path: str) -> str:
 
 
 def _body(environ: Environ) -> bytes:
-    """Return the body, cut off after one byte more than the limit."""
+    """Return the body, cut off after one byte more than the limit; empty if it is incomplete."""
     length = environ.get("CONTENT_LENGTH") or "0"
     if not (length.isascii() and length.isdigit()):
         return b""
     if len(length) > len(str(LARGEST_BODY)) or int(length) > LARGEST_BODY:
         return b" " * (LARGEST_BODY + 1)
     body: bytes = environ["wsgi.input"].read(int(length))
-    return body
+    return complete_body(body, length)
 
 
 async def _request_of_scope(scope: Mapping[str, Any], receive: Receive) -> PageRequest:
@@ -123,6 +124,9 @@ async def _request_of_scope(scope: Mapping[str, Any], receive: Receive) -> PageR
     body = b""
     while len(body) <= LARGEST_BODY:
         message = await receive()
+        if message["type"] != "http.request":  # the client is gone, so the body is incomplete
+            body = b""
+            break
         body += message.get("body", b"")
         if not message.get("more_body", False):
             break

@@ -19,7 +19,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 
 from moorage.dashboard import Dashboard, Group, PageRequest, Person
-from moorage.dashboard.web import LARGEST_BODY
+from moorage.dashboard.web import LARGEST_BODY, complete_body
 from moorage_django.runtime import process
 from moorage_django.settings import project_settings
 
@@ -76,7 +76,7 @@ def _request(request: HttpRequest, page: str) -> PageRequest:
     root = (
         request.path[: len(request.path) - len(page) - 1] if full_path.endswith(f"/{page}") else ""
     )
-    body = request.read(LARGEST_BODY + 1)
+    body = complete_body(request.read(LARGEST_BODY + 1), request.META.get("CONTENT_LENGTH") or "")
     return PageRequest(
         method=request.method or "GET",
         root=root,
