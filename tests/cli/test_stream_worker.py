@@ -19,7 +19,7 @@ import pytest
 
 from moorage.cli.context import Context
 from moorage.cli.stream_pages import StreamPages, served_pages
-from moorage.cli.stream_worker import StreamWorker
+from moorage.cli.stream_worker import StreamWorker, pipeline_values
 from moorage.domain.pipelines.changes import changes
 from moorage.domain.pipelines.settings import PipelineState
 from moorage.errors import AuthenticationFailed
@@ -123,6 +123,58 @@ def test_pipelines_are_compared_by_name() -> None:
     difference = changes({"a": 1, "b": 1, "c": 1}, {"d": 1, "b": 2, "c": 1})
     assert (("d",), ("a",), ("b",), ("c",)) == tuple(difference)
     assert ((), (), (), ()) == tuple(changes({}, {}))
+
+
+POLLS = """
+[pipelines.moves]
+source = {kind = "http", service = "erp", path = "/orders"}
+sink = {kind = "function", function = "our_stream:new"}
+"""
+DECODES = """
+[pipelines.moves]
+source = {function = "our_stream:after"}
+sink = {function = "our_stream:new"}
+schemas = {service = "erp"}
+transforms = [{decode = "confluent"}]
+"""
+READS_WEBHOOKS = """
+[pipelines.moves]
+source = {kind = "webhooks", inbox = "our_stream:inbox"}
+sink = {function = "our_stream:new"}
+"""
+CALLS_AN_ACCOUNT = """
+[pipelines.moves]
+source = {function = "our_stream:after"}
+sink = {kind = "http", service = "stripe", path = "/v1/events"}
+"""
+ACCOUNT = '[vendors.stripe]\nvolatile_keys = true\ncredentials = "sk_test_1"\n'
+
+
+@pytest.mark.parametrize(
+    "table, before, after",
+    [
+        (POLLS, "erp.example", "erp-2.example"),
+        (DECODES, "erp.example", "erp-2.example"),
+        (READS_WEBHOOKS, "sk_test_1", "sk_test_2"),
+        (CALLS_AN_ACCOUNT, "sk_test_1", "sk_test_2"),
+        (pipeline("moves", "new"), "dry_run = false", "dry_run = true"),
+        (pipeline("moves", "new"), "max_connections = 20", "max_connections = 2"),
+    ],
+)
+def test_pipeline_differs_if_something_that_it_uses_does(
+    table: str, before: str, after: str
+) -> None:
+    """A changed service, account or setting of the hub changes the pipelines that use it."""
+    safety, http = "[safety]\ndry_run = false\n", "[http]\nmax_connections = 20\n"
+    values: list[dict[str, object]] = []
+    for text in (before, before, after):
+        configure(safety, http, ACCOUNT, table)
+        file = Path("moorage.toml")
+        file.write_text(file.read_text("utf-8").replace(before, text), encoding="utf-8")
+        values.append(pipeline_values(context().configured(), ()))
+
+    assert ("moves",) == changes(values[0], values[1]).unchanged
+    assert ("moves",) == changes(values[0], values[2]).changed
 
 
 async def test_only_changed_pipelines_are_replaced(module: Any) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from moorage.cli.places import opened_async
 from moorage.config.pipeline_building import build_pipeline
+from moorage.config.pipelines import EndSettings
 from moorage.domain.pipelines.changes import changes
 from moorage.domain.pipelines.control import ReadPipeline, control_key
 from moorage.domain.secrets.frames import error_name
@@ -32,6 +33,24 @@ if TYPE_CHECKING:
     from moorage.config.pipelines import PipelineSettings
     from moorage.domain.pipelines.settings import PipelineReport
     from moorage.pipelines.pipeline import Pipeline
+
+_HUB_SETTINGS: Final = (
+    "safety",
+    "http",
+    "store",
+    "keys",
+    "environment_id",
+    "records_per_tenant",
+    "broker",
+    "cipher",
+    "credentials_from",
+    "tenants_from",
+    "audit",
+    "log",
+    "metrics",
+    "observers",
+)
+"""The settings of a configuration that apply to every pipeline, by the names in `Configured`."""
 
 _STORE_TIMEOUT: Final = 5.0
 """Seconds in which a new store must answer, so that a reload accepts it."""
@@ -215,18 +234,28 @@ def pipeline_values(configured: Configured, names: tuple[str, ...]) -> dict[str,
         names: the names of the pipelines; if empty, all pipelines of the configuration.
     """
     services = {service.name: service for service in configured.services}
+    accounts = {account.name: account for account in configured.accounts}
+    hub_settings = [getattr(configured, name) for name in _HUB_SETTINGS]
     return {
         item.name: (
             item,
-            [services.get(name) for name in _service_names(item)],
-            (configured.accounts, configured.routes) if item.sink.kind == "call" else None,
-            configured.store,
+            [services.get(name, accounts.get(name)) for name in _service_names(item)],
+            (configured.accounts, configured.routes) if _uses_accounts(item) else None,
+            hub_settings,
         )
         for item in configured.pipelines
         if not names or item.name in names
     }
 
 
+def _uses_accounts(settings: PipelineSettings) -> bool:
+    """Return whether a pipeline calls operations of contracts, or reads an inbox."""
+    is_inbox = isinstance(settings.source, EndSettings) and settings.source.kind == "webhooks"
+    return is_inbox or settings.sink.kind == "call"
+
+
 def _service_names(settings: PipelineSettings) -> list[str]:
-    service = getattr(settings.sink.options, "service", None)
-    return [*settings.connectors, *([] if service is None else [service])]
+    """Return the names of the services that a pipeline uses."""
+    options = (settings.source.options, settings.sink.options, settings.schemas)
+    names = [getattr(option, "service", None) for option in options]
+    return [*settings.connectors, *(name for name in names if name is not None)]
