@@ -79,6 +79,20 @@ def test_rewritten_file_keeps_its_permissions() -> None:
     assert 0o600 == Path("moorage.toml").stat().st_mode & 0o777
 
 
+def test_link_to_a_rewritten_file_stays_a_link() -> None:
+    """If the configuration is a symbolic link, the file that it leads to is rewritten."""
+    os.environ["STRIPE"] = "sk"
+    configure(EARLIER)
+    Path("releases").mkdir()
+    Path("moorage.toml").rename("releases/7.toml")
+    Path("moorage.toml").symlink_to("releases/7.toml")
+
+    assert 0 == command("check", "--write").code
+    assert Path("releases/7.toml").resolve() == Path("moorage.toml").resolve()
+    assert "version = 1" in Path("releases/7.toml").read_text()
+    assert EARLIER == Path("releases/7.toml.old").read_text()
+
+
 def test_invalid_tenant_store_is_refused() -> None:
     """The URL of a store that cannot hold tenants is refused."""
     os.environ["RING"] = f"1:{'A' * 43}="

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import os
 import stat
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -93,6 +94,36 @@ async def test_dropped_letters_are_gone(tmp_path: Path) -> None:
     file.drop([names[1]])
     assert [names[0], names[2]] == [name for name, _ in file.letters()]
     assert path.read_bytes().startswith(b"note\n")
+
+
+@pytest.mark.parametrize(
+    "owner",
+    [
+        pytest.param(-1, id="the same owner"),
+        pytest.param(
+            65_532,
+            id="another owner",
+            marks=pytest.mark.skipif(os.geteuid() != 0, reason="only root has files of others"),
+        ),
+    ],
+)
+async def test_worker_may_still_write_after_a_drop(tmp_path: Path, owner: int) -> None:
+    """Whoever drops a dead letter, the file keeps its owner, its group and its permissions."""
+    path = tmp_path / "dead.jsonl"
+    file = DeadLetterFile(path)
+    await file.add(letter())
+    os.chown(path, owner, owner)
+    path.chmod(0o660)
+    before = path.stat()
+    file.drop([name for name, _ in file.letters()])
+    after = path.stat()
+
+    assert before.st_ino != after.st_ino
+    assert (before.st_uid, before.st_gid, before.st_mode) == (
+        after.st_uid,
+        after.st_gid,
+        after.st_mode,
+    )
 
 
 @pytest.mark.parametrize("is_replaced", [True, False])

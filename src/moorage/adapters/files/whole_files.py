@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 class WholeFile:
     """A file that has a temporary name until it is completely on disk.
 
-    A `with` block that ends without `keep` leaves no file.
+    A `with` block that ends without `keep` leaves no file. A file that is replaced keeps its owner
+    and its permissions, so that the processes that used it still can.
 
     Args:
         path: the final path; the temporary file is in the same folder.
@@ -25,13 +26,14 @@ class WholeFile:
         self._path = Path(path)
         number, self._name = mkstemp(dir=self._path.parent, prefix=".coming-")
         self._file = os.fdopen(number, "wb")
+        _keep_access(number, self._path)
 
     def write(self, data: bytes) -> None:
         """Append bytes to the file."""
         self._file.write(data)
 
     def allow(self, mode: int) -> None:
-        """Set the file's access permissions; by default only its owner has access."""
+        """Set the file's access permissions; by default only the owner of a new file has access."""
         Path(self._name).chmod(mode)
 
     def keep(self, path: Path | None = None) -> os.stat_result:
@@ -58,6 +60,24 @@ class WholeFile:
         with suppress(OSError):
             self._file.close()
         Path(self._name).unlink(missing_ok=True)
+
+
+def _keep_access(number: int, path: Path) -> None:
+    """Give an open file the owner, the group and the permissions of the file at a path, if any."""
+    if not hasattr(os, "fchown"):  # pragma: no cover - only on Windows
+        return
+    try:
+        existing_file = path.stat()
+    except OSError:
+        return
+    for owner in (existing_file.st_uid, -1):  # only root may give a file to another owner
+        with suppress(OSError):
+            os.fchown(number, owner, existing_file.st_gid)
+            break
+    mode = existing_file.st_mode & 0o777
+    is_same_group = os.fstat(number).st_gid == existing_file.st_gid
+    with suppress(OSError):
+        os.fchmod(number, mode if is_same_group else mode & 0o707)
 
 
 def sync_folder(folder: Path) -> None:

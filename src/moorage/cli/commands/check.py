@@ -172,7 +172,10 @@ def _notes(configured: Configured, *, written: bool) -> Iterable[str]:
 
 
 def _rewrite(source: Path | None, migrated: Migrated) -> None:
-    """Replace the file atomically with the current version, and keep a copy as `.old`."""
+    """Replace the file atomically with the current version, and keep a copy as `.old`.
+
+    If the file is a symbolic link, the file that it leads to is replaced.
+    """
     if source is None or source.suffix not in {"", ".toml"}:
         raise ConfigurationError(
             "--write rewrites only TOML files.",
@@ -180,9 +183,10 @@ def _rewrite(source: Path | None, migrated: Migrated) -> None:
             remedy="Apply the shown difference by hand.",
         )
     try:
-        mode = source.stat().st_mode & 0o777
-        _replace_file(source.with_name(f"{source.name}.old"), source.read_bytes(), mode)
-        _replace_file(source, migrated.text.reveal().encode(), mode)
+        target = source.resolve(strict=True)
+        mode = target.stat().st_mode & 0o777
+        _replace_file(target.with_name(f"{target.name}.old"), target.read_bytes(), mode)
+        _replace_file(target, migrated.text.reveal().encode(), mode)
     except OSError as error:
         problem = f"{source} cannot be written ({error.strerror})."
     else:
