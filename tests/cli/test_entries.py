@@ -245,6 +245,26 @@ def test_objects_of_a_program(outbox: Outbox, capsys: pytest.CaptureFixture[str]
 
 
 @pytest.mark.usefixtures("outbox")
+@pytest.mark.parametrize(
+    "app, reason",
+    [
+        ("failing_shop:inbox", "(RuntimeError in <module>, line 1)"),
+        (".shop:inbox", "(TypeError in import_module, line "),
+        ("sh\u00f6p-\n:inbox", "No module named"),
+    ],
+)
+def test_objects_that_cannot_be_imported(
+    capsys: pytest.CaptureFixture[str], app: str, reason: str
+) -> None:
+    """Whatever a program raises when it is imported, the error names --app and no secret."""
+    Path("failing_shop.py").write_text('raise RuntimeError("s3cret")')
+    refusal = run(capsys, "inbox", "list", "--app", app, code=2)
+    assert "--app" == refusal["path"]
+    assert reason in refusal["message"]
+    assert "s3cret" not in str(refusal)
+
+
+@pytest.mark.usefixtures("outbox")
 def test_webhooks(capsys: pytest.CaptureFixture[str]) -> None:
     """The inbox commands list, drop and replay webhooks as the outbox commands do calls."""
     store = SqliteInbox("calls.db", create=True)

@@ -59,6 +59,10 @@ def test_command_docstrings_match_the_table(words: str) -> None:
         ("ping vat --timeout nan", "--timeout"),
         ("inbox run --pause -1", "--pause"),
         ("dashboard --port 65536", "--port"),
+        ("stream dlq list shop --limit -1", "--limit"),
+        ("payments settle --limit 0", "--limit"),
+        ("connectors --timeout nan", "--timeout"),
+        ("status --every 0", "--every"),
     ],
 )
 def test_numbers_that_make_no_sense_are_refused(words: str, option: str) -> None:

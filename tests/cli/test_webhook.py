@@ -11,13 +11,14 @@ import threading
 from contextlib import redirect_stderr, redirect_stdout
 from http.client import HTTPConnection
 from queue import Queue
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import pytest
 
 from moorage.cli import main
 from moorage.cli.exit_codes import CLOSED_PIPE
+from moorage.cli.webhook_listener import Listener
 from moorage.domain.webhooks.presets import PRESETS
 from moorage.errors import ConnectionFailed
 from moorage.parts.webhook_verifier import WebhookVerifier
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 LISTEN = [sys.executable, "-m", "moorage", "webhook", "listen", "stripe", "--secret-env", "HOOK"]
 OURS = ["--secret-env", "HOOK"]
+CHUNKED = "Transfer-Encoding: chunked"
 
 
 @pytest.fixture(autouse=True)
@@ -155,6 +157,45 @@ def test_listen_shows_each_webhook(more: list[str]) -> None:
         assert "evt_1" in lines
         assert "refused: " in lines
         assert "1 of 3 were genuine" in lines
+
+
+@pytest.mark.parametrize(
+    "head, body, status, bodies",
+    [
+        (
+            CHUNKED,
+            b"5\r\nhello\r\n6;x=y\r\n world\r\n0\r\nA: b\r\n\r\n",
+            200,
+            1,
+        ),
+        (CHUNKED, b"-1\r\nhello world", 413, 0),
+        (CHUNKED, b"fffffff\r\nhello world", 413, 0),
+        (CHUNKED, b"", 413, 0),
+        (f"Content-Length: {'9' * 5_000}", b"", 413, 0),
+        ("Content-Length: 11", b"hello world", 200, 1),
+    ],
+)
+def test_listener_reads_bodies_of_every_form(
+    head: str, body: bytes, status: int, bodies: int
+) -> None:
+    """The listener reads a body in chunks like one with a length, and refuses a malformed one."""
+    received: list[bytes] = []
+
+    def verify(webhook: dict[str, Any]) -> int:
+        received.append(webhook["body"])
+        return 200
+
+    with Listener(0, verify) as listener:
+        thread = threading.Thread(target=listener.handle_request)
+        thread.start()
+        with socket.create_connection(("127.0.0.1", listener.server_port)) as client:
+            client.sendall(f"POST / HTTP/1.1\r\nHost: a\r\n{head}\r\n\r\n".encode() + body)
+            client.shutdown(socket.SHUT_WR)
+            answer = client.recv(1_000)
+        thread.join()
+
+    assert str(status).encode() in answer
+    assert [b"hello world"] * bodies == received
 
 
 class Output:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,6 +14,10 @@ if TYPE_CHECKING:
 
 _HOST: Final = "127.0.0.1"
 _CLIENT_TIMEOUT: Final = 10.0
+_LENGTH: Final = re.compile(r"[0-9]{1,10}")
+_CHUNK_SIZE: Final = re.compile(rb"([0-9A-Fa-f]{1,8})[;\s]")
+_LONGEST_LINE: Final = 1_000
+"""The bytes of the longest line between the chunks of a body."""
 
 
 class _Request(BaseHTTPRequestHandler):
@@ -23,14 +28,13 @@ class _Request(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         """Read a webhook, verify it, and answer."""
-        length = self.headers.get("content-length", "0")
-        size = int(length) if length.isdecimal() else LIMIT + 1
+        body = self._body()
         status = 413
-        if size <= LIMIT:
+        if body is not None:
             status = self.server.verify(
                 {
                     "headers": self.headers.items(),
-                    "body": self.rfile.read(size),
+                    "body": body,
                     "url": f"http://{self.headers.get('host', _HOST)}{self.path}",
                     "method": self.command,
                 }
@@ -38,6 +42,31 @@ class _Request(BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header("Content-Length", "0")
         self.end_headers()
+
+    def _body(self) -> bytes | None:
+        """Return the body; None if it is malformed, or larger than the limit."""
+        if "chunked" in self.headers.get("transfer-encoding", "").lower():
+            return self._chunked_body()
+        length = self.headers.get("content-length", "0")
+        is_valid = _LENGTH.fullmatch(length) is not None and int(length) <= LIMIT
+        return self.rfile.read(int(length)) if is_valid else None
+
+    def _chunked_body(self) -> bytes | None:
+        """Return the body of a request that has no length, such as those of tunnels."""
+        chunks: list[bytes] = []
+        remaining = LIMIT
+        while (match := _CHUNK_SIZE.match(self.rfile.readline(_LONGEST_LINE))) is not None:
+            size = int(match[1], 16)
+            if size == 0:
+                while self.rfile.readline(_LONGEST_LINE).strip():  # fields after the body
+                    pass
+                return b"".join(chunks)
+            if size > remaining:
+                break
+            remaining -= size
+            chunks.append(self.rfile.read(size))
+            self.rfile.readline(_LONGEST_LINE)
+        return None
 
     do_GET = do_POST  # noqa: N815 - the base class looks for these names
     do_PUT = do_POST  # noqa: N815 - the base class looks for these names

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from moorage.adapters.concurrency.in_thread import run_in_thread
 from moorage.adapters.dead_letters.json_lines import DeadLetterFile
+from moorage.config.importing import import_object
 from moorage.config.pipeline_kinds import sink_kind, source_kind
 from moorage.config.pipeline_options import PublishSinkOptions
 from moorage.config.pipeline_schemas import schema_registry
 from moorage.config.pipelines import EndSettings, KindSourceSettings, LetterFile, LetterTopic
 from moorage.config.problems import key
-from moorage.domain.secrets.frames import error_name
 from moorage.errors import ConfigurationError
 from moorage.hub.internals import flows_of
 from moorage.pipelines.checkpoints import StateCheckpoints
@@ -256,21 +255,7 @@ def _import_object(name: str, path: str) -> Any:
     Raises:
         ConfigurationError: the object cannot be imported, or is not a function.
     """
-    module, _, attribute = name.partition(":")
-    try:
-        target: Any = import_module(module)
-        for part in attribute.split("."):
-            target = getattr(target, part)
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - the program's own code may raise anything
-        # The message of an error that the program itself raises may quote a secret.
-        is_shown = isinstance(error, (ImportError, AttributeError, SyntaxError))
-        reason = error if is_shown else error_name(error)
-        raise ConfigurationError(
-            f"The object {name!r} cannot be imported ({reason}).",
-            path=path,
-            remedy="Write a module and a name in it, such as shop.orders:store, and start the"
-            " command in the folder where your program starts.",
-        ) from None
+    target = import_object(name, path, "Write a module and a name in it, such as shop.orders:store")
     if callable(target) or hasattr(target, "process_batch"):
         return target
     raise ConfigurationError(

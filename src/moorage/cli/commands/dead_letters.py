@@ -11,6 +11,7 @@ from moorage.cli.answer import CommandResult, Table
 from moorage.cli.commands.stream import selected_pipelines
 from moorage.cli.context import Context
 from moorage.cli.exit_codes import FAILED, OK
+from moorage.cli.numbers import Count
 from moorage.cli.places import import_from_working_folder, opened_async
 from moorage.config.pipelines import LetterFile
 from moorage.errors import ConfigurationError, InvalidData
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 _COLUMNS: Final = ("letter", "at", "error", "message", "topic", "offset", "attempts")
 
 
-def list_letters(name: str, /, *, limit: int = 50, context: Context) -> CommandResult:
+def list_letters(name: str, /, *, limit: Count = 50, context: Context) -> CommandResult:
     """List the dead letters of a pipeline, the oldest first, without their payloads.
 
     Args:

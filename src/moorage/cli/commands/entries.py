@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import ExitStack, contextmanager
-from importlib import import_module
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import attrs
@@ -13,6 +12,7 @@ from moorage.cli.answer import CommandResult, Table
 from moorage.cli.context import Context
 from moorage.cli.numbers import Count, Wait
 from moorage.cli.places import import_from_working_folder, opened_hub
+from moorage.config.importing import import_object
 from moorage.domain.entries.chains import predecessor_ids
 from moorage.domain.values.text import with_article
 from moorage.errors import ConfigurationError
@@ -299,19 +299,8 @@ def _app_object(context: Context, app: str | None, kind: type[Any]) -> Any:
     """Return the object that --app names, or else the host's object; None if there is neither."""
     if app is None:
         return host_object(context, kind)
-    module, _, name = app.partition(":")
     import_from_working_folder()
-    try:
-        target: Any = import_module(module)
-        for part in name.split("."):
-            target = getattr(target, part)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ConfigurationError(
-            f"The object {app!r} cannot be imported ({error}).",
-            path="--app",
-            remedy="Pass a module and a name in it, such as shop.app:outbox, and start the command"
-            " in the folder where your program starts.",
-        ) from None
+    target = import_object(app, "--app", "Pass a module and a name in it, such as shop.app:outbox")
     if not isinstance(target, kind):
         raise ConfigurationError(
             f"The object {app!r} is {with_article(type(target).__name__)}, but this command needs"

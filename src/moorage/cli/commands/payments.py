@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from moorage.cli.answer import CommandResult, Table
 from moorage.cli.context import Context
 from moorage.cli.exit_codes import FAILED
+from moorage.cli.numbers import Count
 from moorage.cli.places import opened_hub
 from moorage.errors import InvalidData
 
@@ -42,7 +43,7 @@ def unsettled(*, context: Context) -> CommandResult:
     )
 
 
-def settle(*, limit: int = 100, context: Context) -> CommandResult:
+def settle(*, limit: Count = 100, context: Context) -> CommandResult:
     """Settle payments whose outcome the vendor can report; run it from a timer.
 
     Args:

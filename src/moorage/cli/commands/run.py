@@ -56,7 +56,7 @@ def run(
     return CommandResult({"value": result}, [text])
 
 
-def list_connectors(*, timeout: float = 5.0, context: Context) -> CommandResult:
+def list_connectors(*, timeout: Seconds = 5.0, context: Context) -> CommandResult:
     """List the connectors with their health, versions, pools and operations.
 
     The servers of all connectors are checked concurrently. The exit code is 1 if one of them is

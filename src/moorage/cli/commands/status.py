@@ -8,6 +8,7 @@ from typing import Any, Final
 from moorage.cli.answer import CommandResult, Table
 from moorage.cli.context import Context
 from moorage.cli.exit_codes import FAILED, OK
+from moorage.cli.numbers import Seconds
 from moorage.cli.places import opened_hub
 from moorage.cli.service_status import service_statuses
 from moorage.errors import ConfigurationError
@@ -17,7 +18,7 @@ _COLUMNS: Final = ("service", "circuit", "calls", "failures", "limits", "retries
 
 
 def status(
-    *, watch: bool = False, every: float = 2.0, tenant: str | None = None, context: Context
+    *, watch: bool = False, every: Seconds = 2.0, tenant: str | None = None, context: Context
 ) -> CommandResult:
     """Show the circuits, limits and retries of every service.
 
