@@ -313,6 +313,18 @@ def test_server_sends_an_endless_body(vendor: VendorServer, pause: float) -> Non
     vendor.wait_for_closed()
 
 
+def test_started_server_can_be_entered() -> None:
+    """A started server keeps its port in a `with` block, and is closed after it."""
+    vendor = VendorServer().start()
+    address = vendor.address
+
+    with vendor:
+        assert address == vendor.address
+
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(address)
+
+
 def test_port_can_refuse_connections() -> None:
     """A port that refuses connections is used by no other program."""
     with VendorServer(port="refusing") as vendor, pytest.raises(ConnectionRefusedError):

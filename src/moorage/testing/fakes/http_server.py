@@ -167,7 +167,8 @@ class VendorServer:
         return self
 
     def __enter__(self) -> Self:
-        return self.start()
+        is_started = self.address[1] != 0
+        return self if is_started else self.start()
 
     def __exit__(
         self,
