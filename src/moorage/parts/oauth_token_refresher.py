@@ -21,7 +21,7 @@ from moorage.domain.resilience.retry import RetryPolicy
 from moorage.domain.service.settings import Service
 from moorage.domain.values.durations import seconds
 from moorage.domain.values.text import with_article
-from moorage.errors import ConfigurationError
+from moorage.errors import ConfigurationError, LocalFailure
 from moorage.parts.base import Part
 from moorage.runtime.bridge import (
     allowance,
@@ -340,7 +340,13 @@ class AsyncOAuthTokenRefresher(_Refresher):
         """Run a flow in its own task, which continues if the waiting caller is cancelled."""
         import asyncio  # noqa: PLC0415 - synchronous programs never need it
 
-        task = asyncio.ensure_future(flow)
+        from moorage.adapters.clocks.event_loop import running_loop  # noqa: PLC0415 - as above
+
+        try:
+            task = running_loop().create_task(flow)
+        except LocalFailure:
+            flow.close()
+            raise
         self._tasks.add(task)
         task.add_done_callback(self._forget_task)
         return await asyncio.shield(task)

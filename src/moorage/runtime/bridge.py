@@ -141,7 +141,7 @@ def guarded_port(
             failure = error
         del args, kwargs
         try:
-            raise _public_error(failure, convert)
+            raise _public_error(failure, convert, is_async=False)
         finally:
             # Else the traceback holds this frame, and the frame the error.
             del failure
@@ -161,7 +161,7 @@ def guarded_async(
             failure = error
         del args, kwargs
         try:
-            raise _public_error(failure, convert)
+            raise _public_error(failure, convert, is_async=True)
         finally:
             # Else the traceback holds this frame, and the frame the error.
             del failure
@@ -170,12 +170,25 @@ def guarded_async(
 
 
 def _public_error(
-    error: BaseException, convert: Callable[[Exception], ConnectorError]
+    error: BaseException, convert: Callable[[Exception], ConnectorError], *, is_async: bool
 ) -> BaseException:
     """Return the error to raise in place of an adapter's exception."""
     if isinstance(error, ConnectorError) or not isinstance(error, Exception):
         return without_frames(error)
-    return convert(error)
+    return (is_async and _no_event_loop(error)) or convert(error)
+
+
+def _no_event_loop(error: Exception) -> ConnectorError | None:
+    """Return an error that says so, if an adapter found no event loop; otherwise None."""
+    if not isinstance(error, RuntimeError):
+        return None
+    from moorage.adapters.clocks.event_loop import running_loop  # noqa: PLC0415 - costs milliseconds to load
+
+    try:
+        running_loop()
+    except ConnectorError as missing_loop:
+        return without_frames(missing_loop)
+    return None
 
 
 def without_errors(post: Callable[[Command[Any]], None]) -> Callable[[Command[Any]], None]:

@@ -7,6 +7,8 @@ import time
 from math import ceil
 from typing import Final
 
+from moorage.adapters.clocks.event_loop import running_loop
+
 _SECOND: Final = 1_000_000_000
 _FOREVER: Final = 1e11  # seconds; three thousand years
 _MAX_SLEEP: Final = 86_400.0
@@ -19,6 +21,7 @@ class AsyncioSleeper:
 
     async def sleep(self, seconds: float, /) -> None:
         """Wait at least this long; other tasks run meanwhile, even if the time is zero."""
+        running_loop()
         remaining_nanoseconds = ceil(min(max(seconds, 0), _FOREVER) * _SECOND)
         end = time.monotonic_ns() + remaining_nanoseconds
         while True:

@@ -7,6 +7,7 @@ from collections import deque
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from moorage.adapters.clocks.event_loop import running_loop
 from moorage.errors import InvalidData
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ class AsyncioGather:
         self, steps: Sequence[Callable[[], Awaitable[Result]]], /, *, at_once: int
     ) -> list[Result]:
         """Run all steps, at most `at_once` at a time, and return their results in order."""
+        running_loop()
         waiting_steps = deque(enumerate(steps))
         context = copy_context()
         results: dict[int, Result] = {}
@@ -85,7 +87,7 @@ def _result_in(answer: tuple[Result, ...]) -> Result:
 async def _first_good_result(
     waiting: deque[Callable[[], Awaitable[Result]]], stagger: float, good: Callable[[Result], bool]
 ) -> Result:
-    context, loop = copy_context(), asyncio.get_running_loop()
+    context, loop = copy_context(), running_loop()
     answers: asyncio.Queue[tuple[Result, ...]] = asyncio.Queue()
     tasks: list[asyncio.Task[None]] = []
     running_count, next_start, is_over = 0, 0.0, False

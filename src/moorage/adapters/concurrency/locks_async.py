@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
+from moorage.adapters.clocks.event_loop import running_loop
 from moorage.adapters.concurrency.semaphore_slots import INSIDE, WAITING, SlotHolders, Waiter
 
 _FOREVER: Final = 1e9  # seconds; not every event loop counts further
@@ -39,7 +40,7 @@ class AsyncioLocks:
     async def _wait(
         self, name: str, holder: object, slots: int, queue: int, timeout: float
     ) -> bool:
-        loop = asyncio.get_running_loop()
+        loop = running_loop()
         signal = loop.create_future()
 
         def wake() -> None:

@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from redis import exceptions as redis_errors
 
+from moorage.adapters.clocks.event_loop import running_loop
 from moorage.adapters.concurrency._closing import AsyncContextClosable, ContextClosable
 from moorage.adapters.concurrency.forking import in_child
 from moorage.adapters.state._redis_async import AsyncClusterConnection, AsyncServerConnection
@@ -340,7 +341,7 @@ class AsyncRedisStorage(_Store, AsyncContextClosable):
 
     def node_of(self, command: Command[Any], /) -> str:
         """Return the cluster node with a command's keys; empty without a cluster."""
-        connection = self._connections.get(asyncio.get_running_loop())
+        connection = self._connections.get(running_loop())
         if not isinstance(connection, AsyncClusterConnection) or not command.keys:
             return ""
         return connection.node_of(self._script_calls.key(command.keys[0]))
