@@ -18,6 +18,7 @@ from moorage.services.core.foreign_errors import (
     http_broke,
     no_credentials,
     not_refreshed,
+    not_stored,
     store_broke,
     tenants_broke,
 )
@@ -29,6 +30,7 @@ KINDS: list[tuple[Any, type[ConnectorError], str]] = [
     (cache_broke, StorageUnavailable, "cache"),
     (no_credentials, CredentialNotFound, "credential provider"),
     (not_refreshed, CredentialRefreshFailed, "credential provider"),
+    (not_stored, StorageUnavailable, "credential provider"),
 ]
 
 

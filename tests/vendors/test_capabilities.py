@@ -12,6 +12,7 @@ import pytest
 
 import moorage
 from moorage import UnsupportedByVendor
+from moorage.adapters.credentials.memory import AsyncMemoryCredentialProvider
 from moorage.contracts.catalog import CONTRACTS
 from moorage.contracts.sms import SmsCapability
 from moorage.testing.sandbox_fixtures import fixture_of
@@ -58,7 +59,11 @@ def test_capability_flags_are_true(kind: str, vendor: str, capability: str, tmp_
     is_supported = capability in vendor_class(vendor).capabilities
 
     async def use() -> object:
-        hub = moorage.aopen(configuration, http=AsyncSandboxHttpClient(*sandboxes))
+        hub = moorage.aopen(
+            configuration,
+            http=AsyncSandboxHttpClient(*sandboxes),
+            credentials=AsyncMemoryCredentialProvider(),
+        )
         async with hub:
             contract_methods = getattr(hub, kind)()
             return await BY_CAPABILITY[kind][capability](

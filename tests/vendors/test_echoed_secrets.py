@@ -11,6 +11,7 @@ import attrs
 import pytest
 
 from moorage import ConnectorError, Hub, LogQuery, Secret, VendorRejected
+from moorage.adapters.credentials.memory import MemoryCredentialProvider
 from moorage.adapters.logs.memory import MemoryIntegrationLogger
 from moorage.contracts.routes import Account, Route
 from moorage.domain.http.log_content import LogContent, LoggedCalls
@@ -214,6 +215,7 @@ def test_no_secret_of_the_account_is_shown(name: str, tmp_path: Path) -> None:
         accounts=[account],
         routes=[Route(kind, [name]) for kind in account.vendor.kinds],
         http=client,
+        credentials=MemoryCredentialProvider(),
         observers=[observer],
         log=log,
         transports={name: transport} if name in WITHOUT_HTTP else {},

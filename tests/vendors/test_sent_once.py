@@ -9,6 +9,7 @@ import attrs
 import pytest
 
 from moorage import Hub
+from moorage.adapters.credentials.memory import MemoryCredentialProvider
 from moorage.contracts.routes import Account, Route
 from moorage.runtime.bridge import run_now
 from moorage.testing.fakes.http import ScriptedIncoming, as_bytes
@@ -156,6 +157,7 @@ def repeated_operations(name: str, contract: str, scenario: Any, folder: Path) -
         accounts=[Account(name, vendor, settings=settings)],
         routes=[Route(contract, [name])],
         http=client,
+        credentials=MemoryCredentialProvider(),
     ) as hub:
         user = RepeatingVendor(
             operations=getattr(hub, contract)(),

@@ -69,6 +69,24 @@ class Wire(Protocol):
         """The account's credentials, to sign something locally, such as a URL."""
         ...
 
+    def require_consent_store(self) -> None:
+        """Raise `ConfigurationError` if the credential provider cannot store credentials."""
+        ...
+
+    async def consent_credentials(self, consent: str, /) -> Credentials | OAuthCredentials | None:
+        """The credentials stored for a consent at this account and tenant; None without any."""
+        ...
+
+    async def store_consent_credentials(
+        self, consent: str, credentials: Credentials | OAuthCredentials, /
+    ) -> None:
+        """Store the credentials of a consent in the credential provider, in place of older ones.
+
+        A vendor that issues credentials for each consent keeps them here, never in a reference or
+        in a result.
+        """
+        ...
+
     @overload
     async def send(
         self, request: Request, *, to: str = "", endpoint: str | None = None

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import attrs
 
+from moorage.adapters.credentials.memory import MemoryCredentialProvider
 from moorage.errors import ConnectorError
 from moorage.hub.hub import Hub
 from moorage.runtime.bridge import run_now
@@ -126,7 +127,9 @@ def _exchanges_of(
         return []
     account = fixture.account(vendor_class(name))
     recorder = _Recorder(use, fixture, fixture.sandbox, account.vendor)
-    with Hub([account], http=recorder) as hub, suppress(ConnectorError):
+    credentials = MemoryCredentialProvider()
+    hub = Hub([account], http=recorder, credentials=credentials)
+    with hub, suppress(ConnectorError):
         vendor = ScenarioVendor(
             operations=getattr(hub, contract)(), fixture=fixture, name=name, is_supported=True
         )

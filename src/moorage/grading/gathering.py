@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import attrs
 
+from moorage.adapters.credentials.memory import MemoryCredentialProvider
 from moorage.contracts.payments import Charge, Customer, Money
 from moorage.contracts.ref import Ref
 from moorage.domain.http.requests import Response
@@ -136,6 +137,7 @@ def _outcome(
             http=SandboxHttpClient(sandbox),
             clock=clock,
             sleeper=VirtualSleeper(clock),
+            credentials=MemoryCredentialProvider(),
         ) as hub:
             vendor = ScenarioVendor(
                 operations=getattr(hub, contract)(),

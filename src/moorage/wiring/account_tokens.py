@@ -33,6 +33,9 @@ class AccountTokens:
         # Whoever looks a client up finds it as long as this is here.
         self._known = {name: (token_store_name(client), client) for name, client in clients.items()}
         self._others: Any = NoCredentials() if others is None else others
+        # Only the host's provider stores credentials of consents.
+        self.rotate = getattr(others, "rotate", None)
+        self.read_only = getattr(others, "read_only", False)
 
     def get(self, service: str, tenant: str | None, /) -> Any:
         """Return the current credentials of a service and tenant."""
@@ -60,6 +63,8 @@ class AsyncAccountTokens:
         # Whoever looks a client up finds it as long as this is here.
         self._known = {name: (token_store_name(client), client) for name, client in clients.items()}
         self._others: Any = others
+        self.rotate = getattr(others, "rotate", None)
+        self.read_only = getattr(others, "read_only", False)
 
     async def get(self, service: str, tenant: str | None, /) -> Any:
         """Return the current credentials of a service and tenant."""

@@ -33,6 +33,7 @@ from moorage.services.core.foreign_errors import (
     no_credentials,
     no_token,
     not_refreshed,
+    not_stored,
 )
 from moorage.services.core.waiting import Waiters
 from moorage.wiring import defaults
@@ -182,11 +183,13 @@ def _is_ours(http: Any) -> bool:
 def _sync_credential_verbs(credentials: Any) -> dict[str, Any]:
     """Return a synchronous credential provider's methods, with foreign errors converted."""
     provider = defaults.NoCredentials() if credentials is None else credentials
+    rotate = _writing_verb(provider)
     return {
         "get_credentials": lift(guarded_port(provider.get, no_credentials)),
         "refresh_credentials": lift(
             guarded_port(_verb(provider, "refresh", "credentials"), not_refreshed)
         ),
+        "store_credentials": None if rotate is None else lift(guarded_port(rotate, not_stored)),
     }
 
 
@@ -195,12 +198,19 @@ def _async_credential_verbs(credentials: Any) -> dict[str, Any]:
     get = lift(defaults.NoCredentials().get)
     if credentials is not None:
         get = guarded_async(credentials.get, no_credentials)
+    rotate = _writing_verb(credentials)
     return {
         "get_credentials": get,
         "refresh_credentials": guarded_async(
             _verb(credentials, "refresh", "credentials"), not_refreshed
         ),
+        "store_credentials": None if rotate is None else guarded_async(rotate, not_stored),
     }
+
+
+def _writing_verb(provider: Any) -> Callable[..., Any] | None:
+    """Return the `rotate` of a credential provider; None if the provider stores nothing."""
+    return None if getattr(provider, "read_only", False) else getattr(provider, "rotate", None)
 
 
 def _core(ports: Ports, clock: Any, **verbs: Any) -> Core:

@@ -59,6 +59,7 @@ class ReadOnlyProvider:
     """The synchronous operations of a read-only provider."""
 
     _source: Source
+    read_only = True
 
     def get(self, service: str, tenant: str | None, /) -> Any:
         """Return the current credentials of a service and tenant."""
@@ -81,6 +82,7 @@ class AsyncReadOnlyProvider:
     """The asynchronous operations of a read-only provider."""
 
     _source: Source
+    read_only = True
 
     async def _run(self, function: Callable[..., Any], *arguments: object) -> Any:
         """Call a function of the source directly, since it does not block."""

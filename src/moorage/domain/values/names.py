@@ -1,4 +1,4 @@
-"""Names of functions and of accounts' services, and the search for repeated names."""
+"""Names of functions, accounts' services and consents, and the search for repeated names."""
 
 from __future__ import annotations
 
@@ -23,6 +23,11 @@ def name_of(function: object) -> str:
 def service_name(account: str, to: str) -> str:
     """Return the full name of an account's service, made of both their names."""
     return f"{account}.{to}" if to else account
+
+
+def consent_name(account: str, consent: str) -> str:
+    """Return the name under which a credential provider keeps the credentials of a consent."""
+    return f"{account}/{consent}"
 
 
 def repeats(names: Iterable[tuple[str, object]]) -> Iterator[tuple[str, str]]:

@@ -11,10 +11,11 @@ from moorage.domain.auth.sent_values import SentCredentials, new_recent_credenti
 from moorage.domain.idempotency.claims import AS_USUAL, AllowedActions, KeyUse
 from moorage.domain.observation.call_identity import ContractCall
 from moorage.domain.values.frozen_values import evolve
-from moorage.domain.values.names import service_name
+from moorage.domain.values.names import consent_name, service_name
 from moorage.errors import (
     ConfigurationError,
     ConnectorError,
+    CredentialNotFound,
     DeadlineExceeded,
     InvalidData,
     VendorFailed,
@@ -134,6 +135,42 @@ class VendorWire:
             credentials = await self._core.get_credentials(name, self.tenant)
         self._sent.append(SentCredentials(credentials))
         return credentials
+
+    def require_consent_store(self) -> None:
+        """Refuse an operation whose credentials could not be stored.
+
+        Raises:
+            ConfigurationError: there is no credential provider that stores credentials.
+        """
+        if self._core.store_credentials is None:
+            raise ConfigurationError(
+                f"{self.vendor} issues credentials for each consent, and no credential store is"
+                " configured that could keep them.",
+                path=f"vendors.{self.account}",
+                remedy="Name a store under [credentials_from], or give `credentials=` to"
+                " moorage.open or to the hub.",
+            )
+
+    async def consent_credentials(self, consent: str, /) -> Credentials | OAuthCredentials | None:
+        """Return the stored credentials of a consent; None without any."""
+        self.require_consent_store()
+        try:
+            credentials = await self._core.get_credentials(
+                consent_name(self.account, consent), self.tenant
+            )
+        except CredentialNotFound:
+            return None
+        self._sent.append(SentCredentials(credentials))
+        return credentials
+
+    async def store_consent_credentials(
+        self, consent: str, credentials: Credentials | OAuthCredentials, /
+    ) -> None:
+        """Store the credentials of a consent, for this tenant alone."""
+        self.require_consent_store()
+        self._sent.append(SentCredentials(credentials))
+        store: Any = self._core.store_credentials
+        await store(consent_name(self.account, consent), self.tenant, credentials)
 
     async def send(
         self,

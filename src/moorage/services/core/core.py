@@ -90,7 +90,9 @@ class Core:
     the functions that take and release a slot of a bulkhead without waiting; None if the locks
     cannot decide at once whether a slot is free. `settle` receives the result of a user's function:
     the async manager awaits an awaitable, the sync one refuses it. `copy` makes an independent copy
-    of a user's value. `cache` stores answers. `nonces` are the values that servers
+    of a user's value. `cache` stores answers. `store_credentials`
+    stores the credentials of a consent; None if the credential provider cannot store any. `nonces`
+    are the values that servers
     require in proofs of possession, and `digests` their Digest challenges. `negotiate` makes a
     token for a host, for Negotiate. `refreshes` are renewals whose credential was not accepted yet.
     `renewals` keep claims from expiring. `waiters` are the callers of this process that wait for a
@@ -132,6 +134,7 @@ class Core:
     cache: GuardedCache = None  # type: ignore[assignment]  # the core of every manager has one
     get_credentials: Callable[[str, str | None], Flow[Credentials]]
     refresh_credentials: Callable[[str, str | None, Credentials], Flow[Credentials]]
+    store_credentials: Callable[[str, str | None, Any], Flow[None]] | None = None
     negotiate: Callable[[str], Flow[bytes]]
     settle: Callable[[Any], Flow[Any]]
     within: Callable[[Awaitable[Any], float], Flow[Any]]

@@ -74,3 +74,11 @@ def not_refreshed(error: Exception) -> CredentialRefreshFailed:
         f"The credential provider raised {error_name(error)}.",
         remedy="Check that renewing works; the provider must raise only CredentialRefreshFailed.",
     )
+
+
+def not_stored(error: Exception) -> StorageUnavailable:
+    """Return the error for an exception of a credential provider while it stored credentials."""
+    return StorageUnavailable(
+        f"The credential provider raised {error_name(error)}.",
+        remedy="Check that its store can be written; it must raise only StorageUnavailable.",
+    )

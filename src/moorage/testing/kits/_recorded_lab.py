@@ -6,6 +6,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import attrs
 
+from moorage.adapters.credentials.memory import (
+    AsyncMemoryCredentialProvider,
+    MemoryCredentialProvider,
+)
 from moorage.adapters.logs.memory import AsyncMemoryIntegrationLogger, MemoryIntegrationLogger
 from moorage.contracts.routes import Account
 from moorage.domain.http.log_content import LogContent, LoggedCalls
@@ -73,7 +77,13 @@ class RecordedLab(ContractLab[AnySubject]):
         """Return a lab with a synchronous hub."""
         subject, log, observer = factory(), MemoryIntegrationLogger(), RecordingObserver()
         http = SandboxHttpClient(subject.sandbox)
-        hub = Hub(cls._accounts(subject), http=http, log=log, observers=[observer])
+        hub = Hub(
+            cls._accounts(subject),
+            http=http,
+            log=log,
+            observers=[observer],
+            credentials=MemoryCredentialProvider(),
+        )
         return cls(subject, hub, log, observer)
 
     @classmethod
@@ -81,5 +91,11 @@ class RecordedLab(ContractLab[AnySubject]):
         """Return a lab with an asynchronous hub."""
         subject, log, observer = factory(), AsyncMemoryIntegrationLogger(), RecordingObserver()
         http = AsyncSandboxHttpClient(subject.sandbox)
-        hub = AsyncHub(cls._accounts(subject), http=http, log=log, observers=[observer])
+        hub = AsyncHub(
+            cls._accounts(subject),
+            http=http,
+            log=log,
+            observers=[observer],
+            credentials=AsyncMemoryCredentialProvider(),
+        )
         return cls(subject, hub, log, observer)
