@@ -76,8 +76,8 @@ def test_credentials_are_stored_for_the_consent(ref: str) -> None:
     with Hub(accounts(), credentials=store) as hub:
         acme, other = (hub.bank(name) for name in ("acme", "other"))
         words = [
-            bank.get_consent(wanted).vendor_status
-            for bank, wanted in ((acme, ref), (acme, ref), (other, ref), (acme, f"{ref}2"))
+            bank.get_consent(consent).vendor_status
+            for bank, consent in ((acme, ref), (acme, ref), (other, ref), (acme, f"{ref}2"))
         ]
     assert [None, "token-1", None, None] == words
     assert store.has(f"{Ref.parse(ref).account}/c-1", "acme")

@@ -9,6 +9,7 @@ import pytest
 
 from moorage.contracts.bank import (
     BalanceKind,
+    BankCapability,
     BankConsent,
     BankPaymentStatus,
     ConsentStatus,
@@ -48,6 +49,21 @@ def as_bank(kind: Callable[..., BerlinGroup]) -> kit.Factory:
         return attrs.evolve(subject, vendor=kind(**_options(subject.vendor)))
 
     return new_subject
+
+
+def with_unstated(*names: str) -> kit.Factory:
+    """Return a function that makes a subject that is said to lack fields, which its vendor has."""
+
+    def new_subject() -> kit.BankSubject:
+        return attrs.evolve(bank_subjects.berlin_group(), unstated=frozenset(names))
+
+    return new_subject
+
+
+def as_plaid_with_owner() -> kit.BankSubject:
+    """Return a subject of Plaid that is said to state an account's owner, which Plaid does not."""
+    subject = bank_subjects.plaid()
+    return attrs.evolve(subject, unstated=subject.unstated - {"owner"})
 
 
 def as_gocardless(kind: Callable[..., GoCardless]) -> kit.Factory:
@@ -203,6 +219,27 @@ class _MuteVendor(_PagesVendor):
         return attrs.evolve(page, booked=tuple(map(without_text, page.booked)))
 
 
+class _InventiveVendor(BerlinGroup):
+    """A faulty vendor that does not declare the end-to-end identifiers that it reads."""
+
+    capabilities = BerlinGroup.capabilities - {BankCapability.END_TO_END}
+
+
+class _ForgetfulVendor(GoCardless):
+    """A faulty vendor that declares end-to-end identifiers, and loses them."""
+
+    async def transactions(
+        self, wire: Wire, ref: Ref, query: TransactionQuery, /, *, after: Ref | None
+    ) -> TransactionPage:
+        page = await super().transactions(wire, ref, query, after=after)
+
+        def without_id(item: Any) -> Any:
+            payment = attrs.evolve(item.entry.transactions[0], end_to_end_id=None)
+            return attrs.evolve(item, entry=attrs.evolve(item.entry, transactions=[payment]))
+
+        return attrs.evolve(page, booked=tuple(map(without_id, page.booked)))
+
+
 class _PayingTwiceVendor(BerlinGroup):
     """A faulty vendor that initiates each payment twice."""
 
@@ -310,6 +347,14 @@ WRONG = [
     ("transactions_are_read_page_by_page", as_bank(_UnsignedVendor), "The amounts are"),
     ("transactions_are_read_page_by_page", as_bank(_AnonymousVendor), "The ids are"),
     ("transactions_match_open_items", as_bank(_MuteVendor), "The texts are"),
+    ("transactions_match_open_items", as_bank(_InventiveVendor), "The identifiers are"),
+    ("transactions_match_open_items", as_gocardless(_ForgetfulVendor), "The identifiers are"),
+    ("transactions_match_open_items", with_unstated("value_on"), "The details are"),
+    ("accounts_are_listed", with_unstated("owner"), "The owner is lost"),
+    ("accounts_are_listed", as_plaid_with_owner, "The owner is lost"),
+    ("balances_are_exact", with_unstated("day"), "The day is 2031-05-06"),
+    ("balances_are_exact", with_unstated("at"), "The time is 2031-05-06"),
+    ("balances_are_exact", with_unstated("with_credit"), "credit of a balance is wrong"),
     ("pending_transactions_are_apart", as_bank(_TogetherVendor), "among the booked"),
     ("pending_transactions_are_apart", as_bank(_SettledVendor), "another status"),
     ("an_unknown_word_is_no_consent", as_bank(_HastyVendor), "was read as granted"),

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from moorage import Hub
+from moorage.adapters.credentials.memory import MemoryCredentialProvider
 from moorage.contracts.bank import ConsentRequest
 from moorage.contracts.routes import Account
-from moorage.testing.sandbox_scenarios.bank import RETURN_URL
+from moorage.testing.sandbox_scenarios.bank import PERIOD, RETURN_URL
 from moorage.testing.sandboxes.bank.berlin_group import BerlinGroupSandbox
 from moorage.testing.sandboxes.base import SandboxHttpClient
 from tests.vendors.bank_subjects import SUBJECTS
@@ -26,11 +27,15 @@ def test_account_shows_the_given_transactions(subject: Callable[[], BankSubject]
     bank_subject = subject()
     sandbox = bank_subject.sandbox
     sandbox.booked = sandbox.booked[-1:]
-    hub = Hub([Account("banks", bank_subject.vendor)], http=SandboxHttpClient(sandbox))
+    hub = Hub(
+        [Account("banks", bank_subject.vendor)],
+        http=SandboxHttpClient(sandbox),
+        credentials=MemoryCredentialProvider(),
+    )
     bank = hub.bank()
     consent = bank.start_consent(ConsentRequest(return_url=RETURN_URL)).ref
     sandbox.grant(consent.id)
-    page = bank.transactions(bank.accounts(consent)[0].ref)
+    page = bank.transactions(bank.accounts(consent)[0].ref, PERIOD)
 
     assert ["-3.00 EUR"] == [str(item.entry.amount) for item in page.booked]
     hub.close()

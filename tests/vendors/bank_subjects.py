@@ -10,19 +10,23 @@ from moorage.errors import (
     ConsentRequired,
     InvalidRequest,
     RateLimitExceeded,
+    VendorFailed,
     VendorRejected,
 )
 from moorage.testing.kits.bank_conformance import BankSubject
 from moorage.testing.sandboxes.bank.berlin_group import BASE, HOST, BerlinGroupSandbox
 from moorage.testing.sandboxes.bank.gocardless import BANK, GoCardlessSandbox
+from moorage.testing.sandboxes.bank.plaid import PlaidSandbox
 from moorage.testing.sandboxes.base import reply
 from moorage.vendors.bank.berlin_group import BerlinGroup
 from moorage.vendors.bank.gocardless import GoCardless
+from moorage.vendors.bank.plaid import Plaid
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from moorage.domain.http.requests import Response
+    from moorage.errors import ConnectorError
 
 WRONG_AMOUNTS: Final = (
     {"currency": "EUR", "amount": "1,50"},
@@ -219,4 +223,98 @@ def gocardless() -> BankSubject:
     )
 
 
-SUBJECTS: Final[tuple[Callable[[], BankSubject], ...]] = (berlin_group, gocardless)
+def plaid_says(code: str, status: int = 400) -> Response:
+    """Return a refusal of Plaid."""
+    body = {"error_type": "ITEM_ERROR", "error_code": code, "error_message": "Plaid says no."}
+    return reply({**body, "display_message": None, "request_id": "1"}, status)
+
+
+def plaid_link(*sessions: dict[str, Any], expiration: str = "2131-01-01T00:00:00Z") -> Response:
+    """Return a link of Plaid with these sessions."""
+    fields = {"link_token": "link-1", "created_at": None, "expiration": expiration}
+    return reply({**fields, "link_sessions": list(sessions)})
+
+
+def _plaid_damage() -> tuple[tuple[str, Response], ...]:
+    """Return answers in the format of Plaid that cannot be read."""
+    amounts: tuple[dict[str, Any], ...] = (
+        {"iso_currency_code": "EUR", "amount": "1,50"},
+        {"iso_currency_code": "EUR", "amount": 1.505},
+        {"iso_currency_code": None, "unofficial_currency_code": "BTC", "amount": 1.5},
+        {"iso_currency_code": "EUR"},
+        {"iso_currency_code": "EUR", "amount": True},
+    )
+    transactions = [
+        {"transactions": [{"transaction_id": "1", **amount}], "total_transactions": 1}
+        for amount in amounts
+    ]
+    transactions += [
+        {"transactions": [{"amount": 1.5, "iso_currency_code": "EUR"}], "total_transactions": 1},
+        {"transactions": []},
+    ]
+    first = "plaid-account-0"
+    accounts = [
+        {
+            "account_id": first,
+            "balances": {"current": amount.get("amount", "x"), **amount},
+        }
+        for amount in amounts
+    ]
+    accounts += [{"account_id": "another", "balances": {}}]
+    return (
+        *(("balances", reply({"accounts": [account]})) for account in accounts),
+        *(("transactions", reply(page)) for page in transactions),
+    )
+
+
+def plaid() -> BankSubject:
+    """Return a Plaid test subject with a new sandbox."""
+    sandbox = PlaidSandbox()
+    left = {"finished_at": "2031-05-06T07:08:09Z", "exit": {"metadata": {"status": "unknown"}}}
+    refusals: dict[str, type[ConnectorError]] = {
+        **dict.fromkeys(
+            ("ITEM_LOGIN_REQUIRED", "ITEM_NOT_FOUND", "INVALID_ACCESS_TOKEN"), ConsentRequired
+        ),
+        **dict.fromkeys(("USER_PERMISSION_REVOKED", "ACCESS_NOT_GRANTED"), ConsentRequired),
+        **dict.fromkeys(("INVALID_API_KEYS", "UNAUTHORIZED_ENVIRONMENT"), AuthenticationFailed),
+        **dict.fromkeys(("INSTITUTION_DOWN", "PRODUCT_NOT_READY"), VendorFailed),
+        "INVALID_FIELD": InvalidRequest,
+        "A_NEW_CODE": InvalidRequest,
+    }
+    return BankSubject(
+        vendor=Plaid(
+            client_id=sandbox.client_id,
+            credentials=sandbox.secret,
+            client_name="Harbour ERP",
+            countries="DE FR",
+        ),
+        sandbox=sandbox,
+        refusals=(
+            *((plaid_says(code), kind, code) for code, kind in refusals.items()),
+            (
+                plaid_says("BALANCE_LIMIT", status=429),
+                RateLimitExceeded,
+                "BALANCE_LIMIT",
+            ),
+            (plaid_says("NOT_FOUND", status=404), VendorRejected, "NOT_FOUND"),
+        ),
+        daily=(),
+        consents=(
+            (plaid_link(), ConsentStatus.PENDING),
+            (plaid_link({"finished_at": None}), ConsentStatus.PENDING),
+            (plaid_link(left, {"finished_at": None}), ConsentStatus.PENDING),
+            (plaid_link({"finished_at": None, "results": None}), ConsentStatus.PENDING),
+            (plaid_link(left), ConsentStatus.REFUSED),
+            (plaid_link(expiration="2020-01-01T00:00:00Z"), ConsentStatus.EXPIRED),
+        ),
+        damaged=_plaid_damage(),
+        secrets=(sandbox.secret, f"access-sandbox-{1:036d}"),
+        balance_words=("current", "available"),
+        has_other_balances=False,
+        unstated=frozenset(
+            {"owner", "day", "at", "with_credit", "value_on", "code", "bank_code", "ultimate"}
+        ),
+    )
+
+
+SUBJECTS: Final[tuple[Callable[[], BankSubject], ...]] = (berlin_group, gocardless, plaid)

@@ -52,6 +52,7 @@ VENDOR_CLASSES: Final = {
     "norges_bank": "currencies.norges_bank:NorgesBank",
     "odoo": "accounting.odoo:Odoo",
     "paypal": "payments.paypal:PayPal",
+    "plaid": "bank.plaid:Plaid",
     "plivo": "sms.plivo:Plivo",
     "postmark": "email.postmark:Postmark",
     "quickbooks": "accounting.quickbooks:QuickBooks",

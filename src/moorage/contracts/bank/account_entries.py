@@ -24,11 +24,14 @@ class TransactionQuery:
             has.
         until: last day of booking; by default today.
         pending: True to read the pending transactions too.
+        end_to_end: True if the transactions must have the payment's end-to-end identifier, mandate
+            and creditor wherever the bank has them. Vendors that never have them are refused.
     """
 
     since: date | None = field(default=None, validator=is_maybe_day)
     until: date | None = field(default=None, validator=is_maybe_day)
     pending: bool = field(default=False, validator=is_a(bool))
+    end_to_end: bool = field(default=False, validator=is_a(bool))
 
     def __attrs_post_init__(self) -> None:
         """Refuse a period that ends before it begins."""

@@ -26,6 +26,7 @@ class BankCapability(StrEnum):
     INSTITUTION = "institution"
     CHOSEN_ACCOUNTS = "chosen_accounts"
     PENDING = "pending"
+    END_TO_END = "end_to_end"
     PAY = "pay"
     INSTANT = "instant"
 

@@ -117,8 +117,12 @@ class BankContract(Contract):
         bounds = TransactionQuery() if query is None else query
         check_kind(bounds, TransactionQuery, "query")
         start = None if after is None else Ref.parse(after, "after")
+        needs = {
+            BankCapability.PENDING: bounds.pending,
+            BankCapability.END_TO_END: bounds.end_to_end,
+        }
         return Requirements(
-            needs={BankCapability.PENDING} if bounds.pending else (),
+            needs={name for name, needed in needs.items() if needed},
             arguments={"query": bounds, "after": start},
         )
 

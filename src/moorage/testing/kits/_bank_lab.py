@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 ACCOUNT: Final = "banks"
 RETURN_URL: Final = "https://erp.example/banks/return"
 SINCE: Final = date(2031, 1, 1)
+UNTIL: Final = date(2031, 12, 31)
 TRANSFER: Final = CreditTransfer(
     end_to_end_id="RUN-8-1",
     amount=Money("149.9", "EUR"),
@@ -59,6 +60,11 @@ class BankSubject:
             one with an amount that is no amount.
         secrets: texts that no repr, error, event or log entry may contain, such as a token.
         institution: the vendor's id of a bank; None if the vendor is one bank.
+        balance_words: the vendor's own words for the booked and the available balance.
+        has_other_balances: False if the balances are fields of fixed names, so that no other kind
+            can be answered.
+        unstated: optional fields that no answer of the vendor has, and which must be None or
+            empty: of accounts, of balances and of transactions, such as "owner".
     """
 
     vendor: Vendor
@@ -70,6 +76,13 @@ class BankSubject:
     damaged: tuple[tuple[str, Response], ...] = ()
     secrets: tuple[str, ...] = attrs.field(repr=False)
     institution: str | None = None
+    balance_words: tuple[str, str] = ("closingBooked", "interimAvailable")
+    has_other_balances: bool = True
+    unstated: frozenset[str] = frozenset()
+
+    def stated(self, name: str, value: object, *, missing: object = None) -> object:
+        """Return the value that a field must have: this one, or `missing` if it is not stated."""
+        return missing if name in self.unstated else value
 
 
 class Lab(RecordedLab[BankSubject]):
@@ -106,10 +119,14 @@ class Lab(RecordedLab[BankSubject]):
             pages.append(await self("transactions", ref, query, after=str(pages[-1].next)))
         return pages
 
+    def query(self, **fields: Any) -> TransactionQuery:
+        """Return a query of the period in which the account has transactions."""
+        values: dict[str, Any] = {"since": SINCE, "until": UNTIL}
+        return TransactionQuery(**values | fields)
+
     async def booked(self, ref: Ref, **fields: Any) -> list[AccountTransaction]:
         """Return the booked transactions of all pages."""
-        values: dict[str, Any] = {"since": SINCE}
-        query = TransactionQuery(**values | fields)
+        query = self.query(**fields)
         return [item for page in await self.pages(ref, query) for item in page.booked]
 
     def order(self, **fields: Any) -> PaymentOrder:
@@ -133,6 +150,9 @@ def calls_by_capability(lab: Lab) -> Mapping[BankCapability, Callable[[], Awaita
         BankCapability.INSTITUTION: start(institution="A_BANK"),
         BankCapability.CHOSEN_ACCOUNTS: start(accounts=[IBANS[0]]),
         BankCapability.PENDING: lambda: lab("transactions", ref, TransactionQuery(pending=True)),
+        BankCapability.END_TO_END: lambda: lab(
+            "transactions", ref, TransactionQuery(end_to_end=True)
+        ),
         BankCapability.PAY: lambda: lab("pay", lab.order(), idempotency_key="k"),
         BankCapability.INSTANT: lambda: lab(
             "pay", lab.order(instant=True), idempotency_key="k-instant"

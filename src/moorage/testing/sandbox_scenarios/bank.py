@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import date
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
+
+import attrs
 
 from moorage.contracts.bank import (
     BankCapability,
@@ -18,6 +21,7 @@ from moorage.contracts.ref import Ref
 from moorage.testing.sandboxes.bank.base import IBANS
 
 if TYPE_CHECKING:
+    from moorage.contracts.bank import TransactionPage
     from moorage.testing.sandbox_scenarios.runner import Scenario, ScenarioVendor
 
 RETURN_URL: Final = "https://erp.example/banks/return"
@@ -27,6 +31,8 @@ TRANSFER: Final = CreditTransfer(
     creditor=BankParty(name="Harbour GmbH", iban="AT61 1904 3002 3457 3201"),
     remittance="Invoice 2031-77",
 )
+PERIOD: Final = TransactionQuery(since=date(2031, 1, 1), until=date(2031, 12, 31))
+"""The period in which sandboxes have transactions."""
 
 
 async def start_consent(vendor: ScenarioVendor, **fields: Any) -> Any:
@@ -79,13 +85,24 @@ async def get_balances(vendor: ScenarioVendor) -> Any:
 
 async def read_transactions(vendor: ScenarioVendor) -> Any:
     """Get a page of an account's booked transactions."""
-    return len((await vendor("transactions", await account(vendor))).booked)
+    return len((await vendor("transactions", await account(vendor), PERIOD)).booked)
 
 
 async def read_pending(vendor: ScenarioVendor) -> Any:
     """Get an account's pending transactions."""
+    return len((await _page(vendor, pending=True)).pending)
+
+
+async def read_end_to_end(vendor: ScenarioVendor) -> Any:
+    """Get an account's transactions with their end-to-end identifiers."""
+    page = await _page(vendor, end_to_end=True)
+    return [item.entry.transactions[0].end_to_end_id for item in page.booked]
+
+
+async def _page(vendor: ScenarioVendor, **fields: Any) -> TransactionPage:
     ref = await account(vendor) if vendor.is_supported else Ref(vendor.name, vendor.name, "1")
-    return len((await vendor("transactions", ref, TransactionQuery(pending=True))).pending)
+    page: TransactionPage = await vendor("transactions", ref, attrs.evolve(PERIOD, **fields))
+    return page
 
 
 async def initiate_payment(vendor: ScenarioVendor, **fields: Any) -> Any:
@@ -108,6 +125,7 @@ BY_CAPABILITY: Final[dict[str, Scenario]] = {
     BankCapability.INSTITUTION: named_institution,
     BankCapability.CHOSEN_ACCOUNTS: partial(start_consent, accounts=[IBANS[0]]),
     BankCapability.PENDING: read_pending,
+    BankCapability.END_TO_END: read_end_to_end,
     BankCapability.PAY: initiate_payment,
     BankCapability.INSTANT: partial(initiate_payment, instant=True),
 }

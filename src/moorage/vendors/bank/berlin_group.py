@@ -31,6 +31,7 @@ from moorage.contracts.bank import (
 )
 from moorage.vendors.bank._berlin_group_errors import classify
 from moorage.vendors.bank._berlin_group_payments import payment_body
+from moorage.vendors.bank._consent_refs import consent_of, page_of
 from moorage.vendors.bank._psd2 import (
     maybe_day,
     quoted_path_step,
@@ -157,7 +158,7 @@ class BerlinGroup(sdk.ApiVendor):
     async def balances(self, wire: Wire, ref: Ref, /) -> tuple[CurrentBalance, ...]:
         """Get the balances of an account."""
         path = f"/v1/accounts/{quoted_path_step(ref.id)}/balances"
-        return read_balances(await wire.send(self._get(wire, path, _consent_id(ref))))
+        return read_balances(await wire.send(self._get(wire, path, consent_of(ref))))
 
     async def transactions(
         self, wire: Wire, ref: Ref, query: TransactionQuery, /, *, after: Ref | None
@@ -171,8 +172,8 @@ class BerlinGroup(sdk.ApiVendor):
             *([("dateTo", query.until.isoformat())] if query.until else []),
         ]
         if after is not None:
-            parameters = _page_parameters(ref, after)
-        request = self._get(wire, path, _consent_id(ref), parameters)
+            parameters = parse_qsl(page_of(ref, after), keep_blank_values=True)
+        request = self._get(wire, path, consent_of(ref), parameters)
         response = await wire.send(request)
 
         def next_ref(answer: Answer) -> Ref | None:
@@ -287,25 +288,3 @@ class BerlinGroup(sdk.ApiVendor):
         if url.netloc not in {"", base.netloc} or own_path != path or not url.query:
             raise sdk.malformed(response, "link to the next page of this account")
         return ref.with_related(page=url.query)
-
-
-def _consent_id(ref: Ref) -> str:
-    consent = ref.other("consent")
-    if consent:
-        return consent
-    raise sdk.InvalidData(
-        "The reference does not say which consent the account belongs to.",
-        field="ref",
-        remedy="Give the `ref` of an account in the result of `accounts`.",
-    )
-
-
-def _page_parameters(ref: Ref, after: Ref) -> list[tuple[str, str]]:
-    page = after.other("page")
-    if page and after.id == ref.id:
-        return parse_qsl(page, keep_blank_values=True)
-    raise sdk.InvalidData(
-        "The reference is not the next page of the transactions of this account.",
-        field="after",
-        remedy="Give the `next` of a page of this account.",
-    )

@@ -123,7 +123,7 @@ class GoCardless(sdk.Vendor):
     kinds: ClassVar[tuple[str, ...]] = ("bank",)
     api_version: ClassVar[str | None] = "v2"
     capabilities: ClassVar[frozenset[str]] = frozenset(
-        {BankCapability.INSTITUTION, BankCapability.PENDING}
+        {BankCapability.INSTITUTION, BankCapability.PENDING, BankCapability.END_TO_END}
     )
 
     secret_id: str | None = attrs.field(default=None, repr=False)

@@ -1,0 +1,44 @@
+"""References to accounts that name the consent they belong to, and to pages of transactions."""
+
+from __future__ import annotations
+
+import re
+
+from moorage import vendor_sdk as sdk
+
+
+def consent_of(ref: sdk.Ref) -> str:
+    """The id of the consent that an account belongs to.
+
+    Raises:
+        InvalidData: the reference does not come from a list of accounts.
+    """
+    consent = ref.other("consent")
+    if consent:
+        return consent
+    raise sdk.InvalidData(
+        "The reference does not say which consent the account belongs to.",
+        field="ref",
+        remedy="Give the `ref` of an account in the result of `accounts`.",
+    )
+
+
+def page_of(ref: sdk.Ref, after: sdk.Ref, *, form: str = ".+") -> str:
+    """The position of the next page of the transactions of an account.
+
+    Args:
+        ref: the account.
+        after: the `next` of the page before.
+        form: the regular expression that the position matches.
+
+    Raises:
+        InvalidData: the reference is not the `next` of a page of this account.
+    """
+    page = after.other("page")
+    if page and after.id == ref.id and re.fullmatch(form, page, re.ASCII):
+        return page
+    raise sdk.InvalidData(
+        "The reference is not the next page of the transactions of this account.",
+        field="after",
+        remedy="Give the `next` of a page of this account.",
+    )

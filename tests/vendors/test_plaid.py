@@ -1,0 +1,424 @@
+"""Plaid: links, Items, tokens of consents, and transactions."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+
+from moorage import (
+    AuthenticationFailed,
+    ConfigurationError,
+    ConsentRequired,
+    Credentials,
+    Headers,
+    Hub,
+    InvalidData,
+    InvalidRequest,
+)
+from moorage.adapters.credentials.environment import EnvironmentCredentialProvider
+from moorage.adapters.credentials.memory import MemoryCredentialProvider
+from moorage.contracts.bank import BankAccount, ConsentRequest, ConsentStatus
+from moorage.contracts.routes import Account
+from moorage.domain.service.safety import Mode
+from moorage.domain.values.json_text import encode_json
+from moorage.testing.sandbox_scenarios.bank import PERIOD, RETURN_URL
+from moorage.testing.sandboxes.bank.base import IBANS
+from moorage.testing.sandboxes.bank.plaid import PlaidSandbox
+from moorage.testing.sandboxes.base import AlteredAnswer, SandboxHttpClient, SandboxRequest, reply
+from moorage.vendors.bank.plaid import Plaid
+from tests.vendors.bank_subjects import plaid_link, plaid_says
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+REQUEST = ConsentRequest(return_url=RETURN_URL)
+TOKEN = f"access-sandbox-{1:036d}"
+
+
+def hub(sandbox: PlaidSandbox, *, store: Any = None, **options: Any) -> Hub:
+    """Return a hub with one access to Plaid."""
+    fields: dict[str, Any] = {
+        "client_id": sandbox.client_id,
+        "credentials": sandbox.secret,
+        "client_name": "Harbour ERP",
+        "countries": "DE FR",
+    }
+    account = Account("banks", Plaid(**fields | options), settings={"retry": None, "circuit": None})
+    credentials = MemoryCredentialProvider() if store is None else store
+    return Hub([account], http=SandboxHttpClient(sandbox), credentials=credentials)
+
+
+def granted(sandbox: PlaidSandbox, bank: Any, **fields: Any) -> Any:
+    """Return the reference of a consent to which its owner has agreed."""
+    ref = bank.start_consent(attrs.evolve(REQUEST, **fields)).ref
+    sandbox.grant(ref.id)
+    return ref
+
+
+def test_request_of_a_link() -> None:
+    """A consent creates a Hosted Link, whose user is derived from the idempotency key."""
+    sandbox, other = PlaidSandbox(), PlaidSandbox()
+    request = attrs.evolve(
+        REQUEST, language="DE", extra={"plaid": {"webhook": "https://a.example"}}
+    )
+    consent = hub(sandbox, history_days=60).bank().start_consent(request, idempotency_key="k-1")
+    hub(other).bank().start_consent(REQUEST, idempotency_key="k-1")
+
+    body, other_body = (item.requests[0].json() for item in (sandbox, other))
+    user = body.pop("user")
+    assert {
+        "client_name": "Harbour ERP",
+        "language": "de",
+        "country_codes": ["DE", "FR"],
+        "products": ["transactions", "auth"],
+        "transactions": {"days_requested": 60},
+        "hosted_link": {"completion_redirect_uri": RETURN_URL},
+        "webhook": "https://a.example",
+    } == body
+    assert (user, "en") == (other_body["user"], other_body["language"])
+    assert {consent.ref.id: RETURN_URL} == sandbox.return_urls
+
+
+def test_token_is_kept_under_the_consent() -> None:
+    """The token is exchanged once, kept for tenant and consent, and in no reference or repr."""
+    sandbox, store = PlaidSandbox(), MemoryCredentialProvider()
+    bank = hub(sandbox, store=store).bank("acme")
+    ref = granted(sandbox, bank)
+    assert ConsentStatus.GRANTED is bank.get_consent(ref).status
+    accounts = bank.accounts(ref)
+    bank.balances(accounts[0].ref)
+
+    assert TOKEN == store.get(f"banks/{ref.id}", "acme").secret.reveal()
+    assert not store.has(f"banks/{ref.id}", None)
+    exchanges = [item for item in sandbox.requests if item.path.endswith("/exchange")]
+    assert 1 == len(exchanges)
+    assert TOKEN not in f"{ref}{accounts!r}{[str(item.ref) for item in accounts]}"
+    assert not [item for item in sandbox.requests if TOKEN in f"{item.path}{item.headers.pairs}"]
+
+
+def test_consent_of_another_tenant_gives_nothing() -> None:
+    """A tenant cannot read the accounts of a consent whose token another tenant's calls stored."""
+    sandbox, store = PlaidSandbox(), MemoryCredentialProvider()
+    main = hub(sandbox, store=store)
+    ref = granted(sandbox, main.bank("acme"))
+    account = main.bank("acme").accounts(ref)[0].ref
+    with pytest.raises(ConsentRequired):
+        main.bank("other").balances(account)
+
+
+@pytest.mark.parametrize("is_read_only", [True, False])
+def test_consent_needs_a_store_of_credentials(is_read_only: bool) -> None:
+    """Without a credential provider that stores anything, nothing is sent."""
+    sandbox = PlaidSandbox()
+    vendor = Plaid(
+        client_id=sandbox.client_id, credentials=sandbox.secret, client_name="E", countries="DE"
+    )
+    provider = EnvironmentCredentialProvider() if is_read_only else None
+    with Hub(
+        [Account("banks", vendor)], http=SandboxHttpClient(sandbox), credentials=provider
+    ) as hub_without_store:
+        bank = hub_without_store.bank()
+        calls: list[Callable[[], object]] = [
+            lambda: bank.start_consent(REQUEST),
+            lambda: bank.get_consent("plaid:banks:1"),
+            lambda: bank.revoke_consent("plaid:banks:1"),
+        ]
+        for call in calls:
+            with pytest.raises(ConfigurationError, match="no credential store is configured"):
+                call()
+    assert [] == sandbox.requests
+
+
+def test_revoked_consent_has_no_token() -> None:
+    """A revocation removes the Item and the stored token; its state is then known without Plaid."""
+    sandbox, store = PlaidSandbox(), MemoryCredentialProvider()
+    bank = hub(sandbox, store=store).bank()
+    ref = granted(sandbox, bank)
+    bank.revoke_consent(ref)
+    assert ({}, None) == (sandbox.items, store.get(f"banks/{ref.id}", None).secret)
+
+    count = len(sandbox.requests)
+    assert ConsentStatus.REVOKED is bank.get_consent(ref).status
+    assert count == len(sandbox.requests)
+
+
+def test_revoked_link_is_not_followed_up() -> None:
+    """An owner who agrees after the revocation of an open link grants nothing."""
+    sandbox = PlaidSandbox()
+    bank = hub(sandbox).bank()
+    ref = bank.start_consent(REQUEST).ref
+    bank.revoke_consent(ref)
+    sandbox.grant(ref.id)
+    assert ConsentStatus.REVOKED is bank.get_consent(ref).status
+    with pytest.raises(ConsentRequired, match="The consent is revoked"):
+        bank.accounts(ref)
+
+
+def test_removed_item_counts_as_revoked() -> None:
+    """An Item that Plaid no longer has is revoked; any other refusal is an error."""
+    sandbox = PlaidSandbox()
+    bank = hub(sandbox).bank()
+    ref = granted(sandbox, bank)
+    bank.get_consent(ref)
+    sandbox.fail(plaid_says("INVALID_FIELD"))
+    with pytest.raises(InvalidRequest):
+        bank.revoke_consent(ref)
+    sandbox.items.clear()
+    assert ConsentStatus.REVOKED is bank.revoke_consent(ref).status
+
+
+def test_token_of_an_old_link_is_used() -> None:
+    """A session with the result in its earlier form grants the consent, too."""
+    sandbox = PlaidSandbox()
+    bank = hub(sandbox).bank()
+    ref = granted(sandbox, bank)
+    public = next(iter(sandbox._links_of_tokens))  # noqa: SLF001 - a token for another answer
+    sandbox.fail(plaid_link({"finished_at": "2031-05-06", "on_success": {"public_token": public}}))
+    assert ConsentStatus.GRANTED is bank.get_consent(ref).status
+
+
+def test_spent_token_needs_a_new_consent() -> None:
+    """A public token that has expired cannot be exchanged, so the owner has to agree again."""
+    sandbox = PlaidSandbox()
+    bank = hub(sandbox).bank()
+    ref = granted(sandbox, bank)
+    sandbox._links_of_tokens.clear()  # noqa: SLF001 - as after half an hour
+    with pytest.raises(ConsentRequired, match="could not find matching public token"):
+        bank.get_consent(ref)
+
+
+def test_faster_caller_exchanges_the_token() -> None:
+    """A caller whose exchange comes too late uses the token that the faster caller has stored."""
+    sandbox, store = PlaidSandbox(), MemoryCredentialProvider()
+    bank = hub(sandbox, store=store).bank()
+    ref = granted(sandbox, bank)
+
+    def exchanged_by_another(response: Any) -> Any:
+        public = response.json()["link_sessions"][0]["results"]["item_add_results"][0]
+        code = raw(sandbox, "/item/public_token/exchange", {"public_token": public["public_token"]})
+        assert "" == code
+        store.rotate(f"banks/{ref.id}", None, Credentials.bearer(TOKEN))
+        return response
+
+    sandbox.fail(AlteredAnswer(exchanged_by_another))
+    assert ConsentStatus.GRANTED is bank.get_consent(ref).status
+    assert [TOKEN] == list(sandbox.items)
+
+
+@pytest.mark.parametrize(
+    "code, reason, status",
+    [
+        ("ITEM_LOGIN_REQUIRED", None, ConsentStatus.EXPIRED),
+        ("ITEM_LOGIN_REQUIRED", "OAUTH_CONSENT_EXPIRED", ConsentStatus.EXPIRED),
+        ("ITEM_LOGIN_REQUIRED", "OAUTH_USER_REVOKED", ConsentStatus.REVOKED),
+        ("ITEM_LOGIN_REQUIRED", "A_NEW_REASON", ConsentStatus.EXPIRED),
+        ("USER_PERMISSION_REVOKED", None, ConsentStatus.REVOKED),
+        ("ACCESS_NOT_GRANTED", None, ConsentStatus.REFUSED),
+        ("ITEM_LOCKED", None, ConsentStatus.SUSPENDED),
+        ("INSTITUTION_DOWN", None, ConsentStatus.UNKNOWN),
+    ],
+)
+def test_error_of_an_item_is_the_state(
+    code: str, reason: str | None, status: ConsentStatus
+) -> None:
+    """The error of an Item gives the state of its consent; an unknown one is no consent."""
+    sandbox = PlaidSandbox()
+    bank = hub(sandbox).bank()
+    ref = granted(sandbox, bank)
+    bank.get_consent(ref)
+    sandbox.items[TOKEN]["error"] = {"error_code": code, "error_code_reason": reason}
+    consent = bank.get_consent(ref)
+    assert (status, code) == (consent.status, consent.vendor_status)
+
+
+def test_consent_has_its_last_day() -> None:
+    """A granted consent has the last day that Plaid states for its Item."""
+    sandbox = PlaidSandbox()
+    bank = hub(sandbox).bank()
+    assert date(2031, 11, 2) == bank.get_consent(granted(sandbox, bank)).valid_until
+
+
+def listed(answer: dict[str, Any] | None = None, **options: Any) -> tuple[BankAccount, ...]:
+    """Return the accounts of a consent, with another answer about their numbers."""
+    sandbox = PlaidSandbox()
+    bank = hub(sandbox, **options).bank()
+    ref = granted(sandbox, bank)
+    bank.get_consent(ref)
+    if answer is not None:
+        sandbox.fail(None, reply(answer))
+    accounts: tuple[BankAccount, ...] = bank.accounts(ref)
+    return accounts
+
+
+def test_account_numbers() -> None:
+    """An account has its IBAN and BIC, or the number that its country has."""
+    first = listed()[0]
+    assert (IBANS[0], IBANS[0], "COBADEFFXXX", "EUR", "Current account") == (
+        str(first.iban and first.iban.value),
+        first.number,
+        str(first.bic and first.bic.value),
+        first.currency,
+        first.name,
+    )
+    ach = {"account_id": "plaid-account-0", "account": "1111222233330000", "routing": "011401533"}
+    accounts = listed({"numbers": {"ach": [ach], "international": []}})
+    assert [(None, "1111222233330000"), (None, None)] == [(x.iban, x.number) for x in accounts]
+
+
+def test_account_numbers_are_optional() -> None:
+    """Without account numbers, neither the product is asked for nor its endpoint called."""
+    sandbox = PlaidSandbox()
+    bank = hub(sandbox, account_numbers=False).bank()
+    accounts = bank.accounts(granted(sandbox, bank))
+    assert ["transactions"] == sandbox.requests[0].json()["products"]
+    assert "/auth/get" not in [item.path for item in sandbox.requests]
+    assert [None, None] == [item.number for item in accounts]
+
+
+def test_debt_is_negative() -> None:
+    """A debt of a credit card is a negative balance; unstated balances are missing."""
+    sandbox = PlaidSandbox()
+    bank = hub(sandbox).bank()
+    account = bank.accounts(granted(sandbox, bank))[0].ref
+    balances = {"current": 410.5, "available": None, "limit": 2000, "iso_currency_code": "USD"}
+    card = {"account_id": account.id, "type": "credit", "balances": balances}
+    sandbox.fail(reply({"accounts": [card]}))
+    assert [("booked", "-410.50 USD")] == [
+        (item.kind, str(item.amount)) for item in bank.balances(account)
+    ]
+
+
+def test_period_and_page_of_transactions() -> None:
+    """A query sends its days, by default the last 90 up to today, and the position of the page."""
+    sandbox = PlaidSandbox()
+    bank = hub(sandbox).bank()
+    account = bank.accounts(granted(sandbox, bank))[0].ref
+    page = bank.transactions(account, PERIOD)
+    bank.transactions(account, PERIOD, after=page.next)
+    bank.transactions(account)
+    first, second, usual = (item.json() for item in sandbox.requests[-3:])
+
+    assert ("2031-01-01", "2031-12-31") == (first["start_date"], first["end_date"])
+    assert (0, 2) == (first["options"]["offset"], second["options"]["offset"])
+    start, end = (date.fromisoformat(usual[name]) for name in ("start_date", "end_date"))
+    assert (90, datetime.now(UTC).date()) == ((end - start).days, end)
+
+
+@pytest.mark.parametrize("page", ["", "one", "-2", "2.5", "9999999999"])
+def test_wrong_page_is_refused(page: str) -> None:
+    """A reference that is not the next page of an account is refused before it is sent."""
+    sandbox = PlaidSandbox()
+    bank = hub(sandbox).bank()
+    account = bank.accounts(granted(sandbox, bank))[0].ref
+    count = len(sandbox.requests)
+    for after in (account.with_related(page=page), attrs.evolve(account, id="another")):
+        with pytest.raises(InvalidData, match="not the next page"):
+            bank.transactions(account, PERIOD, after=after)
+    assert count == len(sandbox.requests)
+
+
+def test_page_without_transactions_is_the_last() -> None:
+    """An empty page has no next one, even if Plaid counts more transactions."""
+    sandbox = PlaidSandbox()
+    bank = hub(sandbox).bank()
+    account = bank.accounts(granted(sandbox, bank))[0].ref
+    sandbox.fail(reply({"transactions": [], "total_transactions": 7}))
+    assert bank.transactions(account, PERIOD).next is None
+
+
+def test_parties_of_a_transfer() -> None:
+    """A payer and a payee go before the counterparty that Plaid found in the text."""
+
+    def with_parties(response: Any) -> Any:
+        body = response.json()
+        for item in body["transactions"]:
+            item["payment_meta"] |= {"payer": "Ada Ltd", "payee": "Bay GmbH", "reason": None}
+            item["counterparties"] = [{"name": "Found in the text"}]
+        return reply(body)
+
+    sandbox = PlaidSandbox()
+    bank = hub(sandbox).bank()
+    account = bank.accounts(granted(sandbox, bank))[0].ref
+    sandbox.fail(AlteredAnswer(with_parties))
+    query = attrs.evolve(PERIOD, until=date(2031, 5, 6))
+    credit, debit = bank.transactions(account, query).entries
+    shown = [
+        (item.transactions[0].counterparty.name, item.transactions[0].remittance)
+        for item in (credit, debit)
+    ]
+    assert [("Ada Ltd", "Credit"), ("Bay GmbH", "Harbour GmbH")] == shown
+
+
+def test_mode_and_countries() -> None:
+    """The URL decides about live or test mode, and countries are codes of two capitals."""
+    fields: dict[str, Any] = {"client_id": "1", "client_name": "E", "countries": "GB"}
+    names = ("production.plaid.com", "sandbox.plaid.com", "plaid.example")
+    urls: list[dict[str, Any]] = [{"base_url": f"https://{name}"} for name in names]
+    assert [Mode.LIVE, Mode.TEST, None] == [Plaid(**fields | url).mode() for url in urls]
+    with pytest.raises(ConfigurationError, match="not codes of countries"):
+        Plaid(client_id="1", client_name="E", countries="gb")
+
+
+def test_wrong_secret_is_refused() -> None:
+    """With a wrong secret an error is raised, and no link is created."""
+    sandbox = PlaidSandbox()
+    with pytest.raises(AuthenticationFailed, match="invalid client_id or secret"):
+        hub(sandbox, credentials="another-secret").bank().start_consent(REQUEST)
+    assert {} == sandbox.links
+
+
+def raw(sandbox: PlaidSandbox, path: str, body: dict[str, Any], **headers: str) -> str:
+    """Return the error code of a sandbox for a request."""
+    usual = {
+        "PLAID-CLIENT-ID": sandbox.client_id,
+        "PLAID-SECRET": sandbox.secret,
+        "Plaid-Version": "2020-09-14",
+        "Content-Type": "application/json",
+    }
+    request = SandboxRequest(
+        "POST", sandbox.hosts[0], path, (), Headers(usual | headers), encode_json(body)
+    )
+    code: str = sandbox.answer(request).json().get("error_code", "")
+    return code
+
+
+def test_sandbox_refuses_wrong_requests() -> None:
+    """The sandbox refuses wrong clients, versions, paths, fields, tokens and accounts."""
+    sandbox = PlaidSandbox()
+    bank = hub(sandbox, account_numbers=False).bank()
+    bank.get_consent(granted(sandbox, bank))
+    link = sandbox.requests[0].json()
+    period = {"access_token": TOKEN, "start_date": "2031-01-01", "end_date": "2031-12-31"}
+    codes = [
+        raw(sandbox, "/item/get", {"access_token": TOKEN}, **{"Plaid-Version": "2017-03-08"}),
+        raw(sandbox, "/item/get", {"access_token": TOKEN}, **{"PLAID-CLIENT-ID": "another"}),
+        raw(sandbox, "/items", {}),
+        raw(sandbox, "/item/get", {}),
+        raw(sandbox, "/item/get", {"access_token": TOKEN, "page": 1}),
+        raw(sandbox, "/item/get", {"access_token": 1}),
+        raw(sandbox, "/item/get", {"access_token": "another"}),
+        raw(sandbox, "/auth/get", {"access_token": TOKEN}),
+        raw(sandbox, "/accounts/get", {"access_token": TOKEN, "options": {"account_ids": ["x"]}}),
+        raw(sandbox, "/link/token/create", {**link, "client_name": "E" * 31}),
+        raw(sandbox, "/link/token/create", {**link, "country_codes": ["XX"]}),
+        raw(sandbox, "/transactions/get", {**period, "start_date": "2032-01-01"}),
+        raw(sandbox, "/transactions/get", period),
+    ]
+    assert [
+        "INVALID_HEADERS",
+        "INVALID_API_KEYS",
+        "NOT_FOUND",
+        "MISSING_FIELDS",
+        "UNKNOWN_FIELDS",
+        "INVALID_FIELD",
+        "INVALID_ACCESS_TOKEN",
+        "PRODUCTS_NOT_SUPPORTED",
+        "INVALID_ACCOUNT_ID",
+        "INVALID_FIELD",
+        "INVALID_FIELD",
+        "INVALID_FIELD",
+        "",
+    ] == codes
