@@ -20,8 +20,13 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 
 from tests.support.compiled_modules import compile_modules, uncompiled_modules
-from tests.support.drawn_cases import DRAWS, chosen_cases, long_tests
+from tests.support.drawn_cases import DRAWS, Draw, chosen_cases, chosen_long_cases, long_tests
 from tests.support.shared_modules import SharedModules, is_collected, long_modules
+
+# Hypothesis would parse every module of the repository in each worker, to draw their constants as
+# examples. That takes a fifth of the collection, and there is no setting to turn it off.
+_providers: Any = importlib.import_module("hypothesis.internal.conjecture.providers")
+_providers.is_local_module_file = lambda _path: False
 
 # A slow or busy machine is not a failing property, so nothing here has a deadline, and examples may
 # take their time to be drawn. A fifth of the usual examples is enough for each run at home, which
@@ -160,21 +165,44 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Deselect the cases that `--cases` does not choose; in CI it always chooses the same.
+def _draw_of_run(config: pytest.Config) -> tuple[Draw, int] | None:
+    """Return the draw that `--cases` names, and its seed; None if the run tries all cases.
 
-    It comes first, so that pytest and its plugins order the chosen cases only.
+    In CI the seed is always the same.
     """
     draw = DRAWS.get(str(config.getoption("cases")))
     if draw is None:
+        return None
+    return draw, 0 if os.environ.get("CI") else config.getoption("randomly_seed", 0) or 0
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> Generator[None]:
+    """Keep the cases of a test that `--cases` chooses, before pytest makes items of the others."""
+    yield
+    if (drawn := _draw_of_run(metafunc.config)) is None:
         return
-    seed: int = 0 if os.environ.get("CI") else config.getoption("randomly_seed", 0) or 0
-    selected_cases = chosen_cases((item.nodeid for item in items), seed, draw, long_tests())
-    config.hook.pytest_deselected(
-        items=[item for item in items if item.nodeid not in selected_cases]
-    )
-    items[:] = [item for item in items if item.nodeid in selected_cases]
+    draw, seed = drawn
+    calls: list[Any] = metafunc._calls  # noqa: SLF001 - nothing public drops cases before pytest makes items of them
+    test = metafunc.definition.nodeid
+    by_id = {f"{test}[{call.id}]": call for call in calls}
+    chosen = chosen_cases(by_id, seed, draw, is_long=test in long_tests())
+    calls[:] = [call for case, call in by_id.items() if case in chosen]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Deselect the cases of long tests that `--cases` does not choose.
+
+    It comes first, so that pytest and its plugins order the chosen cases only.
+    """
+    if (drawn := _draw_of_run(config)) is None:
+        return
+    draw, seed = drawn
+    long_items = [item.nodeid for item in items if item.nodeid.partition("[")[0] in long_tests()]
+    excluded = set(long_items).difference(chosen_long_cases(long_items, seed, draw))
+    config.hook.pytest_deselected(items=[item for item in items if item.nodeid in excluded])
+    items[:] = [item for item in items if item.nodeid not in excluded]
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.support.drawn_cases import DRAWS, Draw, chosen_cases, long_tests
+from tests.support.drawn_cases import DRAWS, Draw, chosen_cases, chosen_long_cases, long_tests
 from tools.long_tests import long_tests as listed
 from tools.long_tests import seconds, shared_modules
 
@@ -20,7 +21,13 @@ MANY = [f"tests/test_a.py::test_many[{number}]" for number in range(103)]
 def _drawn(
     cases: Iterable[str], seed: int, long: Container[str] = (), draw: Draw = FEW
 ) -> set[str]:
-    return chosen_cases(cases, seed, draw, long)
+    """Return the chosen cases of all tests of a run, as the plugin does."""
+    chosen: dict[bool, set[str]] = {True: set(), False: set()}
+    by_test = groupby(sorted(cases), lambda case: case.partition("[")[0])
+    for test, its_cases in by_test:
+        is_long = test in long
+        chosen[is_long] |= chosen_cases(its_cases, seed, draw, is_long=is_long)
+    return chosen[False] | chosen_long_cases(chosen[True], seed, draw)
 
 
 def test_functions_with_few_cases_keep_them_all() -> None:

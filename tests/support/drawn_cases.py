@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
+from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -40,42 +41,37 @@ DRAWS: Final = {
 _LONG_TESTS = Path(__file__).parent.with_name("long_tests.txt")
 
 
+@cache
 def long_tests() -> frozenset[str]:
     """Return the ids of the slowest tests, without their parameters."""
     return frozenset(_LONG_TESTS.read_text(encoding="utf-8").split())
 
 
-def chosen_cases(
-    cases: Iterable[str], seed: int, draw: Draw, long_tests: Container[str]
-) -> set[str]:
-    """Return the ids of the test cases to run: for each function, the first in a random order.
+def chosen_cases(cases: Iterable[str], seed: int, draw: Draw, *, is_long: bool) -> set[str]:
+    """Return the ids of the cases to run of one test: the first in a random order.
 
     Args:
         cases: ids such as `tests/test_manager.py::test_call[async-redis]`.
         seed: another seed draws other cases.
         draw: the part of all cases to choose.
-        long_tests: the test functions whose cases are drawn once more.
+        is_long: whether the test is a long one, whose chosen cases are drawn once more.
     """
-    by_function: dict[str, list[str]] = defaultdict(list)
-    for case in cases:
-        by_function[case.partition("[")[0]].append(case)
-    selected_cases: set[str] = set()
-    long_cases: list[str] = []
-    for function, ids in by_function.items():
-        number = draw.least + max(0, len(ids) - draw.least) // draw.share
-        ordered_ids = _ordered_by_chance(ids, seed)
-        if function in long_tests:
-            long_cases += ordered_ids[:number]
-        else:
-            covering_ids = _covering_cases(ordered_ids, draw.covers)
-            selected_cases.update(covering_ids)
-            other_cases = (case for case in ordered_ids if case not in covering_ids)
-            selected_cases.update(islice(other_cases, max(0, number - len(covering_ids))))
-    number = 1 + max(0, len(long_cases) - 1) // draw.long_share
-    return selected_cases.union(_ordered_by_chance(long_cases, seed)[:number])
+    ordered_ids = _ordered_by_chance(cases, seed)
+    number = draw.least + max(0, len(ordered_ids) - draw.least) // draw.share
+    if is_long:
+        return set(ordered_ids[:number])
+    covering_ids = _covering_cases(ordered_ids, draw.covers)
+    other_ids = (case for case in ordered_ids if case not in covering_ids)
+    return {*covering_ids, *islice(other_ids, max(0, number - len(covering_ids)))}
 
 
-def _ordered_by_chance(cases: list[str], seed: int) -> list[str]:
+def chosen_long_cases(cases: Iterable[str], seed: int, draw: Draw) -> set[str]:
+    """Return the ids of the cases to run, of the chosen cases of all long tests."""
+    ordered_ids = _ordered_by_chance(cases, seed)
+    return set(ordered_ids[: 1 + max(0, len(ordered_ids) - 1) // draw.long_share])
+
+
+def _ordered_by_chance(cases: Iterable[str], seed: int) -> list[str]:
     return sorted(cases, key=lambda case: (crc32(f"{seed}::{case}".encode()), case))
 
 
