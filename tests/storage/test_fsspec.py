@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import threading
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -23,6 +24,7 @@ from moorage.contracts.routes import Account
 from moorage.contracts.storage import ByteRange, PutOptions
 from moorage.domain.resilience.retry import RetryPolicy
 from moorage.errors import (
+    AttemptTimeout,
     AuthenticationFailed,
     ConfigurationError,
     ConnectionFailed,
@@ -36,6 +38,7 @@ from moorage.errors import (
 )
 from moorage.hub.hub import AsyncHub, Hub
 from moorage.vendors.storage.fsspec import Fsspec
+from tests.adapters.forked import in_a_child
 from tests.storage.file_servers import PASSWORD, server
 from tests.storage.labs import PART, bytes_of, run
 
@@ -53,7 +56,7 @@ class MisbehavingFilesystem(LocalFileSystem):  # type: ignore[misc]  # fsspec ha
 
     protocol = "misbehaving"
     cachable = False
-    failing: dict[str, Exception] = {}  # noqa: RUF012 - set by tests
+    failing: dict[str, BaseException] = {}  # noqa: RUF012 - set by tests
     stalled = Event()
     may_continue = Event()
 
@@ -371,6 +374,105 @@ def test_cancelled_operation(tmp_path: Path, failing_filesystem: dict[str, Any])
                 await task
 
     run(flow())
+
+
+# --- threads ----------------------------------------------------------------
+
+
+def _fsspec_threads() -> set[threading.Thread]:
+    return {thread for thread in threading.enumerate() if thread.name == "moorage-fsspec"}
+
+
+def _open_files() -> int:
+    return sum(1 for _ in Path("/dev/fd").iterdir())
+
+
+def test_successive_operations_share_a_thread(tmp_path: Path) -> None:
+    """Ten thousand operations leave no more than one thread, which ends with its transport."""
+    earlier_threads = _fsspec_threads()
+    transport = FsspecTransport(Fsspec(url=f"memory://{tmp_path}"))
+    transport.put("a", b"bytes", {}, (None, None))
+    descriptors = _open_files()
+    for _ in range(10_000):
+        transport.within(60.0).head("a")
+    (thread,) = _fsspec_threads() - earlier_threads
+    assert descriptors == _open_files()
+    transport.close()
+    thread.join(60)
+    assert not thread.is_alive()
+
+
+def test_operation_that_hangs_delays_no_other(
+    tmp_path: Path, failing_filesystem: dict[str, Any]
+) -> None:
+    """If the library hangs, its thread is abandoned, and later operations use another one."""
+    earlier_threads = _fsspec_threads()
+    transport = FsspecTransport(Fsspec(url=f"misbehaving://{tmp_path}"))
+    transport.put("a", b"bytes", {}, (None, None))
+    failing_filesystem["info"] = None
+    for _ in range(2):
+        with pytest.raises(AttemptTimeout):
+            transport.within(0.05).head("a")
+    failing_filesystem.clear()
+    for _ in range(10):
+        assert 5 == transport.within(60.0).head("a").size
+    hanging = _fsspec_threads() - earlier_threads
+    assert 3 == len(hanging)
+    transport.close()
+    MisbehavingFilesystem.may_continue.set()
+    for thread in hanging:
+        thread.join(60)
+        assert not thread.is_alive()
+
+
+def test_forked_process_has_its_own_thread(tmp_path: Path) -> None:
+    """A forked process reads and writes without the threads of its parent."""
+    transport = FsspecTransport(Fsspec(url=f"file://{tmp_path}"))
+    transport.put("a", b"bytes", {}, (None, None))
+
+    def size_in_child() -> int:
+        size: int = transport.within(60.0).head("a").size
+        return size
+
+    assert 5 == in_a_child(size_in_child) == size_in_child()
+    transport.close()
+
+
+def test_event_loop_that_ended_before_its_operation(
+    tmp_path: Path, failing_filesystem: dict[str, Any]
+) -> None:
+    """A thread whose event loop has ended goes on with the operations of another one."""
+    transport = AsyncFsspecTransport(Fsspec(url=f"misbehaving://{tmp_path}"))
+    earlier_threads = _fsspec_threads()
+
+    async def leave_operation() -> None:
+        failing_filesystem["info"] = None
+        task = asyncio.ensure_future(transport.head("a"))
+        await asyncio.to_thread(MisbehavingFilesystem.stalled.wait, 120)
+        task.cancel()
+
+    async def put() -> None:
+        await transport.put("a", b"", {}, (None, None))
+        await transport.aclose()
+
+    run(leave_operation())
+    failing_filesystem.clear()
+    MisbehavingFilesystem.may_continue.set()
+    run(put())
+    for thread in _fsspec_threads() - earlier_threads:
+        thread.join(60)
+        assert not thread.is_alive()
+
+
+def test_exit_in_an_operation_is_raised_in_its_caller(
+    tmp_path: Path, failing_filesystem: dict[str, Any]
+) -> None:
+    """An exception that is no `Exception` is raised in the caller, and ends no thread."""
+    transport = FsspecTransport(Fsspec(url=f"misbehaving://{tmp_path}"))
+    failing_filesystem["info"] = SystemExit("No.")
+    with pytest.raises(SystemExit, match="No"):
+        transport.within(60.0).head("a")
+    transport.close()
 
 
 # --- connections ------------------------------------------------------------

@@ -1,27 +1,31 @@
-"""The transport of files on fsspec filesystems; each operation runs in its own thread.
+"""The transport of files on fsspec filesystems; each operation runs in a thread.
 
 fsspec has no deadline for an operation. The thread makes a deadline possible: when the time is
-over, the connection of the operation is closed, and the caller goes on.
+over, the connection of the operation is closed, and the caller goes on. Threads are reused; a
+library that hangs keeps the thread of its operation, and no later operation waits for it.
 """
 
 from __future__ import annotations
 
 import asyncio
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeoutError
+from contextlib import suppress
 from functools import partial
-from threading import Lock, Thread
-from typing import TYPE_CHECKING, Any
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Final
 
+from moorage.adapters.concurrency.reused_threads import ReusedThreads
 from moorage.adapters.files.fsspec_connections import Connections
 from moorage.adapters.files.fsspec_errors import filesystem_error
 from moorage.adapters.files.fsspec_folder import FsspecFolder
-from moorage.errors import AttemptTimeout, ConnectorError, InvalidData, VendorRejected
+from moorage.errors import AttemptTimeout, InvalidData, VendorRejected
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from moorage.adapters.files.fsspec_connections import Connection
+
+_NO_LIMIT: Final = -1.0
+"""The timeout of a lock that is acquired without a time limit."""
 
 
 class FsspecTransport:
@@ -32,18 +36,18 @@ class FsspecTransport:
     """
 
     def __init__(self, options: Any) -> None:
-        self._connections = Connections(options)
+        self._filesystem = _Filesystem(options)
 
     def within(self, seconds: float) -> _TimeLimited:
         """Return this transport with a time limit for each operation, in seconds."""
-        return _TimeLimited(self._connections, seconds)
+        return _TimeLimited(self._filesystem, max(0.0, seconds))
 
     def __getattr__(self, verb: str) -> Callable[..., Any]:
-        return partial(_wait, self._connections, None, verb)
+        return partial(_wait, self._filesystem, _NO_LIMIT, verb)
 
     def close(self) -> None:
-        """Close the idle connections."""
-        self._connections.close()
+        """Close the idle connections, and end the idle threads."""
+        self._filesystem.close()
 
 
 class AsyncFsspecTransport:
@@ -54,51 +58,97 @@ class AsyncFsspecTransport:
     """
 
     def __init__(self, options: Any) -> None:
-        self._connections = Connections(options)
+        self._filesystem = _Filesystem(options)
 
     def __getattr__(self, verb: str) -> Callable[..., Any]:
         async def in_thread(*arguments: Any) -> Any:
-            job = _Job(self._connections, verb, arguments)
+            loop = asyncio.get_running_loop()
+            ended = loop.create_future()
+            job = _Job(self._filesystem.connections, verb, arguments, partial(_settle, loop, ended))
+            self._filesystem.threads.run(job)
             try:
-                return await asyncio.wrap_future(job.future)
+                await ended
             except asyncio.CancelledError:
                 job.abandon()
                 raise
+            return job.result()
 
         return in_thread
 
     async def aclose(self) -> None:
-        """Close the idle connections."""
-        self._connections.close()
+        """Close the idle connections, and end the idle threads."""
+        self._filesystem.close()
 
 
 class _TimeLimited:
     """The operations of a transport with a time limit for each."""
 
-    def __init__(self, connections: Connections, seconds: float) -> None:
-        self._connections = connections
+    def __init__(self, filesystem: _Filesystem, seconds: float) -> None:
+        self._filesystem = filesystem
         self._seconds = seconds
 
     def __getattr__(self, verb: str) -> Callable[..., Any]:
-        return partial(_wait, self._connections, self._seconds, verb)
+        return partial(_wait, self._filesystem, self._seconds, verb)
+
+
+class _Filesystem:
+    """The connections to a filesystem, and the threads that use them.
+
+    Attributes:
+        connections: the connections.
+        threads: the threads.
+    """
+
+    def __init__(self, options: Any) -> None:
+        self.connections = Connections(options)
+        self.threads = ReusedThreads("moorage-fsspec")
+
+    def close(self) -> None:
+        """Close the idle connections, and end the idle threads."""
+        self.connections.close()
+        self.threads.close()
 
 
 class _Job:
     """One file operation that runs in a thread.
 
-    Attributes:
-        future: result or error of the operation.
+    Args:
+        connections: the connections to the filesystem.
+        verb: the name of the operation.
+        arguments: its arguments.
+        report_end: reports the end of the operation to its caller, from the thread.
     """
 
-    def __init__(self, connections: Connections, verb: str, arguments: tuple[Any, ...]) -> None:
-        self.future: Future[Any] = Future()
-        self.future.set_running_or_notify_cancel()
+    __slots__ = (
+        "_arguments",
+        "_connection",
+        "_connections",
+        "_failure",
+        "_folder",
+        "_is_over",
+        "_lock",
+        "_report_end",
+        "_result",
+        "_verb",
+    )
+
+    def __init__(
+        self,
+        connections: Connections,
+        verb: str,
+        arguments: tuple[Any, ...],
+        report_end: Callable[[], object],
+    ) -> None:
+        self._report_end = report_end
+        self._verb = verb
+        self._arguments = arguments
+        self._result: Any = None
+        self._failure: BaseException | None = None
         self._connections = connections
         self._connection: Connection | None = None
         self._folder: FsspecFolder | None = None
         self._lock = Lock()
         self._is_over = False
-        Thread(target=self._run, args=(verb, arguments), daemon=True, name="moorage-fsspec").start()
 
     @property
     def changed(self) -> bool:
@@ -113,19 +163,36 @@ class _Job:
         if connection is not None:
             self._connections.drop(connection)
 
-    def _run(self, verb: str, arguments: tuple[Any, ...]) -> None:
+    def result(self) -> Any:
+        """Return the result of the ended operation, or raise its error."""
+        failure, self._failure = self._failure, None
+        try:
+            if failure is None:
+                return self._result
+            raise failure
+        finally:
+            # Else the traceback holds this frame, and the frame the error.
+            del failure
+
+    def run(self) -> None:
+        """Perform the operation; a thread calls this."""
         try:
             connection = self._connections.take()
             self._begin(connection)
             self._folder = FsspecFolder(connection)
-            result = getattr(self._folder, verb)(*arguments)
-        except Exception as error:  # noqa: BLE001 - converted, and raised by who waits
-            failure = filesystem_error(error, changed=self.changed)
-            self._end(is_usable=isinstance(failure, (VendorRejected, InvalidData)))
-            self.future.set_exception(failure)
+            self._result = getattr(self._folder, self._verb)(*self._arguments)
+        except Exception as error:  # noqa: BLE001 - converted, and raised in the caller
+            self._failure = filesystem_error(error, changed=self.changed)
+            self._end(is_usable=isinstance(self._failure, (VendorRejected, InvalidData)))
+        except BaseException as error:  # noqa: BLE001 - raised in the caller
+            self._failure = error
+            self._end(is_usable=False)
         else:
             self._end(is_usable=True)
-            self.future.set_result(result)
+
+    def finish(self) -> None:
+        """Report the end of the operation to its caller; a thread calls this."""
+        self._report_end()
 
     def _begin(self, connection: Connection) -> None:
         with self._lock:
@@ -146,18 +213,31 @@ class _Job:
             self._connections.drop(connection)
 
 
-def _wait(connections: Connections, seconds: float | None, verb: str, *arguments: Any) -> Any:
+def _settle(loop: asyncio.AbstractEventLoop, ended: asyncio.Future[None]) -> None:
+    """Report the end of an operation to the event loop, from another thread."""
+    with suppress(RuntimeError):  # the loop may be closed already
+        loop.call_soon_threadsafe(_set_ended, ended)
+
+
+def _set_ended(ended: asyncio.Future[None]) -> None:
+    if not ended.done():
+        ended.set_result(None)
+
+
+def _wait(filesystem: _Filesystem, seconds: float, verb: str, *arguments: Any) -> Any:
     """Run a file operation, and wait a limited time for its result."""
-    job = _Job(connections, verb, arguments)
-    failure: ConnectorError
+    ended = Lock()
+    ended.acquire()
+    job = _Job(filesystem.connections, verb, arguments, ended.release)
+    filesystem.threads.run(job)
     try:
-        return job.future.result(seconds)
-    except FutureTimeoutError:
-        job.abandon()
-        failure = AttemptTimeout(
-            "The filesystem did not finish in time.", may_have_been_processed=job.changed
-        )
+        is_ended = ended.acquire(timeout=seconds)
     except BaseException:
         job.abandon()
         raise
-    raise failure
+    if is_ended:
+        return job.result()
+    job.abandon()
+    raise AttemptTimeout(
+        "The filesystem did not finish in time.", may_have_been_processed=job.changed
+    )
