@@ -18,10 +18,14 @@ from moorage.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+    from typing import TypeAlias
 
     from moorage.domain.http.response import Response
     from moorage.errors import ConnectorError
+
+    _Parse: TypeAlias = Callable[[Response], Mapping[str, Any]]
+    """Returns the JSON object in an answer."""
 
 _LONGEST_MESSAGE: Final = 500
 _MOST_PROBLEMS: Final = 100
@@ -190,13 +194,28 @@ class GraphQLAnswer:
         return GraphQLPage(tuple(nodes), cursor)
 
 
-def read_answer(response: Response) -> GraphQLAnswer:
+def body_of(response: Response) -> Mapping[str, Any]:
+    """Return the JSON object in an answer.
+
+    Raises:
+        VendorFailed: the answer is not a JSON object.
+    """
+    try:
+        body = response.json()
+    except InvalidData:
+        body = None
+    if not is_object(body):
+        raise unreadable_answer_error(response)
+    return body
+
+
+def read_answer(response: Response, parse: _Parse = body_of) -> GraphQLAnswer:
     """Return the GraphQL result in a successful HTTP answer.
 
     Raises:
         VendorFailed: the answer is not a GraphQL answer.
     """
-    body = _body_of(response)
+    body = parse(response)
     data = body.get("data")
     if not is_object(data):
         raise unreadable_answer_error(response, "data")
@@ -220,26 +239,26 @@ def read_message(body: object) -> GraphQLAnswer | ConnectorError:
     )
 
 
-def refusal_of(response: Response) -> ConnectorError | None:
+def refusal_of(response: Response, parse: _Parse = body_of) -> ConnectorError | None:
     """Return the error of a GraphQL answer without a result; None if it has any result."""
-    body = _body_of(response)
+    body = parse(response)
     problems = _problems_of(body)
     if not problems or _has_result(body.get("data")):
         return None
     return _refusal_of(problems, response)
 
 
-def refusal_of_mutation(response: Response) -> ConnectorError | None:
+def refusal_of_mutation(response: Response, parse: _Parse = body_of) -> ConnectorError | None:
     """Return the error of a GraphQL mutation's answer that has no result.
 
     A problem without a code whose answer has the member `data` arose while the mutation was
     executed. Such a problem does not show whether the mutation took effect, so the error leaves
     that open.
     """
-    error = refusal_of(response)
+    error = refusal_of(response, parse)
     if type(error) is not VendorRejected or error.vendor_code is not None:
         return error
-    return _may_have_happened(response, error) if "data" in _body_of(response) else error
+    return _may_have_happened(response, error) if "data" in parse(response) else error
 
 
 def failure_of(response: Response) -> ConnectorError | None:
@@ -249,7 +268,7 @@ def failure_of(response: Response) -> ConnectorError | None:
     the code of a limit or a credential proves that a mutation did not happen.
     """
     try:
-        problems = _problems_of(_body_of(response))
+        problems = _problems_of(body_of(response))
     except VendorFailed:
         return None
     if not problems:
@@ -330,7 +349,7 @@ def _pause_of(extensions: Mapping[str, Any], response: Response | None) -> float
     after = extensions.get("retryAfter")
     if isinstance(after, (int, float)) and not isinstance(after, bool) and after >= 0:
         return float(after)
-    body: Mapping[str, Any] = {} if response is None else _body_of(response)
+    body: Mapping[str, Any] = {} if response is None else body_of(response)
     cost = _object(_object(body.get("extensions")).get("cost"))
     room = _object(cost.get("throttleStatus"))
     requested_points, free_points, restore_rate = (
@@ -344,16 +363,6 @@ def _pause_of(extensions: Mapping[str, Any], response: Response | None) -> float
     if requested_points is None or free_points is None or not restore_rate or restore_rate < 0:
         return None
     return max(0.0, (requested_points - free_points) / restore_rate)
-
-
-def _body_of(response: Response) -> Mapping[str, Any]:
-    try:
-        body = response.json()
-    except InvalidData:
-        body = None
-    if not is_object(body):
-        raise unreadable_answer_error(response)
-    return body
 
 
 def _problems_of(body: Mapping[str, Any]) -> tuple[GraphQLProblem, ...]:

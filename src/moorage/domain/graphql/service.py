@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import attrs
 
 from moorage.domain.graphql.answers import (
+    body_of,
     failure_of,
     read_answer,
     refusal_of,
@@ -18,7 +19,7 @@ from moorage.domain.graphql.persisted import PersistedDocuments, is_unknown_docu
 from moorage.domain.graphql.subscriptions import GraphQLSubscription
 from moorage.domain.http.headers import Headers
 from moorage.domain.http.requests import HttpMethod, Request
-from moorage.domain.service.operation import HttpOperation
+from moorage.domain.service.operation import AnswerReader, HttpOperation
 from moorage.domain.values.json_text import encode_json
 from moorage.domain.values.text import with_article
 from moorage.errors import InvalidData
@@ -167,12 +168,13 @@ class GraphQL:
             whole_body = {**body, **self._reference(document), "query": document.text}
             return self._request(whole_body, idempotent=is_query)
 
+        parse = AnswerReader(body_of)  # so that each answer is parsed once
         is_automatic = self.persisted is not None and self.persisted.is_automatic
         return HttpOperation(
             name=name or document.name or kind,
             request=request,
-            read=read_answer,
-            refusal=refusal_of if is_query else refusal_of_mutation,
+            read=partial(read_answer, parse=parse),
+            refusal=partial(refusal_of if is_query else refusal_of_mutation, parse=parse),
             failure=failure_of,
             replacement=with_text,
             system="graphql",

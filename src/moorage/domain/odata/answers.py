@@ -13,10 +13,14 @@ from moorage.domain.values.json_text import is_list, is_object
 from moorage.errors import InvalidData, InvalidRequest, VendorFailed, VendorRejected
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+    from typing import TypeAlias
 
     from moorage.domain.http.response import Response
     from moorage.errors import ConnectorError
+
+    Parse: TypeAlias = Callable[[Response], Any]
+    """Returns the JSON value in an answer; None if the answer is not JSON."""
 
 _LONGEST_MESSAGE: Final = 500
 _MOST_DETAILS: Final = 100
@@ -117,13 +121,23 @@ class ODataProblem:
         return None if problem is None else _problem(problem)
 
 
-def read_page(response: Response, page_size: int | None = None) -> ODataPage:
+def json_in(response: Response) -> Any:
+    """Return the JSON value in an answer; None if the answer is not JSON."""
+    try:
+        return response.json()
+    except InvalidData:
+        return None
+
+
+def read_page(
+    response: Response, parse: Parse = json_in, *, page_size: int | None = None
+) -> ODataPage:
     """Return the page of entities in a successful answer.
 
     Raises:
         VendorFailed: the answer is not a page of entities.
     """
-    body = _body_of(response)
+    body = _body_of(response, parse)
     items = body.get("value")
     if not is_list(items):
         raise unreadable_answer_error(response, "list of entities")
@@ -139,14 +153,14 @@ def read_page(response: Response, page_size: int | None = None) -> ODataPage:
     )
 
 
-def read_entity(response: Response) -> ODataEntity:
+def read_entity(response: Response, parse: Parse = json_in) -> ODataEntity:
     """Return the entity in a successful answer, which may have no content.
 
     Raises:
         VendorFailed: the content of the answer is not an entity.
     """
     data: Mapping[str, Any]
-    data = {} if response.status == _NO_CONTENT or not response.body else _body_of(response)
+    data = {} if response.status == _NO_CONTENT or not response.body else _body_of(response, parse)
     etag = response.header("etag") or data.get("@odata.etag")
     place = (
         response.header("odata-entityid") or response.header("location") or data.get("@odata.id")
@@ -159,7 +173,7 @@ def read_entity(response: Response) -> ODataEntity:
     )
 
 
-def read_value(response: Response) -> Any:
+def read_value(response: Response, parse: Parse = json_in) -> Any:
     """Return the result of an OData action or function; None if the answer has no content.
 
     A collection or a primitive value is returned without the object around it.
@@ -169,7 +183,7 @@ def read_value(response: Response) -> Any:
     """
     if response.status == _NO_CONTENT or not response.body:
         return None
-    body = _body_of(response)
+    body = _body_of(response, parse)
     control = {name for name in body if name.startswith("@") and name != "@odata.nextLink"}
     return body["value"] if body.keys() - control == {"value"} else body
 
@@ -190,9 +204,9 @@ def read_nothing(_: Response) -> None:
     """Return None; used for operations whose answer has no content."""
 
 
-def refusal_of(response: Response) -> ConnectorError | None:
+def refusal_of(response: Response, parse: Parse = json_in) -> ConnectorError | None:
     """Return the error that an OData service reports within an answer of status 200."""
-    problem = _error_in(response)
+    problem = _error_in(response, parse)
     if problem is None:
         return None
     problem_description = _problem(problem)
@@ -246,11 +260,9 @@ def _join_link(url: str | None, link: str) -> str | None:
     return quote(joined_url, safe="/%:@!$&'()*+,;=?[]")
 
 
-def _error_in(response: Response) -> Mapping[str, Any] | None:
-    try:
-        body = response.json() if response.body[:1] in {b"{", b" ", b"\n", b"\r", b"\xef"} else None
-    except InvalidData:
-        return None
+def _error_in(response: Response, parse: Parse = json_in) -> Mapping[str, Any] | None:
+    is_json = response.body[:1] in {b"{", b" ", b"\n", b"\r", b"\xef"}
+    body = parse(response) if is_json else None
     problem = body.get("error") if is_object(body) else None
     return problem if is_object(problem) else None
 
@@ -275,11 +287,8 @@ def _text(value: object) -> str | None:
     return value[:_LONGEST_MESSAGE] if isinstance(value, str) and value else None
 
 
-def _body_of(response: Response) -> Mapping[str, Any]:
-    try:
-        body = response.json()
-    except InvalidData:
-        body = None
+def _body_of(response: Response, parse: Parse) -> Mapping[str, Any]:
+    body = parse(response)
     if not is_object(body):
         raise unreadable_answer_error(response)
     return body

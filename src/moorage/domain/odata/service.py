@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, cast
 from urllib.parse import quote
 
 import attrs
@@ -15,6 +15,7 @@ from moorage.domain.odata.answers import (
     ODataEntity,
     ODataPage,
     failure_of,
+    json_in,
     read_count,
     read_entity,
     read_nothing,
@@ -24,7 +25,7 @@ from moorage.domain.odata.answers import (
 )
 from moorage.domain.odata.batch import batch_of
 from moorage.domain.odata.literals import arguments, checked_name, checked_path, key_path
-from moorage.domain.service.operation import HttpOperation
+from moorage.domain.service.operation import AnswerReader, HttpOperation
 from moorage.domain.values.json_text import encode_json
 from moorage.domain.values.patterns import late_pattern
 from moorage.errors import InvalidData
@@ -33,11 +34,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from moorage.domain.http.response import Response
+    from moorage.domain.odata.answers import Parse
     from moorage.domain.odata.filters import ODataFilter
     from moorage.domain.odata.literals import ODataKey
     from moorage.domain.values.result import Result
+    from moorage.errors import ConnectorError
 
 R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
 
 _ORDER: Final = late_pattern(r"(\S+)(?: (asc|desc))?")
 _REFERENCE: Final = late_pattern(r"(\$[0-9]{1,4})(?:/(.+))?")
@@ -190,7 +194,7 @@ class OData:
             name: the name in events, errors and logs; by default "Orders.get".
         """
         path = self._path(entity_set) + key_path(key) + _question(query)
-        return _operation(
+        return _json_operation(
             name or f"{entity_set}.get", Request.get(path, headers=_READING), read_entity
         )
 
@@ -213,7 +217,7 @@ class OData:
         path = self._path(entity_set)
         headers = {**_JSON, "Prefer": _return(minimal=minimal)}
         request = _write("POST", path, headers, data)
-        return _operation(name or f"{entity_set}.create", request, read_entity)
+        return _json_operation(name or f"{entity_set}.create", request, read_entity)
 
     def update(
         self,
@@ -239,7 +243,7 @@ class OData:
         path = self._path(entity_set) + key_path(key)
         headers = {**_JSON, "If-Match": _checked_etag(etag), "Prefer": _return(minimal=minimal)}
         request = _write("PATCH", path, headers, changes)
-        return _operation(name or f"{entity_set}.update", request, read_entity)
+        return _json_operation(name or f"{entity_set}.update", request, read_entity)
 
     def delete(
         self, entity_set: str, key: ODataKey, *, etag: str, name: str | None = None
@@ -276,7 +280,7 @@ class OData:
         """
         path = self._bound(entity_set, key) + f"/{quote(checked_name(action, 'action'))}"
         request = _write("POST", path, _JSON, {} if parameters is None else parameters)
-        return _operation(name or action, request, read_value)
+        return _json_operation(name or action, request, read_value)
 
     def function(
         self,
@@ -298,7 +302,7 @@ class OData:
         """
         path = self._bound(entity_set, key) + f"/{quote(checked_name(function, 'function'))}"
         path += f"({arguments(parameters or {}, 'parameters')})"
-        return _operation(name or function, Request.get(path, headers=_READING), read_value)
+        return _json_operation(name or function, Request.get(path, headers=_READING), read_value)
 
     def batch(
         self,
@@ -367,15 +371,32 @@ class OData:
             size = _checked_number(page_size, "page_size")
             headers = headers.with_header("Prefer", f"odata.maxpagesize={size}")
         read = partial(read_page, page_size=page_size)
-        return _operation(name, Request.get(path, headers=headers), read)
+        return _json_operation(name, Request.get(path, headers=headers), read)
 
 
-def _operation(name: str, request: Request, read: Callable[[Response], R]) -> HttpOperation[R]:
+class _JsonReader(Protocol[R_co]):
+    """Returns the result in a successful answer, whose JSON `parse` returns."""
+
+    def __call__(self, response: Response, *, parse: Parse) -> R_co: ...
+
+
+def _json_operation(name: str, request: Request, read: _JsonReader[R]) -> HttpOperation[R]:
+    """Return an operation whose answer is JSON, which is parsed once."""
+    parse = AnswerReader(json_in)
+    return _operation(name, request, partial(read, parse=parse), partial(refusal_of, parse=parse))
+
+
+def _operation(
+    name: str,
+    request: Request,
+    read: Callable[[Response], R],
+    refusal: Callable[[Response], ConnectorError | None] = refusal_of,
+) -> HttpOperation[R]:
     return HttpOperation(
         name=name,
         request=request,
         read=read,
-        refusal=refusal_of,
+        refusal=refusal,
         failure=failure_of,
         system="odata",
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
@@ -9,7 +10,7 @@ import attrs
 from moorage.domain.http.headers import Headers
 from moorage.domain.http.requests import HttpMethod, Request
 from moorage.domain.resilience.classify import unreadable_answer_error
-from moorage.domain.service.operation import HttpOperation
+from moorage.domain.service.operation import AnswerReader, HttpOperation
 from moorage.domain.values.json_text import encode_json, is_object
 from moorage.errors import (
     AuthenticationFailed,
@@ -20,10 +21,14 @@ from moorage.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import TypeAlias
 
     from moorage.domain.http.response import Response
     from moorage.errors import ConnectorError
+
+    _Parse: TypeAlias = Callable[[Response], Mapping[str, Any]]
+    """Returns the body of an answer."""
 
 _ID: Final = 1
 """The id of every JSON-RPC call: a request has one call, and repeats must be identical."""
@@ -66,6 +71,7 @@ class JsonRpc:
             repeatable: whether calling it twice has the same effect as calling it once; by default
                 if it is safe.
         """
+        parse = AnswerReader(_body_of)  # so that each answer is parsed once
         arguments = parameters if is_object(parameters) else list(parameters)
         body = {"jsonrpc": "2.0", "id": _ID, "method": method, "params": arguments}
         return HttpOperation(
@@ -77,8 +83,8 @@ class JsonRpc:
                 body=encode_json(body),
                 idempotent=safe if repeatable is None else repeatable,
             ),
-            read=read_result,
-            refusal=refusal_of,
+            read=partial(read_result, parse=parse),
+            refusal=partial(refusal_of, parse=parse),
             system="jsonrpc",
             safe=safe,
         )
@@ -93,21 +99,32 @@ class JsonRpc:
         return attrs.evolve(call, read=_read_any, refusal=_refuse_nothing)
 
 
-def read_result(response: Response) -> Any:
+def _body_of(response: Response) -> Mapping[str, Any]:
+    try:
+        body = response.json()
+    except InvalidData:
+        body = None
+    # The id is null in an error about a request that the server could not parse.
+    if not is_object(body) or body.get("id") not in (_ID, None):
+        raise unreadable_answer_error(response)
+    return body
+
+
+def read_result(response: Response, parse: _Parse = _body_of) -> Any:
     """Return the result in a successful JSON-RPC answer.
 
     Raises:
         VendorFailed: the answer is not a JSON-RPC answer, or belongs to another call.
     """
-    body = _body_of(response)
+    body = parse(response)
     if "result" not in body:
         raise unreadable_answer_error(response, "result")
     return body["result"]
 
 
-def refusal_of(response: Response) -> ConnectorError | None:
+def refusal_of(response: Response, parse: _Parse = _body_of) -> ConnectorError | None:
     """Return the error that a JSON-RPC answer reports; None if it reports none."""
-    problem = _body_of(response).get("error")
+    problem = parse(response).get("error")
     if problem is None:
         return None
     if not is_object(problem):
@@ -144,17 +161,6 @@ def _kind_of(
     if code == _INTERNAL_ERROR or code in _FAILED:
         return VendorFailed
     return InvalidRequest if code in _NOT_UNDERSTOOD else VendorRejected
-
-
-def _body_of(response: Response) -> Mapping[str, Any]:
-    try:
-        body = response.json()
-    except InvalidData:
-        body = None
-    # The id is null in an error about a request that the server could not parse.
-    if not is_object(body) or body.get("id") not in (_ID, None):
-        raise unreadable_answer_error(response)
-    return body
 
 
 def _read_any(response: Response) -> None:
