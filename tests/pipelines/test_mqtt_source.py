@@ -251,6 +251,26 @@ async def test_second_client_with_the_same_id_ends_the_first() -> None:
         await reader.close()
 
 
+async def test_topic_that_is_not_utf8_ends_the_connection() -> None:
+    """A message whose topic is not UTF-8 is a lost connection, and not a reader that is silent."""
+    accepted = bytes([0x90, 4, 0, 1, 0, 1])
+    message = bytes([0x32, 7, 0, 1, 0xFF, 0, 1, 0]) + b"x"
+
+    def answer(packet: int, _: int) -> bytes | None:
+        return accepted + message if packet == 0x80 else b""
+
+    with ScriptedBroker(connack(), answer) as broker:
+        reader = MqttSource(Mqtt(url=Secret(broker.url)), ["orders"], client_id="billing")
+
+        async def use() -> None:
+            await reader.open(Revocations())
+            await reader.poll(PollLimits(1, 1, 60.0))
+
+        with pytest.raises(ConnectionFailed):
+            await use()
+        await reader.close()
+
+
 async def test_messages_without_acknowledgement_are_bounded(
     broker: PrivateMosquitto, topic: str
 ) -> None:

@@ -21,14 +21,16 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
 from moorage.adapters.http.connections._wire import DeadlinePassed
+from moorage.domain.messages.message import key_bytes
 from moorage.domain.messages.mqtt_subscriptions import end_error, record_fields
-from moorage.domain.pipelines.records import SinkRecord
+from moorage.domain.pipelines.records import checked_records
 from moorage.domain.secrets.frames import without_frames
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from moorage.adapters.mqtt._links import AsyncMqttLink
+    from moorage.domain.pipelines.records import SinkRecord
     from moorage.errors import ConnectorError
     from moorage.ports.pipelines import PollLimits
 
@@ -175,24 +177,37 @@ class MqttReader:
 
     def _collect(self) -> None:
         """Convert the session's messages to records in memory."""
-        messages = self._link.session.messages
-        while messages:
-            message = messages.popleft()
-            self._count += 1
-            offset = f"{self._name}-{self._count}"
+        arrived = self._link.session.messages
+        if not arrived:
+            return
+        messages = list(arrived)
+        arrived.clear()
+        begin = self._count + 1
+        self._count += len(messages)
+        offsets = [f"{self._name}-{number}" for number in range(begin, self._count + 1)]
+        for offset, (_, message) in zip(offsets, messages, strict=True):
             if message.qos:
                 self._unsettled[offset] = message.mid, message.qos
-            self._buffer.append(_record(message, offset))
+        self._buffer += _records(messages, offsets)
 
 
-def _record(message: Any, offset: str) -> SinkRecord:
-    properties = message.properties
-    return SinkRecord(
-        bytes(message.payload),
-        **record_fields(
-            getattr(properties, "ContentType", None), getattr(properties, "UserProperty", ())
-        ),
-        offset=offset,
-        topic=message.topic,
-        deliveries=2 if message.dup else 1,
+def _records(messages: Sequence[tuple[str, Any]], offsets: Sequence[str]) -> list[SinkRecord]:
+    """Return the records of messages, which are given with their topics."""
+    fields = [_fields(message.properties) for _, message in messages]
+    return checked_records(
+        [bytes(message.payload) for _, message in messages],
+        key=[key_bytes(item["key"]) for item in fields],
+        attributes=[tuple(item["attributes"]) for item in fields],
+        content_type=[item["content_type"] for item in fields],
+        id=[item["id"] for item in fields],
+        offset=offsets,
+        topic=[topic for topic, _ in messages],
+        deliveries=[2 if message.dup else 1 for _, message in messages],
+    )
+
+
+def _fields(properties: Any) -> dict[str, Any]:
+    """Return the fields of a record that the properties of a message contain."""
+    return record_fields(
+        getattr(properties, "ContentType", None), getattr(properties, "UserProperty", ())
     )

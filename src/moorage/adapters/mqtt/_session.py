@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections import deque
 from math import inf
+from struct import Struct
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -40,6 +41,8 @@ _LARGEST_INCOMING: Final = 65_536
 """The bytes of a packet of the broker at most; no packet that a publisher gets is as large."""
 
 _EXACTLY_ONCE: Final = 2
+_PUBACK: Final = Struct("!BBH")
+"""An acknowledgement of QoS 1: the kind of packet, the number of further bytes, the message."""
 
 _VERSIONS: Final = {
     MqttVersion.V5: MQTTProtocolVersion.MQTTv5,
@@ -135,14 +138,20 @@ class _Client(Client):
     def acknowledge(self, number: int, qos: int) -> None:
         """Acknowledge a received message; with QoS 2 this frees its packet id."""
         if qos == 1:
-            self._send_puback(number)
+            # paho would queue the four bytes, and take them from its queue again.
+            self._session.memory.outgoing += _PUBACK.pack(PacketTypes.PUBACK << 4, 2, number)
         elif qos == _EXACTLY_ONCE:
             super()._send_pubrec(number)
+
+    def _handle_on_message(self, message: Any) -> None:
+        # paho would look for the functions of each topic first, under two locks.
+        # A topic that is not UTF-8 raises here, which ends the session.
+        self._session.messages.append((message.topic, message))
 
     def _handle_publish(self) -> MQTTErrorCode:
         result = super()._handle_publish()
         # paho keeps a message of QoS 2 until the broker has released its number.
-        self._session.messages.extend(self._in_messages.values())
+        self._session.messages.extend((item.topic, item) for item in self._in_messages.values())
         self._in_messages.clear()
         return result
 
@@ -192,7 +201,8 @@ class MqttSession:
         awaits_ping: whether the broker still has to answer a ping.
         unacknowledged: the numbers of the messages that the broker has not acknowledged.
         acknowledged: the acknowledgements that nobody has taken, by the numbers of their messages.
-        messages: the messages that arrived and that nobody has taken, as paho has them.
+        messages: the messages that arrived and that nobody has taken: the topic of each, and the
+            message as paho has it.
         granted: the codes with which the broker answers the subscription; None before its answer.
     """
 
@@ -207,7 +217,7 @@ class MqttSession:
         self.is_accepted = self.is_ended = self.awaits_ping = False
         self.unacknowledged: set[int] = set()
         self.acknowledged: dict[int, Acknowledgement] = {}
-        self.messages: deque[Any] = deque()
+        self.messages: deque[tuple[str, Any]] = deque()
         self.granted: list[int] | None = None
         self._largest = _LARGEST_INCOMING if subscription is None else LARGEST_PACKET
         self._is_v5 = settings.version is MqttVersion.V5
@@ -217,7 +227,6 @@ class MqttSession:
         self._client = client = _Client(self, **options)
         client.on_connect = self._note_limits
         client.on_subscribe = self._note_granted
-        client.on_message = lambda _, __, message: self.messages.append(message)
         address = settings.address()
         if address.user:
             client.username_pw_set(address.user, address.password_text() or None)

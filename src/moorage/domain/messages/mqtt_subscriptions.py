@@ -105,6 +105,8 @@ def record_fields(
 ) -> dict[str, Any]:
     """Return the fields of a record that the properties of a message contain."""
     pairs = list(properties)
+    if not pairs:
+        return {"key": None, "attributes": (), "content_type": content_type, "id": None}
     values = dict(reversed(pairs))
     return {
         "key": values.get(KEY_HEADER) or None,
