@@ -210,17 +210,50 @@ def test_invalid_shipments_are_refused() -> None:
         ({"parcels": [BOX, BOX]}, {"multi_parcel"}),
         ({"signature": Signature.ADULT, "saturday": True}, {"signature", "saturday_delivery"}),
         ({"insurance": Money("1", "USD"), "is_return": True}, {"insurance", "returns"}),
+        ({"label": LabelFormat.ZPL}, {"label_zpl"}),
         ({"label": LabelFormat.EPL}, {"label_epl"}),
         ({"label_size": "A4"}, {"label_paper"}),
     ],
-    ids=["plain", "4x6", "two", "signed", "insured", "epl", "a4"],
+    ids=["plain", "4x6", "two", "signed", "insured", "zpl", "epl", "a4"],
 )
 def test_needed_capabilities_of_a_shipment(fields: dict[str, Any], expected: set[str]) -> None:
     """The capabilities that a shipment needs follow from its fields."""
     options: dict[str, Any] = {"sender": HOME, "recipient": FAR_ADDRESS, "parcels": BOX, **fields}
     request = RateRequest(**options)
 
-    assert expected == request.needs == ShipmentRequest(rate_request=request).needs
+    assert expected == request.needs
+    assert {*expected, "rates"} == ShipmentRequest(rate_request=request).needs
+
+
+@pytest.mark.parametrize(
+    "choice, service",
+    [
+        ({}, None),
+        ({"services": ["a"]}, "a"),
+        ({"services": ["a"], "by": "speed"}, "a"),
+        ({"services": ["a", "b"]}, None),
+        ({"services": ["a"], "carriers": ["b"]}, None),
+        ({"services": ["a"], "most": Money("1", "USD")}, None),
+        ({"services": ["a"], "within_days": 0}, None),
+    ],
+    ids=["all", "one", "fastest", "two", "carrier", "price", "days"],
+)
+def test_choice_of_one_service_needs_no_rates(choice: dict[str, Any], service: str | None) -> None:
+    """A purchase needs no rates if its rule names one service and no other limit."""
+    choose = Choice(**choice)
+    request = RateRequest(sender=HOME, recipient=FAR_ADDRESS, parcels=BOX)
+    needs = ShipmentRequest(rate_request=request, choose=choose).needs
+
+    assert (service, service is None) == (choose.only_service, "rates" in needs)
+
+
+def test_recoverable_purchase_needs_a_vendor_that_finds_it() -> None:
+    """A purchase that must be found again needs the capability for it."""
+    request = RateRequest(sender=HOME, recipient=FAR_ADDRESS, parcels=BOX)
+
+    assert {"rates", "find_lost_label"} == (
+        ShipmentRequest(rate_request=request, recoverable=True).needs
+    )
 
 
 @pytest.mark.parametrize("country", ["USA", "u", "", None, 7, "1A"], ids=repr)

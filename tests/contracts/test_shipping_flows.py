@@ -7,9 +7,15 @@ from typing import Any
 
 import pytest
 
-from moorage.contracts.shipping.rates import CarrierMessage, LabelFormat, Rate, RateResult
+from moorage.contracts.shipping.rates import (
+    CarrierMessage,
+    Choice,
+    LabelFormat,
+    Rate,
+    RateResult,
+)
 from moorage.contracts.shipping.shipments import Label, ShipmentRequest
-from moorage.errors import InvalidData, VendorRejected
+from moorage.errors import InvalidData, OutcomeUnknown, VendorRejected
 from moorage.runtime.bridge import run_now
 from moorage.services.contracts.shipping import ShippingFlows
 from tests.contracts.recording_dispatcher import (
@@ -150,3 +156,48 @@ def test_buying_a_rate_sends_its_shipment() -> None:
 
     assert (REF, RATES.needs) == (dispatcher.ref, dispatcher.needs)
     assert ("buy", REF, RATES, {"key": "k"}) == dispatcher.told
+
+
+@pytest.mark.parametrize("capabilities, sources", [({"rates"}, ["rates", "buy"]), ((), ["buy"])])
+def test_named_service_is_bought_without_rates(capabilities: Any, sources: list[str]) -> None:
+    """A named service is bought by its best rate, or by its name at a vendor without rates."""
+    calls: list[tuple[str, Any]] = []
+    rate = Rate(ref=REF, carrier="ups", service="ups_ground", total=MONEY)
+
+    async def get_rates(*_: Any, **__: Any) -> RateResult:
+        calls.append(("rates", None))
+        return RateResult(rates=(rate,))
+
+    async def buy(_: Any, ref: Any, *__: Any, **___: Any) -> str:
+        calls.append(("buy", ref))
+        return "bought"
+
+    vendor = SimpleNamespace(
+        get_rates=get_rates, buy=buy, capabilities=frozenset(capabilities), name="acme"
+    )
+    dispatcher: Any = AnsweringDispatcher(vendor=vendor)
+    dispatcher.wire.ref = str
+    request = ShipmentRequest(rate_request=RATES, choose=Choice(services=["ups_ground"]))
+    run_now(ShippingFlows(dispatcher, None).create_shipment(request, idempotency_key="k"))
+
+    assert sources == [name for name, _ in calls]
+    assert ("buy", REF if capabilities else "ups_ground") == calls[-1]
+    assert frozenset() == dispatcher.needs
+
+
+@pytest.mark.parametrize("finds", [True, False])
+def test_lost_purchase_says_if_its_label_can_be_found(finds: bool) -> None:
+    """An unknown outcome says that the vendor finds no label, if it has no search."""
+
+    async def buy(*_: Any, **__: Any) -> None:
+        raise OutcomeUnknown("The answer was lost.", remedy="Look up the label.")
+
+    capabilities = frozenset({"find_lost_label"} if finds else ())
+    vendor = SimpleNamespace(buy=buy, capabilities=capabilities, name="acme")
+    dispatcher: Any = AnsweringDispatcher(vendor=vendor)
+    offer = Rate(ref=REF, carrier="ups", service="ups_ground", total=MONEY, rate_request=RATES)
+    with pytest.raises(OutcomeUnknown) as caught:
+        run_now(ShippingFlows(dispatcher, None).create_shipment(offer, idempotency_key="k"))
+
+    told = "" if finds else "acme finds no label whose answer was lost. "
+    assert f"{told}Look up the label." == caught.value.remedy

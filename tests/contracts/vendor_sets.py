@@ -16,7 +16,12 @@ from moorage.contracts.payments import (
     PaymentsCapability,
     PaymentState,
 )
-from moorage.contracts.shipping import Parcel, RateRequest, ShipmentRequest
+from moorage.contracts.shipping import (
+    Parcel,
+    RateRequest,
+    ShipmentRequest,
+    ShippingCapability,
+)
 from moorage.contracts.sms import SmsMessage
 from moorage.contracts.storage import StorageCapability
 from moorage.testing.sandbox_fixtures import fixture_of
@@ -36,6 +41,7 @@ INVOICE = b"%PDF-1.7 an invoice"
 _NEEDED_CAPABILITIES: dict[str, set[str]] = {
     "email": {EmailCapability.INLINE_IMAGES},
     "payments": {PaymentsCapability.AUTHORIZE, PaymentsCapability.PARTIAL_CAPTURE},
+    "shipping": {ShippingCapability.RATES},
     "storage": {StorageCapability.SIGNED_URL},
 }
 

@@ -33,14 +33,21 @@ KIND: Final = "shipping"
 
 
 class ShippingCapability(StrEnum):
-    """An optional feature of a shipping vendor."""
+    """An optional feature of a shipping vendor.
 
+    `RATES`: the vendor quotes prices. `FIND_LOST_LABEL`: if the answer to a purchase is lost, the
+    vendor finds the label again; without it, the outcome of such a purchase stays unknown.
+    """
+
+    RATES = "rates"
+    FIND_LOST_LABEL = "find_lost_label"
     MULTI_PARCEL = "multi_parcel"
     CUSTOMS = "customs"
     INSURANCE = "insurance"
     SIGNATURE = "signature"
     SATURDAY_DELIVERY = "saturday_delivery"
     RETURNS = "returns"
+    LABEL_ZPL = "label_zpl"
     LABEL_EPL = "label_epl"
     LABEL_PAPER = "label_paper"
     LABEL_AGAIN = "label_again"
@@ -166,6 +173,7 @@ class RateRequest:
             ShippingCapability.SATURDAY_DELIVERY: self.saturday,
             ShippingCapability.RETURNS: self.is_return,
             ShippingCapability.SERVICE_POINTS: self.service_point is not None,
+            ShippingCapability.LABEL_ZPL: self.label is LabelFormat.ZPL,
             ShippingCapability.LABEL_EPL: self.label is LabelFormat.EPL,
             ShippingCapability.LABEL_PAPER: self.label_size not in {None, LabelSize.INCHES_4X6},
         }
@@ -267,6 +275,12 @@ class Choice:
     most: Money | None = field(default=None, validator=is_maybe(Money))
     within_days: int | None = field(default=None, validator=is_maybe_whole)
     by: RateCriterion = field(default=RateCriterion.PRICE, converter=RateCriterion)
+
+    @property
+    def only_service(self) -> str | None:
+        """The service if the rule names exactly one and no other limit; None if rates decide."""
+        has_limits = self.carriers or self.most is not None or self.within_days is not None
+        return self.services[0] if len(self.services) == 1 and not has_limits else None
 
     def of(self, rates: Iterable[Rate]) -> Rate | None:
         """The best rate; None if no rate passes the filters."""

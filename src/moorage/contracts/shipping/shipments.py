@@ -6,7 +6,13 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from moorage.contracts.replays import replay_field
-from moorage.contracts.shipping.rates import CarrierMessage, Choice, LabelFormat, RateRequest
+from moorage.contracts.shipping.rates import (
+    CarrierMessage,
+    Choice,
+    LabelFormat,
+    RateRequest,
+    ShippingCapability,
+)
 from moorage.contracts.validators import is_a
 from moorage.domain.values.frozen_values import field, frozen
 
@@ -39,16 +45,25 @@ class ShipmentRequest:
 
     Attributes:
         rate_request: the shipment.
-        choose: rule that chooses the rate; the cheapest by default.
+        choose: rule that chooses the rate; the cheapest by default. A vendor without rates needs
+            a rule that names one service and no other limit.
+        recoverable: True to buy only at a vendor that finds a label whose answer was lost.
     """
 
     rate_request: RateRequest = field(validator=is_a(RateRequest))
     choose: Choice = field(factory=Choice, validator=is_a(Choice))
+    recoverable: bool = field(default=False, validator=is_a(bool))
 
     @property
     def needs(self) -> frozenset[str]:
-        """The capabilities that a vendor needs for this shipment."""
-        return self.rate_request.needs
+        """The capabilities that a vendor needs for this purchase."""
+        requested_features = {
+            ShippingCapability.RATES: self.choose.only_service is None,
+            ShippingCapability.FIND_LOST_LABEL: self.recoverable,
+        }
+        return self.rate_request.needs | {
+            name for name, value in requested_features.items() if value
+        }
 
 
 @frozen(kw_only=True)

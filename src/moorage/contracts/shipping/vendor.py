@@ -23,11 +23,19 @@ class ShippingVendor(Protocol):
     """The operations of a shipping vendor; its capabilities name the optional ones.
 
     Requesting rates is free, so it may be repeated. `buy` costs money: a repeat with the same key
-    returns the first label or raises `OutcomeUnknown`, and never buys a second. A bought shipment
-    is returned even if its label cannot be fetched. A repeated pickup or manifest of the same key
+    returns the first label or raises `OutcomeUnknown`, and never buys a second. A vendor with the
+    capability `FIND_LOST_LABEL` returns the first label, if it was bought. For a vendor without
+    the capability `RATES`, the id of `rate` is the name of a service. A bought shipment is
+    returned even if its label cannot be fetched. A repeated pickup or manifest of the same key
     returns the first one or raises `OutcomeUnknown`. `rate_request` is the shipment, or None
     if only the reference is known; that needs the capability `BUY_BY_REFERENCE`.
     """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def capabilities(self) -> frozenset[str]: ...
 
     async def get_rates(
         self, wire: Wire, request: RateRequest, /, *, key: str | None

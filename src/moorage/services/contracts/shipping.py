@@ -14,14 +14,13 @@ from moorage.contracts.shipping.shipments import ShipmentRequest
 from moorage.contracts.validators import as_list, check_kind
 from moorage.contracts.vendor import part_key
 from moorage.domain.idempotency.claims import checked_key
-from moorage.errors import InvalidData, VendorRejected
+from moorage.errors import InvalidData, OutcomeUnknown, VendorRejected
 from moorage.services.contracts.batches import call_for_each
 from moorage.services.contracts.flows import Flows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from moorage.contracts.routes import RoutingRequest
     from moorage.contracts.shipping.handovers import Manifest, Pickup
     from moorage.contracts.shipping.rates import RateResult
     from moorage.contracts.shipping.shipments import Label, Shipment
@@ -53,7 +52,9 @@ class ShippingFlows(Flows, ShippingContract):
             rates = tuple(attrs.evolve(rate, rate_request=request) for rate in offered_result.rates)
             return attrs.evolve(offered_result, rates=rates)
 
-        operation = self._operation_for("get_rates", request)
+        check_kind(request, RateRequest, "request")
+        needs = request.needs | {ShippingCapability.RATES}
+        operation = self._request("get_rates", needs, request.recipient.country)
         return await self._dispatcher.execute(
             operation, perform, key=idempotency_key, timeout=timeout
         )
@@ -87,7 +88,7 @@ class ShippingFlows(Flows, ShippingContract):
         )
 
         async def perform(vendor: ShippingVendor, wire: Wire, ref: Ref) -> Shipment:
-            return await vendor.buy(wire, ref, rate_request, key=idempotency_key)
+            return await _bought_shipment(vendor, wire, ref, rate_request, key=idempotency_key)
 
         needed_capabilities = (
             {ShippingCapability.BUY_BY_REFERENCE} if rate_request is None else rate_request.needs
@@ -231,21 +232,38 @@ class ShippingFlows(Flows, ShippingContract):
     async def _buy_best(
         self, request: ShipmentRequest, key: str, timeout: float | None
     ) -> Shipment:
-        async def perform(vendor: ShippingVendor, wire: Wire) -> Shipment:
-            rate_result = await vendor.get_rates(
-                wire, request.rate_request, key=part_key(key, "rates")
-            )
-            chosen_rate = request.choose.of(rate_result.rates)
-            if chosen_rate is None:
-                raise _no_rate_error(rate_result)
-            return await vendor.buy(wire, chosen_rate.ref, request.rate_request, key=key)
+        rate_request, service = request.rate_request, request.choose.only_service
 
-        operation = self._operation_for("create_shipment", request.rate_request)
+        async def perform(vendor: ShippingVendor, wire: Wire) -> Shipment:
+            if service is not None and ShippingCapability.RATES not in vendor.capabilities:
+                ref = wire.ref(service)
+            else:
+                result = await vendor.get_rates(wire, rate_request, key=part_key(key, "rates"))
+                chosen_rate = request.choose.of(result.rates)
+                if chosen_rate is None:
+                    raise _no_rate_error(result)
+                ref = chosen_rate.ref
+            return await _bought_shipment(vendor, wire, ref, rate_request, key=key)
+
+        country = rate_request.recipient.country
+        operation = self._request("create_shipment", request.needs, country)
         return await self._dispatcher.execute(operation, perform, key=key, timeout=timeout)
 
-    def _operation_for(self, operation: str, request: RateRequest) -> RoutingRequest:
-        check_kind(request, RateRequest, "request")
-        return self._request(operation, request.needs, request.recipient.country)
+
+async def _bought_shipment(
+    vendor: ShippingVendor, wire: Wire, rate: Ref, request: RateRequest | None, *, key: str
+) -> Shipment:
+    """Buy a shipment; if the outcome is unknown, the error says if the vendor can find the label.
+
+    Raises:
+        OutcomeUnknown: the answer was lost, and the vendor did not find a label.
+    """
+    try:
+        return await vendor.buy(wire, rate, request, key=key)
+    except OutcomeUnknown as error:
+        if ShippingCapability.FIND_LOST_LABEL not in vendor.capabilities:
+            error.remedy = f"{vendor.name} finds no label whose answer was lost. {error.remedy}"
+        raise
 
 
 def _no_rate_error(offered: RateResult) -> VendorRejected:

@@ -85,10 +85,10 @@ async def service_points_are_offered(make: Open) -> None:
         require(all(point.carrier == point.carrier.lower() for point in points), "A vendor's word.")
         nearest: ServicePointResult = await lab("find_service_points", lab.address(), limit=1)
         require(nearest.points == points[:1], "The limit is not kept.")
-        rates = await lab("get_rates", lab.request(service_point=points[0].id))
-        require(rates.rates, "There is no rate to a service point.")
-        request = lab.sandbox.requests[-1]
-        require(points[0].id.encode() in request.body, "The service point is not sent.")
+        offers = await lab.offers(lab.request(service_point=points[0].id))
+        require(offers, "There is no rate to a service point.")
+        bodies = b"".join(request.body for request in lab.sandbox.requests)
+        require(points[0].id.encode() in bodies, "The service point is not sent.")
         nobody = lab.address(postal_code=lab.subject.no_rates)
         nowhere: ServicePointResult = await lab("find_service_points", nobody)
         require(

@@ -11,10 +11,12 @@ import attrs
 from moorage.contracts.routes import Account
 from moorage.contracts.shipping import (
     Address,
+    Choice,
     Parcel,
     PickupRequest,
     RateRequest,
     ShipmentRequest,
+    ShippingCapability,
 )
 from moorage.errors import ConnectionFailed, ConnectorError
 from moorage.hub.hub import AsyncHub, Hub
@@ -22,9 +24,10 @@ from moorage.testing.kits._contract_lab import ContractLab
 from moorage.testing.sandboxes.base import AsyncSandboxHttpClient, SandboxHttpClient
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from moorage.contracts.ref import Ref
+    from moorage.contracts.shipping import RateResult, Shipment
     from moorage.contracts.vendor import Vendor
     from moorage.domain.http.requests import Request, Response, Timeouts
     from moorage.testing.sandboxes.base import Notice, Sandbox
@@ -75,6 +78,7 @@ class ShippingSubject:
         wrong_secret: a secret of the same form that does not match the vendor's webhooks.
         report: makes the webhook about the tracking of a parcel; takes the parcel's number, and a
             URL.
+        service: a service that the vendor sells, in our words; None if the vendor quotes rates.
         no_rates: a postal code to which no carrier delivers.
         no_label: a postal code for which a rate is offered, and then a label refused.
         nowhere: a city to which nothing can be delivered.
@@ -93,6 +97,7 @@ class ShippingSubject:
     webhook_secret: str | None = attrs.field(default=None, repr=False)
     wrong_secret: str = attrs.field(default="another secret, also long enough", repr=False)
     report: Callable[[str, str], Notice] | None = None
+    service: str | None = None
     no_rates: str = "00000"
     no_label: str = "00001"
     nowhere: str = "Nowhere"
@@ -212,7 +217,24 @@ class Lab(ContractLab[ShippingSubject]):
         )
 
     def shipment(self, number: int = 1, **fields: Any) -> ShipmentRequest:
-        return ShipmentRequest(rate_request=self.request(reference=f"order {number}"), **fields)
+        return self.purchase(self.request(reference=f"order {number}"), **fields)
+
+    def purchase(self, request: RateRequest, **fields: Any) -> ShipmentRequest:
+        service = self.subject.service
+        choose = Choice() if service is None else Choice(services=[service])
+        values: dict[str, Any] = {"choose": choose, **fields}
+        return ShipmentRequest(rate_request=request, **values)
+
+    async def offers(self, request: RateRequest) -> Sequence[object]:
+        """Return the rates of a shipment; of a vendor without rates, the labels of a purchase."""
+        if ShippingCapability.RATES in self.capabilities:
+            result: RateResult = await self("get_rates", request)
+            return result.rates
+        key = f"offer-{len(self.sandbox.requests)}"
+        shipment: Shipment = await self(
+            "create_shipment", self.purchase(request), idempotency_key=key
+        )
+        return shipment.labels
 
 
 def _accounts(subject: ShippingSubject) -> list[Account]:

@@ -17,6 +17,7 @@ from moorage.contracts.ref import Ref
 from moorage.contracts.shipping import (
     AddressVerdict,
     CancelState,
+    Choice,
     Customs,
     CustomsItem,
     LabelFormat,
@@ -28,7 +29,7 @@ from moorage.contracts.shipping import (
     TrackingStatus,
 )
 from moorage.domain.values.money import Money
-from moorage.errors import VendorRejected, WebhookRejected
+from moorage.errors import UnsupportedByVendor, VendorRejected, WebhookRejected
 from moorage.testing.kits._contract_lab import require_unsupported, through_async_hub, through_hub
 from moorage.testing.kits._shipping_buying import BUYING, name_same_object
 from moorage.testing.kits._shipping_handovers import HANDOVERS
@@ -37,7 +38,7 @@ from moorage.testing.kits._shipping_requests import REQUESTS
 from moorage.testing.kits.checks import require
 
 if TYPE_CHECKING:
-    from moorage.contracts.shipping import AddressResult, Shipment, Tracking
+    from moorage.contracts.shipping import AddressResult, RateRequest, Shipment, Tracking
 
 __all__ = ["ASYNC_CHECKS", "CHECKS", "AsyncCheck", "Check", "Factory", "ShippingSubject"]
 
@@ -50,27 +51,40 @@ _WORD: Final = "A_WORD_NOBODY_KNOWS"
 _URL: Final = "https://shop.example/parcels"
 
 
-def _calls_by_capability(lab: Lab) -> dict[ShippingCapability, Callable[[], Awaitable[Any]]]:
+def _features(lab: Lab) -> dict[ShippingCapability, dict[str, Any]]:
+    """The fields of a shipment that need a capability."""
     parcel = Parcel(weight=1, length=1, width=1, height=1)
     item = CustomsItem(
         description="Shirts", quantity=2, value=Money("46.50", "USD"), weight="0.3", origin="DE"
     )
-    ref = Ref(lab.subject.vendor.name, ACCOUNT, "1", {"label": "pdf"})
+    customs = Customs(items=[item], signer="Steve Brule")
+    return {
+        ShippingCapability.MULTI_PARCEL: {"parcels": [parcel, parcel]},
+        ShippingCapability.CUSTOMS: {"to": lab.address(country="CA"), "customs": customs},
+        ShippingCapability.INSURANCE: {"insurance": Money("100", "USD")},
+        ShippingCapability.SIGNATURE: {"signature": Signature.ADULT},
+        ShippingCapability.SATURDAY_DELIVERY: {"saturday": True},
+        ShippingCapability.RETURNS: {"is_return": True},
+        ShippingCapability.LABEL_ZPL: {"label": LabelFormat.ZPL},
+        ShippingCapability.LABEL_EPL: {"label": LabelFormat.EPL},
+        ShippingCapability.LABEL_PAPER: {"label_size": LabelSize.A6},
+        ShippingCapability.SERVICE_POINTS: {"service_point": "1"},
+    }
 
-    def rates(**fields: Any) -> Callable[[], Awaitable[Any]]:
-        return lambda: lab("get_rates", lab.request(**fields))
+
+def _calls_by_capability(lab: Lab) -> dict[ShippingCapability, Callable[[], Awaitable[Any]]]:
+    """Calls that need exactly one capability; a purchase of a named service needs no rates."""
+    ref = Ref(lab.subject.vendor.name, ACCOUNT, "1", {"label": "pdf"})
+    named = Choice(services=[lab.subject.service or "a_service"])
+
+    def purchase(request: RateRequest, **fields: Any) -> Callable[[], Awaitable[Any]]:
+        what = lab.purchase(request, choose=named, **fields)
+        return lambda: lab("create_shipment", what, idempotency_key="k-1")
 
     return {
-        ShippingCapability.MULTI_PARCEL: rates(parcels=[parcel, parcel]),
-        ShippingCapability.CUSTOMS: rates(
-            to=lab.address(country="CA"), customs=Customs(items=[item], signer="Steve Brule")
-        ),
-        ShippingCapability.INSURANCE: rates(insurance=Money("100", "USD")),
-        ShippingCapability.SIGNATURE: rates(signature=Signature.ADULT),
-        ShippingCapability.SATURDAY_DELIVERY: rates(saturday=True),
-        ShippingCapability.RETURNS: rates(is_return=True),
-        ShippingCapability.LABEL_EPL: rates(label=LabelFormat.EPL),
-        ShippingCapability.LABEL_PAPER: rates(label_size=LabelSize.A6),
+        **{name: purchase(lab.request(**fields)) for name, fields in _features(lab).items()},
+        ShippingCapability.RATES: lambda: lab("get_rates", lab.request()),
+        ShippingCapability.FIND_LOST_LABEL: purchase(lab.request(), recoverable=True),
         ShippingCapability.LABEL_AGAIN: lambda: lab("get_label", ref),
         ShippingCapability.CONVERT_LABEL: lambda: lab("get_label", ref, "zpl"),
         ShippingCapability.BUY_BY_REFERENCE: lambda: lab(
@@ -84,7 +98,6 @@ def _calls_by_capability(lab: Lab) -> dict[ShippingCapability, Callable[[], Awai
         ),
         ShippingCapability.CANCEL_PICKUP: lambda: lab("cancel_pickup", ref),
         ShippingCapability.MANIFEST: lambda: lab("create_manifest", [ref], idempotency_key="k-1"),
-        ShippingCapability.SERVICE_POINTS: rates(service_point="1"),
     }
 
 
@@ -92,25 +105,20 @@ async def unsupported_features_are_refused(make: Open) -> None:
     """An unsupported feature is refused before sending; the error names vendors that have it."""
     async with make() as lab:
         await require_unsupported(lab, _calls_by_capability(lab).items())
+        for capability, fields in _features(lab).items():
+            if capability not in lab.capabilities:
+                rates = lab("get_rates", lab.request(**fields))
+                await lab.refused(UnsupportedByVendor, rates, f"A rate with {capability}")
+        require(lab.sandbox.requests == [], "Something was sent for what cannot be done.")
 
 
 async def declared_capabilities_work(make: Open) -> None:
-    """Each capability that a shipping vendor declares works with its carriers."""
+    """Each feature of a shipment that a vendor declares works with its carriers."""
     async with make() as lab:
-        one_by_one = {
-            ShippingCapability.LABEL_AGAIN,
-            ShippingCapability.CONVERT_LABEL,
-            ShippingCapability.BUY_BY_REFERENCE,
-            ShippingCapability.TRACK,
-            ShippingCapability.CANCEL,
-            ShippingCapability.VALIDATE_ADDRESS,
-            ShippingCapability.PICKUP,
-            ShippingCapability.CANCEL_PICKUP,
-            ShippingCapability.MANIFEST,
-        }
-        for capability, ask in _calls_by_capability(lab).items():
-            if capability in lab.capabilities - one_by_one:
-                require((await ask()).rates, f"Nobody offers anything with {capability}.")
+        for capability, fields in _features(lab).items():
+            if capability in lab.capabilities:
+                offers = await lab.offers(lab.request(**fields))
+                require(offers, f"Nobody offers anything with {capability}.")
 
 
 async def a_parcel_is_tracked(make: Open) -> None:
@@ -201,10 +209,10 @@ async def options_arrive(make: Open) -> None:
     async with make() as lab:
         options, seen_bytes = lab.subject.option
         extra_options = {lab.subject.vendor.name: options, "another": {"other_option": "1"}}
-        await lab("get_rates", lab.request(extra=extra_options))
-        request = lab.sandbox.requests[-1]
-        require(seen_bytes in request.body, "An option is lost.")
-        require(b"other_option" not in request.body, "Another vendor's option arrived.")
+        await lab.offers(lab.request(extra=extra_options))
+        bodies = b"".join(request.body for request in lab.sandbox.requests)
+        require(seen_bytes in bodies, "An option is lost.")
+        require(b"other_option" not in bodies, "Another vendor's option arrived.")
         lab.check_hides(repr(lab.request(extra=extra_options)), "A request")
 
 

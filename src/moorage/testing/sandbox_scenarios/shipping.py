@@ -11,6 +11,7 @@ import attrs
 from moorage.contracts.address import Address
 from moorage.contracts.payments import Money
 from moorage.contracts.shipping import (
+    Choice,
     Customs,
     CustomsItem,
     LabelFormat,
@@ -68,8 +69,23 @@ async def rates(vendor: ScenarioVendor, **fields: Any) -> Any:
     return (await vendor("get_rates", parcel(vendor, **fields))).rates
 
 
-async def rates_abroad(vendor: ScenarioVendor) -> Any:
-    """Return the rates of a shipment abroad."""
+def purchase(vendor: ScenarioVendor, request: RateRequest, **fields: Any) -> ShipmentRequest:
+    """Return a purchase at the cheapest rate; at a vendor without rates, of its service."""
+    service = vendor.fixture.vendor_values.get("service")
+    choose = Choice() if service is None else Choice(services=[service])
+    return ShipmentRequest(rate_request=request, choose=choose, **fields)
+
+
+async def offers(vendor: ScenarioVendor, **fields: Any) -> Any:
+    """Return the rates of a shipment; at a vendor without rates, the labels of a purchase."""
+    if "service" not in vendor.fixture.vendor_values:
+        return await rates(vendor, **fields)
+    request = purchase(vendor, parcel(vendor, **fields))
+    return (await vendor("create_shipment", request, idempotency_key="1")).labels
+
+
+async def offers_abroad(vendor: ScenarioVendor) -> Any:
+    """Return the offers for a shipment abroad."""
     pen = CustomsItem(
         description="A pen",
         quantity=1,
@@ -78,13 +94,19 @@ async def rates_abroad(vendor: ScenarioVendor) -> Any:
         hs_code="960810",
         origin="US",
     )
-    return await rates(vendor, customs=Customs(items=[pen], signer="Ada"), recipient=ABROAD)
+    return await offers(vendor, customs=Customs(items=[pen], signer="Ada"), recipient=ABROAD)
 
 
 async def buy_label(vendor: ScenarioVendor, key: str = "1") -> Ref:
     """Buy a label, and return the reference of the shipment."""
-    request = ShipmentRequest(rate_request=parcel(vendor))
+    request = purchase(vendor, parcel(vendor))
     return await vendor.ref("create_shipment", request, idempotency_key=key)
+
+
+async def recoverable_label(vendor: ScenarioVendor) -> Any:
+    """Buy a label that can be found if its answer is lost."""
+    request = purchase(vendor, parcel(vendor), recoverable=True)
+    return (await vendor("create_shipment", request, idempotency_key="1")).state
 
 
 def pickup(shipments: Sequence[Ref]) -> PickupRequest:
@@ -154,20 +176,23 @@ async def manifest(vendor: ScenarioVendor) -> Any:
 async def ship_to_service_point(vendor: ScenarioVendor) -> Any:
     """Find a service point, and return rates for a shipment there."""
     points = (await vendor("find_service_points", ADA)).points
-    return await rates(vendor, service_point=points[0].id)
+    return await offers(vendor, service_point=points[0].id)
 
 
-BASIC: Final[dict[str, Scenario]] = {"get_rates": rates, "create_shipment": buy_label}
+BASIC: Final[dict[str, Scenario]] = {"create_shipment": buy_label}
 
 BY_CAPABILITY: Final[dict[str, Scenario]] = {
-    ShippingCapability.MULTI_PARCEL: partial(rates, parcels=[PARCEL, PARCEL]),
-    ShippingCapability.CUSTOMS: rates_abroad,
-    ShippingCapability.INSURANCE: partial(rates, insurance=Money("100.00", "USD")),
-    ShippingCapability.SIGNATURE: partial(rates, signature=Signature.ADULT),
-    ShippingCapability.SATURDAY_DELIVERY: partial(rates, saturday=True),
-    ShippingCapability.RETURNS: partial(rates, is_return=True),
-    ShippingCapability.LABEL_EPL: partial(rates, label=LabelFormat.EPL),
-    ShippingCapability.LABEL_PAPER: partial(rates, label_size=LabelSize.A6),
+    ShippingCapability.RATES: rates,
+    ShippingCapability.FIND_LOST_LABEL: recoverable_label,
+    ShippingCapability.MULTI_PARCEL: partial(offers, parcels=[PARCEL, PARCEL]),
+    ShippingCapability.CUSTOMS: offers_abroad,
+    ShippingCapability.INSURANCE: partial(offers, insurance=Money("100.00", "USD")),
+    ShippingCapability.SIGNATURE: partial(offers, signature=Signature.ADULT),
+    ShippingCapability.SATURDAY_DELIVERY: partial(offers, saturday=True),
+    ShippingCapability.RETURNS: partial(offers, is_return=True),
+    ShippingCapability.LABEL_ZPL: partial(offers, label=LabelFormat.ZPL),
+    ShippingCapability.LABEL_EPL: partial(offers, label=LabelFormat.EPL),
+    ShippingCapability.LABEL_PAPER: partial(offers, label_size=LabelSize.A6),
     ShippingCapability.LABEL_AGAIN: label_again,
     ShippingCapability.CONVERT_LABEL: converted_label,
     ShippingCapability.BUY_BY_REFERENCE: by_reference,

@@ -43,7 +43,8 @@ class SandboxFixture:
             `settle` (completes everything that is pending), `buyer` (the customer of each charge),
             `voidable` and `asked_by` (the operation that begins a payment that can be voided, or
             that requires an action of the buyer, if it is not "authorize"), `parcel` (fields of a
-            shipment that it accepts) and `return_url` (address to which a signer returns).
+            shipment that it accepts), `service` (a service to buy, if the vendor quotes no rates)
+            and `return_url` (address to which a signer returns).
         token: a means of payment that succeeds.
         buyer: performs the next action of a payment as its buyer; returns the fields with which
             the buyer returns.

@@ -100,11 +100,14 @@ class DhlExpress(sdk.ApiVendor):
     api_version = "3.1.0"
     capabilities = frozenset(
         {
+            ShippingCapability.RATES,
+            ShippingCapability.FIND_LOST_LABEL,
             ShippingCapability.MULTI_PARCEL,
             ShippingCapability.CUSTOMS,
             ShippingCapability.INSURANCE,
             ShippingCapability.SIGNATURE,
             ShippingCapability.SATURDAY_DELIVERY,
+            ShippingCapability.LABEL_ZPL,
             ShippingCapability.LABEL_EPL,
             ShippingCapability.LABEL_PAPER,
             ShippingCapability.TRACK,

@@ -82,6 +82,9 @@ class Gls(sdk.OAuthVendor):
     api_version = "v1"
     capabilities = frozenset(
         {
+            ShippingCapability.RATES,
+            ShippingCapability.FIND_LOST_LABEL,
+            ShippingCapability.LABEL_ZPL,
             ShippingCapability.LABEL_AGAIN,
             ShippingCapability.CONVERT_LABEL,
             ShippingCapability.TRACK,

@@ -77,11 +77,14 @@ class Ups(sdk.OAuthVendor):
     api_version = "v2409"
     capabilities = frozenset(
         {
+            ShippingCapability.RATES,
+            ShippingCapability.FIND_LOST_LABEL,
             ShippingCapability.MULTI_PARCEL,
             ShippingCapability.CUSTOMS,
             ShippingCapability.INSURANCE,
             ShippingCapability.SIGNATURE,
             ShippingCapability.SATURDAY_DELIVERY,
+            ShippingCapability.LABEL_ZPL,
             ShippingCapability.LABEL_EPL,
             ShippingCapability.LABEL_AGAIN,
             ShippingCapability.CONVERT_LABEL,

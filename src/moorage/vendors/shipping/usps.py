@@ -85,7 +85,10 @@ class Usps(sdk.OAuthVendor):
     api_version = "v3"
     capabilities = frozenset(
         {
+            ShippingCapability.RATES,
+            ShippingCapability.FIND_LOST_LABEL,
             ShippingCapability.SIGNATURE,
+            ShippingCapability.LABEL_ZPL,
             ShippingCapability.LABEL_EPL,
             ShippingCapability.TRACK,
             ShippingCapability.VALIDATE_ADDRESS,
