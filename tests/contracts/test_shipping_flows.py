@@ -199,5 +199,5 @@ def test_lost_purchase_says_if_its_label_can_be_found(finds: bool) -> None:
     with pytest.raises(OutcomeUnknown) as caught:
         run_now(ShippingFlows(dispatcher, None).create_shipment(offer, idempotency_key="k"))
 
-    told = "" if finds else "acme finds no label whose answer was lost. "
-    assert f"{told}Look up the label." == caught.value.remedy
+    first_sentence = "" if finds else "acme finds no label whose answer was lost. "
+    assert f"{first_sentence}Look up the label." == caught.value.remedy

@@ -17,9 +17,11 @@ from moorage.testing.sandboxes.shipping.easypost import EasyPostSandbox
 from moorage.testing.sandboxes.shipping.shippo import ShippoSandbox
 from moorage.vendors.shipping.easypost import EasyPost
 from moorage.vendors.shipping.shippo import Shippo
+from tests.vendors.subjects.colissimo import colissimo
 from tests.vendors.subjects.dhl_express import dhl_express
 from tests.vendors.subjects.fedex import fedex
 from tests.vendors.subjects.gls import gls
+from tests.vendors.subjects.royalmail import royalmail
 from tests.vendors.subjects.shipengine import shipengine
 from tests.vendors.subjects.ups import ups
 from tests.vendors.subjects.usps import usps
@@ -100,4 +102,4 @@ def shippo() -> ShippingSubject:
     )
 
 
-SUBJECTS = [dhl_express, easypost, fedex, gls, shipengine, shippo, ups, usps]
+SUBJECTS = [colissimo, dhl_express, easypost, fedex, gls, royalmail, shipengine, shippo, ups, usps]

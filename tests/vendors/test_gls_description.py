@@ -8,7 +8,7 @@ and result.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from moorage.contracts.routes import Account
 from moorage.contracts.shipping import Address, Parcel, RateRequest, ShipmentRequest
@@ -17,11 +17,10 @@ from moorage.hub.hub import Hub
 from moorage.testing.fakes.http import as_bytes
 from moorage.testing.sandboxes.base import Lost, SandboxHttpClient
 from moorage.testing.sandboxes.shipping.gls import GlsSandbox
+from tests.support.known_names import Shape, unknown_names
 from tests.vendors.subjects.gls import gls_vendor
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from moorage.domain.http.requests import Request, Response, Timeouts
 
 _BACKEND: Final = "/shipit-farm/v1/backend/rs"
@@ -38,8 +37,6 @@ ORDERED: Final = ShipmentRequest(
         parcels=Parcel(weight=1),
     )
 )
-Shape = dict[str, Any]
-
 SERVICES: Final[Shape] = {
     "": "ContactID Destination Source",
     "Destination": _LOCATION,
@@ -126,19 +123,6 @@ class RecordingClient(SandboxHttpClient):
         response = super().send(request, url, timeouts)
         self.exchanges.append((request, response))
         return response
-
-
-def unknown_names(value: Any, shape: Shape, path: str = "") -> Iterator[str]:
-    """Yield the path of each name in a body that a shape does not have."""
-    if isinstance(value, list):
-        for item in value:
-            yield from unknown_names(item, shape, path)
-    elif isinstance(value, dict):
-        names = set(shape[""].split())
-        for name, item in value.items():
-            if name not in names:
-                yield f"{path}.{name}"
-            yield from unknown_names(item, shape.get(name, {"": ""}), f"{path}.{name}")
 
 
 def test_names_are_those_of_the_description() -> None:

@@ -95,7 +95,7 @@ async def label_of_an_unknown_shipment(lab: Lab) -> object:
 
 async def cancellation_of_an_unknown_shipment(lab: Lab) -> object:
     """A shipment that the vendor does not know is not cancelled."""
-    return await lab("cancel", _unknown_ref((await _bought_label(lab)).ref))
+    return (await lab("cancel", _unknown_ref((await _bought_label(lab)).ref))).state
 
 
 async def cancellation_after_delivery(lab: Lab) -> object:
@@ -188,12 +188,18 @@ SCENARIOS: Final[dict[Scenario, object]] = {
 """Scenarios of all vendors, each with its result or the class of its error."""
 
 DIFFERENCES: Final[dict[Scenario, dict[str, object]]] = {
-    unknown_shipment: {"fedex": ShipmentState.UNKNOWN, "usps": ShipmentState.UNKNOWN},
+    unknown_shipment: {
+        "colissimo": ShipmentState.UNKNOWN,
+        "fedex": ShipmentState.UNKNOWN,
+        "royalmail": ShipmentState.CANCELED,
+        "usps": ShipmentState.UNKNOWN,
+    },
     tracking_of_an_unknown_shipment: {"fedex": TrackingStatus.UNKNOWN},
+    cancellation_of_an_unknown_shipment: {"royalmail": CancelState.APPROVED},
     tracking_after_the_cancellation: dict.fromkeys(
         ("fedex", "gls", "ups"), TrackingStatus.CANCELED
     ),
-    label_after_the_cancellation: {"ups": VendorRejected},
+    label_after_the_cancellation: dict.fromkeys(("royalmail", "ups"), VendorRejected),
     valid_address_in_other_letters: dict.fromkeys(
         ("ups", "usps"), (AddressVerdict.CORRECTED, True)
     ),

@@ -46,6 +46,7 @@ _SERVICES: Final = {
     "usps_priority_mail": "usps_priority",
     "usps_priority_mail_express": "usps_priority_express",
 }
+_SERVICE_CODE: Final = re.compile(r"[A-Z0-9+]{1,10}")
 _COUNTRY: Final = re.compile(r"[A-Za-z]{2}")
 _REDACTION: Final = sdk.Redaction()
 _MAX_LENGTH: Final = 300
@@ -82,6 +83,22 @@ def service_word(carrier: str, text: str | None) -> str:
     word = _unit_word(text or "")
     word = word if word.startswith(f"{carrier}_") else f"{carrier}_{word}"
     return _SERVICES.get(word, word)
+
+
+def service_code(carrier: str, service: str) -> str:
+    """The carrier's code of a service that is named in our words, such as TPN24 for x_tpn24.
+
+    Raises:
+        InvalidData: the service has no such form.
+    """
+    code = service.removeprefix(f"{carrier}_").replace("_", "").upper()
+    if _SERVICE_CODE.fullmatch(code) is None:
+        raise sdk.InvalidData(
+            f"This is not a service of {carrier}.",
+            field="choose.services",
+            remedy=f"Name a service code of your contract, such as '{carrier}_abc' for ABC.",
+        )
+    return code
 
 
 def listed_texts(body: sdk.Answer, path: str) -> tuple[str, ...]:

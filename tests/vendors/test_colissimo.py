@@ -1,0 +1,382 @@
+"""Colissimo: labels in parts, lost answers, tracking and refusals."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from typing import Any, Final
+
+import attrs
+import pytest
+
+from moorage.contracts.routes import Account
+from moorage.contracts.shipping import (
+    Address,
+    Choice,
+    LabelFormat,
+    Parcel,
+    RateRequest,
+    ShipmentRequest,
+    ShipmentState,
+    TrackingStatus,
+)
+from moorage.domain.http.requests import Response
+from moorage.errors import (
+    AuthenticationFailed,
+    ConnectorError,
+    InvalidRequest,
+    OutcomeUnknown,
+    UnsupportedByVendor,
+    VendorFailed,
+    VendorRejected,
+)
+from moorage.hub.hub import Hub
+from moorage.testing import VirtualClock
+from moorage.testing.sandboxes.base import AlteredAnswer, Lost, SandboxHttpClient, reply
+from moorage.testing.sandboxes.shipping.colissimo import ColissimoSandbox
+from moorage.vendors.shipping.colissimo import Colissimo
+
+HERE = Address(
+    name="Jack Sparrow",
+    company="Acme SARL",
+    line1="9 rue du Port",
+    city="Nantes",
+    postal_code="44000",
+    country="FR",
+    phone="+33240000000",
+    email="jack@shop.example",
+)
+THERE = Address(
+    name="Ada Lovelace",
+    line1="5 rue de la Mer",
+    line2="Lieu-dit du Puits",
+    line3="Bâtiment B",
+    city="Paris",
+    region="Île-de-France",
+    postal_code="75015",
+    country="FR",
+)
+BOX = Parcel(weight="1.2341", length=30, width=20, height=10)
+REQUEST = RateRequest(sender=HERE, recipient=THERE, parcels=BOX, reference="SO-1")
+DELIVERED: Final[dict[str, Any]] = {
+    "lang": "fr_FR",
+    "scope": "open",
+    "returnCode": 200,
+    "shipment": {
+        "idShip": "EW112720413FR",
+        "holder": 4,
+        "product": "colissimo",
+        "isFinal": True,
+        "deliveryDate": "2023-03-09T09:38:00+01:00",
+        "entryDate": "2023-02-17T14:43:00+01:00",
+        "event": [
+            {"code": "DI1", "label": "Livré.", "date": "2023-03-09T09:38:00+01:00"},
+            {"code": "MD2", "label": "En livraison.", "date": "2023-03-09T09:01:00+01:00"},
+            {"code": "ET1", "label": "En chemin.", "date": "2023-02-18T07:34:12+01:00"},
+            {"code": "PC1", "label": "Déposé.", "date": "2023-02-17T14:43:00+01:00"},
+            {"code": "DR1", "label": "Bientôt confié.", "date": "2023-02-17T14:41:00+01:00"},
+        ],
+        "estimDate": "2023-03-09T09:38:00+01:00",
+        "url": "https://www.laposte.fr/outils/suivre-vos-envois?code=EW112720413FR",
+    },
+}
+"""The form of a recorded answer of the API Suivi, with shorter texts."""
+RECORDED: Final = (
+    "--uuid:07a458a8-bd7d-45ab-8349-865ac38f9b6e\r\n"
+    "Content-Type: application/json;charset=UTF-8\r\n"
+    "Content-Transfer-Encoding: binary\r\n"
+    "Content-ID: <jsonInfos>\r\n"
+    "\r\n"
+    '{"messages":[{"id":"30000","type":"ERROR","messageContent":"Identifiant incorrect"}],'
+    '"labelXmlV2Reponse":null,"labelV2Response":null}\r\n'
+    "--uuid:07a458a8-bd7d-45ab-8349-865ac38f9b6e--\r\n"
+)
+"""The form of a recorded refusal."""
+
+
+class Shop:
+    """A hub with an account at Colissimo's sandbox."""
+
+    def __init__(self, **options: Any) -> None:
+        self.sandbox = ColissimoSandbox()
+        keys = {"credentials": self.sandbox.api_key, "tracking_key": self.sandbox.tracking_key}
+        account = Account(
+            "colissimo", Colissimo(**keys, **options), settings={"retry": None, "circuit": None}
+        )
+        self.clock = VirtualClock()
+        hub = Hub([account], http=SandboxHttpClient(self.sandbox), clock=self.clock)
+        self.shipping = hub.shipping()
+
+    def request(self, service: str = "colissimo_dom", **fields: Any) -> ShipmentRequest:
+        """Return the purchase of a label."""
+        rate_request = attrs.evolve(REQUEST, **fields)
+        return ShipmentRequest(rate_request=rate_request, choose=Choice(services=[service]))
+
+    def buy(self, key: str = "k-1", **fields: Any) -> Any:
+        """Buy a label and return the shipment."""
+        return self.shipping.create_shipment(self.request(**fields), idempotency_key=key)
+
+    def bodies(self) -> list[Any]:
+        """Return the bodies of the purchases."""
+        return [item.json() for item in self.sandbox.requests if item.method == "POST"]
+
+
+@pytest.fixture(name="shop")
+def _shop() -> Shop:
+    """Return a hub with an account at a new sandbox."""
+    return Shop()
+
+
+def test_request_for_a_label(shop: Shop) -> None:
+    """A purchase has both addresses, whose street is the second line, and the weight."""
+    bought = shop.buy(ship_date=date(2030, 1, 2))
+
+    assert [
+        {
+            "outputFormat": {"x": 0, "y": 0, "outputPrintingType": "PDF_10x15_300dpi"},
+            "letter": {
+                "service": {
+                    "productCode": "DOM",
+                    "depositDate": "2030-01-02",
+                    "orderNumber": "SO-1",
+                    "commercialName": "Acme SARL",
+                    "returnTypeChoice": 3,
+                },
+                "parcel": {"weight": 1.24},
+                "sender": {
+                    "senderParcelRef": "SO-1",
+                    "address": {
+                        "companyName": "Acme SARL",
+                        "lastName": "Jack Sparrow",
+                        "line2": "9 rue du Port",
+                        "countryCode": "FR",
+                        "city": "Nantes",
+                        "zipCode": "44000",
+                        "phoneNumber": "+33240000000",
+                        "email": "jack@shop.example",
+                    },
+                },
+                "addressee": {
+                    "address": {
+                        "lastName": "Ada Lovelace",
+                        "line1": "Bâtiment B",
+                        "line2": "5 rue de la Mer",
+                        "line3": "Lieu-dit du Puits",
+                        "countryCode": "FR",
+                        "city": "Paris",
+                        "zipCode": "75015",
+                    }
+                },
+            },
+        }
+    ] == shop.bodies()
+    assert (LabelFormat.PDF, b"%PDF", "colissimo_dom", None) == (
+        bought.labels[0].format,
+        bought.labels[0].content[:4],
+        bought.service,
+        bought.cost,
+    )
+
+
+def test_options_and_the_format_of_the_account() -> None:
+    """A label in ZPL has the account's format; a parcel's reference and extra options are sent."""
+    shop = Shop(zebra_format="ZPL_10x10_300dpi")
+    extra = {"colissimo": {"shipment": {"letter": {"service": {"returnTypeChoice": 2}}}}}
+    bought = shop.buy(label="zpl", parcels=attrs.evolve(BOX, reference="BOX-1"), extra=extra)
+    [body] = shop.bodies()
+
+    assert "ZPL_10x10_300dpi" == body["outputFormat"]["outputPrintingType"]
+    assert ("BOX-1", 2) == (
+        body["letter"]["service"]["orderNumber"],
+        body["letter"]["service"]["returnTypeChoice"],
+    )
+    assert (LabelFormat.ZPL, b"^XA") == (bought.labels[0].format, bought.labels[0].content[:3])
+
+
+def test_request_without_a_reference_or_date(shop: Shop) -> None:
+    """A shipment without reference and date has none, and is deposited today."""
+    shop.buy(reference=None)
+    service = shop.bodies()[0]["letter"]["service"]
+
+    assert "orderNumber" not in service
+    assert shop.clock.utc().date().isoformat() == service["depositDate"]
+
+
+def test_repeat_on_the_next_day_is_the_same_label(shop: Shop) -> None:
+    """A key is repeated on the next day without a second label."""
+    shop.clock.advance(43_200)
+    bought = shop.buy()
+    shop.clock.advance(43_200)
+
+    assert bought == shop.buy()
+    assert 1 == len(shop.sandbox.shipments)
+
+
+@pytest.mark.parametrize(
+    "fields, words",
+    [({"return_to": HERE}, "to the sender only"), ({"label": "png"}, "no labels in PNG")],
+    ids=["return_to", "png"],
+)
+def test_label_that_colissimo_cannot_make_is_not_bought(
+    shop: Shop, fields: dict[str, Any], words: str
+) -> None:
+    """Another address for returns and another format are refused before anything is sent."""
+    with pytest.raises(UnsupportedByVendor, match=words):
+        shop.buy(**fields)
+
+    assert [] == shop.sandbox.requests
+
+
+def test_lost_answer_stays_unknown(shop: Shop) -> None:
+    """A lost answer stays unknown under its key, and nothing is bought twice."""
+    shop.sandbox.fail(Lost())
+    for _ in range(3):
+        with pytest.raises(OutcomeUnknown) as caught:
+            shop.buy()
+        assert caught.value.remedy.startswith(
+            "colissimo finds no label whose answer was lost. Look up "
+        )
+
+    assert (1, 1) == (len(shop.bodies()), len(shop.sandbox.shipments))
+
+
+def test_purchase_that_must_be_found_again_is_refused(shop: Shop) -> None:
+    """A purchase that asks for a label that can be found is refused before anything is sent."""
+    request = attrs.evolve(shop.request(), recoverable=True)
+    with pytest.raises(UnsupportedByVendor) as caught:
+        shop.shipping.create_shipment(request, idempotency_key="k-1")
+
+    assert (("find_lost_label",), []) == (caught.value.capabilities, shop.sandbox.requests)
+
+
+def test_answer_without_a_label_is_a_purchase(shop: Shop) -> None:
+    """If the answer has a parcel number and no label, the shipment is bought without a label."""
+
+    def without_label(response: Response) -> Response:
+        return response.evolve(body=response.body.replace(b"<label>", b"<cn23>"))
+
+    shop.sandbox.fail(AlteredAnswer(without_label))
+    bought = shop.buy()
+
+    assert (ShipmentState.BOUGHT, (), 1) == (
+        bought.state,
+        bought.labels,
+        len(bought.tracking_numbers),
+    )
+
+
+def test_label_keeps_its_line_breaks(shop: Shop) -> None:
+    """A label is returned byte for byte, with its blank lines and its last line break."""
+    content = b"%PDF-1.3\r\n\r\n%\xe2\xe3\n\nend\r\n"
+
+    def with_content(response: Response) -> Response:
+        start = response.body.index(b"%PDF")
+        stop = response.body.index(b"\r\n--uuid", start)
+        return response.evolve(body=response.body[:start] + content + response.body[stop:])
+
+    shop.sandbox.fail(AlteredAnswer(with_content))
+
+    assert content == shop.buy().labels[0].content
+
+
+def test_recorded_refusal_in_parts(shop: Shop) -> None:
+    """A recorded refusal has its code and text; the code of a wrong key is a matter of keys."""
+    shop.sandbox.fail(Response(400, body=RECORDED.encode()))
+    with pytest.raises(AuthenticationFailed, match="Identifiant incorrect") as caught:
+        shop.buy()
+
+    assert "30000" == caught.value.vendor_code
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        RECORDED.replace('{"messages"', "{").encode(),
+        RECORDED.replace("Content-ID", "Content-Name").encode(),
+        b"--uuid:1\r\nContent-ID: <jsonInfos>\r\n--uuid:1--",
+    ],
+    ids=["json", "name", "blank line"],
+)
+def test_damaged_parts_have_no_code(shop: Shop, body: bytes) -> None:
+    """A refusal whose parts cannot be read is raised by its status."""
+    shop.sandbox.fail(Response(400, body=body))
+    with pytest.raises(InvalidRequest) as caught:
+        shop.buy()
+
+    assert caught.value.vendor_code is None
+
+
+def test_recorded_tracking(shop: Shop) -> None:
+    """A recorded tracking has all events from the oldest, and the delivery."""
+    shop.sandbox.fail(reply(DELIVERED))
+    tracking = shop.shipping.track("EW112720413FR", "Colissimo")
+    request = shop.sandbox.requests[-1]
+
+    assert ("/suivi/v2/idships/EW112720413FR", (("lang", "fr_FR"),)) == (
+        request.path,
+        request.query,
+    )
+    assert [
+        TrackingStatus.PRE_TRANSIT,
+        TrackingStatus.IN_TRANSIT,
+        TrackingStatus.IN_TRANSIT,
+        TrackingStatus.OUT_FOR_DELIVERY,
+        TrackingStatus.DELIVERED,
+    ] == [event.status for event in tracking.events]
+    at = datetime(2023, 3, 9, 8, 38, tzinfo=UTC)
+    assert (TrackingStatus.DELIVERED, "DI1", "DI1", at, at) == (
+        tracking.status,
+        tracking.vendor_status,
+        tracking.code,
+        tracking.delivered_at,
+        tracking.estimated_delivery,
+    )
+    assert ("Livré.", DELIVERED["shipment"]["url"]) == (tracking.events[-1].text, tracking.url)
+
+
+def test_tracking_without_events_cannot_be_read(shop: Shop) -> None:
+    """An answer of the tracking without events is a failure."""
+    shop.sandbox.fail(reply({"returnCode": 200, "shipment": {"event": []}}))
+    with pytest.raises(VendorFailed, match="event"):
+        shop.shipping.track("1", "colissimo")
+
+
+def test_shipment_that_is_not_tracked_yet_is_unknown(shop: Shop) -> None:
+    """A shipment that the tracking does not know yet keeps its number and service."""
+    ref = shop.buy().ref
+    missing = {"returnCode": 404, "returnMessage": "Introuvable", "idShip": ref.id}
+    shop.sandbox.fail(reply(missing, 404))
+    shipment = shop.shipping.get_shipment(ref)
+
+    assert (ShipmentState.UNKNOWN, (ref.id,), "colissimo_dom", None) == (
+        shipment.state,
+        shipment.tracking_numbers,
+        shipment.service,
+        shipment.vendor_status,
+    )
+    shop.sandbox.fail(reply(missing, 404))
+    with pytest.raises(VendorRejected, match="Introuvable") as caught:
+        shop.shipping.track_shipment(ref)
+    assert "404" == caught.value.vendor_code
+
+
+def test_other_refusals_of_the_tracking_are_raised(shop: Shop) -> None:
+    """A refusal of the tracking's gateway is raised with its code."""
+    ref = shop.buy().ref
+    shop.sandbox.fail(reply({"code": "INVALID", "message": "It is wrong."}, 400))
+    with pytest.raises(InvalidRequest, match="It is wrong") as caught:
+        shop.shipping.get_shipment(ref)
+
+    assert "INVALID" == caught.value.vendor_code
+
+
+def test_tracking_without_a_key_of_its_own_asks_the_provider() -> None:
+    """Without a tracking key, tracking needs credentials from the provider."""
+    vendor = Colissimo(credentials="key")
+
+    assert [False, True] == [item.needs_credentials for item in vendor.services().values()]
+
+
+def test_unknown_zebra_format_is_refused() -> None:
+    """A format that Colissimo does not have is refused with the configuration."""
+    with pytest.raises(ConnectorError, match="no format of labels"):
+        Colissimo(zebra_format="ZPL")
