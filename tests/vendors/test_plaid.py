@@ -17,6 +17,8 @@ from moorage import (
     Hub,
     InvalidData,
     InvalidRequest,
+    Response,
+    VendorFailed,
 )
 from moorage.adapters.credentials.environment import EnvironmentCredentialProvider
 from moorage.adapters.credentials.memory import MemoryCredentialProvider
@@ -168,6 +170,19 @@ def test_removed_item_counts_as_revoked() -> None:
         bank.revoke_consent(ref)
     sandbox.items.clear()
     assert ConsentStatus.REVOKED is bank.revoke_consent(ref).status
+
+
+def test_page_of_a_proxy_revokes_nothing() -> None:
+    """An HTML page in place of Plaid's answer leaves the consent and its token as they are."""
+    sandbox = PlaidSandbox()
+    bank = hub(sandbox).bank()
+    ref = granted(sandbox, bank)
+    bank.get_consent(ref)
+    html = {"Content-Type": "text/html"}
+    sandbox.fail(Response(200, html, b"<html>Please sign in.</html>"))
+    with pytest.raises(VendorFailed):
+        bank.revoke_consent(ref)
+    assert ConsentStatus.GRANTED is bank.get_consent(ref).status
 
 
 def test_token_of_an_old_link_is_used() -> None:

@@ -8,7 +8,6 @@ import attrs
 import pytest
 
 from moorage import Hub
-from moorage.adapters.credentials.memory import MemoryCredentialProvider
 from moorage.contracts.email import EmailMessage
 from moorage.contracts.email_bulk import BulkMessage, BulkRecipient
 from moorage.contracts.people import PersonChanges
@@ -97,7 +96,6 @@ KING = PersonChanges(family_name="King")
     [
         ("berlin_group", "bank", {"revoke_consent": ()}),
         ("gocardless", "bank", {"revoke_consent": ()}),
-        ("plaid", "bank", {"revoke_consent": ()}),
         ("dropbox_sign", "signatures", {"void": ()}),
         *(
             (
@@ -124,12 +122,7 @@ def test_page_of_a_proxy_is_no_success(
     account = Account(name, vendor, settings={"retry": None, "circuit": None})
     assert fixture.sandbox is not None
     client = ProxyHttpClient(fixture.sandbox)
-    with Hub(
-        [account],
-        routes=[Route(contract, [name])],
-        http=client,
-        credentials=MemoryCredentialProvider(),
-    ) as hub:
+    with Hub([account], routes=[Route(contract, [name])], http=client) as hub:
         for operation, arguments in calls.items():
             call = getattr(getattr(hub, contract)(), operation)
             with pytest.raises(VendorFailed):
