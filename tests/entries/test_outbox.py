@@ -479,9 +479,10 @@ def test_subject_of_a_call(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("field", ["subject", "tenant"])
-def test_names_have_a_length(shop: Shop, field: str) -> None:
-    """A name longer than a store could hold is refused when the call is put."""
-    options: dict[str, Any] = {field: "x" * 256}
+@pytest.mark.parametrize("name", ["x" * 256, "a\0b", "a\ud800b"])
+def test_names_fit_into_every_store(shop: Shop, field: str, name: str) -> None:
+    """A name that some store could not hold is refused when the call is put."""
+    options: dict[str, Any] = {field: name}
     with pytest.raises(InvalidData, match=field):
         _put_entry(shop, **options)
 

@@ -28,7 +28,7 @@ from moorage.domain.secrets.frames import without_frames
 from moorage.domain.secrets.sensitive import is_sensitive
 from moorage.domain.values.json_text import is_list
 from moorage.domain.values.result import Result
-from moorage.domain.values.text import with_article
+from moorage.domain.values.text import storable, with_article
 from moorage.errors import ConnectorError, InvalidData, StorageUnavailable
 from moorage.services.contracts.payment_effects import Request as PaymentRequest
 from moorage.services.entries.chains import (
@@ -291,6 +291,8 @@ class OutboxFlows(ChainProcessing):
         store_timeout: float | timedelta | None,
     ) -> OutboxEntry:
         flows = self._in_time(store_timeout, "store_timeout")
+        _check_storable(tenant, "tenant")
+        _check_storable(subject, "subject")
         predecessors = joined_ids(after)
         if predecessors is not None and not_before is not None:
             raise InvalidData(
@@ -462,6 +464,16 @@ class OutboxFlows(ChainProcessing):
         """Return the arguments of a stored call, and the call that undoes it, if there is one."""
         values, options, *undos = unpack(self.opened(entry))
         return values, options, undos[0] if undos else None
+
+
+def _check_storable(value: str | None, field: str) -> None:
+    """Refuse a text that some databases cannot store, before it breaks the host's transaction."""
+    if isinstance(value, str) and storable(value) != value:
+        raise InvalidData(
+            f"{field} contains a NUL character or an unpaired surrogate.",
+            field=field,
+            remedy="Give a text without such characters, such as an id of yours.",
+        )
 
 
 def _check_request(request: object) -> None:
