@@ -109,6 +109,8 @@ def test_the_same_in_every_form(tmp_path: Path, name: str, text: str) -> None:
         ("a.yaml", "a: 1\n---\na: 2", "is not valid YAML: there is a second document (line 2)."),
         ("a.yaml", "a: \x00", "is not valid YAML: there is a control character (line 1)."),
         ("a.yaml", "[" * 1_000 + "]" * 1_000, "is not valid YAML: the text is nested too deeply"),
+        ("a.yaml", "a: " + "[" * 200_000, "is not valid YAML: the text is nested too deeply"),
+        ("a.yaml", "a: " + "{b: " * 200_000, "is not valid YAML: the text is nested too deeply"),
     ],
 )
 def test_invalid_file_is_refused(tmp_path: Path, name: str, text: str | bytes, line: str) -> None:

@@ -25,6 +25,7 @@ def read_yaml(text: str) -> Any:
 
     Raises:
         Malformed: the text is not YAML, or uses a feature that a configuration must not use.
+        RecursionError: the text is nested too deeply.
     """
     if _FAST_LOADER is not None and not _READ_DIFFERENTLY.search(text):
         try:
@@ -75,6 +76,9 @@ _FAST_LOADER: Final[Any] = getattr(yaml, "CSafeLoader", None)
 
 _READ_DIFFERENTLY: Final = re.compile(r"[^\r\n\x20-\x7e\xa0-\u2027\u202a-\ud7ff]|[|>][-+0-9]*#|\?")
 """Signs of which libyaml accepts more than PyYAML: tabs, control characters, `|#`, `?`."""
+
+_MAX_DEPTH: Final = 200
+"""The number of lists and tables inside each other that a text may have."""
 
 _INTEGER: Final = "tag:yaml.org,2002:int"
 _ODD_INTEGER: Final = re.compile(r"[-+]?0[0-7_]+|.*:.*")
@@ -139,10 +143,19 @@ def _syntax_fault(error: yaml.YAMLError) -> _Fault:
 
 
 def _first_unsupported(text: str, loader: Any) -> _Fault | None:
-    """Return the first YAML feature in the text that configurations must not use."""
+    """Return the first YAML feature in the text that configurations must not use.
+
+    Raises:
+        RecursionError: the text is nested too deeply. PyYAML would take minutes for a few kilobytes
+            of brackets.
+    """
     yaml_module: Any = yaml
+    depth = 0
     for event in yaml_module.parse(text, loader):
         line = int(event.start_mark.line)
+        depth += _change_of_depth(event)
+        if depth > _MAX_DEPTH:
+            raise RecursionError
         anchor = getattr(event, "anchor", None)
         if anchor is not None:
             alias = isinstance(event, yaml.AliasEvent)
@@ -155,6 +168,11 @@ def _first_unsupported(text: str, loader: Any) -> _Fault | None:
                 "Remove the tag, and write the value as it is.",
             )
     return _bad_node(yaml_module.compose(text, loader))
+
+
+def _change_of_depth(event: object) -> int:
+    """Return 1 for the beginning of a list or a table, -1 for its end, and 0 otherwise."""
+    return isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
 
 
 def _bad_node(node: Any) -> _Fault | None:
