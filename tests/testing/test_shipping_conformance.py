@@ -14,6 +14,7 @@ from moorage.contracts.shipping import (
     LabelFormat,
     PickupState,
     ShipmentState,
+    ShippingCapability,
     TrackingStatus,
 )
 from moorage.domain.values.money import Money
@@ -69,9 +70,9 @@ def as_shippo(kind: type[Shippo]) -> kit.Factory:
 
 @attrs.frozen(kw_only=True)
 class LesserVendor(EasyPost):
-    """A correct vendor that can only sell labels."""
+    """A correct vendor that can only quote prices, and sell labels that it finds again."""
 
-    capabilities = frozenset()
+    capabilities = frozenset({ShippingCapability.RATES, ShippingCapability.FIND_LOST_LABEL})
     webhook = None  # type: ignore[assignment]  # every vendor may have none
 
 
