@@ -368,6 +368,25 @@ async def test_pages_show_the_worker(module: Any, observers: str) -> None:
         read_page(port, "live")
 
 
+async def test_health_is_that_of_the_new_hub(module: Any) -> None:
+    """After a reload that replaced all pipelines, the health page shows the new services."""
+    configure(pipeline("moves", "old"))
+    async with (
+        StreamWorker((), 0.01, context()) as worker,
+        served_pages(worker, "127.0.0.1", 0) as port,
+    ):
+        running = asyncio.create_task(worker.run())
+        await wait_until(lambda: count(module, "old"))
+        configure(SERVICE.replace("erp", "crm"), pipeline("moves", "new"))
+        await worker.reload()
+
+        async with asyncio.timeout(PATIENCE):
+            while "crm" not in (await asyncio.to_thread(read_page, port, "health"))[1]:  # noqa: ASYNC110 - of another thread
+                await asyncio.sleep(0.05)
+        os.kill(os.getpid(), signal.SIGTERM)
+        await running
+
+
 def test_stuck_event_loop_is_not_alive() -> None:
     """`/live` responds with 503 if the event loop has been blocked for half a minute."""
     now = [0.0]

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 _STUCK_AFTER: Final = 30.0
 """Seconds without a turn of the event loop, after which the process counts as stuck."""
 
+_BEAT: Final = 1.0
+"""Seconds between two turns of the event loop that are recorded."""
+
 _READY: Final = frozenset({PipelineState.RUNNING, PipelineState.PAUSED})
 _JSON: Final = (("Content-Type", "application/json"), ("Cache-Control", "no-store"))
 
@@ -54,6 +57,10 @@ class StreamPages:
         self._metrics = metrics
         self._clock = clock
         self._beat = clock()
+
+    def show_health_of(self, monitor: AsyncHealthMonitor) -> None:
+        """Show the health that another monitor measures, from now on."""
+        self._health = HealthApp(monitor)
 
     def record_running_loop(self) -> None:
         """Record that the event loop is not blocked."""
@@ -95,18 +102,21 @@ async def served_pages(worker: StreamWorker, host: str, port: int) -> AsyncGener
     Raises:
         ConfigurationError: the port is not available, or prometheus_client is not installed.
     """
-    monitor = AsyncHealthMonitor(worker.hub)
-    pages = StreamPages(worker, monitor, _metrics_of(worker))
+    pages = StreamPages(worker, AsyncHealthMonitor(worker.hub), _metrics_of(worker))
     server = Server(host, port)
     server.set_app(pages)
     thread = threading.Thread(target=server.serve_forever, name="moorage-pages", daemon=True)
     thread.start()
-    beating = asyncio.create_task(_keep_beating(pages))
+    tasks = [
+        asyncio.create_task(_keep_beating(pages)),
+        asyncio.create_task(_keep_measuring_health(pages, worker)),
+    ]
     try:
-        async with monitor:
-            yield server.server_port
+        yield server.server_port
     finally:
-        beating.cancel()
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
         await asyncio.to_thread(server.shutdown)
         server.server_close()
 
@@ -114,7 +124,17 @@ async def served_pages(worker: StreamWorker, host: str, port: int) -> AsyncGener
 async def _keep_beating(pages: StreamPages) -> None:
     while True:
         pages.record_running_loop()
-        await asyncio.sleep(1.0)
+        await asyncio.sleep(_BEAT)
+
+
+async def _keep_measuring_health(pages: StreamPages, worker: StreamWorker) -> None:
+    """Measure the health of the hub that the worker uses, which a reload may replace."""
+    while True:
+        hub = worker.hub
+        async with AsyncHealthMonitor(hub) as monitor:
+            pages.show_health_of(monitor)
+            while hub is worker.hub:  # noqa: ASYNC110 - the worker announces no new hub
+                await asyncio.sleep(_BEAT)
 
 
 def _metrics_of(worker: StreamWorker) -> Callable[[], bytes]:
