@@ -15,7 +15,7 @@ from moorage.runtime.bridge import is_async
 from moorage.services.calling.call import Call
 from moorage.services.calling.plans import ask_by_rules_of
 from moorage.wiring.core_assembly import async_core, sync_core
-from moorage.wiring.ports import Ports, check_sync_or_async
+from moorage.wiring.ports import Ports, check_sync_or_async, check_verb
 from moorage.wiring.stores import sync_and_async_store
 
 if TYPE_CHECKING:
@@ -65,6 +65,9 @@ class Part:
         cipher: Cipher | None = None,
     ) -> None:
         self._plan = Plan(service, None, None)
+        if clock is not None:
+            for verb in ("nanoseconds", "utc"):
+                check_verb(clock, "clock", verb)
         sync_store, async_store = sync_and_async_store(storage, clock)
         shared_ports = Ports(observers=observers, clock=clock, randomness=randomness, cipher=cipher)
         self._sync_ports = attrs.evolve(

@@ -138,8 +138,8 @@ def test_unknown_methods_are_refused(options: dict[str, Any]) -> None:
 
 
 def test_a_grant_must_be_a_known_grant() -> None:
-    """An OAuth grant given as a plain string raises TypeError."""
-    with pytest.raises(TypeError):
+    """An OAuth grant given as a plain string is refused."""
+    with pytest.raises(InvalidData):
         client(grant="client_credentials")
 
 

@@ -6,11 +6,13 @@ from typing import Final
 
 import attrs
 
+from moorage.domain.secrets.frames import with_careful_constructor
 from moorage.errors import InvalidData
 
 _LARGEST_EXPONENT: Final = 60
 
 
+@with_careful_constructor
 @attrs.frozen(kw_only=True)
 class ReconnectPolicy:
     """The lengths of the pauses between attempts to reopen a connection.

@@ -21,6 +21,7 @@ from ipaddress import (
 )
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from moorage.domain.secrets.frames import with_careful_constructor
 from moorage.domain.values.durations import is_switch
 from moorage.domain.values.frozen_values import field, frozen
 from moorage.domain.values.patterns import late_pattern
@@ -124,6 +125,7 @@ def _are_ports(_: object, attribute: attrs.Attribute[Any], value: tuple[object, 
         )
 
 
+@with_careful_constructor
 @frozen(kw_only=True)
 class OutgoingGuard:
     """The destinations allowed for requests to URLs that third parties choose.

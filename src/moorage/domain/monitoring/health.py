@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
+from moorage.domain.secrets.frames import with_careful_constructor
 from moorage.domain.values.durations import is_seconds, is_wait, plain_seconds
 from moorage.domain.values.frozen_values import field, frozen
 from moorage.errors import ConfigurationError
@@ -167,6 +168,7 @@ def _names(value: str | Iterable[str]) -> tuple[str, ...]:
     return (value,) if isinstance(value, str) else tuple(value)
 
 
+@with_careful_constructor
 @frozen(kw_only=True)
 class HealthPolicy:
     """The rules by which a hub's health is assessed.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from moorage.domain.monitoring.health import HealthPolicy
+from moorage.domain.secrets.frames import with_careful_constructor
 from moorage.domain.values.frozen_values import field, frozen
 from moorage.domain.values.names import repeats
 from moorage.errors import ConfigurationError, Problem
@@ -44,6 +45,7 @@ def _are_apart(_: object, __: object, value: tuple[Probe, ...]) -> None:
         raise ConfigurationError.of(problems)
 
 
+@with_careful_constructor
 @frozen(kw_only=True)
 class HealthSettings:
     """The settings for health: its rules, the probes, and the certificates to watch.

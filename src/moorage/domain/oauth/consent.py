@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import re
 from base64 import urlsafe_b64encode
+from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qsl, quote, urlencode
@@ -26,6 +27,7 @@ from moorage.domain.oauth.server import checked_url
 from moorage.domain.oauth.token_answer import Refusal, Refused, read_refused_answer
 from moorage.domain.secrets.secret import Secret
 from moorage.domain.signing.dpop import thumbprint
+from moorage.domain.values.kinds import checked_kind
 from moorage.errors import (
     AuthorizationRequired,
     ConfigurationError,
@@ -35,7 +37,7 @@ from moorage.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable
     from datetime import datetime, timedelta
 
     from moorage.domain.oauth.client import OAuthClient
@@ -87,6 +89,8 @@ def begin_consent(
         parameters: additional parameters of the URL, such as `prompt` or `login_hint`.
     """
     endpoint = client.at("authorization_endpoint")
+    if parameters is not None:
+        checked_kind(parameters, Mapping, "parameters")
     _check(client, redirect_uri, parameters or {})
     scopes = client.scope if scope is None else _scope_names(scope)
     pending_consent = PendingConsent(
@@ -132,6 +136,7 @@ def read_callback(
     values = _callback_parameters(callback)
     if isinstance(values, ConnectorError):
         return values
+    checked_kind(pending, PendingConsent, "pending")
     if Secret(values.get("state", "")) != pending.state:
         return _foreign_field_error("state", "The state is not that of this person's consent.")
     if (pending.client_id, pending.issuer) != (client.client_id, client.server.issuer):
@@ -231,7 +236,11 @@ def _foreign_field_error(field: str, why: str) -> InvalidData:
 
 
 def _scope_names(scope: Iterable[str] | str) -> tuple[str, ...]:
-    return tuple(scope.split() if isinstance(scope, str) else scope)
+    if isinstance(scope, str):
+        return tuple(scope.split())
+    return tuple(
+        checked_kind(name, str, "scope") for name in checked_kind(scope, Iterable, "scope")
+    )
 
 
 def _unguessable(draw: Callable[[], int]) -> Secret:

@@ -120,7 +120,7 @@ class AuthorizationServer:
         }
         try:
             return cls(**fields)
-        except (ConfigurationError, TypeError, ValueError, AttributeError):
+        except (ConfigurationError, InvalidData, TypeError):
             pass
         raise VendorFailed(
             "The authorisation server's metadata lack a token_endpoint, or have an endpoint"

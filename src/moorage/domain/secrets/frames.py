@@ -63,7 +63,8 @@ def without_arguments_in_errors(build: Callable[P, R]) -> Callable[P, R]:
 
     Neither the frames of an error nor its causes hold an argument. Text in its message is masked if
     it looks like a secret, or was passed under a name that suggests a secret, since arguments may
-    be swapped. Python errors that keep the offending value become `InvalidData`.
+    be swapped. Python errors about a value become `InvalidData`; a `TypeError` stays one only if
+    an argument is missing or unknown.
     """
     if iscoroutinefunction(build):
 
@@ -110,7 +111,9 @@ def _scrubbed_error(
     error: Exception, build: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
 ) -> Exception:
     """Return an error without stack frames and without the function's secret arguments."""
-    if isinstance(error, (AttributeError, LookupError, ValueError)):
+    if isinstance(error, (ArithmeticError, AttributeError, LookupError, ValueError)) or (
+        isinstance(error, TypeError) and _accepts(build, args, kwargs, error)
+    ):
         error = InvalidData(
             f"{build.__qualname__.removesuffix('.__init__')} was given a value that it cannot have"
             f" ({error_name(error)}).",
@@ -136,6 +139,23 @@ def _scrubbed_error(
                 # The error of a parser, for example, contains the whole document.
                 setattr(pending_error, link, None)
     return error
+
+
+def _accepts(
+    build: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any], error: TypeError
+) -> bool:
+    """Return whether no argument of a function is missing or unknown, so that a value is wrong.
+
+    A function that passes on arguments of any name does not know which of them are unknown.
+    """
+    expected = signature(build)
+    if any(item.kind is item.VAR_KEYWORD for item in expected.parameters.values()):
+        return " argument" not in str(error)
+    try:
+        expected.bind(*args, **kwargs)
+    except TypeError:
+        return False
+    return True
 
 
 def _secret_texts(

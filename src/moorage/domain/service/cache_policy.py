@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from moorage.domain.http.headers import Headers
+from moorage.domain.secrets.frames import with_careful_constructor
 from moorage.domain.values.durations import DAY, SECOND, count, is_seconds, is_wait, plain_seconds
 from moorage.domain.values.frozen_values import field, frozen
 from moorage.domain.values.text import brief
@@ -42,6 +43,7 @@ def _names(value: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(map(str.lower, Headers((name, "") for name in names))))
 
 
+@with_careful_constructor
 @frozen(kw_only=True)
 class CachePolicy:
     """The cache settings of a service: answers are reused as far as HTTP allows.

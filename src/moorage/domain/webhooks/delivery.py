@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 from urllib.parse import parse_qsl
 
 from moorage.domain.values.json_text import refuse_constant
+from moorage.domain.values.kinds import checked_kind
 from moorage.domain.values.text import with_article
 from moorage.domain.values.trace_context import TraceContext
 from moorage.domain.webhooks.form_parts import form_parts, is_multipart
@@ -47,7 +48,7 @@ class Delivery:
     ) -> None:
         self.body = body if type(body) is bytes else _bytes(body)
         self.url = url
-        self.method = method.upper()
+        self.method = checked_kind(method, str, "method").upper()
         self.claims: dict[str, Any] = {}
         self._headers = _signature_headers(headers, names)
         self._json: Any = _UNREAD

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from moorage.domain.http.requests import Response
 from moorage.domain.idempotency.claims import Resolve, checked_key
 from moorage.domain.observation.events import CircuitChanged, PauseEnded
-from moorage.domain.resilience.circuit import CircuitState, joint_state
+from moorage.domain.resilience.circuit import CircuitState, joint_state, mode_to_force
 from moorage.domain.resilience.gate_commands import ReadCircuit, Resume, SetCircuit
 from moorage.domain.service.plan import circuit_name
 from moorage.domain.values.durations import SECOND, micros
@@ -140,6 +140,7 @@ class ManualOperations:
         """
         core = self.core
         with self.plans.named(service, endpoint):
+            mode_to_force(state)
             plan, rule = self._with_circuit(service, tenant, endpoint, region)
             before = None
             if core.audit is not None:
@@ -306,7 +307,7 @@ def _subject(kind: str, *parts: str | None) -> str:
 
 
 def _in_region(plan: Plan, region: str | None) -> Plan:
-    if region in plan.regions:
+    if isinstance(region, str) and region in plan.regions:
         return plan.regions[region]
     regions = ", ".join(plan.regions)
     raise ConfigurationError(

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
+from moorage.domain.auth.methods import OAuthCredentials
 from moorage.domain.oauth.consent import exchange_parameters, no_token_error
 from moorage.domain.oauth.device import DeviceConsent, PollingPace, polling_parameters, read_device
 from moorage.domain.oauth.id_token import id_token_problem
@@ -28,13 +29,13 @@ from moorage.domain.oauth.revocation import (
 from moorage.domain.oauth.token_answer import Granted, Refused, read_token
 from moorage.domain.oauth.token_request import wanted_scope
 from moorage.domain.resilience.retry import RetryPolicy
+from moorage.domain.values.kinds import checked_kind
 from moorage.errors import AuthorizationRequired, ConnectorError, DeadlineExceeded, VendorFailed
 from moorage.services.oauth.asking import AuthorizationServerRequests, ServerInquiry
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from moorage.domain.auth.methods import OAuthCredentials
     from moorage.domain.oauth.client import OAuthClient
     from moorage.domain.oauth.pending import PendingConsent
     from moorage.domain.secrets.secret import Secret
@@ -99,6 +100,7 @@ class ConsentFlows:
     async def finish_device(self, device: DeviceConsent, timeout: float | None) -> Granted:
         """Poll the server until it grants or refuses a token."""
         core, client = self._core, self._client
+        checked_kind(device, DeviceConsent, "device")
         code, expires_at = device.device_code, self._local_nanoseconds(device.expires_at)
         end_time = expires_at if timeout is None else core.nanoseconds() + int(timeout * _SECOND)
         hidden = _secrets_of(client, code)
@@ -181,7 +183,7 @@ async def revoke_token(
     service: str | None,
 ) -> None:
     """Revoke a token at the server, and with it all tokens of the same grant."""
-    token, kind = token_to_revoke(credentials)
+    token, kind = token_to_revoke(checked_kind(credentials, OAuthCredentials, "credentials"))
     hidden_secrets = _secrets_of(client, token)
     answer = await AuthorizationServerRequests(core, client, patience).answer(
         ServerInquiry(

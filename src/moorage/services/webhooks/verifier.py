@@ -12,6 +12,7 @@ Laws:
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import attrs
@@ -21,6 +22,7 @@ from moorage.domain.idempotency.claims import Claim, Verdict, release, store_ans
 from moorage.domain.observation.events import WebhookReceived, WebhookRefused
 from moorage.domain.state.keys import own_key
 from moorage.domain.values.bounded import BoundedCache
+from moorage.domain.values.kinds import checked_kind
 from moorage.domain.webhooks.algorithms import checker, key_check
 from moorage.domain.webhooks.delivery import Delivery
 from moorage.domain.webhooks.events import WebhookEvent, claim_event, event_later
@@ -32,7 +34,7 @@ from moorage.errors import ConfigurationError, VendorFailed, WebhookRejected
 from moorage.services.core.core import seconds_left
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from moorage.domain.secrets.secret import Secret
     from moorage.domain.webhooks.choices import Handshake
@@ -99,7 +101,7 @@ class WebhookReceiver:
         """Verify a webhook on the fast path; return None if only the full verifier can decide."""
         try:
             accept = self._quick[tenant]
-        except KeyError:
+        except (KeyError, TypeError):
             accept = self._prepared(tenant)
         if accept is None:
             return None
@@ -111,6 +113,8 @@ class WebhookReceiver:
     def _prepared(self, tenant: str | None) -> Quick | None:
         """Return a tenant's fast path, if its secrets are available without waiting."""
         endpoint = self._endpoint
+        if tenant is not None:
+            checked_kind(tenant, str, "tenant")
         secrets = () if self._fixed is None else self._fixed(tenant)
         if not secrets:
             return None
@@ -302,10 +306,15 @@ class WebhookReceiver:
 
     async def settle(self, events: WebhookEvent | Iterable[WebhookEvent], *, done: bool) -> None:
         """Mark a webhook's events as handled, or release them for another delivery."""
-        several_events = (events,) if isinstance(events, WebhookEvent) else events
+        several_events = (
+            checked_kind(events, Iterable, "events")
+            if not isinstance(events, WebhookEvent)
+            else (events,)
+        )
         core = self._core
         deadline = core.nanoseconds() + _TIMEOUT
         for event in several_events:
+            checked_kind(event, WebhookEvent, "events")
             if event.claim is not None and event.claim[1]:
                 await core.execute(
                     self._settling_command(event, done=done), seconds_left(core, deadline)
@@ -313,9 +322,10 @@ class WebhookReceiver:
 
     async def confirm(self, event: WebhookEvent) -> bool:
         """Request the link that confirms a webhook subscription; return False if there is none."""
-        if event.confirm is None:
+        link = checked_kind(event, WebhookEvent, "event").confirm
+        if link is None:
             return False
-        await self._fetched(event.confirm)
+        await self._fetched(link)
         return True
 
     def received(self, events: tuple[WebhookEvent, ...], tenant: str | None) -> None:

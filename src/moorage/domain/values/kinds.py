@@ -1,0 +1,21 @@
+"""The check that an argument is of its class, for callers without a type checker."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+from moorage.domain.values.text import with_article
+from moorage.errors import InvalidData
+
+T = TypeVar("T")
+
+
+def checked_kind(value: T, kind: type[Any], field: str) -> T:
+    """Return a value of this class; raise an error for any other value, without showing it."""
+    if isinstance(value, kind):
+        return value
+    raise InvalidData(
+        f"{field} must be {with_article(kind.__name__)}, not {with_article(type(value).__name__)}.",
+        field=field,
+        remedy=f"Give {with_article(kind.__name__)} as {field}.",
+    )
