@@ -327,7 +327,7 @@ def problems(pipeline: Any, name: str = "orders", **connectors: Any) -> list[tup
         ({"transforms": [{"decode": "confluent"}]}, "transforms[0]", "needs a registry"),
         ({"transforms": [{}]}, "transforms[0].decode", "decodes or encodes"),
         ({"transforms": [{"decode": "other"}]}, "transforms[0].decode", "not one of the choices"),
-        ({"transforms": [{"encode": "plain"}]}, "transforms[0].subject", "none is named"),
+        ({"transforms": [{"encode": "plain"}]}, "transforms[0].subject", "needs the subject"),
         ({"transforms": [{"decode": "plain"}]}, "transforms[0].subject", "no subject was given"),
         (
             {"transforms": [{"decode": "confluent", "subject": "a", "version": 0}]},
