@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from moorage import AsyncHub, ConfigurationError, Credentials, Hub, StorageUnavailable
+from moorage.adapters.audit.file import FileAudit
+from moorage.adapters.credentials.audited import AuditedCredentials
+from moorage.adapters.credentials.cached import CachedCredentials
 from moorage.adapters.credentials.environment import (
     AsyncEnvironmentCredentialProvider,
     EnvironmentCredentialProvider,
@@ -19,6 +22,7 @@ from moorage.adapters.credentials.memory import (
 from moorage.contracts.bank import BankConsent, ConsentStatus
 from moorage.contracts.ref import Ref
 from moorage.contracts.routes import Account
+from moorage.hub.audit import AuditTrail
 from moorage.testing.sandboxes.bank.berlin_group import BASE, HOST
 from moorage.testing.sandboxes.bank.gocardless import GoCardlessSandbox
 from moorage.vendors.bank.berlin_group import BerlinGroup
@@ -66,6 +70,14 @@ def accounts() -> list[Account]:
     ]
 
 
+READ_ONLY = (
+    None,
+    EnvironmentCredentialProvider({}),
+    CachedCredentials(EnvironmentCredentialProvider({})),
+    AuditedCredentials(EnvironmentCredentialProvider({}), AuditTrail(FileAudit("unused"))),
+)
+"""Providers that store no credentials."""
+
 BOTH = ("gocardless:banks:c-1", "berlin_group:bank:c-1")
 
 
@@ -94,7 +106,7 @@ def test_credentials_are_stored_asynchronously() -> None:
 
 
 @pytest.mark.parametrize("ref", BOTH)
-@pytest.mark.parametrize("provider", [None, EnvironmentCredentialProvider({})])
+@pytest.mark.parametrize("provider", READ_ONLY)
 def test_consent_needs_a_store(provider: Any, ref: str) -> None:
     """Without a provider that stores credentials, the error says how to configure one."""
     hub = Hub(accounts(), credentials=provider)

@@ -54,6 +54,7 @@ class _AuditedProvider(Generic[Provider]):
             trail: the trail.
         """
         self._provider = provider
+        self.read_only: bool = getattr(provider, "read_only", False)
         self._trail = trail
         self._uses = _UsedCredentials()
 

@@ -121,6 +121,7 @@ class _CachedProvider(Generic[Provider]):
             clock: measures time.
         """
         self._provider = provider
+        self.read_only: bool = getattr(provider, "read_only", False)
         self._cache = _Cache(ttl, grace, most, clock)
         self._entries, self._nanoseconds = self._cache.entries, self._cache.nanoseconds
         self.hits = 0
