@@ -32,6 +32,14 @@ ACCEPT = {"Accept": "application/json, application/problem+json"}
         (ACCEPT, {"Content-Type": "text/html"}, b"<html>", False),
         (ACCEPT, {"Content-Type": "text/html"}, b"{}", True),
         ({"Accept": "application/json, text/csv"}, {}, b"a,b", True),
+        ({}, JSON, b'{"order": {"id": 1}', False),
+        ({}, JSON, b'[{"id": 1}, ]]', False),
+        ({}, JSON, b'{"text": "}"}\n', True),
+        ({}, JSON, '{"name": "\xe9"}'.encode(), True),
+        ({}, JSON, b'{"name": "\xe9"}', False),
+        ({}, JSON, '{"name": "\xe9"}'.encode("utf-16"), True),
+        ({}, JSON, b"-1", True),
+        ({}, JSON, b"no", False),
     ],
 )
 def test_a_promise_of_json_is_checked(
@@ -49,6 +57,14 @@ class UndecodableBody(bytes):
     def decode(self, *_: object, **__: object) -> str:
         """Raise an error, since every parser decodes the body first."""
         raise AssertionError
+
+
+@pytest.mark.parametrize("body", [b'{"ids": [1, 2]}', b'[{"id": NaN}]'])
+def test_a_complete_answer_is_not_parsed(body: bytes) -> None:
+    """A body that closes all its brackets passes without being parsed."""
+    response = Response(200, JSON, UndecodableBody(body))
+
+    assert is_json_as_promised(Request.post("/orders"), response)
 
 
 @pytest.mark.parametrize(

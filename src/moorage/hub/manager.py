@@ -166,8 +166,8 @@ class _Manager:
     def _single_sender(self, flows: CallOperations) -> Single:
         """Return the function that sends one request of a batch on the fast path."""
         if self._wired.waits:
-            return functools.partial(fast_path_async.result_of_one, flows, self._send)
-        return as_step(functools.partial(fast_path_sync.result_of_one, flows, self._send))
+            return functools.partial(fast_path_async.answer_of_one, flows, self._send)
+        return functools.partial(as_step(fast_path_sync.answer_of_one), flows, self._send)
 
     def _load_operations(self) -> tuple[Any, Any]:
         """Import the modules that perform operations, which few programs need."""

@@ -41,17 +41,11 @@ from moorage.runtime.fast_path import (
 )
 from moorage.services.calling.call import Call, OutOfTimeError, value_of
 from moorage.services.calling.exchange import Exchange, FirstAttempt, LateExchange
-from moorage.services.calling.idempotency import (
-    claim_at_once,
-    held_claim,
-    local_owners,
-    settled_at_once,
-)
+from moorage.services.calling.idempotency import claim_at_once, local_owners, settled_at_once
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from moorage.domain.entries.renewal import HeldClaim
     from moorage.domain.http.requests import Request, Response, Timeouts
     from moorage.domain.observation.call_identity import CallIdentity
     from moorage.domain.resilience.admission import Admitted
@@ -321,7 +315,7 @@ def call_keyed(  # noqa: PLR0917 - those of `call`, and its key
     """Send a request with an idempotency key, if the store answers without waiting."""
     owner = next(local_owners)
     state, protection = flows.begin_request(plan, request, key, options)
-    claim: HeldClaim | None = None
+    fence = 0
     grants: list[Admitted] = []
     try:
         answer = claim_at_once(flows.core, state, protection, owner)
@@ -332,10 +326,10 @@ def call_keyed(  # noqa: PLR0917 - those of `call`, and its key
             ending = flows.replay(state, protection, answer[2])
         else:
             grants.append(answer[1])
-            claim = held_claim(state, protection, answer[0])
-            ending = _send_under(flows, send, request, state, protection, claim, grants)
+            fence = answer[0]
+            ending = _send_under(flows, send, request, state, protection, fence, grants)
     except BaseException as error:
-        flows.release_key(state, protection, owner, claim)
+        flows.release_key(state, protection, owner, fence)
         flows.return_grants(plan, grants)
         flows.broken_off(state, error)
         error.__traceback__ = None  # the frames below hold what was sent
@@ -353,7 +347,7 @@ def _send_under(  # noqa: PLR0917 - all that `call_keyed` has
     request: Request,
     call: Call,
     protection: KeyedUse,
-    claim: HeldClaim,
+    fence: int,
     grants: list[Admitted],
 ) -> Ending:
     """Make the first attempt of a request with a claimed idempotency key; settle the claim."""
@@ -378,7 +372,7 @@ def _send_under(  # noqa: PLR0917 - all that `call_keyed` has
                 if (
                     is_good(core, plan, response)
                     and is_json_as_promised(sent_request, response)
-                    and settled_at_once(core, protection, claim, response)
+                    and settled_at_once(core, protection, fence, response)
                 ):
                     if core.observers:
                         call.status = response.status
@@ -387,7 +381,7 @@ def _send_under(  # noqa: PLR0917 - all that `call_keyed` has
                 first_end = response, None
             first = first_attempt(plan, first_end, sent_request, url, first)
         step = Exchange(core, call, request, first)
-        return run_now(flows.continue_claimed(call, protection, claim, grants, step))
+        return run_now(flows.continue_claimed(call, protection, fence, grants, step))
     except BaseException:
         # It may have left before an interruption.
         if will_be_sent and not call.attempts:
@@ -406,7 +400,7 @@ def run_keyed(  # noqa: PLR0917 - those of `run`, and its key
     """Call a function with an idempotency key, if the store answers without waiting."""
     owner = next(local_owners)
     call, protection = flows.begin_function(plan, payload, key, options)
-    claim: HeldClaim | None = None
+    fence = 0
     grants: list[Admitted] = []
     step = step_sync(function, flows.core)
     try:
@@ -417,10 +411,10 @@ def run_keyed(  # noqa: PLR0917 - those of `run`, and its key
             ending = flows.replay(call, protection, answer[2])
         else:
             grants.append(answer[1])
-            claim = held_claim(call, protection, answer[0])
-            ending = run_now(flows.continue_claimed(call, protection, claim, grants, step))
+            fence = answer[0]
+            ending = run_now(flows.continue_claimed(call, protection, fence, grants, step))
     except BaseException as error:
-        flows.release_key(call, protection, owner, claim)
+        flows.release_key(call, protection, owner, fence)
         flows.return_grants(plan, grants)
         flows.broken_off(call, error)
         raise
@@ -431,24 +425,27 @@ def run_keyed(  # noqa: PLR0917 - those of `run`, and its key
         del ending
 
 
-def result_of_one(  # noqa: PLR0917 - those of `Single`
+def answer_of_one(  # noqa: PLR0917 - those of `Single`
     flows: CallOperations,
     send: Callable[[Request, str, Timeouts], Response],
     service: str,
     request: Request,
     tenant: str | None,
     endpoint: str | None,
-) -> Result[Response]:
-    """Return the result of `CallOperations.call`, by the fast path if possible."""
+) -> Response | Result[Response]:
+    """Return the answer of `CallOperations.call`, by the fast path if possible.
+
+    An error is returned as a `Result`, because each item of a batch has its own.
+    """
     try:
         plan = flows.plans.sendable(service, tenant, endpoint, request)
         if plan is None:
             flow = flows.call(service, request, tenant=tenant, endpoint=endpoint)
-            return Result(run_now(flow))
+            return run_now(flow)
         if plan.parts:
             plan = plan.part_at(flows.core.fraction())
         if plan.bulkhead is None and not flows.core.observers:
-            return Result(call(flows, send, plan, request))
-        return Result(call_tracked(flows, send, plan, request, (None, None, None)))
-    except Exception as error:  # noqa: BLE001 - each item of a batch has its own result
+            return call(flows, send, plan, request)
+        return call_tracked(flows, send, plan, request, (None, None, None))
+    except Exception as error:  # noqa: BLE001 - returned as a result
         return Result(error=error)

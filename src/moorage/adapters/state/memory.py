@@ -120,9 +120,11 @@ class MemoryStorage:
                 except BaseException:
                     self._undo(keys, (state_before,), (state_after,))
                     raise
-        if len(keys) == 2:
-            return self._apply_two(command)
-        return self._apply_three(command) if len(keys) == 3 else self._apply_any(command)
+        if 2 <= len(keys) <= 3:
+            if keys[-1] not in cells:
+                return self._apply_last_new(command)
+            return self._apply_two(command) if len(keys) == 2 else self._apply_three(command)
+        return self._apply_any(command)
 
     def prepare(self, admission: Admission, /) -> Ask:
         """Return a faster `execute` for admissions with the same rules."""
@@ -152,8 +154,6 @@ class MemoryStorage:
         """Run a command on two existing states."""
         cells = self._cells
         first_key, second_key = command.keys
-        if second_key not in cells:
-            return self._apply_last_new(command)
         while True:
             try:
                 # Not `get`: between two calls another thread could come.
@@ -182,8 +182,6 @@ class MemoryStorage:
         """Run a command on three existing states: circuit, limit and claim."""
         cells = self._cells
         first_key, second_key, third_key = command.keys
-        if third_key not in cells:
-            return self._apply_last_new(command)
         while True:
             try:
                 first_state, second_state, third_state = (

@@ -60,7 +60,7 @@ def request_fingerprint(request: Request) -> bytes | Fingerprint:
     if not isinstance(body, bytes) or len(body) > LONGEST_KEPT:
         return fingerprint(request)
     content_type = request.headers.get("content-type")
-    content = (str(request.method), request.path, request.query, content_type, body)
+    content = (request.method, request.path, request.query, content_type, body)
     return Fingerprint(content, _digest_of)
 
 

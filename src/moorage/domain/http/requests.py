@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
 
 from moorage.domain.http.body import Body, BodyInput, BodyStream, as_body
@@ -15,7 +15,7 @@ from moorage.domain.http.timeouts import Timeouts
 from moorage.domain.http.urls import join_url, validate_base_url, validate_path
 from moorage.domain.secrets.frames import without_arguments_in_errors
 from moorage.domain.secrets.sensitive import MASK, is_sensitive
-from moorage.domain.values.frozen_values import evolve, field, fields_of, frozen
+from moorage.domain.values.frozen_values import evolve, field, frozen
 from moorage.domain.values.json_text import encode_json
 from moorage.domain.values.text import brief, with_article
 from moorage.errors import InvalidData
@@ -263,14 +263,15 @@ class Request:
         # Each authorised or signed request is copied here; valid fields are not validated again.
         if type(self) is not Request:
             return evolve(self, headers=headers)
-        request = object.__new__(Request)
-        _set_method(request, self.method)
-        _set_path(request, self.path)
-        _set_query(request, self.query)
-        _set_headers(request, headers)
-        _set_body(request, self.body)
-        _set_idempotent(request, self.idempotent)
-        return request
+        request: Any = _new(_NewRequest)
+        request.method = self.method
+        request.path = self.path
+        request.query = self.query
+        request.headers = headers
+        request.body = self.body
+        request.idempotent = self.idempotent
+        request.__class__ = Request
+        return request  # type: ignore[no-any-return]  # its class was just set
 
     @without_arguments_in_errors
     def evolve(self, **changes: Any) -> Request:
@@ -298,9 +299,16 @@ class Request:
         return f"<Request {self.method} {path}{'?' if query else ''}{query}>"
 
 
-_set_method, _set_path, _set_query, _set_headers, _set_body, _set_idempotent = (
-    vars(Request)[field.name].__set__ for field in fields_of(Request)
-)
+class _NewRequest(Request):
+    """A mutable request, which becomes a `Request` once all of its fields are set."""
+
+    __slots__ = ()
+    # Python sets an attribute without calling a function only if neither method is overridden.
+    __setattr__ = object.__setattr__
+    __delattr__ = object.__delattr__
+
+
+_new: Final = object.__new__
 
 
 def _with_content(

@@ -10,6 +10,7 @@ percent-encoded; existing escapes stay.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import quote, urlsplit
@@ -155,10 +156,10 @@ def join_url(base_url: str, request: Request) -> str:
         not request.query
         and request.path[:1] == "/"
         and _PLAIN_PATH.fullmatch(request.path)
-        and _PLAIN_BASE.fullmatch(base_url)
+        and (plain_base := _plain_base(base_url)) is not None
     ):
         # A fast path for the usual case, in which nothing has to be encoded.
-        return base_url.rstrip("/") + request.path
+        return plain_base + request.path
     path = request.path.partition("#")[0]
     if is_absolute(path):
         split_url = _same_origin(base_url, path)
@@ -180,6 +181,12 @@ def join_url(base_url: str, request: Request) -> str:
     query = "&".join(part for part in parts if part)
     url = _escape(prefix, _PATH_SAFE + "[]") + _escape(path, _PATH_SAFE)
     return f"{url}?{query}" if query else url
+
+
+@lru_cache(maxsize=256)
+def _plain_base(base_url: str) -> str | None:
+    """Return a base URL without slashes at its end; None if it has something to encode."""
+    return base_url.rstrip("/") if _PLAIN_BASE.fullmatch(base_url) else None
 
 
 def _same_origin(base_url: str, url: str) -> tuple[str, str] | None:

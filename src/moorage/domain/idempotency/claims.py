@@ -28,6 +28,8 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from moorage.domain.state.commands import (
+    MISREAD,
+    misread_state_error,
     reading_time,
     refusing_unreadable_states,
     with_times_moved_back,
@@ -315,22 +317,25 @@ class Settle:
         self.ttl = ttl
         self.answer = answer
 
-    @refusing_unreadable_states
     def apply(self, states: States, now: int) -> tuple[States, SettleResult]:
         """Return the state after the settlement, and whether the claim was still held."""
-        entry = unexpired(states[0], now)
-        if entry is None:
-            return states, SettleResult(held=False)
-        stage, fence, answer = entry[2], entry[4], entry[10]
-        is_late = self.stage == DONE != stage and 0 <= fence - self.fence < _ONE_LIFE
-        if is_late or (fence == self.fence and stage in (CLAIMED, SENT)):
-            ended_entry = _ended_entry(entry, self.fence, self.stage, self.ttl, self.answer)
-            return (ended_entry,), _STILL_HELD
-        # Abandoning a claim that was never sent has freed its key.
-        is_held = fence == self.fence and stage == (FREE if self.stage == SENT else self.stage)
-        return with_times_moved_back(CLAIMS, states, now), SettleResult(
-            is_held, stage == DONE, answer
-        )
+        try:
+            entry = unexpired(states[0], now)
+            if entry is None:
+                return states, SettleResult(held=False)
+            stage, fence, answer = entry[2], entry[4], entry[10]
+            is_late = self.stage == DONE != stage and 0 <= fence - self.fence < _ONE_LIFE
+            if is_late or (fence == self.fence and stage in (CLAIMED, SENT)):
+                ended_entry = _ended_entry(entry, self.fence, self.stage, self.ttl, self.answer)
+                return (ended_entry,), _STILL_HELD
+            # Abandoning a claim that was never sent has freed its key.
+            is_held = fence == self.fence and stage == (FREE if self.stage == SENT else self.stage)
+            return with_times_moved_back(CLAIMS, states, now), SettleResult(
+                is_held, stage == DONE, answer
+            )
+        except MISREAD as error:
+            failure = misread_state_error(error, self.keys, (), states, now)
+        raise failure
 
 
 def store_answer(key: str, fence: int, answer: object, *, ttl: int) -> Settle:

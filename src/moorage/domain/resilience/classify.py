@@ -103,19 +103,40 @@ def classify(
 def is_json_as_promised(request: Request, response: Response) -> bool:
     """Return whether an answer's body is JSON, if its headers or the request require that.
 
-    An empty body passes. In a body of more than 64 KiB only the two ends are checked.
+    An empty body passes. In a body of more than 64 KiB only the two ends are checked. A shorter
+    body passes if its two ends match, it closes all brackets and it is UTF-8. Any other body is
+    parsed.
     """
-    if not response.body:
+    body = response.body
+    if not body:
         return True
     if not is_json(response.headers.get("content-type")):
         accepted_types = request.headers.get("accept", "").split(",")
         if not all(map(is_json, accepted_types)):
             return True
-    if len(response.body) > LARGEST_PARSED:
-        return _ends_as_json(response.body)
+    if len(body) > LARGEST_PARSED:
+        return _ends_as_json(body)
+    if _ends_as_json(body) and _is_balanced(body):
+        return True
     try:
         response.json()
     except InvalidData:
+        return False
+    return True
+
+
+def _is_balanced(body: bytes) -> bool:
+    """Return whether a body is UTF-8 and closes as many brackets as it opens.
+
+    Brackets in texts count too, so a JSON body need not be balanced.
+    """
+    if body.count(b"{") != body.count(b"}") or body.count(b"[") != body.count(b"]"):
+        return False
+    if body.isascii():
+        return True
+    try:
+        body.decode()
+    except UnicodeDecodeError:
         return False
     return True
 

@@ -26,6 +26,8 @@ _CLAIMS: Final = frozenset(
     {"fence", "key", "oauth", "place", "refresh", "turn", "unsettled", "webhook"}
 )
 
+_KINDS: Final = GUARDS | _CLAIMS
+
 CLASSES: Final = (*sorted(GUARDS), *sorted(_CLAIMS), "other")
 """The classes of states, for stores that limit the size of each class."""
 
@@ -86,8 +88,9 @@ def longer_key(beginning: str, *more: str) -> str:
 
 def class_of(key: str) -> str:
     """Return the class of state under a key, a member of `CLASSES`."""
-    kind = key.partition("}:")[2].partition(":")[0]
-    return kind if kind in GUARDS or kind in _CLAIMS else "other"
+    rest = key.partition("}:")[2]
+    kind = rest if rest in _KINDS else rest.partition(":")[0]
+    return kind if kind in _KINDS else "other"
 
 
 def checked_name(value: object, field: str) -> str:

@@ -48,11 +48,17 @@ class _NewResult(Result[Any]):
     __delattr__ = object.__delattr__
 
 
-def results_of(values: Iterable[T]) -> list[Result[T]]:
-    """Return results of items that succeeded, in half of the constructor's time."""
+def results_of(values: Iterable[T | Result[T]]) -> list[Result[T]]:
+    """Return results of items that succeeded, in half of the constructor's time.
+
+    An item that is a `Result` already, such as one with an error, stays.
+    """
     results: list[Result[T]] = []
     new_object = object.__new__
     for value in values:
+        if type(value) is Result:
+            results.append(cast("Result[T]", value))
+            continue
         result: Any = new_object(_NewResult)
         result.value = value
         result.error = None

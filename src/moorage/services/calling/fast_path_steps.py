@@ -20,14 +20,18 @@ from moorage.services.calling.admission import why_not, withdraw
 from moorage.services.calling.attempts import begin_attempt, follow, once, retry_call, sizes_of
 from moorage.services.calling.call import Call, signatures
 from moorage.services.calling.exchange import Exchange
-from moorage.services.calling.idempotency import act_under, given_up, replay_answer
+from moorage.services.calling.idempotency import (
+    act_under,
+    given_up,
+    held_claim,
+    replay_answer,
+)
 from moorage.services.calling.key_protection import KeyProtection
 from moorage.services.calling.lifecycle import CallLifecycle, checked_span
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from moorage.domain.entries.renewal import HeldClaim
     from moorage.domain.http.requests import Request, Response
     from moorage.domain.observation.call_events import SuccessFacts
     from moorage.domain.resilience.admission import Admitted
@@ -245,12 +249,12 @@ class FastPathSteps(CallLifecycle):
         self,
         call: Call,
         protection: KeyedUse,
-        claim: HeldClaim,
+        fence: int,
         grants: list[Admitted],
         step: AttemptStep,
     ) -> Ending:
         """Continue a call after one command claimed its key and admitted its first attempt."""
-        core = self.core
+        core, claim = self.core, held_claim(call, protection, fence)
 
         async def attempts() -> Ending:
             result = await once(core, call, call.plan.admission, step, grants)
@@ -273,11 +277,12 @@ class FastPathSteps(CallLifecycle):
         """Return the answer that an earlier call with the same idempotency key has stored."""
         return self._end_of_call(call, *replay_answer(self.core, call, protection, stored))
 
-    def release_key(
-        self, call: Call, protection: KeyedUse, owner: int, claim: HeldClaim | None
-    ) -> None:
-        """Release the idempotency key of a fast-path call that was interrupted."""
-        if claim is None:
+    def release_key(self, call: Call, protection: KeyedUse, owner: int, fence: int) -> None:
+        """Release the idempotency key of a fast-path call that was interrupted.
+
+        `fence` is the fencing number of its claim; 0 if the store's answer never arrived.
+        """
+        if not fence:
             from moorage.domain.resilience.key_admission import (  # noqa: PLC0415 - few programs use keys
                 WithdrawUnsent,
             )
@@ -285,7 +290,7 @@ class FastPathSteps(CallLifecycle):
             # The store may have claimed the key although its answer never arrived.
             self.core.post(WithdrawUnsent(protection.at, owner, ttl=protection.rules.ttl))
         else:
-            self.core.post(given_up(call, claim))
+            self.core.post(given_up(call, held_claim(call, protection, fence)))
 
     async def finish_sending(self, call: Call, request: Request) -> Ending:
         """Make all attempts to send a request that the fast path started and cannot finish."""

@@ -398,15 +398,15 @@ async def complete_key(
     return value, None
 
 
-def settled_at_once(core: Core, once: KeyedUse, claim: HeldClaim, response: Response) -> bool:
+def settled_at_once(core: Core, once: KeyedUse, fence: int, response: Response) -> bool:
     """Store a response under its key without waiting; return True if it is stored.
 
-    If it is not stored, the flow stores the response, or determines why that is impossible.
+    `fence` is the fencing number of the claim. If the response is not stored, the flow stores it,
+    or determines why that is impossible.
     """
     if core.cipher is not None:
         return False
-    answer = ("value", response)
-    command = store_answer(claim.key, claim.fence, answer, ttl=once.rules.ttl)
+    command = store_answer(once.at, fence, ("value", response), ttl=once.rules.ttl)
     try:
         settle_result: SettleResult = core.ask(command, None)  # type: ignore[misc]  # it has one
     except ConnectorError:

@@ -21,7 +21,7 @@ from moorage.domain.secrets.frames import without_frames
 from moorage.domain.service.plan import is_repeatable
 from moorage.domain.service.settings import by_name
 from moorage.domain.values.durations import count
-from moorage.domain.values.result import Result
+from moorage.domain.values.result import Result, results_of
 from moorage.domain.values.text import with_article
 from moorage.errors import ConfigurationError, ConnectorError, InvalidData
 from moorage.services.calling.call import Call, Parse, value_of
@@ -46,8 +46,13 @@ if TYPE_CHECKING:
 
     R = TypeVar("R")
 
-Single: TypeAlias = "Callable[[str, Request, str | None, str | None], Awaitable[Result[Response]]]"
-"""Sends one request to a service, for a tenant and to an endpoint, and returns the result."""
+Single: TypeAlias = (
+    "Callable[[str, Request, str | None, str | None], Awaitable[Response | Result[Response]]]"
+)
+"""Sends one request to a service, for a tenant and to an endpoint.
+
+It returns the answer, or a `Result` with an error.
+"""
 
 _NOTHING: Final[Any] = object()
 
@@ -190,7 +195,7 @@ class CallOperations(FastPathSteps):
             steps = [
                 partial(self.single, service, request, tenant, endpoint) for request in requests
             ]
-            return await self.core.run_all(steps, at_once=at_once)
+            return results_of(await self.core.run_all(steps, at_once=at_once))
 
         async def result_of(request: Request, key: Any) -> Result[Response]:
             try:
