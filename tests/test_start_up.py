@@ -104,6 +104,15 @@ moorage.open({
 }, environment_id=None)
 """
 
+EMAIL_HUB = """
+import moorage
+moorage.open({
+    "state": {"url": "memory:"},
+    "email": {"vendor": "resend"},
+    "vendors": {"resend": {"credentials": "re_0123456789", "sender": "shop@acme.example"}},
+}, environment_id=None)
+"""
+
 
 def loaded_modules(code: str, probe_text: str = PROBE) -> list[str]:
     """Return the names that the probe prints about this code in an empty interpreter."""
@@ -168,9 +177,15 @@ def test_values_of_a_start_are_made_without_attrs() -> None:
 
     attrs would compile source text for their methods, which takes a fifth of the start.
     """
-    assert ["moorage.services.contracts.tenants._CachedTenant"] == loaded_modules(
-        HUB, INITIALISER_PROBE
-    )
+    assert [] == loaded_modules(HUB, INITIALISER_PROBE)
+
+
+def test_hub_that_sends_email_loads_neither_attrs_nor_openssl() -> None:
+    """Opening a hub with a vendor that is declared with `vendor_sdk` does not load attrs."""
+    modules = loaded_modules(EMAIL_HUB)
+
+    assert "moorage.vendors.email.resend" in modules
+    assert set() == modules_below({"attr", "email.header", "hashlib"}, modules)
 
 
 def test_version_loads_no_command(tmp_path: Path) -> None:

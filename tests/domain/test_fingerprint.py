@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from moorage.domain.http.fingerprint import fingerprint
+from moorage.domain.http.fingerprint import SAME_FINGERPRINT, digest, fingerprint
 from moorage.domain.http.requests import BodyStream, Request
 from moorage.errors import InvalidData
 
@@ -156,3 +156,8 @@ def test_streams_are_compared_by_length() -> None:
     with pytest.raises(InvalidData) as excinfo:
         fingerprint(Request.put("/x", body=iter([b"y"])))
     assert "body" == excinfo.value.field
+
+
+def test_same_fingerprint_is_the_digest_of_no_parts() -> None:
+    """The fingerprint that is written out is the one that earlier releases computed."""
+    assert digest([]) == SAME_FINGERPRINT

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from enum import StrEnum
-from hashlib import sha256
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol
 
 from moorage.domain.secrets.options import checked_options
@@ -207,7 +206,7 @@ def key_for_vendor(wire: Wire, key: str, longest: int) -> str:
     """
     if wire.tenant is None and len(key) <= longest:
         return key
-    return sha256(f"{wire.tenant or ''}\n{key}".encode()).hexdigest()
+    return _hex_digest(f"{wire.tenant or ''}\n{key}")
 
 
 def part_key(key: str, part: int | str) -> str:
@@ -223,8 +222,14 @@ def part_key(key: str, part: int | str) -> str:
     joined_key = f"{key}/{part}"
     if len(joined_key) <= _LONGEST_KEY:
         return joined_key
-    suffix = f"/{sha256(key.encode()).hexdigest()[:32]}/{part}"
+    suffix = f"/{_hex_digest(key)[:32]}/{part}"
     return key[: _LONGEST_KEY - len(suffix)] + suffix
+
+
+def _hex_digest(text: str) -> str:
+    from hashlib import sha256  # noqa: PLC0415 - loads OpenSSL, which opening a hub must not
+
+    return sha256(text.encode()).hexdigest()
 
 
 def choices(*words: str | int) -> Mapping[str, Any]:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from moorage.domain.http.fingerprint import digest
+from moorage.domain.http.fingerprint import SAME_FINGERPRINT
 from moorage.domain.idempotency.claims import ReadRecord, WriteRecordOnce
 from moorage.domain.state.keys import checked_name, state_key
 from moorage.errors import CopiedStore, StorageUnavailable
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from moorage.services.core.core import Core
 
 _OWNER: Final = state_key("fence", "moorage", None, "home")
-_SAME_FINGERPRINT: Final = digest([])
 _EVER: Final = 100 * 365 * 86_400 * 1_000_000
 _RESTS: Final = 9
 """The pause between failed checks of the environment, as a multiple of the last one's duration."""
@@ -117,7 +116,7 @@ class EnvironmentGuard:
 
     async def _written_value(self, key: str, name: str, until: int | None) -> str:
         """Write a value if the store has none, and return the stored value."""
-        write = WriteRecordOnce(key, name, fingerprint=_SAME_FINGERPRINT, ttl=_EVER)
+        write = WriteRecordOnce(key, name, fingerprint=SAME_FINGERPRINT, ttl=_EVER)
         return await self._core.execute(write, self._seconds_left(until))  # type: ignore[no-any-return]  # the stored name
 
     def _seconds_left(self, until: int | None) -> float | None:

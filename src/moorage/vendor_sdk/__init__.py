@@ -62,6 +62,10 @@ if TYPE_CHECKING:
     from moorage.domain.signing.keys import sign_bytes as sign_bytes
     from moorage.domain.signing.sigv4 import AwsSigV4 as AwsSigV4
     from moorage.domain.values.file_entry import FileEntry as FileEntry
+    from moorage.domain.values.frozen_values import evolve as evolve
+    from moorage.domain.values.frozen_values import field as field
+    from moorage.domain.values.frozen_values import frozen as frozen
+    from moorage.domain.values.frozen_values import optional as optional
     from moorage.domain.values.json_text import encode_json as encode_json
     from moorage.domain.values.json_text import is_list as is_list
     from moorage.domain.values.json_text import is_object as is_object
@@ -200,6 +204,10 @@ _HOME = {
     "GoogleVendor": "vendor_sdk.google",
     "google_account": "vendor_sdk.google",
     "is_google_account": "vendor_sdk.google",
+    "evolve": "domain.values.frozen_values",
+    "field": "domain.values.frozen_values",
+    "frozen": "domain.values.frozen_values",
+    "optional": "domain.values.frozen_values",
     "ApiVendor": "vendor_sdk.api_vendor",
     "OAuthVendor": "vendor_sdk.oauth_vendor",
     "HttpVendor": "vendor_sdk.api_vendor",

@@ -16,6 +16,14 @@ if TYPE_CHECKING:
 
     from moorage.domain.http.requests import Request
 
+SAME_FINGERPRINT: Final = bytes.fromhex(
+    "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+)
+"""The digest of no parts, for records under one key that are all alike.
+
+It is written out, because computing it would load OpenSSL.
+"""
+
 _COMPACT: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 _USUAL: Final = json.JSONEncoder(allow_nan=False)
 _SORTED_JSON: Final = json.JSONEncoder(allow_nan=False, separators=(",", ":"), sort_keys=True)

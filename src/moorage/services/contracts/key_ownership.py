@@ -17,7 +17,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from moorage.domain.entries.renewal import HeldClaim
-from moorage.domain.http.fingerprint import digest
+from moorage.domain.http.fingerprint import SAME_FINGERPRINT
 from moorage.domain.idempotency.claims import (
     Claim,
     ClaimResult,
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 _FIRST_LOOK: Final = 0.005
 _SLOWEST_LOOK: Final = 0.25
 _AFTER: Final = 0.001
-_SAME_FINGERPRINT: Final = digest([])
 
 
 class KeyOwnership:
@@ -114,7 +113,7 @@ class KeyOwnership:
                 claim.fence,
                 self._state_key("place", str(self._moves)),
                 (account, True),
-                fingerprint=_SAME_FINGERPRINT,
+                fingerprint=SAME_FINGERPRINT,
                 ttl=self._ttl,
             )
             if await core.execute(record, self._seconds_left()):
@@ -176,7 +175,7 @@ class KeyOwnership:
             start_time = core.nanoseconds()
             claim = Claim(
                 recorded_at,
-                fingerprint=_SAME_FINGERPRINT,
+                fingerprint=SAME_FINGERPRINT,
                 owner=owner,
                 lease=lease,
                 term=self._term,

@@ -13,8 +13,6 @@ from __future__ import annotations
 from copy import copy
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-import attrs
-
 from moorage.domain.secrets.frames import without_frames
 from moorage.domain.state.keys import checked_name
 from moorage.domain.values.bounded import BoundedCache
@@ -33,16 +31,24 @@ Build: TypeAlias = "Callable[[Dispatcher, str, Mapping[str, Any]], Dispatcher]"
 _MOST_TENANTS: Final = 10_000
 
 
-@attrs.define
 class _CachedTenant:
     """A tenant in the cache: the version of its configuration, and its dispatcher."""
 
-    version: str | int | None
-    tables: Mapping[str, Any] | None = attrs.field(repr=False)
-    until: int
-    base: Dispatcher | None = None
-    dispatcher: Dispatcher | None = None
-    error: ConnectorError | None = None
+    __slots__ = ("base", "dispatcher", "error", "tables", "until", "version")
+
+    def __init__(
+        self,
+        version: str | int | None,
+        tables: Mapping[str, Any] | None,
+        until: int,
+        dispatcher: Dispatcher | None,
+    ) -> None:
+        self.version = version
+        self.tables = tables
+        self.until = until
+        self.dispatcher = dispatcher
+        self.base: Dispatcher | None = None
+        self.error: ConnectorError | None = None
 
 
 @frozen(kw_only=True)
@@ -146,7 +152,7 @@ class TenantDispatchers:
             return cached
         # Until the new dispatcher exists, a search for an account finds the old one.
         dispatcher = None if cached is None else cached.dispatcher
-        tenant_entry = _CachedTenant(version, tables, end_time, dispatcher=dispatcher)
+        tenant_entry = _CachedTenant(version, tables, end_time, dispatcher)
         self._cached.add(tenant, tenant_entry)
         return tenant_entry
 

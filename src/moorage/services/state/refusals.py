@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-import attrs
-
 from moorage.domain.resilience.admission import CIRCUIT_OPEN, Admission, Answer
 from moorage.domain.values.bounded import BoundedCache
 from moorage.domain.values.durations import FOREVER, SECOND
+from moorage.domain.values.frozen_values import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,7 +20,7 @@ _MAX_DURATION: Final = SECOND
 _MAX_ENTRIES: Final = 10_000
 
 
-@attrs.frozen(eq=False)
+@frozen(eq=False)
 class _Refusal:
     """A refusal of a store. Times are nanoseconds of the local clock.
 

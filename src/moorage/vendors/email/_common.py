@@ -5,14 +5,10 @@ from __future__ import annotations
 import re
 from base64 import b64encode
 from datetime import UTC
-from email.header import Header
 from email.utils import formataddr
 from functools import partial
-from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from urllib.parse import quote
-
-import attrs
 
 from moorage import vendor_sdk as sdk
 from moorage.contracts.email_outcomes import (
@@ -93,7 +89,11 @@ def addresses_header(several: Iterable[EmailAddress]) -> list[str]:
 
 def ascii_header(text: str) -> str:
     """An ASCII header value."""
-    return text if text.isascii() else Header(text, "utf-8").encode(linesep="")
+    if text.isascii():
+        return text
+    from email.header import Header  # noqa: PLC0415 - most headers are ASCII
+
+    return Header(text, "utf-8").encode(linesep="")
 
 
 def in_base64(file: Attachment) -> str:
@@ -145,6 +145,8 @@ def bare_address(address: str | None) -> str | None:
 
 def derived_message_id(wire: sdk.Wire, key: str | None) -> str:
     """A message id for vendors that assign none; the same key of a tenant gives the same id."""
+    from hashlib import sha256  # noqa: PLC0415 - loads OpenSSL, which opening a hub must not
+
     of_key = ("key", wire.account, wire.tenant or "", key or "")
     seed = wire.new_id() if key is None else "\0".join(of_key)
     return sha256(seed.encode()).hexdigest()[:32]
@@ -296,9 +298,7 @@ def messages_of(bulk: BulkMessage) -> list[EmailMessage]:
     if template is None:
         return messages
     return [
-        attrs.evolve(
-            message, template=attrs.evolve(template, data={**template.data, **recipient.data})
-        )
+        sdk.evolve(message, template=sdk.evolve(template, data={**template.data, **recipient.data}))
         for message, recipient in zip(messages, bulk.recipients, strict=True)
     ]
 

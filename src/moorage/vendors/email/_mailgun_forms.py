@@ -7,8 +7,7 @@ from email.utils import format_datetime
 from html import escape
 from typing import TYPE_CHECKING, Any, Final
 
-import attrs
-
+from moorage import vendor_sdk as sdk
 from moorage.contracts.email_bulk import PLACE, BulkMessage, BulkRecipient
 from moorage.vendor_sdk import FormFile, Request, extra_for, is_list, is_object, merged
 from moorage.vendors.email._common import (
@@ -78,7 +77,7 @@ def bulk_request(
         **base.metadata,
         **{name: _placeholder(variable) for name, variable in numbers.items()},
     }
-    message = attrs.evolve(
+    message = sdk.evolve(
         base,
         to=[address for recipient in bulk.recipients for address in recipient.to],
         subject=_with_placeholders(base.subject, "t"),

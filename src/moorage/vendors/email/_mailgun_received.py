@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-import attrs
-
+from moorage import vendor_sdk as sdk
 from moorage.contracts.email_mime import addresses_in, read_mime, received_email
 from moorage.contracts.email_received import ReceivedEmail, ReceivedFile, SenderChecks
 from moorage.vendor_sdk import FormPart, MakeRef, WebhookEvent, as_answer, is_list, is_object
@@ -56,7 +55,7 @@ def read_received(event: WebhookEvent, ref: MakeRef) -> tuple[ReceivedEmail, ...
             is_complete=all(file.content is not None for file in files),
             **stated_fields,
         )
-    return (attrs.evolve(message, checks=_checks(message)),)
+    return (sdk.evolve(message, checks=_checks(message)),)
 
 
 def _headers(text: str | None) -> tuple[tuple[str, str], ...]:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-import attrs
-
+from moorage import vendor_sdk as sdk
 from moorage.contracts.email_mime import addresses_in, received_email
 from moorage.contracts.email_received import CheckResult, SenderChecks, valid_address
 from moorage.vendors.email._received import (
@@ -63,7 +62,7 @@ def read_received(event: WebhookEvent, fields: Answer, ref: MakeRef) -> Received
         raw=fields.raw,
         **written_fields,
     )
-    return attrs.evolve(message, headers=tuple(headers), checks=_checks(message))
+    return sdk.evolve(message, headers=tuple(headers), checks=_checks(message))
 
 
 def _people(several: Iterable[Answer]) -> tuple[EmailAddress, ...]:

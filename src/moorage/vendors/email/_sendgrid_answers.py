@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-import attrs
-
 from moorage import vendor_sdk as sdk
 from moorage.contracts.email_outcomes import (
     AddressCheck,
@@ -56,7 +54,7 @@ _CODES: Final = {
 }
 
 
-@attrs.frozen
+@sdk.frozen
 class AcceptedRequest:
     """The result of one accepted request.
 

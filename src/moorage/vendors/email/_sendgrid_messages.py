@@ -5,8 +5,7 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING, Any, Final
 
-import attrs
-
+from moorage import vendor_sdk as sdk
 from moorage.contracts.email_bulk import PLACE, BulkMessage, BulkRecipient
 from moorage.vendor_sdk import InvalidData, extra_for, merged
 from moorage.vendors.email._common import (
@@ -71,7 +70,7 @@ def bulk_body(vendor: SendGrid, bulk: BulkMessage) -> dict[str, Any]:
         elif bulk.places:
             fields["substitutions"] = _substitutions(recipient, bulk.places)
     if bulk.places:
-        base = attrs.evolve(
+        base = sdk.evolve(
             base,
             subject=PLACE.sub(r"{{\1}}", base.subject),
             text=None if base.text is None else PLACE.sub(r"{{\1}}", base.text),

@@ -5,8 +5,6 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import TYPE_CHECKING, ClassVar
 
-import attrs
-
 from moorage import vendor_sdk as sdk
 from moorage.contracts.email_address import EmailAddress, as_address
 from moorage.vendors.email._common import one_by_one
@@ -17,7 +15,7 @@ if TYPE_CHECKING:
     from moorage.contracts.email_outcomes import EmailReceipt
 
 
-@attrs.frozen(kw_only=True)
+@sdk.frozen(kw_only=True)
 class EmailVendor(sdk.ApiVendor):
     """An account at an email vendor.
 
@@ -27,9 +25,7 @@ class EmailVendor(sdk.ApiVendor):
 
     kinds: ClassVar[tuple[str, ...]] = ("email",)
 
-    sender: EmailAddress | None = attrs.field(
-        default=None, converter=attrs.converters.optional(as_address)
-    )
+    sender: EmailAddress | None = sdk.field(default=None, converter=sdk.optional(as_address))
 
     @abstractmethod
     async def send_transactional(

@@ -12,8 +12,6 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-import attrs
-
 from moorage import vendor_sdk as sdk
 from moorage.contracts.email import EmailCapability, EmailMessage
 from moorage.contracts.email_outcomes import (
@@ -82,7 +80,7 @@ def classify(_: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | Non
     return sdk.refusal(sdk.aws_refusal(code) or default_error, "Amazon SES", response, code, words)
 
 
-@attrs.frozen(kw_only=True)
+@sdk.frozen(kw_only=True)
 class AmazonSes(EmailVendor):
     """An Amazon SES account in one region.
 
@@ -120,9 +118,9 @@ class AmazonSes(EmailVendor):
     event_reading = staticmethod(read_events)
 
     region: str
-    access_key_id: str | None = attrs.field(default=None, repr=False)
-    session_token: sdk.Secret | None = attrs.field(
-        default=None, converter=attrs.converters.optional(sdk.as_secret)
+    access_key_id: str | None = sdk.field(default=None, repr=False)
+    session_token: sdk.Secret | None = sdk.field(
+        default=None, converter=sdk.optional(sdk.as_secret)
     )
     configuration_set: str | None = None
     base_url: str | None = None

@@ -12,8 +12,6 @@ from datetime import UTC, datetime, time
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-import attrs
-
 from moorage import vendor_sdk as sdk
 from moorage.contracts.email import Attachment, EmailCapability, EmailMessage
 from moorage.vendors.email._common import (
@@ -49,7 +47,7 @@ _MAX_COUNTS: Final = {"cc": 10, "bcc": 10, "reply_to": 1, "tags": 5}
 """Most entries in fields of a message."""
 
 
-@attrs.frozen(kw_only=True)
+@sdk.frozen(kw_only=True)
 class MailerSend(EmailVendor):
     """An account at MailerSend.
 

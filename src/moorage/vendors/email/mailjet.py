@@ -14,8 +14,6 @@ from datetime import UTC, date, datetime, time
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-import attrs
-
 from moorage import vendor_sdk as sdk
 from moorage.contracts.email import Attachment, EmailCapability, EmailMessage
 from moorage.vendors.email._common import (
@@ -50,7 +48,7 @@ _NUMBER: Final = re.compile("[0-9]{1,18}")
 _TRACKING: Final = {True: "enabled", False: "disabled", None: None}
 
 
-@attrs.frozen(kw_only=True)
+@sdk.frozen(kw_only=True)
 class Mailjet(EmailVendor):
     """An API key of a Mailjet account.
 

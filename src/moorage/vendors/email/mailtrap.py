@@ -11,8 +11,6 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-import attrs
-
 from moorage import vendor_sdk as sdk
 from moorage.contracts.email import Attachment, EmailCapability, EmailMessage
 from moorage.contracts.email_address import EmailAddress, as_address
@@ -50,7 +48,7 @@ _AROUND: Final = 2_000
 _MOST_VARIABLE_BYTES: Final = 1_000
 
 
-@attrs.frozen(kw_only=True)
+@sdk.frozen(kw_only=True)
 class Mailtrap(sdk.ApiVendor):
     """A sending stream of a Mailtrap account.
 
@@ -88,9 +86,7 @@ class Mailtrap(sdk.ApiVendor):
         mask=masked,
     )
 
-    sender: EmailAddress | None = attrs.field(
-        default=None, converter=attrs.converters.optional(as_address)
-    )
+    sender: EmailAddress | None = sdk.field(default=None, converter=sdk.optional(as_address))
     base_url: str = "https://send.api.mailtrap.io"
 
     async def send_transactional(

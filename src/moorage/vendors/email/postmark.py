@@ -11,8 +11,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 from urllib.parse import quote
 
-import attrs
-
 from moorage import vendor_sdk as sdk
 from moorage.contracts.email import Attachment, EmailCapability, EmailMessage
 from moorage.contracts.email_outcomes import (
@@ -92,7 +90,7 @@ def classify(_: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | Non
     return _refusal(error, default_error, status=response.status, response=response)
 
 
-@attrs.frozen(kw_only=True)
+@sdk.frozen(kw_only=True)
 class Postmark(EmailVendor):
     """A Postmark "server", which means one application of an account.
 

@@ -12,8 +12,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 from urllib.parse import quote
 
-import attrs
-
 from moorage import vendor_sdk as sdk
 from moorage.contracts.email import EmailCapability, EmailMessage
 from moorage.contracts.email_outcomes import EmailReceipt, EmailStatus
@@ -81,7 +79,7 @@ _KEYS: Final = sdk.VendorKeys(
 )
 
 
-@attrs.frozen(kw_only=True)
+@sdk.frozen(kw_only=True)
 class Resend(EmailVendor):
     """An account at Resend.
 
