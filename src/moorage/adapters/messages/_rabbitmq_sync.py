@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from moorage.adapters.messages.rabbitmq import RabbitMq
     from moorage.domain.messages.message import OutgoingMessage
 
+_CONFIRMATIONS: Final = frozenset({Basic.Ack, Basic.Nack})
+
 _SMALL: Final = 65_536
 """The bytes of a message up to which its frames are copied together, and sent at once."""
 
@@ -106,6 +108,7 @@ class PikaLink:
             channel.exchange_declare(self._settings.exchange, passive=True, callback=proceed)
         else:
             proceed()
+        connection.on_confirmation = self._on_confirmation
         channel.confirm_delivery(self._on_confirmation, proceed)
         self._run_loop_until(lambda: len(steps) > 3, until)
         properties: dict[str, Any] = connection.server_properties or {}
@@ -290,9 +293,9 @@ class PikaLink:
 
     def _on_confirmation(self, frame: Any) -> None:
         method = frame.method
-        first = min(self._unconfirmed, default=method.delivery_tag)
-        tags = range(first if method.multiple else method.delivery_tag, method.delivery_tag + 1)
-        for tag in tags:
+        last: int = method.delivery_tag
+        first = min(self._unconfirmed, default=last) if method.multiple else last
+        for tag in range(first, last + 1):
             message_id = self._unconfirmed.pop(tag, None)
             if message_id in self._returned:
                 self._returned.discard(message_id)
@@ -310,9 +313,11 @@ class _Connection(SelectConnection):  # type: ignore[misc]  # pika has no types
 
     Attributes:
         until: the deadline of the caller that waits for it, by the monotonic clock.
+        on_confirmation: is called with the frame of each confirmation.
     """
 
     until = inf
+    on_confirmation: Callable[[Any], None] | None = None
     _frame_buffer: bytes
 
     def _on_data_available(self, data_in: bytes) -> None:
@@ -333,10 +338,15 @@ class _Connection(SelectConnection):  # type: ignore[misc]  # pika has no types
             end = begin + size + FRAME_END_SIZE
             if end > len(received_data):
                 break
-            _, frame = decode_frame(received_data[start:end])
+            frame: Any = decode_frame(received_data[start:end])[1]
             self.bytes_received += end - start
-            self._process_frame(frame)  # pyright: ignore[reportUnknownMemberType, reportAttributeAccessIssue]  # pika has no types
             start = end
+            confirm = self.on_confirmation
+            if confirm and type(getattr(frame, "method", None)) in _CONFIRMATIONS:
+                # pika would look the function up in tables, which costs more than the frame.
+                confirm(frame)
+                continue
+            self._process_frame(frame)  # pyright: ignore[reportUnknownMemberType, reportAttributeAccessIssue]  # pika has no types
         self._frame_buffer = received_data[start:]
 
     def _output_marshaled_frames(self, marshaled_frames: list[bytes]) -> None:
