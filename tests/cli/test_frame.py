@@ -370,6 +370,16 @@ def test_full_disk_is_reported(words: str, capfd: pytest.CaptureFixture[str]) ->
     assert "Traceback" not in output
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no disk that is always full")
+def test_exit_code_survives_a_full_disk() -> None:
+    """If the error output cannot be written, the exit code is that of the error."""
+    with Path("/dev/full").open("w") as full_disk:
+        ended = subprocess.run(
+            [*MOORAGE, "check", "--config", "nowhere.toml"], stderr=full_disk, check=False
+        )
+    assert 2 == ended.returncode
+
+
 WORDS = st.sampled_from(
     sorted({word for command in COMMANDS for word in command.split()} - NOT_AT_RANDOM)
 )

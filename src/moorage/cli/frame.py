@@ -155,7 +155,7 @@ class _Call:
         if self._json:
             self._print({"ok": False, "error": {**error_fields, "code": code}})
         else:
-            print(terminal_text(f"moorage: {sentence}"), file=sys.stderr)
+            _print_error(sentence)
         return code
 
     def _print(self, fields: dict[str, Any]) -> None:
@@ -166,6 +166,15 @@ class _Call:
         """Print the traceback without the message, which may quote a secret."""
         if self._debug:
             print("".join(traceback.format_tb(error.__traceback__)), file=sys.stderr, end="")
+
+
+def _print_error(sentence: str) -> None:
+    """Print an error; if that is impossible, the exit code still says what happened."""
+    try:
+        print(terminal_text(f"moorage: {sentence}"), file=sys.stderr)
+    except OSError:
+        # The interpreter must not flush the rest at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 
 
 def build(arguments: Sequence[str], launch: Any, commands: Commands = COMMANDS) -> App:
