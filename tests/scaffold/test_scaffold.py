@@ -85,6 +85,21 @@ def test_any_valid_name_works(kind: str, choice: str | None, name: str) -> None:
     assert any(re.search(rf"\b{name.replace('-', '_')}", path) for path in texts)
 
 
+def test_scaffolded_vendors_pass_strict_types(tmp_path: Path) -> None:
+    """The package of every scaffolded vendor has types that mypy accepts in its strict mode."""
+    pytest.importorskip("mypy")
+    for contract in CONTRACTS:
+        write(scaffold("vendor", f"{contract}_bird", contract), tmp_path, force=True)
+    checked = subprocess.run(
+        [sys.executable, "-m", "mypy", "--strict", "src"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert 0 == checked.returncode, checked.stdout + checked.stderr
+
+
 @pytest.mark.parametrize("contract", CONTRACTS)
 def test_scaffolded_vendor_conforms(
     contract: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
