@@ -78,10 +78,50 @@ class Behaviour:
     then: Literal["stay", "close", "reset"] = attrs.field(default="stay", kw_only=True)
 
     @classmethod
-    def of_json(cls, value: object, *, status: int = 200, headers: FieldsInput = ()) -> Self:
-        """Return a behaviour that responds with this value as JSON."""
+    def of_json(
+        cls,
+        value: object,
+        *,
+        status: int = 200,
+        headers: FieldsInput = (),
+        framing: Literal["length", "chunked", "close"] = "length",
+        before: bytes = b"",
+        delay: float = 0.0,
+        piece: int | None = None,
+        pause: float = 0.0,
+        cut: int | None = None,
+        reads: Literal["all", "head", "nothing"] = "all",
+        then: Literal["stay", "close", "reset"] = "stay",
+    ) -> Self:
+        """Return a behaviour that responds with this value as JSON.
+
+        Args:
+            value: the value of the body.
+            status: the status code.
+            headers: the header fields to send beside the `Content-Type`.
+            framing: how the end of the body is shown, if the headers do not show it.
+            before: bytes to send before the response, such as interim responses.
+            delay: seconds before the first byte.
+            piece: number of bytes to send at once; None for all.
+            pause: seconds between two pieces.
+            cut: number of bytes of the body to send, including its framing; None for all.
+            reads: the part of the request that is read before the response is sent.
+            then: the end of the exchange.
+        """
         fields = (("Content-Type", "application/json"), *_pairs(headers))
-        return cls(status, fields, json_text.dumps(value).encode())
+        return cls(
+            status,
+            fields,
+            json_text.dumps(value).encode(),
+            framing=framing,
+            before=before,
+            delay=delay,
+            piece=piece,
+            pause=pause,
+            cut=cut,
+            reads=reads,
+            then=then,
+        )
 
     @property
     def last(self) -> bool:
