@@ -78,6 +78,32 @@ def test_values_in_a_text_are_refused(text: str, reason: str) -> None:
     assert not text or text not in str(excinfo.value)
 
 
+@pytest.mark.parametrize(
+    "text, first",
+    [
+        ("CREATE TABLE stock (pieces integer CHECK (pieces >= 0))", "CREATE"),
+        ("create table stock (state varchar(20) DEFAULT 'open')", "CREATE"),
+        ("ALTER TABLE stock ADD CHECK (pieces > 0)", "ALTER"),
+        ("DROP TABLE 'stock'", "DROP"),
+    ],
+)
+def test_values_in_definitions_have_another_cure(text: str, first: str) -> None:
+    """CREATE, ALTER and DROP take no parameters, so their error recommends none."""
+    with pytest.raises(InvalidData) as excinfo:
+        read_sql(text)
+
+    assert f"{first} takes no parameters" in str(excinfo.value)
+    assert "CreateTable(table)" in excinfo.value.remedy
+    assert ":name" not in excinfo.value.remedy
+
+
+def test_definitions_without_values_are_accepted() -> None:
+    """A definition may be a text if it has no values except for sizes and numeric defaults."""
+    text = "CREATE TABLE stock (total numeric(10, 2) DEFAULT 0, name varchar(40))"
+
+    assert text == read_sql(text).text
+
+
 def test_parameters_and_lists_are_found() -> None:
     """The parameters of a statement are found, and parameters after IN are lists."""
     sql = read_sql("SELECT id FROM orders WHERE id IN (:ids) AND kind IN :kinds AND total > :low")

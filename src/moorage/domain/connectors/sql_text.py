@@ -7,7 +7,8 @@ A text is read into tokens without a grammar of SQL, so the rules hold for every
 2. A number is refused where a parameter belongs: beside a comparison, in a list of values, after
    LIMIT and the like. Elsewhere it is part of the statement, as in `numeric(10, 2)`.
 3. A parameter is `:name`. After IN it stands for a list.
-4. A statement that changes the connection, such as BEGIN or SET, is refused, because another
+4. CREATE, ALTER and DROP take no parameters, so values in them are refused with another remedy.
+5. A statement that changes the connection, such as BEGIN or SET, is refused, because another
    caller uses the connection next.
 """
 
@@ -63,18 +64,10 @@ _CONTROLS: Final = frozenset(
 )  # fmt: skip
 """First words of SQL statements that change the connection for its next user."""
 
-_REFUSALS: Final = {
-    "comment": ("has a comment", "Write the comment beside the statement, in Python."),
-    "quoted": (
-        "has quoted text, a dollar sign or a backslash",
-        "Write a parameter such as :name in its place, and pass the value when it is performed.",
-    ),
-    "semicolon": (
-        "has a semicolon",
-        "Declare each statement on its own, without a semicolon.",
-    ),
-}
-_UNCLOSED: Final = '"`'
+_DEFINING: Final = frozenset({"ALTER", "CREATE", "DROP"})
+"""First words of SQL statements that take no parameters."""
+
+_UNCLOSED: Final = frozenset('"`')
 
 
 @attrs.frozen
@@ -141,17 +134,10 @@ def read_sql(text: object) -> SqlText:
         )
     parameters, lists = set[str](), set[str]()
     for number, token in enumerate(tokens):
-        refusal = _REFUSALS.get(token.kind)
-        if refusal is not None or (token.kind == "other" and token.text in _UNCLOSED):
-            problem, remedy = refusal or ("has a quote without its end", "Close the quote.")
-            raise _refusal(problem, token, remedy)
+        refusal = _refusal(tokens[0].word, token)
+        if refusal is not None:
+            raise refusal
         if token.kind == "bind":
-            if not token.text.isidentifier():
-                raise _refusal(
-                    "has a parameter whose name begins with a digit",
-                    token,
-                    "Begin the name of a parameter with a letter, as in :name.",
-                )
             parameters.add(token.text)
             if _begins_list(tokens, number):
                 lists.add(token.text)
@@ -210,12 +196,7 @@ def _refuse_numbers(tokens: Sequence[SqlToken]) -> None:
         elif token.kind == "number" and (
             _is_compared(tokens, number) or (bool(lists) and lists[-1])
         ):
-            raise _refusal(
-                "has a number that should be a parameter",
-                token,
-                "Write a parameter such as :name in its place, and pass the number when it is"
-                " performed.",
-            )
+            raise _value_refusal(tokens[0].word, token)
 
 
 def _continues_values(tokens: Sequence[SqlToken], number: int) -> bool:
@@ -243,8 +224,67 @@ def _is_compared(tokens: Sequence[SqlToken], number: int) -> bool:
     return after is not None and after.kind == "comparison"
 
 
-def _refusal(what: str, token: SqlToken, remedy: str) -> InvalidData:
-    # The SQL text may contain a secret value, so the error names only the position.
+def _refusal(first: str, token: SqlToken) -> InvalidData | None:
+    """Return the error for a token that no statement may contain; None if it is permitted.
+
+    The SQL text may contain a secret value, so the errors name only the position.
+
+    Args:
+        first: the first word of the statement.
+        token: a token of the statement.
+    """
+    if token.kind == "comment":
+        return InvalidData(
+            f"The SQL statement has a comment, at character {token.at + 1}.",
+            field="text",
+            remedy="Write the comment beside the statement, in Python.",
+        )
+    if token.kind == "semicolon":
+        return InvalidData(
+            f"The SQL statement has a semicolon, at character {token.at + 1}.",
+            field="text",
+            remedy="Declare each statement on its own, without a semicolon.",
+        )
+    if token.kind == "quoted":
+        return _value_refusal(first, token)
+    if token.kind == "other" and token.text in _UNCLOSED:
+        return InvalidData(
+            f"The SQL statement has a quote without its end, at character {token.at + 1}.",
+            field="text",
+            remedy="Close the quote.",
+        )
+    if token.kind == "bind" and not token.text.isidentifier():
+        return InvalidData(
+            "The SQL statement has a parameter whose name begins with a digit, at character"
+            f" {token.at + 1}.",
+            field="text",
+            remedy="Begin the name of a parameter with a letter, as in :name.",
+        )
+    return None
+
+
+def _value_refusal(first: str, token: SqlToken) -> InvalidData:
+    """Return the error for a value in a statement with this first word."""
+    if first in _DEFINING:
+        return InvalidData(
+            f"The {first} statement has a value in its text, at character {token.at + 1}, and"
+            f" {first} takes no parameters.",
+            field="text",
+            remedy="Declare it as an expression of SQLAlchemy, such as CreateTable(table); or leave"
+            " it to the program that migrates your tables.",
+        )
+    if token.kind == "number":
+        return InvalidData(
+            "The SQL statement has a number that should be a parameter, at character"
+            f" {token.at + 1}.",
+            field="text",
+            remedy="Write a parameter such as :name in its place, and pass the number when it is"
+            " performed.",
+        )
     return InvalidData(
-        f"The SQL statement {what}, at character {token.at + 1}.", field="text", remedy=remedy
+        "The SQL statement has quoted text, a dollar sign or a backslash, at character"
+        f" {token.at + 1}.",
+        field="text",
+        remedy="Write a parameter such as :name in its place, and pass the value when it is"
+        " performed.",
     )
