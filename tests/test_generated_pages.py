@@ -9,7 +9,7 @@ import attrs
 import pytest
 
 from moorage.cli.command_table import COMMANDS
-from moorage.contracts.catalog import CONTRACTS
+from moorage.contracts.catalog import CONTRACTS, contract
 from moorage.domain.webhooks.presets import PRESETS
 from moorage.wiring.installed_vendors import vendor_class, vendor_names
 from tools import commands, configuration, presets, telemetry, vendors
@@ -64,6 +64,20 @@ def test_every_vendor_has_a_column(name: str) -> None:
         place = [cell.strip("[").partition("]")[0] for cell in head].index(name)
         reports = {row[0].strip("`") for row in table if row[place] == "✓"}
         assert result.capabilities == reports
+
+
+def test_every_method_of_a_capability_has_a_row() -> None:
+    """The page of the vendors names the methods that belong to each capability."""
+    part = vendors.page().partition("## Methods of capabilities\n")[2]
+    table = [tuple(cell.strip("`") for cell in row) for row in rows(part)[2:]]
+
+    assert ("sms", "look_up", "get") in table
+    assert ("sms", "verification", "start_verification`, `check_verification") in table
+    assert {
+        (kind, str(capability), verb)
+        for kind in CONTRACTS
+        for verb, capability in contract(kind).optional_verbs().items()
+    } == {(kind, need, verb) for kind, need, verbs in table for verb in verbs.split("`, `")}
 
 
 def test_vendors_page_is_its_own() -> None:

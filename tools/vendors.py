@@ -35,11 +35,18 @@ and where that is documented; where its pages differ, the smaller number counts.
 outcome is unknown is asked again under its key while the vendor remembers it, repeated where that
 is harmless, or looked up by somebody.
 """
+_METHODS: Final = """## Methods of capabilities
+
+For the authors of vendors: the methods of a vendor's class that belong to a capability. A class
+with such a method and without the capability, or the other way round, is refused when it is
+defined. The other capabilities permit fields of requests, and have no method of their own.
+"""
 
 
 def page() -> str:
     """Return the page as Markdown."""
-    return "\n".join([_ABOUT, *(line for kind in CONTRACTS for line in _table(kind))])
+    tables = (line for kind in CONTRACTS for line in _table(kind))
+    return "\n".join([_ABOUT, *tables, _METHODS, *_methods_table(), ""])
 
 
 def _table(kind: str) -> Iterator[str]:
@@ -69,6 +76,18 @@ def _table(kind: str) -> Iterator[str]:
         largest_values = [_number_text(vendor.limits.get(limit)) for vendor in vendors.values()]
         yield _row(f"limit of `{limit}`", largest_values)
     yield ""
+
+
+def _methods_table() -> Iterator[str]:
+    """Yield the table of the methods that belong to the capabilities of each contract."""
+    yield _row("contract", ["capability", "methods of the vendor's class"])
+    yield _row("---", ["---", "---"])
+    for kind in CONTRACTS:
+        verbs = contract(kind).optional_verbs()
+        for capability in contract(kind).capabilities:
+            names = [f"`{verb}`" for verb, need in verbs.items() if need == capability]
+            if names:
+                yield _row(f"`{kind}`", [f"`{capability}`", ", ".join(names)])
 
 
 def _row(first: str, rest: list[str]) -> str:

@@ -39,6 +39,12 @@ def plan(operation: str, *arguments: Any, **named: Any) -> Any:
     return BankContract.operations()[operation].plan(BankContract(), *arguments, **named)
 
 
+def needs_of(operation: str, *arguments: Any, **named: Any) -> frozenset[str]:
+    """Return the capabilities that a vendor needs for an operation with these arguments."""
+    needs = plan(operation, *arguments, **named).needs
+    return BankContract.operations()[operation].needs.union(needs)
+
+
 @pytest.mark.parametrize(
     "fields, field",
     [
@@ -77,14 +83,14 @@ def test_requirements_follow_from_the_arguments() -> None:
     order = PaymentOrder(debtor=IBAN, transfer=TRANSFER, return_url=RETURN_URL)
     request = attrs.evolve(REQUEST, institution="B", accounts=[IBAN])
     needs = {
-        "plain": set(plan("start_consent", REQUEST).needs),
-        "chosen": set(plan("start_consent", request).needs),
-        "all": set(plan("transactions", REF).needs),
-        "pending": set(plan("transactions", REF, TransactionQuery(pending=True)).needs),
-        "end_to_end": set(plan("transactions", REF, TransactionQuery(end_to_end=True)).needs),
-        "pay": set(plan("pay", order, idempotency_key="k").needs),
-        "instant": set(plan("pay", attrs.evolve(order, instant=True), idempotency_key="k").needs),
-        "get_payment": set(plan("get_payment", REF).needs),
+        "plain": needs_of("start_consent", REQUEST),
+        "chosen": needs_of("start_consent", request),
+        "all": needs_of("transactions", REF),
+        "pending": needs_of("transactions", REF, TransactionQuery(pending=True)),
+        "end_to_end": needs_of("transactions", REF, TransactionQuery(end_to_end=True)),
+        "pay": needs_of("pay", order, idempotency_key="k"),
+        "instant": needs_of("pay", attrs.evolve(order, instant=True), idempotency_key="k"),
+        "get_payment": needs_of("get_payment", REF),
     }
     assert {
         "plain": set(),

@@ -48,6 +48,12 @@ class Bank(Vendor):
         options: dict[str, Any] = {**KEYS.settings, **self.settings}
         return {"": Service("bank", "https://bank.example", **options), "tokens": Service("tokens")}
 
+    async def authorize(self, *_: Any, **__: Any) -> None:
+        """Do nothing; capturing and voiding do the same."""
+
+    capture = authorize
+    void = authorize
+
 
 class KeylessBank(Bank):
     """A payment vendor that declares nothing about idempotency keys."""

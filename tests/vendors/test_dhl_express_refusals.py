@@ -36,7 +36,6 @@ def test_unsupported_operations_are_refused_by_the_vendor(shop: SandboxHub) -> N
     vendor = DhlExpress(account_number="1")
     wire: Any = None
     for coroutine in (
-        vendor.cancel(wire, OFFER),
         vendor.get_labels(wire, OFFER, None),
         vendor.buy(wire, OFFER, None, key="k-1"),
     ):

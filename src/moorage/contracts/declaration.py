@@ -53,6 +53,7 @@ class Effect(Enum):
 
 
 _NO_FLOWS: Final[Mapping[str, Effect]] = {}
+_NO_VERBS: Final[Mapping[str, str]] = {}
 
 
 class Target(Enum):
@@ -80,7 +81,7 @@ class Requirements(Generic[R]):
     """The properties of an operation by which routing chooses its account.
 
     Attributes:
-        needs: capabilities that the vendor needs.
+        needs: capabilities that the vendor needs for these arguments, beside the operation's own.
         country: ISO 3166 code of the country, for routes by country.
         currency: ISO 4217 code of the currency, for routes by currency.
         recipients: addresses that the operation sends to; the configuration may forbid them.
@@ -109,6 +110,7 @@ class ContractOperation:
         named: names of the vendor's keyword parameters, except for its `key`.
         keyed: True if the operation takes an idempotency key.
         requires_key: True if it cannot be called without one.
+        needs: capabilities without which no vendor can do it, as a set of one or none.
     """
 
     def __init__(
@@ -117,6 +119,7 @@ class ContractOperation:
         effect: Effect,
         target: Target,
         verb: str,
+        needs: str | None,
     ) -> None:
         self.__doc__ = plan.__doc__
         self.plan = plan
@@ -124,6 +127,7 @@ class ContractOperation:
         self.target = target
         self.name = plan.__name__
         self.verb = verb or self.name
+        self.needs = frozenset(() if needs is None else (needs,))
         _, *parameters = inspect.signature(plan).parameters.values()
         keyword_names = [item.name for item in parameters if item.kind is item.KEYWORD_ONLY]
         page_parameters = (AFTER,) if target is Target.PAGE else ()
@@ -167,18 +171,25 @@ class OperationDecorator(Protocol):
     ) -> Callable[Concatenate[Any, P], Coroutine[Any, Any, R]]: ...
 
 
-def reads(*, target: Target = Target.ROUTED, verb: str = "") -> OperationDecorator:
+def reads(
+    *, target: Target = Target.ROUTED, verb: str = "", needs: str | None = None
+) -> OperationDecorator:
     """Declare an operation that changes nothing at the vendor.
 
     Args:
         target: account that the operation goes to.
         verb: name of the vendor's method, if it has another name.
+        needs: capability without which no vendor can do the operation.
     """
-    return _declare(Effect.NONE, target, verb)
+    return _declare(Effect.NONE, target, verb, needs)
 
 
 def changes(
-    *, target: Target = Target.ROUTED, verb: str = "", deferrable: bool = True
+    *,
+    target: Target = Target.ROUTED,
+    verb: str = "",
+    deferrable: bool = True,
+    needs: str | None = None,
 ) -> OperationDecorator:
     """Declare an operation that changes something at the vendor.
 
@@ -186,13 +197,14 @@ def changes(
         target: account that the operation goes to.
         verb: name of the vendor's method, if it has another name.
         deferrable: False if the caller needs the result at once, so that no outbox may store it.
+        needs: capability without which no vendor can do the operation.
     """
-    return _declare(Effect.DEFERRABLE if deferrable else Effect.IMMEDIATE, target, verb)
+    return _declare(Effect.DEFERRABLE if deferrable else Effect.IMMEDIATE, target, verb, needs)
 
 
-def _declare(effect: Effect, target: Target, verb: str) -> OperationDecorator:
+def _declare(effect: Effect, target: Target, verb: str, needs: str | None) -> OperationDecorator:
     # Flows replace an operation by a method with the promised type.
-    declare: Any = partial(ContractOperation, effect=effect, target=target, verb=verb)
+    declare: Any = partial(ContractOperation, effect=effect, target=target, verb=verb, needs=needs)
     return cast("OperationDecorator", declare)
 
 
@@ -207,6 +219,8 @@ class Contract:
         event: class of its events; None if its vendors report none.
         values: modules whose classes a store may keep, beside the declaration's own module.
         flows: operations that are flows in `services.contracts`, with their effects.
+        flow_verbs: methods of vendors that only flows call, with the capability without which a
+            vendor lacks the method.
     """
 
     kind: ClassVar[str]
@@ -214,6 +228,7 @@ class Contract:
     event: ClassVar[type | None] = None
     values: ClassVar[tuple[ModuleType, ...]] = ()
     flows: ClassVar[Mapping[str, Effect]] = _NO_FLOWS
+    flow_verbs: ClassVar[Mapping[str, str]] = _NO_VERBS
 
     @classmethod
     def operations(cls) -> dict[str, ContractOperation]:
@@ -226,6 +241,14 @@ class Contract:
         """The effect of each operation, by name."""
         declared_effects = {name: item.effect for name, item in cls.operations().items()}
         return {**cls.flows, **declared_effects}
+
+    @classmethod
+    def optional_verbs(cls) -> dict[str, str]:
+        """The vendor's methods that need a capability, each with this capability."""
+        declared_needs = {
+            item.verb: capability for item in cls.operations().values() for capability in item.needs
+        }
+        return {**declared_needs, **cls.flow_verbs}
 
     @classmethod
     def deferrable(cls) -> frozenset[str]:

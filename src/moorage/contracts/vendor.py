@@ -135,8 +135,20 @@ class Vendor:
     listed_within: ClassVar[float] = 3_600.0
 
     def __init_subclass__(cls, **options: Any) -> None:
-        """Wrap the constructor, so that its errors name the wrong option, and reveal no secret."""
+        """Check the capabilities, and wrap the constructor.
+
+        The errors of the constructor then name the wrong option, and reveal no secret.
+
+        Raises:
+            ConfigurationError: the capabilities do not agree with the methods of the class.
+        """
         super().__init_subclass__(**options)
+        if hasattr(cls, "name") and hasattr(cls, "kinds"):
+            from moorage.contracts.capabilities import (  # noqa: PLC0415 - it needs this module
+                check_capabilities,
+            )
+
+            check_capabilities(cls)
         if "__init__" in vars(cls):
             checked_options(cls)
 

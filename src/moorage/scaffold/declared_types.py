@@ -119,7 +119,8 @@ class ScenarioCall:
     def needs_with(self, others: Mapping[str, Any]) -> frozenset[str]:
         """Return the capabilities that the call needs with other values of some arguments."""
         refs = [_REF] if self.operation.target is Target.REFERENCE else []
-        return frozenset(self.operation.plan(None, *refs, **{**self.arguments, **others}).needs)
+        requirements = self.operation.plan(None, *refs, **{**self.arguments, **others})
+        return self.operation.needs.union(requirements.needs)
 
 
 @attrs.frozen

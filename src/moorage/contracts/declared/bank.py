@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _CONSENT: Final[Requirements[BankConsent]] = Requirements()
 _ACCOUNTS: Final[Requirements[tuple[BankAccount, ...]]] = Requirements()
 _BALANCES: Final[Requirements[tuple[CurrentBalance, ...]]] = Requirements()
-_PAYMENT: Final[Requirements[BankPayment]] = Requirements(needs={BankCapability.PAY})
+_PAYMENT: Final[Requirements[BankPayment]] = Requirements()
 
 
 class BankContract(Contract):
@@ -126,7 +126,7 @@ class BankContract(Contract):
             arguments={"query": bounds, "after": start},
         )
 
-    @changes(deferrable=False)
+    @changes(deferrable=False, needs=BankCapability.PAY)
     def pay(
         self, order: PaymentOrder, *, idempotency_key: str, timeout: float | None = None
     ) -> Requirements[BankPayment]:
@@ -143,10 +143,10 @@ class BankContract(Contract):
         """
         check_kind(order, PaymentOrder, "order")
         check_text(idempotency_key, "idempotency_key")
-        instant = {BankCapability.INSTANT} if order.instant else set[BankCapability]()
-        return Requirements(needs={BankCapability.PAY, *instant}, currency="EUR")
+        instant = (BankCapability.INSTANT,) if order.instant else ()
+        return Requirements(needs=instant, currency="EUR")
 
-    @reads(target=Target.REFERENCE)
+    @reads(target=Target.REFERENCE, needs=BankCapability.PAY)
     def get_payment(
         self, ref: Ref | str, *, timeout: float | None = None
     ) -> Requirements[BankPayment]:

@@ -138,7 +138,7 @@ class CalendarsContract(Contract):
         """
         return Requirements(needs=_invitations(invite))
 
-    @reads(target=Target.REFERENCE)
+    @reads(target=Target.REFERENCE, needs=CalendarsCapability.CHANGES)
     def changes(
         self,
         ref: Ref | str,
@@ -164,9 +164,9 @@ class CalendarsContract(Contract):
             ChangesExpired: the vendor no longer knows the earlier call; read without `after`.
         """
         arguments = {**_times(start, end), "after": _start(after)}
-        return Requirements(needs={CalendarsCapability.CHANGES}, arguments=arguments)
+        return Requirements(arguments=arguments)
 
-    @reads(target=Target.ACCOUNT)
+    @reads(target=Target.ACCOUNT, needs=CalendarsCapability.FREE_BUSY)
     def free_busy(
         self,
         emails: Sequence[str],
@@ -190,7 +190,6 @@ class CalendarsContract(Contract):
         for number, address in enumerate(addresses):
             check_address(address, f"emails[{number}]")
         return Requirements(
-            needs={CalendarsCapability.FREE_BUSY},
             arguments={"emails": addresses, **_times(start, end)},
             check_limits=lambda limits: _check_count(addresses, limits),
         )

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from moorage.contracts.chat import ChatReceipt
     from moorage.contracts.ref import Ref
 
-_DELETE: Final[Requirements[ChatReceipt]] = Requirements(needs={ChatCapability.DELETE})
+_DELETE: Final[Requirements[ChatReceipt]] = Requirements()
 
 
 class ChatContract(Contract):
@@ -41,9 +41,9 @@ class ChatContract(Contract):
             idempotency_key: identifies this message: a repeat returns the same receipt.
             timeout: seconds for the whole operation.
         """
-        return _requirements(message)
+        return _requirements(message, is_new=True)
 
-    @changes(target=Target.REFERENCE)
+    @changes(target=Target.REFERENCE, needs=ChatCapability.THREAD)
     def reply(
         self,
         ref: Ref | str,
@@ -60,9 +60,9 @@ class ChatContract(Contract):
             idempotency_key: identifies this answer: a repeat returns the same receipt.
             timeout: seconds for the whole operation.
         """
-        return _requirements(message, ChatCapability.THREAD)
+        return _requirements(message, is_new=False)
 
-    @changes(target=Target.REFERENCE)
+    @changes(target=Target.REFERENCE, needs=ChatCapability.EDIT)
     def edit(
         self, ref: Ref | str, message: ChatMessage, *, timeout: float | None = None
     ) -> Requirements[ChatReceipt]:
@@ -73,7 +73,7 @@ class ChatContract(Contract):
             message: new content; it names no channel, and is neither silent nor scheduled.
             timeout: seconds for the whole operation.
         """
-        requirements = _requirements(message, ChatCapability.EDIT)
+        requirements = _requirements(message, is_new=False)
         for field in ("silent", "send_at"):
             if getattr(message, field):
                 raise InvalidData(
@@ -83,7 +83,7 @@ class ChatContract(Contract):
                 )
         return requirements
 
-    @changes(target=Target.REFERENCE)
+    @changes(target=Target.REFERENCE, needs=ChatCapability.DELETE)
     def delete(self, ref: Ref | str, *, timeout: float | None = None) -> Requirements[ChatReceipt]:
         """Delete a message, or cancel a scheduled one; one that does not exist counts as deleted.
 
@@ -94,19 +94,13 @@ class ChatContract(Contract):
         return _DELETE
 
 
-def _requirements(
-    message: ChatMessage, capability: ChatCapability | None = None
-) -> Requirements[ChatReceipt]:
-    """The requirements of a message; with a capability, it belongs to an existing message."""
+def _requirements(message: ChatMessage, *, is_new: bool) -> Requirements[ChatReceipt]:
+    """The requirements of a message; unless it is new, it belongs to an existing message."""
     check_kind(message, ChatMessage, "message")
-    if capability is None:
-        return Requirements(needs=message.needs, check_limits=partial(check_fits, message))
-    if message.channel is not None:
+    if not is_new and message.channel is not None:
         raise InvalidData(
             "The message names a channel, but the referenced message has one already.",
             field="channel",
             remedy="Leave the channel out.",
         )
-    return Requirements(
-        needs=message.needs | {capability}, check_limits=partial(check_fits, message)
-    )
+    return Requirements(needs=message.needs, check_limits=partial(check_fits, message))

@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     )
     from moorage.contracts.ref import Ref
 
-_STATUS: Final[Requirements[SentInvoice]] = Requirements(needs={EinvoiceCapability.STATUS})
-_INBOX: Final[Requirements[EinvoiceInbox]] = Requirements(needs={EinvoiceCapability.INBOX})
-_MARK: Final[Requirements[None]] = Requirements(needs={EinvoiceCapability.INBOX})
+_STATUS: Final[Requirements[SentInvoice]] = Requirements()
+_INBOX: Final[Requirements[EinvoiceInbox]] = Requirements()
+_MARK: Final[Requirements[None]] = Requirements()
 _DOWNLOAD: Final[Requirements[ReceivedInvoice]] = Requirements()
 
 
@@ -62,12 +62,12 @@ class EinvoicesContract(Contract):
             check_limits=partial(check_fits, invoice),
         )
 
-    @reads(target=Target.REFERENCE)
+    @reads(target=Target.REFERENCE, needs=EinvoiceCapability.STATUS)
     def get(self, ref: Ref | str, *, timeout: float | None = None) -> Requirements[SentInvoice]:
         """Get the current state of a sent invoice."""
         return _STATUS
 
-    @reads()
+    @reads(needs=EinvoiceCapability.LOOK_UP)
     def check_recipient(
         self,
         address: ElectronicAddress | str,
@@ -83,14 +83,13 @@ class EinvoicesContract(Contract):
             timeout: seconds for the whole operation.
         """
         return Requirements(
-            needs={EinvoiceCapability.LOOK_UP},
             arguments={
                 "address": ElectronicAddress.parse(address),
                 "document_type": EinvoiceType(document_type),
             },
         )
 
-    @reads()
+    @reads(needs=EinvoiceCapability.INBOX)
     def list_received(self, *, timeout: float | None = None) -> Requirements[EinvoiceInbox]:
         """List the invoices that arrived and were not marked as fetched."""
         return _INBOX
@@ -102,7 +101,7 @@ class EinvoicesContract(Contract):
         """Get an invoice that arrived, with its document as the sender wrote it."""
         return _DOWNLOAD
 
-    @changes(target=Target.REFERENCE)
+    @changes(target=Target.REFERENCE, needs=EinvoiceCapability.INBOX)
     def mark_fetched(self, ref: Ref | str, *, timeout: float | None = None) -> Requirements[None]:
         """Mark an invoice that arrived as fetched; repeating this has no further effect."""
         return _MARK

@@ -35,9 +35,9 @@ if TYPE_CHECKING:
     from moorage.contracts.email_received import ReceivedEmail
     from moorage.contracts.email_suppressions import SuppressionPage
 
-_LOOK_UP: Final[Requirements[EmailReceipt]] = Requirements(needs={EmailCapability.LOOK_UP})
-_CANCEL: Final[Requirements[EmailReceipt]] = Requirements(needs={EmailCapability.CANCEL})
-_RECEIVED: Final[Requirements[ReceivedEmail]] = Requirements(needs={EmailCapability.RECEIVED})
+_LOOK_UP: Final[Requirements[EmailReceipt]] = Requirements()
+_CANCEL: Final[Requirements[EmailReceipt]] = Requirements()
+_RECEIVED: Final[Requirements[ReceivedEmail]] = Requirements()
 
 
 class EmailContract(Contract):
@@ -81,12 +81,12 @@ class EmailContract(Contract):
             check_limits=partial(check_fits, message, len(message.everybody)),
         )
 
-    @reads(target=Target.REFERENCE)
+    @reads(target=Target.REFERENCE, needs=EmailCapability.LOOK_UP)
     def get(self, ref: Ref | str, *, timeout: float | None = None) -> Requirements[EmailReceipt]:
         """Get the current status of a message, and of each recipient where the vendor states it."""
         return _LOOK_UP
 
-    @changes(target=Target.REFERENCE)
+    @changes(target=Target.REFERENCE, needs=EmailCapability.CANCEL)
     def cancel(self, ref: Ref | str, *, timeout: float | None = None) -> Requirements[EmailReceipt]:
         """Cancel a message that is scheduled for later.
 
@@ -99,32 +99,31 @@ class EmailContract(Contract):
         """
         return _CANCEL
 
-    @reads()
+    @reads(needs=EmailCapability.VALIDATE_ADDRESS)
     def validate_address(
         self, address: EmailAddress | str, *, timeout: float | None = None
     ) -> Requirements[AddressCheck]:
         """Ask the vendor if mail to an address can be delivered."""
         return Requirements(
-            needs={EmailCapability.VALIDATE_ADDRESS},
             arguments={"address": as_address(address, "address")},
         )
 
-    @reads()
+    @reads(needs=EmailCapability.STATISTICS)
     def get_statistics(
         self, query: StatisticsQuery, *, timeout: float | None = None
     ) -> Requirements[EmailStatistics]:
         """Get the statistics of the mail sent in a range of days."""
         check_kind(query, StatisticsQuery, "query")
-        return Requirements(needs={EmailCapability.STATISTICS})
+        return Requirements()
 
-    @reads(target=Target.REFERENCE)
+    @reads(target=Target.REFERENCE, needs=EmailCapability.RECEIVED)
     def get_received(
         self, ref: Ref | str, *, timeout: float | None = None
     ) -> Requirements[ReceivedEmail]:
         """Get a received message whose webhook has no content."""
         return _RECEIVED
 
-    @reads(target=Target.PAGE)
+    @reads(target=Target.PAGE, needs=EmailCapability.SUPPRESSIONS)
     def suppressions(
         self,
         *,
@@ -141,9 +140,9 @@ class EmailContract(Contract):
         """
         check_maybe(account, str, "account")
         start = None if after is None else Ref.parse(after, "after")
-        return Requirements(needs={EmailCapability.SUPPRESSIONS}, arguments={"after": start})
+        return Requirements(arguments={"after": start})
 
-    @changes(target=Target.ACCOUNT)
+    @changes(target=Target.ACCOUNT, needs=EmailCapability.ADD_SUPPRESSION)
     def add_suppression(
         self,
         address: EmailAddress | str,
@@ -160,11 +159,10 @@ class EmailContract(Contract):
         """
         check_maybe(account, str, "account")
         return Requirements(
-            needs={EmailCapability.ADD_SUPPRESSION},
             arguments={"address": as_address(address, "address")},
         )
 
-    @changes(target=Target.ACCOUNT)
+    @changes(target=Target.ACCOUNT, needs=EmailCapability.SUPPRESSIONS)
     def remove_suppression(
         self,
         address: EmailAddress | str,
@@ -184,6 +182,5 @@ class EmailContract(Contract):
         """
         check_maybe(account, str, "account")
         return Requirements(
-            needs={EmailCapability.SUPPRESSIONS},
             arguments={"address": as_address(address, "address")},
         )

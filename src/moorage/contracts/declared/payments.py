@@ -70,11 +70,9 @@ if TYPE_CHECKING:
     )
 
 
-_LOOK_UP: Final[Requirements[Payment]] = Requirements(needs={PaymentsCapability.LOOK_UP})
-_VOID: Final[Requirements[Void]] = Requirements(needs={PaymentsCapability.VOID})
-_LOOK_UP_REFUND: Final[Requirements[Refund]] = Requirements(
-    needs={PaymentsCapability.LOOK_UP_REFUND}
-)
+_LOOK_UP: Final[Requirements[Payment]] = Requirements()
+_VOID: Final[Requirements[Void]] = Requirements()
+_LOOK_UP_REFUND: Final[Requirements[Refund]] = Requirements()
 
 
 class PaymentsContract(Contract):
@@ -100,7 +98,7 @@ class PaymentsContract(Contract):
     )
     flows = {"follow_up": Effect.NONE, "settle": Effect.IMMEDIATE}
 
-    @changes()
+    @changes(needs=PaymentsCapability.INTENT)
     def create_intent(
         self, charge: Charge, *, idempotency_key: str, timeout: float | None = None
     ) -> Requirements[Payment]:
@@ -112,9 +110,9 @@ class PaymentsContract(Contract):
             timeout: seconds for the whole operation.
         """
         check_kind(charge, Charge, "charge")
-        return _charge_requirements(charge, charge.needs | {PaymentsCapability.INTENT})
+        return _charge_requirements(charge)
 
-    @changes()
+    @changes(needs=PaymentsCapability.AUTHORIZE)
     def authorize(
         self, charge: Charge, *, idempotency_key: str, timeout: float | None = None
     ) -> Requirements[Payment]:
@@ -129,7 +127,7 @@ class PaymentsContract(Contract):
             PaymentDeclined: the payment was declined for `reason`.
         """
         _check_source(charge)
-        return _charge_requirements(charge, charge.needs | {PaymentsCapability.AUTHORIZE})
+        return _charge_requirements(charge)
 
     @changes()
     def charge(
@@ -146,9 +144,9 @@ class PaymentsContract(Contract):
             PaymentDeclined: the payment was declined for `reason`.
         """
         _check_source(charge)
-        return _charge_requirements(charge, charge.needs)
+        return _charge_requirements(charge)
 
-    @changes(target=Target.REFERENCE)
+    @changes(target=Target.REFERENCE, needs=PaymentsCapability.COMPLETE)
     def complete(
         self,
         ref: Ref | str,
@@ -171,9 +169,9 @@ class PaymentsContract(Contract):
         """
         fields = as_table({} if returned is None else returned)
         check_texts(fields, "returned")
-        return Requirements(needs={PaymentsCapability.COMPLETE}, arguments={"returned": fields})
+        return Requirements(arguments={"returned": fields})
 
-    @changes(target=Target.REFERENCE)
+    @changes(target=Target.REFERENCE, needs=PaymentsCapability.AUTHORIZE)
     def capture(
         self,
         ref: Ref | str,
@@ -197,7 +195,7 @@ class PaymentsContract(Contract):
         _check_some(amount)
         return Requirements(needs=capture_needs(Ref.parse(ref), amount, final=final))
 
-    @changes(target=Target.REFERENCE)
+    @changes(target=Target.REFERENCE, needs=PaymentsCapability.VOID)
     def void(
         self, ref: Ref | str, *, idempotency_key: str, timeout: float | None = None
     ) -> Requirements[Void]:
@@ -237,7 +235,7 @@ class PaymentsContract(Contract):
         _check_some(amount)
         return Requirements(arguments={"reason": refund_reason})
 
-    @reads(target=Target.PAGE)
+    @reads(target=Target.PAGE, needs=PaymentsCapability.LIST)
     def payments(
         self,
         query: PaymentQuery | None = None,
@@ -254,9 +252,9 @@ class PaymentsContract(Contract):
             account: name of the account; required if several are configured.
             timeout: seconds for the whole operation.
         """
-        return _page(PaymentsCapability.LIST, query, after, account)
+        return _page(query, after, account)
 
-    @reads(target=Target.PAGE)
+    @reads(target=Target.PAGE, needs=PaymentsCapability.DISPUTES)
     def disputes(
         self,
         query: PaymentQuery | None = None,
@@ -273,14 +271,14 @@ class PaymentsContract(Contract):
             account: name of the account; required if several are configured.
             timeout: seconds for the whole operation.
         """
-        return _page(PaymentsCapability.DISPUTES, query, after, account)
+        return _page(query, after, account)
 
-    @reads(target=Target.REFERENCE)
+    @reads(target=Target.REFERENCE, needs=PaymentsCapability.LOOK_UP_DISPUTE)
     def get_dispute(self, ref: Ref | str, *, timeout: float | None = None) -> Requirements[Dispute]:
         """Get the current state of a dispute."""
-        return Requirements(needs={PaymentsCapability.LOOK_UP_DISPUTE})
+        return Requirements()
 
-    @changes(target=Target.REFERENCE)
+    @changes(target=Target.REFERENCE, needs=PaymentsCapability.ACCEPT_DISPUTE)
     def accept_dispute(
         self, ref: Ref | str, *, idempotency_key: str, timeout: float | None = None
     ) -> Requirements[Dispute]:
@@ -294,9 +292,9 @@ class PaymentsContract(Contract):
         Raises:
             VendorRejected: the dispute is over, or it was answered before.
         """
-        return Requirements(needs={PaymentsCapability.ACCEPT_DISPUTE})
+        return Requirements()
 
-    @changes(target=Target.REFERENCE)
+    @changes(target=Target.REFERENCE, needs=PaymentsCapability.DISPUTE_EVIDENCE)
     def submit_evidence(
         self,
         ref: Ref | str,
@@ -317,9 +315,9 @@ class PaymentsContract(Contract):
             VendorRejected: the dispute is over, or it was answered before.
         """
         check_kind(evidence, DisputeEvidence, "evidence")
-        return Requirements(needs={PaymentsCapability.DISPUTE_EVIDENCE})
+        return Requirements()
 
-    @reads(target=Target.PAGE)
+    @reads(target=Target.PAGE, needs=PaymentsCapability.PAYOUTS)
     def payouts(
         self,
         query: PaymentQuery | None = None,
@@ -336,19 +334,19 @@ class PaymentsContract(Contract):
             account: name of the account; required if several are configured.
             timeout: seconds for the whole operation.
         """
-        return _page(PaymentsCapability.PAYOUTS, query, after, account)
+        return _page(query, after, account)
 
-    @reads(target=Target.REFERENCE)
+    @reads(target=Target.REFERENCE, needs=PaymentsCapability.LOOK_UP)
     def get(self, ref: Ref | str, *, timeout: float | None = None) -> Requirements[Payment]:
         """Get the current state of a payment."""
         return _LOOK_UP
 
-    @reads(target=Target.REFERENCE)
+    @reads(target=Target.REFERENCE, needs=PaymentsCapability.LOOK_UP_REFUND)
     def get_refund(self, ref: Ref | str, *, timeout: float | None = None) -> Requirements[Refund]:
         """Get the current state of a refund, by its own reference."""
         return _LOOK_UP_REFUND
 
-    @reads(target=Target.REFERENCE)
+    @reads(target=Target.REFERENCE, needs=PaymentsCapability.PAYOUT_ITEMS)
     def payout_items(
         self,
         ref: Ref | str,
@@ -364,9 +362,9 @@ class PaymentsContract(Contract):
             timeout: seconds for the whole operation.
         """
         start = None if after is None else Ref.parse(after, "after")
-        return Requirements(needs={PaymentsCapability.PAYOUT_ITEMS}, arguments={"after": start})
+        return Requirements(arguments={"after": start})
 
-    @changes(deferrable=False)
+    @changes(deferrable=False, needs=PaymentsCapability.PAYEES)
     def pay_payee(
         self, transfer: PayeeTransfer, *, idempotency_key: str, timeout: float | None = None
     ) -> Requirements[PayeePayout]:
@@ -381,16 +379,16 @@ class PaymentsContract(Contract):
             VendorRejected: the vendor refuses the payee or the amount; nothing was sent.
         """
         check_kind(transfer, PayeeTransfer, "transfer")
-        return Requirements(needs={PaymentsCapability.PAYEES}, currency=transfer.amount.currency)
+        return Requirements(currency=transfer.amount.currency)
 
-    @reads(target=Target.REFERENCE)
+    @reads(target=Target.REFERENCE, needs=PaymentsCapability.PAYEES)
     def get_payee_payout(
         self, ref: Ref | str, *, timeout: float | None = None
     ) -> Requirements[PayeePayout]:
         """Get the current state of money that was sent to a payee."""
-        return Requirements(needs={PaymentsCapability.PAYEES})
+        return Requirements()
 
-    @changes(deferrable=False)
+    @changes(deferrable=False, needs=PaymentsCapability.SUBSCRIPTIONS)
     def create_subscription(
         self,
         subscription: SubscriptionRequest,
@@ -413,14 +411,14 @@ class PaymentsContract(Contract):
         check_kind(subscription, SubscriptionRequest, "subscription")
         return Requirements(needs=subscription.needs, currency=subscription.amount.currency)
 
-    @reads(target=Target.REFERENCE)
+    @reads(target=Target.REFERENCE, needs=PaymentsCapability.SUBSCRIPTIONS)
     def get_subscription(
         self, ref: Ref | str, *, timeout: float | None = None
     ) -> Requirements[Subscription]:
         """Get the current state of a subscription."""
-        return Requirements(needs={PaymentsCapability.SUBSCRIPTIONS})
+        return Requirements()
 
-    @changes(target=Target.REFERENCE)
+    @changes(target=Target.REFERENCE, needs=PaymentsCapability.SUBSCRIPTIONS)
     def change_subscription(
         self,
         ref: Ref | str,
@@ -448,7 +446,7 @@ class PaymentsContract(Contract):
         check_change(Ref.parse(ref), amount, quantity)
         return Requirements(needs=subscription_needs(quantity))
 
-    @changes(target=Target.REFERENCE)
+    @changes(target=Target.REFERENCE, needs=PaymentsCapability.SUBSCRIPTIONS)
     def cancel_subscription(
         self,
         ref: Ref | str,
@@ -474,7 +472,7 @@ class PaymentsContract(Contract):
             needs.add(PaymentsCapability.SUBSCRIPTION_PERIOD_END)
         return Requirements(needs=needs)
 
-    @reads(target=Target.PAGE)
+    @reads(target=Target.PAGE, needs=PaymentsCapability.SUBSCRIPTIONS)
     def list_subscriptions(
         self,
         query: PaymentQuery | None = None,
@@ -491,9 +489,9 @@ class PaymentsContract(Contract):
             account: name of the account; required if several are configured.
             timeout: seconds for the whole operation.
         """
-        return _page(PaymentsCapability.SUBSCRIPTIONS, query, after, account)
+        return _page(query, after, account)
 
-    @changes(deferrable=False)
+    @changes(deferrable=False, needs=PaymentsCapability.STORE_MEANS)
     def store_means(
         self, request: StoreRequest, *, idempotency_key: str, timeout: float | None = None
     ) -> Requirements[StoredMeans]:
@@ -510,11 +508,10 @@ class PaymentsContract(Contract):
         check_kind(request, StoreRequest, "request")
         country = request.customer.country
         return Requirements(
-            needs={PaymentsCapability.STORE_MEANS},
             country=None if country is None else country.upper(),
         )
 
-    @reads(target=Target.PAGE)
+    @reads(target=Target.PAGE, needs=PaymentsCapability.STORED_MEANS)
     def stored_means(
         self,
         customer: str,
@@ -534,9 +531,9 @@ class PaymentsContract(Contract):
         check_text(customer, "customer")
         check_maybe(account, str, "account")
         start = None if after is None else Ref.parse(after, "after")
-        return Requirements(needs={PaymentsCapability.STORED_MEANS}, arguments={"after": start})
+        return Requirements(arguments={"after": start})
 
-    @changes(target=Target.REFERENCE)
+    @changes(target=Target.REFERENCE, needs=PaymentsCapability.STORED_MEANS)
     def remove_means(
         self, ref: Ref | str, *, idempotency_key: str, timeout: float | None = None
     ) -> Requirements[StoredMeans]:
@@ -547,9 +544,9 @@ class PaymentsContract(Contract):
             idempotency_key: identifies this removal.
             timeout: seconds for the whole operation.
         """
-        return Requirements(needs={PaymentsCapability.STORED_MEANS})
+        return Requirements()
 
-    @changes(deferrable=False)
+    @changes(deferrable=False, needs=PaymentsCapability.LINKS)
     def create_link(
         self, link: LinkRequest, *, idempotency_key: str, timeout: float | None = None
     ) -> Requirements[PaymentLink]:
@@ -563,14 +560,14 @@ class PaymentsContract(Contract):
         check_kind(link, LinkRequest, "link")
         return Requirements(needs=link.needs, currency=link.amount.currency)
 
-    @reads(target=Target.REFERENCE)
+    @reads(target=Target.REFERENCE, needs=PaymentsCapability.LINKS)
     def get_link(
         self, ref: Ref | str, *, timeout: float | None = None
     ) -> Requirements[PaymentLink]:
         """Get the current state of a payment link."""
-        return Requirements(needs={PaymentsCapability.LINKS})
+        return Requirements()
 
-    @changes(target=Target.REFERENCE)
+    @changes(target=Target.REFERENCE, needs=PaymentsCapability.LINKS)
     def close_link(
         self, ref: Ref | str, *, idempotency_key: str, timeout: float | None = None
     ) -> Requirements[PaymentLink]:
@@ -581,11 +578,11 @@ class PaymentsContract(Contract):
             idempotency_key: identifies this step.
             timeout: seconds for the whole operation.
         """
-        return Requirements(needs={PaymentsCapability.LINKS})
+        return Requirements()
 
 
-def _charge_requirements(charge: Charge, needs: frozenset[str]) -> Requirements[Payment]:
-    return Requirements(needs=needs, country=charge.country, currency=charge.amount.currency)
+def _charge_requirements(charge: Charge) -> Requirements[Payment]:
+    return Requirements(needs=charge.needs, country=charge.country, currency=charge.amount.currency)
 
 
 def _check_source(charge: Charge) -> None:
@@ -605,7 +602,6 @@ def _check_some(amount: object) -> None:
 
 
 def _page(
-    need: PaymentsCapability,
     query: PaymentQuery | None,
     after: Ref | str | None,
     account: str | None,
@@ -614,4 +610,4 @@ def _page(
     check_kind(query, PaymentQuery, "query")
     check_maybe(account, str, "account")
     start = None if after is None else Ref.parse(after, "after")
-    return Requirements(needs={need}, arguments={"query": query, "after": start})
+    return Requirements(arguments={"query": query, "after": start})

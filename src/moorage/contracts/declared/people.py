@@ -154,7 +154,7 @@ class PeopleContract(Contract):
         """
         return _NO_REQUIREMENTS
 
-    @reads(target=Target.PAGE)
+    @reads(target=Target.PAGE, needs=PeopleCapability.GROUPS)
     def groups(
         self,
         *,
@@ -170,9 +170,9 @@ class PeopleContract(Contract):
             timeout: seconds for the whole operation.
         """
         check_maybe(account, str, "account")
-        return Requirements(needs={PeopleCapability.GROUPS}, arguments={"after": _start(after)})
+        return Requirements(arguments={"after": _start(after)})
 
-    @reads(target=Target.REFERENCE)
+    @reads(target=Target.REFERENCE, needs=PeopleCapability.GROUPS)
     def members(
         self,
         ref: Ref | str,
@@ -187,9 +187,9 @@ class PeopleContract(Contract):
             after: the `next` of the previous page.
             timeout: seconds for the whole operation.
         """
-        return Requirements(needs={PeopleCapability.GROUPS}, arguments={"after": _start(after)})
+        return Requirements(arguments={"after": _start(after)})
 
-    @changes(target=Target.REFERENCE)
+    @changes(target=Target.REFERENCE, needs=PeopleCapability.GROUPS)
     def add_member(
         self, ref: Ref | str, member: Ref | str, *, timeout: float | None = None
     ) -> Requirements[None]:
@@ -202,7 +202,7 @@ class PeopleContract(Contract):
         """
         return _membership(ref, member)
 
-    @changes(target=Target.REFERENCE)
+    @changes(target=Target.REFERENCE, needs=PeopleCapability.GROUPS)
     def remove_member(
         self, ref: Ref | str, member: Ref | str, *, timeout: float | None = None
     ) -> Requirements[None]:
@@ -241,4 +241,4 @@ def _membership(ref: Ref | str, member: Ref | str) -> Requirements[None]:
             field="member",
             remedy="Give the reference of the person's account in the directory of the group.",
         )
-    return Requirements(needs={PeopleCapability.GROUPS}, arguments={"member": person})
+    return Requirements(arguments={"member": person})

@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 
 
 _NO_REQUIREMENTS: Final[Requirements[Shipment]] = Requirements()
-_TRACK: Final[Requirements[Tracking]] = Requirements(needs={ShippingCapability.TRACK})
-_CANCEL_PICKUP: Final[Requirements[Pickup]] = Requirements(needs={ShippingCapability.CANCEL_PICKUP})
-_MANIFEST: Final[Requirements[Manifest]] = Requirements(needs={ShippingCapability.MANIFEST})
-_CANCEL: Final[Requirements[CancelResult]] = Requirements(needs={ShippingCapability.CANCEL})
+_TRACK: Final[Requirements[Tracking]] = Requirements()
+_CANCEL_PICKUP: Final[Requirements[Pickup]] = Requirements()
+_MANIFEST: Final[Requirements[Manifest]] = Requirements()
+_CANCEL: Final[Requirements[CancelResult]] = Requirements()
 
 
 class ShippingContract(Contract):
@@ -58,6 +58,11 @@ class ShippingContract(Contract):
         "schedule_pickup": Effect.DEFERRABLE,
         "create_manifest": Effect.DEFERRABLE,
     }
+    flow_verbs = {
+        "get_rates": ShippingCapability.RATES,
+        "schedule_pickup": ShippingCapability.PICKUP,
+        "create_manifest": ShippingCapability.MANIFEST,
+    }
 
     @reads(target=Target.REFERENCE, verb="get")
     def get_shipment(
@@ -66,7 +71,7 @@ class ShippingContract(Contract):
         """Get the current state of a shipment."""
         return _NO_REQUIREMENTS
 
-    @reads()
+    @reads(needs=ShippingCapability.TRACK)
     def track(
         self, number: str, carrier: str, *, timeout: float | None = None
     ) -> Requirements[Tracking]:
@@ -87,33 +92,33 @@ class ShippingContract(Contract):
                 )
         return _TRACK
 
-    @reads(target=Target.REFERENCE)
+    @reads(target=Target.REFERENCE, needs=ShippingCapability.TRACK)
     def track_shipment(
         self, ref: Ref | str, *, timeout: float | None = None
     ) -> Requirements[Tracking]:
         """Get the progress of a shipment that was bought here."""
         return _TRACK
 
-    @changes(target=Target.REFERENCE)
+    @changes(target=Target.REFERENCE, needs=ShippingCapability.CANCEL)
     def cancel(self, ref: Ref | str, *, timeout: float | None = None) -> Requirements[CancelResult]:
         """Cancel a shipment and request a refund; most vendors take days to approve it."""
         return _CANCEL
 
-    @changes(target=Target.REFERENCE)
+    @changes(target=Target.REFERENCE, needs=ShippingCapability.CANCEL_PICKUP)
     def cancel_pickup(
         self, ref: Ref | str, *, timeout: float | None = None
     ) -> Requirements[Pickup]:
         """Cancel a scheduled pickup; its shipments stay bought."""
         return _CANCEL_PICKUP
 
-    @reads(target=Target.REFERENCE)
+    @reads(target=Target.REFERENCE, needs=ShippingCapability.MANIFEST)
     def get_manifest(
         self, ref: Ref | str, *, timeout: float | None = None
     ) -> Requirements[Manifest]:
         """Get the current state of a manifest, with its forms once they exist."""
         return _MANIFEST
 
-    @reads()
+    @reads(needs=ShippingCapability.SERVICE_POINTS)
     def find_service_points(
         self, address: Address, *, limit: int = 10, timeout: float | None = None
     ) -> Requirements[ServicePointResult]:
@@ -126,12 +131,12 @@ class ShippingContract(Contract):
         """
         check_kind(address, Address, "address")
         count(limit, "limit")
-        return Requirements(needs={ShippingCapability.SERVICE_POINTS}, country=address.country)
+        return Requirements(country=address.country)
 
-    @reads()
+    @reads(needs=ShippingCapability.VALIDATE_ADDRESS)
     def validate_address(
         self, address: Address, *, timeout: float | None = None
     ) -> Requirements[AddressResult]:
         """Ask the vendor if it can deliver to an address, and for its official spelling."""
         check_kind(address, Address, "address")
-        return Requirements(needs={ShippingCapability.VALIDATE_ADDRESS}, country=address.country)
+        return Requirements(country=address.country)

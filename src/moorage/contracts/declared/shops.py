@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from moorage.domain.values.money import Money
 
 _ORDER: Final[Requirements[ShopOrder]] = Requirements()
-_CANCEL: Final[Requirements[CancelReceipt]] = Requirements(needs={ShopsCapability.CANCEL})
+_CANCEL: Final[Requirements[CancelReceipt]] = Requirements()
 
 
 class ShopsContract(Contract):
@@ -97,7 +97,7 @@ class ShopsContract(Contract):
         check_kind(fulfilment, Fulfilment, "fulfilment")
         return Requirements(needs=fulfilment.needs)
 
-    @changes(target=Target.REFERENCE)
+    @changes(target=Target.REFERENCE, needs=ShopsCapability.CANCEL)
     def cancel(
         self, ref: Ref | str, *, timeout: float | None = None
     ) -> Requirements[CancelReceipt]:
@@ -114,7 +114,7 @@ class ShopsContract(Contract):
         """
         return _CANCEL
 
-    @changes(target=Target.REFERENCE)
+    @changes(target=Target.REFERENCE, needs=ShopsCapability.REFUND)
     def refund(
         self,
         ref: Ref | str,
@@ -135,7 +135,7 @@ class ShopsContract(Contract):
         """
         check_price(amount, "amount")
         check_maybe(reason, str, "reason")
-        return Requirements(needs={ShopsCapability.REFUND}, currency=amount.currency)
+        return Requirements(currency=amount.currency)
 
     @reads(target=Target.PAGE)
     def find_items(

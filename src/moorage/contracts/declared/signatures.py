@@ -25,11 +25,9 @@ if TYPE_CHECKING:
     from moorage.contracts.signatures import Envelope, SignatureReceipt, SignedFile, SigningLink
 
 _ENVELOPE: Final[Requirements[Envelope]] = Requirements()
-_REMIND: Final[Requirements[SignatureReceipt]] = Requirements(needs={SignaturesCapability.REMIND})
+_REMIND: Final[Requirements[SignatureReceipt]] = Requirements()
 _DOWNLOAD: Final[Requirements[SignedFile]] = Requirements()
-_CERTIFICATE: Final[Requirements[SignedFile]] = Requirements(
-    needs={SignaturesCapability.CERTIFICATE}
-)
+_CERTIFICATE: Final[Requirements[SignedFile]] = Requirements()
 
 
 class SignaturesContract(Contract):
@@ -73,7 +71,7 @@ class SignaturesContract(Contract):
         """
         return _ENVELOPE
 
-    @changes(target=Target.REFERENCE)
+    @changes(target=Target.REFERENCE, needs=SignaturesCapability.REMIND)
     def remind(
         self,
         ref: Ref | str,
@@ -112,7 +110,7 @@ class SignaturesContract(Contract):
             )
         return Requirements(needs={SignaturesCapability.VOID_REASON})
 
-    @changes(target=Target.REFERENCE, deferrable=False)
+    @changes(target=Target.REFERENCE, deferrable=False, needs=SignaturesCapability.EMBEDDED)
     def signing_link(
         self,
         ref: Ref | str,
@@ -137,7 +135,7 @@ class SignaturesContract(Contract):
                 field="return_url",
                 remedy="Give an absolute URL, such as https://erp.example/signed.",
             )
-        return Requirements(needs={SignaturesCapability.EMBEDDED})
+        return Requirements()
 
     @reads(target=Target.REFERENCE)
     def download(self, ref: Ref | str, *, timeout: float | None = None) -> Requirements[SignedFile]:
@@ -151,7 +149,7 @@ class SignaturesContract(Contract):
         """
         return _DOWNLOAD
 
-    @reads(target=Target.REFERENCE)
+    @reads(target=Target.REFERENCE, needs=SignaturesCapability.CERTIFICATE)
     def certificate(
         self, ref: Ref | str, *, timeout: float | None = None
     ) -> Requirements[SignedFile]:

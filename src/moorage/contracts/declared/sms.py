@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from moorage.contracts.verification import Verification
     from moorage.domain.secrets.secret import Secret
 
-_LOOK_UP: Final[Requirements[SmsReceipt]] = Requirements(needs={SmsCapability.LOOK_UP})
-_CANCEL: Final[Requirements[SmsReceipt]] = Requirements(needs={SmsCapability.CANCEL})
-_BALANCE: Final[Requirements[Balance]] = Requirements(needs={SmsCapability.BALANCE})
+_LOOK_UP: Final[Requirements[SmsReceipt]] = Requirements()
+_CANCEL: Final[Requirements[SmsReceipt]] = Requirements()
+_BALANCE: Final[Requirements[Balance]] = Requirements()
 _COUNTRY: Final = re.compile("[A-Za-z]{2}")
 
 
@@ -62,17 +62,17 @@ class SmsContract(Contract):
             needs=message.needs, country=country_of(message.to), recipients=(message.to,)
         )
 
-    @reads(target=Target.REFERENCE)
+    @reads(target=Target.REFERENCE, needs=SmsCapability.LOOK_UP)
     def get(self, ref: Ref | str, *, timeout: float | None = None) -> Requirements[SmsReceipt]:
         """Get the current status of a message."""
         return _LOOK_UP
 
-    @changes(target=Target.REFERENCE)
+    @changes(target=Target.REFERENCE, needs=SmsCapability.CANCEL)
     def cancel(self, ref: Ref | str, *, timeout: float | None = None) -> Requirements[SmsReceipt]:
         """Cancel a message that is scheduled for later."""
         return _CANCEL
 
-    @reads()
+    @reads(needs=SmsCapability.VALIDATE_NUMBER)
     def validate_number(
         self, number: str, *, country: str | None = None, timeout: float | None = None
     ) -> Requirements[NumberCheck]:
@@ -89,14 +89,14 @@ class SmsContract(Contract):
             check_text(number, "number")
             _check_country(country)
         location = country_of(number) if country is None else country.upper()
-        return Requirements(needs={SmsCapability.VALIDATE_NUMBER}, country=location)
+        return Requirements(country=location)
 
-    @reads()
+    @reads(needs=SmsCapability.BALANCE)
     def check_balance(self, *, timeout: float | None = None) -> Requirements[Balance]:
         """Get the balance of the account."""
         return _BALANCE
 
-    @reads(target=Target.PAGE)
+    @reads(target=Target.PAGE, needs=SmsCapability.OPT_OUTS)
     def opt_outs(
         self,
         *,
@@ -113,9 +113,9 @@ class SmsContract(Contract):
         """
         check_maybe(account, str, "account")
         start = None if after is None else Ref.parse(after, "after")
-        return Requirements(needs={SmsCapability.OPT_OUTS}, arguments={"after": start})
+        return Requirements(arguments={"after": start})
 
-    @reads(target=Target.ACCOUNT)
+    @reads(target=Target.ACCOUNT, needs=SmsCapability.OPT_OUTS)
     def find_opt_outs(
         self, number: str, *, account: str | None = None, timeout: float | None = None
     ) -> Requirements[tuple[OptOut, ...]]:
@@ -128,9 +128,9 @@ class SmsContract(Contract):
         """
         check_number(number, "number")
         check_maybe(account, str, "account")
-        return Requirements(needs={SmsCapability.OPT_OUTS})
+        return Requirements()
 
-    @changes(target=Target.ACCOUNT)
+    @changes(target=Target.ACCOUNT, needs=SmsCapability.OPT_OUTS)
     def remove_opt_out(
         self, number: str, *, account: str | None = None, timeout: float | None = None
     ) -> Requirements[None]:
@@ -146,9 +146,9 @@ class SmsContract(Contract):
         """
         check_number(number, "number")
         check_maybe(account, str, "account")
-        return Requirements(needs={SmsCapability.OPT_OUTS})
+        return Requirements()
 
-    @changes(deferrable=False)
+    @changes(deferrable=False, needs=SmsCapability.VERIFICATION)
     def start_verification(
         self,
         request: VerificationRequest,
@@ -168,7 +168,7 @@ class SmsContract(Contract):
             needs=request.needs, country=country_of(request.to), recipients=(request.to,)
         )
 
-    @changes(target=Target.REFERENCE, deferrable=False)
+    @changes(target=Target.REFERENCE, deferrable=False, needs=SmsCapability.VERIFICATION)
     def check_verification(
         self, ref: Ref | str, code: Secret | str, *, to: str, timeout: float | None = None
     ) -> Requirements[Verification]:
@@ -187,7 +187,7 @@ class SmsContract(Contract):
             VendorRejected: the code was sent to another number.
         """
         check_number(to, "to")
-        return Requirements(needs={SmsCapability.VERIFICATION}, arguments={"code": as_code(code)})
+        return Requirements(arguments={"code": as_code(code)})
 
 
 def _check_country(country: object) -> None:

@@ -45,8 +45,14 @@ class StorageContract(Contract):
         "signed_url": Effect.IMMEDIATE,
         "signed_post": Effect.IMMEDIATE,
     }
+    flow_verbs = {
+        "abort": StorageCapability.MULTIPART,
+        "list_uploads": StorageCapability.STALE_UPLOADS,
+        "signed_url": StorageCapability.SIGNED_URL,
+        "signed_post": StorageCapability.SIGNED_POST,
+    }
 
-    @changes(deferrable=False)
+    @changes(deferrable=False, needs=StorageCapability.MULTIPART)
     def start_upload(
         self, key: str, options: PutOptions = DEFAULT_OPTIONS, *, timeout: float | None = None
     ) -> Requirements[Upload]:
@@ -56,7 +62,7 @@ class StorageContract(Contract):
         """
         check_key(key)
         check_kind(options, PutOptions, "options")
-        return Requirements(needs=options.needs | {StorageCapability.MULTIPART})
+        return Requirements(needs=options.needs)
 
     @reads(target=Target.KEY)
     def head(
@@ -78,7 +84,7 @@ class StorageContract(Contract):
         _check_object(key, "key")
         return Requirements(needs=_version_needs(version))
 
-    @changes(target=Target.KEY)
+    @changes(target=Target.KEY, needs=StorageCapability.COPY)
     def copy(
         self,
         source: str | Ref,
@@ -98,9 +104,9 @@ class StorageContract(Contract):
         check_key(key)
         check_maybe(options, PutOptions, "options")
         _check_object(source, "source")
-        return Requirements(needs={StorageCapability.COPY, *(options.needs if options else ())})
+        return Requirements(needs=options.needs if options else ())
 
-    @reads(target=Target.KEY)
+    @reads(target=Target.KEY, needs=StorageCapability.PUBLIC_URL)
     def public_url(self, key: str | Ref, *, timeout: float | None = None) -> Requirements[str]:
         """Make the URL of an object that anybody may read; nothing is sent.
 
@@ -108,7 +114,7 @@ class StorageContract(Contract):
         with the visibility "public", or in a public bucket or container.
         """
         _check_object(key, "key")
-        return Requirements(needs={StorageCapability.PUBLIC_URL})
+        return Requirements()
 
     @reads()
     def list(

@@ -30,6 +30,7 @@ class TaxContract(Contract):
     capabilities = TaxCapability
     values = (address, tax, tax_calculation)
     flows = {"record": Effect.DEFERRABLE}
+    flow_verbs = {"record": TaxCapability.RECORDS}
 
     @reads()
     def check_vat_number(
@@ -64,7 +65,7 @@ class TaxContract(Contract):
             arguments={"number": target, "requester": own_number},
         )
 
-    @reads()
+    @reads(needs=TaxCapability.CALCULATION)
     def calculate(
         self, sale: TaxableSale, *, timeout: float | None = None
     ) -> Requirements[TaxCalculation]:
@@ -79,7 +80,7 @@ class TaxContract(Contract):
         check_kind(sale, TaxableSale, "sale")
         return Requirements(needs=sale.needs, country=sale.ship_to.country)
 
-    @changes(target=Target.REFERENCE)
+    @changes(target=Target.REFERENCE, needs=TaxCapability.REVERSALS)
     def reverse(
         self,
         ref: Ref | str,
@@ -101,4 +102,4 @@ class TaxContract(Contract):
                 was recorded.
         """
         check_kind(reversal, TaxReversal, "reversal")
-        return Requirements(needs={TaxCapability.REVERSALS})
+        return Requirements()

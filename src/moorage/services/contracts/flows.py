@@ -62,7 +62,7 @@ class Flows(Contract):
     def _flow(cls, operation: ContractOperation) -> Callable[..., Coroutine[Any, Any, Any]]:
         """Return a method that executes this operation of a contract."""
         kind, plan, name, verb = cls.kind, operation.plan, operation.name, operation.verb
-        is_keyed = operation.keyed
+        is_keyed, needs = operation.keyed, operation.needs
         checked = required_key if operation.requires_key else _optional_key
         full_name = f"{kind}.{name}"
         at_reference, at_key = (
@@ -98,7 +98,7 @@ class Flows(Contract):
                 kind,
                 name,
                 self._tenant,
-                frozenset(requirements.needs),
+                needs.union(requirements.needs),
                 requirements.country,
                 requirements.currency,
             )
@@ -128,7 +128,10 @@ class Flows(Contract):
                 return result
 
             request = self._request(
-                operation.name, requirements.needs, requirements.country, requirements.currency
+                operation.name,
+                operation.needs.union(requirements.needs),
+                requirements.country,
+                requirements.currency,
             )
             after = positional[-1] if is_page else None
             if after is None and account is None:

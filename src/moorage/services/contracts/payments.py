@@ -113,7 +113,10 @@ class PaymentsFlows(Flows, PaymentsContract):
             key, timeout = required_key(options.pop(KEY)), options.pop(TIMEOUT, None)
             values, options = operation.arguments(values, options, requirements.arguments)
             routing = self._request(
-                name, requirements.needs, requirements.country, requirements.currency
+                name,
+                operation.needs.union(requirements.needs),
+                requirements.country,
+                requirements.currency,
             )
             dispatcher = self._dispatcher
             if at_reference:

@@ -50,7 +50,6 @@ if TYPE_CHECKING:
     from moorage.contracts.shipping.rates import LabelFormat, RateRequest, RateResult
     from moorage.contracts.shipping.shipments import (
         AddressResult,
-        CancelResult,
         Label,
         Shipment,
     )
@@ -212,10 +211,6 @@ class DhlExpress(sdk.ApiVendor):
     async def track_shipment(self, wire: sdk.Wire, ref: sdk.Ref, /) -> Tracking:
         """Track a shipment bought with this account."""
         return read_track(await _track_shipment(wire, ref.id), ref.id)
-
-    async def cancel(self, wire: sdk.Wire, ref: sdk.Ref, /) -> CancelResult:  # noqa: ARG002 - nothing is sent
-        """Raise an error: DHL has no cancellation, and bills only handed-over shipments."""
-        raise sdk.UnsupportedByVendor("DHL Express cancels no shipments.")
 
     async def validate_address(self, wire: sdk.Wire, address: Address, /) -> AddressResult:
         """Check whether DHL delivers to a place; streets are not checked."""
