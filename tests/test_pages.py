@@ -59,7 +59,7 @@ SHOWN_ONLY = {
     "docs/how-to/credentials.md": 1,  # what asks for a password
     "docs/how-to/secret-managers.md": 1,  # what the vendors' own programs do
     "docs/vendors/web_push.md": 1,  # a service worker of a browser
-    "docs/how-to/add-a-contract.md": 4,  # parts of files of moorage itself
+    "docs/how-to/add-a-contract.md": 2,  # parts of files of moorage itself
     "docs/tutorials/production.md": 2,  # a unit of systemd, and variables for a server of yours
     "docs/how-to/mail-in.md": 1,  # names a mailbox of yours
     "docs/how-to/shipping.md": 1,  # names a customer of yours
