@@ -19,6 +19,7 @@ from moorage.vendors.shipping.easypost import EasyPost
 from moorage.vendors.shipping.shippo import Shippo
 from tests.vendors.subjects.colissimo import colissimo
 from tests.vendors.subjects.dhl_express import dhl_express
+from tests.vendors.subjects.dpd import dpd
 from tests.vendors.subjects.fedex import fedex
 from tests.vendors.subjects.gls import gls
 from tests.vendors.subjects.royalmail import royalmail
@@ -102,4 +103,16 @@ def shippo() -> ShippingSubject:
     )
 
 
-SUBJECTS = [colissimo, dhl_express, easypost, fedex, gls, royalmail, shipengine, shippo, ups, usps]
+SUBJECTS = [
+    colissimo,
+    dhl_express,
+    dpd,
+    easypost,
+    fedex,
+    gls,
+    royalmail,
+    shipengine,
+    shippo,
+    ups,
+    usps,
+]

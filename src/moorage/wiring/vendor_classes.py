@@ -25,6 +25,7 @@ VENDOR_CLASSES: Final = {
     "colissimo": "shipping.colissimo:Colissimo",
     "dhl_express": "shipping.dhl_express:DhlExpress",
     "docusign": "signatures.docusign:Docusign",
+    "dpd": "shipping.dpd:Dpd",
     "dropbox_sign": "signatures.dropbox_sign:DropboxSign",
     "easypost": "shipping.easypost:EasyPost",
     "ebay": "shops.ebay:Ebay",

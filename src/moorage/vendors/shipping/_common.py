@@ -160,6 +160,14 @@ def refusal(
     )
 
 
+def error_object(response: sdk.Response) -> sdk.Answer:
+    """The JSON object of a refusal, which may be the first in a list; empty if there is none."""
+    try:
+        return sdk.error_answer(response) or next(iter(sdk.read_answers(response)), sdk.Answer({}))
+    except sdk.VendorFailed:
+        return sdk.Answer({})
+
+
 def state_refusal(error: sdk.VendorRejected) -> sdk.VendorRejected:
     """The error for a step that the current state of an object does not allow.
 

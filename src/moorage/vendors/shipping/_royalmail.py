@@ -20,6 +20,7 @@ from moorage.vendors.shipping._common import (
     as_number,
     declared_value,
     decoded,
+    error_object,
     filled,
     kind_of,
     order_lines_per_parcel,
@@ -166,23 +167,16 @@ def _contents(customs: Customs) -> Iterator[dict[str, Any]]:
 
 def classify(_: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | None:
     """The error in an answer: of an order, of its label, or of the whole request."""
-    body = sdk.error_answer(response)
+    body = error_object(response)
     if sdk.is_success(response.status):
         problem = next((item for path in _PROBLEMS if (item := body.object(path))), None)
         kind: Any = sdk.VendorRejected
     else:
-        problem, kind = body or _first_item(response), kind_of(response.status)
+        problem, kind = body, kind_of(response.status)
     if problem is None:
         return None
     code, text = problem.text("errorCode") or problem.text("code"), problem.text("errorMessage")
     return refusal(kind, "Royal Mail", response, code, text or problem.text("message"))
-
-
-def _first_item(response: sdk.Response) -> sdk.Answer:
-    try:
-        return next(iter(sdk.read_answers(response)), sdk.Answer({}))
-    except sdk.VendorFailed:
-        return sdk.Answer({})
 
 
 def created_order(response: sdk.Response | None) -> str | None:

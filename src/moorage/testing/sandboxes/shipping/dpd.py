@@ -1,0 +1,181 @@
+"""A local sandbox that imitates DPD's META-API.
+
+DPD refuses a label to the postal code 00001.
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from typing import TYPE_CHECKING, Any, Final
+
+from moorage.domain.http.requests import Response
+from moorage.testing.sandboxes._fields import NUMBER, problems, words
+from moorage.testing.sandboxes.base import Refusal, Routes, Sandbox, SandboxRequest, reply
+from moorage.testing.sandboxes.fixture import SandboxFixture
+from moorage.testing.sandboxes.shipping.shipments import LABEL_TEXTS, NO_LABEL
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_CUSTOMER: Final = dict.fromkeys(
+    ("customerAccountNumber", "customerSubAccountNumber", "customerID"), str
+)
+_PARTY: Final = {
+    "customerInfos": _CUSTOMER,
+    "address!": {
+        **dict.fromkeys(("street!", "country!", "zipCode!", "city!"), str),
+        **dict.fromkeys(("companyName", "name1", "name2", "houseNumber"), str),
+        **dict.fromkeys(("addressLine2", "addressLine3", "state"), str),
+    },
+    "contact": dict.fromkeys(("contactPerson", "phone1", "phone2", "fax", "email"), str),
+    "comment": str,
+}
+_SIDES: Final = dict.fromkeys(("length", "width", "height"), int)
+_SHIPMENT: Final = {
+    "numberOfParcels!": words("1"),
+    "shipmentInfos!": {
+        "productCode!": words("101 136 154 155 179 225 327 328 350 CL E10 E12 E18"),
+        "shipmentId": str,
+        "weight": str,
+        "dimensions": _SIDES,
+    },
+    "customerReferenceNumbers": [str],
+    "sender!": _PARTY,
+    "receiver!": _PARTY,
+    "parcel!": [
+        {
+            "parcelInfos": {"parcelNumber": str, "weight": str, "dimensions": _SIDES},
+            "senderParcelRefs": [str],
+            "parcelContent": str,
+            "insurance": {
+                "insuranceAmount": {"amount!": NUMBER, "currency!": str},
+                "insuranceParcelContent": str,
+            },
+        }
+    ],
+    "shippingDate": str,
+    "mpsCompleteDeliveryLabel": str,
+    "payerType": words("S R 3"),
+}
+_AGAIN: Final = {
+    "shipment!": {"shipmentId": str, "parcelNumbers!": [str]},
+    "customerInfos": _CUSTOMER,
+    "pudoId": str,
+}
+_FORMATS: Final = words("PDF EPL ZPL PNG")
+_PAPERS: Final = words("A4 A5 A6 A7")
+_LOGIN: Final = "/shipping/v1/login"
+_Fields = dict[str, Any]
+
+
+class DpdSandbox(Sandbox):
+    """A sandbox of the META-API: logins, and labels of shipments with one parcel.
+
+    Args:
+        login, password: the login of the customer.
+        business_unit: the number of the company that the login is for.
+
+    Attributes:
+        shipments: the shipments that were sold, by parcel number.
+        logins: the number of logins.
+    """
+
+    hosts = ("api.dpdgroup.com", "api-preprod.dpsin.dpdgroup.com")
+
+    def __init__(
+        self,
+        login: str = "dpd-sandbox",
+        password: str = "dpd-sandbox-password",
+        business_unit: str = "001",
+    ) -> None:
+        super().__init__()
+        self.login = login
+        self.password = password
+        self.business_unit = business_unit
+        self.shipments: dict[str, _Fields] = {}
+        self.logins = 0
+
+    def routes(self) -> Routes:
+        """The sandbox's routes, by method and path."""
+        return {
+            f"POST {_LOGIN}": self._sign_in,
+            "POST /shipping/v1/shipment": self._sell,
+            "POST /shipping/v1/label": self._print_again,
+        }
+
+    def check_access(self, request: SandboxRequest) -> None:
+        """Check a request's token, or the headers of a login."""
+        if request.path == _LOGIN:
+            names = ("X-DPD-LOGIN", "X-DPD-PASSWORD", "X-DPD-BUCODE")
+            values = [request.headers.get(name) for name in names]
+            if values != [self.login, self.password, self.business_unit]:
+                raise _refused(401, "COMMON_5", "The login or the password is wrong.")
+        elif request.bearer() not in {_token(number + 1) for number in range(self.logins)}:
+            raise _refused(401, "COMMON_6", "The token is wrong.")
+
+    def _sign_in(self, _: SandboxRequest) -> Response:
+        self.logins += 1
+        return Response(200, {"X-DPD-TOKEN": _token(self.logins)})
+
+    def _sell(self, request: SandboxRequest) -> Response:
+        kind = _format(request)
+        body = request.json()
+        for location, name, problem in problems([_SHIPMENT], body):
+            raise _refused(400, "COMMON_2", f"{location}/{name} is {problem}.")
+        [shipment] = body
+        if shipment["receiver"]["address"]["zipCode"] == NO_LABEL:
+            raise _refused(400, "ROUTING_1", "There is no route to this postal code.", "BU-API")
+        number = f"0150{self.number():010d}"
+        self.shipments[number] = shipment
+        ids = {"shipmentId": f"MPS{number}", "parcelIds": [number]}
+        network = {"networkShipmentId": f"MPS{number}", "networkParcelIds": [number]}
+        barcode = {"parcel": number, "barcode": f"%{number}"}
+        label = {"base64Data": _label(number, kind), "media-type": f"application/{kind}"}
+        return reply({**ids, **network, "parcelBarcodes": [barcode], "label": label})
+
+    def _print_again(self, request: SandboxRequest) -> Response:
+        kind = _format(request)
+        body = request.json()
+        for location, name, problem in problems(_AGAIN, body):
+            raise _refused(400, "COMMON_2", f"{location}/{name} is {problem}.")
+        [number] = body["shipment"]["parcelNumbers"]
+        if number not in self.shipments:
+            raise _refused(400, "LABEL_1", "There is no such parcel.", "BU-API")
+        label = {"base64Data": _label(number, kind), "mediaType": f"application/{kind}"}
+        return reply({"label": label})
+
+
+def _token(number: int) -> str:
+    return f"eyJhbGciOiJIUzUxMiJ9.eyJzdWIiOiJkcGQtc2FuZGJveCJ9.c2lnbmF0dXJl{number:08d}"
+
+
+def _format(request: SandboxRequest) -> str:
+    query = dict(request.query)
+    if query.get("LabelPrintFormat") not in _FORMATS:
+        raise _refused(400, "COMMON_2", "LabelPrintFormat is missing or wrong.")
+    if query.get("LabelPaperFormat", "A6") not in _PAPERS:
+        raise _refused(400, "COMMON_2", "LabelPaperFormat is wrong.")
+    return query["LabelPrintFormat"].lower()
+
+
+def _label(number: str, kind: str) -> str:
+    return b64encode(LABEL_TEXTS[kind] + number.encode()).decode()
+
+
+def _refused(status: int, code: str, text: str, origin: str = "META-API") -> Refusal:
+    problem = {"errorCode": code, "errorMessage": text, "errorOrigin": origin}
+    return Refusal(reply([problem] if status == 400 else problem, status))
+
+
+def fixture(_: Path) -> SandboxFixture:
+    """Return a sandbox with an account that every scenario can use."""
+    sandbox = DpdSandbox()
+    return SandboxFixture(
+        sandbox=sandbox,
+        options={
+            "login": sandbox.login,
+            "credentials": sandbox.password,
+            "business_unit": sandbox.business_unit,
+        },
+        vendor_values={"service": "dpd_101"},
+    )
