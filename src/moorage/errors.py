@@ -596,9 +596,14 @@ class OutcomeUnknown(ConnectorError):
 
 
 class VendorRejected(_ErrorWithAnswer):
-    """The vendor understood the request and refused it (4xx, or a refusal in the body)."""
+    """The vendor understood the request and refused it (4xx, or a refusal in the body).
+
+    `conclusive` is True if the refusal is stored under the idempotency key even though the answer
+    to an earlier attempt was lost, because the vendor's operation then finds what that attempt did.
+    """
 
     remedy = "Correct the request; repeating it unchanged will be refused again."
+    conclusive: bool = False
 
 
 class InvalidRequest(VendorRejected):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import pytest
 
+from moorage import RetryPolicy
 from moorage.contracts.ref import Ref
 from moorage.contracts.routes import Account
 from moorage.contracts.shipping import (
@@ -67,10 +68,10 @@ REQUEST = RateRequest(sender=HERE, recipient=THERE, parcels=PARCEL)
 class SandboxHub:
     """A hub with an account at EasyPost's sandbox."""
 
-    def __init__(self) -> None:
+    def __init__(self, retry: RetryPolicy | None = None) -> None:
         self.sandbox = EasyPostSandbox()
         vendor = EasyPost(credentials=self.sandbox.api_key)
-        account = Account("easypost", vendor, settings={"retry": None, "circuit": None})
+        account = Account("easypost", vendor, settings={"retry": retry, "circuit": None})
         self.hub = Hub([account], http=SandboxHttpClient(self.sandbox))
         self.shipping: Shipping = self.hub.shipping()
 
@@ -308,6 +309,26 @@ def test_lost_purchase_is_found(shop: SandboxHub) -> None:
 
     (code,) = result.tracking_numbers
     assert [code] == [*shop.sandbox.trackers]
+
+
+@pytest.mark.parametrize("retries", [None, RetryPolicy(2, base_delay=0.0)])
+def test_found_purchase_is_not_sent_again(retries: RetryPolicy | None) -> None:
+    """A purchase that was found after a lost answer is stored, so its repeats buy nothing."""
+    shop = SandboxHub(retry=retries)
+    rate = shop.shipping.get_rates(REQUEST).rates[0]
+    shop.sandbox.fail(Lost())
+    if retries is None:
+        with pytest.raises(Exception, match="lost"):
+            shop.shipping.create_shipment(rate, idempotency_key="k-1")
+    first = shop.shipping.create_shipment(rate, idempotency_key="k-1")
+    request_count = len(shop.sandbox.requests)
+    repeats = [shop.shipping.create_shipment(rate, idempotency_key="k-1") for _ in range(2)]
+
+    assert [first, first] == repeats
+    assert [False, True, True] == [item.replayed for item in (first, *repeats)]
+    sent = {(item.method, item.path) for item in shop.sandbox.requests[request_count:]}
+    assert {"GET"} == {str(method) for method, _ in sent}
+    assert not any(path.startswith("/v2/shipments") for _, path in sent)
 
 
 def test_unbought_shipment_is_quoted(shop: SandboxHub) -> None:

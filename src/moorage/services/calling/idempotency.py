@@ -486,12 +486,14 @@ def _settle_at_once(
 def _is_final(error: Exception, call: Call, once: KeyedUse) -> TypeGuard[VendorRejected]:
     """Return whether the service refused the request so clearly that retries are useless.
 
-    After an attempt with a lost answer, only a vendor that honours keys can refuse for good. Even
-    then, a conflict may mean that the vendor is still working on that attempt.
+    After an attempt with a lost answer, only a vendor that honours keys can refuse for good, or a
+    refusal that is conclusive. A conflict may mean that a vendor that honours keys is still working
+    on that attempt.
     """
     if not isinstance(error, VendorRejected) or error.retryable:
         return False
-    return not call.acted or (once.rules.honoured and error.status != _CONFLICT)
+    is_honoured = once.rules.honoured and error.status != _CONFLICT
+    return not call.acted or is_honoured or error.conclusive
 
 
 def _unknown_error(once: KeyedUse, wait: int = 0) -> OutcomeUnknown:

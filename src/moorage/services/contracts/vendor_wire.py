@@ -18,6 +18,7 @@ from moorage.errors import (
     CredentialNotFound,
     DeadlineExceeded,
     InvalidData,
+    OutcomeUnknown,
     VendorFailed,
 )
 from moorage.services.calling.call import value_of
@@ -89,6 +90,7 @@ class VendorWire:
             else ContractCall(operation, account.vendor.name, account.name, key)
         )
         self._replays: list[bool] = []
+        self._earlier_effects: list[bool] = []
         self._deadline = (
             None if seconds is None else self._core.nanoseconds() + int(seconds * _SECOND)
         )
@@ -197,15 +199,20 @@ class VendorWire:
         self.rehearse(f"{request.method} {shown_path(request)}")
         self.begun = True
         flows = self._calling.reading(parse, self._sent, self._next_use(), self._contract)
-        response = await flows.call(
-            service_name(self.account, to),
-            request,
-            tenant=self.tenant,
-            endpoint=endpoint,
-            idempotency_key=key,
-            timeout=self._time_left(),
-            subject=self._subject,
-        )
+        try:
+            response = await flows.call(
+                service_name(self.account, to),
+                request,
+                tenant=self.tenant,
+                endpoint=endpoint,
+                idempotency_key=key,
+                timeout=self._time_left(),
+                subject=self._subject,
+            )
+        except OutcomeUnknown as error:
+            # The vendor may still find the effect. Without an attempt, it is of an earlier call.
+            self._earlier_effects.append(not error.attempts)
+            raise
         if key is not None:
             self._replays.append(getattr(response, "replayed", False))
         self.acted = self.acted or not request.method.safe
@@ -278,8 +285,12 @@ class VendorWire:
 
     @property
     def replayed(self) -> bool:
-        """True if every step with an idempotency key got the stored answer of an earlier call."""
-        return bool(self._replays) and all(self._replays)
+        """True if every step with an idempotency key is one of an earlier call.
+
+        The step got the stored answer, or its outcome was unknown before and nothing was sent.
+        """
+        steps = (*self._replays, *self._earlier_effects)
+        return bool(steps) and all(steps)
 
     def _next_use(self) -> KeyUse:
         """Return the next step's use of the idempotency key; begun operations are completed."""

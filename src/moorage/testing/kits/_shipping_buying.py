@@ -300,8 +300,13 @@ async def a_lost_answer_buys_nothing_twice(make: Open) -> None:
             require(finds, "A label is found, but its vendor does not declare that it finds one.")
             is_bought = repeated_shipment.state is ShipmentState.BOUGHT
             require(is_bought, "A bought shipment is not reported as bought.")
+            purchase_count = lab.line.purchases
             again = await _try_purchase(lab, "k-1")
             require(repeated_shipment == again, "A repeat has another label.")
+            is_reported = again is not None and again.replayed
+            require(is_reported, "A repeat is not reported as one.")
+            is_sent = lab.line.purchases > purchase_count
+            require(not is_sent, "The repeat of a purchase that was found is sent to the vendor.")
             return
         require(not finds, "A label is not found, although its vendor declares that it finds one.")
         purchase = lab("create_shipment", lab.shipment(), idempotency_key="k-1")

@@ -112,6 +112,7 @@ class Line:
         refusal: the answer to the next purchase, given once.
         lost: number of purchases after which an answer is lost, and the connection cut.
         dropped: number of purchases after which a request is lost, and the connection cut.
+        purchases: number of requests to buy a label that were made while requests passed.
     """
 
     def __init__(self, subject: ShippingSubject) -> None:
@@ -121,6 +122,7 @@ class Line:
         self.refusal: Response | None = None
         self.lost: int | None = None
         self.dropped: int | None = None
+        self.purchases = 0
 
     def before(self, request: Request, url: str) -> Response | None:
         """Forward the request, or answer it or raise an error in place of the vendor."""
@@ -130,6 +132,7 @@ class Line:
             raise ConnectionFailed("The files cannot be reached.")
         if not self._subject.buys(request):
             return None
+        self.purchases += 1
         if self.refusal is not None:
             refusal, self.refusal = self.refusal, None
             return refusal

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from moorage.contracts.shipping.parcels import Customs
     from moorage.contracts.shipping.rates import RateRequest
 
+BOUGHT_ALREADY: Final = "SHIPMENT.POSTAGE.EXISTS"
 _RETRYABLE_CODES: Final = frozenset(
     {
         "SHIPMENT.POSTAGE.NO_RESPONSE",
@@ -301,6 +302,16 @@ def classify(_: sdk.Request, response: sdk.Response) -> sdk.ConnectorError | Non
     if sdk.is_success(response.status):
         return None
     code, words = sdk.vendor_code_and_message(response)
+    if code == BOUGHT_ALREADY:
+        refusal = sdk.VendorRejected(
+            f"EasyPost refused: {words or code}",
+            status=response.status,
+            vendor_code=code,
+            vendor_message=words,
+            response=response,
+        )
+        refusal.conclusive = True
+        return refusal
     if code not in _RETRYABLE_CODES:
         return None
     return sdk.VendorFailed(

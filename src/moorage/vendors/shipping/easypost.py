@@ -32,6 +32,7 @@ from moorage.vendors.shipping._common import (
     texts,
 )
 from moorage.vendors.shipping._easypost import (
+    BOUGHT_ALREADY,
     FILES,
     FORMATS,
     REFUNDS,
@@ -52,7 +53,6 @@ if TYPE_CHECKING:
     from moorage.contracts.shipping.rates import RateRequest, RateResult
     from moorage.contracts.shipping.shipments import AddressResult, Label
 
-_BOUGHT_ALREADY: Final = "SHIPMENT.POSTAGE.EXISTS"
 _OF_RATE: Final = "SHIPMENT.RATE."
 """How the codes begin by which EasyPost refuses a rate, such as one that has expired."""
 _CONVERTED: Final = {
@@ -136,7 +136,10 @@ class EasyPost(sdk.ApiVendor):
         *,
         key: str,
     ) -> Shipment:
-        """Buy a shipment; if this rate was bought before, return that shipment."""
+        """Buy a shipment; if this rate was bought before, return that shipment.
+
+        The refusal and the shipment that was found are stored, so a repeat buys nothing.
+        """
         path = _path("shipments", rate.other("shipment"))
         body = {"rate": {"id": rate.id}, "insurance": rate.other("insurance")}
         buying = sdk.Request.post(
@@ -149,9 +152,10 @@ class EasyPost(sdk.ApiVendor):
         except sdk.VendorRejected as error:
             if (error.vendor_code or "").startswith(_OF_RATE):
                 raise state_refusal(error) from None
-            if error.vendor_code != _BOUGHT_ALREADY:
+            if error.vendor_code != BOUGHT_ALREADY:
                 raise
-            bought_answer = await wire.send(sdk.Request.get(path), parse=_buy_rate)
+            search, part = sdk.Request.get(path), sdk.part_key(key, "found")
+            bought_answer = await wire.send(search, key=part, parse=_buy_rate)
             if bought_answer.text("selected_rate.id") != rate.id:
                 raise
         return await _with_label(wire, bought_answer)
