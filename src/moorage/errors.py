@@ -708,10 +708,12 @@ class WebhookRejected(ConnectorError):
     """A webhook was refused: wrong signature, stale, replayed or malformed; see `reason`.
 
     The error is `retryable` if the sender should try again, for example while another worker
-    handles the same webhook.
+    handles the same webhook. `answer` is the `WebhookReply` that the vendor expects to a webhook
+    that was handled before; None for any other refusal.
     """
 
     remedy = "Do not act on it; check the secret and the clock if the sender is genuine."
+    answer: Any = None
 
     def __init__(self, message: str, *, reason: str | None = None, **fields: Any) -> None:
         super().__init__(message, **fields)

@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moorage import ConfigurationError, WebhookRejected
+from moorage import ConfigurationError, WebhookRejected, WebhookReply
 from moorage.domain.webhooks.algorithms import PLAIN
 from moorage.domain.webhooks.presets import PRESETS
+from moorage.domain.webhooks.replies import reply_to
 from tests.support.examples import examples
 from tests.webhooks.senders import BY_NAME, SENDERS, Sender
 from tests.webhooks.world import IN_BOTH, NOW, Receiver
@@ -210,6 +211,24 @@ def test_a_replay_is_refused(sender: Sender, is_async: bool) -> None:
     receiver.done(events)
     assert "replayed" == receiver.reason_of_refusal(sender.send(NOW, 7))
     assert receiver.verify(sender.send(NOW, 8))
+
+
+@TOLD_APART
+@IN_BOTH
+def test_a_replay_gets_the_answer_of_the_first(sender: Sender, is_async: bool) -> None:
+    """A webhook that was handled before gets the text that its vendor expects, and status 200."""
+    receiver = Receiver.of(sender, is_async=is_async, replay_guard=True)
+    events = receiver.verify(sender.send(NOW, 7))
+    with pytest.raises(WebhookRejected) as excinfo:
+        receiver.verify(sender.send(NOW, 7))
+    assert WebhookReply(409) == reply_to(excinfo.value)
+    receiver.done(events)
+
+    with pytest.raises(WebhookRejected) as excinfo:
+        receiver.verify(sender.send(NOW, 7))
+    expected_reply = events[0].answer or WebhookReply.text(receiver.verifier.accepted)
+    assert expected_reply == reply_to(excinfo.value)
+    assert 200 == expected_reply.status
 
 
 @IN_BOTH

@@ -42,13 +42,15 @@ def reply_to(error: ConnectorError) -> WebhookReply:
     """Return the answer to a rejected webhook's sender, which hides the reason.
 
     A forgery is answered with 401, as vendors expect when they test an endpoint with a wrong
-    signature. A webhook that was handled before is answered with 200, so that the vendor stops. A
-    webhook that another worker is handling is answered with 409. A webhook that cannot be verified
-    now, because a store or a certificate is unreachable, is answered with 503. In both of these
-    cases the vendor will try again.
+    signature. A webhook that was handled before is answered with 200 and the text that the vendor
+    expects, so that the vendor stops. A webhook that another worker is handling is answered with
+    409. A webhook that cannot be verified now, because a store or a certificate is unreachable, is
+    answered with 503. In both of these cases the vendor will try again.
     """
     if isinstance(error, WebhookRejected):
         if error.retryable:
             return WebhookReply(409)
+        if isinstance(error.answer, WebhookReply):
+            return error.answer
         return WebhookReply(_STATUSES.get(error.reason or "", 401))
     return WebhookReply(503 if error.retryable or isinstance(error, StorageUnavailable) else 500)

@@ -29,6 +29,7 @@ from moorage.domain.webhooks.events import WebhookEvent, claim_event, event_late
 from moorage.domain.webhooks.handshakes import UNSIGNED, asked_unsigned
 from moorage.domain.webhooks.quick import quick_verifier
 from moorage.domain.webhooks.rejection import WebhookReason, rejection
+from moorage.domain.webhooks.replies import WebhookReply
 from moorage.domain.webhooks.verification import Key, Reader, decide, examine
 from moorage.errors import ConfigurationError, VendorFailed, WebhookRejected
 from moorage.services.core.core import seconds_left
@@ -288,7 +289,10 @@ class WebhookReceiver:
                 self._core.post(self._settling_command(event, done=False))
             raise
         if not fresh_events:
-            raise _replay_rejection("was handled before", retryable=False)
+            error = _replay_rejection("was handled before", retryable=False)
+            answers = (event.answer for event in events if event.answer is not None)
+            error.answer = next(answers, None) or WebhookReply.text(endpoint.scheme.accepted)
+            raise error
         return tuple(fresh_events)
 
     def _key(self, event: WebhookEvent, tenant: str | None) -> str:
