@@ -45,6 +45,7 @@ ANSWERS: dict[str, Callable[[], Any]] = {
     "json": lambda: Response(200, {"Content-Type": "application/json"}, b'{"id": 7}'),
     "cut json": lambda: Response(200, {"Content-Type": "application/json"}, b'{"id": 7'),
     "gone": lambda: Response(304),
+    "interim": lambda: Response(101),
     "spent": lambda: Response(200, {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "3"}),
     "some left": lambda: Response(200, {"X-RateLimit-Remaining": "7", "X-RateLimit-Reset": "3"}),
     "moved": lambda: Response(301, {"Location": "https://other.example"}),

@@ -206,7 +206,6 @@ class _AsyncIncoming:
 
     def __init__(self, incoming: Incoming) -> None:
         self._incoming = incoming
-        self.close = incoming.close
 
     @property
     def status(self) -> int:
@@ -219,6 +218,9 @@ class _AsyncIncoming:
     async def read(self) -> bytes:
         return self._incoming.read()
 
+    def close(self) -> None:
+        self._incoming.close()
+
 
 def lift_incoming(
     verb: Callable[P, Incoming],
@@ -226,7 +228,9 @@ def lift_incoming(
     """Return an async `open` that calls a synchronous one; reading the body is async too."""
 
     async def lifted(*args: P.args, **kwargs: P.kwargs) -> AsyncIncoming:
-        return _AsyncIncoming(verb(*args, **kwargs))
+        incoming: Any = verb(*args, **kwargs)
+        # The flow refuses what is not an answer, and says of which type it is.
+        return _AsyncIncoming(incoming) if hasattr(incoming, "read") else incoming
 
     return lifted
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from moorage.domain.auth.methods import authorise, needs_flow
 from moorage.domain.auth.sent_values import SentCredentials
-from moorage.domain.http.requests import join_url
+from moorage.domain.http.requests import Response, join_url
 from moorage.domain.resilience.admission import NEEDS_TOKEN
 from moorage.domain.service.plan import SLACK, with_fixed_headers, with_idempotency_key
 from moorage.domain.values.functions import not_callable
@@ -20,7 +20,7 @@ from moorage.services.core.foreign_errors import http_broke
 
 if TYPE_CHECKING:
     from moorage.domain.auth.methods import Credentials, OAuthCredentials
-    from moorage.domain.http.requests import Request, Response, Timeouts
+    from moorage.domain.http.requests import Request, Timeouts
     from moorage.domain.observation.call_identity import CallIdentity
     from moorage.domain.resilience.admission import Admitted
     from moorage.domain.service.plan import Plan
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from moorage.services.calling.steps import CallOperations
     from moorage.services.core.core import Core, Flow
 
+_FIRST_SUCCESS: Final = 200
 _FIRST_NON_SUCCESS: Final = 300
 _LARGEST_KEYED: Final = 262_144
 """Bytes of a body up to which its fingerprint is computed where the call is made."""
@@ -214,7 +215,7 @@ def is_good(core: Core, plan: Plan, response: Response) -> bool:
 
     A success shows that the service accepts the provider's credentials.
     """
-    if response.status >= _FIRST_NON_SUCCESS:
+    if type(response) is not Response or not _FIRST_SUCCESS <= response.status < _FIRST_NON_SUCCESS:
         return False
     if plan.provided:
         core.refreshes.accepted(plan.refresh_key)

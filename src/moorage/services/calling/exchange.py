@@ -38,6 +38,7 @@ from moorage.errors import (
 from moorage.services.calling.admission import refusal
 from moorage.services.calling.attempt_result import AttemptResult, success_result
 from moorage.services.calling.call import OutOfTimeError
+from moorage.services.core.foreign_errors import wrong_answer
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -160,6 +161,8 @@ class Exchange:
         call.leave()
         try:
             response = await self._core.send(*departure)
+            if not isinstance(response, Response):
+                raise wrong_answer(response, "a Response")
         except ConnectorError as error:
             self.note_no_answer(call, error)
             return AttemptResult(error=error.with_traceback(None))
@@ -182,6 +185,8 @@ class Exchange:
         """Return the answer of the fast path's attempt, or the result of its failure."""
         response, error = ending
         self._first = None
+        if error is None and not isinstance(response, Response):
+            error = wrong_answer(response, "a Response")
         if error is not None:
             if sent is not None:
                 call.leave()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import attrs
 
+from moorage.domain.http.headers import Headers
 from moorage.domain.http.requests import Response, join_url
 from moorage.domain.resilience.circuit import Outcome
 from moorage.domain.resilience.classify import is_success
@@ -15,10 +17,10 @@ from moorage.domain.secrets.frames import without_frames
 from moorage.errors import AttemptTimeout, ConnectorError
 from moorage.services.calling.attempt_result import AttemptResult
 from moorage.services.calling.exchange import Exchange
-from moorage.services.core.foreign_errors import http_broke
+from moorage.services.core.foreign_errors import http_broke, unusable_head, wrong_answer
 
 if TYPE_CHECKING:
-    from moorage.domain.http.requests import Headers, Request
+    from moorage.domain.http.requests import Request
     from moorage.ports.http import AsyncIncoming
     from moorage.services.calling.call import Call
     from moorage.services.core.core import Core
@@ -88,7 +90,7 @@ class StreamingExchange(Exchange):
                 attempt, connect=steps.connect, read=steps.read, total=is_abandoned
             )
             call.leave()
-            return await core.open(request, url, timeouts), None
+            return _checked_incoming(await core.open(request, url, timeouts)), None
         except ConnectorError as error:
             self.note_no_answer(call, error)
             return None, error.with_traceback(None)
@@ -138,6 +140,8 @@ class Stream:
         try:
             if call.remaining(core) > 0:
                 piece = await self._incoming.read()
+                if not isinstance(piece, bytes):
+                    raise wrong_answer(piece, "bytes of the body")  # noqa: TRY301 - ends the stream as an error of the client does
                 if not piece:
                     self._settle(call.outcome)
                 return piece
@@ -187,15 +191,45 @@ class Stream:
             core.notify(call.finished(core, error, cancelled=is_abandoned))
 
 
+def _checked_incoming(incoming: AsyncIncoming) -> AsyncIncoming:
+    """Return an answer of the HTTP client that can be read.
+
+    Raises:
+        ConnectionFailed: the HTTP client returned something else.
+    """
+    if not all(callable(getattr(incoming, name, None)) for name in ("read", "close")):
+        raise wrong_answer(incoming, "an answer with `read` and `close`")
+    try:
+        if isinstance(incoming.status, int) and isinstance(incoming.headers, Headers):
+            return incoming
+    except Exception as error:  # noqa: BLE001 - the client's error becomes one of moorage's
+        failure = http_broke(error)
+    else:
+        failure = unusable_head(incoming.status, incoming.headers)
+    with suppress(Exception):
+        incoming.close()
+    raise failure
+
+
 async def _beginning_of_body(incoming: AsyncIncoming) -> bytes:
-    """Return the beginning of a failure's body, long enough for the vendor's message."""
+    """Return the beginning of a failure's body, long enough for the vendor's message.
+
+    Raises:
+        ConnectorError: the HTTP client cannot read it.
+    """
     pieces: list[bytes] = []
     size = 0
     try:
         while size < _ERROR_BODY and (piece := await incoming.read()):
+            if not isinstance(piece, bytes):
+                raise wrong_answer(piece, "bytes of the body")  # noqa: TRY301 - as an error of the client
             pieces.append(piece)
             size += len(piece)
         return b"".join(pieces)[:_ERROR_BODY]
+    except ConnectorError:
+        raise
+    except Exception as error:  # noqa: BLE001 - the client's error becomes one of moorage's
+        raise http_broke(error) from None
     finally:
         # The traceback of an interruption contains this frame, which must not show the body.
         del pieces

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from moorage.domain.resilience.health import is_internal
 from moorage.domain.secrets.frames import error_name
+from moorage.domain.values.text import with_article
 from moorage.errors import (
     ConnectionFailed,
     CredentialNotFound,
@@ -24,6 +25,28 @@ def http_broke(error: Exception) -> ConnectionFailed:
     return kind(
         f"The HTTP client raised {error_name(error)}.",
         remedy="Check that the HTTP client works; its adapter must raise only moorage's errors.",
+        may_have_been_processed=True,
+    )
+
+
+def wrong_answer(answer: object, expected: str) -> ConnectionFailed:
+    """Return the error for an HTTP client that returned something else than `expected`.
+
+    The request may have been processed.
+    """
+    return ConnectionFailed(
+        f"The HTTP client returned {with_article(type(answer).__name__)} instead of {expected}.",
+        remedy="Correct the HTTP client; the reference of its port says what it must return.",
+        may_have_been_processed=True,
+    )
+
+
+def unusable_head(status: object, headers: object) -> ConnectionFailed:
+    """Return the error for an HTTP client whose answer has a wrong status or headers."""
+    types = f"{type(status).__name__} and {type(headers).__name__}"
+    return ConnectionFailed(
+        f"The HTTP client returned an answer whose status and headers are of the types {types}.",
+        remedy="Correct the HTTP client: the status must be an int, and the headers Headers.",
         may_have_been_processed=True,
     )
 
