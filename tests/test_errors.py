@@ -12,6 +12,8 @@ from moorage import errors
 from moorage.domain.http.requests import Headers, Response
 from moorage.domain.idempotency.refusals import pack_refusal, unpack_refusal
 from moorage.errors import ConnectorError
+from moorage.wiring.core_assembly import sync_core
+from moorage.wiring.ports import Ports
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -244,3 +246,23 @@ def test_correlation_id_is_made_when_it_is_read() -> None:
         assert "id-7" == error.request_id
         error.request_id = "another"
         assert "another" == error.request_id
+
+
+def test_long_names_and_messages_do_not_make_a_long_text() -> None:
+    """The text of an error is bounded, and its attributes are complete."""
+    name = "n" * 100_000
+    error = errors.ConnectionFailed(f"{name} ends", service=name, operation=name, remedy=name)
+
+    assert len(str(error)) < 10_000
+    assert len(repr(error)) < 10_000
+    assert " … " in str(error)
+    assert (f"{name} ends", name) == (error.message, error.remedy)
+
+
+def test_wait_beyond_the_calendar_ends_with_it() -> None:
+    """A time to come back that no calendar has is shown as the last one of the calendar."""
+    core = sync_core(Ports()).core
+    error = errors.RateLimitExceeded("wait.")
+    error.due = core.moment, 10**30
+
+    assert "Come back at 9999-12-31" in str(error)

@@ -67,6 +67,10 @@ if TYPE_CHECKING:
 
 E = TypeVar("E", bound="ConnectorError")
 
+_LONGEST_NAME: Final = 500
+_LONGEST_SENTENCE: Final = 4_000
+"""The longest message and the longest remedy in the text of an error, in characters."""
+
 _SHOWN_PROBLEMS: Final = 100
 """The number of problems in the text of an error; the others are in its `problems`."""
 
@@ -81,6 +85,14 @@ def _own_fields(fields: dict[str, Any]) -> dict[str, Any]:
     """Return the fields of an error, with a list of notes that only this error has."""
     notes = fields.get("__notes__")
     return fields if notes is None else {**fields, "__notes__": [*notes]}
+
+
+def _shortened(text: str, most: int = _LONGEST_SENTENCE) -> str:
+    """Return the text, or the beginning and the end of a text of more than `most` characters."""
+    if len(text) <= most:
+        return text
+    half = most // 2
+    return f"{text[:half]} … {text[-half:]}"
 
 
 class ConnectorError(Exception):
@@ -191,14 +203,15 @@ class ConnectorError(Exception):
         location = ".".join(part for part in (self.service, self.operation) if part)
         if self.region is not None:
             location += f" in {self.region}"
-        sentences = [f"{location}: {self.message}" if location else self.message]
+        message = _shortened(self.message)
+        sentences = [f"{_shortened(location, _LONGEST_NAME)}: {message}" if location else message]
         if not sentences[0].endswith((".", "!", "?")):
             sentences[0] += "."
         if self.retry_at is not None:
             sentences.append(f"Come back at {self.retry_at.isoformat(timespec='milliseconds')}.")
         if self.attempts > 1:
             sentences.append(f"{self.attempts} attempts were made.")
-        sentences.append(self.remedy)
+        sentences.append(_shortened(self.remedy))
         return " ".join(sentences)
 
     def __repr__(self) -> str:

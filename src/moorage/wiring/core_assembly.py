@@ -52,9 +52,6 @@ _CACHE: Final = (("find", 1), ("store", 4), ("delete", 1))
 """The verbs of a cache, and how many arguments each has before its timeout."""
 
 
-_ADAPTERS: Final = "moorage.adapters."
-
-
 @frozen
 class WiredCore:
     """A core with the adapters that it was built from.
@@ -122,7 +119,7 @@ def sync_core(ports: Ports) -> WiredCore:
     core, claims = with_stores(core, ports, state, sync_store_verbs)
     # Beside a real exchange the watch costs nothing. A client of the host's may be a fast stand-in,
     # and is watched wherever the flow sends, as with the first call of each service.
-    fast_send = send if _is_ours(http) else client_send
+    fast_send = send if defaults.is_ours(http) else client_send
     return WiredCore(core, http, fast_send, claims, _sync_credential_verbs, waits=False)
 
 
@@ -173,11 +170,6 @@ def audit_verb(audit: Any, *, is_async: bool) -> Callable[..., Any] | None:
 async def _in_thread(function: Callable[..., Any], **arguments: Any) -> Any:
     """Run a synchronous function in a thread, so that the event loop is not blocked."""
     return await in_thread(partial(function, **arguments))
-
-
-def _is_ours(http: Any) -> bool:
-    """Return whether an HTTP client is one of moorage's adapters, which call real vendors."""
-    return isinstance(http, defaults.LazyAdapter) or type(http).__module__.startswith(_ADAPTERS)
 
 
 def _sync_credential_verbs(credentials: Any) -> dict[str, Any]:

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
+_ADAPTERS: Final = "moorage.adapters."
+
+
 class LazyAdapter:
     """An adapter that is created when it is first used."""
 
@@ -39,6 +42,11 @@ class LazyAdapter:
     def created(self) -> Any:
         """Return the adapter if it has been created; otherwise None."""
         return self._adapter
+
+
+def is_ours(adapter: object) -> bool:
+    """Return whether an adapter is one of moorage's."""
+    return isinstance(adapter, LazyAdapter) or type(adapter).__module__.startswith(_ADAPTERS)
 
 
 class Reporter:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import inspect
 import sys
-from typing import TYPE_CHECKING, Any
+from types import NoneType
+from typing import TYPE_CHECKING, Any, Final, cast
 
+from moorage.domain.idempotency.claims import Claim, ClaimResult, Settle, SettleResult
+from moorage.domain.resilience.admission import Admission, Answer
 from moorage.domain.values.frozen_values import evolve
 from moorage.domain.values.functions import with_timeout
 from moorage.errors import ConfigurationError
@@ -16,23 +19,82 @@ from moorage.runtime.bridge import (
     lift_command,
     without_errors,
 )
-from moorage.services.core.foreign_errors import store_broke
-from moorage.wiring.defaults import LazyAdapter, memory_storage
+from moorage.services.core.foreign_errors import store_broke, wrong_store_answer
+from moorage.wiring.defaults import LazyAdapter, is_ours, memory_storage
 from moorage.wiring.renewing import claim_renewals
 from moorage.wiring.service_checks import CLAIMS_ONLY
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from moorage.domain.resilience.admission import Admission
     from moorage.domain.service.plan import Ask
     from moorage.services.core.core import Core
     from moorage.wiring.ports import Ports
 
 
+_DECISIONS: Final = frozenset(map(int, Answer))
+_ADMITTED: Final = 4
+"""The number of items in the answer to an admission."""
+
+
+def _is_admitted(answer: Any) -> bool:
+    """Return whether a value can be the answer to an admission."""
+    items = cast("tuple[Any, ...]", answer) if isinstance(answer, tuple) else ()
+    if len(items) != _ADMITTED:
+        return False
+    decision, wait, permit, tickets = items
+    return (
+        isinstance(decision, int)
+        and decision in _DECISIONS
+        and isinstance(wait, int)
+        and isinstance(permit, (tuple, NoneType))
+        and isinstance(tickets, tuple)
+    )
+
+
+def _answered(command: object, answer: Any) -> Any:
+    """Return a store's answer to a command.
+
+    Raises:
+        StorageUnavailable: a decision about a call is of a wrong type.
+    """
+    match command:
+        case Admission():
+            is_right = _is_admitted(answer)
+        case Claim():
+            is_right = isinstance(answer, ClaimResult)
+        case Settle():
+            is_right = isinstance(answer, SettleResult)
+        case _:
+            return answer
+    if not is_right:
+        raise wrong_store_answer(command, answer)
+    return answer
+
+
+def _with_checked_answers(execute: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the `execute` of a synchronous store, with its decisions checked."""
+
+    def checked(command: Any, timeout: float | None) -> Any:
+        return _answered(command, execute(command, timeout))
+
+    return checked
+
+
+def _with_checked_async_answers(execute: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the `execute` of an asynchronous store, with its decisions checked."""
+
+    async def checked(command: Any, timeout: float | None) -> Any:
+        return _answered(command, await execute(command, timeout))
+
+    return checked
+
+
 def sync_store_verbs(state: Any) -> dict[str, Any]:
     """Return the methods of a synchronous store, with foreign errors converted."""
     execute, post, is_waiting = with_timeout(state.execute, 1), state.post, not _is_memory(state)
+    if not is_ours(state):
+        execute = _with_checked_answers(execute)
     if is_waiting:
         execute, post = guarded_port(execute, store_broke), without_errors(post)
     return {
@@ -50,8 +112,11 @@ def async_store_verbs(state: Any) -> dict[str, Any]:
         # Memory never makes a task wait.
         shared_store = getattr(state, "shared", state)
         return sync_store_verbs(shared_store)
+    execute = with_timeout(state.execute, 1)
+    if not is_ours(state):
+        execute = _with_checked_async_answers(execute)
     return {
-        "execute": guarded_async(with_timeout(state.execute, 1), store_broke),
+        "execute": guarded_async(execute, store_broke),
         "ask": None,
         "prepare": None,
         "post": without_errors(state.post),

@@ -37,6 +37,7 @@ R = TypeVar("R")
 Flow: TypeAlias = Coroutine[Any, Any, R]
 Step: TypeAlias = Callable[[], Awaitable[R]]
 
+_LAST_MOMENT: Final = datetime.max.replace(tzinfo=UTC)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 
@@ -205,8 +206,14 @@ class Core:
         return not (self.ask is None or self.waits or self.separate_keys or self.renewals.renews)
 
     def moment(self, due: int) -> datetime:
-        """Return the wall-clock time that corresponds to `due` nanoseconds of the local clock."""
-        return self.utc() + timedelta(0, 0, -((self.nanoseconds() - due) // 1000))
+        """Return the wall-clock time that corresponds to `due` nanoseconds of the local clock.
+
+        A time that no calendar has is the last one of the calendar.
+        """
+        try:
+            return self.utc() + timedelta(0, 0, -((self.nanoseconds() - due) // 1000))
+        except OverflowError:
+            return _LAST_MOMENT
 
     def wall_at(self, due: int) -> int:
         """Return the nanoseconds since 1970 that correspond to `due` of the local clock."""

@@ -59,6 +59,15 @@ def store_broke(error: Exception) -> StorageUnavailable:
     )
 
 
+def wrong_store_answer(command: object, answer: object) -> StorageUnavailable:
+    """Return the error for a store that answered a command with a value of another type."""
+    return StorageUnavailable(
+        f"The store of the shared state answered {with_article(type(command).__name__)} with"
+        f" {with_article(type(answer).__name__)}.",
+        remedy="Correct the store: `execute` must return the answer of the command's `apply`.",
+    )
+
+
 def tenants_broke(error: Exception) -> StorageUnavailable:
     """Return the error for an exception of the provider of tenants."""
     return StorageUnavailable(

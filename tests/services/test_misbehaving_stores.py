@@ -1,0 +1,137 @@
+"""Stores that answer commands with values of wrong types."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from moorage import (
+    AsyncConnectorManager,
+    ConnectorError,
+    ConnectorManager,
+    RateLimitConfig,
+    Service,
+    StorageUnavailable,
+)
+from moorage.adapters.state.memory import MemoryStorage
+from moorage.domain.idempotency.claims import Claim, Settle
+from moorage.domain.resilience.admission import Admission
+
+if TYPE_CHECKING:
+    from moorage.domain.state.commands import Command
+
+SHOP = Service("shop", retry=None, limits=RateLimitConfig.per_second(1_000))
+MODES = pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
+GARBAGE = pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        0,
+        "go",
+        (),
+        (None,) * 4,
+        (0, "soon", None, ()),
+        (0, 0, 5, ()),
+        (0, 0, None, None),
+        (77, 0, None, ()),
+        ([], 0, None, ()),
+        (3, float("nan"), None, ()),
+    ],
+)
+
+
+class WrongStore:
+    """A store that executes each command, and returns `value` instead of one kind's answers."""
+
+    durable = False
+
+    def __init__(self, kind: type, value: object) -> None:
+        self._kind = kind
+        self._value = value
+        self._memory = MemoryStorage()
+
+    def execute(self, command: Command[Any], timeout: float | None = None) -> Any:
+        """Execute the command."""
+        answer = self._memory.execute(command, timeout)
+        return self._value if isinstance(command, self._kind) else answer
+
+    def post(self, command: Command[Any]) -> None:
+        """Execute the command without returning its answer."""
+        self._memory.post(command)
+
+
+class AsyncWrongStore(WrongStore):
+    """The same for an asynchronous manager."""
+
+    async def execute(self, command: Command[Any], timeout: float | None = None) -> Any:
+        """Execute the command."""
+        return WrongStore.execute(self, command, timeout)
+
+
+def ends(
+    kind: type, value: object, key: str | None, *, is_async: bool
+) -> tuple[list[Any], list[int]]:
+    """Return how two calls of a function end, and the effects of the function."""
+    effects: list[int] = []
+    results: list[Any] = []
+
+    def order() -> int:
+        effects.append(1)
+        return len(effects)
+
+    async def order_async() -> int:
+        return order()
+
+    async def twice() -> None:
+        store: Any = AsyncWrongStore(kind, value)
+        manager = AsyncConnectorManager([SHOP], state=store)
+        for _ in range(2):
+            try:
+                results.append(await manager.run("shop", order_async, idempotency_key=key))
+            except ConnectorError as error:
+                results.append(error)
+        await manager.close()
+
+    if is_async:
+        asyncio.run(twice())
+        return results, effects
+    with ConnectorManager([SHOP], state=WrongStore(kind, value)) as manager:
+        for _ in range(2):
+            try:
+                results.append(manager.run("shop", order, idempotency_key=key))
+            except ConnectorError as error:
+                results.append(error)
+    return results, effects
+
+
+@MODES
+@GARBAGE
+def test_claim_of_a_wrong_type_refuses_the_call(value: object, *, is_async: bool) -> None:
+    """Without a decision about its idempotency key, a call has no effect."""
+    results, effects = ends(Claim, value, "order-7", is_async=is_async)
+
+    assert [] == effects
+    for error in results:
+        assert isinstance(error, StorageUnavailable)
+        assert "answered a Claim with" in error.message
+        assert error.message.endswith(f" {type(value).__name__}.")
+
+
+@MODES
+@GARBAGE
+def test_admission_of_a_wrong_type_is_an_outage(value: object, *, is_async: bool) -> None:
+    """Without a decision about an admission, calls continue with the limits of this process."""
+    results, effects = ends(Admission, value, None, is_async=is_async)
+
+    assert ([1, 2], [1, 1]) == (results, effects)
+
+
+@MODES
+@GARBAGE
+def test_settlement_of_a_wrong_type_repeats_nothing(value: object, *, is_async: bool) -> None:
+    """If the store does not confirm that an answer is stored, the effect still happens once."""
+    results, effects = ends(Settle, value, "order-7", is_async=is_async)
+
+    assert ([1, 1], [1]) == (results, effects)
