@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from moorage.domain.secrets.secret import Secret
@@ -12,7 +13,7 @@ from moorage.domain.values.patterns import late_pattern
 from moorage.errors import ConfigurationError, ConnectorError, Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     import attrs
 
@@ -22,6 +23,8 @@ _BARE_KEY: Final = late_pattern(r"[A-Za-z0-9_-]+")
 _WORD: Final = late_pattern(r"[A-Za-z][A-Za-z_ -]{0,23}")
 _NAME: Final = late_pattern(r"[A-Za-z][A-Za-z0-9_ .%-]{0,39}")
 _MAX_LENGTH: Final = 80
+_MAX_SUGGESTIONS: Final = 1_000
+"""The number of different unknown words of a configuration that are compared with known ones."""
 OF_ENVIRONMENT: Final = "the environment "
 OF_VARIABLE: Final = "the environment variable "
 """The beginnings of the origins of values that an environment's tables or a variable have set."""
@@ -56,7 +59,11 @@ class Report:
         self.stand_ins: dict[str, tuple[dict[str, Any], ...]] = {}
         """By the path of a table: it with other values in place of those that are wrong."""
         self._absent: set[str] = set()
+        self._around_absent: set[str] = set()
+        self._by_path: dict[str, list[Problem]] = {}
         self._excused: set[Problem] = set()
+        self._unexcused_at_or_below: Counter[str] = Counter()
+        self._similar_words: dict[tuple[str, tuple[str, ...]], str | None] = {}
         self._origins: Mapping[str, str] = {} if origins is None else origins
 
     def add(
@@ -73,6 +80,8 @@ class Report:
         if problem not in self._noted:
             self._noted.add(problem)
             self.problems.append(problem)
+            self._by_path.setdefault(problem.path, []).append(problem)
+            self._unexcused_at_or_below.update(paths_around(problem.path))
 
     def trial(self) -> Report:
         """Return an empty report, for a trial with assumed values.
@@ -80,7 +89,7 @@ class Report:
         The new report has the same unreadable secrets.
         """
         trial = Report(self._origins)
-        trial._absent = self._absent
+        trial._absent, trial._around_absent = self._absent, self._around_absent
         return trial
 
     def unreadable_placeholder(self, path: str) -> Secret:
@@ -90,7 +99,11 @@ class Report:
         unknown, so no further problem is reported at this path, below it, or at a table around it.
         """
         self._absent.add(path)
-        self._excused.update(problem for problem in self.problems if problem.path == path)
+        self._around_absent.update(paths_around(path))
+        for problem in self._by_path.get(path, ()):
+            if problem not in self._excused:
+                self._excused.add(problem)
+                self._unexcused_at_or_below.subtract(paths_around(path))
         return Secret("0" * 32)
 
     def made(
@@ -135,16 +148,29 @@ class Report:
 
     def clear(self, path: str) -> bool:
         """Return whether nothing at or below a path has a problem, except unreadable secrets."""
-        return not any(
-            is_below(problem.path, path) and problem not in self._excused
-            for problem in self.problems
-        )
+        return not self._unexcused_at_or_below[path]
+
+    def has_problem_at(self, path: str) -> bool:
+        """Return whether a problem is at exactly this path."""
+        return path in self._by_path
+
+    def similar_word(self, word: str, candidates: Iterable[str]) -> str | None:
+        """Return the candidate that the user probably meant, if any is similar.
+
+        After a thousand different words, no further word is compared, because comparing is slow.
+        """
+        names = tuple(candidates)
+        comparison = (word[:_MAX_LENGTH], names)
+        if comparison not in self._similar_words and len(self._similar_words) < _MAX_SUGGESTIONS:
+            self._similar_words[comparison] = similar_word(word, names)
+        return self._similar_words.get(comparison)
 
     def is_unreadable_at(self, path: str) -> bool:
         """Return whether an unreadable secret is at a path, below it or above it."""
-        return any(
-            is_below(absent_path, path) or is_below(path, absent_path)
-            for absent_path in self._absent
+        if not self._absent:
+            return False
+        return path in self._around_absent or any(
+            outer_path in self._absent for outer_path in paths_around(path)
         )
 
     def refuse(self) -> None:
@@ -234,8 +260,7 @@ def quote_word(text: str) -> str:
 
 def origin_of(path: str, origins: Mapping[str, str]) -> str | None:
     """Return the origin of the value at a path, unless it is the configuration itself."""
-    matches = [origin_path for origin_path in origins if is_below(path, origin_path)]
-    return origins[max(matches, key=len)] if matches else None
+    return next((origins[outer] for outer in paths_around(path) if outer in origins), None)
 
 
 def similar_word(word: str, candidates: Iterable[str]) -> str | None:
@@ -268,6 +293,14 @@ def _texts(value: Any) -> Iterable[str]:
     elif isinstance(value, (list, tuple)):
         for entry in cast("list[Any]", value):
             yield from _texts(entry)
+
+
+def paths_around(path: str) -> Iterator[str]:
+    """Yield each path that a path equals or is below, from the inside out."""
+    yield path
+    for position in range(len(path) - 1, -1, -1):
+        if path[position] in ".[":
+            yield path[:position]
 
 
 def is_below(path: str, parent: str) -> bool:

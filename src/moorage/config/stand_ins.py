@@ -11,7 +11,7 @@ from itertools import product
 from math import prod
 from typing import TYPE_CHECKING, Any, Final
 
-from moorage.config.problems import REPORTED, Report, is_below
+from moorage.config.problems import REPORTED, Report, is_below, paths_around
 from moorage.config.shapes import AnyOf, ListOf, OneOf
 from moorage.errors import Problem
 
@@ -103,17 +103,16 @@ def note_common(report: Report, path: str, tries: Iterable[Callable[[Report], ob
         )
     if not problems_by_try:
         return False
-    wrong_paths = [
-        problem.path
-        for problem in report.problems
-        if problem.path != path and is_below(problem.path, path)
-    ]
     common_problems = [
         problem
         for identity, problem in problems_by_try[0].items()
         if all(identity in problems_by_identity for problems_by_identity in problems_by_try[1:])
         and problem.path != path
-        and not any(is_below(problem.path, wrong_path) for wrong_path in wrong_paths)
+        and not any(
+            report.has_problem_at(outer_path)
+            for outer_path in paths_around(problem.path)
+            if outer_path != path and is_below(outer_path, path)
+        )
     ]
     for problem in common_problems:
         report.note(problem)

@@ -17,7 +17,6 @@ from moorage.config.problems import (
     key,
     path_below,
     quote_word,
-    similar_word,
 )
 from moorage.config.shapes import (
     Address,
@@ -111,7 +110,7 @@ def read_table(table: Table, value: Any, path: str, report: Report) -> Any:
         entry_path = path_below(path, key(name))
         if field is None:
             names = sorted(table.fields)
-            nearest = similar_word(str(name), names)
+            nearest = report.similar_word(str(name), names)
             mistaken_names.update([] if nearest is None else [nearest])
             remedy = f"Use {', '.join(names)}."
             report.add(entry_path, f"The setting {key(name)} is unknown.", remedy, nearest=nearest)
@@ -172,7 +171,7 @@ def kind_of(shape: TableByKind, value: Any, path: str, name: str, report: Report
     if kind not in shape.known and kind not in shape.names():
         remedy = f"Use one of: {', '.join(shape.names())}." if shape.names() else "Install one."
         message = f"There is no {shape.name} named {quote_word(kind)}."
-        report.add(kind_path, message, remedy, nearest=similar_word(kind, shape.names()))
+        report.add(kind_path, message, remedy, nearest=report.similar_word(kind, shape.names()))
         return None
     table = report.made(partial(shape.table, kind), path)
     return None if isinstance(table, ReportedProblem) else table
@@ -249,7 +248,7 @@ def _read_choice(shape: OneOf, value: Any, path: str, report: Report) -> Any:
     if type(value) in {str, int} and value in shape.choices:
         return shape.meanings[shape.choices.index(value)] if shape.meanings else value
     choices = [str(choice) for choice in shape.choices]
-    nearest = similar_word(value, choices) if isinstance(value, str) else None
+    nearest = report.similar_word(value, choices) if isinstance(value, str) else None
     message = (
         f"The value {quote_word(value)} is not one of the choices."
         if isinstance(value, str)
