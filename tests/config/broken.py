@@ -206,8 +206,17 @@ OTHERS: list[tuple[Any, str, str]] = [
     (route(vendor="twillio"), "sms.vendor", "Did you mean twilio?"),
     (route(vendor=["twilio", "nobody"]), "sms.vendor[1]", "Use one of: twilio."),
     (route(vendor=[]), "sms.vendor", "Name at least one account."),
-    ({"sms": {"vendor": "twilio"}}, "sms.vendor", "Configure one first."),
-    ({**vendor(), "email": {"vendor": "twilio"}}, "email.vendor", "Configure one first."),
+    (
+        {"sms": {"vendor": "twilio"}},
+        "sms.vendor",
+        "Configure one first, in the table `vendors.twilio`.",
+    ),
+    (
+        {**vendor(), "email": {"vendor": "twilio"}},
+        "email.vendor",
+        "Configure one first, in the table `vendors`.",
+    ),
+    ({"payments": {"vendor": "strype"}}, "payments.vendor", "Did you mean stripe?"),
     (
         {**vendor(), "tenants": {"acme": {"sms": [{"vendor": "twillio"}]}}},
         "tenants.acme.sms[0].vendor",

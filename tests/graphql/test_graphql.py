@@ -33,6 +33,7 @@ from moorage.domain.graphql.answers import (
     refusal_of,
     refusal_of_mutation,
 )
+from moorage.domain.resilience.classify import classify
 from tests.support.modes import World, sync_and_async
 
 SHOP = GraphQL("/graphql")
@@ -182,6 +183,26 @@ def test_failure_with_a_body_of_graphql(
         getattr(error, "vendor_message", None),
     )
     assert (kind in {VendorFailed, RateLimitExceeded}) is (error is not None and error.retryable)
+
+
+def test_message_of_the_service_is_shown() -> None:
+    """The text of an error has the service's message, bounded and without secrets, as over REST."""
+
+    def refusal(message: object) -> Any:
+        return refusal_of(answer(None, {"message": message}))
+
+    error = refusal("id must not be empty")
+    assert "The GraphQL service answered with an error: id must not be empty" == error.message
+    long_error = refusal("x y " * 1_000)
+    assert len(long_error.message) < 600
+    secret = "sk_live_51HxQ2eKc0ffee0ffee0ffee"
+    revealing_error = refusal(f"The key {secret} is wrong")
+    body = json.dumps({"message": f"The key {secret} is wrong"}).encode()
+    rest_error = classify(Response(422, {"Content-Type": "application/json"}, body))
+    assert getattr(rest_error, "vendor_message", "") == revealing_error.vendor_message
+    assert secret not in str(revealing_error)
+    silent_error = refusal(7)
+    assert "The GraphQL service answered with an error." == silent_error.message
 
 
 @pytest.mark.parametrize("body", [b"<html>", b"[]", b'{"message": "no"}', b'{"errors": []}'])

@@ -26,6 +26,7 @@ from moorage.domain.values.json_text import is_list, is_object
 from moorage.errors import ConfigurationError, InvalidData
 from moorage.wiring.accounts import service_paths
 from moorage.wiring.installed_vendors import vendor_class
+from moorage.wiring.vendor_classes import VENDOR_CLASSES
 from moorage.wiring.wrong_options import wrong_option
 
 if TYPE_CHECKING:
@@ -238,11 +239,20 @@ class Accounts:
             for other_account in (*self.accounts.values(), *self.doubtful.values())
             if kind in other_account.vendor.kinds and other_account.open_to(tenant)
         ]
+        if fitting:
+            remedy, candidates = f"Use one of: {', '.join(sorted(fitting))}.", fitting
+        else:
+            vendors = [
+                item for item in VENDOR_CLASSES if VENDOR_CLASSES[item].startswith(f"{kind}.")
+            ]
+            candidates = [] if name in vendors else vendors
+            table = f"vendors.{name}" if name in vendors else "vendors"
+            remedy = f"Configure one first, in the table `{table}`."
         self._report.add(
             path,
             f"The value {quote_word(name)} is not an account for {kind}.",
-            f"Use one of: {', '.join(sorted(fitting))}." if fitting else "Configure one first.",
-            nearest=similar_word(name, fitting),
+            remedy,
+            nearest=similar_word(name, candidates),
         )
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
+from moorage.domain.http.redaction import Redaction
 from moorage.domain.resilience.classify import unreadable_answer_error
 from moorage.domain.values.json_text import is_list, is_object
 from moorage.errors import (
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     """Returns the JSON object in an answer."""
 
 _LONGEST_MESSAGE: Final = 500
+_USUAL: Final = Redaction()
 _MOST_PROBLEMS: Final = 100
 
 UNKNOWN_DOCUMENT: Final = (
@@ -320,15 +322,17 @@ def _refusal_of(
     """
     problem = next((item for item in problems if _kind_of(item) is not None), problems[0])
     kind = (_kind_of(problem) if by_code else None) or otherwise
+    text = _USUAL.words(problem.message, _LONGEST_MESSAGE)
     details: dict[str, Any] = {
         "status": None if response is None else response.status,
         "vendor_code": problem.code,
-        "vendor_message": problem.message,
+        "vendor_message": text,
         "response": response,
     }
     if kind is RateLimitExceeded:
         details["by_vendor"] = True
-    error: ConnectorError = kind("The GraphQL service answered with an error.", **details)
+    suffix = f": {text}" if text else "."
+    error: ConnectorError = kind(f"The GraphQL service answered with an error{suffix}", **details)
     if _looked_up(problem) in UNKNOWN_DOCUMENT:
         error.remedy = "Register the document at the service, or let `GraphQL` send its text."
     error.vendor_retry_after = _pause_of(problem.extensions, response)
