@@ -1,18 +1,25 @@
 """The reference pages contain every docstring of the public API."""
 
+import ast
+import inspect
 import re
 from collections import Counter
 from importlib import import_module
 from pathlib import Path
+from pkgutil import walk_packages
 
 import attrs
 import pytest
 
 import moorage
+from moorage import adapters, pipelines
 from moorage.contracts.catalog import CONTRACTS
 from moorage.testing import sandboxes
 from moorage.wiring.installed_vendors import vendor_names
+from tests.support.pages import PAGES as PAGE_FILES
 from tools import reference, site
+from tools.reference_pages import PAGES, members_of
+from tools.reference_pages.page import public_classes
 
 ROOT = Path(__file__).parent.parent
 
@@ -39,8 +46,68 @@ def test_every_export_is_described_once(written: dict[str, str]) -> None:
 
 
 def test_nothing_is_described_twice(written: dict[str, str]) -> None:
-    """A name is documented on one reference page only."""
-    assert {} == {name: times for name, times in _headings(written).items() if times > 1}
+    """A class or function is documented on one page only, and a page has no heading twice."""
+    members = [item for page in PAGES for name in page.names for item in members_of(name)]
+    described = [(name, value) for name, value in members if not inspect.ismodule(value)]
+    times = Counter(id(value) for _, value in described)
+
+    assert [] == [name for name, value in described if times[id(value)] > 1]
+    repeated_headings = {
+        (path, name): count
+        for path, text in written.items()
+        for name, count in _headings({path: text}).items()
+        if count > 1
+    }
+    assert {} == repeated_headings
+
+
+_PYTHON = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
+_ADAPTERS = re.compile(
+    r"\w+(Audit|Cache|Cipher|HttpClient|Logger|Metrics|Observer|Provider|Registry|Sink|Source|Storage"
+    r"|Tenants)"
+)
+_NOT_FOR_HOSTS = {
+    "DeadLetterSource",  # the source of a command of pipelines
+    "RotatingSink",  # the base class of sinks that write files
+    "PublishSink",  # made by `publisher.sink`
+}
+
+
+def test_every_adapter_is_described(written: dict[str, str]) -> None:
+    """Each store, source, sink, observer and the like that a host can create has an entry."""
+    headings = _headings(written)
+    names = set[str]()
+    for package in (adapters, pipelines):
+        for module in walk_packages(package.__path__, f"{package.__name__}."):
+            if not re.search(r"\._", module.name):
+                classes = public_classes(import_module(module.name))
+                names |= {name for name, _ in classes if _ADAPTERS.fullmatch(name)}
+
+    assert {"NatsSource", "MqttSource", "RedisStreamsSource", "KafkaTransactionSink"} <= names
+    assert _NOT_FOR_HOSTS == names - headings.keys()
+
+
+def test_everything_that_the_pages_import_is_described(written: dict[str, str]) -> None:
+    """Each class and function that a page of the documentation imports has an entry."""
+    headings = _headings(written)
+    pages = [page for page in PAGE_FILES if "decisions" not in page.parts]
+    imports = {
+        (item.module, alias.name)
+        for page in pages
+        for code in re.findall(
+            r"^```python\n(.*?)^```", page.read_text("utf-8"), re.MULTILINE | re.DOTALL
+        )
+        for item in ast.walk(ast.parse(code))
+        if isinstance(item, ast.ImportFrom) and (item.module or "").partition(".")[0] == "moorage"
+        for alias in item.names
+    }
+
+    assert len(imports) > 400
+    assert [] == [
+        f"{module}:{name}"
+        for module, name in sorted(imports, key=str)
+        if callable(getattr(import_module(str(module)), name, None)) and name not in headings
+    ]
 
 
 @pytest.mark.parametrize("contract", CONTRACTS)

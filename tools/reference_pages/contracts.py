@@ -76,6 +76,10 @@ _PAGES: Final = (
             "moorage.config:read_configuration",
             "moorage.config:Configured",
             "moorage.config:Migrated",
+            "moorage.config:json_schema",
+            "moorage.exporting:describe_requests",
+            "moorage.exporting:openapi",
+            "moorage.exporting:postman",
             "ConfigurationWarning",
             "moorage.contracts.routes:Prefer",
         ),
@@ -86,10 +90,14 @@ _PAGES: Final = (
         "Everything that a vendor imports besides the values of its contract. `moorage.vendor_sdk`"
         " has these names, and those of `moorage` that vendors need, such as `Request`, `Service`"
         " and the errors. *Write a vendor of your own* shows them at work.",
-        tuple(
-            f"moorage.vendor_sdk:{name}"
-            for name in vendor_sdk.__all__
-            if name not in moorage.__all__ and callable(getattr(vendor_sdk, name))
+        (
+            *(
+                f"moorage.vendor_sdk:{name}"
+                for name in vendor_sdk.__all__
+                if name not in moorage.__all__ and callable(getattr(vendor_sdk, name))
+            ),
+            "moorage.scaffold:scaffold",
+            "moorage.scaffold:write",
         ),
     ),
     _contract(
@@ -164,6 +172,9 @@ _PAGES: Final = (
         "Accounting",
         "What is written into the books, what is read from them, and the vendors. *Write invoices"
         " into your books* shows them at work.",
+        "moorage.contracts.accounting:datev_bookings",
+        "moorage.contracts.accounting:read_datev",
+        "moorage.contracts.accounting:write_datev",
         "moorage.testing.sandboxes.accounting.base:AccountingSandbox",
         "moorage.testing.kits.accounting_conformance:AccountingSubject",
     ),
@@ -182,6 +193,7 @@ _PAGES: Final = (
         "Push notifications",
         "What is sent, what became of it, and the vendors. *Send push notifications* shows them at"
         " work.",
+        "moorage.contracts.push:outcome_of",
         "moorage.testing.sandboxes.push.base:PushSandbox",
         "moorage.testing.sandboxes.push.base:DeliveredNotification",
         "moorage.testing.kits.push_conformance:PushSubject",
@@ -208,6 +220,10 @@ _PAGES: Final = (
         "Taxes",
         "VAT numbers, and what the registers say about them; the taxes of sales. *Check VAT numbers"
         " and calculate taxes* shows them at work.",
+        "moorage.contracts.tax_calculation:*",
+        "moorage.contracts.tax_oss:*",
+        "moorage.contracts.tax_oss:oss_report",
+        "moorage.contracts.tax_rates:standard_rate",
         "moorage.testing.kits.tax_conformance:TaxSubject",
         "moorage.testing.kits.tax_calculation_conformance:TaxCalculationSubject",
     ),
@@ -238,6 +254,8 @@ _PAGES: Final = (
         "moorage.contracts.payments:advance",
         "moorage.contracts.payments:state_of",
         "moorage.contracts.payments:told_buyer",
+        "moorage.contracts.payments:unexplained_amount",
+        "moorage.testing.sandboxes.payments.checkout_com:token",
         "moorage.testing.kits.payments_conformance:PaymentsSubject",
     ),
     Page(
@@ -277,6 +295,8 @@ _PAGES: Final = (
             "moorage.invoices.checking:read_invoice",
             "moorage.invoices.checking:write_invoice",
             "moorage.invoices.checking:Syntax",
+            "moorage.invoices:embed_invoice",
+            "moorage.invoices:read_pdf_invoice",
             "moorage.invoices.ubl:read_ubl",
             "moorage.invoices.ubl:write_ubl",
             "moorage.invoices.cii:read_cii",
