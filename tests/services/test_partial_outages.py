@@ -357,6 +357,50 @@ async def test_interrupted_call_releases_in_the_substitute(world: World) -> None
     assert 0 == (await worker.circuit_state("vat")).calls
 
 
+class UnreadableSubstitutes:
+    """Makes a limit's state and some of its substitutes unreadable."""
+
+    def __init__(self, world: World, substitutes: int) -> None:
+        self.substitutes = substitutes
+        world.store.meanwhile = self.answer
+
+    async def answer(self, command: Command[Any]) -> None:
+        """Fail if one of the keys is unreadable."""
+        for key in command.keys:
+            if ":limit" in key and key.count(substitute("")) <= self.substitutes:
+                raise StateUnavailable(NEWER, key=key)
+
+
+@pytest.mark.parametrize("key", [None, "order"])
+@sync_and_async
+async def test_unreadable_substitute_has_a_substitute(world: World, key: str | None) -> None:
+    """If a limit's substitute is unreadable too, calls with a key and without one go on."""
+    UnreadableSubstitutes(world, 1)
+    workers = [sharing_manager(world, vat()) for _ in range(2)]
+    ends: list[Any] = []
+    for number in range(4):
+        try:
+            options = {} if key is None else {"idempotency_key": f"{key}-{number}"}
+            ends.append((await workers[number % 2].call("vat", POST, **options)).status)
+        except RateLimitExceeded as error:
+            ends.append(type(error))
+
+    assert [200, 200, RateLimitExceeded, RateLimitExceeded] == ends
+
+
+@sync_and_async
+async def test_substitutes_end(world: World) -> None:
+    """If all substitutes are unreadable, calls with a key are refused, and others go on."""
+    UnreadableSubstitutes(world, 99)
+    worker = sharing_manager(world, vat())
+
+    with pytest.raises(StateUnavailable):
+        await worker.call("vat", POST, idempotency_key="order")
+
+    assert [] == world.vendor.requests
+    assert 200 == (await worker.call("vat", GET)).status
+
+
 # --- limits that do not go on ----------------------------------------------------
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import inspect
 import sys
-from types import NoneType
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
 from moorage.domain.idempotency.claims import Claim, ClaimResult, Settle, SettleResult
 from moorage.domain.resilience.admission import Admission, Answer
@@ -33,23 +32,15 @@ if TYPE_CHECKING:
 
 
 _DECISIONS: Final = frozenset(map(int, Answer))
-_ADMITTED: Final = 4
-"""The number of items in the answer to an admission."""
 
 
-def _is_admitted(answer: Any) -> bool:
+def _is_admitted(answer: object) -> bool:
     """Return whether a value can be the answer to an admission."""
-    items = cast("tuple[Any, ...]", answer) if isinstance(answer, tuple) else ()
-    if len(items) != _ADMITTED:
-        return False
-    decision, wait, permit, tickets = items
-    return (
-        isinstance(decision, int)
-        and decision in _DECISIONS
-        and isinstance(wait, int)
-        and isinstance(permit, (tuple, NoneType))
-        and isinstance(tickets, tuple)
-    )
+    match answer:
+        case (int(decision), int(), None | tuple(), tuple()) if isinstance(answer, tuple):
+            return decision in _DECISIONS
+        case _:
+            return False
 
 
 def _answered(command: object, answer: Any) -> Any:

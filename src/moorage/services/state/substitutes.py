@@ -15,6 +15,15 @@ if TYPE_CHECKING:
 
 _KEPT_NANOSECONDS: Final = 5_000_000_000
 _MOST_KEYS: Final = 1_000
+_MOST_SUBSTITUTES: Final = 3
+"""The number of substitutes of one state, each for the case that the one before is unreadable."""
+
+
+def _last_substitute(key: str) -> str:
+    """Return the key of the last substitute of a state."""
+    for _ in range(_MOST_SUBSTITUTES):
+        key = substitute(key)
+    return key
 
 
 class StateSubstitutes:
@@ -38,13 +47,20 @@ class StateSubstitutes:
     def applied(self, command: Command[Any]) -> Command[Any]:
         """Return the command with substitutes for its unreadable states."""
         now = self._core.nanoseconds()
-        keys = {key: substitute(key) for key in command.keys if self.until.get(key, 0) > now}
         usable_keys = {
-            key: substitute_key
-            for key, substitute_key in keys.items()
-            if has_substitute(command, key)
+            key: self._usable_key(key, now)
+            for key in command.keys
+            if self.until.get(key, 0) > now and has_substitute(command, key)
         }
         return with_other_keys(command, usable_keys) if usable_keys else command
+
+    def _usable_key(self, key: str, now: int) -> str:
+        """Return the key of the first substitute that is not known to be unreadable, too."""
+        for _ in range(_MOST_SUBSTITUTES):
+            key = substitute(key)
+            if self.until.get(key, 0) <= now:
+                break
+        return key
 
     def add(
         self, command: Command[Any], sent_command: Command[Any], error: StateUnavailable
@@ -52,14 +68,21 @@ class StateSubstitutes:
         """Note the unreadable states of a command; return True if each of them has a substitute.
 
         `sent_command` is the command that the store received. An error that names no key may
-        concern any of the keys that have no substitute.
+        concern any of the keys that have no substitute. A substitute that is unreadable has a
+        substitute of its own, but not without end.
         """
-        keys = [
-            key for key in command.keys if key in sent_command.keys and error.key in (None, key)
-        ]
-        if not keys or not all(has_substitute(command, key) for key in keys):
+        unreadable_keys = {
+            key: sent_key
+            for key, sent_key in zip(command.keys, sent_command.keys, strict=True)
+            if error.key == sent_key or (error.key is None and key == sent_key)
+        }
+        if not unreadable_keys or not all(
+            has_substitute(command, key) and sent_key != _last_substitute(key)
+            for key, sent_key in unreadable_keys.items()
+        ):
             return False
         core = self._core
+        keys = unreadable_keys.values()
         new_keys = [key for key in keys if key not in self.until]
         for key in keys:
             self.until.add(key, core.nanoseconds() + _KEPT_NANOSECONDS)
