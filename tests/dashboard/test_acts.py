@@ -192,7 +192,8 @@ def test_form_of_another_site_is_refused(headers: dict[str, str]) -> None:
         (b"service=vat&service=bare", "application/x-www-form-urlencoded", 400),
         (b'{"service": "vat"}', "application/json", 400),
         (b"--x\r\n", "multipart/form-data; boundary=x", 400),
-        (b"\xff\xfe\x00", "application/x-www-form-urlencoded", 403),
+        (b"\xff\xfe", "application/x-www-form-urlencoded", 403),
+        (b"service=vat%00", "application/x-www-form-urlencoded", 400),
         (b"service=" + b"x" * 1_000, "application/x-www-form-urlencoded", 400),
         (b"", "", 400),
     ],
@@ -203,6 +204,14 @@ def test_malformed_forms_are_refused(body: bytes, kind: str, status: int) -> Non
         answer = world.visitor().send("POST", "/acts/circuit-open", body, CONTENT_TYPE=kind)
         assert status == answer.status
         assert CircuitState.CLOSED is state(world)
+
+
+def test_values_of_links_are_exact() -> None:
+    """An action applies to the tenant of its link, even if spaces are at the ends of the name."""
+    link_values = {"service": "vat", "tenant": " acme "}
+    assert link_values == ACTS["circuit-open"].values(link_values)
+    decision = {"key": " INV-7 ", "receipt": " ch_1 "}
+    assert {"key": " INV-7 ", "receipt": "ch_1"} == ACTS["payment-done"].values(decision)
 
 
 def test_long_fields_in_links_are_refused() -> None:

@@ -46,7 +46,8 @@ def fields_of(text: str) -> dict[str, str]:
     """Return the fields of a query or a form.
 
     Raises:
-        BadFormError: the text is malformed, or a field appears twice.
+        BadFormError: the text is malformed, a field appears twice, or a field has the character
+            NUL, which no browser sends and PostgreSQL cannot compare.
     """
     try:
         pairs = parse_qsl(
@@ -55,7 +56,7 @@ def fields_of(text: str) -> dict[str, str]:
     except ValueError:
         raise BadFormError from None
     fields = dict(pairs)
-    if len(fields) != len(pairs):
+    if len(fields) != len(pairs) or any("\0" in text for pair in pairs for text in pair):
         raise BadFormError
     return fields
 

@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import pytest
+from django.contrib.admin import site
 from django.contrib.auth.models import User
-from django.test import Client
+from django.test import Client, RequestFactory
 from django.urls import reverse
 
 from moorage import CircuitState, ConnectionFailed
 from moorage.hub.outbox import EntryQuery
 from moorage.testing.sandboxes.base import Lost
 from moorage_django import after_commit, hub, outbox, worker
-from moorage_django.models import Deferred
+from moorage_django.models import Deferred, Tenant
 from moorage_django.runtime import process
 from tests.embedding.django.shop import Shop, open_shop, order
 
@@ -123,3 +124,22 @@ def test_page_of_an_entry(shop: Shop) -> None:
     page = client.get(reverse("admin:moorage_django_deferred_change", args=[entry.number]))
     assert (200, True) == (page.status_code, b"charge" in page.content)
     assert b"149.90" not in page.content
+
+
+@pytest.mark.parametrize("model", ["call", "webhook", "deferred", "tenant"])
+def test_nul_in_addresses_is_refused(alias: str, model: str) -> None:
+    """An address, a search or a filter with the character NUL is refused on every database."""
+    with open_shop(Shop(), WORKER=True, DATABASE=alias):
+        User.objects.all().delete()
+        client = browser(is_superuser=True)
+        page = reverse(f"admin:moorage_django_{model}_changelist")
+        assert 302 == client.get(f"{page}%00/change/").status_code
+        assert 200 == client.get(f"{page}?q=%00", follow=True).status_code
+        for lookup in ("service", "service__exact", "name", "status__exact", "state__exact"):
+            assert 400 == client.get(f"{page}?{lookup}=%00").status_code
+
+
+def test_nul_is_no_id_of_a_tenant() -> None:
+    """No database is asked for a tenant whose id has the character NUL."""
+    request = RequestFactory().get("/")
+    assert site.get_model_admin(Tenant).get_object(request, "\0") is None

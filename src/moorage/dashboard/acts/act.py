@@ -95,11 +95,14 @@ class Act:
     def values(self, form: Mapping[str, str]) -> dict[str, str]:
         """Return the values of this action's fields.
 
+        A value from a link is exact, with spaces at its ends; a typed value is stripped of them.
+
         Raises:
             InvalidData: a value is longer than any value that the pages send.
         """
-        names = (*self.fields, *((self.asks[0],) if self.asks else ()))
-        values = {name: form[name].strip() for name in names if form.get(name, "").strip()}
+        values = {name: form[name] for name in self.fields if form.get(name)}
+        if self.asks and (typed_value := form.get(self.asks[0], "").strip()):
+            values[self.asks[0]] = typed_value
         for name, value in values.items():
             if len(value) > _LONGEST_VALUE:
                 raise InvalidData(
