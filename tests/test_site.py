@@ -185,6 +185,16 @@ def test_site_builds(built: Path) -> None:
         assert [] == external_links
 
 
+@pytest.mark.parametrize("argument", ["--help", "-h", "--strict"])
+def test_options_are_no_folders(argument: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """An option is explained or refused, and never taken for the folder of the site."""
+    with pytest.raises(SystemExit):
+        site.main([argument])
+
+    assert "usage: python -m tools.site" in "".join(capsys.readouterr())
+    assert not Path(argument).exists()
+
+
 def test_search_finds_every_error(built: Path) -> None:
     """A search for an error class, alone or in a traceback, finds its remedy first."""
     data = json.loads(messages.search_data().removeprefix("var MESSAGES = ").rstrip(";\n"))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import shutil
 import sys
+from argparse import ArgumentParser
 from functools import partial
 from html import escape
 from pathlib import Path
@@ -31,7 +32,7 @@ from tools import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 ROOT: Final = Path(__file__).parent.parent
 DOCS: Final = ROOT / "docs"
@@ -275,5 +276,14 @@ def _write(path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8")
 
 
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Build the site in the folder that the command line names."""
+    parser = ArgumentParser(prog="python -m tools.site", description="Builds the documentation.")
+    parser.add_argument(
+        "folder", nargs="?", type=Path, default=Path("build/docs"), help="build/docs by default"
+    )
+    build(parser.parse_args(arguments).folder, sources(), navigation())
+
+
 if __name__ == "__main__":
-    build(Path(sys.argv[1] if len(sys.argv) > 1 else "build/docs"), sources(), navigation())
+    main()
