@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 HOW_TO: Final = Path(__file__).parents[2] / "docs/how-to"
 
 STORES: Final = example_names(HOW_TO / "own-storage.md", until="## Test it")
-CLIENTS: Final = example_names(HOW_TO / "own-http-client.md", until="Pass it to a manager")
+CLIENTS: Final = example_names(
+    HOW_TO / "own-http-client.md", until="Pass your HTTP client to a manager"
+)
 
 
 def store(kind: str, tmp_path: Path, *bound: int) -> Any:

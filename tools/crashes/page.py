@@ -20,19 +20,19 @@ _OPENING: Final = """\
 # What a crash leaves behind
 
 **In {cells} crashes of moorage, {double} effects happened twice, {lost} were lost, and {stuck}
-calls stayed in a state that nobody moves.** After {person} crashes a person has to look at the
-vendor, only with vendors that take no idempotency key and cannot be asked, or that list nothing;
-in {whole} of these, each effect had happened exactly once. {unrun}In the same crashes, Celery,
-procrastinate and DBOS, each with the task from its documentation, left {failed} of {controls}
-orders charged twice, never charged, or stuck.
+calls stayed in a state that nobody moves.** After {person} of these crashes, a person has to look
+the outcome up at the vendor: these vendors either support no idempotency keys and have no look-up,
+or did not list the payment. In {whole} of these {person} crashes, each effect had happened exactly
+once. {unrun}In the same crashes, Celery, procrastinate and DBOS, each with the task from its
+documentation, left {failed} of {controls} orders charged twice, never charged, or stuck.
 
-Each cell of the table is a crash of real processes. A host writes an order and a call in one
+Each test is a crash of real processes. A host writes an order and a call in one
 transaction in PostgreSQL. A worker makes the call from the
 [outbox](../how-to/outbox-without-a-framework.md), with its shared state in the same database. The
 vendor is a sandbox in a separate process, which no fault touches and which counts its effects. The
-fault happens at the crash point. Then other workers run until no entry changes any more, for at
-most 200 rounds, and the test counts the vendor's effects. If the order is not in the database
-afterwards, the host runs again, as a user would try again.
+fault happens at the crash point. Then other workers run until no outbox entry changes any more, for
+at most 200 rounds, and the test counts the effects at the vendor. If the order is not in the
+database afterwards, the host runs again, as a user would try again.
 
 | crash point | the process that crashes |
 |---|---|
@@ -61,30 +61,30 @@ shows the number of each.
 """
 
 _KEYLESS: Final = """
-SendGrid and Twilio take no idempotency keys, and offer no way to look a message up by a key. So at
-these vendors moorage does not repeat a request that may have arrived, unless a repeat changes
+SendGrid and Twilio do not support idempotency keys, and offer no way to look a message up by a key.
+So at these vendors moorage does not repeat a request that may have arrived, unless a repeat changes
 nothing, as with `cancel`. If the worker that sent the request was only suspended, it may still read
-the answer, and then it settles the entry. All other vendors of payments, mail and text messages in
-the table take idempotency keys.
+the response, and then it settles the outbox entry. All other vendors for payments, mail and text
+messages in the table support idempotency keys.
 
-In the `look-up` rows, the vendor is configured to forget idempotency keys after a second.
+In the `look-up` rows, the sandbox of the vendor forgets idempotency keys after one second.
 `settle_payments` finds the payment by its reference and stores its receipt, and the next round of
-the outbox settles the entry with that receipt. Shippo, FedEx and UPS take no idempotency keys
-either: the next worker finds the label by a mark that was sent with the purchase. EasyPost sells
-each shipment only once.
+the outbox settles the entry with that receipt. Shippo, FedEx and UPS do not support idempotency
+keys either: the next worker finds the label by a mark that moorage sent with the purchase. EasyPost
+sells each shipment only once.
 
 If the request never reached the vendor, a look-up finds nothing. If the vendor must have listed a
 payment by now, but has not, the payment stays `unknown`, and moorage lists it for a
-[person](../how-to/unknown-payments.md) to decide. For a label, moorage asks a person as soon as a
-repeat does not find it. moorage never buys or charges again by itself.
+[person](../how-to/unknown-payments.md) to decide. A label stays `unknown` for a person as soon as
+the look-up of the next worker does not find it. moorage never automatically buys a second label or
+charges again.
 
 ## Other task queues
 
-Each queue makes one charge. The task in each queue is a plain HTTP request, as in the queue's
-documentation. The
-host queues the task after its commit. The result `stuck` means that the task is
-not done, and a second worker did not take it within {seconds:g} seconds. The result `lost` means
-that there is no charge, and no task is left to make it.
+In this comparison, each task queue makes one charge. The task in each queue is a plain HTTP
+request, as in the queue's documentation. The host queues the task after its commit. The result
+`stuck` means that the task is not done, and a second worker did not take it within {seconds:g}
+seconds. The result `lost` means that there is no charge, and no task is left to make it.
 
 """
 
@@ -95,14 +95,14 @@ which crash points this is necessary.
 
 ## What was not run
 
-- Not run: storage, and the contracts of bank accounts, accounting, electronic invoices, signatures,
-  push notifications, shops and employee accounts.
-- Not run: a payment vendor without idempotency keys, because all payment vendors of moorage take
-  them.
-- Not run: a wrong clock on the database's machine, because leases and due times use only that
-  clock.
-- Not run: a bulk mail that needs several requests.
-- Not run: redelivery by Celery after its visibility timeout of an hour.
+- The crash tests do not cover storage, and the contracts for bank accounts, accounting, electronic
+  invoices, signatures, push notifications, shops and employee accounts.
+- The crash tests do not cover a payment vendor without idempotency keys, because all payment
+  vendors of moorage support idempotency keys.
+- The crash tests do not cover a wrong clock on the database's machine. Leases and due times use
+  only this clock.
+- The crash tests do not cover a bulk mail that needs several requests.
+- The crash tests do not cover redelivery by Celery after its visibility timeout of an hour.
 
 ## Run it
 
