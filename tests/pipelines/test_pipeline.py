@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import weakref
 from collections import defaultdict
 from itertools import chain
 from math import ceil, log2
@@ -33,6 +34,8 @@ from tests.pipelines.quick_pipelines import SOON, config, run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from moorage import PollLimits
 
 
 def is_bad(numbers: set[int]) -> Callable[[SinkRecord], Exception | None]:
@@ -582,6 +585,49 @@ async def test_sink_is_flushed_before_each_commit() -> None:
     )
     assert ["flush", "commit"] == order[:2]
     assert order.count("commit") <= order.count("flush")
+
+
+class ForgetfulSource(MemorySource):
+    """A source that keeps weak references to the records that it delivered, and then waits."""
+
+    def __init__(self, commits: Literal["each", "prefix"]) -> None:
+        super().__init__([], commits=commits)
+        self.delivered: list[weakref.ref[SinkRecord]] = []
+
+    async def poll(self, _: PollLimits, /) -> list[SinkRecord]:
+        """Deliver ten records once; then wait for ever."""
+        if self.delivered:
+            await asyncio.Event().wait()
+        records = make_records(10)
+        self.delivered += map(weakref.ref, records)
+        return records
+
+    async def commit(self, _: Sequence[SinkRecord], /) -> None:
+        """Keep nothing."""
+
+
+class ForgetfulSink(MemorySink):
+    """A sink that keeps nothing."""
+
+    async def process_batch(self, records: Sequence[SinkRecord], /) -> Sequence[Result[object]]:
+        """Keep nothing."""
+        return [Result(None)] * len(records)
+
+
+@pytest.mark.parametrize("commits", ["each", "prefix"])
+async def test_waiting_pipeline_keeps_no_committed_records(
+    commits: Literal["each", "prefix"],
+) -> None:
+    """A pipeline that waits for further records has none of the committed ones in memory."""
+    source = ForgetfulSource(commits)
+    pipeline = Pipeline("orders", source, ForgetfulSink(), config=config())
+    running = asyncio.create_task(run(pipeline))
+    await until(lambda: pipeline.statistics().committed == 10)
+    kept_records = [record for reference in source.delivered if (record := reference()) is not None]
+    pipeline.stop()
+    await running
+    assert 10 == len(source.delivered)
+    assert [] == kept_records
 
 
 async def test_pipeline_runs_once() -> None:

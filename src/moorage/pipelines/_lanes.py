@@ -60,6 +60,8 @@ class Lane:
         """Deliver batches until the lane is stopped or complete."""
         while batch := await self._next_batch():
             await self._delivery.deliver(batch)
+            # Waiting for the next batch must not keep this one in memory.
+            del batch
 
     async def _next_batch(self) -> list[PendingRun]:
         """Wait for records and return a batch; an empty batch ends the loop."""

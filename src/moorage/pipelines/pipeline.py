@@ -236,6 +236,8 @@ class Pipeline:
                 return
             self._numbers.received += len(records)
             self._lanes.put(self._in_flight.admit(records))
+            # Waiting for the next records must not keep these in memory.
+            del records
 
     async def _open(self) -> None:
         await self._source.open(self._revoked)
