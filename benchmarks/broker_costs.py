@@ -8,6 +8,7 @@ nothing with what they read.
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from itertools import count
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
@@ -42,7 +43,9 @@ from moorage.adapters.messages.nats_source import NatsSource
 from moorage.adapters.messages.rabbitmq_source import RabbitMqSource
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Coroutine, Mapping
+
+    _Reading = Callable[[str, str], Coroutine[Any, Any, None]]
 
 PAYLOAD: Final = b"x" * 1024
 READING: Final = Target(1.25, 1.0)
@@ -53,17 +56,17 @@ SINK_FIELDS: Final = attrgetter(
     "topic", "partition", "offset", "published_at", "payload", "key", "attributes"
 )
 
-_PARTITIONS: Final = 4
-"""The partitions of a topic in librdkafka's mock cluster."""
+_PARTITIONS: Final = 32
+"""The partitions of the topics that are read; the mock cluster keeps 5 MiB in each."""
 
-_KAFKA_RECORDS: Final = 16_000
-"""The records of each block: with more, the mock cluster drops what exceeds 5 MiB in a partition.
+_RUN: Final = 100
+"""The successive records of one partition."""
 
-With fewer, joining and leaving the group would weigh more than the records.
-"""
+_TOPICS: Final = {"few": BATCH, "many": 64_000}
+"""The topics that are read, and the numbers of their records."""
 
 # A mock cluster of librdkafka's own; its groups would wait three seconds for further members.
-_KAFKA: Final = """
+_KAFKA: Final = f"""
 import confluent_kafka, ctypes, pathlib, signal
 folder = pathlib.Path(confluent_kafka.__file__).parent.parent / "confluent_kafka.libs"
 library = ctypes.CDLL(str(next(folder.glob("librdkafka*.so*"))))
@@ -74,6 +77,8 @@ options = ctypes.c_void_p(library.rd_kafka_conf_new())
 client = ctypes.c_void_p(library.rd_kafka_new(0, options, None, 0))
 cluster = ctypes.c_void_p(library.rd_kafka_mock_cluster_new(client, 1))
 library.rd_kafka_mock_group_initial_rebalance_delay_ms(cluster, 50)
+for topic in b"few", b"many":
+    library.rd_kafka_mock_topic_create(cluster, topic, {_PARTITIONS}, 1)
 print(library.rd_kafka_mock_cluster_bootstraps(cluster).decode().rpartition(":")[2], flush=True)
 signal.pause()
 """
@@ -246,58 +251,106 @@ def pipeline_nats(rounds: int) -> Comparison:
 
 
 def pipeline_kafka(rounds: int) -> Comparison:
-    """Records of 1 KiB from a Kafka topic to an empty sink, committed."""
+    """Records of 1 KiB from a Kafka topic to an empty sink, committed, at a steady rate.
+
+    Each block reads a topic with many records and one with few. The difference is the cost of the
+    further records, without joining the group, the first fetch and leaving.
+    """
     with server(_KAFKA) as port:
         servers = f"127.0.0.1:{port}"
-
-        async def fill(topic: str, calls: int) -> None:
-            producer = confluent_kafka.Producer({"bootstrap.servers": servers})
-            for number in range(calls):
-                producer.produce(topic, PAYLOAD, partition=number % _PARTITIONS)
-                producer.poll(0)
-            producer.flush(60)
-
-        async def drop(_: str) -> None:
-            pass
-
-        async def run_library_alone(topic: str, calls: int) -> None:
-            await asyncio.to_thread(_consume, servers, topic, calls, confluent_kafka.Message.value)
-
-        async def reader(topic: str, calls: int) -> None:
-            await asyncio.to_thread(_consume, servers, topic, calls, _read_fields)
-
-        async def run_with_moorage(topic: str, calls: int) -> None:
-            source = KafkaSource(Kafka(servers=servers), [topic], group=f"{GROUP}-{topic}")
-            await run_pipeline(source, calls)
-
-        async def run_with_reading_sink(topic: str, calls: int) -> None:
-            source = KafkaSource(Kafka(servers=servers), [topic], group=f"{GROUP}-{topic}")
-            await run_pipeline(source, calls, use=SINK_FIELDS)
-
-        names = count()
-        rows = reading_rows(
-            "confluent-kafka",
-            reading(fill, run_library_alone, drop, names),
-            reading(fill, run_with_moorage, drop, names),
-            rounds,
-            {
-                "confluent-kafka, all fields read": reading(fill, reader, drop, names),
-                "moorage, all fields read": reading(fill, run_with_reading_sink, drop, names),
-            },
-            block_seconds=0.01,
-            least=_KAFKA_RECORDS,
-        )
-    return Comparison("a record from a topic of Kafka", rows, READING)
+        _fill_topics(servers)
+        rows = _kafka_rows(lambda use: _steady_block(servers, use), rounds)
+    return Comparison("a further record from a topic of Kafka", rows, READING)
 
 
-def _consume(
-    servers: str, topic: str, calls: int, use: Callable[[confluent_kafka.Message], object]
+def pipeline_kafka_start(rounds: int) -> Comparison:
+    """The fixed cost of reading: join a Kafka group, read 500 records of 1 KiB, and leave."""
+    with server(_KAFKA) as port:
+        servers = f"127.0.0.1:{port}"
+        _fill_topics(servers)
+        rows = _kafka_rows(lambda use: _start_block(servers, use), rounds)
+    return Comparison("joining a group of Kafka, 500 records and leaving", rows)
+
+
+def _kafka_rows(block: Callable[[_Reading], Block], rounds: int) -> Any:
+    """Measure reading with the bare client and with a pipeline, and reading all fields."""
+    contenders = {
+        "confluent-kafka": partial(_consume, use=confluent_kafka.Message.value),
+        "moorage": partial(_consume_with_moorage, use=None),
+        "confluent-kafka, all fields read": partial(_consume, use=_read_fields),
+        "moorage, all fields read": partial(_consume_with_moorage, use=SINK_FIELDS),
+    }
+    return compare(
+        None,
+        [Contender(name, block(read)) for name, read in contenders.items()],
+        rounds=max(5, rounds // 4),
+        clock=PROCESSOR,
+        block_seconds=0.0,
+        mirrored=True,
+    )
+
+
+def _steady_block(servers: str, read: _Reading) -> Block:
+    """Return a block of one call, the time of a further record."""
+
+    def block(_: int, clock: Read) -> float:
+        few, many = (_seconds(read, servers, topic, clock) for topic in _TOPICS)
+        return (many - few) / (_TOPICS["many"] - _TOPICS["few"])
+
+    return block
+
+
+def _start_block(servers: str, read: _Reading) -> Block:
+    """Return a block of one call, which reads the topic with few records."""
+
+    def block(_: int, clock: Read) -> float:
+        return _seconds(read, servers, "few", clock)
+
+    return block
+
+
+def _seconds(read: _Reading, servers: str, topic: str, clock: Read) -> float:
+    """Return the seconds in which a new group reads a topic."""
+    begin = clock()
+    asyncio.run(read(servers, topic))
+    return clock() - begin
+
+
+def _fill_topics(servers: str) -> None:
+    """Publish the records of all topics that are read."""
+    producer = confluent_kafka.Producer({"bootstrap.servers": servers})
+    for topic, size in _TOPICS.items():
+        for number in range(size):
+            producer.produce(topic, PAYLOAD, partition=number // _RUN % _PARTITIONS)
+            # The queue of the producer has room for 100,000 messages.
+            producer.poll(0)
+        producer.flush(60)
+
+
+async def _consume_with_moorage(
+    servers: str, topic: str, use: Callable[[Any], object] | None
+) -> None:
+    """Read and commit a Kafka topic with a pipeline of a new group."""
+    source = KafkaSource(Kafka(servers=servers), [topic], group=uuid4().hex)
+    await run_pipeline(source, _TOPICS[topic], use=use)
+
+
+async def _consume(
+    servers: str, topic: str, use: Callable[[confluent_kafka.Message], object]
+) -> None:
+    """Read and commit a Kafka topic with the bare client of a new group, in a thread."""
+    await asyncio.to_thread(_consume_in_thread, servers, topic, use)
+
+
+def _consume_in_thread(
+    servers: str, topic: str, use: Callable[[confluent_kafka.Message], object]
 ) -> None:
     """Read and commit Kafka messages with the bare client, using each message."""
+    calls = _TOPICS[topic]
     consumer = confluent_kafka.Consumer(
         {
             "bootstrap.servers": servers,
-            "group.id": f"{GROUP}-{topic}",
+            "group.id": uuid4().hex,
             "auto.offset.reset": "earliest",
             "enable.auto.commit": False,
             "queued.max.messages.kbytes": 16_384,
@@ -494,6 +547,7 @@ ALL = (
     *((pipeline_nats, publish_nats) if is_reachable(NATS) else ()),
     *((publish_redis,) if is_reachable(REDIS) else ()),
     pipeline_kafka,
+    pipeline_kafka_start,
     publish_kafka,
 )
 """What there is a server for."""

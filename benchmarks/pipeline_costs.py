@@ -156,7 +156,6 @@ def reading_rows(
     peers: Mapping[str, Block] | None = None,
     *,
     block_seconds: float = 0.1,
-    least: int = 4 * BATCH,
 ) -> Table:
     """Measure reading in blocks long enough for connecting and stopping to count little."""
     peer_contenders = [Contender(name, block) for name, block in (peers or {}).items()]
@@ -171,7 +170,7 @@ def reading_rows(
         clock=PROCESSOR,
         block_seconds=block_seconds,
         mirrored=True,
-        least=least,
+        least=4 * BATCH,
     )
 
 
