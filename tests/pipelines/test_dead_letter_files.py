@@ -14,6 +14,7 @@ import pytest
 from moorage import (
     DeadLetter,
     InvalidData,
+    LocalFailure,
     Pipeline,
     PollLimits,
     SinkRecord,
@@ -156,6 +157,11 @@ def _has_waiter(path: Path) -> bool:
         return any("->" in line and f":{number} " in line for line in locks)
 
 
+def _names_in(folder: Path) -> list[str]:
+    """Return the names of a folder's files."""
+    return [path.name for path in folder.iterdir()]
+
+
 async def test_file_that_cannot_be_used_is_an_error(tmp_path: Path) -> None:
     """The error for an unusable file names it, and the pipeline waits until it can be used."""
     file = DeadLetterFile(tmp_path / "missing" / "dead.jsonl")
@@ -185,6 +191,29 @@ async def test_letters_are_replayed(tmp_path: Path) -> None:
     await Pipeline("orders", DeadLetterSource(file), sink, dead_letters=file).run()
     assert [] == file.letters()
     assert 2 == len(sink.values)
+
+
+async def test_letters_are_replayed_by_one_source_at_a_time(tmp_path: Path) -> None:
+    """A second replay is refused while another one runs, and finds the letters that are left."""
+    file = DeadLetterFile(tmp_path / "dead.jsonl")
+    for record in make_records(2, keys=1):
+        await file.add(letter(record))
+    first_id = file.letters()[0][0]
+    sink = MemorySink()
+
+    async def ignore_revoked(_: object) -> None:
+        """A callback for revoked records that is never called."""
+
+    first = DeadLetterSource(file, [first_id])
+    await first.open(ignore_revoked)
+    with pytest.raises(LocalFailure, match="is replaying dead letters"):
+        await Pipeline("orders", DeadLetterSource(file), sink).run()
+    await first.commit(await first.poll(PollLimits(1, 1, 0.0)) or [])
+    await first.close()
+
+    await Pipeline("orders", DeadLetterSource(file), sink).run()
+    assert (1, []) == (len(sink.values), file.letters())
+    assert ["dead.jsonl"] == _names_in(tmp_path)
 
 
 async def test_source_of_letters_has_no_positions(tmp_path: Path) -> None:

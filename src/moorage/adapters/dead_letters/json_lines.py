@@ -3,13 +3,16 @@
 A dead letter is on disk before its record is settled. A crash may leave an incomplete last line,
 which readers skip: the record of that letter is delivered again. The next letter begins on a line
 of its own.
+
+While a source replays the letters of a file, it locks a second file beside it, so that no other
+source processes the same letters.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from os.path import samestat
 from pathlib import Path
 from secrets import token_hex
@@ -17,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from moorage.adapters.files.whole_files import WholeFile
 from moorage.domain.pipelines.letter_lines import letter_of, line_of, lines_without
-from moorage.errors import ConfigurationError, StorageUnavailable, UnsupportedByVendor
+from moorage.errors import ConfigurationError, LocalFailure, StorageUnavailable, UnsupportedByVendor
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Sequence
@@ -25,6 +28,38 @@ if TYPE_CHECKING:
     from moorage.domain.pipelines.records import Offset, Partition, SinkRecord
     from moorage.domain.pipelines.settings import DeadLetter
     from moorage.ports.pipelines import PollLimits, Revocation
+
+
+@contextmanager
+def _locked(path: Path, *, wait: bool = True) -> Generator[Any]:
+    """Open and lock a file; reopen it if another process has replaced it meanwhile.
+
+    Raises:
+        BlockingIOError: the file is locked, and `wait` is False.
+    """
+    try:
+        from fcntl import LOCK_EX, LOCK_NB, flock  # noqa: PLC0415 - not on every system
+    except ImportError:  # pragma: no cover - only on Windows
+        raise ConfigurationError(
+            "This system cannot lock a file, so dead letters in a file could be lost.",
+            path="dead_letters",
+            remedy="Publish dead letters to a topic.",
+        ) from None
+    while True:
+        number = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        with os.fdopen(number, "r+b") as file:
+            flock(file, LOCK_EX if wait else LOCK_EX | LOCK_NB)
+            if _is_current(path, os.fstat(number)):
+                yield file
+                return
+
+
+def _is_current(path: Path, status: os.stat_result) -> bool:
+    """Return whether an open file is still the file at a path."""
+    try:
+        return samestat(path.stat(), status)
+    except FileNotFoundError:
+        return False
 
 
 class DeadLetterFile:
@@ -64,46 +99,41 @@ class DeadLetterFile:
         Raises:
             StorageUnavailable: the file cannot be written.
         """
-        with self._translating_errors(), self._locked() as file:
+        with self._translating_errors(), _locked(self._path) as file:
             lines = lines_without(file.read().splitlines(keepends=True), frozenset(ids))
             with WholeFile(self._path) as whole_file:
                 whole_file.write(b"".join(lines))
                 whole_file.keep()
 
+    @contextmanager
+    def replaying(self) -> Generator[None]:
+        """Prevent other sources from replaying letters of the file until the block ends.
+
+        Raises:
+            LocalFailure: another source is replaying letters of the file.
+            StorageUnavailable: the lock file cannot be written.
+        """
+        lock_path = self._path.with_name(f"{self._path.name}.replay")
+        with ExitStack() as stack:
+            with self._translating_errors():
+                try:
+                    stack.enter_context(_locked(lock_path, wait=False))
+                except BlockingIOError:
+                    raise LocalFailure(
+                        f"Another process is replaying dead letters of the file {self._path}.",
+                        remedy="Wait until it ends, and list the letters that are left.",
+                    ) from None
+            stack.callback(lock_path.unlink, missing_ok=True)
+            yield
+
     def _append(self, line: bytes) -> None:
-        with self._translating_errors(), self._locked() as file:
+        with self._translating_errors(), _locked(self._path) as file:
             size = file.seek(0, os.SEEK_END)
             file.seek(max(0, size - 1))
             is_torn = size > 0 and file.read(1) != b"\n"
             file.write(b"\n" + line if is_torn else line)
             file.flush()
             os.fsync(file.fileno())
-
-    @contextmanager
-    def _locked(self) -> Generator[Any]:
-        """Open and lock the file; reopen it if another process has replaced it meanwhile."""
-        try:
-            from fcntl import LOCK_EX, flock  # noqa: PLC0415 - not on every system
-        except ImportError:  # pragma: no cover - only on Windows
-            raise ConfigurationError(
-                "This system cannot lock a file, so dead letters in a file could be lost.",
-                path="dead_letters",
-                remedy="Publish dead letters to a topic.",
-            ) from None
-        while True:
-            number = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
-            with os.fdopen(number, "r+b") as file:
-                flock(file, LOCK_EX)
-                if self._is_current(os.fstat(number)):
-                    yield file
-                    return
-
-    def _is_current(self, status: os.stat_result) -> bool:
-        """Return whether an open file is still the file at the path."""
-        try:
-            return samestat(self._path.stat(), status)
-        except FileNotFoundError:
-            return False
 
     @contextmanager
     def _translating_errors(self) -> Generator[None]:
@@ -134,9 +164,16 @@ class DeadLetterSource:
         self._wanted = None if ids is None else frozenset(ids)
         self._records: list[SinkRecord] = []
         self._ids: dict[int, str] = {}
+        self._lock = ExitStack()
 
     async def open(self, _: Revocation, /) -> None:
-        """Read the dead letters from the file."""
+        """Read the dead letters from the file.
+
+        Raises:
+            LocalFailure: another source is replaying letters of the file.
+        """
+        await self.close()
+        self._lock.enter_context(self._file.replaying())
         letters = [
             (name, letter.record)
             for name, letter in self._file.letters()
@@ -173,4 +210,5 @@ class DeadLetterSource:
         )
 
     async def close(self) -> None:
-        """Do nothing: the file is open only while it is used."""
+        """Unlock the file, so that other sources can replay the letters that are left."""
+        self._lock.close()
