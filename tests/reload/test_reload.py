@@ -42,6 +42,9 @@ pytestmark = pytest.mark.anyio
 GET = Request.get("/a")
 ACME: Any = {"acme"}
 MESSAGE = SmsMessage(to="+4915112345678", text="Hello")
+PROBE: Any = {"service": "vat", "request": "/health", "every": 30}
+RULE: Any = {"name": "slow", "when": "error_rate", "service": "vat", "above": 0.05}
+OBJECTIVE: Any = {"name": "vat", "service": "vat", "availability": 0.99}
 EITHER = pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
 
 
@@ -171,6 +174,47 @@ async def test_bound_of_tenants_records_is_of_the_configuration(is_async: bool) 
     assert "state.records_per_tenant" == excinfo.value.path
     other = ReloadWorld().open(bounded, is_async=is_async, records_per_tenant=8)
     assert 8 == other.manager._wired.core.tenant_records.bound  # noqa: SLF001 - as built
+
+
+@EITHER
+@pytest.mark.parametrize(
+    "first, other, path",
+    [
+        (
+            {"health": {"probes": [PROBE]}},
+            {"health": {"probes": [{**PROBE, "every": 9}]}},
+            "health",
+        ),
+        ({}, {"health": {"probes": [PROBE]}}, "health"),
+        ({"alerts": {"rules": [RULE]}}, {"alerts": {"rules": [{**RULE, "above": 0.1}]}}, "alerts"),
+        ({"alerts": {"rules": [RULE]}}, {}, "alerts"),
+        (
+            {"objectives": [OBJECTIVE]},
+            {"objectives": [{**OBJECTIVE, "availability": 0.9}]},
+            "objectives",
+        ),
+    ],
+    ids=["health", "new-health", "alerts", "removed-alerts", "objectives"],
+)
+async def test_monitoring_cannot_change(
+    tmp_path: Path,
+    is_async: bool,
+    first: dict[str, Any],
+    other: dict[str, Any],
+    path: str,
+) -> None:
+    """A reload with other rules of health or alerts, or other objectives, is refused."""
+    base = {
+        "services": {"vat": {"base_url": "https://vat.example"}},
+        "metrics": {"url": f"sqlite:///{tmp_path}/metrics.db"},
+    }
+    hub = ReloadWorld().open({**base, **first}, is_async=is_async)
+
+    with pytest.raises(ConfigurationError) as excinfo:
+        await result_of(hub.reload({**base, **other}))
+
+    assert path == excinfo.value.path
+    assert () == (await result_of(hub.reload({**base, **first}))).changed
 
 
 TENANTS: dict[str, Any] = {"url": "sqlite:///tenants.db", "keys": generate_keys().text().reveal()}

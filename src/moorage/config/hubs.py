@@ -170,7 +170,7 @@ def _fixed_paths(configured: Configured, ports: Mapping[str, Any]) -> tuple[str,
         paths += ["credentials_from.url", "credentials_from.keys"]
     if "log" not in ports:
         paths.append("log.url")
-    paths += ["metrics.url", "connectors", "platforms", "steps"]
+    paths += ["metrics.url", "connectors", "platforms", "steps", "health", "alerts", "objectives"]
     if "audit" not in ports:
         paths.append("audit")
     if "http" not in ports:
@@ -201,6 +201,9 @@ _REASONS: Final = {
     "platforms": "A running hub cannot change its platforms.",
     "steps": "A running hub cannot change its steps.",
     "observers": "A running hub cannot change its observers.",
+    "health": "A running hub cannot change the rules and probes of its health.",
+    "alerts": "A running hub cannot change its alert rules and their channels.",
+    "objectives": "A running hub cannot change its objectives of service levels.",
     "state.records_per_tenant": "A running hub cannot change the bound of its tenants' records.",
     "state.environment_id": (
         "A running hub cannot change its environment, which the store belongs to."
@@ -245,13 +248,16 @@ def _fixed_settings(configured: Configured) -> dict[str, Any]:
         "cipher": configured.cipher,
         "credentials_from.url": None if credentials is None else credentials.url,
         "credentials_from.keys": None if credentials is None else credentials.keys,
+        "alerts": configured.alerts,
         "audit": configured.audit,
         "connectors": configured.connectors,
         "platforms": configured.platforms,
         "steps": configured.steps,
+        "health": configured.health,
         "http": configured.http,
         "log.url": configured.log,
         "metrics.url": configured.metrics,
+        "objectives": configured.objectives,
         "observers": configured.observers,
         "state.url": configured.store,
         "state.keys_url": configured.keys,
