@@ -8,7 +8,7 @@ import attrs
 import pytest
 
 from moorage.contracts.shipping import ShippingCapability
-from moorage.errors import UnsupportedByVendor
+from moorage.errors import ConfigurationError, UnsupportedByVendor
 from moorage.testing import name_of
 from moorage.testing.kits.shipping_conformance import CHECKS
 from moorage.vendors.shipping.colissimo import Colissimo
@@ -26,12 +26,6 @@ class FindingColissimo(Colissimo):
     """A vendor that declares a search for labels and has none."""
 
     capabilities = Colissimo.capabilities | {ShippingCapability.FIND_LOST_LABEL}
-
-
-class PricingColissimo(Colissimo):
-    """A vendor that declares prices and has none."""
-
-    capabilities = Colissimo.capabilities | {ShippingCapability.RATES}
 
 
 class PdfColissimo(Colissimo):
@@ -82,9 +76,13 @@ def test_search_must_be_declared() -> None:
 
 
 def test_declared_prices_must_exist() -> None:
-    """A vendor that declares prices and has none fails the kit."""
-    with pytest.raises(AttributeError, match="get_rates"):
-        BY_NAME["rates_are_returned"](lambda: colissimo_as(PricingColissimo))
+    """A vendor that declares prices and has none cannot be defined."""
+    with pytest.raises(ConfigurationError, match="not the method get_rates"):
+
+        class PricingColissimo(Colissimo):
+            """A vendor that declares prices and has none."""
+
+            capabilities = Colissimo.capabilities | {ShippingCapability.RATES}
 
 
 def test_declared_zpl_must_be_printed() -> None:

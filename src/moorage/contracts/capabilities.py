@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 def check_capabilities(vendor: type[Vendor]) -> None:
     """Refuse a vendor whose capabilities do not agree with its methods.
 
-    A class may inherit methods without stating their capabilities, so a subclass can switch off a
-    feature. A class with `__getattr__` may have any method. Kinds that are no contract of moorage
-    are not checked.
+    A class may inherit or override methods without stating their capabilities, so a subclass can
+    switch off a feature. A class with `__getattr__` may have any method. Kinds that are no contract
+    of moorage are not checked.
 
     Raises:
         ConfigurationError: the class has a method without the capability that its callers need, a
@@ -30,7 +30,10 @@ def check_capabilities(vendor: type[Vendor]) -> None:
     for declared in contracts:
         for verb, capability in declared.optional_verbs().items():
             is_stated = capability in vendor.capabilities
-            if verb in vars(vendor) and not is_stated:
+            is_new = verb in vars(vendor) and not any(
+                hasattr(base, verb) for base in vendor.__bases__
+            )
+            if is_new and not is_stated:
                 raise ConfigurationError(
                     f"The vendor {vendor.name} has the method {verb}, but not the capability"
                     f" {str(capability)!r} that this method needs.",
