@@ -435,6 +435,8 @@ def test_account_without_options() -> None:
     assert ("K", True) == (service.idempotency_header, service.idempotency_replays)
     assert OptionlessVendor().ping() is None
     assert sdk.Credentials.api_key("s", header="X") == sdk.api_key("X")(REEF, sdk.Secret("s"))
+    in_query = sdk.query_key("x", documentation="https://reef.example/docs")
+    assert sdk.Credentials.api_key("s", query="x") == in_query(REEF, sdk.Secret("s"))
 
 
 @pytest.mark.parametrize(

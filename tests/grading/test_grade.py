@@ -24,7 +24,7 @@ from moorage.grading.gathering import ECHO, FAULTS, evidence_of
 from moorage.grading.grade import RULES, Result, grade
 from moorage.grading.rule import Tier
 from moorage.grading.sources import SourceModule, modules_of
-from moorage.vendor_sdk import ApiVendor
+from moorage.vendor_sdk import ApiVendor, api_key
 from moorage.vendors.sms.sinch import Sinch
 from moorage.wiring.installed_vendors import vendor_names
 from tests.support.command import command
@@ -206,6 +206,23 @@ def test_planted_violation_is_caught(name: str, good: Evidence) -> None:
     """A rule passes for a good vendor, and fails for its planted violation."""
     assert name not in failed_rules(good)
     assert name in failed_rules(PLANTS[name](good))
+
+
+def test_stated_key_may_be_in_the_query_but_no_other_secret() -> None:
+    """A key that a vendor states with `query_key` is accepted in its parameter, and only there."""
+    postnord = evidence_of("postnord")
+    [key] = postnord.secrets
+    elsewhere = attrs.evolve(
+        postnord.exchanges[0], url=f"https://api2.postnord.com/?apikey={key}&id={key}"
+    )
+
+    assert set() == failed_rules(postnord)
+    for planted in (
+        attrs.evolve(postnord, exchanges=(elsewhere,)),
+        attrs.evolve(postnord, secrets=(key, "A6")),
+        changed_class(postnord, auth=api_key("apikey")),
+    ):
+        assert "credentials" in failed_rules(planted)
 
 
 def test_tier_follows_from_the_rules(good: Evidence) -> None:

@@ -298,6 +298,14 @@ class RoundaboutVendor(ShipEngine):
         return attrs.evolve(result, points=result.points[::-1])
 
 
+class RevealingVendor(EasyPost):
+    """A faulty vendor whose repr shows its key."""
+
+    def __repr__(self) -> str:
+        """Show the key."""
+        return f"EasyPost({self.credentials and self.credentials.reveal()})"
+
+
 def indirect_subject() -> kit.ShippingSubject:
     """Return a test subject like ShipEngine's, with a faulty vendor."""
     subject = shipengine()
@@ -324,6 +332,7 @@ def indirect_subject() -> kit.ShippingSubject:
         (as_easypost(WastefulVendor), "rates_are_returned"),
         (as_easypost(QuotingVendor), "each_request_is_sent_once"),
         (as_easypost(TalkativeVendor), "no_error_shows_a_secret"),
+        (as_easypost(RevealingVendor), "no_log_shows_a_secret"),
         (as_easypost(WrongVendor), "a_label_is_bought"),
         (as_easypost(WrongVendor), "a_label_is_converted_or_refused"),
         (as_easypost(WrongVendor), "a_parcel_is_tracked"),

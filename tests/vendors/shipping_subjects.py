@@ -22,6 +22,7 @@ from tests.vendors.subjects.dhl_express import dhl_express
 from tests.vendors.subjects.dpd import dpd
 from tests.vendors.subjects.fedex import fedex
 from tests.vendors.subjects.gls import gls
+from tests.vendors.subjects.postnord import postnord
 from tests.vendors.subjects.royalmail import royalmail
 from tests.vendors.subjects.shipengine import shipengine
 from tests.vendors.subjects.ups import ups
@@ -110,6 +111,7 @@ SUBJECTS = [
     easypost,
     fedex,
     gls,
+    postnord,
     royalmail,
     shipengine,
     shippo,

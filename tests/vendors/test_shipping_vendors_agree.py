@@ -191,6 +191,7 @@ DIFFERENCES: Final[dict[Scenario, dict[str, object]]] = {
     unknown_shipment: {
         "colissimo": ShipmentState.UNKNOWN,
         "fedex": ShipmentState.UNKNOWN,
+        "postnord": ShipmentState.UNKNOWN,
         "royalmail": ShipmentState.CANCELED,
         "usps": ShipmentState.UNKNOWN,
     },

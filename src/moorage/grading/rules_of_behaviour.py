@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING, Final
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from moorage.errors import (
     AuthenticationFailed,
@@ -29,6 +29,7 @@ from moorage.grading.rule import (
     with_payments,
     with_webhooks,
 )
+from moorage.vendor_sdk.api_vendor import QueryKey
 from moorage.wiring.installed_vendors import webhook_scheme
 
 if TYPE_CHECKING:
@@ -60,8 +61,14 @@ def _exchanges(evidence: Evidence) -> Iterator[Violation]:
 
 
 def _credentials(evidence: Evidence) -> Iterator[Violation]:
+    auth = getattr(evidence.vendor, "auth", None)
+    stated_parameter = auth.parameter if isinstance(auth, QueryKey) else None
     for exchange in evidence.exchanges:
-        query = unquote(urlsplit(exchange.url).query)
+        query = " ".join(
+            f"{name} {value}"
+            for name, value in parse_qsl(urlsplit(exchange.url).query, keep_blank_values=True)
+            if name != stated_parameter
+        )
         if any(secret in query for secret in evidence.secrets if secret):
             yield Violation(f"A secret is in the query of {urlsplit(exchange.url).path}.")
             return
@@ -259,8 +266,8 @@ RULES: Final = (
     Rule(
         name="credentials",
         tier=Tier.SILVER,
-        sentence="No secret is in the query of a URL.",
-        remedy="Send it in a header.",
+        sentence="No secret is in the query of a URL, except a key stated by `query_key`.",
+        remedy="Send it in a header; `query_key` is for a vendor that takes it nowhere else.",
         check=_credentials,
         concerns=at_a_sandbox,
     ),

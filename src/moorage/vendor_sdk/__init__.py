@@ -113,6 +113,7 @@ if TYPE_CHECKING:
     from moorage.vendor_sdk.api_vendor import basic as basic
     from moorage.vendor_sdk.api_vendor import bearer as bearer
     from moorage.vendor_sdk.api_vendor import path_key as path_key
+    from moorage.vendor_sdk.api_vendor import query_key as query_key
     from moorage.vendor_sdk.aws import aws_credentials as aws_credentials
     from moorage.vendor_sdk.aws import aws_refusal as aws_refusal
     from moorage.vendor_sdk.google import GoogleAccount as GoogleAccount
@@ -215,6 +216,7 @@ _HOME = {
     "basic": "vendor_sdk.api_vendor",
     "api_key": "vendor_sdk.api_vendor",
     "path_key": "vendor_sdk.api_vendor",
+    "query_key": "vendor_sdk.api_vendor",
     # requests, and the wire that sends them
     "Wire": "contracts.wire",
     "StreamedResponse": "contracts.wire",

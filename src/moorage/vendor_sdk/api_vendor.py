@@ -10,12 +10,15 @@ from moorage.domain.http.requests import Request
 from moorage.domain.secrets.secret import Secret, as_secret
 from moorage.domain.service.settings import Service
 from moorage.domain.values.frozen_values import field, frozen, optional
+from moorage.errors import ConfigurationError
 from moorage.vendor_sdk.answers import as_answer
 from moorage.vendor_sdk.operations import filled_path
 from moorage.vendor_sdk.readings import Reading
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from attrs import Attribute
 
     from moorage.contracts.vendor import MakeRef
     from moorage.domain.http.requests import Response
@@ -24,6 +27,15 @@ if TYPE_CHECKING:
 
 _MAIN: Final[Mapping[str, str]] = {"": "base_url"}
 _NO_HEADERS: Final[Mapping[str, str]] = {}
+
+
+def _is_page(_: object, attribute: Attribute[Any], value: str) -> None:
+    if not value.startswith("https://"):
+        raise ConfigurationError(
+            "A key in the query needs the page of the vendor's documentation that requires it.",
+            path=attribute.name,
+            remedy="Give the page's https:// address.",
+        )
 
 
 class Classifier(Protocol):
@@ -60,6 +72,36 @@ def api_key(header: str) -> Callable[[Any, Secret], Credentials]:
 def path_key(path: str) -> Callable[[Any, Secret], Credentials]:
     """Return the `auth` for a vendor that takes its secret in the path, such as "/bot{key}"."""
     return lambda _, secret: Credentials.api_key(secret, path=path)
+
+
+@frozen
+class QueryKey:
+    """The `auth` for a vendor that takes its secret in the query and nowhere else.
+
+    Attributes:
+        parameter: the name of the query parameter.
+        documentation: address of the page by which the vendor takes the secret nowhere else.
+    """
+
+    parameter: str
+    documentation: str = field(validator=_is_page)
+
+    def __call__(self, _: Any, secret: Secret, /) -> Credentials:
+        """Return credentials with the secret in the query."""
+        return Credentials.api_key(secret, query=self.parameter)
+
+
+def query_key(parameter: str, *, documentation: str) -> Callable[[Any, Secret], Credentials]:
+    """Return the `auth` for a vendor that takes its secret in the query and nowhere else.
+
+    A secret in a URL may get into the logs of servers and proxies, so a vendor that takes it in a
+    header too needs `api_key`.
+
+    Args:
+        parameter: the name of the query parameter.
+        documentation: address of the page by which the vendor takes the secret nowhere else.
+    """
+    return QueryKey(parameter, documentation)
 
 
 @frozen(kw_only=True)

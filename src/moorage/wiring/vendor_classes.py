@@ -57,6 +57,7 @@ VENDOR_CLASSES: Final = {
     "plaid": "bank.plaid:Plaid",
     "plivo": "sms.plivo:Plivo",
     "postmark": "email.postmark:Postmark",
+    "postnord": "shipping.postnord:PostNord",
     "quickbooks": "accounting.quickbooks:QuickBooks",
     "razorpay": "payments.razorpay:Razorpay",
     "recommand": "einvoices.recommand:Recommand",

@@ -64,7 +64,8 @@ class RecordedLab(ContractLab[AnySubject]):
             require(secret not in shown_text, f"A secret is shown (number {number}).")
 
     @classmethod
-    def _accounts(cls, subject: AnySubject) -> list[Account]:
+    def configured_accounts(cls, subject: AnySubject) -> list[Account]:
+        """Return the account under test, which neither retries nor trips a circuit."""
         return [Account(cls.account_name, subject.vendor, settings=cls._settings())]
 
     @classmethod
@@ -78,7 +79,7 @@ class RecordedLab(ContractLab[AnySubject]):
         subject, log, observer = factory(), MemoryIntegrationLogger(), RecordingObserver()
         http = SandboxHttpClient(subject.sandbox)
         hub = Hub(
-            cls._accounts(subject),
+            cls.configured_accounts(subject),
             http=http,
             log=log,
             observers=[observer],
@@ -92,7 +93,7 @@ class RecordedLab(ContractLab[AnySubject]):
         subject, log, observer = factory(), AsyncMemoryIntegrationLogger(), RecordingObserver()
         http = AsyncSandboxHttpClient(subject.sandbox)
         hub = AsyncHub(
-            cls._accounts(subject),
+            cls.configured_accounts(subject),
             http=http,
             log=log,
             observers=[observer],

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import attrs
 
-from moorage.contracts.routes import Account
+from moorage.adapters.logs.memory import AsyncMemoryIntegrationLogger, MemoryIntegrationLogger
 from moorage.contracts.shipping import (
     Address,
     Choice,
@@ -20,7 +20,8 @@ from moorage.contracts.shipping import (
 )
 from moorage.errors import ConnectionFailed, ConnectorError
 from moorage.hub.hub import AsyncHub, Hub
-from moorage.testing.kits._contract_lab import ContractLab
+from moorage.testing.fakes.observer import RecordingObserver
+from moorage.testing.kits._recorded_lab import RecordedLab
 from moorage.testing.sandboxes.base import AsyncSandboxHttpClient, SandboxHttpClient
 
 if TYPE_CHECKING:
@@ -180,7 +181,7 @@ class _AsyncClient(AsyncSandboxHttpClient):
         return response
 
 
-class Lab(ContractLab[ShippingSubject]):
+class Lab(RecordedLab[ShippingSubject]):
     """A shipping vendor under test, with its hub and sandbox.
 
     Attributes:
@@ -189,9 +190,19 @@ class Lab(ContractLab[ShippingSubject]):
     """
 
     contract = "shipping"
+    account_name = ACCOUNT
+    logs_content = True
 
-    def __init__(self, subject: ShippingSubject, line: Line, hub: Hub | AsyncHub) -> None:
-        super().__init__(subject, hub)
+    def __init__(
+        self,
+        subject: ShippingSubject,
+        hub: Hub | AsyncHub,
+        log: MemoryIntegrationLogger | AsyncMemoryIntegrationLogger,
+        observer: RecordingObserver,
+        *,
+        line: Line,
+    ) -> None:
+        super().__init__(subject, hub, log, observer)
         self.line = line
         self.sold = subject.sold
 
@@ -240,20 +251,19 @@ class Lab(ContractLab[ShippingSubject]):
         return shipment.labels
 
 
-def _accounts(subject: ShippingSubject) -> list[Account]:
-    return [Account(ACCOUNT, subject.vendor, settings={"retry": None, "circuit": None})]
-
-
 def sync_lab(factory: Callable[[], ShippingSubject]) -> Lab:
     """Return a shipping vendor under test behind a synchronous hub."""
-    subject = factory()
+    subject, log, observer = factory(), MemoryIntegrationLogger(), RecordingObserver()
     line = Line(subject)
-    return Lab(subject, line, Hub(_accounts(subject), http=_Client(line, subject.sandbox)))
+    http = _Client(line, subject.sandbox)
+    hub = Hub(Lab.configured_accounts(subject), http=http, log=log, observers=[observer])
+    return Lab(subject, hub, log, observer, line=line)
 
 
 def async_lab(factory: Callable[[], ShippingSubject]) -> Lab:
     """Return a shipping vendor under test behind an asynchronous hub."""
-    subject = factory()
+    subject, log, observer = factory(), AsyncMemoryIntegrationLogger(), RecordingObserver()
     line = Line(subject)
     http = _AsyncClient(line, subject.sandbox)
-    return Lab(subject, line, AsyncHub(_accounts(subject), http=http))
+    hub = AsyncHub(Lab.configured_accounts(subject), http=http, log=log, observers=[observer])
+    return Lab(subject, hub, log, observer, line=line)

@@ -14,6 +14,7 @@ from moorage.contracts.shipping import (
 from moorage.domain.http.requests import Response
 from moorage.domain.values.money import Money
 from moorage.errors import (
+    ConnectorError,
     IdempotencyConflict,
     InvalidData,
     OutcomeUnknown,
@@ -84,6 +85,27 @@ async def no_error_shows_a_secret(make: Open) -> None:
         require(lab.sold() == sold_count, "A refused label was bought.")
 
 
+async def no_log_shows_a_secret(make: Open) -> None:
+    """Check that credentials are in no event, log entry, error or repr.
+
+    This matters most for a vendor that takes its key in the query, because URLs are shown often.
+    """
+    async with make() as lab:
+        bought: Shipment = await lab("create_shipment", lab.shipment(), idempotency_key="k-1")
+        answer, kind, _ = lab.subject.refusals[0]
+        lab.line.refusal = answer
+        refused = lab("create_shipment", lab.shipment(2), idempotency_key="k-2")
+        refusal = await lab.refused(kind, refused, "A refusal")
+        lab.line.lost = lab.sold()
+        lost = lab("create_shipment", lab.shipment(3), idempotency_key="k-3")
+        loss = await lab.refused(ConnectorError, lost, "A lost answer")
+        shown = [repr(lab.subject.vendor), repr(lab.hub), repr(bought)]
+        texts = [*shown, *(f"{error}{error!r}{vars(error)!r}" for error in (refusal, loss))]
+        authorizations = (item.headers.get("authorization") for item in lab.sandbox.requests)
+        tokens = {text.split()[-1] for text in authorizations if text}
+        await lab.require_hidden(texts, {lab.subject.secret, *tokens})
+
+
 async def money_keeps_its_currency(make: Open) -> None:
     """Insurance and goods values are sent in their currency, with its decimals.
 
@@ -150,14 +172,16 @@ async def a_repeat_requests_no_new_rates(make: Open) -> None:
 
 def _sent_secret(lab: Lab) -> str:
     """Return the secret in the latest request: the vendor's, or its access token."""
-    headers = lab.sandbox.requests[-1].headers
-    is_sent = any(lab.subject.secret in value for _, value in headers.pairs)
+    request = lab.sandbox.requests[-1]
+    headers = request.headers
+    is_sent = any(lab.subject.secret in value for _, value in (*headers.pairs, *request.query))
     return lab.subject.secret if is_sent else (headers.get("authorization") or "").split()[-1]
 
 
 REQUESTS: Final = (
     each_request_is_sent_once,
     no_error_shows_a_secret,
+    no_log_shows_a_secret,
     money_keeps_its_currency,
     a_repeat_requests_no_new_rates,
 )

@@ -169,7 +169,8 @@ class DeclaredLab(RecordedLab[ContractSubject]):
         return await self.perform(next(iter(BASIC[self.contract].values())))
 
     @classmethod
-    def _accounts(cls, subject: ContractSubject) -> list[Account]:
+    def configured_accounts(cls, subject: ContractSubject) -> list[Account]:
+        """Return the account under test, with its own settings."""
         account = subject.account
         return [attrs.evolve(account, settings={**cls._settings(), **account.settings})]
 
