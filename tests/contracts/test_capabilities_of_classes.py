@@ -9,6 +9,7 @@ import pytest
 
 from moorage import ConfigurationError, Service
 from moorage import vendor_sdk as sdk
+from moorage.contracts.capabilities import check_capabilities
 from moorage.contracts.catalog import CONTRACTS, contract
 from moorage.contracts.vendor import Vendor
 from moorage.wiring.installed_vendors import vendor_class, vendor_names
@@ -128,6 +129,12 @@ def test_base_class_without_a_name_is_not_checked() -> None:
     members = {"name": "tern", "capabilities": frozenset({"look_up"})}
 
     assert issubclass(type("Tern", (base,), members), base)
+
+
+@pytest.mark.parametrize("name", vendor_names())
+def test_capabilities_of_our_vendors_agree(name: str) -> None:
+    """The capabilities of each built-in vendor agree with its methods."""
+    check_capabilities(vendor_class(name))
 
 
 @pytest.mark.parametrize("kind", CONTRACTS)
