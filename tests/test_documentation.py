@@ -21,7 +21,7 @@ ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
 
-_COUNT = re.compile(r"([Mm]ore than )?\b(\d+)\]? (vendors|contracts|schemes)\b")
+_COUNT = re.compile(r"((?:[Mm]ore than|[Aa]bout) )?\b(\d+)\]? (vendors|contracts|schemes)\b")
 _FEW_LINES = 10
 _FEW_WORDS = 550
 _BLOCK = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
@@ -75,7 +75,7 @@ def test_every_page_is_found() -> None:
 
 
 def test_counts_are_right() -> None:
-    """Numbers of vendors, contracts and schemes on pages are right; "more than" rounds to tens."""
+    """Numbers of vendors, contracts and schemes on pages are right, or rounded to tens."""
     numbers = {"vendors": len(vendor_names()), "contracts": len(CONTRACTS), "schemes": len(PRESETS)}
     counts = {
         (_page_title(page), kind, int(number), bool(is_rounded))
