@@ -77,12 +77,10 @@ def test_search_must_be_declared() -> None:
 
 def test_declared_prices_must_exist() -> None:
     """A vendor that declares prices and has none cannot be defined."""
+    capabilities = Colissimo.capabilities | {ShippingCapability.RATES}
+
     with pytest.raises(ConfigurationError, match="not the method get_rates"):
-
-        class PricingColissimo(Colissimo):
-            """A vendor that declares prices and has none."""
-
-            capabilities = Colissimo.capabilities | {ShippingCapability.RATES}
+        type("PricingColissimo", (Colissimo,), {"capabilities": capabilities})
 
 
 def test_declared_zpl_must_be_printed() -> None:
