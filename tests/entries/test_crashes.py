@@ -107,8 +107,8 @@ def test_page_counts_the_cells() -> None:
     text = " ".join(page.page_of_rows(rows).split())
     assert f"**In {len(CASES) * len(FAULTS) * len(POINTS)} crashes of moorage, 1 effects" in text
     assert "1 effects happened twice, 0 were lost, and" in text
-    assert "After 1 crashes a person" in text
-    assert "in 1 of these, each" in text
+    assert "After 1 of these crashes, a person" in text
+    assert "In 1 of these 1 crashes, each" in text
     assert "left 1 of 1 orders" in text
     assert "| once | once | once | 1 double, 4 once | once | once | once |" in text
     assert all(f"| {queue} | " in text for queue in peers.QUEUES)

@@ -180,7 +180,7 @@ def _public_error(
 
 def _no_event_loop(error: Exception) -> ConnectorError | None:
     """Return an error that says so, if an adapter found no event loop; otherwise None."""
-    if not isinstance(error, RuntimeError):
+    if not isinstance(error, RuntimeError) or "event loop" not in str(error):
         return None
     from moorage.adapters.clocks.event_loop import running_loop  # noqa: PLC0415 - costs milliseconds to load
 
