@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from contextlib import suppress
 from socketserver import ThreadingMixIn
+from threading import Condition
 from typing import TYPE_CHECKING, Any, Final
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
@@ -14,6 +15,10 @@ if TYPE_CHECKING:
     from moorage.dashboard.wsgi import DashboardApp
 
 _CLIENT_TIMEOUT: Final = 10.0
+
+
+_LONGEST_ARRIVAL: Final = 1.0
+"""The seconds for which a server that closes waits for the requests of accepted connections."""
 
 
 class _Handler(WSGIRequestHandler):
@@ -28,7 +33,8 @@ class _Handler(WSGIRequestHandler):
 class Server(ThreadingMixIn, WSGIServer):
     """A server with a thread for each connection.
 
-    `server_close` waits for the answers in progress, and for no request that has not arrived yet.
+    `server_close` waits for the answers in progress, and up to a second for requests that have not
+    arrived yet.
 
     Args:
         host: the address to listen on.
@@ -43,6 +49,7 @@ class Server(ThreadingMixIn, WSGIServer):
 
     def __init__(self, host: str, port: int, app: DashboardApp | None = None) -> None:
         self._connections = set[socket.socket]()
+        self._has_changed = Condition()
         try:
             super().__init__((host, port), _Handler)
         except (OSError, OverflowError):
@@ -62,19 +69,24 @@ class Server(ThreadingMixIn, WSGIServer):
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Answer a connection in a thread of its own."""
-        self._connections.add(request)
+        with self._has_changed:
+            self._connections.add(request)
         super().process_request(request, client_address)
 
     def shutdown_request(self, request: Any) -> None:
         """Close a connection that was answered."""
-        self._connections.discard(request)
         super().shutdown_request(request)
+        with self._has_changed:
+            self._connections.discard(request)
+            self._has_changed.notify_all()
 
     def server_close(self) -> None:
         """Close the server, and wait for the answers in progress."""
-        for connection in tuple(self._connections):
-            with suppress(OSError):
-                connection.shutdown(socket.SHUT_RD)
+        with self._has_changed:
+            self._has_changed.wait_for(lambda: not self._connections, _LONGEST_ARRIVAL)
+            for connection in self._connections:
+                with suppress(OSError):
+                    connection.shutdown(socket.SHUT_RD)
         super().server_close()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
