@@ -159,6 +159,7 @@ ACCOUNT = '[vendors.stripe]\nvolatile_keys = true\ncredentials = "sk_test_1"\n'
         (CALLS_AN_ACCOUNT, "sk_test_1", "sk_test_2"),
         (pipeline("moves", "new"), "dry_run = false", "dry_run = true"),
         (pipeline("moves", "new"), "max_connections = 20", "max_connections = 2"),
+        (pipeline("moves", "new"), "2030-01-01", "2031-01-01"),
     ],
 )
 def test_pipeline_differs_if_something_that_it_uses_does(
@@ -166,9 +167,10 @@ def test_pipeline_differs_if_something_that_it_uses_does(
 ) -> None:
     """A changed service, account or setting of the hub changes the pipelines that use it."""
     safety, http = "[safety]\ndry_run = false\n", "[http]\nmax_connections = 20\n"
+    health = '[health]\nexpires = { "a key" = "2030-01-01T00:00:00Z" }\n'
     values: list[dict[str, object]] = []
     for text in (before, before, after):
-        configure(safety, http, ACCOUNT, table)
+        configure(safety, http, health, ACCOUNT, table)
         file = Path("moorage.toml")
         file.write_text(file.read_text("utf-8").replace(before, text), encoding="utf-8")
         values.append(pipeline_values(context().configured(), ()))

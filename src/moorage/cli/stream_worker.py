@@ -48,6 +48,7 @@ _HUB_SETTINGS: Final = (
     "audit",
     "log",
     "metrics",
+    "health",
     "observers",
 )
 """The settings of a configuration that apply to every pipeline, by the names in `Configured`."""
