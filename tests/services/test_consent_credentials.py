@@ -54,7 +54,7 @@ class KeepingVendor(GoCardless):
 
 
 class KeepingBank(BerlinGroup):
-    """A vendor without an OAuth client, whose consents have tokens."""
+    """A vendor that has no OAuth client, and gives a token for each consent."""
 
     async def get_consent(self, wire: Wire, ref: Ref, /) -> BankConsent:
         """Return a consent with its stored token as the vendor's word."""

@@ -101,7 +101,7 @@ def read_numbers(response: Response) -> dict[str | None, Answer]:
 
 
 def read_accounts(response: Response) -> tuple[Answer, ...]:
-    """The accounts in an answer; an answer without a list of accounts is an error."""
+    """Return the accounts of an answer; raise if the answer has no list of accounts."""
     answer = sdk.read_answer(response)
     if not sdk.is_list(answer.value("accounts")):
         raise sdk.malformed(response, "accounts")

@@ -30,7 +30,7 @@ _STATE: Final = 2
 
 
 def label_query(label: LabelFormat, size: LabelSize | None) -> dict[str, str]:
-    """The query that names the format and the paper of a label.
+    """The query parameters for the file format and the paper size of a label.
 
     Raises:
         UnsupportedByVendor: DPD has no such paper.
