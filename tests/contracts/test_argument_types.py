@@ -84,11 +84,11 @@ from moorage.services.contracts.sms import SmsFlows
 from moorage.services.contracts.storage import StorageFlows
 from moorage.services.contracts.tax import TaxFlows
 from moorage.testing.kits._einvoices_lab import outgoing_invoice
-from moorage.testing.sandbox_scenarios.bank import RETURN_URL, TRANSFER
+from moorage.testing.sandbox_scenarios.bank import TRANSFER
 from moorage.testing.sandbox_scenarios.shipping import ADA, SHOP, pickup
 from moorage.testing.sandbox_scenarios.shops import PARCEL
 from moorage.testing.sandbox_scenarios.tax import sale
-from moorage.testing.sandboxes.bank.base import IBANS
+from moorage.testing.sandboxes.bank.base import IBANS, RETURN_URL
 from tests.contracts import books
 from tests.contracts.test_fields import JUNK
 

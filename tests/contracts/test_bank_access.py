@@ -27,7 +27,8 @@ from moorage.contracts.declared.bank import BankContract
 from moorage.contracts.ref import Ref
 from moorage.errors import InvalidData
 from moorage.packing import pack, unpack
-from moorage.testing.sandbox_scenarios.bank import RETURN_URL, TRANSFER
+from moorage.testing.sandbox_scenarios.bank import TRANSFER
+from moorage.testing.sandboxes.bank.base import RETURN_URL
 
 IBAN = "DE89370400440532013000"
 REF = Ref("berlin_group", "main", "1")

@@ -46,9 +46,9 @@ from moorage.contracts.sms import SmsMessage
 from moorage.domain.http.requests import Request
 from moorage.testing import RecordingObserver
 from moorage.testing.kits._einvoices_lab import outgoing_invoice
-from moorage.testing.sandbox_scenarios.bank import RETURN_URL, TRANSFER
+from moorage.testing.sandbox_scenarios.bank import TRANSFER
 from moorage.testing.sandbox_scenarios.shipping import ADA, SHOP
-from moorage.testing.sandboxes.bank.base import IBANS
+from moorage.testing.sandboxes.bank.base import IBANS, RETURN_URL
 from moorage.testing.sandboxes.base import AsyncSandboxHttpClient, SandboxHttpClient
 from moorage.testing.sandboxes.email.postmark import PostmarkSandbox
 from moorage.testing.sandboxes.email.resend import ResendSandbox

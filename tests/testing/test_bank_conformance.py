@@ -97,6 +97,15 @@ class _HastyVendor(BerlinGroup):
         return attrs.evolve(consent, status=ConsentStatus.GRANTED) if is_unknown else consent
 
 
+class _OnceVendor(BerlinGroup):
+    """A faulty vendor that does not know the state of a consent whose owner has returned."""
+
+    async def finish_consent(self, wire: Wire, ref: Ref, returned_url: str, /) -> BankConsent:
+        assert returned_url.startswith("https://")
+        consent = await self.get_consent(wire, ref)
+        return attrs.evolve(consent, status=ConsentStatus.UNKNOWN)
+
+
 class _IdleVendor(BerlinGroup):
     """A faulty vendor that reports a revocation without requesting it."""
 
@@ -336,6 +345,7 @@ class _TalkativeVendor(BerlinGroup):
 
 WRONG = [
     ("a_consent_follows_its_owner", as_bank(_TrustingVendor), "It became granted"),
+    ("a_consent_is_finished_once", as_bank(_OnceVendor), "A repeat is unknown"),
     ("a_revoked_consent_gives_nothing", as_bank(_IdleVendor), "gives 2 accounts"),
     ("a_key_starts_one_consent", as_bank(_KeylessConsentsVendor), "more than one consent"),
     ("a_lost_consent_is_unknown", as_bank(_KeylessConsentsVendor), "raised ConnectionFailed"),

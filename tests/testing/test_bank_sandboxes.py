@@ -10,7 +10,8 @@ from moorage import Hub
 from moorage.adapters.credentials.memory import MemoryCredentialProvider
 from moorage.contracts.bank import ConsentRequest
 from moorage.contracts.routes import Account
-from moorage.testing.sandbox_scenarios.bank import PERIOD, RETURN_URL
+from moorage.testing.sandbox_scenarios.bank import PERIOD
+from moorage.testing.sandboxes.bank.base import RETURN_URL
 from moorage.testing.sandboxes.bank.berlin_group import BerlinGroupSandbox
 from moorage.testing.sandboxes.base import SandboxHttpClient
 from tests.vendors.bank_subjects import SUBJECTS
@@ -35,6 +36,7 @@ def test_account_shows_the_given_transactions(subject: Callable[[], BankSubject]
     bank = hub.bank()
     consent = bank.start_consent(ConsentRequest(return_url=RETURN_URL)).ref
     sandbox.grant(consent.id)
+    bank.finish_consent(consent, sandbox.returned_url(consent.id))
     page = bank.transactions(bank.accounts(consent)[0].ref, PERIOD)
 
     assert ["-3.00 EUR"] == [str(item.entry.amount) for item in page.booked]

@@ -32,8 +32,8 @@ from moorage.contracts.bank import (
 from moorage.contracts.ref import Ref
 from moorage.contracts.routes import Account
 from moorage.domain.values.json_text import encode_json
-from moorage.testing.sandbox_scenarios.bank import RETURN_URL, TRANSFER
-from moorage.testing.sandboxes.bank.base import IBANS
+from moorage.testing.sandbox_scenarios.bank import TRANSFER
+from moorage.testing.sandboxes.bank.base import IBANS, RETURN_URL
 from moorage.testing.sandboxes.bank.berlin_group import BASE, HOST, BerlinGroupSandbox
 from moorage.testing.sandboxes.base import Lost, SandboxHttpClient, SandboxRequest, reply
 from moorage.vendors.bank._berlin_group_payments import payment_body

@@ -25,7 +25,7 @@ from moorage import (
 )
 from moorage.contracts.bank import ConsentRequest, TransactionQuery
 from moorage.contracts.routes import Account
-from moorage.testing.sandbox_scenarios.bank import RETURN_URL
+from moorage.testing.sandboxes.bank.base import RETURN_URL
 from moorage.testing.sandboxes.bank.gocardless import BANK, GoCardlessSandbox
 from moorage.testing.sandboxes.base import Lost, SandboxHttpClient, SandboxRequest, reply
 from moorage.vendors.bank.gocardless import GoCardless

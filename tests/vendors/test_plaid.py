@@ -26,8 +26,8 @@ from moorage.contracts.bank import BankAccount, ConsentRequest, ConsentStatus
 from moorage.contracts.routes import Account
 from moorage.domain.service.safety import Mode
 from moorage.domain.values.json_text import encode_json
-from moorage.testing.sandbox_scenarios.bank import PERIOD, RETURN_URL
-from moorage.testing.sandboxes.bank.base import IBANS
+from moorage.testing.sandbox_scenarios.bank import PERIOD
+from moorage.testing.sandboxes.bank.base import IBANS, RETURN_URL
 from moorage.testing.sandboxes.bank.plaid import PlaidSandbox
 from moorage.testing.sandboxes.base import AlteredAnswer, SandboxHttpClient, SandboxRequest, reply
 from moorage.vendors.bank.plaid import Plaid

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from moorage.contracts.declared.bank import BankContract
 from moorage.runtime.bridge import run_now
-from moorage.services.contracts.flows import Flows
+from moorage.services.contracts.bank import BankFlows
 from moorage.services.contracts.live_configuration import CurrentOperations
 
 if TYPE_CHECKING:
@@ -25,15 +24,33 @@ if TYPE_CHECKING:
     from moorage.services.contracts.live_configuration import FindDispatcher
 
 
-class BankFlows(Flows, BankContract):
-    """The operations of one tenant."""
-
-
 class Bank:
     """Reads bank accounts, and pays from them, by the vendor that the configuration chooses."""
 
     def __init__(self, find_dispatcher: FindDispatcher, tenant: str | None) -> None:
         self._flows = CurrentOperations(BankFlows, find_dispatcher, tenant)
+
+    def finish_consent(
+        self, ref: Ref | str, returned_url: str, *, timeout: float | None = None
+    ) -> BankConsent:
+        """Finish a consent when its owner returns from the bank, and get its state.
+
+        Some vendors need the URL to which the owner returned, because it has a code that is
+        exchanged for tokens; for the others, this is the same as `get_consent`. A repeat with the
+        same URL returns the state of the consent again.
+
+        Args:
+            ref: reference of the consent.
+            returned_url: complete URL to which the owner returned, with query and fragment.
+            timeout: seconds for the whole operation.
+
+        Raises:
+            InvalidData: the URL does not belong to this consent.
+            ConsentRequired: the code in the URL has expired or was used.
+        """
+        return run_now(
+            self._flows.run(BankFlows.finish_consent, ref, returned_url, timeout=timeout)
+        )
 
     def start_consent(
         self,
@@ -137,6 +154,26 @@ class AsyncBank:
 
     def __init__(self, find_dispatcher: FindDispatcher, tenant: str | None) -> None:
         self._flows = CurrentOperations(BankFlows, find_dispatcher, tenant)
+
+    async def finish_consent(
+        self, ref: Ref | str, returned_url: str, *, timeout: float | None = None
+    ) -> BankConsent:
+        """Finish a consent when its owner returns from the bank, and get its state.
+
+        Some vendors need the URL to which the owner returned, because it has a code that is
+        exchanged for tokens; for the others, this is the same as `get_consent`. A repeat with the
+        same URL returns the state of the consent again.
+
+        Args:
+            ref: reference of the consent.
+            returned_url: complete URL to which the owner returned, with query and fragment.
+            timeout: seconds for the whole operation.
+
+        Raises:
+            InvalidData: the URL does not belong to this consent.
+            ConsentRequired: the code in the URL has expired or was used.
+        """
+        return await self._flows.run(BankFlows.finish_consent, ref, returned_url, timeout=timeout)
 
     async def start_consent(
         self,

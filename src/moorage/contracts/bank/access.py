@@ -61,7 +61,12 @@ class BalanceKind(StrEnum):
 
 def is_return_url(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
     """Refuse a value that is not the https:// address of a page."""
-    check_text(value, attribute.name)
+    check_return_url(value, attribute.name)
+
+
+def check_return_url(value: object, name: str) -> None:
+    """Refuse a value that is not the https:// address of a page; `name` is that of the field."""
+    check_text(value, name)
     try:
         url = urlsplit(str(value))
         is_valid = url.scheme == "https" and bool(url.hostname)
@@ -69,8 +74,8 @@ def is_return_url(_: object, attribute: attrs.Attribute[Any], value: object) -> 
         is_valid = False
     if not is_valid or any(letter <= " " for letter in str(value)):
         raise InvalidData(
-            f"The {attribute.name} is not an https:// address.",
-            field=attribute.name,
+            f"The {name} is not an https:// address.",
+            field=name,
             remedy="Give the page of your application to which the owner returns, such as"
             " https://erp.example/banks/return.",
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from moorage.contracts.bank.access import (
@@ -32,7 +32,10 @@ class BankCapability(StrEnum):
 
 
 class BankVendor(Protocol):
-    """The operations of a vendor of bank accounts; its capabilities name the optional ones."""
+    """The operations of a vendor of bank accounts; its capabilities name the optional ones.
+
+    A vendor that needs the URL to which an owner returned is a `FinishingVendor`, too.
+    """
 
     async def start_consent(
         self, wire: Wire, request: ConsentRequest, /, *, key: str | None
@@ -53,3 +56,10 @@ class BankVendor(Protocol):
     async def pay(self, wire: Wire, order: PaymentOrder, /, *, key: str | None) -> BankPayment: ...
 
     async def get_payment(self, wire: Wire, ref: Ref, /) -> BankPayment: ...
+
+
+@runtime_checkable
+class FinishingVendor(Protocol):
+    """A vendor that needs the URL to which the owner returned, such as for a code in it."""
+
+    async def finish_consent(self, wire: Wire, ref: Ref, returned_url: str, /) -> BankConsent: ...

@@ -9,7 +9,14 @@ from moorage.contracts.bank.access import ConsentRequest
 from moorage.contracts.bank.account_entries import TransactionQuery
 from moorage.contracts.bank.initiation import PaymentOrder
 from moorage.contracts.bank.vendor import BankCapability
-from moorage.contracts.declaration import Contract, Requirements, Target, changes, reads
+from moorage.contracts.declaration import (
+    Contract,
+    Effect,
+    Requirements,
+    Target,
+    changes,
+    reads,
+)
 from moorage.contracts.ref import Ref
 from moorage.contracts.validators import check_kind, check_text
 
@@ -30,6 +37,7 @@ class BankContract(Contract):
     kind = "bank"
     capabilities = BankCapability
     values = (access, account_entries, initiation)
+    flows = {"finish_consent": Effect.IMMEDIATE}
 
     @changes(deferrable=False)
     def start_consent(

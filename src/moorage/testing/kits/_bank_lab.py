@@ -21,7 +21,7 @@ from moorage.contracts.bank import (
 from moorage.contracts.ref import Ref
 from moorage.testing.kits._recorded_lab import RecordedLab
 from moorage.testing.kits.checks import require
-from moorage.testing.sandboxes.bank.base import IBANS, OWNER
+from moorage.testing.sandboxes.bank.base import IBANS, OWNER, RETURN_URL
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from moorage.testing.sandboxes.bank.base import BankSandbox
 
 ACCOUNT: Final = "banks"
-RETURN_URL: Final = "https://erp.example/banks/return"
 SINCE: Final = date(2031, 1, 1)
 UNTIL: Final = date(2031, 12, 31)
 TRANSFER: Final = CreditTransfer(
@@ -101,9 +100,14 @@ class Lab(RecordedLab[BankSubject]):
         return await self("start_consent", ConsentRequest(return_url=RETURN_URL), **options)
 
     async def granted(self) -> BankConsent:
-        """Start a consent, and let the owner accept it."""
-        consent: BankConsent = await self.start()
-        self.bank.grant(consent.ref.id)
+        """Start a consent, let the owner accept it, and finish it."""
+        return await self.finished((await self.start()).ref, self.bank.grant)
+
+    async def finished(self, ref: Ref, decide: Callable[[str], None]) -> BankConsent:
+        """Let the owner of a consent decide, and finish it with the URL to which they return."""
+        decide(ref.id)
+        url = self.bank.returned_url(ref.id)
+        consent: BankConsent = await self("finish_consent", ref, url)
         return consent
 
     async def account(self) -> Ref:

@@ -40,6 +40,7 @@ from moorage.errors import (
     ConnectorError,
     ConsentRequired,
     IdempotencyConflict,
+    InvalidData,
     OutcomeUnknown,
     RateLimitExceeded,
     VendorFailed,
@@ -92,11 +93,28 @@ async def a_consent_follows_its_owner(make: Open) -> None:
             require((ref.vendor, ref.account) == (lab.subject.vendor.name, ACCOUNT), f"{ref}")
             waiting: BankConsent = await lab("get_consent", str(ref))
             require(waiting.status is ConsentStatus.PENDING, f"It became {waiting.status}.")
-            decide(ref.id)
-            decided: BankConsent = await lab("get_consent", ref)
-            require(decided.status is status, f"{status} was read as {decided.status}.")
-            require(decided.ref == ref, "The consent has another reference.")
-            require(decided.link is None, "A consent that was decided still has a link.")
+            if status is ConsentStatus.EXPIRED:
+                await lab.finished(ref, lab.bank.grant)
+            for decided in (await lab.finished(ref, decide), await lab("get_consent", ref)):
+                require(decided.status is status, f"{status} was read as {decided.status}.")
+                require(decided.ref == ref, "The consent has another reference.")
+                require(decided.link is None, "A consent that was decided still has a link.")
+
+
+async def a_consent_is_finished_once(make: Open) -> None:
+    """Finishing a consent again with the same URL returns the same state, and shows no URL."""
+    async with make() as lab:
+        consent = await lab.granted()
+        url = lab.bank.returned_url(consent.ref.id)
+        again: BankConsent = await lab("finish_consent", str(consent.ref), url)
+        require(again.status is ConsentStatus.GRANTED, f"A repeat is {again.status}.")
+        require(bool(await lab("accounts", consent.ref)), "A repeat lost the accounts.")
+        try:
+            await lab("finish_consent", consent.ref, "http://erp.example/#code=secret-code")
+        except InvalidData as error:
+            require("secret-code" not in f"{error!r}", "An error shows the returned URL.")
+        else:
+            raise AssertionError("A URL without TLS is accepted.")
 
 
 async def a_revoked_consent_gives_nothing(make: Open) -> None:
@@ -150,7 +168,7 @@ async def accounts_need_a_consent(make: Open) -> None:
     async with make() as lab:
         consent: BankConsent = await lab.start()
         await lab.refused(ConsentRequired, lab("accounts", consent.ref), "A pending consent")
-        lab.bank.grant(consent.ref.id)
+        await lab.finished(consent.ref, lab.bank.grant)
         account: Ref = (await lab("accounts", consent.ref))[0].ref
         lab.bank.expire(consent.ref.id)
         await lab.refused(ConsentRequired, lab("accounts", consent.ref), "An expired consent")
@@ -504,6 +522,7 @@ async def secrets_are_shown_nowhere(make: Open) -> None:
 
 _ALL_CHECKS: Final = (
     a_consent_follows_its_owner,
+    a_consent_is_finished_once,
     a_revoked_consent_gives_nothing,
     a_key_starts_one_consent,
     a_lost_consent_is_unknown,

@@ -18,13 +18,12 @@ from moorage.contracts.bank import (
     TransactionQuery,
 )
 from moorage.contracts.ref import Ref
-from moorage.testing.sandboxes.bank.base import IBANS
+from moorage.testing.sandboxes.bank.base import IBANS, RETURN_URL
 
 if TYPE_CHECKING:
     from moorage.contracts.bank import TransactionPage
     from moorage.testing.sandbox_scenarios.runner import Scenario, ScenarioVendor
 
-RETURN_URL: Final = "https://erp.example/banks/return"
 TRANSFER: Final = CreditTransfer(
     end_to_end_id="RUN-8-1",
     amount=Money("149.90", "EUR"),
@@ -49,11 +48,12 @@ async def named_institution(vendor: ScenarioVendor) -> Any:
 
 
 async def grant_consent(vendor: ScenarioVendor) -> Ref:
-    """Start a consent, let its owner grant it, and return the reference."""
+    """Start a consent, let its owner grant it, finish it, and return the reference."""
     consent = await vendor("start_consent", ConsentRequest(return_url=RETURN_URL))
     sandbox: Any = vendor.fixture.sandbox
     sandbox.grant(consent.ref.id)
     ref: Ref = consent.ref
+    await vendor("finish_consent", ref, sandbox.returned_url(ref.id))
     return ref
 
 
@@ -61,6 +61,15 @@ async def account(vendor: ScenarioVendor) -> Ref:
     """Return the reference of a granted consent's first account."""
     ref: Ref = (await vendor("accounts", await grant_consent(vendor)))[0].ref
     return ref
+
+
+async def finish_consent(vendor: ScenarioVendor) -> Any:
+    """Finish a consent with the URL to which its owner returned."""
+    consent = await vendor("start_consent", ConsentRequest(return_url=RETURN_URL))
+    sandbox: Any = vendor.fixture.sandbox
+    sandbox.grant(consent.ref.id)
+    url = sandbox.returned_url(consent.ref.id)
+    return (await vendor("finish_consent", consent.ref, url)).status
 
 
 async def looked_at(vendor: ScenarioVendor) -> Any:
@@ -114,6 +123,7 @@ async def initiate_payment(vendor: ScenarioVendor, **fields: Any) -> Any:
 
 BASIC: Final[dict[str, Scenario]] = {
     "start_consent": start_consent,
+    "finish_consent": finish_consent,
     "get_consent": looked_at,
     "revoke_consent": revoke_consent,
     "accounts": list_accounts,

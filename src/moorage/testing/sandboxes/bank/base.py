@@ -10,6 +10,9 @@ from moorage.testing.sandboxes.base import Sandbox
 IBANS: Final = ("DE89370400440532013000", "FR1420041010050500013M02606")
 """The numbers of the two accounts that each sandbox has."""
 
+RETURN_URL: Final = "https://erp.example/banks/return"
+"""The page to which owners return."""
+
 OWNER: Final = "Ada Lovelace Ltd"
 """The owner of the accounts."""
 
@@ -101,6 +104,10 @@ class BankSandbox(Sandbox, ABC):
     def expire(self, consent: str) -> None:
         """End the consent with an id, as if its last day had passed."""
 
+    def returned_url(self, consent: str) -> str:  # noqa: ARG002 - vendors with a code need it
+        """Return the URL to which the owner of the consent with an id returns."""
+        return RETURN_URL
+
     @abstractmethod
     def consent_count(self) -> int:
         """Return the number of started consents."""
@@ -110,4 +117,4 @@ class BankSandbox(Sandbox, ABC):
         return 0
 
 
-__all__ = ["BALANCES", "BOOKED", "IBANS", "OWNER", "PENDING", "BankSandbox"]
+__all__ = ["BALANCES", "BOOKED", "IBANS", "OWNER", "PENDING", "RETURN_URL", "BankSandbox"]

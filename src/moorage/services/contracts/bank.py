@@ -1,0 +1,49 @@
+"""The end of a consent, for which some vendors need the URL to which the owner returned."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from moorage.contracts.bank.access import check_return_url
+from moorage.contracts.bank.vendor import FinishingVendor
+from moorage.contracts.declared.bank import BankContract
+from moorage.services.contracts.flows import Flows
+
+if TYPE_CHECKING:
+    from moorage.contracts.bank.access import BankConsent
+    from moorage.contracts.bank.vendor import BankVendor
+    from moorage.contracts.ref import Ref
+    from moorage.contracts.wire import Wire
+
+
+class BankFlows(Flows, BankContract):
+    """The operations on bank accounts of one tenant."""
+
+    async def finish_consent(
+        self, ref: Ref | str, returned_url: str, *, timeout: float | None = None
+    ) -> BankConsent:
+        """Finish a consent when its owner returns from the bank, and get its state.
+
+        Some vendors need the URL to which the owner returned, because it has a code that is
+        exchanged for tokens; for the others, this is the same as `get_consent`. A repeat with the
+        same URL returns the state of the consent again.
+
+        Args:
+            ref: reference of the consent.
+            returned_url: complete URL to which the owner returned, with query and fragment.
+            timeout: seconds for the whole operation.
+
+        Raises:
+            InvalidData: the URL does not belong to this consent.
+            ConsentRequired: the code in the URL has expired or was used.
+        """
+        check_return_url(returned_url, "returned_url")
+
+        async def perform(vendor: BankVendor, wire: Wire, own_ref: Ref) -> BankConsent:
+            if isinstance(vendor, FinishingVendor):
+                return await vendor.finish_consent(wire, own_ref, returned_url)
+            return await vendor.get_consent(wire, own_ref)
+
+        return await self._dispatcher.execute_at(
+            ref, self._request("finish_consent"), perform, timeout=timeout
+        )
