@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa, utils
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa, utils
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
@@ -95,6 +95,15 @@ def test_signs_as_rfc_7515_does_with_rsa() -> None:
         "jtQBMHlb1L07Qe7K0GarZRmB_eSN9383LcOLn6_dO--xi12jzDwusC-eOkHWEsqtFZESc6BfI7noOPqvhJ1phCnv"
         "Wh6IeYI2w9QOYEUipUTI8np6LbgGY9Fs98rqVt5AXLIhWkWywlVmtVrBp0igcN_IoypGlUPQGe77Rw"
     ) == token.reveal()
+
+
+def test_signs_with_rsa_pss() -> None:
+    """A PS256 signature has a salt as long as the hash (RFC 7518, section 3.5), and verifies."""
+    token = compact(JwtAlgorithm.PS256, RSA, b'{"alg":"PS256"}', CLAIMS).reveal()
+    text, _, signature = token.rpartition(".")
+    assert f"eyJhbGciOiJQUzI1NiJ9.{ENCODED}" == text
+    salted = padding.PSS(padding.MGF1(hashes.SHA256()), 32)
+    _rsa().public_key().verify(_bytes(signature), text.encode(), salted, hashes.SHA256())
 
 
 def test_ecdsa_example_of_rfc_7515() -> None:

@@ -99,6 +99,12 @@ def test_signature_is_of_the_base() -> None:
     assert f"sig1=:{b64encode(expected).decode()}:" == text
 
 
+def test_algorithm_of_tokens_is_refused() -> None:
+    """RFC 9421 does not have RSA-PSS with SHA-256, so it signs no message."""
+    with pytest.raises(InvalidData, match="do not have RSA-PSS with SHA-256"):
+        _simple_signature("@method", algorithm="rsa-pss-sha256")
+
+
 def test_signs_with_ecdsa() -> None:
     """An ECDSA message signature has both numbers in 32 bytes each."""
     signing = _simple_signature("@method", algorithm="ecdsa-p256-sha256")

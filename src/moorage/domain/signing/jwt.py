@@ -28,6 +28,7 @@ class JwtAlgorithm(StrEnum):
 
     HS256 = "HS256"
     RS256 = "RS256"
+    PS256 = "PS256"
     ES256 = "ES256"
     EDDSA = "EdDSA"
 
@@ -35,6 +36,7 @@ class JwtAlgorithm(StrEnum):
 _ALGORITHMS = {
     JwtAlgorithm.HS256: SignatureAlgorithm.HMAC_SHA256,
     JwtAlgorithm.RS256: SignatureAlgorithm.RSA_V1_5_SHA256,
+    JwtAlgorithm.PS256: SignatureAlgorithm.RSA_PSS_SHA256,
     JwtAlgorithm.ES256: SignatureAlgorithm.ECDSA_P256_SHA256,
     JwtAlgorithm.EDDSA: SignatureAlgorithm.ED25519,
 }

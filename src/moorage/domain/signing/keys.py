@@ -14,10 +14,14 @@ if TYPE_CHECKING:
 
 
 class SignatureAlgorithm(StrEnum):
-    """The signature algorithms, named as in RFC 9421; all but HMAC need a private key in PEM."""
+    """The signature algorithms, named as in RFC 9421; all but HMAC need a private key in PEM.
+
+    RFC 9421 does not have `rsa-pss-sha256`, which only JSON Web Tokens use (PS256).
+    """
 
     HMAC_SHA256 = "hmac-sha256"
     RSA_V1_5_SHA256 = "rsa-v1_5-sha256"
+    RSA_PSS_SHA256 = "rsa-pss-sha256"
     RSA_PSS_SHA512 = "rsa-pss-sha512"
     ECDSA_P256_SHA256 = "ecdsa-p256-sha256"
     ED25519 = "ed25519"
@@ -92,9 +96,13 @@ def _signature(algorithm: SignatureAlgorithm, key: PrivateKeyTypes, content: byt
     if isinstance(key, rsa.RSAPrivateKey):
         if algorithm is SignatureAlgorithm.RSA_V1_5_SHA256:
             return key.sign(content, padding.PKCS1v15(), hashes.SHA256())
-        if algorithm is SignatureAlgorithm.RSA_PSS_SHA512:
-            salted = padding.PSS(padding.MGF1(hashes.SHA512()), padding.PSS.DIGEST_LENGTH)
-            return key.sign(content, salted, hashes.SHA512())
+        hashing = {
+            SignatureAlgorithm.RSA_PSS_SHA256: hashes.SHA256(),
+            SignatureAlgorithm.RSA_PSS_SHA512: hashes.SHA512(),
+        }.get(algorithm)
+        if hashing is not None:
+            salted = padding.PSS(padding.MGF1(hashing), padding.PSS.DIGEST_LENGTH)
+            return key.sign(content, salted, hashing)
     elif isinstance(key, ec.EllipticCurvePrivateKey):
         if algorithm is SignatureAlgorithm.ECDSA_P256_SHA256 and key.curve.name == "secp256r1":
             pair = utils.decode_dss_signature(key.sign(content, ec.ECDSA(hashes.SHA256())))

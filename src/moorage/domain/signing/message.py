@@ -66,7 +66,14 @@ def _is_quotable(_: object, attribute: attrs.Attribute[Any], value: str) -> None
 
 
 def _algorithm(value: SignatureAlgorithm | str) -> SignatureAlgorithm:
-    return choose(SignatureAlgorithm, value, "algorithm")
+    algorithm = choose(SignatureAlgorithm, value, "algorithm")
+    if algorithm is SignatureAlgorithm.RSA_PSS_SHA256:
+        raise InvalidData(
+            "HTTP Message Signatures do not have RSA-PSS with SHA-256.",
+            field="algorithm",
+            remedy="Use RSA-PSS with SHA-512, or another algorithm of RFC 9421.",
+        )
+    return algorithm
 
 
 @with_careful_constructor

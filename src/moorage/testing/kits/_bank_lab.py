@@ -104,7 +104,7 @@ class Lab(RecordedLab[BankSubject]):
         return await self.finished((await self.start()).ref, self.bank.grant)
 
     async def finished(self, ref: Ref, decide: Callable[[str], None]) -> BankConsent:
-        """Let the owner of a consent decide, and finish it with the URL to which they return."""
+        """Finish a consent after its owner has decided, with the URL to which the owner returns."""
         decide(ref.id)
         url = self.bank.returned_url(ref.id)
         consent: BankConsent = await self("finish_consent", ref, url)
