@@ -128,7 +128,7 @@ def test_function_is_cancelled_at_its_limit(service: Service, options: dict[str,
     assert getattr(excinfo.value, "may_have_been_processed", False)
 
 
-def test_functions_own_timeout_is_its_own() -> None:
+def test_timeout_error_that_function_itself_raises_is_not_mistaken_for_time_limit() -> None:
     """A TimeoutError that the function itself raises is not mistaken for the time limit's."""
     manager = AsyncConnectorManager([Service("a", retry=ONCE)])
 
@@ -351,7 +351,7 @@ def test_limits_end_in_the_order_of_their_time() -> None:
     assert [0.03, 0.06, 0.09] == ended_limits
 
 
-def test_nested_limits() -> None:
+def test_only_the_expired_of_two_nested_time_limits_raises() -> None:
     """Of two nested time limits, only the one that expires raises its error."""
 
     async def run_inner() -> str:

@@ -108,7 +108,7 @@ def test_act_is_done_without_its_record_if_so_configured(tmp_path: Path) -> None
         assert trail.record("circuit.open", "service vat") is None
 
 
-def test_async_trail(tmp_path: Path) -> None:
+def test_asynchronous_audit_trail_verifies_like_the_synchronous_one(tmp_path: Path) -> None:
     """The asynchronous audit trail records, seals and verifies like the synchronous one."""
 
     async def use_audited() -> Any:

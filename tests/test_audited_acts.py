@@ -145,7 +145,7 @@ def test_entries_are_recorded(audited_manager: AuditedManager) -> None:
     assert ["dropped", "waiting"] == states
 
 
-def test_outbox_takes_a_trail_and_keeps_its_own(
+def test_with_audit_gives_outbox_audit_trail(
     audited_manager: AuditedManager, tmp_path: Path
 ) -> None:
     """`with_audit` gives an outbox an audit trail, unless it already has one."""

@@ -130,7 +130,7 @@ def test_control_runs_the_reference_in_blocks_of_the_same_size() -> None:
     assert rows[-1].ratio.median == pytest.approx(1.0)
 
 
-def test_ratio_and_difference_are_beside_the_reference() -> None:
+def test_table_has_each_contender_ratio_to_reference() -> None:
     """The table has each contender's ratio to the reference, and its difference."""
     row = measured_rows(FakeBlock(1e-4), FakeBlock(3e-4))[1]
 
@@ -164,7 +164,7 @@ def test_unsteady_table_is_measured_a_bounded_number_of_times() -> None:
     assert not is_steady(control.low, control.high)
 
 
-def test_machine_that_slows_down_leaves_the_ratio_alone() -> None:
+def test_ratios_are_computed_within_round() -> None:
     """Ratios are computed within a round, so a machine that slows down does not change them."""
     slowdown = [1.0, 1.0, 5.0, 9.0, 2.0, 1.0]
 
@@ -190,7 +190,7 @@ def test_load_that_grows_during_mirrored_rounds_leaves_the_control_alone() -> No
         assert row.ratio.high == pytest.approx(1.0)
 
 
-def test_summary_is_the_median_within_its_interval() -> None:
+def test_one_outlier_changes_neither_median_nor_its_interval() -> None:
     """One outlier changes neither the median nor its interval."""
     figure = summary([1.0, 2.0, 3.0, 4.0, 100.0], random.Random(1))
 
@@ -230,7 +230,7 @@ def test_last_report_of_a_table_counts() -> None:
     assert "moorage**" not in text
 
 
-def test_table_of_differences_tells_its_control() -> None:
+def test_control_has_no_ratio_in_table_of_differences() -> None:
     """In a table of differences, the control has no ratio."""
     text = page([report(0.98, 1.02, more=True, target={"must": 20, "aim": 8, "more": True})])
 
@@ -238,7 +238,7 @@ def test_table_of_differences_tells_its_control() -> None:
     assert "the second time took 1.00 × [0.98, 1.02] of the first." in text
 
 
-def test_later_report_updates_its_own_tables() -> None:
+def test_table_that_is_steady_in_later_report_replaces_one_on_page() -> None:
     """A table that is steady in a later report replaces the one on the page, with its date."""
     both_tables = {"tables": ["other_table", "some_table"]}
     text = page([report(0.98, 1.02) | both_tables])
@@ -256,7 +256,7 @@ def test_later_report_updates_its_own_tables() -> None:
     assert "measured on 2026-01-01." in result
 
 
-def test_unsteady_later_report_leaves_the_page_alone() -> None:
+def test_table_that_is_unsteady_in_later_report_does_not_replace_steady_one() -> None:
     """A table that is unsteady in a later report does not replace a steady one."""
     text = page([report(0.98, 1.02)])
 

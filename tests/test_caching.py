@@ -203,7 +203,7 @@ CASES: tuple[tuple[str, dict[str, str], dict[str, str], str], ...] = (
     "fields, table, expected", [case[1:] for case in CASES], ids=[case[0] for case in CASES]
 )
 @BOTH
-def test_rfc_examples(
+def test_second_request_is_answered_as_the_caching_rfcs_require(
     mode: str,
     vendor: VendorServer,
     fields: dict[str, str],

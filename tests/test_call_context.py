@@ -161,7 +161,7 @@ def test_attempts_of_functions_have_no_request() -> None:
     assert [None] * 2 == [event.method for event in attempts.of(AttemptFinished)]
 
 
-def test_attempt_starts_are_for_observers_that_name_them() -> None:
+def test_observer_without_event_classes_gets_no_attempt_started_event() -> None:
     """An observer without `event_classes` gets no `AttemptStarted` event."""
     recorder = RecordingObserver()
     manager = ConnectorManager([Service("tax")], observers=[recorder, Attempts()])

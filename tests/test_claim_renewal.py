@@ -105,7 +105,9 @@ def test_long_call_is_renewed_in_its_event_loop(tmp_path: Path) -> None:
     assert set(later_threads) <= set(previous_threads)
 
 
-def test_part_renews_its_claims_too(tmp_path: Path) -> None:
+def test_idempotency_object_without_manager_renews_its_claim_while_function_runs(
+    tmp_path: Path,
+) -> None:
     """An `Idempotency` object without a manager renews its claim while the function runs."""
     store = RecordingStore(tmp_path / "state.db")
     part = Idempotency(storage=store)
@@ -148,7 +150,7 @@ def test_only_clusters_are_renewed_by_tag(tmp_path: Path) -> None:
     assert not RedisStorage("redis+cluster://127.0.0.1:7000").mixes_tags
 
 
-def test_child_of_a_fork_renews_nothing_of_its_parents(tmp_path: Path) -> None:
+def test_forked_child_does_not_renew_its_parent_claims(tmp_path: Path) -> None:
     """A forked child does not renew its parent's claims."""
     store = RecordingStore(tmp_path / "state.db")
     manager = ConnectorManager([SERVICE], state=store)

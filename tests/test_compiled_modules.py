@@ -25,7 +25,9 @@ def test_modules_are_compiled_without_being_run(tmp_path: Path) -> None:
     assert not (tmp_path / "has-run").exists()
 
 
-def test_a_broken_module_is_left_to_its_worker(tmp_path: Path) -> None:
+def test_module_that_cannot_be_compiled_does_not_stop_others_from_being_compiled(
+    tmp_path: Path,
+) -> None:
     """A module that cannot be compiled does not stop the others from being compiled."""
     (tmp_path / "part").mkdir()
     (tmp_path / "pytest.ini").write_text("[pytest]\n")

@@ -260,7 +260,7 @@ def test_discovery_document_describes_queries_and_downloads() -> None:
     assert {"application/json", "*/*"} == set(download.parts["responses"]["2XX"]["content"])
 
 
-def test_service_model_keeps_operations_of_one_path_apart() -> None:
+def test_operations_with_same_path_have_labels() -> None:
     """Operations with the same path have labels; a required query parameter is part of the path."""
     description = Description(as_openapi(MODEL))
 

@@ -126,7 +126,7 @@ def test_difference_is_reported(schema: Any, problem: str, tmp_path: Path) -> No
     ],
     ids=str,
 )
-def test_allowed_values(schema: Any, value: Any) -> None:
+def test_response_that_description_allows_has_no_problems(schema: Any, value: Any) -> None:
     """A response that the description allows has no problems."""
     assert [] == problems_of(Description({"paths": {}}), schema, value, "readOnly")
 
@@ -368,7 +368,7 @@ def test_discriminator_chooses_the_schema(value: Any, expected: list[str]) -> No
     assert expected == problems_of(description, schema, value, "writeOnly")
 
 
-def test_excerpt_has_what_a_discriminator_names() -> None:
+def test_excerpt_keeps_discriminator_property_and_schemas() -> None:
     """An excerpt keeps a discriminator's property and schemas, and no text of it."""
     choice = {"propertyName": "currency", "mapping": {"USD": "#/s/Dollars"}, "note": "Long."}
     root = describe_operation({**BALANCE, "discriminator": choice})

@@ -104,7 +104,7 @@ def test_discovery_times_out(find: Callable[..., Found]) -> None:
 
 
 @BOTH
-def test_unreachable_server(find: Callable[..., Found]) -> None:
+def test_no_second_metadata_url_is_tried_if_connection_fails(find: Callable[..., Found]) -> None:
     """If the connection fails, no second metadata URL is tried."""
     with AuthorizationServer() as server:
         issuer = server.issuer
@@ -114,7 +114,7 @@ def test_unreachable_server(find: Callable[..., Found]) -> None:
 
 @BOTH
 @pytest.mark.parametrize("issuer", ["http://login.example", "ftp://login.example", "login.example"])
-def test_only_https(find: Callable[..., Found], issuer: str) -> None:
+def test_issuer_url_without_tls_is_refused(find: Callable[..., Found], issuer: str) -> None:
     """An issuer URL without TLS is refused, except on this machine."""
     with pytest.raises(ConfigurationError, match="issuer"):
         find(issuer)

@@ -30,7 +30,7 @@ def _drawn(
     return chosen[False] | chosen_long_cases(chosen[True], seed, draw)
 
 
-def test_functions_with_few_cases_keep_them_all() -> None:
+def test_test_with_few_cases_runs_all_of_them() -> None:
     """A test with few cases runs all of them, and a test without cases always runs."""
     few_ids = ["tests/test_a.py::test_one", *(f"tests/test_b.py::test_few[{n}]" for n in range(2))]
     assert set(few_ids) == _drawn(few_ids, seed=1)

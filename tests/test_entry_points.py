@@ -161,7 +161,9 @@ def test_transport_of_the_host_stays_open(ours: Any) -> None:
         ("half_queue", moorage.aopen, "has no asynchronous form: ours_points has no AsyncAlone"),
     ],
 )
-def test_missing_transport(vendor: str, opened: Any, words: str) -> None:
+def test_missing_transport_or_one_of_the_other_mode_is_refused(
+    vendor: str, opened: Any, words: str
+) -> None:
     """A missing transport, or one of the other mode, is refused; the error names the account."""
     with pytest.raises(ConfigurationError, match=words) as excinfo:
         opened({"vendors": {vendor: {}}})
@@ -210,7 +212,7 @@ def test_functions_of_another_package_by_file() -> None:
         (7, "The value is a whole number, not the name of an installed function"),
     ],
 )
-def test_missing_functions(name: object, result: str) -> None:
+def test_error_has_setting_path_if_named_function_does_not_exist(name: object, result: str) -> None:
     """If a named function does not exist, the error has the setting's path."""
     with pytest.raises(ConfigurationError) as excinfo:
         moorage.open({"services": {"a": {"base_url": "https://a.example", "classify": name}}})

@@ -259,7 +259,7 @@ def test_long_names_and_messages_do_not_make_a_long_text() -> None:
     assert (f"{name} ends", name) == (error.message, error.remedy)
 
 
-def test_wait_beyond_the_calendar_ends_with_it() -> None:
+def test_time_to_come_back_that_no_calendar_has_is_shown_as_last_one_of_calendar() -> None:
     """A time to come back that no calendar has is shown as the last one of the calendar."""
     core = sync_core(Ports()).core
     error = errors.RateLimitExceeded("wait.")

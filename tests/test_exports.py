@@ -45,7 +45,7 @@ def test_everything_is_where_type_checkers_look() -> None:
         assert getattr(importlib.import_module(home_directory), name) is getattr(moorage, name)
 
 
-def test_import_star() -> None:
+def test_import_star_imports_all_exports_but_open() -> None:
     """`from moorage import *` imports all exports but `open`, and nothing else."""
     options: dict[str, object] = {}
     exec("from moorage import *", options)  # noqa: S102 - there is no other way to ask for a star
@@ -123,7 +123,7 @@ def test_operations_are_loaded_by_name() -> None:
         _ = operations.Fax
 
 
-def test_one_export_loads_only_its_own_needs() -> None:
+def test_importing_error_does_not_import_managers() -> None:
     """Importing an error does not import the managers."""
     code = (
         "import sys; sys.path[:] = sys.argv[1:]; from moorage import ConnectorError; "

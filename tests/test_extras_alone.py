@@ -53,7 +53,7 @@ def test_imports_at_run_time_are_named() -> None:
     } == set(named_modules(SOURCE))
 
 
-def test_problems_of_imports_are_told() -> None:
+def test_reason_is_given_for_module_or_name_that_cannot_be_imported() -> None:
     """The reason is given for a module or name that cannot be imported; a submodule is a name."""
     assert "" == problem_of("colorsys", "hls_to_rgb") == problem_of("json", "tool")
     assert "ModuleNotFoundError: No module named 'no_such_package'" == problem_of(
@@ -76,7 +76,7 @@ def test_absent_package_is_no_defect(problem: str, package: str) -> None:
     assert package == absent_package(problem, frozenset({"attrs"}))
 
 
-def test_report_tells_what_an_installation_lacks(
+def test_report_lists_used_and_absent_packages(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A report lists used and absent packages, and each name that an installed package lacks."""
@@ -106,7 +106,7 @@ def test_report_tells_what_an_installation_lacks(
     } == result
 
 
-def test_defects_of_extras_are_told() -> None:
+def test_extra_has_defect_if_import_fails() -> None:
     """An extra has a defect if an import fails, or if no module imports any of its packages."""
     assert [] == defects(CORE, {"redis": REDIS})
     assert ["no extra: m.x: it breaks", "idle: no module names a package of it"] == defects(
@@ -114,7 +114,7 @@ def test_defects_of_extras_are_told() -> None:
     )
 
 
-def test_module_that_needs_two_extras_is_told() -> None:
+def test_module_that_no_environment_can_import_is_reported() -> None:
     """A module that no environment can import is reported, unless only tests need it."""
     assert ["m.both: no extra alone can import it, which needs redis"] == uncovered_modules(
         CORE, {"redis": REDIS}

@@ -324,7 +324,7 @@ def test_endpoint_that_was_not_called_yet_applies(labs: Callable[..., Lab]) -> N
     assert [attempt.timeout for attempt in lab.attempts] == [9.0, 9.0, 3.0]
 
 
-def test_attempt_knows_its_tenant(labs: Callable[..., Lab]) -> None:
+def test_operation_attempt_has_tenant_of_its_call(labs: Callable[..., Lab]) -> None:
     """An operation's attempt has the tenant of its call, and no key."""
     lab = labs()
     for _ in range(2):

@@ -186,7 +186,9 @@ def test_operations_end_alike_on_all_paths(mode: str, data: st.DataObject) -> No
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("keys", [[], ["a", "b", "c"]], ids=["no key", "keys"])
 @pytest.mark.parametrize("kind", CREDENTIALS)
-def test_every_end_of_a_lookup_is_alike(mode: str, keys: list[str | None], kind: str) -> None:
+def test_call_ends_same_on_every_path_whatever_credential_provider_returns(
+    mode: str, keys: list[str | None], kind: str
+) -> None:
     """Whatever the credential provider returns, a call ends the same on every path."""
     service = Service("v", base_url=BASE, needs_credentials=True)
     for takes, answers in ((0.0, []), (0.0, [("ok", 0.0), ("unknown", 0.0)]), (31.0, [])):
@@ -260,7 +262,9 @@ def test_functions_with_keys_end_alike_on_all_paths(mode: str, data: st.DataObje
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_interrupted_retry_ends_alike(mode: str) -> None:
+def test_call_whose_second_attempt_is_interrupted_emits_same_events_on_every_path(
+    mode: str,
+) -> None:
     """A call whose second attempt is interrupted emits the same events on every path."""
     setting = Setting(
         mode=mode,
@@ -306,7 +310,7 @@ def test_interruption_ends_alike(mode: str) -> None:
         assert end_events[0] == end_events[2]
 
 
-def test_quick_call_teaches_a_recorder_what_it_sends() -> None:
+def test_recording_http_client_learns_call_secrets_on_fast_path() -> None:
     """A recording HTTP client learns the call's secrets on the fast path, too."""
     taught: list[Any] = []
 

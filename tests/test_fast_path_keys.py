@@ -124,7 +124,7 @@ def test_new_key_needs_two_commands() -> None:
     assert ["KeyAdmission", "Settle", "KeyAdmission"] == scene.store.commands
 
 
-def test_calls_with_bulkhead_take_one_command_after_the_other() -> None:
+def test_general_path_claims_key_with_separate_commands_with_bulkhead() -> None:
     """With a bulkhead, the general path claims the key with separate commands."""
     client, store = Client(), RecordingStorage()
     service = Service("v", base_url=BASE, bulkhead=BulkheadConfig(1))
@@ -285,7 +285,7 @@ class ReversingCipher:
     open = seal
 
 
-def test_asynchronous_keys_end_as_synchronous_ones() -> None:
+def test_keys_end_alike_with_synchronous_and_asynchronous_managers() -> None:
     """With an asynchronous manager, keys replay and end as with a synchronous one."""
     failures: list[BaseException] = [
         ConnectionFailed("refused.", may_have_been_processed=False),

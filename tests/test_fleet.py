@@ -20,7 +20,7 @@ def fleet(parts: int, tries: int = 1, patience: float = 0.0) -> Fleet:
     return attrs.evolve(SMALL, parts=parts, tries=tries, patience=patience)
 
 
-def test_one_core_cannot_serve_a_hot_limit() -> None:
+def test_one_bucket_core_is_fully_occupied() -> None:
     """One bucket's core is fully occupied, and few calls are served in time."""
     outcome = run(fleet(1), SLOW, 1)
 
@@ -38,17 +38,17 @@ def test_parts_serve_a_hot_limit_on_several_cores() -> None:
     assert outcome == run(fleet(8), SLOW, 1)
 
 
-def test_second_part_makes_the_cores_busier() -> None:
+def test_refused_call_that_asks_second_part_uses_more_time_of_cores() -> None:
     """A refused call that asks a second part uses more time of the cores."""
     assert run(fleet(8, tries=2), SLOW, 1).busiest > run(fleet(8), SLOW, 1).busiest
 
 
-def test_waiting_calls_cost_more_than_refused_ones() -> None:
+def test_calls_that_wait_for_their_grants_occupy_cores_for_longer() -> None:
     """Calls that wait for their grants occupy the cores for longer."""
     assert run(fleet(8, patience=0.2), SLOW, 1).busiest > run(fleet(8), SLOW, 1).busiest
 
 
-def test_brokers_serve_a_hot_limit_on_one_core() -> None:
+def test_brokers_that_ask_for_all_workers_of_their_host_keep_limit() -> None:
     """Brokers that ask for all workers of their host keep the limit, and leave the core idle."""
     busy = attrs.evolve(SMALL, patience=0.1, seconds=2.0)
     outcome = brokers.run(busy, SLOW, 1)
@@ -100,7 +100,9 @@ def test_start_of_a_fleet_is_shared_by_the_cores() -> None:
 @pytest.mark.untraced
 @pytest.mark.parametrize("away", [0.2, 0.5, 1, 3, 10, 60])
 @pytest.mark.parametrize("workers", [200, 3_200])
-def test_all_workers_are_back_within_a_second(workers: int, away: float) -> None:
+def test_each_worker_has_reconnected_and_got_reply_within_second_after_redis_returns(
+    workers: int, away: float
+) -> None:
     """Within a second after a Redis returns, each worker has reconnected and got a reply."""
     back = returns.run(workers, away, Costs(), 1)
 
@@ -123,13 +125,15 @@ def test_new_connections_queue_on_a_slow_core() -> None:
     assert 1 == slow_fleet.busiest > fast.busiest
 
 
-def test_parts_leave_each_core_a_reserve() -> None:
+def test_number_of_parts_keeps_each_core_below_80_percent_load() -> None:
     """The number of parts keeps each core below 80 % load, and is at least one."""
     assert [1, 1, 2, 3] == [parts_needed(calls, 20e-6) for calls in (1, 40_000, 40_001, 100_000)]
 
 
 @pytest.mark.parametrize("rate", [1, 10, 100])
-def test_storm_leaves_the_others_nearly_as_fast(rate: int) -> None:
+def test_p99_of_others_grows_at_most_1_5_times_while_32_processes_send_storm_of_calls(
+    rate: int,
+) -> None:
     """While 32 processes send a storm of calls, the p99 of others grows at most 1.5 times."""
     without_storm = tenants.run(TenantStorm(), MEASURED, 1)
     storm = tenants.run(TenantStorm(offered=30_000, rate=rate), MEASURED, 1)
@@ -169,7 +173,7 @@ def test_storm_beyond_the_core_is_marked() -> None:
     assert "too long" in large
 
 
-def test_page_has_a_place_for_the_tables() -> None:
+def test_tables_on_page_are_replaced_between_marks() -> None:
     """The tables on the page are replaced between the marks, and nothing else is changed."""
     page = PAGE.read_text(encoding="utf-8")
     tables = report(SLOW, 1, [fleet(8)], [TenantStorm(offered=2_000)])

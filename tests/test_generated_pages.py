@@ -80,7 +80,7 @@ def test_every_method_of_a_capability_has_a_row() -> None:
     } == {(kind, need, verb) for kind, need, verbs in table for verb in verbs.split("`, `")}
 
 
-def test_vendors_page_is_its_own() -> None:
+def test_every_vendor_page_contains_vendor_name() -> None:
     """Every vendor's page contains the vendor's name, and is in the navigation."""
     navigation = (ROOT / "docs" / "navigation.yml").read_text("utf-8")
     pages = [page.stem for page in vendors.PAGES.glob("*.md")]

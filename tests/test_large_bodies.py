@@ -122,7 +122,7 @@ async def test_cancelled_fingerprint_ends_the_call() -> None:
     assert [True] == [event.cancelled for event in end_events]
 
 
-def test_without_asyncio_the_work_is_done_here() -> None:
+def test_fingerprint_is_computed_in_calling_thread_outside_asyncio() -> None:
     """Outside asyncio, the fingerprint is computed in the calling thread."""
     flow = in_thread(threading.get_ident)
 

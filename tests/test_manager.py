@@ -102,7 +102,7 @@ class AsyncClosingClient(ClosingClient):
         self.closed += 1
 
 
-def test_manager_closes_what_it_opened() -> None:
+def test_manager_closes_http_client_that_it_created() -> None:
     """A manager closes the HTTP client that it created, and creates none that is never used."""
     manager = ConnectorManager([SERVICE])
     manager.close()
@@ -197,7 +197,7 @@ def test_stream_is_an_iterator_of_its_mode() -> None:
 
 
 @pytest.mark.parametrize("manager_class", [ConnectorManager, AsyncConnectorManager])
-def test_services_may_come_from_anywhere(manager_class: Any) -> None:
+def test_services_and_observers_may_be_passed_as_any_iterable(manager_class: Any) -> None:
     """Services and observers may be passed as any iterable."""
     manager_class(iter([SERVICE]), observers=iter([print]))
 
@@ -215,7 +215,9 @@ async def generating_later() -> Any:
 @pytest.mark.parametrize("timeout", [None, 5.0], ids=["easy", "flow"])
 @pytest.mark.parametrize("wrong", [5, None, generator_example, generating_later])
 @pytest.mark.parametrize("warm", [False, True])
-def test_what_cannot_be_protected_is_refused(wrong: Any, timeout: float | None, warm: Any) -> None:
+def test_values_that_are_not_functions_are_refused(
+    wrong: Any, timeout: float | None, warm: Any
+) -> None:
     """Values that are not functions, and generator functions, are refused in both modes."""
     plain_manager, later_manager = (
         ConnectorManager([Service("a")]),
@@ -317,7 +319,7 @@ def test_money_needs_keys_that_outlive_a_crash() -> None:
         ConnectorManager([MOVING], state=DeclaredStorage(durable=False))
 
 
-def test_money_is_moved_over_durable_keys_or_by_who_says_so() -> None:
+def test_service_that_moves_money_needs_durable_store_of_keys() -> None:
     """A service that moves money needs a durable store of keys, or `volatile_keys`."""
     ConnectorManager([MOVING], state=DeclaredStorage())
     ConnectorManager([MOVING], state=DeclaredStorage(durable=False), claims=DeclaredStorage())
@@ -327,7 +329,7 @@ def test_money_is_moved_over_durable_keys_or_by_who_says_so() -> None:
 
 
 @pytest.mark.parametrize("subject", [5, "", "a\nb", "a" * 600])
-def test_subject_that_is_none_is_refused_on_every_path(subject: Any) -> None:
+def test_invalid_subject_is_refused_on_fast_path(subject: Any) -> None:
     """An invalid subject is refused on the fast path, too."""
     with ConnectorManager([Service("a", circuit=None, retry=None)]) as manager:
         for request_id in (None, "r"):
@@ -343,7 +345,7 @@ def test_subject_that_is_none_is_refused_on_every_path(subject: Any) -> None:
 
 
 @pytest.mark.parametrize("kind", [ConnectorManager, AsyncConnectorManager, Hub])
-def test_unknown_option_is_named_with_the_known_ones(kind: Any) -> None:
+def test_wrong_keyword_argument_is_refused_by_its_name(kind: Any) -> None:
     """A wrong keyword argument is refused by its name, and the error lists the valid ones."""
     with pytest.raises(TypeError, match=r"unexpected keyword argument 'storage'. Use .*state"):
         kind([], storage=MemoryStorage())

@@ -29,7 +29,7 @@ from moorage.wiring.observers import Observers
 from tests.adapters.forked import in_a_child
 
 
-def test_observer_may_call_what_it_observes() -> None:
+def test_observer_that_calls_its_own_manager_gets_no_events_of_its_own_calls() -> None:
     """An observer that calls its own manager gets no events of its own calls."""
     reports: list[str] = []
 
@@ -48,7 +48,7 @@ def test_observer_may_call_what_it_observes() -> None:
     assert {"a", "alerts"} == {event.service for event in seen_events}
 
 
-def test_observer_that_fails_is_told_of_again() -> None:
+def test_observer_that_raised_error_still_gets_next_event() -> None:
     """An observer that raised an error still gets the next event."""
     reports: list[str] = []
 
@@ -79,7 +79,7 @@ def test_lone_observer_that_fails_is_warned_of() -> None:
     assert (1, []) == (len(reports), later_warnings)
 
 
-def test_observer_that_fails_beside_another_is_reported_there() -> None:
+def test_other_observer_gets_an_event_if_an_observer_fails() -> None:
     """If an observer fails, another one gets an event; if that fails too, a warning appears."""
     seen_events: list[Any] = []
 
@@ -145,7 +145,7 @@ def test_observer_receives_the_events_it_declares(
     assert expected == observer.kinds
 
 
-def test_observer_of_failures_beside_another_receives_no_success() -> None:
+def test_observer_with_failures_only_gets_no_event_of_success() -> None:
     """An observer with `failures_only` gets no event of a success, even if another one does."""
     everything, failures = SelectiveObserver(), SelectiveObserver(failures_only=True)
     manager = ConnectorManager([Service("a")], observers=[everything, failures])
@@ -178,7 +178,7 @@ def test_observer_hears_no_failure_of_another_inside_its_own_call() -> None:
     assert ["a"] * 3 == failures
 
 
-def test_busy_observer_hears_other_threads_and_no_child_inherits_them() -> None:
+def test_observer_can_be_notified_by_several_threads_at_once() -> None:
     """While a thread notifies an observer, other threads can too, also those of a forked child."""
     entered, free = threading.Event(), threading.Event()
     heard: list[str | None] = []
@@ -275,7 +275,7 @@ class Tracer:
         return {"traceparent": f"00-{event.service}"}
 
 
-def test_tracer_does_not_trace_its_own_requests() -> None:
+def test_requests_that_tracing_observer_sends_itself_have_none_of_its_headers() -> None:
     """Requests that a tracing observer sends itself have none of its headers."""
     vendor, tracer = FakeVendor(), Tracer()
     vendor.always(Response(200))
@@ -292,7 +292,7 @@ def test_tracer_does_not_trace_its_own_requests() -> None:
     assert ["a"] == tracer.started
 
 
-def test_start_of_an_attempt_is_told_before_the_function_is_called() -> None:
+def test_observers_get_attempt_started_before_function_is_called() -> None:
     """Observers get `AttemptStarted` before the function is called."""
     tracer = Tracer()
     manager = ConnectorManager([Service("a")], observers=[tracer])
@@ -301,7 +301,7 @@ def test_start_of_an_attempt_is_told_before_the_function_is_called() -> None:
     assert ["a", "a"] == manager.run("a", lambda: [*tracer.started])
 
 
-def test_start_of_an_attempt_is_told_before_an_asynchronous_function_is_called() -> None:
+def test_observers_get_attempt_started_before_asynchronous_function_is_called() -> None:
     """Observers get `AttemptStarted` before the asynchronous function is called."""
     tracer = Tracer()
 

@@ -80,7 +80,7 @@ def called_by(action: Callable[[], object]) -> list[tuple[str, str]]:
     return calls
 
 
-def test_page_is_what_a_charge_runs() -> None:
+def test_page_names_functions_and_store_commands_of_real_charge() -> None:
     """The page names the functions and store commands of a real charge, in order."""
     page = (ROOT / "docs" / "explanation" / "one-charge.md").read_text("utf-8")
     rows = [match for line in page.splitlines() if (match := ROW.match(line))]

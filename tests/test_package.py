@@ -70,7 +70,7 @@ def test_ships_its_types() -> None:
     assert resources.files(moorage).joinpath("py.typed").is_file()
 
 
-def test_has_metadata() -> None:
+def test_installed_package_names_its_version_and_python() -> None:
     """An installed moorage names itself, its version and the Python it needs."""
     result = metadata.metadata("moorage")
 

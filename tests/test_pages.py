@@ -183,6 +183,6 @@ def test_pages_with_the_same_packages_share_an_environment() -> None:
     assert one.folder != third.folder
 
 
-def test_page_that_installs_its_own_package_shares_its_environment_with_none() -> None:
+def test_page_that_installs_its_own_package_shares_its_environment_with_no_other_page() -> None:
     """A page that installs its own package shares its environment with no other page."""
     assert packages("pip install -e .") == "moorage + a package of page.md"

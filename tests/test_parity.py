@@ -104,7 +104,7 @@ def without_mode(text: str) -> str:
     return re.sub(r"Awaitable\[(\w+)\]|Coroutine\[Any, Any, (\w+)\]", r"\1\2", text)
 
 
-def test_there_are_pairs() -> None:
+def test_ports_that_may_wait_exist_in_both_modes() -> None:
     """Ports that may wait exist in both modes."""
     assert {
         "CredentialProvider",
@@ -129,13 +129,17 @@ def test_there_are_pairs() -> None:
 
 
 @pytest.mark.parametrize("plain, twin", PROVIDERS, ids=lambda kind: kind.__name__)
-def test_providers_are_made_alike(plain: type, twin: type) -> None:
+def test_synchronous_and_asynchronous_providers_have_same_parameters_and_defaults(
+    plain: type, twin: type
+) -> None:
     """Synchronous and asynchronous providers have the same parameters and defaults."""
     assert parameters_of(plain) == parameters_of(twin)
 
 
 @IN_PAIRS
-def test_same_names(plain: type, twin: type) -> None:
+def test_synchronous_and_asynchronous_classes_have_same_public_names(
+    plain: type, twin: type
+) -> None:
     """Synchronous and asynchronous classes have the same public names."""
     assert {MODEED.get(name, name) for name in members(plain)} == {
         MODEED.get(name, name) for name in members(twin)
@@ -143,7 +147,9 @@ def test_same_names(plain: type, twin: type) -> None:
 
 
 @IN_PAIRS
-def test_same_parameters(plain: type, twin: type) -> None:
+def test_synchronous_and_asynchronous_methods_have_same_parameters_and_defaults(
+    plain: type, twin: type
+) -> None:
     """Synchronous and asynchronous methods have the same parameters and defaults."""
     twin_members = members(twin)
     for name, member in members(plain).items():
@@ -154,7 +160,7 @@ def test_same_parameters(plain: type, twin: type) -> None:
 
 
 @IN_PAIRS
-def test_same_types(plain: type, twin: type) -> None:
+def test_synchronous_and_asynchronous_methods_have_same_types(plain: type, twin: type) -> None:
     """Synchronous and asynchronous methods have the same types, apart from `await`."""
     twin_members = members(twin)
     for name, member in members(plain).items():
@@ -255,7 +261,7 @@ def test_all_that_reaches_a_store_has_a_twin() -> None:
 
 
 @EACH_PART
-def test_parts_take_their_ports_sync_and_async(part: type) -> None:
+def test_protection_accepts_each_port_in_both_modes(part: type) -> None:
     """A protection accepts each port in both modes."""
     parameters = inspect.signature(part).parameters
 
@@ -271,6 +277,6 @@ def test_entry_is_of_both_modes() -> None:
         assert inspect.iscoroutinefunction(async_method)
 
 
-def test_functions_are_shared_where_they_can_be() -> None:
+def test_function_that_never_waits_is_same_object_in_both_modes() -> None:
     """A function that never waits is the same object in both modes."""
     assert StreamedAnswer.settle is AsyncStreamedAnswer.settle

@@ -20,7 +20,7 @@ from tools.trials import Verdict, differs, verdict
         (-signal.SIGALRM, Verdict.UNDECIDED),
     ],
 )
-def test_a_trial_that_takes_too_long_decides_nothing(exit_code: int, expected: Verdict) -> None:
+def test_planted_mistake_counts_as_caught_if_tests_fail(exit_code: int, expected: Verdict) -> None:
     """If tests fail, the planted mistake counts as caught.
 
     A run that is cut off decides nothing.

@@ -13,7 +13,7 @@ HARM = "## What goes wrong without it\n"
 
 
 @pytest.mark.parametrize("protection", PROTECTIONS, ids=lambda protection: protection.page)
-def test_defaults_are_those_of_the_code(protection: Protection) -> None:
+def test_page_ends_with_code_defaults_and_runs(protection: Protection) -> None:
     """A page ends with the code's defaults and runs, which `python -m tools.protections` writes."""
     text = (FOLDER / f"{protection.page}.md").read_text("utf-8")
 
@@ -40,7 +40,7 @@ def test_run_ends_with_the_programs_result(run: Run) -> None:
     assert CODE in (rows[-1].state, rows[-1].then)
 
 
-def test_every_protection_has_a_good_and_a_bad_run() -> None:
+def test_each_run_of_protection_has_happy_and_unhappy_recording() -> None:
     """Each run of a protection has a happy and an unhappy recording, and belongs to one page."""
     names = [name for protection in PROTECTIONS for name in protection.runs]
 

@@ -39,7 +39,7 @@ def test_module_has_no_other_names() -> None:
         _ = moorage.config.nonsense
 
 
-def test_account_shared_with_one_tenant() -> None:
+def test_general_account_for_one_tenant_has_general_path() -> None:
     """A general account for one tenant has a general path, and a tenant's own account its own."""
     assert "vendors.main" == path_of(Account("main", MAIL, tenants=ACME))
     assert "tenants.acme.vendors.main" == path_of(Account("acme.main", MAIL, tenants=ACME))
@@ -66,7 +66,7 @@ def test_environment_without_a_name() -> None:
 @pytest.mark.parametrize(
     "name, message", [("sendgird", "Did you mean 'sendgrid'"), ("x", "Use one")]
 )
-def test_unknown_vendor(name: str, message: str) -> None:
+def test_unknown_vendor_is_refused(name: str, message: str) -> None:
     """An unknown vendor is refused, and the error suggests the nearest name."""
     with pytest.raises(ConfigurationError, match=message):
         vendor_class(name)

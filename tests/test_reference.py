@@ -45,7 +45,7 @@ def test_every_export_is_described_once(written: dict[str, str]) -> None:
     assert dict.fromkeys(moorage.__all__, 1) == {name: counts[name] for name in moorage.__all__}
 
 
-def test_nothing_is_described_twice(written: dict[str, str]) -> None:
+def test_class_or_function_is_documented_on_one_page_only(written: dict[str, str]) -> None:
     """A class or function is documented on one page only, and a page has no heading twice."""
     members = [item for page in PAGES for name in page.names for item in members_of(name)]
     described = [(name, value) for name, value in members if not inspect.ismodule(value)]

@@ -170,7 +170,7 @@ def _as_raised(row: messages.Row) -> str:
     return f"moorage.errors.{row.kinds[0]}: payments.charge: {text} {remedy}"
 
 
-def test_site_builds(built: Path) -> None:
+def test_site_builds_without_warnings_and_loads_nothing_from_elsewhere(built: Path) -> None:
     """The site builds without a warning, loads nothing from elsewhere, and has Markdown copies."""
     assert (built / "diagrams" / "circuit.svg").is_file()
     assert "Correct the configuration." in (built / "troubleshooting.html").read_text("utf-8")

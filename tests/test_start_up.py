@@ -180,7 +180,7 @@ def test_values_of_a_start_are_made_without_attrs() -> None:
     assert [] == loaded_modules(HUB, INITIALISER_PROBE)
 
 
-def test_hub_that_sends_email_loads_neither_attrs_nor_openssl() -> None:
+def test_opening_hub_with_vendor_that_is_declared_with_vendor_sdk_does_not_load_attrs() -> None:
     """Opening a hub with a vendor that is declared with `vendor_sdk` does not load attrs."""
     modules = loaded_modules(EMAIL_HUB)
 

@@ -59,7 +59,7 @@ def test_url_names_a_store(url: str) -> None:
     assert type(aopen_storage(url)) is async_type
 
 
-def test_several_urls_name_the_shards_of_one_store(tmp_path: Path) -> None:
+def test_shard_name_depends_on_its_address_alone(tmp_path: Path) -> None:
     """A shard's name depends on its address alone, so a password or a driver can change."""
     file = f"sqlite:///{tmp_path}/a.db"
     url = url_of_shards([file, "postgresql://u:secret@host/name?sslmode=require"], [file])
@@ -143,7 +143,9 @@ def test_path_may_be_absolute_and_quoted(tmp_path: Path) -> None:
     ],
     ids=["storage", "tenants", "credentials", "inbox", "outbox", "log"],
 )
-def test_every_store_unescapes_its_path_alike(opened: Any, tmp_path: Path) -> None:
+def test_percent20_in_url_is_space_in_file_name_for_every_kind_of_store(
+    opened: Any, tmp_path: Path
+) -> None:
     """For every kind of store, %20 in a URL is a space in the file name."""
     opened(f"sqlite:///{tmp_path}/a%20b.db")
 

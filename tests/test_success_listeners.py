@@ -101,7 +101,7 @@ def test_observer_receives_what_it_wants_of_a_success(wishes: tuple[type[Event],
 
 
 @pytest.mark.parametrize("wishes", [(), (CallFinished,), ALL])
-def test_requests_and_asynchronous_functions_are_observed_alike(
+def test_chosen_event_classes_apply_to_requests_and_to_asynchronous_functions(
     wishes: tuple[type[Event], ...],
 ) -> None:
     """The chosen event classes apply to requests and to asynchronous functions, too."""
@@ -162,7 +162,9 @@ def test_wishes_may_change_between_calls() -> None:
 
 
 @pytest.mark.parametrize("wishes", [ValueError("a bug"), [CallFinished], 7])
-def test_observer_that_cannot_tell_its_wishes_receives_everything(wishes: Any) -> None:
+def test_observer_gets_all_its_event_classes_if_current_event_classes_is_invalid(
+    wishes: Any,
+) -> None:
     """If `current_event_classes` is invalid, the observer gets all its `event_classes`."""
     observer = SwitchableObserver()
     observer.wishes = wishes
@@ -186,7 +188,7 @@ def test_many_combinations_of_wishes_are_answered() -> None:
     assert ["CallFinished"] * 100 == observer.kinds
 
 
-def test_success_is_read_once_in_place_of_its_events() -> None:
+def test_observer_with_read_success_gets_call_start() -> None:
     """An observer with `read_success` gets a call's start, and then the facts of its success."""
     reader, other = Reader(), RecordingObserver()
 
@@ -231,7 +233,7 @@ def test_failing_listener_is_reported_with_the_facts_of_its_call() -> None:
     ]
 
 
-def test_reader_does_not_read_its_own_calls() -> None:
+def test_reader_of_successes_gets_no_facts_of_its_own_calls() -> None:
     """If `read_success` makes calls itself, the observer gets no facts of those calls."""
     reader = Reader(lambda _: manager.run("b", lambda: None))
     manager = ConnectorManager([Service("a"), Service("b")], observers=[reader])

@@ -72,7 +72,7 @@ def test_names_are_documented(name: str) -> None:
     assert words != Enum.__doc__
 
 
-def test_shared_names_are_those_of_the_package() -> None:
+def test_name_that_moorage_also_exports_is_same_object() -> None:
     """A name that `moorage` also exports is the same object."""
     shared_names = set(vendor_sdk.__all__) & set(moorage.__all__)
 
@@ -97,7 +97,7 @@ def test_vendors_import_only_what_is_promised(file: Path) -> None:
     }
 
 
-def test_importing_it_loads_nothing_else() -> None:
+def test_importing_module_alone_loads_no_other_moorage_module() -> None:
     """Importing the module alone loads no other moorage module."""
     code = (
         "import sys; sys.path[:] = sys.argv[1:]; import moorage.vendor_sdk; "

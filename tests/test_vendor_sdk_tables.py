@@ -177,7 +177,7 @@ def json_answer(status: int = 200, **fields: Any) -> sdk.Response:
 REEF = ExampleVendor(owner="a/b")
 
 
-def test_operation_sends_what_its_table_says() -> None:
+def test_operation_fills_in_path_and_body() -> None:
     """An operation fills in the path and the body, and parses the response."""
     wire: Any = Wire(json_answer(id="t1", state="open"))
     wish = ObjectRequest(name="coral", extra={"reef": {"deep": True}, "other": {"a": 1}})
@@ -390,7 +390,7 @@ def test_operation_with_several_subjects() -> None:
     assert {"of": "t1", "note": "new"} == json.loads(wire.sent["request"].body)
 
 
-def test_reading_with_given_fields_and_its_own_raw() -> None:
+def test_caller_supplies_some_fields_of_reading_and_constants_others() -> None:
     """The caller supplies some fields of a reading and constants others; `raw` can be read."""
     reading = sdk.Reading(
         ExampleObject,
@@ -467,7 +467,7 @@ def test_options_may_be_left_out() -> None:
     assert "ab" == ExampleVendor(owner="a", parent="ab").parent
 
 
-def test_words_of_a_text_mean_the_same() -> None:
+def test_words_turns_text_with_several_codes_into_table_for_one_meaning() -> None:
     """`words` turns a text with several codes into a table for one meaning."""
     assert {"a": 1, "b": 1} == sdk.words(1, "a b")
     assert {"open": State.OPEN} == sdk.same(State, "open")
@@ -566,7 +566,7 @@ def test_text_of_a_refusal_is_kept_without_a_mask() -> None:
     assert "no 7" == error.vendor_message
 
 
-def test_masked_words_are_short_and_without_secrets() -> None:
+def test_long_refusal_message_is_shortened() -> None:
     """A long refusal message is shortened, and an empty one is None."""
     assert sdk.masked_words("") is None
     assert sdk.masked_words(None) is None

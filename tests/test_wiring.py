@@ -200,7 +200,7 @@ async def test_provider_need_not_renew(world: World) -> None:
         await manager.call("vat", GET)
 
 
-def test_nothing_is_made_before_it_is_used() -> None:
+def test_lazy_adapter_is_created_at_its_first_use() -> None:
     """A lazy adapter is created at its first use, and only once."""
     numbers: list[int] = []
 
@@ -303,7 +303,7 @@ def test_easy_store_is_asked_at_once() -> None:
     assert sync_core(Ports()).core.ask is not None
 
 
-def test_child_forked_while_an_adapter_is_made_can_make_its_own() -> None:
+def test_lock_that_another_thread_held_during_fork_does_not_block_child() -> None:
     """A lock that another thread held during a fork does not block the child."""
     lazy_adapter = LazyAdapter(lambda: 7)
 
@@ -313,7 +313,7 @@ def test_child_forked_while_an_adapter_is_made_can_make_its_own() -> None:
 
 
 @pytest.mark.parametrize("core", [sync_core(Ports()).core, async_core(Ports()).core])
-def test_each_process_reports_under_a_name_of_its_own(core: Any) -> None:
+def test_forked_child_reports_under_its_own_name(core: Any) -> None:
     """A forked child reports under its own name, so that it counts for a circuit's quorum."""
     name = core.reporter()
     assert name == core.reporter()

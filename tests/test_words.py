@@ -91,17 +91,17 @@ def test_wording_is_reported(text: str, advice: str) -> None:
         "if x:  # pragma: no cover - only on Windows\n    f()",
     ],
 )
-def test_good_wording_is_left_alone(text: str) -> None:
+def test_sentence_or_name_that_breaks_no_rule_is_not_reported(text: str) -> None:
     """A sentence or name that breaks no rule is not reported."""
     assert _advice(text) == []
 
 
-def test_line_with_reason_keeps_its_word() -> None:
+def test_word_that_has_to_stay_can_be_kept_with_comment_that_gives_reason() -> None:
     """A word that has to stay can be kept with a comment that gives the reason."""
     assert _advice("news = 1  # words: the field of an answer of the vendor") == []
 
 
-def test_line_is_the_one_of_the_sentence(
+def test_reported_line_is_that_of_sentence(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The reported line is that of the sentence, and the command fails."""

@@ -59,7 +59,9 @@ GOLDEN = bytes.fromhex(
         ),
     ],
 )
-def test_published_vectors(key: str, nonce: str, plain: str, extra: str, sealed: str) -> None:
+def test_underlying_aes_gcm_library_reproduces_published_test_vectors(
+    key: str, nonce: str, plain: str, extra: str, sealed: str
+) -> None:
     """The underlying AES-GCM library reproduces the published test vectors."""
     cipher = AESGCM(bytes.fromhex(key))
     arguments = bytes.fromhex(nonce), bytes.fromhex(plain), bytes.fromhex(extra)
@@ -199,7 +201,7 @@ def test_plaintext_of_maximum_length_is_encrypted(monkeypatch: pytest.MonkeyPatc
     assert PLAIN_SECRET == CIPHER.open(CIPHER.seal(PLAIN_SECRET, PLACE), PLACE)
 
 
-def test_a_cipher_does_not_show_itself() -> None:
+def test_repr_of_cipher_shows_no_key() -> None:
     """The `repr` of a cipher shows no key, and pickling a cipher is refused."""
     assert "AesGcmCipher(versions=(7,))" == repr(CIPHER)
     with pytest.raises(TypeError):

@@ -185,7 +185,7 @@ def test_metadata_that_is_nonsense(broken: dict[str, str], is_async: bool) -> No
 
 
 @EITHER
-def test_binary_secrets(is_async: bool) -> None:
+def test_binary_secret_is_read_as_text_if_it_is_valid_utf8(is_async: bool) -> None:
     """A binary secret is read as text if it is valid UTF-8; other bytes are refused."""
     with Aws(is_async=is_async) as aws:
         aws.lab.secrets[NAME] = b"old"
@@ -208,7 +208,7 @@ def test_binary_secrets(is_async: bool) -> None:
         ({}, 400, ConfigurationError),
     ],
 )
-def test_aws_errors(
+def test_aws_error_code_decides_exception(
     fields: dict[str, str],
     status: int,
     kind: type[ConnectorError],

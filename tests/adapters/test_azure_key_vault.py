@@ -107,7 +107,7 @@ def test_a_secret_goes_to_its_authority_only(is_async: bool) -> None:
 
 
 @EITHER
-def test_a_disabled_secret(is_async: bool) -> None:
+def test_reading_disabled_secret_is_refused(is_async: bool) -> None:
     """Reading a disabled secret is refused, and the error has Azure's code."""
     with Azure(is_async=is_async) as azure:
         azure.lab.disabled.add(NAME)

@@ -25,7 +25,9 @@ async def _running_loop() -> asyncio.AbstractEventLoop:
     return asyncio.get_running_loop()
 
 
-def test_threads_that_begin_together_share_one_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_threads_that_request_a_background_loop_at_once_share_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """If several threads request the background loop at once, all get the same loop."""
     both_make_one = Barrier(2)
     loops: list[asyncio.AbstractEventLoop] = []
@@ -84,7 +86,7 @@ def test_interrupted_caller_cancels_its_coroutine() -> None:
     assert worker.run(_running_loop()).is_running()
 
 
-def test_coroutine_whose_caller_is_interrupted_at_once_never_begins() -> None:
+def test_coroutine_whose_caller_is_interrupted_before_it_has_begun_is_closed() -> None:
     """A coroutine whose caller is interrupted before it has begun is closed."""
     starts: list[bool] = []
 

@@ -299,7 +299,7 @@ class _HidingTransport(httpx2.BaseTransport):
     [({"proxy": "http://127.0.0.1:1"}, "proxy"), ({"tls": Tls(minimum="1.3")}, "tls")],
 )
 @sync_borrowed
-def test_settings_beside_a_borrowed_client_are_refused(
+def test_proxy_and_tls_settings_are_refused_together_with_borrowed_client(
     make: Callable[..., Any], settings: dict[str, Any], path: str
 ) -> None:
     """The `proxy` and `tls` settings are refused together with a borrowed client."""
@@ -314,7 +314,7 @@ def test_settings_beside_a_borrowed_client_are_refused(
 
 
 @sync_borrowed
-def test_forked_child_creates_its_own_client(make: Callable[[], Any]) -> None:
+def test_forked_child_creates_its_own_client_and_connections(make: Callable[[], Any]) -> None:
     """A forked child creates its own client and connections."""
     with VendorServer() as vendor, make() as client:
         vendor.always(Behaviour(204))
@@ -370,7 +370,7 @@ def test_each_loop_has_a_client(make: Callable[..., Any]) -> None:
             first.run(client.close())
 
 
-def test_borrowed_client_belongs_to_one_loop() -> None:
+def test_borrowed_asynchronous_client_is_refused_in_second_event_loop() -> None:
     """A borrowed asynchronous client is refused in a second event loop."""
     with VendorServer() as vendor, asyncio.Runner() as first, asyncio.Runner() as second:
         vendor.always(Behaviour(204))
@@ -429,7 +429,9 @@ async def test_abandoned_response_frees_its_slot(
 
 
 @each_client
-async def test_pool_statistics(make: Callable[..., AsyncHttpClient]) -> None:
+async def test_pool_statistics_count_active_connections(
+    make: Callable[..., AsyncHttpClient],
+) -> None:
     """Pool statistics count active connections; the number of idle ones is unknown."""
     async with lab(partial(make, max_connections=7)) as (vendor, own_client):
         vendor.queue(Behaviour(body=b"x" * 9_999_999))

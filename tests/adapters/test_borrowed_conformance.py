@@ -64,13 +64,17 @@ def cases(
 
 @pytest.mark.untraced
 @cases(SYNC, kit.CHECKS)
-def test_conforms(make: Callable[..., Any], check: kit.Check) -> None:
+def test_synchronous_http_adapter_passes_conformance_kit(
+    make: Callable[..., Any], check: kit.Check
+) -> None:
     """A synchronous HTTP adapter passes the conformance kit."""
     check(make)
 
 
 @cases(ASYNC, kit.ASYNC_CHECKS)
-def test_conforms_asynchronously(make: Callable[..., Any], check: kit.AsyncCheck) -> None:
+def test_asynchronous_http_adapter_passes_conformance_kit(
+    make: Callable[..., Any], check: kit.AsyncCheck
+) -> None:
     """An asynchronous HTTP adapter passes the conformance kit."""
     asyncio.run(check(make))
 

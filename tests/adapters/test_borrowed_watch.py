@@ -67,7 +67,9 @@ def test_thread_ends_and_restarts() -> None:
 
 
 @pytest.mark.parametrize("held", [False, True])
-def test_forked_child_has_its_own_watchdog(held: bool) -> None:
+def test_forked_child_waits_neither_for_its_parent_watchdog_thread_nor_for_its_lock(
+    held: bool,
+) -> None:
     """A forked child waits neither for its parent's watchdog thread nor for its lock."""
     watch = Watchdog()
 

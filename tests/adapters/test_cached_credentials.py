@@ -33,13 +33,13 @@ OWNER = ("stripe", "acme")
 
 
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
-def test_conforms(check: kit.Check) -> None:
+def test_synchronous_credential_cache_passes_conformance_kit(check: kit.Check) -> None:
     """The synchronous credential cache passes the conformance kit."""
     check(lambda renew: CachedCredentials(MemoryCredentialProvider(renew=renew)))
 
 
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
-def test_async_conforms(check: kit.AsyncCheck) -> None:
+def test_asynchronous_credential_cache_passes_conformance_kit(check: kit.AsyncCheck) -> None:
     """The asynchronous credential cache passes the conformance kit."""
     asyncio.run(
         check(lambda renew: AsyncCachedCredentials(AsyncMemoryCredentialProvider(renew=renew)))
@@ -221,7 +221,7 @@ def test_refusals_are_not_bridged_by_the_cache(error: Exception, is_async: bool)
 
 
 @EITHER
-def test_without_grace_an_outage_is_one(is_async: bool) -> None:
+def test_storage_unavailable_is_raised_during_outage_without_grace_time(is_async: bool) -> None:
     """During an outage without a grace time, StorageUnavailable is raised."""
     for options, owner in (({}, OWNER), ({"grace": 60}, ("adyen", None))):
         cache = CacheInMode(is_async=is_async, ttl=10, **options)

@@ -34,7 +34,7 @@ def test_utc_is_the_time_of_day() -> None:
 
 
 @pytest.mark.parametrize("number", [None, 9_999])
-def test_without_a_boot_clock_the_monotonic_one_counts(number: int | None) -> None:
+def test_durations_are_measured_with_monotonic_clock_without_boot_clock(number: int | None) -> None:
     """Without a boot clock, durations are measured with the monotonic clock."""
     assert time.monotonic_ns is boot_clock(number)
 

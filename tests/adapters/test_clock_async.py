@@ -17,7 +17,7 @@ Arguments = TypeVarTuple("Arguments")
 
 
 @pytest.mark.parametrize("check", kit.ASYNC_SLEEPER_CHECKS, ids=name_of)
-def test_conforms(check: kit.AsyncSleeperCheck) -> None:
+def test_asyncio_sleeper_passes_conformance_kit(check: kit.AsyncSleeperCheck) -> None:
     """AsyncioSleeper passes the conformance kit."""
     asyncio.run(check(lambda: (SystemClock(), AsyncioSleeper())))
 

@@ -30,7 +30,7 @@ class _Owner:
         self.started -= 1
 
 
-def test_every_owner_starts_afresh_once() -> None:
+def test_fork_calls_each_registered_object_reset_once() -> None:
     """A fork calls each registered object's reset once, even if it was registered repeatedly."""
     first, second = _Owner(), _Owner()
     for owner in (first, second, second):
@@ -67,7 +67,7 @@ def test_registered_owners_stop_around_a_fork() -> None:
     assert (-1, 0, 0) == (stopped_thread, still_owner.started, other_owner.started)
 
 
-def test_inherited_modules() -> None:
+def test_module_counts_as_inherited_if_it_was_loaded_before_fork() -> None:
     """A module counts as inherited if it was loaded before the fork."""
     name = "a module of which nobody knows"
     inherited_before = was_imported_before_fork(name)

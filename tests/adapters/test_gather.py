@@ -17,7 +17,7 @@ from tests.support.threads import no_new_threads
 
 
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
-def test_conforms(check: kit.Check) -> None:
+def test_thread_gather_passes_conformance_kit(check: kit.Check) -> None:
     """ThreadGather passes the conformance kit."""
     check(ThreadGather)
 
@@ -93,7 +93,7 @@ def test_a_thread_that_cannot_start_is_no_failure() -> None:
         assert not daemon(lambda: None)
 
 
-def test_one_step_needs_no_thread() -> None:
+def test_single_step_runs_in_caller_thread() -> None:
     """A single step runs in the caller's thread."""
     gather, own_thread = ThreadGather(), threading.get_ident()
 

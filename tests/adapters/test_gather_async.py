@@ -11,7 +11,7 @@ from moorage.testing.kits.checks import name_of
 
 
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
-def test_conforms(check: kit.AsyncCheck) -> None:
+def test_asyncio_gather_passes_conformance_kit(check: kit.AsyncCheck) -> None:
     """AsyncioGather passes the conformance kit."""
     asyncio.run(check(AsyncioGather))
 

@@ -101,7 +101,7 @@ def test_damaged_secret_is_refused(is_async: bool) -> None:
 
 
 @EITHER
-def test_a_disabled_version(is_async: bool) -> None:
+def test_disabled_newest_version_of_secret_raises_configuration_error(is_async: bool) -> None:
     """A disabled newest version of a secret raises ConfigurationError."""
     with Gcp(is_async=is_async) as gcp:
         gcp.lab.disabled.add(NAME)

@@ -152,7 +152,7 @@ def test_rebound_name_is_not_followed(
 
 
 @in_all
-def test_name_with_one_internal_address_is_refused(
+def test_host_name_with_one_public_and_one_internal_address_is_refused(
     network: Callable[..., Any],
     drive: Callable[[Coroutine[Any, Any, None]], None],
     make: Callable[[ConnectionSettings, Any], Engine],

@@ -155,7 +155,7 @@ def test_a_token_that_cannot_be_renewed(is_async: bool) -> None:
 
 
 @EITHER
-def test_a_namespace(is_async: bool) -> None:
+def test_login_and_secrets_use_configured_vault_namespace(is_async: bool) -> None:
     """Login and secrets use the configured Vault namespace, and errors name it."""
     with Vault(is_async=is_async) as vault:
         vault.lab.namespace = "ours/shop"
@@ -182,7 +182,7 @@ def test_another_mount_and_prefix(is_async: bool) -> None:
 
 
 @EITHER
-def test_a_deleted_secret(is_async: bool) -> None:
+def test_secret_whose_newest_version_was_deleted_is_reported_as_missing(is_async: bool) -> None:
     """A secret whose newest version was deleted is reported as missing."""
     with Vault(is_async=is_async) as vault:
         vault.lab.secrets[NAME] = None

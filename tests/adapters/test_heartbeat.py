@@ -133,7 +133,7 @@ def test_a_thread_that_is_stopped_does_no_more() -> None:
     assert have_ended(work.threads)
 
 
-def test_concurrent_callers_start_one_thread() -> None:
+def test_two_concurrent_callers_start_one_heartbeat_thread() -> None:
     """If two callers find no heartbeat thread running, only one of them starts it."""
     work = CountedWork(1)
     heartbeat = Heartbeat(work, work.is_work_left, OFTEN)
@@ -202,7 +202,7 @@ def test_where_no_thread_can_be_started_nothing_breaks(monkeypatch: pytest.Monke
     assert 1 == work.left
 
 
-def test_a_process_ends_although_there_is_work() -> None:
+def test_call_with_idempotency_key_in_daemon_thread_does_not_keep_process_from_ending() -> None:
     """A call with an idempotency key in a daemon thread does not keep the process from ending."""
     program = """
         import threading, time
@@ -280,7 +280,7 @@ def test_a_loop_that_ends_in_the_middle_of_work_ends_in_peace() -> None:
         start_event.clear()
 
 
-def test_outside_an_event_loop_of_asyncio_there_is_no_timer() -> None:
+def test_asynchronous_heartbeat_sets_no_timer_outside_asyncio_event_loop() -> None:
     """Outside an asyncio event loop, the asynchronous heartbeat sets no timer."""
     work = CountedWork(1)
     heartbeat: Any = AsyncHeartbeat(work.do_later, work.is_work_left, OFTEN)

@@ -69,7 +69,7 @@ def test_bodies_are_decompressed(
     assert content == inflate(coding, *(bytes([byte]) for byte in packed_bytes))
 
 
-def test_codings_of_two_fields_are_one_list() -> None:
+def test_two_content_encoding_headers_count_as_one_list() -> None:
     """Two Content-Encoding headers count as one list, and the last coding is decoded first."""
     repeated_headers = Headers([("Content-Encoding", "gzip"), ("Content-Encoding", "gzip")])
     decompressor = decompressor_for(repeated_headers)
@@ -141,6 +141,8 @@ def test_corrupt_compression_is_refused(coding: str, packed: bytes, words: str) 
         [("Content-Encoding", ", ")],
     ],
 )
-def test_unknown_codings_are_left_alone(fields: list[tuple[str, str]]) -> None:
+def test_body_with_unknown_content_encoding_is_returned_unchanged(
+    fields: list[tuple[str, str]],
+) -> None:
     """A body with an unknown Content-Encoding is returned unchanged."""
     assert decompressor_for(Headers(fields)) is None

@@ -30,7 +30,9 @@ HIDDEN_PASSWORD = "h1dden"
 
 
 @with_both_clients
-async def test_connections_to_a_proxy_are_kept_for_one_vendor(make: Make) -> None:
+async def test_connection_to_http_proxy_is_reused_only_for_requests_to_same_vendor(
+    make: Make,
+) -> None:
     """A connection to an HTTP proxy is reused only for requests to the same vendor."""
     with VendorServer() as proxy:
         proxy.always(Behaviour(204))
@@ -43,7 +45,7 @@ async def test_connections_to_a_proxy_are_kept_for_one_vendor(make: Make) -> Non
 
 
 @with_both_clients
-async def test_own_proxy_authorization_is_kept(make: Make) -> None:
+async def test_request_own_proxy_authorization_is_sent_unchanged(make: Make) -> None:
     """A request's own `Proxy-Authorization` is sent unchanged."""
     with VendorServer() as proxy:
         proxy.always(Behaviour(204))

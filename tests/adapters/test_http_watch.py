@@ -129,7 +129,9 @@ async def test_timers_do_not_accumulate(pair: Pair) -> None:
 
 
 @in_loop
-async def test_cancelled_wait_leaves_nothing(pair: Pair) -> None:
+async def test_next_wait_works_and_no_registration_remains_after_cancelled_wait_for_socket(
+    pair: Pair,
+) -> None:
     """After a cancelled wait for a socket, the next wait works and no registration remains."""
     own_socket, foreign_socket = pair
     loop = asyncio.get_running_loop()

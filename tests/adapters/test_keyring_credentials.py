@@ -77,7 +77,7 @@ def provider_of(ring: KeyringBackend | None, *, is_async: bool, **options: Any) 
 
 
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
-def test_conforms(check: kit.Check) -> None:
+def test_synchronous_keyring_provider_passes_conformance_kit(check: kit.Check) -> None:
     """The synchronous keyring provider passes the conformance kit."""
     check(
         lambda renew: KeyringCredentialProvider(names=NAMES, renew=renew, backend=MemoryKeyring())
@@ -85,7 +85,7 @@ def test_conforms(check: kit.Check) -> None:
 
 
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
-def test_async_conforms(check: kit.AsyncCheck) -> None:
+def test_asynchronous_keyring_provider_passes_conformance_kit(check: kit.AsyncCheck) -> None:
     """The asynchronous keyring provider passes the conformance kit."""
     asyncio.run(
         check(
@@ -171,7 +171,7 @@ def test_names_that_would_be_confused(is_async: bool) -> None:
         (OSError("s3cr3t"), StorageUnavailable, "failed with OSError"),
     ],
 )
-def test_keyring_errors_become_ours(
+def test_every_exception_of_keyring_becomes_moorage_error_without_original_text(
     error: Exception,
     kind: type[ConnectorError],
     message: str,

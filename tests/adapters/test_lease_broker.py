@@ -174,7 +174,7 @@ def admitted_count(guard: RateLimiter, number: int) -> int:
     return sum(guard.try_acquire() for _ in range(number))
 
 
-def test_processes_share_one_exact_limit(folder: Path) -> None:
+def test_two_stores_on_one_broker_together_never_get_more_tokens_than_burst(folder: Path) -> None:
     """Two stores on one broker together never get more tokens than the burst."""
     with (
         serve_broker(folder) as server,
@@ -344,7 +344,7 @@ def test_dead_broker_is_replaced_by_the_store(folder: Path) -> None:
         assert 1 == server.broker.handed_out
 
 
-def test_new_broker_serves_processes_of_the_old_one(folder: Path) -> None:
+def test_call_reconnects_to_new_broker_if_broker_was_replaced(folder: Path) -> None:
     """If the broker was replaced, a call reconnects to the new broker."""
     with leasing_store(folder) as store:
         guard = limiter(store)
@@ -363,7 +363,9 @@ def test_limit_may_be_refused_without_broker(folder: Path) -> None:
         assert "moorage broker" in str(excinfo.value.remedy)
 
 
-def test_broker_without_store_sends_its_processes_to_theirs(folder: Path) -> None:
+def test_broker_whose_store_is_unavailable_tells_processes_to_use_store_themselves(
+    folder: Path,
+) -> None:
     """A broker whose store is unavailable tells processes to use the store themselves."""
     with (
         serve_broker(folder, lambda: UnreachableStore(folder / "away.db")) as server,
@@ -375,7 +377,7 @@ def test_broker_without_store_sends_its_processes_to_theirs(folder: Path) -> Non
         assert 1 == server.broker.requests
 
 
-def test_refusal_says_when_to_come_back(folder: Path) -> None:
+def test_call_that_cannot_wait_long_enough_is_refused(folder: Path) -> None:
     """A call that cannot wait long enough is refused, with the retry time from the store."""
     limit = RateLimitConfig(1, per=3_600, burst=1)
     with serve_broker(folder), leasing_store(folder) as store:
@@ -413,7 +415,7 @@ def test_any_other_reply_leads_to_the_store(reply: bytes, folder: Path) -> None:
         assert 0 == server.broker.handed_out
 
 
-def test_silent_broker_is_left_alone_for_a_moment(folder: Path) -> None:
+def test_only_one_call_is_delayed_if_broker_does_not_reply_in_time(folder: Path) -> None:
     """If the broker does not reply in time, only one call is delayed; the next use the store."""
 
     async def run() -> None:
@@ -487,7 +489,7 @@ def test_pause_during_a_wait_reaches_the_waiting(folder: Path) -> None:
     asyncio.run(run())
 
 
-def test_forked_child_has_connections_of_its_own(folder: Path) -> None:
+def test_parent_and_child_each_have_their_own_connection_to_broker_after_fork(folder: Path) -> None:
     """After a fork, parent and child each have their own connection to the broker."""
     with serve_broker(folder) as server, leasing_store(folder) as store:
         guard = limiter(store)
@@ -677,7 +679,7 @@ def test_services_are_checked(services: Any, folder: Path) -> None:
         leasing_store(folder, services=services)
 
 
-def test_one_name_stands_for_a_list(folder: Path) -> None:
+def test_single_service_name_is_accepted(folder: Path) -> None:
     """A single service name is accepted; the store's `reach` and `repr` are available."""
     with leasing_store(folder, services="hot") as store:
         assert "machine" == store.reach
@@ -692,7 +694,7 @@ def test_choice_without_broker_is_checked(choice: Any, folder: Path) -> None:
         leasing_store(folder, without_broker=choice)
 
 
-def test_store_of_one_process_is_refused(folder: Path) -> None:
+def test_in_memory_store_is_refused(folder: Path) -> None:
     """An in-memory store is refused, since other processes cannot share its limits."""
     with pytest.raises(ConfigurationError, match="several processes share"):
         LeasingStorage(MemoryStorage(), folder / "b.sock", services=["hot"])
@@ -819,7 +821,9 @@ def test_queued_redis_call_is_admitted_through_broker(folder: Path, name: str) -
             guard.acquire(timeout=60)
 
 
-def test_more_connections_than_files_disturb_nobody(folder: Path) -> None:
+def test_broker_that_may_open_256_files_refuses_surplus_connections_and_serves_others(
+    folder: Path,
+) -> None:
     """A broker that may open 256 files refuses surplus connections and serves the others."""
     with (
         broker_process(folder, files=256) as process,
@@ -857,7 +861,7 @@ def test_endless_line_takes_no_memory(folder: Path) -> None:
         assert limiter(store).try_acquire()
 
 
-def test_full_disk_is_told(folder: Path) -> None:
+def test_error_says_so_if_broker_folder_has_no_space_for_socket(folder: Path) -> None:
     """The error says so if the broker's folder has no space for the socket."""
 
     def raise_disk_full(*_: object) -> None:

@@ -424,7 +424,7 @@ def test_cancelled_wait_leaves_the_queue() -> None:
     asyncio.run(run())
 
 
-def test_task_that_is_cancelled_as_it_gets_a_link_passes_it_on() -> None:
+def test_task_cancelled_as_it_gets_connection_passes_connection_on_to_next_task() -> None:
     """A task cancelled as it gets a connection passes the connection on to the next task."""
 
     async def run() -> None:

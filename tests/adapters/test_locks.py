@@ -18,7 +18,7 @@ from tests.adapters.fragile import FragileLock, Interruption
 
 
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
-def test_conforms(check: kit.Check) -> None:
+def test_thread_locks_passes_conformance_kit(check: kit.Check) -> None:
     """ThreadLocks passes the conformance kit."""
     check(ThreadLocks)
 

@@ -12,7 +12,7 @@ from moorage.testing.kits.checks import name_of
 
 
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
-def test_conforms(check: kit.AsyncCheck) -> None:
+def test_asyncio_locks_passes_conformance_kit(check: kit.AsyncCheck) -> None:
     """AsyncioLocks passes the conformance kit."""
     asyncio.run(check(AsyncioLocks))
 
@@ -52,7 +52,7 @@ def test_slot_can_be_released_in_another_thread() -> None:
     assert asyncio.run(wait())
 
 
-def test_serves_one_event_loop_after_another() -> None:
+def test_slots_stay_taken_when_their_event_loop_ends_and_another_one_starts() -> None:
     """Slots stay taken when their event loop ends and another one starts."""
     locks = AsyncioLocks()
 

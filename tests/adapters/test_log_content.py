@@ -126,7 +126,7 @@ def test_text_of_request_and_response() -> None:
     )
 
 
-def test_nothing_is_kept_without_a_log() -> None:
+def test_events_do_not_hold_call_request_and_response_without_integration_log() -> None:
     """Without an integration log, events do not hold the call's request and response."""
     contents: list[object] = []
 

@@ -248,7 +248,9 @@ def log_rows(log: SqliteIntegrationLogger, path: Path) -> list[tuple[object, ...
 
 
 @pytest.mark.parametrize("tenant", [None, "acme"])
-def test_success_is_stored_as_its_entry_has_it(tenant: str | None, tmp_path: Path) -> None:
+def test_successful_call_is_stored_as_same_row_with_or_without_its_complete_entry(
+    tenant: str | None, tmp_path: Path
+) -> None:
     """A successful call is stored as the same row with or without its complete entry."""
     log = SqliteIntegrationLogger(tmp_path / "log.db", create=True, threads=False)
     other_log = SqliteIntegrationLogger(tmp_path / "other.db", create=True, threads=False)
@@ -362,7 +364,7 @@ class _OwnWrite(SqliteIntegrationLogger):
 
 
 @pytest.mark.parametrize("of_object", [False, True])
-def test_a_write_of_its_own_sees_each_entry(tmp_path: Path, *, of_object: bool) -> None:
+def test_overridden_write_method_receives_successes(tmp_path: Path, *, of_object: bool) -> None:
     """If a log's class or object overrides `write`, successes go through that `write` too."""
     kind = SqliteIntegrationLogger if of_object else _OwnWrite
     log: Any = kind(tmp_path / "log.db", create=True, threads=False)

@@ -207,7 +207,7 @@ def test_texts_of_a_batch_count_while_it_is_stored() -> None:
     assert (1, ids(9, 2)) == (queue.lost, waiting_ids(queue))
 
 
-def test_an_unfit_entry_gives_its_room_back() -> None:
+def test_log_entry_that_no_database_can_store_is_dropped() -> None:
     """A log entry that no database can store is dropped, and frees its bytes in the queue."""
     table = Table()
     table.unfit = entry(1).id
@@ -221,7 +221,7 @@ def test_an_unfit_entry_gives_its_room_back() -> None:
     assert (1, ids(2, 3)) == (queue.lost, table.ids)
 
 
-def test_one_entry_may_exceed_the_bound() -> None:
+def test_single_log_entry_larger_than_max_bytes_is_queued_alone() -> None:
     """A single log entry larger than `max_bytes` is queued alone."""
     table = Table()
     queue = LogQueue(table.insert, "here", max_bytes=1, threads=False)
@@ -243,7 +243,9 @@ def test_batches_of_long_texts_are_small() -> None:
     assert [4, 4, 2] == table.batches
 
 
-def test_a_lock_that_is_never_released_holds_up_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_log_entries_are_still_stored_if_thread_that_holds_queue_lock_is_interrupted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """If the thread that holds the queue's lock is interrupted, log entries are still stored."""
     monkeypatch.setattr("moorage.adapters.logs.queue._LOCK_TIMEOUT", 0.0)
     table = Table()

@@ -70,7 +70,9 @@ NAMES: dict[tuple[str, str | None], str] = {
 @pytest.mark.untraced
 @FOR_EACH_LAB
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
-def test_conforms(check: kit.Check, kind: str) -> None:
+def test_synchronous_provider_of_each_secret_manager_passes_conformance_kit(
+    check: kit.Check, kind: str
+) -> None:
     """The synchronous provider of each secret manager passes the conformance kit."""
     with LABS[kind]() as lab, StdlibHttpClient() as http:
 
@@ -86,7 +88,9 @@ def test_conforms(check: kit.Check, kind: str) -> None:
 @pytest.mark.untraced
 @FOR_EACH_LAB
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
-def test_async_conforms(check: kit.AsyncCheck, kind: str) -> None:
+def test_asynchronous_provider_of_each_secret_manager_passes_conformance_kit(
+    check: kit.AsyncCheck, kind: str
+) -> None:
     """The asynchronous provider of each secret manager passes the conformance kit."""
 
     async def run(lab: Lab) -> None:
@@ -214,7 +218,7 @@ def test_missing_secret_is_named(subject: ProviderInMode) -> None:
 
 
 @LOGS_IN
-def test_one_login_serves_many(subject: ProviderInMode) -> None:
+def test_one_login_serves_many_requests(subject: ProviderInMode) -> None:
     """One login serves many requests, and is renewed after two thirds of its lifetime."""
     provider = subject.provider()
     for _ in range(3):
@@ -229,7 +233,7 @@ def test_one_login_serves_many(subject: ProviderInMode) -> None:
 
 
 @LOGS_IN
-def test_many_wait_for_one_login(subject: ProviderInMode) -> None:
+def test_many_concurrent_callers_cause_one_login(subject: ProviderInMode) -> None:
     """If many callers need the first login, only one of them logs in."""
     provider, count = subject.provider(), 6
     subject.lab.put(NAMED_MANAGERS[subject.lab.kind][1], "old")
@@ -373,7 +377,7 @@ def test_an_answer_that_is_nonsense_after_a_login(subject: ProviderInMode) -> No
         subject.ask(provider.get, *OWNER)
 
 
-def test_a_manager_that_sends_elsewhere(subject: ProviderInMode) -> None:
+def test_redirect_is_not_followed(subject: ProviderInMode) -> None:
     """A redirect is not followed, and raises ConfigurationError."""
     provider = subject.provider()
     subject.ask(provider.has, *OWNER)
@@ -393,7 +397,9 @@ def test_unprocessable_requests_are_not_retried(subject: ProviderInMode) -> None
         subject.ask(provider.rotate, *OWNER, NEW)
 
 
-def test_unreachable_manager(subject: ProviderInMode) -> None:
+def test_refused_or_silent_secret_manager_raises_storage_unavailable(
+    subject: ProviderInMode,
+) -> None:
     """A refused, silent or dropped connection raises StorageUnavailable."""
     provider = subject.provider(timeout=0.2)
     subject.lab.server.always(Behaviour(raw=b""))
@@ -408,7 +414,7 @@ def test_unreachable_manager(subject: ProviderInMode) -> None:
         subject.ask(subject.provider(timeout=0.2).get, *OWNER)
 
 
-def test_neither_shows_a_secret(subject: ProviderInMode) -> None:
+def test_repr_of_secret_manager_client_or_provider_shows_no_secret(subject: ProviderInMode) -> None:
     """The `repr` of a secret manager's client or provider shows no secret."""
     assert SECRET not in repr((subject.lab.manager(), subject.provider()))
     assert "PRIVATE KEY" not in repr(subject.lab.manager())

@@ -44,7 +44,7 @@ def _timed_later(*bound: int) -> tuple[AsyncMemoryStorage, Callable[[float], Non
 
 
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
-def test_conforms(check: kit.Check) -> None:
+def test_memory_storage_passes_conformance_kit(check: kit.Check) -> None:
     """MemoryStorage passes the conformance kit."""
     check(MemoryStorage)
 
@@ -56,7 +56,7 @@ def test_conforms_in_time(check: Callable[..., None]) -> None:
 
 
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
-def test_conforms_async(check: kit.AsyncCheck) -> None:
+def test_async_memory_storage_passes_conformance_kit(check: kit.AsyncCheck) -> None:
     """AsyncMemoryStorage passes the conformance kit."""
     asyncio.run(check(AsyncMemoryStorage))
 
@@ -90,7 +90,7 @@ def test_asynchronous_store_takes_the_same_arguments() -> None:
         asyncio.run(store.execute(Put(1, "b")))
 
 
-def test_a_store_holds_something_or_nothing_at_all() -> None:
+def test_store_with_maximum_of_zero_entries_is_refused() -> None:
     """A store with a maximum of zero entries is refused."""
     with pytest.raises(ConfigurationError, match="max_entries"):
         MemoryStorage(max_entries=0)
@@ -141,7 +141,9 @@ def test_a_command_that_was_overtaken_decides_again(
 
 @pytest.mark.parametrize("keys", ["ab", "abc"])
 @pytest.mark.parametrize("which", [0, -1])
-def test_a_new_state_beside_others_is_decided_again(keys: str, which: int) -> None:
+def test_command_on_existing_and_new_states_runs_again_if_one_was_changed_in_meantime(
+    keys: str, which: int
+) -> None:
     """A command on existing and new states runs again if one was changed in the meantime."""
     store = MemoryStorage()
     store.execute(Put("old", *keys[:-1]))
@@ -156,7 +158,7 @@ def test_a_new_state_beside_others_is_decided_again(keys: str, which: int) -> No
 
 
 @pytest.mark.parametrize("keys", ["ab", "abc"])
-def test_a_missing_state_beside_others_stays_missing(keys: str) -> None:
+def test_command_that_only_reads_leaves_missing_states_missing(keys: str) -> None:
     """A command that only reads leaves missing states missing."""
     store = MemoryStorage()
     store.execute(Put("old", *keys[:-1]))
@@ -178,7 +180,7 @@ def test_read_only_command_sees_a_consistent_snapshot(keys: str) -> None:
 
 
 @pytest.mark.parametrize("keys", ["a", "ab", "abc", "abcd"])
-def test_a_state_that_is_forgotten_meanwhile_is_missing(keys: str) -> None:
+def test_command_runs_again_if_sweep_of_expired_states_removed_one_of_its_states(keys: str) -> None:
     """A command runs again if a sweep of expired states removed one of its states."""
     clock = Clock()
     store = MemoryStorage(clock)
@@ -227,7 +229,7 @@ def test_unchanged_states_are_not_written(keys: str) -> None:
 
 @pytest.mark.untraced
 @pytest.mark.parametrize("kind", ["signals", "handlers", "finalisers", "threads"])
-def test_an_interruption_leaves_all_of_a_command_or_none(kind: str) -> None:
+def test_interrupted_command_takes_effect_completely_or_not_at_all(kind: str) -> None:
     """An interrupted command takes effect completely or not at all, and never blocks others."""
     program = subprocess.run(
         [sys.executable, "-m", "tests.adapters.memory_storm", kind],

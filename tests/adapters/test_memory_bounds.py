@@ -161,7 +161,7 @@ def test_full_store_drops_the_earliest_expiry(kind: str) -> None:
     assert ["open", *["counted"] * 9] == values(store, longest, *keys[-9:])
 
 
-def test_command_with_many_gates_keeps_its_states() -> None:
+def test_command_with_more_states_than_store_maximum_runs() -> None:
     """A command with more states than the store's maximum runs, and keeps all its states."""
     store = MemoryStorage(max_entries=2)
     keys = [state_key("limit", "vat", None, str(number)) for number in range(3)]
@@ -243,7 +243,9 @@ class PlantedState(Put):
 
 
 @pytest.mark.parametrize("another", [None, "new"])
-def test_a_sweep_takes_nothing_that_was_written_meanwhile(another: str | None) -> None:
+def test_sweep_of_expired_states_checks_each_state_again_before_it_drops_it(
+    another: str | None,
+) -> None:
     """A sweep of expired states checks each state again before it drops it."""
     clock = Clock()
     store = MemoryStorage(clock)

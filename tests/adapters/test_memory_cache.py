@@ -19,13 +19,13 @@ from tests.support.examples import examples
 
 
 @pytest.mark.parametrize("check", cache_conformance.CHECKS, ids=name_of)
-def test_conforms(check: cache_conformance.Check) -> None:
+def test_memory_cache_passes_conformance_kit(check: cache_conformance.Check) -> None:
     """MemoryCache passes the conformance kit."""
     check(MemoryCache)
 
 
 @pytest.mark.parametrize("check", cache_conformance.ASYNC_CHECKS, ids=name_of)
-def test_conforms_async(check: cache_conformance.AsyncCheck) -> None:
+def test_async_memory_cache_passes_conformance_kit(check: cache_conformance.AsyncCheck) -> None:
     """AsyncMemoryCache passes the conformance kit."""
     asyncio.run(check(AsyncMemoryCache))
 

@@ -24,18 +24,18 @@ OWNER = ("stripe", "acme")
 
 
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
-def test_conforms(check: kit.Check) -> None:
+def test_memory_credential_provider_passes_conformance_kit(check: kit.Check) -> None:
     """MemoryCredentialProvider passes the conformance kit."""
     check(lambda renew: MemoryCredentialProvider(renew=renew))
 
 
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
-def test_async_conforms(check: kit.AsyncCheck) -> None:
+def test_async_memory_credential_provider_passes_conformance_kit(check: kit.AsyncCheck) -> None:
     """AsyncMemoryCredentialProvider passes the conformance kit."""
     asyncio.run(check(lambda renew: AsyncMemoryCredentialProvider(renew=renew)))
 
 
-def test_initial_credentials() -> None:
+def test_provider_constructor_accepts_credentials_of_any_kind() -> None:
     """The provider's constructor accepts credentials of any kind."""
     token = OAuthCredentials(access_token="a")
     provider = MemoryCredentialProvider({OWNER: OLD, ("adyen", None): token})

@@ -17,13 +17,13 @@ from moorage.testing.kits.checks import name_of
 
 
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
-def test_conforms(check: kit.Check) -> None:
+def test_memory_integration_logger_passes_conformance_kit(check: kit.Check) -> None:
     """MemoryIntegrationLogger passes the conformance kit."""
     check(MemoryIntegrationLogger)
 
 
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
-def test_async_conforms(check: kit.AsyncCheck) -> None:
+def test_async_memory_integration_logger_passes_conformance_kit(check: kit.AsyncCheck) -> None:
     """AsyncMemoryIntegrationLogger passes the conformance kit."""
     asyncio.run(check(AsyncMemoryIntegrationLogger))
 
@@ -80,7 +80,7 @@ def test_forked_child_does_not_wait_for_the_lock() -> None:
     assert 2 == log.summarise(LogQuery()).count
 
 
-def test_one_log_for_both_modes() -> None:
+def test_synchronous_and_asynchronous_callers_can_share_one_in_memory_log() -> None:
     """Synchronous and asynchronous callers can share one in-memory log."""
     log = MemoryIntegrationLogger()
     twin_logger = AsyncMemoryIntegrationLogger(log)

@@ -100,7 +100,7 @@ def calls(metrics: Any, **options: Any) -> int:
 # --- reading ----------------------------------------------------------------------------
 
 
-def test_figures_are_those_of_all_calls(metrics_lab: Lab) -> None:
+def test_metrics_are_found_by_series_and_time(metrics_lab: Lab) -> None:
     """Metrics are found by series and time, and count outcomes, attempts, bytes and durations."""
     metrics = metrics_lab.metrics()
     for second in range(0, 180, 10):
@@ -410,7 +410,7 @@ def test_every_recorder_is_closed_at_exit() -> None:
 # --- asynchronous -----------------------------------------------------------------------
 
 
-def test_asynchronous_metrics(metrics_lab: Lab) -> None:
+def test_asynchronous_metrics_stores_count_like_synchronous_ones(metrics_lab: Lab) -> None:
     """The asynchronous metrics stores count like the synchronous ones."""
 
     async def use() -> None:

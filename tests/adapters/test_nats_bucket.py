@@ -84,7 +84,9 @@ def api_error(code: int) -> tuple[None, bytes]:
         (ConnectionFailed("The server is away."), "is away"),
     ],
 )
-def test_a_refused_write_is_told(reply: object, text: str) -> None:
+def test_write_that_server_refuses_raises_error_with_reason_and_remedy(
+    reply: object, text: str
+) -> None:
     """A write that the server refuses raises an error with the reason and a remedy."""
     with pytest.raises(StorageUnavailable, match=text) as excinfo:
         asyncio.run(bucket(reply).write("$KV.keys.a", b"", 0, "m", monotonic() + 1))
@@ -99,18 +101,18 @@ def test_a_refused_write_is_told(reply: object, text: str) -> None:
         ((PublishFault.LOST, api_error(1)), "code 1"),
     ],
 )
-def test_a_refused_read_is_told(replies: tuple[object, ...], text: str) -> None:
+def test_read_is_repeated_once_if_its_reply_is_lost(replies: tuple[object, ...], text: str) -> None:
     """A read is repeated once if its reply is lost, and raises an error if it is refused."""
     with pytest.raises(StorageUnavailable, match=text):
         asyncio.run(bucket(*replies).read("$KV.keys.a", monotonic() + 1))
 
 
-def test_a_missing_message_is_none() -> None:
+def test_subject_without_message_is_read_as_none() -> None:
     """A subject without a message is read as None."""
     assert asyncio.run(bucket(api_error(NO_MESSAGE)).read("$KV.keys.a", monotonic() + 1)) is None
 
 
-def test_a_refused_inspection_is_told() -> None:
+def test_bucket_that_cannot_be_inspected_is_not_used() -> None:
     """A bucket that cannot be inspected is not used."""
     with pytest.raises(StorageUnavailable, match="code 1"):
         asyncio.run(bucket(api_error(1)).prepare(monotonic() + 1))
@@ -138,7 +140,7 @@ def test_an_error_without_a_code_is_refused() -> None:
         {"message": {"seq": 1, "time": "2030-01-01T00:00:00Z", "subject": None}},
     ],
 )
-def test_a_message_that_is_none_is_refused(message: Any) -> None:
+def test_reply_without_complete_message_of_bucket_is_refused(message: Any) -> None:
     """A reply without a complete message of the bucket is refused."""
     with pytest.raises(StorageUnavailable, match="not a message of the bucket"):
         read_stored(message)

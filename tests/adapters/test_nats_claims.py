@@ -56,7 +56,7 @@ def store(server: PrivateNats) -> Iterator[NatsStorage]:
 
 
 @pytest.mark.parametrize("check", state_conformance.CLAIM_CHECKS, ids=name_of)
-def test_store(store: NatsStorage, check: Any) -> None:
+def test_nats_storage_passes_conformance_kit_for_claims(store: NatsStorage, check: Any) -> None:
     """NatsStorage passes the conformance kit for claims."""
     check(lambda: store)
 
@@ -69,7 +69,9 @@ def test_store_in_time(store: NatsStorage, check: Any) -> None:
 
 
 @pytest.mark.parametrize("check", state_conformance.ASYNC_CLAIM_CHECKS, ids=name_of)
-def test_async_store(server: PrivateNats, check: Any) -> None:
+def test_async_nats_storage_passes_conformance_kit_for_claims(
+    server: PrivateNats, check: Any
+) -> None:
     """AsyncNatsStorage passes the conformance kit for claims."""
 
     async def run_check() -> None:
@@ -280,7 +282,9 @@ async def delete(stream: str, js: Any) -> None:
     await js.delete_stream(stream)
 
 
-def test_a_missing_bucket_is_not_made_anew(server: PrivateNats) -> None:
+def test_deleted_bucket_raises_error_instead_of_being_created_again_without_its_keys(
+    server: PrivateNats,
+) -> None:
     """A deleted bucket raises an error instead of being created again without its keys."""
     with NatsStorage(f"{server.url}/gone", timeout=60) as store:
         store.execute(claim(new_key(), 1))
@@ -352,7 +356,7 @@ def test_a_wrong_url_is_refused(url: Any) -> None:
         NatsStorage(url)
 
 
-def test_different_keys_have_different_subject_words() -> None:
+def test_different_keys_have_different_subject_words_of_limited_length() -> None:
     """Different keys have different subject words of limited length, whatever they contain."""
     texts = ["", "=", "=e", "=h", "a", "a.b", "a b", "*", ">", "é", "=C3=A9", "x" * 999, "x" * 998]
     words = [subject_word(text) for text in texts]
@@ -389,7 +393,9 @@ def test_time_follows_the_server() -> None:
     assert clock.is_due()
 
 
-def test_a_manager_keeps_its_keys_in_nats(server: PrivateNats) -> None:
+def test_manager_with_nats_bucket_returns_stored_answer_for_repeated_idempotency_key(
+    server: PrivateNats,
+) -> None:
     """A manager with a NATS bucket returns the stored answer for a repeated idempotency key."""
     vendor = FakeVendor()
     vendor.always(Response(200, body=b"paid"))

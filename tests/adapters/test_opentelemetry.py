@@ -105,7 +105,7 @@ class Telemetry:
         )
 
 
-def test_call_is_one_trace() -> None:
+def test_call_is_child_span_of_caller_span() -> None:
     """A call is a child span of the caller's span, and each attempt a child span of the call."""
     telemetry = Telemetry()
     manager, vendor = manager_of(telemetry.observer, *ANSWERS)
@@ -319,7 +319,7 @@ def test_circuits_are_named() -> None:
     assert "erp" == circuit_name(Plan(service, None, None))
 
 
-def test_alternative_names() -> None:
+def test_connector_names_option_selects_alternative_telemetry_names() -> None:
     """With `connector_names=True`, spans, metrics and log records use alternative names."""
     telemetry = Telemetry(connector_names=True)
     manager, _ = manager_of(telemetry.observer, *ANSWERS, Response(503), Response(503))
@@ -514,7 +514,9 @@ def test_sdk_may_be_set_up_later() -> None:
     assert "['moorage.attempt', 'moorage.call']\n1\n" == ran.stdout
 
 
-def test_series_beyond_those_kept_are_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_metric_attributes_of_call_are_same_whether_they_came_from_cache_or_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Metric attributes of a call are the same whether they came from the cache or not."""
     monkeypatch.setattr(opentelemetry, "_MOST_KEPT", 2)
     telemetry = Telemetry()

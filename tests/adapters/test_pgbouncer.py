@@ -90,7 +90,9 @@ def store(database: Lab, pooler: PrivatePgBouncer) -> SqlStorage:
 
 @pytest.mark.untraced
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
-def test_conforms(check: kit.Check, store: SqlStorage) -> None:
+def test_sql_storage_behind_pgbouncer_passes_conformance_kit(
+    check: kit.Check, store: SqlStorage
+) -> None:
     """SqlStorage behind PgBouncer in transaction mode passes the conformance kit."""
     check(lambda: store)
 
@@ -200,7 +202,7 @@ def prefix(pooler: PrivatePgBouncer) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("check", inbox_conformance.CHECKS, ids=name_of)
-def test_inbox_conforms(
+def test_sql_inbox_behind_pgbouncer_passes_conformance_kit(
     check: inbox_conformance.Check, pooler: PrivatePgBouncer, prefix: str
 ) -> None:
     """SqlInbox behind PgBouncer in transaction mode passes the conformance kit."""
@@ -210,7 +212,7 @@ def test_inbox_conforms(
 
 
 @pytest.mark.parametrize("check", outbox_conformance.CHECKS, ids=name_of)
-def test_outbox_conforms(
+def test_sql_outbox_behind_pgbouncer_passes_conformance_kit(
     check: outbox_conformance.Check, pooler: PrivatePgBouncer, prefix: str
 ) -> None:
     """SqlOutbox behind PgBouncer in transaction mode passes the conformance kit."""
@@ -255,7 +257,7 @@ def test_calls_are_logged_and_counted(pooler: PrivatePgBouncer, prefix: str) -> 
 
 @pytest.mark.untraced
 @pytest.mark.parametrize("check", credentials_conformance.CHECKS, ids=name_of)
-def test_credentials_conform(
+def test_sql_credential_provider_behind_pgbouncer_passes_conformance_kit(
     check: credentials_conformance.Check, pooler: PrivatePgBouncer, prefix: str
 ) -> None:
     """SqlCredentialProvider behind PgBouncer passes the conformance kit."""
@@ -283,7 +285,7 @@ def test_async_credentials_conform(
 
 
 @pytest.mark.parametrize("check", tenants_conformance.CHECKS, ids=name_of)
-def test_tenants_conform(
+def test_sql_tenants_behind_pgbouncer_pass_conformance_kit(
     check: tenants_conformance.Check, pooler: PrivatePgBouncer, prefix: str
 ) -> None:
     """SqlTenants behind PgBouncer in transaction mode passes the conformance kit."""
@@ -313,7 +315,9 @@ def _put_tables(tenants: SqlTenants, tenant: str, tables: Mapping[str, Any] | No
 
 
 @pytest.mark.parametrize("check", cache_conformance.CHECKS, ids=name_of)
-def test_cache_conforms(check: cache_conformance.Check, store: SqlStorage) -> None:
+def test_sealed_cache_behind_pgbouncer_passes_conformance_kit(
+    check: cache_conformance.Check, store: SqlStorage
+) -> None:
     """A sealed cache in a store behind PgBouncer in transaction mode passes the conformance kit."""
     check(lambda: SealedCache(store, CIPHER))
 

@@ -127,7 +127,7 @@ def test_posts_of_an_ended_loop_continue_in_the_next() -> None:
     assert ([2, 3], [1, 2, 3], [2, 3]) == (queued_posts, store.begun, store.done)
 
 
-def test_a_task_that_never_began_has_taken_nothing() -> None:
+def test_no_command_is_lost_if_task_for_posted_commands_is_cancelled_before_it_starts() -> None:
     """If the task for posted commands is cancelled before it starts, no command is lost."""
 
     async def run(store: SlowStore) -> list[int]:
@@ -144,7 +144,7 @@ def test_a_task_that_never_began_has_taken_nothing() -> None:
     assert ([], [1, 2]) == (asyncio.run(run(store)), store.done)
 
 
-def test_one_loop_does_not_wait_for_another() -> None:
+def test_blocked_event_loop_delays_only_commands_posted_in_it() -> None:
     """A blocked event loop delays only the commands posted in it."""
     store, other_loop = SlowStore(), asyncio.new_event_loop()
 
@@ -179,7 +179,7 @@ def test_failing_post_does_not_stop_others() -> None:
     assert [3] == store.done
 
 
-def test_posts_wait_for_one_outage() -> None:
+def test_after_outage_remaining_posted_commands_are_kept_for_next_attempt() -> None:
     """After an outage the remaining posted commands are kept for the next attempt."""
     store = SlowStore(at1=StorageUnavailable("down"))
     store.post(1, 2, 3)

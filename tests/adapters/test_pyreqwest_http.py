@@ -23,25 +23,29 @@ ASYNC_CHECKS = [check for check in kit.ASYNC_CHECKS if name_of(check) not in BEY
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=name_of)
-def test_conforms(check: kit.Check) -> None:
+def test_synchronous_pyreqwest_client_passes_conformance_kit(check: kit.Check) -> None:
     """The synchronous pyreqwest client passes the conformance kit."""
     check(PyreqwestHttpClient)
 
 
 @pytest.mark.parametrize("check", ASYNC_CHECKS, ids=name_of)
-def test_conforms_asynchronously(check: kit.AsyncCheck) -> None:
+def test_asynchronous_pyreqwest_client_passes_conformance_kit(check: kit.AsyncCheck) -> None:
     """The asynchronous pyreqwest client passes the conformance kit."""
     asyncio.run(check(AsyncPyreqwestHttpClient))
 
 
 @pytest.mark.parametrize("check", kit.ONE_CONNECTION_CHECKS, ids=name_of)
-def test_conforms_with_one_connection(check: kit.Check) -> None:
+def test_synchronous_pyreqwest_client_with_one_connection_serves_its_callers_in_turn(
+    check: kit.Check,
+) -> None:
     """The synchronous pyreqwest client with one connection serves its callers in turn."""
     check(lambda: PyreqwestHttpClient(max_connections=1))
 
 
 @pytest.mark.parametrize("check", kit.ASYNC_ONE_CONNECTION_CHECKS, ids=name_of)
-def test_conforms_asynchronously_with_one_connection(check: kit.AsyncCheck) -> None:
+def test_asynchronous_pyreqwest_client_with_one_connection_serves_its_callers_in_turn(
+    check: kit.AsyncCheck,
+) -> None:
     """The asynchronous pyreqwest client with one connection serves its callers in turn."""
     asyncio.run(check(lambda: AsyncPyreqwestHttpClient(max_connections=1)))
 

@@ -182,7 +182,7 @@ async def test_explicit_content_length(make: Make) -> None:
 
 @pytest.mark.parametrize("coded", [False, True])
 @with_both_clients
-async def test_body_limit(make: Make, coded: bool) -> None:
+async def test_response_body_larger_than_max_body_is_refused(make: Make, coded: bool) -> None:
     """A response body larger than `max_body` is refused, before and after decompression."""
     body = gzip.compress(bytes(9_999)) if coded else bytes(9_999)
     answer = Behaviour(200, {"Content-Encoding": "gzip"} if coded else {}, body)
@@ -251,7 +251,7 @@ async def test_read_timeout_after_a_streamed_body(make: Make) -> None:
 
 
 @with_both_clients
-async def test_write_timeout(make: Make) -> None:
+async def test_error_names_write_timeout_if_vendor_stops_reading_request(make: Make) -> None:
     """If the vendor stops reading the request, the error names the write timeout."""
     request = Request.put("/", body=BodyStream.of(lambda: [LARGE] * 9))
     async with lab(make) as (vendor, client):

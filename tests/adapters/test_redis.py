@@ -49,7 +49,7 @@ def script(url: str) -> Iterator[Redis]:
 
 
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
-def test_conforms(check: kit.Check, url: str) -> None:
+def test_redis_storage_passes_conformance_kit(check: kit.Check, url: str) -> None:
     """RedisStorage passes the conformance kit."""
     with RedisStorage(url, timeout=PATIENT) as store:
         check(lambda: store)
@@ -64,7 +64,7 @@ def test_conforms_in_time(check: kit.TimedCheck, url: str) -> None:
 
 @pytest.mark.untraced
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
-def test_conforms_async(check: kit.AsyncCheck, url: str) -> None:
+def test_async_redis_storage_passes_conformance_kit(check: kit.AsyncCheck, url: str) -> None:
     """AsyncRedisStorage passes the conformance kit."""
     asyncio.run(check(lambda: AsyncRedisStorage(url, timeout=PATIENT)))
 

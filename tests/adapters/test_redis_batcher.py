@@ -149,7 +149,7 @@ def test_failed_request_of_a_cancelled_caller_returns_nothing(*, late: bool) -> 
     assert [] == sent_after(admission(), lose_request, late=late)
 
 
-def test_reply_in_the_iteration_of_its_deadline_is_kept() -> None:
+def test_reply_in_same_loop_iteration_as_caller_deadline_reaches_caller() -> None:
     """A reply in the same loop iteration as the caller's deadline reaches the caller."""
 
     async def run_batches() -> list[Any]:
@@ -208,9 +208,7 @@ class RefusedCommand(Count):
 
 @LEAVING
 @pytest.mark.parametrize("kind", [Count, RefusedCommand])
-def test_other_decided_commands_of_cancelled_callers_return_nothing(
-    kind: type[Count], *, late: bool
-) -> None:
+def test_cancelled_command_without_tokens_is_not_undone(kind: type[Count], *, late: bool) -> None:
     """A cancelled command that takes no tokens, or raises, is not undone."""
     assert (1, 0) == looks_after(kind(new_key()), late=late)
 
@@ -223,7 +221,7 @@ def test_failed_decision_of_a_cancelled_caller_returns_nothing(*, late: bool) ->
     assert (1, 0) == looks_after(Count(new_key()), late=late, error=timeout_error)
 
 
-def test_caller_cancelled_before_its_command_is_sent_sends_nothing() -> None:
+def test_caller_cancelled_while_its_command_is_still_queued_sends_nothing() -> None:
     """A caller cancelled while its command is still queued sends nothing."""
 
     async def run_batches() -> int:

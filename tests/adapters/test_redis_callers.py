@@ -99,7 +99,7 @@ def test_a_good_call_is_one_round_trip(server: PrivateRedis, calls: Callable[[],
     assert 10 == calls()
 
 
-def test_a_good_call_is_one_round_trip_asynchronously(
+def test_asynchronous_call_makes_one_round_trip_to_redis(
     server: PrivateRedis, calls: Callable[[], int]
 ) -> None:
     """An asynchronous call makes one round trip to Redis."""
@@ -134,7 +134,9 @@ def test_a_call_with_a_key_is_three_round_trips(
     assert 3 == calls()
 
 
-def test_waiting_costs_one_more_round_trip(server: PrivateRedis, calls: Callable[[], int]) -> None:
+def test_call_that_waits_for_rate_limit_makes_one_more_round_trip_to_redis(
+    server: PrivateRedis, calls: Callable[[], int]
+) -> None:
     """A call that waits for a rate limit makes one more round trip to Redis."""
     slow_service = Service("slow", limits=RateLimitConfig.per_second(50, burst=1))
     reports: list[object] = []
@@ -302,7 +304,7 @@ def test_posts_without_a_loop_are_kept(server: PrivateRedis) -> None:
 # --- threads and processes -----------------------------------------------------------
 
 
-def test_threads_take_each_token_once(server: PrivateRedis) -> None:
+def test_threads_that_share_store_have_their_own_connections(server: PrivateRedis) -> None:
     """Threads that share a store have their own connections, and get only their own replies."""
     with RedisStorage(server.url, timeout=PATIENT) as store:
         command, count, answers = one_token(new_key(), burst=100), Count(new_key()), []

@@ -234,7 +234,7 @@ def test_sentinels_that_trickle_end_by_the_deadline(mode: str, server: PrivateRe
 
 
 @pytest.mark.parametrize("keepalive", [False, True])
-def test_settings_of_a_ready_client_are_those_of_the_socket(
+def test_host_own_redis_client_keeps_its_keep_alive_settings_for_sockets(
     server: PrivateRedis, *, keepalive: bool
 ) -> None:
     """A host's own Redis client keeps its keep-alive settings for the sockets."""

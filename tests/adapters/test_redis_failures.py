@@ -69,7 +69,9 @@ def claim(key: str, owner: int = 1) -> Claim:
 # --- Redis goes away -------------------------------------------------------------
 
 
-def test_flushed_server_starts_afresh(mode: str, server: PrivateRedis) -> None:
+def test_store_continues_to_work_if_redis_loses_its_states_and_script(
+    mode: str, server: PrivateRedis
+) -> None:
     """The store continues to work if Redis loses its states and the script."""
     client = redis.Redis(port=server.port)
     with SyncStore(mode, server.url, timeout=PATIENT) as store:
@@ -104,7 +106,9 @@ def test_a_server_that_is_gone_is_unavailable(mode: str, server: PrivateRedis) -
     assert "secret-word" not in f"{text} {excinfo.value!r} {store.store!r}"
 
 
-def test_a_server_that_is_silent_costs_one_timeout(mode: str, server: PrivateRedis) -> None:
+def test_command_to_redis_that_does_not_respond_fails_after_one_timeout(
+    mode: str, server: PrivateRedis
+) -> None:
     """A command to a Redis that does not respond fails after one timeout."""
     with SyncStore(mode, server.url, timeout=SHORT) as store:
         command = claim(new_key())
@@ -256,7 +260,9 @@ def _pool_of(store: RedisStorage) -> ConnectionPool:
     return pool
 
 
-def test_server_closing_a_connection_closes_idle_ones(server: PrivateRedis) -> None:
+def test_idle_connections_are_closed_too_if_redis_closes_one_connection(
+    server: PrivateRedis,
+) -> None:
     """If Redis closes one connection, the idle connections are closed too."""
     store = RedisStorage(server.url, timeout=PATIENT)
     idle_connections = _pool_of(store)._idle  # noqa: SLF001 - which of them is taken is to be known
@@ -364,7 +370,9 @@ def test_another_kind_of_value_is_refused(mode: str, server: PrivateRedis) -> No
         assert [b"theirs"] == client.lrange("moorage:" + key, 0, -1)
 
 
-def test_bad_state_fails_only_its_caller(server: PrivateRedis) -> None:
+def test_unreadable_state_fails_only_its_own_command_if_commands_share_round_trip(
+    server: PrivateRedis,
+) -> None:
     """If commands share a round trip, an unreadable state fails only its own command."""
 
     async def callers() -> list[Any]:
@@ -405,7 +413,9 @@ def test_unstorable_value_is_the_callers_error(mode: str, server: PrivateRedis) 
 # --- refusals by Redis --------------------------------------------------------------
 
 
-def test_a_full_server_takes_nothing_new(mode: str, server: PrivateRedis) -> None:
+def test_writes_raise_storage_unavailable_if_redis_is_full_and_does_not_evict(
+    mode: str, server: PrivateRedis
+) -> None:
     """If Redis is full and does not evict, writes raise StorageUnavailable."""
     with (
         redis.Redis(port=server.port) as client,

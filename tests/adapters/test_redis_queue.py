@@ -188,7 +188,7 @@ class GaveUpError(Exception):
     """The exception that makes a waiting thread give up."""
 
 
-def test_tasks_cancelled_in_masses_leave_the_limit_to_others(server: PrivateRedis) -> None:
+def test_remaining_tasks_get_the_whole_limit_after_mass_cancellation(server: PrivateRedis) -> None:
     """If 900 of 1,000 waiting tasks are cancelled, the remaining ones get the whole limit."""
 
     async def execute_many() -> tuple[list[Tickets], list[Admitted], int]:
@@ -227,7 +227,7 @@ def test_tasks_cancelled_in_masses_leave_the_limit_to_others(server: PrivateRedi
     require_use(queue, newcomers)
 
 
-def test_abandoned_threads_leave_the_limit_to_others(server: PrivateRedis) -> None:
+def test_remaining_threads_get_the_whole_limit_if_most_give_up(server: PrivateRedis) -> None:
     """If 180 of 200 waiting threads give up, the remaining ones get the whole limit."""
     with RedisStorage(server.url, timeout=PATIENT) as redis:
         store, sleeper = NotedStore(redis), BlockingSleeper()

@@ -54,7 +54,7 @@ def read_by_hiredis(packed: bytes) -> Any:
 
 @given(batches())
 @example([ScriptCall((), b"", list, once=False)])
-def test_requests_are_those_of_the_libraries(batch: list[ScriptCall]) -> None:
+def test_batch_is_encoded_as_redis_py_does(batch: list[ScriptCall]) -> None:
     """A batch is encoded as redis-py does, with and without hiredis, and hiredis can parse it."""
     parts = parts_of(b"EVALSHA", DIGEST, batch)
     untyped_connection: Any = redis.connection

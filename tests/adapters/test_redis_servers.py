@@ -138,7 +138,9 @@ def server() -> Iterator[PrivateRedis]:
         yield start_redis
 
 
-def test_ready_client_keeps_its_address(mode: str, server: PrivateRedis) -> None:
+def test_store_on_host_redis_client_uses_its_address_and_password(
+    mode: str, server: PrivateRedis
+) -> None:
     """A store on a host's Redis client uses its address and password, and does not change it."""
     options: Any = {"port": server.port, "db": 3, "decode_responses": True, "protocol": 3}
     client: Any = (redis if mode == "sync" else redis.asyncio).Redis(**options)
@@ -287,7 +289,9 @@ def url_of(cluster: list[PrivateRedis]) -> str:
 
 
 @pytest.mark.parametrize("check", kit.CHECKS[3:], ids=name_of)
-def test_a_cluster_conforms(check: kit.Check, cluster: list[PrivateRedis]) -> None:
+def test_store_on_redis_cluster_passes_conformance_kit_for_keys_of_one_node(
+    check: kit.Check, cluster: list[PrivateRedis]
+) -> None:
     """A store on a Redis cluster passes the conformance kit for keys of one node."""
     with RedisStorage(url_of(cluster), timeout=PATIENT) as store:
         check(lambda: at_home(store))
@@ -358,7 +362,9 @@ def test_a_cluster_conforms_async(check: kit.AsyncCheck, cluster: list[PrivateRe
     asyncio.run(check_cluster())
 
 
-def test_a_cluster_keeps_each_service_on_a_node(mode: str, cluster: list[PrivateRedis]) -> None:
+def test_executed_and_posted_commands_go_to_cluster_node_that_has_their_keys(
+    mode: str, cluster: list[PrivateRedis]
+) -> None:
     """Executed and posted commands go to the cluster node that has their keys."""
     with SyncStore(mode, url_of(cluster), timeout=PATIENT) as store:
         check_both_paths(store)
@@ -400,7 +406,9 @@ def test_single_cluster_node_is_refused(mode: str, cluster: list[PrivateRedis]) 
         [store.execute(command) for command in commands]
 
 
-def test_ready_cluster_client_keeps_its_nodes(mode: str, cluster: list[PrivateRedis]) -> None:
+def test_store_on_host_cluster_client_uses_its_nodes_and_settings(
+    mode: str, cluster: list[PrivateRedis]
+) -> None:
     """A store on a host's cluster client uses its nodes and settings."""
     if mode == "sync":
         client: Any = redis.cluster.RedisCluster(port=cluster[0].port, host="127.0.0.1")
@@ -531,7 +539,7 @@ def test_lost_node_affects_only_its_keys(
                 store.execute(Count(f"{home_tags[node.port]}:2"))
 
 
-def test_lost_node_leaves_the_limits_and_keys_of_other_nodes(
+def test_tenants_limits_and_keys_on_other_nodes_still_work_if_cluster_node_is_killed(
     fault_tolerant_cluster: list[PrivateRedis],
 ) -> None:
     """If a cluster node is killed, tenants' limits and keys on the other nodes still work."""

@@ -87,7 +87,9 @@ def test_a_node_that_falls_silent_ends_by_the_deadline(
         assert store.execute(Count(f"{home_tags[silent_redis.port]}:{mode}"), LONG)
 
 
-def test_a_silent_node_leaves_time_to_learn_the_others(cluster: list[PrivateRedis]) -> None:
+def test_finding_nodes_leaves_time_to_ask_another_if_one_cluster_node_is_silent(
+    cluster: list[PrivateRedis],
+) -> None:
     """If one cluster node is silent, finding the nodes leaves time to ask another."""
     home_tags = node_prefixes(cluster)
     silent_redis, other_redis, _ = cluster
@@ -163,14 +165,14 @@ def test_redirections_are_recognised_by_their_text(kind: type[wrong.AskError]) -
     assert (12182, "host", 7000) == (redirection.slot_id, redirection.host, redirection.port)
 
 
-def test_keys_on_their_way_are_recognised_by_the_text() -> None:
+def test_tryagain_reply_is_recognised_by_text_of_plain_response_error() -> None:
     """A TRYAGAIN reply is recognised by the text of a plain ResponseError."""
     assert isinstance(
         as_redirection(wrong.ResponseError("TRYAGAIN Multiple keys request")), wrong.TryAgainError
     )
 
 
-def test_other_errors_of_a_node_stay_as_they_are() -> None:
+def test_reply_that_is_not_redirection_is_raised_unchanged() -> None:
     """A reply that is not a redirection is raised unchanged."""
     error = wrong.ResponseError("OOM command not allowed")
 

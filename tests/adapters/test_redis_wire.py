@@ -54,14 +54,14 @@ class CustomLimit:
         return getattr(self._rule, name)
 
 
-def test_a_limit_of_another_kind_is_decided_here(store: RedisStorage) -> None:
+def test_rule_of_unknown_class_runs_in_python(store: RedisStorage) -> None:
     """A rule of an unknown class runs in Python, and its state is stored in Redis."""
     command = ask(CustomLimit())
     answers = [store.execute(command)[0] for _ in range(3)]
     assert [Answer.GO, Answer.GO, Answer.LIMITED] == answers
 
 
-def test_subclass_of_admission_decides_itself(store: RedisStorage) -> None:
+def test_subclass_of_admission_runs_its_own_apply_in_python(store: RedisStorage) -> None:
     """A subclass of Admission runs its own `apply` in Python."""
 
     class UnsentAdmission(Admission):
@@ -155,7 +155,7 @@ def test_posts_during_an_outage_are_kept() -> None:
     assert None not in asyncio.run(posting())
 
 
-def test_a_plain_post_that_comes_to_nothing_is_kept() -> None:
+def test_posted_command_that_could_not_be_sent_is_repeated() -> None:
     """A posted command that could not be sent is repeated; one that Redis refused is not."""
     with PrivateRedis() as server, RedisStorage(server.url, timeout=PATIENT) as store:
         commands = [ask(), ask()]

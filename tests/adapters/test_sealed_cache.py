@@ -74,7 +74,9 @@ def stores(request: pytest.FixtureRequest, tmp_path_factory: Any) -> Iterator[tu
 
 
 @pytest.mark.parametrize("check", cache_conformance.CHECKS, ids=name_of)
-def test_conforms(check: cache_conformance.Check, stores: tuple[Any, Any]) -> None:
+def test_sealed_cache_passes_conformance_kit_on_every_store(
+    check: cache_conformance.Check, stores: tuple[Any, Any]
+) -> None:
     """SealedCache passes the conformance kit on every store."""
     storage = stores[0]()
     try:
@@ -84,7 +86,9 @@ def test_conforms(check: cache_conformance.Check, stores: tuple[Any, Any]) -> No
 
 
 @pytest.mark.parametrize("check", cache_conformance.ASYNC_CHECKS, ids=name_of)
-def test_conforms_async(check: cache_conformance.AsyncCheck, stores: tuple[Any, Any]) -> None:
+def test_async_sealed_cache_passes_conformance_kit_on_every_store(
+    check: cache_conformance.AsyncCheck, stores: tuple[Any, Any]
+) -> None:
     """AsyncSealedCache passes the conformance kit on every store."""
 
     async def run() -> None:
@@ -168,7 +172,7 @@ def test_encrypted_non_responses_cannot_be_read() -> None:
         assert (packed_bytes == b"") or result.unreadable == "InvalidData"
 
 
-def test_key_rotation() -> None:
+def test_cache_content_under_older_key_is_readable_as_long_as_that_key_is_configured() -> None:
     """Cache content under an older key is readable as long as that key is configured."""
     storage = MemoryStorage()
     old_ring = generate_keys()
@@ -182,7 +186,7 @@ def test_key_rotation() -> None:
 
 @pytest.mark.parametrize("kind", [SealedCache, AsyncSealedCache])
 @pytest.mark.parametrize("cipher", [None, object(), "key"])
-def test_there_is_no_cache_without_a_cipher(kind: Any, cipher: object) -> None:
+def test_sealed_cache_without_cipher_is_refused_at_construction(kind: Any, cipher: object) -> None:
     """A sealed cache without a cipher is refused at construction."""
     with pytest.raises(ConfigurationError, match="cannot keep sealed answers") as excinfo:
         kind(MemoryStorage(), cipher)

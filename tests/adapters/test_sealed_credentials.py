@@ -61,13 +61,13 @@ class Dictionary:
 
 
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
-def test_conforms(check: kit.Check) -> None:
+def test_sealed_credential_provider_passes_conformance_kit(check: kit.Check) -> None:
     """SealedCredentialProvider passes the conformance kit."""
     check(lambda renew: SealedCredentialProvider(Dictionary(), CIPHER, renew=renew))
 
 
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
-def test_async_conforms(check: kit.AsyncCheck) -> None:
+def test_async_sealed_credential_provider_passes_conformance_kit(check: kit.AsyncCheck) -> None:
     """AsyncSealedCredentialProvider passes the conformance kit."""
     asyncio.run(
         check(lambda renew: AsyncSealedCredentialProvider(Dictionary(), CIPHER, renew=renew))

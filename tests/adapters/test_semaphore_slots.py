@@ -186,7 +186,7 @@ def test_an_interrupted_exit_wakes_the_next() -> None:
     assert (["next"], INSIDE) == (woken_waiters, waiter.state)
 
 
-def test_entering_twice_takes_one_slot() -> None:
+def test_holder_that_enters_bulkhead_twice_takes_one_slot() -> None:
     """A holder that enters a bulkhead twice takes one slot, and gives one back."""
     places, holder = SlotHolders(), object()
 

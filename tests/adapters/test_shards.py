@@ -70,7 +70,9 @@ class TaggedCommand:
 
 @pytest.mark.parametrize("shard", NAMES[:2])
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
-def test_conforms(check: kit.Check, shard: str, tmp_path: Path) -> None:
+def test_sharded_store_passes_conformance_kit_on_each_shard(
+    check: kit.Check, shard: str, tmp_path: Path
+) -> None:
     """A sharded store over memory and SQLite passes the conformance kit on each shard."""
     stores = {
         "memory": MemoryStorage(),
@@ -84,7 +86,9 @@ def test_conforms(check: kit.Check, shard: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
-def test_conforms_async(check: kit.AsyncCheck, tmp_path: Path) -> None:
+def test_asynchronous_sharded_store_passes_conformance_kit_while_states_move(
+    check: kit.AsyncCheck, tmp_path: Path
+) -> None:
     """An asynchronous sharded store over memory and SQLite passes the kit while states move."""
 
     async def run() -> None:
@@ -272,7 +276,7 @@ class AsyncAwayShard(AsyncMemoryStorage):
         return await super().execute(command, timeout)
 
 
-def test_posted_commands_wait_for_no_other_shard_than_their_own() -> None:
+def test_command_waits_for_no_posted_command_of_another_shard() -> None:
     """A command waits for no posted command of another shard, even if that one is unavailable."""
     shards = {name: SwitchableShard() for name in "abc"}
     store = ShardedStorage(shards, former={name: shards[name] for name in "ab"})
@@ -289,7 +293,7 @@ def test_posted_commands_wait_for_no_other_shard_than_their_own() -> None:
     assert not tried
 
 
-def test_awaited_commands_wait_for_posted_ones_of_their_own_shards_only() -> None:
+def test_command_for_other_shards_is_executed_at_once_while_former_shard_hangs() -> None:
     """While a former shard hangs, a command for other shards is executed at once."""
 
     async def main() -> None:
@@ -421,7 +425,7 @@ def test_maintenance_reaches_the_shards_behind_one_that_fails(action: str) -> No
 
 
 @pytest.mark.parametrize("action", ACTIONS)
-def test_async_maintenance_reaches_the_shards_behind_one_that_fails(action: str) -> None:
+def test_maintenance_continues_after_one_asynchronous_shard_fails(action: str) -> None:
     """If an asynchronous shard's maintenance fails, the others are still cleaned and closed."""
     calls: list[str] = []
 

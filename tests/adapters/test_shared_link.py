@@ -74,7 +74,7 @@ class Links:
 REFUSED = ConnectionFailed("Refused.", may_have_been_processed=False)
 
 
-def test_callers_share_one_link() -> None:
+def test_concurrent_callers_share_one_connection() -> None:
     """Concurrent callers share one connection, which stays open after them."""
     links = Links()
     shared_link = SharedLink(links)
@@ -87,7 +87,7 @@ def test_callers_share_one_link() -> None:
     assert links.made[0].journal == []
 
 
-def test_broken_link_is_replaced_and_closed_by_its_last_user() -> None:
+def test_broken_shared_connection_gets_no_new_callers() -> None:
     """A broken shared connection gets no new callers, and its last user closes it."""
     links = Links()
     shared_link = SharedLink(links)
@@ -117,7 +117,7 @@ def test_close_ends_an_idle_link_in_good_order() -> None:
         shared_link.open(1.0)
 
 
-def test_close_leaves_a_used_link_to_its_last_user() -> None:
+def test_closing_shared_connection_that_is_in_use_closes_it_when_it_is_returned() -> None:
     """Closing a shared connection that is in use closes it when it is returned."""
     links = Links()
     shared_link = SharedLink(links)
@@ -251,7 +251,7 @@ def test_link_of_a_closed_event_loop_is_forgotten() -> None:
     assert links[1].journal[-1] == "close"
 
 
-def test_cancelled_user_leaves_the_link_to_the_others() -> None:
+def test_cancelling_task_that_uses_shared_connection_does_not_close_it() -> None:
     """Cancelling a task that uses the shared connection does not close it."""
 
     async def run() -> None:
@@ -354,7 +354,7 @@ def test_link_that_a_task_opened_during_close_is_closed() -> None:
     asyncio.run(run())
 
 
-def test_close_leaves_a_used_link_to_the_last_task() -> None:
+def test_closing_shared_connection_that_tasks_use_closes_it_when_last_task_returns_it() -> None:
     """Closing a shared connection that tasks use closes it when the last task returns it."""
 
     async def run() -> None:

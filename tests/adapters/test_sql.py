@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 @pytest.mark.untraced
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
-def test_conforms(check: kit.Check, sql_store: SqlStorage) -> None:
+def test_sql_storage_passes_conformance_kit(check: kit.Check, sql_store: SqlStorage) -> None:
     """SqlStorage passes the conformance kit."""
     check(lambda: sql_store)
 
@@ -59,7 +59,7 @@ def test_conforms_in_time(check: kit.TimedCheck, sql_store: SqlStorage) -> None:
 
 @pytest.mark.untraced
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
-def test_conforms_async(check: kit.AsyncCheck, lab: Lab) -> None:
+def test_async_sql_storage_passes_conformance_kit(check: kit.AsyncCheck, lab: Lab) -> None:
     """AsyncSqlStorage passes the conformance kit."""
 
     async def check_store() -> None:
@@ -301,7 +301,7 @@ def test_command_without_keys_gets_the_time(lab: Lab, sql_store: SqlStorage) -> 
         assert clock_before <= sql_store.execute(ReadCommand())[0]
 
 
-def test_duplicate_keys_are_one_key(sql_store: SqlStorage) -> None:
+def test_key_that_command_names_twice_has_one_state(sql_store: SqlStorage) -> None:
     """A key that a command names twice has one state."""
     key = a_key()
 
@@ -323,7 +323,7 @@ def test_rows_that_others_hold_are_not_waited_for_for_ever(lab: Lab, sql_store: 
     assert ((1, 3),) == values(sql_store, key)
 
 
-def test_rows_that_others_hold_are_waited_for_while_there_is_time(lab: Lab) -> None:
+def test_caller_longer_timeout_lets_command_wait_for_locked_rows(lab: Lab) -> None:
     """A caller's longer timeout lets a command wait for locked rows."""
     key, hasty_storage = a_key(), lab.sync_store(timeout=0.2)
     hasty_storage.execute(Append(1, key))

@@ -126,7 +126,7 @@ def _provider(request: pytest.FixtureRequest) -> Iterator[Base]:
 
 @pytest.mark.untraced
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
-def test_conforms(check: kit.Check, base: Base) -> None:
+def test_sql_credential_provider_passes_conformance_kit(check: kit.Check, base: Base) -> None:
     """SqlCredentialProvider passes the conformance kit."""
 
     def make(renew: kit.Renew) -> SqlCredentialProvider:
@@ -137,7 +137,9 @@ def test_conforms(check: kit.Check, base: Base) -> None:
 
 
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
-def test_async_conforms(check: kit.AsyncCheck, base: Base) -> None:
+def test_async_sql_credential_provider_passes_conformance_kit(
+    check: kit.AsyncCheck, base: Base
+) -> None:
     """AsyncSqlCredentialProvider passes the conformance kit."""
     base.is_async = True
 
@@ -189,7 +191,9 @@ def test_a_row_belongs_to_its_owner(tested_base: Base) -> None:
     assert OLD == tested_base.ask(tested_base.provider().get, *OWNER)
 
 
-def test_a_row_that_was_moved_whole_is_not_sealed_anew(tested_base: Base) -> None:
+def test_whole_row_copied_to_another_owner_id_is_refused_and_not_re_encrypted(
+    tested_base: Base,
+) -> None:
     """A whole row copied to another owner's id is refused and not re-encrypted."""
     tested_base.ask(tested_base.provider().rotate, *OWNER, OLD)
     tested_base.run(

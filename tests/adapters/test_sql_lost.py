@@ -137,7 +137,7 @@ def _deaf_from(word: bytes) -> Callable[[bytes], str | None]:
     return fall_silent
 
 
-def test_a_server_that_is_not_there_is_named_without_its_password() -> None:
+def test_error_for_unreachable_database_server_has_its_address_without_password() -> None:
     """The error for an unreachable database server has its address without the password."""
     for url in (
         "postgresql://me:hunter2@127.0.0.1:1/db?sslpassword=hunter3",
@@ -153,7 +153,7 @@ def test_a_server_that_is_not_there_is_named_without_its_password() -> None:
         assert "refused the connection" in shown_error
 
 
-def test_a_server_that_is_not_there_is_named_without_its_password_asynchronously() -> None:
+def test_asynchronous_store_error_for_unreachable_server_has_no_password_in_it() -> None:
     """The asynchronous store's error for an unreachable server has no password in it."""
 
     async def try_command(url: str) -> None:
@@ -176,7 +176,7 @@ def test_refused_login_is_reported(lab: Lab) -> None:
     assert "hunter2" not in repr(excinfo.value)
 
 
-def test_posting_to_a_server_that_is_not_there_raises_nothing() -> None:
+def test_posting_command_while_server_is_unreachable_raises_nothing() -> None:
     """Posting a command while the server is unreachable raises nothing."""
     store = SqlStorage("postgresql://127.0.0.1:1/db", timeout=0.2)
 
@@ -235,7 +235,7 @@ def test_only_repeatable_posts_survive_an_outage(
 # --- forks, event loops and closing -----------------------------------------------
 
 
-def test_a_forked_child_has_connections_of_its_own(lab: Lab) -> None:
+def test_forked_child_opens_its_own_connections(lab: Lab) -> None:
     """A forked child opens its own connections, and its end closes none of its parent's."""
     store, key = lab.sync_store(), a_key()
     store.execute(Append(1, key))
@@ -255,7 +255,7 @@ def test_a_forked_child_has_connections_of_its_own(lab: Lab) -> None:
     assert set(previous_backends) <= set(lab.backends())
 
 
-def test_a_store_is_used_in_one_event_loop_after_another(lab: Lab) -> None:
+def test_store_can_be_used_in_one_event_loop_after_another(lab: Lab) -> None:
     """A store can be used in one event loop after another."""
     store, key = lab.async_store(), a_key()
 
@@ -307,7 +307,7 @@ def test_a_store_is_used_in_two_event_loops_at_once(lab: Lab) -> None:
     assert list(range(20)) == sorted(results)
 
 
-def test_a_closed_store_says_so(lab: Lab) -> None:
+def test_closed_store_refuses_commands(lab: Lab) -> None:
     """A closed store refuses commands, and has closed its connections."""
     with lab.sync_store() as store:
         store.execute(Append(1, a_key()))

@@ -105,7 +105,7 @@ def test_late_connection_is_used_by_the_next_task(lab: Lab, stuck_network: TcpPr
     assert ((1,),) == values(lab.sync_store(), key)
 
 
-def test_a_task_that_is_cancelled_leaves_its_connection_to_the_next(
+def test_connection_that_is_being_opened_for_cancelled_task_is_used_by_next_task(
     lab: Lab, stuck_network: TcpProxy
 ) -> None:
     """A connection that is being opened for a cancelled task is used by the next task."""
@@ -208,7 +208,7 @@ def test_ended_opening_is_not_waited_for() -> None:
     assert pool.joinable(5) is None
 
 
-def test_interrupted_caller_leaves_its_connection() -> None:
+def test_connection_that_opens_while_its_caller_is_interrupted_is_kept_in_pool() -> None:
     """A connection that opens while its caller is interrupted is kept in the pool."""
     opened_links: list[Any] = []
     pool = LinkPool()

@@ -34,7 +34,7 @@ def _program(lab: Lab, what: str, *arguments: str) -> subprocess.Popen[str]:
 
 
 @pytest.mark.parametrize("many", [1, 4])
-def test_processes_and_threads_append_in_one_order(
+def test_concurrent_appends_on_overlapping_keys_are_neither_lost_nor_duplicated(
     lab: Lab, sql_store: SqlStorage, many: int
 ) -> None:
     """Concurrent appends on overlapping keys are neither lost nor duplicated."""
@@ -61,7 +61,7 @@ def test_processes_and_threads_append_in_one_order(
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "stopped"])
-def test_a_process_that_dies_in_a_transaction_holds_nobody_up(
+def test_process_killed_or_stopped_inside_transaction_does_not_block_others(
     lab: Lab, sql_store: SqlStorage, how: signal.Signals
 ) -> None:
     """A process killed or stopped inside a transaction does not block others."""

@@ -54,7 +54,9 @@ def test_expired_rows_are_deleted_in_batches(lab: Lab, sql_store: SqlStorage) ->
     assert keys[4:] == _existing_tables(lab, *keys)
 
 
-def test_deleted_keys_start_afresh(lab: Lab, sql_store: SqlStorage) -> None:
+def test_key_whose_expired_row_was_deleted_starts_with_empty_state(
+    lab: Lab, sql_store: SqlStorage
+) -> None:
     """A key whose expired row was deleted starts with an empty state."""
     key = a_key()
     sql_store.execute(Append(1, key))

@@ -68,7 +68,9 @@ def _stores(tmp_path: Path) -> Iterator[Callable[..., SqliteStorage]]:
 
 
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
-def test_conforms(check: kit.Check, stores: Callable[..., SqliteStorage]) -> None:
+def test_sqlite_storage_passes_conformance_kit(
+    check: kit.Check, stores: Callable[..., SqliteStorage]
+) -> None:
     """SqliteStorage passes the conformance kit."""
     check(stores)
 
@@ -85,7 +87,7 @@ def test_conforms_in_time(check: kit.TimedCheck, stores: Callable[..., SqliteSto
 
 
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
-def test_conforms_async(check: kit.AsyncCheck, path: Path) -> None:
+def test_async_sqlite_storage_passes_conformance_kit(check: kit.AsyncCheck, path: Path) -> None:
     """AsyncSqliteStorage passes the conformance kit."""
 
     async def run() -> None:
@@ -194,7 +196,7 @@ def test_foreign_values_are_refused(path: Path, store: SqliteStorage) -> None:
 # --- opening and closing ---------------------------------------------------------
 
 
-def test_nothing_is_done_before_the_first_use(path: Path) -> None:
+def test_creating_store_does_not_create_file(path: Path) -> None:
     """Creating a store does not create the file."""
     with SqliteStorage(path) as store:
         assert not path.exists()
@@ -202,7 +204,7 @@ def test_nothing_is_done_before_the_first_use(path: Path) -> None:
         assert path.exists()
 
 
-def test_a_closed_store_says_so(store: SqliteStorage) -> None:
+def test_closed_store_refuses_commands(store: SqliteStorage) -> None:
     """A closed store refuses commands, and can be closed again."""
     store.execute(Put("old", "a"))
     store.close()
@@ -310,7 +312,7 @@ def test_a_store_in_a_circle_of_garbage_is_closed_in_time(path: Path) -> None:
     assert not link.open
 
 
-def test_call_goes_on_beside_a_limit_of_another_layout(path: Path) -> None:
+def test_call_is_still_made_if_limit_stored_state_has_unknown_layout(path: Path) -> None:
     """If a limit's stored state has an unknown layout, the call is still made."""
     limit = RateLimitConfig.per_day(2)
     service = Service("vat", limits=limit, circuit=None, max_limit_wait=0)

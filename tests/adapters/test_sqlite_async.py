@@ -211,7 +211,7 @@ def test_posts_under_a_held_lock_are_executed_later(path: Path) -> None:
     assert [(0, 1, 2, 3, 4, 5)] == values_left(path, "log")
 
 
-def test_posts_and_their_next_command_share_one_timeout(
+def test_locked_file_delays_command_for_its_timeout_once(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A locked file delays a command for its timeout once, even if posted commands wait too."""
@@ -275,7 +275,7 @@ def test_failing_post_is_dropped(path: Path) -> None:
     assert ["old"] == values_left(path, "a")
 
 
-def test_one_loop_after_another(path: Path) -> None:
+def test_asynchronous_sqlite_store_can_be_used_in_one_event_loop_after_another(path: Path) -> None:
     """An asynchronous SQLite store can be used in one event loop after another."""
     store = AsyncSqliteStorage(path)
     for number in range(3):
@@ -286,7 +286,7 @@ def test_one_loop_after_another(path: Path) -> None:
     asyncio.run(store.aclose())
 
 
-def test_a_closed_store_says_so(path: Path) -> None:
+def test_closed_asynchronous_store_refuses_commands(path: Path) -> None:
     """A closed asynchronous store refuses commands."""
 
     async def use(store: AsyncSqliteStorage) -> None:
@@ -297,7 +297,7 @@ def test_a_closed_store_says_so(path: Path) -> None:
     run(path, use)
 
 
-def test_a_forked_child_has_threads_of_its_own(path: Path) -> None:
+def test_forked_child_has_its_own_threads_for_flushing(path: Path) -> None:
     """A forked child has its own threads for flushing."""
     store = AsyncSqliteStorage(path)
     asyncio.run(store.execute(claim("parent")))
@@ -311,7 +311,9 @@ def test_a_forked_child_has_threads_of_its_own(path: Path) -> None:
     asyncio.run(store.aclose())
 
 
-def test_housekeeping(path: Path) -> None:
+def test_asynchronous_store_housekeeping_removes_expired_states_up_to_given_limit(
+    path: Path,
+) -> None:
     """An asynchronous store's housekeeping removes expired states up to the given limit."""
     clock = VirtualClock()
 

@@ -46,7 +46,9 @@ sqlite3.connect(sys.argv[1], timeout=0, isolation_level=None).execute("BEGIN IMM
 
 
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
-def test_conforms(check: kit.Check, tmp_path: Path) -> None:
+def test_sqlite_credential_provider_passes_conformance_kit(
+    check: kit.Check, tmp_path: Path
+) -> None:
     """SqliteCredentialProvider passes the conformance kit."""
     files = count()
 
@@ -57,7 +59,9 @@ def test_conforms(check: kit.Check, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
-def test_async_conforms(check: kit.AsyncCheck, tmp_path: Path) -> None:
+def test_async_sqlite_credential_provider_passes_conformance_kit(
+    check: kit.AsyncCheck, tmp_path: Path
+) -> None:
     """AsyncSqliteCredentialProvider passes the conformance kit."""
     files = count()
 
@@ -297,7 +301,9 @@ def test_reading_keeps_a_writers_lock(path: Path) -> None:
     assert "database is locked" in other_process.stderr
 
 
-def test_a_file_may_be_elsewhere(path: Path, tmp_path: Path) -> None:
+def test_file_is_created_at_link_target_if_path_is_broken_symbolic_link(
+    path: Path, tmp_path: Path
+) -> None:
     """If the path is a broken symbolic link, the file is created at the link's target."""
     path.symlink_to(tmp_path / "elsewhere.db")
     SqliteCredentialProvider(path, CIPHER).rotate(*OWNER, OLD)
@@ -326,7 +332,9 @@ def test_concurrently_created_file_is_kept(path: Path, monkeypatch: pytest.Monke
 @pytest.mark.parametrize(
     "statement", ["CREATE TABLE invoice (number INTEGER)", "PRAGMA application_id = 7"]
 )
-def test_another_programs_database_is_left_alone(path: Path, statement: str) -> None:
+def test_database_file_of_another_program_is_refused_and_not_changed(
+    path: Path, statement: str
+) -> None:
     """A database file of another program is refused and not changed."""
     run(path, statement)
     previous_bytes = path.read_bytes()

@@ -57,7 +57,9 @@ def test_file_is_private_to_its_owner(path: Path, store: SqliteStorage) -> None:
     assert {"state.db": 0o600, "state.db-wal": 0o600, "state.db-shm": 0o600} == modes
 
 
-def test_existing_file_keeps_its_permissions(path: Path, store: SqliteStorage) -> None:
+def test_sqlite_file_that_was_created_beforehand_keeps_its_permissions(
+    path: Path, store: SqliteStorage
+) -> None:
     """A SQLite file that was created beforehand keeps its permissions."""
     path.touch(0o660)
     path.chmod(0o660)
@@ -66,7 +68,7 @@ def test_existing_file_keeps_its_permissions(path: Path, store: SqliteStorage) -
     assert 0o660 == path.stat().st_mode & 0o777
 
 
-def test_names_are_taken_as_they_are(tmp_path: Path) -> None:
+def test_special_characters_in_sqlite_path_are_literal(tmp_path: Path) -> None:
     """Special characters in a SQLite path, such as `?` and `%`, are taken literally."""
     path = tmp_path / "what? a %41 #1 & 'name'.db"
     with SqliteStorage(path) as store:
@@ -140,7 +142,9 @@ def test_too_long_name_is_reported(tmp_path: Path) -> None:
         store.execute(ReadCommand("a"))
 
 
-def test_concurrent_processes_create_one_file(path: Path, store: SqliteStorage) -> None:
+def test_processes_that_create_a_sqlite_file_at_once_share_it(
+    path: Path, store: SqliteStorage
+) -> None:
     """If several processes create the SQLite file at once, all use the same file."""
     import fcntl  # noqa: PLC0415 - not on Windows
 
@@ -158,7 +162,7 @@ def test_concurrent_processes_create_one_file(path: Path, store: SqliteStorage) 
     assert inode == path.stat().st_ino
 
 
-def test_old_journals_are_not_taken_for_those_of_a_new_file(
+def test_write_ahead_log_of_deleted_sqlite_file_is_not_applied_to_new_one(
     path: Path, store: SqliteStorage
 ) -> None:
     """The write-ahead log of a deleted SQLite file is not applied to a new one."""
@@ -206,7 +210,9 @@ def test_a_file_system_that_cannot_be_shared_is_refused() -> None:
 # --- files of other programs -----------------------------------------------------
 
 
-def test_another_programs_database_is_left_alone(path: Path, store: SqliteStorage) -> None:
+def test_sqlite_database_of_another_program_is_refused_and_not_changed(
+    path: Path, store: SqliteStorage
+) -> None:
     """A SQLite database of another program is refused and not changed."""
     outsider = OtherProgram(path)
     outsider.connection.execute("CREATE TABLE invoices (number)")
@@ -220,7 +226,7 @@ def test_another_programs_database_is_left_alone(path: Path, store: SqliteStorag
     assert previous_bytes == path.read_bytes()
 
 
-def test_a_newer_schema_is_left_alone(path: Path) -> None:
+def test_sqlite_file_with_newer_schema_is_refused(path: Path) -> None:
     """A SQLite file with a newer schema is refused, and the error asks for an upgrade."""
     with SqliteStorage(path) as store:
         store.migrate()
@@ -359,7 +365,7 @@ print("done")
 """
 
 
-def test_write_cut_off_anywhere_leaves_nothing(path: Path) -> None:
+def test_write_that_is_cut_off_at_any_byte_by_full_disk_leaves_no_partial_state(path: Path) -> None:
     """A write that is cut off at any byte by a full disk leaves no partial state."""
     program = subprocess.run(
         [sys.executable, "-c", FULL, str(path)],

@@ -101,7 +101,7 @@ def test_failed_flush_fails_the_claim(
     assert 1 == len(flushed)
 
 
-def test_one_flush_serves_all_waiting_commands(
+def test_durable_commands_that_commit_during_flush_share_next_flush(
     store: SqliteStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Durable commands that commit during a flush share the next flush."""
@@ -146,7 +146,7 @@ def test_flush_after_the_journal_was_moved(path: Path, store: SqliteStorage) -> 
     assert not path.with_name("state.db-wal").exists()
 
 
-def test_grant_whose_claim_does_not_reach_the_disk_is_given_back(
+def test_rate_limit_token_is_given_back_if_its_claim_flush_fails(
     store: SqliteStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """If a claim's flush fails, the rate limit token granted with it is given back."""

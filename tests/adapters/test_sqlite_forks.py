@@ -45,7 +45,7 @@ def _store(path: Path) -> Iterator[SqliteStorage]:
         yield store
 
 
-def test_a_forked_child_has_connections_of_its_own(store: SqliteStorage) -> None:
+def test_parent_and_child_use_same_states_after_fork(store: SqliteStorage) -> None:
     """After a fork, parent and child use the same states, even if the child ends first."""
     store.execute(Put("parent", "a"))
 

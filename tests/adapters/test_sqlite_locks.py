@@ -101,7 +101,7 @@ def test_posts_under_a_held_lock_are_kept(path: Path) -> None:
         assert ["posted", "x"] == values(store, "a", "b")
 
 
-def test_posts_and_their_next_command_share_one_timeout(
+def test_locked_file_delays_command_for_its_timeout_once(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A locked file delays a command for its timeout once, even if posted commands wait too."""
@@ -159,7 +159,7 @@ class SignalInterruption(BaseException):
 
 
 @pytest.mark.parametrize("where", ["apply", "commit"])
-def test_an_interruption_leaves_all_of_a_command_or_none(
+def test_interrupted_command_is_stored_completely_or_not_at_all(
     where: str, path: Path, store: SqliteStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An interrupted command is stored completely or not at all."""
@@ -185,7 +185,7 @@ def test_an_interruption_leaves_all_of_a_command_or_none(
     assert ["old", None] == values(store, "a", "b")
 
 
-def test_signals_may_strike_anywhere(path: Path) -> None:
+def test_command_interrupted_by_signal_takes_effect_completely_or_not_at_all(path: Path) -> None:
     """A command interrupted by a signal takes effect completely or not at all."""
     program = subprocess.run(
         [sys.executable, "-m", "tests.adapters.sqlite_worker", "add_while_interrupted", str(path)],

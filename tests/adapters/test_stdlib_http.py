@@ -38,19 +38,21 @@ if TYPE_CHECKING:
 
 @pytest.mark.untraced
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
-def test_conforms(check: kit.Check) -> None:
+def test_stdlib_http_client_passes_conformance_kit(check: kit.Check) -> None:
     """StdlibHttpClient passes the conformance kit."""
     check(StdlibHttpClient)
 
 
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
-def test_conforms_asynchronously(check: kit.AsyncCheck) -> None:
+def test_async_stdlib_http_client_passes_conformance_kit(check: kit.AsyncCheck) -> None:
     """AsyncStdlibHttpClient passes the conformance kit."""
     asyncio.run(check(AsyncStdlibHttpClient))
 
 
 @pytest.mark.parametrize("check", kit.ONE_CONNECTION_CHECKS, ids=name_of)
-def test_conforms_with_one_connection(check: kit.Check) -> None:
+def test_synchronous_http_client_limited_to_one_connection_serves_its_callers_in_turn(
+    check: kit.Check,
+) -> None:
     """A synchronous HTTP client limited to one connection serves its callers in turn."""
     check(lambda: StdlibHttpClient(max_connections=1))
 
@@ -289,7 +291,7 @@ async def test_closed_client_is_refused(make: Make) -> None:
         assert not excinfo.value.retryable
 
 
-def test_with_closes() -> None:
+def test_stdlib_http_client_closes_its_connections_at_end_of_its_with_block() -> None:
     """StdlibHttpClient closes its connections at the end of its `with` block."""
     with VendorServer() as vendor:
         vendor.always(Behaviour(204))
@@ -309,7 +311,7 @@ async def test_async_with_closes() -> None:
 
 
 @with_both_clients
-async def test_pool_statistics(make: Make) -> None:
+async def test_pool_statistics_count_exchanges_idle_connections_and_callers(make: Make) -> None:
     """Pool statistics count running exchanges, idle connections and waiting callers."""
 
     def pool_counts() -> tuple[int, int | None, int, int]:

@@ -129,7 +129,7 @@ async def test_waiting_for_a_slot_can_be_cancelled(freed_first: bool) -> None:
 # --- several event loops -----------------------------------------------------
 
 
-def test_loops_one_after_another_each_connect() -> None:
+def test_in_each_new_event_loop_client_opens_its_own_connections() -> None:
     """In each new event loop the client opens its own connections."""
     client = AsyncStdlibHttpClient()
     with VendorServer() as vendor:

@@ -113,7 +113,7 @@ def test_invalid_setting_is_refused(kind: Callable[..., object], name: str, valu
 
 
 @pytest.mark.parametrize("kind", [StdlibHttpClient, AsyncStdlibHttpClient])
-def test_tls_and_context_exclude_each_other(kind: Callable[..., object]) -> None:
+def test_passing_both_tls_and_ssl_context_is_refused(kind: Callable[..., object]) -> None:
     """Passing both `tls` and `ssl_context` is refused."""
     context = ssl.create_default_context()
     context.minimum_version = ssl.TLSVersion.TLSv1_2  # some builds of Python allow older ones
@@ -381,7 +381,7 @@ async def test_partial_content_is_not_decompressed(make: Make) -> None:
 
 
 @with_both_clients
-async def test_header_limits(make: Make) -> None:
+async def test_max_head_limits_size_of_response_headers(make: Make) -> None:
     """`max_head` limits the size of response headers, and `max_fields` their number."""
     async with lab(partial(make, max_head=200, max_fields=3)) as (vendor, client):
         vendor.respond(200, {"A": "x" * 200})

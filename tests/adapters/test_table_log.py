@@ -112,7 +112,9 @@ def entry(number: int, **changes: Any) -> IntegrationLog:
 
 @pytest.mark.untraced
 @pytest.mark.parametrize("check", integration_log_conformance.CHECKS, ids=name_of)
-def test_integration_log(check: integration_log_conformance.Check, lab: Lab) -> None:
+def test_integration_log_passes_conformance_kit_on_each_database(
+    check: integration_log_conformance.Check, lab: Lab
+) -> None:
     """The integration log passes the conformance kit on each database."""
     check(lab.log)
 
@@ -154,7 +156,7 @@ def test_pages_go_by_the_time_of_calls(lab: Lab) -> None:
 
 
 @pytest.mark.parametrize("cursor", ["7", "x.y", "9" * 30 + ".1", ""])
-def test_a_cursor_that_leads_nowhere_is_refused(cursor: str, file: Lab) -> None:
+def test_log_query_with_invalid_page_cursor_is_refused(cursor: str, file: Lab) -> None:
     """A log query with an invalid page cursor is refused."""
     with pytest.raises(InvalidData, match="is not valid"):
         file.log().find(LogQuery(after=cursor))
@@ -182,7 +184,7 @@ def test_old_entries_are_removed_however_many(lab: Lab) -> None:
     assert [entry(1_002).id] == [item.id for item in log.find(LogQuery()).items]
 
 
-def test_two_processes_write_one_log(lab: Lab) -> None:
+def test_log_entries_written_by_another_process_are_found(lab: Lab) -> None:
     """Log entries written by another process are found."""
     log, second_log = lab.log(), lab.another()
     second_log.write(entry(1))
@@ -310,7 +312,7 @@ def test_process_end_writes_the_queue(does: str, expected: int, lab: Lab) -> Non
     )
 
 
-def test_a_killed_process_loses_only_what_was_queued(lab: Lab) -> None:
+def test_stored_log_entries_remain_if_process_is_killed(lab: Lab) -> None:
     """If a process is killed, stored log entries remain, and queued ones are lost."""
     log = lab.log()
     with _process(lab, "waits") as process:

@@ -37,7 +37,7 @@ def write_configuration() -> None:
     command("housekeep", "sqlite:///state.db", "--migrate")
 
 
-def test_alert_is_told_and_listed() -> None:
+def test_open_circuit_triggers_alert() -> None:
     """An open circuit triggers an alert, which is sent, and listed until the circuit is reset."""
     assert (0, "nothing") == (
         command("alerts", "check").code,
@@ -55,7 +55,7 @@ def test_alert_is_told_and_listed() -> None:
     assert "firing" in listed_alerts.out
 
 
-def test_silence() -> None:
+def test_silenced_alert_is_not_sent() -> None:
     """A silenced alert is not sent, and the list gives the reason."""
     command("circuit", "open", "vat")
     assert "silent until" in command("alerts", "silence", "3600", "maintenance").out

@@ -97,7 +97,7 @@ def test_wrong_settings_are_reported(change: dict[str, Any], path: str) -> None:
     assert path == excinfo.value.path
 
 
-def test_store_of_one_process_is_reported() -> None:
+def test_broker_beside_store_in_memory_is_reported() -> None:
     """A broker beside a store in memory is reported."""
     settings = configuration() | {"state": {"url": "memory:"}}
     with pytest.raises(ConfigurationError) as excinfo:

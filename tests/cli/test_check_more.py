@@ -67,7 +67,7 @@ def test_an_earlier_version_is_shown_and_written() -> None:
     assert "hunter2" not in result.out + write_command.out
 
 
-def test_rewritten_file_keeps_its_permissions() -> None:
+def test_rewritten_configuration_file_keeps_its_permissions() -> None:
     """A rewritten configuration file keeps its permissions; no planted link is followed."""
     os.environ["STRIPE"] = "sk"
     configure(EARLIER)

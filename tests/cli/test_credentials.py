@@ -72,7 +72,9 @@ def test_options_choose_the_kind_of_credential(options: list[str], made: Credent
 @pytest.mark.parametrize(
     "options", [["--username", "me", "--query", "key"], ["--header", "a", "--query", "b"]]
 )
-def test_secret_is_given_in_one_way_only(options: list[str]) -> None:
+def test_two_options_that_place_secret_differently_in_request_are_refused_together(
+    options: list[str],
+) -> None:
     """Two options that place the secret differently in a request are refused together."""
     store = "sqlite:///credentials.db"
     assert run_typed("x", "credentials", "set", "crm", "--credentials", store, *options).code in {

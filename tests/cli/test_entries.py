@@ -196,7 +196,9 @@ def test_calls_are_dropped_and_replayed(outbox: Outbox, capsys: pytest.CaptureFi
 
 
 @pytest.mark.usefixtures("outbox")
-def test_sealed_calls(server: VendorServer, capsys: pytest.CaptureFixture[str]) -> None:
+def test_commands_decrypt_calls_with_moorage_keys(
+    server: VendorServer, capsys: pytest.CaptureFixture[str]
+) -> None:
     """With MOORAGE_KEYS, commands can decrypt calls that were encrypted with these keys."""
     keys = generate_keys()
     os.environ["MOORAGE_KEYS"] = keys.text().reveal()
@@ -265,7 +267,7 @@ def test_objects_that_cannot_be_imported(
 
 
 @pytest.mark.usefixtures("outbox")
-def test_webhooks(capsys: pytest.CaptureFixture[str]) -> None:
+def test_inbox_commands_list_drop_and_replay_webhooks(capsys: pytest.CaptureFixture[str]) -> None:
     """The inbox commands list, drop and replay webhooks as the outbox commands do calls."""
     store = SqliteInbox("calls.db", create=True)
     now = store.now()

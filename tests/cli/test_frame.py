@@ -133,7 +133,7 @@ def test_a_wrong_call_is_a_sentence(arguments: list[str]) -> None:
     )
 
 
-def test_global_options_may_stand_anywhere() -> None:
+def test_global_option_works_before_and_after_command() -> None:
     """A global option works before and after the command."""
     assert command("--json", "vendors").document == command("vendors", "--json").document
 
@@ -194,7 +194,7 @@ def test_exit_codes_of_errors() -> None:
     assert 1 == exit_codes.code_of(ConnectionFailed("away"))
 
 
-def test_system_exit_keeps_its_code() -> None:
+def test_command_that_raises_system_exit_sets_exit_code() -> None:
     """A command that raises SystemExit sets the exit code; without a code it is 1."""
     assert 1 == command("leave", commands=ENDINGS).code
 
@@ -391,7 +391,7 @@ ARGUMENTS = st.lists(
 @pytest.mark.untraced
 @settings(deadline=None)
 @given(ARGUMENTS)
-def test_arguments_never_give_a_traceback(arguments: list[str]) -> None:
+def test_arbitrary_arguments_end_with_documented_exit_code(arguments: list[str]) -> None:
     """Arbitrary arguments end with a documented exit code, and with --json in a JSON document."""
     result = command(*arguments)
 

@@ -54,7 +54,9 @@ def test_configuration_that_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "words, expected", [((), "staging"), (("--environment=production",), "production")]
 )
-def test_environment(words: tuple[str, ...], expected: str) -> None:
+def test_host_environment_applies_if_command_names_none(
+    words: tuple[str, ...], expected: str
+) -> None:
     """The host's environment applies if the command names none."""
     configuration = {**GIVEN, "environments": {"staging": {}, "production": {}}}
     host = Host(source=configuration, environment="staging")

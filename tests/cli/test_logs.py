@@ -79,7 +79,7 @@ def test_calls_are_listed(
     ]
 
 
-def test_pages_lead_to_each_other(log: Any, capsys: Any) -> None:
+def test_page_of_moorage_logs_list_says_how_to_get_next_one(log: Any, capsys: Any) -> None:
     """A page of `moorage logs list` says how to get the next one, as text and as JSON."""
     first_page = run(capsys, "list", "--limit", "1")
     second_page = run(capsys, "list", "--after", first_page["next"])
@@ -92,7 +92,7 @@ def test_pages_lead_to_each_other(log: Any, capsys: Any) -> None:
     assert "nothing" in capsys.readouterr().out
 
 
-def test_list_shows_how_far_back_it_read() -> None:
+def test_list_that_stops_at_its_limit_says_how_far_back_it_has_read() -> None:
     """A list that stops at its limit says how far back it has read, and how to continue."""
     start = datetime(2030, 1, 1, tzinfo=UTC)
     result = list_of(LogPage(items=(), next="7.8", scanned=50_000, scanned_to=start))
@@ -227,7 +227,9 @@ def test_export_of_more_calls_than_a_page(log: Any, capsys: Any) -> None:
     assert sorted(entry(number).id for number in range(2_500)) == sorted(ids)
 
 
-def test_export_to_an_impossible_place(log: Any, capsys: Any) -> None:
+def test_export_to_file_that_cannot_be_written_is_refused_as_usage_error(
+    log: Any, capsys: Any
+) -> None:
     """An export to a file that cannot be written is refused as a usage error."""
     error = run(capsys, "export", "--output", "missing/calls.csv", code=2)
     assert "cannot be written" in json.dumps(error)
@@ -275,7 +277,7 @@ def test_follow_ends_with_its_reader(log: Any) -> None:
         assert "" == process.stderr.read()
 
 
-def test_follow_counts(log: Any, capsys: Any) -> None:
+def test_logs_follow_prints_each_call_as_json_line(log: Any, capsys: Any) -> None:
     """`logs --follow` prints each call as a JSON line, and ends after the given number."""
     ended_event = Event()
 

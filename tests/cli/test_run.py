@@ -100,7 +100,7 @@ def test_connectors_are_listed_with_their_health(diaries: Any) -> None:
     )
 
 
-def test_unavailable_connector_is_told_by_the_exit_code(
+def test_moorage_connectors_exits_with_1_if_connector_health_check_fails(
     diaries: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`moorage connectors` exits with 1 if a connector's health check fails."""
@@ -115,7 +115,7 @@ def test_unavailable_connector_is_told_by_the_exit_code(
     assert "Its check raised OSError." in result.out
 
 
-def test_empty_list_says_so() -> None:
+def test_moorage_connectors_says_so_if_no_connectors_are_configured() -> None:
     """If no connectors are configured, `moorage connectors` says so."""
     Path("moorage.toml").write_text("version = 1\n", encoding="utf-8")
 

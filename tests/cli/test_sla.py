@@ -91,7 +91,9 @@ def test_a_file_that_cannot_be_written_is_reported(capsys: Any) -> None:
 
 
 @pytest.mark.usefixtures("_figures")
-def test_without_calls_there_is_nothing(capsys: Any) -> None:
+def test_moorage_sla_says_that_no_objective_was_measured_without_recorded_calls(
+    capsys: Any,
+) -> None:
     """Without recorded calls, `moorage sla` says that no objective was measured."""
     with open_metrics("sqlite:///empty.db", create=True) as metrics:
         metrics.flush()

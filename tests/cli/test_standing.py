@@ -71,7 +71,7 @@ def test_circuit_is_set_for_every_process(make: Callable[[], str]) -> None:
 
 
 @MAKES
-def test_pause_of_a_limit_is_ended_for_everybody(make: Callable[[], str]) -> None:
+def test_operator_can_end_pause_that_vendor_imposed_on_rate_limit(make: Callable[[], str]) -> None:
     """An operator can end the pause that a vendor imposed on a rate limit."""
     with VendorServer() as vendor:
         name = write_configuration(make(), vendor.url)
@@ -240,7 +240,7 @@ def test_tables_fit_the_terminal() -> None:
         assert 0 == shown_terminal.wait_for_exit()
 
 
-def test_keys_are_read_one_by_one() -> None:
+def test_unknown_key_refreshes_page_on_status_page() -> None:
     """On the status page, an unknown key refreshes the page, and no key press is lost."""
     name = write_configuration("sqlite:///state.db")
     with on_terminal("status", "--watch", "--every", "30") as shown_terminal:
@@ -251,7 +251,7 @@ def test_keys_are_read_one_by_one() -> None:
         assert 0 == shown_terminal.wait_for_exit()
 
 
-def test_page_refreshes_by_itself() -> None:
+def test_status_page_is_refreshed_after_given_number_of_seconds() -> None:
     """The status page is refreshed after the given number of seconds."""
     write_configuration("sqlite:///state.db")
     with on_terminal("status", "--watch", "--every", "0.05", "--no-color") as shown_terminal:
@@ -274,7 +274,7 @@ def test_a_table_is_drawn_and_work_counted() -> None:
         assert 0 == shown_terminal.wait_for_exit()
 
 
-def test_watch_ends_when_its_reader_leaves() -> None:
+def test_watch_ends_without_error_when_its_reader_leaves() -> None:
     """`--watch` ends without an error when its reader leaves."""
     name = write_configuration("sqlite:///state.db")
     own_end, other_end = os.pipe()

@@ -216,7 +216,7 @@ def test_files_are_brought_back() -> None:
     assert "2" == Path("out/sums/total").read_text().strip()
 
 
-def test_killed_program_finds_its_step_again() -> None:
+def test_repeat_after_kill_follows_same_run() -> None:
     """A repeat after a kill follows the same run: every line is shown, and the step ran once."""
     process = start("wait", "w1")
     process.kill()
@@ -246,7 +246,7 @@ def test_first_interruption_stops_the_step() -> None:
     assert "wait was stopped after" in problems
 
 
-def test_second_interruption_leaves_the_step() -> None:
+def test_second_ctrl_c_ends_command_at_once() -> None:
     """A second Ctrl-C ends the command at once; the run can still be followed and stopped."""
     process = start("stubborn", "s1")
     process.send_signal(signal.SIGINT)
@@ -279,7 +279,7 @@ def test_logs_of_a_result() -> None:
     assert (1, "There is no run of 't2'.\n") == (unknown.code, unknown.out)
 
 
-def test_end_that_nobody_knows_is_told() -> None:
+def test_following_run_whose_supervisor_was_killed_exits_with_3() -> None:
     """Following a run whose supervisor was killed exits with 3: the exit code is unknown."""
     process = start("wait", "w1")
     process.kill()
@@ -341,7 +341,7 @@ def test_interruption_before_the_start_runs_nothing() -> None:
 
 
 @pytest.mark.usefixtures("cloud")
-def test_platform_that_does_not_answer_is_told() -> None:
+def test_step_list_shows_steps() -> None:
     """`step list` shows the steps, but fails if a platform does not respond."""
     ending = command("step", "list")
     problems = json.loads(command("step", "list", "--json").out)["result"]["problems"]
@@ -352,7 +352,7 @@ def test_platform_that_does_not_answer_is_told() -> None:
 
 
 @pytest.mark.usefixtures("cloud")
-def test_run_that_hangs_is_listed_and_told(tmp_path: Path) -> None:
+def test_step_list_shows_run_that_its_platform_cannot_describe(tmp_path: Path) -> None:
     """`step list` shows a run that its platform cannot describe, and fails with the reason."""
     failure = 'raise ConnectionFailed("The cloud does not answer.")'
     hanging = 'return [RunStatus(name="r1", phase=RunPhase.RUNNING, problem="It hangs.")]'

@@ -173,7 +173,7 @@ def state_of(name: str) -> str:
     return str(rows[0]["state"])
 
 
-def test_reset_begins_anew_or_after_a_position() -> None:
+def test_pipeline_continues_after_its_stored_position() -> None:
     """A pipeline continues after its stored position, until `stream reset` clears or moves it."""
     command("stream", "run")
     Path("repaired").touch()
@@ -322,7 +322,9 @@ def test_signal_drains_a_pipeline_between_streams(private: PrivateRedis) -> None
     assert (2, True) == (ending.code, "no file of dead letters" in ending.err)
 
 
-def test_records_under_way_are_processed_after_a_signal(private: PrivateRedis) -> None:
+def test_record_whose_transform_signal_interrupts_is_still_published_and_acknowledged(
+    private: PrivateRedis,
+) -> None:
     """A record whose transform a signal interrupts is still published and acknowledged."""
     configure(
         redis_configuration(
@@ -440,7 +442,7 @@ def test_mistakes_are_named() -> None:
     assert "The configuration has no pipelines." in refused_message("run")
 
 
-def test_host_gives_its_store() -> None:
+def test_program_that_embeds_command_line_runs_pipelines_with_its_own_store() -> None:
     """A program that embeds the command line runs pipelines with its own store."""
     source = {
         "pipelines": {

@@ -127,7 +127,7 @@ def test_dead_letters_of_rows_with_positions_are_replayed() -> None:
     assert [(2,)] == execute("SELECT number FROM orders")
 
 
-def test_records_are_written_to_files_and_read_from_them() -> None:
+def test_sink_of_kind_files_writes_csv() -> None:
     """A sink of kind `files` writes CSV, and a source of kind `file` reads the file."""
     Path("exports").mkdir()
     run('{kind = "files", folder = "exports", format = "csv", columns = ["number", "note"]}')
@@ -383,7 +383,7 @@ def _package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("package")
-def test_kinds_of_other_packages_are_used() -> None:
+def test_package_declares_kinds_of_sources_and_sinks_as_entry_points() -> None:
     """A package declares kinds of sources and sinks as entry points."""
     text = (
         f'{STATE}[pipelines.orders]\nsource = {{kind = "numbers", word = "a"}}\n'
@@ -409,7 +409,7 @@ def test_kinds_of_other_packages_are_used() -> None:
         ('{kind = "lost"}', "Did you mean list?"),
     ],
 )
-def test_wrong_kinds_of_other_packages_are_refused(sink: str, message: str) -> None:
+def test_entry_point_that_is_not_a_kind_is_refused(sink: str, message: str) -> None:
     """An entry point that is not a kind, or that uses a reserved name, is refused with its path."""
     Path("moorage.toml").write_text(f"{STATE}{SOURCE}sink = {sink}\n", encoding="utf-8")
     ending = command("stream", "run")

@@ -223,7 +223,7 @@ class Output:
 
 
 @pytest.mark.parametrize("more", [[], ["--json"]])
-def test_each_is_judged_by_itself(more: list[str]) -> None:
+def test_each_webhook_is_accepted_or_refused_separately(more: list[str]) -> None:
     """Each webhook is accepted or refused separately; a broken connection affects no other."""
     headers, body = sign_by_command("stripe")
     out, err = Output(), Output()

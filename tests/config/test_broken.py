@@ -80,7 +80,7 @@ def test_text_of_an_error_is_bounded() -> None:
     assert f"  {count - 100} more are in `problems`." == last
 
 
-def test_one_problem_of_an_error_made_anywhere() -> None:
+def test_configuration_error_that_is_created_with_message_and_path_has_one_problem() -> None:
     """A ConfigurationError that is created with a message and a path has one problem."""
     error = ConfigurationError("this is wrong.", path="a.b", remedy="Correct it.")
 

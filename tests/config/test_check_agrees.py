@@ -136,7 +136,7 @@ def test_valid_configurations_pass(place: int, end: str) -> None:
     assert "is valid." in result.out
 
 
-def test_there_are_enough() -> None:
+def test_there_are_at_least_150_broken_and_18_valid_test_configurations() -> None:
     """There are at least 150 broken and 18 valid test configurations."""
     assert len(BROKEN) + len(TABLES) >= 150
     assert len(RIGHT) >= 18

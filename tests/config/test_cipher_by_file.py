@@ -56,7 +56,7 @@ def test_stored_answers_are_sealed_with_the_keys(is_async: bool, tmp_path: Path)
         run({**with_keys(generate_keys().text()), **place})
 
 
-def test_cipher_of_the_program_replaces_the_configured_one() -> None:
+def test_cipher_passed_by_program_takes_precedence_over_configured_one() -> None:
     """A cipher passed by the program takes precedence over the configured one."""
     state, cipher = MemoryStorage(), AesGcmCipher(generate_keys())
     assert 7 == run(SOURCE, state=state, cipher=cipher)
@@ -72,7 +72,7 @@ def test_unusable_keys_are_refused_by_path() -> None:
         assert "secret-of-mine" not in str(excinfo.value)
 
 
-def test_running_hub_keeps_its_cipher() -> None:
+def test_reload_that_names_other_cipher_keys_is_refused() -> None:
     """A reload that names other cipher keys is refused."""
     with moorage.open(SOURCE) as hub:
         with pytest.raises(ConfigurationError, match="cannot change its cipher"):

@@ -36,7 +36,7 @@ STRIPE: dict[str, Any] = {"kind": "stripe", "credentials": "sk"}
 MESSAGE = SmsMessage(to="+4915112345678", text="Hello")
 
 
-def test_the_least(tmp_path: Path) -> None:
+def test_configuration_file_that_only_names_vendor_is_valid(tmp_path: Path) -> None:
     """A configuration file that only names a vendor is valid."""
     path = tmp_path / "moorage.toml"
     path.write_text(f'[vendors.twilio]\naccount_sid = "{SID}"\n')
@@ -131,7 +131,7 @@ def test_configured_hub_works() -> None:
     moorage.open({"state": {"url": "nowhere:"}}, state=opening.open_storage("memory:"))
 
 
-def test_the_stores_password(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_url_of_state_store_may_be_secret_reference(monkeypatch: pytest.MonkeyPatch) -> None:
     """The URL of the state store may be a secret reference, and is not shown."""
     monkeypatch.setenv("STATE_URL", "redis://:hidden@127.0.0.1/0")
     result = read_configuration({"state": {"url": "secret://env/STATE_URL"}})
@@ -140,7 +140,7 @@ def test_the_stores_password(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "hidden" not in repr(result)
 
 
-def test_the_awaited_face() -> None:
+def test_configuration_opens_asynchronous_hub_as_well_as_synchronous_one() -> None:
     """A configuration opens an asynchronous hub as well as a synchronous one."""
     hub = moorage.aopen({"state": {"url": "memory:"}, "vendors": {"twilio": TWILIO}})
 

@@ -44,7 +44,7 @@ def tables(stripe: StripeSandbox, **more: Any) -> dict[str, Any]:
     }
 
 
-def test_processes_share_a_file_that_outlives_them(folder: Path) -> None:
+def test_second_hub_finds_first_hub_payment_keys_in_default_file(folder: Path) -> None:
     """A second hub finds the first hub's payment keys in the default file, in a private folder."""
     stripe = StripeSandbox()
     for is_replayed in (False, True):

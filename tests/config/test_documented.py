@@ -94,7 +94,9 @@ def test_every_block_is_marked() -> None:
     assert len(SHOWN) >= 6
 
 
-def test_the_docstring_loads(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_configuration_example_in_docstring_of_moorage_config_is_valid(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """The configuration example in the docstring of `moorage.config` is valid."""
     monkeypatch.setenv("TWILIO_TOKEN", "a-token")
     result = re.search(r"```toml\n(.*?)```", moorage.config.__doc__ or "", re.DOTALL)

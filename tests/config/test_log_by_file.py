@@ -42,7 +42,7 @@ def test_an_asynchronous_hub_writes_the_log_that_is_named(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("options", [{}, {"log": MemoryIntegrationLogger()}])
-def test_passed_log_overrides_the_configured_one(options: Any) -> None:
+def test_log_passed_by_program_is_used_instead_of_configured_one(options: Any) -> None:
     """A log passed by the program is used instead of the configured one."""
     with moorage.open({"services": SERVICES, "log": {"url": "memory:"}}, **options) as hub:
         hub.manager.run("vat", lambda: 1)
@@ -50,7 +50,7 @@ def test_passed_log_overrides_the_configured_one(options: Any) -> None:
             assert 1 == options["log"].summarise(LogQuery()).count
 
 
-def test_a_hub_keeps_its_log(tmp_path: Path) -> None:
+def test_reload_that_names_another_log_is_refused(tmp_path: Path) -> None:
     """A reload that names another log is refused, unless the program passed a log."""
     source: dict[str, Any] = {"services": SERVICES, "log": {"url": "memory:"}}
     logging_source = {**source, "log": {"url": f"sqlite:///{tmp_path}/calls.db"}}

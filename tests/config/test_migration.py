@@ -42,7 +42,7 @@ NEW: dict[str, Any] = {
 }
 
 
-def test_version_0(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_configuration_of_version_0_is_migrated(monkeypatch: pytest.MonkeyPatch) -> None:
     """A configuration of version 0 is migrated; the diff shows the changes without secrets."""
     monkeypatch.setenv("OURS_TOKEN", "token")
     original = copy.deepcopy(OLD)

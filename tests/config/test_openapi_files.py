@@ -67,7 +67,9 @@ def test_file_is_read_by_its_ending(name: str, tmp_path: Path) -> None:
         ("a.yaml", "\x01", "malformed"),
     ],
 )
-def test_malformed_files(name: str, content: str | bytes, message: str, tmp_path: Path) -> None:
+def test_openapi_file_that_cannot_be_parsed_is_refused_with_reason(
+    name: str, content: str | bytes, message: str, tmp_path: Path
+) -> None:
     """An OpenAPI file that cannot be parsed is refused with the reason."""
     with pytest.raises(ConfigurationError, match=message) as excinfo:
         service_of(tmp_path / name, content)
@@ -157,7 +159,7 @@ def test_any_text_is_read_or_refused(text: str) -> None:
 
 
 @pytest.mark.untraced
-def test_large_description(tmp_path: Path) -> None:
+def test_openapi_file_of_30_mb_is_read(tmp_path: Path) -> None:
     """An OpenAPI file of 30 MB with huge enumerations and many operations is read."""
     enum = [f"value-{number}" for number in range(1_000_000)]
     paths = {

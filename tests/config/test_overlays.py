@@ -24,7 +24,7 @@ OVERLAID: dict[str, Any] = {
 }
 
 
-def test_an_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_environment_tables_are_merged_into_general_tables(monkeypatch: pytest.MonkeyPatch) -> None:
     """An environment's tables are merged into the general tables; its other values replace them."""
     plain_configuration = read_configuration(OVERLAID)
     result = read_configuration(OVERLAID, "production")
@@ -92,7 +92,7 @@ def test_problem_names_the_overlay() -> None:
         )
 
 
-def test_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_variable_overrides_setting(monkeypatch: pytest.MonkeyPatch) -> None:
     """A variable overrides a setting, in any case; the expected type decides how it is parsed."""
     for name, value in {
         "MOORAGE_STATE__URL": "secret://env/OURS_URL",

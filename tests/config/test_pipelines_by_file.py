@@ -394,14 +394,16 @@ def test_mistake_of_a_connector_is_reported_once() -> None:
         ({"kind": "sqk"}, False),
     ],
 )
-def test_schema_knows_the_kinds(sink: dict[str, Any], fits_schema: bool) -> None:
+def test_json_schema_contains_options_of_each_kind_of_sink(
+    sink: dict[str, Any], fits_schema: bool
+) -> None:
     """The JSON Schema contains the options of each kind of sink."""
     schema = json_schema()
     tree = {"pipelines": {"orders": {"source": SOURCE, "sink": sink}}}
     assert fits_schema is fits(schema, schema, tree)
 
 
-def test_pipeline_knows_its_connectors() -> None:
+def test_pipeline_settings_contain_settings_of_connectors_that_it_uses() -> None:
     """A pipeline's settings contain the settings of the connectors that it uses."""
     letters = {"connector": "events", "topic": "failed"}
     pipeline = {"source": {"function": "a:b"}, "sink": ROWS, "dead_letters": letters}

@@ -40,7 +40,7 @@ def lab_with_real_clock(lab: Lab) -> Lab:
     return lab
 
 
-def test_vault(tmp_path: Path) -> None:
+def test_vault_secret_is_read_with_token_token_file_or_role(tmp_path: Path) -> None:
     """A Vault secret is read with a token, a token file or a role; one field may be named."""
     with lab_with_real_clock(VaultLab()) as lab:
         assert isinstance(lab, VaultLab)
@@ -73,7 +73,9 @@ def test_custom_http_client_stays_open() -> None:
                 assert "hidden" in content.reveal()
 
 
-def test_aws(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_aws_secrets_manager_is_read_with_configured_or_environment_credentials(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """AWS Secrets Manager is read with configured credentials or those from the environment."""
     with lab_with_real_clock(AwsLab()) as lab:
         lab.put("shop", "hidden")
@@ -126,7 +128,7 @@ def test_aws_uses_the_address_of_the_region() -> None:
     assert () == read_configuration({"secrets": {"ours": table}}).accounts
 
 
-def test_gcp(tmp_path: Path) -> None:
+def test_google_secret_manager_is_read_with_service_account_key(tmp_path: Path) -> None:
     """Google Secret Manager is read with a service account's key."""
     with lab_with_real_clock(GcpLab()) as lab:
         lab.put("shop", "hidden")
@@ -143,7 +145,7 @@ def test_gcp(tmp_path: Path) -> None:
     assert () == read_configuration({"secrets": {"ours": metadata}}).accounts
 
 
-def test_azure() -> None:
+def test_azure_key_vault_is_read_with_client_secret() -> None:
     """Azure Key Vault is read with a client secret, or by default with the machine's identity."""
     with lab_with_real_clock(AzureLab()) as lab:
         table = {"kind": "azure", "address": lab.url}
@@ -154,7 +156,7 @@ def test_azure() -> None:
     assert () == read_configuration({"secrets": {"ours": machine}}).accounts
 
 
-def test_a_keyring() -> None:
+def test_secrets_are_read_from_application_passwords_in_system_keyring() -> None:
     """Secrets are read from an application's passwords in the system keyring."""
     previous_keyring, ring = keyring.get_keyring(), MemoryKeyring()
     ring.passwords["ours", "shop"] = "hidden"
@@ -175,7 +177,9 @@ def test_missing_keyring_library(monkeypatch: pytest.MonkeyPatch) -> None:
         read_configuration({"secrets": {"ours": {"kind": "keyring"}}})
 
 
-def test_sealed_credentials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reference_can_name_encrypted_credentials_of_service(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A reference can name the encrypted credentials of a service, or of a tenant's service."""
     keys = generate_keys()
     monkeypatch.setenv("OURS_KEYS", keys.text().reveal())

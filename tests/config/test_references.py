@@ -98,7 +98,7 @@ def test_secrets_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert "hidden" not in repr(result)
 
 
-def test_every_place_of_a_missing_secret_is_reported() -> None:
+def test_each_reference_to_missing_secret_is_reported_with_its_path() -> None:
     """Each reference to a missing secret is reported with its path."""
     with pytest.raises(ConfigurationError) as excinfo:
         read_configuration(
@@ -154,7 +154,7 @@ def test_credentials_that_cannot_be_sent(monkeypatch: pytest.MonkeyPatch) -> Non
     assert "a\nb" not in str(excinfo.value)
 
 
-def test_variable_missing_twice_in_one_text_is_reported_once() -> None:
+def test_missing_variable_that_occurs_twice_in_one_text_is_one_problem() -> None:
     """A missing variable that occurs twice in one text is one problem."""
     with pytest.raises(ConfigurationError) as excinfo:
         twilio(headers={"X-A": "${OURS_UNSET} and ${OURS_UNSET}"})

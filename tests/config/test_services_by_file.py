@@ -259,7 +259,7 @@ def test_credentials_that_cannot_be_sent(credentials: Any, path: str, remedy: st
     assert "hidden" not in str(excinfo.value)
 
 
-def test_stored_credentials_are_sent_as_they_were_stored(
+def test_basic_credentials_from_store_or_from_json_are_sent_as_basic(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Basic credentials from a store or from JSON are sent as Basic, never as a bearer token."""

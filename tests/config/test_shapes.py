@@ -167,7 +167,7 @@ def test_constructor_errors_become_problems(error: type[Exception]) -> None:
     assert "sk_live" not in str(problem)
 
 
-def test_paths() -> None:
+def test_path_of_problem_is_written_like_toml_keys() -> None:
     """The path of a problem is written like TOML keys."""
     assert ("a.b", "a[0]", "a", "a") == (
         path_below("a", "b"),

@@ -79,7 +79,7 @@ def test_every_shard_is_checked(tmp_path: Path, setting: str) -> None:
 
 
 @pytest.mark.parametrize("settings", [ALL, KEYS])
-def test_other_first_shard_is_refused(tmp_path: Path, settings: tuple[str, str]) -> None:
+def test_changing_first_store_of_list_is_refused(tmp_path: Path, settings: tuple[str, str]) -> None:
     """Changing the first store of a list is refused, since it holds the states from before."""
     with pytest.raises(ConfigurationError) as excinfo:
         _open_hub(tmp_path, "ba", "ab", settings)

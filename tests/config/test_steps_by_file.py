@@ -223,7 +223,7 @@ def test_mistakes_are_named(tables: dict[str, Any], path: str, text: str) -> Non
     assert text in texts[path]
 
 
-def test_running_hub_keeps_its_steps() -> None:
+def test_reload_with_other_platforms_or_steps_is_refused() -> None:
     """A reload with other platforms or steps is refused, and the hub keeps the first ones."""
     tables = {"platforms": {"here": LOCAL}, "steps": {"total": STEP}}
 

@@ -74,7 +74,9 @@ def outcome_in_python(text: str) -> Any:
 
 
 @given(VALUES, st.booleans())
-def test_written_values_are_read_alike(value: Any, flow: bool) -> None:
+def test_pyyaml_c_and_python_loaders_read_pyyaml_own_output_as_same_value(
+    value: Any, flow: bool
+) -> None:
     """PyYAML's C and Python loaders read PyYAML's own output as the same value."""
     text = yaml.safe_dump(value, default_flow_style=flow, allow_unicode=True, sort_keys=False)
 

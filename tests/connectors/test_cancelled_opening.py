@@ -109,25 +109,25 @@ async def _settled(opened: CountedTransports) -> None:
 
 
 @pytest.mark.parametrize("system", ["postgresql", "mariadb"])
-def test_database(system: str) -> None:
+def test_cancelled_opening_of_database_leaves_no_connection(system: str) -> None:
     """A cancelled opening of a database leaves no connection."""
     assert 1 < asyncio.run(cancel_everywhere(lambda: AsyncSqlConnector(url_of(system))))
 
 
-def test_rabbitmq() -> None:
+def test_cancelled_opening_of_rabbitmq_leaves_no_connection() -> None:
     """A cancelled opening of RabbitMQ leaves no connection, even one that its client forgets."""
     settings = RabbitMq(url=rabbitmq_url())
     assert 1 < asyncio.run(cancel_everywhere(lambda: settings.async_publisher("events")))
 
 
-def test_nats() -> None:
+def test_cancelled_opening_of_nats_leaves_no_connection() -> None:
     """A cancelled opening of NATS leaves no connection."""
     with PrivateNats() as server:
         settings = Nats(url=server.url)
         assert 1 < asyncio.run(cancel_everywhere(lambda: settings.async_publisher("events")))
 
 
-def test_mqtt() -> None:
+def test_cancelled_opening_of_mqtt_broker_leaves_no_connection() -> None:
     """A cancelled opening of an MQTT broker leaves no connection."""
     with PrivateMosquitto() as broker:
         settings = Mqtt(url=broker.url)

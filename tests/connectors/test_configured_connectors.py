@@ -207,7 +207,7 @@ def test_kind_of_the_wrong_mode_is_refused() -> None:
     assert "connectors.mine.kind" == excinfo.value.path
 
 
-def test_running_hub_keeps_its_connectors() -> None:
+def test_reload_that_changes_connectors_is_refused() -> None:
     """A reload that changes the connectors is refused; one without changes to them is accepted."""
     source = {"connectors": {"mine": diary()}}
     with moorage.open(source) as hub:

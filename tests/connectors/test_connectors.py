@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 @in_both_modes
-async def test_connectors_open_after_those_they_depend_on(lab: ConnectorsLab) -> None:
+async def test_connectors_are_opened_in_order_of_their_dependencies(lab: ConnectorsLab) -> None:
     """Connectors are opened in the order of their dependencies, and closed in reverse."""
     lab.add("base")
     lab.add("shop", "base")
@@ -55,7 +55,7 @@ async def test_connector_that_cannot_open_stops_the_others(lab: ConnectorsLab) -
 
 
 @in_both_modes
-async def test_every_connector_is_closed_although_one_fails(lab: ConnectorsLab) -> None:
+async def test_closing_registry_closes_every_connector(lab: ConnectorsLab) -> None:
     """Closing the registry closes every connector, and raises the first error at the end."""
     lab.add("base")
     lab.add("shop", "base").failure = OSError("gone")
@@ -127,7 +127,7 @@ async def test_replaced_connector_closes_after_its_last_use(lab: ConnectorsLab) 
 
 
 @in_both_modes
-async def test_removed_connector_closes_at_once_if_nobody_uses_it(lab: ConnectorsLab) -> None:
+async def test_removed_connector_that_nobody_uses_is_closed_at_once(lab: ConnectorsLab) -> None:
     """A removed connector that nobody uses is closed at once, and cannot be used any more."""
     lab.add("base")
     await lab.run(lab.registry.remove, "base")
@@ -225,7 +225,7 @@ async def test_connector_that_cannot_be_made_is_not_in_use(lab: ConnectorsLab) -
 
 
 @in_both_modes
-async def test_disabled_connector_is_neither_opened_nor_used(lab: ConnectorsLab) -> None:
+async def test_health_of_disabled_connector_is_unknown(lab: ConnectorsLab) -> None:
     """The health of a disabled connector is unknown, and it stays in the list."""
     description = ConnectorDescription(name="base", kind="diary", enabled=False)
     lab.registry.declare(description, lambda: lab.diary("base"))
@@ -242,7 +242,9 @@ async def test_disabled_connector_is_neither_opened_nor_used(lab: ConnectorsLab)
 
 
 @in_both_modes
-async def test_health_of_all_is_one_value_each(lab: ConnectorsLab) -> None:
+async def test_unhealthy_connector_neither_hides_health_of_others_nor_reveals_secret(
+    lab: ConnectorsLab,
+) -> None:
     """An unhealthy connector neither hides the health of others nor reveals a secret."""
     assert () == await lab.run(lab.registry.health_of_all)
     lab.add("good")
@@ -282,7 +284,9 @@ async def test_list_shows_what_is_known(lab: ConnectorsLab) -> None:
 
 
 @in_both_modes
-async def test_pools_are_those_of_connectors_that_were_made(lab: ConnectorsLab) -> None:
+async def test_only_created_connectors_with_connection_pool_appear_in_list_of_pools(
+    lab: ConnectorsLab,
+) -> None:
     """Only created connectors with a connection pool appear in the list of pools."""
     lab.registry.declare(
         ConnectorDescription(name="unused", kind="diary"), lambda: lab.diary("unused")
@@ -314,7 +318,7 @@ async def test_operation_runs_by_its_name(lab: ConnectorsLab) -> None:
 
 
 @in_both_modes
-async def test_thousands_of_connectors_are_added_one_by_one(lab: ConnectorsLab) -> None:
+async def test_adding_one_of_thousands_of_connectors_creates_none(lab: ConnectorsLab) -> None:
     """Adding one of thousands of connectors creates none, and does not touch the others."""
 
     class UntouchableConnector:

@@ -85,7 +85,7 @@ def test_asynchronous_graphql_connector(shop: GraphQLServer) -> None:
     assert b'"Mine"' in shop.server.requests[0].body
 
 
-def test_persisted_documents() -> None:
+def test_graphql_connector_may_send_document_hash() -> None:
     """A GraphQL connector may send a document's hash, and its text if the service asks for it."""
     problem = {"message": "unknown", "extensions": {"code": "PERSISTED_QUERY_NOT_FOUND"}}
     with VendorServer() as server:

@@ -199,7 +199,7 @@ def applicable(checks: Iterable[Any]) -> list[Any]:
     applicable(connector_conformance.CHECKS + connector_conformance.NETWORK_CHECKS),
     ids=name_of,
 )
-def test_synchronous_connector(
+def test_synchronous_connector_passes_each_check_of_conformance_kit(
     check: Any, service: Service, network: TcpProxy, refusing: RefusingServices
 ) -> None:
     """The synchronous connector passes each check of the conformance kit."""
@@ -217,7 +217,7 @@ def test_synchronous_connector(
     applicable(connector_conformance.ASYNC_CHECKS + connector_conformance.ASYNC_NETWORK_CHECKS),
     ids=name_of,
 )
-def test_asynchronous_connector(
+def test_asynchronous_connector_passes_each_check_of_conformance_kit(
     check: Any, service: Service, network: TcpProxy, refusing: RefusingServices
 ) -> None:
     """The asynchronous connector passes each check of the conformance kit."""
@@ -234,7 +234,7 @@ def test_asynchronous_connector(
 
 
 @pytest.mark.parametrize("check", connector_conformance.FORK_CHECKS, ids=name_of)
-def test_forked_connector(
+def test_connector_uses_connections_of_child_own_manager_in_forked_child(
     check: Any, service: Service, network: TcpProxy, refusing: RefusingServices
 ) -> None:
     """In a forked child, a connector uses the connections of the child's own manager."""

@@ -11,7 +11,7 @@ from moorage import ConfigurationError
 from moorage.wiring.installed_connectors import connector_kind
 
 
-def test_unknown_kind() -> None:
+def test_unknown_connector_kind_is_refused_with_its_path_in_configuration_and_remedy() -> None:
     """An unknown connector kind is refused with its path in the configuration and a remedy."""
     with pytest.raises(ConfigurationError, match="no kind of connector named 'sqll'") as excinfo:
         connector_kind("sqll", "connectors.erp.kind")

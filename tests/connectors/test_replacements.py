@@ -211,7 +211,9 @@ def test_tasks_lose_no_call_to_replacements(seed: int) -> None:
 
 
 @in_both_modes
-async def test_health_check_keeps_its_connector_open(lab: ConnectorsLab) -> None:
+async def test_connector_that_is_replaced_during_its_health_check_is_closed_after_check(
+    lab: ConnectorsLab,
+) -> None:
     """A connector that is replaced during its health check is closed after the check."""
     old_connector = lab.add("base")
     answer = old_connector.health
@@ -244,7 +246,7 @@ async def test_block_of_another_class_is_refused(lab: ConnectorsLab) -> None:
 
 
 @in_both_modes
-async def test_one_context_manager_serves_one_block_at_a_time(lab: ConnectorsLab) -> None:
+async def test_context_manager_cannot_be_entered_again_during_its_block(lab: ConnectorsLab) -> None:
     """A context manager cannot be entered again during its block, and can after it."""
     lab.add("base")
     use = lab.registry.use("base")

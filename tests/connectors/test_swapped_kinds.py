@@ -206,7 +206,7 @@ def test_only_the_configuration_names_the_kinds(
 
 
 @pytest.mark.parametrize("broker", BROKERS)
-def test_asynchronous_program_needs_no_change_either(
+def test_same_asynchronous_program_publishes_to_each_broker(
     configuration: Callable[..., Path], broker: str
 ) -> None:
     """The same asynchronous program publishes to each broker."""

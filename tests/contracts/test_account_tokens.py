@@ -138,7 +138,7 @@ def provider(kind: type[Any], *existing: Any) -> Any:
 
 
 @MODES
-async def test_one_token_serves_all_tenants(hub_class: type[Any]) -> None:
+async def test_all_tenants_of_account_share_one_oauth_token(hub_class: type[Any]) -> None:
     """All tenants of an account share one OAuth token, which is requested once."""
     server = HeraldServer()
     sms_hub = hub(hub_class, server)

@@ -187,7 +187,7 @@ def test_changes_name_their_values() -> None:
         ),
     ],
 )
-def test_rules_are_written_as_they_are_read(text: str, written: str) -> None:
+def test_recurrence_rule_is_read_with_its_parts_in_any_order(text: str, written: str) -> None:
     """A recurrence rule is read with its parts in any order, and written in one fixed order."""
     rule = RecurrenceRule.parse(text)
 
@@ -226,7 +226,7 @@ def test_whole_days_may_end_with_a_day() -> None:
 
 
 @pytest.mark.parametrize("name", ["Europe/Berlin", "No/Where", "../etc/passwd", "", "a\x00b", None])
-def test_unknown_zones_are_none(name: str | None) -> None:
+def test_unknown_name_of_time_zone_is_read_as_none(name: str | None) -> None:
     """An unknown name of a time zone is read as None, whatever it contains."""
     assert (name == "Europe/Berlin") is (zone_of(name) is not None)
 

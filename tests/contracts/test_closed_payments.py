@@ -160,7 +160,7 @@ def test_receipt_without_a_look_up() -> None:
             assert closed_move.payment.id in {authorization.id, other_ref.id}
 
 
-def test_refund_is_looked_up_by_its_own_reference() -> None:
+def test_refund_is_closed_with_refund_own_id() -> None:
     """A refund is closed with the refund's own id; without an id it is not found."""
     world = PaymentsWorld(KeylessStripe)
     with world.hub() as hub:
@@ -268,7 +268,9 @@ def test_unreadable_response_cannot_resolve_a_key(answer: Any) -> None:
 
 
 @pytest.mark.parametrize("kind", [Stripe, KeylessStripe])
-def test_settled_payment_is_not_taken_again_after_not_done(kind: type[Stripe]) -> None:
+def test_payment_that_job_has_settled_is_not_repeated_after_operator_says_not_done(
+    kind: type[Stripe],
+) -> None:
     """A payment that the job has settled is not repeated after an operator says "not done".
 
     Where the request was sent again, its answer is stored under the service's key as well. Where

@@ -209,7 +209,7 @@ def test_dispatcher_gets_operation_key_and_timeout(operation: str) -> None:
     assert (operation, *result) == dispatcher.told
 
 
-def test_rate_is_bought_by_its_reference_alone() -> None:
+def test_rate_can_be_bought_by_its_reference_alone_if_vendor_stores_its_rates() -> None:
     """A rate can be bought by its reference alone if the vendor stores its rates."""
     dispatcher = record_operation(
         ShippingFlows, lambda flows: flows.create_shipment(REF, idempotency_key="k", timeout=TIME)

@@ -76,7 +76,7 @@ def test_document_is_recognised(
     assert invoice == unpack(pack(invoice))
 
 
-def test_fa3_file_names_its_buyer_itself() -> None:
+def test_fa3_file_takes_no_recipient() -> None:
     """An FA(3) file takes no recipient, and every other document needs one."""
     invoice = OutgoingInvoice(document=FA3)
 

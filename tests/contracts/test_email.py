@@ -275,7 +275,7 @@ def test_invalid_bulks_are_refused(fields: dict[str, Any]) -> None:
         BulkMessage(**fields)
 
 
-def test_equal_addresses() -> None:
+def test_email_addresses_with_equal_domains_are_equal() -> None:
     """Two email addresses are equal if their domains are equal, encoded or not."""
     with pytest.raises(InvalidData, match="more than once"):
         EmailMessage(text="x", to=["ada@münchen.example", "ada@xn--mnchen-3ya.example"])
@@ -341,7 +341,7 @@ def test_placeholders_of_vendor_templates_are_unknown() -> None:
     assert frozenset() == bulk.places
 
 
-def test_final_statuses() -> None:
+def test_email_status_that_may_still_change_is_not_final() -> None:
     """An email status that may still change is not final."""
     assert not EmailStatus.QUEUED.final
     assert not EmailStatus.UNKNOWN.final
@@ -377,7 +377,7 @@ def test_daily_counts_are_added_up(granularity: str, days: list[date]) -> None:
     )
 
 
-def test_minimal_event() -> None:
+def test_details_that_email_event_does_not_have_are_empty() -> None:
     """Details that an email event does not have are empty."""
     event = EmailEvent(id=None, ref=Ref("v", "a", "1"), status=EmailStatus.UNKNOWN, email="a@b.c")
 

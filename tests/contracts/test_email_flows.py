@@ -232,7 +232,7 @@ def test_oversized_messages_are_refused_before_sending() -> None:
     assert 1 == len(post.ses.requests)
 
 
-def test_empty_bulk() -> None:
+def test_bulk_without_recipients_returns_no_results() -> None:
     """A bulk without recipients returns no results."""
     post = MailHubs()
 

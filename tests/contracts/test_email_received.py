@@ -184,7 +184,7 @@ def test_hostile_lists_of_addresses_are_read(piece: str) -> None:
     assert () == addresses_in(piece * 10_000)
 
 
-def test_unfinished_encoded_words_stay_as_they_are() -> None:
+def test_encoded_word_without_end_stays_text() -> None:
     """An encoded word without an end stays text, and the text after the last word is kept."""
     assert "=?a?b?c" * 20 == header_text("=?a?b?c" * 20)
     assert "ä, b =?a?b?c" == header_text("=?utf-8?q?=C3=A4?=, b =?a?b?c")
@@ -215,7 +215,7 @@ def test_texts_of_headers_and_files() -> None:
         (SenderChecks(dkim=CheckResult.PASSED), None, False),
     ],
 )
-def test_what_makes_a_sender_authentic(
+def test_sender_is_authentic_only_if_check_confirms_domain_that_recipients_see(
     checks: SenderChecks, sender: str | None, is_authentic: bool
 ) -> None:
     """A sender is authentic only if a check confirms the domain that recipients see."""

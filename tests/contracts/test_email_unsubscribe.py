@@ -31,7 +31,7 @@ ONE_CLICK = {"List-Unsubscribe-Post": "List-Unsubscribe=One-Click"}
     ],
     ids=["one click", "page", "mail", "both"],
 )
-def test_ways_become_headers(fields: dict[str, Any], headers: dict[str, str]) -> None:
+def test_url_precedes_email_address(fields: dict[str, Any], headers: dict[str, str]) -> None:
     """The URL precedes the email address, and only a one-click URL adds the second header."""
     message = EmailMessage(text="News.", headers={"X-A": "1"}, unsubscribe=Unsubscribe(**fields))
 
@@ -57,7 +57,9 @@ def test_ways_become_headers(fields: dict[str, Any], headers: dict[str, str]) ->
     ],
     ids=ascii,
 )
-def test_wrong_ways_are_refused(fields: dict[str, Any]) -> None:
+def test_unsubscribe_url_or_address_that_no_mail_program_could_use_is_refused(
+    fields: dict[str, Any],
+) -> None:
     """An unsubscribe URL or address that no mail program could use is refused."""
     with pytest.raises(InvalidData):
         Unsubscribe(**fields)
@@ -77,7 +79,7 @@ def test_field_excludes_the_header(name: str) -> None:
             BulkMessage(base=EmailMessage(text="News.", **base), recipients=[recipient])
 
 
-def test_recipients_have_their_own_way() -> None:
+def test_recipient_unsubscribe_field_completely_replaces_bulk_field() -> None:
     """A recipient's unsubscribe field completely replaces the bulk's field."""
     page = Unsubscribe(url=f"{URL}/ada", one_click=False)
     ada = BulkRecipient(to="ada@example.com", unsubscribe=page)
@@ -91,7 +93,7 @@ def test_recipients_have_their_own_way() -> None:
     assert base.unsubscribe == bulk.message_to(bob).unsubscribe
 
 
-def test_own_way_alone_needs_the_capability() -> None:
+def test_bulk_needs_unsubscribe_capability_even_if_only_one_recipient_uses_field() -> None:
     """A bulk needs the unsubscribe capability even if only one recipient uses the field."""
     ada = BulkRecipient(to="ada@example.com", unsubscribe=Unsubscribe(url=URL))
     bulk = BulkMessage(base=EmailMessage(text="News."), recipients=[ada, "bob@example.com"])

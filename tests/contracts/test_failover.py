@@ -74,7 +74,7 @@ async def test_first_account_is_used(hub_class: type[Any], key: str | None) -> N
 @MODES
 @pytest.mark.parametrize("key", [None, "k1"], ids=["no key", "key"])
 @pytest.mark.parametrize("why", [NO_CONNECTION, Response(429)], ids=["unreachable", "throttled"])
-async def test_next_account_takes_over_if_nothing_was_done(
+async def test_next_account_is_used_if_error_proves_that_operation_had_no_effect(
     hub_class: type[Any], key: str | None, why: Any
 ) -> None:
     """If an error proves that the operation had no effect, the next account is used."""

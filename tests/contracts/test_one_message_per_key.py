@@ -109,7 +109,9 @@ MOVED = Attempt(ROUTES[2], [NO_CONNECTION], [], None, after=False, pause=0.0)
 @example(
     tries=[MOVED, Attempt(ROUTES[0], [], [], None, after=False, pause=70.0)], keys=False, attempts=1
 )
-def test_one_message_per_key(tries: list[Attempt], keys: bool, attempts: int) -> None:
+def test_key_has_at_most_one_effect_however_many_callers_fail_or_crash(
+    tries: list[Attempt], keys: bool, attempts: int
+) -> None:
     """However many callers fail or crash, a key has at most one effect."""
     hubs = PigeonHubs(keys=keys)
     store = MemoryStorage(hubs.clock)

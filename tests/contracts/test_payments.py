@@ -214,7 +214,9 @@ def test_unrepresentable_amounts_are_refused(money: Money) -> None:
 
 
 @pytest.mark.parametrize("minor, currency", [(150, "ISK"), (1, "XXX"), (1.5, "EUR"), (1, None)])
-def test_invalid_amounts_are_read_as_none(minor: object, currency: object) -> None:
+def test_invalid_amount_or_currency_in_vendor_response_is_read_as_none(
+    minor: object, currency: object
+) -> None:
     """An invalid amount or currency in a vendor's response is read as None."""
     assert ODD_UNITS.read(minor, currency) is None
 
@@ -240,7 +242,7 @@ def test_state_follows_from_totals(
     assert state == state_of(EUROS, captured, refunded)
 
 
-def test_remaining_amounts() -> None:
+def test_amounts_that_can_still_be_captured_or_refunded_follow_from_totals() -> None:
     """The amounts that can still be captured or refunded follow from the totals."""
     open_payment = captured_payment(PaymentState.PARTIALLY_CAPTURED, captured=PART)
 
@@ -253,7 +255,7 @@ def test_remaining_amounts() -> None:
     assert EUROS == captured_payment(refunded=None).refundable
 
 
-def test_settled_states() -> None:
+def test_pending_payments_are_not_settled() -> None:
     """Pending payments are not settled, and disputes under review are not final."""
     assert not PaymentState.PENDING.settled
     assert PaymentState.CAPTURED.settled
@@ -372,7 +374,7 @@ def test_unexpected_amounts_are_refused(field: str) -> None:
     event_of().expect(EUROS)
 
 
-def test_hint_changes_nothing_until_it_is_followed_up() -> None:
+def test_event_without_details_changes_nothing_until_its_payment_is_looked_up() -> None:
     """An event without details changes nothing until its payment is looked up."""
     previous_payment = captured_payment()
     hint = PaymentEvent(id="evt_1", ref=REF, at=LATER_TIME, ask=True, raw="hint")
@@ -435,7 +437,7 @@ def test_refund_counts_once() -> None:
     assert PaymentState.CAPTURED == failed_payment.state
 
 
-def test_refund_under_way_is_not_counted() -> None:
+def test_pending_refund_does_not_count_as_refunded_yet() -> None:
     """A pending refund does not count as refunded yet."""
     request = advance(captured_payment(), event_of(refund=refund(MoveState.PENDING), at=LATER_TIME))
     finished_payment = advance(request, event_of(refund=refund(), at=LATER_TIME))

@@ -36,7 +36,7 @@ def test_changes_survive_a_store() -> None:
     assert REF == changes.manager
 
 
-def test_values_of_changes_are_the_named_ones() -> None:
+def test_only_named_fields_have_value() -> None:
     """Only named fields have a value; an emptied list is empty, other emptied fields are None."""
     changes = PersonChanges(family_name="King", emails=[], clear=["phones", "title"])
 
@@ -110,7 +110,7 @@ def test_kinds_of_numbers_may_be_texts() -> None:
         Phone(" ")
 
 
-def test_limits_are_those_of_the_vendor() -> None:
+def test_external_id_is_refused_only_by_vendor_whose_maximum_length_it_exceeds() -> None:
     """An external id is refused only by a vendor whose maximum length it exceeds."""
     person = NewPerson(user_name="ada", external_id="E" * 17)
     check_fits(person, {})

@@ -82,7 +82,7 @@ def test_invalid_keys_are_refused(auth: Any) -> None:
         (errors.AuthenticationFailed("x"), "refused"),
     ],
 )
-def test_outcomes_are_told(error: Exception | None, outcome: str) -> None:
+def test_only_receipt_counts_as_accepted(error: Exception | None, outcome: str) -> None:
     """Only a receipt counts as accepted, and every uncertain failure as unknown."""
     result = Result(PushReceipt(ref=None)) if error is None else Result(error=error)
 

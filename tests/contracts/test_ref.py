@@ -28,7 +28,7 @@ def test_usual_ids_are_readable() -> None:
     assert "paypal:main:O-1?capture=C-2" == str(Ref("paypal", "main", "O-1", {"capture": "C-2"}))
 
 
-def test_related_ids() -> None:
+def test_further_ids_of_a_reference_are_found_by_name() -> None:
     """Further ids of a reference can be found by name, added and removed."""
     ref = Ref("paypal", "main", "O-1").with_related(capture="C-2", refund=None)
 

@@ -26,7 +26,7 @@ def chosen_accounts(directory: Directory, **fields: Any) -> list[str]:
     return [item.name for item in directory.choose(request)]
 
 
-def test_one_account_needs_no_route() -> None:
+def test_hub_with_single_account_needs_no_route() -> None:
     """A hub with a single account needs no route."""
     assert ["a"] == chosen_accounts(Directory([account("a")]))
 
@@ -37,7 +37,7 @@ def test_several_accounts_need_a_route() -> None:
         chosen_accounts(Directory([account("a"), account("b")]))
 
 
-def test_missing_account() -> None:
+def test_hub_without_accounts_refuses_operations() -> None:
     """A hub without accounts refuses operations."""
     with pytest.raises(ConfigurationError, match="No account is configured for sms of acme"):
         chosen_accounts(Directory([]), tenant="acme")

@@ -190,7 +190,7 @@ def test_effect_on_a_payment_whose_keys_are_lost_is_closed_by_an_id(operation: s
 
 
 @pytest.mark.parametrize("done", [True, False])
-def test_keys_that_are_here_are_not_lost(done: bool) -> None:
+def test_payment_that_can_be_decrypted_cannot_be_closed_with_keys_lost(done: bool) -> None:
     """A payment that can be decrypted cannot be closed with `keys_lost`."""
     world = PaymentsWorld()
     with world.hub(cipher=AesGcmCipher(generate_keys())) as hub:

@@ -53,7 +53,7 @@ def test_person_can_settle_a_payment_before_the_job() -> None:
         assert settled_payment is not None
 
 
-def test_payment_whose_caller_is_at_work_is_left_alone() -> None:
+def test_payment_is_not_looked_up_while_its_first_request_may_still_be_running() -> None:
     """A payment is not looked up while its first request may still be running."""
     world = PaymentsWorld(KeylessStripe)
     with world.hub() as hub:
@@ -62,7 +62,7 @@ def test_payment_whose_caller_is_at_work_is_left_alone() -> None:
             hub.settle_payment(KEY)
 
 
-def test_vendor_that_cannot_be_asked_is_left_to_a_person() -> None:
+def test_error_refers_operator_to_vendor_website_if_vendor_cannot_list_payments() -> None:
     """If the vendor cannot list payments, the error refers the operator to the vendor's website."""
     world = PaymentsWorld(UnlistedStripe)
     with world.hub() as hub:
@@ -72,7 +72,7 @@ def test_vendor_that_cannot_be_asked_is_left_to_a_person() -> None:
             hub.settle_payment(KEY)
 
 
-def test_async_hub_settles_one_payment() -> None:
+def test_asynchronous_hub_settles_payment_like_synchronous_one() -> None:
     """An asynchronous hub settles a payment like a synchronous one."""
     asyncio.run(_settle())
 

@@ -66,7 +66,7 @@ def test_repeat_with_another_amount_is_not_sent() -> None:
     assert not world.stripe.requests
 
 
-def test_only_the_last_holder_ends_its_wait() -> None:
+def test_only_last_caller_that_registered_payment_can_end_its_waiting_time() -> None:
     """Only the last caller that registered a payment can end its waiting time."""
     store = MemoryStorage(VirtualClock())
     effect_key = ("payments", None, "k")

@@ -167,7 +167,7 @@ def test_invalid_weights_are_refused(value: object) -> None:
         Parcel(weight=value)
 
 
-def test_parcel_has_all_sides_or_none() -> None:
+def test_parcel_with_only_one_or_two_of_its_three_dimensions_is_refused() -> None:
     """A parcel with only one or two of its three dimensions is refused."""
     assert None is Parcel(weight=1).sides
     assert (Decimal(1), Decimal(2), Decimal("3.5")) == (
@@ -238,7 +238,9 @@ def test_needed_capabilities_of_a_shipment(fields: dict[str, Any], expected: set
     ],
     ids=["all", "one", "fastest", "two", "carrier", "price", "days"],
 )
-def test_choice_of_one_service_needs_no_rates(choice: dict[str, Any], service: str | None) -> None:
+def test_purchase_needs_no_rates_if_its_rule_names_one_service_and_no_other_limit(
+    choice: dict[str, Any], service: str | None
+) -> None:
     """A purchase needs no rates if its rule names one service and no other limit."""
     choose = Choice(**choice)
     request = RateRequest(sender=HOME, recipient=FAR_ADDRESS, parcels=BOX)
@@ -257,7 +259,7 @@ def test_recoverable_purchase_needs_a_vendor_that_finds_it() -> None:
 
 
 @pytest.mark.parametrize("country", ["USA", "u", "", None, 7, "1A"], ids=repr)
-def test_country_codes(country: object) -> None:
+def test_country_of_address_must_be_two_letter_code(country: object) -> None:
     """The country of an address must be a two-letter code."""
     with pytest.raises(InvalidData):
         Address(country=country)
@@ -269,7 +271,7 @@ def test_repr_of_an_address() -> None:
     assert "DE" == Address(country="de").country
 
 
-def test_settled_states() -> None:
+def test_tracking_state_that_may_still_change_is_not_settled() -> None:
     """A tracking state that may still change is not settled."""
     working_states = {ShipmentState.PENDING, ShipmentState.CANCELING, ShipmentState.UNKNOWN}
 

@@ -85,7 +85,9 @@ def test_rates_carry_their_shipment() -> None:
         ("zpl", "convert_label", LabelFormat.ZPL),
     ],
 )
-def test_label_conversion(label: str | None, need: str, target: LabelFormat | None) -> None:
+def test_label_is_converted_only_if_its_format_differs_from_bought_one(
+    label: str | None, need: str, target: LabelFormat | None
+) -> None:
     """A label is converted only if its format differs from the bought one."""
     label_ref = REF.with_related(label="pdf")
     dispatcher = record_operation(
@@ -186,7 +188,7 @@ def test_named_service_is_bought_without_rates(capabilities: Any, sources: list[
 
 
 @pytest.mark.parametrize("finds", [True, False])
-def test_lost_purchase_says_if_its_label_can_be_found(finds: bool) -> None:
+def test_unknown_outcome_says_that_vendor_finds_no_label(finds: bool) -> None:
     """An unknown outcome says that the vendor finds no label, if it has no search."""
 
     async def buy(*_: Any, **__: Any) -> None:

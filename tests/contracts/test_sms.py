@@ -28,7 +28,7 @@ REF = Ref("twilio", "texts", "SM1")
 
 
 @pytest.mark.parametrize("number", ["+4915112345678", "+1234567", "+123456789012345"])
-def test_valid_numbers(number: str) -> None:
+def test_phone_number_has_a_plus_and_seven_to_fifteen_digits(number: str) -> None:
     """A phone number has a '+', a country code and seven to fifteen digits."""
     assert number == check_number(number, "to")
 
@@ -110,7 +110,7 @@ def test_receipts_of_one_message_are_equal() -> None:
     assert receipt == SmsReceipt(ref=REF, status=SmsStatus.SENT, raw={"a": 2})
 
 
-def test_final_statuses() -> None:
+def test_delivered_refused_and_cancelled_statuses_are_final() -> None:
     """The statuses delivered, refused and cancelled are final."""
     open_still = {SmsStatus.SCHEDULED, SmsStatus.QUEUED, SmsStatus.SENT, SmsStatus.UNKNOWN}
 
@@ -176,6 +176,6 @@ def test_number_of_parts(text: str, count: int) -> None:
     "text, gsm", [("", True), ("Grüße [€]", True), ("ж", False), ("a😀", False), ("`", False)],
     ids=["empty", "usual", "cyrillic", "emoji", "backtick"],
 )  # fmt: skip
-def test_gsm_alphabet(text: str, gsm: bool) -> None:
+def test_text_in_gsm_alphabet_is_recognised(text: str, gsm: bool) -> None:
     """A text in the GSM alphabet is recognised, since a part holds more of its characters."""
     assert gsm == is_gsm(text)

@@ -171,7 +171,7 @@ class SequentialVendor:
         return "done"
 
 
-def test_sequential_upload() -> None:
+def test_vendor_without_parallel_parts_gets_data_of_upload_in_order() -> None:
     """A vendor without parallel parts gets the data of an upload in order."""
     vendor = SequentialVendor()
     dispatcher: Any = AnsweringDispatcher(vendor=vendor)
@@ -203,7 +203,7 @@ class FailingVendor(SequentialVendor):
         raise ConnectionFailed("still away.")
 
 
-def test_failed_abort_keeps_the_first_error() -> None:
+def test_first_error_is_raised_if_aborting_failed_upload_fails_too() -> None:
     """If aborting a failed upload fails too, the first error is raised."""
     vendor = FailingVendor()
     dispatcher: Any = AnsweringDispatcher(vendor=vendor)
@@ -272,7 +272,7 @@ def test_batch_deletion_answers_every_key(result: int) -> None:
         run_now(flows.delete_many(["a"]))
 
 
-def test_list_defaults() -> None:
+def test_list_returns_all_objects_by_default() -> None:
     """By default a list returns all objects, a thousand per page."""
     dispatcher = record_operation(StorageFlows, lambda flows: flows.list(timeout=TIME))
 

@@ -118,7 +118,7 @@ def test_countries_are_those_of_iso() -> None:
     assert "EL" not in VAT_COUNTRIES
 
 
-def test_each_number_needs_its_register() -> None:
+def test_each_number_needs_its_register_capability() -> None:
     """Each number needs its register's capability; Northern Ireland's register is the EU's."""
     assert {
         "DE": TaxCapability.EU_NUMBERS,

@@ -86,7 +86,7 @@ def test_a_negative_line_is_refused() -> None:
     assert "amount" == excinfo.value.field
 
 
-def test_a_sale_needs_what_it_uses() -> None:
+def test_sale_needs_calculation_capability() -> None:
     """A sale needs the calculation capability, and one for each optional field that it uses."""
     assert {"calculation"} == sale().needs
     used = sale(inclusive=True, vat_number="de 136.695-976", exemption="government")
@@ -127,7 +127,7 @@ def test_a_calculation_can_be_stored() -> None:
     assert reversal == unpack(pack(reversal))
 
 
-def test_a_reversal_has_the_parts_that_it_names() -> None:
+def test_reversal_without_parts_reverses_whole_sale() -> None:
     """A reversal without parts reverses the whole sale."""
     part = ReversedAmount(amount=Money("1.00", "EUR"), tax=Money("0.19", "EUR"))
     assert () == TaxReversal(reference="CN-1", day=DAY).parts
@@ -162,7 +162,7 @@ def test_wrong_reversals_are_refused(fields: dict[str, Any], field: str) -> None
     assert field == excinfo.value.field
 
 
-def test_a_reversed_amount_has_one_currency() -> None:
+def test_reversed_amount_and_its_tax_must_have_same_currency() -> None:
     """A reversed amount and its tax must have the same currency."""
     with pytest.raises(InvalidData) as excinfo:
         ReversedAmount(amount=Money(1, "EUR"), tax=Money(0, "USD"))

@@ -103,7 +103,7 @@ def test_correction_of_an_earlier_quarter_stands_apart() -> None:
         ("2026-Q4", date(2026, 10, 1), date(2026, 12, 31)),
     ],
 )
-def test_quarter(text: str, first: date, last: date) -> None:
+def test_quarter_has_first_and_last_day(text: str, first: date, last: date) -> None:
     """A quarter has a first and a last day, and is found by both days."""
     quarter = Quarter(text)
 
@@ -186,7 +186,7 @@ def test_report_checks_its_arguments() -> None:
     assert "home" == excinfo.value.field
 
 
-def test_zero_rate_is_a_line_of_its_own() -> None:
+def test_sale_with_vat_rate_of_zero_is_line_of_its_own() -> None:
     """A sale with a VAT rate of zero is a line of its own, with no tax due."""
     report = oss_report([sale("IE", "10.00", "0.00", "0")], QUARTER, home="DE")
 

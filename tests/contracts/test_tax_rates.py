@@ -21,7 +21,7 @@ TEDB = """
 """
 
 
-def test_current_rates_are_those_of_the_commission() -> None:
+def test_rates_of_all_27_member_states_are_those_of_european_commission_database() -> None:
     """The rates of all 27 member states are those of the European Commission's database."""
     expected = {word.partition(":")[0]: Decimal(word.partition(":")[2]) for word in TEDB.split()}
 
@@ -96,6 +96,6 @@ def test_unknown_rate_is_refused(country: Any, day: Any, field: str) -> None:
     assert field == excinfo.value.field
 
 
-def test_greek_prefix() -> None:
+def test_prefix_el_of_vat_numbers_is_read_as_greece() -> None:
     """The prefix EL of VAT numbers is read as Greece."""
     assert ("GR", "FR") == (member_state("EL"), member_state("FR"))

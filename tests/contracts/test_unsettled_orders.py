@@ -92,7 +92,7 @@ def test_lost_order_is_listed(operation: str) -> None:
     assert (NextStep.WAIT, NextStep.ASK_AGAIN) == (unknown.next, later_payment.next)
 
 
-def test_other_payload_is_refused_while_a_first_part_is_unknown() -> None:
+def test_key_refuses_another_payload_after_lost_first_request() -> None:
     """After a lost first request, a key refuses another payload, and settles its own."""
     world = PaymentsWorld()
     world.stripe.fail(Lost())  # the product
@@ -128,7 +128,7 @@ def test_job_settles_a_lost_order(operation: str) -> None:
 
 
 @orders
-def test_success_and_refusal_leave_nothing(operation: str) -> None:
+def test_order_that_succeeded_or_was_refused_is_not_in_list(operation: str) -> None:
     """An order that succeeded or was refused is not in the list."""
     world = PaymentsWorld()
     with world.hub() as hub:
@@ -136,7 +136,7 @@ def test_success_and_refusal_leave_nothing(operation: str) -> None:
         assert [] == hub.unsettled_payments()
 
 
-def test_declined_subscription_leaves_nothing() -> None:
+def test_subscription_whose_first_charge_was_declined_is_not_in_list() -> None:
     """A subscription whose first charge was declined is not in the list."""
     world = PaymentsWorld()
     with world.hub() as hub:

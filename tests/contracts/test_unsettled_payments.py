@@ -77,7 +77,7 @@ def test_lost_payment_is_listed_in_every_process(payments_world: PaymentsWorld) 
         assert unsettled_payment.since == later_payment.since
 
 
-def test_job_settles_what_the_vendor_can_tell(payments_world: PaymentsWorld) -> None:
+def test_settlement_job_waits_for_running_callers(payments_world: PaymentsWorld) -> None:
     """The settlement job waits for running callers, then looks up the payment and settles it."""
     with payments_world.hub() as hub, payments_world.hub() as worker:
         payments_world.lose(hub)
@@ -210,7 +210,7 @@ def test_settle_needs_no_since_and_settles_the_key() -> None:
         assert [] == hub.unsettled_payments()
 
 
-def test_key_that_is_forgotten_charges_nobody() -> None:
+def test_payment_that_is_still_unknown_when_its_key_expires_is_not_charged_again() -> None:
     """A payment that is still unknown when its key expires is not charged again."""
     world = PaymentsWorld()
     with world.hub() as hub:
@@ -274,7 +274,7 @@ async def _settle_later() -> None:
         assert (await hub.payments().charge(ORDER, idempotency_key=KEY)).replayed
 
 
-def test_account_that_is_gone_leaves_its_payments_to_a_person() -> None:
+def test_unsettled_payments_of_removed_account_are_left_to_operator() -> None:
     """Unsettled payments of a removed account are left to an operator."""
     world = PaymentsWorld()
     with world.hub() as hub, Hub([], state=world.state, clock=world.clock) as bare_hub:

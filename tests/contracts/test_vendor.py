@@ -39,7 +39,7 @@ def test_options_are_plain(custom: Any, field: str) -> None:
     assert field == excinfo.value.field
 
 
-def test_plain_options() -> None:
+def test_json_values_are_accepted_in_options_at_every_depth() -> None:
     """Strings, integers and other JSON values are accepted in options at every depth."""
     fields = {"a": [1, None, True, {"b": "x", "c": -7}]}
 
@@ -77,6 +77,6 @@ def test_keys_of_parts_are_valid(length: int) -> None:
     assert part_keys == [part_key(key, number) for key in batch_keys for number in (1, 2, 12_345)]
 
 
-def test_key_of_a_part_names_its_batch() -> None:
+def test_key_of_part_is_batch_key_with_part_number() -> None:
     """The key of a part is the batch's key with the part's number, if that is short enough."""
     assert "news/7" == part_key("news", 7)

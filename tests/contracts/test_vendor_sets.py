@@ -49,7 +49,7 @@ def test_only_the_configuration_differs(vendors: dict[str, str], tmp_path: Path)
     assert expected == async_results(vendors, tmp_path / "async")
 
 
-def test_first_set_of_vendors_does_everything(tmp_path: Path) -> None:
+def test_each_step_of_script_succeeds_with_first_set_of_vendors(tmp_path: Path) -> None:
     """With the first set of vendors, each step of the script succeeds."""
     result = async_results(FIRST, tmp_path)
 

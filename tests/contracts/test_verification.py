@@ -43,7 +43,7 @@ def test_wrong_requests_are_refused(fields: dict[str, Any]) -> None:
         VerificationRequest(**fields)
 
 
-def test_needed_capabilities() -> None:
+def test_sending_code_by_voice_call_needs_capability_of_its_own() -> None:
     """Sending a code by voice call needs a capability of its own."""
     needs = VerificationRequest(to="+491511234567", channel="call").needs
 

@@ -85,7 +85,7 @@ async def on_wire(
 
 
 @MODES
-async def test_wire_attributes(hub_class: type[Any]) -> None:
+async def test_wire_exposes_account_tenant_and_time(hub_class: type[Any]) -> None:
     """A wire exposes the account, the tenant and the time, and makes new ids and references."""
     hubs = PigeonHubs()
 
@@ -121,7 +121,7 @@ async def test_services_of_an_account(hub_class: type[Any]) -> None:
 
 
 @MODES
-async def test_concurrent_steps(hub_class: type[Any]) -> None:
+async def test_concurrent_steps_return_their_results_in_step_order(hub_class: type[Any]) -> None:
     """Steps that a wire runs concurrently return their results in the order of the steps."""
     hubs = PigeonHubs()
 
@@ -140,7 +140,9 @@ async def test_concurrent_steps(hub_class: type[Any]) -> None:
 
 
 @MODES
-async def test_one_deadline_for_all_steps(hub_class: type[Any]) -> None:
+async def test_operation_timeout_limits_all_its_waits_and_requests_together(
+    hub_class: type[Any],
+) -> None:
     """An operation's timeout limits all its waits and requests together."""
     hubs = PigeonHubs()
 
@@ -207,7 +209,7 @@ async def test_custom_transport_is_used(hub_class: type[Any]) -> None:
 
 
 @MODES
-async def test_hub_closes_what_it_opened(hub_class: type[Any]) -> None:
+async def test_closing_hub_closes_connections_that_it_opened_itself(hub_class: type[Any]) -> None:
     """Closing a hub closes the connections that it opened itself, not the host's."""
     loft = PigeonServer()
     client = SandboxHttpClient(loft) if hub_class is Hub else AsyncSandboxHttpClient(loft)

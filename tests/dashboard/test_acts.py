@@ -96,7 +96,7 @@ def test_act_without_a_reason_is_refused() -> None:
         assert [] == world.trail.records
 
 
-def test_failed_act_says_why() -> None:
+def test_impossible_action_says_why() -> None:
     """An impossible action says why, and is not recorded in the audit trail."""
     with World() as world:
         visitor = world.visitor()
@@ -245,7 +245,7 @@ def test_groups_are_permitted_apart() -> None:
         assert "entries-replay?box=inbox" not in dead
 
 
-def test_one_entry_is_replayed_or_dropped() -> None:
+def test_person_can_replay_or_drop_entry() -> None:
     """A person can replay or drop an entry; the page warns if its outcome is unknown."""
     with World() as world:
         visitor = world.visitor()
@@ -314,7 +314,7 @@ class PartlyLockedOutbox:
         return self._outbox.replay(id, **by)
 
 
-def test_batch_reports_what_it_could_not_change() -> None:
+def test_batch_action_counts_entries_that_it_could_not_change() -> None:
     """A batch action counts the entries that it could not change, and shows the first problem."""
     with World() as world:
         refused_ids = {"01", "02"}
@@ -392,7 +392,7 @@ def test_two_people_close_a_payment() -> None:
         assert [("ann", "payment.propose"), ("ben", "payment.close")] == recorded_acts(world)
 
 
-def test_second_person_confirms_what_they_have_read() -> None:
+def test_proposal_that_was_changed_or_withdrawn_after_it_was_read_cannot_be_confirmed() -> None:
     """A proposal that was changed or withdrawn after it was read cannot be confirmed."""
     with World() as world:
         world.lose()
@@ -431,7 +431,7 @@ def test_old_proposal_does_not_decide_about_a_new_request() -> None:
         assert "says that it was" not in world.visitor(BEN).get(f"/payment{PAYMENT}").text
 
 
-def test_payments_of_one_reference_name_each_other() -> None:
+def test_page_of_payment_links_to_another_one_with_same_reference() -> None:
     """The page of a payment links to another one with the same reference, and to no other."""
     with World() as world:
         payments = world.hub.payments()
@@ -525,7 +525,7 @@ def test_payment_whose_keys_are_lost_is_closed(done: bool, four_eyes: bool) -> N
         assert [] == world.hub.unsettled_payments()
 
 
-def test_vendor_that_cannot_be_asked_leaves_the_decision_to_a_person() -> None:
+def test_page_says_so_and_offers_only_decision_if_vendor_cannot_be_asked_for_outcome() -> None:
     """If the vendor cannot be asked for an outcome, the page says so and offers only a decision."""
     with World(UnlistedStripe) as world:
         world.lose()
@@ -543,7 +543,7 @@ def test_vendor_that_cannot_be_asked_leaves_the_decision_to_a_person() -> None:
 @pytest.mark.parametrize(
     "value", ["x", "x.y", "", "a" * 3_000, "eyJ4.0", '"quoted"', "=;=,=", "\xe9"]
 )
-def test_forged_words_are_not_shown(value: str) -> None:
+def test_notice_in_url_is_shown_only_if_server_made_it_for_this_person(value: str) -> None:
     """A notice in a URL is shown only if the server made it for this person."""
     with World() as world:
         visitor = world.visitor()

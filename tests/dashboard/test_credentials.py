@@ -71,7 +71,7 @@ def test_renewal_that_fails_keeps_the_credentials() -> None:
         assert ["credentials.renew", "credentials.renew.failed"] == actions
 
 
-def test_configured_credentials_are_not_renewed_here() -> None:
+def test_renewal_is_refused_for_service_that_is_unknown_or_has_no_credential_provider() -> None:
     """Renewal is refused for a service that is unknown or has no credential provider."""
     with hub_with_credentials(store_of(lambda *_: SECOND), Trail()) as hub:
         visitor = visitor_of(hub)

@@ -76,7 +76,7 @@ def test_session_of_https_is_sent_by_https_only() -> None:
         assert login_response.header("Set-Cookie").endswith("; Secure")
 
 
-def test_other_names_of_this_machine_are_refused() -> None:
+def test_requests_that_name_another_host_are_refused() -> None:
     """Requests that name another host are refused, so that other sites cannot reach the page."""
     with World() as world:
         gate = Gate(TickClock(), guest=ANN, hosts=["127.0.0.1:8741"])
@@ -155,7 +155,7 @@ def test_people_are_checked(text: str) -> None:
     assert "long-password" not in str(excinfo.value)
 
 
-def test_read_only_page_lets_nobody_act() -> None:
+def test_people_with_permission_to_act_can_only_read_with_read_only() -> None:
     """With --read-only, people with permission to act can only read."""
     with World() as world:
         gate = Gate(TickClock(), guest=Person("ann", ALL_ACTS), read_only=True)
@@ -348,7 +348,7 @@ def test_command_serves_people_and_refuses_to_be_reached(
     assert 2 == printed_output.count("token=")
 
 
-def test_taken_port_is_told() -> None:
+def test_error_names_the_taken_port() -> None:
     """If the port is taken, the error names it."""
     with Server("127.0.0.1", 0) as server, pytest.raises(ConfigurationError, match="not available"):
         Server("127.0.0.1", server.server_port)

@@ -238,7 +238,9 @@ def test_calls_are_filtered_and_paged() -> None:
             assert 404 == visitor.get(url).status, url
 
 
-def test_page_says_how_far_back_it_looked(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_page_of_calls_that_ended_at_its_limit_does_not_say_that_no_call_matches(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """A page of calls that ended at its limit does not say that no call matches."""
     with World() as world:
         scanned_to = world.clock.utc() - timedelta(hours=2)
@@ -297,7 +299,7 @@ def test_unavailable_store_hides_only_its_section() -> None:
         assert [] == Reader(hub, {}, None).windows(None, None)
 
 
-def test_payment_page_shows_one_of_several_payments_without_a_log() -> None:
+def test_each_payment_has_its_own_page() -> None:
     """Each payment has its own page; without a log there are no calls to show."""
     with World() as world:
         world.lose()

@@ -40,7 +40,7 @@ def test_person_and_account_are_paused() -> None:
         assert ("stripe", None, "ada") == (pause.target, pause.tenant, pause.subject)
 
 
-def test_paused_entry_says_so() -> None:
+def test_paused_entry_shows_pause_reason() -> None:
     """A paused entry shows the pause's reason; the entry of a pause itself offers no actions."""
     with World() as world:
         visitor = world.visitor()

@@ -48,7 +48,7 @@ def decision_order(page: str) -> list[str]:
     return sorted(acts, key=lambda act: page.index(f"/acts/{act}?"))
 
 
-def test_page_says_from_when_a_missing_payment_counts_as_not_done() -> None:
+def test_payment_page_says_when_not_done_is_safe_to_choose() -> None:
     """A payment's page says when "not done" is safe to choose, and warns before that time."""
     with World() as world:
         world.lose()
@@ -96,7 +96,7 @@ def test_unanswered_questions_prove_nothing() -> None:
         assert "decide (asked: refused)" in text_of(visitor, "/unknown")
 
 
-def test_several_matches_are_told_from_none() -> None:
+def test_page_says_so_if_vendor_lists_several_matching_payments() -> None:
     """If the vendor lists several matching payments, the page says so; closing names their ids."""
     with World(four_eyes=False) as world:
         order = Charge(Money("20.00", "EUR"), "pm_card_visa", reference="INV-7")
@@ -127,7 +127,7 @@ def test_vendor_that_repeats_is_asked_before_a_decision() -> None:
         assert "A clear answer closes the payment at once, without a second person." in question
 
 
-def test_refund_is_decided_with_its_own_id() -> None:
+def test_page_of_refund_says_that_vendor_cannot_be_asked_about_it() -> None:
     """The page of a refund says that the vendor cannot be asked about it, and asks for its id."""
     with World() as world:
         payments = world.hub.payments()
@@ -210,7 +210,9 @@ def test_closed_payment_shows_its_outcome_and_who_decided(tmp_path: Path) -> Non
             assert words in page, words
 
 
-def test_payment_closed_as_not_done_says_what_happens_next(tmp_path: Path) -> None:
+def test_payment_closed_as_not_done_stays_closed_until_program_sends_it_again(
+    tmp_path: Path,
+) -> None:
     """A payment closed as not done stays closed until the program sends it again."""
     with audited_world(tmp_path, four_eyes=False) as world:
         world.lose()
@@ -247,7 +249,7 @@ def test_failed_closing_decides_nothing(tmp_path: Path) -> None:
         assert "closed as" not in page
 
 
-def test_payment_that_was_never_unknown_shows_its_calls() -> None:
+def test_page_of_key_without_unknown_outcome_links_to_calls_with_that_key() -> None:
     """The page of a key without an unknown outcome links to the calls with that key."""
     with World() as world:
         order = Charge(Money("20.00", "EUR"), "pm_card_visa", reference="INV-7")
@@ -332,7 +334,7 @@ def test_sealed_receipt_is_not_shown(tmp_path: Path) -> None:
         assert ("done", False) == (facts["Outcome"], "The vendor's id of it" in facts)
 
 
-def test_reference_that_matches_nothing_closes_nothing() -> None:
+def test_closing_by_reference_says_so_if_vendor_lists_no_payment_with_reference() -> None:
     """If the vendor lists no payment with the reference, closing by reference says so."""
     with World(four_eyes=False) as world:
         world.lose()

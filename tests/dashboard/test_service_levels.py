@@ -64,7 +64,7 @@ def test_page_shows_the_budget_left_by_month() -> None:
         metrics.close()
 
 
-def test_page_says_why_there_is_nothing_to_show() -> None:
+def test_without_objectives_or_figures_page_says_what_to_configure() -> None:
     """Without objectives or figures the page says what to configure."""
     with Hub([]) as hub:
         visitor = Visitor(DashboardApp(Dashboard(hub, secret=SECRET), lambda _: ANN))

@@ -200,7 +200,7 @@ def test_impossible_cost_is_refused(cost: Any) -> None:
     assert "cost" == excinfo.value.field
 
 
-def test_each_limit_has_its_cost() -> None:
+def test_costs_are_given_for_all_rate_limits() -> None:
     """Costs are given for all rate limits, or for none."""
     caller = Caller(gates(None, THREE, RateLimitConfig.per_second(5)))
     assert Answer.GO is caller.ask(costs=(1, 5))[0]

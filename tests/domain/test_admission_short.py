@@ -174,7 +174,7 @@ class FastPathBudget(BudgetRule):
     "circuits, limits, budgets",
     [(1, 0, 0), (0, 1, 0), (1, 1, 0), (0, 2, 0), (1, 2, 0), (0, 0, 1), (1, 1, 1), (1, 2, 1)],
 )
-def test_first_attempts_are_decided_in_one_step(
+def test_first_attempt_that_is_admitted_at_once_is_always_decided_on_fast_path(
     circuits: int, limits: int, budgets: int, mode: CircuitState
 ) -> None:
     """A first attempt that is admitted at once is always decided on the fast path."""
@@ -198,7 +198,7 @@ def test_first_attempts_are_decided_in_one_step(
     assert (Answer.CIRCUIT_OPEN if is_refused else Answer.GO) is answer
 
 
-def test_refusal_in_one_step_updates_the_limits_clock() -> None:
+def test_rate_limit_state_still_records_time_if_open_circuit_refuses_attempt() -> None:
     """If an open circuit refuses an attempt, the rate limit's state still records the time."""
     caller = Caller(gates(TRIPS, THREE))
     _, permit, _ = caller.enter()

@@ -75,7 +75,7 @@ def test_shadow_circuit_refuses_no_waiter() -> None:
     assert (Answer.GO, SECOND) == caller.confirm(tickets, queue_permit)
 
 
-def test_paused_probe_keeps_its_lease() -> None:
+def test_pause_while_circuit_probe_queues_prolongs_its_lease() -> None:
     """A pause while a circuit probe queues prolongs its lease, so that no other probe starts."""
     caller = Caller(gates(TRIPS, ONE))
     _, permit, _ = caller.enter()
@@ -190,7 +190,7 @@ def test_immediate_grant_has_no_ticket() -> None:
     assert (Answer.GO, 1, 2) == (answer, wait, len(tickets))
 
 
-def test_giving_back_frees_one_grant() -> None:
+def test_returning_one_rate_limit_grant_leaves_others_taken() -> None:
     """Returning one rate-limit grant leaves the others taken."""
     caller = Caller(gates(None, THREE))
     tickets = [caller.ask(ticketed=True)[3] for _ in range(3)]

@@ -21,7 +21,7 @@ def test_proposal_is_read_by_every_process() -> None:
     assert None is store.execute(ReadProposal("payments", "acme", "INV-8"))
 
 
-def test_later_proposal_replaces_the_earlier_one() -> None:
+def test_later_proposal_for_same_operation_replaces_earlier_one() -> None:
     """A later proposal for the same operation replaces the earlier one."""
     store = MemoryStorage(VirtualClock())
     second = FIRST._replace(person="ben", done=False)

@@ -12,7 +12,7 @@ from tests.support.asyncapi_samples import events
 
 
 @pytest.mark.parametrize("version", ["2.0.0", "2.6.0", "3.0.0", "3.1.0"])
-def test_supported_versions(version: str) -> None:
+def test_asyncapi_descriptions_of_supported_versions_are_read(version: str) -> None:
     """AsyncAPI descriptions of the supported versions are read; operations may be missing."""
     assert ((), ()) == AsyncApi({"asyncapi": version}).map_operations()
 
@@ -139,7 +139,9 @@ def test_message_without_a_name_has_that_of_its_operation() -> None:
 
 
 @pytest.mark.parametrize("schema_format", ["application/schema+json;version=draft-07", None])
-def test_schema_with_its_language_beside_it(schema_format: str | None) -> None:
+def test_asyncapi_3_payload_may_contain_schema_and_name_of_schema_format(
+    schema_format: str | None,
+) -> None:
     """An AsyncAPI 3 payload may contain a schema and the name of the schema's format."""
     payload = {"schemaFormat": schema_format, "schema": {"type": "string"}}
     channels = {"a": {"address": "a", "messages": {"one": {"payload": payload}}}}
@@ -175,7 +177,9 @@ def test_schema_with_its_language_beside_it(schema_format: str | None) -> None:
         ),
     ],
 )
-def test_what_cannot_be_mapped(operation: Any, channel: Any, place: str, problem: str) -> None:
+def test_asyncapi_operation_that_cannot_be_mapped_is_reported_with_its_place(
+    operation: Any, channel: Any, place: str, problem: str
+) -> None:
     """An AsyncAPI operation that cannot be mapped is reported with its place; others are mapped."""
     valid_operation = {"action": "receive", "channel": {"$ref": "#/channels/a"}}
     broken = {**valid_operation, **operation} if isinstance(operation, dict) else operation
@@ -212,7 +216,7 @@ def test_operations_are_chosen_by_name() -> None:
         api.map_operations({"third"})
 
 
-def test_servers_tell_the_kind_of_connector() -> None:
+def test_asyncapi_server_protocol_decides_kind_of_connector() -> None:
     """An AsyncAPI server's protocol decides the kind of connector."""
     api = AsyncApi(
         events(

@@ -93,7 +93,7 @@ def rewrite_hashes(records: list[AuditRecord], start: int) -> list[AuditRecord]:
 # --- building the chain -----------------------------------------------------------------
 
 
-def test_records_continue_each_other() -> None:
+def test_each_record_of_audit_trail_has_next_number_and_previous_record_hash() -> None:
     """Each record of the audit trail has the next number and the previous record's hash."""
     records, head = linked_records(AuditHead(), [audited_act(0), audited_act(1)])
 
@@ -166,7 +166,9 @@ def test_time_must_be_aware() -> None:
         (AuditQuery(since=NOW + timedelta(seconds=1)), False),
     ],
 )
-def test_query(query: AuditQuery, *, matches: bool) -> None:
+def test_audit_record_matches_query_if_it_meets_every_condition(
+    query: AuditQuery, *, matches: bool
+) -> None:
     """An audit record matches a query if it meets every condition."""
     (record,), _ = linked_records(AuditHead(), [audited_act()])
     assert matches is query.matches(record)
@@ -246,7 +248,7 @@ def test_seal_cannot_be_replaced() -> None:
         assert 8 == number
 
 
-def test_anchor_finds_what_the_head_conceals() -> None:
+def test_anchor_record_number_and_hash_reveals_removed_audit_records() -> None:
     """An anchor (a record's number and hash) reveals removed audit records."""
     records, head = chain()
     shorter_head = AuditHead(3, records[2].hash, 0)

@@ -111,7 +111,7 @@ def test_another_scheme_is_kept() -> None:
 
 
 @given(keys)
-def test_api_key_is_sent_in_the_named_place(key: str) -> None:
+def test_api_key_is_sent_in_named_header_or_query_parameter(key: str) -> None:
     """An API key is sent in the named header or query parameter, and replaces its value."""
     assert key == authorise(REQUEST, Credentials.api_key(key)).headers["x-api-key"]
     assert key == authorise(REQUEST, Credentials.api_key(key, header="K")).headers["k"]

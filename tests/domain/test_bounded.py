@@ -13,7 +13,7 @@ def full_cache(most: int) -> BoundedCache[int, str]:
     return cache
 
 
-def test_a_full_cache_drops_one_entry_for_each_new_one() -> None:
+def test_full_cache_drops_one_entry_for_each_new_one() -> None:
     """A full cache drops one entry for each new one: the oldest and the newest alternately."""
     cache = full_cache(5)
 

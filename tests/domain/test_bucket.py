@@ -73,7 +73,7 @@ def test_equal_callers_leave_in_order_of_arrival(
 @pytest.mark.untraced
 @examples(150)
 @given(rates, long_lists([*moves, pauses, big_steps], 150))
-def test_one_bucket_is_exact_over_long_walks(
+def test_single_token_bucket_stays_within_its_limit_over_any_random_walk(
     configured: tuple[float, float, int], walk: list[Act]
 ) -> None:
     """A single token bucket stays within its limit over any random walk."""
@@ -237,7 +237,7 @@ def test_freed_slot_serves_the_next_arrival() -> None:
     assert (Answer.GO, 2 * SECOND) == world.execute(Confirm(gates, second, None))
 
 
-def test_waiting_for_one_limit_does_not_block_a_shared_one() -> None:
+def test_caller_that_waits_for_its_own_limit_takes_just_one_token_of_shared_limit() -> None:
     """A caller that waits for its own limit takes just one token of a shared limit."""
     world = World()
     rule = RateLimitConfig.per_second(100, burst=10).rule
@@ -255,7 +255,7 @@ def test_waiting_for_one_limit_does_not_block_a_shared_one() -> None:
 @pytest.mark.untraced
 @examples(150)
 @given(rates, walks, st.integers(0, 3 * DAY), level_walks)
-def test_expired_bucket_decides_like_a_stored_one(
+def test_fresh_bucket_decides_exactly_like_stored_one_after_its_time_to_live(
     configured: tuple[float, float, int], walk: list[Act], idle: int, rest: list[Act]
 ) -> None:
     """After its time to live, a fresh bucket decides exactly like the stored one.
@@ -350,7 +350,7 @@ def test_the_next_token_comes_on_time(config: RateLimitConfig, span: int) -> Non
     assert (Answer.GO, 0) == world.execute(question)[:2]
 
 
-def test_a_million_a_second_gives_a_million_a_second() -> None:
+def test_token_bucket_grants_one_call_in_every_microsecond_at_million_calls_second() -> None:
     """At a million calls a second, a token bucket grants one call in every microsecond."""
     world = World()
     gates = Gates(limits=[RateLimitConfig.per_second(1_000_000, burst=1).rule], limit_keys=["k"])

@@ -56,7 +56,9 @@ def test_immediate_grants_store_time_and_level(rule: TokenBucket) -> None:
     assert NOON + 5 == rule.earliest(one, 2, NOON + 5)
 
 
-def test_queue_without_gaps_is_stored_as_one_run(rule: TokenBucket) -> None:
+def test_bucket_queue_is_stored_as_single_run_of_grants_if_no_caller_gave_up(
+    rule: TokenBucket,
+) -> None:
     """If no caller gave up, a bucket's queue is stored as a single run of grants."""
     queue, tickets = a_queue(rule, (1, 2, 1, 3))
     assert [0.0, 0.0, [1.0, 7.0]] == readable_state(queue)
@@ -167,7 +169,7 @@ def test_more_gaps_than_the_limit_are_merged(rule: TokenBucket) -> None:
     assert [0.0, 0.0] == readable_state(queue)
 
 
-def test_burst_of_one_loses_the_farthest_gaps() -> None:
+def test_gap_farthest_ahead_is_closed_if_bucket_has_no_room_for_idle_tokens() -> None:
     """If a bucket has no room for idle tokens, the gap farthest ahead is closed."""
     rule = TokenBucket(1, SECOND, 1)
     state = rule.present(rule.fast_grant(None, NOON, 1), NOON)

@@ -70,7 +70,7 @@ def test_no_run_of_periods_retries_more_than_its_share(
 
 @examples(200)
 @given(budgets, long_lists([calls, retries, advances], 30), st.integers(0, 10 * SECOND))
-def test_expired_budget_decides_like_a_stored_one(
+def test_fresh_retry_budget_decides_exactly_like_stored_one_after_its_time_to_live(
     budget: RetryBudget, walk: list[tuple[str, int]], idle: int
 ) -> None:
     """After its time to live, a fresh retry budget decides exactly like the stored one."""
@@ -104,7 +104,7 @@ def test_expired_budget_decides_like_a_stored_one(
         now = max(now, response[0] + response[1]) + idle
 
 
-def test_unspent_retries_last_one_more_period() -> None:
+def test_unspent_retries_of_budget_period_may_be_used_in_next_one() -> None:
     """Unspent retries of a budget's period may be used in the next one, and no later."""
     rule = BudgetRule(RetryBudget(ratio=0.5, floor=0, period=1.0))
     state = rule.count_call(rule.count_call(rule.present(None, NOON)))
@@ -151,7 +151,7 @@ def test_invalid_settings_are_refused(path: str, value: Any) -> None:
     assert has_remedy(excinfo.value)
 
 
-def test_valid_settings() -> None:
+def test_retry_budget_floor_may_be_zero() -> None:
     """A retry budget's floor may be zero, and its period may be a timedelta."""
     minute: Any = timedelta(minutes=1)
     assert (0, 60.0) == (RetryBudget(floor=0).floor, RetryBudget(period=minute).period)

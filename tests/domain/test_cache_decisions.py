@@ -87,7 +87,9 @@ from tests.domain.cache_world import (
         ("max-age=60, no-cache, stale-if-error=100", 61.0, "", expect_stale()),
     ],
 )
-def test_decisions(control: str, after: float, directive: str, expected: Decision) -> None:
+def test_cache_directives_decide_on_reuse_revalidation_or_miss(
+    control: str, after: float, directive: str, expected: Decision
+) -> None:
     """Cache directives of response and request decide on reuse, revalidation or a miss."""
     assert expected == decision_after(control, after, directive=directive)
 
@@ -136,7 +138,7 @@ def test_cached_response_has_its_age() -> None:
     assert (("7",), b"kept", True) == (report.headers.get_all("age"), report.body, report.cached)
 
 
-def test_validators() -> None:
+def test_cache_revalidation_sends_stored_etag_and_modification_date() -> None:
     """A cache revalidation sends the stored ETag and modification date."""
     cached_entry = entry("max-age=1", {"ETag": 'W/"1"', "Last-Modified": date(-60)}).later(2)
     decision = decide(GET, cached_entry, POLICY)
@@ -294,7 +296,7 @@ def test_keys_tell_service_tenant_and_url_apart() -> None:
     assert not any("hidden" in key or "example" in key for key in keys)
 
 
-def test_keys_stay() -> None:
+def test_cache_keys_are_same_in_every_version() -> None:
     """Cache keys are the same in every version, since processes share the cache."""
     request = Request.get("/x", headers=[("Accept", "a"), ("Authorization", "b"), ("X", "c")])
     assert (

@@ -35,14 +35,14 @@ def look_up(world: World) -> CachedAnswers:
     return world.execute(ReadCachedAnswers("key"))
 
 
-def test_empty_store() -> None:
+def test_unknown_cache_key_has_no_entry() -> None:
     """An unknown cache key has no entry, and looking it up writes nothing."""
     world = World()
     assert CachedAnswers(0) == look_up(world)
     assert {} == world.cells
 
 
-def test_entry_has_its_age_until_it_expires() -> None:
+def test_cache_entry_is_returned_with_its_age_until_it_expires() -> None:
     """A cache entry is returned with its age until it expires."""
     world = World()
     assert keep(world)

@@ -45,7 +45,7 @@ from tests.domain.cache_world import (
         (",,;=", {}),
     ],
 )
-def test_directives(value: str, expected: dict[str, str]) -> None:
+def test_cache_directives_are_read_in_any_case(value: str, expected: dict[str, str]) -> None:
     """Cache directives are read in any case, quoted or not; the first of several counts."""
     assert expected == cache_control(Headers({"Cache-Control": value}))
 
@@ -76,7 +76,9 @@ def test_no_directive_raises(value: str) -> None:
         ([","], ()),
     ],
 )
-def test_varying(vary: list[str], expected: tuple[str, ...] | None) -> None:
+def test_vary_gives_set_of_header_names_in_lower_case(
+    vary: list[str], expected: tuple[str, ...] | None
+) -> None:
     """`Vary` gives a set of header names in lower case, or None for `*`."""
     assert expected == varies_by(Response(200, [("Vary", value) for value in vary]))
 
@@ -151,7 +153,7 @@ def test_requests_that_bypass_the_cache(request_: Request, expected: object) -> 
         )),
     ],
 )  # fmt: skip
-def test_storable_responses(
+def test_only_complete_reusable_responses_are_stored(
     status: int, control: str, fields: dict[str, str], expected: object
 ) -> None:
     """Complete, reusable responses are stored; temporary refusals and failures are not."""
@@ -184,7 +186,7 @@ def test_large_answers_are_not_kept() -> None:
     assert received_entry(fields, policy=CachePolicy(max_bytes=size - 1)) is None
 
 
-def test_sizes() -> None:
+def test_size_of_cached_response_includes_its_headers_and_constant() -> None:
     """The size of a cached response includes its headers and a constant."""
     bare_entry = CacheEntry(Response(200), 0.0, 0.0, (), b"")
     assert 512 == bare_entry.size
@@ -241,7 +243,7 @@ def test_other_headers_are_stored(control: str, name: str) -> None:
         ({"Expires": "Fri, 31 Dec 9999 23:59:59 GMT"}, 2.0**31),
     ],
 )
-def test_lifetimes(fields: dict[str, str], expected: float) -> None:
+def test_response_lifetime_is_max_age(fields: dict[str, str], expected: float) -> None:
     """A response's lifetime is `max-age`, then `Expires`; a malformed value means expired."""
     cached_entry = received_entry({"ETag": '"1"'} | fields)
     assert cached_entry is not None
@@ -263,7 +265,9 @@ def test_lifetimes(fields: dict[str, str], expected: float) -> None:
         (302, {"Last-Modified": date(-1000), "Cache-Control": "public"}, 100.0),
     ],
 )
-def test_heuristic_lifetimes(status: int, fields: dict[str, str], expected: float) -> None:
+def test_heuristic_lifetime_is_a_share_of_the_time_since_the_last_change(
+    status: int, fields: dict[str, str], expected: float
+) -> None:
     """With a heuristic, a response's lifetime is a share of the time since its last change."""
     policy = CachePolicy(heuristic=0.1, heuristic_limit=600)
     cached_entry = received_entry(fields, status=status, policy=policy)
@@ -282,7 +286,9 @@ def test_heuristic_lifetimes(status: int, fields: dict[str, str], expected: floa
         (404, {"ETag": '"1"'}, 0.0),
     ],
 )
-def test_default_lifetime(status: int, fields: dict[str, str], expected: float) -> None:
+def test_response_that_states_no_lifetime_has_default_one(
+    status: int, fields: dict[str, str], expected: float
+) -> None:
     """A response that states no lifetime has the default one, or a longer heuristic one."""
     policy = CachePolicy(heuristic=0.1, default_lifetime=60)
     cached_entry = received_entry(fields, status=status, policy=policy)

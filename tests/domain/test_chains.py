@@ -88,7 +88,7 @@ def test_an_entry_is_released_when_all_before_it_are_done() -> None:
 
 
 @pytest.mark.parametrize("state", ["waiting", "claimed", "unknown", "blocked"])
-def test_an_entry_waits_while_one_before_it_is_open(state: str) -> None:
+def test_entry_stays_blocked_while_predecessor_may_still_be_done(state: str) -> None:
     """An entry stays blocked while a predecessor may still be done, or has an unknown outcome."""
     assert None is unblocked_entry(
         entry("b", "blocked", "a"), by_id(entry("a", state)), NOW + 24 * HOUR
@@ -225,7 +225,7 @@ def test_a_cancelled_call_leaves_the_decision_to_a_person() -> None:
     assert "refused Nothing was undone" in changes[0].error
 
 
-def test_a_failed_call_that_had_its_effect_is_undone_too() -> None:
+def test_failed_call_with_a_stored_undo_is_undone() -> None:
     """A call with a stored undo was done, and is undone even if its state says it failed."""
     failed = entry("b", "undoing", "a", number=2)
     chain = by_id(failed, entry("a", "dead"), entry("b-undo", "prepared", number=3))
@@ -240,7 +240,7 @@ def test_ancestors_are_found_once_even_in_a_circle() -> None:
     assert {"a", "b", "x"} == set(ancestor_ids(chain["c"], chain))
 
 
-def test_a_replayed_entry_waits_for_its_predecessors_again() -> None:
+def test_replayed_entry_waits_for_its_predecessors_again() -> None:
     """A replayed entry waits for its predecessors again; replaying a prepared undo releases it."""
     replayed = replay(entry("b", "dead", "a"), NOW)
     assert (EntryState.BLOCKED, None) == (replayed.state, replayed.due)

@@ -65,7 +65,9 @@ def test_any_value_can_be_read(value: str) -> None:
 
 
 @given(st.dictionaries(st.from_regex(r"[a-z]{1,8}", fullmatch=True), latin, max_size=4))
-def test_quoted_values_are_read_as_they_were_written(parameters: dict[str, str]) -> None:
+def test_escaped_quotes_and_backslashes_in_challenge_value_do_not_end_parameter(
+    parameters: dict[str, str],
+) -> None:
     """Escaped quotes and backslashes in a challenge's value do not end the parameter."""
     challenge_parameters = ", ".join(
         '{}="{}"'.format(name, text.replace("\\", "\\\\").replace('"', '\\"'))

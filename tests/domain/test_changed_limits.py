@@ -183,7 +183,7 @@ def test_queue_of_the_old_rule_goes_first() -> None:
     state.check_windows()
 
 
-def test_pause_by_the_new_rule_keeps_the_queue_of_the_old_one() -> None:
+def test_pause_by_process_with_new_settings_also_delays_callers_queued_under_old_ones() -> None:
     """A pause by a process with new settings also delays callers queued under the old ones."""
     state = RollOut([bucket(1, 1, 1), bucket(2, 1, 2)])
     for _ in range(4):

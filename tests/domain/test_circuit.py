@@ -38,7 +38,9 @@ def test_five_failures_in_a_minute_open_it_for_a_minute() -> None:
 
 
 @pytest.mark.parametrize("over, expected", [(0, None), (-1, OPEN)])
-def test_a_failure_counts_for_exactly_one_window(over: int, expected: CircuitState | None) -> None:
+def test_failure_as_old_as_circuit_window_does_not_count(
+    over: int, expected: CircuitState | None
+) -> None:
     """A failure as old as the circuit's window does not count; one a microsecond younger does."""
     line = Line(failures=2, consecutive_failures=None, window=10.0)
     line.call()
@@ -225,7 +227,7 @@ def test_reported_success_changes_nothing() -> None:
     assert attrs.evolve(state_before, calls=1) == line.state
 
 
-def test_low_traffic_opens_it_too() -> None:
+def test_fifth_consecutive_failure_opens_circuit_with_one_call_hour() -> None:
     """With one call an hour, the fifth consecutive failure opens the circuit."""
     line = Line()
     changes = []

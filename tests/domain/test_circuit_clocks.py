@@ -227,7 +227,7 @@ def test_a_window_of_calls_is_kept_for_a_day() -> None:
 
 
 @pytest.mark.parametrize("outcome", [Outcome.FAILED, Outcome.SLOW])
-def test_the_smallest_share_is_one_in_a_million(outcome: Outcome) -> None:
+def test_circuit_rate_below_one_in_million_is_treated_as_one_in_million(outcome: Outcome) -> None:
     """A circuit's rate below one in a million is treated as one in a million."""
     rates = {"failure_rate": 1e-7, "slow_call": 1.0, "slow_call_rate": 1e-7}
     for calls, expected in ((10**6 - 1, OPEN), (10**6, None)):
@@ -315,7 +315,7 @@ def test_waiter_of_an_open_circuit_learns_the_wait() -> None:
     assert (Answer.GO, 0) == line.world.execute(confirm)
 
 
-def test_the_smallest_window_is_one_call() -> None:
+def test_failure_is_forgotten_after_two_more_calls_with_window_of_one_call() -> None:
     """With a window of one call, a failure is forgotten after two more calls."""
     line = Line(failures=None, failure_rate=1.0, window_calls=1, minimum_calls=2)
     line.call()

@@ -113,7 +113,7 @@ def test_circuit_closes_after_enough_successes() -> None:
     assert [None, None, CLOSED] == changes
 
 
-def test_lost_probe_frees_its_slot_when_its_lease_ends() -> None:
+def test_probe_that_never_reports_frees_its_slot_when_its_lease_ends() -> None:
     """A probe that never reports frees its slot when its lease ends, and counts for nothing."""
     line = Line(failures=1)
     line.call()

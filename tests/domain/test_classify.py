@@ -27,7 +27,7 @@ def answer(body: Any, status: int = 400) -> Response:
 
 
 @pytest.mark.parametrize("status", [200, 201, 204, 206, 299, 304])
-def test_successes(status: int) -> None:
+def test_response_with_2xx_or_304_status_is_no_error(status: int) -> None:
     """A response with a 2xx or 304 status is no error."""
     assert is_success(status)
     assert classify(Response(status)) is None
@@ -55,7 +55,9 @@ def test_successes(status: int) -> None:
         (999, VendorFailed, "failed"),
     ],
 )
-def test_failures(status: int, kind: type[ConnectorError], message: str) -> None:
+def test_each_other_status_becomes_one_error(
+    status: int, kind: type[ConnectorError], message: str
+) -> None:
     """Each other status becomes one error, with the status and the response."""
     response = Response(status)
     error: Any = classify(response)
@@ -152,7 +154,7 @@ def test_message_is_found_in_64_kib() -> None:
     assert (None, "no") == vendor_code_and_message(Response(401, {}, body))
 
 
-def test_words_are_redacted() -> None:
+def test_secret_or_card_number_that_vendor_echoes_is_masked_in_error() -> None:
     """A secret or card number that the vendor echoes is masked in the error."""
     fields = {"code": "token=hunter2", "message": "card 4242 4242 4242 4242, password=hunter2"}
     error = classify(answer(fields))
@@ -163,7 +165,7 @@ def test_words_are_redacted() -> None:
         assert "4242 4242" not in str(text)
 
 
-def test_long_words_are_cut() -> None:
+def test_long_vendor_message_is_cut() -> None:
     """A long vendor message is cut, without showing part of a masked value."""
     _, message = vendor_code_and_message(answer({"message": "x" * 295 + " 4242 4242 4242 4242"}))
 

@@ -95,7 +95,7 @@ def test_unchanged_bytes_are_reused() -> None:
         assert pack(later_state, previous_state, stored_bytes) == pack(later_state)
 
 
-def test_changed_states_are_packed_anew() -> None:
+def test_stored_bytes_of_state_are_not_reused_if_its_shape_or_content_differs() -> None:
     """The stored bytes of a state are not reused if its shape or content differs."""
     previous_state = (1, 2, "a", "b")
     stored_bytes = pack(previous_state)
@@ -160,7 +160,7 @@ def test_state_of_a_later_version_is_refused(version: int) -> None:
     assert "its key" == excinfo.value.key
 
 
-def test_the_layout_stays() -> None:
+def test_encoding_of_state_is_stable() -> None:
     """The encoding of a state is stable: version, count, eight bytes per number, the rest."""
     assert pack((1, -2)) == b"\x01\x02" + b"\x01" + b"\x00" * 7 + b"\xfe" + b"\xff" * 7
     assert pack((1, "a")) == b"\x01\x01" + b"\x01" + b"\x00" * 7 + b"\xa1a"

@@ -21,7 +21,7 @@ def test_agrees_with_the_bitwise_algorithm(data: bytes) -> None:
 
 
 @pytest.mark.parametrize("size", EDGES)
-def test_long_data(size: int) -> None:
+def test_data_long_enough_for_fast_folding_have_correct_crc32c(size: int) -> None:
     """Data long enough for the fast folding have the correct CRC-32C."""
     data = (bytes(range(251)) * (size // 251 + 1))[:size]
     assert checksum(data) == crc32c(data)
@@ -39,12 +39,12 @@ def test_piece_by_piece(first: bytes, second: bytes) -> None:
     assert crc32c(first + second) == crc32c(second, crc32c(first))
 
 
-def test_the_usual_text() -> None:
+def test_crc32c_of_123456789_is_published_check_value() -> None:
     """The CRC-32C of `123456789` is the published check value."""
     assert 0xE3069283 == crc32c(b"123456789")
 
 
-def test_table_rebuilt() -> None:
+def test_rebuilt_crc32c_table_gives_same_checksum_for_every_byte() -> None:
     """A rebuilt CRC-32C table gives the same checksum for every byte."""
     crc32c = rerun_module(module).crc32c
     assert [checksum(bytes((byte,))) for byte in range(256)] == [

@@ -153,7 +153,7 @@ def test_streamed_body_cannot_be_hashed_before_it_is_sent() -> None:
         respond(challenge, request=request)
 
 
-def test_root_is_the_path_of_a_url_without_one() -> None:
+def test_digest_uses_path_for_url_without_one() -> None:
     """Digest uses the path `/` for a URL without one."""
     challenge = DigestChallenge(realm="r", nonce="n")
     assert "/" == respond(challenge, url="https://vendor.example")["uri"]

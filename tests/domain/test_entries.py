@@ -208,7 +208,7 @@ def test_replay_resets_the_entry() -> None:
     )
 
 
-def test_lease_left() -> None:
+def test_entry_lease_lasts_until_its_last_microsecond() -> None:
     """An entry's lease lasts until its last microsecond; without a worker there is no lease."""
     taken_entry = take_entry(entry(due=NOW), NOW, 60.0, 3)
     lease_end = NOW + timedelta(seconds=60)
@@ -249,7 +249,9 @@ def test_retry_after_raises_the_pause(wish: float | None, expected: float) -> No
         (RuntimeError("no."), 60.0, 3_600.0),
     ],
 )
-def test_longest_pause(error: Exception, most: float, expected: float) -> None:
+def test_vendor_pause_of_entry_is_capped_at_hour_or_policy_maximum(
+    error: Exception, most: float, expected: float
+) -> None:
     """A vendor's pause of an entry is capped at an hour or the policy's maximum."""
     assert expected == longest_pause(RetryPolicy(max_retry_after=most), error)
 

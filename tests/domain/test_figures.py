@@ -146,7 +146,7 @@ def test_windows_have_a_start_and_a_length() -> None:
     assert pytest.approx(4 / (62 * 60)) == whole_figures.rate
 
 
-def test_a_rolled_up_window_says_its_length() -> None:
+def test_metrics_that_were_rolled_up_to_hour_stay_one_hour() -> None:
     """Metrics that were rolled up to an hour stay one hour, even in a query by minutes."""
     (window,) = grouped_figures([row(seconds=HOUR)], FiguresQuery(window=60))
 
@@ -167,7 +167,7 @@ def test_wrong_queries_are_refused(options: Any) -> None:
         FiguresQuery(**options)
 
 
-def test_dimensions_may_be_one_text() -> None:
+def test_text_groups_metrics_by_dimensions_that_it_lists() -> None:
     """A text groups metrics by the dimensions that it lists, as on the command line."""
     assert ("service", "tenant") == FiguresQuery(by="service,tenant").by
 
@@ -318,7 +318,7 @@ def test_an_aborted_call_has_no_duration() -> None:
     assert Figures(aborted=1, attempts=2) == tally.freeze()
 
 
-def test_another_day_has_series_of_its_own() -> None:
+def test_limit_on_metrics_series_counts_anew_each_day() -> None:
     """The limit on metrics series counts anew each day."""
     recording = RecordedMetrics(1, 100)
     for second, tenant in ((0, "a"), (1, "b"), (DAY, "b"), (DAY + 1, "a")):
@@ -329,7 +329,7 @@ def test_another_day_has_series_of_its_own() -> None:
     }
 
 
-def test_names_are_cut_before_they_are_counted() -> None:
+def test_metrics_of_names_that_database_would_store_alike_are_counted_in_one_series() -> None:
     """Metrics of names that a database would store alike are counted in one series."""
     recording = RecordedMetrics(10, 100)
     for end in ("x", "y"):

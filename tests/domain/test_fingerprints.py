@@ -61,7 +61,7 @@ class Number(IntEnum):
 
 
 @given(REQUESTS, REQUESTS)
-def test_requests_are_alike_by_bytes_exactly_where_they_are_by_digest(
+def test_comparing_two_requests_by_their_bytes_gives_same_result_as_by_their_digests(
     one: Request, other: Request
 ) -> None:
     """Comparing two requests by their bytes gives the same result as by their digests."""
@@ -72,7 +72,9 @@ def test_requests_are_alike_by_bytes_exactly_where_they_are_by_digest(
 
 
 @given(PAYLOADS, PAYLOADS)
-def test_payloads_are_alike_by_bytes_exactly_where_they_are_by_digest(one: Any, other: Any) -> None:
+def test_comparing_two_payloads_by_their_bytes_gives_same_result_as_by_their_digests(
+    one: Any, other: Any
+) -> None:
     """Comparing two payloads by their bytes gives the same result as by their digests."""
     alike = payload_fingerprint(one) == payload_fingerprint(other)
     assert alike == (compared_payload(one) == compared_payload(other))
@@ -164,12 +166,12 @@ def nested_lists(levels: int) -> list[Any]:
         ({"a": ({1},)}, False),
     ],
 )
-def test_plain_values(value: object, plain: bool) -> None:
+def test_value_of_plain_types_only_is_plain(value: object, plain: bool) -> None:
     """A value is plain if it consists of plain types only, up to a maximum depth."""
     assert plain == is_plain(value)
 
 
-def test_a_value_that_contains_itself_is_not_plain() -> None:
+def test_value_that_contains_itself_is_not_plain() -> None:
     """A value that contains itself is not plain, and is still copied."""
     value: list[Any] = [1]
     value.append(value)

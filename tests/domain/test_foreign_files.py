@@ -30,12 +30,14 @@ NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
         ({}, None),
     ],
 )
-def test_times(fields: dict[str, Any], expected: datetime | None) -> None:
+def test_file_modification_time_is_read_in_every_form_that_filesystems_use(
+    fields: dict[str, Any], expected: datetime | None
+) -> None:
     """A file's modification time is read in every form that filesystems use."""
     assert expected == read_description({"name": "a", **fields}).modified
 
 
-def test_description() -> None:
+def test_description_of_a_file_has_name_type_size_and_stamp() -> None:
     """A file's description gives its name, type, size, and a stamp that changes with them."""
     fields = {"name": "/root/a%20b", "size": 3, "type": "file", "mtime": NOON}
     file = read_description(fields)
@@ -48,7 +50,7 @@ def test_description() -> None:
         assert file.stamp != read_description({**fields, **change}).stamp
 
 
-def test_paths() -> None:
+def test_file_key_is_path_below_root() -> None:
     """A file's key is a path below the root; over HTTP it is percent-encoded."""
     assert "/root/a b" == path_of("sftp", "/root", "a b")
     assert "/a" == path_of("sftp", "/", "a")

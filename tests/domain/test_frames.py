@@ -126,7 +126,7 @@ def test_errors_that_hold_their_value_become_invalid_data() -> None:
         assert HIDDEN not in str(excinfo.value)
 
 
-def test_an_asynchronous_function_is_guarded_alike() -> None:
+def test_guarded_asynchronous_function_error_hides_values_like_synchronous_one() -> None:
     """A guarded asynchronous function's error hides values like a synchronous one's."""
 
     @without_arguments_in_errors

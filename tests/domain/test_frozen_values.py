@@ -219,7 +219,7 @@ class Counter:
     count: int
 
 
-def test_fields_without_a_hash_are_left_out_of_it() -> None:
+def test_field_with_hash_false_is_compared() -> None:
     """A field with `hash=False` is compared, but does not change the hash."""
     value = LabelledValue("a", {"b": "c"})
 
@@ -255,7 +255,7 @@ def test_representation_of_a_local_class_is_its_name() -> None:
     assert "LocalValue(item=1)" == repr(LocalValue(1))
 
 
-def test_representation_of_a_value_within_itself_ends() -> None:
+def test_value_that_contains_itself_is_shown_as_three_dots_in_its_own_repr() -> None:
     """In its own repr, a value that contains itself is shown as three dots."""
     items: list[object] = []
     value = SingleValue(items)
@@ -286,7 +286,7 @@ def test_copies_are_equal(value: object) -> None:
     assert {value} == set(copies)
 
 
-def test_methods_of_the_class_itself_stay() -> None:
+def test_methods_that_class_defines_itself_are_not_replaced() -> None:
     """Methods that a class defines itself are not replaced."""
     assert OwnMethods(1) == OwnMethods(2)
     assert 7 == hash(OwnMethods(1))
@@ -418,7 +418,7 @@ def test_initialiser_is_compiled_once() -> None:
     assert "b" == Base("b").name
 
 
-def test_a_replaced_field_moves_behind_the_others() -> None:
+def test_field_still_has_one_slot_if_subclass_declares_inherited_field_again() -> None:
     """If a subclass declares an inherited field again, the field still has one slot."""
     order = PaidOrder("a", at=3)
 
@@ -475,7 +475,7 @@ def test_fields_are_described_as_by_attrs() -> None:
     assert attrs.fields(Order) is attrs.fields(Order)
 
 
-def test_fields_of_attrs_are_described_like_ours() -> None:
+def test_fields_of_describes_fields_of_attrs_class_like_those_of_frozen_class() -> None:
     """`fields_of` describes the fields of an attrs class like those of a frozen class."""
     own_fields, fields = fields_of(Value), fields_of(Reference)
 
@@ -515,7 +515,7 @@ def test_a_field_of_attrs_is_refused(declared: Any) -> None:
             name: str = declared
 
 
-def test_a_class_without_initialiser_has_none() -> None:
+def test_class_uses_init_of_its_base_class_with_init_false() -> None:
     """With `init=False`, a class uses the `__init__` of its base class."""
     assert Counter.__init__ is object.__init__
     assert {"count": 1} == as_dict(copy.copy(_restore(Counter, count=1)))

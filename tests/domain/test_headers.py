@@ -64,7 +64,7 @@ def test_headers_map_distinct_names(pairs: list[tuple[str, str]]) -> None:
 
 
 @given(fields, names, values)
-def test_setting_a_header_leaves_one_value(
+def test_with_header_replaces_all_values_of_one_header(
     pairs: list[tuple[str, str]], name: str, value: Any
 ) -> None:
     """`with_header` replaces all values of one header, and changes no other."""
@@ -76,7 +76,7 @@ def test_setting_a_header_leaves_one_value(
 
 
 @given(fields, names, names, values)
-def test_changed_headers_equal_new_ones(
+def test_headers_after_change_equal_headers_built_from_same_fields(
     pairs: list[tuple[str, str]], name: str, other: str, value: Any
 ) -> None:
     """Headers after a change equal headers built from the same fields."""
@@ -139,7 +139,7 @@ def test_the_order_between_names_does_not_matter() -> None:
     assert Headers({"A": "1"}) != {"A": "1"}
 
 
-def test_absent_names() -> None:
+def test_missing_header_gives_the_default_or_a_key_error() -> None:
     """A missing header gives the default, False or a KeyError."""
     headers = Headers({"A": "1"})
     assert headers.get("B") is None
@@ -168,7 +168,7 @@ def test_mention_ignores_values() -> None:
     assert not Headers().has_name_with("limit")
 
 
-def test_white_space_around_a_value_is_not_part_of_it() -> None:
+def test_spaces_and_tabs_around_header_value_are_dropped() -> None:
     """Spaces and tabs around a header value are dropped, and kept inside it."""
     assert "a \t b" == Headers({"A": " \ta \t b\t"})["a"]
 
@@ -230,7 +230,7 @@ def test_a_service_shows_no_header_by_its_fields(show: Callable[[Any], object]) 
     assert "x1" not in shown
 
 
-def test_a_copy_of_headers_equals_them() -> None:
+def test_pickled_or_copied_value_of_headers_has_same_pairs_in_same_order() -> None:
     """A pickled or copied value of headers has the same pairs in the same order."""
     headers = Headers([("B", "1"), ("A", "2"), ("b", "3")])
     pickled = pickle.dumps(headers)

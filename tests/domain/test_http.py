@@ -89,7 +89,7 @@ def test_invalid_content_is_refused(content: Any, field: str) -> None:
     assert field == excinfo.value.field
 
 
-def test_changed_copies() -> None:
+def test_each_method_that_changes_request_returns_copy() -> None:
     """Each method that changes a request returns a copy."""
     request = Request.get("/x", headers={"A": "1", "B": "2"})
     assert (("B", "2"), ("a", "3")) == request.with_header("a", "3").headers.pairs
@@ -146,7 +146,7 @@ def test_the_repr_shows_no_secret(request_: Request, expected: Any) -> None:
     assert expected == repr(request_)
 
 
-def test_module_exports() -> None:
+def test_everything_for_http_messages_can_be_imported_from_one_module() -> None:
     """Everything for HTTP messages can be imported from one module."""
     expected = {"Body", "BodyStream", "Headers", "HttpMethod", "Request", "Response", "Timeouts"}
     assert expected < set(http.__all__)

@@ -47,7 +47,9 @@ def test_two_digits_name_the_nearest_year(moment: datetime) -> None:
         ("Sat, 31 Dec 2016 23:59:60 GMT", datetime(2017, 1, 1, tzinfo=UTC)),
     ],
 )
-def test_examples(text: str, expected: datetime) -> None:
+def test_rfc_9110_example_date_is_read_in_all_three_forms_and_in_another_case(
+    text: str, expected: datetime
+) -> None:
     """RFC 9110's example date is read in all three forms and in another case."""
     assert expected == parse_http_date(text, NOW)
 
@@ -62,7 +64,7 @@ def test_examples(text: str, expected: datetime) -> None:
         "Thursday, 29-Feb-76 08:49:37 GMT-", "Sun, ٠٦ Nov 1994 08:49:37 GMT",
     ],
 )  # fmt: skip
-def test_invalid_dates_are_none(text: str) -> None:
+def test_invalid_http_date_is_read_as_none(text: str) -> None:
     """A text that is no HTTP date, or an impossible day, gives None."""
     assert parse_http_date(text, NOW) is None
 

@@ -368,7 +368,7 @@ def test_a_claim_that_is_renewed_is_not_forgotten() -> None:
 # --- late answers -----------------------------------------------------------------------------
 
 
-def test_first_answer_settles_a_taken_over_key() -> None:
+def test_first_holder_answer_becomes_key_answer() -> None:
     """The first holder's answer becomes the key's answer, even after a takeover."""
     key = KeyCaller()
     first = key.claim_and_send()
@@ -404,7 +404,7 @@ def test_answer_for_an_expired_key_is_ignored() -> None:
     assert key.settle(store_answer(KEY, later_fence, "other", ttl=TTL)).held
 
 
-def test_key_cannot_be_resolved_as_never_done_within_its_term() -> None:
+def test_key_cannot_be_resolved_as_never_done_while_its_sent_request_may_still_arrive() -> None:
     """A key cannot be resolved as never done while its sent request may still arrive."""
     key = KeyCaller()
     key.claim_and_send("ignores", lease=SHORT, term=LEASE)

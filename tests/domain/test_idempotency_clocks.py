@@ -13,7 +13,7 @@ from tests.domain.key_caller import KEY, LEASE, TTL, KeyCaller, claim
 
 
 @pytest.mark.parametrize("back", [1, SMALL_STEP, SMALL_STEP + 1, HOUR, 40 * DAY])
-def test_a_backward_step_neither_ends_nor_extends_a_lease(back: int) -> None:
+def test_claim_lease_lasts_as_long_as_before_after_clock_step_back(back: int) -> None:
     """After a clock step back, a claim's lease lasts as long as before, or up to 2 s longer."""
     key = KeyCaller()
     fencing_token = key.claim().fence
@@ -30,7 +30,7 @@ def test_a_backward_step_neither_ends_nor_extends_a_lease(back: int) -> None:
 
 @pytest.mark.parametrize("back", [SMALL_STEP + 1, HOUR])
 @pytest.mark.parametrize("over, verdict", [(0, Verdict.ASK_AGAIN), (1, Verdict.UNKNOWN)])
-def test_a_step_back_leaves_the_vendors_memory_as_it_is(
+def test_clock_step_back_leaves_remaining_time_of_vendor_memory_of_keys_unchanged(
     back: int, over: int, verdict: Verdict
 ) -> None:
     """A clock step back leaves the remaining time of a vendor's memory of keys unchanged."""
@@ -57,7 +57,7 @@ def test_key_expires_after_its_time_to_live() -> None:
 
 
 @pytest.mark.parametrize("back", [SMALL_STEP + 1, HOUR])
-def test_a_step_back_leaves_the_time_to_live_as_it_is(back: int) -> None:
+def test_clock_step_back_leaves_rest_of_answer_time_to_live_unchanged(back: int) -> None:
     """A clock step back leaves the rest of an answer's time to live unchanged."""
     key = KeyCaller()
     key.settle(store_answer(KEY, key.claim_and_send(), "answer", ttl=TTL))

@@ -12,7 +12,7 @@ from tests.domain.state_world import has_remedy
 
 
 @pytest.mark.parametrize("key", ["a", "INV-2041/1", "x" * 255, "with space", "~!"])
-def test_usable_keys(key: str) -> None:
+def test_idempotency_key_is_1_to_255_printable_ascii_characters(key: str) -> None:
     """An idempotency key is 1 to 255 printable ASCII characters, without spaces around it."""
     assert key == checked_key(key)
 

@@ -34,7 +34,7 @@ def replies_of(data: bytes, largest: int = 1_000, step: int = 1_000) -> list[Ima
 
 
 @pytest.mark.parametrize("step", [1, 7, 1_000])
-def test_replies(step: int) -> None:
+def test_imap_replies_are_read_in_pieces_of_any_size(step: int) -> None:
     """IMAP replies are read in pieces of any size, with literals, quoted strings and lists."""
     data = (
         b'* 1 FETCH (UID 7 BODY[] {6}\r\na)\r\n"b X "q\\"\\\\" Y NIL)\r\n'
@@ -61,7 +61,7 @@ def test_malformed_bytes_raise_value_error(data: bytes) -> None:
         return
 
 
-def test_commands() -> None:
+def test_imap_commands_send_str_as_atoms() -> None:
     """IMAP commands send str as atoms, and bytes as quoted strings or literals."""
     assert [b'm1 LOGIN "a\\"b" {2}\r\n', b"\r\n X\r\n"] == command_chunks(
         "m1", ["LOGIN", b'a"b', b"\r\n", "X"]
@@ -93,7 +93,9 @@ def test_neighbouring_uids_become_a_range() -> None:
         ("", None),
     ],
 )
-def test_arrival_times(text: str, expected: datetime | None) -> None:
+def test_imap_message_arrival_time_is_read_with_its_time_zone(
+    text: str, expected: datetime | None
+) -> None:
     """An IMAP message's arrival time is read with its time zone; a malformed one is None."""
     assert expected == moment(text)
 

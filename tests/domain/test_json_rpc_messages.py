@@ -73,13 +73,15 @@ def test_subscription_with_other_names() -> None:
 
 
 @pytest.mark.parametrize("message", ['{"method": "tick"}', '{"method": "tick", "params": [1]}'])
-def test_notification_for_nobody(message: str) -> None:
+def test_json_rpc_notification_without_subscription_id_belongs_to_no_subscription(
+    message: str,
+) -> None:
     """A JSON-RPC notification without a subscription's id belongs to no subscription."""
     arrival = CODEC.read(message)
     assert (None, False) == (arrival.id, arrival.has_value)
 
 
-def test_errors() -> None:
+def test_json_rpc_error_belongs_to_its_request() -> None:
     """A JSON-RPC error belongs to its request, or to none if the server could not read the id."""
     arrival = CODEC.read('{"id": 5, "error": {"code": 7, "message": "no"}}')
     assert ("5", VendorRejected) == (arrival.id, type(arrival.error))
@@ -87,7 +89,7 @@ def test_errors() -> None:
 
 
 @pytest.mark.parametrize("message", ["[]", "5", '{"id": 1}', "<html>", '{"id": 1, "error": 7}'])
-def test_message_that_is_none(message: str) -> None:
+def test_message_that_is_not_json_rpc_is_refused(message: str) -> None:
     """A message that is not JSON-RPC is refused, since it may reply to any request."""
     with pytest.raises((InvalidData, ValueError)):
         CODEC.read(message)

@@ -48,7 +48,7 @@ def test_pattern_matches_as_on_a_disk(pattern: str) -> None:
     assert not keys.is_flat or all("/" not in key[len(keys.prefix) :] for key in expected)
 
 
-def test_last_part_of_any_number_of_parts() -> None:
+def test_pattern_that_ends_with_two_asterisks_matches_all_keys_below_folder() -> None:
     """A pattern that ends with two asterisks matches all keys below a folder."""
     keys = KeyPattern.of("in/**")
     assert [key for key in KEYS if key.startswith("in/")] == [*filter(keys.matches, KEYS)]

@@ -34,7 +34,7 @@ def test_no_two_states_share_a_key(
 
 
 @given(names, st.none() | names, st.lists(st.tuples(names, st.lists(names)), min_size=2))
-def test_a_service_and_tenant_stay_on_one_node(
+def test_all_state_keys_of_one_service_and_tenant_share_hash_tag(
     service: str, tenant: str | None, states: list[tuple[str, list[str]]]
 ) -> None:
     """All state keys of one service and tenant share a hash tag, and are ASCII."""
@@ -72,7 +72,7 @@ def test_claims_of_a_service_spread_evenly_over_three_masters() -> None:
     assert all(0.30 <= count / 9_000 <= 0.36 for count in masters.values()), masters
 
 
-def test_each_tenant_has_its_own_hash_tag() -> None:
+def test_each_tenant_keys_have_their_own_hash_tag() -> None:
     """Each tenant's keys have their own hash tag, and so have the keys without a tenant."""
     keys = {state_key("k", "s", None), state_key("k", "s", ""), state_key("k", "s", "s")}
     assert 3 == len({tag_of(key) for key in keys})

@@ -109,7 +109,7 @@ def test_late_event_is_the_same_value(kind: type[Event]) -> None:
     assert attrs.evolve(expected, service="a") == attrs.evolve(late_events()[kind], service="a")
 
 
-def test_facts_of_a_success_are_those_of_its_attempt() -> None:
+def test_event_of_first_attempt_is_computed_from_facts_of_its_successful_call() -> None:
     """The event of a first attempt is computed from the facts of its successful call."""
     identity = CallIdentity(5_000, int(NOON.timestamp()) * 10**9, lambda _: "id-1")
     facts: SuccessFacts = (
@@ -162,7 +162,7 @@ def test_all_readers_see_one_id() -> None:
         assert 1 == len(set(ids))
 
 
-def test_no_id_is_made_that_nobody_reads() -> None:
+def test_reading_other_fields_of_call_event_does_not_create_call_id() -> None:
     """Reading other fields of a call's event does not create the call's id."""
     numbers = count(1)
     event = late_events(numbers)[CallFinished]

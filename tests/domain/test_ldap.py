@@ -82,7 +82,7 @@ def test_malformed_bytes_raise_value_error(data: bytes) -> None:
             continue
 
 
-def test_incomplete_sizes() -> None:
+def test_size_of_ldap_message_is_none_until_its_length_field_has_arrived() -> None:
     """The size of an LDAP message is None until its length field has arrived."""
     sizes = [ldap_wire.message_size(data, 100) for data in (b"", b"\x30", b"\x30\x82\x00")]
 
@@ -127,7 +127,7 @@ def test_reader_has_no_tag_at_its_end() -> None:
         ('"+,;<>\\=', '\\"\\+\\,\\;\\<\\>\\\\\\='),
     ],
 )
-def test_escaped_values(value: str, expected: str) -> None:
+def test_characters_with_meaning_in_ldap_names_are_escaped(value: str, expected: str) -> None:
     """Characters with a meaning in LDAP names are escaped."""
     assert expected == escaped_value(value)
     assert f"uid={expected},dc=x" == entry_name("uid", value, "dc=x")
@@ -140,7 +140,7 @@ def test_malformed_attribute_names_are_refused(name: object) -> None:
         attribute_name(name)
 
 
-def test_unencodable_values() -> None:
+def test_empty_names_and_values_of_wrong_types_are_refused() -> None:
     """Empty names, and attribute values that are neither str nor bytes, are refused."""
     with pytest.raises(InvalidData, match="empty"):
         escaped_value("")

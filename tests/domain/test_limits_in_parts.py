@@ -115,7 +115,7 @@ def test_all_parts_grant_no_more_than_the_limit(seed: int) -> None:
 
 
 @pytest.mark.parametrize("fewer", [4, 1])
-def test_fewer_parts_begin_with_the_tokens_that_were_left(fewer: int) -> None:
+def test_no_window_has_more_than_limit_after_change_from_eight_parts_to_fewer(fewer: int) -> None:
     """After a change from eight parts to fewer, no window has more than the limit."""
     generator, world = Random(fewer), World()
     before = RateLimitConfig(80, 1.0, 40, parts=8)
@@ -151,7 +151,7 @@ def test_key_of_a_part_has_a_tag_of_its_own() -> None:
     assert {plan.claim_key("k")} == {part.claim_key("k") for part in plan.parts}
 
 
-def test_call_draws_its_part_by_a_random_number() -> None:
+def test_random_numbers_from_0_to_1_select_all_parts_equally_often() -> None:
     """Random numbers from 0 to 1 select all parts equally often; one part is always selected."""
     plan = Plan(Service("vat", limits=RateLimitConfig(100, parts=4)), None, None)
     whole_plan = Plan(Service("vat", limits=RateLimitConfig(100)), None, None)
@@ -174,7 +174,9 @@ def test_burst_below_the_number_of_parts_is_refused() -> None:
 
 
 @pytest.mark.parametrize("parts", [None, 1, 2])
-def test_limits_of_one_service_have_the_same_parts(parts: int | None) -> None:
+def test_limits_of_service_and_of_its_endpoints_must_have_same_number_of_parts(
+    parts: int | None,
+) -> None:
     """The limits of a service and of its endpoints must have the same number of parts."""
     limits = None if parts is None else RateLimitConfig(100, parts=parts)
     service = Service(
@@ -279,7 +281,7 @@ class StoreWithoutPart(MemoryStorage):
         return super().execute(command, timeout)
 
 
-def test_manual_operation_reaches_the_parts_that_are_there(tmp_path: Path) -> None:
+def test_circuit_is_set_in_all_other_parts_if_part_store_is_away(tmp_path: Path) -> None:
     """If a part's store is away, the circuit is set in all other parts, and an error is raised."""
     store = StoreWithoutPart()
     service = Service("vat", limits=RateLimitConfig(1_000, parts=3))
@@ -310,7 +312,7 @@ def test_pause_of_a_limiter_holds_in_all_parts() -> None:
 
 
 @pytest.mark.parametrize("mode", ["synchronous", "asynchronous"])
-def test_pause_of_a_limiter_reaches_the_parts_that_are_there(mode: str) -> None:
+def test_all_other_parts_are_paused_if_part_store_is_away(mode: str) -> None:
     """If a part's store is away, all other parts are paused, and an error is raised."""
     store = StoreWithoutPart()
     limit = RateLimitConfig.per_hour(1, burst=30, parts=3)
@@ -438,7 +440,7 @@ def test_every_kind_of_synchronous_call_draws_a_part() -> None:
 
 
 @pytest.mark.anyio
-async def test_every_kind_of_asynchronous_call_draws_a_part() -> None:
+async def test_asynchronous_calls_use_tokens_of_all_parts_too() -> None:
     """Asynchronous calls use the tokens of all parts too, also with an idempotency key."""
 
     async def succeed(_: object = None) -> None:

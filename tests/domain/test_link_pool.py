@@ -57,7 +57,7 @@ def test_slot_of_a_broken_link_goes_to_the_first_waiting_caller() -> None:
     assert pool.state.leases["b"].record is None
 
 
-def test_caller_that_gives_up_leaves_the_queue() -> None:
+def test_caller_that_stopped_waiting_for_pooled_connection_is_passed_over() -> None:
     """A caller that stopped waiting for a pooled connection is passed over."""
     pool = PoolWorld(maximum=1)
     pool.take("a")
@@ -68,7 +68,7 @@ def test_caller_that_gives_up_leaves_the_queue() -> None:
     assert ("c",) == pool.give("a")
 
 
-def test_caller_that_gives_up_passes_on_what_it_got_meanwhile() -> None:
+def test_caller_that_gets_connection_just_as_it_stops_waiting_passes_it_to_next_one() -> None:
     """A caller that gets a connection just as it stops waiting passes it to the next one."""
     pool = PoolWorld(maximum=1)
     link = pool.take("a")
@@ -105,7 +105,7 @@ def test_link_is_not_reused_after_its_lifetime() -> None:
     assert [first] == pool.retired
 
 
-def test_link_in_use_ends_when_it_is_returned_after_its_lifetime() -> None:
+def test_connection_in_use_is_closed_when_it_is_returned_after_its_lifetime() -> None:
     """A connection in use is closed when it is returned after its lifetime."""
     pool = PoolWorld(lifetime=100.0)
     link = pool.take("a")
@@ -201,7 +201,7 @@ def test_one_broken_link_makes_the_others_suspect() -> None:
     assert not pool.tested("d")
 
 
-def test_link_that_failed_its_test_is_replaced_by_another_idle_one() -> None:
+def test_idle_connection_that_fails_its_test_is_replaced_by_another() -> None:
     """If an idle connection fails its test, the caller gets another idle one."""
     pool = PoolWorld()
     first, second = pool.take("a"), pool.take("b")
@@ -217,7 +217,7 @@ def test_link_that_failed_its_test_is_replaced_by_another_idle_one() -> None:
     assert (2, 0, 1) == (numbers.created, numbers.reused, numbers.active)
 
 
-def test_minimum_is_reserved_before_anybody_asks() -> None:
+def test_pool_opens_as_many_connections_in_advance_as_its_minimum() -> None:
     """A pool opens as many connections in advance as its minimum."""
     pool = PoolWorld(minimum=2)
     assert [True, True, False] == [pool.reserve(holder) for holder in "abc"]

@@ -65,7 +65,7 @@ def test_message_encodes_texts_and_survives_copies() -> None:
     assert "payload" not in repr(message)
 
 
-def test_message_of_json_says_so() -> None:
+def test_message_made_from_json_has_compact_utf8_and_json_content_type() -> None:
     """A message made from JSON has compact UTF-8 and a JSON content type."""
     assert Message.of_json({"a": "é"}) == Message('{"a":"é"}', content_type="application/json")
     other = Message.of_json([1], content_type="application/vnd.acme+json")
@@ -148,7 +148,7 @@ def test_message_within_the_bounds_is_accepted() -> None:
         check_message(Message(b"", delay=1), RULES)
 
 
-def test_key_travels_as_header_where_there_are_no_keys() -> None:
+def test_key_is_sent_as_header_at_broker_without_message_keys() -> None:
     """At a broker without message keys, the key is sent as a header."""
     message = Message(b"", key="k", headers={"a": "1"})
     assert headers_of(message, RULES) == (("a", "1"),)
@@ -175,7 +175,7 @@ def test_deduplication_id_depends_on_key_and_position_alone() -> None:
     assert len(first) == 64
 
 
-def test_outgoing_messages_have_ids_only_where_the_broker_uses_them() -> None:
+def test_idempotency_key_becomes_message_id_only_at_broker_that_recognises_repeats() -> None:
     """An idempotency key becomes a message's id only at a broker that recognises repeats."""
     messages = (Message(b"1"), Message(b"2", id="7"))
     assert [item.id for item in outgoing_messages("t", messages, RULES, "key")] == [None, "7"]

@@ -52,7 +52,9 @@ def test_minor_units_are_the_truth(minor: int, currency: str) -> None:
         ("-0.00", "EUR", 0),
     ],
 )
-def test_amounts(amount: Any, currency: str, expected: int) -> None:
+def test_each_currency_has_its_own_number_of_decimals(
+    amount: Any, currency: str, expected: int
+) -> None:
     """Each currency has its own number of decimals; zeros beyond them are accepted."""
     assert expected == Money(amount, currency).minor
 
@@ -232,7 +234,7 @@ def test_money_is_immutable() -> None:
         Money(1, "EUR").minor = 2  # type: ignore[misc]  # what the test is about
 
 
-def test_the_table() -> None:
+def test_currencies_have_number_of_decimals_of_iso_4217() -> None:
     """Currencies have the number of decimals of ISO 4217."""
     assert {0, 2, 3, 4} == set(EXPONENTS.values())
     assert (0, 2, 3, 4) == tuple(EXPONENTS[code] for code in ("JPY", "EUR", "BHD", "CLF"))

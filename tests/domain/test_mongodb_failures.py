@@ -84,7 +84,7 @@ def test_servers_that_cannot_be_reached(words: str, message: str, retryable: boo
     assert unreachable_error(words, MongoPhase.SENT).may_have_been_processed
 
 
-def test_partial_outcomes() -> None:
+def test_mongodb_write_that_too_few_servers_confirmed_may_have_been_made() -> None:
     """A MongoDB write that too few servers confirmed may have been made."""
     assert AttemptTimeout is type(not_replicated_error(in_time=False))
     assert not_replicated_error(in_time=True).may_have_been_processed

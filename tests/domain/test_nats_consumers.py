@@ -38,7 +38,9 @@ from moorage.domain.messages.nats_consumers import (
         ("a.>", "a", False),
     ],
 )
-def test_overlapping_subjects(first: str, second: str, expected: bool) -> None:
+def test_two_nats_subjects_overlap_if_both_can_match_same_subject(
+    first: str, second: str, expected: bool
+) -> None:
     """Two NATS subjects overlap if both can match the same subject."""
     assert expected is subjects_overlap(first, second)
     assert expected is subjects_overlap(second, first)

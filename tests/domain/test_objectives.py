@@ -89,7 +89,7 @@ def test_an_objective_may_hold_for_each_tenant() -> None:
     assert [None, None, "stripe"] == [month.service for month in months]
 
 
-def test_a_month_without_calls_that_count_is_neither_met_nor_missed() -> None:
+def test_month_with_only_aborted_calls_neither_meets_nor_misses_objective() -> None:
     """A month with only aborted calls neither meets nor misses an objective."""
     objective = Objective(name="both", availability=0.99, latency=1.0)
     (month,) = compliance([objective], [day()])

@@ -195,7 +195,9 @@ TOUCHING: dict[str, tuple[Callable[[Json, Json], object], set[tuple[str, str]]]]
 
 
 @pytest.mark.parametrize("name", TOUCHING)
-def test_change_of_a_part_in_use_is_told(name: str) -> None:
+def test_each_kind_of_change_to_part_that_program_uses_is_reported_with_its_place(
+    name: str,
+) -> None:
     """Each kind of change to a part that the program uses is reported with its place."""
     change, expected = TOUCHING[name]
 
@@ -242,7 +244,7 @@ HARMLESS: dict[str, Callable[[Json, Json], object]] = {
 
 
 @pytest.mark.parametrize("name", HARMLESS)
-def test_other_changes_are_not_told(name: str) -> None:
+def test_change_to_part_that_program_does_not_use_is_not_reported(name: str) -> None:
     """A change to a part that the program does not use is not reported."""
     assert set() == kinds_at(changed_description(HARMLESS[name]))
 
@@ -256,7 +258,7 @@ def test_operations_are_reported() -> None:
     assert () == result.changes
 
 
-def test_operation_that_is_new_is_not_told() -> None:
+def test_operation_that_only_new_version_describes_is_neither_change_nor_compared() -> None:
     """An operation that only the new version describes is neither a change nor compared."""
     old_description = changed_description(lambda _, paths: paths.pop("/payments/{id}"))
 
@@ -293,7 +295,7 @@ def test_description_of_openapi_2_is_compared() -> None:
     } == kinds_at(description("string", "integer"), description("integer", "string"))
 
 
-def test_header_that_becomes_required_is_told() -> None:
+def test_new_required_header_is_reported() -> None:
     """A new required header is reported, since the program's requests lack it."""
     header = {"name": "X-Trace", "in": "header", "required": True, "schema": {"type": "string"}}
     new_description = changed_description(
@@ -303,7 +305,7 @@ def test_header_that_becomes_required_is_told() -> None:
     assert {("now required", "header X-Trace")} == kinds_at(new_description)
 
 
-def test_needs_of_a_new_object_are_not_told_alone() -> None:
+def test_required_fields_inside_new_optional_object_are_not_reported() -> None:
     """Required fields inside a new optional object are not reported."""
     new_object = {"type": "object", "required": ["id"], "properties": {"id": {"type": "string"}}}
     new_description = changed_description(
@@ -340,7 +342,7 @@ def test_either_of_two_answers_is_meant() -> None:
     assert {("type changed", "answer status")} == kinds_at(described, description("string"))
 
 
-def test_fields_for_one_side_are_not_read_on_the_other() -> None:
+def test_required_field_that_is_read_only_is_not_required_of_requests() -> None:
     """A required field that is read-only is not required of requests."""
     new_description = changed_description(
         lambda schemas, _: put_keywords(
@@ -357,7 +359,7 @@ def test_fields_for_one_side_are_not_read_on_the_other() -> None:
 
 
 @pytest.mark.parametrize("wrong", [None, [], {}, {"paths": []}, "text", 7])
-def test_what_is_no_description_is_refused(wrong: Json) -> None:
+def test_document_without_paths_is_refused(wrong: Json) -> None:
     """A document without paths is refused, and the error says which document is needed."""
     with pytest.raises(DescriptionRefused, match="OpenAPI"):
         drift(wrong, OLD, USAGE)
@@ -374,7 +376,7 @@ def test_damaged_parts_are_left_out(wrong: Json) -> None:
     assert set() == kinds_at(OLD, new_description) - {("now required", "request amount")}
 
 
-def test_long_lists_of_words_are_shortened() -> None:
+def test_change_that_adds_many_enum_values_names_five_of_them() -> None:
     """A change that adds many enum values names five of them, and the number of the others."""
     words = [f"word{number}" for number in range(9)]
     new_description = changed_description(

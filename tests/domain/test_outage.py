@@ -111,7 +111,7 @@ def test_slow_probe_delays_the_next() -> None:
     assert 7 * NANOS == extended_outage(None, GONE, 5 * NANOS, 1.0, took=2 * NANOS).until
 
 
-def test_outage_has_its_last_error_and_one_probe_slot() -> None:
+def test_new_store_outage_has_its_last_error_and_slot_for_one_probe() -> None:
     """A new store outage has its last error and a slot for one probe."""
     first = extended_outage(None, GONE, 0, 0.0)
     repeated_error = StorageUnavailable("still gone.")
@@ -219,7 +219,7 @@ def test_memory_grants_a_share_of_each_limit(
     assert most - 1 <= count_grants(request, seconds, MemoryStorage(clock), clock) <= most
 
 
-def test_share_is_at_least_one_calls_cost() -> None:
+def test_share_of_burst_is_never_below_one_call_cost_without_store() -> None:
     """Without the store, a share of a burst is never below one call's cost."""
     config = RateLimitConfig.per_second(8, burst=8, without_store=0.125)
     clock = VirtualClock()

@@ -105,7 +105,7 @@ def test_the_edges_of_every_encoding_come_back(value: object) -> None:
         ({1: 2}, "810102"),
     ],
 )
-def test_the_bytes_are_those_of_messagepack(value: object, packed: str) -> None:
+def test_packed_values_are_valid_messagepack(value: object, packed: str) -> None:
     """Packed values are valid MessagePack, which other readers understand."""
     assert pack_values((value,)).hex() == packed
 

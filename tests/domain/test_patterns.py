@@ -22,7 +22,7 @@ def test_late_pattern_matches_as_a_compiled_one() -> None:
         pattern.missing  # type: ignore[attr-defined]  # noqa: B018 - no pattern has it
 
 
-def test_late_pattern_is_compiled_at_its_first_use() -> None:
+def test_invalid_lazily_compiled_pattern_raises_at_its_first_use() -> None:
     """An invalid lazily compiled pattern raises at its first use, not when it is created."""
     pattern = late_pattern("(")
 

@@ -103,7 +103,7 @@ def test_other_text_stays(text: str) -> None:
     assert text == mask_personal(text, Personal)
 
 
-def test_each_kind_is_masked_separately() -> None:
+def test_only_requested_kinds_of_personal_data_are_masked_in_text() -> None:
     """Only the requested kinds of personal data are masked in a text."""
     text = "4111111111111111 a@b.example"
     assert "4111***1111 a@b.example" == mask_personal(text, [Personal.CARD])

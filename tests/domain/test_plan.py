@@ -95,7 +95,7 @@ def test_an_endpoints_setting_comes_first(setting: str, value: Any) -> None:
     )
 
 
-def test_times() -> None:
+def test_timeouts_of_a_service_set_deadline_lease_and_wait() -> None:
     """The timeouts of a service set a call's deadline, attempt timeout, lease and wait."""
     plan = plan_of(timeout=20)
     assert (20_000_000_000, 20.0) == (plan.span, plan.timeouts.total)
@@ -114,7 +114,7 @@ def test_times() -> None:
     assert 0 == plan_of(max_limit_wait=0).question.within
 
 
-def test_step_timeouts_hold_beside_the_attempt_timeout() -> None:
+def test_timeouts_of_single_steps_apply_in_addition_to_attempt_timeout() -> None:
     """The timeouts of single steps apply in addition to the attempt's timeout."""
     steps = Timeouts(connect=3, write=5)
     plan = plan_of(attempt_timeout=8, timeouts=steps)

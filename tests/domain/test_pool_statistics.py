@@ -13,6 +13,6 @@ def test_reuse_is_the_share_of_callers_that_got_an_open_connection() -> None:
     assert 0.99 == PoolStatistics(created=1, reused=99).reuse
 
 
-def test_unused_pool_has_opened_no_connection_for_anybody() -> None:
+def test_pool_that_nobody_has_used_counts_as_reusing_all_its_connections() -> None:
     """A pool that nobody has used counts as reusing all its connections."""
     assert 1.0 == PoolStatistics().reuse

@@ -75,7 +75,7 @@ def test_failure_becomes_error(fault: PublishFault) -> None:
     assert error.remedy != "See the cause of this error."
 
 
-def test_failure_names_the_topic_if_it_is_about_one() -> None:
+def test_error_for_broker_failure_names_topic() -> None:
     """The error for a broker failure names the topic, with the broker's word for topics."""
     error = publish_error(PublishFault.TOPIC, RULES, "orders")
     assert error.message == "The test broker has no queue 'orders' to publish to."
@@ -106,7 +106,7 @@ def test_batch_fails_only_if_nothing_was_stored_for_certain() -> None:
     assert batch_error(Results([Result(error=error), Result(error=error)])) is error
 
 
-def test_interrupted_batch_says_what_may_be_stored() -> None:
+def test_sent_messages_may_be_stored_if_publishing_batch_is_interrupted() -> None:
     """If publishing a batch is interrupted, the sent messages may be stored, and the rest not."""
     lost_error = publish_error(PublishFault.LOST, RULES)
     results = complete_results([Result(RECEIPT)], lost_error, RULES, sent=3, total=5)
@@ -117,7 +117,7 @@ def test_interrupted_batch_says_what_may_be_stored() -> None:
     ]
 
 
-def test_batch_that_could_not_connect_has_one_reason() -> None:
+def test_each_message_of_batch_has_that_error_if_broker_cannot_be_reached() -> None:
     """If a broker cannot be reached, each message of a batch has that error."""
     error = publish_error(PublishFault.REFUSED, RULES)
     results = complete_results([], error, RULES, sent=0, total=2)

@@ -146,7 +146,7 @@ def test_a_quota_equals_the_naive_model(rule: CalendarQuota, start: int, walk: l
 @pytest.mark.untraced
 @examples(200)
 @given(quotas, moments, long_lists([*[admissions] * 6, advances, pauses]), spans)
-def test_expired_quota_decides_like_a_stored_one(
+def test_fresh_calendar_quota_decides_exactly_like_stored_one_after_its_time_to_live(
     rule: CalendarQuota, start: int, walk: list[Act], idle: int
 ) -> None:
     """After its time to live, a fresh calendar quota decides exactly like the stored one."""
@@ -174,7 +174,7 @@ def test_expired_quota_decides_like_a_stored_one(
 
 
 @pytest.mark.parametrize("back", [HOUR, 40 * DAY])
-def test_a_backward_step_neither_holds_nor_refills(back: int) -> None:
+def test_used_quota_counts_only_in_period_of_new_time_after_clock_step_back(back: int) -> None:
     """After a clock step back, a used quota counts only in the period of the new time."""
     rule = RateLimitConfig.per_calendar_day(2).rule
     world = World()
@@ -294,7 +294,7 @@ def test_fast_path_serves_the_current_period() -> None:
     ]
 
 
-def test_months_differ() -> None:
+def test_monthly_quota_waits_for_first_day_of_next_month() -> None:
     """A monthly quota waits for the first day of the next month, also in leap years."""
     rule = RateLimitConfig.per_calendar_month(1).rule
     question = Admission(Gates(limits=[rule], limit_keys=["k"]), within=0, lease=0)
@@ -306,7 +306,7 @@ def test_months_differ() -> None:
         assert (Answer.LIMITED, days * DAY - SECOND) == world.execute(question)[:2]
 
 
-def test_ticket_after_a_clock_step_back_keeps_its_wait() -> None:
+def test_caller_that_queues_for_quota_after_clock_step_waits_by_new_time() -> None:
     """A caller that queues for a quota after a clock step waits by the new time."""
     rule = CalendarQuota(1, monthly=False)
     used_state, _ = rule.grant(rule.present(None, NOON), 1, NOON, refundable=False)
@@ -349,7 +349,7 @@ def test_a_state_from_grant_to_grant() -> None:
     assert used_state == rule.refund(queued_state, (0, midnight, 3, 0))
 
 
-def test_abandoned_queue_leaves_the_rest_of_each_day() -> None:
+def test_rest_of_each_day_quota_is_available_after_queued_callers_gave_up() -> None:
     """After queued callers gave up, the rest of each day's quota is available."""
     rule = RateLimitConfig.per_calendar_day(5).rule
     world = World()
@@ -391,7 +391,7 @@ def test_a_queue_of_months_keeps_a_hundred_days() -> None:
     assert far_time + DAY == rule.earliest(rule.refund(midway_state, ticket), 1, midway_state[0])
 
 
-def test_a_month_begins_with_its_first_day() -> None:
+def test_monthly_quota_covers_its_month_from_first_midnight_to_last() -> None:
     """A monthly quota covers its month from the first midnight to the last."""
     rule, first = CalendarQuota(1, monthly=True), NOON - 12 * HOUR
     assert (first, first + 31 * DAY) == rule.period(NOON) == rule.period(first)

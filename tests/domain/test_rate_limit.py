@@ -200,7 +200,7 @@ def assert_refused(path: str, *arguments: Any, **fields: Any) -> None:
     assert has_remedy(excinfo.value)
 
 
-def test_equal_configurations_hash_alike() -> None:
+def test_equal_rate_limits_are_equal_and_have_same_hash() -> None:
     """Equal rate limits are equal and have the same hash, although each has its own rule."""
     config, other_config = RateLimitConfig.per_second(5), RateLimitConfig.per_second(5)
     assert config == other_config
@@ -263,7 +263,7 @@ limits = st.lists(
 
 
 @given(limits, st.integers(1, 3), st.integers(0, 10**13))
-def test_several_limits_wait_for_the_last_of_them(
+def test_joint_wait_for_several_limits_satisfies_each_limit(
     taken: list[tuple[RateLimitConfig, list[tuple[int, int]]]], cost: int, less: int
 ) -> None:
     """The joint wait for several limits satisfies each limit, and is the shortest that does."""

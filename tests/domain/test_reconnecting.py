@@ -45,7 +45,9 @@ def test_pauses_have_bounds(
 @pytest.mark.parametrize(
     "wrong", [{"first": -1.0}, {"first": 9.0, "longest": 1.0}, {"patience": -1.0}]
 )
-def test_policy_that_contradicts_itself(wrong: dict[str, float]) -> None:
+def test_reconnect_policy_with_negative_or_contradictory_pauses_is_refused(
+    wrong: dict[str, float],
+) -> None:
     """A reconnect policy with negative or contradictory pauses is refused."""
     with pytest.raises(InvalidData, match="reconnect policy"):
         ReconnectPolicy(**wrong)

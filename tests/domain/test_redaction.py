@@ -177,12 +177,12 @@ def test_only_the_shown_part_is_decoded() -> None:
         ("", ""),
     ],
 )
-def test_urls(url: str, expected: str) -> None:
+def test_masked_url_keeps_its_harmless_parts(url: str, expected: str) -> None:
     """A masked URL keeps its harmless parts, even if it is malformed."""
     assert expected == RULES.query(url)
 
 
-def test_headers() -> None:
+def test_headers_that_hold_credentials_are_masked_whole() -> None:
     """Headers that hold credentials are masked whole, and others only where they hold any."""
     headers = Headers(
         [
@@ -212,7 +212,9 @@ def test_kinds_of_personal_data_can_be_chosen() -> None:
 
 
 @given(st.binary(), st.sampled_from([JSON, FORM, "text/plain", "text/xml", None, "a/b", "é;;="]))
-def test_nothing_raises(body: bytes, content_type: str | None) -> None:
+def test_redaction_of_invalid_values_of_any_kind_raises_no_error(
+    body: bytes, content_type: str | None
+) -> None:
     """Redaction of invalid values of any kind raises no error."""
     RULES.body(body, content_type, 50)
     RULES.query(body.decode("latin-1"))
@@ -289,7 +291,7 @@ def test_ordinary_words_are_shown(message: str) -> None:
 
 @pytest.mark.untraced
 @pytest.mark.parametrize("piece", ["sk_live_", "rk_", "SG.", "a1", "xoxb-", "_", "AKIA."])
-def test_words_take_linear_time(piece: str) -> None:
+def test_masking_words_in_hostile_text_takes_linear_time(piece: str) -> None:
     """Masking words in hostile text takes linear time."""
     start_time = process_time()
     Redaction().words(piece * 100_000, 10**6)
@@ -370,7 +372,7 @@ PATHS = Redaction(body_paths=["customer.name", "Items.sku", "id"])
         ('{"a":1,{"id":"x"}}', '{"a":1,{"id":"***"}}'),
     ],
 )
-def test_a_path_masks_one_place(body: str, expected: str) -> None:
+def test_value_at_configured_path_is_masked(body: str, expected: str) -> None:
     """The value at a configured path is masked, also within lists, and nothing else is."""
     assert expected == PATHS.body(body.encode(), JSON, 1000)
 
@@ -414,7 +416,7 @@ def test_custom_patterns_are_masked() -> None:
     assert "*** is unknown" == rules.words("C-12345 is unknown", 100)
 
 
-def test_a_pattern_that_is_none_is_refused() -> None:
+def test_pattern_that_cannot_match_anything_is_refused_when_it_is_created() -> None:
     """A pattern that cannot match anything is refused when it is created."""
     with pytest.raises(ConfigurationError):
         Redaction(patterns="(")
@@ -431,7 +433,7 @@ def test_paths_take_linear_time(unit: str) -> None:
     assert process_time() - start_time < 20
 
 
-def test_changed_copy_keeps_its_paths() -> None:
+def test_redaction_with_paths_can_be_copied_with_change() -> None:
     """A redaction with paths can be copied with a change, as a vendor's account does."""
     redaction = Redaction(body_paths=["customer.name", "code"])
 
@@ -464,12 +466,12 @@ def test_names_that_would_mask_nothing_are_refused(value: Any) -> None:
         ("größe 🚢 \u200b", "größe 🚢 \u200b"),
     ],
 )
-def test_words_are_one_line_without_control_characters(message: str, line: str) -> None:
+def test_vendor_message_cannot_forge_line_of_log(message: str, line: str) -> None:
     """A vendor's message cannot forge a line of a log, or control a terminal."""
     assert line == Redaction().words(message, 300)
 
 
 @pytest.mark.parametrize("character", ["\x1b", "\x7f", "\x9f", "\u202e"])
-def test_control_characters_hide_no_name_in_words(character: str) -> None:
+def test_name_of_secret_is_recognised_if_control_characters_interrupt_it(character: str) -> None:
     """The name of a secret is recognised if control characters interrupt it."""
     assert "password=***" == Redaction().words(f"pass{character}word=hunter2", 300)

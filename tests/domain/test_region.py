@@ -90,7 +90,7 @@ def test_possibly_processed_request_stays_in_its_region(
         assert other_regions
 
 
-def test_those_tried_come_again_when_all_were() -> None:
+def test_region_that_call_has_already_tried_is_used_again_only_after_all_others() -> None:
     """A region that a call has already tried is used again only after all others."""
     ap = Region("ap", "https://ap.example")
     regions = (EU, US, ap)
@@ -211,7 +211,7 @@ def test_invalid_regions_are_refused(changes: dict[str, Any], path: str) -> None
     assert "hunter2" not in str(excinfo.value)
 
 
-def test_a_region_may_have_credentials_of_its_own() -> None:
+def test_region_may_have_its_own_credentials() -> None:
     """A region may have its own credentials, which are not shown."""
     region = attrs.evolve(EU, credentials=Credentials.bearer("hunter2"))
 

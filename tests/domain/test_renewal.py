@@ -24,7 +24,7 @@ def test_a_claim_is_due_when_half_a_renewals_time_has_passed() -> None:
     assert [] == claims_due([], NOW, by_tag=True)
 
 
-def test_one_renewal_may_fail_before_a_lease_ends() -> None:
+def test_claim_that_was_not_due_for_renewal_in_one_round_is_due_in_next() -> None:
     """A claim that was not due for renewal in one round is due in the next, before it ends."""
     claim = held_claim(until=NOW + CLAIM_LEASE - RENEWAL * 1000 // 2 + 1)
     rounds = [NOW + number * RENEWAL * 1000 for number in (0, 1, 2)]
@@ -55,7 +55,7 @@ def test_of_two_holders_of_a_key_the_later_is_renewed() -> None:
     assert [[later_claim]] == claims_due([earlier_claim, later_claim], NOW, by_tag=False)
 
 
-def test_a_group_that_failed_is_halved_down_to_one() -> None:
+def test_group_of_claims_whose_renewal_failed_is_halved_until_failing_claim_is_found() -> None:
     """A group of claims whose renewal failed is halved until the failing claim is found."""
     claims = [held_claim(str(number)) for number in range(5)]
     assert [claims[:2], claims[2:]] == halves(claims)

@@ -47,7 +47,7 @@ def test_the_repr_shows_no_content() -> None:
     assert "<Response 201 (6 bytes)>" == repr(response)
 
 
-def test_a_changed_copy() -> None:
+def test_evolve_changes_named_fields_of_response_and_nothing_else() -> None:
     """`evolve` changes the named fields of a response and nothing else."""
     response = Response(200, {"A": "1"}, b"x", reason="OK", url="https://h/x", elapsed=0.5)
     replayed_response = response.evolve(replayed=True)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
-def test_a_value() -> None:
+def test_batch_item_result_with_value_is_ok() -> None:
     """A batch item's result with a value is ok, and gives it."""
     result = Result(7)
 
@@ -26,7 +26,7 @@ def test_nothing_is_a_value() -> None:
     assert Result[None]().unwrap() is None
 
 
-def test_an_error() -> None:
+def test_batch_item_result_with_error_is_not_ok() -> None:
     """A batch item's result with an error is not ok, and raises it when its value is read."""
     error = OSError("gone")
     result: Result[int] = Result(error=error)
@@ -42,7 +42,7 @@ def test_results_are_values() -> None:
     assert Result(7) == Result(7) != Result(8)
 
 
-def test_results_of_values_are_like_constructed_ones() -> None:
+def test_results_that_are_created_together_equal_those_of_constructor() -> None:
     """Results that are created together equal those of the constructor, and are immutable."""
     results = results_of([1, None])
     assert [Result(1), Result(None)] == results
@@ -64,7 +64,7 @@ class Values:
         return self._values
 
 
-def test_late_results_are_made_once_when_one_is_accessed() -> None:
+def test_number_and_errors_of_successful_items_are_known_without_making_their_results() -> None:
     """The number and the errors of successful items are known without making their results."""
     values = Values(1, 2, 3)
     results = Results.of_successes(3, values)

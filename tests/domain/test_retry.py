@@ -63,7 +63,7 @@ def delays(policy: RetryPolicy, count: int, draw: float = 0.5) -> list[float]:
 # --- the policy ---
 
 
-def test_presets() -> None:
+def test_retry_policies_with_names_have_documented_values() -> None:
     """The retry policies with names have the documented values."""
     presets = [
         RetryPolicy.default(),
@@ -281,7 +281,9 @@ def test_at_once_pauses_only_for_retry_after() -> None:
         (Backoff.FIBONACCI, [2, 2, 4, 6, 10, 16]),
     ],
 )
-def test_delays_grow(backoff: Backoff, expected: list[float]) -> None:
+def test_backoff_without_jitter_grows_up_to_the_cap(
+    backoff: Backoff, expected: list[float]
+) -> None:
     """Without jitter, each backoff grows by its rule, up to the cap."""
     policy = RetryPolicy(9, 2, 3, 20, backoff=backoff, jitter=Jitter.NONE)
 
@@ -331,7 +333,9 @@ def test_no_delay_is_above_its_cap(
     "jitter, lowest, highest",
     [(Jitter.NONE, 8, 8), (Jitter.FULL, 0, 8), (Jitter.EQUAL, 4, 8), (Jitter.QUARTER, 6, 10)],
 )
-def test_jitter_spreads(jitter: Jitter, lowest: float, highest: float) -> None:
+def test_each_jitter_spreads_retry_delay_evenly_over_its_own_range(
+    jitter: Jitter, lowest: float, highest: float
+) -> None:
     """Each jitter spreads a retry delay evenly over its own range."""
     policy = RetryPolicy(9, 8, jitter=jitter, backoff=Backoff.FIXED)
     delays_by_draw = [delay(policy, 1, previous=0, draw=draw) for draw in (0, 0.25, 0.5, 0.75, 1)]
@@ -350,7 +354,7 @@ def test_jitter_still_spreads_at_the_cap(backoff: Backoff, jitter: Jitter) -> No
     assert max(drawn_delays) <= 5
 
 
-def test_decorrelated_delays_follow_each_other() -> None:
+def test_decorrelated_delay_is_drawn_between_base_and_three_times_previous_delay() -> None:
     """A decorrelated delay is drawn between the base and three times the previous delay."""
     policy = RetryPolicy(9, 2, max_delay=30, backoff=Backoff.DECORRELATED, jitter=Jitter.NONE)
 
@@ -367,7 +371,7 @@ def test_growth_has_no_end() -> None:
     assert 30 == delay(policy, 10**6, previous=0, draw=0)
 
 
-def test_decorrelated_decisions_follow_each_other() -> None:
+def test_retry_decision_depends_on_previous_delay_with_decorrelated_backoff() -> None:
     """With decorrelated backoff, a retry decision depends on the previous delay."""
     policy = RetryPolicy(9, 2, max_delay=30, backoff=Backoff.DECORRELATED)
 
@@ -404,7 +408,7 @@ def test_wait_of_an_error(retry_at: datetime | None, wait: float | None) -> None
     "given_, kinds",
     [(OSError, (OSError,)), ([OSError, ValueError], (OSError, ValueError)), ((), ())],
 )
-def test_error_types_may_be_one_or_many(given_: Any, kinds: Any) -> None:
+def test_retry_on_may_be_one_error_type_or_any_iterable_of_them(given_: Any, kinds: Any) -> None:
     """`retry_on` may be one error type or any iterable of them."""
     assert kinds == error_types(given_, "ignore")
 

@@ -95,7 +95,9 @@ def test_a_date_is_the_time_until_then(seconds: int) -> None:
         ("0x10", None),
     ],
 )
-def test_forms(value: str | None, expected: float | None) -> None:
+def test_retry_after_may_be_seconds_a_date_or_a_decimal(
+    value: str | None, expected: float | None
+) -> None:
     """`Retry-After` may be seconds, a date or a decimal; anything else is None."""
     assert expected == parse_retry_after(value, NOW)
 
@@ -271,7 +273,9 @@ def test_every_kind_of_reset(reset: str, expected: float | None) -> None:
         ({"X-RateLimit-Remaining": "9" * 400}, RateHint(None, 2**53, None)),
     ],
 )
-def test_hints(fields: dict[str, str], expected: RateHint | None) -> None:
+def test_ietf_and_vendors_rate_limit_headers_are_read(
+    fields: dict[str, str], expected: RateHint | None
+) -> None:
     """The IETF's and vendors' rate-limit headers are read; of several limits the tightest wins."""
     assert expected == rate_hint(Headers(fields), NOW)
 
@@ -294,7 +298,7 @@ def test_no_field_is_an_error(fields: dict[str, str]) -> None:
         assert hint.remaining is None or 0 <= hint.remaining
 
 
-def test_repeated_fields_are_one_list() -> None:
+def test_repeated_rate_limit_fields_are_read_like_one_field_with_list() -> None:
     """Repeated rate-limit fields are read like one field with a list."""
     headers = Headers([("RateLimit", '"b";r=3;t=9'), ("ratelimit", '"a";r=5')])
     assert RateHint(None, 3, 9.0) == rate_hint(headers, NOW)

@@ -46,7 +46,9 @@ from moorage.domain.service.safety import Mode
         ("+4930*", ["+493012345", "+4930"], ["+4931234", "+4940123", "+4930@example.com"]),
     ],
 )
-def test_recipient_patterns(pattern: str, allowed: list[str], refused: list[str]) -> None:
+def test_recipient_pattern_is_an_address_a_domain_or_a_number_prefix(
+    pattern: str, allowed: list[str], refused: list[str]
+) -> None:
     """A recipient pattern is an address, a domain, its subdomains, or a phone number's start."""
     safety = Safety(recipients=[pattern])
 
@@ -108,7 +110,9 @@ def test_refusal_does_not_show_recipients() -> None:
         (False, None, True),
     ],
 )
-def test_credentials_suit_a_place(live: bool | None, mode: Mode | None, suits: bool) -> None:
+def test_safety_setting_may_require_live_accounts(
+    live: bool | None, mode: Mode | None, suits: bool
+) -> None:
     """A safety setting may require live accounts, or accounts in test mode."""
     assert suits is Safety(live=live).suits(mode)
 

@@ -139,7 +139,7 @@ def test_the_limits_of_versions() -> None:
     assert 1 == KeyRing([(1, Secret(RAW))]).seals_with
 
 
-def test_a_ring_does_not_show_itself() -> None:
+def test_neither_repr_nor_pickle_reveals_key_of_ring() -> None:
     """Neither `repr` nor pickle reveals a key of the ring."""
     ring = KeyRing.parse(f"1:{TEXT}")
 
@@ -193,7 +193,7 @@ def test_sealed_text_names_its_key() -> None:
         (WHOLE_HEADER[:-1], "it has 39 bytes, and no sealed text has fewer than 40"),
     ],
 )
-def test_what_is_not_sealed_is_refused(sealed: bytes, problem: str) -> None:
+def test_bytes_that_are_not_encrypted_are_refused(sealed: bytes, problem: str) -> None:
     """Bytes that are not encrypted text, or were cut off, have no key version."""
     with pytest.raises(InvalidData, match=problem):
         sealed_with(sealed)

@@ -30,7 +30,7 @@ def test_credentials_are_recognised(name: str) -> None:
         "Idempotency-Key", "x-idempotency-key", "idempotencyKey", "assignment", "",
     ],
 )  # fmt: skip
-def test_other_names_are_left_alone(name: str) -> None:
+def test_names_that_resemble_credential_names_are_not_masked(name: str) -> None:
     """Names that merely resemble credentials' names, and idempotency keys, are not masked."""
     assert not is_sensitive(name)
 

@@ -51,7 +51,7 @@ def test_ordinary_values_are_not_masked(request_: Request) -> None:
     assert f"{MASK} {OTHER}" == sent_request.text(f"{SECRET} {OTHER}")
 
 
-def test_errors_of_configuration_are_ours() -> None:
+def test_configuration_errors_quote_no_vendor_and_stay_unmasked() -> None:
     """Configuration errors quote no vendor and stay unmasked, even among an error's causes."""
     sent_request = SentCredentials(Credentials.bearer(SECRET))
     own_error, foreign_error = ConfigurationError(SECRET), VendorFailed(SECRET)
@@ -71,7 +71,7 @@ def test_headers_stay_headers() -> None:
     assert plain_response == sent_request.response(plain_response)
 
 
-def test_recorder_keeps_the_last_sixteen() -> None:
+def test_record_of_sent_credentials_keeps_only_its_last_sixteen_entries() -> None:
     """The record of sent credentials keeps only its last sixteen entries."""
     entries = new_recent_credentials()
     entries.extend(SentCredentials(None) for _ in range(99))

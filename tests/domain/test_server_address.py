@@ -42,7 +42,7 @@ def test_missing_parts_have_defaults() -> None:
     assert 8 == FORM.address("pigeons://roof").port
 
 
-def test_password_beside_the_url_goes_first() -> None:
+def test_password_among_server_settings_replaces_one_in_its_url() -> None:
     """A password among a server's settings replaces the one in its URL."""
     address = FORM.address("pigeon://me:old@roof", password=Secret("new"))
     assert "new" == address.password_text()

@@ -49,7 +49,7 @@ async def answer_later(*_: object) -> Any:
     """Do nothing; the function is never awaited."""
 
 
-def test_defaults() -> None:
+def test_service_has_circuit_breaker_and_retries_by_default() -> None:
     """By default a service has a circuit breaker and retries, within 30 seconds."""
     service = Service("vat")
 
@@ -76,7 +76,7 @@ def test_defaults() -> None:
     )
 
 
-def test_an_endpoint_inherits() -> None:
+def test_endpoint_with_only_name_inherits_every_setting_of_its_service() -> None:
     """An endpoint with only a name inherits every setting of its service."""
     endpoint = Endpoint("rates")
 
@@ -124,7 +124,7 @@ class Steps:
 
 
 @pytest.mark.parametrize("kind", [Service, Endpoint])
-def test_callable_transform_is_used_as_one(kind: Any) -> None:
+def test_callable_transform_is_used_as_one_function(kind: Any) -> None:
     """A callable transform is used as one function, even if it is iterable."""
     steps = Steps()
 
@@ -140,7 +140,7 @@ def test_durations_may_be_timedeltas(kind: Any) -> None:
     assert (2.0, 1.0) == (service.timeout, service.attempt_timeout)
 
 
-def test_credentials_of_either_kind() -> None:
+def test_service_accepts_fixed_credentials_and_oauth_tokens() -> None:
     """A service accepts fixed credentials and OAuth tokens."""
     granted_credentials = OAuthCredentials(access_token=Secret("t"))
 
@@ -209,7 +209,9 @@ OF_ENDPOINTS: list[tuple[str, Any]] = [
         *((Endpoint, *case) for case in COMMON + OF_ENDPOINTS),
     ],
 )
-def test_refuses_nonsense(kind: Any, field: str, value: Any) -> None:
+def test_invalid_service_setting_is_refused_by_its_field_with_remedy(
+    kind: Any, field: str, value: Any
+) -> None:
     """An invalid service setting is refused by its field with a remedy, and not shown."""
     with pytest.raises((ConfigurationError, InvalidData)) as excinfo:
         kind("x", **{field: value})
@@ -257,7 +259,7 @@ def test_endpoints_are_named_apart() -> None:
     )
 
 
-def test_names_the_type_that_is_not_the_one() -> None:
+def test_error_for_service_setting_of_wrong_type_names_that_type_and_right_one() -> None:
     """The error for a service setting of a wrong type names that type and the right one."""
     with pytest.raises(ConfigurationError, match="The value is an int, not an Endpoint") as excinfo:
         Service("vat", endpoints=[7])
@@ -266,7 +268,9 @@ def test_names_the_type_that_is_not_the_one() -> None:
 
 @pytest.mark.parametrize("kind, field", [(Service, "service"), (Endpoint, "endpoint")])
 @pytest.mark.parametrize("name", ["", None, 7, "a\nb", "x" * 513])
-def test_refuses_names_that_are_none(kind: Any, field: str, name: Any) -> None:
+def test_service_or_endpoint_without_printable_name_is_refused(
+    kind: Any, field: str, name: Any
+) -> None:
     """A service or endpoint without a printable name is refused."""
     with pytest.raises(InvalidData) as excinfo:
         kind(name)
@@ -283,7 +287,7 @@ def test_the_memory_of_keys_is_stated() -> None:
 
 
 @pytest.mark.parametrize("header", ["", "Idempotency Key", "X-Key:", "a\nb"])
-def test_refuses_headers_that_are_none(header: str) -> None:
+def test_idempotency_header_that_is_no_header_name_is_refused(header: str) -> None:
     """An idempotency header that is no header name is refused."""
     with pytest.raises(InvalidData) as excinfo:
         Service("vat", idempotency_header=header, idempotency_memory=60)

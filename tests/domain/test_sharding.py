@@ -27,7 +27,7 @@ NOW = 1_772_366_400_000_000
 KEY = own_key("key", "bank", None, "k")
 
 
-def test_added_shard_takes_its_share_from_the_others() -> None:
+def test_added_third_shard_takes_third_of_keys() -> None:
     """An added third shard takes a third of the keys, and no key moves between the others."""
     keys = [own_key("key", "bank", "acme", f"INV-{number}") for number in range(3_000)]
     moves = Counter(
@@ -143,7 +143,7 @@ def test_moved_key_is_refused_to_whoever_does_not_know_the_new_shard() -> None:
         shard.execute(claim_of())
 
 
-def test_key_owner_and_lock_stay_on_one_shard() -> None:
+def test_key_owner_and_lock_for_changing_it_are_on_same_shard() -> None:
     """A key's owner and the lock for changing it are on the same shard."""
     turn_key = own_key("turn", "payments", None, "k")
     place = own_key("place", "payments", None, "k", "1")

@@ -48,7 +48,7 @@ def test_percentiles_of_a_million_durations() -> None:
 
 
 @given(durations=DURATIONS, percent=st.sampled_from(PERCENTS))
-def test_percentiles_are_within_one_per_cent(durations: list[float], percent: float) -> None:
+def test_sketch_percentile_is_close_to_exact_one(durations: list[float], percent: float) -> None:
     """A sketch's percentile is close to the exact one; without durations it is None."""
     percentile = sketch_of(durations).percentile(percent)
     if durations:

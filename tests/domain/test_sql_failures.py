@@ -139,7 +139,7 @@ def test_server_ends_a_statement_before_the_attempt(seconds: float) -> None:
     assert 0.0099 <= seconds - server_time_limit(seconds) <= 0.0501
 
 
-def test_calls_of_one_timeout_share_the_servers_limit() -> None:
+def test_sql_calls_whose_admission_took_up_to_25_ms_share_server_time_limit() -> None:
     """SQL calls whose admission took up to 25 ms share the server's time limit."""
     assert {server_time_limit(30.0)} == {server_time_limit(30.0 - ms / 1000) for ms in range(25)}
 

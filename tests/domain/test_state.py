@@ -101,7 +101,7 @@ def test_state_that_its_rule_cannot_read_is_named() -> None:
     assert "secret" not in str(error)
 
 
-def test_error_of_a_command_whose_states_are_readable_stays_its_own() -> None:
+def test_command_own_error_is_raised_unchanged_if_all_states_of_command_are_readable() -> None:
     """If all states of a command are readable, the command's own error is raised unchanged."""
     error = ValueError()
     assert error is misread_state_error(error, ("a",), [NumbersRule()], ((NOON, DAY, 1),), NOON)

@@ -113,14 +113,14 @@ def test_lines_of_a_key_file_are_masked() -> None:
     assert b"***" + b"\n" * 4 == mask_stream([PEM], PEM)
 
 
-def test_short_secrets() -> None:
+def test_secret_of_four_characters_is_masked() -> None:
     """A secret of four characters is masked; a secret of three is not searched for."""
     assert b"a *** b" == mask_stream([SHORT], b"a x7", b"Kq b")
     assert b"abc" == mask_stream([b"abc"], b"abc")
 
 
 @pytest.mark.parametrize("size", [7, 10, 14, 15, 22, 23, 38, 39, 60])
-def test_secrets_of_each_length_are_found_everywhere(size: int) -> None:
+def test_secret_is_found_at_every_position_of_text(size: int) -> None:
     """A secret is found at every position of a text, whatever its length."""
     secret = (b"Zq4_" * 20)[: size - 1] + b"9"
     for offset in range(80):
@@ -146,7 +146,7 @@ def test_secret_whose_end_may_begin_another_is_held_back() -> None:
     assert b"*** y" == mask.feed(b" y") + mask.finish()
 
 
-def test_no_secrets() -> None:
+def test_without_secrets_stream_is_unchanged() -> None:
     """Without secrets the stream is unchanged."""
     assert b"a\xff\x00\r\nb" == mask_stream([], b"a\xff\x00\r", b"\nb")
 

@@ -45,7 +45,7 @@ def claim(key: str = "{@acme:bank:k}:key", ttl: int = DAY) -> Claim:
     return Claim(key, fingerprint=b"", owner=1, lease=SECOND, ttl=ttl, target="bank", remembered=0)
 
 
-def test_places_are_granted_up_to_the_bound() -> None:
+def test_tenant_gets_as_many_places_as_its_limit_allows() -> None:
     """A tenant gets as many places as its limit allows, and no more."""
     world = World()
 
@@ -74,7 +74,7 @@ def test_tenants_are_counted_apart() -> None:
     assert (0, 1) == (reserve(world, bound=1).granted, other.granted)
 
 
-def test_places_end_after_their_records() -> None:
+def test_place_is_counted_until_its_record_expires() -> None:
     """A place is counted until its record expires, or up to 1/16 of the lifetime longer."""
     world = World()
     answer = reserve(world, bound=1)
@@ -87,7 +87,7 @@ def test_places_end_after_their_records() -> None:
     assert 1 == reserve(world, bound=1).granted
 
 
-def test_refusal_says_when_the_next_place_ends() -> None:
+def test_refused_reservation_says_when_next_place_becomes_free() -> None:
     """A refused reservation says when the next place becomes free."""
     world = World()
     end = reserve(world, bound=1).end
@@ -102,7 +102,7 @@ def test_first_reservation_has_no_wait() -> None:
     assert 0 == reserve(World()).wait
 
 
-def test_reservations_are_small_parts_of_what_is_free() -> None:
+def test_reservation_may_take_fewer_places_than_requested() -> None:
     """A reservation may take fewer places than requested, at most 1/512 of the free ones."""
     world = World()
 
@@ -122,7 +122,7 @@ def test_forced_reservation_exceeds_the_bound() -> None:
     assert 0 == reserve(world, bound=1).granted
 
 
-def test_unused_places_are_returned() -> None:
+def test_returned_place_is_free_again() -> None:
     """A returned place is free again; returning an expired place has no effect."""
     world = World()
     answer = reserve(world, bound=1)
@@ -147,7 +147,7 @@ def test_expired_state_counts_as_missing() -> None:
     assert {} == world.cells
 
 
-def test_clock_set_back_moves_places() -> None:
+def test_places_are_counted_for_as_long_as_before_after_clock_step_back() -> None:
     """After a clock step back, places are counted for as long as before."""
     world = World()
     reserve(world, bound=1)
@@ -158,7 +158,7 @@ def test_clock_set_back_moves_places() -> None:
     assert 1 == reserve(world, bound=1).granted
 
 
-def test_reservation_succeeds_after_all_places_ended() -> None:
+def test_state_without_places_grants_next_reservation() -> None:
     """A state without places grants the next reservation, whatever the clock does."""
     world = World()
     reserve(world, bound=1)
@@ -173,7 +173,9 @@ def test_reservation_succeeds_after_all_places_ended() -> None:
         st.tuples(st.integers(1, HOUR), st.integers(SECOND, 400 * DAY)), min_size=1, max_size=40
     )
 )
-def test_no_place_ends_before_its_record(moments: list[tuple[int, int]]) -> None:
+def test_there_are_never_fewer_counted_places_than_unexpired_records(
+    moments: list[tuple[int, int]],
+) -> None:
     """There are never fewer counted places than unexpired records."""
     world = World()
     end_events: list[int] = []
@@ -200,7 +202,7 @@ def test_state_has_a_bounded_number_of_ends() -> None:
         assert sum(other > life for other in lives) <= places_used(world)
 
 
-def test_lifetimes_of_one_service_are_alike() -> None:
+def test_lifetimes_that_differ_by_less_than_call_deadline_are_rounded_to_same_value() -> None:
     """Lifetimes that differ by less than a call's deadline are rounded to the same value."""
     assert 1 == len({rounded_life(DAY + micros) for micros in range(1, 30 * SECOND, SECOND)})
     assert DAY // 64 < step_of(DAY) <= DAY // 32

@@ -45,6 +45,6 @@ def test_text_of_a_column_is_escaped_and_cut(text: str) -> None:
     "expected",
     ["an int", "an OSError", "an UnboundLocalError", "an HTTPError", "an SSLContext", "a str"],
 )
-def test_class_name_takes_the_article_of_its_sound(expected: str) -> None:
+def test_article_before_a_class_name_depends_on_its_sound(expected: str) -> None:
     """In a message, a class name has the article "a" or "an" by its sound."""
     assert expected == with_article(expected.split()[1])

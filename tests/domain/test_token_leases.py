@@ -96,7 +96,7 @@ def test_too_many_calls_are_refused() -> None:
     assert waiting == step.lease
 
 
-def test_scarce_limit_gives_nothing_in_advance() -> None:
+def test_broker_requests_tokens_for_waiting_calls_only_after_refusal() -> None:
     """After a refusal, the broker requests tokens for waiting calls only, until one succeeds."""
     lease = after_refusal(asking_lease(1), 2 * LEASE, 10, MOST, 0).lease
     step = after_call(lease, 2, 0, LEASE, MOST)
@@ -162,7 +162,7 @@ def test_newcomer_does_not_wait_for_tokens_that_come_too_late() -> None:
     assert () == after_call(lease, 2, 400_000, 20, MOST).refused
 
 
-def test_call_that_leaves_gives_its_token_to_the_next() -> None:
+def test_token_that_was_requested_for_call_that_gave_up_goes_to_another_call() -> None:
     """A token that was requested for a call that gave up goes to another call."""
     lease = after_call(asking_lease(1), 2, 0, 0, MOST).lease
     step = after_leaving(lease, frozenset({1}), 10, MOST)

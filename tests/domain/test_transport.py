@@ -31,7 +31,7 @@ CERTIFICATE = "-----BEGIN CERTIFICATE-----\nxx\n-----END CERTIFICATE-----\n"
 # --- TLS ---------------------------------------------------------------------
 
 
-def test_tls_defaults() -> None:
+def test_tls_trusts_system_authorities_by_default() -> None:
     """By default, TLS trusts the system's authorities, with version 1.2 or later."""
     tls = Tls()
 
@@ -138,7 +138,7 @@ def test_a_version_may_be_written(version: Any) -> None:
     assert TlsVersion.V1_3 is Tls(minimum=version).minimum
 
 
-def test_equal_tls_settings_hash_alike() -> None:
+def test_equal_tls_settings_have_equal_hashes() -> None:
     """Equal TLS settings have equal hashes, although they hold secrets."""
     tls, other_tls = (Tls(certificate="own.pem", key=PEM, password="x") for _ in range(2))
 
@@ -161,7 +161,7 @@ def test_equal_tls_settings_hash_alike() -> None:
         ("http://m%40e:w%3A%2F@[::1]:8080", "http://[::1]:8080", "m@e", Secret("w:/")),
     ],
 )
-def test_a_url_is_taken_apart(
+def test_proxy_url_is_separated_into_its_address_and_its_credentials(
     url: str, where: str, username: str | None, password: Secret | None
 ) -> None:
     """A proxy's URL is separated into its address and its credentials."""
@@ -275,7 +275,7 @@ def test_invalid_bypass_hosts_are_refused(bypass: str) -> None:
     assert "bypass" == excinfo.value.path
 
 
-def test_proxy_none_stays_none() -> None:
+def test_proxy_setting_of_none_means_no_proxy() -> None:
     """A proxy setting of None means no proxy."""
     proxy = Proxy(url="http://proxy.example")
 

@@ -40,7 +40,7 @@ SPAN, LISTED = 1_000_000, 5_000_000
         (LISTED + 1, True),
     ],
 )
-def test_nothing_found_proves_something_after_the_time_to_be_listed(
+def test_payment_is_proven_missing_only_by_look_up_after_vendor_listing_time(
     searched: int | None, *, absent: bool
 ) -> None:
     """A payment is proven missing only by a look-up after the vendor's listing time."""
@@ -132,7 +132,7 @@ def test_effect_is_forgotten_when_its_time_is_over() -> None:
     assert Registration() == effects.execute(recall)
 
 
-def test_effect_is_removed_by_its_last_holder_only() -> None:
+def test_earlier_holder_removes_operation_only_if_its_outcome_is_certain() -> None:
     """An earlier holder removes an operation only if its outcome is certain."""
     effects = Effects()
     effects.register()

@@ -170,7 +170,7 @@ def test_no_path_leaves_the_base_path(text: str) -> None:
         "https://h/users/@me", "https://h/@me/x", "https://h/to/https://me@x", "http://h:1",
     ],
 )  # fmt: skip
-def test_base_urls(url: Any) -> None:
+def test_base_url_has_a_scheme_and_a_host(url: Any) -> None:
     """A base URL has a scheme, a host, and perhaps a port and a path."""
     assert url == validate_base_url(url)
 

@@ -94,7 +94,7 @@ def test_any_secret_is_masked_as_it_is(secret: str, spelling: str) -> None:
     masked_text(SPELLINGS[spelling](text), mask)
 
 
-def test_short_secrets() -> None:
+def test_secrets_of_up_to_three_characters_are_not_masked() -> None:
     """Secrets of up to three characters are not masked; those up to seven only as whole words."""
     mask = value_mask([b"abc", b"kite7"])
 
@@ -110,7 +110,7 @@ def test_encoded_pairs_with_a_short_password() -> None:
     )
 
 
-def test_words_are_masked_whole_only() -> None:
+def test_value_sent_under_sensitive_name_is_masked_as_whole_word_only() -> None:
     """A value sent under a sensitive name is masked as a whole word only, in any escaping."""
     mask = value_mask([], [b"tok_visa/debit"])
 
@@ -136,7 +136,7 @@ def test_damaged_copy_of_a_long_secret_is_masked_on_both_sides() -> None:
         assert b"<***!***> and ***" == mask(b"<" + damaged + b"> and " + secret)
 
 
-def test_words_of_a_secret_stay_visible_elsewhere() -> None:
+def test_word_that_secret_begins_or_ends_with_is_not_masked_elsewhere() -> None:
     """A word that a secret begins or ends with is not masked elsewhere."""
     mask = value_mask([b"TEST_9x2q_shipengine"])
 
@@ -162,7 +162,7 @@ def test_masks_are_not_masked_again() -> None:
     assert f"{MASK}{MASK}" == masked_text(f"{PLAIN}{PLAIN}", value_mask([PLAIN.encode()]))
 
 
-def test_hostile_texts() -> None:
+def test_text_that_is_made_to_be_slow_to_search_is_masked_like_any_other() -> None:
     """A text that is made to be slow to search is masked like any other."""
     mask = value_mask([b"ab" * 500, PLAIN.encode()])
     for text in (b"ab" * 8192, b"%" * 16_384, b"\\" * 16_384, b"&#" * 8192):

@@ -82,7 +82,7 @@ def test_callers_go_on_time_in_slots_of_their_own(walk: list[tuple[str, int]]) -
     assert len(set(lost_slots)) == len(lost_slots)
 
 
-def test_everybody_behind_a_leaver_moves_up() -> None:
+def test_callers_behind_a_leaving_caller_move_up_by_one_slot() -> None:
     """If a waiting caller leaves, all callers behind it move up by one slot."""
     line, returned_turn = line_of(SLOT, 2 * SLOT, 3 * SLOT, 4 * SLOT).left(2)
     assert (1, 3, 4) == line.numbers
@@ -90,7 +90,7 @@ def test_everybody_behind_a_leaver_moves_up() -> None:
     assert 4 * SLOT == returned_turn[0]
 
 
-def test_caller_sleeping_past_a_freed_slot_keeps_its_own() -> None:
+def test_waiting_caller_that_sleeps_past_freed_slot_keeps_its_own() -> None:
     """A waiting caller that sleeps past a freed slot keeps its own, as do all behind it."""
     line, returned_turn = line_of(SLOT, 2 * SLOT, 3 * SLOT, asleep=False).left(1)
     assert (2, 3) == line.numbers
@@ -98,7 +98,7 @@ def test_caller_sleeping_past_a_freed_slot_keeps_its_own() -> None:
     assert SLOT == returned_turn[0]
 
 
-def test_first_caller_sleeps_until_its_slot() -> None:
+def test_first_waiting_caller_sleeps_once() -> None:
     """The first waiting caller sleeps once; others wake in between to check for a freed slot.
 
     Nobody wakes up for less than a hundredth of a second.

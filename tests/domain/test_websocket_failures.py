@@ -19,7 +19,9 @@ from moorage.domain.resilience.health import may_have_acted
 
 
 @pytest.mark.parametrize("fault", OpeningFault)
-def test_failed_opening(fault: OpeningFault) -> None:
+def test_nothing_was_processed_if_websocket_connection_could_not_be_opened(
+    fault: OpeningFault,
+) -> None:
     """If a WebSocket connection could not be opened, nothing was processed."""
     error = opening_error(fault)
 
@@ -28,7 +30,9 @@ def test_failed_opening(fault: OpeningFault) -> None:
 
 
 @given(st.integers(200, 599), st.none() | st.floats(0, 1000))
-def test_refused_opening(status: int, retry_after: float | None) -> None:
+def test_nothing_was_processed_if_server_refuses_websocket_connection(
+    status: int, retry_after: float | None
+) -> None:
     """If a server refuses a WebSocket connection, nothing was processed, whatever its status."""
     error = refused_opening(status, retry_after)
 
@@ -66,6 +70,6 @@ def test_request_that_was_not_sent(code: int) -> None:
 
 
 @pytest.mark.parametrize("was_sent", [False, True])
-def test_reply_timeout(was_sent: bool) -> None:
+def test_reply_timeout_after_a_sent_request_counts_as_possibly_processed(was_sent: bool) -> None:
     """A WebSocket reply timeout counts as possibly processed only if the request had been sent."""
     assert was_sent is may_have_acted(reply_timeout(was_sent=was_sent))

@@ -87,7 +87,7 @@ def test_airflow_sends_the_same_as_the_flow_alone(erp: Erp, tmp_path: Path, run:
     assert 1 == len(erp.book_rows())
 
 
-def test_airflow_defers_as_long_as_the_vendor_says(erp: Erp, run: Any) -> None:
+def test_vendor_retry_after_becomes_trigger_that_continues_task(erp: Erp, run: Any) -> None:
     """A vendor's Retry-After becomes a trigger that continues the task."""
     busy(erp)
     assert "success" == run(*ORDER)[0]

@@ -110,7 +110,7 @@ NOW = datetime(2030, 1, 1, tzinfo=UTC)
         (PaymentDeclined("x"), GiveUp("x")),
     ],
 )
-def test_verdicts(error: Any, expected: Any) -> None:
+def test_engine_delays_a_retry_and_stops_after_a_refusal(error: Any, expected: Any) -> None:
     """A retry time becomes a delay, an unknown outcome waits for a person, a refusal is final."""
     assert type(expected) is type(verdict(error, NOW))
     if isinstance(expected, WaitVerdict):
@@ -161,7 +161,7 @@ def test_celery_sends_the_same_as_the_flow_alone(
     assert results[0] == results[1]
 
 
-def test_celery_waits_as_long_as_the_vendor_says(
+def test_vendor_retry_after_becomes_delay_of_task_retry(
     erp: Erp, expected: list[SentRequest], celery_close: Any
 ) -> None:
     """A vendor's Retry-After becomes the delay of the task's retry, which succeeds."""
@@ -281,7 +281,7 @@ def test_procrastinate_sends_the_same_as_the_flow_alone(
     assert ["INV-1"] == [number for number, _ in erp.book_rows()]
 
 
-def test_procrastinate_waits_as_long_as_the_vendor_says(
+def test_vendor_retry_after_becomes_time_at_which_job_is_scheduled_again(
     erp: Erp, expected: list[SentRequest], jobs: Jobs
 ) -> None:
     """A vendor's Retry-After becomes the time at which the job is scheduled again."""
@@ -350,7 +350,7 @@ def test_dbos_sends_the_same_as_the_flow_alone(
     assert [("INV-1", results[0])] == erp.book_rows()
 
 
-def test_dbos_waits_as_long_as_the_vendor_says(
+def test_vendor_retry_after_becomes_durable_pause_of_workflow(
     erp: Erp, expected: list[SentRequest], dbos_engine: Any
 ) -> None:
     """A vendor's Retry-After becomes a durable pause of the workflow."""
@@ -428,7 +428,9 @@ def test_temporal_sends_the_same_as_the_flow_alone(
     assert [("INV-1", results[0])] == erp.book_rows()
 
 
-def test_temporal_is_told_the_delay(erp: Erp, temporal_engine: Any) -> None:
+def test_vendor_retry_after_becomes_delay_of_activity_next_attempt(
+    erp: Erp, temporal_engine: Any
+) -> None:
     """A vendor's Retry-After becomes the delay of the activity's next attempt."""
     from temporalio.exceptions import ApplicationError  # noqa: PLC0415 - optional
 
@@ -506,7 +508,7 @@ def test_temporal_workflow_sends_the_same_as_the_flow_alone(
     assert results[0] == results[1]
 
 
-def test_temporal_workflow_waits_as_long_as_the_vendor_says(
+def test_after_vendor_retry_after_workflow_continues_without_help(
     erp: Erp, expected: list[SentRequest], temporal_engine: Any
 ) -> None:
     """After a vendor's Retry-After the workflow continues without help."""

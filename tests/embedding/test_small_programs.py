@@ -88,7 +88,7 @@ def test_fastapi_service_takes_another_card_after_a_decline() -> None:
     assert paid[0].json() == paid[1].json()
 
 
-def test_fastapi_service_asks_again_after_a_lost_answer() -> None:
+def test_repeating_request_finds_payment_and_charges_nothing_after_unknown_outcome() -> None:
     """After an unknown outcome, repeating the request finds the payment and charges nothing."""
     stripe = StripeSandbox()
     app = fastapi_service.create_app(shop(stripe), http=AsyncSandboxHttpClient(stripe))
@@ -191,7 +191,7 @@ def test_script_stores_a_day_once(tmp_path: Path) -> None:
     assert [("JPY", "162.11"), ("USD", "1.0837")] == rows
 
 
-def test_script_tells_whether_to_try_again(
+def test_exit_code_is_75_if_vendor_is_unavailable(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The exit code is 75 if the vendor is unavailable, and 1 if the request is refused."""

@@ -118,7 +118,7 @@ def test_tasks_make_calls_at_the_same_time(tmp_path: Path) -> None:
     assert 4 == asyncio.run(deliver_from_file())
 
 
-def test_calls_of_one_order_never_overlap(outbox: Outbox) -> None:
+def test_calls_with_same_order_are_made_one_after_another(outbox: Outbox) -> None:
     """Calls with the same `order` are made one after another, in their order."""
     running: set[int] = set()
     lock = Lock()

@@ -173,7 +173,7 @@ def test_calls_of_a_batch_are_settled_separately(
     assert states(outbox) == targets
 
 
-def test_a_worker_that_stops_gives_the_rest_back(
+def test_stopped_worker_finishes_its_current_call(
     hub: Hub, vendor: Vendor, store: CountingOutbox
 ) -> None:
     """A stopped worker finishes its current call, and returns the other entries at once."""
@@ -227,7 +227,7 @@ def test_late_batch_skips_entries_of_other_workers(
     assert vendor.calls[:6] == [0, 1, 2, 3, 4, 6]
 
 
-def test_entry_whose_workers_die_is_given_up(
+def test_entry_whose_workers_all_died_is_given_up_after_last_attempt(
     hub: Hub, vendor: Vendor, store: CountingOutbox
 ) -> None:
     """An entry whose workers all died is given up after the last attempt, without another call."""
@@ -270,7 +270,7 @@ class OvertakenOutbox:
         return getattr(self._store, name)
 
 
-def test_async(tmp_path: Path) -> None:
+def test_asynchronous_outbox_takes_entries_in_batches(tmp_path: Path) -> None:
     """The asynchronous outbox takes entries in batches, too."""
 
     async def run() -> None:
@@ -286,7 +286,9 @@ def test_async(tmp_path: Path) -> None:
     asyncio.run(run())
 
 
-def test_one_lane_keeps_its_order(hub: Hub, vendor: Vendor, store: CountingOutbox) -> None:
+def test_calls_of_one_order_are_made_one_after_another(
+    hub: Hub, vendor: Vendor, store: CountingOutbox
+) -> None:
     """Calls of one order are made one after another, whatever the batch size."""
     outbox = Outbox(store, clock=VirtualClock())
     put_calls(outbox, *range(4), order="INV-1")

@@ -66,7 +66,7 @@ def refunds(shop: Shop) -> int:
 # --- waiting for others -----------------------------------------------------------------
 
 
-def test_a_call_is_made_after_those_before_it(shop: Shop) -> None:
+def test_call_that_waits_for_another_is_made_in_delivery_after_that_one_is_done(shop: Shop) -> None:
     """A call that waits for another is made in the delivery after that one is done."""
     first = put_charge(shop, key="first")
     second = put_charge(shop, key="second", after=[first])
@@ -103,7 +103,7 @@ def test_a_call_whose_predecessor_fails_is_given_up_and_listed(shop: Shop) -> No
     assert {} == shop.stripe.charges
 
 
-def test_a_replayed_call_waits_for_its_predecessors_again(shop: Shop) -> None:
+def test_replayed_call_waits_for_its_predecessors_again(shop: Shop) -> None:
     """A replayed call waits for its predecessors again, even for a cancelled one."""
     first = put_charge(shop, DECLINED)
     second = put_charge(shop, after=[first])
@@ -161,7 +161,7 @@ def test_invalid_chains_are_refused_at_once(
     assert () == shop.do(shop.outbox.find, EntryQuery()).items
 
 
-def test_a_call_cannot_wait_for_itself(shop: Shop) -> None:
+def test_call_that_would_wait_for_itself_is_refused(shop: Shop) -> None:
     """A call that would wait for itself is refused, since it would wait forever."""
     first = put_charge(shop, key="k-1")
     with pytest.raises(InvalidData, match="cannot wait for itself"):
@@ -184,7 +184,7 @@ def test_an_invalid_request_to_undo_is_refused(shop: Shop) -> None:
 # --- undoing ----------------------------------------------------------------------------
 
 
-def test_a_failed_call_undoes_those_before_it(shop: Shop) -> None:
+def test_charge_before_it_is_refunded_exactly_once_if_later_call_is_refused(shop: Shop) -> None:
     """If a later call is refused, the charge before it is refunded exactly once."""
     first = put_charge(shop, undo=REFUND, subject="ada")
     second = put_charge(shop, DECLINED, after=[first])
@@ -203,7 +203,7 @@ def test_a_failed_call_undoes_those_before_it(shop: Shop) -> None:
     assert EntryState.DONE is stored_entry_of(shop, prepared.id).state
 
 
-def test_a_chain_that_ends_well_undoes_nothing(shop: Shop) -> None:
+def test_prepared_undo_that_is_not_needed_is_never_made(shop: Shop) -> None:
     """A prepared undo that is not needed is never made, and is removed together with its call."""
     first = put_charge(shop, undo=REFUND)
     put_charge(shop, after=[first])
@@ -292,7 +292,7 @@ def test_an_undo_is_sealed_like_its_call() -> None:
     assert 1 == refunds(shop)
 
 
-def test_a_worker_that_is_stopped_leaves_chains_alone(shop: Shop) -> None:
+def test_stopped_worker_does_not_check_calls_that_wait_for_others(shop: Shop) -> None:
     """A stopped worker does not check the calls that wait for others."""
 
     class StopEvent:
@@ -492,7 +492,9 @@ def test_every_chain_ends_as_its_rules_say(plan: list[Plan], crashes: set[int]) 
 @pytest.mark.untraced
 @given(length=st.integers(1, 6), crashes=st.sets(st.integers(1, 60), max_size=6))
 @settings(deadline=None)
-def test_the_last_call_is_undone_first(length: int, crashes: set[int]) -> None:
+def test_refused_last_call_undoes_the_chain_in_reverse_order(
+    length: int, crashes: set[int]
+) -> None:
     """If the last call of a chain is refused, the earlier ones are undone in reverse order."""
     line = [Plan("done", (number - 1,) if number else (), undoes=True) for number in range(length)]
     ending = ending_of([*line, Plan("refused", (length - 1,), undoes=True)], crashes)

@@ -71,7 +71,7 @@ def test_a_producers_clock_delays_nothing(shop: Shop, skew: timedelta) -> None:
 
 
 @SKEWS
-def test_a_workers_clock_takes_nothing_early(shop: Shop, skew: timedelta) -> None:
+def test_deferred_call_becomes_due_by_store_clock(shop: Shop, skew: timedelta) -> None:
     """A deferred call becomes due by the store's clock, not by a worker's."""
     _put_entry(shop, not_before=shop.time_after(60))
     worker = _elsewhere(shop, skew)

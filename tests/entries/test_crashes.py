@@ -39,7 +39,7 @@ def cluster() -> Iterator[Cluster]:
         (TEXT, "sent", "killed", "person"),
     ],
 )
-def test_crash_has_one_effect(
+def test_after_crash_there_is_one_effect(
     cluster: Cluster, case: CrashCase, point: str, fault: str, verdict: str
 ) -> None:
     """After a crash there is one effect; only a vendor without keys needs a person's decision."""

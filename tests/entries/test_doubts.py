@@ -274,7 +274,9 @@ def stopped_event() -> Event:
     return event
 
 
-def test_dead_entries_do_not_hide_unsettled_ones(keyless_shop: KeylessShop) -> None:
+def test_worker_finds_unsettled_entries_on_next_page_even_if_dead_entries_fill_first(
+    keyless_shop: KeylessShop,
+) -> None:
     """A worker finds unsettled entries on the next page even if dead entries fill the first."""
 
     async def body() -> None:

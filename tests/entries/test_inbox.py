@@ -331,7 +331,7 @@ def test_handshakes_are_answered_and_not_kept(shop: Shop) -> None:
     assert () == shop.do(inbox.find, EntryQuery()).items
 
 
-def test_subscriptions_are_confirmed_when_they_are_handled(shop: Shop) -> None:
+def test_worker_follows_link_that_confirms_subscription(shop: Shop) -> None:
     """A worker follows the link that confirms a subscription, and retries if that fails."""
     confirmations: list[str] = []
 

@@ -80,7 +80,7 @@ def test_a_call_is_written_down_and_then_made(shop: Shop) -> None:
     assert 1 == len(shop.stripe.charges)
 
 
-def test_a_key_makes_one_call(shop: Shop) -> None:
+def test_only_first_of_several_calls_with_one_key_is_made(shop: Shop) -> None:
     """Of several calls with one key only the first is made; keys of other tenants are separate."""
     first = _put_entry(shop, key="INV-1")
     assert first == _put_entry(shop, DECLINED, key="INV-1")
@@ -404,7 +404,7 @@ def test_fate_of_each_error() -> None:
     assert ["doubt", "spent", "again", "never", "never", "again", "again", "again"] == outcomes
 
 
-def test_a_batch_is_as_good_as_its_worst(shop: Shop) -> None:
+def test_worst_result_decides_fate_of_batch(shop: Shop) -> None:
     """The worst result decides the fate of a batch: unknown, then retryable, then refused."""
     final_error, retryable_error, unknown_error = (
         InvalidData("x"),
@@ -437,7 +437,7 @@ def test_a_batch_is_as_good_as_its_worst(shop: Shop) -> None:
         shop.do(shop.outbox.remove, EntryQuery())
 
 
-def test_a_replay_of_a_batch_does_nothing_twice(tmp_path: Path) -> None:
+def test_replaying_batch_sends_only_refused_part_again(tmp_path: Path) -> None:
     """Replaying a batch sends only the refused part again."""
     fixture = fixture_of("twilio", tmp_path)
     twilio: Any = fixture.sandbox
@@ -544,7 +544,9 @@ def test_a_call_of_an_id_waits_for_its_order(shop: Shop) -> None:
     assert 1 == _deliver(shop, ids=requests).done
 
 
-def test_a_call_that_was_given_up_keeps_its_order(shop: Shop) -> None:
+def test_call_selected_by_id_is_not_made_while_earlier_one_of_its_order_needs_person(
+    shop: Shop,
+) -> None:
     """A call selected by id is not made while an earlier one of its order needs a person."""
     first = _put_entry(shop, DECLINED, order="customer-1")
     second = _put_entry(shop, order="customer-1")

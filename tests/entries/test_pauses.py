@@ -37,7 +37,7 @@ def deliver(shop: Shop, **options: Any) -> int:
     "scope",
     [{}, {"target": "payments"}, {"subject": "ada"}, {"target": "payments", "subject": "ada"}],
 )
-def test_paused_calls_stay_until_they_are_resumed(shop: Shop, scope: Any) -> None:
+def test_paused_calls_wait_in_outbox(shop: Shop, scope: Any) -> None:
     """Paused calls wait in the outbox, and are made when the pause ends."""
     shop.do(shop.outbox.pause, **scope, **WHY)
     entry = put_entry(shop, subject="ada")
@@ -80,7 +80,7 @@ def test_each_of_many_pauses_is_in_force() -> None:
     assert (0, 101) == (deliver(shop, ids=[entry.id]), len(shop.outbox.pauses()))
 
 
-def test_resuming_ends_one_pause(shop: Shop) -> None:
+def test_resuming_ends_pause_of_exactly_these_entries(shop: Shop) -> None:
     """Resuming ends the pause of exactly these entries, and leaves other pauses in force."""
     shop.do(shop.outbox.pause, **WHY)
     shop.do(shop.outbox.pause, "payments", **WHY)

@@ -129,7 +129,7 @@ def _do_nothing() -> None:
     """Do nothing."""
 
 
-def test_a_living_worker_keeps_its_entry_however_long_it_takes() -> None:
+def test_entry_lease_is_renewed_while_its_handler_runs() -> None:
     """An entry's lease is renewed while its handler runs, even for a hundred leases."""
     shared_inbox = SharedInbox()
     process, other_process = shared_inbox.process(), shared_inbox.process()
@@ -298,7 +298,7 @@ def test_most_urgent_lease_is_renewed_first() -> None:
     assert (["b", "a"], 2) == (order, len(held_entries))
 
 
-def test_a_child_of_a_fork_renews_none_of_its_parents_entries() -> None:
+def test_forked_child_does_not_renew_entries_that_its_parent_works_on() -> None:
     """A forked child does not renew the entries that its parent works on."""
     shared_inbox = SharedInbox()
     process = shared_inbox.process()

@@ -79,7 +79,7 @@ def test_finds_all_data_of_a_subject(shop: Shop) -> None:
     )
 
 
-def test_finds_more_than_one_page(shop: Shop) -> None:
+def test_stored_data_of_subject_is_found_even_if_it_fills_several_pages(shop: Shop) -> None:
     """Stored data of a subject is found even if it fills several pages."""
     for _ in range(501):
         shop.do(shop.outbox.put, "payments", "charge", CHARGE, subject=ADA)
@@ -158,7 +158,7 @@ def test_export_is_readable() -> None:
     ]
 
 
-def test_erase_removes_one_subject(shop: Shop) -> None:
+def test_erasing_one_subject_removes_all_its_data(shop: Shop) -> None:
     """Erasing one subject removes all its data, and leaves other data unchanged."""
     erased_counts = shop.do(subjects(shop).erase, subject=ADA)
     assert (1, 1, 1) == (erased_counts.log, erased_counts.inbox, erased_counts.outbox)

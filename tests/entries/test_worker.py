@@ -186,7 +186,7 @@ def test_signals_at_any_time() -> None:
     subprocess.run([sys.executable, "-c", program], check=True, timeout=120)
 
 
-def test_a_store_may_wait_in_place_of_the_pause() -> None:
+def test_idle_function_waits_for_pause_without_work() -> None:
     """Without work, the idle function waits for the pause; it may raise for a failed store."""
     stop, pauses = WaitRecorder(), list[float]()
 

@@ -93,7 +93,7 @@ def test_mirror_copies_exact_refs(tmp_path: Path, source: Repository) -> None:
     assert ({}, 2) == (dict(second.changed), second.unchanged)
 
 
-def test_one_ref_can_be_mirrored_alone(tmp_path: Path, source: Repository) -> None:
+def test_ref_given_by_its_full_name_is_mirrored_alone(tmp_path: Path, source: Repository) -> None:
     """A ref given by its full name is mirrored alone; the error for a missing one names it."""
     target = bare_repository(tmp_path / "target.git")
     source.commit("other", "other")
@@ -438,7 +438,7 @@ def test_options_of_a_mirror_have_their_types(name: str, value: Any, tmp_path: P
     assert name == excinfo.value.path
 
 
-def test_only_the_given_file_of_known_hosts_counts() -> None:
+def test_machine_own_list_of_known_hosts_is_not_read() -> None:
     """The machine's own list of known hosts is not read; a path with spaces names one file."""
     remote = GitRemote(url="ssh://git.example/a.git", known_hosts="/my keys/known_hosts")
     command = shlex.split(remote.ssh_command())
@@ -451,7 +451,7 @@ def test_only_the_given_file_of_known_hosts_counts() -> None:
     assert "globalknownhostsfile /dev/null" in process
 
 
-def test_relative_folder_is_one_repository(
+def test_mirror_folder_may_be_relative(
     tmp_path: Path, source: Repository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A mirror's folder may be relative, even if its name looks like an option."""
@@ -489,7 +489,7 @@ def test_cut_output_ends_with_no_part_of_the_token(tmp_path: Path) -> None:
     assert {"."} == set(ending.out)
 
 
-def test_missing_place_for_temporary_files_is_named(
+def test_error_names_setting_to_change_if_path_is_too_long_for_socket(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """If a path is too long for a socket, the error names the setting to change."""

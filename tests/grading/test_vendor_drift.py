@@ -141,7 +141,9 @@ def test_removed_operation_is_shown_with_the_line_of_its_path(facts: VendorFacts
     assert facts.start == facts.line_of(unknown)
 
 
-def test_changed_words_lead_to_the_line_of_a_word(facts: VendorFacts) -> None:
+def test_removed_enum_value_is_reported_at_line_of_table_that_contains_it(
+    facts: VendorFacts,
+) -> None:
     """A removed enum value is reported at the line of the table that contains it."""
     change = Change(
         kind=ChangeKind.WORDS_REMOVED, operation="GET /a", sentence="…", words=("Expired",)

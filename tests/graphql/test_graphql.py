@@ -98,7 +98,7 @@ async def test_failed_query_is_repeated_and_a_mutation_is_not(world: World, fail
 
 
 @sync_and_async
-async def test_keyed_mutation_has_one_effect(world: World) -> None:
+async def test_mutation_with_key_that_service_honours_is_retried(world: World) -> None:
     """A mutation with a key that the service honours is retried, and its response is replayed."""
     world.vendor.answers(503, answer({"add": {"id": "7"}}))
     service = shop(idempotency_header="Idempotency-Key", idempotency_memory=3600.0)
@@ -256,7 +256,7 @@ def test_code_of_other_services() -> None:
     assert AuthenticationFailed is type(refusal_of(denied))
 
 
-def test_partial_answer() -> None:
+def test_partial_graphql_result_is_returned_with_its_errors() -> None:
     """A partial GraphQL result is returned with its errors; asking for complete data raises one."""
     denied = problem("FORBIDDEN", path=["orders", 0, "price"])
     response = answer({"orders": [{"price": None}]}, denied, cost=3)

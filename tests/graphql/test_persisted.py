@@ -86,7 +86,9 @@ async def test_service_learns_a_document(world: World, status: int, code: str | 
 
 
 @sync_and_async
-async def test_unknown_mutation_is_sent_again_with_its_text(world: World) -> None:
+async def test_mutation_whose_hash_service_did_not_know_is_sent_again_with_its_text(
+    world: World,
+) -> None:
     """A mutation whose hash the service did not know is sent again with its text."""
     store = DocumentStore()
     world.vendor.answers(store.function(), store.function())
@@ -122,7 +124,9 @@ async def test_service_that_never_learns(world: World) -> None:
     ],
 )
 @sync_and_async
-async def test_registered_document(world: World, ids: Any, field: str, expected: str) -> None:
+async def test_registered_document_is_sent_by_its_id_alone(
+    world: World, ids: Any, field: str, expected: str
+) -> None:
     """A registered document is sent by its id alone; an unknown id is refused."""
     persisted = PersistedDocuments.registered(ids, field=field)
     service = GraphQL("/graphql", persisted=persisted)

@@ -97,7 +97,7 @@ def test_number_of_remembered_documents_is_bounded(monkeypatch: pytest.MonkeyPat
     assert 100 == len(schema._accepted)  # noqa: SLF001 - nobody else sees it
 
 
-def test_missing_library(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_graphql_core_error_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without graphql-core the error says how to install it."""
     uninstall(monkeypatch, "graphql")
     with pytest.raises(ConfigurationError, match="not installed") as excinfo:

@@ -123,7 +123,7 @@ def test_contention_costs_no_tokens(pool: WorkerPool, location: StoreLocation, n
     assert [] == [result for result in history if result["what"] == "StorageLost"]
 
 
-def test_one_429_pauses_every_process(
+def test_no_process_sends_before_pause_ends_after_one_process_receives_429(
     pool: WorkerPool, location: StoreLocation, name: str, vendor: VendorServer
 ) -> None:
     """After one process receives a 429, no process sends before the pause ends."""

@@ -142,7 +142,7 @@ def test_cancelled_statement_costs_its_connection_only(address: dict[str, Any]) 
     asyncio.run(run())
 
 
-def test_child_process_opens_its_own_connection(address: dict[str, Any]) -> None:
+def test_forked_child_opens_its_own_connection(address: dict[str, Any]) -> None:
     """A forked child opens its own connection, and its end leaves the parent's usable."""
     with LinkPool(lambda _: PostgresLink(psycopg.connect(**address))) as pool:
         with pool.link("parent", 20.0) as link:

@@ -108,7 +108,7 @@ def test_sns_publishes_a_message(moto: MotoServer, is_async: bool) -> None:
     assert one == repeated_result
 
 
-def test_sns_refusal(moto: MotoServer) -> None:
+def test_refusal_by_sns_raises_matching_error(moto: MotoServer) -> None:
     """A refusal by SNS raises the matching error, with SNS's error code."""
     text = SmsMessage(to=TO, text="Hi", extra={"amazon_sns": {"PhoneNumber": "nobody"}})
     with (
@@ -215,7 +215,7 @@ def test_files_round_trip(moto: MotoServer, bucket: str, is_async: bool) -> None
     } == run_in_mode(configuration(moto, bucket), is_async, use)
 
 
-def test_signed_url(moto: MotoServer, bucket: str) -> None:
+def test_signed_url_downloads_its_file_without_credentials(moto: MotoServer, bucket: str) -> None:
     """A signed URL downloads its file without credentials."""
     with moorage.open(configuration(moto, bucket)) as hub:
         hub.storage().upload("a b.txt", b"Hello.")

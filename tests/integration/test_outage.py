@@ -186,7 +186,9 @@ def _proxy_of(location: StoreLocation) -> Generator[tuple[TcpProxy, StoreLocatio
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_redis_outages(redis_location: StoreLocation, fault: str, name: str) -> None:
+def test_calls_continue_and_keys_are_refused_while_redis_is_down(
+    redis_location: StoreLocation, fault: str, name: str
+) -> None:
     """While Redis is down, calls continue, keys are refused, and no effect happens twice."""
     with _proxy_of(redis_location) as (proxy, location):
         shop = Shop(location, name)
@@ -207,7 +209,9 @@ def test_slow_redis_is_not_an_outage(redis_location: StoreLocation, name: str) -
 
 
 @pytest.mark.parametrize("fault", FAULTS if os.environ.get("MOORAGE_LONG") else ["cut"])
-def test_postgresql_outages(postgresql_location: StoreLocation, fault: str, name: str) -> None:
+def test_calls_continue_and_keys_are_refused_while_postgresql_is_down(
+    postgresql_location: StoreLocation, fault: str, name: str
+) -> None:
     """While PostgreSQL is down, calls continue, keys are refused, and no effect happens twice."""
     with _proxy_of(postgresql_location) as (proxy, location):
         shop = Shop(location, name)

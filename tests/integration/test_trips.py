@@ -70,7 +70,7 @@ def test_store_commands_of_a_call(location: StoreLocation, name: str, kind: str)
         assert TRIPS[kind] == _commands_of_call(_service(name, kind), kind, store)
 
 
-def test_separate_key_store_needs_one_more_command(
+def test_marking_request_as_sent_is_one_more_command_if_keys_have_separate_store(
     redis_location: StoreLocation, sqlite_location: StoreLocation, name: str
 ) -> None:
     """If keys have a separate store, marking the request as sent is one more command."""
@@ -80,7 +80,9 @@ def test_separate_key_store_needs_one_more_command(
 
 
 @pytest.mark.parametrize("kind", ["calm", "keyed"])
-def test_redis_needs_one_round_trip_per_command(name: str, kind: str) -> None:
+def test_each_command_is_one_network_round_trip_and_one_script_call_in_redis(
+    name: str, kind: str
+) -> None:
     """Each command is one network round trip and one script call in Redis."""
     service = _service(name, kind)
 
@@ -109,7 +111,7 @@ def test_redis_needs_one_round_trip_per_command(name: str, kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind, flushed", [("calm", 0), ("keyed", 3)])
-def test_postgresql_needs_one_transaction_per_command(
+def test_each_command_commits_one_transaction_in_postgresql(
     postgresql_location: StoreLocation, name: str, kind: str, flushed: int
 ) -> None:
     """Each command commits one transaction in PostgreSQL, and an empty one to wait for the disk.

@@ -334,7 +334,7 @@ def test_means_of_payment_are_read_back(
     assert read_fa3(body).invoice.payment == PaymentInstructions(code=read_code, text=read_text)
 
 
-def test_mobile_payment_is_read_by_its_word() -> None:
+def test_means_of_payment_without_untdid_4461_code_is_read_as_zzz_with_its_name() -> None:
     """A means of payment without a UNTDID 4461 code is read as ZZZ with its name."""
     body = write_fa3(_ksef(payment=PaymentInstructions(code="10")))
     body = body.replace(b"<FormaPlatnosci>1<", b"<FormaPlatnosci>7<")
@@ -367,7 +367,7 @@ def test_repeated_elements_are_read_once() -> None:
     assert read_fa3(body) == read_fa3(write_fa3(full_ksef()))
 
 
-def test_line_without_quantity_is_one_unit() -> None:
+def test_line_with_only_amount_is_read_as_one_unit_at_this_price() -> None:
     """A line with only an amount is read as one unit at this price."""
     body = write_fa3(_ksef())
     start, end = body.index(b"<P_8A>"), body.index(b"<P_11>")
@@ -418,7 +418,7 @@ def test_simplified_invoice_may_lack_rates() -> None:
     assert (line.vat_category, line.vat_rate) == (None, None)
 
 
-def test_rates_that_share_a_sum_are_one_part_of_the_breakdown() -> None:
+def test_two_vat_rates_that_share_sum_in_file_become_one_part_of_vat_breakdown() -> None:
     """Two VAT rates that share a sum in the file become one part of the VAT breakdown."""
     invoice = read_fa3(write_fa3(_ksef(lines=[LINE, _line("S", "22")]))).invoice
 
@@ -622,7 +622,7 @@ def test_receipt_proves_which_file_was_accepted() -> None:
     assert receipt.find(document + b" ") is None
 
 
-def test_receipt_of_one_file_has_no_pages() -> None:
+def test_ksef_receipt_for_single_file_has_no_pages() -> None:
     """A KSeF receipt for a single file has no pages, and may lack a readable date."""
     receipt = read_upo(upo(b"x").replace(b">2025-08-26<", b">soon<"))
 

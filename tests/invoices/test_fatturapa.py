@@ -567,7 +567,9 @@ NOTICES = [
 
 
 @pytest.mark.parametrize("body, kind, status", NOTICES)
-def test_notice_tells_the_state(body: bytes, kind: SdiNoticeKind, status: EinvoiceStatus) -> None:
+def test_each_notice_of_sdi_is_read_as_state_of_sent_invoice(
+    body: bytes, kind: SdiNoticeKind, status: EinvoiceStatus
+) -> None:
     """Each notice of the SdI is read as the state of the sent invoice."""
     notice = read_sdi_notice(body)
 

@@ -22,7 +22,7 @@ def test_invoice_goes_to_its_buyer() -> None:
     assert outgoing.extra == {}
 
 
-def test_given_document_is_sent_as_it_is() -> None:
+def test_document_keeps_its_bytes_and_its_syntax() -> None:
     """A document keeps its bytes and its syntax, and may go to another recipient."""
     document = write_invoice(small_invoice(), syntax="cii")
     extra: dict[str, dict[str, Any]] = {"storecove": {"attachments": []}}

@@ -284,7 +284,7 @@ def test_recommendations_alone_are_accepted() -> None:
 
 @pytest.mark.parametrize("profile", [EN16931, PEPPOL, XRECHNUNG], ids=lambda profile: profile.name)
 @pytest.mark.parametrize("syntax", ["ubl", "cii"])
-def test_profile_gives_its_identifiers(profile: Profile, syntax: str) -> None:
+def test_written_invoice_has_profile_identifiers(profile: Profile, syntax: str) -> None:
     """A written invoice has the profile's identifiers, and is valid by its rules."""
     received_invoice = read_invoice(write_invoice(PLAIN, profile, syntax=syntax), profile)
 
@@ -295,7 +295,7 @@ def test_profile_gives_its_identifiers(profile: Profile, syntax: str) -> None:
     assert received_invoice == PLAIN.completed(profile)
 
 
-def test_cash_discount_keeps_its_line_break() -> None:
+def test_xrechnung_needs_line_break_after_cash_discount() -> None:
     """XRechnung needs the line break after a cash discount, so both syntaxes carry it."""
     terms = "Thank you.\n#SKONTO#TAGE=14#PROZENT=2.00#\n#SKONTO#TAGE=30#PROZENT=1.00#\n"
     invoice = attrs.evolve(PLAIN, payment_terms=terms)

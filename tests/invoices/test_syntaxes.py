@@ -203,7 +203,7 @@ def test_cii_is_written_as_the_schema_orders() -> None:
     )
 
 
-def test_credit_note_has_a_document_of_its_own() -> None:
+def test_ubl_writes_credit_note_as_credit_note() -> None:
     """UBL writes a credit note as CreditNote, with its due date and project elsewhere."""
     note = small_invoice(type_code="381", project="P-7")
     body = write_ubl(note)
@@ -232,7 +232,7 @@ def test_ubl_needs_payment_instructions_for_a_reference() -> None:
     assert excinfo.value.field == "payment"
 
 
-def test_cii_carries_one_preceding_invoice() -> None:
+def test_cii_d16b_cannot_carry_two_preceding_invoices() -> None:
     """CII D16B cannot carry two preceding invoices; UBL can."""
     preceding = (PrecedingInvoice(number="1"), PrecedingInvoice(number="2"))
     invoice = small_invoice(preceding=preceding)

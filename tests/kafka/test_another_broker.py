@@ -86,7 +86,7 @@ def read(server: PrivateTansu, topic: str, total: int) -> list[SinkRecord]:
     return records
 
 
-def test_records_arrive_as_they_were_published(server: PrivateTansu, topic: str) -> None:
+def test_each_record_is_read_at_its_receipt_position(server: PrivateTansu, topic: str) -> None:
     """Each record is read at its receipt's position, and records of one key in their order."""
     receipts = publish(server, topic, TOTAL)
     records = read(server, topic, TOTAL)

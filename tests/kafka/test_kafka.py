@@ -93,7 +93,7 @@ def test_batch_keeps_the_order_of_each_key(cluster: KafkaCluster, is_async: bool
 
 
 @IN_BOTH_MODES
-def test_message_that_is_too_large_fails_alone(cluster: KafkaCluster, is_async: bool) -> None:
+def test_message_too_large_for_librdkafka_is_refused(cluster: KafkaCluster, is_async: bool) -> None:
     """A message too large for librdkafka is refused; others of its batch are stored."""
     messages = [Message(b"1"), Message(b"x" * 1_100_000), Message(b"2")]
     with KafkaLab(cluster.servers, is_async=is_async) as lab:
@@ -251,7 +251,7 @@ def test_silent_server_is_given_up_in_time() -> None:
     assert not caught.value.may_have_been_processed
 
 
-def test_cancelled_call_gives_its_messages_up(cluster: KafkaCluster) -> None:
+def test_messages_of_cancelled_call_are_not_sent_later(cluster: KafkaCluster) -> None:
     """Messages of a cancelled call are not sent later, and the next call uses a new producer."""
     with KafkaLab(cluster.servers, is_async=True) as lab:
         lab.publish(TOPIC, Message(b"1"))
@@ -280,7 +280,7 @@ def test_closed_connector_sends_nothing(cluster: KafkaCluster, is_async: bool) -
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
-def test_forked_child_has_a_producer_of_its_own(cluster: KafkaCluster) -> None:
+def test_forked_child_publishes_over_its_own_connection(cluster: KafkaCluster) -> None:
     """A forked child publishes over its own connection, and its parent keeps the old one."""
     with KafkaLab(cluster.servers, is_async=False) as lab:
         lab.publish(TOPIC, Message(b"parent"))
@@ -376,7 +376,9 @@ def test_fatal_error_replaces_the_producer(cluster: KafkaCluster, is_async: bool
 
 
 @IN_BOTH_MODES
-def test_link_that_left_sends_nothing(cluster: KafkaCluster, is_async: bool) -> None:
+def test_kafka_link_that_has_left_its_cluster_refuses_messages(
+    cluster: KafkaCluster, is_async: bool
+) -> None:
     """A Kafka link that has left its cluster refuses messages, and can be closed again."""
     options = Kafka(servers=cluster.servers).producer_options()
     with KafkaLab(cluster.servers, is_async=is_async) as lab:

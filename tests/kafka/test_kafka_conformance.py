@@ -103,13 +103,15 @@ def subject(
 
 
 @pytest.mark.parametrize("check", connector_conformance.CHECKS, ids=name_of)
-def test_synchronous_connector(check: connector_conformance.Check, cluster: KafkaCluster) -> None:
+def test_synchronous_kafka_connector_passes_conformance_kit(
+    check: connector_conformance.Check, cluster: KafkaCluster
+) -> None:
     """The synchronous Kafka connector passes the conformance kit."""
     check(subject(cluster, is_async=False))
 
 
 @pytest.mark.parametrize("check", connector_conformance.ASYNC_CHECKS, ids=name_of)
-def test_asynchronous_connector(
+def test_asynchronous_kafka_connector_passes_conformance_kit(
     check: connector_conformance.AsyncCheck, cluster: KafkaCluster
 ) -> None:
     """The asynchronous Kafka connector passes the conformance kit."""
@@ -117,7 +119,9 @@ def test_asynchronous_connector(
 
 
 @pytest.mark.parametrize("check", connector_conformance.FORK_CHECKS, ids=name_of)
-def test_forked_connector(check: connector_conformance.Check, cluster: KafkaCluster) -> None:
+def test_forked_child_has_its_own_kafka_producer(
+    check: connector_conformance.Check, cluster: KafkaCluster
+) -> None:
     """A forked child has its own Kafka producer."""
     check(subject(cluster, is_async=False))
 

@@ -68,7 +68,7 @@ def test_meaning_of_failures(name: str, kind: type[ConnectorError], is_temporary
     assert (kind, is_temporary) == (type(error), error.retryable)
 
 
-def test_unknown_outcome_is_told() -> None:
+def test_error_for_commit_without_answer_says_that_messages_may_be_visible() -> None:
     """The error for a commit without an answer says that the messages may be visible."""
     error = unknown_outcome()
     assert isinstance(error, ConnectionFailed)

@@ -7,13 +7,13 @@ from moorage.domain.messages.kafka_commits import UncommittedPositions
 A, B = ("orders", 0), ("orders", 1)
 
 
-def test_nothing_is_due_at_first() -> None:
+def test_nothing_is_committed_without_finished_records() -> None:
     """Without finished records nothing is committed, even if the limit is one record."""
     positions: UncommittedPositions[object] = UncommittedPositions()
     assert {} == positions.take_due(0)
 
 
-def test_due_positions_are_those_that_moved() -> None:
+def test_commit_is_due_at_given_number_of_records() -> None:
     """A commit is due at the given number of records, and leaves out acknowledged positions."""
     positions: UncommittedPositions[object] = UncommittedPositions()
     positions.add({A: 4, B: 3})
@@ -25,7 +25,7 @@ def test_due_positions_are_those_that_moved() -> None:
     assert (0, {}) == (positions.records, positions.take_due(0))
 
 
-def test_acknowledgement_of_an_older_position_leaves_the_rest() -> None:
+def test_records_that_finish_during_commit_are_part_of_next_commit() -> None:
     """Records that finish during a commit are part of the next commit."""
     positions: UncommittedPositions[object] = UncommittedPositions()
     positions.add({A: 4})
@@ -34,7 +34,7 @@ def test_acknowledgement_of_an_older_position_leaves_the_rest() -> None:
     assert (5, {A: 9}) == (positions.records, positions.take_due(5))
 
 
-def test_position_behind_the_committed_one_does_not_reduce_the_others() -> None:
+def test_partition_whose_position_lies_before_its_committed_one_has_nothing_to_commit() -> None:
     """A partition whose position lies before its committed one has nothing to commit."""
     positions: UncommittedPositions[object] = UncommittedPositions()
     positions.acknowledge({A: 9})
@@ -42,7 +42,7 @@ def test_position_behind_the_committed_one_does_not_reduce_the_others() -> None:
     assert (3, {B: 3}) == (positions.records, positions.take_due(3))
 
 
-def test_forgotten_partitions_begin_anew() -> None:
+def test_revoked_partition_has_nothing_to_commit() -> None:
     """A revoked partition has nothing to commit, and counts from 0 when it is assigned again."""
     positions: UncommittedPositions[object] = UncommittedPositions()
     positions.add({A: 4, B: 3})

@@ -88,7 +88,7 @@ class HubTeam:
         return [(notice.subject, notice.change) for notice in notices]
 
 
-def test_circuit_that_opens_is_told_once() -> None:
+def test_alert_fires_when_circuit_opens() -> None:
     """An alert fires when a circuit opens, and recovers when it is reset."""
     team = HubTeam()
     with team.hub() as hub:
@@ -107,7 +107,7 @@ def test_circuit_that_opens_is_told_once() -> None:
     assert [(team.name, Change.FIRING), (team.name, Change.RECOVERED)] == team.sent_alerts
 
 
-def test_one_process_evaluates_at_a_time() -> None:
+def test_one_process_at_time_evaluates_alerts() -> None:
     """One process at a time evaluates alerts; another takes over when the first has stopped."""
     team = HubTeam()
     with team.hub() as first, team.hub() as second:
@@ -205,7 +205,7 @@ def test_lost_store_is_reported() -> None:
             runner.silence(60, "x")
 
 
-def test_figures_decide() -> None:
+def test_metrics_are_read_over_rule_window() -> None:
     """Metrics are read over the rule's window; after a failed read the rule is not measured."""
     team = HubTeam()
     queries: list[FigureQuery] = []
@@ -374,7 +374,7 @@ def configuration(kind: str, vendor: dict[str, Any], to: str | list[str]) -> dic
     }
 
 
-def test_mail() -> None:
+def test_alerts_are_mailed_through_hub_email_account() -> None:
     """Alerts are mailed through the hub's email account."""
     sandbox = SendGridSandbox()
     account = {
@@ -390,7 +390,7 @@ def test_mail() -> None:
     assert "[warning] open: vat" == sandbox.delivered[0].subject
 
 
-def test_text_message() -> None:
+def test_alerts_are_sent_as_text_messages_through_hub_account() -> None:
     """Alerts are sent as text messages through the hub's account."""
     sandbox = VonageSandbox()
     account = {
@@ -405,7 +405,7 @@ def test_text_message() -> None:
         assert 1 == len(AlertRunner(hub).evaluate().delivered)
 
 
-def test_chat() -> None:
+def test_alerts_are_posted_into_named_channels_of_chat() -> None:
     """Alerts are posted into the named channels of a chat, or into that of the account."""
     sandbox = SlackSandbox()
     account = {"kind": "slack", "credentials": sandbox.token, "channel": "orders"}

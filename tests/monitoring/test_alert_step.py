@@ -94,7 +94,7 @@ def test_alert_is_held_before_it_fires() -> None:
     assert [[], [], [("vat", FIRING)]] == [line.evaluate_values(vat=0.6) for _ in range(3)]
 
 
-def test_alert_clears_at_a_threshold_of_its_own() -> None:
+def test_metric_between_firing_and_clearing_threshold_changes_nothing() -> None:
     """A metric between the firing and the clearing threshold changes nothing."""
     line = Line(rule(clear=0.2))
 
@@ -119,7 +119,7 @@ def test_alert_is_repeated() -> None:
     assert [("vat", STILL)] == [(n.subject, n.change) for n in line.last[0].notices]
 
 
-def test_silence_postpones_what_differs() -> None:
+def test_during_silence_no_alert_is_sent() -> None:
     """During a silence no alert is sent; if the state has changed, an alert follows afterwards."""
     line = Line(rule(repeat=0))
     line.silences = (Silence(until=NOW + 3.5 * MINUTE, reason="maintenance", subject="vat"),)
@@ -168,7 +168,7 @@ def test_rule_that_is_gone() -> None:
     assert ([], ()) == (line.take({}), line.alerts)
 
 
-def test_groups() -> None:
+def test_alerts_of_one_group_with_same_channels_share_one_notification() -> None:
     """Alerts of one group with the same channels share one notification."""
     line = Line(
         rule(name="a", group="money", severity="critical"),
@@ -200,7 +200,7 @@ SILENT = st.integers(0, 30)
     silent_from=SILENT,
     silent_for=SILENT,
 )
-def test_laws(
+def test_alert_rules_hold_in_any_history(
     *,
     steps: list[dict[str, float | None]],
     hold: int,

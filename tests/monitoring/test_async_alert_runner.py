@@ -114,7 +114,7 @@ def test_mail_goes_out_through_the_hub() -> None:
 
 
 @pytest.mark.parametrize("source", ["metrics", "log"])
-def test_figures_are_those_of_the_hub(source: str) -> None:
+def test_alert_rules_use_asynchronous_hub_metrics(source: str) -> None:
     """Alert rules use an asynchronous hub's metrics, or else its integration log."""
 
     async def main() -> Any:

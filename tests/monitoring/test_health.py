@@ -270,7 +270,7 @@ def test_worst_reason_comes_first() -> None:
         ),
     ],
 )
-def test_general_reason(
+def test_problem_outside_all_services_degrades_overall_health(
     fields: dict[str, Any], state: HealthState, concern: HealthConcern, text: str
 ) -> None:
     """A problem outside all services degrades the overall health; its reason has a remedy."""
@@ -292,7 +292,7 @@ def test_short_backlog_and_distant_expiry_are_healthy() -> None:
     )
 
 
-def test_one_vendor_does_not_take_the_process_out_of_service() -> None:
+def test_one_unavailable_service_degrades_overall_health() -> None:
     """One unavailable service degrades the overall health; only if all are, it is unavailable."""
     down = service(service="bank", circuit="forced_open")
 
@@ -304,7 +304,9 @@ def test_one_vendor_does_not_take_the_process_out_of_service() -> None:
 
 
 @pytest.mark.parametrize("required", ["bank", ("state", "bank")])
-def test_required_part(required: str | tuple[str, ...]) -> None:
+def test_overall_health_is_unavailable_if_required_service_is(
+    required: str | tuple[str, ...],
+) -> None:
     """The overall health is unavailable if a required service is."""
     down = service(service="bank", circuit="forced_open")
     readings = HealthReadings(services=(service(), down))

@@ -66,7 +66,9 @@ def fetch(port: int, path: str, method: str = "GET") -> tuple[int, dict[str, str
         connection.close()
 
 
-def test_pages(port: int, monitor: HealthMonitor) -> None:
+def test_liveness_and_readiness_pages_give_reasons_without_secrets(
+    port: int, monitor: HealthMonitor
+) -> None:
     """Liveness is 200 at once, readiness after a check; each page gives reasons without secrets."""
     assert (200, {"state": "alive"}) == (
         fetch(port, "/live")[0],
@@ -85,7 +87,7 @@ def test_pages(port: int, monitor: HealthMonitor) -> None:
     assert CANARY not in body.decode() + json.dumps(health_document)
 
 
-def test_other_requests(port: int) -> None:
+def test_head_response_has_no_body(port: int) -> None:
     """A HEAD response has no body, and other methods and paths are refused."""
     status, headers, body = fetch(port, "/live", "HEAD")
     assert (200, b"", "18") == (status, body, headers["content-length"])

@@ -204,7 +204,7 @@ def test_function_as_a_probe() -> None:
     assert "The probe failed once: OSError." == reason.text
 
 
-def test_probes_are_made_when_they_are_due(vendor: VendorServer) -> None:
+def test_probe_is_made_only_when_it_is_due(vendor: VendorServer) -> None:
     """A probe is made only when it is due."""
     vendor.always(Behaviour(200))
     clock = VirtualClock()
@@ -218,7 +218,7 @@ def test_probes_are_made_when_they_are_due(vendor: VendorServer) -> None:
     assert [("vat",), (), ("vat",), (), ("vat",)] == probes
 
 
-def test_vendor_has_its_own_request() -> None:
+def test_probe_of_account_uses_harmless_request_that_its_vendor_defines() -> None:
     """The probe of an account uses the harmless request that its vendor defines."""
     stripe = {"credentials": "sk_test_x", "volatile_keys": True}
     source = {"vendors": {"stripe": stripe}, "payments": {"vendor": "stripe"}}
@@ -476,7 +476,7 @@ def test_failed_check_makes_the_health_unknown() -> None:
         wait_until(lambda: monitor.health.is_ready, "a good check")
 
 
-def test_async_monitor(vendor: VendorServer) -> None:
+def test_asynchronous_monitor_checks_and_probes_in_task(vendor: VendorServer) -> None:
     """The asynchronous monitor checks and probes in a task."""
     vendor.always(Behaviour(200))
 

@@ -35,7 +35,7 @@ PROBE = Probe(service="vat", request="/health")
 
 
 @given(DRAWS, st.lists(DRAWS, max_size=20), st.floats(0, 1), st.floats(1, 1e4))
-def test_interval_is_kept_within_its_jitter(
+def test_probe_follows_previous_one_after_interval(
     begin: float, draws: list[float], jitter: float, every: float
 ) -> None:
     """A probe follows the previous one after the interval, plus or minus the jitter."""

@@ -169,7 +169,7 @@ def test_a_loop_that_ends_ends_its_renewals() -> None:
     assert "AsyncOAuthTokenRefresher" in repr(asyncio.run(scene()))
 
 
-def test_a_forked_child_begins_afresh() -> None:
+def test_child_process_forked_during_token_renewal_does_not_wait_for_parent_thread() -> None:
     """A child process forked during a token renewal does not wait for the parent's thread."""
     held_client = HeldServer()
     refresher = OAuthTokenRefresher(CLIENTS, vault=past(), http=held_client, request_timeout=0.5)
@@ -186,7 +186,7 @@ def test_a_forked_child_begins_afresh() -> None:
     thread.join(20)
 
 
-def test_refresher_closes_its_own_client() -> None:
+def test_closing_token_refresher_closes_http_client_that_it_created() -> None:
     """Closing a token refresher closes the HTTP client that it created."""
     with VendorServer() as server:
         server.always(Behaviour(503))

@@ -63,7 +63,7 @@ def test_every_algorithm_is_tried() -> None:
 @pytest.mark.parametrize("key_id", [None, "2026-03"])
 @pytest.mark.parametrize("algorithm", [*JwtAlgorithm])
 @in_both
-async def test_each_request_has_an_assertion_of_its_own(
+async def test_each_token_request_carries_new_assertion(
     erp: Erp, algorithm: str, key_id: str | None
 ) -> None:
     """Each token request carries a new assertion, and the server refuses a repeated one."""
@@ -96,7 +96,9 @@ def _summary(claims: Mapping[str, Any]) -> tuple[Any, ...]:
 
 @pytest.mark.parametrize("algorithm", [*JwtAlgorithm])
 @in_both
-async def test_a_retry_signs_anew(erp: Erp, algorithm: str) -> None:
+async def test_token_request_that_is_retried_after_failure_carries_new_assertion(
+    erp: Erp, algorithm: str
+) -> None:
     """A token request that is retried after a failure carries a new assertion."""
     with AuthorizationServer(registered_client(algorithm)) as server:
         server.order(faults.failing_answer(503, processed=True))
@@ -201,7 +203,9 @@ def vouching_grant(server: AuthorizationServer, algorithm: str, **options: Any) 
 
 @pytest.mark.parametrize("algorithm", [*KEYS])
 @in_both
-async def test_a_grant_vouches_anew_each_time(erp: Erp, algorithm: str) -> None:
+async def test_each_jwt_bearer_token_request_carries_new_assertion(
+    erp: Erp, algorithm: str
+) -> None:
     """Each JWT bearer token request carries a new assertion, after failures and successes alike."""
     with AuthorizationServer() as server:
         server.order(faults.failing_answer(503, processed=True))

@@ -52,7 +52,7 @@ async def test_a_token_is_bound_and_used(erp: Erp) -> None:
 
 
 @in_both
-async def test_nonces_cost_one_request_each(erp: Erp) -> None:
+async def test_server_that_requires_dpop_nonces_costs_one_extra_request(erp: Erp) -> None:
     """A server that requires DPoP nonces costs one extra request; its responses renew them."""
     with AuthorizationServer(BOUND, nonces=True) as server:
         erp.use_client(server, client_of_server(server, dpop_key=proof_key()))
@@ -71,7 +71,7 @@ async def test_nonces_cost_one_request_each(erp: Erp) -> None:
 
 
 @in_both
-async def test_one_time_body_fails_but_learns_the_nonce(erp: Erp) -> None:
+async def test_request_with_one_time_body_fails_on_nonce_demand(erp: Erp) -> None:
     """A request with a one-time body fails on a nonce demand; the next call sends the nonce."""
 
     def one_time_body() -> Iterator[bytes]:

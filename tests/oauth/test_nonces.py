@@ -64,7 +64,9 @@ async def test_any_answer_may_bring_the_next(world: World) -> None:
 
 
 @sync_and_async
-async def test_a_nonce_takes_nothing_from_the_policy(world: World) -> None:
+async def test_server_demand_for_dpop_nonce_does_not_count_as_one_of_retry_policy_attempts(
+    world: World,
+) -> None:
     """A server's demand for a DPoP nonce does not count as one of the retry policy's attempts."""
     oauth_world = OAuthWorld(world)
     broken_response = answers({}, 503)
@@ -130,7 +132,7 @@ def bound_to(key: str) -> OAuthCredentials:
 
 
 @sync_and_async
-async def test_a_refresh_token_keeps_its_key(world: World) -> None:
+async def test_public_client_renews_with_its_refresh_token_dpop_key(world: World) -> None:
     """A public client renews with its refresh token's DPoP key, even if a new one is configured."""
     old_text, new_text = new_key(), new_key()
     oauth_world = OAuthWorld(world, bound_to(old_text))

@@ -152,7 +152,7 @@ def test_a_holder_that_is_killed_is_followed(scene: ProcessScene, when: str) -> 
     assert (1, 0) == (scene.server.rotations, scene.server.reused_token_count)
 
 
-def test_a_holder_that_is_killed_in_between_costs_one_replay(tmp_path: Path) -> None:
+def test_refresh_is_repeated_once_if_the_process_dies_before_storing_it(tmp_path: Path) -> None:
     """If a process dies before it stores a renewed token, one other repeats the refresh."""
     with AuthorizationServer(grace=1) as server, ExitStack() as stack:
         scene = ProcessScene(tmp_path, server, stack)

@@ -135,7 +135,7 @@ async def test_an_endless_wish_ends_with_the_second(erp: Erp) -> None:
 
 
 @in_both
-async def test_a_stream_ends_with_the_second_too(erp: Erp) -> None:
+async def test_streamed_request_is_sent_at_most_twice_for_nonce(erp: Erp) -> None:
     """A streamed request is sent at most twice for a nonce, and the connection stays usable."""
     with VendorServer() as vendor:
         vendor.always(lambda _: demand_for_nonce("n-1"))

@@ -81,7 +81,7 @@ async def test_expired_token_is_renewed(world: World) -> None:
 
 
 @sync_and_async
-async def test_one_caller_renews_a_token_before_it_expires(world: World) -> None:
+async def test_one_caller_renews_an_expiring_token_while_others_use_it(world: World) -> None:
     """If a token expires soon, one caller renews it while others still use the old token."""
     stored_credentials = token(1, ago=3560)
     oauth_world = OAuthWorld(world, stored_credentials)

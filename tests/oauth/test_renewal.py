@@ -159,7 +159,9 @@ async def test_a_nonce_that_comes_too_late_is_not_shown(world: World) -> None:
 
 
 @sync_and_async
-async def test_a_nonce_is_shown_while_there_is_time(world: World) -> None:
+async def test_half_of_claim_time_is_enough_for_second_request_after_nonce_demand(
+    world: World,
+) -> None:
     """After a nonce demand, half of the claim's time is enough for the second request."""
     oauth_world = OAuthWorld(world, PAST)
     refresher = oauth_world.refresher(request_timeout=9)

@@ -105,7 +105,9 @@ async def test_crash_before_the_request_is_followed(world: World) -> None:
 
 
 @sync_and_async
-async def test_crash_before_the_request_costs_one_lease(world: World) -> None:
+async def test_other_callers_wait_for_one_lease_after_crash_before_token_request(
+    world: World,
+) -> None:
     """After a crash before the token request, other callers wait for one lease."""
     oauth_world = OAuthWorld(world, PAST)
     OtherProcess(world, lease=LEASE)
@@ -326,7 +328,7 @@ async def test_store_hears_how_long_a_renewal_may_take(world: World) -> None:
 
 
 @sync_and_async
-async def test_token_that_lasts_is_followed_within_its_lease(world: World) -> None:
+async def test_claim_on_non_rotating_refresh_token_is_not_marked_as_sent(world: World) -> None:
     """The claim on a non-rotating refresh token is not marked as sent: it blocks for one lease.
 
     A rotating refresh token is marked each time.

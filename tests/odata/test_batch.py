@@ -80,7 +80,7 @@ def test_operation_refers_to_a_created_entity(server: ODataServer, caller: Calle
     assert "Ada" == server.service.orders[4]["Approved"]
 
 
-def test_batch_is_safe_if_everything_in_it_is(caller: Caller) -> None:
+def test_batch_that_only_reads_is_retried(caller: Caller) -> None:
     """A batch that only reads is retried, and one with a write is not; its bytes are constant."""
     reads, writes = ERP.batch([ERP.count("Orders")]), ERP.batch([[CREATE]])
     assert (True, True) == (reads.safe, reads.repeatable)
@@ -108,7 +108,7 @@ def test_batch_is_safe_if_everything_in_it_is(caller: Caller) -> None:
         ),
     ],
 )
-def test_wrong_batches(entries: Any, problem: str) -> None:
+def test_batch_accepts_only_its_own_service_operations(entries: Any, problem: str) -> None:
     """A batch accepts only its own service's operations, and a change set only changes."""
     with pytest.raises(InvalidData, match=problem):
         ERP.batch(entries)
@@ -157,7 +157,7 @@ def test_garbage_is_the_failure_of_the_service(response: Response) -> None:
     assert not excinfo.value.retryable
 
 
-def test_tolerated_answers() -> None:
+def test_unusual_but_valid_multipart_answers_are_accepted() -> None:
     """Quoted boundaries, text before the parts and missing blank lines are accepted."""
     content = batch_of([ERP.delete("Orders", 1, etag="*")], "")
     raw = b"before\r\n--b \r\n\r\nHTTP/1.1 204 No Content\r\nETag: x\r\n--b--\r\nafter"
@@ -165,7 +165,7 @@ def test_tolerated_answers() -> None:
     assert result.ok
 
 
-def test_unreadable_part_is_an_error_of_its_operation() -> None:
+def test_operation_whose_part_of_response_is_unreadable_fails_alone() -> None:
     """An operation whose part of the response is unreadable fails alone."""
     content = batch_of([ERP.get("Orders", 1), ERP.count("Orders")], "")
     bad, good = content.read(answer(part(body=b"x") + part(body=b"3") + END))

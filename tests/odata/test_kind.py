@@ -58,7 +58,7 @@ def test_operations_by_name(server: ODataServer) -> None:
         assert connector.versions.server is None
 
 
-def test_asynchronous_connector(server: ODataServer) -> None:
+def test_asynchronous_hub_has_asynchronous_odata_connector(server: ODataServer) -> None:
     """An asynchronous hub has the asynchronous OData connector."""
 
     async def use() -> Any:
@@ -74,7 +74,9 @@ def test_asynchronous_connector(server: ODataServer) -> None:
     assert 3 == asyncio.run(use())
 
 
-def test_command(server: ODataServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_moorage_run_performs_operation_of_configured_odata_connector(
+    server: ODataServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """`moorage run` performs an operation of a configured OData connector."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "moorage.toml").write_text(
@@ -143,7 +145,9 @@ def test_connector_as_a_block(server: ODataServer) -> None:
         ("create", {"entity_set": "Orders", "data": {}, "x": 1}),
     ],
 )
-def test_wrong_arguments(server: ODataServer, operation: str, arguments: dict[str, Any]) -> None:
+def test_wrong_arguments_of_odata_operation_are_refused_before_anything_is_sent(
+    server: ODataServer, operation: str, arguments: dict[str, Any]
+) -> None:
     """Wrong arguments of an OData operation are refused before anything is sent."""
     with moorage.open(configuration(server.url)) as hub, pytest.raises(InvalidData):
         hub.connectors.run("erp", operation, arguments)
@@ -160,7 +164,7 @@ def test_values_that_json_lacks(server: ODataServer) -> None:
     assert path.endswith(f"/Orders{expected}")
 
 
-def test_wrong_settings() -> None:
+def test_wrong_setting_of_odata_connector_is_refused_with_its_path() -> None:
     """A wrong setting of an OData connector is refused with its path."""
     with pytest.raises(ConfigurationError, match=r"connectors\.erp"):
         moorage.open(configuration("https://erp.example", pth="/odata"))

@@ -44,7 +44,7 @@ NAIVE = datetime(2026, 1, 2, tzinfo=UTC).replace(tzinfo=None)
         (ODataEnum("Sales.Status", "Open,Paid"), "Sales.Status'Open,Paid'"),
     ],
 )
-def test_literal(value: Any, text: str) -> None:
+def test_value_of_each_type_is_written_as_its_odata_literal(value: Any, text: str) -> None:
     """A value of each type is written as its OData literal."""
     assert text == literal(value)
 
@@ -58,7 +58,9 @@ def test_values_without_a_literal(value: Any) -> None:
 
 
 @pytest.mark.parametrize("type_name, member", [("a b", "c"), ("a", "c'"), ("a", 3)])
-def test_wrong_enumeration(type_name: str, member: Any) -> None:
+def test_enumeration_whose_type_or_member_is_not_valid_name_is_refused(
+    type_name: str, member: Any
+) -> None:
     """An enumeration whose type or member is not a valid name is refused."""
     with pytest.raises(InvalidData):
         ODataEnum(type_name, member)
@@ -73,20 +75,20 @@ def test_wrong_enumeration(type_name: str, member: Any) -> None:
         (GUID, f"({GUID})"),
     ],
 )
-def test_key(key: Any, path: str) -> None:
+def test_entity_key_is_one_literal_or_named_literals(key: Any, path: str) -> None:
     """An entity key is one literal or named literals, and cannot break out of its parentheses."""
     assert path == key_path(key)
 
 
 @pytest.mark.parametrize("key", [{}, {"A B": 1}, {"A": []}, object()])
-def test_wrong_key(key: Any) -> None:
+def test_key_without_properties_or_with_invalid_names_is_refused(key: Any) -> None:
     """A key without properties, or with an invalid name or value, is refused."""
     with pytest.raises(InvalidData):
         key_path(key)
 
 
 @given(st.text())
-def test_any_text_is_one_literal(text: str) -> None:
+def test_independent_parser_reads_back_same_text_from_its_odata_literal(text: str) -> None:
     """An independent parser reads back the same text from its OData literal."""
     assert unquote(arguments({"P": text}, "key")) == f"P={literal(text)}"
     assert Condition(odata_field("P").eq(text).text, {"P": text}).holds()
@@ -97,13 +99,15 @@ def test_any_text_is_one_literal(text: str) -> None:
     "operator, expected",
     [("eq", False), ("ne", True), ("gt", True), ("ge", True), ("lt", False), ("le", False)],
 )
-def test_comparisons(operator: str, expected: bool) -> None:
+def test_each_comparison_operator_of_field_gives_its_own_odata_condition(
+    operator: str, expected: bool
+) -> None:
     """Each comparison operator of a field gives its own OData condition."""
     condition = getattr(odata_field("P"), operator)(3)
     assert expected == Condition(condition.text, {"P": 4}).holds()
 
 
-def test_operators() -> None:
+def test_conditions_can_search_texts_and_list_values() -> None:
     """Conditions can search texts and list values, and unknown operators are refused."""
     name = odata_field("P")
     for condition in (name.contains("b"), name.startswith("a"), name.endswith("c")):

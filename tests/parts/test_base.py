@@ -38,7 +38,9 @@ def fail() -> None:
 
 
 @pytest.mark.parametrize("make", [MemoryStorage, AsyncMemoryStorage, PlainStore])
-def test_parts_of_one_name_and_store_share(make: type[MemoryStorage]) -> None:
+def test_two_parts_with_same_name_and_same_store_share_their_state(
+    make: type[MemoryStorage],
+) -> None:
     """Two parts with the same name and the same store share their state."""
     store = make()
     first, second, other_breaker = (

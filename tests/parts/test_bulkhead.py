@@ -99,7 +99,7 @@ def test_refusals_are_reported(use: Callable[..., Any]) -> None:
     assert ("v", "BulkheadFull") == (recorder[0].service, recorder[0].error)
 
 
-def test_threads_are_never_more_than_places() -> None:
+def test_bulkhead_runs_as_many_threads_as_it_has_slots() -> None:
     """A bulkhead runs as many threads as it has slots, and each thread gets a slot in the end."""
     bulkhead = Bulkhead(3, 20)
     running_calls, running_peaks = [0] * 20, [0] * 20
@@ -115,7 +115,7 @@ def test_threads_are_never_more_than_places() -> None:
     assert max(running_peaks) <= 3
 
 
-def test_all_places_are_used() -> None:
+def test_all_slots_of_bulkhead_can_be_used_at_same_time() -> None:
     """All slots of a bulkhead can be used at the same time."""
     bulkhead, inner_barrier = Bulkhead(5), threading.Barrier(5)
 
@@ -230,7 +230,7 @@ def test_a_cancelled_wait_holds_nothing(turns: int) -> None:
     asyncio.run(cancel())
 
 
-def test_bulkheads_of_one_name_share_their_locks() -> None:
+def test_two_bulkheads_with_same_name_and_same_locks_share_their_slots() -> None:
     """Two bulkheads with the same name and the same locks share their slots."""
     locks = ThreadLocks()
     first, second, other_bulkhead = (

@@ -92,7 +92,7 @@ def test_opens_tries_and_closes(use: Callable[..., Any]) -> None:
 
 
 @EVERY_USE
-def test_a_failed_probe_opens_it_again(use: Callable[..., Any]) -> None:
+def test_failed_probe_opens_circuit_again(use: Callable[..., Any]) -> None:
     """A failed probe opens the circuit again, for longer."""
     clock = Clock()
     breaker = half_open(clock)
@@ -132,7 +132,7 @@ def test_counts_only_failures(use: Callable[..., Any], error: BaseException, fai
     assert failures == breaker.state().failures
 
 
-def test_one_class_may_be_ignored() -> None:
+def test_circuit_breaker_ignore_may_be_single_exception_class() -> None:
     """A circuit breaker's `ignore` may be a single exception class."""
     breaker = CircuitBreaker(CircuitBreakerConfig(failures=1), ignore=FunctionFailure)
 
@@ -421,7 +421,7 @@ def interruptions(use: Callable[..., Any], end: Callable[[], object]) -> Iterato
     "use", [call_part, call_in_block, called_later], ids=lambda use: use.__name__
 )
 @pytest.mark.parametrize("end", [int, fail])
-def test_an_interruption_anywhere_leaves_no_lease(
+def test_another_probe_may_run_after_interruption_of_probe_at_any_point(
     use: Callable[..., Any], end: Callable[[], object]
 ) -> None:
     """After an interruption of a probe at any point, another probe may run."""
@@ -445,7 +445,9 @@ def test_invalid_ignore_is_refused(wrong: object) -> None:
 @pytest.mark.parametrize(
     "ignore", [FunctionFailure, (FunctionFailure,), [FunctionFailure], {FunctionFailure, OSError}]
 )
-def test_ignore_takes_one_type_or_several(ignore: object) -> None:
+def test_circuit_breaker_ignore_may_be_one_exception_type_or_sequence_of_them(
+    ignore: object,
+) -> None:
     """A circuit breaker's `ignore` may be one exception type or a sequence of them."""
     options: Any = {"ignore": ignore}
     breaker = CircuitBreaker(CircuitBreakerConfig(failures=1), **options)
@@ -474,7 +476,7 @@ def do_nothing() -> None:
     """Do nothing."""
 
 
-def test_none_is_a_success() -> None:
+def test_function_that_returns_none_counts_as_success() -> None:
     """A function that returns None counts as a success."""
     breaker = CircuitBreaker()
     for _ in range(3):

@@ -279,7 +279,9 @@ def test_guard_cannot_be_entered_twice(make: Callable[[], Any]) -> None:
 @pytest.mark.untraced
 @EVERY_USE
 @pytest.mark.parametrize("make", [*MAKERS, RetryHandler], ids=[*NAMES, "retry"])
-def test_an_error_does_not_hold_itself(make: Callable[[], Any], use: Callable[..., Any]) -> None:
+def test_guarded_function_error_is_freed_without_garbage_collector(
+    make: Callable[[], Any], use: Callable[..., Any]
+) -> None:
     """A guarded function's error is freed without the garbage collector."""
     part = make()
     if not hasattr(part, "guard") and use not in {call_part, call_decorated}:

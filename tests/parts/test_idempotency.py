@@ -24,7 +24,9 @@ from tests.parts.world import Clock, EventLog, FunctionFailure, PlainStore, as_a
 
 
 @EVERY_USE
-def test_acts_once(use: Callable[..., Any]) -> None:
+def test_repeated_key_gets_equal_result_without_calling_function_again(
+    use: Callable[..., Any],
+) -> None:
     """A repeated key gets an equal result without calling the function again."""
     part, shop = keeper(), Shop()
 
@@ -153,7 +155,7 @@ def test_a_payload_can_be_compared() -> None:
 
 
 @BOTH
-def test_answers_expire(use: Callable[..., Any]) -> None:
+def test_key_can_be_used_for_another_call_after_its_time_to_live(use: Callable[..., Any]) -> None:
     """After its time to live, a key can be used for another call."""
     clock, shop = Clock(), Shop()
     part = keeper(clock, ttl=timedelta(hours=1), timeout=timedelta(seconds=10))

@@ -59,7 +59,7 @@ def test_overtaken_holder_gets_the_stored_answer() -> None:
     assert "second" == part.call("k", act)
 
 
-def test_threads_that_race_get_one_effect() -> None:
+def test_one_of_32_threads_with_one_key_runs_the_function() -> None:
     """If 32 threads use one key, one runs the function, and all get a copy of its result."""
     part, shop, arrivals = Idempotency(), Shop(), threading.Semaphore(0)
 
@@ -80,7 +80,7 @@ def test_threads_that_race_get_one_effect() -> None:
 
 
 @pytest.mark.parametrize("store", [None, DistantStore()], ids=["near", "distant"])
-def test_tasks_that_race_get_one_effect(store: DistantStore | None) -> None:
+def test_one_of_32_tasks_with_one_key_runs_the_function(store: DistantStore | None) -> None:
     """If 32 tasks use one key, one runs the function, and all get a copy of its result."""
     part, shop = Idempotency(storage=store), Shop()
 

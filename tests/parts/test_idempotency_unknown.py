@@ -78,7 +78,7 @@ def test_proof_of_no_effect_frees_the_key(use: Callable[..., Any], error: Except
     assert shop.sell() == use(part, "k", shop.sell)
 
 
-def test_nothing_done_may_be_one_class() -> None:
+def test_option_nothing_done_may_be_single_exception_class() -> None:
     """The option `nothing_done` may be a single exception class."""
     part, shop = keeper(nothing_done=FunctionFailure), Shop()
     shop.fails = FunctionFailure()

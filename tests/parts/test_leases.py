@@ -105,7 +105,7 @@ def begin_fetch(leases: Leases, key: str | None = None) -> HeldTokens:
     return held_key
 
 
-def test_a_lease_is_one_trip(store: Any) -> None:
+def test_process_fetches_five_tokens_at_once(store: Any) -> None:
     """A process fetches five tokens at once, and the next four callers send no command."""
     process = Process(clock_of(store), store, FAST)
     for _ in range(20):
@@ -186,7 +186,7 @@ def test_a_pause_ends_the_lease(store: Any) -> None:
 
 
 @pytest.mark.parametrize("during", [1, 2])
-def test_pause_discards_a_lease_under_way(during: int) -> None:
+def test_lease_granted_before_pause_and_received_after_it_is_not_used(during: int) -> None:
     """A lease granted before a pause and received after it is not used."""
     store = CountingStore(Clock())
     clock = clock_of(store)
@@ -207,7 +207,7 @@ def test_keys_have_separate_leases(store: Any) -> None:
     assert store.trips == 3
 
 
-def test_an_interrupted_fetch_leaves_the_next_to_others(store: Any) -> None:
+def test_interrupted_fetch_of_a_lease_does_not_block_others(store: Any) -> None:
     """If a caller is interrupted while fetching a lease, others can still fetch one."""
     clock = clock_of(store)
     process = Process(clock, store, FAST)
@@ -221,7 +221,7 @@ def test_an_interrupted_fetch_leaves_the_next_to_others(store: Any) -> None:
     assert store.trips == 2
 
 
-def test_one_caller_fetches_at_a_time() -> None:
+def test_one_caller_of_a_process_fetches_a_lease_at_a_time() -> None:
     """While one caller fetches a lease, no other caller of the process fetches one."""
     leases = Leases([FAST], 5)
     held_key = begin_fetch(leases)

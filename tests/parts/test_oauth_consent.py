@@ -58,7 +58,7 @@ PUBLIC = Client(method="none")
 
 
 @IN_BOTH
-def test_a_person_consents(mode: str) -> None:
+def test_tokens_open_resource_for_requested_scope_after_consent(mode: str) -> None:
     """After a consent, the tokens open the resource for the requested scope."""
     with AuthorizationServer() as server:
         consent = async_consent(mode, server)
@@ -77,7 +77,7 @@ def test_a_person_consents(mode: str) -> None:
 
 
 @IN_BOTH
-def test_scope_defaults_to_the_requested_one(mode: str) -> None:
+def test_grant_has_requested_scope_if_server_returns_no_scope(mode: str) -> None:
     """If the server returns no scope, the grant has the requested scope."""
     with AuthorizationServer() as server:
         consent = async_consent(mode, server, scope="write")

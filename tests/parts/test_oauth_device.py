@@ -69,7 +69,7 @@ class ConsentWithEvents:
 
 
 @IN_BOTH
-def test_a_device_waits(mode: str) -> None:
+def test_device_polls_until_the_person_has_decided(mode: str) -> None:
     """The server is polled at its interval until the person has decided about the device."""
     clock = Clock()
     with AuthorizationServer(clock=clock) as server:
@@ -154,7 +154,7 @@ def test_expired_code_is_not_polled(mode: str) -> None:
 
 
 @IN_BOTH
-def test_the_last_moment_is_too_late(mode: str) -> None:
+def test_device_code_or_timeout_has_ended_at_exact_moment_of_its_end(mode: str) -> None:
     """A device code or timeout has ended at the exact moment of its end."""
     clock = Clock()
     with AuthorizationServer(clock=clock) as server:
@@ -246,7 +246,7 @@ def test_device_errors_are_masked(mode: str) -> None:
 
 
 @IN_BOTH
-def test_a_device_proves_itself(mode: str) -> None:
+def test_tokens_of_device_are_bound_to_it_with_dpop_key(mode: str) -> None:
     """With a DPoP key, the tokens of a device are bound to it, and nonces are sent back."""
     clock = Clock()
     dpop = Client(method="none", dpop=True)

@@ -213,7 +213,7 @@ def test_client_credentials_get_a_new_token_after_revocation(mode: str) -> None:
 
 
 @IN_BOTH
-def test_an_access_token_alone_is_given_back(mode: str) -> None:
+def test_revocation_sends_access_token_without_refresh_token(mode: str) -> None:
     """Without a refresh token, revocation sends the access token."""
     with AuthorizationServer() as server:
         hub = Hub(mode, server)

@@ -389,7 +389,7 @@ def test_a_guard_waits_as_long_as_it_may(use: Callable[..., Any]) -> None:
     assert "v" == excinfo.value.service
 
 
-def test_a_distant_store() -> None:
+def test_tasks_queue_in_order_with_a_slow_store() -> None:
     """With a slow store tasks queue in order, and a cancelled task frees its slot."""
     clock = Clock()
     store = DistantStore(clock)
@@ -429,7 +429,7 @@ def test_asynchronous_function_waits_over_a_distant_store() -> None:
     assert 2.0 == sum(clock.slept)
 
 
-def test_calendar_quotas() -> None:
+def test_rate_limiter_accepts_quota_per_calendar_day() -> None:
     """A rate limiter accepts a quota per calendar day."""
     clock = Clock()
     limiter = limiter_of(clock, RateLimitConfig.per_calendar_day(2))

@@ -164,7 +164,9 @@ def test_control_flow_passes_unharmed(use: Callable[..., Any], error: type[Excep
 @pytest.mark.parametrize(
     "rule", [FunctionFailure, (OSError, FunctionFailure), lambda error: "again" in str(error)]
 )
-def test_policy_decides_what_is_retried(use: Callable[..., Any], rule: Any) -> None:
+def test_exception_types_or_predicate_decide_which_errors_retry_handler_retries(
+    use: Callable[..., Any], rule: Any
+) -> None:
     """Exception types or a predicate decide which errors a retry handler retries."""
     retry = handler(Clock(), RetryPolicy(retry_on=rule))
 

@@ -127,7 +127,9 @@ def walk_results(
 @pytest.mark.untraced
 @examples(150)
 @given(st.sampled_from(CIRCUITS), MOVES)
-def test_circuit_breaker(config: CircuitBreakerConfig, walk: list[Any]) -> None:
+def test_circuit_breaker_has_equal_results_on_fast_and_full_path(
+    config: CircuitBreakerConfig, walk: list[Any]
+) -> None:
     """On the fast path a circuit breaker has the same results and states as on the full one."""
 
     def make(clock: Clock) -> CircuitBreaker:
@@ -140,7 +142,7 @@ def test_circuit_breaker(config: CircuitBreakerConfig, walk: list[Any]) -> None:
 
 
 @given(MOVES)
-def test_rate_limiter(walk: list[Any]) -> None:
+def test_rate_limiter_has_equal_results_on_fast_and_full_path(walk: list[Any]) -> None:
     """On the fast path a rate limiter has the same results, costs and waits as on the full one."""
 
     def make(clock: Clock) -> RateLimiter:
@@ -161,7 +163,9 @@ def test_rate_limiter(walk: list[Any]) -> None:
 @given(
     st.lists(st.sampled_from(ENDS), max_size=4), st.sampled_from([None, 1.5, 30.0]), st.booleans()
 )
-def test_retry_handler(ends: list[Any], timeout: float | None, suspends: bool) -> None:
+def test_retry_has_equal_results_on_fast_and_full_path(
+    ends: list[Any], timeout: float | None, suspends: bool
+) -> None:
     """On the fast path a retry has the same results, attempts and pauses as on the full one."""
     outcomes: list[list[object]] = []
     observers: tuple[list[Any], ...] = ([], [lambda _: None])

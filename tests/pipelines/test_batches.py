@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @given(st.integers(1, 500), st.data())
-def test_halving_finds_each_bad_record(count: int, data: st.DataObject) -> None:
+def test_halving_failed_batch_finds_exactly_bad_records(count: int, data: st.DataObject) -> None:
     """Halving a failed batch finds exactly the bad records, in order, with few calls."""
     bad = data.draw(st.sets(st.integers(0, count - 1), max_size=20))
     calls = 0
@@ -55,7 +55,7 @@ def test_batch_ends_at_its_limits() -> None:
     assert BatchSize(2, 9) == BatchSize(1, 4).plus(1, 5)
 
 
-def test_lane_of_a_key_is_the_same_everywhere() -> None:
+def test_record_key_determines_its_lane() -> None:
     """A record's key determines its lane, which is the same in every process."""
     assert [4, 5] == [lane_of(b"a", 7), lane_of(b"customer-7", 7)]
     assert {0, 1, 2, 3} == {lane_of(str(number).encode(), 4) for number in range(100)}

@@ -121,7 +121,7 @@ each_manager = pytest.mark.parametrize("manager_class", [AsyncConnectorManager, 
 @each_manager
 @pytest.mark.parametrize("sink_class", [HttpSink, HttpBatchSink])
 @pytest.mark.parametrize("check", sink_conformance.CHECKS, ids=name_of)
-async def test_conformance(
+async def test_sinks_that_send_http_requests_pass_sink_conformance_kit(
     check: sink_conformance.Check, sink_class: Any, manager_class: Any
 ) -> None:
     """Sinks that send HTTP requests pass the sink conformance kit."""

@@ -93,7 +93,7 @@ async def test_pause_is_kept_by_every_store(store: str, tmp_path: Path) -> None:
         assert not await storage.execute(ReportWorker(key, "w", {}))
 
 
-def test_reset_takes_the_name_from_its_owner() -> None:
+def test_running_worker_can_store_no_position_after_reset() -> None:
     """After a reset, the running worker can store no position; the next one begins there."""
     key = checkpoint_key("orders")
     states, owner = BeginCheckpoint(key, "a").apply((None,), 1)

@@ -193,7 +193,7 @@ async def test_letters_are_replayed(tmp_path: Path) -> None:
     assert 2 == len(sink.values)
 
 
-async def test_letters_are_replayed_by_one_source_at_a_time(tmp_path: Path) -> None:
+async def test_second_replay_is_refused_while_another_one_runs(tmp_path: Path) -> None:
     """A second replay is refused while another one runs, and finds the letters that are left."""
     file = DeadLetterFile(tmp_path / "dead.jsonl")
     for record in make_records(2, keys=1):

@@ -174,7 +174,7 @@ async def test_batch_becomes_several_dead_letters() -> None:
     assert [["a"], ["1"]] == [list(record.values_of("n")) for record in records]
 
 
-async def test_place_of_an_unknown_broker_has_a_name() -> None:
+async def test_topic_is_messages_if_broker_does_not_report_message_topic() -> None:
     """If a broker does not report a message's topic, the topic is "messages"."""
     letters = MemoryDeadLetters()
     context: Any = SimpleNamespace(get=lambda _: None)

@@ -69,14 +69,14 @@ async def subject(folder: Path, settings: dict[str, Any]) -> AsyncGenerator[Subj
 
 @pytest.mark.parametrize("settings", [{}, CSV, {"size": 1}], ids=["jsonl", "csv", "rotated"])
 @pytest.mark.parametrize("check", sink_conformance.CHECKS, ids=name_of)
-async def test_conformance(
+async def test_file_sink_passes_sink_conformance_kit(
     check: sink_conformance.Check, settings: dict[str, Any], tmp_path: Path
 ) -> None:
     """The file sink passes the sink conformance kit."""
     await check(partial(subject, tmp_path, settings))
 
 
-async def test_file_has_its_name_when_it_is_complete(tmp_path: Path) -> None:
+async def test_file_has_part_name_until_sink_completes_it(tmp_path: Path) -> None:
     """A file has a `.part` name until the sink completes it, at the latest when closed."""
     sink = FileSink(tmp_path, "orders")
     await sink.open()
@@ -178,7 +178,9 @@ async def test_failing_disk_is_temporary(tmp_path: Path) -> None:
     assert str(tmp_path) not in str(excinfo.value)
 
 
-async def test_batch_that_does_not_fit_leaves_nothing(tmp_path: Path) -> None:
+async def test_file_is_restored_and_takes_later_batches_if_only_part_of_batch_fits_on_disk(
+    tmp_path: Path,
+) -> None:
     """If only part of a batch fits on the disk, the file is restored and takes later batches."""
     sink = FileSink(tmp_path, "orders")
     await sink.process_batch([_record(1, "a")])
@@ -196,7 +198,7 @@ async def test_batch_that_does_not_fit_leaves_nothing(tmp_path: Path) -> None:
     assert [1, 3] == [json.loads(line)["number"] for line in path.read_text().splitlines()]
 
 
-async def test_first_record_of_a_batch_may_be_bad(tmp_path: Path) -> None:
+async def test_nothing_is_written_if_first_record_of_batch_is_bad(tmp_path: Path) -> None:
     """If the first record of a batch is bad, nothing is written, not even an empty file."""
     results = await FileSink(tmp_path, "orders").process_batch([_bad(b"no JSON"), _record(1)])
 

@@ -78,7 +78,7 @@ def test_sink_without_a_function() -> None:
         RecordSink("store")  # type: ignore[arg-type]  # that is the test
 
 
-async def test_cancelled_thread_is_left_alone() -> None:
+async def test_thread_is_not_waited_for_if_its_caller_is_cancelled() -> None:
     """If its caller is cancelled, a thread is not waited for."""
     begun, may_end, ended = threading.Event(), threading.Event(), threading.Event()
 

@@ -513,7 +513,7 @@ def test_no_record_is_lost_or_repeated(
     st.booleans(),
     st.none() | st.text(max_size=3),
 )
-def test_positions_are_read_as_they_were_written(
+def test_position_that_was_written_is_read_again(
     count: int, digests: list[str], newest: int | None, by_time: bool, mark: str | None
 ) -> None:
     """A position that was written is read again."""
@@ -540,7 +540,9 @@ def serve(server: VendorServer, items: list[Any]) -> None:
 
 
 @pytest.mark.parametrize("check", source_conformance.CHECKS, ids=name_of)
-async def test_conformance(check: source_conformance.Check) -> None:
+async def test_source_passes_source_conformance_kit_with_real_server(
+    check: source_conformance.Check,
+) -> None:
     """The source passes the source conformance kit with a real server."""
     items: list[Any] = []
     checkpoints = StateCheckpoints(aopen_storage("memory:"))

@@ -193,7 +193,7 @@ async def test_server_without_idle() -> None:
 
 
 @pytest.mark.parametrize("event", ["* 1 EXISTS", "* OK still here", ""])
-async def test_idle(event: str) -> None:
+async def test_wait_ends_with_new_message(event: str) -> None:
     """A wait ends with a new message, and is renewed after its time limit."""
     folder = Folder()
 
@@ -213,7 +213,7 @@ async def test_idle(event: str) -> None:
 
 
 @pytest.mark.parametrize("reply", [b"TAG NO no\r\n", b"+ \r\n* BYE\r\n", b"+ \r\n* )\r\n"])
-async def test_failed_wait(reply: bytes) -> None:
+async def test_next_poll_raises_error_if_server_refuses_or_ends_wait(reply: bytes) -> None:
     """If the server refuses or ends a wait, the next poll raises an error."""
     folder = Folder()
 

@@ -278,7 +278,9 @@ async def test_lost_partitions_are_not_committed(cluster: KafkaCluster) -> None:
     await second.close()
 
 
-async def test_member_stays_while_there_is_no_room(cluster: KafkaCluster) -> None:
+async def test_member_that_has_no_room_to_read_for_longer_than_limit_keeps_its_partitions(
+    cluster: KafkaCluster,
+) -> None:
     """A member that has no room to read for longer than the limit keeps its partitions."""
     await publish(cluster, *numbered_records(20))
     reader = source(cluster, options={"max.poll.interval.ms": 3_000})
@@ -341,7 +343,7 @@ async def test_group_for_new_records(cluster: KafkaCluster) -> None:
     await reader.close()
 
 
-async def test_unknown_topic(cluster: KafkaCluster) -> None:
+async def test_unknown_topic_is_final_error_that_names_topic(cluster: KafkaCluster) -> None:
     """An unknown topic is a final error that names the topic."""
     with pytest.raises(TopicNotFound, match="'nothing' to read from"):
         await source(cluster, "nothing").open(Revocations())
@@ -456,7 +458,7 @@ async def test_member_that_may_not_commit(cluster: KafkaCluster) -> None:
         ({"topics": ["a"], "discover_every": -1}, "discover_every"),
     ],
 )
-def test_wrong_arguments(arguments: dict[str, Any], path: str) -> None:
+def test_wrong_argument_of_kafka_source_is_refused(arguments: dict[str, Any], path: str) -> None:
     """A wrong argument of the Kafka source is refused, and the error names it."""
     topics = arguments.pop("topics")
     with pytest.raises(ConfigurationError) as error:

@@ -315,21 +315,25 @@ async def test_closed_source_publishes_nothing(broker: TransactionalKafka) -> No
     await reader.close()
 
 
-async def test_missing_topic(broker: TransactionalKafka) -> None:
+async def test_pipeline_without_dead_letters_stops_if_topic_is_missing(
+    broker: TransactionalKafka,
+) -> None:
     """If a topic is missing, a pipeline without dead letters stops."""
     publish(broker)
     with pytest.raises(TopicNotFound):
         await run(pipeline(broker, topic="receipts"), is_committed(broker))
 
 
-async def test_refused_id(broker: TransactionalKafka) -> None:
+async def test_pipeline_whose_user_may_not_use_transactional_id_stops_before_it_reads(
+    broker: TransactionalKafka,
+) -> None:
     """A pipeline whose user may not use the transactional id stops before it reads."""
     broker.before = lambda number: 53 if number == INIT_PRODUCER_ID else None
     with pytest.raises(AuthenticationFailed, match="transactional_id"):
         await pipeline(broker).run()
 
 
-async def test_unreachable_broker() -> None:
+async def test_source_with_transactions_cannot_be_opened_while_no_broker_is_reachable() -> None:
     """A source with transactions cannot be opened while no broker is reachable."""
     with TransactionalKafka(orders=1) as broker:
         reader = source(broker, connect_timeout=1.0)
@@ -337,7 +341,9 @@ async def test_unreachable_broker() -> None:
         await reader.open(_ignore)
 
 
-async def test_refused_options(broker: TransactionalKafka) -> None:
+async def test_options_that_librdkafka_refuses_for_transactional_producer_are_refused(
+    broker: TransactionalKafka,
+) -> None:
     """Options that librdkafka refuses for a transactional producer are refused."""
     with pytest.raises(ConfigurationError, match="refused by librdkafka"):
         await source(broker, options={"max.in.flight": 100}).open(_ignore)
@@ -382,7 +388,7 @@ async def test_outcome_that_cannot_be_asked_for(broker: TransactionalKafka) -> N
     assert [*range(COUNT)] == invoices(broker)
 
 
-def test_wrong_settings(broker: TransactionalKafka) -> None:
+def test_transactions_need_non_empty_id_at_source(broker: TransactionalKafka) -> None:
     """Transactions need a non-empty id at the source, and a single lane."""
     with pytest.raises(ConfigurationError, match="The transactional id is empty"):
         source(broker, "")
@@ -409,7 +415,7 @@ def configuration(broker: TransactionalKafka, **changes: Any) -> dict[str, Any]:
     return {"connectors": {"events": connector}, "pipelines": {"billing": {**table, **changes}}}
 
 
-async def test_configured_pipeline(broker: TransactionalKafka) -> None:
+async def test_configured_pipeline_publishes_in_transactions(broker: TransactionalKafka) -> None:
     """A configured pipeline publishes in transactions; a replay of dead letters does not."""
     publish(broker)
     tree = configuration(broker)
@@ -435,7 +441,7 @@ async def test_configured_pipeline(broker: TransactionalKafka) -> None:
         ({"sink": {"kind": "kafka-transactions", "topic": ""}}, "sink.topic", "topic"),
     ],
 )
-def test_wrong_configuration(
+def test_transactional_sink_is_refused_with_non_transactional_source(
     changes: dict[str, Any], path: str, phrase: str, broker: TransactionalKafka
 ) -> None:
     """A transactional sink is refused with a non-transactional source, or with lanes."""

@@ -216,7 +216,9 @@ async def test_retained_message_comes_once(broker: PrivateMosquitto, topic: str)
     await reader.close()
 
 
-async def test_open_revokes_what_was_delivered(broker: PrivateMosquitto, topic: str) -> None:
+async def test_opening_source_again_voids_all_deliveries(
+    broker: PrivateMosquitto, topic: str
+) -> None:
     """Opening the source again voids all deliveries; late acknowledgements are ignored."""
     reader, revocations = source(broker, topic), Revocations()
     await reader.open(revocations)
@@ -231,7 +233,7 @@ async def test_open_revokes_what_was_delivered(broker: PrivateMosquitto, topic: 
     await reader.close()
 
 
-async def test_second_client_with_the_same_id_ends_the_first() -> None:
+async def test_worker_stops_if_broker_says_that_another_client_has_begun_with_its_id() -> None:
     """A worker stops if the broker says that another client has begun with its id."""
     accepted, taken_over = bytes([0x90, 4, 0, 1, 0, 1]), bytes([0xE0, 1, 0x8E])
 
@@ -300,7 +302,9 @@ async def test_slow_sink_keeps_the_backlog_at_the_broker(
     assert held_count < 8_000_000
 
 
-async def test_stop_leaves_the_rest_at_the_broker(broker: PrivateMosquitto, topic: str) -> None:
+async def test_stopping_pipeline_commits_its_running_batch(
+    broker: PrivateMosquitto, topic: str
+) -> None:
     """A stopping pipeline commits its running batch; the rest waits for its client id."""
     begun, may_continue = asyncio.Event(), asyncio.Event()
     stored: list[str] = []
@@ -353,7 +357,7 @@ def test_killed_worker_loses_nothing(broker: PrivateMosquitto, topic: str, tmp_p
     check_killed_workers(arguments, tmp_path / "effects", 600, lambda: True)
 
 
-async def test_restarted_broker(topic: str) -> None:
+async def test_pipeline_survives_restart_of_broker(topic: str) -> None:
     """A pipeline survives a restart of the broker, and pauses between its attempts."""
     with PrivateMosquitto(is_persistent=True) as broker:
         await (await open_source(broker, topic)).close()
@@ -387,7 +391,9 @@ async def test_refused_settings_are_told_without_secrets(tmp_path: Path) -> None
     "code, kind",
     [(0x87, AuthenticationFailed), (0x9E, ConfigurationError), (0, ConfigurationError)],
 )
-async def test_refused_subscription(code: int, kind: type[ConnectorError]) -> None:
+async def test_subscription_that_the_broker_refuses_is_an_error(
+    code: int, kind: type[ConnectorError]
+) -> None:
     """A subscription that the broker refuses, or grants with a lower QoS, is an error."""
 
     def answer(packet: int, _: int) -> bytes | None:
@@ -438,7 +444,9 @@ async def test_lost_connection_is_temporary(broker: PrivateMosquitto, topic: str
         ({"session_expiry": 0}, "session_expiry"),
     ],
 )
-def test_wrong_arguments(options: dict[str, Any], path: str) -> None:
+def test_wrong_arguments_of_mqtt_source_are_refused_before_anything_is_connected(
+    options: dict[str, Any], path: str
+) -> None:
     """Wrong arguments of the MQTT source are refused before anything is connected."""
     arguments: dict[str, Any] = {"topics": ["orders"], "client_id": "billing", **options}
     with pytest.raises(ConfigurationError) as error:

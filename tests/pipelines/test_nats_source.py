@@ -184,7 +184,7 @@ async def test_released_messages_go_to_another_worker_at_once(
 
 
 @pytest.mark.parametrize("is_read", [False, True], ids=["waiting", "read"])
-async def test_close_gives_everything_back_at_once(
+async def test_messages_that_closed_source_had_requested_go_to_next_worker_at_once(
     server: PrivateNats, stream: str, is_read: bool
 ) -> None:
     """Messages that a closed source had requested go to the next worker at once, in order."""
@@ -333,7 +333,7 @@ async def test_records_survive_a_new_connection(server: PrivateNats, stream: str
         await reader.close()
 
 
-async def test_group_continues_elsewhere(server: PrivateNats, stream: str) -> None:
+async def test_seeking_replaces_consumer(server: PrivateNats, stream: str) -> None:
     """Seeking replaces the consumer, and earlier records are forgotten."""
     await publish(server, stream, messages(5))
     reader = source(server, stream)
@@ -457,7 +457,7 @@ async def test_poison_messages_become_dead_letters(server: PrivateNats, stream: 
     assert (0, 0) == (info.num_ack_pending, info.num_pending)
 
 
-async def test_stop_gives_back_what_has_not_begun(server: PrivateNats, stream: str) -> None:
+async def test_stopping_pipeline_ends_its_running_batch(server: PrivateNats, stream: str) -> None:
     """A stopping pipeline ends its running batch, and releases the rest at once."""
     begun, may_continue = asyncio.Event(), asyncio.Event()
     stored: list[str] = []
@@ -506,7 +506,7 @@ def test_killed_worker_loses_nothing(server: PrivateNats, stream: str, tmp_path:
     check_killed_workers(("nats", server.url, stream), tmp_path / "effects", 600, is_done)
 
 
-async def test_restarted_broker() -> None:
+async def test_pipeline_survives_restart_of_server() -> None:
     """A pipeline survives a restart of the server, and pauses between its attempts."""
     with PrivateNats() as server:
         await asyncio.to_thread(server.add_stream, "orders")
@@ -622,7 +622,9 @@ async def test_use_before_it_is_open(server: PrivateNats) -> None:
         ({"discover_every": -1}, "discover_every"),
     ],
 )
-def test_wrong_arguments(options: dict[str, Any], path: str) -> None:
+def test_wrong_arguments_of_nats_source_are_refused_before_anything_is_connected(
+    options: dict[str, Any], path: str
+) -> None:
     """Wrong arguments of the NATS source are refused before anything is connected."""
     arguments: dict[str, Any] = {"subjects": ["orders"], "group": "workers", **options}
     with pytest.raises(ConfigurationError) as error:

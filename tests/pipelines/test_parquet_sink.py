@@ -88,7 +88,7 @@ async def subject(folder: Path, settings: dict[str, Any]) -> AsyncGenerator[Subj
 
 @pytest.mark.parametrize("settings", [{}, TYPED, {"records": 1}], ids=["any", "typed", "rotated"])
 @pytest.mark.parametrize("check", sink_conformance.CHECKS, ids=name_of)
-async def test_conformance(
+async def test_parquet_sink_passes_sink_conformance_kit(
     check: sink_conformance.Check, settings: dict[str, Any], tmp_path: Path
 ) -> None:
     """The Parquet sink passes the sink conformance kit."""

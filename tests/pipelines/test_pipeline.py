@@ -217,7 +217,7 @@ async def test_results_may_end_early() -> None:
     assert 1 == len(letters.letters)
 
 
-async def test_temporary_failure_of_one_record() -> None:
+async def test_only_records_that_failed_temporarily_are_sent_again() -> None:
     """If some records of a batch fail temporarily, only these are sent again."""
     failures = {3: 2, 5: 1}
 
@@ -245,7 +245,7 @@ async def test_wrong_number_of_results(results: list[Result[object]]) -> None:
     assert [] == source.committed
 
 
-async def test_transforms() -> None:
+async def test_transforms_run_in_order_and_may_drop_records() -> None:
     """Transforms run in order, may drop records, and may be asynchronous."""
 
     def double(record: SinkRecord) -> SinkRecord:
@@ -647,7 +647,7 @@ def test_settings_are_checked(field: str, value: str) -> None:
     assert field == error.value.path
 
 
-async def test_large_records_are_read_one_by_one() -> None:
+async def test_poll_of_large_records_ends_at_its_byte_limit() -> None:
     """A poll of large records ends at its byte limit, so that little memory is used."""
     source = MemorySource(make_records(3, payload=lambda _: "x" * 600))
     settings = config(size_in_flight=1_000)
@@ -656,7 +656,7 @@ async def test_large_records_are_read_one_by_one() -> None:
     assert source.polls >= 4
 
 
-async def test_nothing_is_extended_while_nothing_is_under_way() -> None:
+async def test_extend_is_not_called_while_no_record_is_being_processed() -> None:
     """`extend` is not called while no record is being processed."""
     source = MemorySource([], is_endless=True, extend_every=0.0001)
     pipeline = Pipeline("orders", source, MemorySink(), config=config(poll_wait=0.001))

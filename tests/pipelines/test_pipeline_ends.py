@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-async def test_stop_ends_batches_under_way() -> None:
+async def test_stop_begins_no_new_batch_and_ends_running_ones() -> None:
     """After a stop no new batch begins, running ones end, and other records are released."""
     begun, may_end = asyncio.Event(), asyncio.Event()
 
@@ -114,7 +114,7 @@ async def test_cancelled_run_leaves_nothing_behind() -> None:
     assert 1 == len(asyncio.all_tasks())
 
 
-async def test_source_that_cannot_be_told_at_the_end() -> None:
+async def test_report_is_not_clean_if_last_commit_fails() -> None:
     """If the last commit fails, the report is not clean, because records will come again."""
     source = MemorySource(make_records(3), is_endless=True)
     source.fail(*[ConnectionFailed("away")] * 1_000, method="commit")
@@ -128,7 +128,7 @@ async def test_source_that_cannot_be_told_at_the_end() -> None:
     assert [] == source.committed
 
 
-async def test_stop_waits_for_a_commit_under_way() -> None:
+async def test_stop_waits_for_running_commit_before_it_makes_last_one() -> None:
     """A stop waits for the running commit before it makes the last one."""
     is_begun, may_end = asyncio.Event(), asyncio.Event()
     ended: list[bool] = []

@@ -116,7 +116,7 @@ def test_settled_record_is_not_open() -> None:
     assert [] == progress.take()
 
 
-def test_settled_records_are_committed_behind_an_open_one() -> None:
+def test_records_are_committed_while_earlier_one_is_still_processed_in_mode_each() -> None:
     """In the mode "each", records are committed while an earlier one is still processed."""
     progress = PartitionProgress("each")
     first, second, third = admit(progress, 0, 1, 2)

@@ -173,7 +173,7 @@ async def test_released_messages_go_to_another_consumer(broker: Broker) -> None:
     await second.close()
 
 
-async def test_open_revokes_what_was_delivered(broker: Broker) -> None:
+async def test_opening_source_again_voids_all_deliveries(broker: Broker) -> None:
     """Opening the source again voids all deliveries; late acknowledgements are ignored."""
     await publish(broker, messages(2))
     reader, revocations = source(broker), Revocations()
@@ -222,7 +222,9 @@ async def test_deleted_queue_ends_the_delivery(broker: Broker) -> None:
         await reader.open(Revocations())
 
 
-async def test_exclusive_consumer_keeps_others_waiting(broker: Broker) -> None:
+async def test_queue_with_exclusive_consumer_cannot_be_read_by_second_one_until_first_ends(
+    broker: Broker,
+) -> None:
     """A queue with an exclusive consumer cannot be read by a second one until the first ends."""
     first, second = source(broker, exclusive=True), source(broker)
     await first.open(Revocations())
@@ -290,7 +292,7 @@ async def test_poison_messages_go_to_a_queue_of_dead_letters(broker: Broker) -> 
     assert 0 == count(broker)
 
 
-async def test_stop_gives_back_what_has_not_begun(broker: Broker) -> None:
+async def test_stopping_pipeline_ends_its_running_batch(broker: Broker) -> None:
     """A stopping pipeline ends its running batch, and leaves the rest in the queue."""
     begun, may_continue = asyncio.Event(), asyncio.Event()
     stored: list[str] = []
@@ -318,7 +320,7 @@ def test_killed_worker_loses_nothing(broker: Broker, tmp_path: Path) -> None:
     check_killed_workers(arguments, tmp_path / "effects", 600, lambda: count(broker) == 0)
 
 
-async def test_restarted_broker(private_server: PrivateRabbitMq) -> None:
+async def test_pipeline_survives_restart_of_broker(private_server: PrivateRabbitMq) -> None:
     """A pipeline survives a restart of the broker, and pauses between its attempts."""
     with closing(Broker(private_server.url, QUORUM)) as broker:
         await check_restarted_broker(
@@ -330,7 +332,7 @@ async def test_restarted_broker(private_server: PrivateRabbitMq) -> None:
         broker.reconnect()
 
 
-async def test_refused_settings_are_told_without_secrets(
+async def test_each_wrong_or_missing_setting_raises_specific_error_that_shows_no_secret(
     private_server: PrivateRabbitMq, broker: Broker
 ) -> None:
     """Each wrong or missing setting raises a specific error that shows no secret."""
@@ -407,7 +409,9 @@ async def test_use_before_it_is_open(broker: Broker) -> None:
         ({"queues": ["orders"], "prefetch": 65_536}, "prefetch"),
     ],
 )
-def test_wrong_arguments(options: dict[str, Any], path: str) -> None:
+def test_wrong_arguments_of_rabbitmq_source_are_refused_before_connecting(
+    options: dict[str, Any], path: str
+) -> None:
     """Wrong arguments of the RabbitMQ source are refused before connecting."""
     with pytest.raises(ConfigurationError) as error:
         RabbitMqSource(RabbitMq(url=Secret("amqp://host")), **options)

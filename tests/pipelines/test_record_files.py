@@ -45,7 +45,7 @@ def _payloads(records: list[SourceRecord] | None) -> list[bytes]:
     return [record.payload for record in records or []]
 
 
-def test_lines_arrive_once_they_are_complete(tmp_path: Path) -> None:
+def test_incomplete_last_line_is_read_once_it_is_complete(tmp_path: Path) -> None:
     """An incomplete last line is read once it is complete, and positions continue after it."""
     path = tmp_path / "orders.jsonl"
     file = RecordFile(path)

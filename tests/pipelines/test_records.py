@@ -31,7 +31,7 @@ def test_record_of_json() -> None:
     assert [] == list(record.values_of("other"))
 
 
-def test_unreadable_payloads() -> None:
+def test_payload_that_is_not_text_or_not_json_is_refused() -> None:
     """A payload that is not text or not JSON is refused, and the error names the field."""
     record = SourceRecord(b"\xff{")
     with pytest.raises(InvalidData, match="not UTF-8") as error:
@@ -43,7 +43,7 @@ def test_unreadable_payloads() -> None:
         SourceRecord("[" * 100_000).json()
 
 
-def test_identity() -> None:
+def test_identity_of_record_is_its_id() -> None:
     """The identity of a record is its id, or else its topic, partition and offset."""
     record = SinkRecord(b"1", topic="orders", partition=3, offset=17)
     assert "orders/3/17" == record.identity
@@ -87,7 +87,7 @@ def test_payload_is_not_shown() -> None:
     assert "orders" in repr(record)
 
 
-def test_records_of_columns_are_like_constructed_ones() -> None:
+def test_records_built_in_bulk_from_columns_equal_constructed_records() -> None:
     """Records built in bulk from columns equal constructed records, and are immutable too."""
     now = datetime.now(UTC)
     built = checked_records(
@@ -133,7 +133,7 @@ def test_late_records_are_made_once() -> None:
     assert [records[2]] == records[-1:]
 
 
-def test_slice_makes_only_its_own_records() -> None:
+def test_slice_of_lazy_records_builds_only_its_own_records() -> None:
     """A slice of lazy records builds only its own records."""
     records = LazyRecords([b"1", b"2", b"3"], made_of)
     assert [b"3"] == payloads(records[-1:])

@@ -132,7 +132,7 @@ async def test_polls_are_bounded(private_server: PrivateRedis, server: Any) -> N
     await reader.close()
 
 
-async def test_streams_of_one_source(private_server: PrivateRedis, server: Any) -> None:
+async def test_source_can_read_several_streams(private_server: PrivateRedis, server: Any) -> None:
     """A source can read several streams, and acknowledges each entry in its own."""
     for stream in ("orders", "returns"):
         await publish(private_server, Message(stream), stream=stream)
@@ -254,7 +254,9 @@ async def test_deleted_group_is_created_again(private_server: PrivateRedis, serv
     await reader.close()
 
 
-async def test_what_is_no_stream_is_refused(private_server: PrivateRedis, server: Any) -> None:
+async def test_redis_key_that_is_not_stream_stops_source_before_anything_is_read(
+    private_server: PrivateRedis, server: Any
+) -> None:
     """A Redis key that is not a stream stops the source before anything is read."""
     server.set("orders", "1")
     with pytest.raises(ConfigurationError, match="refused a command"):

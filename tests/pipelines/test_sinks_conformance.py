@@ -114,7 +114,7 @@ async def subject(
     ids=["record", "async record", "batch", "memory", "memory of batches"],
 )
 @pytest.mark.parametrize("check", sink_conformance.CHECKS, ids=name_of)
-async def test_conformance(
+async def test_sink_passes_sink_conformance_kit(
     check: sink_conformance.Check, make: Callable[[list[int]], SinkConnector]
 ) -> None:
     """The sink passes the sink conformance kit."""
@@ -146,6 +146,6 @@ async def publish_subject() -> AsyncGenerator[sink_conformance.SinkSubject]:
 
 
 @pytest.mark.parametrize("check", sink_conformance.CHECKS, ids=name_of)
-async def test_publishing_conformance(check: sink_conformance.Check) -> None:
+async def test_publishing_sink_passes_sink_conformance_kit(check: sink_conformance.Check) -> None:
     """The publishing sink passes the sink conformance kit."""
     await check(publish_subject)

@@ -69,7 +69,9 @@ def interrupting(proxy: TcpProxy) -> Callable[[], None]:
 
 
 @CHECKS
-async def test_redis_streams(check: source_conformance.Check, redis_server: PrivateRedis) -> None:
+async def test_redis_streams_source_passes_source_conformance_kit(
+    check: source_conformance.Check, redis_server: PrivateRedis
+) -> None:
     """The Redis Streams source passes the source conformance kit."""
     stream = uuid4().hex
     with TcpProxy("127.0.0.1", redis_server.port) as proxy:
@@ -85,7 +87,9 @@ async def test_redis_streams(check: source_conformance.Check, redis_server: Priv
 
 @CHECKS
 @pytest.mark.parametrize("kind", ["classic", "quorum"])
-async def test_rabbitmq(check: source_conformance.Check, kind: str) -> None:
+async def test_rabbitmq_source_passes_source_conformance_kit(
+    check: source_conformance.Check, kind: str
+) -> None:
     """The RabbitMQ source passes the source conformance kit."""
     url = urlsplit(rabbitmq_url())
     broker = Broker(rabbitmq_url(), arguments={"x-queue-type": kind})
@@ -108,7 +112,9 @@ def nats_server() -> Generator[PrivateNats]:
 
 
 @CHECKS
-async def test_nats(check: source_conformance.Check, nats_server: PrivateNats) -> None:
+async def test_nats_source_passes_source_conformance_kit(
+    check: source_conformance.Check, nats_server: PrivateNats
+) -> None:
     """The NATS source passes the source conformance kit."""
     subject = f"s-{uuid4().hex}"
     await asyncio.to_thread(nats_server.add_stream, subject)
@@ -134,7 +140,7 @@ def mqtt_broker() -> Generator[PrivateMosquitto]:
 @pytest.mark.untraced
 @CHECKS
 @pytest.mark.parametrize("qos", [1, 2])
-async def test_mqtt(
+async def test_mqtt_source_passes_source_conformance_kit(
     check: source_conformance.Check, qos: int, mqtt_broker: PrivateMosquitto
 ) -> None:
     """The MQTT source passes the source conformance kit."""
@@ -169,7 +175,7 @@ def dovecot() -> Generator[PrivateDovecot]:
 
 @CHECKS
 @pytest.mark.parametrize("moves", [False, True], ids=["mark", "move"])
-async def test_imap(
+async def test_imap_source_passes_source_conformance_kit(
     check: source_conformance.Check, dovecot: PrivateDovecot, *, moves: bool
 ) -> None:
     """The IMAP source passes the source conformance kit."""
@@ -194,7 +200,9 @@ async def test_imap(
 
 @pytest.mark.untraced
 @CHECKS
-async def test_kafka(check: source_conformance.Check) -> None:
+async def test_kafka_source_passes_source_conformance_kit_with_mock_cluster(
+    check: source_conformance.Check,
+) -> None:
     """The Kafka source passes the source conformance kit with a mock cluster."""
     with KafkaCluster(orders=4) as cluster:
         settings = Kafka(

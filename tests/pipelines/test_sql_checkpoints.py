@@ -153,7 +153,9 @@ async def test_records_of_another_source_are_refused(tmp_path: Path) -> None:
         ("", None, True),
     ],
 )
-def test_offsets_of_one_type_have_an_order(offset: Any, position: Any, expected: bool) -> None:
+def test_offsets_of_one_type_are_compared_by_value(
+    offset: Any, position: Any, expected: bool
+) -> None:
     """Offsets of one type are compared by value."""
     assert expected is is_after(offset, position)
 

@@ -100,7 +100,7 @@ async def sql_subject(
 @pytest.mark.parametrize("is_exact", [False, True], ids=["upsert", "exact"])
 @pytest.mark.parametrize("kind", [SqlSubject, JsonSubject])
 @pytest.mark.parametrize("check", sink_conformance.CHECKS, ids=name_of)
-async def test_conformance(
+async def test_sql_sink_passes_sink_conformance_kit(
     check: sink_conformance.Check, system: str, kind: Any, is_exact: bool, tmp_path: Path
 ) -> None:
     """The SQL sink passes the sink conformance kit."""
@@ -186,7 +186,7 @@ async def test_wrong_arguments_are_refused(tmp_path: Path) -> None:
         await finish(other.close())
 
 
-async def test_exact_sink_needs_one_lane(tmp_path: Path) -> None:
+async def test_exactly_once_sql_sink_refuses_pipeline_with_two_lanes(tmp_path: Path) -> None:
     """An exactly-once SQL sink refuses a pipeline with two lanes."""
     async with sql_subject(SqlSubject, "sqlite", tmp_path, is_exact=True) as subject:
         assert subject.sink.needs_one_lane

@@ -259,7 +259,9 @@ class Payloads(WebhookSource):
 
 
 @pytest.mark.parametrize("check", source_conformance.CHECKS, ids=name_of)
-async def test_conformance(check: source_conformance.Check, hub: AsyncHub) -> None:
+async def test_source_passes_source_conformance_kit(
+    check: source_conformance.Check, hub: AsyncHub
+) -> None:
     """The source passes the source conformance kit."""
     inbox = make_inbox(hub)
     published = 0

@@ -76,7 +76,7 @@ def hub(town: ReloadWorld, storage: Any, environment: str | None, *, is_async: b
 
 
 @EITHER
-async def test_other_environment_sends_nothing(is_async: bool) -> None:
+async def test_first_environment_that_uses_store_owns_it(is_async: bool) -> None:
     """The first environment that uses a store owns it; calls in other environments are refused."""
     world, memory = ReloadWorld(), MemoryStorage()
     storage = AsyncMemoryStorage(memory) if is_async else memory
@@ -258,7 +258,7 @@ async def test_unavailable_store_stops_no_call() -> None:
 
 
 @pytest.mark.parametrize("whose", ["production", "staging", None])
-async def test_abandoned_claim_delays_nobody(whose: str | None) -> None:
+async def test_guard_does_not_wait_for_claim_of_killed_process(whose: str | None) -> None:
     """The guard does not wait for the claim of a killed process."""
     memory = MemoryStorage(VirtualClock())
     assert Verdict.RUN is _claim_fence(memory).verdict
@@ -442,7 +442,9 @@ def _shared_store(kind: str, tmp_path: Path, *, is_async: bool) -> Generator[Any
 
 @EITHER
 @pytest.mark.parametrize("kind", ["sqlite", "redis", "postgresql", "mariadb"])
-async def test_every_store_keeps_its_owner(kind: str, tmp_path: Path, is_async: bool) -> None:
+async def test_every_kind_of_store_keeps_name_of_its_owning_environment(
+    kind: str, tmp_path: Path, is_async: bool
+) -> None:
     """Every kind of store keeps the name of its owning environment."""
     with _shared_store(kind, tmp_path, is_async=is_async) as storage:
         ask, arm = (aowner, arearm) if is_async else (owner, rearm)

@@ -104,7 +104,7 @@ async def test_invalid_file_is_not_applied(
 
 
 @EITHER
-async def test_another_source(tmp_path: Path, is_async: bool) -> None:
+async def test_reload_can_name_another_file_or_mapping(tmp_path: Path, is_async: bool) -> None:
     """A reload can name another file or mapping, which later reloads read."""
     world, path = ReloadWorld(), services(tmp_path / "moorage.toml", vat="https://one.example")
     hub = world.open(path, is_async=is_async)
@@ -394,7 +394,9 @@ def test_thousand_tasks_get_their_responses() -> None:
 
 
 @MODES
-async def test_operation_keeps_its_configuration(hub_class: type[Any]) -> None:
+async def test_all_steps_of_operation_use_configuration_that_its_first_step_used(
+    hub_class: type[Any],
+) -> None:
     """All steps of an operation use the configuration that its first step used."""
     hubs = PigeonHubs()
     hub = hubs.hub(hub_class)

@@ -339,7 +339,7 @@ async def test_account_names_are_unambiguous(is_async: bool) -> None:
     assert {"acme.fr"} == world.hub.account("acme.fr.vonage").tenants
 
 
-async def test_tenants_share_one_token_refresher(tmp_path: Path) -> None:
+async def test_all_threads_share_one_token_refresher_per_hub(tmp_path: Path) -> None:
     """All threads share one token refresher per hub, which is closed at the end."""
     fixture = fixture_of("ups", tmp_path)
     tables = {"vendors": {"ups": fixture.options}, "shipping": {"vendor": "ups"}}

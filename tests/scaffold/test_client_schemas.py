@@ -127,7 +127,7 @@ def test_annotations_of_answers(schema: Any, annotation: str) -> None:
     assert f"read=json_answer({annotation})," in text
 
 
-def test_merged_members_are_one_class() -> None:
+def test_schemas_of_all_of_are_merged_into_one_class() -> None:
     """Schemas of allOf are merged into one class; alternatives with only `required` add nothing."""
     required_only = {"anyOf": [{"required": ["x"]}, {"required": ["y"]}]}
     text = models({"allOf": [BARE, OBJECT | required_only, {"additionalProperties": False}]})

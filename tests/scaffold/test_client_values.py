@@ -130,7 +130,7 @@ def test_objects_name_the_place_of_a_problem() -> None:
     assert "weights[1] is not a number." == problem_of_write(Tree, tree)
 
 
-def test_member_tells_the_class_of_an_object() -> None:
+def test_discriminator_property_chooses_class() -> None:
     """The discriminator property chooses the class; a value that it does not list is refused."""
     assert Cash(type_="cash") == read_value(Payment, {"kind": "cash"})
     assert "kind names no described class." == problem_of_read(Payment, {"kind": "shells"})
@@ -173,7 +173,9 @@ def test_decimals_of_unions_are_texts_where_described() -> None:
         (Any, {"a": [1]}, {"a": [1]}),
     ],
 )
-def test_single_values(kind: Any, value: Any, written: Any) -> None:
+def test_single_value_is_written_as_json_and_read_again_unchanged(
+    kind: Any, value: Any, written: Any
+) -> None:
     """A single value is written as JSON and read again unchanged."""
     if kind is int:
         assert 2 == read_value(kind, value)
@@ -193,7 +195,7 @@ def test_null_is_nothing_else() -> None:
     "limit, value",
     [(Text(most=1), 22), (Number(most="1"), "22"), (Number(most="0"), True), (Items(most=1), "22")],
 )
-def test_limits_of_other_types_say_nothing(limit: Any, value: Any) -> None:
+def test_limit_applies_only_to_values_of_its_own_type(limit: Any, value: Any) -> None:
     """A limit applies only to values of its own type, as in JSON Schema."""
     assert value == read_value(Any, value, limit, checks=True)
     assert value == write_value(Any, value, limit)

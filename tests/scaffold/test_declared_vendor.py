@@ -62,7 +62,7 @@ def test_readme_says_what_each_capability_needs(kind: str, row: str) -> None:
     assert row in vendor_from_declaration("blue-bird", kind)["README.md"]
 
 
-def test_fields_of_other_capabilities_are_left_out() -> None:
+def test_body_has_no_fields_whose_use_is_refused_until_vendor_states_capability() -> None:
     """A body has no fields whose use is refused until the vendor states a capability."""
     code = vendor_from_declaration("blue-bird", "signatures")["src/blue_bird_vendor/vendor.py"]
 

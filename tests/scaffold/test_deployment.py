@@ -61,7 +61,7 @@ def manifest(*options: str) -> dict[str, Any]:
     return {item["kind"]: item for item in yaml.safe_load_all(Path(file).read_text("utf-8"))}
 
 
-def test_objects_are_those_of_kubernetes() -> None:
+def test_each_object_of_manifest_has_only_fields_that_kubernetes_knows() -> None:
     """Each object of the manifest has only fields that Kubernetes knows, with valid values."""
     objects = manifest()
 
@@ -241,7 +241,7 @@ _ANALYZE: Final = shutil.which("systemd-analyze")
     _ANALYZE is None,
     reason="systemd-analyze is missing: apt-get install systemd",
 )
-def test_systemd_knows_all_settings(tmp_path: Path) -> None:
+def test_systemd_itself_finds_no_mistake_in_unit(tmp_path: Path) -> None:
     """Systemd itself finds no mistake in the unit, except that nothing is installed in /opt."""
     command("scaffold", "systemd", "shop", "--into", "unit")
     path = tmp_path / "unit" / "shop.service"

@@ -208,7 +208,7 @@ def test_broken_link_counts_as_a_file(tmp_path: Path) -> None:
     assert not other_path.exists()
 
 
-def test_unwritable_folder(tmp_path: Path) -> None:
+def test_error_explains_that_a_file_is_in_the_place_of_a_folder(tmp_path: Path) -> None:
     """If a file is in the place of a folder, the error says so in one sentence."""
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(ConfigurationError, match="cannot be written"):
@@ -216,7 +216,7 @@ def test_unwritable_folder(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind, choice", MADE)
-def test_commands(
+def test_each_kind_has_command_that_lists_written_files_and_overwrites_none(
     kind: str, choice: str | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Each kind has a command that lists the written files and overwrites none."""
@@ -233,7 +233,9 @@ def test_commands(
     assert {str(home_directory / path) for path in scaffold(kind, "blue_bird", choice)} == {*files}
 
 
-def test_default_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_project_is_written_to_a_new_folder_of_its_name_by_default(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """By default the project is written to a new folder of its name in the working directory."""
     monkeypatch.chdir(tmp_path)
     assert 0 == main(["scaffold", "scheme", "blue_bird"])

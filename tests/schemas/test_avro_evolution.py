@@ -78,7 +78,7 @@ def test_some_datum_of_an_incompatible_writer_is_refused(drawn: st.DataObject) -
 
 
 @given(schemas())
-def test_each_schema_reads_itself(schema: Any) -> None:
+def test_schema_is_compatible_with_itself(schema: Any) -> None:
     """A schema is compatible with itself."""
     assert [] == problems(schema, schema)
 

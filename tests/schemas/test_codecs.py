@@ -274,7 +274,7 @@ class TestProtobuf:
         assert math.isnan(result.decode(result.encode({"ratio": [math.nan]}))["ratio"][0])
         assert 5 == result.decode(b"\x20\5")["state"]
 
-    def test_fields_without_presence_are_there(self) -> None:
+    def test_unset_proto3_field_is_decoded_as_its_default(self) -> None:
         """An unset proto3 field is decoded as its default, and an unset message is left out."""
         result = ProtobufCodec(CompleteSchema(schema_of(files()[1]))).decode(b"")
         assert {"order_id": 0, "notes": [], "state": "NEW", "prices": {}} == result

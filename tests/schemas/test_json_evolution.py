@@ -85,7 +85,7 @@ def _pairs(draw: st.DrawFn) -> tuple[Any, Any]:
 
 @examples(1_500)
 @given(_pairs(), st.data())
-def test_reader_takes_each_document_of_a_compatible_writer(
+def test_reader_accepts_each_valid_document_of_writer_if_no_incompatibility_is_found(
     pair: tuple[Any, Any], drawn: st.DataObject
 ) -> None:
     """If no incompatibility is found, the reader accepts each valid document of the writer."""
@@ -98,7 +98,7 @@ def test_reader_takes_each_document_of_a_compatible_writer(
 
 
 @given(SCHEMAS)
-def test_each_schema_takes_its_own_documents(schema: Any) -> None:
+def test_schema_without_references_is_compatible_with_itself(schema: Any) -> None:
     """A schema without references is compatible with itself."""
     assert [] == problems(schema, schema)
 

@@ -121,7 +121,7 @@ async def test_invalid_records_become_dead_letters_with_their_bytes() -> None:
     assert {"InvalidData"} == {letter.error for letter in letters.letters}
 
 
-async def test_changed_value_is_encoded_anew() -> None:
+async def test_payload_is_encoded_again_after_a_transform_changes_its_value() -> None:
     """If a transform between decoder and encoder changes the value, the payload changes too."""
     registry = MemorySchemaRegistry()
     await registry.register("old", JSON)
@@ -283,7 +283,7 @@ async def test_failure_that_may_pass_is_not_kept() -> None:
     assert (7, 2) == (await fetches.get("a", fetch), calls)
 
 
-async def test_cancelled_task_takes_nothing_from_the_others() -> None:
+async def test_fetch_continues_for_other_tasks_if_task_that_began_fetch_is_cancelled() -> None:
     """If the task that began a fetch is cancelled, the fetch continues for the other tasks."""
     fetches: SharedFetches[int] = SharedFetches(10, 10.0, lambda: 0.0)
     gate = asyncio.Event()
@@ -339,7 +339,7 @@ async def test_evicted_failure_harms_nobody() -> None:
     assert 1 == len(fetches)
 
 
-def test_decoded_record_keeps_its_fields() -> None:
+def test_decoding_keeps_record_fields() -> None:
     """Decoding keeps a record's fields; the repr leaves the value out, and hashing works."""
     result = DecodedRecord.of(record(b"x", 3, key="k"), {"secret": 1}, "7")
     assert (3, b"k", "7", "orders/3") == (result.offset, result.key, result.schema, result.identity)

@@ -47,7 +47,7 @@ FIELDS = st.lists(
 
 @examples(400)
 @given(FIELDS, FIELDS, st.data())
-def test_compatible_reader_keeps_each_value(
+def test_shared_fields_have_same_values_in_reader_if_no_incompatibility_is_found(
     reader: list[tuple[str, int, str]], writer: list[tuple[str, int, str]], drawn: st.DataObject
 ) -> None:
     """If no incompatibility is found, shared fields have the same values in the reader."""
@@ -94,7 +94,7 @@ def test_required_field_must_be_written() -> None:
     assert expected == problems(required, order(("a", 1, "int32"), syntax="proto2"))
 
 
-def test_fields_that_replace_each_other_are_found() -> None:
+def test_two_independent_fields_of_writer_must_not_be_in_one_oneof_of_reader() -> None:
     """Two independent fields of the writer must not be in one `oneof` of the reader."""
     plain_order = order(("a", 1, "int32"), ("b", 2, "int32"))
     choice = order(("a", 1, "int32", {"oneof_index": 0}), ("b", 2, "int32", {"oneof_index": 0}))
@@ -181,7 +181,7 @@ def test_editions_are_not_judged() -> None:
     assert not result.is_certain
 
 
-def test_places_of_messages() -> None:
+def test_message_indexes_are_converted_to_names_of_messages_and_nested_messages() -> None:
     """Message indexes are converted to names of messages and nested messages, and back."""
     files = ProtobufFiles.of(complete(_with_line()))
     assert ("shop.Order", "shop.Line", "shop.Line.Note", None) == tuple(

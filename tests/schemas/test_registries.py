@@ -133,7 +133,7 @@ async def test_confluent_refusals_have_types(server: SchemaRegistryServer) -> No
         await registry.register("orders", Schema("nonsense", SchemaFormat.AVRO))
 
 
-async def test_confluent_formats(server: SchemaRegistryServer) -> None:
+async def test_each_schema_format_is_sent_by_name(server: SchemaRegistryServer) -> None:
     """Each schema format is sent by name, and Protobuf schemas are requested as descriptors."""
     registry = confluent_client(server)
     for schema in (Schema("{}", SchemaFormat.JSON), schema_of(order())):
@@ -151,7 +151,7 @@ async def test_reads_and_registrations_are_repeated(server: SchemaRegistryServer
     assert INT == await registry.schema(id)
 
 
-async def test_confluent_credentials_are_those_of_the_service(
+async def test_service_credentials_are_sent(
     server: SchemaRegistryServer,
 ) -> None:
     """The service's credentials are sent; if they are refused, AuthenticationFailed is raised."""

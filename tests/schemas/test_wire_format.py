@@ -15,7 +15,9 @@ from moorage.domain.schemas.wire_format import add_frame, read_frame, with_index
 
 
 @given(st.integers(1, 2**31 - 1), st.binary())
-def test_frame_returns_what_it_was_given(id: int, data: bytes) -> None:
+def test_payload_with_schema_header_is_split_into_same_id_and_data_again(
+    id: int, data: bytes
+) -> None:
     """A payload with a schema header is split into the same id and data again."""
     assert (id, data) == read_frame(add_frame(id, data))
 
@@ -36,7 +38,7 @@ def test_any_bytes_are_a_frame_or_invalid(data: bytes) -> None:
             continue
 
 
-def test_bytes_are_those_of_confluent() -> None:
+def test_schema_id_in_confluent_header_is_big_endian() -> None:
     """The id is big-endian; the first message is one zero byte, and others are zigzag numbers."""
     assert b"\0\0\0\1\2x" == add_frame(258, b"x")
     assert b"\0x" == with_indexes([0], b"x")

@@ -371,7 +371,7 @@ def test_operations_change_what_they_name(
         ('title eq "\\" or userName pr"', 0),
     ],
 )
-def test_filters_find_whom_they_name(text: str, count: int) -> None:
+def test_filter_finds_exactly_people_who_fulfil_all_its_conditions(text: str, count: int) -> None:
     """A filter finds exactly the people who fulfil all its conditions."""
     driver = Driver()
     driver.json("POST", "/Users", ADA)
@@ -529,7 +529,7 @@ def test_impossible_bodies_of_changes_are_refused(body: Any) -> None:
     assert 400 == driver("PATCH", f"/Users/{user['id']}", body).status
 
 
-def test_server_describes_itself() -> None:
+def test_descriptions_say_what_server_can_do() -> None:
     """The descriptions say what the server can do, and name each attribute that it knows."""
     driver = Driver()
     configuration = driver.json("GET", "/ServiceProviderConfig")
@@ -914,7 +914,7 @@ def test_ids_with_slashes_are_found_by_their_location(id: str) -> None:
         (AsyncScimServer, _Person("a"), "find of the SCIM server's store is synchronous"),
     ],
 )
-def test_servers_refuse_what_is_no_store(server: Any, store: Any, words: str) -> None:
+def test_server_refuses_object_without_store_methods(server: Any, store: Any, words: str) -> None:
     """A server refuses an object without a store's methods, and a store of the other kind."""
     with pytest.raises(ConfigurationError, match=words) as excinfo:
         server(store, tokens=[TOKEN], base_url=BASE)

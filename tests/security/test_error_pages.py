@@ -63,7 +63,7 @@ def test_each_tool_shows_an_unprotected_secret(
             assert {tool_name: ["sight"] for tool_name in texts} == found_names
 
 
-def test_they_show_what_happened(shown: dict[str, dict[str, str]]) -> None:
+def test_error_reports_still_name_service_and_failure(shown: dict[str, dict[str, str]]) -> None:
     """Error reports still name the service and the failure."""
     for person_name, text in shown["503 sync"].items():
         assert "VendorFailed" in text, person_name

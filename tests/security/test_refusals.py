@@ -107,7 +107,7 @@ def test_public_names_are_found() -> None:
 
 
 @pytest.mark.parametrize("opened", [moorage.open, moorage.aopen])
-def test_bad_configuration_is_not_kept_by_its_refusal(opened: Callable[..., Any]) -> None:
+def test_no_frame_of_configuration_error_keeps_configuration(opened: Callable[..., Any]) -> None:
     """No frame of a configuration error keeps the configuration, which may hold secrets."""
     service = {"base_url": "https://x.example", "credentials": SECRET}
     options = {"version": 1, "services": {"x": service}}

@@ -263,7 +263,9 @@ async def test_tenants_have_separate_circuits(world: World) -> None:
 
 
 @sync_and_async
-async def test_set_circuit_changes_one_circuit(world: World) -> None:
+async def test_setting_circuit_by_hand_changes_only_circuit_of_given_tenant_and_endpoint(
+    world: World,
+) -> None:
     """Setting a circuit by hand changes only the circuit of the given tenant and endpoint."""
     slow_endpoint = Endpoint("slow", circuit=OPENS_AT_ONCE)
     manager = world.watched(vat(circuit=OPENS_AT_ONCE, endpoints=slow_endpoint))

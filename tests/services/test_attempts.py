@@ -323,7 +323,7 @@ async def test_reopenable_body_is_repeated(world: World) -> None:
 
 
 @sync_and_async
-async def test_retry_budget(world: World) -> None:
+async def test_all_calls_of_service_share_its_retry_budget(world: World) -> None:
     """All calls of a service share its retry budget, and the error of a refused retry names it."""
     world.vendor.otherwise = 503
     budget = RetryBudget(ratio=0.1, floor=2, period=60)
@@ -341,7 +341,7 @@ async def test_retry_budget(world: World) -> None:
 
 
 @sync_and_async
-async def test_first_attempt_takes_no_budget(world: World) -> None:
+async def test_first_attempt_takes_nothing_from_retry_budget(world: World) -> None:
     """A first attempt takes nothing from the retry budget, also in a call with its own timeout."""
     manager = world.manager(vat(retry_budget=RetryBudget(ratio=0.1, floor=1, period=60)))
 
@@ -404,7 +404,9 @@ async def test_attempt_timeout_is_capped_by_the_deadline(world: World) -> None:
 
 
 @sync_and_async
-async def test_deadline_error_tells_if_the_request_was_sent(world: World) -> None:
+async def test_error_of_passed_deadline_says_whether_request_may_have_been_processed(
+    world: World,
+) -> None:
     """The error of a passed deadline says whether the request may have been processed."""
     world.vendor.otherwise = world.never_answer()
 

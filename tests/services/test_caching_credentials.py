@@ -132,7 +132,9 @@ async def test_credentials_in_headers_share_no_cached_responses(world: World, na
 
 
 @sync_and_async
-async def test_renewed_credential_has_its_own_cache(world: World) -> None:
+async def test_responses_cached_for_the_old_credential_are_not_used_after_renewal(
+    world: World,
+) -> None:
     """After a credential is renewed, responses cached for the old one are not used."""
     provider = Provider(world)
     ports = {"credentials": world.of_mode(provider)}

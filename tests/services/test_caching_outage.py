@@ -233,7 +233,7 @@ async def test_unreadable_entries_are_replaced(world: World) -> None:
 
 
 @sync_and_async
-async def test_interrupted_probe_leaves_the_probe_to_others(world: World) -> None:
+async def test_next_caller_probes_the_cache_after_an_interrupted_probe(world: World) -> None:
     """If a caller is interrupted while probing the cache, the next caller probes it."""
     cache = FaultyCache(world)
     cache.fails = StorageUnavailable("away.")
@@ -308,7 +308,7 @@ def test_cache_wait_ends_at_the_deadline() -> None:
     assert 2 == count_requests(world)
 
 
-def test_call_without_time_leaves_the_probe_to_others() -> None:
+def test_call_with_too_little_time_to_probe_cache_leaves_probe_to_next_caller() -> None:
     """A call with too little time to probe the cache leaves the probe to the next caller."""
     world = World("async")
     cache = HangingCache(world)

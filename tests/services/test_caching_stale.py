@@ -129,7 +129,9 @@ async def test_changed_response_replaces_the_cached_one(world: World) -> None:
     ],
 )
 @sync_and_async
-async def test_uncacheable_response_removes_the_old_one(world: World, second: Response) -> None:
+async def test_response_that_must_not_be_cached_removes_stale_response_it_replaces(
+    world: World, second: Response
+) -> None:
     """A response that must not be cached removes the stale response it replaces."""
     world.vendor.answers(FRESH_RESPONSE, second, 503)
     manager = world.manager(vat(cache=CachePolicy(stale_if_error=0)))
@@ -332,7 +334,7 @@ async def test_stale_response_precedes_the_fallback(world: World) -> None:
 
 
 @sync_and_async
-async def test_one_caller_revalidates(world: World) -> None:
+async def test_callers_get_a_stale_response_while_one_revalidates(world: World) -> None:
     """While one caller revalidates, others get the stale response if the vendor allows that."""
     gate = world.gate()
     world.vendor.answers(

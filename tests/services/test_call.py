@@ -68,7 +68,7 @@ def test_facts_of_a_call_cannot_be_set(name: str) -> None:
         setattr(under_way(), name, 0)
 
 
-def test_one_module_writes_the_ledger() -> None:
+def test_only_module_of_calls_replaces_call_ledger() -> None:
     """Only the module of calls replaces a call's ledger, and only one module creates ledgers."""
     source = Path(moorage.__file__).parent
     uses, makers = set(), set()

@@ -72,7 +72,7 @@ async def test_bulkhead_limits_concurrent_calls(world: World) -> None:
 
 
 @sync_and_async
-async def test_bulkhead_queue(world: World) -> None:
+async def test_call_in_bulkhead_queue_gets_next_free_slot(world: World) -> None:
     """A call in the bulkhead's queue gets the next free slot."""
     gate = world.gate()
     world.vendor.answers(gate.answering(200))
@@ -256,7 +256,7 @@ async def test_fallback_ignores_foreign_exceptions(world: World) -> None:
 
 
 @sync_and_async
-async def test_each_item_has_its_own_result(world: World) -> None:
+async def test_batch_returns_its_results_in_request_order(world: World) -> None:
     """A batch returns its results in request order, and one error does not stop the others."""
 
     async def by_path(sent: Any) -> int:
@@ -350,7 +350,9 @@ async def test_batch_with_keys(world: World) -> None:
 
 
 @sync_and_async
-async def test_batch_needs_one_key_per_request(world: World) -> None:
+async def test_batch_needs_one_key_per_request_and_concurrency_of_at_least_one(
+    world: World,
+) -> None:
     """A batch needs one key per request and a concurrency of at least one."""
     manager = world.manager(vat())
 

@@ -186,7 +186,7 @@ async def test_failing_observer_is_isolated(world: World) -> None:
 
 
 @sync_and_async
-async def test_log_gets_one_entry_per_call(world: World) -> None:
+async def test_integration_log_is_observer_that_records_result_of_each_call(world: World) -> None:
     """The integration log is an observer that records the result of each call."""
     entries: list[Any] = []
 

@@ -102,7 +102,7 @@ async def test_fifty_functions_run_concurrently(world: World) -> None:
 
 
 @sync_and_async
-async def test_decorated_function(world: World) -> None:
+async def test_decorated_function_keeps_its_name_and_arguments(world: World) -> None:
     """A decorated function keeps its name and arguments, and every call is protected."""
     manager = world.manager(vat(retry=RetryPolicy(2, 0)))
     remaining_errors = [OSError()]
@@ -218,7 +218,9 @@ async def test_plans_of_many_tenants_are_evicted(world: World) -> None:
 
 
 @sync_and_async
-async def test_one_tenant_too_many_costs_one_plan(world: World) -> None:
+async def test_each_new_tenant_evicts_exactly_one_plan_when_cache_of_call_plans_is_full(
+    world: World,
+) -> None:
     """When the cache of call plans is full, each new tenant evicts exactly one plan."""
     manager = world.manager(vat())
     plans = manager.manager._flows.plans
@@ -356,7 +358,7 @@ async def test_function_runs_after_a_wait(world: World) -> None:
 
 @pytest.mark.parametrize("error, processed", [(OSError(), True), (BulkheadFull("x"), False)])
 @sync_and_async
-async def test_late_function_error_tells_if_it_acted(
+async def test_error_says_whether_function_may_have_acted_if_pause_overruns_deadline(
     world: World,
     error: Exception,
     processed: bool,

@@ -90,7 +90,7 @@ async def test_wrong_subject_is_refused_by_every_call(world: World, subject: Any
 
 
 @sync_and_async
-async def test_refused_call_keeps_its_correlation_id(world: World) -> None:
+async def test_error_raised_before_call_starts_has_caller_correlation_id(world: World) -> None:
     """An error raised before a call starts has the caller's correlation id."""
     with pytest.raises(ConfigurationError) as excinfo:
         await world.manager(vat()).call("vat", GET, timeout=-1, request_id="mine")
@@ -111,7 +111,7 @@ async def test_other_values_than_a_request_are_refused(world: World, request_: A
 
 
 @sync_and_async
-async def test_unknown_service_lists_the_known_ones(world: World) -> None:
+async def test_error_for_unknown_service_lists_known_names(world: World) -> None:
     """The error for an unknown service lists the known names."""
     with pytest.raises(ConfigurationError, match="'tax'") as excinfo:
         await world.manager(vat(), Service("fx")).call("tax", GET)

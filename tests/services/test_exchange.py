@@ -184,7 +184,7 @@ async def test_foreign_http_errors_become_connection_failed(world: World) -> Non
 
 
 @sync_and_async
-async def test_attempt_event_has_its_own_status(world: World) -> None:
+async def test_attempt_without_response_has_no_status_in_its_event(world: World) -> None:
     """An attempt without a response has no status in its event, even after one with a status."""
     world.vendor.answers(503, AttemptTimeout("late"), 200)
     manager = world.watched(vat(retry=RetryPolicy(3, 0)))

@@ -44,7 +44,7 @@ async def test_refused_credential_is_renewed_once(world: World) -> None:
 
 
 @sync_and_async
-async def test_credential_is_never_renewed_twice(world: World) -> None:
+async def test_second_401_after_renewal_is_final_response(world: World) -> None:
     """A second 401 after a renewal is the final response."""
     provider = Provider(world)
     world.vendor.otherwise = 401

@@ -309,7 +309,7 @@ async def test_refused_hedges_did_nothing(world: World) -> None:
 
 
 @sync_and_async
-async def test_one_lost_hedge_may_have_acted(world: World) -> None:
+async def test_error_says_so_if_one_hedged_request_may_have_been_processed(world: World) -> None:
     """If one hedged request may have been processed, the error says so."""
     world.vendor.answers(Response(403), Response(503))
 

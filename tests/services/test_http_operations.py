@@ -88,7 +88,7 @@ def answer(**body: Any) -> Response:
 
 
 @sync_and_async
-async def test_result_is_what_the_answer_says(world: World) -> None:
+async def test_operation_returns_value_read_from_response(world: World) -> None:
     """An operation returns the value read from the response; events have its name and system."""
     world.vendor.answers(answer(total=7))
     manager = world.watched(erp())
@@ -228,7 +228,9 @@ async def test_key_of_a_refused_operation(world: World, word: str, unknown: bool
 
 
 @sync_and_async
-async def test_repeated_key_has_one_effect(world: World) -> None:
+async def test_repeated_key_of_http_operation_returns_first_result_and_sends_nothing(
+    world: World,
+) -> None:
     """A repeated key of an HTTP operation returns the first result and sends nothing."""
     world.vendor.answers(answer(total=3))
     manager = world.manager(erp())

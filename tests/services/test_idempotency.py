@@ -237,7 +237,7 @@ async def _only_result(results: Any) -> Any:
 
 
 @sync_and_async
-async def test_none_among_keys_is_refused(world: World) -> None:
+async def test_batch_refuses_none_as_one_of_its_keys(world: World) -> None:
     """A batch refuses None as one of its keys."""
     results = await world.manager(bank()).call_many(
         "bank", [POST, POST], idempotency_keys=["a", None]

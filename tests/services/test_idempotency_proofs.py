@@ -65,7 +65,9 @@ async def test_some_errors_prove_that_nothing_was_done(world: World) -> None:
 
 
 @sync_and_async
-async def test_nothing_proves_what_an_earlier_attempt_did(world: World) -> None:
+async def test_error_of_retry_does_not_prove_that_attempt_before_it_did_nothing(
+    world: World,
+) -> None:
     """The error of a retry does not prove that the attempt before it did nothing."""
     manager = over_one_store(world, bank(retry=RetryPolicy(2, 0)))
 
@@ -87,7 +89,9 @@ async def test_another_target_does_not_know_the_key(world: World) -> None:
 
 
 @sync_and_async
-async def test_nothing_proves_what_an_earlier_holder_did(world: World) -> None:
+async def test_error_of_repeated_call_does_not_prove_that_earlier_call_did_nothing(
+    world: World,
+) -> None:
     """An error of a repeated call does not prove that the earlier call did nothing."""
     manager = over_one_store(world, bank())
 

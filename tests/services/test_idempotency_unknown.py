@@ -148,7 +148,9 @@ async def test_late_holders_answer_is_used_by_its_successor(world: World) -> Non
 
 
 @sync_and_async
-async def test_late_refusal_gives_way_to_the_stored_answer(world: World) -> None:
+async def test_late_refusal_does_not_replace_response_that_another_caller_stored_under_key(
+    world: World,
+) -> None:
     """A late refusal does not replace the response that another caller stored under the key."""
     gate = world.gate()
     world.vendor.answers(gate.answering(422), Response(200, body=b"kept"))

@@ -82,7 +82,7 @@ class VirtualPorts:
         return results
 
 
-def test_key_belongs_to_one_account() -> None:
+def test_first_call_with_key_decides_its_account() -> None:
     """The first call with a key decides its account; later calls use the same one."""
     dispatcher = VirtualPorts()
 
@@ -112,7 +112,7 @@ def test_key_owners_expire() -> None:
     assert ("b", False) == dispatcher.settled(dispatcher.turn(), "b", movable=False)
 
 
-def test_claim_says_how_long_it_may_last() -> None:
+def test_claim_lasts_as_long_as_call_may_take_plus_margin() -> None:
     """A claim lasts as long as a call may take plus a margin, and belongs to one caller."""
     dispatcher = VirtualPorts()
     dispatcher.settled(dispatcher.turn(seconds=20.0), "a", movable=True)

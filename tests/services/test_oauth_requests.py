@@ -85,7 +85,7 @@ def advance_function(world: World, seconds: float) -> Callable[[], Awaitable[Non
 
 
 @sync_and_async
-async def test_chunked_response(world: World) -> None:
+async def test_response_in_several_chunks_is_read_as_whole(world: World) -> None:
     """A response in several chunks is read as a whole."""
     world.vendor.answers(
         PiecewiseBody(200, JSON, DEVICE_ANSWER[:7], DEVICE_ANSWER[7:50], DEVICE_ANSWER[50:])
@@ -108,7 +108,7 @@ async def test_response_size_is_limited(world: World) -> None:
 
 
 @sync_and_async
-async def test_decorrelated_pauses(world: World) -> None:
+async def test_each_pause_depends_on_one_before_it_with_decorrelated_jitter(world: World) -> None:
     """With decorrelated jitter, each pause depends on the one before it."""
     world.vendor.answers(503, 503, 503, Response(200, JSON, DEVICE_ANSWER))
     policy = RetryPolicy(

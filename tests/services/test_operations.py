@@ -186,7 +186,7 @@ async def test_endpoint_of_the_same_name_applies(world: World) -> None:
 
 
 @sync_and_async
-async def test_key_gives_one_effect(world: World) -> None:
+async def test_repeated_key_returns_first_result(world: World) -> None:
     """A repeated key returns the first result; with another payload it raises a conflict."""
     trial = Trial(world)
     results = [

@@ -143,7 +143,9 @@ async def test_nodes_recover_separately(world: World) -> None:
 
 
 @sync_and_async
-async def test_outage_before_nodes_were_known_ends_with_the_first(world: World) -> None:
+async def test_first_answering_node_ends_outage_that_began_before_nodes_were_known(
+    world: World,
+) -> None:
     """If the nodes were unknown when an outage began, the first node that answers ends it."""
     cluster = Cluster(world)
     worker = sharing_manager(world, vat())
@@ -389,7 +391,7 @@ async def test_unreadable_substitute_has_a_substitute(world: World, key: str | N
 
 
 @sync_and_async
-async def test_substitutes_end(world: World) -> None:
+async def test_calls_with_key_are_refused_if_all_substitutes_are_unreadable(world: World) -> None:
     """If all substitutes are unreadable, calls with a key are refused, and others go on."""
     UnreadableSubstitutes(world, 99)
     worker = sharing_manager(world, vat())
@@ -524,7 +526,7 @@ async def test_store_that_reports_being_slow_is_not_down(world: World) -> None:
 
 
 @sync_and_async
-async def test_slow_probe_leaves_the_probe_to_others(world: World) -> None:
+async def test_next_caller_probes_again_if_probe_finds_store_slow(world: World) -> None:
     """If a probe finds the store slow, the next caller probes again."""
     worker = sharing_manager(world, vat(timeout=4, limits=RateLimitConfig(9)))
     world.store.is_away = NODE_AWAY

@@ -66,7 +66,7 @@ async def refusal_of_call(manager: AwaitedManager) -> CircuitBreakerOpen:
 
 
 @sync_and_async
-async def test_refusals_of_one_second_ask_the_store_once(world: World) -> None:
+async def test_process_asks_store_at_most_once_second_while_circuit_is_open(world: World) -> None:
     """While a circuit is open, a process asks the store at most once a second."""
     manager = await manager_with_open_circuit(world)
     before = admissions(world)
@@ -81,7 +81,7 @@ async def test_refusals_of_one_second_ask_the_store_once(world: World) -> None:
 
 
 @sync_and_async
-async def test_remembered_refusal_tells_when_to_retry(world: World) -> None:
+async def test_remembered_refusal_has_time_at_which_circuit_half_opens(world: World) -> None:
     """A remembered refusal has the time at which the circuit half-opens, however old it is."""
     manager = await manager_with_open_circuit(world)
     first = await refusal_of_call(manager)
@@ -116,7 +116,9 @@ async def test_own_process_obeys_a_person_at_once(world: World) -> None:
 
 
 @sync_and_async
-async def test_other_processes_obey_a_person_within_a_second(world: World) -> None:
+async def test_circuit_that_another_process_closes_by_hand_admits_calls_second_later(
+    world: World,
+) -> None:
     """A circuit that another process closes by hand admits calls a second later."""
     manager = await manager_with_open_circuit(world)
     await refusal_of_call(manager)
@@ -184,7 +186,9 @@ async def count_granted_calls(manager: AwaitedManager, calls: int, **options: An
 
 
 @sync_and_async
-async def test_empty_limit_is_asked_once_for_each_token(world: World) -> None:
+async def test_process_asks_store_again_only_when_next_token_is_available_after_refusal(
+    world: World,
+) -> None:
     """After a refusal, a process asks the store again only when the next token is available."""
     manager = limited_manager(world)
     assert 2 == await count_granted_calls(manager, 20)
@@ -212,7 +216,7 @@ async def test_processes_use_each_token_of_a_limit(world: World) -> None:
 
 
 @sync_and_async
-async def test_remembered_limit_tells_when_to_retry(world: World) -> None:
+async def test_remembered_refusal_has_time_at_which_next_token_is_available(world: World) -> None:
     """A remembered refusal has the time at which the next token is available, however old it is."""
     manager = limited_manager(world)
     await count_granted_calls(manager, 2)
@@ -227,7 +231,9 @@ async def test_remembered_limit_tells_when_to_retry(world: World) -> None:
 
 
 @sync_and_async
-async def test_slow_limit_is_asked_once_a_second(world: World) -> None:
+async def test_process_asks_store_again_after_second_even_if_next_token_is_hour_away(
+    world: World,
+) -> None:
     """Even if the next token is an hour away, a process asks the store again after a second."""
     manager = limited_manager(world, limits=RateLimitConfig.per_hour(1))
     await count_granted_calls(manager, 2)
@@ -252,7 +258,9 @@ async def test_call_that_can_wait_asks_the_store(world: World) -> None:
 
 
 @sync_and_async
-async def test_other_limits_and_costs_are_asked(world: World) -> None:
+async def test_remembered_refusal_applies_only_to_calls_with_same_limits_and_same_cost(
+    world: World,
+) -> None:
     """A remembered refusal applies only to calls with the same limits and the same cost."""
     endpoints = (Endpoint("heavy", cost=2), Endpoint("own", limits=RateLimitConfig(9)))
     manager = limited_manager(world, endpoints=endpoints)
@@ -266,7 +274,9 @@ async def test_other_limits_and_costs_are_asked(world: World) -> None:
 
 
 @sync_and_async
-async def test_own_process_uses_what_is_given_back(world: World) -> None:
+async def test_token_that_call_gives_back_is_at_once_available_to_same_manager_next_call(
+    world: World,
+) -> None:
     """A token that a call gives back is at once available to the same manager's next call."""
     manager = limited_manager(world, limits=RateLimitConfig(1, burst=1), max_limit_wait=1)
     assert 1 == await count_granted_calls(manager, 1)

@@ -52,7 +52,7 @@ async def test_absolute_url_chooses_its_region(world: World) -> None:
 
 
 @sync_and_async
-async def test_each_region_has_its_credentials(world: World) -> None:
+async def test_region_credentials_are_used_only_in_that_region(world: World) -> None:
     """A region's own credentials are used only there; other regions use the service's."""
     answers(world, eu=[REFUSED_CONNECTION])
     us = Region("us", US.base_url, tier=2, credentials=Credentials.bearer("for us"))

@@ -76,7 +76,7 @@ async def test_recovered_region_is_probed(world: World) -> None:
 
 
 @sync_and_async
-async def test_only_one_call_probes_a_region(world: World) -> None:
+async def test_other_calls_use_next_region_while_one_call_probes_region(world: World) -> None:
     """While one call probes a region, other calls use the next region."""
     gate = world.gate()
     answers(world, eu=[503, gate.answering(200)])

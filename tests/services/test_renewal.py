@@ -217,7 +217,9 @@ async def test_late_claim_is_renewed_before_admission(world: World) -> None:
 
 
 @sync_and_async
-async def test_key_that_was_taken_over_before_admission_sends_nothing(world: World) -> None:
+async def test_caller_whose_claim_expires_and_is_taken_over_before_admission_sends_nothing(
+    world: World,
+) -> None:
     """A caller whose claim expires and is taken over before admission sends nothing."""
     shared_world = SharedWorld(world)
     flows = shared_world.process(bank())

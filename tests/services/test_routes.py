@@ -72,7 +72,7 @@ def test_fast_path_finds_the_plan_of_the_flow(endpoints: list[Any], requests: li
     assert len(requests) == len(http.urls)
 
 
-def test_fast_path_leaves_other_requests_to_the_flow() -> None:
+def test_fast_path_has_no_plan_for_paths_not_seen_yet_and_for_refused_requests() -> None:
     """The fast path has no plan for paths not seen yet and for refused requests."""
     request = Request.get("/a")
     http: Any = Vendor()
@@ -92,7 +92,7 @@ def test_fast_path_leaves_other_requests_to_the_flow() -> None:
     assert shaped_plans.routed("vat", None, request) is None
 
 
-def test_a_rehearsal_sends_nothing_by_its_path() -> None:
+def test_fast_path_sends_no_post_in_a_rehearsal() -> None:
     """In a rehearsal the fast path sends no POST, even after other calls."""
     http: Any = Vendor()
     manager = ConnectorManager([service([("POST", "/a")])], http=http, dry_run=True)

@@ -198,7 +198,7 @@ async def test_interrupted_local_wait_frees_its_slot(world: World) -> None:
 
 
 @sync_and_async
-async def test_outage_posts_nothing_that_expires_by_itself(world: World) -> None:
+async def test_expiring_states_are_not_posted_while_the_store_is_down(world: World) -> None:
     """While the store is down, states that expire there by themselves are not posted."""
     manager = sharing_manager(world, vat(limits=RateLimitConfig(1)))
     await manager.call("vat", GET)
@@ -300,7 +300,7 @@ async def test_circuit_is_not_set_in_memory(world: World) -> None:
 
 
 @sync_and_async
-async def test_outage_events(world: World) -> None:
+async def test_one_event_reports_outage_and_its_next_probe(world: World) -> None:
     """One event reports an outage and its next probe; another one its end and duration."""
     world.store.is_away = STORE_AWAY
     manager = sharing_manager(world, vat())
@@ -356,7 +356,7 @@ async def test_probe_interval_has_jitter(world: World) -> None:
 
 
 @sync_and_async
-async def test_one_caller_probes(world: World) -> None:
+async def test_other_callers_do_not_wait_while_one_probes_the_store(world: World) -> None:
     """While one caller probes the store, other callers do not wait for it."""
     world.store.is_away = STORE_AWAY
     manager = sharing_manager(world, vat(circuit=None, limits=RateLimitConfig(1_000)))
@@ -380,7 +380,7 @@ async def test_one_caller_probes(world: World) -> None:
 
 
 @sync_and_async
-async def test_interrupted_probe_leaves_the_probe_to_others(world: World) -> None:
+async def test_next_caller_probes_the_store_after_an_interrupted_probe(world: World) -> None:
     """If a caller is interrupted while probing the store, the next caller probes it."""
     world.store.is_away = STORE_AWAY
     manager = sharing_manager(world, vat())
@@ -398,7 +398,7 @@ async def test_interrupted_probe_leaves_the_probe_to_others(world: World) -> Non
 
 
 @sync_and_async
-async def test_simultaneous_losses_are_one_outage(world: World) -> None:
+async def test_callers_that_lose_store_at_same_time_count_as_one_outage(world: World) -> None:
     """Callers that lose the store at the same time count as one outage."""
     gate = world.gate()
 
@@ -502,7 +502,7 @@ async def test_probe_that_cannot_be_marked_frees_its_slot(world: World) -> None:
 
 
 @sync_and_async
-async def test_taken_over_claim_sends_nothing(world: World) -> None:
+async def test_caller_that_waits_longer_than_its_claim_lasts_sends_nothing(world: World) -> None:
     """A caller that waits longer than its claim lasts sends nothing."""
     manager, claims = with_separate_keys(world, vat(limits=RateLimitConfig(9), circuit=None))
 

@@ -274,7 +274,9 @@ async def test_broken_body_is_a_failure(world: World, error: Exception) -> None:
 
 
 @sync_and_async
-async def test_stream_and_call_are_one_reporter(world: World) -> None:
+async def test_failed_stream_and_failed_call_of_one_manager_count_once_with_quorum(
+    world: World,
+) -> None:
     """With a quorum, a failed stream and a failed call of one manager count once."""
     world.vendor.answers(503, PiecewiseBody(200, (), ConnectionFailed("cut off")))
     manager = world.manager(shop(circuit=CircuitBreakerConfig(failures=2, quorum=2)))

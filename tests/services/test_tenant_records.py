@@ -193,7 +193,9 @@ async def test_key_keeps_its_place_when_the_claim_gets_no_answer(world: World) -
 
 
 @sync_and_async
-async def test_reservation_and_claim_share_one_deadline(world: World) -> None:
+async def test_slow_reservation_leaves_only_remaining_time_to_claim_that_follows_it(
+    world: World,
+) -> None:
     """A slow reservation leaves only the remaining time to the claim that follows it."""
     manager = world.manager(
         bank(timeout=30), state=world.of_mode(world.store), records_per_tenant=10
@@ -213,7 +215,9 @@ async def test_reservation_and_claim_share_one_deadline(world: World) -> None:
 
 
 @sync_and_async
-async def test_many_keys_forget_their_places(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_process_remembers_reservations_of_limited_number_of_keys(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A process remembers the reservations of a limited number of keys; others count again."""
     monkeypatch.setattr(tenant_records, "_MAX_TAKEN", 1)
     manager = world.manager(key_aware_bank(), records_per_tenant=10)
@@ -260,7 +264,9 @@ async def test_records_that_expire_make_room(world: World) -> None:
 
 
 @sync_and_async
-async def test_refused_calls_ask_for_the_count_once_a_second(world: World) -> None:
+async def test_tenant_count_is_requested_only_once_second_however_many_calls_are_refused(
+    world: World,
+) -> None:
     """However many calls are refused, the tenant's count is requested only once a second."""
     manager = world.manager(bank(), state=world.of_mode(world.store), records_per_tenant=1)
     world.vendor.answers(CHARGED)
@@ -295,7 +301,7 @@ async def test_places_are_reserved_in_growing_numbers(world: World) -> None:
 
 
 @sync_and_async
-async def test_near_bound_event_is_told_once(world: World) -> None:
+async def test_observers_get_one_event_when_tenant_reaches_80_percent(world: World) -> None:
     """Observers get one event when a tenant reaches 80 %, and another only after it fell below."""
     world.vendor.answers(*[CHARGED] * 20)
     manager = world.watched(bank(idempotency_ttl=100), records_per_tenant=10)
@@ -339,7 +345,7 @@ async def test_unused_reservations_of_many_tenants_are_returned(
 
 
 @sync_and_async
-async def test_busy_tenants_keep_their_places(
+async def test_unused_reservations_of_tenant_that_was_idle_for_longest_are_returned_first(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The unused reservations of the tenant that was idle for longest are returned first."""
@@ -370,7 +376,7 @@ async def test_looking_up_a_new_key_makes_no_record(world: World) -> None:
 
 
 @sync_and_async
-async def test_forked_child_reserves_its_own_places(world: World) -> None:
+async def test_forked_child_does_not_use_its_parent_reservations(world: World) -> None:
     """A forked child does not use its parent's reservations."""
     world.vendor.answers(*[CHARGED] * 5)
     manager = world.manager(bank(), records_per_tenant=10**6)

@@ -27,7 +27,7 @@ class CountingTables:
         return {}
 
 
-def test_full_tenant_cache_evicts_one_entry() -> None:
+def test_each_new_tenant_evicts_exactly_one_entry_when_cache_of_tenants_is_full() -> None:
     """When the cache of tenants is full, each new tenant evicts exactly one entry."""
     counted_tables = CountingTables()
     base: Any = object()

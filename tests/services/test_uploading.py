@@ -130,7 +130,7 @@ def test_every_part_is_sent_once_and_listed_in_order() -> None:
     assert (5, 3) == (pieces.asked, core.at_once)
 
 
-def test_one_worker_reads_at_a_time() -> None:
+def test_only_one_worker_of_upload_reads_source_at_time() -> None:
     """Only one worker of an upload reads the source at a time, and the lock lasts at most a day."""
     send, _, core = upload_function(ScriptedSource(b"aa"))
     send()
@@ -143,7 +143,7 @@ def test_one_worker_reads_at_a_time() -> None:
     assert [] == vendor.sent
 
 
-def test_stored_parts_are_not_sent_again() -> None:
+def test_part_that_is_stored_with_same_checksum_is_not_sent_again() -> None:
     """A part that is stored with the same checksum is not sent again; another one is replaced."""
     send, vendor, _ = upload_function(
         ScriptedSource(b"aa", b"bb", b"c"), part(1, b"aa"), part(2, b"xx")

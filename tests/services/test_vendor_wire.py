@@ -278,7 +278,7 @@ def test_steps_share_the_deadline() -> None:
     assert [("sleep", 4.5), ("sleep", 0.5), ("sleep", 100.0)] == calling.told
 
 
-def test_wire_attributes() -> None:
+def test_operation_knows_its_account_tenant_and_time() -> None:
     """An operation knows its account, tenant and time, and can make new ids and references."""
     wire = RecordingPorts().wire()
 

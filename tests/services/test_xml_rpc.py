@@ -169,7 +169,9 @@ def test_any_value_is_written_or_refused(value: Any) -> None:
         ("KeyError: 'name'", VendorFailed),
     ],
 )
-def test_fault(server: XmlRpcServer, code: Any, kind: type[ConnectorError]) -> None:
+def test_fault_code_decides_class_of_error(
+    server: XmlRpcServer, code: Any, kind: type[ConnectorError]
+) -> None:
     """A fault's code decides the class of the error, and a write is sent only once."""
     with pytest.raises(ConnectorError) as excinfo:
         perform(server, ODOO.call("fail", [code, "the reason"]))
@@ -190,7 +192,7 @@ def test_failure_is_repeated_if_that_is_harmless(server: XmlRpcServer) -> None:
         perform(server, ODOO.call("fail", [1, "x"]), idempotency_key="k")
 
 
-def test_traceback_shows_only_its_last_line() -> None:
+def test_only_last_line_of_traceback_in_fault_is_kept() -> None:
     """Only the last line of a traceback in a fault is kept, since others may show parameters."""
     text = "Traceback (most recent call last):\n  f('hunter2')\nValueError: no such field"
     body = dumps(moorage_fault(text), methodresponse=True).encode()
@@ -245,7 +247,7 @@ EXTERNAL = b'<!DOCTYPE x [<!ENTITY a SYSTEM "file:///etc/passwd">]>' + answer("<
         answer("<value><array><data>" * 50 + "<value/>" + "</data></array></value>" * 50),
     ],
 )
-def test_hostile_answers(body: bytes) -> None:
+def test_xml_entities_are_not_expanded(body: bytes) -> None:
     """XML entities are not expanded, and a response that is not XML-RPC raises an error."""
     with pytest.raises(NotXmlRpcError):
         method_response(body)
@@ -254,7 +256,9 @@ def test_hostile_answers(body: bytes) -> None:
     assert not excinfo.value.retryable
 
 
-def test_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_size_of_xml_rpc_response_and_its_number_of_elements_are_limited(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """The size of an XML-RPC response and its number of elements are limited."""
     body = answer("<value><array><data>" + "<value/>" * 20 + "</data></array></value>")
     assert (False, [""] * 20) == method_response(body)
@@ -303,7 +307,7 @@ def test_connector(server: XmlRpcServer, monkeypatch: pytest.MonkeyPatch) -> Non
     assert PASSWORD not in text
 
 
-def test_asynchronous_connector(server: XmlRpcServer) -> None:
+def test_server_other_than_odoo_is_healthy_if_it_answers_xml_rpc(server: XmlRpcServer) -> None:
     """A server other than Odoo is healthy if it answers XML-RPC, and its methods can be called."""
     table = {"kind": "xml-rpc", "path": "/RPC2"}
     settings = {"connectors": {"x": table}, "services": {"x": {"base_url": server.url}}}
@@ -322,7 +326,9 @@ def test_asynchronous_connector(server: XmlRpcServer) -> None:
             assert not hub.connectors.health("x").is_healthy
 
 
-def test_command(server: XmlRpcServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_moorage_run_calls_method_of_xml_rpc_service(
+    server: XmlRpcServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """`moorage run` calls a method of an XML-RPC service."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "moorage.toml").write_text(

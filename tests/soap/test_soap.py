@@ -75,7 +75,7 @@ def body_of(order: dict[str, Any]) -> bytes:
 
 
 @pytest.mark.parametrize("is_async", [False, True])
-def test_call(server: SoapServer, is_async: bool) -> None:
+def test_wsdl_is_loaded_with_its_imports(server: SoapServer, is_async: bool) -> None:
     """A WSDL is loaded with its imports, and its operation returns plain Python values."""
     wsdl = fetch(server.url, is_async=is_async)
     assert wsdl.schema_problem is None
@@ -95,7 +95,9 @@ def test_call(server: SoapServer, is_async: bool) -> None:
     assert expected == request.headers["content-type"]
 
 
-def test_values(server: SoapServer) -> None:
+def test_values_of_every_xml_schema_type_are_sent_to_server_and_returned_unchanged(
+    server: SoapServer,
+) -> None:
     """Values of every XML Schema type are sent to the server and returned unchanged."""
     order = {
         **ORDER, "limit": Decimal("1.50"), "until": MOMENT, "firm": True,
@@ -130,7 +132,9 @@ def test_values(server: SoapServer) -> None:
         ({"colour": "red"}, "order.colour", "unknown"),
     ],
 )
-def test_wrong_arguments(changes: dict[str, Any], path: str, text: str) -> None:
+def test_argument_that_breaks_schema_is_refused_with_its_path(
+    changes: dict[str, Any], path: str, text: str
+) -> None:
     """An argument that breaks the schema is refused with its path, before anything is sent."""
     with pytest.raises(InvalidData, match=text) as excinfo:
         soap().operation("PlaceOrder", order={**ORDER, **changes})
@@ -187,14 +191,16 @@ def test_unknown_operation_and_port() -> None:
     assert "symbol: ns0:Symbol" == soap().operations["GetQuote"]
 
 
-def test_simple_bodies_and_one_way(soap11_server: SoapServer) -> None:
+def test_soap_body_may_be_single_value(soap11_server: SoapServer) -> None:
     """A SOAP body may be a single value, and an operation may return nothing."""
     assert "hello" == perform(soap11_server.url, soap().operation("Hello"))
     assert perform(soap11_server.url, soap().operation("Notify", Upper="a<b")) is None
     assert b">a&lt;b<" in soap11_server.requests[-1].body
 
 
-def test_headers(soap11_server: SoapServer) -> None:
+def test_soap_headers_that_wsdl_declares_are_sent_before_those_of_ws_security(
+    soap11_server: SoapServer,
+) -> None:
     """SOAP headers that the WSDL declares are sent before those of WS-Security."""
     service = soap(security=SoapSecurity(valid_for=timedelta(minutes=5)))
     service = service.with_headers(Session=Secret("session-1234567"))
@@ -265,7 +271,7 @@ def test_key_is_compared_without_the_token(soap11_server: SoapServer) -> None:
         {"username": "a\x00", "password": "b"},
     ],
 )
-def test_wrong_token(options: dict[str, Any]) -> None:
+def test_incomplete_ws_security_token_is_refused_at_once(options: dict[str, Any]) -> None:
     """An incomplete WS-Security token is refused at once."""
     with pytest.raises(InvalidData):
         SoapSecurity(**options)
@@ -285,7 +291,9 @@ def test_wrong_token(options: dict[str, Any]) -> None:
     ],
 )
 @pytest.mark.parametrize("is_async", [False, True])
-def test_fault(server: SoapServer, code: str, kind: type[ConnectorError], is_async: bool) -> None:
+def test_code_of_soap_fault_decides_error_class(
+    server: SoapServer, code: str, kind: type[ConnectorError], is_async: bool
+) -> None:
     """The code of a SOAP fault decides the error class, whatever the HTTP status."""
     operation = soap(port=port_of(server)).operation("PlaceOrder", order=ORDER, code=f"{code}:Why.")
     with pytest.raises(ConnectorError) as excinfo:
@@ -313,7 +321,7 @@ def test_fault_with_another_status(soap11_server: SoapServer, status: int, kind:
         perform(soap11_server.url, soap().operation("Hello"), service=service)
 
 
-def test_repeats(soap11_server: SoapServer) -> None:
+def test_only_operations_declared_safe_or_repeatable_are_retried(soap11_server: SoapServer) -> None:
     """Only operations declared safe or repeatable are retried; a key's outcome is then unknown."""
     arguments = {"order": ORDER, "code": "Server"}
     for options, number in (({}, 1), ({"safe": ["PlaceOrder"]}, 3),
@@ -376,7 +384,9 @@ HOSTILE = [
 
 @pytest.mark.parametrize("status", [200, 500])
 @pytest.mark.parametrize("body", HOSTILE)
-def test_hostile_answers(soap11_server: SoapServer, body: bytes, status: int) -> None:
+def test_unreadable_soap_response_leaves_outcome_unknown(
+    soap11_server: SoapServer, body: bytes, status: int
+) -> None:
     """An unreadable SOAP response leaves the outcome unknown; XML entities are not expanded."""
     soap11_server.respond(status, {"Content-Type": "text/xml"}, body)
     with pytest.raises(VendorFailed):
@@ -394,7 +404,7 @@ def test_attachments_are_refused(soap11_server: SoapServer) -> None:
         perform(soap11_server.url, soap().operation("Hello"))
 
 
-def test_oversized_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_soap_response_beyond_size_limit_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """A SOAP response beyond the size limit is refused."""
     from moorage.adapters.http_operations.soap import xml_documents  # noqa: PLC0415 - to patch it
 
@@ -423,7 +433,7 @@ def test_address_at_another_host(soap11_server: SoapServer) -> None:
 
 
 @pytest.mark.parametrize("is_async", [False, True])
-def test_foreign_server(spyne: str, is_async: bool) -> None:
+def test_another_soap_library_server_accepts_requests(spyne: str, is_async: bool) -> None:
     """Another SOAP library's server accepts the requests, and its responses are understood."""
     service = Soap(wsdl=fetch(spyne, "/?wsdl", is_async=is_async))
     line = {"article": "bolt <ä>", "pieces": 2, "price": Decimal("1.50"), "at": MOMENT}

@@ -74,7 +74,9 @@ def test_operations_by_name(server: SoapServer, monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.parametrize("settings", [{}, FILE, {**FILE, "ping": "Hello"}])
-def test_modes(server: SoapServer, settings: dict[str, Any]) -> None:
+def test_soap_connectors_of_both_modes_load_wsdl_from_service_or_file(
+    server: SoapServer, settings: dict[str, Any]
+) -> None:
     """SOAP connectors of both modes load the WSDL from service or file, and report health."""
     table = configuration(server.url, **settings)
 
@@ -101,7 +103,9 @@ def test_modes(server: SoapServer, settings: dict[str, Any]) -> None:
             connector.open()
 
 
-def test_command(server: SoapServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_moorage_run_performs_operation_of_configured_soap_connector(
+    server: SoapServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """`moorage run` performs an operation of a configured SOAP connector."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "moorage.toml").write_text(
@@ -117,7 +121,7 @@ def test_command(server: SoapServer, tmp_path: Path, monkeypatch: pytest.MonkeyP
     "settings",
     [{"username": "a"}, {"digest": True}, {"valid_for": 0}, {"pasword": "x"}],
 )
-def test_wrong_settings(settings: dict[str, Any]) -> None:
+def test_wrong_setting_of_soap_connector_is_refused_with_its_path(settings: dict[str, Any]) -> None:
     """A wrong setting of a SOAP connector is refused with its path, before anything is sent."""
     with pytest.raises(ConfigurationError, match=r"connectors\.quotes"):
         moorage.open(configuration("https://quotes.example", **settings))
@@ -207,7 +211,7 @@ def applicable(checks: Iterable[Any]) -> list[Any]:
     applicable(connector_conformance.CHECKS + connector_conformance.NETWORK_CHECKS),
     ids=name_of,
 )
-def test_conformance(
+def test_synchronous_soap_connector_passes_connector_conformance_kit(
     server: SoapServer,
     network: TcpProxy,
     refusing: RefusingServices,
@@ -227,7 +231,7 @@ def test_conformance(
     applicable(connector_conformance.ASYNC_CHECKS + connector_conformance.ASYNC_NETWORK_CHECKS),
     ids=name_of,
 )
-def test_asynchronous_conformance(
+def test_asynchronous_soap_connector_passes_connector_conformance_kit(
     server: SoapServer,
     network: TcpProxy,
     refusing: RefusingServices,

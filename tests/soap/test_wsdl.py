@@ -106,7 +106,9 @@ def test_same_host_is_asked(host: VendorServer) -> None:
     assert "<Wsdl http" in repr(result)
 
 
-def test_copies(host: VendorServer, other_server: VendorServer, tmp_path: Path) -> None:
+def test_local_file_can_replace_document_at_another_host(
+    host: VendorServer, other_server: VendorServer, tmp_path: Path
+) -> None:
     """A local file can replace a document at another host."""
     (tmp_path / "o.xsd").write_bytes(SCHEMA)
     host.respond(200, {}, importing_wsdl(f"{other_server.url}/a"))
@@ -131,7 +133,7 @@ EXTERNAL = b'<!DOCTYPE d SYSTEM "http://127.0.0.1:1/x.dtd">'
         b'<?xml version="1.0" encoding="nonsense"?><a/>',
     ],
 )
-def test_refused_documents(host: VendorServer, body: bytes) -> None:
+def test_document_with_dtd_or_other_than_xml_is_refused(host: VendorServer, body: bytes) -> None:
     """A document with a DTD, or that is not XML, is refused; XML entities are not expanded."""
     host.respond(200, {}, body)
     with pytest.raises(ConfigurationError, match="is not XML"):
@@ -173,7 +175,7 @@ def test_too_many_documents(host: VendorServer, monkeypatch: pytest.MonkeyPatch)
         fetch(host.url, "/a?wsdl")
 
 
-def test_files(tmp_path: Path) -> None:
+def test_wsdl_file_can_import_only_files_in_or_below_its_own_folder(tmp_path: Path) -> None:
     """A WSDL file can import only files in or below its own folder."""
     folder = tmp_path / "a"
     shutil.copytree(FOLDER, folder)
@@ -196,7 +198,7 @@ def test_files(tmp_path: Path) -> None:
             Wsdl.from_file(path)
 
 
-def test_locations() -> None:
+def test_import_locations_are_compared_by_scheme_host_and_folder() -> None:
     """Import locations are compared by scheme, host and folder."""
     assert "http://a/c" == resolve_location("http://a/b?wsdl", "c#part")
     assert "http://[" == resolve_location("http://a/b", "http://[")
@@ -240,7 +242,7 @@ ENCODED = """<x:schema targetNamespace="urn:t" xmlns:e="http://schemas.xmlsoap.o
 <x:element name="b" type="x:string"/></x:sequence></x:complexType></x:schema>"""
 
 
-def test_rpc_style(tmp_path: Path) -> None:
+def test_rpc_style_services_work(tmp_path: Path) -> None:
     """RPC-style services work, and standard schemas need no network."""
     service = Soap(wsdl=wsdl_of(tmp_path, wsdl(ENCODED, part='type="t:pair"')))
     assert service.wsdl.schema_problem is None
@@ -262,7 +264,7 @@ def answer(content: str) -> Response:
     )
 
 
-def test_references(tmp_path: Path) -> None:
+def test_references_within_response_are_followed(tmp_path: Path) -> None:
     """References within a response are followed, unless they multiply it or never end."""
     service = Soap(wsdl=wsdl_of(tmp_path, wsdl(ENCODED, part='type="t:pair"')))
     read = service.operation("echo", text={"a": "1", "b": "2"}).read
@@ -309,7 +311,7 @@ def test_schema_that_cannot_be_used(tmp_path: Path, types: str) -> None:
     assert result.schema_problem
 
 
-def test_several_services(tmp_path: Path) -> None:
+def test_one_of_several_services_in_a_wsdl_must_be_named(tmp_path: Path) -> None:
     """If a WSDL has several services one must be named, and a port needs an address."""
     second = b'<service name="z"><port name="p" binding="t:b"><s:address/></port></service>'
     result = wsdl_of(tmp_path, wsdl().replace(b"</definitions>", second + b"</definitions>"))
@@ -319,7 +321,7 @@ def test_several_services(tmp_path: Path) -> None:
         Soap(wsdl=result, wsdl_service="z").operation("echo", text="a")
 
 
-def test_without_zeep(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_zeep_error_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without zeep the error says how to install it."""
     find: Any = util.find_spec
     monkeypatch.setattr(

@@ -155,7 +155,9 @@ def test_batch_of_messages_that_sqs_cannot_store_sends_nothing(is_async: bool) -
 
 
 @IN_BOTH_MODES
-def test_batch_splits_at_one_mebibyte(is_async: bool) -> None:
+def test_messages_that_together_exceed_one_mebibyte_are_sent_in_several_requests(
+    is_async: bool,
+) -> None:
     """Messages that together exceed one mebibyte are sent in several requests."""
     queues = sandbox()
     messages = [Message("x" * 400_000) for _ in range(5)]
@@ -198,7 +200,7 @@ def test_refusals_are_typed(
     assert "text of the answer" not in f"{excinfo.value!r} {vars(excinfo.value)}"
 
 
-def test_message_larger_than_its_queue_allows_is_called_too_large() -> None:
+def test_error_for_message_above_its_queue_limit_says_it_is_too_large() -> None:
     """If a queue refuses a message for its own size limit, the error says it is too large."""
     error = refusal_of(
         "InvalidParameterValue",

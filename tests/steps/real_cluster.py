@@ -78,7 +78,7 @@ def wait_for_end(platform: KubernetesPlatform, name: str) -> Any:
 
 
 @pytest.mark.parametrize("check", platform_conformance.CHECKS, ids=name_of)
-def test_conformance(check: platform_conformance.Check) -> None:
+def test_real_cluster_passes_conformance_kit(check: platform_conformance.Check) -> None:
     """A real cluster passes the conformance kit."""
     check(
         platform_conformance.PlatformSubject(
@@ -119,7 +119,9 @@ def start_worker(folder: Path, key: str, script: str) -> subprocess.Popen[str]:
     )
 
 
-def test_killed_starter_finds_its_pod_again(tmp_path: Path) -> None:
+def test_same_key_leads_to_same_pod_and_its_real_result_after_kill_during_step(
+    tmp_path: Path,
+) -> None:
     """After kill -9 during a step, the same key leads to the same pod and its real result."""
     key = uuid4().hex
     script = "i=0; while [ $i -lt 40 ]; do i=$((i+1)); echo line $i; sleep 0.2; done; exit 7"
@@ -149,7 +151,7 @@ def test_missing_image_is_refused() -> None:
     assert platform.status(run.name, _TIMEOUT) is None
 
 
-def test_step_without_memory_says_so() -> None:
+def test_result_of_step_that_exceeds_its_memory_limit_says_so() -> None:
     """The result of a step that exceeds its memory limit says so."""
     platform = KubernetesPlatform(_CLUSTER)
     run = spec("head -c 200000000 /dev/zero | tail -c 100000000 > /dev/null; exit $?")

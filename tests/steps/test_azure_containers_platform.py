@@ -62,7 +62,7 @@ def spec(name: str, step: Step = STEP) -> RunSpec:
 
 @pytest.mark.parametrize("shell_limit", [False, True], ids=["by followers", "by a shell"])
 @pytest.mark.parametrize("check", platform_conformance.CHECKS, ids=name_of)
-def test_conformance(
+def test_platform_passes_conformance_kit_as_far_as_azure_allows(
     check: platform_conformance.Check, cloud: FakeAzure, *, shell_limit: bool
 ) -> None:
     """The platform passes the conformance kit as far as Azure allows, with any time limiter."""
@@ -231,7 +231,7 @@ def test_failures_are_typed(cloud: FakeAzure) -> None:
     platform.close()
 
 
-def test_machine_has_an_identity_of_its_own(cloud: FakeAzure) -> None:
+def test_machine_managed_identity_is_used_without_application(cloud: FakeAzure) -> None:
     """Without an application, the machine's managed identity is used."""
     login = {"tenant": None, "client_id": None, "client_secret": None}
     platform = cloud.platform(**login)

@@ -59,7 +59,9 @@ def spec(name: str, step: Step = STEP) -> RunSpec:
 
 
 @pytest.mark.parametrize("check", platform_conformance.CHECKS, ids=name_of)
-def test_conformance(check: platform_conformance.Check, cloud: FakeCloudRun) -> None:
+def test_platform_passes_conformance_kit_as_far_as_cloud_run_allows(
+    check: platform_conformance.Check, cloud: FakeCloudRun
+) -> None:
     """The platform passes the conformance kit as far as Cloud Run allows."""
     check(platform_conformance.PlatformSubject(make=cloud.platform, image="erp:1", limits=LIMITS))
 
@@ -134,7 +136,7 @@ def test_job_has_limits_and_references_to_secrets(cloud: FakeCloudRun) -> None:
     assert "erp@acme.iam.gserviceaccount.com" == task["serviceAccount"]
 
 
-def test_lost_answer_leads_to_one_job(cloud: FakeCloudRun) -> None:
+def test_same_name_finds_job_if_response_to_start_is_lost(cloud: FakeCloudRun) -> None:
     """If the response to the start is lost, the same name finds the job."""
     cloud.platform().start(spec("run-1"), 9.0)
     lost_error = ConnectionFailed("lost", may_have_been_processed=True)
@@ -216,7 +218,9 @@ def test_all_pages_of_runs_are_listed(cloud: FakeCloudRun) -> None:
     assert [f"run-{number}" for number in range(5)] == names
 
 
-def test_waiting_for_the_last_entries_keeps_its_pace(cloud: FakeCloudRun) -> None:
+def test_each_output_is_read_rarely_while_last_entries_of_ended_execution_may_appear(
+    cloud: FakeCloudRun,
+) -> None:
     """While the last entries of an ended execution may appear, each output is read rarely."""
     clock = VirtualClock()
     platform = cloud.platform(clock, pace=5.0)

@@ -57,7 +57,9 @@ def is_alive(pid: int) -> bool:
     return state != "Z"
 
 
-def test_killed_program_finds_its_step_again(tmp_path: Path) -> None:
+def test_key_finds_same_run_with_its_exit_code_and_each_line_once_after_kill(
+    tmp_path: Path,
+) -> None:
     """After kill -9, a key finds the same run with its exit code and each line once, in order."""
     # It waits after each thousand lines, so that it has not ended when its program is killed.
     script = (
@@ -87,7 +89,7 @@ def test_killed_program_finds_its_step_again(tmp_path: Path) -> None:
         assert [f"{word} {number}" for number in range(1, 3001)] == lines
 
 
-def test_fifty_programs_start_one_step(tmp_path: Path) -> None:
+def test_many_concurrent_starts_with_one_key_start_one_step(tmp_path: Path) -> None:
     """Many concurrent starts with one key, in several processes, start one step."""
     counter = tmp_path / "counter"
     processes = [worker(tmp_path, f"echo x >> {counter}; sleep 1; exit 3") for _ in range(10)]
@@ -188,7 +190,7 @@ def test_janitor_stops_orphans_only(tmp_path: Path) -> None:
     assert "143 cancelled" in worker(tmp_path, "echo begun; sleep 1000", 1000.0).communicate()[0]
 
 
-def test_janitor_leaves_runs_of_other_stores(tmp_path: Path) -> None:
+def test_runs_that_belong_to_another_store_are_left_alone(tmp_path: Path) -> None:
     """Runs that belong to another store are left alone."""
     platform = LocalPlatform(tmp_path / "runs")
     spec = RunSpec(name="other", step=Step("job", ["sleep", "1000"]), labels={"store": "another"})

@@ -96,7 +96,7 @@ def worker(socket: str, folder: Path, script: str) -> subprocess.Popen[str]:
 
 @pytest.mark.parametrize("is_answered", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("request_line", ["/create", "/start", "/logs?stdout", "DELETE"])
-def test_killed_starter_starts_nothing_twice(
+def test_same_key_leads_to_one_run_and_its_real_result_after_kill_at_any_request(
     request_line: str, *, is_answered: bool, socket: str, tmp_path: Path
 ) -> None:
     """After kill -9 at any request, the same key leads to one run and its real result."""

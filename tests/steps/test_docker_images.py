@@ -344,7 +344,9 @@ def test_wrong_builds_are_refused_before_they_begin(tmp_path: Path) -> None:
         ("*", ["a", ".env"], ["Dockerfile", ".dockerignore"]),
     ],
 )
-def test_ignored_files(lines: str, ignored: list[str], others: list[str]) -> None:
+def test_last_pattern_that_matches_path_or_one_of_its_folders_decides(
+    lines: str, ignored: list[str], others: list[str]
+) -> None:
     """The last pattern that matches a path or one of its folders decides, as in Docker."""
     rules = IgnoredFiles.of(lines, {"Dockerfile", ".dockerignore"})
 

@@ -82,7 +82,7 @@ def test_step_without_a_watchdog_does_not_start(script: str, socket: str, tmp_pa
     platform.remove(spec.name, 60.0)
 
 
-def test_watchdog_that_does_not_answer_is_none(tmp_path: Path) -> None:
+def test_watchdog_program_that_neither_watches_nor_ends_is_killed(tmp_path: Path) -> None:
     """A watchdog program that neither watches nor ends is killed."""
     sleeper = program(tmp_path, "exec sleep 600")
     with Watchdog(sleeper) as watchdog, pytest.raises(ConnectionFailed, match="not answer"):
@@ -167,7 +167,7 @@ def test_restart_replaces_a_watchdog_that_died_with_its_follower(
     second.remove(spec.name, 60.0)
 
 
-def test_run_without_a_record_gets_a_watchdog_when_it_is_found_again(
+def test_run_found_again_without_a_watchdog_record_gets_a_watchdog(
     socket: str, tmp_path: Path
 ) -> None:
     """A program in a new container cannot see the old records, and restores the time limit."""
@@ -211,7 +211,9 @@ def test_folder_that_is_not_private_gets_no_records(kind: str, tmp_path: Path) -
     assert [] == (list(folder.iterdir()) if folder.is_dir() else [])
 
 
-def test_record_of_another_watchdog_is_left_alone(tmp_path: Path) -> None:
+def test_container_whose_watchdog_has_record_gets_second_watchdog_without_record(
+    tmp_path: Path,
+) -> None:
     """A container whose watchdog has a record gets a second watchdog without a record."""
     requests: list[str] = []
     with scripted_engine(
@@ -265,7 +267,7 @@ def test_time_limit_counts_from_the_start_of_the_container(after: float, tmp_pat
 
 
 @pytest.mark.parametrize("files", [{}, {"a": b"1"}], ids=["empty", "with files"])
-def test_run_that_is_stopped_before_its_start_never_starts(
+def test_stopping_container_that_was_only_created_ends_its_run(
     files: dict[str, bytes], socket: str
 ) -> None:
     """Stopping a container that was only created ends its run; a later start does not run it."""
@@ -299,7 +301,7 @@ def test_run_that_is_stopped_before_its_start_never_starts(
     assert platform.status(name, 60.0) is None
 
 
-def test_stop_beside_a_start_is_never_lost(socket: str) -> None:
+def test_stop_that_races_with_start_always_ends_run_as_stopped(socket: str) -> None:
     """A stop that races with a start always ends the run as stopped."""
     platform = DockerPlatform(socket)
     step = Step("x", ["sh", "-c", "trap 'exit 0' TERM; sleep 600 & wait"], image=IMAGE, grace=0)
@@ -332,7 +334,9 @@ class OvertakenPlatform(DockerPlatform):
         return tombstone
 
 
-def test_stop_of_a_run_that_is_over_and_removed_leaves_nothing(socket: str) -> None:
+def test_stopping_run_that_is_over_and_removed_leaves_no_stopped_run_under_its_name(
+    socket: str,
+) -> None:
     """Stopping a run that is over and removed leaves no stopped run under its name."""
     platform = OvertakenPlatform(socket)
     spec = RunSpec(name=f"overtaken-{os.getpid()}", step=Step("x", ["true"], image=IMAGE))

@@ -107,7 +107,7 @@ def test_log_that_was_opened_before_the_end_is_not_the_last(tmp_path: Path) -> N
         assert 1 == server.requests
 
 
-def test_broken_connection_keeps_what_has_arrived(tmp_path: Path) -> None:
+def test_complete_entries_before_cut_are_returned(tmp_path: Path) -> None:
     """Complete entries before a cut are returned; a cut without entries is an error."""
     with serve_logs(tmp_path) as (server, logs):
         server.is_cut = True

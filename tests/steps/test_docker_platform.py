@@ -61,7 +61,7 @@ def socket() -> Generator[str]:
 
 
 @pytest.mark.parametrize("check", platform_conformance.CHECKS, ids=name_of)
-def test_conformance(check: platform_conformance.Check, socket: str) -> None:
+def test_containers_pass_conformance_kit(check: platform_conformance.Check, socket: str) -> None:
     """Containers pass the conformance kit; Podman adds the variable `container` to a step."""
     limits = {PlatformLimit.OTHER_VARIABLES} if is_podman(socket) else set[PlatformLimit]()
     check(
@@ -155,7 +155,7 @@ def test_memory_limit_is_a_failure(socket: str) -> None:
         assert EndReason.OUT_OF_MEMORY.value == result.metadata["reason"]
 
 
-def test_shell_keeps_a_limit_as_the_first_process(socket: str) -> None:
+def test_shell_as_container_first_process_forwards_signals(socket: str) -> None:
     """A shell as a container's first process forwards signals, and kills its command."""
     endless = Step("x", ["sh", "-c", "trap '' TERM; while :; do sleep 1; done"], timeout=1, grace=0)
     stopped = Step("x", ["sh", "-c", "trap 'exit 9' TERM; echo begun; sleep 600 & wait"])
@@ -271,7 +271,7 @@ def test_missing_python_is_named(socket: str) -> None:
     assert platform.status("unwatched", 30.0) is None
 
 
-def test_end_of_a_container_is_told(socket: str) -> None:
+def test_waiting_ends_when_container_ends(socket: str) -> None:
     """Waiting ends when the container ends, or after the given seconds."""
     platform, name = DockerPlatform(socket), f"wait-{os.getpid()}"
     platform.start(RunSpec(name=name, step=Step("x", ["sleep", "2"], image=IMAGE)), 60.0)
@@ -293,7 +293,9 @@ def test_other_user_can_write_to_the_working_directory(socket: str) -> None:
 
 
 @pytest.mark.parametrize("files", [{}, {"a": b"1"}], ids=["empty", "with files"])
-def test_container_that_nobody_starts_is_replaced(socket: str, files: dict[str, bytes]) -> None:
+def test_others_replace_container_if_container_creator_is_stuck(
+    socket: str, files: dict[str, bytes]
+) -> None:
     """If a container's creator is stuck, others replace the container, which then cannot start."""
     platform = DockerPlatform(socket)
     step = Step("x", ["echo", "once"], image=IMAGE, workspace=Workspace(files=files))

@@ -59,7 +59,7 @@ def settings(moto: MotoServer) -> EcsSettings:
     )
 
 
-def test_task_is_found_again_with_its_note(settings: EcsSettings) -> None:
+def test_another_program_finds_task_of_name(settings: EcsSettings) -> None:
     """Another program finds the task of a name, and does not start a second one."""
     spec = RunSpec(name="run-1", step=STEP, labels={"key": "report-2030-01"})
     first = EcsPlatform(settings).start(spec, 10.0)
@@ -74,7 +74,7 @@ def test_task_is_found_again_with_its_note(settings: EcsSettings) -> None:
         check_same_step(second, attrs.evolve(STEP, command=["other"]))
 
 
-def test_stopped_task_says_why(settings: EcsSettings) -> None:
+def test_stopped_task_is_still_found(settings: EcsSettings) -> None:
     """A stopped task is still found, with the reason of its end."""
     platform = EcsPlatform(settings)
     platform.start(RunSpec(name="run-2", step=STEP), 10.0)

@@ -70,7 +70,7 @@ def spec(name: str, step: Step = STEP) -> RunSpec:
 
 @pytest.mark.parametrize("shell_limit", [False, True], ids=["by followers", "by a shell"])
 @pytest.mark.parametrize("check", platform_conformance.CHECKS, ids=name_of)
-def test_conformance(
+def test_platform_passes_conformance_kit_as_far_as_ecs_allows(
     check: platform_conformance.Check, cloud: FakeEcs, *, shell_limit: bool
 ) -> None:
     """The platform passes the conformance kit as far as ECS allows, with any time limiter."""
@@ -339,7 +339,7 @@ def test_repeated_step_starts_no_second_task(cloud: FakeEcs, mode: str, tmp_path
     assert 1 == len(cloud.tasks)
 
 
-def test_lost_answer_leads_to_one_task(cloud: FakeEcs) -> None:
+def test_same_name_finds_task_if_response_to_start_is_lost(cloud: FakeEcs) -> None:
     """If the response to the start is lost, the same name finds the task."""
     empty = json_response({"taskArns": []})
     cloud.queued = [empty, empty, ConnectionFailed("lost", may_have_been_processed=True)]

@@ -156,7 +156,7 @@ def test_odd_pause_is_a_pause(files: Files, name: str, value: str) -> None:
 @pytest.mark.parametrize(
     "date", ["x", "Fri, 31 Dec 9999 23:59:59 -2359", "Mon, 01 Jan 99999999999"]
 )
-def test_odd_date_is_the_time_here(files: Files, date: str) -> None:
+def test_impossible_date_header_is_replaced_by_this_machine_time(files: Files, date: str) -> None:
     """An impossible Date header is replaced by this machine's time."""
     head = f"HTTP/1.1 200 OK\r\nDate: {date}\r\nContent-Length: 2\r\n\r\n{{}}"
     with sending_api(files, iter([head.encode()])) as api:

@@ -70,7 +70,7 @@ def workflow_step(script: str, options: Mapping[str, Any]) -> Step:
 
 
 @pytest.mark.parametrize("check", platform_conformance.CHECKS, ids=name_of)
-def test_conformance(check: platform_conformance.Check, lab: Lab) -> None:
+def test_workflow_runs_pass_conformance_kit(check: platform_conformance.Check, lab: Lab) -> None:
     """Workflow runs pass the conformance kit, within the limits of a git host."""
     fake, settings = lab
     check(
@@ -253,7 +253,9 @@ def test_workflow_without_the_input_is_explained(lab: Lab) -> None:
         ("something_new", (RunPhase.LOST, None, None)),
     ],
 )
-def test_conclusions_are_told_apart(lab: Lab, conclusion: str, expected: object) -> None:
+def test_each_github_conclusion_has_one_meaning(
+    lab: Lab, conclusion: str, expected: object
+) -> None:
     """Each GitHub conclusion has one meaning, and only `success` is a success."""
     fake, settings = lab
     platform, name = GitHubPlatform(settings), f"end-{conclusion}"
@@ -375,7 +377,7 @@ def as_app(lab: Lab, key: rsa.RSAPrivateKey, tokens: list[str]) -> GitHubSetting
     )
 
 
-def test_app_gets_tokens_and_renews_them(lab: Lab, app_key: rsa.RSAPrivateKey) -> None:
+def test_github_app_signs_jwts_of_at_most_ten_minutes(lab: Lab, app_key: rsa.RSAPrivateKey) -> None:
     """A GitHub App signs JWTs of at most ten minutes, and renews a refused token."""
     fake, proofs = lab[0], list[str]()
     settings = as_app(lab, app_key, proofs)
@@ -513,7 +515,7 @@ def test_github_is_asked_once_in_a_while(lab: Lab, tmp_path: Path) -> None:
     assert 0 == wait_for_end(GitHubPlatform(settings), "pace").exit_code
 
 
-def test_unreachable_host_says_that_nothing_was_sent(lab: Lab) -> None:
+def test_error_proves_that_start_did_nothing_if_no_connection_can_be_made(lab: Lab) -> None:
     """If no connection can be made, the error proves that a start did nothing."""
     platform = GitHubPlatform(attrs.evolve(lab[1], api="https://127.0.0.1:9"))
 

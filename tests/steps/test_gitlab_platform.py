@@ -90,7 +90,7 @@ def wait_for_end(platform: GitLabPlatform, name: str) -> Any:
 
 
 @pytest.mark.parametrize("check", platform_conformance.CHECKS, ids=name_of)
-def test_conformance(check: platform_conformance.Check, lab: Lab) -> None:
+def test_gitlab_pipelines_pass_conformance_kit(check: platform_conformance.Check, lab: Lab) -> None:
     """Pipelines pass the conformance kit, within the limits of a git host."""
     fake, settings = lab
     check(
@@ -223,7 +223,9 @@ def test_refused_pipeline_gives_the_claim_back(
         ("pending", "", (RunPhase.STARTING, None, None)),
     ],
 )
-def test_statuses_are_told_apart(lab: Lab, status: str, reason: str, expected: object) -> None:
+def test_each_gitlab_status_has_one_meaning(
+    lab: Lab, status: str, reason: str, expected: object
+) -> None:
     """Each GitLab status has one meaning, and only `success` is a success."""
     fake, settings = lab
     platform, name = GitLabPlatform(settings), f"end-{status}-{reason}"
@@ -291,7 +293,7 @@ def test_gitlab_is_asked_once_in_a_while(lab: Lab, tmp_path: Path) -> None:
     assert "two" in last_chunk.data.decode().splitlines()
 
 
-def test_label_of_somebody_else_is_no_run(lab: Lab) -> None:
+def test_another_program_label_that_has_scope_prefix_is_not_shown_as_run(lab: Lab) -> None:
     """Another program's label that has the scope's prefix is not shown as a run."""
     fake, settings = lab
     fake.labels["moorage.plain"] = {

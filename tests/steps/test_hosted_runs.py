@@ -95,7 +95,7 @@ def test_limits_begin_with_the_run() -> None:
     assert not is_late(NOTE, RUN._replace(started_at=None), NOW + 99 * second)
 
 
-def test_status_tells_a_limit_from_a_stop() -> None:
+def test_run_cancelled_by_moorage_at_its_limit_timed_out() -> None:
     """A run cancelled by moorage at its limit timed out; any other cancelled run was stopped."""
     run = RUN._replace(phase=RunPhase.ENDED, reason=EndReason.STOPPED, exit_code=137)
 

@@ -280,7 +280,7 @@ def test_deleted_job_is_no_success() -> None:
     assert result is None or result.exit_code in {137, 143}
 
 
-def test_evicted_pod_is_never_run_twice_as_a_success() -> None:
+def test_evicted_pod_ends_its_run_with_failure_or_unknown_outcome() -> None:
     """An evicted pod ends its run with a failure or an unknown outcome, never as a success."""
     shared_platform = platform()
     evicted = spec("trap 'exit 9' TERM; sleep 600 & wait", grace=5.0)

@@ -95,7 +95,9 @@ def test_job_has_no_secret_and_few_rights(lab: Lab) -> None:
 
 
 @pytest.mark.parametrize("text", ["kill $$", "$(A)", "$$(A) $", "$", "${B} $$$C", "$)(", "a"])
-def test_texts_arrive_as_they_were_given(text: str, lab: Lab) -> None:
+def test_cluster_own_variable_expansion_changes_neither_arguments_nor_variables(
+    text: str, lab: Lab
+) -> None:
     """The cluster's own variable expansion changes neither arguments nor variables."""
     fake, platform = lab
     step = attrs.evolve(STEP, command=["sh", "-c", text], environment={"A": "b", "C": text})
@@ -147,7 +149,7 @@ LEAVING = attrs.evolve(
 )
 
 
-def test_left_files_come_by_a_second_container(lab: Lab, tmp_path: Path) -> None:
+def test_successful_step_output_files_are_written_to_second_log(lab: Lab, tmp_path: Path) -> None:
     """A successful step's output files are written to a second log, with any name and bytes."""
     fake, platform = lab
     platform.start(spec(step=LEAVING), 10.0)
@@ -317,7 +319,7 @@ def test_start_does_not_wait_for_a_node(lab: Lab) -> None:
     assert 1 == fake.jobs["run-1"]["spec"]["activeDeadlineSeconds"]
 
 
-def test_stopped_run_says_so(lab: Lab) -> None:
+def test_stopping_run_sets_its_time_limit_to_past(lab: Lab) -> None:
     """Stopping a run sets its time limit to the past, and its end is reported as a stop."""
     fake, platform = lab
     platform.start(spec(), 10.0)

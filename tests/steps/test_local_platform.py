@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.parametrize("check", platform_conformance.CHECKS, ids=name_of)
-def test_conformance(check: platform_conformance.Check, tmp_path: Path) -> None:
+def test_local_platform_passes_conformance_kit(
+    check: platform_conformance.Check, tmp_path: Path
+) -> None:
     """The local platform passes the conformance kit."""
     check(platform_conformance.PlatformSubject(make=lambda: LocalPlatform(tmp_path)))

@@ -93,7 +93,7 @@ def test_limit_lets_the_command_clean_up(shell: list[str]) -> None:
 
 @pytest.mark.untraced
 @pytest.mark.parametrize("make", [FakeEcs, FakeAzure])
-def test_step_that_nobody_follows_ends(make: Any, tmp_path: Path) -> None:
+def test_step_whose_starter_is_dead_ends_at_its_limit(make: Any, tmp_path: Path) -> None:
     """A step whose starter is dead ends at its limit, as a timeout."""
     cloud = make(tmp_path)
     step = Step("x", ["sh", "-c", "trap '' TERM; while :; do sleep 0.1; done"], timeout=1, grace=1)

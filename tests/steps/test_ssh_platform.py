@@ -53,7 +53,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Generator[Sshd]:
 
 
 @pytest.mark.parametrize("check", platform_conformance.CHECKS, ids=name_of)
-def test_conformance(check: platform_conformance.Check, server: Sshd, tmp_path: Path) -> None:
+def test_steps_over_ssh_pass_conformance_kit(
+    check: platform_conformance.Check, server: Sshd, tmp_path: Path
+) -> None:
     """Steps over SSH pass the conformance kit."""
     check(platform_conformance.PlatformSubject(make=lambda: server.platform(tmp_path)))
 
@@ -253,7 +255,9 @@ def test_requests_take_turns_on_a_connection(tmp_path: Path) -> None:
             first.join()
 
 
-def test_lost_connection_is_made_anew(server: Sshd, tmp_path: Path) -> None:
+def test_connection_whose_ssh_process_was_killed_is_replaced_at_next_request(
+    server: Sshd, tmp_path: Path
+) -> None:
     """A connection whose `ssh` process was killed is replaced at the next request."""
     platform = server.platform(tmp_path)
     assert [] == platform.runs(30.0)

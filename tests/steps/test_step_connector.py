@@ -86,7 +86,7 @@ def test_settled_step_is_not_repeated(mode: str, tmp_path: Path) -> None:
 
 
 @modes
-def test_one_key_is_one_step(mode: str, tmp_path: Path) -> None:
+def test_key_of_one_step_refuses_another_step(mode: str, tmp_path: Path) -> None:
     """A key of one step refuses another step, even if only the platform knows the first."""
     platform = MockPlatform(endless=["a"])
     first, second = Step("a", ["true"]), Step("b", ["true"])
@@ -120,7 +120,7 @@ def test_hooks_are_called_once(mode: str, tmp_path: Path) -> None:
 
 
 @modes
-def test_error_of_a_hook_stands_beside_the_result(mode: str, tmp_path: Path) -> None:
+def test_failing_hook_does_not_change_step_result(mode: str, tmp_path: Path) -> None:
     """A failing hook does not change the step's result, and its error shows no secret."""
 
     def fail(_: Step, __: ExecutionResult) -> None:
@@ -187,7 +187,7 @@ def test_first_hook_that_never_returns_keeps_the_step_from_starting(
 
 
 @modes
-def test_hook_without_a_limit_runs_beside_its_caller(mode: str) -> None:
+def test_synchronous_hook_runs_in_its_caller_thread_without_limit(mode: str) -> None:
     """Without a limit, a synchronous hook runs in its caller's thread."""
     threads: list[Thread] = []
     execute = executor(
@@ -235,7 +235,7 @@ def test_hook_of_a_cancelled_caller_is_cancelled(tmp_path: Path) -> None:
     assert ["post_execute"] == [error.hook for error in result.hook_errors]
 
 
-def test_hook_that_ignores_its_cancellation_is_left_behind() -> None:
+def test_hook_that_runs_on_after_its_limit_does_not_delay_its_caller() -> None:
     """A hook that runs on after its limit does not delay its caller; its error is ignored."""
     reports: list[object] = []
 
@@ -369,7 +369,9 @@ class RacingPlatform:
 
 @modes
 @pytest.mark.parametrize("looks", [1, 2])
-def test_log_gets_what_another_follower_has_read(mode: str, looks: int, tmp_path: Path) -> None:
+def test_follower_whose_run_is_removed_by_another_one_still_gets_each_line_once(
+    mode: str, looks: int, tmp_path: Path
+) -> None:
     """A follower whose run is removed by another one still gets each line once, in order."""
     url = f"sqlite:///{tmp_path}/state.db"
     platform = LocalPlatform(tmp_path / "runs")
@@ -418,7 +420,7 @@ class EndReportingPlatform(MockPlatform):
 
 
 @modes
-def test_platform_that_tells_of_ends_is_waited_for(mode: str) -> None:
+def test_pause_ends_when_run_ends(mode: str) -> None:
     """A pause ends when the run ends; an early or missing report changes nothing."""
     platform = EndReportingPlatform(True, ConnectionFailed("x"), False, True)
 
@@ -438,7 +440,9 @@ def test_pauses_that_end_with_the_run_grow_faster() -> None:
 
 
 @modes
-def test_log_that_cannot_be_completed_is_told(mode: str, tmp_path: Path) -> None:
+def test_result_says_so_if_removed_run_had_more_output_than_its_result_keeps(
+    mode: str, tmp_path: Path
+) -> None:
     """If a removed run had more output than its result keeps, the result says so."""
     url = f"sqlite:///{tmp_path}/state.db"
     execute = executor(mode, LocalPlatform(tmp_path / "runs"), url)
@@ -633,7 +637,7 @@ class ForgetfulPlatform(MockPlatform):
 
 
 @modes
-def test_result_says_which_output_is_incomplete(mode: str) -> None:
+def test_result_names_this_output_if_platform_lost_part_of_output(mode: str) -> None:
     """If a platform lost part of an output, the result names this output."""
     execute = executor(mode, ForgetfulPlatform())
 
@@ -669,7 +673,7 @@ def test_clean_up_stops_the_others_of_a_run_that_hangs(tmp_path: Path) -> None:
     assert ["orphan"] == platform.stopped
 
 
-def test_clean_up_leaves_a_run_alone_that_is_being_started(tmp_path: Path) -> None:
+def test_run_that_is_still_being_started_is_not_stopped(tmp_path: Path) -> None:
     """A run that is still being started is not stopped, although nobody follows it yet."""
     url = f"sqlite:///{tmp_path}/state.db"
     stopped: list[tuple[RunStatus, ...]] = []
@@ -746,7 +750,7 @@ def test_pauses_between_polls_follow_the_age_of_a_run() -> None:
     assert [1.0, 1.0, 5.0, 15.0] == [pause_between_polls(age) for age in (-9.0, 3.0, 100.0, 1e9)]
 
 
-def test_janitor_leaves_a_polled_run_alone(tmp_path: Path) -> None:
+def test_run_that_callers_poll_from_time_to_time_counts_as_followed(tmp_path: Path) -> None:
     """A run that callers poll from time to time counts as followed."""
     url = f"sqlite:///{tmp_path}/state.db"
     platform = MockPlatform(endless=["a"])

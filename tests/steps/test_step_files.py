@@ -102,7 +102,7 @@ def configuration(folder: Path) -> dict[str, Any]:
     }
 
 
-def test_hub_gives_its_steps_its_storage(tmp_path: Path) -> None:
+def test_configured_step_reads_its_inputs_from_storage(tmp_path: Path) -> None:
     """A configured step reads its inputs from the storage, and stores its outputs there."""
     with moorage.open(configuration(tmp_path)) as hub:
         hub.storage().upload("imports/orders.csv", b"12\n")
@@ -117,7 +117,7 @@ def test_hub_gives_its_steps_its_storage(tmp_path: Path) -> None:
     assert result == second_result
 
 
-def test_asynchronous_hub_gives_its_steps_its_storage(tmp_path: Path) -> None:
+def test_asynchronous_hub_reads_step_inputs_from_the_storage(tmp_path: Path) -> None:
     """The same holds for an asynchronous hub, and a missing input starts nothing."""
 
     async def run() -> bytes:
@@ -150,7 +150,9 @@ def test_large_input_is_refused(tmp_path: Path) -> None:
 
 
 @modes
-def test_result_says_what_was_not_stored(mode: str, tmp_path: Path) -> None:
+def test_output_that_is_missing_or_cannot_be_stored_is_named_in_result(
+    mode: str, tmp_path: Path
+) -> None:
     """An output that is missing or cannot be stored is named in the result."""
     files = Files()
     outputs = {"a": "broken", "b": "b.csv", "c": "c.csv"}
@@ -252,7 +254,7 @@ def test_cached_step_has_no_files_in_a_storage() -> None:
         Step("x", ["true"], cache=60, workspace=Workspace(inputs={"x": "x"}))
 
 
-def test_keys_are_part_of_what_a_step_is() -> None:
+def test_steps_with_other_storage_keys_are_different_steps() -> None:
     """Steps with other storage keys are different steps, whatever the contents."""
     fingerprints = {
         Step("x", ["true"], workspace=workspace).fingerprint

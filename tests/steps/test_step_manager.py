@@ -91,7 +91,7 @@ def test_types_follow_from_steps() -> None:
         steps.determine_connector_type(Step("x", ["true"]))
 
 
-def test_installed_kinds() -> None:
+def test_unregistered_type_is_created_with_default_settings_if_it_has_those() -> None:
     """An unregistered type is created with default settings if it has those."""
     steps = managed_steps()
 
@@ -104,7 +104,7 @@ def test_installed_kinds() -> None:
         steps.get("The Moon")
 
 
-def test_asynchronous_manager() -> None:
+def test_asynchronous_step_manager_runs_steps_in_event_loop() -> None:
     """An asynchronous step manager runs steps in an event loop."""
 
     async def run() -> ExecutionResult:

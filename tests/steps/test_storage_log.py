@@ -205,7 +205,7 @@ def test_lines_are_stored_although_the_platform_is_silent(mode: str) -> None:
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_follower_that_gives_up_stores_what_it_has_read(mode: str) -> None:
+def test_lines_that_were_read_are_stored_before_platform_failure_reaches_caller(mode: str) -> None:
     """Lines that were read are stored before the platform's failure reaches the caller."""
     storage = Storage()
     platform = SilentPlatform(VendorRejected("You may not."), lambda: False)

@@ -49,7 +49,9 @@ def files(blob_sandbox: AzureBlobSandbox) -> Iterator[Storage]:
 # --- what is asked -----------------------------------------------------------
 
 
-def test_put_request(blob_sandbox: AzureBlobSandbox, files: Storage) -> None:
+def test_azure_upload_sends_content_type_options_and_version(
+    blob_sandbox: AzureBlobSandbox, files: Storage
+) -> None:
     """An upload to Azure sends content type, options and the API version."""
     options = PutOptions(
         content_type="application/pdf",
@@ -88,7 +90,9 @@ def test_put_request(blob_sandbox: AzureBlobSandbox, files: Storage) -> None:
     assert options.metadata == files.head("in voices/1.pdf").metadata
 
 
-def test_own_headers(blob_sandbox: AzureBlobSandbox, files: Storage) -> None:
+def test_azure_own_headers_in_extra_take_precedence(
+    blob_sandbox: AzureBlobSandbox, files: Storage
+) -> None:
     """Azure's own headers in `extra` take precedence, and those of other vendors are ignored."""
     vendor_headers = {"azure_blob": {"X-MS-Access-Tier": "Cold"}, "s3": {"x-amz-acl": "private"}}
     files.upload("a", b"x", PutOptions(storage_class="Hot", extra=vendor_headers))
@@ -156,7 +160,9 @@ def test_conditions_by_time(files: Storage) -> None:
     assert 412 == excinfo.value.status
 
 
-def test_versions(blob_sandbox: AzureBlobSandbox, files: Storage) -> None:
+def test_earlier_versions_of_blob_can_be_read_and_deleted(
+    blob_sandbox: AzureBlobSandbox, files: Storage
+) -> None:
     """Earlier versions of a blob can be read and deleted."""
     first = files.upload("a", b"first")
     second = files.upload("a", b"second!")
@@ -195,7 +201,7 @@ def test_copies_keep_unset_options(blob_sandbox: AzureBlobSandbox, files: Storag
     assert () == files.copy("c", "d", PutOptions(content_type="x/y")).checksums
 
 
-def test_slow_copies() -> None:
+def test_slow_server_side_copy_is_waited_for() -> None:
     """A slow server-side copy is waited for, up to a limit."""
     clock = VirtualClock()
     ports: dict[str, Any] = {"clock": clock, "sleeper": VirtualSleeper(clock)}

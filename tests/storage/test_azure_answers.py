@@ -68,7 +68,7 @@ def files(blob_sandbox: AzureBlobSandbox) -> Iterator[Storage]:
         (Response(403, {}, b"\xff" * 100), AuthenticationFailed, None),
     ],
 )
-def test_refusals(
+def test_azure_error_code_or_status_decides_the_error_class(
     blob_sandbox: AzureBlobSandbox,
     files: Storage,
     answer: Response,
@@ -85,7 +85,9 @@ def test_refusals(
     assert answer.status == excinfo.value.status
 
 
-def test_words_of_refusals(blob_sandbox: AzureBlobSandbox, files: Storage) -> None:
+def test_error_has_only_first_line_of_azure_message(
+    blob_sandbox: AzureBlobSandbox, files: Storage
+) -> None:
     """The error has only the first line of Azure's message; ids and times are in the headers."""
     blob_sandbox.fail(azure_refusal("ContainerNotFound", 404, "There is no container."))
     with pytest.raises(VendorRejected) as excinfo:
@@ -108,14 +110,14 @@ def test_words_of_refusals(blob_sandbox: AzureBlobSandbox, files: Storage) -> No
         ("magic/snapshots", VendorRejected),
     ],
 )
-def test_magic_keys(files: Storage, key: str, kind: type[Any]) -> None:
+def test_some_keys_of_azure_sandbox_always_fail(files: Storage, key: str, kind: type[Any]) -> None:
     """Some keys of the Azure sandbox always fail, for tests."""
     for download in (files.download, files.head, files.delete):
         with pytest.raises(kind):
             download(key)
 
 
-def test_deleting_many(files: Storage) -> None:
+def test_deleting_several_blobs_returns_result_for_each_of_them(files: Storage) -> None:
     """Deleting several blobs returns a result for each of them."""
     files.upload("a", b"x")
     results = files.delete_many(["a", "magic/snapshots", "gone", "bad."])
@@ -143,7 +145,7 @@ def test_invalid_lists_are_refused(
         files.upload("a", DATA, resume=start_upload.ref, part_size=PART)
 
 
-def test_odd_lists(blob_sandbox: AzureBlobSandbox, files: Storage) -> None:
+def test_missing_fields_in_list_are_none(blob_sandbox: AzureBlobSandbox, files: Storage) -> None:
     """Missing fields in a list are None, and entries without a name are skipped."""
     blob_elements = (
         "<Blob/><Blob><Name>a</Name></Blob><Blob><Name></Name></Blob>"
@@ -204,7 +206,9 @@ def test_a_commit_without_an_etag(blob_sandbox: AzureBlobSandbox, files: Storage
         files.upload("a", DATA, part_size=PART, at_once=1)
 
 
-def test_foreign_metadata(blob_sandbox: AzureBlobSandbox, files: Storage) -> None:
+def test_metadata_written_by_other_tools_is_read_in_lower_case(
+    blob_sandbox: AzureBlobSandbox, files: Storage
+) -> None:
     """Metadata written by other tools is read in lower case, without invalid values."""
     blob_sandbox.fail(
         Response(
@@ -221,13 +225,13 @@ def test_foreign_metadata(blob_sandbox: AzureBlobSandbox, files: Storage) -> Non
     assert {"foo-bar": "=?UTF-8?B?!!?=", "2": "=?UTF-8?B?/w==?="} == result.metadata
 
 
-def test_compressed_blobs(files: Storage) -> None:
+def test_compressed_blob_keeps_its_content_encoding(files: Storage) -> None:
     """A compressed blob keeps its content encoding."""
     put = files.upload("a", b"x", PutOptions(content_encoding="gzip"))
 
     assert "gzip" == put.content_encoding == files.head("a").content_encoding
 
 
-def test_a_reference(files: Storage) -> None:
+def test_reference_of_an_uploaded_file_names_vendor_account_and_key(files: Storage) -> None:
     """The reference of an uploaded file names its vendor, account and key."""
     assert "azure_blob:azure:a" == str(files.upload("a", b"x").ref)

@@ -75,7 +75,9 @@ def test_damaged_block_is_sent_again(blob_sandbox: AzureBlobSandbox, files: Stor
     assert DATA == files.download("a").read_all()
 
 
-def test_cut_parts(blob_sandbox: AzureBlobSandbox) -> None:
+def test_upload_or_download_continues_where_it_stopped_if_connection_is_cut(
+    blob_sandbox: AzureBlobSandbox,
+) -> None:
     """If the connection is cut, an upload or download continues where it stopped."""
     with over_azure_socket(blob_sandbox) as hub:
         blob_sandbox.cut("PUT", 1_000)
@@ -140,7 +142,7 @@ def test_concurrent_uploads_are_independent(blob_sandbox: AzureBlobSandbox, file
     "upload",
     ["evil", "0" * 20 + ".e30x", "0" * 20 + ".W10=", "0" * 20 + ".eyJhIjoxfQ==", "0" * 20 + ".Ww"],
 )
-def test_references_that_are_none(
+def test_invalid_upload_reference_is_refused_before_anything_is_sent(
     blob_sandbox: AzureBlobSandbox, files: Storage, upload: str
 ) -> None:
     """An invalid upload reference is refused before anything is sent."""
@@ -150,7 +152,9 @@ def test_references_that_are_none(
     assert [] == blob_sandbox.requests
 
 
-def test_strange_blocks(blob_sandbox: AzureBlobSandbox, files: Storage) -> None:
+def test_blocks_of_other_programs_are_ignored(
+    blob_sandbox: AzureBlobSandbox, files: Storage
+) -> None:
     """Blocks of other programs, and invalid ones, are ignored when an upload is resumed."""
     start_upload = files.start_upload("a")
     block = "<Block><Name>{}</Name><Size>4096</Size></Block>"
@@ -166,7 +170,9 @@ def test_strange_blocks(blob_sandbox: AzureBlobSandbox, files: Storage) -> None:
 # --- lost answers ------------------------------------------------------------
 
 
-def test_lost_completion(blob_sandbox: AzureBlobSandbox, files: Storage) -> None:
+def test_upload_whose_last_response_was_lost_is_found_to_be_complete(
+    blob_sandbox: AzureBlobSandbox, files: Storage
+) -> None:
     """An upload whose last response was lost is found to be complete."""
     blob_sandbox.fail(*usual_answers(4), Lost())
     info = files.upload("a", DATA, PutOptions(if_none_match="*"), part_size=PART, at_once=1)
@@ -194,7 +200,9 @@ def test_concurrent_put_breaks_the_condition(
     assert 412 == excinfo.value.status
 
 
-def test_lost_condition(blob_sandbox: AzureBlobSandbox, files: Storage) -> None:
+def test_conditional_upload_whose_response_was_lost_does_not_conflict_with_itself(
+    blob_sandbox: AzureBlobSandbox, files: Storage
+) -> None:
     """A conditional upload whose response was lost does not conflict with itself."""
     blob_sandbox.fail(Lost())
     assert 4 == files.upload("a", b"mine", PutOptions(if_none_match="*")).size
@@ -208,7 +216,9 @@ def test_lost_condition(blob_sandbox: AzureBlobSandbox, files: Storage) -> None:
     assert 412 == excinfo.value.status
 
 
-def test_lost_deletion(blob_sandbox: AzureBlobSandbox, files: Storage) -> None:
+def test_blob_that_is_already_gone_when_deletion_is_retried_counts_as_deleted(
+    blob_sandbox: AzureBlobSandbox, files: Storage
+) -> None:
     """A blob that is already gone when a deletion is retried counts as deleted."""
     files.upload("a", b"x")
     blob_sandbox.fail(Lost())

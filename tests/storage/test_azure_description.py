@@ -162,7 +162,9 @@ def test_every_operation_is_sent(all_kinds_of_requests: list[SandboxRequest]) ->
     assert DISTILLED.keys() == {operation_of(request) for request in all_kinds_of_requests}
 
 
-def test_distilled(all_kinds_of_requests: list[SandboxRequest]) -> None:
+def test_requests_have_all_fields_that_azure_description_requires(
+    all_kinds_of_requests: list[SandboxRequest],
+) -> None:
     """Requests have all fields that Azure's description requires, and none that it lacks."""
     assert [] == [
         problem for request in all_kinds_of_requests for problem in problems(request, DISTILLED)

@@ -148,7 +148,7 @@ def test_a_token_that_is_refused_is_renewed(blob_sandbox: AzureBlobSandbox) -> N
     )
 
 
-def test_a_wrong_client(blob_sandbox: AzureBlobSandbox) -> None:
+def test_client_id_that_entra_id_does_not_know_is_refused(blob_sandbox: AzureBlobSandbox) -> None:
     """A client id that Entra ID does not know is refused, and its secret stays hidden."""
     options = {**entra(blob_sandbox), "client_secret": "wrong-hush"}
     with over_azure(blob_sandbox, **options) as hub:
@@ -158,7 +158,7 @@ def test_a_wrong_client(blob_sandbox: AzureBlobSandbox) -> None:
     assert [] == blob_sandbox.requests
 
 
-def test_a_wrong_key(blob_sandbox: AzureBlobSandbox) -> None:
+def test_key_of_another_account_is_refused_and_not_shown(blob_sandbox: AzureBlobSandbox) -> None:
     """The key of another account is refused and not shown."""
     with over_azure(blob_sandbox, credentials="d3JvbmctaHVzaA==") as hub:
         with pytest.raises(AuthenticationFailed) as excinfo:
@@ -167,7 +167,7 @@ def test_a_wrong_key(blob_sandbox: AzureBlobSandbox) -> None:
     assert "AuthenticationFailed" == excinfo.value.vendor_code
 
 
-def test_provided_credentials(blob_sandbox: AzureBlobSandbox) -> None:
+def test_azure_account_uses_credential_provider_without_key(blob_sandbox: AzureBlobSandbox) -> None:
     """Without a key, the Azure account uses the credential provider, with its tenant."""
     signing = AzureSharedKey(account=blob_sandbox.account.name)
     fields: dict[Any, Any] = {
@@ -214,7 +214,7 @@ def test_invalid_options_are_refused(options: dict[str, Any], path: str) -> None
     assert path == excinfo.value.path
 
 
-def test_valid_options(blob_sandbox: AzureBlobSandbox) -> None:
+def test_container_name_root_is_valid(blob_sandbox: AzureBlobSandbox) -> None:
     """The container name `$root` is valid, and secrets are not in the representation."""
     vendor = AzureBlob(account="acmefiles", container="$root", credentials="a2V5LWh1c2g=")
 

@@ -152,7 +152,9 @@ def token() -> OAuthCredentials:
     return OAuthCredentials(access_token=".".join(text))
 
 
-def test_conforms(hub: Hub, emulator: Emulator) -> None:
+def test_azure_vendor_passes_storage_conformance_kit_against_emulator(
+    hub: Hub, emulator: Emulator
+) -> None:
     """The Azure vendor passes the storage conformance kit against the emulator."""
     fetching = partial(fetch, emulator)
     subject = kit.Subject(hub.storage(), PART, AzureBlob.capabilities, fetching)
@@ -161,7 +163,7 @@ def test_conforms(hub: Hub, emulator: Emulator) -> None:
             check(lambda: subject)
 
 
-def test_emulator_differences(hub: Hub) -> None:
+def test_ranges_tags_and_access_tiers_work_at_the_emulator(hub: Hub) -> None:
     """Ranges, tags and access tiers work at the emulator, and a wrong key is refused."""
     files, data = hub.storage(), bytes_of(1_000)
     stored_options = PutOptions(
@@ -188,7 +190,7 @@ def test_emulator_differences(hub: Hub) -> None:
         files.head("absent")
 
 
-def test_tokens(emulator: Emulator) -> None:
+def test_files_are_uploaded_with_token(emulator: Emulator) -> None:
     """With a token, files are uploaded, and read by URLs signed with a delegation key."""
     provider = MemoryCredentialProvider({("azure", None): token()})
     with emulator.hub(None, credentials=provider) as hub:
@@ -203,7 +205,7 @@ def test_tokens(emulator: Emulator) -> None:
         assert b"by URL" == files.download(files.copy("a b", "c").ref).read_all()
 
 
-def test_a_wrong_key(emulator: Emulator) -> None:
+def test_emulator_refuses_wrong_account_key(emulator: Emulator) -> None:
     """The emulator refuses a wrong account key."""
     with emulator.hub("d3Jvbmc=") as hub, pytest.raises(AuthenticationFailed) as excinfo:
         hub.storage().head("a")

@@ -38,14 +38,14 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
-def test_s3(check: Check) -> None:
+def test_s3_passes_conformance_kit(check: Check) -> None:
     """S3 passes the conformance kit."""
     with sandbox() as s3, over_s3(s3) as hub:
         check(lambda: kit.Subject(hub.storage(), part=PART, fetch=fetch_of(s3), sandbox=s3))
 
 
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
-def test_s3_async(check: AsyncCheck) -> None:
+def test_s3_passes_asynchronous_conformance_kit(check: AsyncCheck) -> None:
     """S3 passes the asynchronous conformance kit."""
     with sandbox() as s3:
         run(with_hub(async_over_s3(s3), check, fetch=fetch_of(s3), sandbox=s3))
@@ -59,7 +59,7 @@ def test_s3_over_a_socket(check: Check) -> None:
 
 
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
-def test_azure(check: Check) -> None:
+def test_azure_passes_conformance_kit(check: Check) -> None:
     """Azure passes the conformance kit."""
     with azure() as new_sandbox, over_azure(new_sandbox) as hub:
         check(
@@ -70,7 +70,7 @@ def test_azure(check: Check) -> None:
 
 
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
-def test_azure_async(check: AsyncCheck) -> None:
+def test_azure_passes_asynchronous_conformance_kit(check: AsyncCheck) -> None:
     """Azure passes the asynchronous conformance kit."""
     with azure() as new_sandbox:
         hub = async_over_azure(new_sandbox)
@@ -97,7 +97,7 @@ def test_azure_over_a_socket(check: Check) -> None:
 
 
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
-def test_folder(check: Check, tmp_path: Path) -> None:
+def test_storage_in_local_folder_passes_conformance_kit(check: Check, tmp_path: Path) -> None:
     """The storage in a local folder passes the conformance kit."""
     vendor = folder(tmp_path / "files")
     with Hub([Account("files", vendor)]) as hub:
@@ -106,7 +106,9 @@ def test_folder(check: Check, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
-def test_folder_async(check: AsyncCheck, tmp_path: Path) -> None:
+def test_storage_in_local_folder_passes_asynchronous_conformance_kit(
+    check: AsyncCheck, tmp_path: Path
+) -> None:
     """The storage in a local folder passes the asynchronous conformance kit."""
     vendor = folder(tmp_path / "files")
     hub = AsyncHub([Account("files", vendor)])

@@ -24,7 +24,7 @@ def content_of(key: str) -> bytes:
     return b"" if key == "empty" else key.encode() * 1_000
 
 
-def test_another_library_reads_what_is_uploaded(tmp_path: Path) -> None:
+def test_each_key_is_path_of_file_with_object_content(tmp_path: Path) -> None:
     """Each key is the path of a file with the object's content, and no other file is visible."""
     with Hub([Account("files", folder(tmp_path))]) as hub:
         for key in KEYS:

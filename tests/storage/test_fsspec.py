@@ -213,7 +213,9 @@ def test_file_that_changes_while_it_is_read(tmp_path: Path) -> None:
     transport.close()
 
 
-def test_broken_part(files: Storage, tmp_path: Path) -> None:
+def test_damaged_upload_part_is_detected_when_upload_is_completed(
+    files: Storage, tmp_path: Path
+) -> None:
     """A damaged upload part is detected when the upload is completed."""
     upload = files.start_upload("a")
     data = bytes_of(2 * PART + 1)
@@ -231,7 +233,7 @@ def test_broken_part(files: Storage, tmp_path: Path) -> None:
     assert not files.exists("a")
 
 
-def test_part_that_is_put_again(tmp_path: Path) -> None:
+def test_part_that_is_uploaded_again_replaces_first(tmp_path: Path) -> None:
     """A part that is uploaded again replaces the first; unknown uploads are refused."""
     transport = FsspecTransport(Fsspec(url=f"file://{tmp_path}"))
     id_ = transport.start("a", {})
@@ -257,7 +259,7 @@ def test_leftover_of_a_completed_upload(files: Storage, failing_filesystem: dict
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_wrong_password(kind: str, tmp_path: Path) -> None:
+def test_wrong_password_is_refused_and_does_not_appear_in_error(kind: str, tmp_path: Path) -> None:
     """A wrong password is refused and does not appear in the error."""
     with server(kind, tmp_path, password="canary-wrong") as vendor:
         hub = Hub([Account("files", vendor, settings=ONCE)])
@@ -268,7 +270,7 @@ def test_wrong_password(kind: str, tmp_path: Path) -> None:
 
 @pytest.mark.untraced
 @pytest.mark.parametrize("kind", KINDS)
-def test_large_file(kind: str, tmp_path: Path) -> None:
+def test_large_file_is_read_back_from_server_unchanged(kind: str, tmp_path: Path) -> None:
     """A large file is read back from a server unchanged, as a whole and in part."""
     data = bytes_of(9_000_000)
     with server(kind, tmp_path) as vendor, Hub([Account("files", vendor)]) as hub:
@@ -279,7 +281,7 @@ def test_large_file(kind: str, tmp_path: Path) -> None:
         assert data[5_000_000:5_000_010] == part
 
 
-def test_closed_port() -> None:
+def test_error_says_that_nothing_was_processed_if_server_cannot_be_reached() -> None:
     """If a server cannot be reached, the error says that nothing was processed."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
@@ -297,7 +299,7 @@ class _QuietHandler(SimpleHTTPRequestHandler):
         pass
 
 
-def test_web_server(tmp_path: Path) -> None:
+def test_files_over_http_can_be_read_but_not_written(tmp_path: Path) -> None:
     """Over HTTP, files can be read and listed, whole or in part, but not written."""
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "a b.txt").write_bytes(b"bytes")
@@ -328,7 +330,9 @@ def _may_have_happened(error: ConnectorError) -> bool:
     return error.may_have_been_processed
 
 
-def test_stalled_operation(files: Storage, failing_filesystem: dict[str, Any]) -> None:
+def test_operation_beyond_its_timeout_fails(
+    files: Storage, failing_filesystem: dict[str, Any]
+) -> None:
     """An operation beyond its timeout fails, and the error says what may have happened."""
     files.upload("a", b"")
     failing_filesystem["info"] = None
@@ -343,7 +347,9 @@ def test_stalled_operation(files: Storage, failing_filesystem: dict[str, Any]) -
     assert _may_have_happened(excinfo.value)
 
 
-def test_stalled_connection(failing_filesystem: dict[str, Any]) -> None:
+def test_connection_that_opens_after_its_timeout_is_closed(
+    failing_filesystem: dict[str, Any],
+) -> None:
     """A connection that opens after its timeout is closed."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         vendor = Fsspec(url=f"ftp://127.0.0.1:{listener.getsockname()[1]}/")
@@ -358,7 +364,9 @@ def test_stalled_connection(failing_filesystem: dict[str, Any]) -> None:
                 assert b"" == peer.recv(100)
 
 
-def test_cancelled_operation(tmp_path: Path, failing_filesystem: dict[str, Any]) -> None:
+def test_cancelled_asynchronous_operation_ends_at_once(
+    tmp_path: Path, failing_filesystem: dict[str, Any]
+) -> None:
     """A cancelled asynchronous operation ends at once."""
     failing_filesystem["info"] = None
 
@@ -425,7 +433,7 @@ def test_operation_that_hangs_delays_no_other(
         assert not thread.is_alive()
 
 
-def test_forked_process_has_its_own_thread(tmp_path: Path) -> None:
+def test_forked_process_reads_and_writes_without_threads_of_its_parent(tmp_path: Path) -> None:
     """A forked process reads and writes without the threads of its parent."""
     transport = FsspecTransport(Fsspec(url=f"file://{tmp_path}"))
     transport.put("a", b"bytes", {}, (None, None))
@@ -522,7 +530,7 @@ def test_asynchronous_transport_closes(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_refused_options(options: dict[str, Any], path: str) -> None:
+def test_url_without_known_filesystem_is_refused(options: dict[str, Any], path: str) -> None:
     """A URL without a known filesystem, and a misplaced secret, are refused without showing it."""
     with pytest.raises(ConfigurationError) as excinfo:
         Hub([Account("files", Fsspec(**options))])
@@ -539,7 +547,9 @@ def test_refused_options(options: dict[str, Any], path: str) -> None:
         ({"url": "smb://host/a"}, "url", "not installed"),
     ],
 )
-def test_unusable_options(options: dict[str, Any], path: str, words: str) -> None:
+def test_unknown_protocol_or_wrong_option_is_refused_with_a_remedy(
+    options: dict[str, Any], path: str, words: str
+) -> None:
     """An unknown protocol, a wrong option or a missing package is refused with a remedy."""
     hub = Hub([Account("files", Fsspec(**options), settings=ONCE)])
     with hub, pytest.raises(ConfigurationError, match=words) as excinfo:

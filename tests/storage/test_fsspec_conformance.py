@@ -96,7 +96,7 @@ def vendor(
 
 
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
-def test_synchronous(vendor: Fsspec, check: Check) -> None:
+def test_each_fsspec_filesystem_passes_conformance_kit(vendor: Fsspec, check: Check) -> None:
     """Each fsspec filesystem passes the conformance kit."""
     if vendor.url.startswith("webdav") and name_of(check) == NAMES:
         return
@@ -106,14 +106,16 @@ def test_synchronous(vendor: Fsspec, check: Check) -> None:
 
 @pytest.mark.untraced
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
-def test_asynchronous(vendor: Fsspec, check: AsyncCheck) -> None:
+def test_each_fsspec_filesystem_passes_asynchronous_conformance_kit(
+    vendor: Fsspec, check: AsyncCheck
+) -> None:
     """Each fsspec filesystem passes the asynchronous conformance kit."""
     if vendor.url.startswith("webdav") and name_of(check) == NAMES:
         return
     run(with_hub(AsyncHub([Account("files", vendor)]), check, can=vendor.capabilities))
 
 
-def test_webdav_names(tmp_path: Path) -> None:
+def test_unusual_file_names_survive_webdav(tmp_path: Path) -> None:
     """Unusual file names survive WebDAV, and a name that the server would cut is an error."""
     with server("webdav", tmp_path) as vendor, Hub([Account("files", vendor)]) as hub:
         files = hub.storage()

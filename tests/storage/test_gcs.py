@@ -64,7 +64,9 @@ def test_object_options_are_sent(gcs_sandbox: GcsSandbox, files: Storage) -> Non
     assert ("private", KMS) == (query["destinationPredefinedAcl"], query["destinationKmsKeyName"])
 
 
-def test_lost_condition(gcs_sandbox: GcsSandbox, files: Storage) -> None:
+def test_conditional_upload_whose_response_was_lost_does_not_conflict_with_itself(
+    gcs_sandbox: GcsSandbox, files: Storage
+) -> None:
     """A conditional upload whose response was lost does not conflict with itself."""
     gcs_sandbox.fail(Lost())
     assert 4 == files.upload("a", b"mine", PutOptions(if_none_match="*")).size
@@ -106,7 +108,7 @@ def test_conditions_by_time(gcs_sandbox: GcsSandbox, files: Storage) -> None:
     assert b"bytes" == files.download("a", if_match="*").read_all()
 
 
-def test_versions() -> None:
+def test_every_generation_can_be_read_and_deleted_in_versioned_bucket() -> None:
     """In a versioned bucket, every generation can be read and deleted."""
     with bucket(versioned=True) as sandbox, over_gcs(sandbox) as hub:
         files = hub.storage()
@@ -124,7 +126,7 @@ def test_versions() -> None:
                 verb("a", version=first)
 
 
-def test_long_copies() -> None:
+def test_copy_that_needs_several_requests_is_completed_as_one_operation() -> None:
     """A copy that needs several requests is completed as one operation."""
     with bucket(rewritten=STEP) as sandbox, over_gcs(sandbox) as hub:
         files = hub.storage()
@@ -164,7 +166,9 @@ def test_copies_without_end(
         ("magic/held", VendorRejected),
     ],
 )
-def test_magic(files: Storage, key: str, kind: type[ConnectorError]) -> None:
+def test_each_failure_of_google_raises_its_own_error_class(
+    files: Storage, key: str, kind: type[ConnectorError]
+) -> None:
     """Each failure of Google raises its own error class, for one object and in a batch."""
     for info in (
         lambda: files.upload(key, b""),
@@ -180,7 +184,7 @@ def test_magic(files: Storage, key: str, kind: type[ConnectorError]) -> None:
     assert [None, kind, None] == [result.error and type(result.error) for result in results]
 
 
-def test_missing_bucket(gcs_sandbox: GcsSandbox) -> None:
+def test_missing_bucket_raises_another_error_than_missing_object(gcs_sandbox: GcsSandbox) -> None:
     """A missing bucket raises another error than a missing object."""
     with over_gcs(gcs_sandbox, bucket="my-other-bucket") as hub:
         files = hub.storage()
@@ -191,7 +195,7 @@ def test_missing_bucket(gcs_sandbox: GcsSandbox) -> None:
             assert "bucket" in excinfo.value.remedy
 
 
-def test_compressed_object(gcs_sandbox: GcsSandbox, files: Storage) -> None:
+def test_length_of_decompressed_object_is_unknown(gcs_sandbox: GcsSandbox, files: Storage) -> None:
     """If HTTP decompresses an object, its length is unknown and its checksum not compared."""
     files.upload("a", b"packed", PutOptions(content_encoding="gzip"))
     download = files.download("a")
@@ -205,7 +209,9 @@ def test_compressed_object(gcs_sandbox: GcsSandbox, files: Storage) -> None:
     assert b"unpacked" == files.download("a").read_all()
 
 
-def test_damaged_object(gcs_sandbox: GcsSandbox, files: Storage) -> None:
+def test_wrong_checksum_fails_the_download_at_its_end(
+    gcs_sandbox: GcsSandbox, files: Storage
+) -> None:
     """A wrong checksum fails the download at its end, resumed or not."""
     files.upload("a", b"good")
     gcs_sandbox.objects["a"][0].stored.pieces[0].path.write_bytes(b"evil")
@@ -239,7 +245,9 @@ def test_emulator_may_leave_the_generation_out(gcs_sandbox: GcsSandbox) -> None:
         assert b"good" == hub.storage().download("a").read_all()
 
 
-def test_cut_answer(gcs_sandbox: GcsSandbox) -> None:
+def test_after_cut_connection_download_continues_at_same_byte_and_generation(
+    gcs_sandbox: GcsSandbox,
+) -> None:
     """After a cut connection a download continues at the same byte and generation."""
     with over_socket(gcs_sandbox) as hub:
         files = hub.storage()

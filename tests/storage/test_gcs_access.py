@@ -51,7 +51,9 @@ def _post(gcs_sandbox: GcsSandbox, signed: SignedPost, data: bytes, **other: str
     ).status
 
 
-def test_signed_form(gcs_sandbox: GcsSandbox, files: Storage) -> None:
+def test_signed_form_lets_browser_upload_object_that_it_describes(
+    gcs_sandbox: GcsSandbox, files: Storage
+) -> None:
     """A signed form lets a browser upload the object that it describes, and no other."""
     key = "in/ä b.pdf"
     signed_form = files.signed_post(key, largest=10, content_type="application/pdf")
@@ -104,7 +106,9 @@ def test_credentials_of_a_provider(gcs_sandbox: GcsSandbox) -> None:
                     files.signed_url("a")
 
 
-def test_tokens(gcs_sandbox: GcsSandbox, files: Storage) -> None:
+def test_one_access_token_is_used_for_all_requests_until_it_is_refused(
+    gcs_sandbox: GcsSandbox, files: Storage
+) -> None:
     """One access token is used for all requests until it is refused."""
     files.upload("a", b"x")
     files.head("a")
@@ -116,7 +120,7 @@ def test_tokens(gcs_sandbox: GcsSandbox, files: Storage) -> None:
     assert {"grant_type", "assertion"} == set(dict(request.form))
 
 
-def test_refused_key(gcs_sandbox: GcsSandbox) -> None:
+def test_error_for_refused_key_does_not_show_its_content(gcs_sandbox: GcsSandbox) -> None:
     """The error for a refused key does not show its content."""
     other_sandbox = GcsSandbox(email="other@sandbox.iam.gserviceaccount.com")
     with (

@@ -27,14 +27,14 @@ CAN = Gcs.capabilities
 
 @pytest.mark.untraced
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
-def test_gcs(check: Check) -> None:
+def test_google_cloud_storage_passes_conformance_kit(check: Check) -> None:
     """Google Cloud Storage passes the conformance kit."""
     with bucket() as sandbox, over_gcs(sandbox) as hub:
         check(lambda: kit.Subject(hub.storage(), PART, CAN, fetch_of_gcs(sandbox), sandbox))
 
 
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
-def test_gcs_async(check: AsyncCheck) -> None:
+def test_google_cloud_storage_passes_asynchronous_conformance_kit(check: AsyncCheck) -> None:
     """Google Cloud Storage passes the asynchronous conformance kit."""
     with bucket() as sandbox:
         reports = {"fetch": fetch_of_gcs(sandbox), "sandbox": sandbox}

@@ -85,12 +85,14 @@ def files(port: int) -> Iterator[Storage]:
 @pytest.mark.parametrize(
     "check", [check for check in kit.CHECKS if name_of(check) in KNOWN], ids=name_of
 )
-def test_conforms(check: Check, files: Storage) -> None:
+def test_vendor_passes_storage_conformance_kit_against_emulator(
+    check: Check, files: Storage
+) -> None:
     """The vendor passes the storage conformance kit against the emulator."""
     check(lambda: kit.Subject(files, PART, Gcs.capabilities))
 
 
-def test_some_bytes(files: Storage) -> None:
+def test_range_download_returns_exactly_requested_bytes(files: Storage) -> None:
     """A range download returns exactly the requested bytes, and checksums match the emulator's."""
     data = bytes_of(3 * PART + 17)
     info = files.upload("a", data, PutOptions(content_type="a/b"), part_size=PART)
@@ -100,7 +102,7 @@ def test_some_bytes(files: Storage) -> None:
     assert data[-17:] == files.download("a", range=ByteRange(3 * PART)).read_all()
 
 
-def test_a_resumed_upload(files: Storage, port: int) -> None:
+def test_interrupted_upload_continues_where_it_stopped(files: Storage, port: int) -> None:
     """An interrupted upload continues where it stopped."""
     data = bytes_of(4 * PART + 5)
     session = files.start_upload("resumed")
@@ -115,7 +117,7 @@ def test_a_resumed_upload(files: Storage, port: int) -> None:
     assert data == files.download("resumed").read_all()
 
 
-def test_a_copy(files: Storage) -> None:
+def test_copied_object_is_independent_of_its_source(files: Storage) -> None:
     """A copied object is independent of its source."""
     files.upload("source", b"bytes", PutOptions(metadata={"x": "1"}))
     info = files.copy("source", "copy")

@@ -66,7 +66,9 @@ LIST = Request.get("/storage/v1/b/x/o")
         (503, "backendError", VendorFailed),
     ],
 )
-def test_refusals(status: int, reason: str, kind: type[ConnectorError]) -> None:
+def test_each_refusal_has_its_error_class(
+    status: int, reason: str, kind: type[ConnectorError]
+) -> None:
     """Each refusal has its error class, and keeps Google's reason code."""
     error = answers.classify(OBJECT, Response(status, body=error_document(status, reason, "Why.")))
     assert error is not None
@@ -106,7 +108,7 @@ def test_missing_bucket_object_or_upload() -> None:
         b"\xff" * 10_000,
     ],
 )
-def test_odd_refusals(body: bytes) -> None:
+def test_refusal_in_unknown_format_is_classified_by_http_status(body: bytes) -> None:
     """A refusal in an unknown format is classified by HTTP status, without a reason code."""
     error = answers.classify(OBJECT, Response(403, body=body))
     assert isinstance(error, AuthenticationFailed)
@@ -119,7 +121,7 @@ def test_successes_are_no_errors(status: int) -> None:
     assert answers.classify(OBJECT, Response(status)) is None
 
 
-def test_multipart_put() -> None:
+def test_object_options_precede_its_bytes_in_upload_with_one_request() -> None:
     """In an upload with one request, the object's options precede its bytes."""
     data = b"\r\n--b\n\0"
     options = PutOptions(content_type="a/b", metadata={"x": "\u00fc"})
@@ -165,7 +167,7 @@ def test_uploads_ask_for_plain_statuses() -> None:
         assert "yes" == request.headers.get("X-GUploader-No-308")
 
 
-def test_download_request() -> None:
+def test_download_request_states_generation_range_and_conditions() -> None:
     """A download request states generation, range and both conditions by Google's names."""
     options = GetOptions(if_match="5", if_none_match="6", version="7", range=ByteRange(2, 4))
     request = requests.get("b", "a/b", options)

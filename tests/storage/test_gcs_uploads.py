@@ -41,7 +41,7 @@ def files(gcs_sandbox: GcsSandbox) -> Iterator[Storage]:
         yield hub.storage()
 
 
-def test_chunks(gcs_sandbox: GcsSandbox, files: Storage) -> None:
+def test_chunks_have_length_that_google_requires(gcs_sandbox: GcsSandbox, files: Storage) -> None:
     """Chunks have the length that Google requires, for any part sizes, and none is sent twice."""
     info = files.upload("a", DATA, part_size=100_000)
     assert len(DATA) == info.size
@@ -53,14 +53,18 @@ def test_chunks(gcs_sandbox: GcsSandbox, files: Storage) -> None:
     ] == spans(gcs_sandbox)
 
 
-def test_whole_chunks(gcs_sandbox: GcsSandbox, files: Storage) -> None:
+def test_object_that_is_whole_number_of_chunks_long_ends_with_full_chunk(
+    gcs_sandbox: GcsSandbox, files: Storage
+) -> None:
     """An object that is a whole number of chunks long ends with a full chunk."""
     files.upload("a", DATA[: 2 * STEP], part_size=STEP)
     assert [f"0-{STEP - 1}/*", f"{STEP}-{2 * STEP - 1}/{2 * STEP}"] == spans(gcs_sandbox)
     assert DATA[: 2 * STEP] == files.download("a").read_all()
 
 
-def test_cut_chunk(gcs_sandbox: GcsSandbox) -> None:
+def test_after_cut_chunk_upload_continues_from_byte_that_google_has_stored(
+    gcs_sandbox: GcsSandbox,
+) -> None:
     """After a cut chunk the upload continues from the byte that Google has stored."""
     with over_gcs(gcs_sandbox) as hub:
         files = hub.storage()
@@ -78,7 +82,7 @@ def test_cut_chunk(gcs_sandbox: GcsSandbox) -> None:
     ] == spans(gcs_sandbox)
 
 
-def test_cut_connection(gcs_sandbox: GcsSandbox) -> None:
+def test_chunk_that_did_not_arrive_is_sent_again(gcs_sandbox: GcsSandbox) -> None:
     """A chunk that did not arrive is sent again, also over a socket."""
     with over_socket(gcs_sandbox) as hub:
         gcs_sandbox.cut("PUT", 1_000)
@@ -189,7 +193,9 @@ def test_invalid_progress_range_is_refused(
     [{"size": "5"}, {"md5Hash": "AAAAAAAAAAAAAAAAAAAAAA=="}],
     ids=["size", "md5"],
 )
-def test_corrupt_object(gcs_sandbox: GcsSandbox, files: Storage, wrong: dict[str, str]) -> None:
+def test_object_stored_with_wrong_size_or_checksum_is_deleted(
+    gcs_sandbox: GcsSandbox, files: Storage, wrong: dict[str, str]
+) -> None:
     """An object stored with a wrong size or checksum is deleted, by its generation."""
     previous_info = files.upload("a", b"before")
     fields = {"generation": "77", "size": str(len(DATA)), **wrong}
@@ -205,7 +211,9 @@ def test_corrupt_object(gcs_sandbox: GcsSandbox, files: Storage, wrong: dict[str
     assert previous_info.version == files.head("a").version
 
 
-def test_changed_source(gcs_sandbox: GcsSandbox, files: Storage) -> None:
+def test_upload_from_a_changed_source_creates_no_object(
+    gcs_sandbox: GcsSandbox, files: Storage
+) -> None:
     """If the source's bytes differ from those sent before, the upload creates no object."""
     start_upload = files.start_upload("a")
     gcs_sandbox.break_chunk(2 * STEP)
@@ -233,7 +241,7 @@ def test_resumed_when_complete_or_gone(gcs_sandbox: GcsSandbox, files: Storage) 
         files.abort_upload(other_upload.ref)
 
 
-def test_failed_abort(gcs_sandbox: GcsSandbox, files: Storage) -> None:
+def test_error_of_failed_abort_is_raised(gcs_sandbox: GcsSandbox, files: Storage) -> None:
     """If aborting an upload fails, its error is raised."""
     start_upload = files.start_upload("a")
     gcs_sandbox.fail(refusal(403, "forbidden"), refusal(412, "conditionNotMet"))
@@ -243,7 +251,7 @@ def test_failed_abort(gcs_sandbox: GcsSandbox, files: Storage) -> None:
         files.abort_upload(start_upload.ref)
 
 
-def test_abort_is_one_request(gcs_sandbox: GcsSandbox, files: Storage) -> None:
+def test_abort_sends_one_request(gcs_sandbox: GcsSandbox, files: Storage) -> None:
     """An abort sends one request."""
     upload = files.start_upload("a")
     requests_before = len(gcs_sandbox.requests)

@@ -70,7 +70,9 @@ def test_invalid_keys_are_refused(files: Storage, root: Path, key: str) -> None:
 
 
 @pytest.mark.parametrize("key", ["link", "way/file"])
-def test_links(files: Storage, root: Path, tmp_path: Path, key: str) -> None:
+def test_no_symbolic_link_leads_out_of_folder(
+    files: Storage, root: Path, tmp_path: Path, key: str
+) -> None:
     """No symbolic link leads out of the folder, for reading or writing."""
     files.upload("a", b"")
     outside = tmp_path / "outside"
@@ -129,7 +131,9 @@ def test_broken_metadata_is_ignored(files: Storage, root: Path) -> None:
     assert "application/octet-stream" == files.head("a").content_type
 
 
-def test_rotten_file(files: Storage, root: Path) -> None:
+def test_file_whose_bytes_changed_on_disk_fails_at_end_of_its_download(
+    files: Storage, root: Path
+) -> None:
     """A file whose bytes changed on the disk fails at the end of its download."""
     files.upload("a", b"good")
     result = (root / "a").stat()
@@ -140,7 +144,7 @@ def test_rotten_file(files: Storage, root: Path) -> None:
         files.download("a").read_all()
 
 
-def test_short_file(files: Storage, root: Path) -> None:
+def test_file_that_is_truncated_during_download_raises_error(files: Storage, root: Path) -> None:
     """A file that is truncated during a download raises an error."""
     files.upload("a", DATA * 500)
     download = files.download("a")
@@ -174,7 +178,7 @@ def test_keys_that_collide_with_files_or_folders_are_refused(files: Storage, key
     assert 412 == excinfo.value.status
 
 
-def test_other_parts(files: Storage, root: Path) -> None:
+def test_damaged_part_fails_completion_of_upload(files: Storage, root: Path) -> None:
     """A damaged part fails the completion of an upload; a part sent again replaces it."""
     start_upload = files.start_upload("a")
     with pytest.raises(RuntimeError, match="broke"):
@@ -196,7 +200,7 @@ def _breaking_stream(data: bytes) -> Iterator[bytes]:
     raise RuntimeError("the source broke")
 
 
-def test_other_uploads(files: Storage, root: Path) -> None:
+def test_upload_has_its_own_id_and_one_key(files: Storage, root: Path) -> None:
     """An upload has its own id and one key; lists of uploads skip unreadable ones."""
     start_upload = files.start_upload("a")
     assert [] == files.list_stale_uploads("b")
@@ -258,7 +262,7 @@ def test_foreign_file_names_are_not_listed(files: Storage, root: Path, name: byt
     assert ["b"] == [item.key for item in files.list().objects]
 
 
-def test_full_disk(tmp_path: Path) -> None:
+def test_no_partial_file_is_left_if_disk_is_full(tmp_path: Path) -> None:
     """If the disk is full, no partial file is left."""
     code = (
         "import resource, sys; from moorage.adapters.files.whole_files import WholeFile;"
@@ -270,7 +274,7 @@ def test_full_disk(tmp_path: Path) -> None:
     assert [] == list(tmp_path.iterdir())
 
 
-def test_signed_urls(root: Path) -> None:
+def test_signed_url_allows_only_its_operation(root: Path) -> None:
     """A signed URL allows only its operation, until it expires."""
     vendor = folder(root)
     with Hub([Account("files", vendor)]) as hub:
@@ -326,7 +330,7 @@ def test_signing_needs_a_key_and_a_url(root: Path) -> None:
     ],
     ids=["missing", "denied", "folder", "full", "broken", "odd"],
 )
-def test_system_errors_become_ours(
+def test_operating_system_error_is_converted_to_moorage_error(
     error: OSError, kind: type[ConnectorError], retryable: bool
 ) -> None:
     """An operating-system error is converted to a moorage error, without the path."""
@@ -350,7 +354,9 @@ def test_failures_in_a_batch(files: Storage, root: Path) -> None:
     assert [True, False, True] == [file.ok for file in files.delete_many(["a", "link", "b"])]
 
 
-def test_failed_download(files: Storage, tmp_path: Path) -> None:
+def test_download_to_file_that_fails_leaves_existing_file_unchanged(
+    files: Storage, tmp_path: Path
+) -> None:
     """A download to a file that fails leaves the existing file unchanged."""
     target = tmp_path / "target"
     files.upload("a", b"new")

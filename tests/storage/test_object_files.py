@@ -137,7 +137,7 @@ def test_file_is_read_from_any_position(files: Storage) -> None:
         assert b"1" == zip_file.read("one.txt")
 
 
-def test_raw_file_knows_its_position(files: Storage) -> None:
+def test_seeking_to_current_position_keeps_download(files: Storage) -> None:
     """Seeking to the current position keeps the download; impossible positions are refused."""
     files.upload("data", DATA)
     with _object_files.ObjectReader(files, "data", files.head("data"), None) as file:
@@ -210,7 +210,7 @@ def test_file_is_not_stored_after_an_exception(files: Storage) -> None:
     assert [] == [item.key for item in files.glob("*")]
 
 
-def test_text_keeps_its_characters_and_line_ends(files: Storage) -> None:
+def test_text_is_read_back_as_written(files: Storage) -> None:
     """A text is read back as written, in its encoding and line by line."""
     with files.open("text", "w", encoding="utf-16") as writer:
         assert 6 == writer.write("ä€😀\r\nb")
@@ -242,7 +242,7 @@ def test_text_is_not_stored_after_an_exception(files: Storage) -> None:
     assert [] == [item.key for item in files.glob("*")]
 
 
-def test_text_whose_last_bytes_cannot_be_written_is_not_stored(files: Storage) -> None:
+def test_nothing_is_stored_if_closing_cannot_write_text_completely(files: Storage) -> None:
     """If closing cannot write a text completely, nothing is stored."""
 
     class FullDisk(_object_files.ObjectWriter):
@@ -260,7 +260,7 @@ def test_text_whose_last_bytes_cannot_be_written_is_not_stored(files: Storage) -
     "text, encoding",
     [("か", "shift_jis_2004"), ("か", "iso2022_jp"), ("ü", "idna"), ("", "utf-16")],
 )
-def test_text_is_stored_to_its_last_byte(
+def test_stored_text_includes_bytes_that_its_encoding_holds_back(
     files: Storage, tmp_path: Path, text: str, encoding: str
 ) -> None:
     """A stored text includes bytes that its encoding holds back; an empty text has no bytes."""
@@ -280,7 +280,7 @@ def test_text_is_stored_to_its_last_byte(
     assert expected == asyncio.run(stored_content())
 
 
-def test_asynchronous_text() -> None:
+def test_asynchronous_text_behaves_like_synchronous_text() -> None:
     """An asynchronous text behaves like a synchronous text."""
     line = "ä€😀" * _object_files.PIECE + "\n"
 
@@ -320,7 +320,7 @@ def test_asynchronous_text() -> None:
     asyncio.run(main())
 
 
-def test_moved_object_has_one_key(files: Storage) -> None:
+def test_after_move_object_has_only_new_key(files: Storage) -> None:
     """After a move the object has only the new key; a refused move changes nothing."""
     info = files.upload("a", b"bytes", PutOptions(metadata={"x": "1"}))
     moved = files.move(info.ref, "in/b")

@@ -49,7 +49,9 @@ def account(place: str, scope: ExitStack, root: Path) -> Account:
 
 @pytest.mark.parametrize("client", CLIENTS, ids=lambda client: client.__name__)
 @pytest.mark.parametrize("place", PLACES)
-def test_packed_bytes_come_back_as_they_were_put(place: str, client: Any, tmp_path: Path) -> None:
+def test_no_storage_vendor_or_http_client_decompresses_object(
+    place: str, client: Any, tmp_path: Path
+) -> None:
     """No storage vendor or HTTP client decompresses an object, as a whole or in part."""
     with ExitStack() as scope:
         result = account(place, scope, tmp_path)
@@ -63,7 +65,9 @@ def test_packed_bytes_come_back_as_they_were_put(place: str, client: Any, tmp_pa
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_packed_bytes_come_back_as_they_were_put_asynchronously(place: str, tmp_path: Path) -> None:
+def test_no_object_is_decompressed_either_with_asynchronous_client(
+    place: str, tmp_path: Path
+) -> None:
     """With the asynchronous client, no object is decompressed either."""
 
     async def put_and_get(result: Account) -> tuple[str | None, bytes]:

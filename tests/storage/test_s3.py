@@ -52,7 +52,9 @@ def files(s3_sandbox: S3Sandbox) -> Iterator[Storage]:
         yield hub.storage()
 
 
-def test_lost_completion(s3_sandbox: S3Sandbox, files: Storage) -> None:
+def test_upload_whose_last_response_was_lost_is_found_to_be_complete(
+    s3_sandbox: S3Sandbox, files: Storage
+) -> None:
     """An upload whose last response was lost is found to be complete."""
     start_upload = files.start_upload("a")
     s3_sandbox.fail(*usual_answers(5), Lost())
@@ -75,7 +77,9 @@ def test_lost_answers_without_checksums(s3_sandbox: S3Sandbox, checksum: str | N
         assert len(DATA) == info.size
 
 
-def test_lost_condition(s3_sandbox: S3Sandbox, files: Storage) -> None:
+def test_conditional_upload_whose_response_was_lost_does_not_conflict_with_itself(
+    s3_sandbox: S3Sandbox, files: Storage
+) -> None:
     """A conditional upload whose response was lost does not conflict with itself."""
     s3_sandbox.fail(Lost())
     info = files.upload("a", b"mine", PutOptions(if_none_match="*"))
@@ -142,7 +146,9 @@ def test_failure_in_a_success(s3_sandbox: S3Sandbox, files: Storage) -> None:
     ],
     ids=["begin", "part", "complete"],
 )
-def test_malformed(s3_sandbox: S3Sandbox, files: Storage, before: int, answer: Response) -> None:
+def test_successful_response_without_required_content_fails(
+    s3_sandbox: S3Sandbox, files: Storage, before: int, answer: Response
+) -> None:
     """A successful response without the required content fails, and nothing is left."""
     s3_sandbox.fail(*usual_answers(before), answer)
     with pytest.raises(VendorFailed):
@@ -150,7 +156,9 @@ def test_malformed(s3_sandbox: S3Sandbox, files: Storage, before: int, answer: R
     assert {} == s3_sandbox.uploads
 
 
-def test_failed_abort(s3_sandbox: S3Sandbox, files: Storage) -> None:
+def test_upload_error_is_raised_even_if_aborting_fails_too(
+    s3_sandbox: S3Sandbox, files: Storage
+) -> None:
     """If aborting fails too, the error of the upload is raised."""
     no = Response(403, body=error_xml("AccessDenied"))
     s3_sandbox.fail(*usual_answers(1), no, no)
@@ -165,7 +173,7 @@ def test_failed_abort(s3_sandbox: S3Sandbox, files: Storage) -> None:
         files.abort_upload(start_upload.ref)
 
 
-def test_abort_is_one_request(s3_sandbox: S3Sandbox, files: Storage) -> None:
+def test_abort_sends_one_request(s3_sandbox: S3Sandbox, files: Storage) -> None:
     """An abort sends one request."""
     upload = files.start_upload("a")
     requests_before = len(s3_sandbox.requests)
@@ -173,7 +181,7 @@ def test_abort_is_one_request(s3_sandbox: S3Sandbox, files: Storage) -> None:
     assert ["DELETE"] == [request.method for request in s3_sandbox.requests[requests_before:]]
 
 
-def test_small_parts(files: Storage) -> None:
+def test_parts_below_s3_minimum_size_are_refused(files: Storage) -> None:
     """Parts below S3's minimum size are refused, and nothing is left."""
     with pytest.raises(InvalidRequest) as excinfo:
         files.upload("a", DATA, part_size=PART // 2)
@@ -181,7 +189,9 @@ def test_small_parts(files: Storage) -> None:
     assert [] == files.list_stale_uploads()
 
 
-def test_refused_completion(s3_sandbox: S3Sandbox, files: Storage) -> None:
+def test_vendor_rejected_has_s3_error_code_if_s3_refuses_to_complete_upload(
+    s3_sandbox: S3Sandbox, files: Storage
+) -> None:
     """If S3 refuses to complete an upload, VendorRejected has S3's error code."""
     s3_sandbox.fail(*usual_answers(5), Response(409, body=error_xml("ConditionalRequestConflict")))
     with pytest.raises(VendorRejected) as excinfo:
@@ -224,7 +234,9 @@ def test_parts_without_end(s3_sandbox: S3Sandbox, files: Storage) -> None:
         files.upload("a", DATA, resume=upload.ref)
 
 
-def test_cut_part(s3_sandbox: S3Sandbox) -> None:
+def test_only_affected_part_is_sent_again_if_connection_breaks_during_upload(
+    s3_sandbox: S3Sandbox,
+) -> None:
     """If the connection breaks during an upload, only the affected part is sent again."""
     with over_socket(s3_sandbox) as hub:
         s3_sandbox.cut("PUT", 1_000)
@@ -234,7 +246,7 @@ def test_cut_part(s3_sandbox: S3Sandbox) -> None:
         assert 4 == sum(request.method == "PUT" for request in s3_sandbox.requests)
 
 
-def test_cut_answer(s3_sandbox: S3Sandbox) -> None:
+def test_after_cut_connection_download_continues_where_it_stopped(s3_sandbox: S3Sandbox) -> None:
     """After a cut connection a download continues where it stopped."""
     with over_socket(s3_sandbox) as hub:
         files = hub.storage()
@@ -251,7 +263,9 @@ def test_cut_answer(s3_sandbox: S3Sandbox) -> None:
         assert [None, f"bytes=1-{last}", f"bytes=5001-{last}"] == ranges[:3]
 
 
-def test_cut_range(s3_sandbox: S3Sandbox) -> None:
+def test_after_cut_connection_range_download_continues_where_it_stopped(
+    s3_sandbox: S3Sandbox,
+) -> None:
     """After a cut connection a range download continues where it stopped."""
     with over_socket(s3_sandbox) as hub:
         files = hub.storage()
@@ -302,7 +316,7 @@ def test_download_refuses_an_unrequested_range(s3_sandbox: S3Sandbox) -> None:
             download.read_all()
 
 
-def test_damaged_object(s3_sandbox: S3Sandbox, files: Storage) -> None:
+def test_wrong_checksum_fails_download_at_its_end(s3_sandbox: S3Sandbox, files: Storage) -> None:
     """A wrong checksum fails the download at its end."""
     files.upload("a", b"good")
     s3_sandbox.objects["a"].pieces[0].path.write_bytes(b"evil")
@@ -312,7 +326,7 @@ def test_damaged_object(s3_sandbox: S3Sandbox, files: Storage) -> None:
         download.read()
 
 
-def test_compressed_object(s3_sandbox: S3Sandbox, files: Storage) -> None:
+def test_length_of_decompressed_object_is_unknown(s3_sandbox: S3Sandbox, files: Storage) -> None:
     """If HTTP decompresses an object, its length is unknown."""
     files.upload("a", b"", PutOptions(content_encoding="gzip"))
     assert files.download("a").length is None
@@ -339,7 +353,9 @@ def test_forbidden_object_is_not_missing(s3_sandbox: S3Sandbox, files: Storage) 
         ("magic/wrong-region", InvalidRequest),
     ],
 )
-def test_magic(files: Storage, key: str, kind: type[Exception]) -> None:
+def test_each_failure_of_s3_raises_its_own_error_class(
+    files: Storage, key: str, kind: type[Exception]
+) -> None:
     """Each failure of S3 raises its own error class, for one object and in a batch."""
     with pytest.raises(kind):
         files.upload(key, b"")
@@ -348,7 +364,7 @@ def test_magic(files: Storage, key: str, kind: type[Exception]) -> None:
     assert isinstance(files.delete_many([key])[0].error, kind)
 
 
-def test_object_versions() -> None:
+def test_overwritten_and_deleted_objects_can_be_read_by_version() -> None:
     """In a versioned bucket, overwritten and deleted objects can be read by version."""
     with sandbox(versioned=True) as new_sandbox, over_s3(new_sandbox) as hub:
         files = hub.storage()
@@ -377,7 +393,7 @@ def test_object_versions() -> None:
         assert not files.exists("a")
 
 
-def test_versions(files: Storage) -> None:
+def test_missing_version_raises_same_error_as_missing_object(files: Storage) -> None:
     """A missing version raises the same error as a missing object."""
     files.upload("a", b"")
     for verb in (files.head, files.download):
@@ -388,7 +404,9 @@ def test_versions(files: Storage) -> None:
     assert not files.exists("a")
 
 
-def test_signed_form(s3_sandbox: S3Sandbox, files: Storage) -> None:
+def test_signed_form_lets_browser_upload_object_that_it_describes(
+    s3_sandbox: S3Sandbox, files: Storage
+) -> None:
     """A signed form lets a browser upload the object that it describes, and no other."""
     signed_form = files.signed_post("in/a.pdf", largest=10, content_type="application/pdf")
     assert (204, b"%PDF") == (
@@ -419,7 +437,7 @@ def _post(s3_sandbox: S3Sandbox, signed: SignedPost, data: bytes, **other: str) 
     ).status
 
 
-def test_temporary_credentials() -> None:
+def test_session_token_is_sent_with_requests_urls_and_forms() -> None:
     """The session token of temporary credentials is sent with requests, URLs and forms."""
     with sandbox(token="session-token") as new_sandbox, over_s3(new_sandbox) as hub:
         files = hub.storage()
@@ -516,7 +534,7 @@ def test_conditions_by_time(files: Storage) -> None:
     assert 412 == excinfo.value.status
 
 
-def test_whole_checksum(files: Storage) -> None:
+def test_checksum_of_whole_object_is_verified_before_anything_is_stored(files: Storage) -> None:
     """A checksum of the whole object is verified before anything is stored."""
     options = PutOptions(checksum=Checksum.of("md5", DATA))
     assert len(DATA) == files.upload("a", DATA, options, part_size=PART).size

@@ -65,7 +65,9 @@ GET = Request.get("/a")
         ("SomethingNew", 409, VendorRejected),
     ],
 )
-def test_codes(code: str, status: int, kind: type[ConnectorError]) -> None:
+def test_s3_error_code_decides_error_class(
+    code: str, status: int, kind: type[ConnectorError]
+) -> None:
     """S3's error code decides the error class, not the status, and the error contains the code."""
     error = answers.classify(GET, Response(status, body=error_xml(code, "So it is.")))
     assert kind is type(error)
@@ -85,7 +87,7 @@ def test_codes(code: str, status: int, kind: type[ConnectorError]) -> None:
         (503, "SlowDown"),
     ],
 )
-def test_heads(status: int, code: str) -> None:
+def test_response_to_head_has_no_body(status: int, code: str) -> None:
     """The response to HEAD has no body, so its status decides the error code."""
     error = answers.classify(Request.head("/a"), Response(status))
     assert code == getattr(error, "vendor_code", None)
@@ -168,7 +170,7 @@ def test_xml_is_read() -> None:
 
 
 @pytest.mark.parametrize("body", [b"<html/>", b"nothing"], ids=["other", "none"])
-def test_malformed(body: bytes) -> None:
+def test_successful_response_without_its_required_content_is_failure_of_s3(body: bytes) -> None:
     """A successful response without its required content is a failure of S3."""
     with pytest.raises(VendorFailed, match="The answer"):
         storage.root(Response(200, body=body), "ListBucketResult")
@@ -184,7 +186,7 @@ def test_malformed(body: bytes) -> None:
     ],
     ids=["plain", "encoded", "no base64", "no UTF-8"],
 )
-def test_metadata(sent: str, read: str) -> None:
+def test_metadata_is_read_as_it_was_written(sent: str, read: str) -> None:
     """Metadata is read as it was written, and undecodable values stay unchanged."""
     wire = _RefBuilder()
     result = answers.info(wire, "a", Headers({"X-Amz-Meta-Buyer": sent}))  # type: ignore[arg-type]  # all it needs
@@ -228,7 +230,7 @@ def test_unanswered_deletion_may_have_failed() -> None:
     assert isinstance(b.error, VendorFailed)
 
 
-def test_put_headers() -> None:
+def test_every_upload_option_is_sent_as_header() -> None:
     """Every upload option is sent as a header; S3's own headers take precedence."""
     options = PutOptions(
         content_type="a/b",
@@ -276,7 +278,9 @@ ANSWER_HEADERS: Final = {
         ("DELETE", {}, {}),
     ],
 )
-def test_signed_request(method: str, query: dict[str, str], headers: dict[str, str]) -> None:
+def test_signed_download_sets_headers_of_its_response(
+    method: str, query: dict[str, str], headers: dict[str, str]
+) -> None:
     """A signed download sets headers of its response; a signed upload has its content type."""
     request = requests.shared(
         "a", UrlOptions(method=method, content_type="a/b", content_disposition="inline")
@@ -300,7 +304,7 @@ def test_missing_object_of_a_condition(method: str, code: str) -> None:
     assert code == error.vendor_code
 
 
-def test_listed_objects() -> None:
+def test_page_of_list_states_each_object_properties() -> None:
     """A page of a list states each object's properties."""
     wire: Any = SimpleNamespace(ref=lambda id_: Ref("s3", "files", id_))
     body = (
@@ -326,7 +330,7 @@ def test_unfinished_uploads_without_a_marker_are_refused() -> None:
 @pytest.mark.parametrize(
     "etag,written", [("a-1", '"a-1"'), ('"a"', '"a"'), ('W/"a"', 'W/"a"'), ("*", "*")]
 )
-def test_etags(etag: str, written: str) -> None:
+def test_etag_is_sent_with_one_pair_of_quotes(etag: str, written: str) -> None:
     """An ETag is sent with one pair of quotes, whether it was given with quotes or not."""
     assert written == storage.quoted_etag(etag)
 
@@ -375,7 +379,7 @@ def _crc32_of(text: str | None) -> Checksum | None:
     return Checksum.from_base64(ChecksumAlgorithm.CRC32, text)
 
 
-def test_checksums() -> None:
+def test_checksum_in_s3_format_is_parsed() -> None:
     """A checksum in S3's format is parsed, with the number of parts of a composite one."""
     checksum = Checksum.of("crc32", b"123456789")
     assert ("cbf43926", "y/Q5Jg==") == (checksum.value, checksum.base64)

@@ -130,7 +130,9 @@ def test_unauthenticated_requests_are_refused(
     ],
     ids=["late", "early", "key", "account", "date", "own header", "type", "range"],
 )
-def test_signatures(blob_sandbox: AzureBlobSandbox, how: dict[str, Any]) -> None:
+def test_signature_of_another_request_is_refused(
+    blob_sandbox: AzureBlobSandbox, how: dict[str, Any]
+) -> None:
     """A signature with another key, time or content than the request's is refused."""
     response = ask(blob_sandbox, Request.get(blob_path(blob_sandbox), headers=VERSION), **how)
     assert (403, "AuthenticationFailed") == (response.status, code(response))
@@ -164,7 +166,9 @@ def grant(blob_sandbox: AzureBlobSandbox, method: str = "GET") -> str:
         ("sv=2025>sv=2024", 0, "AuthenticationFailed"),
     ],
 )
-def test_signed_urls(change: str, later: int, expected: str | None) -> None:
+def test_signed_url_is_valid_only_unchanged_and_until_its_expiry(
+    change: str, later: int, expected: str | None
+) -> None:
     """A signed URL is valid only unchanged and until its expiry."""
     time = [NOON]
     with azure(now=lambda: time[0]) as sandbox:
@@ -301,7 +305,9 @@ def test_delegation_key_expires() -> None:
         ({"Transfer-Encoding": "chunked"}, "MissingContentLengthHeader"),
     ],
 )
-def test_bad_puts(blob_sandbox: AzureBlobSandbox, headers: dict[str, str], expected: str) -> None:
+def test_upload_with_unknown_or_wrong_headers_is_refused(
+    blob_sandbox: AzureBlobSandbox, headers: dict[str, str], expected: str
+) -> None:
     """An upload with unknown or wrong headers is refused."""
     if "Zo\xeb" in headers.values():
         request = Request.put("/", headers={**headers, "x-ms-blob-type": "BlockBlob"})
@@ -333,7 +339,9 @@ def test_unsupported_requests_are_refused(
 
 
 @pytest.mark.parametrize("most", ["0", "5001", "many", "-1"])
-def test_bad_lists(blob_sandbox: AzureBlobSandbox, most: str) -> None:
+def test_list_with_page_size_that_azure_does_not_allow_is_refused(
+    blob_sandbox: AzureBlobSandbox, most: str
+) -> None:
     """A list with a page size that Azure does not allow is refused."""
     query = {"restype": "container", "comp": "list", "maxresults": most}
     request = Request.get(f"/{blob_sandbox.container}", query=query, headers=VERSION)
@@ -351,7 +359,9 @@ def test_names_that_xml_cannot_hold(blob_sandbox: AzureBlobSandbox) -> None:
     assert b'<Name Encoded="true">b%EF%BF%BE</Name>' in answer.body
 
 
-def test_ranges(blob_sandbox: AzureBlobSandbox) -> None:
+def test_range_that_does_not_count_from_beginning_is_refused(
+    blob_sandbox: AzureBlobSandbox,
+) -> None:
     """A range that does not count from the beginning is refused."""
     put_blob(blob_sandbox)
     for text in ("bytes=-1", "bytes=a-b", "1-2"):
@@ -368,7 +378,7 @@ def test_the_type_of_a_put(blob_sandbox: AzureBlobSandbox) -> None:
     assert ["a/b", "c/d", "application/octet-stream"] == types
 
 
-def test_archived_blobs(blob_sandbox: AzureBlobSandbox) -> None:
+def test_properties_of_archived_blob_can_be_read(blob_sandbox: AzureBlobSandbox) -> None:
     """The properties of an archived blob can be read, but not its content."""
     put_blob(blob_sandbox, headers={"x-ms-access-tier": "Archive"})
     assert 200 == ask(blob_sandbox, Request.head(blob_path(blob_sandbox), headers=VERSION)).status
@@ -377,7 +387,7 @@ def test_archived_blobs(blob_sandbox: AzureBlobSandbox) -> None:
     )
 
 
-def test_copies(blob_sandbox: AzureBlobSandbox) -> None:
+def test_copy_without_an_existing_source_is_refused(blob_sandbox: AzureBlobSandbox) -> None:
     """A copy is refused unless its source exists in this account and container."""
     place = f"https://{blob_sandbox.hosts[0]}/{blob_sandbox.container}"
     for source in ("https://elsewhere/c/a", f"https://{blob_sandbox.hosts[0]}/other/a"):
@@ -391,7 +401,7 @@ def test_copies(blob_sandbox: AzureBlobSandbox) -> None:
     assert "BlobNotFound" == code(ask(blob_sandbox, request))
 
 
-def test_deleting_versions(blob_sandbox: AzureBlobSandbox) -> None:
+def test_version_can_be_deleted_without_others(blob_sandbox: AzureBlobSandbox) -> None:
     """A version can be deleted without the others, even the current one."""
     put_blob(blob_sandbox)
     first = blob_sandbox.blobs["a"].version
@@ -440,13 +450,15 @@ def commit(blob_sandbox: AzureBlobSandbox, body: bytes) -> Response:
         (BLOCK, b"", "InvalidHeaderValue"),
     ],
 )
-def test_bad_blocks(blob_sandbox: AzureBlobSandbox, name: str, body: bytes, expected: str) -> None:
+def test_block_without_bytes_is_refused(
+    blob_sandbox: AzureBlobSandbox, name: str, body: bytes, expected: str
+) -> None:
     """A block without bytes, or with a name of another length than the others', is refused."""
     assert 201 == block(blob_sandbox, BLOCK).status
     assert expected == code(block(blob_sandbox, name, body))
 
 
-def test_changed_blocks(blob_sandbox: AzureBlobSandbox) -> None:
+def test_block_with_wrong_checksum_is_refused(blob_sandbox: AzureBlobSandbox) -> None:
     """A block with a wrong checksum is refused."""
     assert "Md5Mismatch" == code(block(blob_sandbox, BLOCK, headers={"Content-MD5": "AAAA"}))
     assert "InvalidBlockList" == code(
@@ -485,7 +497,7 @@ def test_lists_of_blocks(blob_sandbox: AzureBlobSandbox) -> None:
     assert {} == blob_sandbox.blocks
 
 
-def test_faults(blob_sandbox: AzureBlobSandbox) -> None:
+def test_planned_fault_replaces_response(blob_sandbox: AzureBlobSandbox) -> None:
     """A planned fault replaces a response, or loses it after the request took effect."""
     blob_sandbox.fail(Response(503), ConnectionFailed("down"), Lost())
     assert 503 == put_blob(blob_sandbox).status

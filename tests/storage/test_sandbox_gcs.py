@@ -93,7 +93,9 @@ def reason(response: Response) -> str | None:
     ],
     ids=["issuer", "audience", "scope", "life", "old", "early"],
 )
-def test_assertions(gcs_sandbox: GcsSandbox, how: dict[str, Any]) -> None:
+def test_token_is_granted_only_for_current_assertion_of_this_service_account(
+    gcs_sandbox: GcsSandbox, how: dict[str, Any]
+) -> None:
     """A token is granted only for a current assertion of this service account."""
     form = {"grant_type": GRANT, "assertion": assertion(gcs_sandbox, **how)}
     response = grant(gcs_sandbox, form)
@@ -111,7 +113,9 @@ def test_assertions(gcs_sandbox: GcsSandbox, how: dict[str, Any]) -> None:
         ({"grant_type": GRANT, "client_id": "me"}, "invalid_request"),
     ],
 )
-def test_grants(gcs_sandbox: GcsSandbox, form: dict[str, str], expected: str) -> None:
+def test_token_request_with_invalid_grant_type_is_refused(
+    gcs_sandbox: GcsSandbox, form: dict[str, str], expected: str
+) -> None:
     """A token request with an invalid grant type is refused."""
     assert expected == grant(gcs_sandbox, form or {"x": ""}).json()["error"]
 
@@ -239,7 +243,9 @@ def test_chunks_that_come_again(gcs_sandbox: GcsSandbox) -> None:
         ("sandbox-bucket>other", 0, "NoSuchBucket"),
     ],
 )
-def test_signed_urls(change: str, later: int, expected: str | None) -> None:
+def test_signed_url_is_valid_only_unchanged_and_until_its_expiry(
+    change: str, later: int, expected: str | None
+) -> None:
     """A signed URL is valid only unchanged and until its expiry."""
     time = [NOON]
     with bucket(now=lambda: time[0]) as sandbox:
@@ -267,7 +273,7 @@ def test_signed_urls(change: str, later: int, expected: str | None) -> None:
             assert ("c/d", b"x") == (response.header("content-type"), response.body)
 
 
-def test_signed_deletion(gcs_sandbox: GcsSandbox) -> None:
+def test_signed_url_for_delete_deletes_its_object(gcs_sandbox: GcsSandbox) -> None:
     """A signed URL for DELETE deletes its object."""
     ask(gcs_sandbox, related_upload({"name": "a"}, b"x"))
     signer = signer_of(Secret(gcs_sandbox.key_file()))
@@ -285,7 +291,7 @@ def test_signed_deletion(gcs_sandbox: GcsSandbox) -> None:
     assert (204, {}) == (gcs_sandbox.answer(result).status, gcs_sandbox.live)
 
 
-def test_page_tokens(gcs_sandbox: GcsSandbox) -> None:
+def test_page_of_list_begins_after_last_object_of_previous_page(gcs_sandbox: GcsSandbox) -> None:
     """A page of a list begins after the last object of the previous page."""
     for name in ("a", "b/c", "b/d", "e"):
         ask(gcs_sandbox, related_upload({"name": name}, b"x"))

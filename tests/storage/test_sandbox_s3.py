@@ -99,7 +99,9 @@ def test_unsigned_requests_are_refused(s3_sandbox: S3Sandbox) -> None:
     ],
     ids=["late", "secret", "key", "region", "token", "date", "unsigned header"],
 )
-def test_signatures(s3_sandbox: S3Sandbox, how: dict[str, Any], expected: str) -> None:
+def test_signature_of_another_request_is_refused(
+    s3_sandbox: S3Sandbox, how: dict[str, Any], expected: str
+) -> None:
     """A signature with another key, time, region or content than the request's is refused."""
     assert expected == code(ask(s3_sandbox, Request.get("/a"), **how))
 
@@ -141,7 +143,9 @@ def test_tampered_requests_are_refused(s3_sandbox: S3Sandbox) -> None:
         ("X-Amz-Algorithm>X-Amz-Security-Token=evil&X-Amz-Algorithm", 0, "InvalidToken"),
     ],
 )
-def test_signed_urls(change: str, later: int, expected: str | None) -> None:
+def test_signed_url_is_valid_only_unchanged_and_until_its_expiry(
+    change: str, later: int, expected: str | None
+) -> None:
     """A signed URL is valid only unchanged and until its expiry."""
     time = [NOON]
     with sandbox(now=lambda: time[0]) as new_sandbox:
@@ -216,7 +220,7 @@ def test_sandbox_refuses_invalid_requests(
     assert expected == code(ask(s3_sandbox, request_))
 
 
-def test_emptied_deletion(s3_sandbox: S3Sandbox) -> None:
+def test_request_that_deletes_no_keys_is_refused(s3_sandbox: S3Sandbox) -> None:
     """A request that deletes no keys is refused."""
     body = b"<Delete/>"
     digest = b64encode(md5(body, usedforsecurity=False).digest()).decode()
@@ -243,7 +247,7 @@ def _part(number: int, etag: str, checksum: str | None = None) -> str:
     ],
     ids=["order", "etag", "missing", "no checksum", "checksum", "small", "size", "fine"],
 )
-def test_completions(
+def test_upload_is_completed_only_with_its_parts_in_order(
     s3_sandbox: S3Sandbox, parts: list[str], headers: dict[str, str], expected: str | None
 ) -> None:
     """An upload is completed only with its parts in order, unchanged and large enough."""
@@ -261,7 +265,7 @@ def test_completions(
     assert expected == (None if response.status == 200 else code(response))
 
 
-def test_other_buckets(s3_sandbox: S3Sandbox) -> None:
+def test_request_for_another_bucket_is_refused_as_missing(s3_sandbox: S3Sandbox) -> None:
     """A request for another bucket, in the path or host name, is refused as missing."""
     request = Request.get("/other/a")
     other_request = SandboxRequest(

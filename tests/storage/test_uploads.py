@@ -84,7 +84,9 @@ class _File(BytesIO):
     ],
     ids=["bytearray", "view", "file", "opener", "opened-bytes", "list", "single"],
 )
-def test_sources(files: Storage, source: Callable[[], Any]) -> None:
+def test_bytes_files_paths_iterables_and_functions_can_be_uploaded(
+    files: Storage, source: Callable[[], Any]
+) -> None:
     """Bytes, files, paths, iterables and functions can be uploaded."""
     assert len(DATA) == files.upload("a", source(), part_size=PART).size
     assert DATA == files.download("a").read_all()
@@ -154,7 +156,7 @@ class _IterableOnly:
             yield piece
 
 
-def test_awaited_sources() -> None:
+def test_asynchronous_files_and_iterables_can_be_uploaded() -> None:
     """Asynchronous files and iterables can be uploaded; a file opened by the upload is closed."""
     file = _AwaitedFile()
 
@@ -190,7 +192,7 @@ def test_download_to_a_file(tmp_path: Path) -> None:
         assert DATA == target.read_bytes()
 
 
-def test_download_attributes(files: Storage) -> None:
+def test_download_has_attributes_for_range_length_and_reference(files: Storage) -> None:
     """A download has attributes for its range, length and reference."""
     files.upload("a", b"0123456789")
     with files.download("a", range=ByteRange(2, 5)) as download:
@@ -285,7 +287,9 @@ def test_sources_that_differ_from_their_description(files: Storage) -> None:
     assert ("checksum", True) == (excinfo.value.field, "Find out" in excinfo.value.remedy)
 
 
-def test_other_uploads(files: Storage) -> None:
+def test_upload_can_be_resumed_only_under_its_own_key_and_with_its_own_reference(
+    files: Storage,
+) -> None:
     """An upload can be resumed only under its own key and with its own reference."""
     start_upload = files.start_upload("a")
     with pytest.raises(InvalidData, match="another key"):
@@ -308,7 +312,7 @@ def test_resumed_with_other_parts(files: Storage) -> None:
     assert len(DATA) == files.upload("a", DATA, resume=start_upload.ref).size
 
 
-def test_failed_chunks() -> None:
+def test_failed_request_of_a_batch_deletion_fails_only_its_keys() -> None:
     """If one request of a batch deletion fails, only its keys are reported as failed."""
     keys = [f"k{number}" for number in range(1_001)]
     with sandbox() as new_sandbox, over_s3(new_sandbox) as hub:
@@ -387,7 +391,7 @@ def test_wait_for_a_source_is_bounded() -> None:
 @pytest.mark.untraced
 @pytest.mark.skipif(sys.platform != "linux", reason="asks Linux for the memory of a process")
 @pytest.mark.parametrize("vendor", sorted(VENDORS))
-def test_volume(vendor: str) -> None:
+def test_large_objects_are_uploaded_and_downloaded_with_limited_memory(vendor: str) -> None:
     """Large objects are uploaded and downloaded with limited memory."""
     is_whole, up, failing_peak, *_ = measure(64, vendor)
     assert "True" == is_whole

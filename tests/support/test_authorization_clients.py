@@ -159,7 +159,7 @@ def test_one_method_at_a_time() -> None:
     assert [INVALID_REQUEST] * 7 == [reply.error for reply in replies]
 
 
-def test_a_public_client_has_no_tokens_of_its_own() -> None:
+def test_client_without_secret_may_refresh_tokens() -> None:
     """A client without a secret may refresh tokens, but gets no client-credentials token."""
     with AuthorizationServer(Client(method="none")) as server:
         caller = Caller(server)

@@ -106,7 +106,9 @@ def test_a_connection_is_reset_unread() -> None:
 
 
 @pytest.mark.parametrize("processed, rotations", [(False, 0), (True, 1)])
-def test_a_server_hangs(*, processed: bool, rotations: int) -> None:
+def test_hanging_request_waits_before_or_after_it_takes_effect(
+    *, processed: bool, rotations: int
+) -> None:
     """A hanging request waits before or after it takes effect, until it is released."""
     with AuthorizationServer() as server, ThreadPoolExecutor(1) as pool:
         _, refresh = server.seed()
@@ -225,7 +227,7 @@ def test_answers_are_odd() -> None:
     assert "Bearer" == huge.members["token_type"]
 
 
-def test_a_redirect_leads_elsewhere() -> None:
+def test_redirecting_fault_names_another_url() -> None:
     """The redirecting fault names another URL, and the request has no effect."""
     with AuthorizationServer() as server:
         _, refresh = server.seed()
@@ -271,7 +273,7 @@ def test_truncated_requests_have_no_effect() -> None:
         assert () == server.requests
 
 
-def test_other_places_may_fail_too() -> None:
+def test_fault_can_be_injected_for_any_path() -> None:
     """A fault can be injected for any path, and affects only that path."""
     with AuthorizationServer() as server:
         caller = Caller(server)

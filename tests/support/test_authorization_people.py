@@ -191,7 +191,7 @@ def test_the_port_of_a_loopback_address_is_free() -> None:
     assert "http://127.0.0.1/done" == redirect_target(loopback_reply)[0]
 
 
-def test_a_client_that_may_not_refresh_gets_nothing_for_it() -> None:
+def test_client_that_may_not_refresh_gets_only_access_token_for_its_code() -> None:
     """A client that may not refresh gets only an access token for its code."""
     first_client = Client(method="none", redirect_uris=(BACK,), grants=frozenset({CODE}))
     with AuthorizationServer(first_client) as server:

@@ -93,7 +93,7 @@ def test_proofs_are_read_strictly(claims: dict[str, Any], header: dict[str, Any]
     assert why == reply.members["error_description"]
 
 
-def test_a_place_is_compared_without_its_query() -> None:
+def test_url_in_proof_has_no_query() -> None:
     """The URL in a proof has no query, even if the request has one."""
     key = Signer()
     with AuthorizationServer() as server:
@@ -293,7 +293,7 @@ def test_nonces_are_renewed() -> None:
 
 
 @pytest.mark.parametrize("known_by", ["subject", "thumbprint"])
-def test_certificate_authentication(tmp_path: Path, known_by: str) -> None:
+def test_client_is_authenticated_by_its_certificate(tmp_path: Path, known_by: str) -> None:
     """A client is authenticated by its certificate, and its tokens are bound to it."""
     lab = TlsLab(tmp_path)
     own_certificates, other_certificates = lab.client_certificate(), lab.client_certificate()

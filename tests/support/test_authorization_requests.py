@@ -63,7 +63,7 @@ def test_a_token_request_is_a_posted_form() -> None:
     assert 411 == unmeasured.status
 
 
-def test_a_client_may_use_its_own_grants_only() -> None:
+def test_grant_type_for_which_client_is_not_registered_is_refused() -> None:
     """A grant type for which the client is not registered is refused."""
     client = Client(grants=frozenset({EXCHANGE}))
     with AuthorizationServer(client) as server:

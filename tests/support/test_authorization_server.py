@@ -46,7 +46,7 @@ def test_client_credentials_bring_no_refresh_token() -> None:
     )
 
 
-def test_a_refresh_rotates() -> None:
+def test_refresh_gives_new_refresh_token() -> None:
     """A refresh gives a new refresh token, and the earlier access token stays valid."""
     with AuthorizationServer() as server:
         caller = Caller(server)
@@ -146,7 +146,7 @@ def test_a_refused_refresh_uses_nothing_up() -> None:
         assert ["https://vat.example/"] == opened_reply.members["targets"]
 
 
-def test_a_narrower_scope_is_for_one_token() -> None:
+def test_refreshing_with_narrower_scope_affects_only_that_access_token() -> None:
     """Refreshing with a narrower scope affects only that access token."""
     with AuthorizationServer() as server:
         caller = Caller(server)
@@ -228,7 +228,7 @@ def test_tokens_are_revoked() -> None:
         assert 401 == caller.post(server.revoke_url, {"token": access}).status
 
 
-def test_metadata_is_served_at_well_known_urls() -> None:
+def test_metadata_is_at_paths_of_rfc_8414_and_openid() -> None:
     """The metadata is at the paths of RFC 8414 and OpenID, also if the issuer has a path."""
     with (
         AuthorizationServer(issuer_path="/tenant") as server,
@@ -293,7 +293,7 @@ def test_the_resource_is_strict() -> None:
 # --- many callers ------------------------------------------------------------
 
 
-def test_connections_stay() -> None:
+def test_several_requests_use_one_connection_until_server_closes_it() -> None:
     """Several requests use one connection until the server closes it."""
     with AuthorizationServer() as server:
         connection = HTTPConnection("127.0.0.1", int(server.url.rpartition(":")[2]))
@@ -327,7 +327,7 @@ def test_the_packages_own_clients_get_along(name: str) -> None:
         assert (1, 1) == (server.rotations, server.accepted)
 
 
-def test_only_one_of_many_refreshes_wins() -> None:
+def test_one_of_several_threads_with_one_refresh_token_succeeds() -> None:
     """If threads use one refresh token at once, one succeeds, and the reuse ends the family."""
     with AuthorizationServer() as server:
         _, refresh = server.seed()

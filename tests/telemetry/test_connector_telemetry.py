@@ -405,7 +405,7 @@ def check_event(state: str, text: str | None = None) -> ConnectorChecked:
     return ConnectorChecked(at=now, service="erp", connector="erp", state=state, text=text)
 
 
-def test_pools_of_one_name_are_one() -> None:
+def test_pools_with_one_name_are_added_up() -> None:
     """Pools with one name are added up; failing sources and deleted ones are left out."""
     readings = PoolReadings()
     one = FixedPools(ConnectorPool("erp", "sql", PoolStatistics(idle=1, active=2, maximum=3)))

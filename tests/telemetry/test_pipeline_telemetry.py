@@ -138,7 +138,7 @@ def test_opentelemetry_reads_pipelines_when_asked() -> None:
     } == values
 
 
-def test_lag_is_reported_while_it_is_known() -> None:
+def test_lag_is_metric_while_source_can_tell_it() -> None:
     """The lag is a metric while the source can tell it, and missing otherwise, never zero."""
     registry, telemetry = CollectorRegistry(), Telemetry()
     manager = ConnectorManager([Service("erp")], observers=[telemetry.observer])
@@ -152,7 +152,7 @@ def test_lag_is_reported_while_it_is_known() -> None:
     assert registry.get_sample_value("moorage_pipeline_lag", LABELS) is None
 
 
-def test_alert_of_a_pipeline_that_is_down_spares_a_paused_one() -> None:
+def test_pause_shows_in_metric_of_its_own() -> None:
     """A pause shows in a metric of its own, which the alert about idle pipelines exempts."""
     registry = CollectorRegistry()
     observer = PrometheusObserver(registry)
@@ -181,7 +181,7 @@ def test_names_of_prometheus_are_registered() -> None:
         assert f"# TYPE {name} {definition['type']}" in text
 
 
-def test_pipelines_of_one_name_are_one() -> None:
+def test_numbers_of_pipelines_with_one_name_are_added() -> None:
     """Numbers of pipelines with one name are added; the name counts as running if all run."""
     readings = PipelineReadings()
     running = FixedPipeline(state=PipelineState.RUNNING, received=2, processing_duration=0.5)
@@ -202,7 +202,7 @@ def test_pipelines_of_one_name_are_one() -> None:
     assert {} == readings.read()
 
 
-def test_pipeline_that_runs_beside_another_runs() -> None:
+def test_two_running_pipelines_with_one_name_are_reported_as_one_running_pipeline() -> None:
     """Two running pipelines with one name are reported as one running pipeline."""
     readings = PipelineReadings()
     pipelines = [FixedPipeline(state=PipelineState.RUNNING, received=1) for _ in range(2)]

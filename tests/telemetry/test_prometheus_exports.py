@@ -179,7 +179,9 @@ def test_expressions_have_values(title: str, server: tuple[Prometheus, datetime]
 
 
 @pytest.mark.parametrize("name", alerts())
-def test_alerts_fire(name: str, server: tuple[Prometheus, datetime]) -> None:
+def test_every_alert_fires_in_run_with_each_kind_of_fault(
+    name: str, server: tuple[Prometheus, datetime]
+) -> None:
     """Every alert fires in a run with each kind of fault, but not at its start."""
     series = _values(server, alerts()[name])
 

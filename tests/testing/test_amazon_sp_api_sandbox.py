@@ -232,7 +232,9 @@ def test_wrong_request_of_a_listing_is_refused(
         ("/orders/v0/orders", None, 404),
     ],
 )
-def test_refusals(path: str, token: str | None, status: int) -> None:
+def test_wrong_token_or_missing_resource_is_refused(
+    path: str, token: str | None, status: int
+) -> None:
     """A wrong token or a missing resource is refused."""
     assert status == answer(AmazonSpApiSandbox(), "GET", path, token=token)[0]
 

@@ -66,7 +66,7 @@ def create_transaction(sandbox: BraintreeSandbox, query: str = CHARGE) -> str:
         ({"Braintree-Version": "newest"}, "UNSUPPORTED_CLIENT"),
     ],
 )
-def test_access(headers: dict[str, str], code: str) -> None:
+def test_wrong_api_key_or_version_is_refused(headers: dict[str, str], code: str) -> None:
     """A wrong API key or version is refused."""
     sandbox = BraintreeSandbox()
 
@@ -77,7 +77,7 @@ def test_access(headers: dict[str, str], code: str) -> None:
 @pytest.mark.parametrize(
     "query", [7, "query { planets { id } }", "mutation { node(id: 1) { id } }", "query {"]
 )
-def test_unreadable_documents(query: Any) -> None:
+def test_document_that_is_not_graphql_is_refused(query: Any) -> None:
     """A document that is not GraphQL, or names an unknown field, is refused."""
     assert "VALIDATION" == refusal_of(answer(BraintreeSandbox(), query))
 
@@ -95,7 +95,9 @@ def test_unreadable_documents(query: Any) -> None:
         ({**CARD, "paymentMethodId": f"{VAULTED}_of_somebody_else"}, "91565"),
     ],
 )
-def test_charges(fields: dict[str, Any], code: str) -> None:
+def test_charge_needs_payment_method_and_amount_with_two_decimals(
+    fields: dict[str, Any], code: str
+) -> None:
     """A charge needs a payment method and an amount with two decimals, and no other fields."""
     sandbox = BraintreeSandbox()
 
@@ -103,7 +105,7 @@ def test_charges(fields: dict[str, Any], code: str) -> None:
     assert {} == sandbox.transactions
 
 
-def test_captures() -> None:
+def test_only_authorised_amount_can_be_captured() -> None:
     """Only an authorised amount can be captured, and no more than that."""
     sandbox = BraintreeSandbox()
     authorization = create_transaction(sandbox, HOLD)
@@ -115,7 +117,7 @@ def test_captures() -> None:
     assert "91507" == refusal_of(answer(sandbox, CAPTURE, transactionId=authorization))
 
 
-def test_reversals() -> None:
+def test_transaction_can_be_voided_before_it_is_settled() -> None:
     """A transaction can be voided before it is settled, and refunded afterwards."""
     sandbox = BraintreeSandbox()
     first, second = create_transaction(sandbox), create_transaction(sandbox, HOLD)
@@ -129,7 +131,7 @@ def test_reversals() -> None:
     assert "91504" == refusal_of(answer(sandbox, REVERSE, transactionId=second))
 
 
-def test_refunds() -> None:
+def test_only_settled_amount_can_be_refunded() -> None:
     """Only a settled amount can be refunded, and no more than is left."""
     sandbox = BraintreeSandbox()
     paid = create_transaction(sandbox)
@@ -154,7 +156,7 @@ def test_failed_refund_can_be_made_again() -> None:
     assert "errors" not in answer(sandbox, REFUND, transactionId=paid)
 
 
-def test_vault() -> None:
+def test_stored_payment_method_can_be_deleted_once() -> None:
     """A stored payment method can be deleted once."""
     sandbox = BraintreeSandbox()
 
@@ -162,7 +164,7 @@ def test_vault() -> None:
     assert "NOT_FOUND" == refusal_of(answer(sandbox, REMOVE, paymentMethodId=VAULTED))
 
 
-def test_unknown_records() -> None:
+def test_missing_node_or_legacy_id_has_its_own_error_class() -> None:
     """A missing node or legacy id has its own error class."""
     sandbox = BraintreeSandbox()
     node = 'query { node(id: "x") { __typename } }'

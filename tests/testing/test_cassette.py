@@ -127,7 +127,7 @@ def test_recording_needs_a_client(recorder: Recorder) -> None:
     await_if_needed(client.close())
 
 
-def test_a_closed_client_closes_the_one_behind_it(recorder: Recorder) -> None:
+def test_cassette_that_is_closed_sends_and_replays_nothing(recorder: Recorder) -> None:
     """A cassette that is closed sends and replays nothing."""
     client = recorder.client(recorder.cassette())
     await_if_needed(client.close())
@@ -142,7 +142,9 @@ def test_unknown_cassette_mode_is_refused(tmp_path: Path) -> None:
         Cassette(tmp_path / "a.json", mode="twice")  # type: ignore[arg-type]  # on purpose
 
 
-def test_many_tasks_record_in_the_order_in_which_they_began(tmp_path: Path) -> None:
+def test_requests_that_overlap_are_recorded_in_order_in_which_they_were_sent(
+    tmp_path: Path,
+) -> None:
     """Requests that overlap are recorded in the order in which they were sent."""
     recorder = Recorder(tmp_path / "a.json", is_async=True)
     recorder.vendor.always(lambda _, url: Response(200, body=url.encode()))
@@ -412,7 +414,7 @@ def test_invalid_tapes_are_refused(recorder: Recorder, text: str) -> None:
         recorder.cassette()
 
 
-def test_a_tape_that_cannot_be_written_leaves_the_old_one(recorder: Recorder) -> None:
+def test_old_file_stays_if_writing_cassette_fails(recorder: Recorder) -> None:
     """If writing a cassette fails, the old file stays, and no temporary file is left."""
     recorder.vendor.queue(Response(200), Response(200, reason="\ud800"))
     first_recording = recorder.record(get_request())

@@ -200,7 +200,7 @@ def test_replay_works_with_other_credentials(recorder: Recorder) -> None:
     assert [200, 200, 200, 401] == [answer.status for answer in answers[:4]]
 
 
-def test_a_secret_that_becomes_known_later_is_masked_everywhere(recorder: Recorder) -> None:
+def test_token_in_response_is_masked_in_earlier_and_later_requests(recorder: Recorder) -> None:
     """A token in a response is masked in earlier and later requests, too."""
     recorder.vendor.respond_json({"access_token": "swordfish-1"})
     recorder.vendor.always(Response(200))
@@ -238,7 +238,7 @@ def test_common_words_are_not_masked(recorder: Recorder, value: str) -> None:
     assert f'"other": "{value}"' in recorder.record(get_request())
 
 
-def test_learned_values_are_masked_only_as_whole_words(recorder: Recorder) -> None:
+def test_longer_word_that_contains_masked_value_is_not_masked(recorder: Recorder) -> None:
     """A longer word that contains a masked value is not masked."""
     recorder.vendor.respond_json({"key": "abc-1", "list": ["abc-12", "xabc-1", "an abc-1."]})
     recorder.vendor.respond_json({"key": "abcd-1", "list": ["abcd-12", "xabcd-1", "an abcd-1."]})

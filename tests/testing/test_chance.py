@@ -20,7 +20,7 @@ def test_fractions_follow_their_script() -> None:
     assert [0.0, 0.25, 0.75, 0.0] == [randomness.fraction() for _ in range(4)]
 
 
-def test_unscripted_fraction_is_one_half() -> None:
+def test_random_fraction_is_one_half_unless_test_sets_others() -> None:
     """The random fraction is one half unless a test sets others."""
     assert [0.5, 0.5] == [ScriptedRandomness().fraction() for _ in range(2)]
 

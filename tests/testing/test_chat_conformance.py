@@ -87,13 +87,15 @@ def minimal_subject() -> kit.ChatSubject:
 
 
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
-def test_a_lesser_vendor_conforms(check: kit.Check) -> None:
+def test_chat_vendor_that_can_only_send_passes_all_checks(check: kit.Check) -> None:
     """A chat vendor that can only send passes all checks."""
     check(minimal_subject)
 
 
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
-def test_a_lesser_vendor_conforms_async(check: kit.AsyncCheck) -> None:
+def test_chat_vendor_that_can_only_send_passes_all_checks_asynchronously(
+    check: kit.AsyncCheck,
+) -> None:
     """A chat vendor that can only send passes all checks asynchronously, too."""
     asyncio.run(check(minimal_subject))
 

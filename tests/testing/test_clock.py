@@ -27,13 +27,15 @@ def jumping_clock() -> tuple[VirtualClock, AsyncVirtualSleeper]:
 
 
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
-def test_clock_conforms(check: kit.Check) -> None:
+def test_virtual_clock_passes_conformance_checks_of_clocks(check: kit.Check) -> None:
     """A virtual clock passes the conformance checks of clocks."""
     check(VirtualClock)
 
 
 @pytest.mark.parametrize("check", kit.SLEEPER_CHECKS, ids=name_of)
-def test_sleeper_conforms(check: kit.SleeperCheck) -> None:
+def test_sleeper_that_advances_clock_passes_conformance_checks_of_sleepers(
+    check: kit.SleeperCheck,
+) -> None:
     """A sleeper that advances the clock passes the conformance checks of sleepers."""
     check(clock_and_sleeper)
 
@@ -187,7 +189,7 @@ def test_the_clock_jumps_from_nap_to_nap() -> None:
     assert [1_000, 1_500, 0, 1_000, 1_500, 1_000] == sleeper.sleeps
 
 
-def test_the_clock_does_not_jump_while_somebody_works() -> None:
+def test_jumping_clock_does_not_move_while_task_is_running() -> None:
     """A jumping clock does not move while a task is running."""
     clock, sleeper = jumping_clock()
     seen_times: list[int] = []

@@ -55,13 +55,15 @@ def minimal_subject() -> kit.CurrenciesSubject:
 
 
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
-def test_lesser_vendor_conforms(check: kit.Check) -> None:
+def test_vendor_that_has_only_latest_rates_passes_all_checks(check: kit.Check) -> None:
     """A vendor that has only the latest rates passes all checks."""
     check(minimal_subject)
 
 
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
-def test_lesser_vendor_conforms_asynchronously(check: kit.AsyncCheck) -> None:
+def test_vendor_that_has_only_latest_rates_passes_all_checks_asynchronously(
+    check: kit.AsyncCheck,
+) -> None:
     """A vendor that has only the latest rates passes all checks asynchronously, too."""
     asyncio.run(check(minimal_subject))
 

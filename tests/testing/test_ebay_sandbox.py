@@ -89,7 +89,7 @@ def test_wrong_parcel_is_refused(body: dict[str, Any], expected: int) -> None:
     assert [] == list(sandbox.parcels())
 
 
-def test_one_piece_counts_as_its_whole_line() -> None:
+def test_line_is_shipped_once_one_piece_is() -> None:
     """A line is shipped once one piece is, and an order once all its lines are."""
     sandbox = EbaySandbox()
     order = sandbox.add_order(3, 1)
@@ -150,7 +150,9 @@ def test_updates_have_a_status_each() -> None:
         ("GET", "/sell/inventory/v1/location", None, 404, 2002),
     ],
 )
-def test_refusals(method: str, path: str, token: str | None, status: int, expected: int) -> None:
+def test_wrong_token_or_missing_resource_is_refused_with_code(
+    method: str, path: str, token: str | None, status: int, expected: int
+) -> None:
     """A wrong token or a missing resource is refused with a code."""
     answered_status, content = answer(EbaySandbox(), method, path, token=token)
     assert (status, expected) == (answered_status, code(content))

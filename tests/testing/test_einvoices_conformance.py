@@ -78,14 +78,16 @@ def minimal_subject() -> kit.EinvoicesSubject:
 
 
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
-def test_a_lesser_vendor_conforms(check: kit.Check) -> None:
+def test_vendor_without_optional_features_passes_all_checks(check: kit.Check) -> None:
     """A vendor without optional features passes all checks."""
     check(minimal_subject)
 
 
 @pytest.mark.untraced
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
-def test_a_lesser_vendor_conforms_async(check: kit.AsyncCheck) -> None:
+def test_vendor_without_optional_features_passes_all_checks_asynchronously(
+    check: kit.AsyncCheck,
+) -> None:
     """A vendor without optional features passes all checks asynchronously, too."""
     asyncio.run(check(minimal_subject))
 
@@ -385,7 +387,7 @@ def test_notices_a_wrong_vendor(check: str, wrong: kit.Factory, sentence: str) -
         PLAIN[check](wrong)
 
 
-def test_notices_a_request_though_nobody_can_do_it() -> None:
+def test_request_for_operation_that_vendor_cannot_do_fails_check() -> None:
     """A request for an operation that the vendor cannot do fails the check."""
 
     def new_subject() -> kit.EinvoicesSubject:

@@ -65,7 +65,7 @@ def test_types_and_names_agree() -> None:
         assert f" import {name} as {name}\n" in source
 
 
-def test_nothing_is_loaded_before_it_is_used() -> None:
+def test_importing_moorage_testing_loads_only_this_package_and_moorage() -> None:
     """Importing `moorage.testing` loads only this package and `moorage`."""
     probe = (
         "import sys; before = set(sys.modules); import moorage.testing;"

@@ -110,7 +110,7 @@ def test_without_a_fault_nothing_is_changed(world: _World) -> None:
         (Delay(60), AttemptTimeout, 1, True),
     ],
 )
-def test_a_failed_connection_tells_what_the_client_can_know(
+def test_each_connection_fault_raises_error_that_real_client_can_raise(
     world: _World, fault: Fault, kind: type[ConnectionFailed], processed: int, may_have_been: object
 ) -> None:
     """Each connection fault raises the error that a real client can raise."""
@@ -374,7 +374,7 @@ def test_faults_come_at_their_rates() -> None:
     assert pytest.approx([0.2, 0.3, 0.5], abs=0.02) == shares
 
 
-def test_rates_may_add_up_to_one() -> None:
+def test_network_can_be_scheduled_to_fail_every_time() -> None:
     """A network can be scheduled to fail every time."""
     schedule = FaultSchedule.random(1, {Refused(): 0.1, LostAnswer(): 0.2, Garbage(): 0.7})
 
@@ -391,7 +391,7 @@ def test_schedules_can_be_printed_and_repeated() -> None:
     assert met_errors == [repeated_schedule.next() for _ in range(50)]
 
 
-def test_a_schedule_says_how_it_was_made() -> None:
+def test_repr_of_schedule_of_faults_is_code_that_created_it() -> None:
     """The `repr` of a schedule of faults is the code that created it."""
     assert "FaultSchedule([Refused(), None])" == repr(FaultSchedule([Refused(), None]))
     drawn_schedule = FaultSchedule.random(3, {Delay(2): 0.5})

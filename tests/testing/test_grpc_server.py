@@ -65,7 +65,9 @@ def test_functions_are_methods(server: GrpcServer, perform: Callable[..., Any]) 
         perform(method("Nothing"), {})
 
 
-def test_functions_take_and_give_streams(server: GrpcServer, perform: Callable[..., Any]) -> None:
+def test_grpc_method_function_gets_iterator_of_request_stream(
+    server: GrpcServer, perform: Callable[..., Any]
+) -> None:
     """A gRPC method's function gets the iterator of a request stream, and may yield answers."""
 
     def count(request: dict[str, int]) -> Iterator[int]:
@@ -116,7 +118,7 @@ def test_a_status_ends_calls(server: GrpcServer, perform: Callable[..., Any]) ->
     assert {} == perform(ECHO, {})
 
 
-def test_calls_wait_until_they_are_released(
+def test_test_can_hold_grpc_call_after_its_arrival(
     server: GrpcServer, perform: Callable[..., Any]
 ) -> None:
     """A test can hold a gRPC call after its arrival, and release it later."""

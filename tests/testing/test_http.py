@@ -79,7 +79,7 @@ def test_a_function_sees_the_request_and_the_url() -> None:
     assert [(GET, URL)] == seen_requests
 
 
-def test_an_answer_knows_where_it_came_from() -> None:
+def test_response_has_requested_url() -> None:
     """A response has the requested URL, unless the test set another."""
     vendor = FakeVendor([Response(200), Response(200, url="https://other.example/")])
 

@@ -27,7 +27,7 @@ def test_waits_are_bounded() -> None:
             proxy.wait_for_closed(2)
 
 
-def test_a_vendor_that_is_not_there_is_hung_up_on() -> None:
+def test_proxy_opens_no_tunnel_if_destination_is_unreachable() -> None:
     """If the destination is unreachable, the proxy opens no tunnel."""
     with (
         ProxyServer(target=("127.0.0.1", 9)) as proxy,

@@ -198,7 +198,7 @@ def test_chunked_bodies_are_joined(vendor: VendorServer) -> None:
     assert b"abc" == vendor.requests[0].body
 
 
-def test_expect_continue(vendor: VendorServer) -> None:
+def test_client_that_waits_for_100_continue_gets_it(vendor: VendorServer) -> None:
     """A client that waits for `100 Continue` gets it."""
     vendor.always(Behaviour(204))
     answer = ask(vendor, POST.replace(b"X: 1", b"Expect: 100-continue"))
@@ -259,7 +259,7 @@ def test_connection_stays_open_for_the_next_request(vendor: VendorServer) -> Non
     assert 1 == ask(vendor, GET + GET).count(b"HTTP/1.1 204")
 
 
-def test_unannounced_close(vendor: VendorServer) -> None:
+def test_server_can_close_a_connection_unannounced(vendor: VendorServer) -> None:
     """The server can close a connection after a response without `Connection: close`."""
     vendor.queue(Behaviour(204, then="close"))
     with connect(vendor) as sock:
@@ -331,7 +331,7 @@ def test_port_can_refuse_connections() -> None:
         connect(vendor)
 
 
-def test_ignoring_port() -> None:
+def test_port_that_ignores_connections_leaves_clients_waiting() -> None:
     """A port that ignores connections leaves clients waiting."""
     with VendorServer(port="ignoring") as vendor, socket.socket() as sock:
         sock.settimeout(0.05)
@@ -370,7 +370,7 @@ def test_server_stops_at_once(behaviour: Behaviour) -> None:
 # --- TLS ---------------------------------------------------------------------
 
 
-def test_tls() -> None:
+def test_client_that_trusts_server_certificate_can_connect() -> None:
     """A client that trusts the server's certificate can connect."""
     server, client = tls_pair()
     with VendorServer(tls=server) as vendor:

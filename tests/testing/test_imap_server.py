@@ -75,7 +75,7 @@ def test_unknown_certificate_is_refused(tmp_path: Path) -> None:
     mailbox.server.stop()
 
 
-def test_waiting_client_is_told_of_new_messages(mailbox: Mailbox) -> None:
+def test_idle_reports_message_that_arrived_since_search(mailbox: Mailbox) -> None:
     """IDLE reports a message that arrived since the search, and later ones at once."""
     raw = socket.create_connection(("127.0.0.1", mailbox.server.port), 60)
     client = (
@@ -111,7 +111,7 @@ def test_waiting_client_is_told_of_new_messages(mailbox: Mailbox) -> None:
         assert [b"e OK done\r\n"] == ask("e NOOP", b"e OK")
 
 
-def test_source_gets_messages_as_they_arrive(mailbox: Mailbox) -> None:
+def test_waiting_source_is_woken_by_each_message(mailbox: Mailbox) -> None:
     """A waiting source is woken by each message, and flags the committed ones."""
 
     async def numbers() -> list[Any]:

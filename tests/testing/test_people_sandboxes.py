@@ -149,7 +149,7 @@ REFUSED: list[tuple[int, Callable[..., int], tuple[Any, ...], dict[str, Any]]] =
 
 
 @pytest.mark.parametrize("number", range(len(REFUSED)))
-def test_sandbox_refuses(number: int) -> None:
+def test_request_that_real_directory_refuses_gets_status_of_that_refusal(number: int) -> None:
     """A request that the real directory refuses gets the status of that refusal."""
     status, request, arguments, options = REFUSED[number]
 
@@ -178,7 +178,7 @@ def test_google_grants_tokens_for_signed_assertions_only(form: str) -> None:
     assert 400 == sandbox.tokens.answer(request).status
 
 
-def test_google_serves_tokens_elsewhere() -> None:
+def test_google_sandbox_uses_token_endpoint_that_its_key_file_names() -> None:
     """Google's sandbox uses the token endpoint that its key file names."""
     key = GoogleWorkspaceSandbox().key_file("http://127.0.0.1:1/token")
 

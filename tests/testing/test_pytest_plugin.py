@@ -164,7 +164,7 @@ CASSETTE_TESTS = """
 
 
 @pytest.mark.untraced
-def test_record_option(pytester: pytest.Pytester) -> None:
+def test_option_once_records_missing_cassettes(pytester: pytest.Pytester) -> None:
     """The option `once` records missing cassettes, and `all` records all of them."""
     pytester.makepyfile(test_rates=CASSETTE_TESTS)
 
@@ -189,7 +189,7 @@ def test_record_option(pytester: pytest.Pytester) -> None:
         result.stdout.fnmatch_lines([f"*{request}*"])
 
 
-def test_every_test_has_a_cassette_of_its_own(pytester: pytest.Pytester) -> None:
+def test_cassette_file_is_stored_beside_its_test(pytester: pytest.Pytester) -> None:
     """A cassette file is stored beside its test, with a readable name and without secrets."""
     pytester.makepyfile(test_rates=CASSETTE_TESTS)
 
@@ -206,7 +206,7 @@ def test_every_test_has_a_cassette_of_its_own(pytester: pytest.Pytester) -> None
     assert "hidden-1" not in "".join(cassettes.values())
 
 
-def test_an_unknown_way_of_recording_is_refused(pytester: pytest.Pytester) -> None:
+def test_option_for_cassettes_accepts_only_its_three_values(pytester: pytest.Pytester) -> None:
     """The option for cassettes accepts only its three values."""
     result = pytester.runpytest_inprocess("--moorage-record=always")
 
@@ -259,7 +259,7 @@ print(json.dumps(sorted(set(sys.modules) - before)))
 """
 
 
-def test_the_plugin_loads_nothing_before_it_is_used() -> None:
+def test_test_suite_without_moorage_fixtures_imports_only_three_small_modules() -> None:
     """A test suite without moorage's fixtures imports only three small modules."""
     answer = subprocess.run(
         [sys.executable, "-c", PROBE], capture_output=True, check=True, text=True

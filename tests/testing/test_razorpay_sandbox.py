@@ -146,7 +146,7 @@ def test_links_and_tokens_end_once() -> None:
     ]
 
 
-def test_subscriptions() -> None:
+def test_subscription_with_impossible_dates_or_changes_is_refused() -> None:
     """A start in the past, a missing end and impossible changes are refused."""
     sandbox = RazorpaySandbox(now=lambda: 1_000_000)
     plan = answer_of(sandbox, "POST", "/v1/plans", PLAN).json()["id"]

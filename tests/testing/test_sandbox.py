@@ -105,7 +105,7 @@ def test_unknown_paths_are_refused() -> None:
             assert 404 == excinfo.value.status
 
 
-def test_a_sandbox_without_routes_knows_nothing() -> None:
+def test_sandbox_without_routes_refuses_all_requests() -> None:
     """A sandbox without routes refuses all requests."""
     request = SandboxRequest("GET", "a.example", "/", (), Headers(), b"")
 
@@ -269,7 +269,7 @@ def test_caller_of_a_request(header: str | None, messages: list[object]) -> None
         assert messages == calls.call("shelf", Request.get("/who", headers=headers)).json()
 
 
-def test_planned_faults() -> None:
+def test_planned_faults_of_sandbox_come_once() -> None:
     """Planned faults of a sandbox come once, in order; a lost response follows the effect."""
     sandbox = NamedThingsSandbox()
     sandbox.fail(Response(503), ConnectionFailed("Gone."), Lost())

@@ -106,13 +106,15 @@ def test_live_platform_paths() -> None:
     ],
     ids=["name", "number", "stored", "error", "cancelled", "received", "nobody"],
 )
-def test_special_words_select_outcomes(changes: Json, expected: tuple[str, str | None]) -> None:
+def test_adyen_documented_test_values_select_payment_outcome(
+    changes: Json, expected: tuple[str, str | None]
+) -> None:
     """Adyen's documented test values select a payment's outcome."""
     message = Client().pay(**changes)
     assert expected == (message["resultCode"], message.get("refusalReasonCode"))
 
 
-def test_refusal_webhook() -> None:
+def test_adyen_reports_refused_payment_by_webhook() -> None:
     """Adyen reports a refused payment by webhook, with the reason."""
     client = Client()
     client.pay(paymentMethod={"holderName": "CARD_EXPIRED"})
@@ -206,7 +208,7 @@ def test_a_refusal_is_kept_for_a_key() -> None:
     assert 200 == client.post("/payments", PAYMENT, key="k-2")[0]
 
 
-def test_a_key_is_for_one_request() -> None:
+def test_adyen_permanently_refuses_key_that_is_used_with_another_request() -> None:
     """Adyen permanently refuses a key that is used with another request."""
     client = Client()
     client.post("/payments", PAYMENT, key="k-1")
@@ -332,7 +334,7 @@ def test_refused_payment_cannot_be_changed(verb: str) -> None:
     assert (422, "167") == code(client.move("SBX9", verb, value))
 
 
-def test_a_reason_must_be_one_of_adyens() -> None:
+def test_adyen_accepts_only_its_own_reasons_for_refund() -> None:
     """Adyen accepts only its own reasons for a refund."""
     client = Client()
     psp = client.pay()["pspReference"]
@@ -355,7 +357,9 @@ def test_redirected_buyer_completes_the_payment(method: str) -> None:
 @pytest.mark.parametrize(
     "native, kind", [("preferred", "threeDSResult"), ("disabled", "redirectResult")]
 )
-def test_3ds_challenge(native: str, kind: str) -> None:
+def test_card_holder_passes_3d_secure_natively_or_by_redirect_at_adyen(
+    native: str, kind: str
+) -> None:
     """At Adyen a card holder passes 3-D Secure natively or by redirect."""
     client = Client()
     message = client.pay(

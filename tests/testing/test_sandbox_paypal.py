@@ -138,7 +138,7 @@ def test_invalid_orders_are_refused(body: Json, message: Json, client: Client) -
     assert {} == client.sandbox.orders
 
 
-def test_request_ids(client: Client) -> None:
+def test_paypal_requires_short_request_id_for_payment(client: Client) -> None:
     """PayPal requires a short request id for a payment, and makes the payment once per id."""
     keyless_answer = client.post("/v2/checkout/orders", ORDER)
     assert (400, "PAYPAL_REQUEST_ID_REQUIRED") == issue(keyless_answer)
@@ -252,7 +252,7 @@ def test_over_a_socket() -> None:
     assert PaymentState.CAPTURED is payment.state
 
 
-def test_final_capture_leaves_nothing_to_void(client: Client) -> None:
+def test_paypal_authorisation_cannot_be_voided_after_its_final_capture(client: Client) -> None:
     """After its final capture, a PayPal authorisation cannot be voided, even with a rest left."""
     path = client.new_authorization_path()
     client.post(f"{path}/capture", {"amount": {**AMOUNT, "value": "1.00"}, "final_capture": True})
@@ -271,7 +271,7 @@ PLAN: Json = {
 }
 
 
-def test_plans() -> None:
+def test_paypal_plan_needs_product() -> None:
     """A PayPal plan needs a product, and an interval of at most a year."""
     client = Client()
     assert 404 == client.post("/v1/billing/plans", PLAN)[0]
@@ -281,7 +281,7 @@ def test_plans() -> None:
     assert 201 == client.post("/v1/billing/plans", PLAN)[0]
 
 
-def test_subscriptions() -> None:
+def test_subscription_needs_plan_quantity_and_future_start() -> None:
     """A PayPal subscription needs a plan, a quantity and a start in the future."""
     client = Client()
     path = "/v1/billing/subscriptions"

@@ -99,7 +99,7 @@ def test_easypost_refuses_other_keys_and_paths() -> None:
     assert 404 == easypost(sandbox, Request.get("/v2/nothing")).status
 
 
-def test_easypost_sells_its_own_rates() -> None:
+def test_easypost_does_not_sell_rate_of_another_shipment() -> None:
     """EasyPost does not sell a rate of another shipment."""
     sandbox = EasyPostSandbox()
     path = "/v2/shipments"

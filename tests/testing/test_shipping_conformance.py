@@ -82,7 +82,9 @@ def minimal_subject() -> kit.ShippingSubject:
 
 
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
-def test_lesser_vendor_conforms(check: kit.Check) -> None:
+def test_capabilities_that_shipping_vendor_does_not_declare_are_not_checked(
+    check: kit.Check,
+) -> None:
     """Capabilities that a shipping vendor does not declare are not checked."""
     check(minimal_subject)
 

@@ -68,13 +68,15 @@ class LesserVendor(Shopify):
 
 
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
-def test_a_lesser_vendor_conforms(check: kit.Check) -> None:
+def test_vendor_without_optional_features_passes_all_checks(check: kit.Check) -> None:
     """A vendor without optional features passes all checks."""
     check(as_shopify(LesserVendor))
 
 
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
-def test_a_lesser_vendor_conforms_async(check: kit.AsyncCheck) -> None:
+def test_vendor_without_optional_features_passes_all_checks_asynchronously(
+    check: kit.AsyncCheck,
+) -> None:
     """A vendor without optional features passes all checks asynchronously, too."""
     asyncio.run(check(as_shopify(LesserVendor)))
 
@@ -359,6 +361,6 @@ def test_notices_a_wrong_vendor(check: str, wrong: kit.Factory, sentence: str) -
         PLAIN[check](wrong)
 
 
-def test_lesser_vendor_lacks_each_capability() -> None:
+def test_vendor_without_optional_features_declares_none() -> None:
     """The vendor without optional features declares none, so the kit checks its refusals."""
     assert LesserVendor.capabilities.isdisjoint(ShopsCapability)

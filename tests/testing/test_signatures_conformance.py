@@ -68,13 +68,15 @@ class LesserVendor(DropboxSign):
 
 
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
-def test_a_lesser_vendor_conforms(check: kit.Check) -> None:
+def test_vendor_without_optional_features_passes_all_checks(check: kit.Check) -> None:
     """A vendor without optional features passes all checks."""
     check(as_dropbox_sign(LesserVendor))
 
 
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
-def test_a_lesser_vendor_conforms_async(check: kit.AsyncCheck) -> None:
+def test_vendor_without_optional_features_passes_all_checks_asynchronously(
+    check: kit.AsyncCheck,
+) -> None:
     """A vendor without optional features passes all checks asynchronously, too."""
     asyncio.run(check(as_dropbox_sign(LesserVendor)))
 

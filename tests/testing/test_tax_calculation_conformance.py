@@ -70,7 +70,7 @@ def minimal_subject() -> kit.TaxCalculationSubject:
 
 
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
-def test_a_lesser_vendor_conforms(check: kit.Check) -> None:
+def test_vendor_with_few_capabilities_passes_all_checks(check: kit.Check) -> None:
     """A vendor with few capabilities passes all checks."""
     check(minimal_subject)
 

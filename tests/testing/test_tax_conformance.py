@@ -71,14 +71,16 @@ def minimal_subject() -> kit.TaxSubject:
 
 @pytest.mark.untraced
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
-def test_a_lesser_vendor_conforms(check: kit.Check) -> None:
+def test_vendor_with_few_capabilities_passes_all_checks(check: kit.Check) -> None:
     """A vendor with few capabilities passes all checks."""
     check(minimal_subject)
 
 
 @pytest.mark.untraced
 @pytest.mark.parametrize("check", kit.ASYNC_CHECKS, ids=name_of)
-def test_a_lesser_vendor_conforms_async(check: kit.AsyncCheck) -> None:
+def test_vendor_with_few_capabilities_passes_all_checks_asynchronously(
+    check: kit.AsyncCheck,
+) -> None:
     """A vendor with few capabilities passes all checks asynchronously, too."""
     asyncio.run(check(minimal_subject))
 
@@ -333,7 +335,7 @@ def test_notices_a_wrong_vendor(check: str, wrong: kit.Factory, sentence: str) -
         PLAIN[check](wrong)
 
 
-def test_notices_a_check_that_is_sent_though_nobody_can_do_it() -> None:
+def test_request_that_is_sent_for_feature_which_vendor_lacks_fails_check() -> None:
     """A request that is sent for a feature which the vendor lacks fails the check."""
 
     def new_subject() -> kit.TaxSubject:

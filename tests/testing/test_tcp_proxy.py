@@ -70,7 +70,7 @@ def test_connection_to_an_absent_server_is_closed() -> None:
         assert b"" == client.recv(1024)
 
 
-def test_response_after_the_last_permitted_one_is_cut(echo: tuple[str, int]) -> None:
+def test_after_permitted_number_of_responses_proxy_closes_connection(echo: tuple[str, int]) -> None:
     """After the permitted number of responses the proxy closes the connection."""
     with TcpProxy(*echo) as proxy, socket.create_connection(proxy.address) as client:
         proxy.cut_after(1)

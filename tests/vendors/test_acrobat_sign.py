@@ -138,7 +138,7 @@ def test_phone_numbers_are_divided(number: str, code: str, rest: str) -> None:
 @pytest.mark.parametrize(
     "language, locale", [("pt-BR", "pt_BR"), ("id-ID", "in_ID"), ("nb", "nb_NO"), ("en", "en_US")]
 )
-def test_languages(language: str, locale: str) -> None:
+def test_adobe_gets_language_as_its_own_locale(language: str, locale: str) -> None:
     """Adobe gets a language as its own locale, such as en_US."""
     assert agreement_body(request(language=language), [], None)["locale"] == locale
 

@@ -101,7 +101,9 @@ def test_payment_method_details(shop: SandboxHub) -> None:
 @pytest.mark.parametrize(
     "date", ["", "3", "\u00b2/2030", "3/\u00b2\u00b2\u00b2\u00b2", "3/" + "9" * 5_000]
 )
-def test_invalid_expiry_date_is_none(shop: SandboxHub, date: str) -> None:
+def test_successful_adyen_payment_with_invalid_expiry_date_is_still_read(
+    shop: SandboxHub, date: str
+) -> None:
     """A successful Adyen payment with an invalid expiry date is still read."""
     answer = {"resultCode": "Authorised", "pspReference": "P1"}
     additional_data = {"paymentMethod": "visa", "expiryDate": date}
@@ -147,7 +149,7 @@ def test_all_of_a_payment_is_refunded(shop: SandboxHub) -> None:
     assert EUR_149 == refund.amount
 
 
-def test_refund_without_a_known_amount_needs_one(shop: SandboxHub) -> None:
+def test_refund_at_adyen_needs_amount_if_payment_reference_has_none(shop: SandboxHub) -> None:
     """A refund at Adyen needs an amount if the payment's reference has none."""
     with pytest.raises(InvalidData) as excinfo:
         shop.payments.refund(Ref("adyen", "shop", "SBX1"), idempotency_key="k-2")
@@ -224,7 +226,7 @@ def test_refusal_may_come_later(shop: SandboxHub) -> None:
     )
 
 
-def test_decline_without_a_payment_names_none(shop: SandboxHub) -> None:
+def test_error_for_wrong_card_has_no_reference(shop: SandboxHub) -> None:
     """The error for a wrong card has no reference, since Adyen has created no payment."""
     body = {"status": 422, "errorCode": "101", "message": "Invalid card number"}
     shop.sandbox.fail(reply({**body, "errorType": "validation"}, 422))
@@ -363,7 +365,9 @@ def test_native_3ds_challenge(shop: SandboxHub) -> None:
     ],
     ids=["post", "new post", "display", "await", "new"],
 )
-def test_next_actions(shop: SandboxHub, action: Json, expected: Json) -> None:
+def test_adyen_known_next_actions_are_translated(
+    shop: SandboxHub, action: Json, expected: Json
+) -> None:
     """Adyen's known next actions are translated, and unknown ones kept unchanged."""
     shop.sandbox.fail(reply({"resultCode": "PresentToShopper", "action": action}))
     payment = shop.payments.charge(charge(), idempotency_key="k-1")

@@ -76,7 +76,7 @@ def test_unknown_states_are_kept(shop: SandboxHub) -> None:
     assert (MoveState.UNKNOWN, "pondered") == (capture.state, capture.vendor_state)
 
 
-def test_partial_authorisation(shop: SandboxHub) -> None:
+def test_partially_authorised_payment_has_the_authorised_amount(shop: SandboxHub) -> None:
     """If Adyen authorises only a part, the payment has that amount."""
     body = {
         "resultCode": "PartiallyAuthorised",

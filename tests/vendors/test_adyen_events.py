@@ -176,7 +176,7 @@ def test_dispute_without_a_payment(shop: SandboxHub, psp: str) -> None:
     assert (None, None, "why") == (events.state, events.dispute.payment, events.dispute.reason)
 
 
-def test_other_notifications_give_no_events(shop: SandboxHub, psp: str) -> None:
+def test_adyen_notification_about_report_gives_no_payment_event(shop: SandboxHub, psp: str) -> None:
     """An Adyen notification about a report gives no payment event."""
     assert [] == shop.webhook_events(shop.sandbox.happens("REPORT_AVAILABLE", psp))
 

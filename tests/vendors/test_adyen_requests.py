@@ -208,7 +208,7 @@ def test_payment_over_a_socket() -> None:
     assert [payment.ref.id] == list(sandbox.payments)
 
 
-def test_asynchronous_hub() -> None:
+def test_asynchronous_hub_takes_and_refunds_adyen_payments_like_synchronous_one() -> None:
     """An asynchronous hub takes and refunds Adyen payments like a synchronous one."""
 
     async def pay() -> PaymentState:

@@ -242,7 +242,9 @@ def test_whole_credentials_come_from_the_provider() -> None:
         ),
     ],
 )
-def test_address_validation(address: str, verdict: Verdict, reasons: tuple[str, ...]) -> None:
+def test_amazon_ses_verdict_on_address_is_translated_into_contract_verdicts(
+    address: str, verdict: Verdict, reasons: tuple[str, ...]
+) -> None:
     """Amazon SES's verdict on an address is translated into the contract's verdicts."""
     sandbox = AmazonSesSandbox()
     result = hub(ses_vendor(sandbox), sandbox).email().validate_address(address)
@@ -404,7 +406,7 @@ def test_suppressed_mail_is_rejected(word: str, status: EmailStatus) -> None:
     assert (status, word, True) == (result.status, result.code, result.permanent)
 
 
-def test_delay_says_why() -> None:
+def test_event_of_delayed_email_has_reason() -> None:
     """The event of a delayed email has the reason."""
     delay = {"delayType": "MailboxFull", "delayedRecipients": [{"emailAddress": "b@example.com"}]}
     (result,) = _events({"eventType": "DeliveryDelay", "mail": MAIL, "deliveryDelay": delay})
@@ -444,7 +446,9 @@ def test_events_have_the_contracts_names(
 
 
 @pytest.mark.parametrize("event", [None, "no json", "[]", {"mail": {}}])
-def test_other_notices_give_no_events(event: dict[str, Any] | str | None) -> None:
+def test_other_kinds_of_notifications_of_amazon_ses_give_no_events(
+    event: dict[str, Any] | str | None,
+) -> None:
     """Other kinds of notifications of Amazon SES give no events."""
     assert () == _events(event)
 
@@ -497,7 +501,7 @@ def test_sandbox_takes_ten_queries() -> None:
         call(Request.post("/v2/email/metrics/batch", json={"Queries": []}))
 
 
-def test_sandbox_knows_its_templates() -> None:
+def test_amazon_ses_sandbox_answers_unknown_template_as_not_found() -> None:
     """The Amazon SES sandbox answers an unknown template as not found."""
     sandbox = AmazonSesSandbox()
     email = hub(ses_vendor(sandbox), sandbox).email()
@@ -572,7 +576,7 @@ def test_all_metrics_are_requested_by_the_day_in_utc() -> None:
     ] == sandbox.requests[-1].json()["Queries"]
 
 
-def test_every_metric_is_counted_by_its_own_name() -> None:
+def test_each_metric_of_amazon_ses_adds_to_exactly_one_of_contract_numbers() -> None:
     """Each metric of Amazon SES adds to exactly one of the contract's numbers."""
     sandbox = AmazonSesSandbox()
     sandbox.metrics = {
@@ -601,7 +605,7 @@ def test_receipts_have_the_ids_of_their_messages() -> None:
     assert [item.id for item in sandbox.delivered] == [receipt.ref.id for receipt in receipts]
 
 
-def test_every_reason_against_an_address_is_told() -> None:
+def test_address_check_lists_exactly_problems_of_which_amazon_ses_is_confident() -> None:
     """An address check lists exactly the problems of which Amazon SES is confident."""
     sandbox = AmazonSesSandbox()
     names = ["HasValidSyntax", "HasValidDnsRecords", "MailboxExists"]

@@ -158,7 +158,7 @@ def test_success_without_an_id_is_malformed(inside: str) -> None:
 @pytest.mark.parametrize(
     "body", [b"", b"{}", b"<", b"<!DOCTYPE a [<!ENTITY b 'c'>]><a>&b;</a>", b"<a>" * 50]
 )
-def test_unreadable_answers(body: bytes) -> None:
+def test_unreadable_success_of_amazon_sns_fails(body: bytes) -> None:
     """An unreadable success of Amazon SNS fails; an unreadable error counts by its status."""
     with pytest.raises(VendorFailed, match="no MessageId"):
         read_receipt(REFS, Response(200, body=body))
@@ -293,7 +293,7 @@ def test_sandbox_is_strict(change: dict[str, Any]) -> None:
         ("+15005550009", VendorFailed),
     ],
 )
-def test_magic_numbers(to: str, kind: type[ConnectorError]) -> None:
+def test_message_to_a_test_number_fails_as_documented(to: str, kind: type[ConnectorError]) -> None:
     """A message to a documented test number fails in the way that the number stands for."""
     with pytest.raises(kind):
         hub(AmazonSnsSandbox()).sms().send(SmsMessage(to=to, text="Hi"))

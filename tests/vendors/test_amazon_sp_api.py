@@ -89,7 +89,7 @@ def test_list_without_a_time_begins_two_years_ago() -> None:
     assert before < start < before + timedelta(days=2)
 
 
-def test_pages_end_with_the_changes_since_the_first_one() -> None:
+def test_after_last_page_of_period_comes_page_of_orders_that_changed_since_page_one() -> None:
     """After the last page of a period comes a page of the orders that changed since page one."""
     sandbox = AmazonSpApiSandbox()
     ids = [sandbox.add_order(1) for _ in range(3)]
@@ -108,7 +108,7 @@ def test_pages_end_with_the_changes_since_the_first_one() -> None:
     assert [start, start, sandbox.clock] == [page.resume_at for page in pages]
 
 
-def test_page_without_the_end_of_its_period_is_followed_by_its_latest_change() -> None:
+def test_latest_change_on_page_is_end_if_amazon_page_has_no_end_of_its_period() -> None:
     """If Amazon's page has no end of its period, the latest change on the page is the end."""
     sandbox = AmazonSpApiSandbox()
     order = amazon_order().json()["order"]
@@ -168,7 +168,7 @@ def test_number_of_a_parcel_follows_from_its_key() -> None:
     assert numbers[0] == numbers[1] != numbers[2]
 
 
-def test_carrier_is_other_if_none_is_given() -> None:
+def test_parcel_without_carrier_has_amazon_code_for_other_carriers() -> None:
     """A parcel without a carrier has Amazon's code for other carriers, and a name."""
     sandbox = AmazonSpApiSandbox()
     with hub(sandbox) as shop:
@@ -214,7 +214,7 @@ def test_parcel_that_amazon_has_already_is_not_confirmed_again() -> None:
     assert ("SHIPPED", 1) == (excinfo.value.vendor_code, len(sandbox.parcels()))
 
 
-def test_parcel_whose_answer_was_lost_is_found_by_its_number() -> None:
+def test_lost_confirmation_is_found_by_parcel_own_number() -> None:
     """A lost confirmation is found by the parcel's own number, whatever the tracking number."""
     sandbox = AmazonSpApiSandbox()
     order = ref(sandbox.add_order(1))
@@ -255,7 +255,7 @@ def test_order_that_the_seller_does_not_ship_takes_no_parcel(
     assert ["GET"] == [request.method for request in sandbox.requests]
 
 
-def test_order_of_which_nothing_is_left_takes_no_parcel() -> None:
+def test_parcel_of_order_whose_lines_are_all_shipped_is_refused() -> None:
     """A parcel of an order whose lines are all shipped is refused, whatever the order's state."""
     sandbox = AmazonSpApiSandbox()
     counts = {"quantityFulfilled": 3, "quantityUnfulfilled": 0}

@@ -161,7 +161,7 @@ def test_tokens_of_other_accounts_differ() -> None:
     assert len(_apns_tokens.current_tokens) <= _apns_tokens.MOST_TOKENS
 
 
-def test_sandbox_refuses_what_apple_refuses() -> None:
+def test_sandbox_refuses_wrong_tokens_and_headers_with_apple_reasons() -> None:
     """The sandbox refuses wrong tokens and headers with Apple's reasons."""
     sandbox = ApnsSandbox()
     (request,) = sent_notifications(sandbox, None, {})
@@ -284,7 +284,7 @@ def test_wrong_options_are_refused(options: dict[str, Any]) -> None:
     assert next(iter(options)) == excinfo.value.path
 
 
-def test_server_tells_the_mode() -> None:
+def test_apple_production_server_is_live() -> None:
     """Apple's production server is live, and its development server is in test mode."""
     sandbox = ApnsSandbox()
 

@@ -190,7 +190,7 @@ def test_fields_that_get_lost_are_refused(order: PaymentOrder, field: str) -> No
     assert (field, []) == (caught.value.field, sandbox.requests)
 
 
-def test_detail_of_a_problem_is_told() -> None:
+def test_error_has_detail_of_bank_problem() -> None:
     """The error has the detail of the bank's problem, or else its title."""
     sandbox = BerlinGroupSandbox()
     problem = {"code": "FORMAT_ERROR", "title": "Wrong."}
@@ -421,7 +421,7 @@ def test_sandbox_refuses_wrong_requests() -> None:
     }
 
 
-def test_sandbox_knows_a_payment_by_its_product() -> None:
+def test_payment_is_looked_up_under_its_own_product_only() -> None:
     """A payment is looked up under its own product only, and a test can set its status."""
     sandbox = BerlinGroupSandbox()
     bank = hub(sandbox).bank()

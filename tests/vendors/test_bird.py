@@ -148,7 +148,7 @@ def test_body_of_a_message(fields: dict[str, Any], expected: dict[str, Any]) -> 
     assert [] == problems(DESCRIPTION, "post", "/v1/sms/messages", body(**fields))
 
 
-def test_stored_template() -> None:
+def test_stored_template_of_bird_is_option() -> None:
     """A stored template of Bird is an option, and removes the fields that it excludes."""
     without = dict.fromkeys(("from", "text", "category"))
     template = {"slug": "bird_otp_verification", "parameters": {"code": "1234"}}
@@ -231,7 +231,7 @@ def test_fields_of_a_number(kind: str | None, line: LineType) -> None:
         read_number(reply({}))
 
 
-def test_invalid_number() -> None:
+def test_number_that_bird_refuses_is_invalid() -> None:
     """A number that Bird refuses is invalid, and other refusals are errors."""
     sandbox = BirdSandbox()
     sms = hub(sandbox).sms()
@@ -387,7 +387,7 @@ def test_message_is_looked_up() -> None:
         sms.send(SmsMessage(to=TO, text="Hi", callback_url="https://a.example"))
 
 
-def test_incoming_message() -> None:
+def test_incoming_message_has_its_sender_text_and_time() -> None:
     """An incoming Bird message has its sender, text and time."""
     sandbox = BirdSandbox()
     own_hub = hub(sandbox)
@@ -404,7 +404,7 @@ def test_incoming_message() -> None:
     )
 
 
-def test_failure_event_keeps_its_code() -> None:
+def test_event_of_failed_bird_message_has_its_code_and_no_sender() -> None:
     """The event of a failed Bird message has its code and no sender."""
     sandbox = BirdSandbox()
     own_hub = hub(sandbox)
@@ -423,7 +423,7 @@ def test_failure_event_keeps_its_code() -> None:
 @pytest.mark.parametrize(
     "kind, data", [("email.delivered", {"sms_id": "1"}), ("sms.sent", {}), ("sms.sent", "text")]
 )
-def test_other_webhooks_give_no_events(kind: str, data: object) -> None:
+def test_bird_webhook_that_is_not_about_message_gives_no_events(kind: str, data: object) -> None:
     """A Bird webhook that is not about a message gives no events."""
     result: Any = type("Told", (), {"data": data, "id": "1", "vendor_type": kind, "time": None})()
 
@@ -464,7 +464,7 @@ def test_sandbox_is_strict(change: dict[str, Any]) -> None:
         ("+15005550008", RateLimitExceeded),
     ],
 )
-def test_magic_numbers(to: str, kind: type[ConnectorError]) -> None:
+def test_message_to_a_test_number_fails_as_documented(to: str, kind: type[ConnectorError]) -> None:
     """A message to a documented test number fails in the way that the number stands for."""
     with pytest.raises(kind):
         hub(BirdSandbox()).sms().send(SmsMessage(to=to, text="Hi"))

@@ -134,7 +134,7 @@ def test_requests_of_a_charge(shop: SandboxHub) -> None:
     assert payment.means.stored in shop.sandbox.vault
 
 
-def test_merchant_account() -> None:
+def test_charge_names_merchant_account_if_one_is_configured() -> None:
     """A charge names the merchant account if one is configured."""
     shop = SandboxHub(merchant_account_id="euros")
     with shop.hub:
@@ -180,7 +180,9 @@ def test_charge_is_refused_before_it_is_sent(
         ("fake-gateway-rejected-FRAUD-nonce", DeclineReason.FRAUD_SUSPECTED, "FRAUD"),
     ],
 )
-def test_declines(shop: SandboxHub, source: str, reason: DeclineReason, code: str) -> None:
+def test_failed_transaction_is_decline(
+    shop: SandboxHub, source: str, reason: DeclineReason, code: str
+) -> None:
     """A failed transaction is a decline, also if the charge is repeated with its key."""
     declined_payment: str | None = None
     for _ in range(2):
@@ -275,7 +277,7 @@ def test_lost_charge_is_settled_by_the_job() -> None:
         assert payment.replayed
 
 
-def test_lost_charge_is_not_sent_again_within_a_call() -> None:
+def test_retry_after_lost_answer_does_not_charge_second_time() -> None:
     """A retry after a lost answer does not charge a second time."""
     shop = SandboxHub(retried=True)
     with shop.hub:
@@ -286,7 +288,7 @@ def test_lost_charge_is_not_sent_again_within_a_call() -> None:
         assert 1 == len(shop.sandbox.transactions)
 
 
-def test_partial_capture(shop: SandboxHub) -> None:
+def test_partial_capture_keeps_amount_that_was_first_authorised(shop: SandboxHub) -> None:
     """A partial capture keeps the amount that was first authorised."""
     authorization = shop.hold()
     capture = shop.payments.capture(authorization.ref, PART, idempotency_key="c-1")
@@ -342,7 +344,7 @@ def test_capture_that_is_not_done(shop: SandboxHub, status: str, state: MoveStat
     assert (state, status) == (capture.state, capture.vendor_state)
 
 
-def test_void(shop: SandboxHub) -> None:
+def test_authorised_payment_is_voided(shop: SandboxHub) -> None:
     """An authorised payment is voided, and a second void returns the same payment."""
     authorization = shop.hold()
     void = shop.payments.void(authorization.ref, idempotency_key="v-1")
@@ -400,7 +402,7 @@ def test_payment_that_settles_during_a_void_is_not_voided(shop: SandboxHub) -> N
     assert 1 == len(shop.sandbox.refunds)
 
 
-def test_refused_reversal(shop: SandboxHub) -> None:
+def test_refused_reversal_raises_error(shop: SandboxHub) -> None:
     """A refused reversal raises an error, and the payment stays authorised."""
     authorization = shop.hold()
     refused = errors("reverseTransaction", "It cannot be voided.", "VALIDATION", "91504")
@@ -411,7 +413,7 @@ def test_refused_reversal(shop: SandboxHub) -> None:
     assert PaymentState.AUTHORIZED is shop.payments.get(authorization.ref).state
 
 
-def test_refunds(shop: SandboxHub) -> None:
+def test_part_and_then_rest_of_a_payment_are_refunded(shop: SandboxHub) -> None:
     """A part and then the rest of a payment are refunded, each with its key's mark."""
     payment = shop.settled()
     part = shop.payments.refund(
@@ -514,7 +516,7 @@ def test_payment_is_found_by_the_id_of_webhooks(shop: SandboxHub) -> None:
 
 
 @pytest.mark.parametrize("has_node", [True, False])
-def test_missing_payment(shop: SandboxHub, *, has_node: bool) -> None:
+def test_payment_that_does_not_exist_is_refused(shop: SandboxHub, *, has_node: bool) -> None:
     """A payment that does not exist is refused, whether its node is null or an error."""
     ref = shop.pay().ref
     shop.sandbox.transactions.clear()
@@ -527,7 +529,9 @@ def test_missing_payment(shop: SandboxHub, *, has_node: bool) -> None:
 
 
 @pytest.mark.parametrize("answer", [{"data": {"node": {"__typename": "Transaction"}}}, {"a": 1}])
-def test_malformed_payment(shop: SandboxHub, answer: dict[str, Any]) -> None:
+def test_answer_without_transaction_is_malformed_response(
+    shop: SandboxHub, answer: dict[str, Any]
+) -> None:
     """An answer without a transaction is a malformed response."""
     ref = shop.pay().ref
     shop.sandbox.fail(reply(answer))
@@ -557,14 +561,14 @@ def test_list_of_payments(shop: SandboxHub) -> None:
     assert shop.sent("Search")[-1]["input"] == {}
 
 
-def test_malformed_list(shop: SandboxHub) -> None:
+def test_list_without_edges_is_malformed_response(shop: SandboxHub) -> None:
     """A list without edges is a malformed response, and not an empty list."""
     shop.sandbox.fail(reply({"data": {"search": {"transactions": {"edges": None}}}}))
     with pytest.raises(VendorFailed):
         shop.payments.payments(PaymentQuery())
 
 
-def test_stored_means(shop: SandboxHub) -> None:
+def test_stored_means_of_payment_are_listed_charged_and_removed(shop: SandboxHub) -> None:
     """Stored means of payment are listed, charged, and removed once."""
     [means] = shop.payments.stored_means("ada-1").items
     payment = shop.pay(source=means.ref.id)
@@ -626,7 +630,7 @@ def test_removal_without_a_result_is_malformed(shop: SandboxHub) -> None:
         ("NOT_FOUND", None, VendorRejected),
     ],
 )
-def test_refusals(
+def test_refused_charge_raises_error_of_its_class_and_code(
     shop: SandboxHub, name: str, code: str | None, kind: type[VendorRejected]
 ) -> None:
     """A refused charge raises the error of its class and code, and never an unknown outcome."""
@@ -649,7 +653,7 @@ def test_refusals(
     ],
     ids=["internal", "unavailable", "new", "classless", "status", "empty"],
 )
-def test_failures(shop: SandboxHub, response: Response) -> None:
+def test_after_failure_charge_may_have_been_made(shop: SandboxHub, response: Response) -> None:
     """After a failure a charge may have been made; a failed query has no effect."""
     shop.sandbox.fail(None, response)
     with pytest.raises(OutcomeUnknown):
@@ -674,7 +678,7 @@ def test_status_of_a_refusal(shop: SandboxHub) -> None:
         ("https://proxy.erp.example", None),
     ],
 )
-def test_mode(base_url: str, mode: Mode | None) -> None:
+def test_url_decides_whether_payments_are_live_or_tests(base_url: str, mode: Mode | None) -> None:
     """The URL decides whether payments are live or tests."""
     vendor = Braintree(public_key="a", credentials="b", currency="EUR", base_url=base_url)
 
@@ -682,7 +686,7 @@ def test_mode(base_url: str, mode: Mode | None) -> None:
 
 
 @pytest.mark.parametrize("fields", [{"public_key": "a|b"}, {"currency": "euro"}])
-def test_broken_options(fields: dict[str, str]) -> None:
+def test_malformed_public_key_or_currency_is_refused(fields: dict[str, str]) -> None:
     """A malformed public key or currency is refused."""
     values: dict[str, Any] = {"public_key": "a", "credentials": "b", "currency": "EUR"}
     with pytest.raises((ConfigurationError, ValueError)):

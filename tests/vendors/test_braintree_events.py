@@ -57,7 +57,7 @@ def test_settlement_asks_for_the_payment(shop: SandboxHub) -> None:
     )
 
 
-def test_declined_settlement(shop: SandboxHub) -> None:
+def test_webhook_of_declined_settlement_gives_event_of_its_payment(shop: SandboxHub) -> None:
     """The webhook of a declined settlement gives an event of its payment."""
     payment = shop.pay()
     shop.sandbox.settle(success=False)
@@ -103,6 +103,8 @@ def test_dispute_names_its_transaction(shop: SandboxHub) -> None:
     ],
     ids=["check", "subscription", "id", "empty", "refund"],
 )
-def test_foreign_webhooks(shop: SandboxHub, kind: str, subject: str) -> None:
+def test_webhook_that_is_not_about_payment_gives_no_event(
+    shop: SandboxHub, kind: str, subject: str
+) -> None:
     """A webhook that is not about a payment gives no event."""
     assert [] == received_events(shop, kind, subject)

@@ -99,7 +99,7 @@ def test_request_of_a_message() -> None:
     assert EmailStatus.QUEUED is receipt.status
 
 
-def test_scheduled_message() -> None:
+def test_brevo_answers_scheduled_email_with_202() -> None:
     """Brevo answers a scheduled email with 202, and its receipt says so."""
     sandbox, mail_hub = brevo_hub()
     moment = datetime(2030, 1, 1, tzinfo=UTC)
@@ -198,7 +198,9 @@ def test_message_that_brevo_does_not_accept(changes: dict[str, Any], field: str)
     "headers, sentence",
     [({}, "characters that are not ASCII"), ({"X-Mailin-Custom": "c"}, "has already")],
 )
-def test_error_about_metadata_says_why(headers: dict[str, str], sentence: str) -> None:
+def test_error_about_brevo_metadata_says_if_characters_are_invalid_or_header_has_name(
+    headers: dict[str, str], sentence: str
+) -> None:
     """The error about Brevo metadata says if characters are invalid or a header has the name."""
     with pytest.raises(InvalidData, match=sentence):
         mail_body(Brevo(), mail(metadata={"a": "ü"}, headers=headers))
@@ -335,7 +337,7 @@ def test_success_without_an_id_is_malformed(answer: object) -> None:
     assert not excinfo.value.retryable
 
 
-def test_daily_statistics() -> None:
+def test_brevo_daily_counts_have_contract_names() -> None:
     """Brevo's daily counts have the contract's names."""
     sandbox, mail_hub = brevo_hub()
     sandbox.days = [

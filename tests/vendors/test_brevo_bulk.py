@@ -80,7 +80,7 @@ def test_template_data_are_merged() -> None:
 
 
 @pytest.mark.parametrize("field", ["subject", "textContent"])
-def test_empty_text_is_not_the_common_one(field: str) -> None:
+def test_recipient_whose_text_is_empty_does_not_get_text_with_its_placeholder(field: str) -> None:
     """A recipient whose text is empty does not get the text with its placeholder."""
     base = mail(to=(), subject="{{word}}", text="{{word}}", html="<p>")
     bulk = BulkMessage(base=base, recipients=[BulkRecipient(to=PEOPLE[0], data={"word": ""})])

@@ -44,7 +44,7 @@ def _webhook(payload: object) -> WebhookEvent:
 
 
 @pytest.mark.parametrize("word, status, permanent, type_", WORDS)
-def test_words_become_events(
+def test_each_of_brevo_words_for_event_has_its_status(
     *, word: str, status: EmailStatus, permanent: bool | None, type_: str
 ) -> None:
     """Each of Brevo's words for an event has its status, in the webhook and in its event."""
@@ -140,7 +140,7 @@ def test_foreign_metadata_are_ignored(text: object) -> None:
         None,
     ],
 )
-def test_other_webhooks_give_no_events(payload: object) -> None:
+def test_brevo_webhooks_about_campaigns_and_lists_give_no_events(payload: object) -> None:
     """Brevo's webhooks about campaigns and lists give no events."""
     assert () == brevo_hub()[1].events("mail", _webhook(payload))
 
@@ -189,7 +189,7 @@ def test_webhooks_have_a_password() -> None:
         )
 
 
-def test_events_of_one_message_are_told_apart() -> None:
+def test_events_of_one_brevo_message_have_different_ids() -> None:
     """Events of one Brevo message have different ids, and a repeat is refused."""
     sandbox, mail_hub = brevo_hub()
     verifier = mail_hub.webhooks("mail", secrets=sandbox.webhook_token)

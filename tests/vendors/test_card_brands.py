@@ -62,7 +62,7 @@ def test_payment_with_a_visa_card_has_the_same_brand_at_every_vendor(make: Facto
 
 
 @pytest.mark.parametrize("brand", WORDS)
-def test_vendors_words_for_a_brand_have_one_name(brand: str) -> None:
+def test_spellings_and_other_names_of_brand_are_normalised(brand: str) -> None:
     """Spellings and other names of a brand are normalised; unknown names are kept."""
     for word in WORDS[brand].split():
         spaced_word = word.replace("-", " ")

@@ -90,7 +90,9 @@ def hub_of(name: str, sandbox: CurrencySandbox, clock: VirtualClock | None = Non
         ),
     ],
 )
-def test_request(name: str, path: str, query: dict[str, str]) -> None:
+def test_one_request_asks_for_the_day_and_the_ten_days_before(
+    name: str, path: str, query: dict[str, str]
+) -> None:
     """One request without credentials asks for the rates of the day and of the ten days before."""
     sandbox = BANKS[name][1]()
     with hub_of(name, sandbox) as hub:
@@ -280,7 +282,7 @@ def test_refusal_of_nbp_quotes_its_message() -> None:
 
 
 @at_each
-def test_magic_days(name: str) -> None:
+def test_each_magic_day_of_sandbox_causes_its_documented_error(name: str) -> None:
     """Each magic day of a sandbox causes its documented error."""
     with hub_of(name, BANKS[name][1]()) as hub:
         with pytest.raises(VendorFailed):
@@ -370,7 +372,7 @@ def test_sandbox_writes_numbers_of_a_locale() -> None:
     assert ";2022-02-25;1 174,1\n" in texts["no"]
 
 
-def test_next_bank_is_asked_if_one_has_no_such_day() -> None:
+def test_next_bank_is_asked_for_days_before_first_one_rates() -> None:
     """The next bank is asked for days before the first one's rates, and during an outage."""
     polish, european = NbpSandbox(), EcbSandbox()
     hub = Hub(

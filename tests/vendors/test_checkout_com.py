@@ -254,7 +254,7 @@ def test_void_after_a_capture_is_refused(shop: SandboxHub) -> None:
         shop.payments.void(payment.ref, idempotency_key="v-0")
 
 
-def test_second_void_has_the_result_of_the_first(shop: SandboxHub) -> None:
+def test_void_is_pending_at_first(shop: SandboxHub) -> None:
     """A void is pending at first, and voiding a voided payment is no error."""
     payment = shop.hold()
     first = shop.payments.void(payment.ref, idempotency_key="v-1")
@@ -320,7 +320,9 @@ STEP = Request.post("/payments/pay_1/refunds")
         (Request.post("/payments"), reply({"status": "Pending"}, 202), None),
     ],
 )
-def test_refusals(request_: Request, response: Response, kind: type[ConnectorError] | None) -> None:
+def test_status_and_error_codes_decide_the_class_of_a_refusal(
+    request_: Request, response: Response, kind: type[ConnectorError] | None
+) -> None:
     """The status, the request and the error codes decide the class of a refusal."""
     refusal = classify(request_, response)
     assert (None if refusal is None else type(refusal)) is kind
@@ -416,7 +418,9 @@ def test_disputes_are_listed_in_pages(shop: SandboxHub) -> None:
 @pytest.mark.parametrize(
     "operation, argument", [("disputes", None), ("stored_means", "cus_ada"), ("get", "pay_1")]
 )
-def test_unreadable_answers(shop: SandboxHub, operation: str, argument: Any) -> None:
+def test_answer_without_required_field_is_failure_of_vendor(
+    shop: SandboxHub, operation: str, argument: Any
+) -> None:
     """An answer without a required field is a failure of the vendor."""
     body = b'{"data": {}, "instruments": {}}'
     shop.sandbox.fail(

@@ -87,7 +87,7 @@ def test_totals_are_in_the_currency_of_the_payment() -> None:
     )
 
 
-def test_part_captured() -> None:
+def test_after_partial_capture_payment_is_partially_captured() -> None:
     """After a partial capture the payment is partially captured."""
     balances = {**BALANCES, "total_captured": 10000, "total_voided": 4990}
     (event,) = events_of("payment_captured", amount=10000, balances=balances)
@@ -99,7 +99,7 @@ def test_part_captured() -> None:
     )
 
 
-def test_failed_capture() -> None:
+def test_event_of_declined_capture_has_reason() -> None:
     """The event of a declined capture has the reason, and changes no state."""
     balances = {**BALANCES, "total_captured": 0}
     (event,) = events_of(

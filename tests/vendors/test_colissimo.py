@@ -264,7 +264,7 @@ def test_answer_without_a_label_is_a_purchase(shop: Shop) -> None:
     )
 
 
-def test_label_keeps_its_line_breaks(shop: Shop) -> None:
+def test_label_is_returned_byte_for_byte(shop: Shop) -> None:
     """A label is returned byte for byte, with its blank lines and its last line break."""
     content = b"%PDF-1.3\r\n\r\n%\xe2\xe3\n\nend\r\n"
 
@@ -305,7 +305,7 @@ def test_damaged_parts_have_no_code(shop: Shop, body: bytes) -> None:
     assert caught.value.vendor_code is None
 
 
-def test_recorded_tracking(shop: Shop) -> None:
+def test_recorded_tracking_has_all_events_from_oldest(shop: Shop) -> None:
     """A recorded tracking has all events from the oldest, and the delivery."""
     shop.sandbox.fail(reply(DELIVERED))
     tracking = shop.shipping.track("EW112720413FR", "Colissimo")
@@ -369,7 +369,7 @@ def test_other_refusals_of_the_tracking_are_raised(shop: Shop) -> None:
     assert "INVALID" == caught.value.vendor_code
 
 
-def test_tracking_without_a_key_of_its_own_asks_the_provider() -> None:
+def test_tracking_needs_credentials_from_provider_without_tracking_key() -> None:
     """Without a tracking key, tracking needs credentials from the provider."""
     vendor = Colissimo(credentials="key")
 

@@ -54,7 +54,7 @@ TRACKED: Final[Shape] = {
 }
 
 
-def test_names_are_those_of_other_programs() -> None:
+def test_each_name_in_request_or_in_sandbox_answer_is_one_that_other_programs_know() -> None:
     """Each name in a request or in the sandbox's answer is one that other programs know."""
     seen: set[str] = set()
     problems: list[str] = []

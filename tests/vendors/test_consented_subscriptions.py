@@ -220,7 +220,7 @@ def test_interval_that_the_vendor_does_not_charge_at(
 # --- Razorpay -----------------------------------------------------------------
 
 
-def test_razorpay_requests() -> None:
+def test_razorpay_receives_plan() -> None:
     """Razorpay receives a plan, and a subscription to it of thirty years."""
     shop = ConsentShop(razorpay)
     created = shop.subscribe(
@@ -429,7 +429,7 @@ def test_razorpay_without_a_field_is_malformed(name: str) -> None:
         ("yearly", 1, BillingInterval("year")),
     ],
 )
-def test_razorpay_intervals(period: str, count: Any, interval: BillingInterval | None) -> None:
+def test_quarter_is_three_months(period: str, count: Any, interval: BillingInterval | None) -> None:
     """A quarter is three months, and an unknown interval is None."""
     shop = ConsentShop(razorpay)
     new_subscription = shop.begin()
@@ -459,7 +459,7 @@ def test_razorpay_plan_without_a_field_is_malformed(body: Any) -> None:
         shop.payments.get_subscription(new_subscription.ref)
 
 
-def test_razorpay_events() -> None:
+def test_razorpay_events_have_subscription_state() -> None:
     """Razorpay events have the subscription's state, and the events of a charge its payment."""
     shop = ConsentShop(razorpay)
     new_subscription = shop.begin()
@@ -506,7 +506,7 @@ def test_razorpay_list_goes_by_page() -> None:
 # --- PayPal -------------------------------------------------------------------
 
 
-def test_paypal_requests() -> None:
+def test_paypal_receives_product_plan_and_subscription_with_keys() -> None:
     """PayPal receives a product, a plan without an end, and a subscription, each with a key."""
     shop = ConsentShop(paypal)
     created = shop.subscribe(
@@ -661,7 +661,7 @@ def test_paypal_changes_no_subscription_without_a_price(plan: Any) -> None:
         shop.payments.change_subscription(new_subscription.ref, quantity=2, idempotency_key="2")
 
 
-def test_paypal_cancels_only_what_was_approved() -> None:
+def test_paypal_cannot_cancel_subscription_that_its_buyer_has_not_approved() -> None:
     """PayPal cannot cancel a subscription that its buyer has not approved."""
     shop = ConsentShop(paypal)
     created = shop.subscribe()
@@ -729,7 +729,9 @@ def test_paypal_documented_subscription_is_read() -> None:
         ({}, None),
     ],
 )
-def test_paypal_intervals(frequency: Any, interval: BillingInterval | None) -> None:
+def test_interval_without_count_has_count_one(
+    frequency: Any, interval: BillingInterval | None
+) -> None:
     """An interval without a count has the count one, and an unknown interval is None."""
     cycle = {"tenure_type": "REGULAR", "frequency": frequency}
     body = {**PAYPAL, "quantity": "1.5", "plan": {"billing_cycles": [cycle]}}
@@ -765,7 +767,7 @@ def test_paypal_without_a_field_is_malformed(name: str) -> None:
     assert subscription_event(ref, body, "BILLING.SUBSCRIPTION.UPDATED") is None
 
 
-def test_paypal_event_without_a_time_is_none() -> None:
+def test_paypal_event_without_time_gives_no_event() -> None:
     """A PayPal event without a time gives no event, since it might be a trial."""
     times = dict.fromkeys(("status_update_time", "update_time", "create_time"))
     body = Answer({**PAYPAL, **times})
@@ -817,7 +819,9 @@ SALE: dict[str, Any] = {
         ("PAYMENT.SALE.DENIED", MoveState.FAILED),
     ],
 )
-def test_paypal_sale(kind: str, state: MoveState) -> None:
+def test_paypal_sale_that_belongs_to_subscription_is_reported_as_its_charge(
+    kind: str, state: MoveState
+) -> None:
     """A PayPal sale that belongs to a subscription is reported as its charge."""
     event = sale_event(ref, Answer(SALE), kind)
 

@@ -15,7 +15,9 @@ at_each = pytest.mark.parametrize("make", SUBJECTS.values(), ids=SUBJECTS)
 
 @at_each
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
-def test_vendor_conforms(check: kit.Check, make: kit.Factory) -> None:
+def test_vendor_of_exchange_rates_passes_each_check_synchronously(
+    check: kit.Check, make: kit.Factory
+) -> None:
     """A vendor of exchange rates passes each check synchronously."""
     check(make)
 

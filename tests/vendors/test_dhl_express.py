@@ -193,7 +193,7 @@ def test_domestic_shipment_has_the_accounts_description(shop: SandboxHub) -> Non
     assert [] == shop.sandbox.requests
 
 
-def test_references_go_with_the_mark_by_which_it_is_found() -> None:
+def test_dhl_gets_our_own_reference_first() -> None:
     """DHL gets our own reference first, then the look-up mark; too long ones are refused."""
     body = shipment_request(reference="order 7", parcels=attrs.evolve(PARCEL, reference="box 1"))
 

@@ -55,7 +55,7 @@ def test_price_in_the_billed_currency(shop: SandboxHub) -> None:
     ]
 
 
-def test_rate_says_when_the_parcel_arrives(shop: SandboxHub) -> None:
+def test_rate_has_dhl_express_number_of_days_in_transit(shop: SandboxHub) -> None:
     """A rate has DHL Express's number of days in transit, and its time of arrival."""
     rates = shop.shipping.get_rates(REQUEST).rates
 
@@ -93,7 +93,7 @@ def test_only_a_whole_rate_is_bought(shop: SandboxHub) -> None:
     assert rate.total == shop.shipping.create_shipment(rate, idempotency_key="k-1").cost
 
 
-def test_each_parcel_has_its_label(shop: SandboxHub) -> None:
+def test_each_parcel_of_dhl_shipment_has_its_own_number_and_label(shop: SandboxHub) -> None:
     """Each parcel of a DHL shipment has its own number and label."""
     shipment = shop.buy_label_of_order(parcels=[PARCEL, PARCEL])
     numbers = shipment.tracking_numbers
@@ -170,7 +170,7 @@ def test_default_ship_date() -> None:
     assert "2030-01-01T17:00:00 GMT+00:00" == usual_shop.last_body["plannedShippingDateAndTime"]
 
 
-def test_key_keeps_its_day_over_midnight(shop: SandboxHub) -> None:
+def test_dhl_purchase_that_is_repeated_on_next_day_returns_first_one(shop: SandboxHub) -> None:
     """A DHL purchase that is repeated on the next day returns the first one."""
     first = shop.buy_label_of_order()
     shop.clock.advance(13 * 3_600)

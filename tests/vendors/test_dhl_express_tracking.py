@@ -35,7 +35,9 @@ def test_tracking_events_are_in_order(shop: SandboxHub) -> None:
     assert "Leipzig-Germany" == (place and place.city)
 
 
-def test_incomplete_checkpoints(shop: SandboxHub) -> None:
+def test_dhl_tracking_event_without_time_or_place_is_read_as_far_as_possible(
+    shop: SandboxHub,
+) -> None:
     """A DHL tracking event without time or place is read as far as possible."""
     shop.sandbox.fail(reply({"shipments": [{"shipmentTrackingNumber": "1", "events": [{}, 7]}]}))
     tracking = shop.shipping.track("1", "dhl_express")
@@ -80,7 +82,7 @@ def test_address_check_compares_places(shop: SandboxHub) -> None:
     )
 
 
-def test_unknown_place_is_invalid(shop: SandboxHub) -> None:
+def test_address_without_known_place_is_invalid(shop: SandboxHub) -> None:
     """An address without a known place is invalid; a malformed DHL response is a failure."""
     shop.sandbox.fail(reply({"address": [], "warnings": ["There is no such code."]}))
     checked_result = shop.shipping.validate_address(THERE)

@@ -73,7 +73,7 @@ class SandboxHub:
         return self.sandbox.requests[before:]
 
 
-def test_stripe_evidence() -> None:
+def test_stripe_receives_texts_in_its_fields() -> None:
     """Stripe receives the texts in its fields, and submits them with the same request."""
     (request,) = SandboxHub(stripe).sent(EVIDENCE)
 
@@ -147,14 +147,14 @@ def test_adyen_answer_without_a_result_is_malformed(body: bytes) -> None:
         ({"base_url": "https://pay.example"}, ["https://pay.example"] * 2),
     ],
 )
-def test_adyen_services(options: Any, urls: list[str]) -> None:
+def test_adyen_has_separate_hosts_for_payments_and_disputes(options: Any, urls: list[str]) -> None:
     """Adyen has separate hosts for payments and disputes, and for test and live accounts."""
     services = Adyen(merchant_account="ACME", credentials="key", **options).services()
 
     assert urls == [service.base_url for service in services.values()]
 
 
-def test_square_evidence() -> None:
+def test_square_stores_each_evidence_text_by_its_type() -> None:
     """Square stores each evidence text by its type, with a key for each, and submits all."""
     *texts, submission = SandboxHub(square).sent(EVIDENCE)
     bodies = [request.json() for request in texts]
@@ -214,7 +214,7 @@ def paypal_evidence(evidence: DisputeEvidence) -> Any:
     return fields
 
 
-def test_paypal_evidence() -> None:
+def test_paypal_gets_proof_of_fulfilment_if_carrier_is_known() -> None:
     """PayPal gets a proof of fulfilment if the carrier is known, and otherwise a note."""
     assert {
         "evidence_type": "PROOF_OF_FULFILLMENT",
@@ -330,7 +330,9 @@ def test_evidence_that_is_too_long_for_paypal(evidence: DisputeEvidence, field: 
 
 
 @pytest.mark.parametrize("make", [square, checkout_com, paypal])
-def test_other_evidence_is_not_told_as_submitted(make: Callable[[], PaymentsSubject]) -> None:
+def test_submitting_different_evidence_is_refused_while_dispute_is_under_review(
+    make: Callable[[], PaymentsSubject],
+) -> None:
     """While a dispute is under review, submitting different evidence is refused."""
     shop = SandboxHub(make)
     ref = shop.new_dispute()
@@ -371,7 +373,7 @@ def test_wrong_evidence_is_refused(fields: dict[str, Any]) -> None:
     assert [excinfo.value.field] == list(fields)
 
 
-def test_text_in_place_of_evidence_is_refused() -> None:
+def test_evidence_must_be_evidence() -> None:
     """Evidence must be an Evidence, not a text, and its repr shows no details."""
     shop = SandboxHub(stripe)
     with pytest.raises(InvalidData, match="evidence"):

@@ -311,7 +311,7 @@ def test_an_envelope_is_read_in_full() -> None:
     assert sandbox.requests[-1].query == (("include", "recipients"),)
 
 
-def test_an_envelope_of_another_state_is_not_told_as_void() -> None:
+def test_refusal_to_void_is_error() -> None:
     """A refusal to void is an error, unless the envelope is already void."""
     hub, sandbox = hub_and_sandbox()
     with hub:

@@ -255,7 +255,7 @@ def test_timeout_of_a_company_stays_unknown(shop: Shop) -> None:
     assert 1 == len(shop.sent("shipment"))
 
 
-def test_recorded_answer(shop: Shop) -> None:
+def test_answer_that_another_program_expects_has_number_and_label(shop: Shop) -> None:
     """The answer that another program expects has the number and the label."""
     shop.lose(reply({**RECORDED, "warningMessage": "The weight was rounded."}))
     bought = shop.buy()
@@ -280,7 +280,7 @@ def test_answer_without_a_label_is_a_purchase(shop: Shop) -> None:
     )
 
 
-def test_label_again_has_the_paper_of_the_first(shop: Shop) -> None:
+def test_label_is_retrieved_by_both_numbers(shop: Shop) -> None:
     """A label is retrieved by both numbers, in PDF on the paper of the purchase."""
     ref = shop.buy(label_size="A6").ref
     label = shop.shipping.get_label(str(ref), "epl")

@@ -63,7 +63,7 @@ SHAPES: Final = {"shipment": (SHIPMENT, SOLD), "label": (AGAIN, PRINTED)}
 QUERY: Final = frozenset({"LabelPrintFormat", "LabelPaperFormat"})
 
 
-def test_names_are_those_of_the_description() -> None:
+def test_each_name_in_request_or_in_sandbox_answer_is_one_that_dpd_knows() -> None:
     """Each name in a request or in the sandbox's answer is one that DPD knows."""
     seen: set[str] = set()
     problems: list[str] = []

@@ -125,7 +125,9 @@ def test_documents_are_sent_in_dropbox_signs_format() -> None:
         (True, TEMPLATE, "/signature_request/create_embedded_with_template"),
     ],
 )
-def test_paths(embedded: bool, template: str | None, path: str) -> None:
+def test_each_way_of_requesting_signatures_has_its_own_path(
+    embedded: bool, template: str | None, path: str
+) -> None:
     """Requests by email, for embedded signers and from templates each have their own path."""
     role = None if template is None else ROLE
     signer = Signer(**ADA, embedded=embedded, role=role)
@@ -245,7 +247,7 @@ def test_viewed_and_expired_requests() -> None:
     assert expired.status is EnvelopeStatus.EXPIRED
 
 
-def test_nobody_is_reminded_after_the_end() -> None:
+def test_nobody_is_reminded_of_request_that_nobody_has_to_sign_any_more() -> None:
     """Nobody is reminded of a request that nobody has to sign any more."""
     hub, sandbox = hub_and_sandbox()
     with hub:

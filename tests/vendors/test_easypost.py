@@ -99,7 +99,7 @@ def test_weights_and_sides_are_converted_and_rounded_up() -> None:
     )["shipment"]["parcel"]
 
 
-def test_third_address_line_joins_the_second() -> None:
+def test_for_easypost_third_line_of_address_is_joined_to_second() -> None:
     """For EasyPost the third line of an address is joined to the second."""
     result = address_body(HERE)
 
@@ -360,7 +360,7 @@ def test_unbought_shipment_is_quoted(shop: SandboxHub) -> None:
         ("pondered", CancelState.UNKNOWN, ShipmentState.BOUGHT),
     ],
 )
-def test_refund_states(
+def test_refund_at_easypost_has_carrier_decision_as_state(
     shop: SandboxHub, word: str, cancelled: CancelState, state: ShipmentState
 ) -> None:
     """A refund at EasyPost has the carrier's decision as state, and its original word."""
@@ -400,7 +400,7 @@ def test_label_that_cannot_be_converted_is_refused(shop: SandboxHub) -> None:
         shop.shipping.get_label(shipment.ref, "zpl")
 
 
-def test_label_of_a_new_kind_is_kept(shop: SandboxHub) -> None:
+def test_easypost_label_in_unknown_format_is_kept(shop: SandboxHub) -> None:
     """An EasyPost label in an unknown format is kept, with EasyPost's name for the format."""
     bought_shipment = shop.buy_label_of_order()
     shipment = shop.sandbox.shipments[bought_shipment.ref.id]

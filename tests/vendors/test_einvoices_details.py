@@ -71,7 +71,7 @@ def test_key_becomes_a_guid_that_is_always_the_same() -> None:
     ]
 
 
-def test_document_keeps_its_syntax() -> None:
+def test_storecove_gets_syntax_of_each_document() -> None:
     """Storecove gets the syntax of each document."""
     sandbox = StorecoveSandbox()
     with storecove_hub(sandbox) as hub:
@@ -97,7 +97,7 @@ def test_schemes_have_storecoves_names(address: str, name: str) -> None:
     assert name == scheme_of(ElectronicAddress.parse(address), "recipient")
 
 
-def test_each_scheme_has_one_name() -> None:
+def test_no_two_schemes_of_participant_ids_have_same_name_at_storecove() -> None:
     """No two schemes of participant ids have the same name at Storecove."""
     assert len(SCHEMES) == len(set(SCHEMES.values()))
 
@@ -151,7 +151,7 @@ def test_other_webhooks_of_storecove_give_no_event(data: Any) -> None:
 
 
 @pytest.mark.parametrize("name", ["xml", "transmission_id"])
-def test_either_part_of_the_evidence_is_a_delivery(name: str) -> None:
+def test_invoice_is_delivered_if_its_evidence_has_receipt_or_transmission_id(name: str) -> None:
     """An invoice is delivered if its evidence has a receipt or a transmission id."""
     sandbox = StorecoveSandbox()
     sandbox.fail(reply({"evidence": {name: "1"}}), reply({"evidence": {}}))

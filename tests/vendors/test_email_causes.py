@@ -127,7 +127,7 @@ CAUSES: list[tuple[str, Payload, RejectReason | None]] = [
 
 
 @pytest.mark.parametrize("vendor, fields, cause", CAUSES)
-def test_causes_have_the_words_of_all_vendors(
+def test_failure_reason_is_same_word_at_every_vendor(
     vendor: str, fields: Payload, cause: RejectReason | None
 ) -> None:
     """A failure's reason is the same word at every vendor; other events have no reason."""
@@ -147,7 +147,7 @@ def test_causes_have_the_words_of_all_vendors(
         ("sparkpost", {"type": "open", "user_agent": "Mail/1"}),
     ],
 )
-def test_user_agents(vendor: str, fields: Payload) -> None:
+def test_event_of_open_or_click_has_mail_program(vendor: str, fields: Payload) -> None:
     """The event of an open or a click has the mail program, which its repr hides."""
     event = event_of(vendor, fields)
 

@@ -43,6 +43,6 @@ def test_tags_and_metadata_round_trip(tags: list[str], metadata: dict[str, str])
         (None, None),
     ],
 )
-def test_bare_addresses(written: str | None, address: str | None) -> None:
+def test_display_name_is_removed_from_address(written: str | None, address: str | None) -> None:
     """A display name is removed from an address; other texts stay unchanged."""
     assert address == bare_address(written)

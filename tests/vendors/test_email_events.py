@@ -124,7 +124,7 @@ WEBHOOKS: dict[str, Callable[[SandboxRequest], WebhookEvent]] = {
 }
 
 
-def test_every_vendor_with_tags_is_here() -> None:
+def test_each_email_vendor_that_supports_tags_has_webhook_in_this_module() -> None:
     """Each email vendor that supports tags has a webhook in this module."""
     tagging_vendors = {
         name

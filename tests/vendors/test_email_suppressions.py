@@ -141,7 +141,7 @@ def test_reasons_have_common_names(vendor: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("vendor", LARGEST)
-def test_pages_follow_one_another(vendor: str, tmp_path: Path) -> None:
+def test_each_address_of_long_list_is_on_exactly_one_page(vendor: str, tmp_path: Path) -> None:
     """Each address of a long list is on exactly one page."""
     sandbox, hub = hub_of(vendor, tmp_path)
     word = next(iter(REASONS[vendor]))

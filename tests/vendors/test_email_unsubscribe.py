@@ -82,7 +82,7 @@ def test_mailgun_has_the_link_in_form_fields(tmp_path: Path) -> None:
     ],
     ids=["mail", "both", "page"],
 )
-def test_mailersend_takes_one_click_only(way: Unsubscribe) -> None:
+def test_mailersend_has_one_field_for_url(way: Unsubscribe) -> None:
     """MailerSend has one field for the URL, and adds the one-click header by itself."""
     with pytest.raises(InvalidData, match="one way to unsubscribe"):
         mail_body(MailerSend(), mail(unsubscribe=way))

@@ -49,7 +49,7 @@ def ref(id_: str) -> Ref:
     return Ref("entra", "main", id_)
 
 
-def test_list_asks_for_all_fields_and_quotes_its_filter() -> None:
+def test_list_requests_fields_that_moorage_reads() -> None:
     """A list requests the fields that moorage reads, and a filter with escaped quotes."""
     sandbox = EntraSandbox()
     query = PeopleQuery(user_name="o'n@example.com", email="x'y", external_id="7")
@@ -64,7 +64,7 @@ def test_list_asks_for_all_fields_and_quotes_its_filter() -> None:
     } == dict(sandbox.requests[-1].query)
 
 
-def test_manager_is_a_link_of_its_own() -> None:
+def test_person_manager_is_set_by_separate_link() -> None:
     """A person's manager is set by a separate link, also if nothing else changes."""
     sandbox = EntraSandbox()
     operations = people(sandbox)
@@ -216,7 +216,7 @@ def test_numbers_that_entra_has_no_field_for_are_refused(phones: list[Phone]) ->
     assert [] == sandbox.requests
 
 
-def test_emptied_addresses() -> None:
+def test_clearing_emails_and_phones_sends_null_or_an_empty_list() -> None:
     """Clearing emails and phones sends null for single values and an empty list for the others."""
     sandbox = EntraSandbox()
     operations = people(sandbox)

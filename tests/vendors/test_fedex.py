@@ -173,7 +173,7 @@ def test_options_are_sent() -> None:
         shipment_request(attrs.evolve(request, extra={"fedex": {"requestedShipment": {}}}))
 
 
-def test_customs_fields() -> None:
+def test_fedex_customs_lines_have_exact_sums() -> None:
     """FedEx customs lines have exact sums, in FedEx's terms."""
     customs = Customs(
         items=[SHIRTS, attrs.evolve(SHIRTS, quantity=7, sku=None)],
@@ -233,7 +233,9 @@ def test_price_of_a_piece_is_in_the_units_of_its_currency() -> None:
     "contents, purpose",
     [(Contents.GIFT, "GIFT"), (Contents.DOCUMENTS, "NOT_SOLD"), (Contents.DONATION, "NOT_SOLD")],
 )
-def test_customs_purpose(contents: Contents, purpose: str) -> None:
+def test_each_kind_of_contents_has_its_purpose_in_fedex_customs(
+    contents: Contents, purpose: str
+) -> None:
     """Each kind of contents has its purpose in FedEx customs; documents are marked as such."""
     customs = Customs(items=[SHIRTS], signer="Steve Brule", contents=contents)
     body = shipment_request(attrs.evolve(REQUEST, customs=customs))["customsClearanceDetail"]

@@ -81,7 +81,7 @@ def test_token_is_reused_until_refused(shop: SandboxHub) -> None:
     assert "en_US" == headers.get("x-locale")
 
 
-def test_tracking_may_have_a_project_of_its_own() -> None:
+def test_fedex_tracking_uses_token_of_its_own_project() -> None:
     """FedEx tracking uses the token of its own project, if one is configured."""
     shop = SandboxHub(tracking_client_id="l7-tracker", tracking_credentials="secret-of-tracking")
     shop.buy_label_of_order()

@@ -115,7 +115,7 @@ def test_each_code_of_no_service_becomes_a_message(shop: SandboxHub, code: str) 
     "wish, image",
     [("pdf", "PDF"), ("png", "PNG"), ("zpl", "ZPLII"), ("epl", "EPL2")],
 )
-def test_label_format(shop: SandboxHub, wish: str, image: str) -> None:
+def test_fedex_returns_label_in_requested_format(shop: SandboxHub, wish: str, image: str) -> None:
     """FedEx returns a label in the requested format."""
     label = shop.buy_label_of_order(label=wish).labels[0]
 

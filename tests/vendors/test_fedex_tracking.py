@@ -49,7 +49,9 @@ def address_response(**address: Any) -> Response:
         ("ZZ", TrackingStatus.UNKNOWN),
     ],
 )
-def test_tracking_status(shop: SandboxHub, word: str, status: TrackingStatus) -> None:
+def test_tracking_fedex_parcel_returns_its_latest_status_and_its_events(
+    shop: SandboxHub, word: str, status: TrackingStatus
+) -> None:
     """Tracking a FedEx parcel returns its latest status and its events."""
     [number] = shop.buy_label_of_order().tracking_numbers
     shop.sandbox.move(number, "PU")
@@ -63,7 +65,9 @@ def test_tracking_status(shop: SandboxHub, word: str, status: TrackingStatus) ->
     assert datetime(2030, 1, 5, 23, tzinfo=UTC) == tracking.estimated_delivery
 
 
-def test_incomplete_tracking(shop: SandboxHub) -> None:
+def test_fedex_tracking_without_times_or_places_is_read_as_far_as_possible(
+    shop: SandboxHub,
+) -> None:
     """FedEx tracking without times or places is read as far as possible."""
     latest_status = {"code": "DL", "ancillaryDetails": [{"reason": "15"}]}
     events = [{"eventType": "PU", "exceptionDescription": "Late"}, {}]
@@ -132,7 +136,7 @@ def test_unknown_number_is_refused_unless_just_bought(shop: SandboxHub) -> None:
         ({"city": "X"}, AddressVerdict.UNKNOWN),
     ],
 )
-def test_address_verdicts(
+def test_address_that_fedex_cannot_resolve_or_deliver_to_is_not_valid(
     shop: SandboxHub, told_of: dict[str, Any], verdict: AddressVerdict
 ) -> None:
     """An address that FedEx cannot resolve or deliver to is not valid."""

@@ -126,7 +126,7 @@ def test_refused_credentials_are_told(code: str | None) -> None:
     assert "Firebase refused" in str(error)
 
 
-def test_outage_keeps_its_code() -> None:
+def test_firebase_outage_keeps_its_known_code() -> None:
     """A Firebase outage keeps its known code; without a code the status decides."""
     error = classify(Request.get("/"), firebase_error(500, "INTERNAL"))
     assert isinstance(error, VendorFailed)

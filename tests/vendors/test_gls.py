@@ -242,7 +242,7 @@ def _content(shop: Shop, *arguments: Any) -> bytes:
     return shop.shipping.get_label(*arguments).content or b""
 
 
-def test_request_without_a_reference_has_none(shop: Shop) -> None:
+def test_shipment_without_reference_is_sent_without_one(shop: Shop) -> None:
     """A shipment without a reference is sent without one."""
     shop.buy(reference=None)
 
@@ -427,7 +427,9 @@ def test_shipment_with_another_refusal_is_not_read(shop: Shop) -> None:
     assert "E_400_01" == caught.value.vendor_code
 
 
-def test_shipment_whose_label_is_not_printed_again_is_bought(shop: Shop) -> None:
+def test_tracked_shipment_is_returned_without_label_if_gls_does_not_print_it_again(
+    shop: Shop,
+) -> None:
     """A tracked shipment is returned without a label if GLS does not print it again."""
     bought = shop.buy()
     shop.sandbox.fail(None, Response(400, {"error": "TOO_OLD", "message": "It is too old."}))

@@ -125,7 +125,7 @@ class RecordingClient(SandboxHttpClient):
         return response
 
 
-def test_names_are_those_of_the_description() -> None:
+def test_each_name_in_request_or_in_sandbox_answer_is_one_that_gls_knows() -> None:
     """Each name in a request or in the sandbox's answer is one that GLS knows."""
     seen: set[str] = set()
     problems: list[str] = []
@@ -143,7 +143,7 @@ def test_names_are_those_of_the_description() -> None:
     assert set(SHAPES) == seen
 
 
-def test_names_of_the_search_are_those_of_the_description() -> None:
+def test_search_for_label_whose_answer_was_lost_has_names_that_gls_knows() -> None:
     """The search for a label whose answer was lost has names that GLS knows."""
     sandbox = GlsSandbox()
     sandbox.fail(None, Lost())

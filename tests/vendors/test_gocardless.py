@@ -206,7 +206,9 @@ def test_refused_revocation_is_an_error() -> None:
     "seconds, words",
     [("86307", "in 86307 seconds"), ("soon", "day is over"), (None, "day is over")],
 )
-def test_daily_limit_says_when_it_ends(seconds: str | None, words: str) -> None:
+def test_remedy_for_spent_daily_limit_says_when_to_try_again(
+    seconds: str | None, words: str
+) -> None:
     """The remedy for a spent daily limit says when to try again, if GoCardless says so."""
     sandbox = GoCardlessSandbox()
     headers = {"Content-Type": "application/json"}

@@ -165,7 +165,7 @@ def test_lost_payment_is_found_by_its_key(shop: SandboxHub) -> None:
     assert payment == shop.payments.charge(order(), idempotency_key="k")
 
 
-def test_lost_payment_is_found_within_one_call() -> None:
+def test_retry_after_lost_answer_returns_first_payment() -> None:
     """A retry after a lost answer returns the first payment, and creates no second one."""
     shop = SandboxHub(retried=True)
     with shop.hub:
@@ -426,7 +426,7 @@ def test_lists_are_filtered_and_paged(shop: SandboxHub) -> None:
         (error(500, "gocardless", "internal_error"), VendorFailed, ""),
     ],
 )
-def test_refusals(
+def test_refusal_has_error_of_its_type(
     shop: SandboxHub, answer: Response, kind: type[Exception], code: str | None
 ) -> None:
     """A refusal has the error of its type, and the code of its first entry."""

@@ -65,7 +65,7 @@ def shop() -> SandboxHub:
     return SandboxHub(gocardless_payments)
 
 
-def test_subscription_request() -> None:
+def test_subscription_has_interval_mandate_start_and_reference() -> None:
     """A GoCardless subscription has the interval unit, mandate, start day and reference."""
     account = shop()
     start = datetime(2100, 1, 1, 23, 30, tzinfo=UTC).astimezone()
@@ -103,7 +103,7 @@ def test_subscription_request() -> None:
     assert ("MD_SANDBOX", None, 1) == (created.source, created.customer, created.quantity)
 
 
-def test_first_charge_takes_some_days() -> None:
+def test_subscription_without_start_is_active() -> None:
     """A subscription without a start is active, although its first charge is days away."""
     created = shop().subscribe()
 
@@ -182,7 +182,7 @@ def test_subscription_interval_is_read(
 
 
 @pytest.mark.parametrize("name", ["id", "status"])
-def test_malformed_subscription(name: str) -> None:
+def test_subscription_without_id_or_status_is_error(name: str) -> None:
     """A subscription without an id or a status is an error; in a list it is left out."""
     account = shop()
     created = account.subscribe()
@@ -264,7 +264,7 @@ def test_eleventh_change_is_refused() -> None:
     assert "number_of_subscription_amendments_exceeded" == excinfo.value.vendor_code
 
 
-def test_refused_cancellation() -> None:
+def test_error_is_raised_if_gocardless_refuses_to_cancel_active_subscription() -> None:
     """If GoCardless refuses to cancel an active subscription, an error is raised."""
     account = shop()
     created = account.subscribe()
@@ -349,7 +349,7 @@ def test_subscription_event_has_a_state(action: str | None, state: str | None) -
         ({"plan": "gold"}, "plan"),
     ],
 )
-def test_sandbox_refuses(options: dict[str, Any], code: str) -> None:
+def test_sandbox_refuses_what_gocardless_refuses(options: dict[str, Any], code: str) -> None:
     """The sandbox refuses what GoCardless refuses."""
     with pytest.raises(InvalidRequest) as excinfo:
         shop().subscribe(extra={"gocardless_payments": options})
@@ -368,7 +368,7 @@ def test_sandbox_changes_a_name() -> None:
     assert created.amount == account.payments.get_subscription(created.ref).amount
 
 
-def test_sandbox_renews() -> None:
+def test_renewal_moves_day_of_next_charge_by_interval() -> None:
     """A renewal moves the day of the next charge by the interval."""
     account = shop()
     created = account.subscribe(interval=BillingInterval("week", 2))
@@ -389,7 +389,7 @@ def test_answer_that_is_no_subscription_is_an_error() -> None:
         account.payments.get_subscription(created.ref)
 
 
-def test_sandbox_knows_its_own_subscriptions_only() -> None:
+def test_sandbox_refuses_to_change_or_cancel_unknown_subscription() -> None:
     """The sandbox refuses to change or cancel an unknown subscription."""
     account = shop()
     unknown = attrs.evolve(account.subscribe().ref, id="SB0")

@@ -133,7 +133,7 @@ def test_changes_are_in_googles_format() -> None:
     moment=MOMENTS,
     zone=st.sampled_from(["Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "UTC"]),
 )
-def test_times_are_read_as_they_were_sent(moment: datetime, zone: str) -> None:
+def test_each_time_is_sent_and_read_exactly(moment: datetime, zone: str) -> None:
     """Each time is sent and read exactly, in its zone, also at clock changes."""
     local = moment.astimezone(ZoneInfo(zone))
     event = read(start=time_body(local), end=time_body(local))
@@ -141,7 +141,7 @@ def test_times_are_read_as_they_were_sent(moment: datetime, zone: str) -> None:
     assert (local.astimezone(UTC), zone) == (event.start.astimezone(UTC), event.time_zone)
 
 
-def test_unknown_words_stay_unknown() -> None:
+def test_values_that_the_calendar_adds_later_are_unknown() -> None:
     """Values that Google adds later, and malformed ones, are read as unknown or left out."""
     event = read(
         status="paused",
@@ -219,7 +219,7 @@ def test_next_page_and_later_changes_are_of_the_same_calendar() -> None:
     assert (calendar.id, "t2") == (last.later.id, last.later.other("token"))
 
 
-def test_times_without_form_are_none() -> None:
+def test_malformed_time_or_day_is_none() -> None:
     """A malformed time or day is None; any number of decimals is read."""
     for text in (None, "x", "0001-01-01T00:00+23:00"):
         assert None is moment_of(text)

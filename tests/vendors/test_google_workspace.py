@@ -41,7 +41,9 @@ def people(vendor: GoogleWorkspace, sandbox: GoogleWorkspaceSandbox) -> Any:
     return Hub([account], http=SandboxHttpClient(sandbox)).people()
 
 
-def test_change_of_a_part_keeps_the_rest_of_the_list(vendor: GoogleWorkspace) -> None:
+def test_person_lists_are_read_and_sent_back_to_change_one_entry_of_list(
+    vendor: GoogleWorkspace,
+) -> None:
     """To change one entry of a list, the person's lists are read and sent back."""
     sandbox = GoogleWorkspaceSandbox()
     operations = people(vendor, sandbox)

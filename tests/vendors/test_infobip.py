@@ -135,7 +135,7 @@ def test_message_of_a_request(fields: dict[str, Any], expected: dict[str, Any]) 
     assert [] == list(problems(MESSAGE, message))
 
 
-def test_scheduled_message_has_an_id_of_its_own() -> None:
+def test_scheduled_message_has_same_id_as_its_bulk_at_infobip() -> None:
     """A scheduled message has the same id as its bulk at Infobip."""
     message = SmsMessage(
         to=TO, text="Hello", send_at=MOMENT.astimezone(timezone(timedelta(hours=2)))
@@ -195,7 +195,7 @@ def test_status_of_a_message(group: str, name: str, status: SmsStatus) -> None:
     assert group == nameless.vendor_status
 
 
-def test_status_without_words_is_unknown() -> None:
+def test_message_without_status_is_unknown() -> None:
     """A message without a status is unknown."""
     receipt = read_sent()
 
@@ -369,7 +369,7 @@ def test_media_are_refused() -> None:
     assert [] == sandbox.requests
 
 
-def test_balance() -> None:
+def test_balance_has_its_currency_and_may_have_more_decimals_than_cent() -> None:
     """A balance has its currency and may have more decimals than a cent."""
     sandbox = InfobipSandbox()
     sms = hub(sandbox).sms()
@@ -403,7 +403,9 @@ def test_rejected_message_is_a_refusal() -> None:
         ),
     ],
 )
-def test_words_of_a_rejection(status: dict[str, str], code: str, words: str | None) -> None:
+def test_rejection_has_name_of_its_status_as_code(
+    status: dict[str, str], code: str, words: str | None
+) -> None:
     """A rejection has the name of its status as the code, and its description without numbers."""
     error: Any = classify(SEND, reply({"messages": [{"messageId": "m", "status": status}]}))
 
@@ -457,7 +459,7 @@ def test_errors_are_classified_by_status(
         assert "19332631167" not in f"{error}{error!r}"
 
 
-def test_words_in_other_places() -> None:
+def test_code_and_text_of_infobip_error_in_another_form_are_found_too() -> None:
     """The code and text of an Infobip error in another form are found too."""
     error: Any = classify(SEND, reply({"code": "x-1", "message": "No."}, 400))
 
@@ -465,7 +467,9 @@ def test_words_in_other_places() -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"<html></html>", b"[]", b'{"id": "a"}', b'"no"'])
-def test_other_errors_are_left_to_the_service(content: bytes) -> None:
+def test_error_without_infobip_code_and_text_is_classified_by_its_status_alone(
+    content: bytes,
+) -> None:
     """An error without Infobip's code and text is classified by its status alone."""
     assert classify(SEND, Response(400, body=content)) is None
     assert classify(SEND, Response(200, body=content)) is None
@@ -516,7 +520,7 @@ def test_events_of_a_report() -> None:
     assert "INV-7" == event.raw["callbackData"]
 
 
-def test_incoming_message() -> None:
+def test_incoming_message_has_its_sender_text_and_time() -> None:
     """An incoming message has its sender, its text and the time of its receipt."""
     sandbox = InfobipSandbox()
     event = event_of(sandbox, sandbox.receive(TO, "Yes & no", url=URL))
@@ -584,7 +588,7 @@ def test_webhook_without_the_password_is_refused() -> None:
     assert right_verifier.verify(**notice.arguments())
 
 
-def test_other_webhooks_give_no_events() -> None:
+def test_infobip_webhook_that_is_not_about_message_gives_no_events() -> None:
     """An Infobip webhook that is not about a message gives no events."""
     webhook: Any = type("Webhook", (), {"data": {"callId": "1"}, "id": "1"})()
 
@@ -631,7 +635,7 @@ def test_sandbox_is_strict(change: dict[str, Any]) -> None:
         ("+15005550008", RateLimitExceeded),
     ],
 )
-def test_magic_numbers(to: str, kind: type[ConnectorError]) -> None:
+def test_message_to_a_test_number_fails_as_documented(to: str, kind: type[ConnectorError]) -> None:
     """A message to a documented test number fails in the way that the number stands for."""
     with pytest.raises(kind):
         hub(InfobipSandbox()).sms().send(SmsMessage(to=to, text="Hi"))

@@ -88,7 +88,7 @@ def test_requests_match_the_description() -> None:
     assert {"problem-details"} == {item.headers.get("x-error-format") for item in sandbox.requests}
 
 
-def test_requests_are_encrypted_only_when_they_are_sent() -> None:
+def test_neither_token_nor_invoice_is_readable_in_request() -> None:
     """Neither the token nor the invoice is readable in a request."""
     sandbox = KsefSandbox()
     with hub_at(sandbox) as hub:
@@ -112,7 +112,7 @@ def test_invoices_have_keys_of_their_own() -> None:
     assert 4 == len(set(ciphertexts))
 
 
-def test_other_requests_are_sent_as_they_are() -> None:
+def test_requests_without_secrets_are_sent_unchanged() -> None:
     """Requests without secrets are sent unchanged."""
     sealing = KsefEncryption(Ksef(credentials="a-token", nip="5260250274").credentials)
     for request in (Request.get("/auth/AU-1"), Request.post("/x", json={"a": 1})):

@@ -109,7 +109,7 @@ def test_stripe_transaction_has_a_kind(fields: dict[str, Any], kind: str | None)
     assert kind == (None if item is None else item.kind)
 
 
-def test_stripe_charge_without_an_intent_is_named_by_itself() -> None:
+def test_stripe_transaction_charge_without_payment_intent_is_itself_payment() -> None:
     """A Stripe transaction's charge without a payment intent is itself the payment."""
     source = {"object": "charge", "id": "ch_1"}
     item = payout_item_of(ref, Answer({"id": "txn_1", "type": "charge", "source": source}))
@@ -118,7 +118,7 @@ def test_stripe_charge_without_an_intent_is_named_by_itself() -> None:
     assert ref("ch_1") == item.payment
 
 
-def test_square_fee_is_what_the_net_amount_lacks() -> None:
+def test_square_fee_is_gross_minus_net_amount() -> None:
     """Square's fee is the gross minus the net amount, or None if the net is missing."""
     money = {"amount": 100, "currency": "EUR"}
     entry = {"id": "poe_1", "type": "CHARGE", "gross_amount_money": money}

@@ -110,14 +110,14 @@ def test_request_of_a_message() -> None:
 
 
 @pytest.mark.parametrize("wish", [True, False])
-def test_tracking_of_one_kind(wish: bool) -> None:
+def test_only_requested_setting_of_tracking_is_sent_to_mailersend(wish: bool) -> None:
     """Only a requested setting of tracking is sent to MailerSend."""
     assert {"track_opens": wish} == mail_body(MailerSend(), mail(track_opens=wish))["settings"]
     assert {"track_clicks": wish} == mail_body(MailerSend(), mail(track_clicks=wish))["settings"]
     assert "settings" not in mail_body(MailerSend(), mail())
 
 
-def test_scheduled_message() -> None:
+def test_receipt_of_email_with_time_says_that_it_is_scheduled() -> None:
     """The receipt of an email with a time says that it is scheduled."""
     _, mail_hub = mailersend_hub()
     receipt = mail_hub.email().send_transactional(mail(send_at=datetime(2030, 1, 1, tzinfo=UTC)))
@@ -247,7 +247,7 @@ def test_suppressed_recipients_alone_are_a_refusal() -> None:
     assert [] == sandbox.delivered
 
 
-def test_other_warnings_are_kept() -> None:
+def test_warning_that_is_not_about_recipients_is_kept_in_receipt() -> None:
     """A warning that is not about recipients is kept in the receipt."""
     sandbox, mail_hub = mailersend_hub()
     warnings = [{"type": "NEW", "message": "Look: ada@example.com"}, {"type": "OTHER"}, 7]
@@ -333,7 +333,7 @@ def test_errors_are_classified(
     assert "MailerSend refused" in str(error)
 
 
-def test_words_of_an_error() -> None:
+def test_text_of_mailersend_error_has_all_its_sentences() -> None:
     """The text of a MailerSend error has all its sentences, without addresses."""
     errors = {"to.0.email": ["ada@example.com is wrong.", "Really."], "text": ["Missing."]}
     error: Any = REFUSALS(Request.post("/"), reply({"message": "no", "errors": errors}, 422))
@@ -360,7 +360,7 @@ def test_pause_that_mailersend_asks_for() -> None:
     assert (True, 17.0) == (excinfo.value.by_vendor, excinfo.value.vendor_retry_after)
 
 
-def test_daily_statistics() -> None:
+def test_mailersend_daily_counts_have_contract_names() -> None:
     """MailerSend's daily counts have the contract's names."""
     sandbox, mail_hub = mailersend_hub(domain_id="d-1")
     sandbox.days = [

@@ -59,7 +59,7 @@ def _webhook(payload: object) -> WebhookEvent:
 
 
 @pytest.mark.parametrize("word, status, permanent, type_", WORDS)
-def test_words_become_events(
+def test_each_of_mailersend_words_for_event_has_its_status(
     *, word: str, status: EmailStatus, permanent: bool | None, type_: str
 ) -> None:
     """Each of MailerSend's words for an event has its status, in the webhook and in its event."""
@@ -106,7 +106,9 @@ def test_readable_reason_comes_first() -> None:
         None,
     ],
 )
-def test_other_webhooks_give_no_events(payload: object) -> None:
+def test_mailersend_webhooks_about_other_things_than_messages_give_no_events(
+    payload: object,
+) -> None:
     """MailerSend's webhooks about other things than messages give no events."""
     assert () == mailersend_hub()[1].events("mail", _webhook(payload))
 

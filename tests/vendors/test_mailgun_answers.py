@@ -54,7 +54,7 @@ def test_refusal_is_classified(status: int, words: str, kind: type[Any]) -> None
         ("120 seconds", None),
     ],
 )
-def test_limit_says_when_it_ends(when: str, at: datetime | None) -> None:
+def test_time_to_retry_is_read_from_mailgun_text(when: str, at: datetime | None) -> None:
     """The time to retry is read from Mailgun's text, if the text has one."""
     sandbox, mail_hub = mailgun_hub()
     words = f"Domain a.example is not allowed to send: limit exceeded, try again after {when}"
@@ -104,7 +104,7 @@ def test_message_without_an_id_was_not_taken(answer: object) -> None:
         ("ada@gmial.com", Verdict.UNKNOWN, (), "ada@gmail.com", None),
     ],
 )
-def test_address_validation(
+def test_mailgun_verdict_on_address_is_translated_into_contract_verdicts(
     *,
     address: str,
     verdict: Verdict,
@@ -160,7 +160,7 @@ def test_daily_statistics_are_paged() -> None:
     assert EmailCounts(requested=500, delivered=250, dropped=500) == result.totals
 
 
-def test_other_days_are_left_out() -> None:
+def test_days_outside_requested_period_do_not_count_in_mailgun_statistics() -> None:
     """Days outside the requested period do not count in Mailgun statistics."""
     sandbox, mail_hub = mailgun_hub()
     items = [

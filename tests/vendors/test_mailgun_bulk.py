@@ -16,7 +16,7 @@ from tests.vendors.email_hubs import mail
 from tests.vendors.mailgun_account import form_of, mailgun_hub
 
 
-def test_bulk_is_one_request_with_variables() -> None:
+def test_bulk_is_one_request_to_mailgun() -> None:
     """A bulk is one request to Mailgun, with each recipient's data as variables."""
     base = mail(
         to=(), subject="For {{name}}", html="<b>{{name}}</b>", metadata={"m": "0", "all": "x"}
@@ -119,7 +119,7 @@ def test_bulk_template_data_is_merged() -> None:
     }
 
 
-def test_one_bad_address_is_the_end_of_a_batch() -> None:
+def test_all_recipients_get_error_if_mailgun_refuses_batch() -> None:
     """If Mailgun refuses a batch, all recipients get the error."""
     sandbox, mail_hub = mailgun_hub()
     bulk = BulkMessage(base=mail(to=()), recipients=["a@example.com", "refused@example.com"])

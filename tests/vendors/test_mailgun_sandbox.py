@@ -69,7 +69,7 @@ def test_sandbox_is_strict(request_: Request) -> None:
         Request.post(PATH, form={**USUAL, "text": "x" * 28_000_000}, files=[]),
     ],
 )
-def test_sandbox_has_one_domain_and_bounds(request_: Request) -> None:
+def test_mailgun_sandbox_knows_no_other_domain(request_: Request) -> None:
     """The Mailgun sandbox knows no other domain, and refuses an email that is too large."""
     _, mail_hub = mailgun_hub()
     with pytest.raises(VendorRejected):

@@ -80,7 +80,7 @@ def test_webhooks_are_signed_and_become_events() -> None:
         ({"event": "teleported"}, EmailStatus.UNKNOWN, None),
     ],
 )
-def test_every_kind_of_event_is_known(
+def test_each_mailgun_event_has_its_status(
     fields: dict[str, Any], status: EmailStatus, code: str | None
 ) -> None:
     """Each Mailgun event has its status, and an unknown one is kept as unknown."""
@@ -103,7 +103,7 @@ def test_every_kind_of_event_is_known(
         [],
     ],
 )
-def test_other_webhooks_give_no_events(payload: object) -> None:
+def test_mailgun_webhooks_about_incoming_mail_and_lists_give_no_events(payload: object) -> None:
     """Mailgun webhooks about incoming mail and lists give no events."""
     webhook = WebhookEvent(vendor="mailgun", id="e1", type="x", vendor_type="x", payload=payload)
 

@@ -109,7 +109,9 @@ def test_fields_of_a_short_message() -> None:
 
 
 @pytest.mark.parametrize("choice, word", [(None, None), (True, "enabled"), (False, "disabled")])
-def test_tracking(*, choice: bool | None, word: str | None) -> None:
+def test_opens_and_clicks_are_tracked_as_message_says(
+    *, choice: bool | None, word: str | None
+) -> None:
     """Opens and clicks are tracked as the message says, or else the account."""
     body = body_of(mail(html="<p>", track_opens=choice, track_clicks=choice))
 
@@ -132,7 +134,7 @@ def test_fields_of_a_template() -> None:
     } == body_of(mail(template=template, track_opens=True))
 
 
-def test_template_may_have_its_own_sender() -> None:
+def test_template_is_sent_from_its_own_address_if_neither_message_nor_account_has_one() -> None:
     """A template is sent from its own address if neither message nor account has one."""
     body = body_of(mail(from_=None, subject="", template=TemplateRef("42")))
 
@@ -166,7 +168,7 @@ def test_missing_sender_is_refused() -> None:
         body_of(mail(from_=None))
 
 
-def test_request() -> None:
+def test_message_is_sent_as_one_request_with_basic_authentication() -> None:
     """A message is sent as one request with Basic authentication."""
     sandbox, mail_hub = mailjet_hub()
     mail_hub.email().send_transactional(mail())
@@ -177,7 +179,7 @@ def test_request() -> None:
     assert ["Messages"] == [*request.json()]
 
 
-def test_receipt() -> None:
+def test_receipt_has_our_own_id_for_all_recipients() -> None:
     """The receipt has our own id for all recipients, beside Mailjet's first message id."""
     sandbox, mail_hub = mailjet_hub()
     receipt = mail_hub.email().send_transactional(mail(cc="cc@example.com"))
@@ -211,7 +213,7 @@ def test_same_key_has_the_same_id() -> None:
     assert ids[0] == ids[1] != ids[2]
 
 
-def test_template_arrives() -> None:
+def test_message_with_template_is_accepted() -> None:
     """A message with a template is accepted; one with an unknown template is refused."""
     sandbox, mail_hub = mailjet_hub()
     mail_hub.email().send_transactional(mail(template=TemplateRef("7")))
@@ -246,7 +248,9 @@ def answer_with_error(code: str | None) -> dict[str, Any]:
         (429, None, RateLimitExceeded),
     ],
 )
-def test_refusals(status: int, code: str | None, kind: type[Any]) -> None:
+def test_mailjet_error_code_decides_its_class_before_status_does(
+    status: int, code: str | None, kind: type[Any]
+) -> None:
     """A Mailjet error's code decides its class before the status does."""
     document = {"ErrorMessage": "no"} | ({} if code is None else {"ErrorCode": code})
     for body in (answer_with_error(code), document):
@@ -256,7 +260,7 @@ def test_refusals(status: int, code: str | None, kind: type[Any]) -> None:
         assert (code, status, "no") == (raised.vendor_code, raised.status, raised.vendor_message)
 
 
-def test_forbidden_statistics() -> None:
+def test_key_that_may_not_read_statistics_is_refused_as_unauthorized() -> None:
     """A key that may not read statistics is refused as unauthorized."""
     answer = reply({"ErrorMessage": "no"}, 403)
 
@@ -347,7 +351,7 @@ def test_lost_answer_of_a_bulk() -> None:
     assert 2 == len(sandbox.delivered)
 
 
-def test_daily_statistics() -> None:
+def test_mailjet_daily_counts_have_contract_names() -> None:
     """Mailjet's daily counts have the contract's names, and bounces are added up."""
     sandbox, mail_hub = mailjet_hub()
     sandbox.days = [

@@ -147,7 +147,9 @@ def test_several_reply_addresses_are_a_header() -> None:
         ({"metadata": {"note": "x" * 1_000}}, "metadata"),
     ],
 )
-def test_refused_fields(changes: dict[str, Any], field: str) -> None:
+def test_tags_and_metadata_that_mailtrap_drops_are_refused_before_sending(
+    changes: dict[str, Any], field: str
+) -> None:
     """Tags and metadata that Mailtrap would refuse or drop are refused before they are sent."""
     with pytest.raises(InvalidData) as excinfo:
         body_of(mail(**changes))
@@ -155,7 +157,7 @@ def test_refused_fields(changes: dict[str, Any], field: str) -> None:
     assert field == excinfo.value.field
 
 
-def test_longest_metadata() -> None:
+def test_custom_variables_of_1000_bytes_are_sent() -> None:
     """Custom variables of 1000 bytes, the id of the message among them, are sent."""
     around = len('{"moorage_id":"id-1","note":""}')
     body = body_of(mail(metadata={"note": "x" * (1_000 - around)}))
@@ -204,7 +206,7 @@ def bulk(*emails: str) -> BulkMessage:
     )
 
 
-def test_bulk_is_one_request_with_a_result_each() -> None:
+def test_bulk_is_one_request() -> None:
     """A bulk is one request; a refused message is the result of its recipient alone."""
     sandbox, mail_hub = mailtrap_hub()
     first, refused, last = mail_hub.email().send_bulk(
@@ -292,7 +294,9 @@ def test_result_that_cannot_be_read() -> None:
         (404, {"error": "Not Found"}, VendorRejected, "Not Found"),
     ],
 )
-def test_refusals(status: int, answer: Any, error: type[Exception], words: str) -> None:
+def test_refusal_has_mailtrap_sentences(
+    status: int, answer: Any, error: type[Exception], words: str
+) -> None:
     """A refusal has Mailtrap's sentences, in each of their forms."""
     sandbox, mail_hub = mailtrap_hub()
     sandbox.fail(reply(answer, status))
@@ -340,7 +344,7 @@ def test_event_has_all_fields() -> None:
 
 
 @pytest.mark.parametrize("payload", [{"event": "activity_log.user.login"}, [], None])
-def test_other_webhooks_give_no_events(payload: object) -> None:
+def test_item_without_message_gives_no_event(payload: object) -> None:
     """An item without a message gives no event."""
     webhook = WebhookEvent(vendor="mailtrap", id="e", type="x", vendor_type="x", payload=payload)
 

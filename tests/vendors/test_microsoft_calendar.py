@@ -159,7 +159,7 @@ def test_changes_are_in_graphs_format() -> None:
     moment=MOMENTS,
     zone=st.sampled_from(["Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "UTC"]),
 )
-def test_times_are_read_as_they_were_sent(moment: datetime, zone: str) -> None:
+def test_each_time_is_sent_and_read_exactly(moment: datetime, zone: str) -> None:
     """Each time is sent and read exactly, also at clock changes."""
     body = time_body(moment.astimezone(ZoneInfo(zone)), "start", is_series=False)
     local = datetime.fromisoformat(body["dateTime"]).replace(tzinfo=ZoneInfo(body["timeZone"]))
@@ -183,7 +183,7 @@ def test_series_at_an_ambiguous_time_is_refused() -> None:
 
 
 @pytest.mark.parametrize("rule", RULES)
-def test_rules_are_read_as_they_were_sent(rule: str) -> None:
+def test_each_supported_recurrence_rule_is_read_back_as_it_was_sent(rule: str) -> None:
     """Each supported recurrence rule is read back as it was sent."""
     shown = as_answer(recurrence(rule))
 
@@ -245,14 +245,14 @@ def test_whole_days_end_with_a_day() -> None:
         ({}, {}),
     ],
 )
-def test_rules_without_a_counterpart_are_none(
+def test_recurrence_that_moorage_cannot_express_is_none(
     pattern: dict[str, Any], bounds: dict[str, Any]
 ) -> None:
     """A recurrence that moorage cannot express is None, not a similar rule."""
     assert None is rule_of(as_answer({"pattern": pattern, "range": bounds}), BERLIN)
 
 
-def test_names_of_zones_are_those_of_iana() -> None:
+def test_windows_time_zone_names_are_translated_to_iana_names() -> None:
     """Windows time zone names are translated to IANA names, and IANA names are kept."""
     assert [] == [name for name in ZONES.values() if zone_of(name) is None]
     time = {"dateTime": "2026-03-02T08:00:00.0000000", "timeZone": "UTC"}
@@ -265,7 +265,7 @@ def test_names_of_zones_are_those_of_iana() -> None:
         assert zone == read(start=time, end=time, originalStartTimeZone=name).time_zone
 
 
-def test_last_day_without_a_known_zone_ends_in_utc() -> None:
+def test_last_day_ends_in_utc_in_series_with_unknown_time_zone() -> None:
     """In a series with an unknown time zone, the last day ends in UTC."""
     pattern = {"type": "daily", "interval": 1}
     bounds = {"type": "endDate", "startDate": "2026-03-02", "endDate": "2026-03-05"}
@@ -278,7 +278,7 @@ def test_last_day_without_a_known_zone_ends_in_utc() -> None:
     assert "FREQ=DAILY;UNTIL=20260305T235959Z" == event.recurrence
 
 
-def test_unknown_words_stay_unknown() -> None:
+def test_values_that_the_calendar_adds_later_are_unknown() -> None:
     """Values that Graph adds later, and malformed ones, are read as unknown or left out."""
     event = read(
         start={"dateTime": "soon"},

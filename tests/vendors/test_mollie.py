@@ -124,7 +124,7 @@ def test_stored_payment_methods_need_a_customer(wish: str, customer: Customer | 
     assert "customer.id" == excinfo.value.field
 
 
-def test_request_headers(shop: SandboxHub) -> None:
+def test_idempotency_key_and_api_key_are_sent_in_mollie_headers(shop: SandboxHub) -> None:
     """The idempotency key and the API key are sent in Mollie's headers."""
     shop.payments.charge(order(), idempotency_key="INV-2041/1")
     headers = shop.sandbox.requests[0].headers
@@ -195,7 +195,7 @@ def test_return_without_payment_is_a_decline(
     assert str(payment.ref) == excinfo.value.payment
 
 
-def test_pending_payment(shop: SandboxHub) -> None:
+def test_mollie_payment_is_pending_until_money_arrives(shop: SandboxHub) -> None:
     """A Mollie payment is pending until the money arrives."""
     payment = shop.pay("banktransfer")
     shop.sandbox.visit(payment.ref.id, "pending")

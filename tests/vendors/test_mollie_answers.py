@@ -80,7 +80,7 @@ def test_open_payment_without_a_page_is_pending() -> None:
     assert PaymentState.PENDING == payment(status="open").state
 
 
-def test_captured_amount() -> None:
+def test_paid_mollie_payment_is_captured() -> None:
     """A paid Mollie payment is captured, in part if its captures say so."""
     smaller_amount = {"currency": "EUR", "value": "100.00"}
 
@@ -93,7 +93,7 @@ def test_captured_amount() -> None:
 
 
 @pytest.mark.parametrize("value", ["149.901", None, "NaN", "9" * 40, {"x": 1}, "", []], ids=str)
-def test_inexact_amounts_are_none(value: object) -> None:
+def test_amount_of_mollie_that_is_not_exact_in_its_currency_is_read_as_none(value: object) -> None:
     """An amount of Mollie that is not exact in its currency is read as None."""
     fields = {"amount": {"currency": "EUR", "value": value}}
 
@@ -109,7 +109,9 @@ def test_inexact_amounts_are_none(value: object) -> None:
         ({}, DeclineReason.OTHER, "failed"),
     ],
 )
-def test_decline_reasons(fields: dict[str, Any], reason: DeclineReason, code: str) -> None:
+def test_decline_reason_comes_from_mollie_the_bank_or_the_terminal(
+    fields: dict[str, Any], reason: DeclineReason, code: str
+) -> None:
     """The reason of a failed Mollie payment comes from Mollie, the bank or the terminal."""
     decline = payment(status="failed", **fields).decline
 
@@ -204,7 +206,7 @@ def test_payments_are_listed_by_time(shop: SandboxHub) -> None:
 
 
 @pytest.mark.parametrize("body", [{}, {"_embedded": []}, {"_embedded": {"payments": {}}}])
-def test_malformed_list(shop: SandboxHub, body: dict[str, Any]) -> None:
+def test_mollie_response_without_list_is_malformed(shop: SandboxHub, body: dict[str, Any]) -> None:
     """A Mollie response without a list is malformed."""
     shop.sandbox.fail(reply(body))
 

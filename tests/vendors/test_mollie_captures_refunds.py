@@ -43,7 +43,7 @@ def _shop() -> Iterator[SandboxHub]:
 # --- captures --------------------------------------------------------------
 
 
-def test_partial_captures(shop: SandboxHub) -> None:
+def test_capture_at_mollie_leaves_the_rest_authorised(shop: SandboxHub) -> None:
     """At Mollie a capture leaves the rest authorised, unless it is the final one."""
     authorization = shop.hold()
     assert authorization.authorized_until is not None
@@ -72,7 +72,7 @@ def test_partial_captures(shop: SandboxHub) -> None:
     ]
 
 
-def test_full_capture(shop: SandboxHub) -> None:
+def test_full_capture_at_mollie_releases_nothing(shop: SandboxHub) -> None:
     """A full capture at Mollie, with or without an amount, releases nothing."""
     for amount in (None, EUROS):
         authorization = shop.hold()
@@ -83,7 +83,7 @@ def test_full_capture(shop: SandboxHub) -> None:
         assert PaymentState.CAPTURED == shop.payments.get(authorization.ref).state
 
 
-def test_last_part_leaves_nothing_to_release(shop: SandboxHub) -> None:
+def test_final_capture_of_whole_rest_succeeds_at_mollie(shop: SandboxHub) -> None:
     """A final capture of the whole rest succeeds at Mollie, with nothing left to release."""
     authorization = shop.hold()
     shop.payments.capture(authorization.ref, PART, final=False, idempotency_key=shop.key())
@@ -192,7 +192,7 @@ def test_reason_of_a_refund(shop: SandboxHub) -> None:
 
 
 @pytest.mark.parametrize("success", [True, False])
-def test_pending_refund(shop: SandboxHub, success: bool) -> None:
+def test_mollie_refund_is_pending_until_money_arrives(shop: SandboxHub, success: bool) -> None:
     """A Mollie refund is pending until the money arrives, and may fail."""
     payment = shop.pay()
     refund = shop.refund(payment)

@@ -96,7 +96,7 @@ def webhook(data: object, payload: object = None) -> WebhookEvent:
     ],
     ids=["classic", "payment", "without data", "refund"],
 )
-def test_webhooks_of_either_kind_name_a_payment(data: object, payload: object) -> None:
+def test_mollie_webhook_of_newer_kind_names_payment(data: object, payload: object) -> None:
     """A Mollie webhook of the newer kind names a payment, or contains it."""
     (event,) = Mollie().events(webhook(data, payload), ref)
 
@@ -129,6 +129,6 @@ def test_event_id_differs_from_the_payment_id() -> None:
     ],
     ids=str,
 )
-def test_other_webhooks_give_no_events(data: object) -> None:
+def test_mollie_webhooks_about_other_things_than_payments_give_no_events(data: object) -> None:
     """Mollie webhooks about other things than payments give no events."""
     assert () == Mollie().events(webhook(data, data), ref)

@@ -128,7 +128,7 @@ def test_sandbox_repeats_answers_by_key() -> None:
     assert 1 == len(sandbox.payments)
 
 
-def test_payment_without_a_place_for_webhooks_sends_none() -> None:
+def test_mollie_payment_without_webhook_url_sends_no_webhooks() -> None:
     """A Mollie payment without a webhook URL sends no webhooks."""
     sandbox = MollieSandbox()
     reply_to(

@@ -253,7 +253,7 @@ def test_invoice_is_read_in_full(
     assert datetime(2031, 5, 6, 7, 8, 9, tzinfo=UTC) == record.updated_at
 
 
-def test_other_moves_have_no_kind(hub: Hub, sandbox: OdooSandbox) -> None:
+def test_move_of_another_type_has_no_invoice_kind(hub: Hub, sandbox: OdooSandbox) -> None:
     """A move of another type has no invoice kind, and a draft has no number."""
     item = {"id": 7, "name": "/", "move_type": "out_refund", "state": "draft"}
     sandbox.fail(odoo_result([item]))
@@ -365,7 +365,7 @@ def test_missing_records_are_errors(hub: Hub, sandbox: OdooSandbox) -> None:
     assert "account" == problem.value.field
 
 
-def test_unknown_words_are_unknown() -> None:
+def test_unknown_state_or_account_type_is_unknown() -> None:
     """An unknown state or account type is unknown, and keeps Odoo's word."""
     entry = read_entry(_ref, as_answer({"id": 1, "state": "frozen"}))
     account = read_account(as_answer({"id": 1, "name": "Gold", "account_type": "metal_gold"}))
@@ -391,7 +391,7 @@ def test_result_of_another_call_is_none(body: dict[str, Any]) -> None:
         result_of(reply(body))
 
 
-def test_error_without_details_is_told() -> None:
+def test_error_without_exception_name_has_odoo_code_and_message() -> None:
     """An error without an exception name has Odoo's code and message."""
     error = {"code": 100, "message": "Odoo Session Expired."}
     refusal = classify(Request.post("/jsonrpc"), reply({"error": error}))

@@ -87,7 +87,7 @@ STRIPE_ADDRESS: Final = {
 }
 
 
-def test_stripe_order() -> None:
+def test_stripe_gets_address_net_prices_and_billing_details() -> None:
     """Stripe gets the delivery address, lines with net prices, and billing details."""
     body = confirmed_body(order(), capture_method="automatic")
 
@@ -140,7 +140,9 @@ def test_stripe_refuses_a_billing_address_that_it_would_drop(source: str | None)
         ({"lines": [LineItem("Chair", TOTAL, sku="x" * 13)]}, "lines.sku"),
     ],
 )
-def test_stripe_refuses_what_it_cannot_take(fields: dict[str, Any], field: str) -> None:
+def test_delivery_without_recipient_and_long_item_number_are_refused_before_sending(
+    fields: dict[str, Any], field: str
+) -> None:
     """A delivery without a recipient and a long item number are refused before sending."""
     with pytest.raises(InvalidData) as excinfo:
         intent_body(order(**fields))
@@ -172,7 +174,7 @@ def test_stripe_link_has_the_sum_of_its_lines() -> None:
         assert sum_of_lines(Answer({"line_items": rest})) is None
 
 
-def test_adyen_order() -> None:
+def test_adyen_gets_house_number_separately() -> None:
     """Adyen gets the house number separately, and prices with and without tax."""
     fields = adyen_fields(order())
 
@@ -215,7 +217,9 @@ def test_adyen_order() -> None:
         ("1" * 501, "1" * 501, "N/A"),
     ],
 )
-def test_adyen_takes_the_house_number_apart(line1: str, street: str, number: str) -> None:
+def test_adyen_gets_house_number_from_anywhere_in_line(
+    line1: str, street: str, number: str
+) -> None:
     """Adyen gets the house number from anywhere in the line, or N/A if there is none."""
     address = Address(line1=line1, city="Berlin", postal_code="10999", country="DE")
     fields = adyen_fields(order(shipping_address=address))["deliveryAddress"]
@@ -233,7 +237,7 @@ def test_adyen_refuses_an_incomplete_address(name: str) -> None:
     assert f"billing_address.{name}" == excinfo.value.field
 
 
-def test_mollie_order() -> None:
+def test_mollie_gets_addresses_with_names() -> None:
     """Mollie gets addresses with names, and prices that include tax."""
     fields = mollie_fields(order())
 
@@ -311,7 +315,7 @@ def euros(value: str) -> dict[str, str]:
     return {"currency_code": "EUR", "value": value}
 
 
-def test_paypal_order() -> None:
+def test_paypal_gets_items_with_net_prices_sums_and_address() -> None:
     """PayPal gets items with net prices, their sums, and the delivery address."""
     body = order_body(order("paypal"), "CAPTURE", "https://erp.example/back")
 
@@ -386,7 +390,7 @@ def test_unit_price_includes_tax_that_can_be_divided(line: LineItem, taxed: Taxe
     assert taxed == taxed_line(line)
 
 
-def test_square_order() -> None:
+def test_square_gets_both_addresses() -> None:
     """Square gets both addresses, with all their lines."""
     fields = square_fields(order())
 

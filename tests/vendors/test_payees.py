@@ -38,7 +38,7 @@ class SandboxHub:
         self.payments: Payments = Hub([account], http=SandboxHttpClient(self.sandbox)).payments()
 
 
-def test_stripe_transfer() -> None:
+def test_stripe_receives_minor_units_account_and_reference() -> None:
     """Stripe receives the amount in minor units, the account and the reference."""
     shop = SandboxHub(stripe)
     transfer = PayeeTransfer(
@@ -84,7 +84,7 @@ def test_stripe_sandbox_refuses_a_transfer_of_nothing() -> None:
         shop.payments.pay_payee(transfer, idempotency_key="1")
 
 
-def test_paypal_payout() -> None:
+def test_paypal_gets_a_batch_of_one_item_named_by_the_key() -> None:
     """PayPal gets a batch of one item, whose batch id is made from the key."""
     shop = SandboxHub(paypal)
     sent = shop.payments.pay_payee(TRANSFER, idempotency_key="1")
@@ -204,7 +204,7 @@ def test_wrong_transfer_is_refused(fields: dict[str, Any], field: str) -> None:
     assert field == excinfo.value.field
 
 
-def test_text_in_place_of_a_transfer_is_refused() -> None:
+def test_payee_id_in_place_of_transfer_is_refused() -> None:
     """A payee's id in place of a transfer is refused."""
     payments: Any = SandboxHub(stripe).payments
     with pytest.raises(InvalidData, match="transfer"):

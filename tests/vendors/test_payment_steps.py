@@ -137,7 +137,7 @@ def test_step_in_the_wrong_state_is_rejected(
 
 @MODES
 @pytest.mark.parametrize("vendor", VENDORS)
-def test_voiding_twice_changes_nothing(vendor: str, mode: str, tmp_path: Path) -> None:
+def test_voiding_payment_again_changes_nothing(vendor: str, mode: str, tmp_path: Path) -> None:
     """Voiding a payment again changes nothing."""
 
     async def check() -> None:

@@ -40,7 +40,7 @@ def _shop() -> Iterator[SandboxHub]:
 # --- the account -----------------------------------------------------------
 
 
-def test_base_url() -> None:
+def test_base_url_is_live_sandbox_or_configured() -> None:
     """The URL is PayPal's live one, its sandbox's, or the one in the account's settings."""
     assert "https://api-m.paypal.com" == PayPal().services()[""].base_url
     assert "https://api-m.sandbox.paypal.com" == PayPal(sandbox=True).services()[""].base_url
@@ -236,7 +236,7 @@ MERCHANT = {
         ),
     ],
 )
-def test_payment_sources(
+def test_each_kind_of_payment_source_is_sent_in_paypal_form(
     source: str, fields: dict[str, Any], sent: dict[str, Any], shop: SandboxHub
 ) -> None:
     """Each kind of payment source is sent in PayPal's form."""

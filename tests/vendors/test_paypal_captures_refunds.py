@@ -57,7 +57,7 @@ def test_partial_captures_in_sequence(shop: SandboxHub) -> None:
     assert "AUTHORIZATION_ALREADY_CAPTURED" == excinfo.value.vendor_code
 
 
-def test_capture_keeps_its_currency() -> None:
+def test_reference_of_paypal_capture_has_currency_of_its_amount() -> None:
     """The reference of a PayPal capture has the currency of its amount."""
     amount = {"currency_code": "USD", "value": "10.00"}
     body = as_answer({"id": "C1", "status": "COMPLETED", "amount": amount})
@@ -99,7 +99,7 @@ def test_authorisation_is_looked_up(shop: SandboxHub) -> None:
         shop.payments.capture(waiting.ref, TEN, idempotency_key="c-2")
 
 
-def test_pending_capture(shop: SandboxHub) -> None:
+def test_paypal_capture_under_review_is_pending_until_paypal_confirms_it(shop: SandboxHub) -> None:
     """A PayPal capture under review is pending until PayPal confirms it."""
     payment = shop.charged("card:pending-1")
     assert (PaymentState.PENDING, EUROS * 0) == (payment.state, payment.captured)
@@ -201,7 +201,9 @@ def test_refund_names_its_order(shop: SandboxHub) -> None:
     assert PaymentState.REFUNDED is shop.payment_after_events(payment).state
 
 
-def test_refund_made_elsewhere(shop: SandboxHub) -> None:
+def test_paypal_refund_that_was_made_elsewhere_is_read_without_its_payment(
+    shop: SandboxHub,
+) -> None:
     """A PayPal refund that was made elsewhere is read without its payment."""
     payment = shop.charged()
     refund = shop.payments.refund(payment.ref, TEN, idempotency_key="r-1")

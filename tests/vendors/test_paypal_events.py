@@ -209,7 +209,7 @@ def test_refund_by_hand(shop: SandboxHub) -> None:
     assert PaymentState.REFUNDED is advance(payment, result).state
 
 
-def test_reversed_payment() -> None:
+def test_paypal_reversal_event_contains_refund() -> None:
     """A PayPal reversal event contains a refund, or the capture itself."""
     fields = {"id": "1R1", "status": "COMPLETED", "amount": AMOUNT, "links": [CAPTURE_UP]}
     [refund] = events_of("PAYMENT.CAPTURE.REVERSED", {**fields, "custom_id": "order-5O1"})
@@ -268,7 +268,7 @@ def test_unknown_authorisation_event() -> None:
         {"id": "", "links": [{"rel": "up", "href": 7}]},
     ],
 )
-def test_other_webhooks_give_no_events(kind: str, data: object) -> None:
+def test_unknown_or_incomplete_paypal_webhooks_give_no_events(kind: str, data: object) -> None:
     """Unknown or incomplete PayPal webhooks give no events."""
     assert [] == events_of(kind, data)
 
@@ -320,7 +320,9 @@ def test_error_issues_come_first(
         ("TRANSACTION_BLOCKED_BY_PAYEE", DeclineReason.FRAUD_SUSPECTED),
     ],
 )
-def test_decline_issues(issue: str, reason: DeclineReason) -> None:
+def test_paypal_issues_about_buyer_payment_method_are_declines(
+    issue: str, reason: DeclineReason
+) -> None:
     """PayPal issues about the buyer's payment method are declines."""
     error = classify(Request.post("/"), paypal_refusal(422, WRONG, issue))
 
@@ -339,7 +341,9 @@ def test_request_in_progress(status: int) -> None:
 @pytest.mark.parametrize(
     "response", [Response(409), Response(409, body=b"[]"), paypal_refusal(409, "RESOURCE_CONFLICT")]
 )
-def test_conflict_that_names_no_issue_is_a_request_under_way(response: Response) -> None:
+def test_paypal_conflict_without_issue_means_that_same_request_id_is_in_progress(
+    response: Response,
+) -> None:
     """A PayPal conflict without an issue means that the same request id is in progress."""
     error = classify(Request.post("/v2/payments/captures/1/refund"), response)
 

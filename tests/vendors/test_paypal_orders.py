@@ -108,7 +108,7 @@ def test_decline_after_the_return(shop: SandboxHub) -> None:
         assert "5120" == excinfo.value.vendor_code
 
 
-def test_refused_wallet(shop: SandboxHub) -> None:
+def test_decline_of_paypal_wallet_has_paypal_issue(shop: SandboxHub) -> None:
     """The decline of a PayPal wallet has PayPal's issue, and no reference without an order."""
     with pytest.raises(PaymentDeclined) as excinfo:
         shop.charged("paypal:refused-1")
@@ -190,7 +190,7 @@ def test_unknown_fields_are_kept(shop: SandboxHub) -> None:
     assert body == payment.raw
 
 
-def test_card_details(shop: SandboxHub) -> None:
+def test_payment_has_card_brand_last_digits_and_expiry(shop: SandboxHub) -> None:
     """A PayPal payment has the card's brand, last digits and expiry."""
     card = {"brand": "VISA", "last_digits": "7704", "expiry": "2031-05"}
     body = {
@@ -229,7 +229,9 @@ def test_order_may_lack_a_payment_method(shop: SandboxHub) -> None:
         ("NEW WORD", PaymentState.UNKNOWN),
     ],
 )
-def test_authorisation_states(status: str, state: PaymentState, shop: SandboxHub) -> None:
+def test_state_of_paypal_order_follows_from_its_authorisation(
+    status: str, state: PaymentState, shop: SandboxHub
+) -> None:
     """The state of a PayPal order follows from its authorisation."""
     payment = shop.authorized()
     [fields] = shop.sandbox.authorizations.values()
@@ -239,7 +241,7 @@ def test_authorisation_states(status: str, state: PaymentState, shop: SandboxHub
     assert (state, None) == (existing_payment.state, existing_payment.authorized)
 
 
-def test_reversed_payment(shop: SandboxHub) -> None:
+def test_reversed_paypal_capture_counts_as_refunded(shop: SandboxHub) -> None:
     """A reversed PayPal capture counts as refunded, even without a visible refund."""
     payment = shop.charged()
     [capture] = shop.sandbox.captures.values()

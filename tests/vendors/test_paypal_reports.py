@@ -67,7 +67,9 @@ def test_disputes_come_in_pages(shop: SandboxHub) -> None:
         ({"status": "NEW WORD"}, DisputeState.UNKNOWN),
     ],
 )
-def test_dispute_states(fields: dict[str, str], state: DisputeState, shop: SandboxHub) -> None:
+def test_each_paypal_dispute_status_has_state(
+    fields: dict[str, str], state: DisputeState, shop: SandboxHub
+) -> None:
     """Each PayPal dispute status has a state, and an unknown status is kept."""
     items = [{"dispute_id": "PP-1", **fields}, {"dispute_id": "PP-2"}, "garbage"]
     shop.sandbox.fail(reply({"items": items}))
@@ -87,7 +89,7 @@ def test_strange_link_to_the_next_page_ends_the_list(shop: SandboxHub) -> None:
 # --- reports ---------------------------------------------------------------
 
 
-def test_payment_reports(shop: SandboxHub) -> None:
+def test_paypal_payments_are_listed_by_capture(shop: SandboxHub) -> None:
     """PayPal payments are listed by capture, from which each payment can be looked up."""
     first, second = shop.charged(), shop.charged(amount=TEN)
     shop.payments.refund(first.ref, TEN, idempotency_key="r-1")

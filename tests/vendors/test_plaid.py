@@ -249,7 +249,7 @@ def test_error_of_an_item_is_the_state(
     assert (status, code) == (consent.status, consent.vendor_status)
 
 
-def test_consent_has_its_last_day() -> None:
+def test_granted_consent_has_last_day_that_plaid_states_for_its_item() -> None:
     """A granted consent has the last day that Plaid states for its Item."""
     sandbox = PlaidSandbox()
     bank = hub(sandbox).bank()
@@ -268,7 +268,7 @@ def listed(answer: dict[str, Any] | None = None, **options: Any) -> tuple[BankAc
     return accounts
 
 
-def test_account_numbers() -> None:
+def test_account_has_its_iban_and_bic() -> None:
     """An account has its IBAN and BIC, or the number that its country has."""
     first = listed()[0]
     assert (IBANS[0], IBANS[0], "COBADEFFXXX", "EUR", "Current account") == (

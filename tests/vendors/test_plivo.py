@@ -302,7 +302,7 @@ def test_message_is_looked_up() -> None:
         sms.cancel(receipt.ref)
 
 
-def test_balance() -> None:
+def test_plivo_balance_may_have_more_decimals_than_cent() -> None:
     """A Plivo balance may have more decimals than a cent; an unreadable one fails."""
     sandbox = PlivoSandbox()
     sms = hub(sandbox).sms()
@@ -313,7 +313,7 @@ def test_balance() -> None:
         sms.check_balance()
 
 
-def test_incoming_message() -> None:
+def test_incoming_plivo_message_has_its_sender_and_text() -> None:
     """An incoming Plivo message has its sender and text."""
     sandbox = PlivoSandbox()
     own_hub = hub(sandbox)
@@ -324,7 +324,7 @@ def test_incoming_message() -> None:
     assert (SmsStatus.RECEIVED, TO, "Yes & no") == (event.status, event.sender, event.text)
 
 
-def test_failure_event_keeps_its_code() -> None:
+def test_event_of_failed_plivo_message_has_its_code_and_no_sender() -> None:
     """The event of a failed Plivo message has its code and no sender."""
     sandbox = PlivoSandbox()
     own_hub = hub(sandbox)
@@ -363,7 +363,7 @@ def test_signature_has_a_version(version: Any) -> None:
     assert "webhook_version" == excinfo.value.path
 
 
-def test_other_webhooks_give_no_events() -> None:
+def test_plivo_webhook_that_is_not_about_message_gives_no_events() -> None:
     """A Plivo webhook that is not about a message gives no events."""
     result: Any = type("Told", (), {"data": {"CallUUID": "1"}, "id": "1"})()
 
@@ -422,7 +422,7 @@ def test_sandbox_is_strict(change: dict[str, Any]) -> None:
         ("+15005550008", RateLimitExceeded),
     ],
 )
-def test_magic_numbers(to: str, kind: type[ConnectorError]) -> None:
+def test_message_to_a_test_number_fails_as_documented(to: str, kind: type[ConnectorError]) -> None:
     """A message to a documented test number fails in the way that the number stands for."""
     with pytest.raises(kind):
         hub(PlivoSandbox()).sms().send(SmsMessage(to=to, text="Hi"))

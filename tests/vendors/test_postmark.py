@@ -85,7 +85,9 @@ def test_fields_of_a_message() -> None:
 
 
 @pytest.mark.parametrize("query, links", [(None, None), (True, "HtmlAndText"), (False, "None")])
-def test_click_tracking(*, query: bool | None, links: str | None) -> None:
+def test_by_default_click_tracking_follows_settings_of_postmark_server(
+    *, query: bool | None, links: str | None
+) -> None:
     """By default click tracking follows the settings of the Postmark server."""
     assert links == mail_body(Postmark(), mail(track_clicks=query)).get("TrackLinks")
 
@@ -228,7 +230,7 @@ def test_other_errors_are_classified_by_status(response: Response) -> None:
     assert None is classify(Request.get("/"), response)
 
 
-def test_daily_statistics() -> None:
+def test_postmark_daily_counts_of_five_lists_are_merged_under_contract_names() -> None:
     """Postmark's daily counts of five lists are merged under the contract's names."""
     sandbox, mail_hub = postmark_hub(message_stream="outbound")
     sandbox.days = [

@@ -317,7 +317,7 @@ def test_lost_answer_stays_unknown(shop: Shop) -> None:
     assert (1, 1) == (len(shop.bodies()), len(shop.sandbox.shipments))
 
 
-def test_recorded_booking(shop: Shop) -> None:
+def test_recorded_booking_has_number_label_and_tracking_page(shop: Shop) -> None:
     """A recorded booking has its number, label and tracking page."""
     shop.sandbox.fail(reply(BOOKED))
     bought = shop.buy()
@@ -340,7 +340,7 @@ def test_booking_without_a_readable_label_is_a_purchase(
     assert (ShipmentState.BOUGHT, ()) == (bought.state, bought.labels)
 
 
-def test_zpl_keeps_its_text(shop: Shop) -> None:
+def test_label_in_zpl_is_postnord_text_in_utf8(shop: Shop) -> None:
     """A label in ZPL is PostNord's text in UTF-8."""
     text = "^LL1520\n^CI28\n^XA^FDGöteborg^FS^XZ"
     printout = {"encoding": "none", "data": text}
@@ -349,7 +349,7 @@ def test_zpl_keeps_its_text(shop: Shop) -> None:
     assert text.encode() == shop.buy(label="zpl").labels[0].content
 
 
-def test_recorded_tracking(shop: Shop) -> None:
+def test_recorded_tracking_has_all_events_and_the_delivery(shop: Shop) -> None:
     """A recorded tracking has all events from the oldest, the place, and the delivery."""
     other = {"shipmentId": "1", "items": [{"itemId": "1", "status": "CREATED"}]}
     shop.sandbox.fail(tracking(other, TRACKED))
@@ -399,7 +399,7 @@ def test_shipment_that_is_not_tracked_yet_is_unknown(shop: Shop) -> None:
     )
 
 
-def test_unknown_parcel_is_refused_in_the_vendors_words(shop: Shop) -> None:
+def test_parcel_that_postnord_does_not_know_is_refused_with_postnord_fault(shop: Shop) -> None:
     """A parcel that PostNord does not know is refused with PostNord's fault, if it has one."""
     fault = {"faultCode": "T-1", "explanationText": "No shipment found", "paramValues": []}
     shop.sandbox.fail(tracking(compositeFault={"faults": [fault]}))

@@ -105,7 +105,7 @@ TRACKED: Final[Shape] = {
 QUERY: Final = frozenset({"apikey", "paperSize"})
 
 
-def test_names_are_those_of_the_descriptions() -> None:
+def test_each_name_in_request_or_in_sandbox_answer_is_one_that_postnord_knows() -> None:
     """Each name in a request or in the sandbox's answer is one that PostNord knows."""
     seen: set[str] = set()
     problems: list[str] = []

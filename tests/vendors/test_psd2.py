@@ -122,7 +122,7 @@ def test_days_are_read_from_times() -> None:
     assert (date(2031, 5, 6), date(2031, 5, 7)) == (item.entry.booked_on, item.entry.value_on)
 
 
-def test_numbers_that_are_none() -> None:
+def test_invalid_iban_or_bic_is_none() -> None:
     """An invalid IBAN or BIC is None."""
     assert (None, None) == (maybe_iban("DE0"), maybe_iban(None))
     assert (None, None) == (maybe_bic("?"), maybe_bic(None))

@@ -103,7 +103,7 @@ def test_recorded_state_is_read(word: str, status: EinvoiceStatus) -> None:
     assert (status, word, SENT["id"]) == (invoice.status, invoice.vendor_status, invoice.ref.id)
 
 
-def test_requests_are_those_of_other_clients() -> None:
+def test_each_request_is_one_that_other_clients_send() -> None:
     """Each request is one that other clients send, with the same fields of a document."""
     operations: set[str] = set()
     for exchange in exchanges_of("recommand"):

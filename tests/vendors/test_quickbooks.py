@@ -431,19 +431,21 @@ def test_refusal_without_message(answer: Response, words: str) -> None:
 
 
 @pytest.mark.parametrize("status, is_left", [(409, True), (400, False)])
-def test_conflict_without_words_is_left(status: int, is_left: bool) -> None:
+def test_409_without_code_and_text_may_mean_that_first_request_is_still_running(
+    status: int, is_left: bool
+) -> None:
     """A 409 without code and text may mean that the first request is still running."""
     assert is_left is (classify(Request.post("/"), reply({}, status)) is None)
     assert None is not classify(Request.post("/"), fault("6000", status=409))
 
 
-def test_timeout_with_words_is_no_refusal() -> None:
+def test_timeout_is_no_refusal() -> None:
     """A timeout is no refusal, whatever text it has."""
     assert None is classify(Request.post("/"), fault("6240", status=408))
 
 
 @pytest.mark.parametrize("codes", [["2020"], ["5010", "2020"], ["5010", "5010"]])
-def test_only_a_change_meanwhile_is_tried_again(
+def test_refused_change_is_tried_again_only_if_record_changed_meanwhile(
     hub: Hub, sandbox: QuickBooksSandbox, codes: list[str]
 ) -> None:
     """A refused change is tried again only if the record changed meanwhile, and only once."""

@@ -212,7 +212,7 @@ def test_lost_answer_is_looked_up_before_a_retry() -> None:
         assert 1 == len(paid)
 
 
-def test_lost_charge_is_paid_once_within_one_call() -> None:
+def test_retry_after_lost_answer_finds_payment_of_order() -> None:
     """A retry after a lost answer finds the payment of the order."""
     shop = SandboxHub(retried=True)
     with shop.hub:
@@ -449,7 +449,7 @@ def test_lists_are_filtered_and_paged(shop: SandboxHub) -> None:
     assert () == shop.payments.disputes(later_query).items
 
 
-def test_payment_link(shop: SandboxHub) -> None:
+def test_payment_link_has_unique_name_made_of_its_key(shop: SandboxHub) -> None:
     """A payment link has a unique name made of its key, and can be paid or cancelled."""
     expiry = datetime.fromtimestamp(shop.time, UTC) + timedelta(days=7)
     request = LinkRequest(RUPEES, reference="INV-2041", description="Masks", expires_at=expiry)
@@ -507,7 +507,9 @@ def test_refused_link_is_refused(shop: SandboxHub) -> None:
         (reply({"id": "order_1", "status": "created"}), VendorFailed),
     ],
 )
-def test_refusals(shop: SandboxHub, answer: Response, kind: type[Exception]) -> None:
+def test_each_razorpay_error_has_its_class(
+    shop: SandboxHub, answer: Response, kind: type[Exception]
+) -> None:
     """Each Razorpay error has its class."""
     shop.sandbox.fail(answer)
     with pytest.raises(kind) as excinfo:

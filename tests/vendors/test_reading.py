@@ -175,7 +175,9 @@ def test_amount_is_read_as_money(amount: object, currency: object, expected: Mon
         (1250, "XXQ", None),
     ],
 )
-def test_minor_units(amount: object, currency: object, expected: Money | None) -> None:
+def test_amount_in_minor_units_is_converted_by_decimals_of_its_currency(
+    amount: object, currency: object, expected: Money | None
+) -> None:
     """An amount in minor units is converted by the decimals of its currency."""
     assert expected == as_minor(amount, currency)
 

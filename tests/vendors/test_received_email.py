@@ -223,7 +223,7 @@ def test_a_received_message_is_the_same_at_every_vendor(vendor: str) -> None:
 
 
 @pytest.mark.parametrize("vendor", ["mailgun", "postmark", "sendgrid"])
-def test_files_arrive(vendor: str) -> None:
+def test_file_of_a_received_message_has_bytes_type_and_content_id(vendor: str) -> None:
     """A file of a received message has its bytes, its type and the id that the HTML uses."""
     [file] = received_message(vendor).files
 
@@ -283,7 +283,7 @@ def test_headers_have_no_control_characters(vendor: str, changes: dict[str, Any]
     assert not any(re.search(r"[\x00-\x1f\x7f-\x9f\u2028]", text) for text in texts)
 
 
-def test_other_checks() -> None:
+def test_other_checks_of_message_are_read_for_each_vendor() -> None:
     """Other checks of a message are read for each vendor, and unknown results are UNKNOWN."""
     ses, sendgrid = received_message("amazon_ses").checks, received_message("sendgrid").checks
     postmark = received_message("postmark").checks
@@ -342,7 +342,7 @@ def test_stored_files_of_mailgun_have_urls() -> None:
     assert not mail.is_complete
 
 
-def test_mail_stored_by_amazon_names_its_place() -> None:
+def test_message_that_amazon_ses_stores_in_bucket_has_its_location() -> None:
     """A message that Amazon SES stores in a bucket has its location."""
     action = {"type": "S3", "bucketName": "mail", "objectKey": "in/1"}
     mail = received_message("amazon_ses", content=None, receipt={"action": action})

@@ -60,7 +60,7 @@ def test_sandbox_has_the_kinds_of_recorded_fields(model: str) -> None:
         }
 
 
-def test_requested_fields_of_an_invoice_are_recorded_ones() -> None:
+def test_each_requested_invoice_field_occurs_in_recorded_records() -> None:
     """Each requested invoice field occurs in the recorded records, except `write_date`."""
     requested_names = {
         name

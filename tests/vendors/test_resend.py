@@ -87,7 +87,7 @@ def test_fields_of_a_message() -> None:
     } == body
 
 
-def test_html_alone_stays_alone() -> None:
+def test_email_with_only_html_gets_no_text_part() -> None:
     """An email with only HTML gets no text part, which Resend would otherwise generate."""
     sandbox, mail_hub = resend_hub()
     mail_hub.email().send_transactional(mail(text=None, html="<p>Hi</p>"))
@@ -146,7 +146,7 @@ def test_lost_answer_without_a_key_is_not_retried() -> None:
     assert 1 == len(sandbox.delivered)
 
 
-def test_tenants_key_is_its_own() -> None:
+def test_tenant_key_is_sent_as_its_digest() -> None:
     """A tenant's key is sent as its digest, since all tenants of a Resend account share keys."""
     sandbox, mail_hub = resend_hub()
     mail_hub.email(tenant="acme").send_transactional(mail(), idempotency_key="INV-7")
@@ -232,7 +232,7 @@ def test_user_agent_is_sent() -> None:
     assert "moorage" == sandbox.requests[0].headers.get("user-agent")
 
 
-def test_daily_statistics() -> None:
+def test_resend_daily_counts_have_contract_names() -> None:
     """Resend's daily counts have the contract's names."""
     sandbox, mail_hub = resend_hub()
     sandbox.days = [

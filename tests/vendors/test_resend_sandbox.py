@@ -86,7 +86,7 @@ def test_sandbox_wants_the_right_shape(path: str, body: object, name: str) -> No
     "template",
     [{"id": "none"}, {"id": "welcome"}, {"id": "welcome", "variables": {"name": []}}, {"x": 1}],
 )
-def test_sandbox_knows_its_templates(template: dict[str, Any]) -> None:
+def test_resend_template_must_exist_and_get_all_its_variables(template: dict[str, Any]) -> None:
     """A Resend template must exist and get all its variables."""
     _, mail_hub = resend_hub()
     body = {"from": "a@b.c", "to": "a@b.c", "template": template}
@@ -109,7 +109,7 @@ def test_strict_batch_that_is_right_is_taken() -> None:
         ({"Idempotency-Key": "taken"}, IdempotencyConflict),
     ],
 )
-def test_sandbox_knows_its_keys(headers: dict[str, str], kind: type[Any]) -> None:
+def test_key_at_resend_has_maximum_length(headers: dict[str, str], kind: type[Any]) -> None:
     """A key at Resend has a maximum length, and belongs to one request body."""
     _, mail_hub = resend_hub()
     send = partial(mail_hub.manager.call, "mail")

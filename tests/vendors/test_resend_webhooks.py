@@ -79,7 +79,7 @@ def test_webhooks_are_signed_and_become_events() -> None:
         (_event("email.teleported", to=None), EmailStatus.UNKNOWN, None, None),
     ],
 )
-def test_every_kind_of_event_is_known(
+def test_each_resend_event_has_its_status(
     table: dict[str, Any], status: EmailStatus, code: str | None, url: str | None
 ) -> None:
     """Each Resend event has its status, and an unknown one is kept as unknown."""
@@ -95,7 +95,7 @@ def test_every_kind_of_event_is_known(
     "payload",
     [{"type": "contact.created", "data": {"id": "c"}}, {"data": 1}, []],
 )
-def test_other_webhooks_give_no_events(payload: object) -> None:
+def test_resend_webhooks_about_contacts_and_domains_give_no_events(payload: object) -> None:
     """Resend webhooks about contacts and domains give no events."""
     webhook = WebhookEvent(vendor="svix", id="e1", type="x", vendor_type="x", payload=payload)
 

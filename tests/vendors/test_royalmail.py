@@ -169,7 +169,7 @@ def test_repeat_on_the_next_day_is_the_same_order(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("service", ["royalmail_sd1_olp", "SD1OLP", "royalmail_sd1olp"])
-def test_service_is_named_in_our_words_or_royal_mails(shop: Shop, service: str) -> None:
+def test_service_is_sent_as_royal_mail_code(shop: Shop, service: str) -> None:
     """A service is sent as Royal Mail's code, and returned as our word."""
     assert "royalmail_sd1_olp" == shop.buy(service=service).service
     assert "SD1OLP" == shop.orders()[0]["postageDetails"]["serviceCode"]
@@ -360,7 +360,7 @@ def test_other_refusals_are_no_cancellation(shop: Shop) -> None:
         assert "Invalid" == caught.value.vendor_code
 
 
-def test_shipment_whose_label_is_refused_has_none(shop: Shop) -> None:
+def test_shipment_is_returned_without_its_label_if_click_and_drop_refuses_label(shop: Shop) -> None:
     """A shipment is returned without its label if Click & Drop refuses the label."""
     bought = shop.buy()
     shop.sandbox.fail(None, reply([{"code": "Printed", "message": "It was printed."}], 400))
@@ -369,7 +369,7 @@ def test_shipment_whose_label_is_refused_has_none(shop: Shop) -> None:
     assert ((), bought.tracking_numbers) == (shipment.labels, shipment.tracking_numbers)
 
 
-def test_missing_order_without_words_is_a_cancelled_one(shop: Shop) -> None:
+def test_http_404_without_body_means_that_order_was_deleted(shop: Shop) -> None:
     """HTTP 404 without a body means that the order was deleted."""
     ref = attrs.evolve(shop.buy().ref, related={})
     shop.sandbox.fail(Response(404), Response(404))

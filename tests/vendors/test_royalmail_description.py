@@ -68,7 +68,7 @@ DELETED: Final[Shape] = {
 ANSWERS: Final[dict[str, Shape]] = {"POST": CREATED, "GET": FOUND, "DELETE": DELETED}
 
 
-def test_names_are_those_of_the_description() -> None:
+def test_each_name_in_request_or_in_sandbox_answer_is_one_that_royal_mail_knows() -> None:
     """Each name in a request or in the sandbox's answer is one that Royal Mail knows."""
     seen: set[str] = set()
     problems: list[str] = []

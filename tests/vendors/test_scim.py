@@ -176,7 +176,7 @@ def test_filter_is_quoted_as_json() -> None:
     } == dict(sandbox.requests[-1].query)
 
 
-def test_server_that_ignores_filters_finds_nobody_else() -> None:
+def test_persons_who_do_not_match_are_left_out_if_server_ignores_filter() -> None:
     """If a server ignores the filter, persons who do not match are left out."""
     sandbox = ScimSandbox()
     everybody = {

@@ -97,7 +97,7 @@ def test_several_answer_addresses_are_a_list() -> None:
     assert "reply_to" not in body
 
 
-def test_template_brings_its_own_contents() -> None:
+def test_sendgrid_email_with_template_has_no_contents() -> None:
     """A SendGrid email with a template has no contents, and each recipient has its data."""
     body = _body(mail(template=TemplateRef("d-1", {"total": "149.90"})))
 
@@ -106,7 +106,7 @@ def test_template_brings_its_own_contents() -> None:
     assert {"total": "149.90"} == body["personalizations"][0]["dynamic_template_data"]
 
 
-def test_too_many_tags_are_refused_here() -> None:
+def test_sendgrid_refuses_more_than_ten_tags_before_sending() -> None:
     """SendGrid refuses more than ten tags before sending."""
     with pytest.raises(InvalidData, match="11 tags"):
         _body(mail(tags=[f"t{number}" for number in range(11)]))
@@ -145,7 +145,7 @@ def test_headers_are_written_in_ascii() -> None:
     assert encoded_headers == body["headers"] == bulk["personalizations"][0]["headers"]
 
 
-def test_bulk_without_places_has_no_substitutions() -> None:
+def test_sendgrid_bulk_without_placeholders_sends_no_substitutions() -> None:
     """A SendGrid bulk without placeholders sends no substitutions."""
     body = bulk_body(SendGrid(), BulkMessage(base=mail(to=()), recipients=["a@example.com"]))
 
@@ -209,7 +209,7 @@ def test_key_comes_from_the_provider() -> None:
         ("ada@gmial.com", Verdict.DELIVERABLE, (), "ada@gmail.com"),
     ],
 )
-def test_address_validation(
+def test_sendgrid_verdict_on_address_is_translated_into_contract_verdicts(
     address: str, verdict: Verdict, reasons: tuple[str, ...], intended: str | None
 ) -> None:
     """SendGrid's verdict on an address is translated into the contract's verdicts."""
@@ -378,7 +378,7 @@ def test_message_id_has_no_server_names(result: str, gate: str, id_: str) -> Non
     assert id_ == message_id(result, gate)
 
 
-def test_dropped_messages_of_one_machine_have_references_of_their_own() -> None:
+def test_emails_that_one_sendgrid_server_dropped_have_different_references() -> None:
     """Emails that one SendGrid server dropped have different references."""
     mail_hub = hub(sendgrid_vendor(SendGridSandbox()), SendGridSandbox())
     reports = [
@@ -454,7 +454,7 @@ def test_202_without_an_id() -> None:
     ]
 
 
-def test_sandbox_mode_of_one_message() -> None:
+def test_receipt_of_email_in_sendgrid_sandbox_mode_says_that_it_was_only_checked() -> None:
     """The receipt of an email in SendGrid's sandbox mode says that it was only checked."""
     sandbox = SendGridSandbox()
     email = hub(sendgrid_vendor(sandbox), sandbox).email()

@@ -79,7 +79,7 @@ def test_measures_have_units() -> None:
     ] == shipment_request(value)["packages"]
 
 
-def test_address_fields() -> None:
+def test_address_has_shipengine_field_names() -> None:
     """An address has ShipEngine's field names, and says if it is residential."""
     shipment = shipment_request(REQUEST)
 
@@ -192,7 +192,9 @@ def test_customs_lines_have_unit_values() -> None:
         (Contents.GIFT, "gift", None),
     ],
 )
-def test_customs_contents(contents: Contents, word: str, why: str | None) -> None:
+def test_each_kind_of_contents_has_shipengine_word(
+    contents: Contents, word: str, why: str | None
+) -> None:
     """Each kind of contents has ShipEngine's word; others are sent with an explanation."""
     even_contents = attrs.evolve(SHIRTS, quantity=2)
     customs = Customs(items=[even_contents], signer="Steve Brule", contents=contents)

@@ -136,7 +136,7 @@ def test_several_parcels_may_share_a_file(shop: SandboxHub) -> None:
     assert (2, 1) == (len(result.tracking_numbers), len(result.labels))
 
 
-def test_label_comes_in_other_formats_if_there_are_any(shop: SandboxHub) -> None:
+def test_label_is_returned_in_another_format_only_if_shipengine_has_it(shop: SandboxHub) -> None:
     """A label is returned in another format only if ShipEngine has it."""
     shipment = shop.buy_label_of_order()
 
@@ -151,7 +151,7 @@ def test_label_comes_in_other_formats_if_there_are_any(shop: SandboxHub) -> None
     assert count == len(shop.sandbox.requests)
 
 
-def test_label_of_a_new_kind_is_at_its_link(shop: SandboxHub) -> None:
+def test_shipengine_label_in_unknown_format_has_shipengine_link(shop: SandboxHub) -> None:
     """A ShipEngine label in an unknown format has ShipEngine's link."""
     shipment = shop.buy_label_of_order()
     label = shop.sandbox.labels[shipment.ref.id]
@@ -247,7 +247,7 @@ def test_only_rates_can_be_bought(shop: SandboxHub) -> None:
     assert "invalid_identifier" == excinfo.value.vendor_code
 
 
-def test_void_states(shop: SandboxHub) -> None:
+def test_voiding_shipengine_label_again_reports_it_as_void(shop: SandboxHub) -> None:
     """Voiding a ShipEngine label again reports it as void; a pending refund is requested."""
     shipment = shop.buy_label_of_order()
     first, second = shop.shipping.cancel(shipment.ref), shop.shipping.cancel(shipment.ref)

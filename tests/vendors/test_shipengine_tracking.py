@@ -40,7 +40,7 @@ def _shop() -> SandboxHub:
         ("EX", "CANCELLED", TrackingStatus.CANCELED),
     ],
 )
-def test_tracking_status(
+def test_tracking_at_shipengine_returns_parcel_most_detailed_status_and_its_events(
     shop: SandboxHub, word: str, closer: str | None, status: TrackingStatus
 ) -> None:
     """Tracking at ShipEngine returns the parcel's most detailed status and its events."""
@@ -56,7 +56,9 @@ def test_tracking_status(
     assert datetime(2030, 1, 5, tzinfo=UTC) == tracking.estimated_delivery
 
 
-def test_incomplete_tracking(shop: SandboxHub) -> None:
+def test_shipengine_tracking_without_times_or_places_is_read_as_far_as_possible(
+    shop: SandboxHub,
+) -> None:
     """ShipEngine tracking without times or places is read as far as possible."""
     events = [{"status_code": "DE", "signer": "Anna"}, {"status_code": "NEW"}, 7]
     shop.sandbox.fail(reply({"status_code": "DE", "events": events}))
@@ -86,7 +88,7 @@ def test_incomplete_tracking(shop: SandboxHub) -> None:
         ("new", {}, AddressVerdict.UNKNOWN),
     ],
 )
-def test_address_verdicts(
+def test_address_that_shipengine_cannot_match_is_not_valid(
     shop: SandboxHub, status: str, matched: dict[str, str] | None, verdict: AddressVerdict
 ) -> None:
     """An address that ShipEngine cannot match is not valid, and nothing is suggested."""

@@ -255,7 +255,7 @@ def test_lost_pickup_that_is_not_found_is_unknown(name: str) -> None:
     assert "scheduled" not in json.dumps([*shop.sandbox.pickups.values()])
 
 
-def test_pickup_of_other_labels_is_not_taken_for_a_lost_one() -> None:
+def test_lost_pickup_is_not_mistaken_for_one_of_other_labels() -> None:
     """A lost pickup is not mistaken for one of other labels, or for a cancelled one."""
     shop = SandboxHub("shipengine")
     first, second = shop.buy_label_of_order("1"), shop.buy_label_of_order("2")
@@ -341,7 +341,7 @@ def test_shipments_of_several_carriers_are_refused_by_shippo() -> None:
         shop.schedule(pickup([refs[1]]))
 
 
-def test_shipment_is_on_one_manifest_only(shop: SandboxHub) -> None:
+def test_second_manifest_for_same_shipment_is_refused(shop: SandboxHub) -> None:
     """A second manifest for the same shipment is refused, and nothing is created."""
     bought = shop.buy_label_of_order()
     shop.manifest(bought)
@@ -406,7 +406,7 @@ def test_manifest_that_is_made_later_is_pending(name: str) -> None:
         assert [finished.ref.id] == [*shop.sandbox.manifests]
 
 
-def test_failed_scan_form_says_why() -> None:
+def test_scan_form_that_easypost_could_not_create_has_state_failed() -> None:
     """A scan form that EasyPost could not create has state failed, with EasyPost's message."""
     shop = SandboxHub("easypost")
     form = {"id": "sf_1", "status": "failed", "message": "No address.", "form_url": None}

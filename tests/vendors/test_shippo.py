@@ -171,7 +171,7 @@ def test_options_are_sent_as_extra() -> None:
     )
 
 
-def test_customs_fields() -> None:
+def test_customs_line_for_shippo_has_value_and_weight_of_all_its_pieces() -> None:
     """A customs line for Shippo has the value and weight of all its pieces."""
     item = CustomsItem(
         description="Shirts",
@@ -260,7 +260,9 @@ def test_several_parcels_have_a_label_each(shop: SandboxHub) -> None:
     assert CancelState.REJECTED is shop.shipping.cancel(shipment.ref).state
 
 
-def test_first_label_is_returned_if_others_cannot_be_read(shop: SandboxHub) -> None:
+def test_purchase_is_returned_with_one_label_if_shippo_cannot_list_other_labels(
+    shop: SandboxHub,
+) -> None:
     """If Shippo cannot list the other labels, a purchase is returned with one label."""
     shop.wire.planned["GET /transactions"] = [Response(503)]
 
@@ -420,7 +422,9 @@ def test_refusal_without_a_word_is_a_refusal(shop: SandboxHub) -> None:
         ("ERROR", CancelState.REJECTED),
     ],
 )
-def test_refund_states(shop: SandboxHub, word: str, state: CancelState) -> None:
+def test_requesting_shippo_refund_again_returns_carrier_decision(
+    shop: SandboxHub, word: str, state: CancelState
+) -> None:
     """Requesting a Shippo refund again returns the carrier's decision."""
     shipment = shop.buy_label_of_order()
     assert CancelState.REQUESTED is shop.shipping.cancel(shipment.ref).state
@@ -450,7 +454,7 @@ def test_unbought_shipment_cannot_be_cancelled(shop: SandboxHub) -> None:
     assert ("transaction", 400) == (excinfo.value.vendor_code, excinfo.value.status)
 
 
-def test_label_is_given_only_as_it_was_bought(shop: SandboxHub) -> None:
+def test_shippo_converts_no_labels(shop: SandboxHub) -> None:
     """Shippo converts no labels; the format of a bare reference is looked up."""
     shipment = shop.buy_label_of_order()
     with pytest.raises(UnsupportedByVendor):
@@ -566,7 +570,7 @@ def event(kind: str, **data: Any) -> WebhookEvent:
     return WebhookEvent(vendor="shippo", id="1", type=kind, vendor_type=kind, data=data)
 
 
-def test_label_events(shop: SandboxHub) -> None:
+def test_refunded_shippo_label_gives_event(shop: SandboxHub) -> None:
     """A refunded Shippo label gives an event; an unknown status has no state."""
     bought_event = event("transaction_updated", object_id="t1", status="REFUNDED")
     (result,) = shop.hub.events("shippo", bought_event)

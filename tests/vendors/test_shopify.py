@@ -183,7 +183,7 @@ def test_parcel_of_all_needs_all_parts(parts: list[tuple[str, int]], more: bool,
     assert 1 == len(sandbox.requests)
 
 
-def test_lines_are_taken_from_all_open_parts() -> None:
+def test_line_that_is_split_over_several_parts_is_shipped_from_each_part_that_is_open() -> None:
     """A line that is split over several parts is shipped from each part that is open."""
     sandbox = ShopifySandbox()
     made = {"fulfillment": {"id": "f-1", "status": "A_WORD"}, "userErrors": []}

@@ -34,7 +34,7 @@ def test_requests_and_answers_match_the_schema() -> None:
     assert answers == results
 
 
-def test_excerpt_is_what_the_tool_writes() -> None:
+def test_stored_excerpt_of_schema_contains_nothing_that_requests_do_not_use() -> None:
     """The stored excerpt of the schema contains nothing that the requests do not use."""
     text = EXCERPT.read_text("utf-8")
 

@@ -393,7 +393,9 @@ def test_words_of_a_refusal(fields: dict[str, str], words: str | None) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"<html></html>", b"[]", b'{"id": "a"}', b'"no"'])
-def test_other_errors_are_left_to_the_service(content: bytes) -> None:
+def test_error_without_sinch_code_and_text_is_classified_by_its_status_alone(
+    content: bytes,
+) -> None:
     """An error without Sinch's code and text is classified by its status alone."""
     assert classify(SEND, Response(400, body=content)) is None
 
@@ -421,7 +423,7 @@ def test_credentials_may_be_left_to_the_provider() -> None:
     assert all(service.needs_credentials for service in VENDOR.services().values())
 
 
-def test_ping_lists_one_batch() -> None:
+def test_ping_lists_at_most_one_batch() -> None:
     """A ping lists at most one batch."""
     request: Any = VENDOR.ping()
 
@@ -475,7 +477,9 @@ def test_reports_have_different_ids() -> None:
         ({"type": "mo_binary", "from": "4915112345678", "body": "AAE="}, TO, "AAE="),
     ],
 )
-def test_incoming_message(fields: dict[str, Any], sender: str, text: str | None) -> None:
+def test_incoming_message_has_its_sender_text_and_time(
+    fields: dict[str, Any], sender: str, text: str | None
+) -> None:
     """An incoming Sinch message has its sender, its text and the time of its receipt."""
     data = {"id": "01M", "received_at": "2031-05-06T07:08:11.123Z"} | fields
     webhook: Any = type("Webhook", (), {"data": data, "id": "e-1"})()
@@ -487,7 +491,7 @@ def test_incoming_message(fields: dict[str, Any], sender: str, text: str | None)
     assert event.error_code is None
 
 
-def test_incoming_webhook() -> None:
+def test_webhook_of_incoming_message_is_verified_and_read() -> None:
     """The webhook of an incoming message is verified and read, with its neutral type."""
     sandbox = SinchSandbox()
     own_hub = hub(sandbox)
@@ -570,7 +574,7 @@ def test_late_webhook_is_accepted_within_a_day() -> None:
         verifier.verify(**old_notice.arguments())
 
 
-def test_other_webhooks_give_no_events() -> None:
+def test_sinch_webhook_that_is_not_about_message_gives_no_events() -> None:
     """A Sinch webhook that is not about a message gives no events."""
     webhook: Any = type("Webhook", (), {"data": {"app_id": "1"}, "id": "1"})()
 
@@ -632,7 +636,7 @@ def test_report_needs_an_address() -> None:
         ("+15005550008", RateLimitExceeded),
     ],
 )
-def test_magic_numbers(to: str, kind: type[ConnectorError]) -> None:
+def test_message_to_a_test_number_fails_as_documented(to: str, kind: type[ConnectorError]) -> None:
     """A message to a documented test number fails in the way that the number stands for."""
     with pytest.raises(kind):
         hub(SinchSandbox()).sms().send(SmsMessage(to=to, text="Hi"))

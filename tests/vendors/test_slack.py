@@ -197,7 +197,7 @@ def test_unknown_code_is_a_refusal_with_slacks_messages() -> None:
     assert "brand_new" == excinfo.value.vendor_code
 
 
-def test_codes_have_one_meaning() -> None:
+def test_slack_error_codes_have_these_four_classes() -> None:
     """Slack's error codes have these four classes, and uncertain codes are failures."""
     assert {AuthenticationFailed, InvalidRequest, RateLimitExceeded, VendorFailed} == {
         *ERRORS.values()
@@ -272,7 +272,9 @@ def test_channel_is_required() -> None:
         ({"buttons": [LinkButton("a" * 76, "https://a.example")]}, "buttons"),
     ],
 )
-def test_limits(fields: dict[str, Any], field: str) -> None:
+def test_message_that_is_too_long_for_slack_is_refused_before_it_is_sent(
+    fields: dict[str, Any], field: str
+) -> None:
     """A message that is too long for Slack is refused before it is sent."""
     sandbox = SlackSandbox()
 

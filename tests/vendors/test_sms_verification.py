@@ -199,7 +199,7 @@ def test_plivo_names_the_application(tmp_path: Path) -> None:
     assert "app-1" == content(sandbox.requests[0])["app_uuid"]
 
 
-def test_twilio_limits_of_one_number_do_not_pause_others(tmp_path: Path) -> None:
+def test_too_many_codes_to_one_number_are_refusal(tmp_path: Path) -> None:
     """Too many codes to one number are a refusal, not a rate limit of the account."""
     sandbox, hub = hub_of("twilio", tmp_path)
     sandbox.fail(reply({"code": 60203, "message": "Max send attempts reached"}, 429))

@@ -76,7 +76,7 @@ def test_message_bytes_are_reproducible() -> None:
     assert b"\n" not in written_bytes.replace(b"\r\n", b"")
 
 
-def test_long_header_is_one_line() -> None:
+def test_long_link_in_email_header_is_not_folded() -> None:
     """A long link in an email header is not folded, since some readers would break it."""
     link = "<https://example.com/" + "u" * 300 + ">"
     written_bytes = mime_bytes(
@@ -109,7 +109,9 @@ def test_long_header_is_one_line() -> None:
         ({"attachments": [_image()]}, ["multipart/mixed", "text/plain", "image/png"]),
     ],
 )
-def test_mime_parts_have_their_usual_places(fields: dict[str, Any], kinds: list[str]) -> None:
+def test_each_kind_of_content_has_its_place_in_mime_tree_of_email(
+    fields: dict[str, Any], kinds: list[str]
+) -> None:
     """Each kind of content has its place in the MIME tree of an email."""
     from email import message_from_bytes  # noqa: PLC0415 - the reader, not what is tested
 
@@ -118,7 +120,7 @@ def test_mime_parts_have_their_usual_places(fields: dict[str, Any], kinds: list[
     assert kinds == [part.get_content_type() for part in message_from_bytes(written_bytes).walk()]
 
 
-def test_email_without_a_text_has_none() -> None:
+def test_email_of_html_alone_has_no_empty_text_beside_it() -> None:
     """An email of HTML alone has no empty text beside it; one of files alone has one."""
     written_bytes = mime_bytes(_message(text=None, html="<p>"), SHOP, "<1@example.com>")
     assert b"text/plain" not in written_bytes
@@ -144,7 +146,7 @@ def test_parameters_of_an_attachment_are_kept() -> None:
     ],
     ids=["subject", "header", "name", "wide-name", "file"],
 )
-def test_encoded_words_add_no_headers(fields: dict[str, Any]) -> None:
+def test_line_break_in_encoded_word_is_refused(fields: dict[str, Any]) -> None:
     """A line break in an encoded word is refused, or stays encoded.
 
     Older versions of Python write such a word decoded, so there it is refused.
@@ -371,7 +373,9 @@ def test_password_comes_from_the_provider() -> None:
 
 
 @pytest.mark.parametrize("token, arrives", [("smtp-sandbox-password", True), ("old", False)])
-def test_oauth_login(token: str, arrives: bool) -> None:
+def test_oauth_token_is_sent_to_smtp_server_in_form_of_google_and_microsoft(
+    token: str, arrives: bool
+) -> None:
     """An OAuth token is sent to the SMTP server in the form of Google and Microsoft."""
     provider = MemoryCredentialProvider()
     provider.rotate("mail", None, OAuthCredentials(access_token=token))
@@ -423,7 +427,7 @@ def test_async_connections_are_protected() -> None:
         assert 1 == len(sandbox.delivered)
 
 
-def test_server_without_tls_is_given_nothing() -> None:
+def test_smtp_server_without_required_tls_is_disconnected_at_once() -> None:
     """An SMTP server without the required TLS is disconnected at once."""
     with SmtpSandbox() as sandbox:
         vendor = smtp_vendor(sandbox, security="starttls")

@@ -132,7 +132,7 @@ def test_fields_of_a_template() -> None:
     } == body
 
 
-def test_template_may_have_its_own_sender() -> None:
+def test_template_is_sent_from_its_own_address_if_neither_message_nor_account_has_one() -> None:
     """A template is sent from its own address if neither message nor account has one."""
     body = mail_body(SparkPost(), mail(from_=None, template=TemplateRef("welcome")))
 
@@ -174,7 +174,7 @@ def test_missing_sender_is_refused() -> None:
 
 
 @pytest.mark.parametrize("text", ["{{x}}", "{{{", "}}}", "{ {{ } }}", "{a}", "{{#if x}}"])
-def test_braces_arrive(text: str) -> None:
+def test_braces_are_not_taken_for_placeholders(text: str) -> None:
     """Braces in subject, names, headers and texts are not taken for placeholders."""
     sandbox, mail_hub = sparkpost_hub()
     mail_hub.email().send_transactional(
@@ -209,7 +209,7 @@ def test_quotes_in_names_are_escaped() -> None:
     assert ("ada@example.com", "bob@example.com") == sandbox.delivered[0].to
 
 
-def test_template_arrives() -> None:
+def test_message_with_template_is_accepted() -> None:
     """A message with a template is accepted; one with an unknown template is refused."""
     sandbox, mail_hub = sparkpost_hub()
     mail_hub.email().send_transactional(mail(template=TemplateRef("welcome")))
@@ -221,7 +221,7 @@ def test_template_arrives() -> None:
     assert "Subresource not found: template 'none' does not exist" == excinfo.value.vendor_message
 
 
-def test_receipt() -> None:
+def test_receipt_has_transmission_id_and_each_recipient() -> None:
     """The receipt has the transmission's id and each recipient."""
     _, mail_hub = sparkpost_hub()
     receipt = mail_hub.email().send_transactional(mail(cc="cc@example.com"))
@@ -234,7 +234,7 @@ def test_receipt() -> None:
     assert 2 == receipt.raw["results"]["total_accepted_recipients"]
 
 
-def test_scheduled_message() -> None:
+def test_message_with_later_sending_time_is_scheduled() -> None:
     """A message with a later sending time is scheduled."""
     _, mail_hub = sparkpost_hub()
     receipt = mail_hub.email().send_transactional(mail(send_at=datetime(2031, 1, 1, tzinfo=UTC)))
@@ -266,7 +266,7 @@ def test_refused_recipients_without_a_reason_are_counted() -> None:
     assert ("1 recipients were refused.",) == receipt.warnings
 
 
-def test_answer_that_accepts_nobody_is_a_refusal() -> None:
+def test_200_that_accepts_no_recipient_is_refusal() -> None:
     """A 200 that accepts no recipient is a refusal, with the first reason."""
     sandbox, mail_hub = sparkpost_hub()
     errors = [{"message": "required field is missing", "description": "address", "code": "1400"}]
@@ -311,7 +311,9 @@ def test_answer_that_accepts_nobody_is_a_refusal() -> None:
         (429, None, RateLimitExceeded),
     ],
 )
-def test_refusals(status: int, code: str | None, kind: type[Any]) -> None:
+def test_sparkpost_error_code_decides_its_class_before_status_does(
+    status: int, code: str | None, kind: type[Any]
+) -> None:
     """A SparkPost error's code decides its class before the status does, and is kept."""
     error = {"message": "no", "description": "because"} | ({} if code is None else {"code": code})
     raised: Any = classify(Request.post("/"), reply({"errors": [error]}, status))
@@ -357,7 +359,7 @@ def test_success_without_an_id_is_malformed(answer: object) -> None:
 
 
 @pytest.mark.parametrize("person", ["throttled", "spent"])
-def test_limits(person: str) -> None:
+def test_spent_limit_of_requests_or_of_messages_raises_rate_limit_exceeded(person: str) -> None:
     """A spent limit of requests or of messages raises `RateLimitExceeded`."""
     _, mail_hub = sparkpost_hub()
     with pytest.raises(RateLimitExceeded):
@@ -406,7 +408,7 @@ def test_lost_answer_of_a_bulk() -> None:
 @pytest.mark.parametrize(
     "region, host", [("us", "api.sparkpost.com"), ("eu", "api.eu.sparkpost.com")]
 )
-def test_regions(region: str, host: str) -> None:
+def test_each_region_has_its_host(region: str, host: str) -> None:
     """Each region has its host, and the Authorization header has only the key."""
     sandbox, mail_hub = sparkpost_hub(region=region)
     mail_hub.email().send_transactional(mail())
@@ -417,7 +419,7 @@ def test_regions(region: str, host: str) -> None:
     assert "x-msys-subaccount" not in request.headers
 
 
-def test_subaccount() -> None:
+def test_subaccount_is_named_in_header() -> None:
     """A subaccount is named in a header."""
     sandbox, mail_hub = sparkpost_hub(subaccount="123")
     mail_hub.email().send_transactional(mail())
@@ -452,7 +454,7 @@ def test_wrong_options_are_refused(options: dict[str, Any]) -> None:
         ("ada@gmial.example", Verdict.UNDELIVERABLE, "typo", "0", "Invalid Domain"),
     ],
 )
-def test_address_checks(
+def test_each_result_of_sparkpost_address_check_has_verdict(
     *, email: str, verdict: Verdict, word: str, score: str, reason: str | None
 ) -> None:
     """Each result of a SparkPost address check has a verdict."""
@@ -488,7 +490,7 @@ def test_unknown_words_of_an_address_check() -> None:
         mail_hub.email().validate_address("ada@example.com")
 
 
-def test_daily_statistics() -> None:
+def test_sparkpost_daily_counts_have_contract_names() -> None:
     """SparkPost's daily counts have the contract's names."""
     sandbox, mail_hub = sparkpost_hub()
     counters = {

@@ -65,7 +65,7 @@ def test_every_field_of_a_charge_is_sent() -> None:
     } == payment_body(Square(location_id="L1"), charge, autocomplete=False)
 
 
-def test_minimal_charge() -> None:
+def test_minimal_charge_sends_only_fields_that_square_requires() -> None:
     """A minimal charge sends only the fields that Square requires."""
     assert {
         "source_id": "cnon:1",
@@ -109,7 +109,7 @@ def test_amounts_are_written_in_the_smallest_unit(money: Money, minor: int) -> N
     assert {"amount": minor, "currency": money.currency} == amount_body(money)
 
 
-def test_request_headers(shop: SandboxHub) -> None:
+def test_request_has_api_version_token_and_idempotency_key(shop: SandboxHub) -> None:
     """Each request to Square has the API version, the token and the idempotency key."""
     shop.payments.charge(order(), idempotency_key="INV-2041/1")
     headers = shop.sandbox.requests[0].headers
@@ -142,7 +142,7 @@ def test_no_option_replaces_a_key(shop: SandboxHub) -> None:
     assert "INV-2041/1" == shop.sent_body()["idempotency_key"]
 
 
-def test_limit_says_when_to_come_back(shop: SandboxHub) -> None:
+def test_error_of_square_rate_limit_says_how_long_to_wait(shop: SandboxHub) -> None:
     """The error of Square's rate limit says how long to wait."""
     answer = refusal(429, "RATE_LIMIT_ERROR", "RATE_LIMITED")
     shop.sandbox.fail(answer.evolve(headers={**dict(answer.headers), "Retry-After": "7"}))
@@ -174,7 +174,7 @@ def test_repr_shows_no_secret() -> None:
 # --- what happens ----------------------------------------------------------
 
 
-def test_payment_details(shop: SandboxHub) -> None:
+def test_payment_has_its_method_reference_and_times(shop: SandboxHub) -> None:
     """A Square payment has its method, reference and times."""
     paid_payment = shop.pay("ccof:customer-card-id-ok", customer=CUSTOMER)
 

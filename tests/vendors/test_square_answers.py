@@ -86,7 +86,7 @@ def test_payments_are_listed(shop: SandboxHub) -> None:
 
 
 @pytest.mark.parametrize("operation", ["payments", "disputes", "payouts"])
-def test_malformed_lists(shop: SandboxHub, operation: str) -> None:
+def test_malformed_list_of_square_is_failure(shop: SandboxHub, operation: str) -> None:
     """A malformed list of Square is a failure, and malformed entries are left out."""
     shop.sandbox.fail(reply({operation: {}}), reply({operation: [None, {}, {"id": "x"}]}))
     with pytest.raises(VendorFailed):
@@ -95,7 +95,7 @@ def test_malformed_lists(shop: SandboxHub, operation: str) -> None:
     assert () == getattr(shop.payments, operation)().items
 
 
-def test_won_dispute(shop: SandboxHub) -> None:
+def test_payment_has_its_previous_state_after_square_dispute_is_won(shop: SandboxHub) -> None:
     """After a Square dispute is won, the payment has its previous state."""
     payment = shop.pay()
     shop.time += 60
@@ -124,7 +124,7 @@ def test_inquiry_is_not_a_dispute(shop: SandboxHub) -> None:
     assert (DisputeState.INQUIRY, None) == (event.dispute.state, event.state)
 
 
-def test_payouts(shop: SandboxHub) -> None:
+def test_square_payouts_are_listed_with_their_states(shop: SandboxHub) -> None:
     """Square payouts are listed with their states."""
     shop.sandbox.pay_out(10_000, "EUR")
     shop.sandbox.pay_out(500, "JPY", "FAILED")
@@ -159,7 +159,7 @@ def test_webhook_of_another_url_is_refused(shop: SandboxHub) -> None:
 @pytest.mark.parametrize(
     "message", [{}, {"id": "x"}, {"status": "PENDING"}, {"id": ["x"]}], ids=str
 )
-def test_incomplete_answers_are_none(
+def test_square_response_without_id_or_state_is_read_as_none(
     reader: Callable[[MakeRef, Answer], object], message: Json
 ) -> None:
     """A Square response without id or state is read as None."""
@@ -187,7 +187,7 @@ def test_unknown_status_is_kept() -> None:
     assert {"x": 1} == result.raw["later"]
 
 
-def test_failure_without_an_error_says_no_reason() -> None:
+def test_failed_square_payment_without_error_has_reason_other() -> None:
     """A failed Square payment without an error has the reason "other"."""
     decline = payment(status="FAILED").decline
 
@@ -213,7 +213,7 @@ def test_tip_is_part_of_the_captured_amount() -> None:
     assert payment().means is None
 
 
-def test_unknown_payout_is_not_told_as_paid() -> None:
+def test_payout_keeps_its_id_and_unknown_word_of_square() -> None:
     """A payout keeps its id and an unknown word of Square."""
     payout = payout_of(ref, as_answer({"id": "po-1", "status": "TELEPORTED"}))
     assert payout is not None
@@ -246,7 +246,7 @@ def webhook(data: object) -> WebhookEvent:
     [None, [], {}, {"payment": None}, {"payment": {"id": "x"}}, {"customer": {"id": "C1"}}],
     ids=str,
 )
-def test_other_webhooks_give_no_events(data: object) -> None:
+def test_square_webhooks_about_other_things_than_payments_give_no_events(data: object) -> None:
     """Square webhooks about other things than payments give no events."""
     assert () == Square().events(webhook(data), ref)
 

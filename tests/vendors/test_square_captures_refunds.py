@@ -41,7 +41,7 @@ def _shop() -> Iterator[SandboxHub]:
 # --- captures --------------------------------------------------------------
 
 
-def test_full_capture(shop: SandboxHub) -> None:
+def test_full_capture_at_square_captures_the_authorised_amount(shop: SandboxHub) -> None:
     """A full capture at Square, with or without an amount, captures the authorised amount."""
     for amount in (None, EUROS):
         authorization = shop.hold()
@@ -103,7 +103,7 @@ def test_lost_answer_is_retried_within_the_call() -> None:
     assert [refund.ref.id] == list(shop.sandbox.refunds)
 
 
-def test_nothing_is_captured_twice(shop: SandboxHub) -> None:
+def test_another_key_or_amount_does_not_capture_square_payment_again(shop: SandboxHub) -> None:
     """Another key or amount does not capture a Square payment again."""
     authorization = shop.hold()
     shop.payments.capture(authorization.ref, idempotency_key=shop.key())
@@ -113,7 +113,9 @@ def test_nothing_is_captured_twice(shop: SandboxHub) -> None:
             shop.payments.capture(authorization.ref, amount, idempotency_key=shop.key())
 
 
-def test_capture_of_a_payment_completed_elsewhere_is_refused(shop: SandboxHub) -> None:
+def test_square_payment_that_was_completed_meanwhile_with_another_amount_is_refused(
+    shop: SandboxHub,
+) -> None:
     """A Square payment that was completed meanwhile with another amount is refused."""
     authorization, key = shop.hold(), shop.key()
     shop.sandbox.fail(SlowAnswer(0.0), ConnectionFailed("Nobody is there."))
@@ -128,7 +130,7 @@ def test_capture_of_a_payment_completed_elsewhere_is_refused(shop: SandboxHub) -
 # --- giving up -------------------------------------------------------------
 
 
-def test_voiding_twice_changes_nothing(shop: SandboxHub) -> None:
+def test_voided_square_payment_stays_voided(shop: SandboxHub) -> None:
     """A voided Square payment stays voided; voiding a captured one is refused."""
     authorization = shop.hold()
     void = shop.payments.void(authorization.ref, idempotency_key=shop.key())
@@ -159,7 +161,7 @@ def test_unclear_outcome_is_unknown(shop: SandboxHub, verb: str) -> None:
 
 
 @pytest.mark.parametrize("success", [True, False])
-def test_pending_refund(shop: SandboxHub, success: bool) -> None:
+def test_square_refund_is_pending_until_money_arrives(shop: SandboxHub, success: bool) -> None:
     """A Square refund is pending until the money arrives, and may fail."""
     payment = shop.pay()
     refund = shop.refund(payment, PART, reason=RefundReason.REQUESTED_BY_CUSTOMER)

@@ -101,7 +101,7 @@ def test_malformed_payment_methods_are_left_out() -> None:
     ]
 
 
-def test_adyen_names_a_bank_account_by_its_last_digits() -> None:
+def test_stored_bank_account_shows_last_digits_of_its_iban() -> None:
     """A stored bank account shows the last digits of its IBAN."""
     stored = adyen_stored_of(ref, Answer({"id": "8", "iban": "NL91ABNA0417164300"}), "ada-1")
 

@@ -153,7 +153,7 @@ def test_several_partial_captures(shop: SandboxHub) -> None:
     assert EUROS == second.after.captured
 
 
-def test_void(shop: SandboxHub) -> None:
+def test_voided_stripe_authorisation_has_state_voided(shop: SandboxHub) -> None:
     """A voided Stripe authorisation has the state voided, and nothing was refunded."""
     payment = shop.payments.authorize(order(), idempotency_key=shop.key())
     void = shop.payments.void(payment.ref, idempotency_key=shop.key())
@@ -167,7 +167,7 @@ def test_void(shop: SandboxHub) -> None:
     assert PaymentState.VOIDED == shop.payment_after_events(payment).state
 
 
-def test_expired_authorisation(shop: SandboxHub) -> None:
+def test_stripe_authorisation_has_its_expiry_time(shop: SandboxHub) -> None:
     """A Stripe authorisation has its expiry time, and expires if nobody captures it."""
     payment = shop.payments.authorize(order(), idempotency_key=shop.key())
     assert payment.authorized_until is not None
@@ -181,7 +181,7 @@ def test_expired_authorisation(shop: SandboxHub) -> None:
     )
 
 
-def test_pending_debit(shop: SandboxHub) -> None:
+def test_direct_debit_at_stripe_is_pending_until_money_arrives(shop: SandboxHub) -> None:
     """A direct debit at Stripe is pending until the money arrives."""
     payment = shop.payments.charge(order("pm_usBankAccount_success"), idempotency_key=shop.key())
     pending = shop.payments.settle([payment.ref])[0].unwrap()
@@ -193,7 +193,7 @@ def test_pending_debit(shop: SandboxHub) -> None:
 
 
 @pytest.mark.parametrize("success", [True, False])
-def test_pending_refund(shop: SandboxHub, success: bool) -> None:
+def test_stripe_refund_is_pending_until_money_arrives(shop: SandboxHub, success: bool) -> None:
     """A Stripe refund is pending until the money arrives, and may fail."""
     payment = shop.payments.charge(order("pm_card_pendingRefund"), idempotency_key=shop.key())
     refund = shop.payments.refund(
@@ -252,7 +252,7 @@ def test_unknown_account_is_refused(shop: SandboxHub) -> None:
     assert "'other'" in str(excinfo.value)
 
 
-def test_malformed_list(shop: SandboxHub) -> None:
+def test_stripe_response_without_list_is_malformed(shop: SandboxHub) -> None:
     """A Stripe response without a list is malformed."""
     shop.sandbox.fail(reply({"data": None}))
 
@@ -261,7 +261,7 @@ def test_malformed_list(shop: SandboxHub) -> None:
 
 
 @pytest.mark.parametrize("answer", [reply({"id": "re_1"}), reply({"status": "pending"})])
-def test_malformed_refund(shop: SandboxHub, answer: Response) -> None:
+def test_stripe_response_without_refund_is_malformed(shop: SandboxHub, answer: Response) -> None:
     """A Stripe response without a refund is malformed."""
     shop.sandbox.fail(answer)
 
@@ -269,7 +269,7 @@ def test_malformed_refund(shop: SandboxHub, answer: Response) -> None:
         shop.payments.get_refund("stripe:main:re_1")
 
 
-def test_won_dispute(shop: SandboxHub) -> None:
+def test_payment_has_its_previous_state_after_stripe_dispute_is_won(shop: SandboxHub) -> None:
     """After a Stripe dispute is won, the payment has its previous state."""
     payment = shop.payments.charge(order("pm_card_createDispute"), idempotency_key=shop.key())
     disputed_payment = shop.payment_after_events(payment)
@@ -296,7 +296,7 @@ def test_inquiry_is_not_a_dispute(shop: SandboxHub) -> None:
     assert PaymentState.CAPTURED == shop.payment_after_events(payment).state
 
 
-def test_payouts(shop: SandboxHub) -> None:
+def test_stripe_payouts_are_listed(shop: SandboxHub) -> None:
     """Stripe payouts are listed, and the event of a failed one has the reason."""
     shop.sandbox.pay_out(10_000, "eur")
     shop.sandbox.pay_out(500, "jpy", "failed")

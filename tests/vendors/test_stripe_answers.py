@@ -46,13 +46,15 @@ def _shop() -> Iterator[SandboxHub]:
 
 
 @pytest.mark.parametrize("reader", [payment_of, refund_of, dispute_of, payout_of])
-def test_incomplete_answers_are_none(reader: Callable[[MakeRef, Answer], object]) -> None:
+def test_stripe_response_without_id_or_status_is_read_as_none(
+    reader: Callable[[MakeRef, Answer], object],
+) -> None:
     """A Stripe response without id or status is read as None."""
     assert reader(ref, as_answer({})) is None
     assert reader(ref, as_answer({"id": "x"})) is None
 
 
-def test_unknown_payout_is_not_told_as_paid() -> None:
+def test_payout_keeps_unknown_word_of_stripe() -> None:
     """A payout keeps an unknown word of Stripe."""
     payout = payout_of(ref, as_answer({"id": "po_1", "status": "teleported"}))
     assert payout is not None
@@ -111,7 +113,7 @@ def test_displayed_next_action() -> None:
     assert {"number": "1"} == payment.next_action.fields
 
 
-def test_missing_totals_are_none() -> None:
+def test_total_that_is_missing_from_stripe_response_is_none() -> None:
     """A total that is missing from Stripe's response is None."""
     assert intent().refunded is None
     assert PaymentState.CAPTURED == intent().state
@@ -144,7 +146,7 @@ def test_stored_payment_method_can_be_used_again() -> None:
     ],
     ids=str,
 )
-def test_other_webhooks_give_no_events(thing: object) -> None:
+def test_stripe_webhooks_about_other_things_than_payments_give_no_events(thing: object) -> None:
     """Stripe webhooks about other things than payments give no events."""
     event = WebhookEvent(vendor="stripe", id="evt_1", type="x", vendor_type="x", data=thing)
 
@@ -172,7 +174,7 @@ def test_charge_without_an_intent_is_itself() -> None:
         ("succeeded", PaymentState.CAPTURED),
     ],
 )
-def test_charge_under_way_is_not_captured(status: str, state: PaymentState) -> None:
+def test_status_decides_for_pending_debit(status: str, state: PaymentState) -> None:
     """The status decides for a pending debit, because Stripe calls it captured."""
     charge_object = {"object": "charge", "id": "ch_1", "amount": 14990, "currency": "eur"}
     charge_object |= {
@@ -245,7 +247,7 @@ def test_decline_without_a_code_is_a_decline() -> None:
     assert (DeclineReason.OTHER, None, None) == (error.reason, error.vendor_code, error.payment)
 
 
-def test_decline_without_a_payment_names_none(shop: SandboxHub) -> None:
+def test_stripe_decline_without_payment_has_no_reference(shop: SandboxHub) -> None:
     """A Stripe decline without a payment has no reference."""
     shop.sandbox.fail(error_response(402, type="card_error", code="expired_card"))
 

@@ -108,7 +108,7 @@ def test_redirects_need_a_return_url() -> None:
     assert {"enabled": True, "allow_redirects": "never"} == body["automatic_payment_methods"]
 
 
-def test_request_headers(shop: SandboxHub) -> None:
+def test_each_request_to_stripe_has_api_version_and_idempotency_key(shop: SandboxHub) -> None:
     """Each request to Stripe has the API version and the idempotency key."""
     shop.payments.charge(order(), idempotency_key="INV-2041/1")
     headers = shop.sandbox.requests[0].headers
@@ -118,7 +118,7 @@ def test_request_headers(shop: SandboxHub) -> None:
     assert f"Bearer {shop.sandbox.api_key}" == headers.get("authorization")
 
 
-def test_connected_account() -> None:
+def test_connected_stripe_account_is_named_in_header() -> None:
     """A connected Stripe account is named in a header; without a key the provider is used."""
     service = Stripe(connected="acct_1").services()[""]
 
@@ -138,7 +138,9 @@ def test_connected_account() -> None:
         (Money("1.5", "EUR"), 150),
     ],
 )
-def test_amounts_are_written_as_stripe_writes_them(money: Money, minor: int) -> None:
+def test_amounts_are_converted_to_stripe_own_minor_units_without_rounding(
+    money: Money, minor: int
+) -> None:
     """Amounts are converted to Stripe's own minor units without rounding."""
     assert minor == MINOR.to_minor(money)
     assert money == MINOR.from_minor(minor, money.currency)

@@ -42,7 +42,7 @@ def form_of(request: Any) -> dict[str, str]:
     return dict(parse_qsl(request.body.decode()))
 
 
-def test_stripe_subscription() -> None:
+def test_stripe_gets_product() -> None:
     """Stripe gets a product, and a subscription to it that is paid at once or refused."""
     shop = SandboxHub(stripe)
     created = shop.subscribe(
@@ -96,7 +96,7 @@ def test_stripe_declines_the_first_charge() -> None:
     assert () == shop.payments.list_subscriptions().items
 
 
-def test_stripe_change() -> None:
+def test_change_sends_stripe_new_price_for_same_product_and_interval() -> None:
     """A change sends Stripe the new price for the same product and interval, without proration."""
     shop = SandboxHub(stripe)
     created = shop.subscribe()
@@ -310,7 +310,7 @@ def test_malformed_stripe_events_are_none() -> None:
 # --- Mollie ------------------------------------------------------------------
 
 
-def test_mollie_subscription() -> None:
+def test_mollie_receives_interval_mandate_day_and_webhook_url() -> None:
     """Mollie receives the interval in months, the mandate, the day and the URL of webhooks."""
     shop = SandboxHub(mollie)
     start = datetime(2100, 1, 1, 23, 30, tzinfo=UTC).astimezone()
@@ -454,7 +454,7 @@ def test_mollie_subscription_has_a_state(status: str, state: str) -> None:
         ("1 eon", None),
     ],
 )
-def test_mollie_interval(text: str, interval: BillingInterval | None) -> None:
+def test_mollie_intervals_are_read(text: str, interval: BillingInterval | None) -> None:
     """Mollie's intervals are read, and an unknown one is None."""
     body = {"id": "sub_1", "customerId": "cst_1", "status": "active", "interval": text}
     subscription = mollie_subscription(ref, Answer(body), FAR)
@@ -463,7 +463,7 @@ def test_mollie_interval(text: str, interval: BillingInterval | None) -> None:
     assert interval == subscription.interval
 
 
-def test_malformed_mollie_subscription_is_none() -> None:
+def test_mollie_subscription_without_customer_is_malformed_response() -> None:
     """A Mollie subscription without a customer is a malformed response."""
     assert mollie_subscription(ref, Answer({"id": "sub_1", "status": "active"}), FAR) is None
 

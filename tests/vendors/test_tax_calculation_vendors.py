@@ -78,7 +78,9 @@ def hub_of(subject: Factory) -> tuple[Hub, Any]:
 
 
 @pytest.mark.parametrize("vendor", ["avalara", "stripe_tax", "taxjar"])
-def test_vendors_are_swapped_by_one_line(vendor: str, tmp_path: Path) -> None:
+def test_each_vendor_gives_same_taxes_and_same_errors_for_same_calls(
+    vendor: str, tmp_path: Path
+) -> None:
     """Each vendor gives the same taxes and the same errors for the same calls."""
     fixture = fixture_of(vendor, tmp_path)
     assert fixture.sandbox is not None
@@ -107,7 +109,7 @@ def test_vendors_are_swapped_by_one_line(vendor: str, tmp_path: Path) -> None:
             hub.tax().calculate(sale(ship_to=attrs.evolve(austin, postal_code=None)))
 
 
-def test_one_route_checks_numbers_and_calculates_taxes() -> None:
+def test_route_calls_the_vendor_with_the_needed_capability() -> None:
     """Of a route's vendors, the one with the needed capability is called."""
     vies, stripe = ViesSandbox(), StripeTaxSandbox()
     configuration = {
@@ -339,7 +341,9 @@ def test_a_reference_of_something_else_is_refused() -> None:
         ({"lines": [TaxLine(id="shipping", amount=dollars("1"))]}, "lines"),
     ],
 )
-def test_avalara_refuses_what_it_would_cut(fields: dict[str, Any], name: str) -> None:
+def test_avalara_refuses_text_that_is_too_long_before_sending(
+    fields: dict[str, Any], name: str
+) -> None:
     """A text that is too long, and a line with the shipment's number, are refused unsent."""
     hub, sandbox = hub_of(avalara)
     with hub, pytest.raises(InvalidData) as excinfo:

@@ -85,7 +85,7 @@ def open_all(**tax: Any) -> tuple[moorage.Hub, dict[str, Any]]:
     return moorage.open(configuration, http=SandboxHttpClient(*sandboxes.values())), sandboxes
 
 
-def test_each_number_goes_to_its_register() -> None:
+def test_each_number_goes_to_vendor_that_can_check_it_on_route_of_three_vendors() -> None:
     """On a route of three vendors, each number goes to the vendor that can check it."""
     hub, sandboxes = open_all()
     with hub:
@@ -108,7 +108,7 @@ def test_a_number_without_a_vendor_is_refused_before_sending() -> None:
     assert [] == vies.requests
 
 
-def test_a_proof_that_nobody_gives_is_refused_before_sending() -> None:
+def test_requester_is_refused_for_norwegian_number() -> None:
     """A requester is refused for a Norwegian number, since there is no proof to get."""
     hub, sandboxes = open_all()
     with hub, pytest.raises(UnsupportedByVendor):
@@ -129,7 +129,7 @@ def test_routes_match_the_country_of_a_number() -> None:
             hub.tax().check_vat_number("DE136695976")
 
 
-def test_the_outage_of_a_member_state_leaves_the_others() -> None:
+def test_unavailable_member_state_opens_its_own_circuit_only() -> None:
     """An unavailable member state opens its own circuit only; others are still checked."""
     vies, clock = ViesSandbox(), VirtualClock()
     vies.unavailable.add("DE")
@@ -150,7 +150,7 @@ def test_the_outage_of_a_member_state_leaves_the_others() -> None:
         assert hub.tax().check_vat_number("DE136695976").valid
 
 
-def test_a_member_state_that_does_not_answer_is_asked_again() -> None:
+def test_failed_vies_check_is_retried_although_it_is_post() -> None:
     """A failed VIES check is retried although it is a POST, since it changes nothing."""
     vies, clock = ViesSandbox(), VirtualClock()
     vies.fail(tax_subjects.vies_says("MS_UNAVAILABLE"), tax_subjects.vies_says("TIMEOUT"))
@@ -206,7 +206,7 @@ def test_hmrc_refuses_numbers_of_departments(fields: dict[str, Any]) -> None:
     assert [] == sandbox.requests
 
 
-def test_hmrc_needs_both_parts_of_its_credentials() -> None:
+def test_client_id_without_secret_is_refused() -> None:
     """A client id without a secret is refused."""
     with pytest.raises(ConfigurationError, match="client_secret is missing"):
         Hmrc(client_id="c")
@@ -226,7 +226,7 @@ def test_brreg_search_must_agree_that_an_entity_is_unknown() -> None:
 
 
 @pytest.mark.parametrize("status", [400, 405, 409, 451])
-def test_brreg_takes_no_other_refusal_for_an_unknown_entity(status: int) -> None:
+def test_only_404_or_410_leads_to_search_for_entity(status: int) -> None:
     """Only a 404 or 410 leads to a search for the entity; other refusals are errors."""
     sandbox = BrregSandbox()
     sandbox.fail(reply({"feilmelding": "Nei"}, status))
@@ -276,7 +276,7 @@ def test_vies_names_the_field_of_another_number(name: str) -> None:
         assert not caught.value.retryable
 
 
-def test_vies_has_an_endpoint_for_each_number_that_it_can_check() -> None:
+def test_each_member_state_prefix_has_endpoint_with_its_own_circuit() -> None:
     """Each member state's prefix has an endpoint with its own circuit."""
     endpoints = {endpoint.name: endpoint for endpoint in Vies().services()[""].endpoints}
     assert {prefix for prefix in VAT_FORMS if prefix not in {"GB", "NO"}} == endpoints.keys()
@@ -300,7 +300,7 @@ def test_hmrc_takes_a_token_of_the_credential_provider() -> None:
         ("https://hmrc.example", None),
     ],
 )
-def test_hmrc_tells_live_and_test_mode(url: str, mode: Mode | None) -> None:
+def test_url_decides_whether_checks_go_to_hmrc_test_system(url: str, mode: Mode | None) -> None:
     """The URL decides whether checks go to HMRC's test system."""
     assert mode == Hmrc(base_url=url).mode()
 

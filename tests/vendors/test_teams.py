@@ -96,7 +96,7 @@ def test_request_is_the_webhook_with_the_card() -> None:
     assert sandbox.signature not in request.body.decode()
 
 
-def test_signature_may_be_anywhere_in_the_query() -> None:
+def test_signature_may_be_anywhere_in_query_of_url() -> None:
     """The signature may be anywhere in the query of the URL; all parameters are sent."""
     sandbox = TeamsSandbox()
     address, _, query = sandbox.webhook_url.partition("?")
@@ -165,7 +165,7 @@ def test_url_must_be_signed(url: str) -> None:
     assert "abcdefgh" not in "".join(traceback.format_exception(excinfo.value))
 
 
-def test_url_is_shown_nowhere() -> None:
+def test_neither_repr_nor_errors_show_signature_in_url() -> None:
     """Neither repr nor errors show the signature in the URL."""
     sandbox = TeamsSandbox()
     vendor = Teams(webhook_url=sandbox.webhook_url)
@@ -178,7 +178,7 @@ def test_url_is_shown_nowhere() -> None:
     assert sandbox.signature not in "".join(traceback.format_exception(excinfo.value))
 
 
-def test_refusals() -> None:
+def test_each_kind_of_teams_refusal_has_its_own_error() -> None:
     """A wrong signature, a missing workflow and too many messages have their own errors."""
     sandbox = TeamsSandbox()
     with pytest.raises(AuthenticationFailed, match="no valid signature"):

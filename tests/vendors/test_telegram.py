@@ -171,7 +171,7 @@ def test_reference_needs_a_number(id_: str) -> None:
     assert [] == sandbox.requests
 
 
-def test_other_updates_give_no_events() -> None:
+def test_edited_message_gives_no_event() -> None:
     """An edited message gives no event, and a bot's message is automatic."""
     sandbox = TelegramSandbox()
     team = hub(sandbox)
@@ -351,7 +351,7 @@ def test_deletion_is_confirmed() -> None:
         chat.delete(ref)
 
 
-def test_refusal_without_words_is_no_repetition() -> None:
+def test_only_refusal_that_nothing_would_change_means_that_edit_was_already_done() -> None:
     """Only the refusal that nothing would change means that an edit was already done."""
     sandbox = TelegramSandbox()
     chat = hub(sandbox).chat()
@@ -363,7 +363,7 @@ def test_refusal_without_words_is_no_repetition() -> None:
     assert excinfo.value.vendor_message is None
 
 
-def test_words_of_a_refusal_are_masked() -> None:
+def test_password_in_text_of_refusal_is_masked() -> None:
     """A password in the text of a refusal is masked."""
     sandbox = TelegramSandbox()
     words = "Wrong url https://ada:hush-hush-hush@erp.example/a"

@@ -189,7 +189,7 @@ def test_fields_of_a_number(kind: str | None, line: LineType) -> None:
     )
 
 
-def test_invalid_number() -> None:
+def test_twilio_look_up_of_invalid_number_returns_reasons() -> None:
     """Twilio's look-up of an invalid number returns the reasons."""
     body = {"valid": False, "phone_number": "+49", "validation_errors": ["TOO_SHORT"]}
     result = read_number(reply(body))
@@ -251,7 +251,7 @@ def test_key_may_stand_for_the_account() -> None:
     assert all(service.needs_credentials for service in VENDOR.services().values())
 
 
-def test_cancelling_twice() -> None:
+def test_twilio_message_is_cancelled_once() -> None:
     """A Twilio message is cancelled once, however often that is requested."""
     sandbox = TwilioSandbox()
     sms = texts(sandbox)
@@ -279,7 +279,7 @@ def test_sent_message_cannot_be_cancelled() -> None:
     assert "20404" == missing.value.vendor_code
 
 
-def test_balance() -> None:
+def test_twilio_balance_may_have_more_decimals_than_cent() -> None:
     """A Twilio balance may have more decimals than a cent; one without a currency fails."""
     sandbox = TwilioSandbox()
     sms = texts(sandbox)
@@ -301,7 +301,7 @@ def test_number_is_looked_up() -> None:
     assert not sms.validate_number("12", country="US").valid
 
 
-def test_incoming_message() -> None:
+def test_incoming_twilio_message_has_its_sender_and_text() -> None:
     """An incoming Twilio message has its sender and text."""
     sandbox = TwilioSandbox()
     own_hub = hub(sandbox)
@@ -312,7 +312,7 @@ def test_incoming_message() -> None:
     assert (SmsStatus.RECEIVED, TO, "Yes & no") == (event.status, event.sender, event.text)
 
 
-def test_failure_event_keeps_its_code() -> None:
+def test_event_of_failed_twilio_message_has_its_code_and_no_sender() -> None:
     """The event of a failed Twilio message has its code and no sender."""
     sandbox = TwilioSandbox()
     own_hub = hub(sandbox)
@@ -325,7 +325,7 @@ def test_failure_event_keeps_its_code() -> None:
     assert SmsStatus.UNDELIVERED is own_hub.sms().get(receipt.ref).status
 
 
-def test_other_webhooks_give_no_events() -> None:
+def test_twilio_webhook_that_is_not_about_message_gives_no_events() -> None:
     """A Twilio webhook that is not about a message gives no events."""
     result: Any = type("Told", (), {"data": {"CallSid": "CA1"}, "id": "1"})()
 
@@ -337,7 +337,7 @@ def test_outage_is_classified_by_status() -> None:
     assert classify(Request.get("/"), Response(503, body=b"{}")) is None
 
 
-def test_look_up_asks_for_the_kind_of_line() -> None:
+def test_look_up_asks_twilio_for_kind_of_line() -> None:
     """A look-up asks Twilio for the kind of the line, and for the country of a national number."""
     sandbox = TwilioSandbox()
     texts(sandbox).validate_number("2125551234", country="US")

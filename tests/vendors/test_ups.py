@@ -77,7 +77,9 @@ def test_sender_is_the_shipper() -> None:
 
 
 @pytest.mark.parametrize("recipient, home", [(THERE, True), (AWAY, False)])
-def test_options_are_sent_in_their_places(recipient: Address, home: bool) -> None:
+def test_signatures_and_references_belong_to_packages_in_domestic_ups_shipments(
+    recipient: Address, home: bool
+) -> None:
     """In domestic UPS shipments, signatures and references belong to packages."""
     shipment = shipment_request(
         recipient=recipient,

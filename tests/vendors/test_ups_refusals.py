@@ -39,7 +39,9 @@ def _shop() -> SandboxHub:
         ({"errors": [{"code": "TV1002", "message": "No."}]}, "TV1002"),
     ],
 )
-def test_error_keeps_its_code(body: object, code: str) -> None:
+def test_code_of_ups_error_is_read_from_either_place_where_ups_writes_it(
+    body: object, code: str
+) -> None:
     """The code of a UPS error is read from either place where UPS writes it."""
     error: Any = classify(Request.get("/"), reply(body, 401))
 
@@ -64,7 +66,7 @@ def test_other_errors_are_classified_by_status(answer: Response) -> None:
     assert None is classify(Request.get("/"), answer)
 
 
-def test_token_is_got_once_and_again_when_it_is_refused(shop: SandboxHub) -> None:
+def test_one_ups_token_serves_many_requests(shop: SandboxHub) -> None:
     """One UPS token serves many requests, and a refused token is replaced by a new one."""
     shop.buy_label_of_order()
     shop.buy_label_of_order("order-2")

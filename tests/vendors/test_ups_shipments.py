@@ -132,7 +132,7 @@ def test_label_in_pdf_is_recovered_at_once(shop: SandboxHub) -> None:
     assert () == shop.shipping.get_shipment(shipment.ref).labels
 
 
-def test_empty_recovery_is_none(shop: SandboxHub) -> None:
+def test_labels_from_purchase_are_kept_if_ups_recovers_no_labels(shop: SandboxHub) -> None:
     """If UPS recovers no labels, the labels from the purchase are kept."""
     rate = shop.shipping.get_rates(REQUEST).rates[0]
     results = {
@@ -183,7 +183,7 @@ def test_unfound_purchase_is_unknown(shop: SandboxHub, odd: Response) -> None:
         shop.shipping.create_shipment(rate, idempotency_key="k-1")
 
 
-def test_tenants_mark_is_its_own(shop: SandboxHub) -> None:
+def test_each_tenant_look_up_mark_is_different(shop: SandboxHub) -> None:
     """Each tenant's look-up mark is different, because UPS finds references across tenants."""
     request = ShipmentRequest(rate_request=REQUEST)
     shipping = shop.hub.shipping(tenant="acme")
@@ -194,7 +194,7 @@ def test_tenants_mark_is_its_own(shop: SandboxHub) -> None:
     assert sha256(b"acme\nk-1").hexdigest()[:32] == reference["Value"] != MARK
 
 
-def test_each_parcel_has_its_label(shop: SandboxHub) -> None:
+def test_each_parcel_of_ups_shipment_has_its_own_number_and_label(shop: SandboxHub) -> None:
     """Each parcel of a UPS shipment has its own number and label, at once and later."""
     shipment = shop.buy_label_of_order(parcels=[PARCEL, PARCEL])
 

@@ -34,7 +34,9 @@ def test_tracking_events_are_in_order(shop: SandboxHub) -> None:
     assert "TESTER" not in repr(tracking)
 
 
-def test_incomplete_events(shop: SandboxHub) -> None:
+def test_ups_tracking_event_without_time_or_place_is_read_as_far_as_possible(
+    shop: SandboxHub,
+) -> None:
     """A UPS tracking event without time or place is read as far as possible."""
     activity = [
         {"date": "20300102", "time": "71356", "status": {"type": "I "}},

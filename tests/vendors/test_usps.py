@@ -338,7 +338,7 @@ def test_request_for_a_label() -> None:
     } == label_body(request, OFFER, date(2030, 1, 2))
 
 
-def test_name_of_one_word_beside_a_company() -> None:
+def test_person_name_of_one_word_is_sent_as_last_name_beside_company_name() -> None:
     """Beside a company name, a person's name of one word is sent as the last name."""
     fields = party(attrs.evolve(HERE, name="Plato"), "sender")
 
@@ -374,7 +374,7 @@ def test_long_reference_is_refused() -> None:
         label_body(attrs.evolve(REQUEST, reference="r" * 31), OFFER, date(2030, 1, 2))
 
 
-def test_reference_alone_buys_nothing(shop: Shop) -> None:
+def test_usps_stores_no_rates(shop: Shop) -> None:
     """USPS stores no rates, so the reference of a rate is not enough to buy it."""
     [rate, *_] = shop.shipping.get_rates(REQUEST).rates
     with pytest.raises(UnsupportedByVendor):
@@ -554,7 +554,9 @@ def test_unknown_addresses_and_other_errors(shop: Shop) -> None:
         (usps_says(503, "503"), VendorFailed),
     ],
 )
-def test_refusals(shop: Shop, answer: Any, error: type[Exception]) -> None:
+def test_refusal_without_usps_fields_is_classified_by_its_status(
+    shop: Shop, answer: Any, error: type[Exception]
+) -> None:
     """A refusal without USPS's fields is classified by its status."""
     shop.shipping.get_rates(REQUEST)
     shop.sandbox.fail(answer)
@@ -562,7 +564,7 @@ def test_refusals(shop: Shop, answer: Any, error: type[Exception]) -> None:
         shop.shipping.get_rates(attrs.evolve(REQUEST, reference="2"))
 
 
-def test_modes() -> None:
+def test_base_url_decides_between_usps_test_system_and_live_one() -> None:
     """The base URL decides between USPS's test system and the live one."""
     sandbox = UspsSandbox()
     modes = [
@@ -617,7 +619,7 @@ def test_sandbox_is_strict(
     assert 1 == len(shop.sandbox.labels)
 
 
-def test_sandbox_takes_one_label_for_a_key(shop: Shop) -> None:
+def test_sandbox_returns_same_label_for_repeated_key(shop: Shop) -> None:
     """The sandbox returns the same label for a repeated key, and refuses another request."""
     shop.buy()
     body, [key] = shop.bodies(LABEL)[0], shop.sandbox.labels

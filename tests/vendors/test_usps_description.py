@@ -132,7 +132,7 @@ def unknown_names(value: Any, shape: Shape, path: str = "") -> Iterator[str]:
             yield from unknown_names(item, shape.get(name, {"": ""}), f"{path}.{name}")
 
 
-def test_names_are_those_of_the_library() -> None:
+def test_each_name_in_request_or_in_sandbox_answer_is_one_of_library_classes() -> None:
     """Each name in a request or in the sandbox's answer is one of the library's classes."""
     seen: set[str] = set()
     problems: list[str] = []

@@ -104,7 +104,7 @@ def test_missing_sender_is_refused() -> None:
     assert "sender" == nobody.value.field
 
 
-def test_all_parts_taken() -> None:
+def test_vonage_message_of_several_parts_has_one_receipt_with_total_price() -> None:
     """A Vonage message of several parts has one receipt with the total price."""
     receipt = read_parts(REFS.ref, parts(accepted_part(1), accepted_part(2)))
 
@@ -245,7 +245,7 @@ def test_fields_of_a_number(network: str, line: LineType) -> None:
         ({}, "3"),
     ],
 )
-def test_invalid_number(body: dict[str, str], why: str) -> None:
+def test_vonage_look_up_of_invalid_number_returns_reason(body: dict[str, str], why: str) -> None:
     """Vonage's look-up of an invalid number returns the reason."""
     result = read_number(reply({"status": 3, "international_format_number": "1"} | body))
 
@@ -272,7 +272,7 @@ def test_number_is_looked_up() -> None:
     assert "9" == quota.value.vendor_code
 
 
-def test_balance() -> None:
+def test_vonage_balance_is_in_euros() -> None:
     """A Vonage balance is in euros, and may have more decimals than a cent."""
     sandbox = VonageSandbox()
     sms = hub(sandbox).sms()
@@ -283,7 +283,7 @@ def test_balance() -> None:
         sms.check_balance()
 
 
-def test_credentials_may_come_from_elsewhere() -> None:
+def test_without_its_own_secret_vonage_account_uses_credential_provider() -> None:
     """Without its own secret a Vonage account uses the credential provider."""
     assert all(service.needs_credentials for service in VENDOR.services().values())
 
@@ -299,7 +299,9 @@ def test_credentials_may_come_from_elsewhere() -> None:
         ("unknown", "1", SmsStatus.UNKNOWN),
     ],
 )
-def test_delivery_receipt(word: str, code: str, status: SmsStatus, sent_as: str) -> None:
+def test_delivery_receipt_names_its_part(
+    word: str, code: str, status: SmsStatus, sent_as: str
+) -> None:
     """A delivery receipt names its part, in each form that Vonage sends."""
     sandbox = VonageSandbox()
     own_hub = hub(sandbox)
@@ -319,7 +321,7 @@ def test_delivery_receipt(word: str, code: str, status: SmsStatus, sent_as: str)
 
 @pytest.mark.parametrize("sender", [TO, "80800", "Acme"])
 @pytest.mark.parametrize("text", ["Yes = no & maybe", "Да"], ids=["text", "unicode"])
-def test_incoming_message(text: str, sender: str) -> None:
+def test_incoming_vonage_message_has_its_sender_and_text(text: str, sender: str) -> None:
     """An incoming Vonage message has its sender and text."""
     sandbox = VonageSandbox()
     own_hub = hub(sandbox)
@@ -332,7 +334,7 @@ def test_incoming_message(text: str, sender: str) -> None:
     assert (SmsStatus.RECEIVED, sender, text) == (event.status, event.sender, event.text)
 
 
-def test_other_webhooks_give_no_events() -> None:
+def test_vonage_webhook_that_is_not_about_message_gives_no_events() -> None:
     """A Vonage webhook that is not about a message gives no events."""
     result: Any = type("Told", (), {"data": {"conversation_uuid": "1"}, "id": "1"})()
 

@@ -64,7 +64,7 @@ def test_request_of_a_list() -> None:
     } == dict(sandbox.requests[-1].query)
 
 
-def test_orders_of_one_second_are_excluded_by_id() -> None:
+def test_pages_of_orders_changed_in_one_second_exclude_those_already_read() -> None:
     """Pages of orders changed in one second exclude those already read; then time moves on."""
     sandbox = WooCommerceSandbox()
     sandbox.still = True
@@ -98,7 +98,7 @@ def test_time_at_the_end_of_the_calendar(since: datetime, expected: str) -> None
     assert expected == dict(sandbox.requests[-1].query)["modified_after"]
 
 
-def test_change_in_the_last_second_of_the_calendar() -> None:
+def test_list_of_orders_ends_at_last_second_of_year_9999() -> None:
     """A list of orders ends at the last second of the year 9999."""
     sandbox = WooCommerceSandbox()
     last = {**woo_order(date_modified_gmt="9999-12-31T23:59:59").json()}

@@ -377,7 +377,7 @@ def test_record_with_errors_is_refused(name: str, fields: dict[str, Any]) -> Non
         ({"Title": "Bad"}, "Bad"),
     ],
 )
-def test_words_of_a_refusal(body: dict[str, Any], words: str) -> None:
+def test_refusal_text_has_all_problems_of_all_records(body: dict[str, Any], words: str) -> None:
     """A refusal's text has all problems of all records, or else the message or title."""
     assert f"Xero refused: {words}" in str(classify(Request.get("/Contacts"), reply(body, 400)))
 
@@ -408,7 +408,7 @@ def test_rows_without_an_id_are_left_out(hub: Hub, sandbox: XeroSandbox) -> None
     assert [("T", "T", False)] == [(item.id, item.name, item.active) for item in taxes]
 
 
-def test_events_are_those_of_the_organisation(hub: Hub, sandbox: XeroSandbox) -> None:
+def test_changes_of_invoices_and_contacts_give_events(hub: Hub, sandbox: XeroSandbox) -> None:
     """Changes of invoices and contacts give events, and others do not."""
 
     def events(**options: str) -> Any:
@@ -436,7 +436,7 @@ def test_intent_to_receive_is_verified_without_events(sandbox: XeroSandbox) -> N
         verifier.verify(**forged.arguments())
 
 
-def test_a_refusal_without_words_has_its_status(hub: Hub, sandbox: XeroSandbox) -> None:
+def test_refusal_that_is_not_json_has_its_status_as_code(hub: Hub, sandbox: XeroSandbox) -> None:
     """A refusal that is not JSON has its status as the code."""
     sandbox.fail(Response(418, body=b"<html></html>"))
     with pytest.raises(VendorRejected) as excinfo:

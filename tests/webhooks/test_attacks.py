@@ -96,7 +96,7 @@ def test_empty_secret_of_a_provider_is_refused() -> None:
 
 
 @pytest.mark.parametrize("space", ["\r\n ", "\n", "\r", "\x00", "\x0b", "\u00a0", "\u2028"])
-def test_folded_headers(space: str) -> None:
+def test_line_break_or_unusual_space_in_webhook_signature_makes_it_invalid(space: str) -> None:
     """A line break or unusual space in a webhook's signature makes it invalid."""
     sent_request = GITHUB.send(NOW, 1)
     genuine_signature = sent_request.headers["X-Hub-Signature-256"]

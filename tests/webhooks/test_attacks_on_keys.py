@@ -143,7 +143,7 @@ def test_an_address_that_is_no_text_is_no_address() -> None:
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308, 304, 204])
-def test_a_certificate_that_is_elsewhere_is_not_looked_for(status: int) -> None:
+def test_redirect_is_not_followed_if_vendor_certificate_url_redirects(status: int) -> None:
     """If the vendor's certificate URL redirects, the redirect is not followed."""
     links = Links(status=status)
     with pytest.raises(VendorFailed):

@@ -31,7 +31,7 @@ GITHUB = BY_NAME["github"]
 
 
 @pytest.mark.parametrize("hidden", ["Type", "TopicArn", "Timestamp", "MessageId"])
-def test_lines_of_one_value_do_not_stand_for_others(hidden: str) -> None:
+def test_message_that_amazon_sns_signed_for_another_customer_topic_is_refused(hidden: str) -> None:
     """A message that Amazon SNS signed for another customer's topic is refused.
 
     The other topic's signed lines can be split in another way, into a message of our own topic.
@@ -63,7 +63,7 @@ def test_lines_of_one_value_do_not_stand_for_others(hidden: str) -> None:
     assert Receiver.of(BY_NAME["aws-sns"]).verify(several_request)
 
 
-def test_fields_that_are_taken_apart_elsewhere_are_a_replay() -> None:
+def test_other_splits_of_adyen_colon_joined_signed_text_count_as_same_event() -> None:
     """Other splits of Adyen's colon-joined signed text count as the same event."""
     receiver = Receiver.of(BY_NAME["adyen"], replay_guard=True)
     reference = str(adyen_item(1)["pspReference"])
@@ -108,7 +108,9 @@ def test_challenge_response_is_no_signature() -> None:
 
 
 @pytest.mark.parametrize("place", [0, 1, 5, 19])
-def test_forged_item_anywhere_refuses_the_batch(place: int) -> None:
+def test_forged_item_anywhere_in_batch_of_webhook_events_makes_whole_batch_invalid(
+    place: int,
+) -> None:
     """A forged item anywhere in a batch of webhook events makes the whole batch invalid."""
     receiver = Receiver.of(BY_NAME["adyen"], replay_guard=True)
     items = [adyen_item(number) for number in range(20)]
@@ -123,7 +125,7 @@ def test_forged_item_anywhere_refuses_the_batch(place: int) -> None:
     assert 20 == len(receiver.verify(genuine_request))
 
 
-def test_members_that_are_there_twice() -> None:
+def test_only_last_one_counts_if_field_occurs_twice_in_signed_json_item() -> None:
     """If a field occurs twice in a signed JSON item, only the last one counts."""
     good_bytes, evil = as_json(adyen_item(1)), as_json(adyen_item(1) | {"success": "false"})
     for first, second, reason in ((evil, good_bytes, None), (good_bytes, evil, "signature")):
@@ -173,7 +175,7 @@ def test_endpoints_remember_separately() -> None:
         assert "replayed" == receiver.reason_of_refusal(sent_request, tenant=tenant)
 
 
-def test_verifiers_of_one_name_and_store_remember_together() -> None:
+def test_webhook_delivery_that_one_worker_has_claimed_is_replay_for_other_workers() -> None:
     """A webhook delivery that one worker has claimed is a replay for the other workers."""
     (first, _), (second, _) = guards(("shop", None), ("shop", None))
     sent_request = GITHUB.send(NOW, 1)

@@ -35,7 +35,7 @@ def test_json_of_any_shape_is_an_event(body: bytes) -> None:
     assert event.data is None
 
 
-def test_forms() -> None:
+def test_form_body_gives_its_fields_as_payload() -> None:
     """A form body gives its fields as payload; JSON in a form's field `payload` is parsed."""
     receiver = Receiver(own_scheme(type="{json:a}", body="either"), SECRET, replay_guard=False)
     (event,) = receiver.verify(signed_webhook(b"a=1&b=2&b=3&c="))
@@ -92,7 +92,7 @@ def test_invalid_braintree_documents_are_refused() -> None:
     assert {"document": "<notification/>"} == event.payload
 
 
-def test_raw_bodies() -> None:
+def test_event_has_raw_body_and_no_payload_with_scheme_whose_body_is_raw() -> None:
     """With a scheme whose body is `raw`, an event has the raw body and no payload."""
     (event,) = Receiver(own_scheme(body="raw"), SECRET).verify(signed_webhook(b"\xff\x00"))
     assert (None, b"\xff\x00") == (event.payload, event.body)

@@ -195,7 +195,7 @@ def test_a_body_that_is_no_form_is_signed_by_its_digest(name: str, way: str) -> 
 
 
 @pytest.mark.parametrize("name", ["standard-webhooks", "svix"])
-def test_one_of_several_signatures_is_enough(name: str) -> None:
+def test_webhook_header_with_two_signatures_is_accepted_if_one_of_them_is_valid(name: str) -> None:
     """A webhook header with two signatures is accepted if one of them is valid."""
     sent_request = BY_NAME[name].send(NOW, 7)
     (header,) = [header for header in sent_request.headers if header.endswith("-signature")]

@@ -34,7 +34,7 @@ STRIPE = BY_NAME["stripe"]
         "",
     ],
 )
-def test_certificates_elsewhere_are_refused_unasked(address: str) -> None:
+def test_certificate_url_that_is_not_vendor_is_refused_before_any_request(address: str) -> None:
     """A certificate URL that is not the vendor's is refused before any request."""
     links = Links()
     receiver = Receiver.of(BY_NAME["aws-sns"], links=links)
@@ -110,7 +110,7 @@ def test_a_vendor_that_fails_is_no_forgery() -> None:
 # --- the client's certificate -------------------------------------------------------
 
 
-def test_a_pinned_client_is_known_by_its_certificate() -> None:
+def test_pinned_client_certificate_is_accepted_in_each_proxy_header_format() -> None:
     """A pinned client certificate is accepted in each proxy's header format, while it is valid."""
     sender = BY_NAME["client-certificate"]
     sent_request = sender.send(NOW, 1)

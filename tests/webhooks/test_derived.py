@@ -82,7 +82,7 @@ def test_coverage_follows_from_the_first_template(
         ({"id": "{json:id}", "algorithm": "token"}, False),
     ],
 )
-def test_vouched_ids(fields: dict[str, Any], vouched: bool) -> None:
+def test_event_id_that_is_signed_counts_as_verified(fields: dict[str, Any], vouched: bool) -> None:
     """An event's id counts as verified if it is signed itself or is part of a signed body."""
     assert vouched is scheme(**fields).vouches_for_id
 
@@ -164,7 +164,9 @@ def test_insecure_schemes_are_refused(fields: dict[str, Any], problem: str | Non
         ("{{}}", ()),
     ],
 )
-def test_the_places_of_a_text(text: str, places: tuple[str, ...]) -> None:
+def test_template_lists_its_placeholders_by_source_and_name(
+    text: str, places: tuple[str, ...]
+) -> None:
     """A template lists its placeholders by source and name, without marks for optional ones."""
     assert places == Template(text).places
 
@@ -193,7 +195,7 @@ def test_unknown_placeholders_are_refused(text: str, shown: str) -> None:
     )
 
 
-def test_names_keep_their_case_but_those_of_headers() -> None:
+def test_field_and_parameter_names_are_case_sensitive_in_templates() -> None:
     """In templates, field and parameter names are case-sensitive, and header names are not."""
     new_scheme = scheme(
         signs="{parameter:Salt}{json:None?}{body}", id="{json:Id}", requires={"{json:a:b?}": "1"}

@@ -127,7 +127,7 @@ def test_zero_key_counts_as_empty() -> None:
         assert existing_bytes == hmac_key(Secret(key.hex()), SecretForm.HEX)
 
 
-def test_one_correct_value_of_several_is_accepted() -> None:
+def test_one_correct_token_among_several_header_values_suffices() -> None:
     """One correct token among several header values suffices; a password may contain colons."""
     check = checker(WebhookAlgorithm.TOKEN, Secret("word"))
     assert check(b"", ["word", "other"])
@@ -145,7 +145,7 @@ def test_a_name_is_refused_as_such() -> None:
     assert "name" == excinfo.value.field
 
 
-def test_a_certificate_holds_from_its_first_moment_to_its_last() -> None:
+def test_certificate_is_valid_from_its_first_second_through_its_last() -> None:
     """A certificate is valid from its first second through its last."""
     begins = keys.certificate(keys.rsa_key(), begins=NOW)
     end_bytes = keys.certificate(keys.rsa_key(), ends=NOW)
@@ -219,7 +219,7 @@ def test_fragment_is_not_part_of_the_query() -> None:
 
 
 @pytest.mark.parametrize("escape", ["%3A", "%3a"])
-def test_an_escape_is_read_in_either_case(escape: str) -> None:
+def test_hubspot_percent_escapes_may_have_upper_case_or_lower_case_digits(escape: str) -> None:
     """HubSpot's percent escapes may have upper-case or lower-case digits."""
     scene = TemplateValues(delivery(url=f"https://a.example/?at=1{escape}2"), None, {}, [])
 
@@ -255,7 +255,7 @@ def test_a_value_is_one_line() -> None:
 
 
 @pytest.mark.parametrize("wrong", ["bodyX", "Xbody", "body?X"])
-def test_the_nearest_place_is_named(wrong: str) -> None:
+def test_misspelt_placeholder_in_template_is_refused_with_nearest_valid_name(wrong: str) -> None:
     """A misspelt placeholder in a template is refused with the nearest valid name."""
     with pytest.raises(ConfigurationError) as excinfo:
         Template(f"{{{wrong}}}")

@@ -31,7 +31,7 @@ def test_fields_and_files_are_read() -> None:
     content=st.binary(max_size=100),
     filename=NAMES,
 )
-def test_what_moorage_sends_is_read_again(
+def test_every_form_that_moorage_writes_is_read_back_with_same_fields_and_files(
     fields: dict[str, str], content: bytes, filename: str
 ) -> None:
     """Every form that moorage writes is read back with the same fields and files."""

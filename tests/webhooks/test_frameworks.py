@@ -131,7 +131,9 @@ def test_declared_length_above_the_limit_is_refused(host: str, framework_servers
 
 
 @EVERYWHERE
-def test_a_header_that_is_there_twice(host: str, framework_servers: Hosts) -> None:
+def test_webhook_with_two_different_signatures_is_refused(
+    host: str, framework_servers: Hosts
+) -> None:
     """A webhook with two different signatures is refused, in either order, by every server."""
     ENDPOINT.receives("github")
     sent_request = of_github(b'{"a":1}')
@@ -170,7 +172,9 @@ class _AsyncUnavailableStore(_UnreachableStore):
 
 
 @EVERYWHERE
-def test_answers(host: str, framework_servers: Hosts) -> None:
+def test_forged_repeated_and_failed_webhooks_get_different_statuses(
+    host: str, framework_servers: Hosts
+) -> None:
     """Forged, repeated and unfinished webhooks, and a failing handler, get different statuses."""
     receiver = ENDPOINT.receives("github")
     sent_request = of_github(b'{"a":1}')

@@ -9,7 +9,7 @@ from tests.webhooks.fuzzing import FAMILIES, fuzz
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_damaged_webhooks(family: str) -> None:
+def test_damaged_webhooks_raise_no_unexpected_error(family: str) -> None:
     """Damaged webhooks raise no unexpected error; none with damaged signed data is accepted."""
     assert fuzz(family, 1_500) < 1_500
 

@@ -104,7 +104,7 @@ def test_discord_gets_its_ping_back() -> None:
 
 
 @IN_BOTH
-def test_meta_subscribes(is_async: bool) -> None:
+def test_meta_get_request_with_correct_verify_token_gets_its_challenge_back(is_async: bool) -> None:
     """Meta's GET request with the correct verify token gets its challenge back."""
     secrets = StaticWebhookSecrets({None: "unused", "acme": "unused"})
     receiver = Receiver.of(BY_NAME["meta"], is_async=is_async, secret=secrets)
@@ -198,7 +198,7 @@ def test_a_subscription_is_confirmed(is_async: bool) -> None:
         "",
     ],
 )
-def test_a_link_that_leads_elsewhere_is_refused(link: str) -> None:
+def test_sns_confirmation_with_link_that_leads_anywhere_but_to_amazon_is_refused(link: str) -> None:
     """An SNS confirmation with a link that leads anywhere but to Amazon is refused."""
     receiver = Receiver.of(BY_NAME["aws-sns"])
     options = CONFIRMATION | {"SubscribeURL": link}

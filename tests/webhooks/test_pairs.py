@@ -51,7 +51,7 @@ def test_json_form_and_query_are_equivalent() -> None:
 
 
 @pytest.mark.parametrize("write", [str.upper, str.lower], ids=["capitals", "small"])
-def test_a_signature_has_one_case_or_the_other(write: Any) -> None:
+def test_vonage_signature_may_be_in_upper_or_lower_case(write: Any) -> None:
     """A Vonage signature may be in upper or lower case, but not mixed."""
     fields = signed_fields(FIELDS)
     signed = fields | {"sig": write(fields["sig"])}

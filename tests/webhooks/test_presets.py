@@ -269,7 +269,7 @@ def test_a_replay_under_another_name_is_refused(sender: Sender) -> None:
 
 
 @SINGLE
-def test_two_different_signatures_are_refused_in_either_order(sender: Sender) -> None:
+def test_webhook_with_two_different_signature_headers_is_refused(sender: Sender) -> None:
     """A webhook with two different signature headers is refused, in either order."""
     sent_request = sender.send(NOW, 7)
     receiver = Receiver.of(sender)

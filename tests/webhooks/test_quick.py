@@ -132,7 +132,7 @@ def cases() -> list[tuple[str, VerifierPaths, SentWebhook]]:
 EACH = pytest.mark.parametrize("case", cases(), ids=lambda case: case[0])
 
 
-def test_the_schemes_that_have_a_short_way() -> None:
+def test_presets_with_fast_path_are_exactly_those_that_sign_body_and_headers_by_hmac() -> None:
     """Presets with a fast path are exactly those that sign body and headers by HMAC."""
     short_schemes = {
         name
@@ -195,7 +195,7 @@ def test_keys_of_any_length(key: bytes, body: bytes, name: str) -> None:
     assert not accept({"X-Sig": signature.upper() + "x"}, body, 0.0)
 
 
-def test_one_signature_of_several_is_enough() -> None:
+def test_valid_signature_among_several_in_webhook_header_is_accepted_in_any_position() -> None:
     """A valid signature among several in a webhook header is accepted in any position."""
     accept = quick_verifier(own_scheme(separator=","), (Secret(SECRET),), {}, None)
     assert accept is not None
@@ -293,7 +293,9 @@ def test_unusual_headers_use_the_full_verifier(change: Any) -> None:
         (lambda now: "", False),
     ],
 )
-def test_times_in_the_short_way(stamps: Any, good: bool) -> None:
+def test_fast_path_accepts_only_timestamp_in_plain_digits_that_is_within_tolerance(
+    stamps: Any, good: bool
+) -> None:
     """The fast path accepts only a timestamp in plain digits that is within the tolerance."""
     text = stamps(int(stamp(NOW)))
     signature = hmac_of(f"{text}.".encode() + BODY).hex()
@@ -427,7 +429,7 @@ def test_fast_path_uses_the_tenants_secrets(is_async: bool) -> None:
             receiver.verify(sent_request, tenant="nobody")
 
 
-def test_a_provider_that_may_change_is_asked_each_time() -> None:
+def test_secrets_of_provider_that_may_change_are_read_again_for_each_webhook() -> None:
     """Secrets of a provider that may change are read again for each webhook."""
 
     class ChangingSecrets(StaticWebhookSecrets):

@@ -98,12 +98,12 @@ def test_announced_oversized_body_is_not_read(length: str) -> None:
 
 
 @pytest.mark.parametrize("length", ["-1", "1e3", "\uff11", "x", "1,1"])
-def test_a_length_that_is_none_is_refused(length: str) -> None:
+def test_wsgi_request_with_invalid_content_length_is_refused(length: str) -> None:
     """A WSGI request with an invalid Content-Length is refused."""
     assert "malformed" == reason_of_refusal(lambda: from_wsgi(environ(CONTENT_LENGTH=length)))
 
 
-def test_what_is_cut_off_is_refused() -> None:
+def test_wsgi_body_that_is_shorter_than_its_content_length_is_refused() -> None:
     """A WSGI body that is shorter than its Content-Length is refused."""
     short_environ = environ(TricklingStream(SENT.body[:-3]))
     assert "malformed" == reason_of_refusal(lambda: from_wsgi(short_environ))

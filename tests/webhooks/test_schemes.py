@@ -61,7 +61,7 @@ if TYPE_CHECKING:
     ],
     ids=repr,
 )
-def test_a_scheme_that_protects_nobody_is_refused(fields: dict[str, Any]) -> None:
+def test_webhook_scheme_that_protects_nothing_is_refused(fields: dict[str, Any]) -> None:
     """A webhook scheme that cannot be read, or that protects nothing, is refused."""
     with pytest.raises((ConfigurationError, InvalidData)) as excinfo:
         own_scheme(**fields)
@@ -171,7 +171,7 @@ def test_every_public_key() -> None:
 
 
 @pytest.mark.parametrize("algorithm", ["jwt-rs256", "jwt-eddsa"])
-def test_tokens_of_other_kinds(algorithm: str) -> None:
+def test_jwt_webhooks_can_be_signed_with_rsa_or_ed25519(algorithm: str) -> None:
     """JWT webhooks can be signed with RSA or Ed25519; a shortened signature is refused."""
     name = {"jwt-rs256": "RS256", "jwt-eddsa": "EdDSA"}[algorithm]
     text = f"{keys.url64(as_json({'alg': name}))}.{keys.url64(as_json({'iat': 1}))}"
@@ -220,7 +220,7 @@ def test_invalid_public_keys_are_refused() -> None:
         )
 
 
-def test_signatures_have_one_writing() -> None:
+def test_base64_and_hexadecimal_signatures_are_decoded_only_in_their_strict_form() -> None:
     """Base64 and hexadecimal signatures are decoded only in their strict form."""
     assert b"\x00" == decoded_as(WebhookEncoding.BASE64, "AA==")
     for text in ("AB==", "AA=", "AA", "AA==\n", " AA==", "AA= =", "AA==AA==", "", "A", "é"):
@@ -233,7 +233,7 @@ def test_signatures_have_one_writing() -> None:
         assert decoded_as(WebhookEncoding.BASE64URL, text) is None
 
 
-def test_a_digest_may_be_what_is_signed() -> None:
+def test_webhook_signature_over_body_digest_covers_body() -> None:
     """A webhook signature over the body's digest covers the body."""
     scheme = own_scheme(signs="{method} {body_sha256}")
     digest = hashlib.sha256(b"{}").hexdigest()
@@ -344,7 +344,7 @@ def test_claims_need_a_token_algorithm() -> None:
     assert ("", True) == (event.type, len(event.id) == 64)
 
 
-def test_delivery_identity() -> None:
+def test_delivery_is_identified_by_signed_id_or_content() -> None:
     """A webhook delivery is identified by its id if that is signed, else by its signed content."""
     named_scheme = own_scheme(id="{header:X-Id}", signs="{header:X-Id}.{body}")
     unsigned_scheme = own_scheme(id="{header:X-Id}")
@@ -363,7 +363,7 @@ def test_delivery_identity() -> None:
             assert "replayed" == receiver.reason_of_refusal(repeated_request)
 
 
-def test_an_empty_id_is_none() -> None:
+def test_two_webhooks_with_empty_ids_are_not_replays_of_each_other() -> None:
     """Two webhooks with empty ids are not replays of each other."""
     scheme = own_scheme(algorithm="token", id="{json:id}", fetch="https://api.example/{id}")
     receiver = Receiver(scheme, SECRET, replay_guard=True)

@@ -22,7 +22,7 @@ def test_a_time_that_is_no_text_is_refused() -> None:
     assert "malformed" == Receiver(scheme, SECRET).reason_of_refusal(signed_webhook(b"\xff"))
 
 
-def test_two_times_are_refused_in_either_order() -> None:
+def test_webhook_signature_with_two_different_timestamps_is_refused() -> None:
     """A webhook signature with two different timestamps is refused, in either order."""
     stripe = BY_NAME["stripe"]
     value = stripe.send(NOW, 1)

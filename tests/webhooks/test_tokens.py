@@ -17,7 +17,7 @@ from tests.webhooks.world import NOW, Receiver
 
 
 @pytest.mark.parametrize("algorithm", ["none", "HS256", "RS256", "es256", None])
-def test_a_token_says_nothing_of_how_it_is_signed(algorithm: Any) -> None:
+def test_jwt_webhook_is_verified_by_its_scheme_algorithm(algorithm: Any) -> None:
     """A JWT webhook is verified by its scheme's algorithm; one that names another is refused."""
     sent_request = BY_NAME["plaid"].send(NOW, 1)
     claims = {"iat": int(NOW.timestamp())}

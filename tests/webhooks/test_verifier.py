@@ -119,7 +119,7 @@ def test_cached_keys_are_bounded() -> None:
     assert len(cached_keys) == 1_000
 
 
-def test_each_tenant_has_its_own_secrets() -> None:
+def test_tenant_webhook_is_refused_with_another_tenant_secret() -> None:
     """A tenant's webhook is refused with another tenant's secret, or without a secret."""
     tenant_secrets: dict[str | None, Any] = {"acme": SECRET, "other": "another secret"}
     receiver = Receiver.of(GITHUB, secret=StaticWebhookSecrets(tenant_secrets))
@@ -150,7 +150,7 @@ def test_a_provider_has_a_mode() -> None:
         Receiver.of(GITHUB, secret=ChangingSecrets(SECRET), is_async=True).verify(sent_request)
 
 
-def test_parameters_are_those_of_the_scheme() -> None:
+def test_webhook_verifier_parameters_must_be_those_of_its_scheme() -> None:
     """A webhook verifier's parameters must be those of its scheme, and not empty."""
     for value in ({}, {"webhook_id": " "}, {"webhook_id": "1", "other": "2"}, {"webhook_id": 7}):
         with pytest.raises(ConfigurationError, match="are not those of the scheme"):
@@ -252,7 +252,7 @@ def test_a_body_that_is_no_form_is_signed_by_its_digest() -> None:
     )
 
 
-def test_a_form_that_is_signed_alike_is_a_replay() -> None:
+def test_twilio_forms_whose_concatenated_fields_are_same_count_as_same_delivery() -> None:
     """Twilio forms whose concatenated fields are the same count as the same delivery."""
     twilio = BY_NAME["twilio"]
     receiver = Receiver.of(twilio, replay_guard=True)
@@ -263,7 +263,7 @@ def test_a_form_that_is_signed_alike_is_a_replay() -> None:
     assert "replayed" == receiver.reason_of_refusal(attrs.evolve(value, body=split))
 
 
-def test_verification_events() -> None:
+def test_observers_are_told_of_accepted_and_refused_webhooks() -> None:
     """Observers are told of accepted and refused webhooks, without secrets or bodies."""
     observer = RecordingObserver()
     secrets = StaticWebhookSecrets({"acme": SECRET})
@@ -309,7 +309,7 @@ SECRETS = ["whsec_not base64 hidden", "hidden\n", " hidden", ["hidden", 7], 7]
 
 @pytest.mark.parametrize("secret", SECRETS)
 @pytest.mark.parametrize("name", ["svix", "adyen", "discord", "plaid", "basic-auth"])
-def test_no_frame_of_ours_shows_a_secret(name: str, secret: Any) -> None:
+def test_invalid_webhook_secret_is_refused(name: str, secret: Any) -> None:
     """An invalid webhook secret is refused, and no traceback frame of moorage shows it."""
     with pytest.raises(ConfigurationError) as excinfo:
         WebhookVerifier(name, secret)
@@ -342,7 +342,7 @@ def test_no_frame_of_a_refusal_shows_a_secret() -> None:
         assert "hidden-token" not in repr(moorage_locals)
 
 
-def test_secret_formats() -> None:
+def test_each_format_of_webhook_secret_is_read_as_vendor_shows_it() -> None:
     """Each format of a webhook secret is read as the vendor shows it."""
     assert HEX
     assert ARN

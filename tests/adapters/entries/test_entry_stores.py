@@ -29,28 +29,36 @@ DAY = timedelta(days=1)
 
 @pytest.mark.untraced
 @pytest.mark.parametrize("check", inbox_conformance.CHECKS, ids=name_of)
-def test_inbox(check: inbox_conformance.Check, lab: EntryLab) -> None:
+def test_sqlite_inbox_and_sql_inbox_pass_conformance_kit(
+    check: inbox_conformance.Check, lab: EntryLab
+) -> None:
     """SqliteInbox and SqlInbox pass the conformance kit."""
     check(lab.inbox)
 
 
 @pytest.mark.untraced
 @pytest.mark.parametrize("check", outbox_conformance.CHECKS, ids=name_of)
-def test_outbox(check: outbox_conformance.Check, lab: EntryLab) -> None:
+def test_sqlite_outbox_and_sql_outbox_pass_conformance_kit(
+    check: outbox_conformance.Check, lab: EntryLab
+) -> None:
     """SqliteOutbox and SqlOutbox pass the conformance kit."""
     check(lab.outbox)
 
 
 @pytest.mark.untraced
 @pytest.mark.parametrize("check", inbox_conformance.ASYNC_CHECKS, ids=name_of)
-def test_async_inbox(check: inbox_conformance.AsyncCheck, lab: EntryLab) -> None:
+def test_asynchronous_inboxes_pass_conformance_kit(
+    check: inbox_conformance.AsyncCheck, lab: EntryLab
+) -> None:
     """The asynchronous inboxes pass the conformance kit."""
     asyncio.run(_check_store(check, lab, "later_inbox", lab.inbox))
 
 
 @pytest.mark.untraced
 @pytest.mark.parametrize("check", outbox_conformance.ASYNC_CHECKS, ids=name_of)
-def test_async_outbox(check: outbox_conformance.AsyncCheck, lab: EntryLab) -> None:
+def test_asynchronous_outboxes_pass_conformance_kit(
+    check: outbox_conformance.AsyncCheck, lab: EntryLab
+) -> None:
     """The asynchronous outboxes pass the conformance kit."""
     asyncio.run(_check_store(check, lab, "later_outbox", lab.outbox))
 
@@ -85,7 +93,7 @@ def test_claims_are_taken_together(lab: EntryLab) -> None:
     assert stored_entries == {item.id: item for item in (*first, *second)}
 
 
-def test_a_claim_takes_one_of_a_lane(lab: EntryLab) -> None:
+def test_claim_takes_at_most_one_entry_of_each_lane(lab: EntryLab) -> None:
     """A claim takes at most one entry of each lane."""
     store = lab.outbox()
     for name in ("a1", "a2", "b1"):
@@ -100,7 +108,7 @@ def test_a_claim_takes_one_of_a_lane(lab: EntryLab) -> None:
     assert [entry.id for entry in store.claim(9, 60.0, 5)] == ["a2"]
 
 
-def test_an_entry_whose_worker_died_is_claimed_alone(lab: EntryLab) -> None:
+def test_entry_whose_earlier_worker_may_have_crashed_is_claimed_alone(lab: EntryLab) -> None:
     """An entry whose earlier worker may have crashed is claimed alone, not in a batch."""
     store = lab.outbox()
     for name in "abc":
@@ -131,7 +139,7 @@ def test_settling_respects_fences(lab: EntryLab) -> None:
     assert states == {"a": "done", "b": "claimed", "c": "done"}
 
 
-def test_async_batches(lab: EntryLab) -> None:
+def test_asynchronous_outbox_claims_and_settles_entries_in_batches(lab: EntryLab) -> None:
     """The asynchronous outbox claims and settles entries in batches."""
 
     async def run() -> None:
@@ -150,7 +158,9 @@ def test_async_batches(lab: EntryLab) -> None:
     asyncio.run(run())
 
 
-def test_workers_skip_what_others_have_locked(server: EntryLab) -> None:
+def test_claim_skips_rows_that_another_worker_has_locked_instead_of_waiting_for_them(
+    server: EntryLab,
+) -> None:
     """A claim skips rows that another worker has locked instead of waiting for them."""
     store = server.outbox()
     for name in "ab":
@@ -165,7 +175,9 @@ def test_workers_skip_what_others_have_locked(server: EntryLab) -> None:
 @pytest.mark.untraced
 @pytest.mark.parametrize("isolation", ["READ COMMITTED", "REPEATABLE READ"])
 @pytest.mark.parametrize("check", overlapping.CHECKS, ids=name_of)
-def test_order(check: Callable[[Begin, Any], None], server: EntryLab, isolation: str) -> None:
+def test_concurrent_transactions_keep_the_order_within_a_lane(
+    check: Callable[[Begin, Any], None], server: EntryLab, isolation: str
+) -> None:
     """Concurrent transactions keep the order within a lane and do not block other lanes."""
     engine = server.engine.execution_options(isolation_level=isolation)
     store = server.outbox()

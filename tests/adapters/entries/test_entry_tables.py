@@ -37,7 +37,7 @@ def test_tables_that_are_missing(lab: EntryLab, tmp_path: Path) -> None:
             connection.exec_driver_sql(f"DROP TABLE IF EXISTS {lab.prefix}new_{name}")
 
 
-def test_async_migration(lab: EntryLab, tmp_path: Path) -> None:
+def test_asynchronous_store_creates_its_tables(lab: EntryLab, tmp_path: Path) -> None:
     """An asynchronous store creates its tables, and migrating a second time changes nothing."""
     url = lab.url if lab.kind != "sqlite" else f"sqlite:///{tmp_path / 'new.db'}"
 
@@ -79,7 +79,7 @@ def test_names_of_tables(lab: EntryLab, part: dict[str, str]) -> None:
         open_inbox(lab.url, **part)
 
 
-def test_a_schema(lab: EntryLab) -> None:
+def test_entry_tables_may_be_in_a_schema_other_than_the_default(lab: EntryLab) -> None:
     """Inbox and outbox tables may be in a schema other than the connection's default."""
     if lab.kind == "sqlite":
         pytest.skip("a file has no schemas: run the cases of the servers")

@@ -50,7 +50,9 @@ def test_a_rollback_takes_the_entry_along(lab: EntryLab) -> None:
 
 @pytest.mark.parametrize("commits", [True, False])
 @pytest.mark.parametrize("of", ["connection", "session"])
-def test_sqlalchemy(lab: EntryLab, of: str, *, commits: bool) -> None:
+def test_entry_shares_commit_or_rollback_of_its_sqlalchemy_connection(
+    lab: EntryLab, of: str, *, commits: bool
+) -> None:
     """An entry added through a SQLAlchemy connection or session shares its commit or rollback."""
     store = lab.outbox()
     connection: Any = Session(lab.engine) if of == "session" else lab.engine.connect()
@@ -60,7 +62,7 @@ def test_sqlalchemy(lab: EntryLab, of: str, *, commits: bool) -> None:
     assert lab.count() == commits
 
 
-def test_async_sqlalchemy(server: EntryLab) -> None:
+def test_entry_shares_commit_or_rollback_of_its_async_session(server: EntryLab) -> None:
     """An entry added through SQLAlchemy's AsyncSession is committed or rolled back with it."""
     drivers = {"postgresql": "postgresql+psycopg", "mariadb": "mariadb+asyncmy"}
     url = server.engine.url.set(drivername=drivers[server.kind])
@@ -82,7 +84,7 @@ def test_async_sqlalchemy(server: EntryLab) -> None:
     asyncio.run(run())
 
 
-def test_async_driver(server: EntryLab) -> None:
+def test_entry_can_be_added_through_asynchronous_driver_connection(server: EntryLab) -> None:
     """An entry can be added through an asynchronous driver connection."""
 
     async def run() -> None:

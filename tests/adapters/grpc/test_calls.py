@@ -110,7 +110,9 @@ def test_a_read_is_repeated_and_a_write_is_not(labs: Callable[..., Lab], server:
     assert [3, 1] == counts
 
 
-def test_the_server_says_when_to_come_back(labs: Callable[..., Lab], server: LabServer) -> None:
+def test_server_pushback_metadata_delays_next_attempt(
+    labs: Callable[..., Lab], server: LabServer
+) -> None:
     """A server's pushback metadata delays the next attempt; a negative value forbids it."""
     policy = RetryPolicy(max_attempts=2, base_delay=0.0)
     lab = labs(server.address, service=Service("lab", timeout=20.0, retry=policy, circuit=None))
@@ -278,7 +280,7 @@ def test_close_waits_for_open_streams(lab: Lab) -> None:
     assert "idle" == lab.connector.connectivity
 
 
-def test_health_is_what_the_server_says(
+def test_server_that_reports_not_serving_is_unavailable(
     labs: Callable[..., Lab], servers: Callable[..., LabServer]
 ) -> None:
     """A server that reports NOT_SERVING is unavailable; one without health service is healthy."""

@@ -138,7 +138,7 @@ def test_an_asynchronous_connector_passes(
 
 
 @pytest.mark.parametrize("mode", ["sync", "async"])
-def test_right_token(guarded: LabServer, mode: str) -> None:
+def test_server_that_refuses_wrong_token_accepts_right_one(guarded: LabServer, mode: str) -> None:
     """The server that refuses a wrong token accepts the right one."""
     lab = Lab(mode, guarded.address, credentials=Credentials.bearer(SECRET))
     try:

@@ -222,7 +222,7 @@ def test_refused_renewed_credentials_are_not_renewed_again_and_again(
     assert ["lab None old"] == renewals
 
 
-def test_a_renewed_call_may_fail_otherwise(
+def test_caller_gets_that_attempt_error_if_attempt_after_credential_renewal_fails(
     labs: Callable[..., Lab], server: LabServer, mode: str
 ) -> None:
     """If the attempt after a credential renewal fails, the caller gets that attempt's error."""
@@ -291,7 +291,7 @@ def test_keepalive_and_options_reach_the_library(
     assert answer["metadata"]["authorization"].startswith("Basic ")
 
 
-def test_an_event_loop_has_its_own_connector(server: LabServer) -> None:
+def test_asynchronous_connector_refuses_second_running_event_loop(server: LabServer) -> None:
     """An asynchronous connector refuses a second running event loop, but not one after another."""
 
     async def perform() -> Any:
@@ -311,7 +311,7 @@ def test_an_event_loop_has_its_own_connector(server: LabServer) -> None:
 @pytest.mark.parametrize(
     "support,result", [("0", "parent bolt, child LocalFailure"), ("1", "parent bolt, child bolt")]
 )
-def test_a_forked_child_has_a_channel_of_its_own_or_a_typed_error(
+def test_forked_child_needs_grpc_enable_fork_support_to_call_grpc(
     server: LabServer, support: str, result: str
 ) -> None:
     """A forked child needs GRPC_ENABLE_FORK_SUPPORT to call gRPC; else it gets LocalFailure."""

@@ -187,7 +187,7 @@ def test_a_safe_call_is_repeated_and_another_is_not(stubs: Callable[..., Stubs])
     assert 3 == len(other.answers(COUNT, lost))
 
 
-def test_a_definition_tells_which_calls_may_be_repeated() -> None:
+def test_generated_descriptor_idempotency_level_decides_whether_stub_call_is_retried() -> None:
     """A generated descriptor's `idempotency_level` decides whether a stub's call is retried."""
     facts = method_facts((), (), [shop.new_pool().FindFileByName("shop/orders.proto")])
 
@@ -244,7 +244,7 @@ def test_a_later_answer_that_fails_is_converted(stubs: Callable[..., Stubs]) -> 
         assert grpc.StatusCode.INTERNAL is error.code()
 
 
-def test_foreign_exceptions_stay_what_they_are() -> None:
+def test_exception_that_is_not_grpcio_passes_interceptor_unchanged() -> None:
     """An exception that is not grpcio's passes the interceptor unchanged."""
     error = ZeroDivisionError()
 
@@ -268,7 +268,7 @@ def test_a_future_has_ended(server: LabServer) -> None:
     made.close()
 
 
-def test_a_stream_that_nobody_reads_is_ended(server: LabServer) -> None:
+def test_stream_that_program_drops_unread_is_cancelled(server: LabServer) -> None:
     """A stream that the program drops unread is cancelled."""
     made = Stubs("sync", server.address, RETRIED)
     stream = made.stub(COUNT)({"do": "sleep", "seconds": 60, "at": 1})

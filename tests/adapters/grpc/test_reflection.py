@@ -97,7 +97,7 @@ def test_a_wrong_request_names_its_field(
         connector.call_by_name("shop.Orders/Nothing", {})
 
 
-def test_a_server_without_reflection_is_told_apart(
+def test_error_for_server_without_reflection_asks_for_file_of_descriptors(
     servers: Callable[..., LabServer], labs: Callable[..., Lab]
 ) -> None:
     """The error for a server without reflection asks for a file of descriptors."""
@@ -177,7 +177,7 @@ def test_an_answer_of_reflection_is_read_with_caution() -> None:
         reflection.missing_imports(files, ())
 
 
-def test_files_that_import_each_other_have_no_order() -> None:
+def test_descriptor_files_that_import_each_other_in_circle_are_refused() -> None:
     """Descriptor files that import each other in a circle are refused."""
     with pytest.raises(ValueError, match="each other"):
         reflection.in_import_order({"a": b"\x1a\x01b", "b": b"\x1a\x01a"})

@@ -87,20 +87,24 @@ def subject(
 @pytest.mark.parametrize(
     "check", connector_conformance.CHECKS + connector_conformance.FORK_CHECKS, ids=name_of
 )
-def test_synchronous_connector(server: PrivateDovecot, check: connector_conformance.Check) -> None:
+def test_synchronous_imap_connector_passes_checks_without_network_faults(
+    server: PrivateDovecot, check: connector_conformance.Check
+) -> None:
     """The synchronous IMAP connector passes the checks without network faults."""
     check(subject(ImapConnector, server, None))
 
 
 @pytest.mark.parametrize("check", connector_conformance.CHECKS, ids=name_of)
-def test_fake_server(check: connector_conformance.Check) -> None:
+def test_fake_server_for_users_tests_lets_connector_pass_checks_of_real_one(
+    check: connector_conformance.Check,
+) -> None:
     """The fake server for users' tests lets the connector pass the checks of a real one."""
     with FakeMailboxes() as server:
         check(subject(ImapConnector, server, None))
 
 
 @pytest.mark.parametrize("check", connector_conformance.ASYNC_CHECKS, ids=name_of)
-def test_asynchronous_connector(
+def test_asynchronous_imap_connector_passes_checks_without_network_faults(
     server: PrivateDovecot, check: connector_conformance.AsyncCheck
 ) -> None:
     """The asynchronous IMAP connector passes the checks without network faults."""

@@ -108,7 +108,9 @@ def test_search_fetch_flag_and_move(
         assert () == mailbox.perform(imap.fetch([1]))
 
 
-def test_conditions(mailboxes: PrivateDovecot | FakeMailboxes) -> None:
+def test_each_kind_of_search_condition_finds_matching_messages(
+    mailboxes: PrivateDovecot | FakeMailboxes,
+) -> None:
     """Each kind of search condition finds the matching messages, even with special characters."""
     mailboxes.add("conditions", FIRST, SECOND)
     day = date(2020, 1, 31)
@@ -136,7 +138,7 @@ def test_conditions(mailboxes: PrivateDovecot | FakeMailboxes) -> None:
     assert {name: uids for name, (_, uids) in conditions.items()} == results
 
 
-def test_large_messages(server: PrivateDovecot) -> None:
+def test_only_header_of_too_large_message_is_fetched(server: PrivateDovecot) -> None:
     """Only the header of a too large message is fetched; too many bytes in all are refused."""
     server.add("large", FIRST, SECOND + b"x" * 3000, SECOND)
     with Mailbox(server.settings("large", largest=300)) as mailbox:
@@ -193,7 +195,9 @@ def test_operations_by_name(server: PrivateDovecot) -> None:
     assert health.is_healthy
 
 
-def test_asynchronous_kind(server: PrivateDovecot) -> None:
+def test_asynchronous_program_can_open_imap_connector_from_configuration(
+    server: PrivateDovecot,
+) -> None:
     """An asynchronous program can open an IMAP connector from a configuration."""
     server.add("aopen", FIRST)
     table = {
@@ -231,7 +235,9 @@ def test_asynchronous_kind(server: PrivateDovecot) -> None:
         ("move", {"uids": [1], "to": ""}, "folder"),
     ],
 )
-def test_wrong_arguments(operation: str, arguments: dict[str, Any], field: str) -> None:
+def test_wrong_argument_of_operation_by_name_is_refused_before_anything_is_sent(
+    operation: str, arguments: dict[str, Any], field: str
+) -> None:
     """A wrong argument of an operation by name is refused before anything is sent."""
     connector = ImapConnector(Imap(url="imaps://mail.invalid", user="ada", password="x"))
 
@@ -261,7 +267,7 @@ def test_wrong_header_name() -> None:
         ({"url": "imap://mail.example", "start_tls": False, "authorities": "ca.pem"}, "start_tls"),
     ],
 )
-def test_wrong_settings(settings: dict[str, Any], path: str) -> None:
+def test_invalid_imap_settings_are_refused(settings: dict[str, Any], path: str) -> None:
     """Invalid IMAP settings are refused, and the error names the setting."""
     standard: dict[str, Any] = {"url": "imaps://mail.example", "user": "ada", "password": "x"}
     with pytest.raises(ConfigurationError) as caught:
@@ -391,7 +397,9 @@ def test_login_without_sasl(capabilities: str, line: str | None) -> None:
         (b"* OK ready\r\n", True, "TLS"),
     ],
 )
-def test_greetings(greeting: bytes, message: str | None, *, start_tls: bool) -> None:
+def test_greeting_that_refuses_the_client_raises_an_error(
+    greeting: bytes, message: str | None, *, start_tls: bool
+) -> None:
     """A greeting that refuses the client, or claims a login before STARTTLS, raises an error."""
 
     def answer(line: str) -> bytes | None:
@@ -484,7 +492,7 @@ def test_folders_that_cannot_be_opened(reply: bytes, kind: type[ConnectorError])
         mailbox.error(mailbox.connector.search(), kind)
 
 
-def test_renumbered_folder() -> None:
+def test_uids_of_earlier_uidvalidity_are_refused() -> None:
     """Uids of an earlier UIDVALIDITY are refused, and nothing is changed."""
     with ScriptedImap(lambda _: None) as server, Mailbox(server.settings()) as mailbox:
         error = mailbox.error(mailbox.connector.flag([1], validity=6, add=["x"]), ChangesExpired)
@@ -506,7 +514,7 @@ FETCHES: dict[str, tuple[bytes, type[ConnectorError] | None]] = {
 
 
 @pytest.mark.parametrize("name", FETCHES)
-def test_fetched_messages(name: str) -> None:
+def test_reply_with_different_uid_is_refused(name: str) -> None:
     """A reply with a different uid is refused; a message without a valid date has no date."""
     reply, kind = FETCHES[name]
 
@@ -525,7 +533,9 @@ def test_fetched_messages(name: str) -> None:
 
 
 @MODES
-def test_idle_connections(*, is_async: bool) -> None:
+def test_idle_connection_on_which_server_sent_bye_or_garbage_is_replaced_before_reuse(
+    *, is_async: bool
+) -> None:
     """An idle connection on which the server sent BYE or garbage is replaced before reuse."""
     farewells = iter([b"TAG OK\r\n* 3 EXISTS\r\n", b"TAG OK\r\n* BYE\r\n", b"TAG OK\r\n* )\r\n"])
     with (

@@ -93,13 +93,15 @@ def subject(
 @pytest.mark.parametrize(
     "check", connector_conformance.CHECKS + connector_conformance.FORK_CHECKS, ids=name_of
 )
-def test_synchronous_connector(server: PrivateSlapd, check: connector_conformance.Check) -> None:
+def test_synchronous_ldap_connector_passes_checks_without_network_faults(
+    server: PrivateSlapd, check: connector_conformance.Check
+) -> None:
     """The synchronous LDAP connector passes the checks without network faults."""
     check(subject(LdapConnector, server, None))
 
 
 @pytest.mark.parametrize("check", connector_conformance.ASYNC_CHECKS, ids=name_of)
-def test_asynchronous_connector(
+def test_asynchronous_ldap_connector_passes_checks_without_network_faults(
     server: PrivateSlapd, check: connector_conformance.AsyncCheck
 ) -> None:
     """The asynchronous LDAP connector passes the checks without network faults."""

@@ -93,7 +93,7 @@ def found(directory: Directory, where: LdapFilter, **options: Any) -> list[str |
     return sorted(entry.text("uid") for entry in result.entries)
 
 
-def test_conditions(directory: Directory) -> None:
+def test_each_kind_of_filter_finds_matching_entries(directory: Directory) -> None:
     """Each kind of filter finds the matching entries."""
     directory.add_people("ada", "alan", "grace")
 
@@ -174,7 +174,7 @@ def test_change_and_delete(directory: Directory) -> None:
     assert [] == found(directory, has_attribute("uid"))
 
 
-def test_move(directory: Directory) -> None:
+def test_entry_is_moved_below_another_parent(directory: Directory) -> None:
     """An entry is moved below another parent, and may keep the value of its old name."""
     ldap = directory.connector
     directory.add_people("ada")
@@ -203,7 +203,7 @@ def test_pages_and_limit(settings: Ldap, *, pages: bool) -> None:
         assert 1 == connector.statistics().created
 
 
-def test_stream(settings: Ldap) -> None:
+def test_stream_yields_all_entries_and_may_end_early(settings: Ldap) -> None:
     """A stream yields all entries, gives its connection back, and may end early."""
     names = [f"p{number:02}" for number in range(25)]
     with Directory(attrs.evolve(settings, page=7, connections=1)) as directory:
@@ -222,7 +222,7 @@ def test_stream(settings: Ldap) -> None:
         assert names == found(directory, has_attribute("uid"))
 
 
-def test_asynchronous_stream(settings: Ldap) -> None:
+def test_asynchronous_stream_yields_all_entries_over_several_pages(settings: Ldap) -> None:
     """An asynchronous stream yields all entries over several pages."""
     names = [f"p{number:02}" for number in range(25)]
     with Directory(settings) as directory:
@@ -239,7 +239,7 @@ def test_asynchronous_stream(settings: Ldap) -> None:
     assert names == asyncio.run(read())
 
 
-def test_check_password(directory: Directory) -> None:
+def test_password_is_checked_on_separate_connection(directory: Directory) -> None:
     """A password is checked on a separate connection, and an empty name or password is refused."""
     ldap = directory.connector
 
@@ -251,7 +251,7 @@ def test_check_password(directory: Directory) -> None:
             ldap.check_password(name, password)
 
 
-def test_refusals(directory: Directory) -> None:
+def test_each_refusal_by_server_has_its_own_error(directory: Directory) -> None:
     """Each refusal by the server has its own error, and the connection stays usable."""
     ldap = directory.connector
     directory.add_people("ada")
@@ -289,7 +289,7 @@ def test_reader_may_not_change(slapd: PrivateSlapd) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["ldap", "ldaps"])
-def test_client_certificate(slapd: PrivateSlapd, scheme: str) -> None:
+def test_client_certificate_authenticates_connector(slapd: PrivateSlapd, scheme: str) -> None:
     """A client certificate authenticates the connector, with StartTLS and with LDAPS."""
     port = slapd.port if scheme == "ldap" else slapd.secure_port
     settings = Ldap(
@@ -396,7 +396,9 @@ def test_operations_by_name(settings: Ldap) -> None:
         ("compare", {"entry": BASE, "attribute": "o", "value": 1}, "o"),
     ],
 )
-def test_wrong_arguments(operation: str, arguments: dict[str, Any], field: str) -> None:
+def test_wrong_argument_of_operation_by_name_is_refused_before_anything_is_sent(
+    operation: str, arguments: dict[str, Any], field: str
+) -> None:
     """A wrong argument of an operation by name is refused before anything is sent."""
     connector = LdapConnector(Ldap(url="ldap://directory.invalid"))
 
@@ -431,7 +433,9 @@ def test_deep_condition_is_refused() -> None:
         ({"start_tls": False, "authorities": "ca.pem"}, "start_tls"),
     ],
 )
-def test_wrong_settings(settings: dict[str, Any], path: str) -> None:
+def test_settings_that_contradict_each_other_or_lack_credentials_are_refused(
+    settings: dict[str, Any], path: str
+) -> None:
     """Settings that contradict each other or lack credentials are refused."""
     with pytest.raises(ConfigurationError) as caught:
         LdapConnector(Ldap(**{**settings, "url": settings.get("url", "ldap://directory.example")}))
@@ -460,7 +464,7 @@ def test_operation_names_its_target() -> None:
     assert ldap.search().translate_error(ValueError()) is None
 
 
-def test_asynchronous_kind() -> None:
+def test_asynchronous_program_can_open_ldap_connector_from_configuration() -> None:
     """An asynchronous program can open an LDAP connector from a configuration."""
 
     async def run(url: str) -> Any:

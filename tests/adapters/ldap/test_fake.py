@@ -16,7 +16,7 @@ from tests.support.ldap_servers import (
 )
 
 
-def test_fake_fails_as_told() -> None:
+def test_fake_server_answers_with_result_codes_that_test_asks_for() -> None:
     """The fake server answers with the result codes that a test asks for."""
     with (
         LdapServer({BASE: {"o": "Example"}}) as server,

@@ -42,7 +42,7 @@ GARBAGE: dict[str, tuple[bytes, type[ConnectorError]]] = {
 
 
 @pytest.mark.parametrize("name", GARBAGE)
-def test_malformed_response(name: str) -> None:
+def test_malformed_response_raises_error(name: str) -> None:
     """A malformed response raises an error, and its connection is not used again."""
     response, kind = GARBAGE[name]
     with ScriptedServer(response) as server:

@@ -62,7 +62,7 @@ def subscriber(broker: PrivateMosquitto) -> Generator[Subscriber]:
 
 @IN_BOTH_VERSIONS
 @pytest.mark.parametrize("qos", [1, 2])
-def test_batch_keeps_order_and_reports_each(
+def test_batch_larger_than_in_flight_limit_arrives_in_order(
     mqtt: Callable[..., Lab],
     broker: PrivateMosquitto,
     subscriber: Subscriber,
@@ -204,7 +204,7 @@ def broker_with_users(tmp_path_factory: pytest.TempPathFactory) -> Generator[Pri
 
 
 @IN_BOTH_VERSIONS
-def test_wrong_password(
+def test_wrong_mqtt_password_is_refused(
     mqtt: Callable[..., Lab], broker_with_users: PrivateMosquitto, protocol: str
 ) -> None:
     """A wrong MQTT password is refused, and no error text contains it."""

@@ -99,7 +99,9 @@ def _setting(tmp_path_factory: pytest.TempPathFactory) -> Generator[BrokerSetup]
 @pytest.mark.untraced
 @IN_BOTH_VERSIONS
 @pytest.mark.parametrize("check", [*kit.CHECKS, *kit.NETWORK_CHECKS, *kit.FORK_CHECKS], ids=name_of)
-def test_synchronous_connector(check: kit.Check, protocol: str, setting: BrokerSetup) -> None:
+def test_synchronous_mqtt_connector_passes_each_check_of_conformance_kit(
+    check: kit.Check, protocol: str, setting: BrokerSetup
+) -> None:
     """The synchronous MQTT connector passes each check of the conformance kit."""
     check(setting.subject(protocol, is_async=False))
 
@@ -107,7 +109,9 @@ def test_synchronous_connector(check: kit.Check, protocol: str, setting: BrokerS
 @pytest.mark.untraced
 @IN_BOTH_VERSIONS
 @pytest.mark.parametrize("check", [*kit.ASYNC_CHECKS, *kit.ASYNC_NETWORK_CHECKS], ids=name_of)
-def test_asynchronous_connector(check: kit.AsyncCheck, protocol: str, setting: BrokerSetup) -> None:
+def test_asynchronous_mqtt_connector_passes_each_check_of_conformance_kit(
+    check: kit.AsyncCheck, protocol: str, setting: BrokerSetup
+) -> None:
     """The asynchronous MQTT connector passes each check of the conformance kit."""
 
     async def run() -> None:

@@ -102,7 +102,7 @@ def test_message_arrives_with_everything(
     assert lab.finish(lab.publisher.health(5.0)).is_healthy
 
 
-def test_batch_keeps_order_and_reports_each(
+def test_batch_of_many_messages_arrives_in_order(
     labs_of_nats: Callable[..., Lab], private_server: PrivateNats, stream: str
 ) -> None:
     """A batch of many messages arrives in order, with a receipt for each."""
@@ -114,7 +114,7 @@ def test_batch_keeps_order_and_reports_each(
     assert 1500 == info.state.messages
 
 
-def test_part_of_a_batch_is_too_large(
+def test_message_above_nats_size_limit_is_refused_unsent_in_batch(
     labs_of_nats: Callable[..., Lab], private_server: PrivateNats, stream: str
 ) -> None:
     """In a batch, a message above NATS's size limit is refused unsent, and the others arrive."""
@@ -263,7 +263,7 @@ def test_connection_that_cannot_be_opened(
     assert words in str(health.text)
 
 
-def test_second_server_takes_over(
+def test_first_nats_server_that_accepts_a_connection_is_used(
     labs_of_nats: Callable[..., Lab], private_server: PrivateNats, stream: str
 ) -> None:
     """Of several NATS server URLs, the first that accepts a connection is used."""

@@ -77,7 +77,7 @@ def subject(
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=name_of)
-def test_synchronous_connector(
+def test_synchronous_nats_connector_passes_each_check_of_conformance_kit(
     check: connector_conformance.Check, server: PrivateNats, proxy: TcpProxy
 ) -> None:
     """The synchronous NATS connector passes each check of the conformance kit."""
@@ -85,7 +85,7 @@ def test_synchronous_connector(
 
 
 @pytest.mark.parametrize("check", ASYNC_CHECKS, ids=name_of)
-def test_asynchronous_connector(
+def test_asynchronous_nats_connector_passes_each_check_of_conformance_kit(
     check: connector_conformance.AsyncCheck, server: PrivateNats, proxy: TcpProxy
 ) -> None:
     """The asynchronous NATS connector passes each check of the conformance kit."""
@@ -93,7 +93,7 @@ def test_asynchronous_connector(
 
 
 @pytest.mark.parametrize("check", connector_conformance.FORK_CHECKS, ids=name_of)
-def test_forked_connector(
+def test_forked_child_process_opens_its_own_nats_connection(
     check: connector_conformance.Check, server: PrivateNats, proxy: TcpProxy
 ) -> None:
     """A forked child process opens its own NATS connection."""

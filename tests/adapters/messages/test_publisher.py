@@ -115,7 +115,9 @@ def test_batch_has_a_result_for_each_message(memory_lab: Callable[..., Lab]) -> 
     assert [result.value.offset for result in results[1:]] == [0, 1]
 
 
-def test_batch_is_repeated_if_nothing_of_it_was_stored(memory_lab: Callable[..., Lab]) -> None:
+def test_batch_is_retried_as_whole_if_none_of_its_messages_was_stored(
+    memory_lab: Callable[..., Lab],
+) -> None:
     """A batch is retried as a whole if none of its messages was stored."""
     broker = MemoryBroker()
     lab = memory_lab(broker)
@@ -186,7 +188,9 @@ def test_lost_connection_in_the_middle_of_a_batch(labs: Callable[..., Lab]) -> N
     ]
 
 
-def test_publisher_refuses_what_the_broker_cannot_take(memory_lab: Callable[..., Lab]) -> None:
+def test_message_or_topic_that_breaks_broker_rules_is_refused_before_anything_is_sent(
+    memory_lab: Callable[..., Lab],
+) -> None:
     """A message or topic that breaks the broker's rules is refused before anything is sent."""
     broker = MemoryBroker({"orders"}, rules=attrs.evolve(RULES, largest=3))
     lab = memory_lab(broker)
@@ -306,7 +310,7 @@ def test_closed_publisher_publishes_nothing(memory_lab: Callable[..., Lab]) -> N
     assert broker.messages == ()
 
 
-def test_targets_name_the_place_and_the_size(rabbit: Callable[..., Lab]) -> None:
+def test_message_telemetry_target_has_its_id_and_size(rabbit: Callable[..., Lab]) -> None:
     """A message's telemetry target has its id and size; a batch's target has a message count."""
     lab = rabbit("amqp://mq.example:5673/", exchange="shop")
     single = lab.publisher.publish("orders", Message(b"12", id="7")).target

@@ -123,7 +123,9 @@ def test_message_without_a_queue_is_dropped_if_that_is_wanted(
     assert lab.publish(f"{broker.queue}-missing", Message(b"1")).topic.endswith("missing")
 
 
-def test_batch_keeps_order_and_reports_each(rabbit: Callable[..., Lab], broker: Broker) -> None:
+def test_batch_of_many_messages_arrives_in_order(
+    rabbit: Callable[..., Lab], broker: Broker
+) -> None:
     """A batch of many messages arrives in order, with a receipt for each."""
     lab = rabbit(broker.url)
     messages = [Message(str(number), id=f"id-{number}") for number in range(1500)]
@@ -258,7 +260,9 @@ def test_closed_connection_is_replaced(rabbit: Callable[..., Lab], broker: Broke
     assert broker.payloads() == [b"1", b"2"]
 
 
-def test_names_are_checked_before_they_are_sent(rabbit: Callable[..., Lab], broker: Broker) -> None:
+def test_topic_or_header_name_that_amqp_cannot_encode_is_refused(
+    rabbit: Callable[..., Lab], broker: Broker
+) -> None:
     """A topic or header name that AMQP cannot encode is refused, and the connection stays open."""
     lab = rabbit(broker.url)
     with pytest.raises(InvalidData, match="400 bytes"):

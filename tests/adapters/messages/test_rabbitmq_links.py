@@ -143,7 +143,9 @@ def test_batch_without_confirmations_may_be_stored(
     assert [publication_of(result) for result in results] == [Publication.POSSIBLE] * 2
 
 
-def test_connection_that_ended_while_it_was_idle_sends_nothing(broker: Broker) -> None:
+def test_synchronous_link_detects_its_lost_connection_before_it_sends_message(
+    broker: Broker,
+) -> None:
     """A synchronous link detects its lost connection before it sends a message."""
     item = OutgoingMessage(broker.queue, Message(b"1"))
     with proxy_before(broker) as proxy:

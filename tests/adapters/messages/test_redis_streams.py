@@ -118,7 +118,7 @@ def test_message_arrives_with_everything(
         lab.publisher.publish("orders", Message(b"3", headers={"payload": "x"}))
 
 
-def test_batch_keeps_order_and_reports_each(
+def test_batch_of_many_messages_arrives_in_order(
     streams: Callable[..., Lab], private_server: PrivateRedis, server: redis.Redis
 ) -> None:
     """A batch of many messages arrives in order, with a receipt for each."""
@@ -480,7 +480,7 @@ def test_meaning_of_refusals(classes: list[str], text: str, fault: PublishFault)
     assert refusal(classes, text) is fault
 
 
-def test_commands_are_packed_as_words_with_their_lengths() -> None:
+def test_commands_are_encoded_as_length_prefixed_words() -> None:
     """Commands are encoded as length-prefixed words; a large word is sent without a copy."""
     large = b"x" * 10_000
     assert [b"*2\r\n$4\r\nXACK\r\n$2\r\n\xc3\xa9\r\n*1\r\n$4\r\nPING\r\n"] == pack_commands(

@@ -132,7 +132,7 @@ def test_files_for_tls_need_tls() -> None:
         moorage.open(config)
 
 
-def test_places_of_servers() -> None:
+def test_telemetry_names_mongodb_server_only_if_url_has_exactly_one() -> None:
     """Telemetry names the MongoDB server only if the URL has exactly one."""
     urls = {
         "mongodb://db.example/erp": ("db.example", None),
@@ -157,7 +157,7 @@ def test_the_library_is_named_if_it_is_missing(monkeypatch: pytest.MonkeyPatch) 
         hub.connectors.get("erp", MongoConnector)
 
 
-def test_a_forked_child_begins_anew(lab: Lab) -> None:
+def test_forked_child_has_its_own_mongodb_client_and_connections(lab: Lab) -> None:
     """A forked child has its own MongoDB client and connections."""
     lab.do("count", "orders", {})
     parents = lab.connector._client  # noqa: SLF001 - nothing else tells clients apart

@@ -76,14 +76,16 @@ def subject(
 @pytest.mark.parametrize(
     "check", connector_conformance.CHECKS + connector_conformance.FORK_CHECKS, ids=name_of
 )
-def test_synchronous_connector(server: PrivateMongo, check: connector_conformance.Check) -> None:
+def test_synchronous_mongodb_connector_passes_checks_without_network_faults(
+    server: PrivateMongo, check: connector_conformance.Check
+) -> None:
     """The synchronous MongoDB connector passes the checks without network faults."""
     check(subject(MongoConnector, server, None))
 
 
 @pytest.mark.untraced
 @pytest.mark.parametrize("check", connector_conformance.ASYNC_CHECKS, ids=name_of)
-def test_asynchronous_connector(
+def test_asynchronous_mongodb_connector_passes_checks_without_network_faults(
     server: PrivateMongo, check: connector_conformance.AsyncCheck
 ) -> None:
     """The asynchronous MongoDB connector passes the checks without network faults."""

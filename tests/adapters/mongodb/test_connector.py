@@ -100,7 +100,7 @@ def test_a_bulk_write_has_several_steps(lab: Lab) -> None:
     assert ({"_id": 1, "total": 3},) == lab.do("find", "orders", {})
 
 
-def test_a_refused_step_tells_what_was_done(lab: Lab) -> None:
+def test_error_of_failed_bulk_write_says_how_many_documents_were_changed_before(lab: Lab) -> None:
     """The error of a failed bulk write says how many documents were changed before."""
     document = MongoInsert({"_id": 1})
     with pytest.raises(VendorRejected, match=r"1 document was changed before") as excinfo:
@@ -153,7 +153,7 @@ def test_a_conflict_undoes_a_transaction(lab: Lab) -> None:
     assert 11 == lab.do("find_one", "orders", {"_id": 1})["total"]
 
 
-def test_a_transaction_takes_operations_of_its_connector_only(
+def test_transaction_refuses_other_connectors_operations(
     lab: Lab, labs: Callable[..., Lab], server: PrivateMongo
 ) -> None:
     """A transaction refuses other connectors' operations, and any after its end."""
@@ -246,7 +246,9 @@ def test_a_wrong_token_is_refused(lab: Lab) -> None:
         lab.do("watch", "orders", after="no-token")
 
 
-def test_a_keyed_operation_has_one_effect(labs: Callable[..., Lab], server: PrivateMongo) -> None:
+def test_repeating_idempotency_key_returns_stored_result(
+    labs: Callable[..., Lab], server: PrivateMongo
+) -> None:
     """Repeating an idempotency key returns the stored result, with MongoDB's types."""
     lab = labs(server.url(database=Lab.new_name()))
     connector = lab.connector
@@ -290,7 +292,7 @@ def test_reads_are_repeated_and_writes_are_not(lab: Lab) -> None:
     assert connector.delete_one("orders", {}, repeatable=True).repeatable
 
 
-def test_an_operation_describes_itself(lab: Lab, server: PrivateMongo) -> None:
+def test_telemetry_shows_collection_and_number_of_documents(lab: Lab, server: PrivateMongo) -> None:
     """Telemetry shows the collection and the number of documents, but no values."""
     operation = lab.connector.insert_many("orders", [{"_id": "secret"}] * 2)
     target = operation.target

@@ -77,7 +77,9 @@ def test_codes_of_the_server_are_errors(
         lab.do("update_one", "orders", {}, {"$set": {"a": 1}})
 
 
-def test_too_few_confirmations_leave_the_outcome_open(lab: Lab, server: PrivateMongo) -> None:
+def test_write_that_too_few_servers_confirmed_may_have_been_processed(
+    lab: Lab, server: PrivateMongo
+) -> None:
     """A write that too few servers confirmed may have been processed."""
     for code, kind in ((100, ConnectionFailed), (64, AttemptTimeout)):
         concern = {"code": code, "errmsg": "waiting", "errInfo": {"wtimeout": code == 64}}
@@ -150,7 +152,9 @@ def test_certificates_are_verified(labs: Callable[..., Lab], tmp_path: Path) -> 
         lab.run(lab.connector.close())
 
 
-def test_a_full_pool_names_itself(labs: Callable[..., Lab], server: PrivateMongo) -> None:
+def test_caller_that_gets_no_connection_in_time_fails(
+    labs: Callable[..., Lab], server: PrivateMongo
+) -> None:
     """A caller that gets no connection in time fails, and nothing was sent."""
     with TcpProxy("127.0.0.1", server.port) as proxy:
         lab = labs(server.url(proxy.address[1]), connections=1)

@@ -17,7 +17,7 @@ async def _result() -> int:
     return 3
 
 
-def test_result_and_failure_are_those_of_the_operation() -> None:
+def test_operation_result_or_exception_reaches_its_caller() -> None:
     """An operation's result or exception reaches its caller."""
 
     async def run_both() -> int:

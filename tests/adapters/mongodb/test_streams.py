@@ -60,7 +60,7 @@ def test_a_stream_takes_what_a_search_takes(lab: Lab) -> None:
     assert [] == read(lab, {"_id": 99})
 
 
-def test_at_most_one_batch_is_in_memory(lab: Lab) -> None:
+def test_opening_stream_reads_only_first_batch(lab: Lab) -> None:
     """Opening a stream reads only the first batch, and closing it discards that batch."""
     lab.do("insert_many", "orders", ORDERS)
     operation = lab.connector.stream("orders", {}, sort={"_id": 1}, batch=5)

@@ -73,7 +73,9 @@ def test_rows_come_back_as_immutable_values(labs: Callable[..., Lab], system: st
 
 
 @each_system
-def test_values_are_never_part_of_the_text(labs: Callable[..., Lab], system: str) -> None:
+def test_parameter_value_that_looks_like_sql_is_stored_unchanged(
+    labs: Callable[..., Lab], system: str
+) -> None:
     """A parameter value that looks like SQL is stored unchanged."""
     lab = labs(system)
     lab.execute(INSERT, id=1, note=EVIL)
@@ -128,7 +130,9 @@ def test_batch_is_one_transaction(labs: Callable[..., Lab], system: str) -> None
 
 
 @each_system
-def test_savepoint_undoes_its_block_alone(labs: Callable[..., Lab], system: str) -> None:
+def test_failure_inside_savepoint_undoes_only_savepoint_block(
+    labs: Callable[..., Lab], system: str
+) -> None:
     """A failure inside a savepoint undoes only the savepoint's block."""
     lab = labs(system)
 
@@ -365,7 +369,9 @@ def test_killed_transaction_is_repeated_before_its_commit(
 
 
 @each_server
-def test_key_gives_one_row(labs: Callable[..., Lab], system: str) -> None:
+def test_insert_repeated_with_same_idempotency_key_is_executed_once(
+    labs: Callable[..., Lab], system: str
+) -> None:
     """An insert repeated with the same idempotency key is executed once."""
     lab = labs(system)
     insert = lab.connector.execute(INSERT, id=1, note="a")
@@ -428,7 +434,7 @@ def test_ten_thousand_operations_reuse_their_connections(
 
 
 @each_server
-def test_cancelled_operation_leaves_nothing_behind(system: str) -> None:
+def test_cancelling_call_leaves_no_busy_session_behind(system: str) -> None:
     """Cancelling a call leaves no busy session behind, and the connector stays usable."""
     administrator = Administrator(system)
     lab = Lab(system, "async", connections=1)
@@ -532,7 +538,7 @@ def test_statement_that_does_not_fit_is_refused(labs: Callable[..., Lab], system
     assert 1 == excinfo.value.attempts
 
 
-def test_forked_child_opens_connections_of_its_own() -> None:
+def test_forked_child_process_opens_its_own_connections_and_leaves_its_parent_alone() -> None:
     """A forked child process opens its own connections and leaves its parent's alone."""
     lab = Lab("postgresql", "sync", connections=1)
     session = lab.session()
@@ -630,7 +636,7 @@ def test_double_quotes_are_refused_for_mysql(labs: Callable[..., Lab]) -> None:
         lab.connector.query(Query('SELECT "id" FROM moorage_orders', name="quoted"))
 
 
-def test_session_of_each_system_is_known() -> None:
+def test_each_server_in_tests_has_query_for_its_session_id() -> None:
     """Each server in the tests has a query for its session id."""
     assert set(SERVERS) == set(SESSION)
 
@@ -650,7 +656,9 @@ def test_refused_stream_keeps_a_database_in_memory(mode: str) -> None:
 
 
 @each_server
-def test_refused_stream_keeps_its_connection(labs: Callable[..., Lab], system: str) -> None:
+def test_refused_streaming_query_returns_its_connection_to_pool(
+    labs: Callable[..., Lab], system: str
+) -> None:
     """A refused streaming query returns its connection to the pool."""
     lab = labs(system, connections=1)
     session = lab.session()

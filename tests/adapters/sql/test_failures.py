@@ -89,7 +89,7 @@ def test_expressions_have_parameters(manager: ConnectorManager, connector: SqlCo
 
 
 @pytest.mark.parametrize("query", [BY_IDS, FIND])
-def test_value_in_place_of_a_list(connector: SqlConnector, query: Query) -> None:
+def test_parameter_after_in_must_be_list(connector: SqlConnector, query: Query) -> None:
     """A parameter after IN must be a list."""
     with pytest.raises(InvalidData, match="must be a list"):
         connector.query(query, ids=1)

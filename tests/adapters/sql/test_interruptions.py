@@ -67,7 +67,7 @@ async def cancel_when_busy(
 
 
 @each_server
-def test_cancelled_transaction_leaves_nothing_behind(
+def test_cancelling_transaction_frees_its_connection(
     system: str, administrator: Administrator
 ) -> None:
     """Cancelling a transaction frees its connection, and the connector stays usable."""
@@ -140,7 +140,7 @@ def test_session_lost_during_a_stream_is_an_error(
 
 
 @each_server
-def test_stream_is_left_after_its_session_was_lost(
+def test_leaving_stream_early_raises_nothing_even_if_its_session_was_lost(
     labs: Callable[..., Lab],
     system: str,
     administrator: Administrator,

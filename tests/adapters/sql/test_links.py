@@ -73,7 +73,9 @@ def keep_driver_of(lab: Lab, open_connections: list[Any]) -> None:
 
 
 @each_server
-def test_one_caller_uses_one_connection(labs: Callable[..., Lab], system: str) -> None:
+def test_caller_consecutive_operations_all_use_same_connection(
+    labs: Callable[..., Lab], system: str
+) -> None:
     """A caller's consecutive operations all use the same connection."""
     lab = labs(system, connections=5)
     sessions = {lab.session() for _ in range(20)}
@@ -192,7 +194,7 @@ def test_child_forked_during_a_transaction(
 
 
 @each_server
-def test_interrupted_child_leaves_its_parents_connection(
+def test_interrupting_forked_child_transaction_does_not_end_its_parent_session(
     labs: Callable[..., Lab], system: str, open_connections: list[Any]
 ) -> None:
     """Interrupting a forked child's transaction does not end its parent's session."""

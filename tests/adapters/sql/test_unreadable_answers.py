@@ -97,7 +97,9 @@ def test_garbage_while_connecting(lab: Lab, proxy: tuple[str, GarblingProxy]) ->
 
 
 @pytest.mark.parametrize("proxy", ["mariadb"], indirect=True)
-def test_garbage_in_place_of_an_answer(lab: Lab, proxy: tuple[str, GarblingProxy]) -> None:
+def test_statement_with_unreadable_answer_may_have_been_executed(
+    lab: Lab, proxy: tuple[str, GarblingProxy]
+) -> None:
     """A statement with an unreadable answer may have been executed; its connection is closed."""
     server = proxy[1]
     ((first,),) = lab.perform(lab.connector.query(SESSION[lab.system]))

@@ -21,7 +21,9 @@ def configuration(server: Server, path: str, **settings: Any) -> dict[str, Any]:
     return {"version": 1, "connectors": {"orders": table}}
 
 
-def test_configured_connector(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_configured_websocket_connector_uses_its_settings(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A configured WebSocket connector uses its settings, with a token from the environment."""
     monkeypatch.setenv("ORDERS_TOKEN", TOKEN)
     settings = {"token": "secret://env/ORDERS_TOKEN", "heartbeat": 5.0}
@@ -47,7 +49,7 @@ def test_configured_asynchronous_connector(server: Server, monkeypatch: pytest.M
     assert [None, f"/a?key={TOKEN}"] == asyncio.run(use())
 
 
-def test_wrong_settings() -> None:
+def test_misspelt_setting_of_websocket_connector_is_refused_with_its_path() -> None:
     """A misspelt setting of a WebSocket connector is refused with its path."""
     table = {"kind": "websocket", "url": "ws://a.example", "tokken": "x"}
     with pytest.raises(moorage.ConfigurationError, match=r"connectors\.orders"):

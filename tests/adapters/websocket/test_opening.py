@@ -50,7 +50,9 @@ def tls_server(tmp_path: Path) -> Generator[tuple[Server, Path]]:
     running.kill()
 
 
-def test_tls(lab: Lab, tls_server: tuple[Server, Path]) -> None:
+def test_websocket_server_whose_certificate_is_not_trusted_gets_no_request(
+    lab: Lab, tls_server: tuple[Server, Path]
+) -> None:
     """A WebSocket server whose certificate is not trusted gets no request."""
     server, authority = tls_server
     trusting = lab.connector(server.url, tls=Tls(authorities=str(authority)))
@@ -112,7 +114,9 @@ def test_refused_token_is_renewed_once(lab: Lab, server: Server) -> None:
 
 
 @pytest.mark.parametrize("renewed", ["old", "older"])
-def test_wrong_password(lab: Lab, server: Server, renewed: str) -> None:
+def test_error_for_credential_refused_even_after_renewal_does_not_show_it(
+    lab: Lab, server: Server, renewed: str
+) -> None:
     """The error for a credential refused even after renewal does not show it."""
     provider = Provider(is_async=lab.mode == "async", renewed=renewed)
     connectors = [
@@ -147,7 +151,9 @@ def _values_of_frames(error: BaseException) -> str:
         (503, ConnectionFailed),
     ],
 )
-def test_refused_opening(lab: Lab, server: Server, status: int, kind: Any) -> None:
+def test_nothing_was_processed_if_server_refuses_handshake(
+    lab: Lab, server: Server, status: int, kind: Any
+) -> None:
     """If the server refuses the handshake, nothing was processed; Retry-After is reported."""
     connector = lab.connector(f"{server.url}/status/{status}")
     with pytest.raises(kind, match=f"HTTP {status}") as excinfo:
@@ -158,7 +164,7 @@ def test_refused_opening(lab: Lab, server: Server, status: int, kind: Any) -> No
     assert not getattr(error, "may_have_been_processed", False)
 
 
-def test_unknown_host(lab: Lab) -> None:
+def test_unknown_websocket_host_raises_connection_failed(lab: Lab) -> None:
     """An unknown WebSocket host raises ConnectionFailed, which is not retryable."""
     connector = lab.connector("ws://nowhere.invalid")
     with pytest.raises(ConnectionFailed, match="is unknown") as excinfo:
@@ -238,7 +244,9 @@ class Greeting(JsonRpcMessages):
         return '{"method": "silent"}'
 
 
-def test_first_message_that_nobody_accepts(lab: Lab, server: Server) -> None:
+def test_call_raises_attempt_timeout_if_server_does_not_confirm_opening_message(
+    lab: Lab, server: Server
+) -> None:
     """If the server does not confirm the opening message, the call raises AttemptTimeout."""
     connector = lab.connector(server.url, codec=Greeting(), connect_timeout=0.2)
     with pytest.raises(AttemptTimeout, match="in time"):
@@ -259,7 +267,9 @@ def test_settings_that_contradict(lab: Lab) -> None:
     assert "4711" not in repr(lab.connector(Secret("ws://a.example/?token=4711")))
 
 
-def test_missing_library(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_error_names_extra_to_install_without_websockets_installed(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Without websockets installed, the error names the extra to install."""
     uninstall(monkeypatch, "websockets", "websockets.", "moorage.adapters.websocket._")
     with pytest.raises(ConfigurationError, match="not installed") as excinfo:
@@ -311,7 +321,7 @@ def test_forked_child_has_no_waiting_callers() -> None:
     assert (0, 0) == (waiting, connector.statistics().waiting)
 
 
-def test_connector_belongs_to_one_event_loop(server: Server) -> None:
+def test_asynchronous_websocket_connector_refuses_second_open_event_loop(server: Server) -> None:
     """An asynchronous WebSocket connector refuses a second open event loop."""
     connector = AsyncWebSocketConnector(server.url)
     first = asyncio.new_event_loop()
@@ -332,7 +342,9 @@ def test_connector_belongs_to_one_event_loop(server: Server) -> None:
     assert 2 == second.statistics().created
 
 
-def test_cancelled_opening_leaves_nothing(server: Server) -> None:
+def test_cancelling_caller_that_opens_connection_leaves_no_connection_behind(
+    server: Server,
+) -> None:
     """Cancelling a caller that opens the connection leaves no connection behind."""
 
     async def use() -> None:

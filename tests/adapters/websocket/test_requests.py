@@ -92,7 +92,7 @@ def test_message_that_cannot_be_sent_fails_at_once(lab: Lab, server: Server) -> 
         ("abort", {}, (ConnectionFailed, r"lost \(code 1006\)")),
     ],
 )
-def test_lost_reply(
+def test_request_whose_connection_ends_before_reply_may_have_been_processed(
     lab: Lab, server: Server, method: str, parameters: Any, expected: tuple[type[Exception], str]
 ) -> None:
     """A request whose connection ends before the reply may have been processed."""
@@ -116,7 +116,9 @@ def test_requests_of_a_connection_that_ends(lab: Lab, server: Server) -> None:
     assert 3 == connector.statistics().created
 
 
-def test_killed_server(lab: Lab, killable_server: Server) -> None:
+def test_change_at_killed_server_has_an_unknown_outcome_and_no_retry(
+    lab: Lab, killable_server: Server
+) -> None:
     """If the server is killed during a change, OutcomeUnknown is raised and no retry is made."""
     connector = lab.connector(killable_server.url)
     lab.finish(connector.open(30.0))
@@ -139,7 +141,7 @@ def test_killed_server(lab: Lab, killable_server: Server) -> None:
     assert ["7"] == killable_server.added()
 
 
-def test_silent_server(lab: Lab, server: Server) -> None:
+def test_request_without_reply_ends_at_its_deadline(lab: Lab, server: Server) -> None:
     """A request without a reply ends at its deadline, and the connection stays usable."""
     connector = lab.connector(server.url)
     lab.finish(connector.open(30.0))
@@ -166,7 +168,9 @@ def test_heartbeats_notice_a_dead_server(lab: Lab, server: Server) -> None:
 
 @pytest.mark.untraced
 @pytest.mark.untraced
-def test_ten_thousand_requests_leave_nothing(lab: Lab, killable_server: Server) -> None:
+def test_ten_thousand_requests_use_one_connection_and_leave_no_memory_in_use(
+    lab: Lab, killable_server: Server
+) -> None:
     """Ten thousand requests use one connection and leave no memory in use."""
     connector = lab.connector(killable_server.url)
     for number in range(10_000):
@@ -199,7 +203,7 @@ def test_payload_that_cannot_be_written(lab: Lab, server: Server) -> None:
         connector.subscribe({"method": "watch", "params": [1]}, name="orders.watch")
 
 
-def test_health(lab: Lab, killable_server: Server) -> None:
+def test_health_is_healthy_with_ping_duration(lab: Lab, killable_server: Server) -> None:
     """Health is healthy with the ping's duration, or unavailable with a remedy."""
     connector = lab.connector(killable_server.url)
     healthy = lab.finish(connector.health(30.0))
@@ -222,7 +226,7 @@ def test_silent_server_is_unhealthy(lab: Lab, server: Server) -> None:
     assert "did not reply in time" in (health.text or "")
 
 
-def test_named_operation(lab: Lab, server: Server) -> None:
+def test_websocket_request_can_be_run_by_name(lab: Lab, server: Server) -> None:
     """A WebSocket request can be run by name, with plain JSON."""
     connector = lab.connector(server.url)
     operation = connector.operations["request"].operation(
@@ -234,7 +238,7 @@ def test_named_operation(lab: Lab, server: Server) -> None:
     assert "request" in repr(operation)
 
 
-def test_closed_connector(lab: Lab, server: Server) -> None:
+def test_closed_websocket_connector_refuses_requests(lab: Lab, server: Server) -> None:
     """A closed WebSocket connector refuses requests, and may be closed again."""
     connector = lab.connector(server.url)
     lab.request(connector, "echo")

@@ -69,7 +69,7 @@ def test_blocks_and_loops(lab: Lab, server: Server) -> None:
     assert [1, 2, 3] == result
 
 
-def test_lost_connection(lab: Lab, server: Server) -> None:
+def test_subscription_continues_after_its_last_mark_without_a_gap(lab: Lab, server: Server) -> None:
     """After a lost connection, a subscription continues after its last mark without a gap."""
     connector = lab.connector(server.url)
     subscription = lab.subscribe(connector, until=30, cut_after=7)
@@ -136,7 +136,9 @@ def test_mark_of_the_program(lab: Lab, server: Server) -> None:
     assert list(range(1, 10)) == lab.receive(subscription, 9)
 
 
-def test_slow_consumer(lab: Lab, server: Server) -> None:
+def test_subscription_with_full_buffer_continues_later_from_its_last_mark(
+    lab: Lab, server: Server
+) -> None:
     """A subscription with a full buffer continues later from its last mark; requests still work."""
     connector = lab.connector(server.url, buffer_bytes=50_000)
     subscription = lab.subscribe(connector, until=500, padding=1000)
@@ -161,7 +163,7 @@ def test_slow_consumer_without_marks(lab: Lab, server: Server) -> None:
         lab.receive(subscription, 500)
 
 
-def test_refused_subscription(lab: Lab, server: Server) -> None:
+def test_reading_a_refused_subscription_raises_its_error(lab: Lab, server: Server) -> None:
     """If the server refuses a subscription, reading its first message raises the error."""
     connector = lab.connector(server.url)
     payload = {"method": "nothing", "params": {}}

@@ -173,7 +173,7 @@ def test_numbers_without_a_reference_are_refused(number: Any) -> None:
     assert "number" == excinfo.value.field
 
 
-def test_creditor_identifiers() -> None:
+def test_business_code_does_not_affect_creditor_check_digits() -> None:
     """The business code, characters five to seven, does not affect the check digits."""
     identifier = CreditorId("de98 ZZZ 09999999999")
 

@@ -184,7 +184,7 @@ INVOICE = _item("A", invoice_number="RE-2026/0815")
         ),
     ],
 )
-def test_decisions(
+def test_payment_is_matched_by_identifier_and_its_amount(
     payment: dict[str, Any], items: list[OpenItem], decision: tuple[str, str, list[str]]
 ) -> None:
     """A payment is matched by an identifier and its amount; weaker evidence makes it ambiguous."""
@@ -198,7 +198,7 @@ def test_decisions(
     ]
 
 
-def test_two_payments_of_one_item_are_ambiguous() -> None:
+def test_item_that_was_paid_twice_is_matched_with_neither_payment() -> None:
     """An item that was paid twice is matched with neither payment."""
     entry = _entry(end_to_end_id="PAY-1")
     item = _item("A", end_to_end_id="PAY-1")
@@ -304,7 +304,7 @@ def test_many_payments_are_matched() -> None:
     assert count == len(result.matched)
 
 
-def test_payments_of_one_amount_share_their_candidates() -> None:
+def test_payments_with_equal_amounts_share_one_list_of_candidate_items() -> None:
     """Payments with equal amounts share one list of candidate items."""
     items = [_item(str(number)) for number in range(50)]
 

@@ -280,7 +280,9 @@ def test_references_of_entries() -> None:
         ("0001234567", "0001234567", None),
     ],
 )
-def test_accounts(account: str, number: str, iban: str | None) -> None:
+def test_account_is_an_iban_or_a_national_number(
+    account: str, number: str, iban: str | None
+) -> None:
     """An account is an IBAN, alone or with its bank or currency, or a national number."""
     statement = _only_statement(_file().replace(f":25:{IBAN}".encode(), f":25:{account}".encode()))
 
@@ -303,7 +305,7 @@ def test_blocks_and_headers_are_skipped() -> None:
     assert read_mt940(b"\xef\xbb\xbf{4::20:X" + GERMAN[12:])
 
 
-def test_statements_may_follow_each_other() -> None:
+def test_statement_ends_where_next_one_begins() -> None:
     """A statement ends where the next one begins, and may have no number."""
     content = GERMAN.removesuffix(b"-\r\n").replace(b":28C:231/1\r\n", b"")
 
@@ -311,7 +313,7 @@ def test_statements_may_follow_each_other() -> None:
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "iso-8859-1"])
-def test_encodings(encoding: str) -> None:
+def test_accented_letters_are_read_as_utf8_or_latin_1(encoding: str) -> None:
     """Accented letters are read as UTF-8 or, if that fails, as ISO 8859-1."""
     content = _file(":61:2611251125C1,NTRF", ":86:Größe", closing="C261125EUR1,").decode()
 
@@ -320,7 +322,7 @@ def test_encodings(encoding: str) -> None:
     )
 
 
-def test_intermediate_balances() -> None:
+def test_page_of_statement_may_have_intermediate_balances() -> None:
     """A page of a statement may have intermediate balances."""
     content = GERMAN.replace(b"60F", b"60M").replace(b"62F", b"62M")
 
@@ -427,7 +429,7 @@ def test_long_fields_are_read_in_linear_time() -> None:
         assert _details(line).amount == _euros("59.90")
 
 
-def test_balances_are_in_one_currency() -> None:
+def test_closing_balance_in_another_currency_than_opening_one_is_refused() -> None:
     """A closing balance in another currency than the opening one is refused."""
     with pytest.raises(InvalidData, match="is not in EUR") as excinfo:
         read_mt940(_file(closing="C261125USD999,00"))

@@ -159,7 +159,7 @@ def test_the_same_order_makes_the_same_bytes() -> None:
     assert first != write_credit_transfers(orders.transfers_with_everything(message_id="RUN-2"))
 
 
-def test_time_is_written_to_the_second_with_its_zone() -> None:
+def test_file_time_is_one_that_caller_passed() -> None:
     """The file's time is the one that the caller passed, without fractions of a second."""
     zone = timezone(timedelta(hours=1))
     created = datetime(2026, 11, 25, 9, 30, 1, 999, zone)
@@ -238,7 +238,7 @@ def test_wrong_parties_are_refused() -> None:
         orders.transfers_with_everything(batches=[])
 
 
-def test_one_payment_listed_twice_is_refused() -> None:
+def test_no_end_to_end_id_may_repeat_in_file() -> None:
     """No end-to-end id may repeat in a file, except the marker for a missing id."""
     with pytest.raises(InvalidData, match="used twice") as excinfo:
         _file(_payment(), _payment())
@@ -302,7 +302,7 @@ def test_no_text_breaks_the_file(text: str) -> None:
     assert [] == faults(content, "pain.001.001.09")
 
 
-def test_old_versions_refuse_what_they_lack() -> None:
+def test_older_version_refuses_bic_with_digits_in_its_first_letters() -> None:
     """The older version refuses a BIC with digits in its first letters, and long addresses."""
     digits = _file(_payment(creditor=attrs.evolve(CREDITOR, bic="A2345678DE33"[:4] + "DEFF")))
     lines = PartyAddress(country="DE", town="Bonn", street="Weg", lines=["Haus 2"])

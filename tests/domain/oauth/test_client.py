@@ -114,7 +114,7 @@ def test_impossible_settings_are_refused(options: dict[str, Any], path: str) -> 
         ({"secret": "s", "authentication": "none"}, "none takes no secret."),
     ],
 )
-def test_error_says_if_a_secret_is_missing_or_superfluous(
+def test_error_for_oauth_client_says_whether_secret_is_missing_or_superfluous(
     options: dict[str, Any], problem: str
 ) -> None:
     """The error for an OAuth client says whether a secret is missing or superfluous."""

@@ -162,7 +162,7 @@ def test_refusal_has_the_wait_and_masks_secrets() -> None:
     assert "s3cret" not in str(refused_consent.said)
 
 
-def test_polling_parameters() -> None:
+def test_polling_sends_device_code_grant_type_of_rfc_8628() -> None:
     """Polling sends the device-code grant type of RFC 8628, and the device code."""
     assert {
         "grant_type": "urn:ietf:params:oauth:grant-type:device_code",
@@ -195,7 +195,9 @@ SLOWER = refused_request(Refusal.LATER, "slow_down")
         (refused_request(Refusal.LOST, "unreadable answer"), None),
     ],
 )
-def test_polling_pace(reply: Any, pace: PollingPace | None) -> None:
+def test_slow_down_adds_five_seconds_to_the_polling_interval(
+    reply: Any, pace: PollingPace | None
+) -> None:
     """While polling, `slow_down` adds 5 s, failures double the pause, and other answers end it."""
     assert pace == PollingPace.at_first(5.0).after(reply)
 

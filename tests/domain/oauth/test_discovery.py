@@ -68,7 +68,7 @@ def test_error_has_the_last_answers_status() -> None:
     assert 3 == error.status
 
 
-def test_metadata_request() -> None:
+def test_oauth_metadata_are_requested_with_get_that_accepts_json() -> None:
     """OAuth metadata are requested with a GET that accepts JSON."""
     request = metadata_request()
 

@@ -261,7 +261,7 @@ def test_unbound_token_has_no_proof() -> None:
         (None, None),
     ],
 )
-def test_nonce_syntax(header: str | None, nonce: str | None) -> None:
+def test_malformed_or_too_long_dpop_nonce_is_ignored(header: str | None, nonce: str | None) -> None:
     """A DPoP nonce with white space, quotes, control characters or excessive length is ignored."""
     assert nonce == nonce_of(Headers({} if header is None else {"dpop-nonce": header}))
 

@@ -49,7 +49,7 @@ def test_repr_shows_no_secret() -> None:
         assert secret not in repr(WHOLE_CONSENT)
 
 
-def test_scope_may_be_one_text() -> None:
+def test_scope_in_pending_consent_table_may_be_one_space_separated_text() -> None:
     """The scope in a pending consent's table may be one space-separated text."""
     assert ("a", "b") == PendingConsent.from_table({**LEAST_CONSENT.table(), "scope": "a b"}).scope
 

@@ -37,7 +37,7 @@ def test_consent_is_renewed_by_refresh_token() -> None:
     assert () == TokenQuestion(asking_client).parameters(CONTEXT)
 
 
-def test_other_grants_are_requested_again() -> None:
+def test_grant_that_needs_no_user_requests_its_scope_again() -> None:
     """A grant that needs no user requests its scope again, without a refresh token."""
     assert (("grant_type", "client_credentials"), ("scope", "read")) == TokenQuestion(
         client(scope="read"), HELD_TOKENS
@@ -142,7 +142,7 @@ def test_unreachable_server_error() -> None:
     assert "Check its URL and the network; then try again." == error.remedy
 
 
-def test_timeout_error() -> None:
+def test_renewal_timeout_error_is_retryable_and_has_a_remedy() -> None:
     """If a renewal times out, its error is retryable and has a remedy."""
     error = slow_renewal_error("crm")
 

@@ -37,7 +37,7 @@ def part(token: str, number: int) -> Any:
     return json.loads(urlsafe_b64decode(text + "=" * (-len(text) % 4)))
 
 
-def test_server_with_names_of_its_own() -> None:
+def test_own_names_renames_parameters_of_token_request() -> None:
     """`own_names` renames the parameters of a token request; an empty name omits the parameter."""
     names = {"client_id": "secret_id", "client_secret": "secret_key", "grant_type": ""}
     server = AuthorizationServer(token_endpoint=TOKENS, own_names=names)
@@ -185,7 +185,7 @@ def test_other_endpoints_use_the_same_authentication() -> None:
     assert request.headers.get("DPoP") is None
 
 
-def test_scope_parameter() -> None:
+def test_token_request_scope_is_space_separated() -> None:
     """A token request's scope is space-separated, and left out if there is none."""
     assert (("scope", "b a"),) == wanted_scope(client(scope=["b", "a"]))
     assert () == wanted_scope(client())

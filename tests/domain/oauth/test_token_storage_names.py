@@ -41,7 +41,7 @@ def test_consent_has_no_storage_name() -> None:
     assert token_store_name(OAuthClient(server=SERVER, client_id="one", grant=Consent())) is None
 
 
-def test_storage_name_tells_clients_from_tenants() -> None:
+def test_token_storage_name_belongs_to_tenant() -> None:
     """A token's storage name belongs to a tenant, or to a client without a tenant."""
     store_name = token_store_name(OAuthClient(server=SERVER, client_id="one", secret=Secret("a")))
 

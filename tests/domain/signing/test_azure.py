@@ -45,7 +45,7 @@ def lines(method: str, fields: Mapping[int, str], *rest: str) -> str:
     return "\n".join([method, *(fields.get(place, "") for place in range(1, 12)), *rest])
 
 
-def test_documented_get() -> None:
+def test_example_request_in_azure_documentation_gets_documented_signature() -> None:
     """The example request in Azure's documentation gets the documented signature."""
     request = Request.get(
         "/mycontainer",
@@ -171,7 +171,7 @@ def test_keys_must_be_base64(key: str | bytes) -> None:
 
 
 @pytest.mark.parametrize("account", ["", "ab", "Acme", "a/b", "a b", "https://acme"])
-def test_accounts(account: str) -> None:
+def test_azure_account_that_is_not_plain_name_is_refused(account: str) -> None:
     """An Azure account that is not a plain name is refused."""
     with pytest.raises(InvalidData, match="not a valid name of a storage account"):
         AzureSharedKey(account=account)

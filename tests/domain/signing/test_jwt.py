@@ -165,7 +165,7 @@ def test_configured_claims_are_sent() -> None:
     ] == _header_and_claims(token)
 
 
-def test_default_claims() -> None:
+def test_jwt_without_settings_has_only_its_times_and_id() -> None:
     """A JWT without settings has only its times and id, and lasts five minutes."""
     token = JwtSigning(algorithm="HS256").token(Secret("x" * 32), NOON)
     assert [
@@ -180,7 +180,7 @@ def test_base64_padding_is_removed() -> None:
     assert token.startswith("YWJX.YQ.")
 
 
-def test_shortest_lifetime_is_one_second() -> None:
+def test_jwt_lifetime_of_one_second_is_allowed() -> None:
     """A JWT lifetime of one second is allowed."""
     signing = JwtSigning(algorithm="HS256", lifetime=timedelta(seconds=1))
     claims = _header_and_claims(signing.token(Secret("k"), NOON).reveal())[1]
@@ -239,7 +239,7 @@ def test_a_key_is_looked_through_once() -> None:
     "algorithm, key",
     [("HS256", Secret("k")), ("RS256", RSA), ("ES256", _pem(P256)), ("EdDSA", EDWARDS)],
 )
-def test_takes_a_key_of_its_kind(algorithm: str, key: Secret) -> None:
+def test_key_that_suits_jwt_algorithm_is_accepted(algorithm: str, key: Secret) -> None:
     """A key that suits the JWT's algorithm is accepted, and signs."""
     signing = JwtSigning(algorithm=algorithm)
     signing.check_key(key)

@@ -37,7 +37,7 @@ def check_ids(
         return {str(item.id).removeprefix("moorage.") for item in settings_are_right()}
 
 
-def test_correct_project() -> None:
+def test_correct_project_causes_no_check_message() -> None:
     """A correct project causes no check message."""
     assert set() == check_ids()
     with override_settings(MOORAGE=RIGHT):
@@ -71,12 +71,14 @@ def test_correct_project() -> None:
         ("W009", {"STATE": "redis://:passw0rd@127.0.0.1:1/0"}),
     ],
 )
-def test_wrong_settings(expected: str, fields: dict[str, Any]) -> None:
+def test_each_wrong_or_missing_setting_has_check_message_of_its_own(
+    expected: str, fields: dict[str, Any]
+) -> None:
     """Each wrong or missing setting has a check message of its own."""
     assert {expected} == check_ids(**fields)
 
 
-def test_missing_settings() -> None:
+def test_project_without_settings_gets_message_that_names_setting_to_add() -> None:
     """A project without settings gets a message that names the setting to add."""
     with override_settings(MOORAGE=None):
         (error,) = settings_are_right()
@@ -84,7 +86,9 @@ def test_missing_settings() -> None:
     assert ("moorage.E001", True) == (error.id, "CONFIGURATION" in error.hint)
 
 
-def test_missing_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_check_warns_if_nothing_is_encrypted_for_lack_of_keys(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Without keys nothing is encrypted, and a check warns about that."""
     monkeypatch.delenv("MOORAGE_KEYS", raising=False)
 
@@ -132,7 +136,7 @@ def test_atomic_requests_on_sqlite() -> None:
     assert set() == check_ids({"default": host, "moorage": moorage_django.beside(host)})
 
 
-def test_unsupported_database() -> None:
+def test_check_names_database_engine_that_moorage_does_not_support() -> None:
     """A check names a database engine that moorage does not support."""
     oracle_database = {"ENGINE": "django.db.backends.oracle", "NAME": "erp"}
 
@@ -146,7 +150,7 @@ def test_alias_with_atomic_requests() -> None:
     assert {"E006"} == check_ids({"default": HOST, "moorage": fields})
 
 
-def test_missing_tables() -> None:
+def test_checking_database_names_tables_that_are_missing() -> None:
     """Checking the database names the tables that are missing."""
     assert [] == tables_are_there([migrate("default"), migrate(SQLITE)])
     assert [] == tables_are_there(None)

@@ -42,7 +42,7 @@ def run(*words: str) -> str:
     return output.getvalue()
 
 
-def test_deliver(shop: Shop) -> None:
+def test_deliver_handles_webhooks_and_makes_deferred_calls(shop: Shop) -> None:
     """`deliver` handles webhooks and makes deferred calls."""
     after_commit("payments", "charge", order())
     assert "1 done, 0 not, 0 settled.\n" == run("deliver", "--once")
@@ -110,7 +110,7 @@ def test_erasing_needs_a_subject(shop: Shop) -> None:
         run("erase")
 
 
-def test_housekeep() -> None:
+def test_housekeep_deletes_data_that_is_older_than_settings_allow() -> None:
     """`housekeep` deletes data that is older than the settings allow."""
     with open_shop(Shop(), KEEP=0.0):
         hub().payments().charge(order(), idempotency_key="INV-1/1")
@@ -118,7 +118,9 @@ def test_housekeep() -> None:
         assert "1 forgotten.\n" == run("housekeep")
 
 
-def test_other_commands(shop: Shop, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_manage_py_runs_every_other_command_with_the_project_configuration(
+    shop: Shop, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """`manage.py moorage` runs every other moorage command with the project's configuration."""
     file = tmp_path / "moorage.toml"
     file.write_text('[email]\nvendor = "smtp"\n[vendors.smtp]\nhost = "mail.example"\n')

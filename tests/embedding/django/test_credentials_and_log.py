@@ -45,7 +45,9 @@ CIPHER = AesGcmCipher(generate_keys())
 
 
 @pytest.mark.parametrize("check", credentials_conformance.CHECKS, ids=name_of)
-def test_credentials_conform(check: credentials_conformance.Check, alias: str) -> None:
+def test_credential_provider_passes_conformance_kit_of_its_port(
+    check: credentials_conformance.Check, alias: str
+) -> None:
     """The credential provider passes the conformance kit of its port."""
 
     def new_provider(renew: Renew) -> SealedCredentialProvider:
@@ -68,7 +70,9 @@ def test_async_credentials_conform(check: credentials_conformance.AsyncCheck, al
 
 @pytest.mark.untraced
 @pytest.mark.parametrize("check", integration_log_conformance.CHECKS, ids=name_of)
-def test_log_conforms(check: integration_log_conformance.Check, alias: str) -> None:
+def test_integration_log_passes_conformance_kit_of_its_port(
+    check: integration_log_conformance.Check, alias: str
+) -> None:
     """The integration log passes the conformance kit of its port."""
 
     def new_logger() -> log.OrmLogger:
@@ -153,7 +157,7 @@ def test_rejected_log_entry_is_skipped(alias: str) -> None:
     assert ["also", good_entry.id] == [item.id for item in stored_logger.find(LogQuery()).items]
 
 
-def test_missing_tables() -> None:
+def test_error_at_first_use_of_database_without_tables_says_to_migrate() -> None:
     """The error at the first use of a database without tables says to migrate."""
     configure()
 
@@ -163,7 +167,7 @@ def test_missing_tables() -> None:
         log.OrmLogger(BARE_NAME).find(LogQuery())
 
 
-def test_unreachable_database() -> None:
+def test_unreachable_database_raises_storage_unavailable() -> None:
     """An unreachable database raises StorageUnavailable, not Django's database error."""
     absent_database = {
         **connections.settings[POSTGRES],
@@ -182,7 +186,7 @@ def test_unreachable_database() -> None:
     assert result.value.__cause__ is None is result.value.__context__
 
 
-def test_store_url() -> None:
+def test_store_in_the_django_database_can_be_named_by_url() -> None:
     """A store in Django's database can be named by a URL in configurations and commands."""
     assert "OrmStorage('moorage')" == repr(open_storage("django://moorage"))
     assert "AsyncOrmStorage('moorage')" == repr(aopen_storage("django://moorage"))

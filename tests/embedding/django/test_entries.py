@@ -28,7 +28,7 @@ pytestmark = pytest.mark.usefixtures("allow_sync_in_a_loop")
 
 @pytest.mark.untraced
 @pytest.mark.parametrize("check", inbox_conformance.CHECKS, ids=name_of)
-def test_inbox_conforms(check: Check, host_database: str) -> None:
+def test_inbox_passes_conformance_kit_of_its_port(check: Check, host_database: str) -> None:
     """The inbox passes the conformance kit of its port."""
     check(store_factory(Webhook, OrmInbox, host_database))
 
@@ -41,7 +41,7 @@ def test_async_inbox_conforms(check: AsyncCheck, host_database: str) -> None:
 
 @pytest.mark.untraced
 @pytest.mark.parametrize("check", outbox_conformance.CHECKS, ids=name_of)
-def test_outbox_conforms(check: Check, host_database: str) -> None:
+def test_outbox_passes_conformance_kit_of_its_port(check: Check, host_database: str) -> None:
     """The outbox passes the conformance kit of its port."""
     check(store_factory(Deferred, OrmOutbox, host_database))
 

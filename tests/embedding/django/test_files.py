@@ -66,7 +66,9 @@ def vendors() -> Generator[Vendors]:
 # --- mail -------------------------------------------------------------------------------
 
 
-def test_send_mail(vendors: Vendors) -> None:
+def test_send_mail_sends_through_vendor_and_returns_number_of_messages_sent(
+    vendors: Vendors,
+) -> None:
     """`send_mail` sends through the vendor and returns the number of messages sent."""
     assert 1 == send_mail("Paid", "Thank you.", None, ["zoe@example.com"])
     (mail,) = vendors.post.delivered
@@ -108,7 +110,9 @@ def test_refused_mail_raises_unless_silent(vendors: Vendors) -> None:
     assert 0 == send_mail("Paid", "Thank you.", None, ["refused@example.com"], fail_silently=True)
 
 
-def test_several_messages_on_one_connection(vendors: Vendors) -> None:
+def test_connection_sends_several_messages_and_skips_those_without_recipients(
+    vendors: Vendors,
+) -> None:
     """A connection sends several messages and skips those without recipients."""
     messages = [
         EmailMultiAlternatives("a", "b", None, recipients)
@@ -126,7 +130,7 @@ def test_blind_copies_only(vendors: Vendors) -> None:
     assert ("me@example.com",) == vendors.post.delivered[0].to
 
 
-def test_unsupported_alternatives(vendors: Vendors) -> None:
+def test_alternatives_that_vendor_cannot_send_are_refused(vendors: Vendors) -> None:
     """Alternatives that the vendor cannot send are refused, not dropped."""
     message = EmailMultiAlternatives("a", "b", None, ["a@example.com"])
     message.attach_alternative("BEGIN:VCALENDAR", "text/calendar")
@@ -151,7 +155,7 @@ def test_mail_after_the_commit(vendors: Vendors) -> None:
 # --- files ------------------------------------------------------------------------------
 
 
-def test_storage_api(vendors: Vendors) -> None:
+def test_storage_operations_work_as_with_the_django_storage(vendors: Vendors) -> None:
     """Saving, opening, listing, measuring and deleting work as with Django's own storage."""
     files: Any = storages["default"]
     name = files.save("invoices/2041.txt", ContentFile(b"149.90"))
@@ -171,7 +175,7 @@ def test_storage_api(vendors: Vendors) -> None:
     assert not files.exists(name)
 
 
-def test_missing_file(vendors: Vendors) -> None:
+def test_missing_file_raises_same_error_as_in_django_own_storage(vendors: Vendors) -> None:
     """A missing file raises the same error as in Django's own storage."""
     files: Any = storages["default"]
 
@@ -213,7 +217,7 @@ def test_file_cannot_be_opened_for_writing(vendors: Vendors) -> None:
 
 
 @isolate_apps("moorage_django")
-def test_file_field(vendors: Vendors) -> None:
+def test_file_field_stores_its_file_at_vendor(vendors: Vendors) -> None:
     """A FileField stores its file at the vendor."""
 
     class Scan(models.Model):

@@ -107,7 +107,7 @@ def _page_of(view: Any) -> str:
     raise AssertionError("nothing failed")
 
 
-def test_one_hub_of_each_mode(shop: Shop) -> None:
+def test_process_has_one_hub_of_each_mode(shop: Shop) -> None:
     """A process has one hub of each mode, and new ones after its settings change."""
     first = hub(), ahub()
     assert first == (hub(), ahub())

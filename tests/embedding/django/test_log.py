@@ -195,7 +195,7 @@ def test_unknown_field_of_a_log_entry_is_dropped() -> None:
     assert "mode" in str(_missing_log_message(unkept).msg)
 
 
-def test_page_is_read_in_the_order_of_one_index(alias: str) -> None:
+def test_reading_one_page_of_log_uses_single_index(alias: str) -> None:
     """Reading one page of the log uses a single index, also in SQLite."""
     if connections[alias].vendor != "sqlite":
         pytest.skip("Other databases know which index chooses fewer rows.")

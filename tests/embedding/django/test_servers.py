@@ -170,7 +170,9 @@ def test_charge_survives_a_rollback(vendor: StripeSandbox, environment: dict[str
     assert 1 == charges(vendor)
 
 
-def test_checks_pass(environment: dict[str, str]) -> None:
+def test_django_checks_report_nothing_except_warnings_silenced_here(
+    environment: dict[str, str],
+) -> None:
     """Django's checks report nothing except the warnings silenced here."""
     output_lines = program(
         SITE, "check", "--database=default", "--database=moorage", environment=environment

@@ -35,7 +35,7 @@ def store(alias: str) -> OrmStorage:
 
 
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
-def test_conforms(check: kit.Check, store: OrmStorage) -> None:
+def test_store_passes_conformance_kit_of_its_port(check: kit.Check, store: OrmStorage) -> None:
     """The store passes the conformance kit of its port."""
     check(lambda: store)
 

@@ -57,7 +57,9 @@ def factory(alias: str, kind: Callable[[OrmTenants], Any]) -> Callable[[], tuple
 
 @pytest.mark.usefixtures("allow_sync_in_a_loop")
 @pytest.mark.parametrize("check", tenants_conformance.CHECKS, ids=name_of)
-def test_conforms(check: tenants_conformance.Check, host_database: str) -> None:
+def test_table_of_tenants_passes_conformance_kit_of_its_port(
+    check: tenants_conformance.Check, host_database: str
+) -> None:
     """The table of tenants passes the conformance kit of its port."""
     check(factory(host_database, lambda plain: plain))
 

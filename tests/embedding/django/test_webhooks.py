@@ -49,7 +49,7 @@ def test_worker_handles_the_webhook() -> None:
         assert 1 == len(shop.news)
 
 
-def test_repeated_webhook(shop: Shop) -> None:
+def test_repeated_webhook_gets_same_response_and_is_handled_once(shop: Shop) -> None:
     """A repeated webhook gets the same response and is handled once."""
     charge()
 
@@ -57,7 +57,7 @@ def test_repeated_webhook(shop: Shop) -> None:
     assert 1 == len(shop.news)
 
 
-def test_forged_webhook(shop: Shop) -> None:
+def test_forged_webhook_is_refused_without_details_and_leaves_nothing_behind(shop: Shop) -> None:
     """A forged webhook is refused without details and leaves nothing behind."""
     charge()
     body = shop.sandbox.sent[-1].body.replace(b"14990", b"99999")
@@ -66,12 +66,12 @@ def test_forged_webhook(shop: Shop) -> None:
     assert () == inbox().find(EntryQuery()).items
 
 
-def test_unknown_account(shop: Shop) -> None:
+def test_webhook_for_unknown_account_gets_404(shop: Shop) -> None:
     """A webhook for an unknown account gets 404."""
     assert 404 == Client().post("/moorage/webhooks/adyen/").status_code
 
 
-def test_wrong_configuration() -> None:
+def test_broken_configuration_is_reported_and_gives_no_404() -> None:
     """A broken configuration is reported and does not answer vendors with 404."""
     configuration = {"vendors": {"stripe": {"credentials": "secret://env/NO_SUCH_KEY"}}}
     with (
@@ -102,7 +102,7 @@ def test_webhook_needs_no_csrf_token(shop: Shop) -> None:
     assert 403 != answer.status_code
 
 
-def test_failing_handler(shop: Shop) -> None:
+def test_failed_handler_is_rolled_back(shop: Shop) -> None:
     """A failed handler is rolled back, and runs again when the webhook is replayed."""
     charge()
     shop.failing = True
@@ -128,7 +128,7 @@ def test_webhook_without_a_secret() -> None:
         assert () == inbox().find(EntryQuery()).items
 
 
-def test_response_handles_only_its_own_webhook(shop: Shop) -> None:
+def test_response_is_followed_by_its_own_webhook_only(shop: Shop) -> None:
     """A response is followed by its own webhook only; others wait for a worker."""
     charge()
     shop.failing = True

@@ -139,7 +139,9 @@ def test_back_office_of_an_erp(name: str, tmp_path: Path) -> None:
         (RateLimitExceeded("Later."), "not_sent"),
     ],
 )
-def test_failure_says_if_it_may_have_been_sent(error: Exception, state: str) -> None:
+def test_document_counts_as_unsent_only_if_it_certainly_was_not_sent(
+    error: Exception, state: str
+) -> None:
     """A document counts as unsent only if it certainly was not sent."""
 
     def send() -> None:

@@ -57,7 +57,7 @@ def test_framework_test_client_pays(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_one_command_starts_an_erp(name: str, tmp_path: Path) -> None:
+def test_one_command_sets_up_erp_and_prints_its_url(name: str, tmp_path: Path) -> None:
     """One command sets up an ERP and prints its URL; Ctrl-C ends all its processes."""
     arguments = [sys.executable, "-m", "vendor_street", name]
     environment = {**os.environ, "ERP_FOLDER": str(tmp_path)}

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tests.embedding.flask.shop import Shop
 
 
-def test_webhook(shop: Shop) -> None:
+def test_webhook_over_asgi_is_verified_byte_by_byte_and_stored(shop: Shop) -> None:
     """A webhook over ASGI is verified byte by byte and stored."""
     wsgi = pytest.importorskip("asgiref.wsgi")
     testing = pytest.importorskip("asgiref.testing")

@@ -28,12 +28,12 @@ def finding_severities(shop: Shop, **environment: str) -> dict[str, bool]:
         shop.close()
 
 
-def test_correct_application(sql_url: str) -> None:
+def test_correct_application_has_no_findings(sql_url: str) -> None:
     """A correct application has no findings."""
     assert {} == finding_severities(Shop(sql_url, KEYS=KEYS), WEB_CONCURRENCY="4")
 
 
-def test_missing_keys(sqlite_url: str) -> None:
+def test_finding_reports_that_data_is_stored_unencrypted_without_keys(sqlite_url: str) -> None:
     """A finding reports that data is stored unencrypted without keys."""
     assert {"no-keys": False} == finding_severities(Shop(sqlite_url))
 
@@ -84,7 +84,9 @@ def test_secrets_in_the_settings(sqlite_url: str) -> None:
         assert amiss == finding_severities(shop)
 
 
-def test_missing_secret(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_finding_names_missing_secret_by_its_path_in_configuration(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A finding names a missing secret by its path in the configuration."""
     monkeypatch.delenv("STRIPE_KEY", raising=False)
     vendors = {"stripe": {"credentials": "secret://env/STRIPE_KEY"}}
@@ -138,7 +140,9 @@ def test_invalid_store_url(sqlite_url: str, wrong: dict[str, Any], path: str) ->
         ),
     ],
 )
-def test_storage_locations(options: dict[str, Any], expected: StoreLocations) -> None:
+def test_stores_locations_follow_from_host_database_and_settings(
+    options: dict[str, Any], expected: StoreLocations
+) -> None:
     """The stores' locations follow from the host's database and the settings."""
     assert expected == places(**options)
 
@@ -164,7 +168,7 @@ def test_passwords_in_the_settings(setting: dict[str, Any], path: str, sqlite_ur
     assert TEXT not in str(result)
 
 
-def test_wrapped_url(sqlite_url: str) -> None:
+def test_url_in_secret_works_and_causes_no_finding(sqlite_url: str) -> None:
     """A URL in a `Secret` works and causes no finding."""
     url = Secret("redis://:hunter2@127.0.0.1:9/0")
     shop = Shop(sqlite_url, KEYS=KEYS, STATE=url)

@@ -27,7 +27,7 @@ def run(shop: Shop, *words: str) -> Result:
     return shop.app.test_cli_runner().invoke(args=["moorage", *words])
 
 
-def test_migrate(database_url: str) -> None:
+def test_migrate_creates_missing_tables_and_leaves_existing_ones_alone(database_url: str) -> None:
     """`migrate` creates missing tables and leaves existing ones alone."""
     shop = Shop(database_url, KEYS=KEYS)
     output = [run(shop, "migrate") for _ in range(2)]
@@ -47,7 +47,7 @@ def test_tables_are_missing(any_database_url: str) -> None:
     assert "flask moorage migrate" in output.output
 
 
-def test_check(sql_url: str) -> None:
+def test_check_command_fails_on_errors_without_a_traceback(sql_url: str) -> None:
     """`check` succeeds without findings, fails on errors and shows no traceback."""
     good_shop, bad = Shop(sql_url, KEYS=Secret(KEYS)), Shop(CONFIGURATION={"paymets": {}})
     output = [run(good_shop, "check"), run(bad, "check")]
@@ -59,7 +59,7 @@ def test_check(sql_url: str) -> None:
     assert output[1].output.startswith("configuration: paymets: ")
 
 
-def test_deliver_once(shop: Shop) -> None:
+def test_deliver_once_does_all_due_work_once(shop: Shop) -> None:
     """`deliver --once` does all due work once."""
     charge(shop)
     shop.deliver()
@@ -131,7 +131,7 @@ def test_credentials_of_a_tenant(sql_url: str) -> None:
     assert [] == remaining_owners
 
 
-def test_other_commands(database_url: str) -> None:
+def test_other_commands_use_the_application_configuration_and_store(database_url: str) -> None:
     """Every other command of moorage uses the application's configuration and store."""
     shop = Shop(database_url)
     shop.moored.migrate()
@@ -143,7 +143,7 @@ def test_other_commands(database_url: str) -> None:
     assert json.loads(output[1].output)["ok"]
 
 
-def test_unknown_command(sqlite_url: str) -> None:
+def test_unknown_command_is_refused_with_exit_status_of_failure(sqlite_url: str) -> None:
     """An unknown command is refused with an exit status of failure."""
     shop = Shop(sqlite_url)
     output = run(shop, "fly")
@@ -153,7 +153,9 @@ def test_unknown_command(sqlite_url: str) -> None:
 
 
 @pytest.mark.parametrize("keep, left", [(90, 1), (0, 0)])
-def test_tidy(keep: float, left: int, database_url: str) -> None:
+def test_tidy_deletes_data_that_is_older_than_settings_allow(
+    keep: float, left: int, database_url: str
+) -> None:
     """`tidy` deletes data that is older than the settings allow, and nothing else."""
     shop = Shop(database_url, KEEP=keep)
     shop.moored.migrate()

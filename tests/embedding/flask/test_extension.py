@@ -54,7 +54,9 @@ def create_app(settings: object) -> Flask:
         ({"CONFIGURATION": {}, "PORTS": {"observer": ()}}, "MOORAGE.PORTS.observer"),
     ],
 )
-def test_invalid_settings(settings: object, path: str) -> None:
+def test_invalid_settings_are_refused_when_extension_is_initialised(
+    settings: object, path: str
+) -> None:
     """Invalid settings are refused when the extension is initialised."""
     with pytest.raises(ConfigurationError) as raised:
         create_app(settings)
@@ -71,7 +73,7 @@ def test_settings_show_no_secret(sqlite_url: str) -> None:
     assert not {"sk_test_of_acme", "sealing"} & set(re.findall(r"\w+", text))
 
 
-def test_nearest_setting() -> None:
+def test_error_for_misspelt_setting_suggests_nearest_name() -> None:
     """The error for a misspelt setting suggests the nearest name."""
     with pytest.raises(ConfigurationError, match="Did you mean DATABASE"):
         create_app({"CONFIGURATION": {}, "DATBASE": "sqlite://"})
@@ -109,7 +111,7 @@ def test_host_database_is_recognised(
     assert has_session is (host.session is not None)
 
 
-def test_explicit_session(sqlite_url: str) -> None:
+def test_setting_session_may_name_source_of_sessions(sqlite_url: str) -> None:
     """The setting `SESSION` may name the source of sessions."""
     session = session_of(sqlite_url)
 
@@ -117,7 +119,7 @@ def test_explicit_session(sqlite_url: str) -> None:
 
 
 @pytest.mark.parametrize("value", [42, "mysql+nothing://host/name", "no url"])
-def test_invalid_database(value: object) -> None:
+def test_invalid_database_is_refused_with_name_of_setting(value: object) -> None:
     """An invalid database is refused with the name of the setting."""
     with pytest.raises(ConfigurationError) as raised:
         host_of(Settings(configuration={}, database=value))
@@ -133,7 +135,7 @@ def test_passwords_are_not_shown() -> None:
     assert f"<Database postgresql+{driver}://shop:***@db.example/shop>" == repr(database)
 
 
-def test_unreachable_database() -> None:
+def test_unreachable_server_counts_as_unavailable() -> None:
     """An unreachable server counts as unavailable, and the driver's error is not shown."""
     database = Database("postgresql://shop:canary@127.0.0.1:1/shop")
     with pytest.raises(StorageUnavailable) as raised, database.begin():
@@ -143,7 +145,7 @@ def test_unreachable_database() -> None:
     assert "canary" not in str(raised.value)
 
 
-def test_several_applications(sqlite_url: str) -> None:
+def test_one_extension_serves_several_applications(sqlite_url: str) -> None:
     """One extension serves several applications, each with its own state."""
     extension = Moorage()
     apps = [Flask("first"), Flask("second")]
@@ -161,7 +163,7 @@ def test_several_applications(sqlite_url: str) -> None:
         moored_in(app).close()
 
 
-def test_unknown_application() -> None:
+def test_application_that_was_not_initialised_raises_error_that_says_so() -> None:
     """An application that was not initialised raises an error that says so."""
     with Flask("bare").app_context(), pytest.raises(ConfigurationError, match="init_app"):
         _ = current_moorage.hub
@@ -177,7 +179,7 @@ def test_closed_extension_reopens(shop: Shop) -> None:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-def test_forked_child_opens_its_own_connections(shop: Shop) -> None:
+def test_forked_child_process_opens_its_own_connections(shop: Shop) -> None:
     """A forked child process opens its own connections, and leaves its parent's alone."""
     charge(shop)
     child = os.fork()

@@ -49,7 +49,9 @@ def test_state_in_redis(any_database_url: str) -> None:
 
 @older
 @pytest.mark.parametrize("check", state_conformance.CHECKS, ids=name_of)
-def test_redis_conforms(check: state_conformance.Check) -> None:
+def test_redis_store_passes_conformance_kit_of_its_port_with_old_client(
+    check: state_conformance.Check,
+) -> None:
     """The Redis store passes the conformance kit of its port with the old client."""
     with RedisStorage(redis_url(), timeout=10.0, prefix=f"older-{uuid4().hex}:") as store:
         check(lambda: store)
@@ -64,7 +66,7 @@ def test_async_redis_conforms(check: state_conformance.AsyncCheck) -> None:
 
 
 @older
-def test_state_needs_a_store_of_its_own(postgresql_url: str) -> None:
+def test_database_server_cannot_hold_state_without_the_state_setting(postgresql_url: str) -> None:
     """Without `STATE`, a database server cannot hold the state, and the error names the setting."""
     with closing(Shop(postgresql_url, STATE=None)) as shop:
         with pytest.raises(ConfigurationError, match=r"MOORAGE\.STATE: .* redis://") as excinfo:

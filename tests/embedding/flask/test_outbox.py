@@ -99,7 +99,7 @@ def test_outbox_needs_a_session(sqlite_url: str) -> None:
     shop.close()
 
 
-def test_worker(shop: Shop) -> None:
+def test_worker_makes_calls_and_handles_webhooks_until_it_is_told_to_stop(shop: Shop) -> None:
     """A worker makes calls and handles webhooks until it is told to stop."""
     put_charge(shop)
     shop.sessions.commit()

@@ -80,7 +80,9 @@ def fresh_tables(any_database_url: str) -> Iterator[Fresh]:
 
 
 @pytest.mark.parametrize("check", integration_log_conformance.CHECKS, ids=name_of)
-def test_log_conforms(check: integration_log_conformance.Check, fresh_tables: Fresh) -> None:
+def test_log_passes_conformance_kit_of_integration_logs(
+    check: integration_log_conformance.Check, fresh_tables: Fresh
+) -> None:
     """The log passes the conformance kit of integration logs."""
     with ExitStack() as stack:
 
@@ -95,7 +97,9 @@ def test_log_conforms(check: integration_log_conformance.Check, fresh_tables: Fr
 
 @pytest.mark.untraced
 @pytest.mark.parametrize("check", inbox_conformance.CHECKS, ids=name_of)
-def test_inbox_conforms(check: Callable[[Callable[[], object]], None], fresh_tables: Fresh) -> None:
+def test_inbox_passes_conformance_kit_of_inboxes(
+    check: Callable[[Callable[[], object]], None], fresh_tables: Fresh
+) -> None:
     """The inbox passes the conformance kit of inboxes."""
 
     def create_inbox() -> HostInbox:
@@ -107,7 +111,7 @@ def test_inbox_conforms(check: Callable[[Callable[[], object]], None], fresh_tab
 
 @pytest.mark.untraced
 @pytest.mark.parametrize("check", outbox_conformance.CHECKS, ids=name_of)
-def test_outbox_conforms(
+def test_outbox_passes_conformance_kit_of_outboxes(
     check: Callable[[Callable[[], object]], None], fresh_tables: Fresh
 ) -> None:
     """The outbox passes the conformance kit of outboxes."""
@@ -327,7 +331,7 @@ def test_number_too_large_for_a_column(fresh_tables: Fresh) -> None:
     assert (0 if is_file else 1) == log.lost
 
 
-def test_unsupported_database() -> None:
+def test_error_for_unsupported_database_lists_supported_ones() -> None:
     """The error for an unsupported database lists the supported ones."""
     database = Database("sqlite://")
     with pytest.raises(ConfigurationError, match="mariadb, mysql, postgresql, sqlite"):

@@ -30,7 +30,7 @@ def test_stored_first_and_handled_later(shop: Shop) -> None:
     assert [payment] == [event.ref.id for event in shop.news]
 
 
-def test_repeated_webhook(shop: Shop) -> None:
+def test_repeated_webhook_gets_same_response_and_is_handled_once(shop: Shop) -> None:
     """A repeated webhook gets the same response and is handled once."""
     charge(shop)
 
@@ -40,7 +40,7 @@ def test_repeated_webhook(shop: Shop) -> None:
     assert 1 == len(shop.news)
 
 
-def test_forged_webhook(shop: Shop) -> None:
+def test_forged_webhook_is_refused_without_details_and_leaves_nothing_behind(shop: Shop) -> None:
     """A forged webhook is refused without details and leaves nothing behind."""
     charge(shop)
     body = shop.sandbox.sent[-1].body.replace(b"14990", b"99999")
@@ -49,7 +49,7 @@ def test_forged_webhook(shop: Shop) -> None:
     assert () == shop.moorage.inbox.find(EntryQuery()).items
 
 
-def test_unknown_account(shop: Shop) -> None:
+def test_webhook_for_unknown_account_gets_404(shop: Shop) -> None:
     """A webhook for an unknown account gets 404."""
     assert 404 == shop.client().post("/moorage/webhooks/adyen").status_code
 
@@ -70,7 +70,7 @@ def test_chunked_body_needs_a_length(shop: Shop) -> None:
     )
 
 
-def test_failing_handler(shop: Shop) -> None:
+def test_webhook_whose_handler_fails_stays_pending(shop: Shop) -> None:
     """A webhook whose handler fails stays pending, and a replay handles it."""
     charge(shop)
     shop.deliver()
@@ -84,7 +84,7 @@ def test_failing_handler(shop: Shop) -> None:
     assert 1 == len(shop.news)
 
 
-def test_wrong_configuration(sqlite_url: str) -> None:
+def test_broken_configuration_is_reported_and_gives_no_404(sqlite_url: str) -> None:
     """A broken configuration is reported and does not answer vendors with 404."""
     configuration = {"vendors": {"stripe": {"credentials": "secret://env/NO_SUCH_KEY"}}}
     with closing(Shop(sqlite_url, CONFIGURATION=configuration)) as shop:
