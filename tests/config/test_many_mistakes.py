@@ -36,6 +36,10 @@ def _overlaid(count: int) -> dict[str, Any]:
     return {"services": plain_services, "environments": {"x": {"services": mistakes}}}
 
 
+def _opaque(count: int) -> dict[str, Any]:
+    return {f"unknown_key_{number:04}": 3 for number in range(count)}
+
+
 def _function_calls(configuration: dict[str, Any], environment: str | None) -> int:
     """Return how many functions are called while a wrong configuration is refused."""
     calls = 0
@@ -56,8 +60,8 @@ def _function_calls(configuration: dict[str, Any], environment: str | None) -> i
 
 @pytest.mark.parametrize(
     "configuration, environment",
-    [(_misspelt, None), (_unset, None), (_overlaid, "x")],
-    ids=["misspelt", "unset", "overlaid"],
+    [(_misspelt, None), (_unset, None), (_overlaid, "x"), (_opaque, None)],
+    ids=["misspelt", "unset", "overlaid", "opaque"],
 )
 def test_work_grows_linearly_with_the_mistakes(
     configuration: Callable[[int], dict[str, Any]], environment: str | None

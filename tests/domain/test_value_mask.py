@@ -162,6 +162,29 @@ def test_masks_are_not_masked_again() -> None:
     assert f"{MASK}{MASK}" == masked_text(f"{PLAIN}{PLAIN}", value_mask([PLAIN.encode()]))
 
 
+def test_many_short_words_are_masked() -> None:
+    """Each of many short words is masked, wherever it stands in the text."""
+    words = [f"w{number}".encode() for number in range(100, 200)]
+    mask = value_mask([], words)
+    for padding in range(8):
+        assert f"{' ' * padding}{MASK} w99 {MASK}." == masked_text(
+            f"{' ' * padding}w150 w99 w199.", mask
+        )
+    assert b"w99" == mask(b"w99")
+
+
+def test_secrets_with_a_common_part_are_masked_to_their_ends() -> None:
+    """If secrets begin alike, end alike or are alike in the middle, each is masked completely."""
+    secrets = [
+        f"{before}tenant01{after}".encode()
+        for before in ("", "a", "key-of-", "other-key-of-")
+        for after in ("", "_z", "-0001-eu", "-0002-eu", "/and/much/more")
+    ]
+    mask = value_mask(secrets)
+    for secret in secrets:
+        assert f"<{MASK}>".encode() == mask(b"<" + secret + b">")
+
+
 def test_text_that_is_made_to_be_slow_to_search_is_masked_like_any_other() -> None:
     """A text that is made to be slow to search is masked like any other."""
     mask = value_mask([b"ab" * 500, PLAIN.encode()])

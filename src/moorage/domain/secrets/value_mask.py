@@ -11,7 +11,8 @@ characters is masked as a separate word. Of a longer secret, the first or last e
 enough for a match, unless they are only letters, like a word; and so are twelve or more from its
 middle.
 
-No function here raises, and the time is linear in the text.
+No function here raises, and the time is linear in the text: however many secrets there are, a text
+is read once for all of them.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from __future__ import annotations
 import json
 import sys
 from base64 import b64encode
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, cast
 
@@ -44,6 +45,7 @@ _BLOCKS: Final = 16
 _CONTEXT_BYTES: Final = 64
 _STEPS: Final = 4
 _GRAM: Final = 4
+_FEW_BLOCKS: Final = 16
 _MASK: Final = MASK.encode()
 
 _ESCAPE: Final = late_pattern(
@@ -139,28 +141,145 @@ class _DecodedText:
         return places, parts
 
 
-class _Blocks:
-    """Parts of secrets: a text that contains none of them contains no secret.
+class _Neighbourhood:
+    """What stands before and after one block in all the secrets that contain it.
 
-    Of a block of seven bytes or more, four bytes in a row begin at a multiple of four in the text.
-    They are looked up in a set as one number, so a text is read once, and not once per block.
+    A text contains the block at some place. The part of the text to mask reaches as far as any of
+    the secrets goes on there, so it is found without comparing the text with each of them.
     """
 
-    def __init__(self, blocks: Iterable[bytes]) -> None:
-        sizes = {block: len(block) >= 2 * _GRAM - 1 for block in blocks}
-        self._short_blocks = tuple(block for block, is_long in sizes.items() if not is_long)
-        self._grams = frozenset(
-            int.from_bytes(block[place : place + _GRAM], sys.byteorder)
-            for block, is_long in sizes.items()
-            for place in range(len(block) - _GRAM + 1 if is_long else 0)
+    def __init__(self, block: bytes) -> None:
+        self._block = block
+        self._parts = list[tuple[bytes, bytes]]()
+
+    def add(self, before: bytes, after: bytes) -> None:
+        """Add what stands before and after the block in one more secret."""
+        self._parts.append((before, after))
+
+    def match(self, text: bytes, at: int) -> tuple[int, int] | None:
+        """Return the part of a text that matches around the block at a place.
+
+        The result is None if too little matches for a secret.
+        """
+        afters, befores = self._sorted_parts
+        end = at + len(self._block)
+        right = _longest_start(afters, text[end : end + self._reach])
+        left = _longest_start(befores, text[max(0, at - self._reach) : at][::-1])
+        is_long = max(left, right) >= _MIDDLE - _EDGE
+        if is_long or any(
+            (text[at - before : at], text[end : end + after]) in self._telling_parts
+            for before in range(left + 1)
+            for after in range(right + 1)
+        ):
+            return at - left, end + right
+        return None
+
+    @cached_property
+    def _reach(self) -> int:
+        return max(max(len(before), len(after)) for before, after in self._parts)
+
+    @cached_property
+    def _sorted_parts(self) -> tuple[list[bytes], list[bytes]]:
+        """What stands after the block, and what stands before it, reversed; each list is sorted."""
+        return (
+            sorted({after for _, after in self._parts}),
+            sorted({before[::-1] for before, _ in self._parts}),
         )
 
-    def may_be_in(self, text: bytes) -> bool:
-        """Return whether a block may be in a text; False means that certainly none is."""
-        grams = memoryview(text)[: len(text) // _GRAM * _GRAM].cast("I")
-        return not self._grams.isdisjoint(grams) or any(
-            block in text for block in self._short_blocks
+    @cached_property
+    def _telling_parts(self) -> frozenset[tuple[bytes, bytes]]:
+        """The few bytes before and after the block that suffice for a match."""
+        return frozenset(
+            pair
+            for before, after in self._parts
+            for pair in _telling_parts(before, self._block, after)
         )
+
+
+class _Needles:
+    """Secrets in one kind of encodings: a text that contains none of their blocks contains none.
+
+    Of a block of seven bytes or more, four bytes in a row begin at a multiple of four in the text.
+    They are looked up as one number, so a text is read once, and not once per block.
+    """
+
+    def __init__(self, needles: Iterable[_EncodedSecret], *, encoded: bool) -> None:
+        self._needles = tuple(needles)
+        self._encoded = encoded
+        sizes = {
+            block: len(block) >= 2 * _GRAM - 1
+            for needle in self._needles
+            for _, block in needle.blocks
+        }
+        self._short_blocks = tuple(block for block, is_long in sizes.items() if not is_long)
+        self._long_blocks = tuple(block for block, is_long in sizes.items() if is_long)
+        self._grams = frozenset(
+            _number(block, place)
+            for block in self._long_blocks
+            for place in range(len(block) - _GRAM + 1)
+        )
+        self._short_grams = frozenset(_number(block) for block in self._short_blocks)
+
+    def may_be_in(self, text: bytes) -> bool:
+        """Return whether a secret may be in a text; False means that certainly none is."""
+        if not self._grams.isdisjoint(_numbers(text)):
+            return True
+        if len(self._short_blocks) <= _FEW_BLOCKS:
+            return any(block in text for block in self._short_blocks)
+        return any(
+            not self._short_grams.isdisjoint(_numbers(text, shift)) for shift in range(_GRAM)
+        )
+
+    def positions_in(self, text: bytes) -> Iterator[tuple[int, int]]:
+        """Yield the positions in a text of secrets, or of long enough parts of them."""
+        for start, size in self._places_in(text):
+            block = text[start : start + size]
+            if block in self._neighbourhoods:
+                position = self._neighbourhoods[block].match(text, start)
+                if position is not None:
+                    yield position
+            if block in self._whole_spellings and (
+                (self._encoded and size >= _EDGE) or _is_word(text, start, start + size)
+            ):
+                yield start, start + size
+
+    def _places_in(self, text: bytes) -> set[tuple[int, int]]:
+        """Return where blocks may begin in a text, each place with the size of the block."""
+        candidates = self._block_places
+        return {
+            (_GRAM * position + shift - place, size)
+            for shift in range(_GRAM if self._short_blocks else 1)
+            for position, number in enumerate(_numbers(text, shift))
+            if number in candidates
+            for place, size in candidates[number]
+            if _GRAM * position + shift >= place
+        }
+
+    @cached_property
+    def _block_places(self) -> dict[int, set[tuple[int, int]]]:
+        """By four bytes as a number: where they stand in blocks, and the sizes of those blocks."""
+        places: dict[int, set[tuple[int, int]]] = {}
+        for block in self._long_blocks:
+            for place in range(len(block) - _GRAM + 1):
+                places.setdefault(_number(block, place), set()).add((place, len(block)))
+        for block in self._short_blocks:
+            places.setdefault(_number(block), set()).add((0, len(block)))
+        return places
+
+    @cached_property
+    def _neighbourhoods(self) -> dict[bytes, _Neighbourhood]:
+        """The neighbourhood of each block of the secrets of which a part is enough."""
+        neighbourhoods: dict[bytes, _Neighbourhood] = {}
+        for text, partly, _, blocks in self._needles:
+            for offset, block in blocks if partly else ():
+                neighbourhood = neighbourhoods.setdefault(block, _Neighbourhood(block))
+                neighbourhood.add(text[:offset], text[offset + len(block) :])
+        return neighbourhoods
+
+    @cached_property
+    def _whole_spellings(self) -> frozenset[bytes]:
+        """The secrets that are searched as a whole."""
+        return frozenset(needle.text for needle in self._needles if not needle.partly)
 
 
 def value_mask(secrets: Iterable[bytes], words: Iterable[bytes] = ()) -> Masker:
@@ -179,21 +298,18 @@ def value_mask(secrets: Iterable[bytes], words: Iterable[bytes] = ()) -> Masker:
     ]
     distinct_needles = tuple(dict.fromkeys(needles))
     plain_form, encoded = (
-        _Blocks(
-            block
-            for needle in distinct_needles
-            if needle.encoded is kind
-            for _, block in needle.blocks
-        )
+        _Needles((n for n in distinct_needles if n.encoded is kind), encoded=kind)
         for kind in (False, True)
     )
 
     def mask(text: bytes) -> bytes:
         spans: list[tuple[int, int]] = []
         for view in _views(text) if distinct_needles else ():
+            if plain_form.may_be_in(view.text):
+                spans += [view.original(*span) for span in plain_form.positions_in(view.text)]
             base64 = view.text.translate(_URL_SAFE)
-            if plain_form.may_be_in(view.text) or encoded.may_be_in(base64):
-                spans += _spans(view, base64, distinct_needles)
+            if encoded.may_be_in(base64):
+                spans += _spans_of_encoded(view, base64, encoded)
         return _mask_spans(text, spans) if spans else text
 
     return mask
@@ -312,15 +428,13 @@ def _needle(text: bytes, *, partly: bool, encoded: bool) -> _EncodedSecret:
     return _EncodedSecret(text, partly, encoded, offset_blocks)
 
 
-def _spans(
-    view: _DecodedText, base64: bytes, needles: Iterable[_EncodedSecret]
+def _spans_of_encoded(
+    view: _DecodedText, text: bytes, needles: _Needles
 ) -> Iterator[tuple[int, int]]:
-    """Yield the positions of secrets in the text from which a view was decoded."""
-    for needle in needles:
-        read = base64 if needle.encoded else view.text
-        for start, end in _positions_of(read, needle):
-            widens = needle.encoded and not view.is_joined
-            yield view.original(*(_widened_span(read, start, end) if widens else (start, end)))
+    """Yield the positions of encoded secrets in the text from which a view was decoded."""
+    for start, end in needles.positions_in(text):
+        span = (start, end) if view.is_joined else _widened_span(text, start, end)
+        yield view.original(*span)
 
 
 def _mask_spans(text: bytes, spans: Iterable[tuple[int, int]]) -> bytes:
@@ -376,39 +490,53 @@ _DECODING: Final = _Step(_ESCAPE, _character)
 _JOINING: Final = _Step(_SPACE, b"")
 
 
-def _positions_of(text: bytes, needle: _EncodedSecret) -> Iterator[tuple[int, int]]:
-    """Yield the positions in a text of a secret, or of a long enough part of it."""
-    spelling = needle.text
-    if not needle.partly:
-        start = text.find(spelling)
-        while start >= 0:
-            end = start + len(spelling)
-            if (needle.encoded and len(spelling) >= _EDGE) or _is_word(text, start, end):
-                yield start, end
-            start = text.find(spelling, end)
-        return
-    size = len(spelling)
-    # Several blocks of one match are found in turn, from the first: it is measured once.
-    match_lengths: dict[int, int] = {}
-    for offset, block in needle.blocks:
-        at = text.find(block)
-        while at >= 0:
-            shift = at - offset
-            if at < match_lengths.get(shift, 0):
-                at = text.find(block, match_lengths[shift])
-                continue
-            first, last = offset, offset + _EDGE
-            while first and at and text[at - 1] == spelling[first - 1]:
-                first, at = first - 1, at - 1
-            end = at + last - first
-            while last < size and end < len(text) and text[end] == spelling[last]:
-                last, end = last + 1, end + 1
-            match_lengths[shift] = end
-            edge = not first or last == size
-            whole_or_long = last - first >= min(_MIDDLE, size)
-            if whole_or_long or (edge and not spelling[first:last].isalpha()):
-                yield at, end
-            at = text.find(block, end)
+def _number(block: bytes, place: int = 0) -> int:
+    """Return the four bytes at a place of a block as a number."""
+    return int.from_bytes(block[place : place + _GRAM], sys.byteorder)
+
+
+def _numbers(text: bytes, shift: int = 0) -> memoryview[int]:
+    """Return a text as numbers of four bytes each, without its first `shift` bytes."""
+    size = (len(text) - shift) // _GRAM * _GRAM
+    return memoryview(text)[shift : shift + max(0, size)].cast("I")
+
+
+def _telling_parts(before: bytes, block: bytes, after: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Yield the few bytes on both sides of a secret's block that suffice for a match with it.
+
+    Together with the block they are twelve bytes of the secret, all of it, or its first or last
+    bytes that are not only letters. Four bytes on one side are always enough, and are left out.
+    """
+    few = _MIDDLE - _EDGE - 1
+    for size in range(1, few + 1):
+        if size <= len(before) and few + 1 - size <= len(after):
+            yield before[-size:], after[: few + 1 - size]
+    if len(before) <= few:
+        for size in range(min(few, len(after)) + 1):
+            if size == len(after) or not (before + block + after[:size]).isalpha():
+                yield before, after[:size]
+    if len(after) <= few:
+        for size in range(min(few, len(before)) + 1):
+            if not (before[len(before) - size :] + block + after).isalpha():
+                yield before[len(before) - size :], after
+
+
+def _longest_start(sorted_texts: list[bytes], text: bytes) -> int:
+    """Return how many bytes at its start a text shares with any of these texts."""
+    place = bisect_left(sorted_texts, text)
+    return max(_shared_start(other, text) for other in sorted_texts[max(0, place - 1) : place + 1])
+
+
+def _shared_start(first: bytes, second: bytes) -> int:
+    """Return how many bytes at their starts two texts share."""
+    same, differing = 0, min(len(first), len(second)) + 1
+    while differing - same > 1:
+        middle = (same + differing) // 2
+        if first[same:middle] == second[same:middle]:
+            same = middle
+        else:
+            differing = middle
+    return same
 
 
 def _is_word(text: bytes, start: int, end: int) -> bool:
