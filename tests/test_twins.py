@@ -52,9 +52,9 @@ def test_stale_twins_are_named_and_made(
     modules = {str(tmp_path / "a_async.py"): str(tmp_path / "a_sync.py")}
     monkeypatch.setattr(twins, "MODULES", modules)
 
-    assert twins.main(["--check"]) == 1
+    assert twins.main(check=True) == 1
     assert "a_sync.py is out of date" in capsys.readouterr().out
 
-    assert twins.main([]) == 0
+    assert twins.main(check=False) == 0
     assert (tmp_path / "a_sync.py").read_text(encoding="utf-8") == "def a() -> None: ...\n"
-    assert twins.main(["--check"]) == 0
+    assert twins.main(check=True) == 0

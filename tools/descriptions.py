@@ -25,6 +25,7 @@ import yaml
 
 from moorage.exporting.recording import recorded_exchanges
 from moorage.testing.fakes.http import as_bytes
+from tools.command_line import tool_parser
 from tools.description_csdl import read_csdl
 from tools.description_formats import as_openapi, pattern_of
 from tools.description_quirks import QUIRKS
@@ -598,4 +599,6 @@ def main(folder: Path) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))
+    PARSER = tool_parser("descriptions", __doc__)
+    PARSER.add_argument("folder", type=Path, metavar="FOLDER")
+    sys.exit(main(PARSER.parse_args().folder))

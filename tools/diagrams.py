@@ -8,7 +8,6 @@ is installed for it: the pictures are made of text.
 them to a folder.
 """
 
-import sys
 import textwrap
 from collections.abc import Iterable
 from html import escape
@@ -17,6 +16,7 @@ from typing import Final, NamedTuple
 
 from moorage.domain.idempotency.claims import TABLE
 from moorage.domain.resilience.circuit import TRANSITIONS
+from tools.command_line import tool_parser
 
 HEAD: Final = 46
 LINE: Final = 15
@@ -176,4 +176,8 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1] if len(sys.argv) > 1 else "build/diagrams"))
+    PARSER = tool_parser("diagrams", __doc__)
+    PARSER.add_argument(
+        "folder", nargs="?", type=Path, default="build/diagrams", help="build/diagrams by default"
+    )
+    main(PARSER.parse_args().folder)

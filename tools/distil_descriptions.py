@@ -17,6 +17,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from tools.command_line import tool_parser
 from tools.descriptions import Description, exchanges_of, files_of, read_description, target_of
 
 if TYPE_CHECKING:
@@ -201,5 +202,9 @@ def main(folder: Path, target: Path, *, check: bool) -> int:
 
 
 if __name__ == "__main__":
-    ARGUMENTS = [Path(text) for text in sys.argv[1:] if text != "--check"]
-    sys.exit(main(*ARGUMENTS, check="--check" in sys.argv))
+    PARSER = tool_parser("distil_descriptions", __doc__)
+    PARSER.add_argument("folder", type=Path, metavar="FOLDER")
+    PARSER.add_argument("excerpts", type=Path, metavar="EXCERPTS")
+    PARSER.add_argument("--check", action="store_true", help="compare, and write nothing")
+    OPTIONS = PARSER.parse_args()
+    sys.exit(main(OPTIONS.folder, OPTIONS.excerpts, check=OPTIONS.check))

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Final
 from zipfile import ZipFile
 
 from tools.bill_of_materials import Product, bill, pinned_versions
+from tools.command_line import tool_parser
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -133,9 +134,8 @@ def check_installation(wheel: Path, version: str, extras: Iterable[str]) -> dict
     return report
 
 
-def main(arguments: Sequence[str]) -> int:
+def main(target: Path) -> int:
     """Build, compare, check, and write the bill of materials; return the exit code."""
-    target = Path(arguments[0]) if arguments else ROOT / "dist"
     with TemporaryDirectory() as folder:
         first, second = build(ROOT, Path(folder, "1")), build(ROOT, Path(folder, "2"))
         require_equal(first, second)
@@ -172,4 +172,8 @@ def _run(command: Sequence[object], cwd: Path | None = None) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    PARSER = tool_parser("distribution", __doc__)
+    PARSER.add_argument(
+        "folder", nargs="?", type=Path, default=ROOT / "dist", help="dist by default"
+    )
+    sys.exit(main(PARSER.parse_args().folder))

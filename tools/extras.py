@@ -13,6 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final
 
+from tools.command_line import tool_parser
 from tools.distribution import NATIVE, ROOT, check_installation, product_of, wheel_of
 
 if TYPE_CHECKING:
@@ -78,4 +79,6 @@ def main(names: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    PARSER = tool_parser("extras", __doc__)
+    PARSER.add_argument("extras", nargs="*", metavar="EXTRA", help="all by default")
+    sys.exit(main(PARSER.parse_args().extras))

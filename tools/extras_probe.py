@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import json
 import sys
+from argparse import ArgumentParser
 from importlib import import_module, metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -96,4 +97,6 @@ def report(package: str, installed: frozenset[str]) -> dict[str, object]:
 
 
 if __name__ == "__main__":
+    # The environment has this file alone, and none of the other tools.
+    ArgumentParser(prog="python tools/extras_probe.py", description=__doc__).parse_args()
     json.dump(report("moorage", frozenset(metadata.packages_distributions())), sys.stdout)

@@ -10,12 +10,12 @@ and says when and with which Python they were measured. All else on the page sta
 
 import json
 import re
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.measure import is_steady
+from tools.command_line import tool_parser
 
 PAGE: Final = Path("docs/explanation/speed.md")
 MEASURED: Final = Path("build/benchmarks.json")
@@ -183,10 +183,8 @@ def _figure(figure: dict[str, float], unit: float, form: str, sign: str) -> str:
     return f"{median_text}{sign} [{low_text}, {high_text}]"
 
 
-def main() -> int:
-    """Write the page."""
-    is_update = "--update" in sys.argv
-    paths = [Path(name) for name in sys.argv[1:] if name != "--update"] or [MEASURED]
+def main(paths: Sequence[Path], *, is_update: bool) -> None:
+    """Write the page from these reports, or only the tables that they have."""
     reports = [json.loads(path.read_text("utf-8")) for path in paths]
     if is_update:
         text = PAGE.read_text("utf-8")
@@ -196,8 +194,11 @@ def main() -> int:
         text = page(reports)
     PAGE.write_text(text, "utf-8")
     print(PAGE)
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    PARSER = tool_parser("figures", __doc__)
+    PARSER.add_argument("--update", action="store_true", help="replace the reports' tables only")
+    PARSER.add_argument("reports", nargs="*", type=Path, metavar="REPORT", default=[MEASURED])
+    OPTIONS = PARSER.parse_args()
+    main(OPTIONS.reports, is_update=OPTIONS.update)

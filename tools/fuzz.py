@@ -4,19 +4,19 @@ A payment vendor such as `stripe-payments` is a family too: its webhooks go thro
 their events are converted.
 """
 
-import sys
 import time
+from collections.abc import Sequence
 
 from tests.vendors.attacked_webhooks import VENDORS, attack
 from tests.webhooks.fuzzing import FAMILIES, fuzz
+from tools.command_line import tool_parser
 
 _ENDING = "-payments"
 
 
-def main() -> None:
-    """Try this many inputs for each family, or for the named families."""
-    inputs = int(sys.argv[1])
-    for family in sys.argv[2:] or [*FAMILIES, *(f"{name}{_ENDING}" for name in VENDORS)]:
+def main(inputs: int, families: Sequence[str]) -> None:
+    """Try this many inputs for each of these families, or for all."""
+    for family in families or [*FAMILIES, *(f"{name}{_ENDING}" for name in VENDORS)]:
         start_time, seed = time.perf_counter(), time.time_ns()
         vendor = family.removesuffix(_ENDING)
         accepted_count = (
@@ -30,4 +30,8 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    PARSER = tool_parser("fuzz", __doc__)
+    PARSER.add_argument("inputs", type=int, help="the number of inputs for each family")
+    PARSER.add_argument("families", nargs="*", metavar="family", help="all by default")
+    OPTIONS = PARSER.parse_args()
+    main(OPTIONS.inputs, OPTIONS.families)

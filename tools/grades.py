@@ -16,6 +16,7 @@ from moorage.grading.gathering import evidence_of
 from moorage.grading.grade import RULES, grade
 from moorage.grading.rule import Tier
 from moorage.wiring.installed_vendors import vendor_names
+from tools.command_line import tool_parser
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -64,10 +65,10 @@ def rules() -> Iterator[str]:
     yield ""
 
 
-def main() -> int:
+def main(*, check: bool) -> int:
     """Write or check the page."""
     text = page()
-    if "--check" not in sys.argv:
+    if not check:
         PAGE.write_text(text, "utf-8")
         return 0
     is_changed = PAGE.read_text("utf-8") != text
@@ -77,4 +78,6 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    PARSER = tool_parser("grades", __doc__)
+    PARSER.add_argument("--check", action="store_true", help="compare, and write nothing")
+    sys.exit(main(check=PARSER.parse_args().check))

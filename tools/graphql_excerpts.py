@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +30,7 @@ from graphql import (
 )
 
 from moorage.testing.fakes.http import as_bytes
+from tools.command_line import tool_parser
 from tools.descriptions import exchanges_of
 
 if TYPE_CHECKING:
@@ -161,4 +161,9 @@ def main(vendor: str, source: Path, target: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]))
+    PARSER = tool_parser("graphql_excerpts", __doc__)
+    PARSER.add_argument("vendor", metavar="VENDOR")
+    PARSER.add_argument("schema", type=Path, metavar="SCHEMA")
+    PARSER.add_argument("excerpt", type=Path, metavar="EXCERPT")
+    OPTIONS = PARSER.parse_args()
+    main(OPTIONS.vendor, OPTIONS.schema, OPTIONS.excerpt)

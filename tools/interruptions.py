@@ -25,6 +25,7 @@ from moorage import (
     Idempotency,
     Service,
 )
+from tools.command_line import tool_parser
 
 PROBING = CircuitBreakerConfig(failures=1, open_for=0.001, successes=10**9)
 """A circuit that is half open for good once it has failed, so that every call is a probe."""
@@ -172,4 +173,6 @@ def main(times: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 2_000)
+    PARSER = tool_parser("interruptions", __doc__)
+    PARSER.add_argument("times", nargs="?", type=int, default=2_000, help="2000 by default")
+    main(PARSER.parse_args().times)

@@ -10,11 +10,12 @@ and writes two lists:
 
 from __future__ import annotations
 
-import sys
 from collections import defaultdict
 from pathlib import Path
 from typing import Final
 from xml.etree import ElementTree as ET
+
+from tools.command_line import tool_parser
 
 TEST_SHARE: Final = 0.0002
 """A test is long if one case of it takes more than this share of the whole run."""
@@ -78,12 +79,14 @@ def _id_of(place: str, name: str) -> str:
     return "::".join(["/".join(parts[:end]) + ".py", *parts[end:], name])
 
 
-def main(arguments: list[str]) -> None:
-    """Write both lists from a report, whose path is the only argument."""
-    times = seconds(Path(arguments[0]).read_text(encoding="utf-8"))
+def main(report: Path) -> None:
+    """Write both lists from a report."""
+    times = seconds(report.read_text(encoding="utf-8"))
     for path, names in ((TESTS, long_tests(times)), (MODULES, shared_modules(times))):
         path.write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    PARSER = tool_parser("long_tests", __doc__)
+    PARSER.add_argument("report", type=Path, help="the report, such as build/tests.xml")
+    main(PARSER.parse_args().report)

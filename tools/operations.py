@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from moorage.contracts.catalog import CONTRACTS, contract
+from tools.command_line import tool_parser
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator
@@ -341,4 +342,5 @@ VENDOR_CLASSES: Final = {places}
 
 
 if __name__ == "__main__":
+    tool_parser("operations", __doc__).parse_args()
     main()

@@ -18,7 +18,7 @@ import tempfile
 import venv
 from collections import defaultdict
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from tests.support.pages import (
     EXAMPLES,
@@ -32,6 +32,10 @@ from tests.support.pages import (
     plan,
     terminal,
 )
+from tools.command_line import tool_parser
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 BUILD = ROOT / "build" / "pages"
 CONSTRAINTS = ROOT / "constraints.txt"
@@ -136,9 +140,8 @@ def _name(page: Path) -> str:
     return str(page.relative_to(ROOT))
 
 
-def main() -> int:
+def main(named_pages: Sequence[Path]) -> int:
     """Execute the named pages, or all."""
-    named_pages = [Path(name).resolve() for name in sys.argv[1:]]
     pages: dict[Packages, list[Path]] = defaultdict(list)
     counts: dict[Path, int] = {}
     for page in named_pages or PAGES:
@@ -170,4 +173,6 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    PARSER = tool_parser("pages_in_fresh_environments", __doc__)
+    PARSER.add_argument("pages", nargs="*", type=Path, metavar="PAGE", help="all by default")
+    sys.exit(main([page.resolve() for page in PARSER.parse_args().pages]))

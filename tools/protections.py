@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple
 
 import moorage
 from moorage import RateLimitConfig, Service
+from tools.command_line import tool_parser
 from tools.recorded_runs import RUNS
 
 FOLDER: Final = Path(__file__).parent.parent / "docs/how-to"
@@ -152,6 +153,7 @@ def _default(kind: Any, name: str, value: object) -> str:
 
 
 if __name__ == "__main__":
+    tool_parser("protections", __doc__).parse_args()
     for written in PROTECTIONS:
         path = FOLDER / f"{written.page}.md"
         path.write_text(with_section(path.read_text("utf-8"), written), encoding="utf-8")

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import moorage
+from tools.command_line import tool_parser
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -98,4 +99,5 @@ def _without_first(signature: str) -> str:
 
 
 if __name__ == "__main__":
+    tool_parser("public_api", __doc__).parse_args()
     PATH.write_text("".join(f"{line}\n" for line in public_api()), "utf-8")

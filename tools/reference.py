@@ -10,11 +10,11 @@ The page on troubleshooting gets what a class of error says about itself under i
 
 import inspect
 import re
-import sys
 from pathlib import Path
 from typing import Final
 
 from moorage import errors
+from tools.command_line import tool_parser
 from tools.reference_pages import PAGES
 from tools.reference_text import text_of
 
@@ -60,4 +60,8 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1] if len(sys.argv) > 1 else "build/reference"))
+    PARSER = tool_parser("reference", __doc__)
+    PARSER.add_argument(
+        "folder", nargs="?", type=Path, default="build/reference", help="build/reference by default"
+    )
+    main(PARSER.parse_args().folder)

@@ -12,6 +12,8 @@ import sys
 from pathlib import Path
 from typing import Final
 
+from tools.command_line import tool_parser
+
 MODULES: Final = {
     "src/moorage/adapters/grpc/connector_async.py": "src/moorage/adapters/grpc/connector_sync.py",
     "src/moorage/adapters/grpc/operations_async.py": "src/moorage/adapters/grpc/operations_sync.py",
@@ -87,9 +89,8 @@ def twin(source: str) -> str:
     return source
 
 
-def main(arguments: list[str]) -> int:
+def main(*, check: bool) -> int:
     """Write the synchronous modules, or check that they are current."""
-    check = arguments == ["--check"]
     status = 0
     for source, target in MODULES.items():
         twin_source = twin(Path(source).read_text(encoding="utf-8"))
@@ -102,4 +103,6 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    PARSER = tool_parser("twins", __doc__)
+    PARSER.add_argument("--check", action="store_true", help="compare, and write nothing")
+    sys.exit(main(check=PARSER.parse_args().check))

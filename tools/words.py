@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from moorage import errors
+from tools.command_line import tool_parser
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -360,4 +361,6 @@ def _metaphors_in_name(name: str) -> tuple[str, ...]:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    PARSER = tool_parser("words", __doc__)
+    PARSER.add_argument("paths", nargs="*", metavar="PATH", help="files of Python, or folders")
+    sys.exit(main(PARSER.parse_args().paths))
