@@ -19,6 +19,7 @@ from moorage import (
     RetryPolicy,
     SinkRecord,
 )
+from moorage.domain.pipelines.batches import lane_of
 from moorage.pipelines._ending import CLOSING
 from moorage.testing import MemoryDeadLetters, MemorySink, MemorySource, make_records
 from tests.pipelines.pipeline_waiting import until
@@ -50,6 +51,75 @@ async def test_stop_begins_no_new_batch_and_ends_running_ones() -> None:
     assert [0, 1] == [record.offset for record in source.committed]
     assert list(range(2, 10)) == [record.offset for record in source.released]
     assert 8 == report.statistics.released
+
+
+def _lane_records(lanes: Sequence[int]) -> list[SinkRecord]:
+    """Return records at successive offsets, each for the lane of this number."""
+    count = max(lanes) + 1
+    keys = {lane_of(key, count): key for key in map(str.encode, "abcdefghijklmnop")}
+    return [
+        SinkRecord(b"{}", key=keys[lane], topic="orders", partition=0, offset=offset)
+        for offset, lane in enumerate(lanes)
+    ]
+
+
+@pytest.mark.parametrize("wait", [0.0, 3600.0], ids=["at once", "while a batch is filled"])
+async def test_stop_processes_the_records_before_those_of_other_lanes(wait: float) -> None:
+    """After a stop, records are processed without which begun ones could not be committed."""
+    records = _lane_records([1, 0, 1, 1] if wait else [0, 0, 1, 0, 0, 1, 1])
+    begun, may_end = asyncio.Event(), asyncio.Event()
+    stored: list[Any] = []
+
+    async def store(batch: Sequence[SinkRecord]) -> None:
+        stored.extend(record.offset for record in batch)
+        if records[-1].key == batch[0].key:
+            begun.set()
+        await may_end.wait()
+
+    source = MemorySource(records, is_endless=True)
+    settings = config(lanes=2, batch=BatchLimits(records=2 if wait else 1, wait=wait))
+    pipeline = Pipeline("orders", source, BatchSink(store), config=settings)
+    running = asyncio.create_task(run(pipeline))
+    await begun.wait()
+    pipeline.stop()
+    await until(lambda: pipeline.statistics().state is PipelineState.DRAINING)
+    may_end.set()
+    report = await running
+    assert report.is_clean
+    assert [0, 1, 2] == sorted(stored)
+    assert 2 == source.committed[-1].offset
+
+
+async def test_record_that_stays_open_ends_the_other_lanes() -> None:
+    """If a record fails while the pipeline stops, no lane begins a record after it."""
+    begun, may_end = asyncio.Event(), asyncio.Event()
+    stored: list[Any] = []
+
+    async def store(batch: Sequence[SinkRecord]) -> None:
+        [record] = batch
+        stored.append(record.offset)
+        if record.offset == 0:
+            raise ConnectionFailed("away")
+        if record.offset == 3:
+            begun.set()
+        else:
+            await may_end.wait()
+
+    settings = config(
+        lanes=3,
+        batch=BatchLimits(records=1),
+        retry=RetryPolicy(base_delay=3600, max_delay=3600, jitter="none"),
+    )
+    source = MemorySource(_lane_records([0, 1, 1, 2]), is_endless=True)
+    pipeline = Pipeline("orders", source, BatchSink(store), config=settings)
+    running = asyncio.create_task(run(pipeline))
+    await begun.wait()
+    pipeline.stop()
+    await until(lambda: pipeline.statistics().state is PipelineState.DRAINING)
+    may_end.set()
+    await running
+    assert [0, 1, 3] == sorted(stored)
+    assert [] == source.committed
 
 
 async def test_hanging_sink_is_cut_off() -> None:

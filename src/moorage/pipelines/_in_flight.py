@@ -102,6 +102,16 @@ class RecordsInFlight:
                 taken.append(DoneRecords(partition, records, total))
         return taken
 
+    def begun_until(self) -> dict[PartitionProgress, int]:
+        """Return the position after the last begun record of each partition.
+
+        The result is empty if the source commits records in any order: then a record that has not
+        begun prevents no commit of others.
+        """
+        if self._commits == "each":
+            return {}
+        return {progress: progress.begun_until for progress in self._partitions.values()}
+
     def open_records(self) -> list[SinkRecord]:
         """Return the records that are not done."""
         return _records_of(

@@ -12,9 +12,9 @@ from moorage.domain.pipelines.batches import BatchSize, lane_of
 from moorage.domain.pipelines.settings import Order
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
-    from moorage.domain.pipelines.progress import PendingRun
+    from moorage.domain.pipelines.progress import PartitionProgress, PendingRun
     from moorage.domain.pipelines.settings import PipelineConfig
     from moorage.pipelines._delivery import BatchDelivery
 
@@ -37,7 +37,7 @@ class Lane:
         self._delivery = delivery
         self._queue: deque[PendingRun] = deque()
         self._changed = asyncio.Event()
-        self._is_stopped = False
+        self._needed_until: Mapping[PartitionProgress, int] | None = None
         self._is_complete = False
         self.waiting = 0
 
@@ -51,13 +51,18 @@ class Lane:
         self._is_complete = True
         self._changed.set()
 
-    def stop(self) -> None:
-        """End the lane's loop after its current batch."""
-        self._is_stopped = True
+    def stop(self, needed_until: Mapping[PartitionProgress, int]) -> None:
+        """End the lane's loop after its current batch and the records that are still needed.
+
+        Args:
+            needed_until: the position in each partition before which all records are needed.
+        """
+        self._needed_until = needed_until
+        self._queue = deque(run for run in self._queue if _is_before(run, needed_until))
         self._changed.set()
 
     async def run(self) -> None:
-        """Deliver batches until the lane is stopped or complete."""
+        """Deliver batches until the lane is complete, or stopped and without needed records."""
         while batch := await self._next_batch():
             await self._delivery.deliver(batch)
             # Waiting for the next batch must not keep this one in memory.
@@ -65,7 +70,7 @@ class Lane:
 
     async def _next_batch(self) -> list[PendingRun]:
         """Wait for records and return a batch; an empty batch ends the loop."""
-        while not (self._queue or self._is_complete or self._is_stopped):
+        while not (self._queue or self._is_closing):
             await self._wait_for_change()
         batch, size = self._fill([], BatchSize())
         if self._limits.wait and not size.is_full(self._limits):
@@ -78,11 +83,14 @@ class Lane:
                             break
             except TimeoutError:
                 pass
-        return [] if self._is_stopped else batch
+        if self._needed_until is None:
+            return batch
+        needed_runs = [run for run in batch if _is_before(run, self._needed_until)]
+        return needed_runs or self._fill([], BatchSize())[0]
 
     @property
     def _is_closing(self) -> bool:
-        return self._is_complete or self._is_stopped
+        return self._is_complete or self._needed_until is not None
 
     def _fill(self, batch: list[PendingRun], size: BatchSize) -> tuple[list[PendingRun], BatchSize]:
         """Move records from the queue to a batch until the batch is full."""
@@ -149,7 +157,17 @@ class Lanes:
         for lane in self.lanes:
             lane.complete()
 
-    def stop(self) -> None:
-        """End all lanes after their current batches."""
+    def stop(self, needed_until: Mapping[PartitionProgress, int]) -> None:
+        """End all lanes after their current batches and the records that are still needed.
+
+        Args:
+            needed_until: the position in each partition before which all records are needed,
+                because later ones have begun, and cannot be committed without them.
+        """
         for lane in self.lanes:
-            lane.stop()
+            lane.stop(needed_until)
+
+
+def _is_before(run: PendingRun, needed_until: Mapping[PartitionProgress, int]) -> bool:
+    """Return whether a run is before the position until which its partition is needed."""
+    return run.start < needed_until.get(run.progress, 0)

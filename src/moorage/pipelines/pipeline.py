@@ -188,7 +188,8 @@ class Pipeline:
             self._stopping.set()
             self._ending.stop()
             self._numbers.state = PipelineState.DRAINING
-            self._lanes.stop()
+            # Without a record, the source could not commit later ones that other lanes have begun.
+            self._lanes.stop({} if self._failure else self._in_flight.begun_until())
             reading.cancel()
             _, cut = await asyncio.wait(lanes, timeout=self._config.drain)
             await self._cancel_between_commits([reading, *cut, *helper_tasks])
@@ -214,10 +215,12 @@ class Pipeline:
         try:
             await work
         except PipelineStopping:
-            pass
+            # A record of this lane stays open, so none after it needs to be processed.
+            self._lanes.stop({})
         except Exception as error:  # noqa: BLE001 - raised by `run`
             self._failure = self._failure or error
             self._stopping.set()
+            self._lanes.stop({})
 
     async def _read(self) -> None:
         """Read from the source until it ends."""

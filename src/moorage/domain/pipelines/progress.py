@@ -104,6 +104,12 @@ class PartitionProgress:
         """The runs that are not processed yet, in order."""
         return list(filterfalse(is_done, self._in_order()))
 
+    @property
+    def begun_until(self) -> int:
+        """The position after the last run that has begun."""
+        ends = [run.start + len(run.sizes) for run in self._pending.values() if run.is_begun]
+        return max(ends, default=self._first)
+
     def admit(self, records: Sequence[SinkRecord], sizes: Sequence[int]) -> PendingRun:
         """Add records at the end, and return them as a pending run.
 
