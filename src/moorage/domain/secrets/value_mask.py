@@ -142,7 +142,7 @@ class _DecodedText:
 
 
 class _Neighbourhood:
-    """What stands before and after one block in all the secrets that contain it.
+    """The bytes before and after one block in all the secrets that contain it.
 
     A text contains the block at some place. The part of the text to mask reaches as far as any of
     the secrets goes on there, so it is found without comparing the text with each of them.
@@ -180,7 +180,7 @@ class _Neighbourhood:
 
     @cached_property
     def _sorted_parts(self) -> tuple[list[bytes], list[bytes]]:
-        """What stands after the block, and what stands before it, reversed; each list is sorted."""
+        """The bytes after the block, and the bytes before it, reversed; each list is sorted."""
         return (
             sorted({after for _, after in self._parts}),
             sorted({before[::-1] for before, _ in self._parts}),
