@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from io import BytesIO
 from typing import TYPE_CHECKING
+from urllib.parse import urlencode
 
 import pytest
 
@@ -51,6 +53,26 @@ def test_known_person_reads_and_acts(database_url: str, secret: str | bytes) -> 
     assert "is forced_open now." in client.get(act_response.headers["Location"]).text
     state = shop.moorage.hub.manager.circuit_state("stripe").state
     assert CircuitState.FORCED_OPEN is state
+    shop.close()
+
+
+def test_incomplete_form_is_refused(database_url: str) -> None:
+    """A form whose sender left before its end does nothing, also where no error says so."""
+    shop = Shop(database_url, PERSON=lambda: Person("ann", ALL_ACTS))
+    shop.moored.migrate()
+    shop.app.secret_key = "a secret key of the shop"
+    form = {**form_of(shop.client().get(f"{ACT}?service=stripe").text), "reason": "a long test"}
+    body = urlencode(form).encode()
+    as_under_gunicorn = {"CONTENT_LENGTH": str(len(body)), "wsgi.input_terminated": True}
+    response = shop.client().post(
+        ACT,
+        input_stream=BytesIO(body[:-5]),
+        content_type="application/x-www-form-urlencoded",
+        environ_overrides=as_under_gunicorn,
+    )
+    assert 403 == response.status_code
+    state = shop.moorage.hub.manager.circuit_state("stripe").state
+    assert CircuitState.CLOSED is state
     shop.close()
 
 

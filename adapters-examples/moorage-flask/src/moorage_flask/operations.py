@@ -11,7 +11,7 @@ from flask import Response, abort, current_app, request
 
 from moorage import ConfigurationError
 from moorage.dashboard import Dashboard, PageRequest
-from moorage.dashboard.web import LARGEST_BODY
+from moorage.dashboard.web import LARGEST_BODY, complete_body
 from moorage_flask.current import current_moorage
 
 if TYPE_CHECKING:
@@ -62,6 +62,9 @@ def operations(page: str = "") -> Response:
         metrics=current_moorage.hub.metrics,
         four_eyes=current_moorage.settings.four_eyes,
     )
+    body = complete_body(
+        request.stream.read(LARGEST_BODY + 1), request.headers.get("Content-Length", "")
+    )
     prefix = request.path[: len(request.path) - len(page) - 1]
     response = dashboard.respond(
         PageRequest(
@@ -69,7 +72,7 @@ def operations(page: str = "") -> Response:
             root=f"{request.script_root}{prefix}",
             path=f"/{page}",
             query=request.query_string.decode("latin-1"),
-            body=request.stream.read(LARGEST_BODY + 1),
+            body=body,
             content_type=request.headers.get("Content-Type", ""),
             host=request.headers.get("Host", ""),
             headers={name: request.headers[name] for name in _HEADERS if name in request.headers},
