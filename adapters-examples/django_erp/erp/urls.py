@@ -6,7 +6,7 @@ from django.conf import settings
 from django.urls import include, path
 from django.views.static import serve
 
-_INVOICE = "<slug:slug>/invoices/<str:number>"
+_INVOICE = "<slug:slug>/invoices/<slug:number>"
 _CUSTOMER = "<slug:slug>/customers/<int:key>"
 
 urlpatterns = [

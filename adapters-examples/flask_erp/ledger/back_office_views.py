@@ -80,14 +80,15 @@ def connect_bank(slug: str) -> BaseResponse:
 @pages.get("/<slug>/bank/back")
 def bank_back(slug: str) -> BaseResponse:
     """Receive the account's owner from the bank, and ask the bank for the decision."""
-    back_office.follow(SentDocument.last(slug, "bank", "account"))
+    company = company_of(slug)
+    back_office.follow(SentDocument.last(company.slug, "bank", "account"))
     return redirect_to(f"/{slug}/bank/")
 
 
 @pages.post("/<slug>/bank/read")
 def read_account(slug: str) -> BaseResponse:
     """Read the bank account's new transactions."""
-    row = SentDocument.last(slug, "bank", "account")
+    row = SentDocument.last(company_of(slug).slug, "bank", "account")
     if row is not None and row.state == "granted":
         back_office.read_account(row)
     return redirect_to(f"/{slug}/bank/")

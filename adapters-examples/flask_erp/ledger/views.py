@@ -59,6 +59,13 @@ pages: Final = Blueprint("pages", __name__)
 
 
 @pages.before_request
+def check_path() -> None:
+    """Respond with 404 to a URL with the character NUL, which PostgreSQL cannot compare."""
+    if "\0" in request.path:
+        abort(HTTPStatus.NOT_FOUND)
+
+
+@pages.before_request
 def check_form() -> None:
     """Refuse forms that come from other sites."""
     if request.method == "POST":

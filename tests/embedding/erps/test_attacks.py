@@ -193,7 +193,7 @@ def paid_with(site: RunningErp, invoice: str, means: str) -> bool:
 
 
 def forged_forms(site: RunningErp) -> None:
-    """Forms of other sites, and payment methods of other buyers, do nothing."""
+    """Forms of other sites, other buyers' payment methods and malformed URLs do nothing."""
     invoice, request = "/acme/invoices/A-1006/", len(site.street.stripe.requests)
     form = site.buyer.get(invoice).form("/pay")
     foreign_means = (
@@ -207,7 +207,10 @@ def forged_forms(site: RunningErp) -> None:
     assert "State due" in site.buyer.post(form, {**good_form, "means": foreign_means}).text
     token = next(name for name in good_form if "token" in name)
     assert 403 == site.buyer.post(form, {**good_form, token: "ü"}).status
-    for path in (f"{invoice}back/{'9' * 20}/", f"/acme/customers/{'9' * 20}/"):
+    for path in (
+        *(f"{invoice}back/{'9' * 20}/", f"/acme/customers/{'9' * 20}/"),
+        *("/%00/", "/acme/invoices/%00/", "/%00/log/", "/nobody/bank/back"),
+    ):
         assert 404 == site.buyer.get(path).status
     assert request == len(site.street.stripe.requests)
 
