@@ -241,6 +241,26 @@ def test_incomplete_form_is_not_acted_upon() -> None:
         assert CircuitState.FORCED_OPEN is world.hub.manager.circuit_state("vat").state
 
 
+class SilentBody(io.BytesIO):
+    """A body whose sender stays silent for longer than the server waits."""
+
+    def read(self, _: int | None = -1, /) -> bytes:
+        """Fail like a socket."""
+        raise TimeoutError
+
+
+def test_form_of_a_silent_client_is_refused() -> None:
+    """A form whose sender becomes silent is refused, without an error in the server."""
+    with World() as world:
+        environ = {
+            "CONTENT_TYPE": "application/x-www-form-urlencoded",
+            "CONTENT_LENGTH": "9",
+            "wsgi.input": SilentBody(),
+        }
+        response = world.visitor().send("POST", "/acts/circuit-open", b"", **environ)
+        assert 403 == response.status
+
+
 def send(
     port: int, path: str, cookie: str = "", form: str | None = None
 ) -> tuple[int, dict[str, str], str]:

@@ -113,7 +113,10 @@ def _body(environ: Environ) -> bytes:
         return b""
     if len(length) > len(str(LARGEST_BODY)) or int(length) > LARGEST_BODY:
         return b" " * (LARGEST_BODY + 1)
-    body: bytes = environ["wsgi.input"].read(int(length))
+    try:
+        body: bytes = environ["wsgi.input"].read(int(length))
+    except OSError:  # the client is too slow or gone
+        return b""
     return complete_body(body, length)
 
 
