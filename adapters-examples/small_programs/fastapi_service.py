@@ -17,8 +17,8 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel
 
 import moorage
-from moorage import AsyncHealthApp, AsyncHealthMonitor, ConnectorError, Money, PaymentDeclined
-from moorage.contracts.payments import Charge, told_buyer
+from moorage import AsyncHealthApp, AsyncHealthMonitor, ConnectorError, Money, VendorRejected
+from moorage.contracts.payments import BuyerOutcome, Charge, told_buyer
 from moorage.domain.webhooks.replies import reply_to
 from moorage.hub.receiving import from_starlette
 
@@ -47,7 +47,7 @@ def create_app(configuration: Any = "moorage.toml", **ports: Any) -> FastAPI:
             moorage.aopen(configuration, **ports) as hub,
             AsyncHealthMonitor(hub) as monitor,
         ):
-            app.state.hub, app.state.paid, app.state.declines = hub, [], Counter()
+            app.state.hub, app.state.paid, app.state.refusals = hub, [], Counter()
             app.mount("/health", AsyncHealthApp(monitor))
             yield
 
@@ -62,19 +62,22 @@ def create_app(configuration: Any = "moorage.toml", **ports: Any) -> FastAPI:
     @app.post("/orders/{number}/payment", status_code=201)
     async def pay(number: str, order: Order) -> dict[str, str]:
         charge = Charge(Money(order.amount, order.currency), order.token, reference=number)
-        declines = app.state.declines[number]  # in a column of the order
-        key = f"pay {number}/{declines}"
+        refusals = app.state.refusals[number]  # in a column of the order
+        key = f"pay {number}/{refusals}"
         try:
             payment = await app.state.hub.payments().charge(charge, idempotency_key=key)
-        except PaymentDeclined:
-            app.state.declines[number] = declines + 1  # another card is another payment
+        except VendorRejected as error:
+            if told_buyer(error).outcome is not BuyerOutcome.UNKNOWN:
+                app.state.refusals[number] = refusals + 1  # another card is another payment
             raise
         return {"outcome": payment.state, "payment": str(payment.ref)}
 
     @app.post("/webhooks/{account}")
     async def receive(account: str, request: Request) -> Response:
-        verifier = app.state.hub.webhooks(account)
         try:
+            if await app.state.hub.find_account(account) is None:
+                return Response(status_code=404)
+            verifier = app.state.hub.webhooks(account)
             async with verifier.receive(**await from_starlette(request)) as events:
                 app.state.paid += [event.type for event in events]  # in a table of yours
         except ConnectorError as error:

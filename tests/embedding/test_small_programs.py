@@ -88,6 +88,19 @@ def test_fastapi_service_takes_another_card_after_a_decline() -> None:
     assert paid[0].json() == paid[1].json()
 
 
+def test_fastapi_service_takes_another_card_after_a_refusal() -> None:
+    """A buyer whose card form had expired pays the same order with another card, once."""
+    stripe = StripeSandbox()
+    app = fastapi_service.create_app(shop(stripe), http=AsyncSandboxHttpClient(stripe))
+    with TestClient(app) as client:
+        refused = client.post("/orders/INV-1/payment", json=ORDER | {"token": "tok_expired"})
+        paid = [client.post("/orders/INV-1/payment", json=ORDER) for _ in range(2)]
+
+    assert (422, "not_attempted") == (refused.status_code, refused.json()["outcome"])
+    assert [201, 201] == [answer.status_code for answer in paid]
+    assert 1 == len(stripe.charges)
+
+
 def test_repeating_request_finds_payment_and_charges_nothing_after_unknown_outcome() -> None:
     """After an unknown outcome, repeating the request finds the payment and charges nothing."""
     stripe = StripeSandbox()
@@ -112,9 +125,11 @@ def test_fastapi_service_receives_webhooks() -> None:
         headers = dict(notice.headers)
         accepted = client.post("/webhooks/stripe", content=notice.body, headers=headers)
         forged = client.post("/webhooks/stripe", content=notice.body + b" ", headers=headers)
+        unknown = client.post("/webhooks/nobody", content=notice.body, headers=headers)
         paid = app.state.paid
 
     assert (200, 401) == (accepted.status_code, forged.status_code)
+    assert (404, b"") == (unknown.status_code, unknown.content)
     assert 1 == len(paid)
 
 
