@@ -342,18 +342,17 @@ class ConnectorManager(_Manager):
                 plan = plan.part_at(self._flows.core.fraction())
             if plan is not None and idempotency_key is None:
                 flows = self._flows
-                if timeout is None and request_id is None and subject is None:
-                    if plan.bulkhead is not None:
-                        return fast_path_sync.run_in_slot(flows, plan, function)
-                    call = identity = None
-                    if self._observed:
-                        if flows.observes_without_state:
-                            identity = flows.begin_observed(plan)
-                        else:
-                            call = flows.begin_plain(plan)
-                    return fast_path_sync.run(flows, plan, function, call, identity)
-                options = (timeout, request_id, subject)
-                return fast_path_sync.run_tracked(flows, plan, function, options)
+                call = identity = None
+                if timeout is not None or request_id is not None or subject is not None:
+                    call = flows.begin(plan, (timeout, request_id, subject))
+                elif self._observed and plan.bulkhead is None:
+                    if flows.observes_without_state:
+                        identity = flows.begin_observed(plan)
+                    else:
+                        call = flows.begin_plain(plan)
+                if plan.bulkhead is not None:
+                    return fast_path_sync.run_in_slot(flows, plan, function, call)
+                return fast_path_sync.run(flows, plan, function, call, identity)
         _check_step(function)
         if plan is not None and idempotency_key is not None and plan.bulkhead is None:
             options = (timeout, request_id, subject)
@@ -580,18 +579,17 @@ class AsyncConnectorManager(_Manager):
                 plan = plan.part_at(self._flows.core.fraction())
             if plan is not None and idempotency_key is None:
                 flows = self._flows
-                if timeout is None and request_id is None and subject is None:
-                    if plan.bulkhead is not None:
-                        return await fast_path_async.run_in_slot(flows, plan, function)
-                    call = identity = None
-                    if self._observed:
-                        if flows.observes_without_state:
-                            identity = flows.begin_observed(plan)
-                        else:
-                            call = flows.begin_plain(plan)
-                    return await fast_path_async.run(flows, plan, function, call, identity)
-                options = (timeout, request_id, subject)
-                return await fast_path_async.run_tracked(flows, plan, function, options)
+                call = identity = None
+                if timeout is not None or request_id is not None or subject is not None:
+                    call = flows.begin(plan, (timeout, request_id, subject))
+                elif self._observed and plan.bulkhead is None:
+                    if flows.observes_without_state:
+                        identity = flows.begin_observed(plan)
+                    else:
+                        call = flows.begin_plain(plan)
+                if plan.bulkhead is not None:
+                    return await fast_path_async.run_in_slot(flows, plan, function, call)
+                return await fast_path_async.run(flows, plan, function, call, identity)
         _check_step(function)
         if plan is not None and idempotency_key is not None and plan.bulkhead is None:
             options = (timeout, request_id, subject)

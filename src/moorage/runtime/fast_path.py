@@ -139,7 +139,8 @@ def admit(
         if call is None or not call.hurried:
             admission = plan.ask(plan.admission, plan.seconds)  # type: ignore[arg-type, misc]  # callers checked that it has both
         else:
-            admission = admit_without_waiting(plan, call)
+            time_left = (call.deadline - call.started) / 1e9
+            admission = plan.ask(plan.admission_at_once, time_left)  # type: ignore[arg-type, misc]  # as above
     except BaseException as error:
         end_unanswered(flows, plan, began, call, error, request)
         raise
@@ -161,12 +162,6 @@ async def request_admission(
     if admission[0] > NEEDS_TOKEN and call is None and not flows.core.observers:
         raise flows.refused(plan, began, admission)
     return admission
-
-
-def admit_without_waiting(plan: Plan, call: Call) -> Admitted:
-    """Ask the store to admit the first attempt of a call with a time limit of its own."""
-    time_left = (call.deadline - call.started) / 1e9
-    return plan.ask(plan.admission_at_once, time_left)  # type: ignore[arg-type, misc]  # callers checked that it has both
 
 
 def admission_flow(core: Core, plan: Plan, call: Call | None) -> Flow[Admitted]:

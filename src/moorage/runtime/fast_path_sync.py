@@ -23,7 +23,6 @@ from moorage.runtime.bridge import plain_sync, run_now, step_sync, value_sync
 from moorage.runtime.fast_path import (
     admission_flow,
     admit,
-    admit_without_waiting,
     as_connector_error,
     authorised_request,
     call_after_attempt,
@@ -86,7 +85,8 @@ def run(  # noqa: C901, PLR0912, PLR0915 - a frame less for every call
             elif call is None or not call.hurried:
                 admission = answer(plan.admission, plan.seconds)
             else:
-                admission = admit_without_waiting(plan, call)
+                time_left = (call.deadline - start_time) / 1e9
+                admission = answer(plan.admission_at_once, time_left)  # type: ignore[arg-type]  # as `admission`
         except BaseException as error:
             end_unanswered(flows, plan, start_time, call, error, None, identity)
             raise
@@ -140,21 +140,6 @@ def run(  # noqa: C901, PLR0912, PLR0915 - a frame less for every call
     finally:
         # Else the traceback holds this frame, and the frame the error.
         del ending
-
-
-def run_tracked(
-    flows: CallOperations,
-    plan: Plan,
-    function: Callable[[], R],
-    options: CallOptions,
-) -> R:
-    """Call a function that has options of its own."""
-    call = flows.begin(plan, options)
-    if options[0] is not None:
-        call.open_ended = call.deadline - call.started > plan.span
-    if plan.bulkhead is None:
-        return run(flows, plan, function, call)
-    return run_in_slot(flows, plan, function, call)
 
 
 def run_in_slot(

@@ -346,7 +346,7 @@ def admission_question(core: Core, call: Call, *, retry: bool) -> Admission | No
     if plan.admission is None and claim is None:
         return None
     time_left = max(0, call.remaining(core) // 1000)
-    lease = time_left + micros(MARGIN) if call.open_ended else plan.question.lease
+    lease = time_left + micros(MARGIN) if call.is_open_ended else plan.question.lease
     patience = min(plan.patience, time_left)
     if claim is not None:
         return plan.question.under_claim(claim, within=patience, lease=lease, retry=retry)

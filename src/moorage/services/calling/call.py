@@ -78,7 +78,7 @@ class Call:
             limit.
         http_operation: HTTP operation whose request it sends, if any.
         listeners: observers that it notifies as long as no attempt fails.
-        open_ended: True if an attempt may use all remaining time, during which it keeps its probe.
+        streams: True if the answer is read as a stream, for as long as the call has time.
         replayable: True if the request can be sent again.
         request: request that it sends, if any.
         repeatable: True if sending it twice has the same effect as sending it once.
@@ -118,7 +118,6 @@ class Call:
     keeps_place = False
     key: str | None = None
     listeners: SuccessListeners = NO_LISTENERS
-    open_ended = False
     outcome = Outcome.GOOD
     parse: Parse | None = None
     permit: Permit | None = None
@@ -129,6 +128,7 @@ class Call:
     route: Route | None = None
     sent: SentCredentials | None = None
     status: int | None = None
+    streams = False
     subject: str | None = None
     target: str | None = None
     token = 0
@@ -141,6 +141,17 @@ class Call:
         self.plan = plan
         self.started: Final = started
         self.deadline: Final = started + timeout
+
+    @property
+    def is_open_ended(self) -> bool:
+        """True if an attempt may use all remaining time, during which it keeps its probe.
+
+        A function that cannot be cancelled may, if the call has more time than its service gives;
+        an HTTP client ends an attempt earlier.
+        """
+        return self.streams or (
+            self.request is None and self.deadline - self.started > self.plan.span
+        )
 
     @property
     def ledger(self) -> Ledger:

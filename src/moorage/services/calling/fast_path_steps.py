@@ -15,6 +15,7 @@ from moorage.domain.observation.success_listeners import NO_LISTENERS
 from moorage.domain.resilience.circuit import Outcome
 from moorage.domain.resilience.gate_commands import Report
 from moorage.domain.service.plan import is_repeatable
+from moorage.domain.values.durations import seconds
 from moorage.errors import ConnectorError
 from moorage.services.calling.admission import why_not, withdraw
 from moorage.services.calling.attempts import begin_attempt, follow, once, retry_call, sizes_of
@@ -27,7 +28,7 @@ from moorage.services.calling.idempotency import (
     replay_answer,
 )
 from moorage.services.calling.key_protection import KeyProtection
-from moorage.services.calling.lifecycle import CallLifecycle, checked_span
+from moorage.services.calling.lifecycle import CallLifecycle, check_labels
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -74,17 +75,22 @@ class FastPathSteps(CallLifecycle):
     def begin(self, plan: Plan, options: CallOptions, key: object = None) -> Call:
         """Return the state of a new call of the fast path."""
         timeout, request_id, subject = options
-        if timeout is None and request_id is None and subject is None:
+        has_labels = request_id is not None or subject is not None
+        if timeout is None and not has_labels:
             return self.begin_plain(plan, key)
-        core = self.core
+        core, span = self.core, plan.span
         try:
-            span = checked_span(plan, timeout, request_id, subject)
+            if has_labels:
+                check_labels(request_id, subject)
+            if timeout is not None:
+                span = int(seconds(timeout, "timeout") * 1e9)
         except ConnectorError as error:
             self.plans.name(error, plan.service.name, plan.operation, request_id)
             raise
         call = Call(plan, core.nanoseconds(), span)
         call.hurried = timeout is not None
-        self._start(call, None, request_id, subject, key)
+        if has_labels or core.observers:
+            self._start(call, None, request_id, subject, key)
         return call
 
     def begin_plain(self, plan: Plan, key: object = None) -> Call:
@@ -122,7 +128,9 @@ class FastPathSteps(CallLifecycle):
         has_options = timeout is not None or request_id is not None or subject is not None
         if has_options:
             try:
-                span = checked_span(plan, timeout, request_id, subject)
+                check_labels(request_id, subject)
+                if timeout is not None:
+                    span = int(seconds(timeout, "timeout") * 1e9)
             except ConnectorError as error:
                 self.plans.name(error, plan.service.name, plan.operation, request_id)
                 raise
@@ -137,7 +145,6 @@ class FastPathSteps(CallLifecycle):
         call.repeatable = operation.repeatable
         if has_options:
             call.hurried = timeout is not None
-            call.open_ended = span > plan.span
             self._start(call, None, request_id, subject)
         elif core.observers:
             listeners = call.listeners = core.listeners()
@@ -150,7 +157,6 @@ class FastPathSteps(CallLifecycle):
     ) -> Call:
         """Return the state of an HTTP operation's call on the fast path."""
         call = self.begin_operation(plan, operation, options)
-        call.open_ended = False  # an HTTP client ends the attempt at the deadline
         call.request, call.http_operation = operation.request, operation
         return call
 
@@ -181,7 +187,6 @@ class FastPathSteps(CallLifecycle):
     ) -> tuple[Call, KeyedUse]:
         """Return the state of a function's call, and its protection by an idempotency key."""
         call = self.begin(plan, options, key)
-        call.open_ended = call.deadline - call.started > plan.span
         try:
             compare = compared_payload if self.core.compares_bytes else payload_fingerprint
             return call, self._keys.protect(call, key, compare(payload), AS_USUAL)

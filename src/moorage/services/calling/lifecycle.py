@@ -28,7 +28,6 @@ from moorage.services.calling.manual_operations import ManualOperations
 from moorage.services.calling.slots import in_slot
 
 if TYPE_CHECKING:
-    from moorage.domain.service.plan import Plan
     from moorage.domain.service.settings import Fallback
     from moorage.ports.operation import OperationTraits
     from moorage.services.calling.attempts import AttemptStep, Ending
@@ -110,9 +109,9 @@ class CallLifecycle(ManualOperations):
             plan = self.plans.find(service, tenant, endpoint, matched_request)
             if plan.parts:
                 plan = plan.part_at(core.fraction())
-            span = plan.span
-            if timeout is not None or request_id is not None or subject is not None:
-                span = checked_span(plan, timeout, request_id, subject)
+            if request_id is not None or subject is not None:
+                check_labels(request_id, subject)
+            span = plan.span if timeout is None else int(seconds(timeout, "timeout") * 1e9)
         except ConnectorError as error:
             self.plans.name(error, service, endpoint, request_id)
             raise
@@ -235,12 +234,13 @@ class CallLifecycle(ManualOperations):
         return in_slot(self.core, call, step, bulkhead)
 
 
-def checked_span(
-    plan: Plan, timeout: float | None, request_id: str | None, subject: str | None
-) -> int:
-    """Check the options of a call, and return the nanoseconds that it may take."""
+def check_labels(request_id: str | None, subject: str | None) -> None:
+    """Check the correlation id and the subject that a caller gave to a call.
+
+    Raises:
+        InvalidData: one of them is not a short printable text.
+    """
     if request_id is not None:
         checked_name(request_id, "request_id")
     if subject is not None:
         checked_name(subject, "subject")
-    return plan.span if timeout is None else int(seconds(timeout, "timeout") * 1e9)

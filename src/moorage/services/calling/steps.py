@@ -311,8 +311,6 @@ class CallOperations(FastPathSteps):
         )
         if call.plan.regions:
             return self._end_of_call(call, None, _no_region_error())
-        # A step that cannot be cancelled may run until the deadline.
-        call.open_ended = call.deadline - call.started > call.plan.span
         if operation is not None:
             call.repeatable = operation.repeatable
         single_attempt = None

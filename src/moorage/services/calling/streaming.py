@@ -39,7 +39,7 @@ class StreamingExchange(Exchange):
         self._at: str | None = None
         self._opened: Stream | None = None
         call.keeps_permit = call.keeps_place = True
-        call.hurried = call.open_ended = True
+        call.hurried = call.streams = True
 
     async def __call__(self, call: Call) -> AttemptResult:
         """Send the request and return the stream; the body of a failure is read at once."""
