@@ -118,3 +118,18 @@ def test_unknown_name_is_an_attribute_error() -> None:
 
     with pytest.raises(AttributeError, match=name):
         getattr(moorage, name)
+
+
+def test_every_export_resolves_under_eventlet() -> None:
+    """Each name can be imported after eventlet has removed from `select` what it cannot replace."""
+    program = (
+        "import select\n"
+        "for name in ('poll', 'epoll', 'devpoll', 'kqueue', 'kevent'):\n"
+        "    vars(select).pop(name, None)\n"
+        "from moorage import *\n"
+        "print(SshPlatform.__name__)"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert ("SshPlatform\n", "") == (run.stdout, run.stderr)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import subprocess
 import tempfile
 import weakref
 from pathlib import Path
-from select import POLLIN, POLLOUT, poll
 from threading import Lock
 from time import monotonic
 from typing import IO, TYPE_CHECKING, Any, Final, NamedTuple
@@ -211,7 +211,7 @@ class _Connection:
         """Send bytes."""
         view = memoryview(data)
         while view:
-            self._wait(self._in, POLLOUT, deadline)
+            self._wait(self._in, deadline, writing=True)
             try:
                 view = view[os.write(self._in.fileno(), view[:_PART]) :]
             except OSError:
@@ -236,16 +236,14 @@ class _Connection:
         return data[:size]
 
     def _received(self, deadline: float) -> bytes:
-        self._wait(self._out, POLLIN, deadline)
+        self._wait(self._out, deadline, writing=False)
         data = os.read(self._out.fileno(), _PART)
         if not data:
             raise self._failure()
         return data
 
-    def _wait(self, file: IO[bytes], event: int, deadline: float) -> None:
-        waiting = poll()
-        waiting.register(file, event)
-        if not waiting.poll(max(0.0, deadline - monotonic()) * 1000):
+    def _wait(self, file: IO[bytes], deadline: float, *, writing: bool) -> None:
+        if not is_ready(file, max(0.0, deadline - monotonic()), writing=writing):
             raise AttemptTimeout(
                 f"{self._target.host} did not answer in time.",
                 may_have_been_processed=self._is_greeted,
@@ -296,3 +294,19 @@ def _end(process: subprocess.Popen[bytes], files: Sequence[IO[bytes]], owner: in
     if owner == os.getpid():
         process.kill()
         process.wait()
+
+
+def is_ready_by_poll(file: IO[bytes], seconds: float, *, writing: bool) -> bool:
+    """Wait until a pipe can be read or written; return False if the time is over."""
+    waiting = select.poll()
+    waiting.register(file, select.POLLOUT if writing else select.POLLIN)
+    return bool(waiting.poll(seconds * 1000))
+
+
+def is_ready_by_select(file: IO[bytes], seconds: float, *, writing: bool) -> bool:
+    """Do the same as `is_ready_by_poll` where eventlet has removed poll."""
+    reading_files, writing_files = ([], [file]) if writing else ([file], [])
+    return any(select.select(reading_files, writing_files, [], seconds))
+
+
+is_ready = is_ready_by_poll if hasattr(select, "poll") else is_ready_by_select
