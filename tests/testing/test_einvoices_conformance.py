@@ -77,6 +77,19 @@ def minimal_subject() -> kit.EinvoicesSubject:
     return attrs.evolve(subject, requests=(), answers=(), malformed=())
 
 
+@attrs.frozen(kw_only=True)
+class ListingVendor(Recommand):
+    """A correct vendor that lists received invoices, but does not give their documents."""
+
+    capabilities = frozenset({EinvoiceCapability.UBL, EinvoiceCapability.INBOX})
+
+
+def test_vendor_that_only_lists_received_invoices_passes_their_check() -> None:
+    """The list of received invoices is checked without a download of their documents."""
+    check = next(check for check in kit.CHECKS if name_of(check) == "an_invoice_arrives")
+    check(as_recommand(ListingVendor))
+
+
 @pytest.mark.parametrize("check", kit.CHECKS, ids=name_of)
 def test_vendor_without_optional_features_passes_all_checks(check: kit.Check) -> None:
     """A vendor without optional features passes all checks."""

@@ -38,6 +38,7 @@ class EinvoiceCapability(StrEnum):
     FA3 = "fa3"
     LOOK_UP = "look_up"
     STATUS = "status"
+    DOWNLOAD = "download"
     INBOX = "inbox"
 
 

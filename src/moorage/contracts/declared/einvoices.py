@@ -94,7 +94,7 @@ class EinvoicesContract(Contract):
         """List the invoices that arrived and were not marked as fetched."""
         return _INBOX
 
-    @reads(target=Target.REFERENCE)
+    @reads(target=Target.REFERENCE, needs=EinvoiceCapability.DOWNLOAD)
     def download(
         self, ref: Ref | str, *, timeout: float | None = None
     ) -> Requirements[ReceivedInvoice]:

@@ -114,6 +114,7 @@ def calls_by_capability(lab: Lab) -> list[tuple[str, Callable[[], Awaitable[Any]
         (EinvoiceCapability.FA3, lambda: lab("send", OutgoingInvoice(document=FA3))),
         (EinvoiceCapability.LOOK_UP, lambda: lab("check_recipient", RECIPIENT)),
         (EinvoiceCapability.STATUS, lambda: lab("get", ref)),
+        (EinvoiceCapability.DOWNLOAD, lambda: lab("download", ref)),
         (EinvoiceCapability.INBOX, lambda: lab("list_received")),
         (EinvoiceCapability.INBOX, lambda: lab("mark_fetched", ref)),
     ]

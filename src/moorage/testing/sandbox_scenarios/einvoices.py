@@ -82,7 +82,7 @@ async def fetch_invoices(vendor: ScenarioVendor) -> Any:
     return len(inbox.invoices)
 
 
-BASIC: Final[dict[str, Scenario]] = {"send": send_invoice, "download": download_invoice}
+BASIC: Final[dict[str, Scenario]] = {"send": send_invoice}
 
 BY_CAPABILITY: Final[dict[str, Scenario]] = {
     EinvoiceCapability.UBL: sent_ubl,
@@ -90,5 +90,6 @@ BY_CAPABILITY: Final[dict[str, Scenario]] = {
     EinvoiceCapability.FA3: sent_fa3,
     EinvoiceCapability.LOOK_UP: looked_up,
     EinvoiceCapability.STATUS: state_read,
+    EinvoiceCapability.DOWNLOAD: download_invoice,
     EinvoiceCapability.INBOX: fetch_invoices,
 }

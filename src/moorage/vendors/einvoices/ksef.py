@@ -93,7 +93,7 @@ class Ksef(sdk.Vendor):
     kinds: ClassVar[tuple[str, ...]] = ("einvoices",)
     api_version: ClassVar[str | None] = "v2"
     capabilities: ClassVar[frozenset[str]] = frozenset(
-        {EinvoiceCapability.FA3, EinvoiceCapability.STATUS}
+        {EinvoiceCapability.FA3, EinvoiceCapability.STATUS, EinvoiceCapability.DOWNLOAD}
     )
     limits: ClassVar[Mapping[str, int]] = {"document_bytes": 1_000_000}
 

@@ -95,6 +95,7 @@ class Storecove(sdk.ApiVendor):
             EinvoiceCapability.CII,
             EinvoiceCapability.LOOK_UP,
             EinvoiceCapability.STATUS,
+            EinvoiceCapability.DOWNLOAD,
         }
     )
     webhook = "url-token"
