@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import json
 import os
 import stat
+import subprocess
+import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -214,6 +217,71 @@ async def test_second_replay_is_refused_while_another_one_runs(tmp_path: Path) -
     await Pipeline("orders", DeadLetterSource(file), sink).run()
     assert (1, []) == (len(sink.values), file.letters())
     assert ["dead.jsonl"] == _names_in(tmp_path)
+
+
+async def test_commit_does_not_rewrite_the_file(tmp_path: Path) -> None:
+    """However many letters are replayed, the file is rewritten once, at the end of the replay."""
+    path = tmp_path / "dead.jsonl"
+    file = DeadLetterFile(path)
+    for record in make_records(5, keys=1):
+        await file.add(letter(record))
+    before = path.stat()
+    source = DeadLetterSource(file)
+
+    async def ignore_revoked(_: object) -> None:
+        """A callback for revoked records that is never called."""
+
+    await source.open(ignore_revoked)
+    for done in range(1, 5):
+        await source.commit(await source.poll(PollLimits(1, 1, 0.0)) or [])
+        assert 5 - done == len(file.letters())
+        assert (before.st_ino, before.st_size) == (path.stat().st_ino, path.stat().st_size)
+    await source.close()
+    assert before.st_ino != path.stat().st_ino
+    assert 1 == len(path.read_bytes().splitlines())
+    assert ["dead.jsonl"] == _names_in(tmp_path)
+
+
+async def test_letter_is_not_dropped_during_a_replay(tmp_path: Path) -> None:
+    """While a replay may have read a letter, dropping it is refused; afterwards it is dropped."""
+    file = DeadLetterFile(tmp_path / "dead.jsonl")
+    await file.add(letter())
+    names = [name for name, _ in file.letters()]
+    with file.replaying():
+        with pytest.raises(LocalFailure, match="is replaying dead letters"):
+            file.drop(names)
+        assert 1 == len(file.letters())
+    file.drop(names)
+    assert [] == file.letters()
+
+
+async def test_torn_line_of_a_journal_is_no_processed_letter(tmp_path: Path) -> None:
+    """A letter whose id a crash has cut off in the journal is replayed again."""
+    path = tmp_path / "dead.jsonl"
+    file = DeadLetterFile(path)
+    for _ in range(2):
+        await file.add(letter())
+    first_id, second_id = (name for name, _ in file.letters())
+    (tmp_path / "dead.jsonl.replay").write_text(f"{first_id}\n{second_id}")
+    assert [second_id] == [name for name, _ in file.letters()]
+    with file.replaying():
+        assert 1 == len(path.read_bytes().splitlines())
+    assert [second_id] == [name for name, _ in file.letters()]
+
+
+@pytest.mark.untraced
+def test_replay_may_be_killed_at_any_line(tmp_path: Path) -> None:
+    """Wherever a replay is killed, no letter is lost, and only the last one is processed again."""
+    program = [sys.executable, "-m", "tests.pipelines.killed_replays", str(tmp_path / "letters")]
+    output = subprocess.run(program, capture_output=True, text=True, check=True).stdout
+    runs = [json.loads(line) for line in output.splitlines()]
+    assert {0, 1, 2, 3} == {len(run["left"]) for run in runs if run["killed"]}
+    for run in runs:
+        before, left, after = run["before"], run["left"], run["after"]
+        assert before == list(range(len(before)))
+        assert left in (list(range(len(before), 3)), list(range(max(0, len(before) - 1), 3)))
+        assert before + left == after
+        assert (["dead.jsonl", "processed"], 0) == (run["files"], run["remaining"])
 
 
 async def test_source_of_letters_has_no_positions(tmp_path: Path) -> None:

@@ -5,7 +5,9 @@ which readers skip: the record of that letter is delivered again. The next lette
 of its own.
 
 While a source replays the letters of a file, it locks a second file beside it, so that no other
-source processes the same letters.
+source processes the same letters and nobody drops them. There it writes the ids of the letters that
+are done, so that a commit costs as much as its letters, whatever the size of the file. At its end,
+or after a crash whoever locks the second file next, these letters are removed from the file.
 """
 
 from __future__ import annotations
@@ -16,9 +18,9 @@ from contextlib import ExitStack, contextmanager
 from os.path import samestat
 from pathlib import Path
 from secrets import token_hex
-from typing import TYPE_CHECKING, Any, Literal
+from typing import IO, TYPE_CHECKING, Literal
 
-from moorage.adapters.files.whole_files import WholeFile
+from moorage.adapters.files.whole_files import WholeFile, keep_access
 from moorage.domain.pipelines.letter_lines import letter_of, line_of, lines_without
 from moorage.errors import ConfigurationError, LocalFailure, StorageUnavailable, UnsupportedByVendor
 
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def _locked(path: Path, *, wait: bool = True) -> Generator[Any]:
+def _locked(path: Path, *, wait: bool = True) -> Generator[IO[bytes]]:
     """Open and lock a file; reopen it if another process has replaced it meanwhile.
 
     Raises:
@@ -62,6 +64,52 @@ def _is_current(path: Path, status: os.stat_result) -> bool:
         return False
 
 
+class ReplayJournal:
+    """The ids of the dead letters that a replay has processed, in a locked file.
+
+    A crash may leave an incomplete last line, which counts as absent: its letter is replayed again.
+
+    Args:
+        file: the file, which nobody else may write.
+    """
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+
+    def add(self, ids: Iterable[str]) -> None:
+        """Append ids, and return once they are on disk."""
+        self._file.seek(0, os.SEEK_END)
+        self._file.write("".join(f"{name}\n" for name in ids).encode())
+        self._flush()
+
+    def ids(self) -> frozenset[str]:
+        """Return all ids."""
+        self._file.seek(0)
+        return _complete_lines(self._file.read())
+
+    def clear(self) -> None:
+        """Remove all ids."""
+        self._file.truncate(0)
+        self._flush()
+
+    def _flush(self) -> None:
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+
+def _content(path: Path) -> bytes:
+    """Return the content of a file, which is empty if there is no file."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return b""
+
+
+def _complete_lines(content: bytes) -> frozenset[str]:
+    """Return the lines of a text, except for a last one without a line break."""
+    return frozenset(content.decode("utf-8", "replace").split("\n")[:-1])
+
+
 class DeadLetterFile:
     """Dead letters in a JSON Lines file, which the processes of a machine share.
 
@@ -90,41 +138,79 @@ class DeadLetterFile:
             StorageUnavailable: the file cannot be read.
         """
         with self._translating_errors():
-            lines = self._path.read_bytes().splitlines() if self._path.exists() else []
-        return [entry for line in lines if (entry := letter_of(line)) is not None]
+            # In this order: the ids leave their file after the letters have left theirs.
+            done_ids = _complete_lines(_content(self._journal_path))
+            lines = _content(self._path).splitlines()
+        entries = [entry for line in lines if (entry := letter_of(line)) is not None]
+        return [entry for entry in entries if entry[0] not in done_ids]
 
     def drop(self, ids: Iterable[str]) -> None:
         """Remove the dead letters with these ids from the file.
 
         Raises:
+            LocalFailure: a source is replaying letters of the file.
             StorageUnavailable: the file cannot be written.
         """
-        with self._translating_errors(), _locked(self._path) as file:
-            lines = lines_without(file.read().splitlines(keepends=True), frozenset(ids))
-            with WholeFile(self._path) as whole_file:
-                whole_file.write(b"".join(lines))
-                whole_file.keep()
+        with self.replaying():
+            self._remove(frozenset(ids))
 
     @contextmanager
-    def replaying(self) -> Generator[None]:
-        """Prevent other sources from replaying letters of the file until the block ends.
+    def replaying(self) -> Generator[ReplayJournal]:
+        """Prevent others from replaying or dropping letters of the file until the block ends.
+
+        The letters that the block adds to the journal are no longer in the file then.
 
         Raises:
             LocalFailure: another source is replaying letters of the file.
-            StorageUnavailable: the lock file cannot be written.
+            StorageUnavailable: a file cannot be written.
         """
-        lock_path = self._path.with_name(f"{self._path.name}.replay")
         with ExitStack() as stack:
             with self._translating_errors():
                 try:
-                    stack.enter_context(_locked(lock_path, wait=False))
+                    file = stack.enter_context(_locked(self._journal_path, wait=False))
                 except BlockingIOError:
                     raise LocalFailure(
                         f"Another process is replaying dead letters of the file {self._path}.",
                         remedy="Wait until it ends, and list the letters that are left.",
                     ) from None
-            stack.callback(lock_path.unlink, missing_ok=True)
-            yield
+                keep_access(file.fileno(), self._path)
+            journal = ReplayJournal(file)
+            self._remove_done(journal)
+            try:
+                yield journal
+            finally:
+                self._remove_done(journal)
+                with self._translating_errors():
+                    self._journal_path.unlink(missing_ok=True)
+
+    def _remove_done(self, journal: ReplayJournal) -> None:
+        """Remove the letters whose ids are in the journal, and then the ids."""
+        with self._translating_errors():
+            done_ids = journal.ids()
+        if done_ids:
+            self._remove(done_ids)
+            with self._translating_errors():
+                journal.clear()
+
+    def _remove(self, ids: frozenset[str]) -> None:
+        with self._translating_errors(), _locked(self._path) as file:
+            lines = lines_without(file.read().splitlines(keepends=True), ids)
+            with WholeFile(self._path) as whole_file:
+                whole_file.write(b"".join(lines))
+                whole_file.keep()
+
+    def record_done(self, journal: ReplayJournal, ids: Iterable[str]) -> None:
+        """Add the ids of processed letters to a journal, and return once they are on disk.
+
+        Raises:
+            StorageUnavailable: the journal cannot be written.
+        """
+        with self._translating_errors():
+            journal.add(ids)
+
+    @property
+    def _journal_path(self) -> Path:
+        return self._path.with_name(f"{self._path.name}.replay")
 
     def _append(self, line: bytes) -> None:
         with self._translating_errors(), _locked(self._path) as file:
@@ -156,6 +242,7 @@ class DeadLetterSource:
         ids: the ids of the letters; by default all that the file has when the source opens.
     """
 
+    _journal: ReplayJournal
     commits: Literal["each", "prefix"] = "each"
     extend_every: float | None = None
 
@@ -164,7 +251,7 @@ class DeadLetterSource:
         self._wanted = None if ids is None else frozenset(ids)
         self._records: list[SinkRecord] = []
         self._ids: dict[int, str] = {}
-        self._lock = ExitStack()
+        self._replay = ExitStack()
 
     async def open(self, _: Revocation, /) -> None:
         """Read the dead letters from the file.
@@ -173,7 +260,7 @@ class DeadLetterSource:
             LocalFailure: another source is replaying letters of the file.
         """
         await self.close()
-        self._lock.enter_context(self._file.replaying())
+        self._journal = self._replay.enter_context(self._file.replaying())
         letters = [
             (name, letter.record)
             for name, letter in self._file.letters()
@@ -189,9 +276,9 @@ class DeadLetterSource:
         return records or None
 
     async def commit(self, records: Sequence[SinkRecord], /) -> None:
-        """Remove the dead letters whose records have been processed."""
+        """Record on disk that the dead letters of these records have been processed."""
         done_ids = [self._ids[id(record)] for record in records]
-        await asyncio.to_thread(self._file.drop, done_ids)
+        await asyncio.to_thread(self._file.record_done, self._journal, done_ids)
 
     async def release(self, _: Sequence[SinkRecord], /) -> None:
         """Do nothing, because released dead letters stay in the file."""
@@ -210,5 +297,5 @@ class DeadLetterSource:
         )
 
     async def close(self) -> None:
-        """Unlock the file, so that other sources can replay the letters that are left."""
-        self._lock.close()
+        """Remove the processed letters, and let other sources replay those that are left."""
+        await asyncio.to_thread(self._replay.close)

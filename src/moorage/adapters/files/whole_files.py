@@ -26,7 +26,7 @@ class WholeFile:
         self._path = Path(path)
         number, self._name = mkstemp(dir=self._path.parent, prefix=".coming-")
         self._file = os.fdopen(number, "wb")
-        _keep_access(number, self._path)
+        keep_access(number, self._path)
 
     def write(self, data: bytes) -> None:
         """Append bytes to the file."""
@@ -62,7 +62,7 @@ class WholeFile:
         Path(self._name).unlink(missing_ok=True)
 
 
-def _keep_access(number: int, path: Path) -> None:
+def keep_access(number: int, path: Path) -> None:
     """Give an open file the owner, the group and the permissions of the file at a path, if any."""
     if not hasattr(os, "fchown"):  # pragma: no cover - only on Windows
         return

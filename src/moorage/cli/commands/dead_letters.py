@@ -96,7 +96,7 @@ def replay(
 
 
 def drop(name: str, /, *letters: str, everything: bool = False, context: Context) -> CommandResult:
-    """Remove dead letters without processing them.
+    """Remove dead letters without processing them; refused while letters are replayed.
 
     Args:
         name: the pipeline.
