@@ -21,7 +21,12 @@ from hypothesis import HealthCheck, Phase, settings
 
 from tests.support.compiled_modules import compile_modules, uncompiled_modules
 from tests.support.drawn_cases import DRAWS, Draw, chosen_cases, chosen_long_cases, long_tests
-from tests.support.shared_modules import SharedModules, is_collected, long_modules
+from tests.support.shared_modules import (
+    SharedModules,
+    collects_share,
+    is_collected,
+    long_modules,
+)
 
 # Hypothesis would parse every module of the repository in each worker, to draw their constants as
 # examples. That takes a fifth of the collection, and there is no setting to turn it off.
@@ -114,15 +119,38 @@ def _is_whole_run(config: pytest.Config) -> bool:
     return config.args == testpaths
 
 
+def _sharing_worker(config: pytest.Config) -> tuple[int, int] | None:
+    """Return the number of this worker, and how many there are, if they share the whole run."""
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "0"))
+    if not (workers and _is_whole_run(config)):
+        return None
+    return int(os.environ["PYTEST_XDIST_WORKER"].removeprefix("gw")), workers
+
+
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """Ignore the modules that other workers collect, if there are several and all tests run."""
-    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "0"))
     is_module = collection_path.name.startswith("test_") and collection_path.suffix == ".py"
-    if not (workers and is_module and _is_whole_run(config)):
+    if not is_module or (sharing := _sharing_worker(config)) is None:
         return None
-    worker = int(os.environ["PYTEST_XDIST_WORKER"].removeprefix("gw"))
     module = collection_path.relative_to(config.rootpath).as_posix()
-    return None if is_collected(module, worker, workers) else True
+    return None if is_collected(module, *sharing) else True
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection(session: pytest.Session) -> Generator[None, object, object]:
+    """Collect without coverage in a worker all of whose modules other workers collect too.
+
+    Lines that run on import are covered there, and to import under the tracer takes twice as long.
+    """
+    tracers = sys.gettrace(), threading.gettrace()
+    sharing = _sharing_worker(session.config)
+    if tracers[0] is None or sharing is None or collects_share(*sharing):
+        return (yield)
+    _set_tracers(None, None)
+    try:
+        return (yield)
+    finally:
+        _set_tracers(*tracers)
 
 
 @pytest.hookimpl(optionalhook=True)

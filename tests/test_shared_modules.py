@@ -9,7 +9,12 @@ from random import Random
 
 import pytest
 
-from tests.support.shared_modules import SharedModules, is_collected, long_modules
+from tests.support.shared_modules import (
+    SharedModules,
+    collects_share,
+    is_collected,
+    long_modules,
+)
 
 SHARED = [f"tests/test_long_{module}.py::test_{n}" for module in range(5) for n in range(9)]
 
@@ -124,7 +129,8 @@ def test_each_module_is_collected() -> None:
     for module in ("tests/test_manager.py", "tests/test_graph.py", "tests/test_flow.py"):
         collecting = [worker for worker in range(5) if is_collected(module, worker, 5)]
         assert len(collecting) == 1
-        assert collecting[0] < 3
+        assert collects_share(collecting[0], 5)
+    assert [worker for worker in range(5) if collects_share(worker, 5)] == [0, 1, 2]
     assert all(is_collected("tests/test_site.py", worker, 5) for worker in range(5))
 
 

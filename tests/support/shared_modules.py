@@ -28,8 +28,17 @@ _LEAST: Final = 2
 
 def is_collected(module: str, worker: int, workers: int) -> bool:
     """Return whether a worker collects a module, such as `tests/test_manager.py`."""
-    shares = (workers + 1) // 2
-    return crc32(module.encode()) % shares == worker or module in long_modules()
+    return crc32(module.encode()) % _shares(workers) == worker or module in long_modules()
+
+
+def collects_share(worker: int, workers: int) -> bool:
+    """Return whether a worker collects modules that no other worker collects."""
+    return worker < _shares(workers)
+
+
+def _shares(workers: int) -> int:
+    """Return the number of workers that collect a share of the modules that are not long."""
+    return (workers + 1) // 2
 
 
 @cache
