@@ -42,8 +42,11 @@ settings.register_profile(
 )
 # The same examples on every run: a red build is red again on the next try.
 settings.register_profile("brief", settings.get_profile("default"), derandomize=True)
-# The search through the properties that a change must survive.
+# The search through the properties that a release must survive.
 settings.register_profile("ci", settings.get_profile("brief"), max_examples=100, print_blob=True)
+# Its first half, which each change must survive. Further examples would be the same every time, and
+# runs at home draw others.
+settings.register_profile("half", settings.get_profile("ci"), max_examples=50)
 # A mutant only has to be noticed; nobody reads its smallest counter-example.
 settings.register_profile(
     "mutants",
