@@ -116,6 +116,7 @@ if TYPE_CHECKING:
     from moorage.vendor_sdk.api_vendor import query_key as query_key
     from moorage.vendor_sdk.aws import aws_credentials as aws_credentials
     from moorage.vendor_sdk.aws import aws_refusal as aws_refusal
+    from moorage.vendor_sdk.consent_tokens import ConsentTokens as ConsentTokens
     from moorage.vendor_sdk.google import GoogleAccount as GoogleAccount
     from moorage.vendor_sdk.google import GoogleVendor as GoogleVendor
     from moorage.vendor_sdk.google import google_account as google_account
@@ -211,6 +212,7 @@ _HOME = {
     "optional": "domain.values.frozen_values",
     "ApiVendor": "vendor_sdk.api_vendor",
     "OAuthVendor": "vendor_sdk.oauth_vendor",
+    "ConsentTokens": "vendor_sdk.consent_tokens",
     "HttpVendor": "vendor_sdk.api_vendor",
     "bearer": "vendor_sdk.api_vendor",
     "basic": "vendor_sdk.api_vendor",

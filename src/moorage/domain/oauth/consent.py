@@ -88,10 +88,37 @@ def begin_consent(
         scope: the scopes to request, if not the client's.
         parameters: additional parameters of the URL, such as `prompt` or `login_hint`.
     """
-    endpoint = client.at("authorization_endpoint")
     if parameters is not None:
         checked_kind(parameters, Mapping, "parameters")
     _check(client, redirect_uri, parameters or {})
+    query, pending_consent = consent_query(
+        client, redirect_uri, now=now, lifetime=lifetime, draw=draw, scope=scope
+    )
+    url = consent_url(client, {**client.parameters, **(parameters or {}), **query})
+    return url, pending_consent
+
+
+def consent_query(
+    client: OAuthClient,
+    redirect_uri: str,
+    *,
+    now: datetime,
+    lifetime: timedelta,
+    draw: Callable[[], int],
+    scope: Iterable[str] | str | None = None,
+    response_type: str = "code",
+) -> tuple[dict[str, str], PendingConsent]:
+    """Return the parameters of an authorization request, and the state to store until the callback.
+
+    Args:
+        client: the client that asks for consent.
+        redirect_uri: the URL to which the person is to return.
+        now: the time.
+        lifetime: the time within which the person must return.
+        draw: returns a new random number of 52 bits, which nobody can guess, at each call.
+        scope: the scopes to request, if not the client's.
+        response_type: the values with which the person is to return.
+    """
     scopes = client.scope if scope is None else _scope_names(scope)
     pending_consent = PendingConsent(
         state=_unguessable(draw),
@@ -104,7 +131,7 @@ def begin_consent(
         expires_at=now + lifetime,
     )
     query: dict[str, str] = {
-        "response_type": "code",
+        "response_type": response_type,
         "client_id": client.client_id,
         "redirect_uri": redirect_uri,
         "state": pending_consent.state.reveal(),
@@ -117,9 +144,14 @@ def begin_consent(
         query["nonce"] = pending_consent.nonce.reveal()
     if client.dpop_key is not None:
         query["dpop_jkt"] = thumbprint(client.dpop_key)
-    query = {**client.parameters, **(parameters or {}), **query}
+    return query, pending_consent
+
+
+def consent_url(client: OAuthClient, query: Mapping[str, str]) -> str:
+    """Return the URL of the authorization endpoint with these parameters."""
+    endpoint = client.at("authorization_endpoint")
     separator = "&" if "?" in endpoint else "?"
-    return f"{endpoint}{separator}{urlencode(query, quote_via=quote)}", pending_consent
+    return f"{endpoint}{separator}{urlencode(query, quote_via=quote)}"
 
 
 def read_callback(
