@@ -34,10 +34,10 @@ def test_account_shows_the_given_transactions(subject: Callable[[], BankSubject]
         credentials=MemoryCredentialProvider(),
     )
     bank = hub.bank()
-    consent = bank.start_consent(ConsentRequest(return_url=RETURN_URL)).ref
-    sandbox.grant(consent.id)
-    bank.finish_consent(consent, sandbox.returned_url(consent.id))
-    page = bank.transactions(bank.accounts(consent)[0].ref, PERIOD)
+    consent = bank.start_consent(ConsentRequest(return_url=RETURN_URL))
+    sandbox.grant(consent.ref.id)
+    bank.finish_consent(consent.ref, sandbox.returned_url(consent.link or ""))
+    page = bank.transactions(bank.accounts(consent.ref)[0].ref, PERIOD)
 
     assert ["-3.00 EUR"] == [str(item.entry.amount) for item in page.booked]
     hub.close()

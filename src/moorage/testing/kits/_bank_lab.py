@@ -101,13 +101,13 @@ class Lab(RecordedLab[BankSubject]):
 
     async def granted(self) -> BankConsent:
         """Start a consent, let the owner accept it, and finish it."""
-        return await self.finished((await self.start()).ref, self.bank.grant)
+        return await self.finished(await self.start(), self.bank.grant)
 
-    async def finished(self, ref: Ref, decide: Callable[[str], None]) -> BankConsent:
+    async def finished(self, started: BankConsent, decide: Callable[[str], None]) -> BankConsent:
         """Finish a consent after its owner has decided, with the URL to which the owner returns."""
-        decide(ref.id)
-        url = self.bank.returned_url(ref.id)
-        consent: BankConsent = await self("finish_consent", ref, url)
+        decide(started.ref.id)
+        url = self.bank.returned_url(started.link or "")
+        consent: BankConsent = await self("finish_consent", started.ref, url)
         return consent
 
     async def account(self) -> Ref:

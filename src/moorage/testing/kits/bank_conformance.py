@@ -94,8 +94,8 @@ async def a_consent_follows_its_owner(make: Open) -> None:
             waiting: BankConsent = await lab("get_consent", str(ref))
             require(waiting.status is ConsentStatus.PENDING, f"It became {waiting.status}.")
             if status is ConsentStatus.EXPIRED:
-                await lab.finished(ref, lab.bank.grant)
-            for decided in (await lab.finished(ref, decide), await lab("get_consent", ref)):
+                await lab.finished(consent, lab.bank.grant)
+            for decided in (await lab.finished(consent, decide), await lab("get_consent", ref)):
                 require(decided.status is status, f"{status} was read as {decided.status}.")
                 require(decided.ref == ref, "The consent has another reference.")
                 require(decided.link is None, "A consent that was decided still has a link.")
@@ -104,8 +104,10 @@ async def a_consent_follows_its_owner(make: Open) -> None:
 async def a_consent_is_finished_once(make: Open) -> None:
     """Finishing a consent again with the same URL returns the same state, and shows no URL."""
     async with make() as lab:
-        consent = await lab.granted()
-        url = lab.bank.returned_url(consent.ref.id)
+        consent: BankConsent = await lab.start()
+        lab.bank.grant(consent.ref.id)
+        url = lab.bank.returned_url(consent.link or "")
+        await lab("finish_consent", consent.ref, url)
         again: BankConsent = await lab("finish_consent", str(consent.ref), url)
         require(again.status is ConsentStatus.GRANTED, f"A repeat is {again.status}.")
         require(bool(await lab("accounts", consent.ref)), "A repeat lost the accounts.")
@@ -168,7 +170,7 @@ async def accounts_need_a_consent(make: Open) -> None:
     async with make() as lab:
         consent: BankConsent = await lab.start()
         await lab.refused(ConsentRequired, lab("accounts", consent.ref), "A pending consent")
-        await lab.finished(consent.ref, lab.bank.grant)
+        await lab.finished(consent, lab.bank.grant)
         account: Ref = (await lab("accounts", consent.ref))[0].ref
         lab.bank.expire(consent.ref.id)
         await lab.refused(ConsentRequired, lab("accounts", consent.ref), "An expired consent")

@@ -53,7 +53,7 @@ async def grant_consent(vendor: ScenarioVendor) -> Ref:
     sandbox: Any = vendor.fixture.sandbox
     sandbox.grant(consent.ref.id)
     ref: Ref = consent.ref
-    await vendor("finish_consent", ref, sandbox.returned_url(ref.id))
+    await vendor("finish_consent", ref, sandbox.returned_url(consent.link))
     return ref
 
 
@@ -68,7 +68,7 @@ async def finish_consent(vendor: ScenarioVendor) -> Any:
     consent = await vendor("start_consent", ConsentRequest(return_url=RETURN_URL))
     sandbox: Any = vendor.fixture.sandbox
     sandbox.grant(consent.ref.id)
-    url = sandbox.returned_url(consent.ref.id)
+    url = sandbox.returned_url(consent.link)
     return (await vendor("finish_consent", consent.ref, url)).status
 
 

@@ -104,8 +104,8 @@ class BankSandbox(Sandbox, ABC):
     def expire(self, consent: str) -> None:
         """End the consent with an id, as if its last day had passed."""
 
-    def returned_url(self, consent: str) -> str:  # noqa: ARG002 - vendors with a code need it
-        """Return the URL to which the owner of the consent with an id returns."""
+    def returned_url(self, link: str) -> str:  # noqa: ARG002 - vendors with a code need it
+        """Return the URL to which an owner returns from the link of a consent, once decided."""
         return RETURN_URL
 
     @abstractmethod
