@@ -16,10 +16,12 @@ from moorage.errors import (
 from moorage.testing.kits.bank_conformance import BankSubject
 from moorage.testing.sandboxes.bank.berlin_group import BASE, HOST, BerlinGroupSandbox
 from moorage.testing.sandboxes.bank.gocardless import BANK, GoCardlessSandbox
+from moorage.testing.sandboxes.bank.open_banking_uk import OpenBankingUkSandbox, options_of
 from moorage.testing.sandboxes.bank.plaid import PlaidSandbox
 from moorage.testing.sandboxes.base import reply
 from moorage.vendors.bank.berlin_group import BerlinGroup
 from moorage.vendors.bank.gocardless import GoCardless
+from moorage.vendors.bank.open_banking_uk import OpenBankingUk
 from moorage.vendors.bank.plaid import Plaid
 
 if TYPE_CHECKING:
@@ -317,4 +319,102 @@ def plaid() -> BankSubject:
     )
 
 
-SUBJECTS: Final[tuple[Callable[[], BankSubject], ...]] = (berlin_group, gocardless, plaid)
+def uk_bank_says(status: int, code: str | None, message: str = "No.") -> Response:
+    """Return a refusal of a UK bank; one of version 3.1 has a name in place of a code."""
+    error = {"Message": message, **({"ErrorCode": code} if code else {})}
+    return reply({"Id": "1", "Errors": [error]}, status)
+
+
+def uk_consent(status: str, **fields: str) -> Response:
+    """Return the answer of a UK bank about a consent."""
+    data = {"ConsentId": "1", "Status": status, **fields}
+    return reply({"Data": data, "Risk": {}, "Links": {"Self": "https://a.example"}, "Meta": {}})
+
+
+def _uk_damage() -> tuple[tuple[str, Response], ...]:
+    """Return answers of a UK bank that cannot be read."""
+    amounts: tuple[dict[str, Any], ...] = (
+        {"Amount": {"Amount": "1,50", "Currency": "GBP"}, "CreditDebitIndicator": "Credit"},
+        {"Amount": {"Amount": "-1.50", "Currency": "GBP"}, "CreditDebitIndicator": "Credit"},
+        {"Amount": {"Amount": "1.505", "Currency": "GBP"}, "CreditDebitIndicator": "Credit"},
+        {"Amount": {"Amount": "1.50"}, "CreditDebitIndicator": "Debit"},
+        {"Amount": {"Amount": "1.50", "Currency": "GBP"}, "CreditDebitIndicator": "CRDT"},
+        {"Amount": {"Amount": "1.50", "Currency": "GBP"}},
+        {"CreditDebitIndicator": "Debit"},
+    )
+    elsewhere = {"Next": "https://elsewhere.example/accounts/22289/transactions?pg=1"}
+    return (
+        *(("balances", reply({"Data": {"Balance": [amount]}})) for amount in amounts),
+        *(
+            ("transactions", reply({"Data": {"Transaction": [{"Status": "BOOK", **amount}]}}))
+            for amount in amounts
+        ),
+        ("transactions", reply({"Data": {"Transaction": [amounts[0] | {"Status": None}]}})),
+        ("transactions", reply({"Data": {"Transaction": {}}})),
+        ("transactions", reply({"Data": {"Transaction": []}, "Links": elsewhere})),
+    )
+
+
+def open_banking_uk() -> BankSubject:
+    """Return a test subject of a UK bank with a new sandbox."""
+    sandbox = OpenBankingUkSandbox()
+    words = {
+        **dict.fromkeys(("AWAU", "AwaitingAuthorisation"), ConsentStatus.PENDING),
+        # The owner has agreed, and has not returned.
+        **dict.fromkeys(("AUTH", "Authorised"), ConsentStatus.PENDING),
+        **dict.fromkeys(("RJCT", "Rejected"), ConsentStatus.REFUSED),
+        **dict.fromkeys(("CANC", "Revoked"), ConsentStatus.REVOKED),
+        "EXPD": ConsentStatus.EXPIRED,
+        "auth": ConsentStatus.UNKNOWN,
+        "NEWW": ConsentStatus.UNKNOWN,
+    }
+    refusals: dict[tuple[int, str], type[ConnectorError]] = {
+        (401, "TKXP"): ConsentRequired,
+        (401, "A_NEW_CODE"): ConsentRequired,
+        (403, "U028"): ConsentRequired,
+        (403, "UK.OBIE.Reauthenticate"): ConsentRequired,
+        (400, "U009"): ConsentRequired,
+        (400, "UK.OBIE.Resource.InvalidConsentStatus"): ConsentRequired,
+        (403, "AG08"): VendorRejected,
+        (400, "U002"): InvalidRequest,
+        (400, "UK.OBIE.Field.Invalid"): InvalidRequest,
+        (404, "U011"): ConsentRequired,
+    }
+    vendor_options: dict[str, Any] = {**options_of(sandbox)}
+    return BankSubject(
+        vendor=OpenBankingUk(**vendor_options),
+        sandbox=sandbox,
+        refusals=(
+            *(
+                (uk_bank_says(status, code), kind, code)
+                for (status, code), kind in refusals.items()
+            ),
+            (uk_bank_says(403, None), VendorRejected, None),
+            (uk_bank_says(429, None), RateLimitExceeded, None),
+        ),
+        daily=(),
+        consents=(
+            *((uk_consent(word), status) for word, status in words.items()),
+            (
+                uk_consent("AUTH", ExpirationDateTime="2020-01-01T00:00:00+00:00"),
+                ConsentStatus.EXPIRED,
+            ),
+        ),
+        damaged=_uk_damage(),
+        secrets=(
+            "sandbox-owner-token-",
+            "sandbox-refresh-token-",
+            "sandbox-code-",
+            sandbox.private_key.splitlines()[1],
+        ),
+        balance_words=("CLBD", "ITAV"),
+        unstated=frozenset({"code", "text"}),
+    )
+
+
+SUBJECTS: Final[tuple[Callable[[], BankSubject], ...]] = (
+    berlin_group,
+    gocardless,
+    open_banking_uk,
+    plaid,
+)

@@ -53,6 +53,7 @@ VENDOR_CLASSES: Final = {
     "nbp": "currencies.nbp:Nbp",
     "norges_bank": "currencies.norges_bank:NorgesBank",
     "odoo": "accounting.odoo:Odoo",
+    "open_banking_uk": "bank.open_banking_uk:OpenBankingUk",
     "paypal": "payments.paypal:PayPal",
     "plaid": "bank.plaid:Plaid",
     "plivo": "sms.plivo:Plivo",

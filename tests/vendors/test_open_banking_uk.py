@@ -1,0 +1,660 @@
+"""UK banks: request objects, codes, tokens of consents, and answers of the specification."""
+
+from __future__ import annotations
+
+import json
+from base64 import urlsafe_b64encode
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, urlsplit
+
+import attrs
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from moorage import (
+    AuthenticationFailed,
+    ConfigurationError,
+    ConsentRequired,
+    CredentialRefreshFailed,
+    Credentials,
+    Hub,
+    InvalidData,
+    InvalidRequest,
+    OAuthCredentials,
+    Response,
+    VendorFailed,
+)
+from moorage.adapters.credentials.memory import MemoryCredentialProvider
+from moorage.contracts.bank import (
+    BalanceKind,
+    ConsentRequest,
+    ConsentStatus,
+    Money,
+    TransactionQuery,
+)
+from moorage.contracts.routes import Account
+from moorage.testing.sandboxes.bank.base import RETURN_URL
+from moorage.testing.sandboxes.bank.open_banking_uk import (
+    AUTHORIZE,
+    HOST,
+    ISSUER,
+    TOKENS,
+    OpenBankingUkSandbox,
+    options_of,
+)
+from moorage.testing.sandboxes.base import AlteredAnswer, SandboxHttpClient, reply
+from moorage.vendors.bank.open_banking_uk import OpenBankingUk
+from tests.vendors.bank_subjects import uk_bank_says, uk_consent
+
+if TYPE_CHECKING:
+    from moorage.contracts.bank import BankConsent
+
+REQUEST = ConsentRequest(return_url=RETURN_URL, ip_address="192.0.2.7", language="EN")
+PERIOD = TransactionQuery(since=date(2017, 1, 1), until=date(2031, 12, 31), pending=True)
+
+
+def hub(sandbox: OpenBankingUkSandbox, *, store: Any = None, **options: Any) -> Hub:
+    """Return a hub with an access to a UK bank."""
+    fields: dict[str, Any] = {**options_of(sandbox), **options}
+    account = Account("banks", OpenBankingUk(**fields), settings={"retry": None, "circuit": None})
+    credentials = MemoryCredentialProvider() if store is None else store
+    return Hub([account], http=SandboxHttpClient(sandbox), credentials=credentials)
+
+
+def finished(sandbox: OpenBankingUkSandbox, bank: Any) -> BankConsent:
+    """Return a consent to which its owner has agreed, after the owner's return."""
+    consent = bank.start_consent(REQUEST)
+    sandbox.grant(consent.ref.id)
+    result: BankConsent = bank.finish_consent(consent.ref, sandbox.returned_url(consent.link))
+    return result
+
+
+def parameters(link: str | None) -> dict[str, str]:
+    """Return the parameters of a link."""
+    return dict(parse_qsl(urlsplit(link or "").query))
+
+
+def test_consent_asks_for_accounts_balances_and_transactions() -> None:
+    """A consent has the permissions that moorage reads, its end, and the owner's address."""
+    sandbox = OpenBankingUkSandbox()
+    extra = {"open_banking_uk": {"Data": {"TransactionFromDateTime": "2031-01-01T00:00:00+00:00"}}}
+    request = attrs.evolve(REQUEST, days=10, extra=extra)
+    before = datetime.now(UTC).date()
+    hub(sandbox).bank().start_consent(request, idempotency_key="k-1")
+    hub(sandbox).bank().start_consent(request, idempotency_key="k-1")
+
+    first, second = sandbox.requests
+    body = first.json()
+    day = date.fromisoformat(body["Data"].pop("ExpirationDateTime").removesuffix("T23:59:59+00:00"))
+    assert day - before in {timedelta(days=10), timedelta(days=11)}
+    assert {
+        "Data": {
+            "Permissions": [
+                "ReadAccountsDetail",
+                "ReadBalances",
+                "ReadTransactionsCredits",
+                "ReadTransactionsDebits",
+                "ReadTransactionsDetail",
+            ],
+            "TransactionFromDateTime": "2031-01-01T00:00:00+00:00",
+        },
+        "Risk": {},
+    } == body
+    assert "192.0.2.7" == first.headers["x-fapi-customer-ip-address"]
+    name = "x-fapi-interaction-id"
+    assert first.headers[name] == second.headers[name]
+
+
+def test_link_has_a_signed_request_object() -> None:
+    """The link repeats some parameters of a request object, which the application has signed."""
+    sandbox = OpenBankingUkSandbox()
+    bank = hub(sandbox).bank()
+    consent, other = bank.start_consent(REQUEST), bank.start_consent(REQUEST)
+
+    query = parameters(consent.link)
+    claims = sandbox.claims_of(query.pop("request"))
+    issued_at, id_ = claims.pop("iat"), claims.pop("jti")
+    intent = {"openbanking_intent_id": {"value": consent.ref.id, "essential": True}}
+    values = ["urn:openbanking:psd2:sca", "urn:openbanking:psd2:ca"]
+    assert (consent.link or "").startswith(f"{AUTHORIZE}?")
+    assert {
+        "iss": sandbox.client_id,
+        "aud": ISSUER,
+        "client_id": sandbox.client_id,
+        "response_type": "code id_token",
+        "scope": "openid accounts",
+        "redirect_uri": RETURN_URL,
+        "ui_locales": "en",
+        "code_challenge_method": "S256",
+        "nbf": issued_at,
+        "exp": issued_at + 3_600,
+        "claims": {
+            "userinfo": intent,
+            "id_token": {**intent, "acr": {"essential": True, "values": values}},
+        },
+        **{name: claims[name] for name in ("state", "nonce", "code_challenge")},
+    } == claims
+    assert {name: claims[name] for name in query} == query
+    assert {"client_id", "response_type", "scope"} <= query.keys()
+    other_claims = sandbox.claims_of(parameters(other.link)["request"])
+    for name in ("state", "nonce", "code_challenge", "jti"):
+        assert other_claims[name] not in {id_, claims.get(name)}
+
+
+def test_repeat_of_a_consent_has_the_same_link() -> None:
+    """A repeat of `start_consent` returns the stored link, and none after the owner's return."""
+    sandbox = OpenBankingUkSandbox()
+    bank = hub(sandbox).bank()
+    consent, again = (bank.start_consent(REQUEST, idempotency_key="k-1") for _ in range(2))
+    assert consent.link == again.link is not None
+    sandbox.grant(consent.ref.id)
+    bank.finish_consent(consent.ref, sandbox.returned_url(consent.link or ""))
+
+    assert None is bank.start_consent(REQUEST, idempotency_key="k-1").link
+    assert 2 == len(bank.accounts(consent.ref))
+
+
+def test_tokens_are_kept_under_the_consent() -> None:
+    """The code is exchanged once; the tokens are stored for tenant and consent, and hidden."""
+    sandbox, store = OpenBankingUkSandbox(), MemoryCredentialProvider()
+    bank = hub(sandbox, store=store).bank("acme")
+    consent = finished(sandbox, bank)
+    accounts = bank.accounts(consent.ref)
+
+    tokens = store.get(f"banks/{consent.ref.id}", "acme")
+    assert isinstance(tokens, OAuthCredentials)
+    assert tokens.refresh_token is not None
+    assert not store.has(f"banks/{consent.ref.id}", None)
+    kinds = [dict(item.form)["grant_type"] for item in sandbox.tokens.requests]
+    assert ["client_credentials", "authorization_code"] == kinds
+    texts = f"{consent!r}{accounts!r}{[str(item.ref) for item in accounts]}"
+    assert tokens.access_token.reveal() not in texts
+    assert {} == sandbox.tokens.codes
+
+
+def test_consent_is_pending_until_the_owner_returns() -> None:
+    """A consent that was only authorised at the bank is pending, and gives no accounts."""
+    sandbox = OpenBankingUkSandbox()
+    bank = hub(sandbox).bank()
+    ref = bank.start_consent(REQUEST).ref
+    sandbox.grant(ref.id)
+
+    consent = bank.get_consent(ref)
+    assert (ConsentStatus.PENDING, "AUTH") == (consent.status, consent.vendor_status)
+    with pytest.raises(ConsentRequired, match="The consent is pending"):
+        bank.accounts(ref)
+
+
+@pytest.mark.parametrize(
+    "fragment", ["code=1&state=of-another-owner", "code=1", "response=a.b.c", "", "code=1&code=2"]
+)
+def test_url_of_another_consent_is_refused(fragment: str) -> None:
+    """A URL whose state is not that of the consent is refused before anything is sent."""
+    sandbox = OpenBankingUkSandbox()
+    bank = hub(sandbox).bank()
+    consent = bank.start_consent(REQUEST)
+    sandbox.grant(consent.ref.id)
+    count = len(sandbox.tokens.requests)
+
+    with pytest.raises(InvalidData):
+        bank.finish_consent(consent.ref, f"{RETURN_URL}#{fragment}")
+    assert count == len(sandbox.tokens.requests)
+
+
+def test_code_may_be_in_the_query() -> None:
+    """A bank may return the code in the query, beside parameters of the application's own."""
+    sandbox = OpenBankingUkSandbox()
+    bank = hub(sandbox).bank()
+    consent = bank.start_consent(REQUEST)
+    sandbox.grant(consent.ref.id)
+    url = sandbox.returned_url(consent.link or "").replace("#", "?own=1&")
+
+    assert ConsentStatus.GRANTED is bank.finish_consent(consent.ref, url).status
+
+
+def test_refused_consent_is_told_from_one_that_is_open() -> None:
+    """An owner's refusal is the bank's state; while the bank has none, the consent is required."""
+    sandbox = OpenBankingUkSandbox()
+    bank = hub(sandbox).bank()
+    consent = bank.start_consent(REQUEST)
+    url = sandbox.returned_url(consent.link or "")
+    with pytest.raises(ConsentRequired, match="access_denied"):
+        bank.finish_consent(consent.ref, url)
+    sandbox.refuse(consent.ref.id)
+
+    assert ConsentStatus.REFUSED is bank.finish_consent(consent.ref, url).status
+
+
+def test_error_of_the_configuration_is_no_refusal() -> None:
+    """An error in the URL that the owner did not cause is raised as such."""
+    sandbox = OpenBankingUkSandbox()
+    bank = hub(sandbox).bank()
+    consent = bank.start_consent(REQUEST)
+    state = parameters(consent.link)["state"]
+
+    with pytest.raises(CredentialRefreshFailed, match="invalid_request_object"):
+        bank.finish_consent(consent.ref, f"{RETURN_URL}#error=invalid_request_object&state={state}")
+
+
+def test_code_works_once() -> None:
+    """A code that the bank does not accept any more raises ConsentRequired."""
+    sandbox = OpenBankingUkSandbox()
+    bank = hub(sandbox).bank()
+    consent = bank.start_consent(REQUEST)
+    sandbox.grant(consent.ref.id)
+    url = sandbox.returned_url(consent.link or "")
+    sandbox.tokens.codes.clear()
+
+    with pytest.raises(ConsentRequired) as excinfo:
+        bank.finish_consent(consent.ref, url)
+    assert "invalid_grant" == excinfo.value.vendor_code
+
+
+def with_claims(response: Response, **changed: object) -> Response:
+    """Return the answer of a token endpoint with other claims in its ID token."""
+    body = response.json()
+    now = int(datetime.now(UTC).timestamp())
+    claims = {"iss": ISSUER, "aud": "erp-at-the-bank", "exp": now + 60, "iat": now, **changed}
+    part = urlsafe_b64encode(json.dumps(claims).encode()).rstrip(b"=").decode()
+    return reply({**body, "id_token": f"e30.{part}.e30"})
+
+
+@pytest.mark.parametrize(
+    "changed, words",
+    [
+        ({"nonce": "of-another"}, "is of another consent"),
+        ({"iss": "https://elsewhere.example"}, "is from another issuer"),
+        ({"aud": "another"}, "is for another client"),
+        (None, "is missing"),
+    ],
+)
+def test_id_token_must_belong_to_the_consent(changed: dict[str, str] | None, words: str) -> None:
+    """Tokens are not stored if the ID token beside them is missing or of another consent."""
+    sandbox = OpenBankingUkSandbox()
+    bank = hub(sandbox).bank()
+    consent = bank.start_consent(REQUEST)
+    sandbox.grant(consent.ref.id)
+    url = sandbox.returned_url(consent.link or "")
+
+    def alter(response: Response) -> Response:
+        if changed is None:
+            body = response.json()
+            return reply({name: body[name] for name in ("access_token", "token_type")})
+        return with_claims(response, **changed)
+
+    sandbox.tokens.fail(AlteredAnswer(alter))
+    with pytest.raises(VendorFailed, match=words):
+        bank.finish_consent(consent.ref, url)
+    assert ConsentStatus.PENDING is bank.get_consent(consent.ref).status
+
+
+def test_unreadable_token_is_an_error() -> None:
+    """An answer of the token endpoint without an access token raises VendorFailed."""
+    sandbox = OpenBankingUkSandbox()
+    bank = hub(sandbox).bank()
+    consent = bank.start_consent(REQUEST)
+    sandbox.grant(consent.ref.id)
+    url = sandbox.returned_url(consent.link or "")
+    sandbox.tokens.fail(reply({"token_type": "Bearer"}))
+
+    with pytest.raises(VendorFailed, match="access_token"):
+        bank.finish_consent(consent.ref, url)
+
+
+def test_expired_token_is_renewed() -> None:
+    """An access token that expires is renewed by the consent's refresh token, which is kept."""
+    sandbox, store = OpenBankingUkSandbox(), MemoryCredentialProvider()
+    sandbox.lifetime = 1
+    bank = hub(sandbox, store=store).bank()
+    ref = finished(sandbox, bank).ref
+    first = store.get(f"banks/{ref.id}", None)
+    sandbox.lifetime = 3_600
+    bank.accounts(ref)
+    bank.accounts(ref)
+
+    second = store.get(f"banks/{ref.id}", None)
+    assert isinstance(first, OAuthCredentials)
+    assert isinstance(second, OAuthCredentials)
+    assert first.access_token != second.access_token
+    assert first.refresh_token == second.refresh_token
+    kinds = [dict(item.form)["grant_type"] for item in sandbox.tokens.requests]
+    assert 1 == kinds.count("refresh_token")
+
+
+@pytest.mark.parametrize("has_refresh_token", [True, False])
+def test_token_that_cannot_be_renewed_needs_a_consent(has_refresh_token: bool) -> None:
+    """Without a refresh token, or with one that the bank refuses, the owner has to agree again."""
+    sandbox, store = OpenBankingUkSandbox(), MemoryCredentialProvider()
+    sandbox.lifetime = 1
+    bank = hub(sandbox, store=store).bank()
+    ref = finished(sandbox, bank).ref
+    sandbox.tokens.refresh_tokens.clear()
+    if not has_refresh_token:
+        tokens = store.get(f"banks/{ref.id}", None)
+        assert isinstance(tokens, OAuthCredentials)
+        store.rotate(f"banks/{ref.id}", None, attrs.evolve(tokens, refresh_token=None))
+
+    with pytest.raises(ConsentRequired):
+        bank.accounts(ref)
+
+
+class _RenewedMeanwhile(MemoryCredentialProvider):
+    """A store in which another process puts newer tokens after each reading of old ones."""
+
+    newer: Credentials | OAuthCredentials | None = None
+
+    def get(self, service: str, tenant: str | None) -> Any:
+        credentials = super().get(service, tenant)
+        if self.newer is not None and service.startswith("banks/"):
+            self.rotate(service, tenant, self.newer)
+        return credentials
+
+
+def test_tokens_renewed_by_another_process_are_used() -> None:
+    """If the refresh token was used by another process, its newer tokens are used."""
+    sandbox, store = OpenBankingUkSandbox(), _RenewedMeanwhile()
+    sandbox.lifetime = 1
+    bank = hub(sandbox, store=store).bank()
+    ref = finished(sandbox, bank).ref
+    sandbox.tokens.refresh_tokens.clear()
+    sandbox.tokens.consents_of_tokens["newer-token"] = ref.id
+    store.newer = OAuthCredentials(access_token="newer-token", issued_at=datetime.now(UTC))
+
+    assert 2 == len(bank.accounts(ref))
+
+
+def test_application_may_authenticate_by_certificate() -> None:
+    """With `tls_client_auth`, the token requests have the client's id and no assertion."""
+    sandbox = OpenBankingUkSandbox(by_certificate=True)
+    bank = hub(sandbox, authentication="tls_client_auth").bank()
+    finished(sandbox, bank)
+
+    forms = [dict(item.form) for item in sandbox.tokens.requests]
+    assert 2 == len(forms)
+    assert {sandbox.client_id} == {form["client_id"] for form in forms}
+    assert not [form for form in forms if "client_assertion" in form]
+
+
+def test_assertions_are_signed_with_the_key_of_the_application() -> None:
+    """With `private_key_jwt`, each token request has an assertion for the token endpoint."""
+    sandbox = OpenBankingUkSandbox()
+    finished(sandbox, hub(sandbox).bank())
+
+    claims = [
+        sandbox.claims_of(dict(item.form)["client_assertion"]) for item in sandbox.tokens.requests
+    ]
+    assert [(sandbox.client_id, TOKENS)] * 2 == [(item["sub"], item["aud"]) for item in claims]
+
+
+def test_key_must_fit_the_algorithm() -> None:
+    """PS256 needs an RSA key, and ES256 a P-256 key; another algorithm is refused."""
+    rsa_options: dict[str, Any] = options_of(OpenBankingUkSandbox())
+    key = ec.generate_private_key(ec.SECP256R1())
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    OpenBankingUk(**rsa_options | {"signing_key": pem, "algorithm": "ES256"})
+    for wrong, path in (
+        ({"algorithm": "ES256"}, "signing_key"),
+        ({"signing_key": pem}, "signing_key"),
+        ({"signing_key": "no key"}, "signing_key"),
+        ({"algorithm": "RS256"}, "algorithm"),
+        ({"authentication": "client_secret_basic"}, "authentication"),
+    ):
+        with pytest.raises(ConfigurationError) as excinfo:
+            OpenBankingUk(**rsa_options | wrong)
+        assert path == excinfo.value.path
+
+
+def test_application_with_a_wrong_id_is_told_so() -> None:
+    """A client that the token endpoint does not know is an error of authentication."""
+    sandbox = OpenBankingUkSandbox()
+    bank = hub(sandbox).bank()
+    consent = bank.start_consent(REQUEST)
+    sandbox.grant(consent.ref.id)
+    url = sandbox.returned_url(consent.link or "")
+    sandbox.tokens.fail(reply({"error": "invalid_client"}, 401))
+
+    with pytest.raises(AuthenticationFailed):
+        bank.finish_consent(consent.ref, url)
+
+
+def test_revocation_deletes_consent_and_tokens() -> None:
+    """A revoked consent is deleted at the bank, has no tokens, and stays known as revoked."""
+    sandbox, store = OpenBankingUkSandbox(), MemoryCredentialProvider()
+    bank = hub(sandbox, store=store).bank()
+    ref = finished(sandbox, bank).ref
+    bank.revoke_consent(ref)
+    assert ({}, Credentials.none()) == (sandbox.consents, store.get(f"banks/{ref.id}", None))
+
+    count = len(sandbox.requests)
+    assert ConsentStatus.REVOKED is bank.get_consent(ref).status
+    assert count == len(sandbox.requests)
+    sandbox.fail(uk_bank_says(403, "U028"))
+    with pytest.raises(ConsentRequired):
+        bank.revoke_consent(ref)
+
+
+def test_state_of_a_finished_consent() -> None:
+    """The words of both versions are read, and a consent whose time is over has expired."""
+    sandbox = OpenBankingUkSandbox()
+    bank = hub(sandbox).bank()
+    ref = finished(sandbox, bank).ref
+    times = {"ExpirationDateTime": "2031-05-06T23:59:59+00:00"}
+    words = {
+        "AUTH": ConsentStatus.GRANTED,
+        "Authorised": ConsentStatus.GRANTED,
+        "CANC": ConsentStatus.REVOKED,
+        "Revoked": ConsentStatus.REVOKED,
+        "EXPD": ConsentStatus.EXPIRED,
+    }
+    for word, status in words.items():
+        sandbox.fail(uk_consent(word, **times))
+        consent = bank.get_consent(ref)
+        assert (status, date(2031, 5, 6)) == (consent.status, consent.valid_until)
+    sandbox.fail(uk_consent("AUTH", ExpirationDateTime="2020-05-06T23:59:59+00:00"))
+    assert ConsentStatus.EXPIRED is bank.get_consent(ref).status
+
+
+ACCOUNT = {
+    "AccountId": "22289",
+    "Status": "Enabled",
+    "Currency": "GBP",
+    "AccountCategory": "Personal",
+    "AccountTypeCode": "CACC",
+    "Description": "For paying bills",
+    "Nickname": "Bills",
+    "Servicer": {"SchemeName": "UK.OBIE.BICFI", "Identification": "BARCGB22", "Name": "Bank"},
+    "Account": [
+        {
+            "SchemeName": "UK.OBIE.SortCodeAccountNumber",
+            "Identification": "80200110203345",
+            "Name": "Mr Kevin",
+            "SecondaryIdentification": "00021",
+        }
+    ],
+}
+"""An account, as an example of the specification has it."""
+TRANSACTION = {
+    "AccountId": "22289",
+    "TransactionId": "123",
+    "TransactionReference": "Ref 1",
+    "Amount": {"Amount": "10.00", "Currency": "GBP"},
+    "CreditDebitIndicator": "Debit",
+    "Status": "BOOK",
+    "BookingDateTime": "2017-04-05T10:43:07+00:00",
+    "ValueDateTime": "2017-04-05T10:45:22+00:00",
+    "TransactionInformation": "Cash from Aubrey",
+    "BankTransactionCode": {"Code": "ReceivedCreditTransfer", "SubCode": "DomesticCreditTransfer"},
+    "ProprietaryBankTransactionCode": {"Code": "Transfer", "Issuer": "AlphaBank"},
+    "MerchantDetails": {"MerchantName": "Merchant's Name", "MerchantCategoryCode": "5874"},
+}
+"""A transaction, as an example of the specification has it."""
+
+
+def answer(name: str, *items: dict[str, Any], **links: str) -> Response:
+    """Return an answer with a list of objects."""
+    return reply({"Data": {name: list(items)}, "Links": links, "Meta": {}})
+
+
+def test_account_with_a_sort_code() -> None:
+    """An account without an IBAN has its sort code and number, and the name of its owner."""
+    sandbox = OpenBankingUkSandbox()
+    bank = hub(sandbox).bank()
+    ref = finished(sandbox, bank).ref
+    sandbox.fail(answer("Account", ACCOUNT, {"AccountId": "31820"}))
+    account, bare = bank.accounts(ref)
+
+    assert (None, "80200110203345", "Mr Kevin", "Bills") == (
+        account.iban,
+        account.number,
+        account.owner,
+        account.name,
+    )
+    assert account.bic is not None
+    assert ("BARCGB22", "GBP", "Enabled") == (
+        account.bic.value,
+        account.currency,
+        account.vendor_status,
+    )
+    assert (None, None) == (bare.number, bare.owner)
+    assert f"open_banking_uk:banks:22289?consent={ref.id}" == str(account.ref)
+    sandbox.fail(answer("Account", {"Currency": "GBP"}))
+    with pytest.raises(VendorFailed, match="AccountId"):
+        bank.accounts(ref)
+
+
+def test_balances_with_and_without_credit() -> None:
+    """A debit balance is negative; a credit line that is included in the amount is told."""
+    sandbox = OpenBankingUkSandbox()
+    bank = hub(sandbox).bank()
+    account = bank.accounts(finished(sandbox, bank).ref)[0].ref
+    line = {"Included": True, "Amount": {"Amount": "1000.00", "Currency": "GBP"}}
+    amount = {"Amount": {"Amount": "57.36", "Currency": "GBP"}, "CreditDebitIndicator": "Debit"}
+    words = ("ITBD", "InterimAvailable", "OPBD", "XPCD", "FWAV", "PRCD")
+    sandbox.fail(
+        answer(
+            "Balance",
+            *({"Type": word, "DateTime": "2017-05-02T14:22:09+00:00", **amount} for word in words),
+            {"Type": "CLAV", **amount, "CreditDebitIndicator": "Credit", "CreditLine": [line]},
+        )
+    )
+    balances = bank.balances(account)
+
+    assert [
+        BalanceKind.BOOKED,
+        BalanceKind.AVAILABLE,
+        BalanceKind.OPENING,
+        BalanceKind.EXPECTED,
+        BalanceKind.FORWARD,
+        BalanceKind.UNKNOWN,
+        BalanceKind.AVAILABLE,
+    ] == [item.kind for item in balances]
+    assert (Money("-57.36", "GBP"), None) == (balances[0].amount, balances[0].with_credit)
+    assert (Money("57.36", "GBP"), True) == (balances[-1].amount, balances[-1].with_credit)
+    assert datetime(2017, 5, 2, 14, 22, 9, tzinfo=UTC) == balances[0].at
+
+
+def test_transactions_of_both_versions() -> None:
+    """Booked and pending transactions are apart; others are no transactions of the account."""
+    sandbox = OpenBankingUkSandbox()
+    bank = hub(sandbox).bank()
+    account = bank.accounts(finished(sandbox, bank).ref)[0].ref
+    states = ("BOOK", "Booked", "PDNG", "Pending", "RJCT", "Rejected", "INFO", "FUTR")
+    sandbox.fail(answer("Transaction", *({**TRANSACTION, "Status": word} for word in states)))
+    page = bank.transactions(account, PERIOD)
+
+    assert (2, 2) == (len(page.booked), len(page.pending))
+    entry = page.booked[0].entry
+    assert (Money("-10.00", "GBP"), "Ref 1", "Transfer", None) == (
+        entry.amount,
+        entry.bank_reference,
+        entry.bank_code,
+        entry.code,
+    )
+    assert (date(2017, 4, 5), None) == (entry.booked_on, page.pending[0].entry.booked_on)
+    payment = entry.transactions[0]
+    assert ("Merchant's Name", "Cash from Aubrey") == (
+        payment.counterparty.name,
+        payment.remittance,
+    )
+    sandbox.fail(reply({"Data": {}, "Links": {}, "Meta": {}}))
+    assert () == bank.transactions(account, PERIOD).booked
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        "https://elsewhere.example/open-banking/v4.0/aisp/accounts/22289/transactions?pg=1",
+        f"https://{HOST}/open-banking/v4.0/aisp/accounts/22290/transactions?pg=1",
+        f"https://{HOST}/open-banking/v4.0/aisp/accounts/22289/transactions",
+        "https://[",
+    ],
+)
+def test_link_to_another_page_is_refused(link: str) -> None:
+    """A link to the next page must lead to the transactions of the same account."""
+    sandbox = OpenBankingUkSandbox()
+    bank = hub(sandbox).bank()
+    account = bank.accounts(finished(sandbox, bank).ref)[0].ref
+    sandbox.fail(answer("Transaction", TRANSACTION, Next=link))
+
+    with pytest.raises(VendorFailed, match="next page"):
+        bank.transactions(account, PERIOD)
+
+
+def test_period_is_in_days() -> None:
+    """The period begins at the first second of a day, and ends at the last one."""
+    sandbox = OpenBankingUkSandbox()
+    bank = hub(sandbox).bank()
+    account = bank.accounts(finished(sandbox, bank).ref)[0].ref
+    bank.transactions(account, PERIOD)
+    bank.transactions(account)
+
+    first, second = (dict(item.query) for item in sandbox.requests[-2:])
+    assert {
+        "fromBookingDateTime": "2017-01-01T00:00:00",
+        "toBookingDateTime": "2031-12-31T23:59:59",
+    } == first
+    assert ["fromBookingDateTime"] == [*second]
+
+
+def test_refusal_without_a_body_needs_a_consent() -> None:
+    """A bank that refuses an owner's token without a body has to be asked by the owner again."""
+    sandbox = OpenBankingUkSandbox()
+    bank = hub(sandbox).bank()
+    ref = finished(sandbox, bank).ref
+    sandbox.fail(Response(401))
+    with pytest.raises(ConsentRequired, match="access token of the consent is not valid"):
+        bank.accounts(ref)
+
+
+def test_first_error_is_shown() -> None:
+    """A refusal has the code and message of the first error, or else those of the answer."""
+    sandbox = OpenBankingUkSandbox()
+    bank = hub(sandbox).bank()
+    ref = finished(sandbox, bank).ref
+    errors = [{"ErrorCode": "U004", "Message": "Missing."}, {"ErrorCode": "U027"}]
+    sandbox.fail(reply({"Id": "1", "Code": "400 BadRequest", "Errors": errors}, 400))
+    with pytest.raises(InvalidRequest) as excinfo:
+        bank.accounts(ref)
+    assert ("U004", "Missing.") == (excinfo.value.vendor_code, excinfo.value.vendor_message)
+    sandbox.fail(reply({"Code": "400 BadRequest", "Message": "Wrong.", "Errors": []}, 400))
+    with pytest.raises(InvalidRequest, match=r"Wrong\.") as excinfo:
+        bank.accounts(ref)
+    assert "400 BadRequest" == excinfo.value.vendor_code
+
+
+def test_sandbox_checks_what_a_bank_checks() -> None:
+    """The sandbox refuses links and requests that a bank would refuse."""
+    sandbox = OpenBankingUkSandbox()
+    consent = hub(sandbox).bank().start_consent(REQUEST)
+    link = consent.link or ""
+    wrong_links = (
+        link.replace(AUTHORIZE, "https://elsewhere.example/"),
+        link.replace("state=", "state=another"),
+        link.replace("request=", "request=x"),
+        link.replace("request=", "unsigned="),
+    )
+    for wrong in wrong_links:
+        with pytest.raises(AssertionError, match="no valid request object"):
+            sandbox.returned_url(wrong)
