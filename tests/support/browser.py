@@ -143,8 +143,13 @@ class Browser:
 
     @property
     def overflows(self) -> bool:
-        """Return whether the page is wider than the window."""
-        return bool(self.ask("return document.documentElement.scrollWidth > innerWidth"))
+        """Return whether the page is wider than the window.
+
+        A telephone shows a page that is too wide in a smaller scale, which makes `innerWidth`
+        larger; `clientWidth` stays the width of the window.
+        """
+        page = "document.documentElement"
+        return bool(self.ask(f"return {page}.scrollWidth > {page}.clientWidth"))
 
     def keep(self, path: Path) -> None:
         """Save a screenshot of the whole page."""

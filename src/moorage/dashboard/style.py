@@ -106,6 +106,7 @@ footer { color: var(--soft); font-size: .9rem; }
   dl { grid-template-columns: 1fr; gap: 0; }
   dd { margin-bottom: .5rem; }
   button, .button { padding: .6rem 1rem; }
+  .mark { white-space: normal; }
   form.filter > * { flex: 1 1 8rem; }
   form.filter input, form.filter select { width: 100%; }
 }

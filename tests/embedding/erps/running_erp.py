@@ -54,6 +54,7 @@ timeout = {brisk}
 retry = {{ max_attempts = 1 }}
 """
 ATTEMPTS: Final = {"django": "books_attempt", "flask": "attempt"}
+BANK_LINES: Final = {"django": "books_bankline", "flask": "bank_line"}
 
 
 def seed() -> dict[str, Any]:

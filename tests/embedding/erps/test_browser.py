@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from moorage.testing.sandboxes.base import SlowAnswer
-from tests.embedding.erps.running_erp import RunningErp, running_erp
+from tests.embedding.erps.running_erp import BANK_LINES, RunningErp, running_erp
 from tests.support.browser import ENTER, SPACE, TAB, Browser, open_browser
 
 if TYPE_CHECKING:
@@ -101,6 +101,8 @@ def by_keyboard(shop: RunningErp, window: Browser, keep: Callable[[str], None]) 
 
 def on_a_phone(shop: RunningErp, window: Browser, keep: Callable[[str], None]) -> None:
     """No page is wider than a phone's screen, and an unknown outcome is shown as unknown."""
+    many_invoices = ", ".join(f"A-{number}" for number in range(1001, 1021))
+    shop.change(f"UPDATE {BANK_LINES[shop.name]} SET invoices = '{many_invoices}'")
     window.look(width=360, height=740, dark=True)
     shop.street.stripe.fail(SlowAnswer(shop.patience["hasty"] + 1.0))
     window.open(f"{shop.erp.url}/hasty/invoices/hasty-3/")
