@@ -44,6 +44,7 @@ from tests.fast_path_settings import (
     CallInterrupted,
     ScenarioOutcome,
     Setting,
+    SyncClient,
 )
 from tests.parts.world import AsyncSleeper, Clock
 
@@ -234,6 +235,32 @@ def test_endless_lookup_ends_with_the_call(options: dict[str, str]) -> None:
     error = asyncio.run(calls())
     assert (1, 2) == (len(client.got), provider.lookups)
     assert not error.may_have_been_processed
+
+
+@pytest.mark.parametrize("options", [{}, {"idempotency_key": "k"}], ids=["no key", "key"])
+def test_lookup_that_outlasts_the_call_sends_nothing(options: dict[str, str]) -> None:
+    """If a synchronous provider returns after the deadline, the call fails and sends nothing."""
+    clock = Clock()
+    client = SyncClient(clock, [])
+
+    class BlockingProvider:
+        """A provider that returns a token after a minute."""
+
+        def get(self, *_: object) -> Credentials:
+            """Return a token."""
+            clock.advance(60.0)
+            return Credentials.bearer("t")
+
+    provider: Any = BlockingProvider()
+    service = Service("v", base_url=BASE, needs_credentials=True)
+    manager = ConnectorManager(
+        [service], http=client, credentials=provider, clock=clock, sleeper=clock
+    )
+    for _ in range(2):
+        with manager, pytest.raises(DeadlineExceeded) as excinfo:
+            manager.call("v", REQUESTS[0], timeout=1.0, **options)
+        assert not excinfo.value.may_have_been_processed
+    assert [] == client.got
 
 
 def _keyed_setting(mode: str, data: st.DataObject) -> Setting:
