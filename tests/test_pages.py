@@ -65,6 +65,7 @@ SHOWN_ONLY = {
     "docs/how-to/shipping.md": 1,  # names a customer of yours
     "docs/explanation/crashes.md": 1,  # what takes hours
     "docs/how-to/unknown-payments.md": 1,  # a payment whose keys are lost
+    "docs/vendors/open_banking_uk.md": 1,  # a script in a browser
 }
 """How many blocks of a page are shown and cannot be run."""
 
