@@ -29,6 +29,7 @@ from moorage.errors import (
 )
 from moorage.hub.hub import Hub
 from moorage.vendors.storage.local_files import LocalFiles
+from tests.parts import interrupted
 from tests.storage.labs import PART, bytes_of, folder
 
 if TYPE_CHECKING:
@@ -272,6 +273,26 @@ def test_no_partial_file_is_left_if_disk_is_full(tmp_path: Path) -> None:
     )
     subprocess.run([sys.executable, "-c", code, str(tmp_path / "a")], check=True)
     assert [] == list(tmp_path.iterdir())
+
+
+@interrupted.UNTIDY
+def test_interrupted_writing_leaves_no_partial_file(tmp_path: Path) -> None:
+    """Wherever Ctrl-C interrupts the writing of a file, there is the old content or the new."""
+    target = tmp_path / "a"
+    target.write_bytes(b"old")
+
+    def write() -> None:
+        with WholeFile(target) as file:
+            file.write(b"new")
+            file.keep()
+
+    point = 1
+    while interrupted.interrupt_at(point, write):
+        assert ["a"] == [path.name for path in tmp_path.iterdir()]
+        assert target.read_bytes() in {b"old", b"new"}
+        target.write_bytes(b"old")
+        point += 1
+    assert b"new" == target.read_bytes()
 
 
 def test_signed_url_allows_only_its_operation(root: Path) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from pathlib import Path
-from tempfile import mkstemp
-from typing import TYPE_CHECKING, Self
+from secrets import token_hex
+from typing import IO, TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -22,11 +22,11 @@ class WholeFile:
         path: the final path; the temporary file is in the same folder.
     """
 
+    _file: IO[bytes]
+
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self._path = Path(path)
-        number, self._name = mkstemp(dir=self._path.parent, prefix=".coming-")
-        self._file = os.fdopen(number, "wb")
-        keep_access(number, self._path)
+        self._temporary_path = self._path.with_name(f".coming-{token_hex(8)}")
 
     def write(self, data: bytes) -> None:
         """Append bytes to the file."""
@@ -34,7 +34,7 @@ class WholeFile:
 
     def allow(self, mode: int) -> None:
         """Set the file's access permissions; by default only the owner of a new file has access."""
-        Path(self._name).chmod(mode)
+        self._temporary_path.chmod(mode)
 
     def keep(self, path: Path | None = None) -> os.stat_result:
         """Rename the file to its final name on the same disk, and return its status."""
@@ -43,11 +43,18 @@ class WholeFile:
         os.fsync(self._file.fileno())
         status = os.fstat(self._file.fileno())
         self._file.close()
-        Path(self._name).replace(target)
+        self._temporary_path.replace(target)
         sync_folder(target.parent)
         return status
 
     def __enter__(self) -> Self:
+        try:
+            self._file = open(self._temporary_path, "xb", opener=_open_private)
+            keep_access(self._file.fileno(), self._path)
+        except BaseException:
+            # Whatever interrupts this, such as Ctrl-C: no `__exit__` follows.
+            self._temporary_path.unlink(missing_ok=True)
+            raise
         return self
 
     def __exit__(
@@ -59,7 +66,12 @@ class WholeFile:
         # On a full disk, closing fails again; the temporary file is removed in any case.
         with suppress(OSError):
             self._file.close()
-        Path(self._name).unlink(missing_ok=True)
+        self._temporary_path.unlink(missing_ok=True)
+
+
+def _open_private(path: str, flags: int) -> int:
+    """Open a file that only its owner may use."""
+    return os.open(path, flags, 0o600)
 
 
 def keep_access(number: int, path: Path) -> None:
