@@ -257,6 +257,24 @@ def test_closed_pipe_ends_quietly() -> None:
     assert 141 == running_process.returncode
 
 
+def test_it_can_be_interrupted_while_it_loads() -> None:
+    """Ctrl-C while modules are imported ends the command like any other interruption."""
+    program = (
+        "import sys\n"
+        "class Interrupter:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name == 'moorage.cli.command_table':\n"
+        "            raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Interrupter())\n"
+        "from moorage.cli import main\n"
+        "sys.exit(main(['status']))"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert (130, "", "moorage: Interrupted.\n") == (run.returncode, run.stdout, run.stderr)
+
+
 def test_it_can_be_interrupted() -> None:
     """Ctrl-C ends a waiting command with the exit code of interruptions and one line."""
     with subprocess.Popen(

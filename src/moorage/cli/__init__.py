@@ -46,4 +46,9 @@ def main(arguments: Sequence[str] | None = None, *, host: Host | None = None) ->
             file=sys.stderr,
         )
         return 2
+    except KeyboardInterrupt:
+        from moorage.cli.exit_codes import INTERRUPTED  # noqa: PLC0415 - rarely needed
+
+        print("moorage: Interrupted.", file=sys.stderr)
+        return INTERRUPTED
     return run(words, host=host)
