@@ -58,7 +58,8 @@ session: Final = scoped_session(sessionmaker(expire_on_commit=False))
 def open_books(url: str) -> Any:
     """Return the ERP's database engine; in SQLite, a transaction locks when it begins."""
     scheme, _, address = url.partition("://")
-    engine = create_engine(f"{scheme.replace('postgresql', 'postgresql+psycopg')}://{address}")
+    url = f"{scheme.replace('postgresql', 'postgresql+psycopg')}://{address}"
+    engine = create_engine(url, pool_pre_ping=True)  # the server may have closed a connection
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _prepare_tables)
         event.listen(engine, "begin", lambda one: one.exec_driver_sql("BEGIN IMMEDIATE"))

@@ -162,6 +162,14 @@ class RunningErp:
             for command in commands:
                 server.execute(command.encode())
 
+    def close_connections(self) -> None:
+        """Close all connections to the database from its side; a SQLite file has none."""
+        if not self.erp.database.startswith("sqlite"):
+            self.change(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+
     @contextmanager
     def reject_payments(self) -> Generator[None]:
         """Make the database reject every payment record."""

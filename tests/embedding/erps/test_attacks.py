@@ -149,6 +149,18 @@ def another_amount(site: RunningErp) -> None:
     assert "Receipt A-1009" not in site.mailed
 
 
+def database_restart(site: RunningErp) -> None:
+    """After the database has closed all connections, the next pages and payments succeed."""
+    site.close_connections()
+
+    for _ in range(4):  # several workers of the server
+        assert 200 == site.buyer.get("/acme/customers/").status
+    site.close_connections()
+    charged_before = site.charged
+    assert "It is paid" in site.buyer.pay("/acme/invoices/A-1008/", "4242").text
+    assert charged_before + 1 == site.charged
+
+
 def busy_vendor(site: RunningErp) -> None:
     """The buyer learns that a busy vendor did nothing, and the same attempt pays later."""
     vendors = Buyer(site.street.office.url)
@@ -315,6 +327,7 @@ ATTACKS: Final = (
     rollback,
     webhooks,
     another_amount,
+    database_restart,
     crash,
 )
 
