@@ -71,8 +71,7 @@ def _is_made_by_attrs(docstring: str | None) -> bool:
 def _options(evidence: Evidence) -> Iterator[Violation]:
     docstring = " ".join(cls.__doc__ or "" for cls in evidence.vendor.__mro__)
     for field in attrs.fields(cast("Any", evidence.vendor)):
-        is_described = re.search(rf"\b{re.escape(field.name)}\b", docstring) is not None
-        if field.init and not is_described:
+        if re.search(rf"\b{re.escape(field.name)}\b", docstring) is None:
             yield Violation(f"The docstring does not describe the option {field.name}.")
 
 

@@ -9,6 +9,7 @@ idempotency key: a request that may have created one is not sent again.
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 from urllib.parse import parse_qsl, quote, urlsplit
 
@@ -53,6 +54,7 @@ _ACR: Final = ("urn:openbanking:psd2:sca", "urn:openbanking:psd2:ca")
 _OBJECT_LIFETIME: Final = timedelta(hours=1)
 _IN_URL: Final = ("client_id", "redirect_uri", "response_type", "scope", "state", "nonce")
 _USUAL_DAYS: Final = 90
+_MOST_BANKS: Final = 256
 _ENDED_CODES: Final = """
     TK01 TKSP TKXP U009 U011 U028 UK.OBIE.Reauthenticate UK.OBIE.Resource.InvalidConsentStatus
     UK.OBIE.Resource.NotFound
@@ -122,7 +124,7 @@ class OpenBankingUk(sdk.Vendor):
     authorize_url: str
     token_url: str
     client_id: str
-    signing_key: sdk.Secret = attrs.field(converter=sdk.as_secret)
+    signing_key: sdk.Secret = attrs.field(converter=sdk.as_secret, hash=False)
     key_id: str
     algorithm: str = sdk.choice("PS256", "PS256", "ES256", problem="Banks take no other algorithm.")
     authentication: str = sdk.choice(
@@ -132,12 +134,19 @@ class OpenBankingUk(sdk.Vendor):
         problem="Banks do not authenticate applications in this way.",
     )
 
-    _tokens: sdk.ConsentTokens = attrs.field(
-        init=False,
-        repr=False,
-        eq=False,
-        default=attrs.Factory(lambda self: self._tokens_of_owners(), takes_self=True),
-    )
+    def __attrs_post_init__(self) -> None:
+        """Refuse a key that does not fit the algorithm."""
+        try:
+            self._signing().check_key(self.signing_key)
+        except sdk.InvalidData:
+            pass
+        else:
+            return
+        raise sdk.ConfigurationError(
+            f"The signing_key is not a private key for {self.algorithm}.",
+            path="signing_key",
+            remedy="Give an RSA key in PEM for PS256, or a P-256 key for ES256, with no password.",
+        )
 
     def services(self) -> Mapping[str, sdk.Service]:
         """The account interface, for the application and for owners, and the token endpoint."""
@@ -158,7 +167,7 @@ class OpenBankingUk(sdk.Vendor):
 
     def clients(self) -> Mapping[str, sdk.OAuthClient]:
         """The application's OAuth client, which gets tokens to manage consents."""
-        return {"": self._client(_SCOPE)}
+        return {"": self.client(_SCOPE)}
 
     async def start_consent(
         self, wire: Wire, request: ConsentRequest, /, *, key: str | None
@@ -189,13 +198,13 @@ class OpenBankingUk(sdk.Vendor):
             signed = self._request_object(wire, consent.ref.id, query, request.language)
             return {**{name: query[name] for name in _IN_URL}, "request": signed}
 
-        link = await self._tokens.begin(wire, consent.ref.id, request.return_url, make_query)
+        link = await _tokens_of(self).begin(wire, consent.ref.id, request.return_url, make_query)
         return attrs.evolve(consent, link=link)
 
     async def finish_consent(self, wire: Wire, ref: Ref, returned_url: str, /) -> BankConsent:
         """Exchange the code for the tokens of the consent; get the state if the owner refused."""
         try:
-            await self._tokens.finish(wire, ref.id, returned_url)
+            await _tokens_of(self).finish(wire, ref.id, returned_url)
         except sdk.ConsentRequired:
             consent = await self.get_consent(wire, ref)
             if consent.status is ConsentStatus.PENDING:
@@ -261,7 +270,7 @@ class OpenBankingUk(sdk.Vendor):
         Raises:
             ConsentRequired: the owner has not agreed, or the consent was revoked.
         """
-        tokens = await self._tokens.current(wire, consent)
+        tokens = await _tokens_of(self).current(wire, consent)
         if tokens is None:
             state = await self.get_consent(wire, wire.ref(consent))
             raise sdk.ConsentRequired(
@@ -287,7 +296,8 @@ class OpenBankingUk(sdk.Vendor):
             raise sdk.malformed(response, "link to the next page of this account")
         return ref.with_related(page=url.query)
 
-    def _client(self, scope: str) -> sdk.OAuthClient:
+    def client(self, scope: str) -> sdk.OAuthClient:
+        """The OAuth client that requests tokens with this scope."""
         has_key = self.authentication == "private_key_jwt"
         return sdk.OAuthClient(
             server=sdk.AuthorizationServer(
@@ -301,26 +311,6 @@ class OpenBankingUk(sdk.Vendor):
             algorithm=self._signing().algorithm if has_key else None,
             key_id=self.key_id if has_key else None,
             scope=scope,
-        )
-
-    def _tokens_of_owners(self) -> sdk.ConsentTokens:
-        """The source of the owners' tokens, made once because the check of a key is slow.
-
-        Raises:
-            ConfigurationError: the key does not fit the algorithm.
-        """
-        try:
-            self._signing().check_key(self.signing_key)
-        except sdk.InvalidData:
-            pass
-        else:
-            return sdk.ConsentTokens(
-                client=self._client(_OWNER_SCOPE), response_type=_RESPONSE_TYPE, service=_TOKENS
-            )
-        raise sdk.ConfigurationError(
-            f"The signing_key is not a private key for {self.algorithm}.",
-            path="signing_key",
-            remedy="Give an RSA key in PEM for PS256, or a P-256 key for ES256, with no password.",
         )
 
     def _signing(self, **claims: Any) -> sdk.JwtSigning:
@@ -356,3 +346,10 @@ def _headers(wire: Wire) -> dict[str, str]:
 
 def _consent_path(ref: Ref) -> str:
     return f"{_CONSENTS}/{quote(ref.id, safe='')}"
+
+
+@lru_cache(maxsize=_MOST_BANKS)
+def _tokens_of(vendor: OpenBankingUk) -> sdk.ConsentTokens:
+    """The source of the owners' tokens at a bank, made once because the check of a key is slow."""
+    client = vendor.client(_OWNER_SCOPE)
+    return sdk.ConsentTokens(client=client, response_type=_RESPONSE_TYPE, service=_TOKENS)
